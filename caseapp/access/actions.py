@@ -1,0 +1,123 @@
+"""Every action of the house and the roles that may take it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Be one of the three staff roles, or a client in the portal."""
+
+    COACH = "coach"
+    SUPERVISOR = "supervisor"
+    ADMIN = "admin"
+    CLIENT = "client"
+
+
+STAFF = frozenset({Role.COACH, Role.SUPERVISOR, Role.ADMIN})
+
+
+class Action(StrEnum):
+    """Name one thing that somebody may do; the audit log uses the same words."""
+
+    SELF_READ = "self.read"
+    SESSION_END = "session.end"
+    TODAY_READ = "today.read"
+    CLIENT_CREATE = "client.create"
+    CLIENT_READ = "client.read"
+    CLIENT_EDIT = "client.edit"
+    CONFLICT_READ = "conflict.read"
+    PORTAL_INVITE = "portal.invite"
+    CASE_OPEN = "case.open"
+    CASE_READ = "case.read"
+    CASE_EDIT = "case.edit"
+    CASE_MOVE = "case.move"
+    CASE_CLOSE = "case.close"
+    CASE_REOPEN = "case.reopen"
+    NOTE_READ = "note.read"
+    NOTE_WRITE = "note.write"
+    NOTE_SIGN = "note.sign"
+    SCREENING_READ = "screening.read"
+    SCREENING_RECORD = "screening.record"
+    FLAG_RAISE = "flag.raise"
+    FLAG_LOWER = "flag.lower"
+    HOLD_READ = "hold.read"
+    HOLD_OPEN = "hold.open"
+    HOLD_CLEAR = "hold.clear"
+    FOLLOWUP_READ = "followup.read"
+    FOLLOWUP_WRITE = "followup.write"
+    HANDOUT_READ = "handout.read"
+    HANDOUT_REVIEW = "handout.review"
+    HANDOUT_PUBLISH = "handout.publish"
+    ASSIGNMENT_READ = "assignment.read"
+    ASSIGNMENT_MAKE = "assignment.make"
+    ASSIGNMENT_WITHDRAW = "assignment.withdraw"
+    REPORT_EXPORT = "report.export"
+    AUDIT_READ = "audit.read"
+    PRACTICE_READ = "practice.read"
+    PRACTICE_EDIT = "practice.edit"
+    USER_MANAGE = "user.manage"
+    TOKEN_MANAGE = "token.manage"  # noqa: S105 - an action, not a secret
+    SIGN_IN = "sign_in"
+    PORTAL_READ = "portal.read"
+    PORTAL_MARK = "portal.mark"
+    PORTAL_PIN = "portal.pin"
+
+
+_ALL_STAFF = frozenset(
+    {
+        Action.SELF_READ,
+        Action.SESSION_END,
+        Action.TODAY_READ,
+        Action.HANDOUT_READ,
+        Action.PRACTICE_READ,
+    }
+)
+_COACH = _ALL_STAFF | {
+    Action.CLIENT_CREATE,
+    Action.CLIENT_READ,
+    Action.CLIENT_EDIT,
+    Action.PORTAL_INVITE,
+    Action.CASE_OPEN,
+    Action.CASE_READ,
+    Action.CASE_EDIT,
+    Action.CASE_MOVE,
+    Action.CASE_CLOSE,
+    Action.CASE_REOPEN,
+    Action.NOTE_READ,
+    Action.NOTE_WRITE,
+    Action.NOTE_SIGN,
+    Action.SCREENING_READ,
+    Action.SCREENING_RECORD,
+    Action.FLAG_RAISE,
+    Action.HOLD_READ,
+    Action.HOLD_OPEN,
+    Action.FOLLOWUP_READ,
+    Action.FOLLOWUP_WRITE,
+    Action.ASSIGNMENT_READ,
+    Action.ASSIGNMENT_MAKE,
+    Action.ASSIGNMENT_WITHDRAW,
+}
+
+ACTIONS_OF: dict[Role, frozenset[Action]] = {
+    Role.COACH: frozenset(_COACH),
+    Role.SUPERVISOR: frozenset(
+        _COACH
+        | {Action.CONFLICT_READ, Action.HOLD_CLEAR, Action.FLAG_LOWER, Action.HANDOUT_REVIEW}
+    ),
+    Role.ADMIN: frozenset(
+        _ALL_STAFF
+        | {
+            Action.REPORT_EXPORT,
+            Action.AUDIT_READ,
+            Action.PRACTICE_EDIT,
+            Action.USER_MANAGE,
+            Action.TOKEN_MANAGE,
+            Action.HANDOUT_REVIEW,
+            Action.HANDOUT_PUBLISH,
+        }
+    ),
+    Role.CLIENT: frozenset(
+        {Action.PORTAL_READ, Action.PORTAL_MARK, Action.PORTAL_PIN, Action.SESSION_END}
+    ),
+}

@@ -1,0 +1,42 @@
+"""Asked: which session or token a reference stands for."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from caseapp.access.models import Session, Token
+from caseapp.access.secrets import reference_hash
+from caseapp.core.database import db
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IDLE = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
+ABSOLUTE = timedelta(hours=12)
+
+
+def live_session(kind: str, reference: str, now: datetime) -> sa.ColumnElement[bool]:
+    """Say in SQL that a session has this reference and has neither ended, idled nor grown too old."""
+    return sa.and_(
+        Session.secret_hash == reference_hash(reference),
+        Session.subject_kind == kind,
+        Session.ended_at.is_(None),
+        Session.seen_at > now - IDLE[kind],
+        Session.made_at > now - ABSOLUTE,
+    )
+
+
+def live_token(reference: str) -> sa.ColumnElement[bool]:
+    """Say in SQL that a token has this reference and has not been revoked."""
+    return sa.and_(Token.secret_hash == reference_hash(reference), Token.ended_at.is_(None))
+
+
+def tokens_of(user_id: UUID) -> Sequence[Token]:
+    """List a person's tokens, newest first."""
+    return db.session.scalars(
+        sa.select(Token).where(Token.user_id == user_id).order_by(Token.made_at.desc())
+    ).all()

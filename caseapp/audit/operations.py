@@ -1,0 +1,105 @@
+"""Done: entries are written here and nowhere else, in the transaction of the act itself."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from caseapp.audit.models import AuditEntry
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.ids import new_id
+from caseapp.core.logging import request_id
+from caseapp.core.transaction import side_transaction
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.access.actions import Action
+    from caseapp.access.actor import Actor
+
+QUARTER = timedelta(minutes=15)
+
+
+def record(
+    actor: Actor,
+    action: Action,
+    kind: str,
+    object_id: UUID | None = None,
+    *,
+    client_id: UUID | None = None,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Record an act in the open transaction.
+
+    `details` takes coded values and the names of changed fields, never what was written in them.
+    """
+    db.session.execute(
+        sa.insert(AuditEntry).values(
+            **_entry(actor, action, "done", kind, object_id, client_id, details)
+        )
+    )
+
+
+def record_read(actor: Actor, action: Action, kind: str, object_id: UUID | None, client_id: UUID | None) -> None:
+    """Record that a record was read: once per person, record and quarter of an hour.
+
+    It looks first and writes, in a transaction of its own, only when this quarter has no entry yet; so a page's
+    reading snapshot stays as it is.
+    """
+    moment = now()
+    quarter = int(moment.timestamp() // QUARTER.total_seconds())
+    once = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
+    if db.session.scalar(sa.select(AuditEntry.id).where(AuditEntry.once == once)) is not None:
+        return
+    insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
+    values = _entry(actor, action, "done", kind, object_id, client_id, None)
+    with side_transaction() as session:
+        session.execute(
+            insert(AuditEntry)
+            .values(**values, once=once)
+            .on_conflict_do_nothing(index_elements=["once"])
+        )
+
+
+def record_refusal(
+    actor: Actor, action: str, kind: str, object_id: UUID | None, details: dict[str, Any]
+) -> None:
+    """Record a refused attempt after its transaction was rolled back."""
+    with side_transaction() as session:
+        session.execute(
+            sa.insert(AuditEntry).values(
+                **_entry(actor, action, "refused", kind, object_id, None, details)
+            )
+        )
+
+
+def _entry(
+    actor: Actor,
+    action: str,
+    outcome: str,
+    kind: str,
+    object_id: UUID | None,
+    client_id: UUID | None,
+    details: dict[str, Any] | None,
+) -> dict[str, Any]:
+    moment: datetime = now()
+    return {
+        "id": new_id(),
+        "at": moment,
+        "actor_id": actor.id,
+        "actor_role": actor.role.value,
+        "via": actor.via,
+        "action": str(action),
+        "outcome": outcome,
+        "object_kind": kind,
+        "object_id": object_id,
+        "client_id": client_id,
+        "details": details or {},
+        "request": request_id.get(),
+    }

@@ -1,0 +1,1 @@
+"""Cases: a client's coaching from intake to closing, stage by stage."""

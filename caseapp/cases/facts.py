@@ -1,0 +1,245 @@
+"""The presenting facts of a case: the coded fields of the case report, told by one side and never more than that.
+
+`restricted` fields leave the house only for a permitted role with a recorded reason; `exported` is False for those that
+never do. Source: the library's content map, section (g).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Be one field: a code out of `options`, several of them, or a value of its `kind`."""
+
+    name: str
+    label: str
+    group: str
+    options: dict[str, str] = field(default_factory=dict)
+    kind: str = "choice"
+    hint: str = ""
+    restricted: bool = False
+    exported: bool = True
+
+
+YES_NO = {"yes": "Yes", "no": "No"}
+
+FACTS = (
+    Fact(
+        "role",
+        "Client's role",
+        "The client",
+        {"spouse": "Spouse", "partner": "Partner", "ex": "Former spouse or partner"},
+    ),
+    Fact(
+        "age_band",
+        "Age",
+        "The client",
+        {
+            "under_25": "Under 25",
+            "25_34": "25 to 34",
+            "35_44": "35 to 44",
+            "45_54": "45 to 54",
+            "55_64": "55 to 64",
+            "65_plus": "65 or over",
+        },
+    ),
+    Fact("gender", "Gender, in the client's own words", "The client", kind="text", hint="Optional."),
+    Fact(
+        "referral_source",
+        "How they came here",
+        "The client",
+        {
+            "self": "By themselves",
+            "friend": "Through a friend",
+            "professional": "Through a professional",
+            "court": "Through a court",
+            "other": "Another way",
+        },
+    ),
+    Fact(
+        "separation_status",
+        "Where things stand",
+        "The separation",
+        {
+            "together_unsettled": "Together, unsettled",
+            "announced": "Announced, nobody has left",
+            "separated": "Separated informally",
+            "legally_separated": "Legally separated",
+            "filed_spouse": "Divorce filed by the spouse",
+            "filed_client": "Divorce filed by the client",
+            "divorced": "Divorced",
+        },
+    ),
+    Fact("separated_since", "Separated since", "The separation", kind="month", hint="Year and month."),
+    Fact(
+        "living_arrangement",
+        "Living arrangement",
+        "The separation",
+        {
+            "same_home": "In one home",
+            "nearby": "Apart, nearby",
+            "long_distance": "Far apart",
+            "no_fixed_home": "No fixed home",
+        },
+    ),
+    Fact(
+        "who_initiated",
+        "Who began the separation",
+        "The separation",
+        {"spouse": "The spouse", "client": "The client", "both": "Both", "unclear": "Unclear"},
+    ),
+    Fact(
+        "stated_reasons",
+        "Reasons, as the client tells them",
+        "The separation",
+        {
+            "peace": "Wanting peace",
+            "unloved": "Feeling unloved",
+            "not_valued": "Not feeling valued",
+            "not_heard": "Not feeling heard",
+            "duties": "Weight of duties",
+            "someone_else": "Somebody else",
+            "work_move": "Work or a move",
+            "other": "Something else",
+            "not_said": "Not said",
+        },
+        kind="several",
+        hint="One side's account; never a fact about the spouse.",
+    ),
+    Fact(
+        "affair_disclosed",
+        "Affair disclosed",
+        "The separation",
+        {
+            "no": "No",
+            "spouse": "By the spouse",
+            "client": "By the client",
+            "both": "By both",
+            "not_said": "Prefers not to say",
+        },
+        restricted=True,
+    ),
+    Fact(
+        "contact_level",
+        "Contact now",
+        "Contact",
+        {
+            "none": "None",
+            "practical": "Children and practical matters only",
+            "occasional": "Now and then",
+            "regular": "Regular",
+            "on_off": "On and off",
+            "same_home": "In one home",
+        },
+    ),
+    Fact(
+        "who_starts_contact",
+        "Who starts it",
+        "Contact",
+        {"client": "The client", "spouse": "The spouse", "even": "Both alike"},
+    ),
+    Fact(
+        "spouse_contact_wish",
+        "Spouse's wish about contact",
+        "Contact",
+        {
+            "open": "Open to contact",
+            "space": "Wants space",
+            "asked_for_none": "Asked for none",
+            "unknown": "Unknown",
+        },
+        hint="“Asked for none” sets the contact block.",
+    ),
+    Fact(
+        "spouse_willingness",
+        "Signs of willingness",
+        "Contact",
+        {
+            "none_seen": "None seen",
+            "few": "Few",
+            "several": "Several; deeds match words",
+            "agreed": "Agreed to work on it",
+        },
+    ),
+    Fact(
+        "order",
+        "Protective or no-contact order",
+        "Contact",
+        {
+            "none": "None",
+            "protects_client": "Protects the client",
+            "protects_spouse": "Protects the spouse",
+            "both": "Both ways",
+        },
+        hint="Any order sets the contact block.",
+        restricted=True,
+    ),
+    Fact("order_until", "Order ends on", "Contact", kind="date", restricted=True),
+    Fact(
+        "scenario",
+        "Working guess",
+        "Contact",
+        {
+            "values": "Spouse values the relationship, wants to leave",
+            "does_not": "Spouse does not value it",
+            "unknown": "Unknown",
+        },
+        hint="Yours, from one side's account; never quoted to anybody.",
+        restricted=True,
+    ),
+    Fact("children", "Number of children", "Family and support", kind="number"),
+    Fact(
+        "children_ages",
+        "Children's ages",
+        "Family and support",
+        {"0_4": "0 to 4", "5_11": "5 to 11", "12_17": "12 to 17", "adult": "18 or over"},
+        kind="several",
+    ),
+    Fact("care_agreed", "Care arrangement agreed", "Family and support", YES_NO),
+    Fact("dependants_other", "Other dependants", "Family and support", YES_NO),
+    Fact(
+        "prior_counselling",
+        "Counselling before",
+        "Family and support",
+        {"none": "None", "individual": "Individual", "couple": "As a couple", "now": "Attending now"},
+    ),
+    Fact("in_care", "In therapy or medical care now", "Family and support", YES_NO),
+    Fact("legal_support", "Has legal advice", "Family and support", YES_NO),
+    Fact("next_legal_date", "Next legal date", "Family and support", kind="date", exported=False),
+    Fact(
+        "faith_variant",
+        "Would like the faith variants of handouts",
+        "Family and support",
+        YES_NO,
+        hint="Only if the client asked for them.",
+    ),
+)
+FACT = {fact.name: fact for fact in FACTS}
+
+GOALS = {
+    "undecided": "Undecided",
+    "together": "Together",
+    "apart_well": "Apart, well",
+    "other": "Something else",
+}
+OUTCOMES = {
+    "reunited": "Reunited, living together",
+    "reconciling": "Reconciling, apart for now",
+    "separated": "Separated amicably",
+    "divorcing": "Divorcing or divorced",
+    "stopped_hoping": "Client stopped hoping, by choice",
+    "referred_care": "Referred on (care)",
+    "referred_safety": "Referred on (safety)",
+    "lost_contact": "Lost contact",
+    "other": "Other",
+}
+APART = {"separated", "divorcing", "stopped_hoping"}
+CLOSE_REASONS = {
+    "decision": "A decision was made",
+    "goal_changed": "The client's goal changed",
+    "no_movement": "No movement after three reviews",
+    "referred": "Referred elsewhere",
+    "client_stopped": "The client stopped",
+}

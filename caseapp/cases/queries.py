@@ -1,0 +1,338 @@
+"""Asked: the caseload, one case, its history, and what its gates say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from caseapp.access.actions import Action
+from caseapp.access.actor import Actor, require
+from caseapp.cases.models import Attestation, Case, CaseEvent
+from caseapp.cases.schemas import CaseInList
+from caseapp.cases.stages import Criterion, Stage, criteria_between, following, stage_by_id
+from caseapp.clients.models import Client, ClientKey
+from caseapp.clients.queries import ClientRecord, found_by, opened, visible_to
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound, Reason
+from caseapp.core.paging import Page, after, page_of
+from caseapp.core.vault import DataKey, open_data, open_row, unwrap
+from caseapp.screening.models import Hold
+from caseapp.screening.protocol import ITEM, VALID_FOR
+from caseapp.screening.queries import Safety, recent_screenings, safety_of, two_steady
+from caseapp.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class CaseFilter:
+    """Narrow the caseload; None means any."""
+
+    stage: str | None = None
+    status: str | None = None
+    coach_id: UUID | None = None
+    hold: str | None = None
+    q: str | None = None
+    updated_since: datetime | None = None
+
+
+STRICTEST_HOLD = (
+    # 'safety' sorts after 'care', so the strictest open hold is the greatest.
+    sa.select(sa.func.max(Hold.kind))
+    .where(Hold.client_id == Case.client_id, Hold.cleared_at.is_(None))
+    .scalar_subquery()
+)
+LINE = (
+    Case.id,
+    Case.number,
+    Case.client_id,
+    Client.name,
+    Case.coach_id,
+    Case.status,
+    Case.stage,
+    Case.opened_at,
+    Case.changed_at,
+    STRICTEST_HOLD,
+)
+
+
+def list_cases(
+    actor: Actor, wanted: CaseFilter, cursor: str | None, limit: int
+) -> Page[CaseInList]:
+    """List the cases an actor may see, newest first, in one statement whatever the number."""
+    require(actor, Action.CASE_READ)
+    query = (
+        sa.select(*LINE)
+        .join(Client, Client.id == Case.client_id)
+        .where(Case.client_id.in_(visible_to(actor)))
+    )
+    if wanted.stage:
+        query = query.where(Case.stage == wanted.stage)
+    if wanted.status:
+        query = query.where(Case.status == wanted.status)
+    if wanted.coach_id:
+        query = query.where(Case.coach_id == wanted.coach_id)
+    if wanted.updated_since:
+        query = query.where(Case.changed_at >= wanted.updated_since)
+    if wanted.hold:
+        held = sa.select(Hold.client_id).where(Hold.cleared_at.is_(None))
+        if wanted.hold != "any":
+            held = held.where(Hold.kind == wanted.hold)
+        query = query.where(Case.client_id.in_(held))
+    if wanted.q and wanted.q.strip():
+        by_number = Case.number == wanted.q.strip().upper()
+        query = query.where(sa.or_(by_number, Case.client_id.in_(found_by(wanted.q))))
+    rows = db.session.execute(after(query, Case.opened_at, Case.id, cursor, limit)).all()
+    items = [CaseInList(*row) for row in rows]
+    return page_of(items, limit, lambda item: (item.opened_at, item.id))
+
+
+@dataclass(frozen=True)
+class CaseHead:
+    """Hold what every page of a case shows: the case, the client, the key, how safe coaching is now."""
+
+    case: Case
+    client: ClientRecord
+    coach: str
+    safety: Safety
+    key: DataKey
+
+    @property
+    def stage(self) -> Stage:
+        """Give the stage that the case is in."""
+        return stage_by_id()[self.case.stage]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Open the presenting facts."""
+        return open_data(self.case, "facts", self.key) or {}
+
+
+def _head(actor: Actor, where: sa.ColumnElement[bool]) -> CaseHead:
+    row = db.session.execute(
+        sa.select(Case, Client, ClientKey.wrapped, User.name.label("coach"))
+        .join(Client, Client.id == Case.client_id)
+        .join(ClientKey, ClientKey.client_id == Case.client_id)
+        .join(User, User.id == Case.coach_id)
+        .where(where, Case.client_id.in_(visible_to(actor)))
+    ).first()
+    if row is None:
+        raise NotFound
+    key = unwrap(row.Case.client_id, row.wrapped)
+    return CaseHead(
+        row.Case, opened(row.Client, key), row.coach, safety_of(row.Case.client_id), key
+    )
+
+
+def case_head(actor: Actor, case_id: UUID) -> CaseHead:
+    """Show a case by its id, in a fixed number of statements.
+
+    Raises NotFound.
+    """
+    require(actor, Action.CASE_READ)
+    return _head(actor, Case.id == case_id)
+
+
+def case_by_number(actor: Actor, number: str) -> CaseHead:
+    """Show a case by the number that people use.
+
+    Raises NotFound.
+    """
+    require(actor, Action.CASE_READ)
+    return _head(actor, Case.number == number)
+
+
+def get_case(actor: Actor, case_id: UUID) -> Case:
+    """Load a case for a change.
+
+    Raises NotFound.
+    """
+    found = db.session.scalar(
+        sa.select(Case).where(Case.id == case_id, Case.client_id.in_(visible_to(actor)))
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def newest_case_of(client_id: UUID) -> Case | None:
+    """Give a client's newest case, for those who have already been let in."""
+    return db.session.scalars(
+        sa.select(Case)
+        .where(Case.client_id == client_id)
+        .order_by(Case.opened_at.desc(), Case.id.desc())
+        .limit(1)
+    ).first()
+
+
+@dataclass(frozen=True)
+class CaseStep:
+    """Show one step of a case's history."""
+
+    id: UUID
+    kind: str
+    from_stage: str | None
+    to_stage: str | None
+    at: datetime
+    by: UUID
+    reason: str | None
+
+
+def steps_of(
+    head: CaseHead, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
+) -> list[CaseStep]:
+    """List a case's steps, newest first."""
+    query = sa.select(CaseEvent).where(CaseEvent.case_id == head.case.id)
+    if before:
+        query = query.where(
+            sa.tuple_(CaseEvent.at, CaseEvent.id)
+            < sa.tuple_(
+                sa.literal(before[0], CaseEvent.at.type), sa.literal(before[1], CaseEvent.id.type)
+            )
+        )
+    rows = db.session.scalars(
+        query.order_by(CaseEvent.at.desc(), CaseEvent.id.desc()).limit(limit)
+    )
+    return [
+        CaseStep(
+            row.id,
+            row.kind,
+            row.from_stage,
+            row.to_stage,
+            row.at,
+            row.by,
+            open_row(row, "reason", head.key),
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Say of one criterion whether it is met, and what the coach wrote about it."""
+
+    criterion: Criterion
+    met: bool
+    evidence: str = ""
+
+    @property
+    def attested(self) -> bool:
+        """Tell whether a coach has to see to it, rather than the program."""
+        return not self.criterion.check
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Say what a move forward asks for and what is still missing."""
+
+    to: Stage
+    checks: tuple[Check, ...]
+    blocks: tuple[Reason, ...]
+
+    @property
+    def open(self) -> bool:
+        """Tell whether the case may move on."""
+        return not self.blocks and all(check.met for check in self.checks)
+
+
+def gate_of(head: CaseHead, *, today: date, evidence: dict[str, str] | None = None) -> Gate | None:
+    """Work out what stands between a case and the next stage; None in the last one.
+
+    Three conditions always hold: no open hold, a screening at most 14 days old, no question left unasked in it. The others
+    are those of the stages. `evidence` holds lines that the coach sends along with the move.
+    """
+    to = following(head.stage)
+    if to is None:
+        return None
+    attested = {
+        row.criterion: open_row(row, "evidence", head.key) or ""
+        for row in _attestations(head.case.id)
+    }
+    attested |= evidence or {}
+    screenings = recent_screenings(head.case.client_id, 20)
+    checks = []
+    for criterion in criteria_between(head.stage, to):
+        if criterion.check:
+            met = _computed(criterion.check, head, screenings, today)
+            checks.append(Check(criterion, met))
+        else:
+            line = attested.get(criterion.id, "")
+            checks.append(Check(criterion, bool(line), line))
+    return Gate(to, tuple(checks), tuple(always_asked(head.safety)))
+
+
+def _attestations(case_id: UUID) -> Sequence[Attestation]:
+    return db.session.scalars(sa.select(Attestation).where(Attestation.case_id == case_id)).all()
+
+
+def always_asked(safety: Safety) -> list[Reason]:
+    """List which of the three conditions for every move forward fail."""
+    reasons = []
+    if safety.hold:
+        reasons.append(
+            Reason(
+                "hold_open",
+                f"A {safety.hold} hold is open, so coaching is paused.",
+                "See under Hold what is still to be done.",
+            )
+        )
+    if safety.last is None:
+        reasons.append(
+            Reason("never_screened", "There is no screening yet.", "Record a full screening.")
+        )
+        return reasons
+    if not safety.recent:
+        days = (safety.at - safety.last.at).days
+        reasons.append(
+            Reason(
+                "screening_old",
+                f"The last screening is {days} days old; {VALID_FOR.days} is the limit.",
+                "Record a full screening.",
+            )
+        )
+    unknown = [ITEM[key].label for key, level in safety.last.levels.items() if level is None]
+    if unknown:
+        reasons.append(
+            Reason(
+                "screening_incomplete",
+                f"Not asked the last time: {', '.join(unknown)}.",
+                "Ask what was left out and record a full screening.",
+            )
+        )
+    return reasons
+
+
+def _computed(check: str, head: CaseHead, screenings: Sequence[Any], today: date) -> bool:
+    case, safety = head.case, head.safety
+    if check == "consent_and_safe_contact":
+        return head.client.consent_on is not None and bool(head.client.safe.channels)
+    if check == "first_full_screening":
+        return any(screening.full for screening in screenings)
+    if check == "two_steady_screenings":
+        return two_steady(screenings)
+    if check == "goal_chosen":
+        return case.goal_chosen_on is not None and (
+            case.goal != "undecided" or case.review_date is not None
+        )
+    if check == "review_date_set":
+        return case.review_date is not None and case.review_date >= today
+    if check == "private_safety_screen":
+        return any(
+            screening.asked_alone
+            and screening.levels["fear_at_home"] is not None
+            and now() - screening.at <= VALID_FOR
+            for screening in screenings
+        )
+    if check == "no_contact_block":
+        return "contact_block" not in safety.flags
+    if check == "spouse_contact_open":
+        return bool(head.facts.get("spouse_contact_wish") == "open")
+    if check == "final_screening":
+        return safety.last is not None and safety.last.full and safety.recent
+    raise LookupError(f"No computation is named {check}.")

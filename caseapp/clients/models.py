@@ -1,0 +1,101 @@
+"""Stored: the client, the key that seals what is told about them, the care team, the way into the portal."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from caseapp.core.database import Model
+from caseapp.core.ids import new_id
+
+
+class Client(Model):
+    """Be a person who is coached; the name stays readable since it is searched, the rest is sealed."""
+
+    __tablename__ = "client"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    called: Mapped[str] = mapped_column(sa.String(60))
+    pronouns: Mapped[str] = mapped_column(sa.String(30), default="")
+    email: Mapped[bytes | None]
+    phone: Mapped[bytes | None]
+    partner_name: Mapped[bytes | None]
+    birth_year: Mapped[bytes | None]
+    safe_contact: Mapped[bytes | None]
+    email_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
+    phone_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
+    consent_on: Mapped[date | None]
+    consent_how: Mapped[str] = mapped_column(sa.String(12), default="")
+    made_at: Mapped[datetime]
+    made_by: Mapped[UUID]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
+
+    @property
+    def client_id(self) -> UUID:
+        """Give the id under which this row is sealed, as every sealed row does."""
+        return self.id
+
+
+class ClientKey(Model):
+    """Hold a client's key, wrapped; destroying this row is erasure."""
+
+    __tablename__ = "client_key"
+
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    wrapped: Mapped[bytes]
+    wrapped_by: Mapped[str] = mapped_column(sa.String(16))
+
+
+class CareTeam(Model):
+    """Say that a member of staff works with a client: the one ground for seeing anything about them."""
+
+    __tablename__ = "care_team"
+    __table_args__ = (sa.Index("ix_care_team_client", "client_id"),)
+
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    since: Mapped[datetime]
+
+
+class ClientWord(Model):
+    """Be one word of a client's name, folded for searching by its first letters."""
+
+    __tablename__ = "client_word"
+    __table_args__ = (sa.Index("ix_client_word_client", "client_id"),)
+
+    word: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+
+
+class NameHash(Model):
+    """Be the keyed hash of a client's or a partner's name, by which conflicts are noticed unseen."""
+
+    __tablename__ = "name_hash"
+    __table_args__ = (sa.Index("ix_name_hash_client", "client_id"),)
+
+    hash: Mapped[str] = mapped_column(sa.String(26), primary_key=True)
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    whose: Mapped[str] = mapped_column(sa.String(8), primary_key=True)
+
+
+class PortalAccess(Model):
+    """Hold what a client needs to enter the portal; every code is kept as a hash."""
+
+    __tablename__ = "portal_access"
+
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    invited_at: Mapped[datetime]
+    invited_by: Mapped[UUID]
+    start_code_hash: Mapped[str | None] = mapped_column(sa.String(160))
+    pin_hash: Mapped[str | None] = mapped_column(sa.String(160))
+    wrong_tries: Mapped[int] = mapped_column(default=0)
+    link_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    link_until: Mapped[datetime | None]
+    card_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    first_entered_at: Mapped[datetime | None]

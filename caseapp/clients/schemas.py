@@ -1,0 +1,149 @@
+"""What may come in about a client, and what goes out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
+
+CHANNELS = {
+    "call": "Phone call",
+    "voicemail": "Voicemail",
+    "text": "Text message",
+    "email": "E-mail",
+    "post": "Letter by post",
+    "portal": "Portal",
+    "in_person": "In person only",
+}
+CONSENT = {"written": "In writing", "spoken": "Spoken, noted here"}
+OLDEST_BIRTH_YEAR = 1900
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,180}\.[^@\s.]{2,}")
+
+
+@dataclass(frozen=True)
+class SafeContact:
+    """Say how a client may safely be reached; what is not listed is not allowed."""
+
+    channels: tuple[str, ...]
+    times: str = ""
+    code_word: str = ""
+    warning: str = ""
+
+    def allows(self, channel: str) -> bool:
+        """Tell whether a channel is safe; the default is no."""
+        return channel in self.channels and "in_person" not in self.channels
+
+
+@dataclass(frozen=True)
+class ClientDetails:
+    """Hold everything about a client that a coach writes down at intake."""
+
+    name: str
+    called: str
+    pronouns: str
+    email: str | None
+    phone: str | None
+    partner_name: str | None
+    birth_year: int | None
+    safe: SafeContact
+    consent_on: date | None
+    consent_how: str
+
+
+class ClientSchema(Schema):
+    """Check a client's details, whole; the same for the form and the API."""
+
+    name = fields.String(required=True, validate=validate.Length(1, 120))
+    called = fields.String(load_default="", validate=validate.Length(max=60))
+    pronouns = fields.String(load_default="", validate=validate.Length(max=30))
+    email = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=254))
+    phone = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=30))
+    partner_name = fields.String(
+        load_default=None, allow_none=True, validate=validate.Length(max=120)
+    )
+    birth_year = fields.Integer(
+        load_default=None, allow_none=True, validate=validate.Range(OLDEST_BIRTH_YEAR, 2100)
+    )
+    safe_channels = fields.List(
+        fields.String(validate=validate.OneOf(CHANNELS)),
+        required=True,
+        validate=validate.Length(
+            min=1, error="Ask which ways are safe, and tick at least one; “in person only” is one."
+        ),
+    )
+    safe_times = fields.String(load_default="", validate=validate.Length(max=120))
+    code_word = fields.String(load_default="", validate=validate.Length(max=40))
+    safe_warning = fields.String(load_default="", validate=validate.Length(max=300))
+    consent_on = fields.Date(load_default=None, allow_none=True)
+    consent_how = fields.String(
+        load_default="", validate=validate.OneOf(["", *CONSENT], error="Choose how consent was given.")
+    )
+
+    @validates("name")
+    def _has_letters(self, value: str, **_: object) -> None:
+        if not any(sign.isalpha() for sign in value):
+            raise ValidationError("Write the client's name.")
+
+    @validates("email")
+    def _is_address(self, value: str | None, **_: object) -> None:
+        if value and not EMAIL.fullmatch(value.strip()):
+            raise ValidationError("Write a full address, such as name@example.org.")
+
+    @validates("phone")
+    def _is_number(self, value: str | None, **_: object) -> None:
+        if value and len(re.sub(r"\D", "", value)) < 5:  # noqa: PLR2004
+            raise ValidationError("Write the whole number.")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> ClientDetails:
+        """Give the plain value, tidied."""
+        name = " ".join(data["name"].split())
+        return ClientDetails(
+            name=name,
+            called=" ".join(data["called"].split()) or name.split()[0],
+            pronouns=data["pronouns"].strip(),
+            email=(data["email"] or "").strip().lower() or None,
+            phone=(data["phone"] or "").strip() or None,
+            partner_name=" ".join((data["partner_name"] or "").split()) or None,
+            birth_year=data["birth_year"],
+            safe=SafeContact(
+                tuple(channel for channel in CHANNELS if channel in data["safe_channels"]),
+                data["safe_times"].strip(),
+                data["code_word"].strip(),
+                data["safe_warning"].strip(),
+            ),
+            consent_on=data["consent_on"],
+            consent_how=data["consent_how"],
+        )
+
+
+class ClientView(Schema):
+    """Show a client to those on the care team."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    called = fields.String(required=True)
+    pronouns = fields.String(required=True)
+    email = fields.String(required=True, allow_none=True)
+    phone = fields.String(required=True, allow_none=True)
+    partner_name = fields.String(required=True, allow_none=True)
+    birth_year = fields.Integer(required=True, allow_none=True)
+    safe_channels = fields.List(fields.String(), required=True)
+    safe_times = fields.String(required=True)
+    code_word = fields.String(required=True)
+    safe_warning = fields.String(required=True)
+    consent_on = fields.Date(required=True, allow_none=True)
+    consent_how = fields.String(required=True)
+    version = fields.Integer(required=True)
+
+
+class ClientLine(Schema):
+    """Show a client in a list."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    called = fields.String(required=True)
+    pronouns = fields.String(required=True)

@@ -1,0 +1,104 @@
+"""The database: one declarative base, UTC times, and the pragmas that SQLite needs to be trusted."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import DeclarativeBase, registry
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Dialect, Engine
+
+SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": "2",
+    "busy_timeout": "10000",
+    "foreign_keys": "1",
+    "recursive_triggers": "1",
+    "trusted_schema": "0",
+}
+
+
+class UTCTime(sa.TypeDecorator[datetime]):
+    """Keep moments in UTC and refuse a moment without a zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware moment into UTC before it is stored."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A moment needs a time zone.")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give every stored moment back as UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+JSONType = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
+class Model(DeclarativeBase):
+    """Be the parent of every stored thing."""
+
+    registry = registry(
+        metadata=sa.MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={
+            datetime: UTCTime(),
+            dict[str, Any]: JSONType,
+            list[str]: JSONType,
+            list[dict[str, Any]]: JSONType,
+        },
+    )
+
+
+db = SQLAlchemy(
+    model_class=Model, disable_autonaming=True, session_options={"expire_on_commit": False}
+)
+
+
+def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own type
+    connection.isolation_level = None
+    for name, value in SQLITE_PRAGMAS.items():
+        connection.execute(f"PRAGMA {name}={value}")
+
+
+def _on_begin(connection: Connection) -> None:
+    # A read that turns into a write fails at once on SQLite, so a writer says so before it reads.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def prepare(engine: Engine) -> None:
+    """Teach an engine our transaction modes, and assert SQLite's pragmas once.
+
+    Raises RuntimeError when a pragma did not take, since durability would then be a guess.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    with engine.connect() as connection:
+        for name, wanted in SQLITE_PRAGMAS.items():
+            found = str(connection.exec_driver_sql(f"PRAGMA {name}").scalar())
+            if found != wanted:
+                raise RuntimeError(f"SQLite's {name} is {found}, not {wanted}.")

@@ -1,0 +1,83 @@
+"""Keyset paging: a page starts after the last row of the one before, however deep."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from caseapp.core.errors import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+PAGE_SIZE = 25
+LARGEST_PAGE = 200
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Hold some rows and the cursor of the next page, or None at the end."""
+
+    items: list[T]
+    next: str | None
+
+    def map(self, make: Callable[[T], U]) -> Page[U]:
+        """Turn every item into something else, keeping the cursor."""
+        return Page([make(item) for item in self.items], self.next)
+
+
+def after(
+    query: sa.Select[Any], moment: Any, key: Any, cursor: str | None, limit: int  # noqa: ANN401
+) -> sa.Select[Any]:
+    """Order newest first by (moment, key), start after `cursor`, take one row more than `limit`.
+
+    Raises Invalid for a cursor that this app did not make.
+    """
+    query = query.order_by(moment.desc(), key.desc()).limit(limit + 1)
+    if cursor:
+        query = query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(cursor, moment, key)))
+    return query
+
+
+def page_of(
+    rows: Sequence[T], limit: int, position: Callable[[T], tuple[datetime, UUID]]
+) -> Page[T]:
+    """Cut the extra row off and turn the last row's position into the next cursor."""
+    shown = list(rows[:limit])
+    more = len(rows) > limit
+    return Page(shown, cursor_of(*position(shown[-1])) if more else None)
+
+
+def cursor_of(moment: datetime, key: UUID) -> str:
+    """Write a position as an opaque text that fits into a URL."""
+    return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), key.hex]).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    """Read a position back.
+
+    Raises Invalid when the text was not made by `cursor_of`.
+    """
+    try:
+        moment, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        position = datetime.fromisoformat(moment), UUID(hex=key)
+        if position[0].tzinfo is None:
+            raise ValueError(moment)
+    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+        raise Invalid({"cursor": ["Use the cursor of the page before, unchanged."]}) from error
+    return position
+
+
+def _bound(cursor: str, moment: Any, key: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    at, row = read_cursor(cursor)
+    return sa.literal(at, moment.type), sa.literal(row, key.type)

@@ -1,0 +1,84 @@
+"""What may come in about a follow-up, and what goes out; the words of the protocol's tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from marshmallow import Schema, fields, post_load, validate
+
+TASKS = {
+    "recheck": "Ask again about what is at watch or above",
+    "referral": "Make the referral",
+    "referral_outcome": "Find out how the referral went",
+    "safety_plan": "Make the safety plan together",
+    "safety_24h": "24-hour safety check",
+    "safety_72h": "72-hour safety check",
+    "safety_7d": "7-day safety check",
+    "emergency_steps": "Write down the emergency steps that were taken",
+    "duty_check": "Decide on the duty to report: yes, no or not sure",
+    "tell_supervisor": "Tell your supervisor",
+    "close_screening": "Screen again within 7 days of a closing apart",
+    "close_check_in": "Check in after the closing",
+}
+
+
+@dataclass(frozen=True)
+class NewFollowUp:
+    """Hold a task that a person adds."""
+
+    title: str
+    due_at: datetime
+
+
+class NewFollowUpSchema(Schema):
+    """Check a task that a person adds."""
+
+    title = fields.String(required=True, validate=validate.Length(1, 160))
+    due_at = fields.AwareDateTime(required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewFollowUp:
+        """Give the plain value."""
+        return NewFollowUp(**data)
+
+
+class OutcomeSchema(Schema):
+    """Check what came of a task; it is required, so that a tick alone never ends a safety check."""
+
+    outcome = fields.String(required=True, validate=validate.Length(1, 2000))
+
+
+@dataclass(frozen=True)
+class FollowUpInList:
+    """Show a task, opened."""
+
+    id: UUID
+    client_id: UUID
+    client: str
+    kind: str
+    title: str
+    due_at: datetime
+    assigned_to: UUID
+    done_at: datetime | None
+    done_by: UUID | None
+    outcome: str | None
+    made_at: datetime
+    version: int
+
+
+class FollowUpView(Schema):
+    """Show a task."""
+
+    id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    client = fields.String(required=True)
+    kind = fields.String(required=True)
+    title = fields.String(required=True)
+    due_at = fields.AwareDateTime(required=True)
+    assigned_to = fields.UUID(required=True)
+    done_at = fields.AwareDateTime(required=True, allow_none=True)
+    outcome = fields.String(required=True, allow_none=True)
+    version = fields.Integer(required=True)

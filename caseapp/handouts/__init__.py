@@ -1,0 +1,1 @@
+"""Handouts: the library, its editions, and what was given to whom."""

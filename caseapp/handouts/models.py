@@ -1,0 +1,71 @@
+"""Stored: published editions, their clinical reviews, and assignments."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from caseapp.core.database import Model
+from caseapp.core.ids import new_id
+
+
+class Edition(Model):
+    """Be one published text in one language and version; it never changes."""
+
+    __tablename__ = "edition"
+    __table_args__ = (sa.UniqueConstraint("slug", "language", "number"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    slug: Mapped[str] = mapped_column(sa.String(60))
+    language: Mapped[str] = mapped_column(sa.String(5))
+    number: Mapped[int]
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    source: Mapped[str] = mapped_column(sa.Text)
+    published_at: Mapped[datetime]
+
+
+class Review(Model):
+    """Say which licensed clinician has read an edition, and when."""
+
+    __tablename__ = "edition_review"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    edition_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"), index=True)
+    clinician: Mapped[str] = mapped_column(sa.String(120))
+    reviewed_on: Mapped[date]
+    recorded_at: Mapped[datetime]
+    recorded_by: Mapped[UUID]
+
+
+class Assignment(Model):
+    """Be one edition given to one client; it points at that edition for ever."""
+
+    __tablename__ = "assignment"
+    __table_args__ = (
+        sa.Index("ix_assignment_case", "case_id", "assigned_at", "id"),
+        sa.Index("ix_assignment_client", "client_id", "assigned_at", "id"),
+        sa.Index("ix_assignment_edition", "edition_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    edition_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
+    place: Mapped[int]
+    stage: Mapped[str] = mapped_column(sa.String(12))
+    channel: Mapped[str] = mapped_column(sa.String(12))
+    line: Mapped[bytes | None]
+    levels: Mapped[dict[str, Any]]
+    assigned_at: Mapped[datetime]
+    assigned_by: Mapped[UUID]
+    opened_at: Mapped[datetime | None]
+    read_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+    withdrawn_by: Mapped[UUID | None]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form

@@ -1,0 +1,41 @@
+"""Health: `/livez` needs nothing, `/readyz` writes to the database and reads the library and the queue."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Blueprint, Response
+
+from caseapp.core import settings
+from caseapp.core.ids import new_id
+from caseapp.core.once import OnceKey
+from caseapp.core.clock import now
+from caseapp.core.transaction import side_transaction
+from caseapp.handouts.library import library
+from caseapp.http.guard import public
+
+log = structlog.get_logger()
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+@public("tells only that the process answers")
+def livez() -> Response:
+    """Say that the process answers."""
+    return Response("ok\n", mimetype="text/plain")
+
+
+@blueprint.get("/readyz")
+@public("tells only yes or no")
+def readyz() -> Response:
+    """Say whether the database takes a write, the library stands and the queue's folder is there."""
+    try:
+        with side_transaction() as session:
+            probe = OnceKey(subject_id=new_id(), scope="readyz", key="probe", content="", at=now())
+            session.add(probe)
+            session.flush()
+            session.delete(probe)
+        ready = bool(library()) and settings.active().data_dir.is_dir()
+    except Exception as fault:  # noqa: BLE001 - whatever it is, the answer is no
+        log.error("readyz.failed", fault=type(fault).__name__)
+        ready = False
+    return Response("ready\n" if ready else "not ready\n", 200 if ready else 503, mimetype="text/plain")

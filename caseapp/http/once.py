@@ -1,0 +1,49 @@
+"""Once-keys at the doors: a form carries one in a hidden field, an API call in `Idempotency-Key`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import request
+
+from caseapp.core.errors import Invalid
+from caseapp.core.ids import new_id
+from caseapp.core.once import once
+from caseapp.http.guard import the_actor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+LONGEST_KEY = 80
+
+
+def fresh_key() -> str:
+    """Make the key that a form carries from its rendering to its sending."""
+    return new_id().hex
+
+
+def form_once(make: Callable[[], UUID]) -> UUID:
+    """Run `make` once for the form that was sent; a second sending gives the id of the first.
+
+    To be called inside a transaction. Raises Invalid when the form brings no key.
+    """
+    key = request.form.get("once", "")
+    if not key or len(key) > LONGEST_KEY:
+        raise Invalid({"once": ["Open the page again and send the form from there."]})
+    content = sorted(
+        (name, values) for name, values in request.form.lists() if name not in {"csrf_token", "once"}
+    )
+    return once(the_actor().id, request.endpoint or "", key, content, make)
+
+
+def api_once(make: Callable[[], UUID]) -> UUID:
+    """Run `make` once for an `Idempotency-Key`; without the header it simply runs.
+
+    To be called inside a transaction. Raises Invalid for a key of over 80 characters.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
+        raise Invalid({"Idempotency-Key": [f"Use 1 to {LONGEST_KEY} characters."]})
+    content = [request.path, request.get_json(silent=True)]
+    return once(the_actor().id, request.endpoint or "", key, content, make)

@@ -1,0 +1,92 @@
+"""What every answer carries and every form must bring: headers, CSRF, size limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import abort, request
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from caseapp.http.doors import Door, door
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+    from caseapp.core.settings import Settings
+
+LARGEST_BODY = 2 * 1024 * 1024
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "font-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        "object-src 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+csrf = CSRFProtect()
+
+
+def add_headers(response: Response) -> Response:
+    """Put the same headers on every answer, errors and files included."""
+    for name, value in HEADERS.items():
+        response.headers[name] = value
+    if door() is Door.OPEN and response.status_code == 200:  # noqa: PLR2004
+        response.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
+    else:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers.add("Vary", "Cookie, Authorization")
+    return response
+
+
+def refuse_cross_site() -> None:
+    """Refuse a change that another site's page asks for, before any cookie is believed."""
+    if request.method in SAFE_METHODS or door() is Door.API:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    if site not in {"same-origin", "none"} or (
+        origin and urlsplit(origin).netloc != request.host
+    ):
+        abort(400, "This form was sent from another site.")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Set limits, cookies and headers; the API brings no cookie and so needs no CSRF token."""
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=LARGEST_BODY,
+        MAX_FORM_MEMORY_SIZE=LARGEST_BODY,
+        SESSION_COOKIE_NAME="__Host-form",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,
+    )
+    csrf.init_app(app)
+    app.before_request(refuse_cross_site)
+    app.after_request(add_headers)
+    if settings.trusted_proxies:
+        count = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count)  # type: ignore[method-assign]

@@ -1,0 +1,1 @@
+"""Session notes: drafts that save themselves, signed notes that nobody can change."""

@@ -1,0 +1,1 @@
+"""Overviews: Today and the timeline; they read across slices and own nothing."""

@@ -1,0 +1,76 @@
+"""Help lines: what the library ships for each country, read once; a practice confirms and adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import Any
+
+import yaml
+
+from caseapp.core.settings import ROOT
+
+KINDS = ("emergency", "crisis", "dv", "substance", "ed", "behaviour")
+FILE = ROOT / "handouts" / "help-lines.yaml"
+STALE_AFTER_DAYS = 90
+
+
+@dataclass(frozen=True)
+class HelpLine:
+    """Be one number with what is known about it."""
+
+    kind: str
+    name: str
+    phone: str | None
+    text_to: str | None
+    text_keyword: str | None
+    web: str | None
+    hours: str
+    hint: str
+    region: str | None
+    audience: str
+    languages: tuple[str, ...]
+    last_checked: date | None
+    source: str
+
+
+@dataclass(frozen=True)
+class Country:
+    """Hold a country's lines, the emergency number first."""
+
+    code: str
+    name: str
+    lines: tuple[HelpLine, ...]
+
+
+def _line(kind: str, raw: dict[str, Any]) -> HelpLine:
+    text = raw.get("text") or {}
+    return HelpLine(
+        kind=raw.get("kind", kind),
+        name=raw["name"],
+        phone=raw.get("phone"),
+        text_to=text.get("to"),
+        text_keyword=text.get("keyword"),
+        web=raw.get("web"),
+        hours=raw.get("hours") or "",
+        hint=raw.get("hint") or "",
+        region=raw.get("region"),
+        audience=raw.get("audience", "anyone"),
+        languages=tuple(raw.get("languages", ())),
+        last_checked=raw.get("last_checked"),
+        source=(raw.get("source") or {}).get("title", ""),
+    )
+
+
+@cache
+def countries() -> dict[str, Country]:
+    """Read the shipped numbers, by country code."""
+    return {
+        raw["country"]: Country(
+            raw["country"],
+            raw["name"],
+            (_line("emergency", raw["emergency"]), *(_line("", line) for line in raw["lines"])),
+        )
+        for raw in yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    }

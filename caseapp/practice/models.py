@@ -1,0 +1,48 @@
+"""Stored: one row for the practice, and the help lines that it added."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from caseapp.core.database import Model
+from caseapp.core.ids import new_id
+
+
+class Practice(Model):
+    """Be the practice; there is exactly one row."""
+
+    __tablename__ = "practice"
+
+    id: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, default=1)
+    name: Mapped[str] = mapped_column(sa.String(80))
+    tagline: Mapped[str] = mapped_column(sa.String(120), default="")
+    contact: Mapped[str] = mapped_column(sa.String(200), default="")
+    country: Mapped[str] = mapped_column(sa.String(2))
+    region: Mapped[str | None] = mapped_column(sa.String(60))
+    zone: Mapped[str] = mapped_column(sa.String(40))
+    paper: Mapped[str] = mapped_column(sa.String(6), default="A4")
+    exit_url: Mapped[str] = mapped_column(sa.String(200))
+    numbers_confirmed_on: Mapped[date | None]
+    numbers_confirmed_by: Mapped[UUID | None]
+    changed_at: Mapped[datetime]
+    version: Mapped[int] = mapped_column(default=1)
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
+
+
+class LocalLine(Model):
+    """Be a help line of the practice's own town, shown beside those of the country."""
+
+    __tablename__ = "local_line"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    kind: Mapped[str] = mapped_column(sa.String(12))
+    name: Mapped[str] = mapped_column(sa.String(80))
+    phone: Mapped[str] = mapped_column(sa.String(30))
+    hours: Mapped[str] = mapped_column(sa.String(60), default="")
+    added_at: Mapped[datetime]
+    added_by: Mapped[UUID]

@@ -1,0 +1,91 @@
+"""Done: the practice set up and changed, its help numbers confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.access.actions import Action
+from caseapp.access.actor import Actor, require
+from caseapp.audit.operations import record
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound
+from caseapp.practice.models import LocalLine, Practice
+from caseapp.practice.queries import the_practice, today
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.practice.schemas import NewLine, PracticeChange
+
+
+def set_up_practice(name: str = "Our practice", country: str = "GB", zone: str = "Europe/London") -> None:
+    """Make the practice's row unless it stands; part of `caseapp init`."""
+    if db.session.scalar(sa.select(Practice.id)) is None:
+        db.session.add(
+            Practice(
+                id=1,
+                name=name,
+                tagline="Separation and relationship coaching",
+                country=country,
+                zone=zone,
+                exit_url="https://www.wikipedia.org/",
+                changed_at=now(),
+            )
+        )
+        db.session.flush()
+
+
+def change_practice(actor: Actor, change: PracticeChange, expected_version: int) -> None:
+    """Change the practice's settings; another country needs its numbers confirmed anew.
+
+    Raises Stale when somebody else changed them first.
+    """
+    require(actor, Action.PRACTICE_EDIT)
+    practice = the_practice()
+    set_committed_value(practice, "version", expected_version)
+    fields = [name for name, value in asdict(change).items() if getattr(practice, name) != value]
+    for name in fields:
+        setattr(practice, name, getattr(change, name))
+    if {"country", "region"} & set(fields):
+        practice.numbers_confirmed_on = practice.numbers_confirmed_by = None
+    practice.changed_at = now()
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"fields": fields})
+
+
+def confirm_numbers(actor: Actor) -> None:
+    """Record that somebody has checked today that every number shown is right."""
+    require(actor, Action.PRACTICE_EDIT)
+    practice = the_practice()
+    practice.numbers_confirmed_on = today()
+    practice.numbers_confirmed_by = actor.id
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"numbers": "confirmed"})
+
+
+def add_line(actor: Actor, line: NewLine) -> UUID:
+    """Add a help line of the practice's own."""
+    require(actor, Action.PRACTICE_EDIT)
+    row = LocalLine(**asdict(line), added_at=now(), added_by=actor.id)
+    db.session.add(row)
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "line", row.id, details={"added": line.kind})
+    return row.id
+
+
+def remove_line(actor: Actor, line_id: UUID) -> None:
+    """Remove a help line that the practice had added.
+
+    Raises NotFound.
+    """
+    require(actor, Action.PRACTICE_EDIT)
+    row = db.session.get(LocalLine, line_id)
+    if row is None:
+        raise NotFound
+    db.session.delete(row)
+    record(actor, Action.PRACTICE_EDIT, "line", line_id, details={"removed": row.kind})

@@ -1,0 +1,85 @@
+"""Asked: the practice, and the numbers that stand on its pages and sheets today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core import clock
+from caseapp.core.database import db
+from caseapp.practice.helplines import STALE_AFTER_DAYS, HelpLine, countries
+from caseapp.practice.models import LocalLine, Practice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def the_practice() -> Practice:
+    """Give the one practice; `caseapp init` has made it."""
+    return db.session.scalars(sa.select(Practice)).one()
+
+
+def today() -> date:
+    """Tell the date in the practice's zone."""
+    return clock.today(the_practice().zone)
+
+
+def local_lines() -> Sequence[LocalLine]:
+    """List the lines that the practice added."""
+    return db.session.scalars(sa.select(LocalLine).order_by(LocalLine.kind, LocalLine.name)).all()
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Hold the numbers to show, by kind, and whether the practice stands behind them."""
+
+    lines: tuple[HelpLine, ...]
+    confirmed_on: date | None
+    stale: bool
+
+    def of(self, *kinds: str) -> list[HelpLine]:
+        """Give the lines of some kinds, in that order."""
+        return [line for kind in kinds for line in self.lines if line.kind == kind]
+
+    @property
+    def emergency(self) -> HelpLine:
+        """Give the emergency number."""
+        return self.of("emergency")[0]
+
+
+def numbers(practice: Practice, language: str = "en") -> Numbers:
+    """Gather the country's lines and the practice's own; regional lines only where they apply.
+
+    Lines in the reader's language come first within their kind. Numbers that the practice has not confirmed for
+    90 days count as stale.
+    """
+    shipped = [
+        line
+        for line in countries()[practice.country].lines
+        if line.region is None or practice.region is None or line.region == practice.region
+    ]
+    own = [
+        HelpLine(
+            kind=line.kind,
+            name=line.name,
+            phone=line.phone,
+            text_to=None,
+            text_keyword=None,
+            web=None,
+            hours=line.hours,
+            hint="",
+            region=None,
+            audience="anyone",
+            languages=(),
+            last_checked=None,
+            source="",
+        )
+        for line in local_lines()
+    ]
+    shipped.sort(key=lambda line: language not in line.languages)
+    confirmed = practice.numbers_confirmed_on
+    limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
+    return Numbers((*own, *shipped), confirmed, stale=confirmed is None or confirmed < limit)

@@ -1,0 +1,89 @@
+"""What may come in about the practice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
+
+from caseapp.practice.helplines import KINDS, countries
+
+
+@dataclass(frozen=True)
+class PracticeChange:
+    """Hold the practice's own settings, whole."""
+
+    name: str
+    tagline: str
+    contact: str
+    country: str
+    region: str | None
+    zone: str
+    paper: str
+    exit_url: str
+
+
+class PracticeSchema(Schema):
+    """Check the settings of the practice."""
+
+    name = fields.String(required=True, validate=validate.Length(1, 80))
+    tagline = fields.String(load_default="", validate=validate.Length(max=120))
+    contact = fields.String(load_default="", validate=validate.Length(max=200))
+    country = fields.String(required=True)
+    region = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=60))
+    zone = fields.String(required=True)
+    paper = fields.String(load_default="A4", validate=validate.OneOf(["A4", "Letter"]))
+    exit_url = fields.String(required=True, validate=validate.Length(1, 200))
+
+    @validates("country")
+    def _known_country(self, value: str, **_: object) -> None:
+        if value not in countries():
+            raise ValidationError("Choose a country whose help lines are known.")
+
+    @validates("zone")
+    def _known_zone(self, value: str, **_: object) -> None:
+        if value not in available_timezones():
+            raise ValidationError("Choose a time zone such as Europe/London.")
+
+    @validates("exit_url")
+    def _plain_site(self, value: str, **_: object) -> None:
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
+            raise ValidationError("Write a plain https:// address that says nothing about you.")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> PracticeChange:
+        """Give the plain value."""
+        return PracticeChange(**data)
+
+
+@dataclass(frozen=True)
+class NewLine:
+    """Hold a help line that the practice adds."""
+
+    kind: str
+    name: str
+    phone: str
+    hours: str
+
+
+class NewLineSchema(Schema):
+    """Check a local help line."""
+
+    kind = fields.String(required=True, validate=validate.OneOf(KINDS[1:]))
+    name = fields.String(required=True, validate=validate.Length(1, 80))
+    phone = fields.String(
+        required=True,
+        validate=validate.Regexp(
+            r"^[0-9+() #*-]{3,30}$", error="Write the number as it is dialled: digits, + and blanks."
+        ),
+    )
+    hours = fields.String(load_default="", validate=validate.Length(max=60))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewLine:
+        """Give the plain value."""
+        return NewLine(**data)

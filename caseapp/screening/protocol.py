@@ -1,0 +1,306 @@
+"""The screening protocol: the questions, their anchors, and what each level demands.
+
+Every anchor, level and time limit here awaits sign-off by a licensed clinician and a local legal check. It supports a
+coach's judgement; it is neither a diagnosis nor a validated scale. Source: the library's content map, sections (d) and
+(e); only the list of domains stems from the articles (REC-08 to REC-17), the rest is ordinary clinical caution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AWAITING_SIGN_OFF = "Awaiting sign-off by a licensed clinician"
+VALID_FOR = timedelta(days=14)
+STEADY_APART = timedelta(days=7)
+
+
+class Level(IntEnum):
+    """Be an answer; *not asked* is None, which never counts as none."""
+
+    NONE = 0
+    WATCH = 1
+    CONCERN = 2
+    URGENT = 3
+
+
+LEVEL_WORDS = {Level.NONE: "None", Level.WATCH: "Watch", Level.CONCERN: "Concern", Level.URGENT: "Urgent"}
+NOT_ASKED = "Not asked"
+
+
+@dataclass(frozen=True)
+class Item:
+    """Be one question, with what each level looks like from outside."""
+
+    key: str
+    label: str
+    icon: str
+    safety: bool
+    asks: str
+    anchors: tuple[str, str, str, str]
+
+
+ITEMS = (
+    Item(
+        "sleep",
+        "Sleep",
+        "moon",
+        safety=False,
+        asks="How have you been sleeping?",
+        anchors=(
+            "Usual sleep, or the odd bad night.",
+            "Trouble falling or staying asleep, or waking early, on some nights for under two weeks; copes by day.",
+            "Three or more bad nights a week for two weeks; about five hours or less on most nights for a week, with "
+            "mistakes by day; needs drink or pills to sleep; or sleeps most of the day and withdraws.",
+            "Next to no sleep for three nights; hardly any need for sleep with racing thoughts or odd beliefs; nods off "
+            "at the wheel or while minding a child; or sleepless with any thought of self-harm.",
+        ),
+    ),
+    Item(
+        "eating",
+        "Eating",
+        "utensils",
+        safety=False,
+        asks="How have you been eating and drinking?",
+        anchors=(
+            "Usual meals.",
+            "Smaller appetite or comfort eating for under two weeks; still eats twice a day and drinks.",
+            "One meal or fewer on most days for two weeks; clothes clearly looser or tighter; regular bingeing; an old "
+            "eating disorder stirring; a medical diet slipping.",
+            "Almost nothing eaten for 48 hours or nothing drunk for 24; fainting, chest pain or confusion; repeated "
+            "vomiting or laxatives; pregnant, diabetic or on vital medicine and not eating or not taking it.",
+        ),
+    ),
+    Item(
+        "caring",
+        "Care of children or others",
+        "baby",
+        safety=False,
+        asks="Is anyone in your care going short at the moment?",
+        anchors=(
+            "Nobody in their care, or care goes on as usual.",
+            "Slower, forgetful, some things missed, with cover; under two weeks.",
+            "Two weeks or more of missed school runs, meals or bedtimes.",
+            "A child or dependant is unsafe, unfed or unsupervised now.",
+        ),
+    ),
+    Item(
+        "work",
+        "Work or study",
+        "briefcase",
+        safety=False,
+        asks="Are you managing work, study or looking for work?",
+        anchors=(
+            "Goes on about as usual.",
+            "Slower, forgetful, some tasks missed, cover exists; under two weeks.",
+            "Two or more lost days a fortnight, or a formal warning.",
+            "Unsafe with machines or driving.",
+        ),
+    ),
+    Item(
+        "household",
+        "The rest of the day",
+        "house",
+        safety=False,
+        asks="Bills, letters, washing, going out: what is slipping?",
+        anchors=(
+            "Gets done about as usual.",
+            "Some of it missed; under two weeks.",
+            "Two weeks or more of unopened bills or court letters, not washing, or not going out.",
+            "Cannot get up or look after themselves for days; no food or roof.",
+        ),
+    ),
+    Item(
+        "self_harm",
+        "Self-harm",
+        "heart-pulse",
+        safety=True,
+        asks="Have you had thoughts of ending your life or hurting yourself?",
+        anchors=(
+            "Asked directly: no thoughts, no history.",
+            "Past thoughts or an attempt more than a year ago, or hopeless words; denies any thoughts now.",
+            "Wishes to be dead or not to wake, or thoughts of suicide, with no plan, intent or recent act.",
+            "A plan, intent or date; means to hand; preparing; an attempt or self-harm in the past three months; cannot "
+            "agree next steps for staying safe; thoughts while drunk or high; voices telling them to.",
+        ),
+    ),
+    Item(
+        "harm_to_others",
+        "Harm to others",
+        "users",
+        safety=True,
+        asks="Have you had thoughts of hurting anyone, or followed or checked on anyone?",
+        anchors=(
+            "Asked directly: none.",
+            "Angry images, no wish to act, upset by them.",
+            "Thoughts of hurting somebody; or following, tracking, unwanted visits, reading their phone.",
+            "Intent, plan, a named target, a weapon, a threat made, a recent assault, a broken order, or any threat that "
+            "includes children.",
+        ),
+    ),
+    Item(
+        "fear_at_home",
+        "Fear at home",
+        "shield",
+        safety=True,
+        asks="Asked alone: are you afraid of anyone, or is anyone controlling what you do?",
+        anchors=(
+            "Asked alone: no fear of anyone.",
+            "Tension, put-downs or treading carefully without fear; or could not be asked alone.",
+            "Any fear of the spouse; control of money, phone, movement or friends; threats, tracking, sexual pressure, "
+            "harm to pets or things; any physical violence in this relationship; an order in place.",
+            "Violence in the past month or rising; choking at any time; threats to kill; a weapon; stalking; forced sex; "
+            "pregnancy; a child hurt or at risk; the person is coming now. Leaving raises the danger.",
+        ),
+    ),
+    Item(
+        "substances",
+        "Drink and drugs",
+        "wine",
+        safety=False,
+        asks="What are you drinking or taking, and what for?",
+        anchors=(
+            "No use, or usual low use.",
+            "More than usual to cope or to sleep, under two weeks, no harm.",
+            "Most days to cope for two weeks; hiding it; cannot cut down; duties missed; pills mixed with drink; a "
+            "relapse; or the client calls it an addiction.",
+            "Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while driving or "
+            "minding children; mixing sedatives, opioids and alcohol; use together with thoughts of self-harm.",
+        ),
+    ),
+)
+ITEM = {item.key: item for item in ITEMS}
+SAFETY_ITEMS = tuple(item.key for item in ITEMS if item.safety)
+
+ACTIONS_TAKEN = {
+    "asked_in_private": "Asked alone, in private",
+    "went_through_plan": "Went through the safety plan",
+    "gave_numbers": "Gave the help line numbers",
+    "called_emergency": "Called emergency services",
+    "told_supervisor": "Told the supervisor",
+    "agreed_next_check": "Agreed the next check call",
+    "referred": "Referred to a doctor, therapist or specialist",
+}
+
+STEPS = {
+    "self_harm": (
+        "Stay with the client; do not end the call before a next step is in place.",
+        "In immediate danger: emergency services, and remove means with somebody's help.",
+        "Make or go through the safety plan together.",
+        "Tell your supervisor now, and write down what was done.",
+    ),
+    "harm_to_others": (
+        "Say plainly that following, threats and visits stop today.",
+        "In immediate danger: emergency services. Do not warn in a way that raises the risk.",
+        "Go through the duty to report with your supervisor, now.",
+        "Arrange specialist help; no contact coaching from here on.",
+    ),
+    "fear_at_home": (
+        "Believe the client. Do not advise staying or leaving.",
+        "If somebody is coming now: emergency services first.",
+        "Offer the domestic abuse service by a safe channel only.",
+        "Tell your supervisor now; no couple work, no limit-setting talks.",
+    ),
+    "caring": (
+        "Make the children or dependants safe first.",
+        "Arrange emergency social support.",
+        "Follow the local child-protection duty with your supervisor.",
+    ),
+    "substances": (
+        "Shakes, fits, confusion, overdose: emergency or same-day medical care.",
+        "Never advise stopping suddenly after heavy use.",
+        "Make children and drivers safe; ask again about self-harm.",
+    ),
+    "": (
+        "Same-day medical or emergency care; nobody drives who has not slept.",
+        "Ask the safety questions again now.",
+        "Somebody stays with the client until help is in place.",
+    ),
+}
+
+
+@dataclass
+class Demands:
+    """Say what a set of levels demands: holds with their reasons, flags to raise, tasks with due times."""
+
+    holds: dict[str, list[str]] = field(default_factory=dict)
+    flags: set[str] = field(default_factory=set)
+    tasks: dict[str, datetime] = field(default_factory=dict)
+
+    def task(self, kind: str, due: datetime) -> None:
+        """Ask for a task; the earlier of two due times stands."""
+        self.tasks[kind] = min(due, self.tasks.get(kind, due))
+
+
+def working_days(moment: datetime, days: int) -> datetime:
+    """Count working days on from a moment, Monday to Friday."""
+    while days:
+        moment += timedelta(days=1)
+        if moment.weekday() < 5:  # noqa: PLR2004 - Saturday is 5
+            days -= 1
+    return moment
+
+
+def demanded(levels: Mapping[str, int | None], moment: datetime) -> Demands:
+    """Work out what the protocol demands for these levels at this moment; a pure function.
+
+    Concern in sleep, eating, daily life or substances opens a care hold. Urgent anywhere, or concern in one of the three
+    safety items, opens a safety hold; one report is enough. Watch asks for a recheck within seven days. Content map,
+    section (e), "Protocol by level"; awaiting clinical sign-off.
+    """
+    out = Demands()
+    urgent = any(level == Level.URGENT for level in levels.values())
+    for key, level in levels.items():
+        if level is None or level == Level.NONE:
+            continue
+        if level == Level.WATCH:
+            out.task("recheck", moment + timedelta(days=7))
+        elif opens_safety_hold(key, level):
+            out.holds.setdefault("safety", []).append(key)
+        else:
+            out.holds.setdefault("care", []).append(key)
+    self_harm, others, fear = (levels.get(key) or 0 for key in SAFETY_ITEMS)
+    if self_harm >= Level.WATCH:
+        out.flags.add("self_harm_flag")
+    if others >= Level.CONCERN:
+        out.flags |= {"contact_block", "client_harm_flag"}
+    if fear >= Level.CONCERN:
+        out.flags |= {"contact_block", "violence_flag", "unsafe_delivery"}
+    if out.holds:
+        out.task("referral", working_days(moment, 2))
+        out.task("recheck", moment + timedelta(days=7))
+        out.task("referral_outcome", moment + timedelta(days=14))
+    if "safety" in out.holds:
+        out.task("tell_supervisor", moment)
+        out.task("safety_plan", moment + timedelta(hours=8))
+        out.task("safety_24h", moment + timedelta(hours=24))
+        out.task("safety_72h", moment + timedelta(hours=72))
+        out.task("safety_7d", moment + timedelta(days=7))
+    if urgent:
+        out.task("emergency_steps", moment)
+        out.task("duty_check", moment)
+    return out
+
+
+def opens_safety_hold(key: str, level: int | None) -> bool:
+    """Tell whether this answer alone opens a safety hold."""
+    return level is not None and level >= (Level.CONCERN if ITEM[key].safety else Level.URGENT)
+
+
+def steps_for(levels: Mapping[str, int | None]) -> list[str]:
+    """List what to do on the spot for answers that open a safety hold, the safety items first."""
+    keys = [key for key, level in levels.items() if opens_safety_hold(key, level)]
+    found: list[str] = []
+    for key in sorted(keys, key=lambda key: not ITEM[key].safety):
+        found += [step for step in STEPS.get(key, STEPS[""]) if step not in found]
+    return found
+
+
+def highest(levels: Mapping[str, int | None]) -> int | None:
+    """Give the highest level that was asked about; the highest always wins."""
+    return max((level for level in levels.values() if level is not None), default=None)

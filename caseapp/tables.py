@@ -1,0 +1,32 @@
+"""Import every slice's models, so that the metadata is whole."""
+
+from caseapp.access import models as access
+from caseapp.audit import models as audit
+from caseapp.cases import models as cases
+from caseapp.clients import models as clients
+from caseapp.core import once, outbox
+from caseapp.core.database import Model
+from caseapp.followups import models as followups
+from caseapp.handouts import models as handouts
+from caseapp.notes import models as notes
+from caseapp.practice import models as practice
+from caseapp.reports import models as reports
+from caseapp.screening import models as screening
+from caseapp.users import models as users
+
+MODULES = (
+    access,
+    audit,
+    cases,
+    clients,
+    followups,
+    handouts,
+    notes,
+    once,
+    outbox,
+    practice,
+    reports,
+    screening,
+    users,
+)
+METADATA = Model.metadata

@@ -1,0 +1,1 @@
+"""Staff: who they are, their role, how they sign in."""

@@ -1,0 +1,103 @@
+"""Asked: who is signed in, who works here, whose supervisor is whose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from caseapp.access.actions import Role
+from caseapp.access.actor import SYSTEM_ID, Actor
+from caseapp.access.models import Session, Token
+from caseapp.access.queries import live_session, live_token
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound
+from caseapp.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """Say who a cookie stands for and when it was last noted as used."""
+
+    actor: Actor
+    seen_at: datetime
+
+
+def signed_in(reference: str) -> SignedIn | None:
+    """Find the member of staff behind a session cookie, in one statement."""
+    row = db.session.execute(
+        sa.select(Session.id, Session.seen_at, User.id, User.role, User.name)
+        .join(User, User.id == Session.subject_id)
+        .where(live_session("staff", reference, now()), User.disabled_at.is_(None))
+    ).first()
+    if row is None:
+        return None
+    session_id, seen_at, user_id, role, name = row
+    return SignedIn(Actor(user_id, Role(role), name, "web", session_id), seen_at)
+
+
+def bearer(reference: str) -> Actor | None:
+    """Find the member of staff behind a bearer token, in one statement."""
+    row = db.session.execute(
+        sa.select(User.id, User.role, User.name)
+        .join(Token, Token.user_id == User.id)
+        .where(live_token(reference), User.disabled_at.is_(None))
+    ).first()
+    return None if row is None else Actor(row.id, Role(row.role), row.name, "api")
+
+
+def user_by_email(email: str) -> User:
+    """Find somebody by address.
+
+    Raises NotFound.
+    """
+    found = db.session.scalar(sa.select(User).where(User.email == email.strip().lower()))
+    if found is None:
+        raise NotFound("Nobody here has that address.")
+    return found
+
+
+def everyone() -> Sequence[User]:
+    """List all staff by name."""
+    return db.session.scalars(sa.select(User).order_by(User.name)).all()
+
+
+def names_of(ids: set[UUID]) -> dict[UUID, str]:
+    """Give the names behind some ids in one statement; the command line is called the operator."""
+    found = db.session.execute(sa.select(User.id, User.name).where(User.id.in_(ids)))
+    return {SYSTEM_ID: "the practice"} | {row.id: row.name for row in found}
+
+
+def coached_by(actor: Actor) -> sa.Select[UUID]:
+    """Select the staff whose clients an actor may see: themselves, and for a supervisor their coaches."""
+    if actor.role is Role.SUPERVISOR:
+        return sa.select(User.id).where(
+            sa.or_(User.id == actor.id, User.supervisor_id == actor.id)
+        )
+    return sa.select(User.id).where(User.id == actor.id)
+
+
+def coaches_for(actor: Actor) -> Sequence[User]:
+    """List those who can be a client's coach in the actor's eyes."""
+    return db.session.scalars(
+        sa.select(User)
+        .where(User.id.in_(coached_by(actor)), User.disabled_at.is_(None), User.role != Role.ADMIN)
+        .order_by(User.name)
+    ).all()
+
+
+def supervisor_of(user_id: UUID) -> UUID | None:
+    """Name the supervisor of a coach; a supervisor who coaches is their own."""
+    row = db.session.execute(
+        sa.select(User.role, User.supervisor_id).where(User.id == user_id)
+    ).first()
+    if row is None:
+        return None
+    return row.supervisor_id or (user_id if row.role == Role.SUPERVISOR else None)
