@@ -1,0 +1,61 @@
+"""Fonts: the installed faces (SIL Open Font License), subset once into the data directory."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+from fontTools import subset
+from fontTools.ttLib import TTFont
+
+from caseapp.core import settings
+
+FACES = {
+    "sans-400": ("font_source_sans_pro", "SourceSansPro-Regular", "App Sans", 400),
+    "sans-600": ("font_source_sans_pro", "SourceSansPro-Semibold", "App Sans", 600),
+    "serif-600": ("font_source_serif_pro", "SourceSerifPro-Semibold", "App Serif", 600),
+}
+# Latin with its extensions, Vietnamese, punctuation, currency, arrows, boxes and ticks.
+WANTED = (
+    "U+0020-024F,U+02C6-02DD,U+0300-036F,U+1E00-1EFF,U+2000-206F,U+20A0-20BF,U+2190-2193,U+2212,U+2260,U+2264,U+2265,"
+    "U+25A0-25CF,U+2610-2612,U+2713,U+2714"
+)
+
+
+def installed(key: str) -> Path:
+    """Give the installed font file of a face."""
+    package, name, _, _ = FACES[key]
+    origin = import_module(package).__file__
+    assert origin is not None  # noqa: S101 - a package with files
+    return Path(origin).parent / "files" / f"{name}.ttf"
+
+
+def web_font(key: str) -> Path:
+    """Give a face as WOFF2 for browsers."""
+    return _subset(key, "woff2")
+
+
+def print_font(key: str) -> Path:
+    """Give a face as TTF for PDFs."""
+    return _subset(key, "ttf")
+
+
+def _subset(key: str, flavor: str) -> Path:
+    target = settings.active().data_dir / "fonts" / f"{key}.{flavor}"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        options = subset.Options()
+        options.flavor = "woff2" if flavor == "woff2" else None
+        options.layout_features = ["*"]
+        options.hinting = False
+        font = TTFont(installed(key), recalcTimestamp=False)
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=subset.parse_unicodes(WANTED))
+        subsetter.subset(font)
+        font.flavor = options.flavor
+        # Two processes may make it at the same time; a rename is whole or nothing.
+        draft = target.with_suffix(f".{os.getpid()}")
+        font.save(draft)
+        draft.rename(target)
+    return target

