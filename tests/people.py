@@ -10,7 +10,12 @@ from caseapp.core.transaction import transaction
 from caseapp.users.operations import add_user
 
 PASSWORD = "correct horse battery staple"
-NAMES = {"coach": "Marta Lindqvist", "coach2": "Jonas Adler", "supervisor": "Helen Marsh", "admin": "Ade Bello"}
+NAMES = {
+    "coach": "Marta Lindqvist",
+    "coach2": "Jonas Adler",
+    "supervisor": "Helen Marsh",
+    "admin": "Ade Bello",
+}
 
 
 def add(who, *, role=None, supervisor=None):

@@ -102,8 +102,7 @@ _COACH = _ALL_STAFF | {
 ACTIONS_OF: dict[Role, frozenset[Action]] = {
     Role.COACH: frozenset(_COACH),
     Role.SUPERVISOR: frozenset(
-        _COACH
-        | {Action.CONFLICT_READ, Action.HOLD_CLEAR, Action.FLAG_LOWER, Action.HANDOUT_REVIEW}
+        _COACH | {Action.CONFLICT_READ, Action.HOLD_CLEAR, Action.FLAG_LOWER, Action.HANDOUT_REVIEW}
     ),
     Role.ADMIN: frozenset(
         _ALL_STAFF

@@ -69,9 +69,7 @@ def touch_session(session_id: UUID) -> None:
 def make_token(user_id: UUID, name: str) -> tuple[UUID, str]:
     """Make a bearer token; its text is given once and never again."""
     reference = new_reference()
-    token = Token(
-        secret_hash=reference_hash(reference), user_id=user_id, name=name, made_at=now()
-    )
+    token = Token(secret_hash=reference_hash(reference), user_id=user_id, name=name, made_at=now())
     db.session.add(token)
     db.session.flush()
     return token.id, reference

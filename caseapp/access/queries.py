@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -14,6 +13,7 @@ from caseapp.core.database import db
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
 IDLE = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
 ABSOLUTE = timedelta(hours=12)

@@ -52,7 +52,9 @@ def password_fault(password: str, *, known: tuple[str, ...] = ()) -> str | None:
         return f"Use {LONGEST_PASSWORD} characters or fewer."
     plain = password.casefold()
     if len(set(plain)) < 5 or any(word and word.casefold() in plain for word in known):  # noqa: PLR2004
-        return "Choose one that is harder to guess: not your own name, address or one sign repeated."
+        return (
+            "Choose one that is harder to guess: not your own name, address or one sign repeated."
+        )
     return None
 
 

@@ -46,7 +46,9 @@ def record(
     )
 
 
-def record_read(actor: Actor, action: Action, kind: str, object_id: UUID | None, client_id: UUID | None) -> None:
+def record_read(
+    actor: Actor, action: Action, kind: str, object_id: UUID | None, client_id: UUID | None
+) -> None:
     """Record that a record was read: once per person, record and quarter of an hour.
 
     It looks first and writes, in a transaction of its own, only when this quarter has no entry yet; so a page's

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -14,6 +12,10 @@ from caseapp.access.actor import Actor, require
 from caseapp.audit.models import AuditEntry
 from caseapp.core.database import db
 from caseapp.core.paging import Page, after, page_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
 
 
 @dataclass(frozen=True)

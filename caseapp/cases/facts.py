@@ -45,7 +45,9 @@ FACTS = (
             "65_plus": "65 or over",
         },
     ),
-    Fact("gender", "Gender, in the client's own words", "The client", kind="text", hint="Optional."),
+    Fact(
+        "gender", "Gender, in the client's own words", "The client", kind="text", hint="Optional."
+    ),
     Fact(
         "referral_source",
         "How they came here",
@@ -72,7 +74,9 @@ FACTS = (
             "divorced": "Divorced",
         },
     ),
-    Fact("separated_since", "Separated since", "The separation", kind="month", hint="Year and month."),
+    Fact(
+        "separated_since", "Separated since", "The separation", kind="month", hint="Year and month."
+    ),
     Fact(
         "living_arrangement",
         "Living arrangement",
@@ -203,7 +207,12 @@ FACTS = (
         "prior_counselling",
         "Counselling before",
         "Family and support",
-        {"none": "None", "individual": "Individual", "couple": "As a couple", "now": "Attending now"},
+        {
+            "none": "None",
+            "individual": "Individual",
+            "couple": "As a couple",
+            "now": "Attending now",
+        },
     ),
     Fact("in_care", "In therapy or medical care now", "Family and support", YES_NO),
     Fact("legal_support", "Has legal advice", "Family and support", YES_NO),

@@ -16,6 +16,7 @@ from caseapp.cases.facts import APART
 from caseapp.cases.models import Attestation, Case, CaseCounter, CaseEvent
 from caseapp.cases.queries import CaseHead, always_asked, case_head, gate_of, get_case
 from caseapp.cases.stages import following, stage_by_id
+from caseapp.clients.operations import join_care_team, must_be_theirs
 from caseapp.clients.queries import key_of, must_see
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -24,8 +25,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.vault import DataKey, open_data, seal, seal_data
 from caseapp.followups.operations import demand
 from caseapp.practice.queries import today
-from caseapp.screening.operations import put_flag
-from caseapp.screening.queries import safety_of
+from caseapp.screening.operations import lower_flag, put_flag
+from caseapp.screening.queries import flags_of, safety_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,6 +42,7 @@ def open_case(actor: Actor, client_id: UUID, details: CaseDetails, *, coach_id: 
     """
     require(actor, Action.CASE_OPEN)
     must_see(actor, client_id)
+    must_be_theirs(actor, coach_id)
     if _open_case_of(client_id):
         raise RuleBroken(
             Reason(
@@ -62,6 +64,7 @@ def open_case(actor: Actor, client_id: UUID, details: CaseDetails, *, coach_id: 
     key = key_of(client_id)
     _fill(case, details, key)
     db.session.add(case)
+    join_care_team(coach_id, client_id)
     db.session.flush()
     _flags_from(actor, case, details.facts)
     _event(actor, case, "opened", None, case.stage, None, key)
@@ -87,9 +90,7 @@ def _next_number(moment: datetime) -> str:
     return f"C-{moment.year}-{last:04d}"
 
 
-def change_case(
-    actor: Actor, case_id: UUID, details: CaseDetails, expected_version: int
-) -> None:
+def change_case(actor: Actor, case_id: UUID, details: CaseDetails, expected_version: int) -> None:
     """Change a case's facts, goal and review date, whole.
 
     Raises NotFound, or Stale when somebody saved a newer version first.
@@ -104,7 +105,9 @@ def change_case(
     db.session.flush()
     _flags_from(actor, case, details.facts)
     changed = sorted(
-        name for name in before.keys() | details.facts if before.get(name) != details.facts.get(name)
+        name
+        for name in before.keys() | details.facts
+        if before.get(name) != details.facts.get(name)
     )
     record(
         actor,
@@ -130,6 +133,25 @@ def _flags_from(actor: Actor, case: Case, facts: dict[str, Any]) -> None:
     """Set the contact block for an order or for a spouse's clear wish; content map, section (d)."""
     if facts.get("order", "none") != "none" or facts.get("spouse_contact_wish") == "asked_for_none":
         put_flag(actor, case.client_id, "contact_block", source="facts")
+
+
+def lift_flag(actor: Actor, case_id: UUID, flag_id: UUID, reason: str) -> None:
+    """Lower a flag of the case's client with a written reason; a supervisor's decision.
+
+    While an order is in force nobody lifts the contact block; content map, section (d). Raises NotFound, RuleBroken.
+    """
+    head = case_head(actor, case_id)
+    ordered = head.facts.get("order", "none") != "none"
+    kinds = {flag.id: flag.kind for flag in flags_of(actor, head.case.client_id)}
+    if kinds.get(flag_id) == "contact_block" and ordered:
+        raise RuleBroken(
+            Reason(
+                "order_in_force",
+                "An order is in force, so the contact block stays.",
+                "Once the order has ended, change it under Details first.",
+            )
+        )
+    lower_flag(actor, flag_id, reason)
 
 
 def move_case(actor: Actor, case_id: UUID, move: Move, expected_version: int) -> None:
@@ -171,9 +193,7 @@ def _pass_gate(actor: Actor, head: CaseHead, move: Move) -> None:
             raise RuleBroken(*reasons)
         return
     if following(head.stage) != to:
-        raise RuleBroken(
-            Reason("one_stage_at_a_time", "A case moves forward one stage at a time.")
-        )
+        raise RuleBroken(Reason("one_stage_at_a_time", "A case moves forward one stage at a time."))
     gate = gate_of(head, today=today(), evidence=move.evidence)
     assert gate is not None  # noqa: S101 - there is a stage after this one
     reasons = [*gate.blocks]

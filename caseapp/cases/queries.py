@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -28,6 +26,8 @@ from caseapp.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date, datetime
+    from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,7 @@ def steps_of(
                 sa.literal(before[0], CaseEvent.at.type), sa.literal(before[1], CaseEvent.id.type)
             )
         )
-    rows = db.session.scalars(
-        query.order_by(CaseEvent.at.desc(), CaseEvent.id.desc()).limit(limit)
-    )
+    rows = db.session.scalars(query.order_by(CaseEvent.at.desc(), CaseEvent.id.desc()).limit(limit))
     return [
         CaseStep(
             row.id,

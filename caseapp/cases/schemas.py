@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from caseapp.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES, Fact
 from caseapp.cases.stages import stage_by_id
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 MOST_CHILDREN = 30
 
@@ -28,7 +30,9 @@ def _field(fact: Fact) -> fields.Field[Any]:
         return fields.String(
             load_default=None,
             allow_none=True,
-            validate=validate.Regexp(r"^(19|20)\d\d-(0[1-9]|1[0-2])$", error="Write year and month, such as 2026-03."),
+            validate=validate.Regexp(
+                r"^(19|20)\d\d-(0[1-9]|1[0-2])$", error="Write year and month, such as 2026-03."
+            ),
         )
     if fact.kind == "text":
         return fields.String(load_default=None, allow_none=True, validate=validate.Length(max=60))
@@ -81,7 +85,9 @@ class MoveSchema(Schema):
     """Check a move; `evidence` has one line for each criterion that the coach attests."""
 
     to = fields.String(
-        required=True, validate=lambda value: _known_stage(value), metadata={"enum": list(stage_by_id())}
+        required=True,
+        validate=lambda value: _known_stage(value),
+        metadata={"enum": list(stage_by_id())},
     )
     reason = fields.String(load_default="", validate=validate.Length(max=2000))
     evidence = fields.Dict(

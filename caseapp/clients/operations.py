@@ -26,9 +26,18 @@ from caseapp.core import mail
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.documents import text_of
-from caseapp.core.errors import NotFound, Reason, RuleBroken
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
-from caseapp.core.vault import DataKey, fingerprint, new_wrapped_key, seal, seal_data, unwrap, wrapping_key_id
+from caseapp.core.vault import (
+    DataKey,
+    fingerprint,
+    new_wrapped_key,
+    seal,
+    seal_data,
+    unwrap,
+    wrapping_key_id,
+)
+from caseapp.users.queries import coaches_for
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -46,6 +55,7 @@ def add_client(
     recorded. Raises RuleBroken.
     """
     require(actor, Action.CLIENT_CREATE)
+    must_be_theirs(actor, coach_id)
     found = dict(
         possible_matches(
             details.name, details.partner_name, details.email, details.phone, apart_from=None
@@ -74,6 +84,15 @@ def add_client(
         details={"possible_conflict": "supervisor asked"} if found else None,
     )
     return client.id
+
+
+def must_be_theirs(actor: Actor, coach_id: UUID) -> None:
+    """Make sure that the actor may give work to this coach: themselves, or one whom they supervise.
+
+    Raises Invalid.
+    """
+    if coach_id not in {user.id for user in coaches_for(actor)}:
+        raise Invalid({"coach_id": ["Choose yourself, or a coach whom you supervise."]})
 
 
 def _conflict(actor: Actor, found: dict[UUID, str]) -> RuleBroken:

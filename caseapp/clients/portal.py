@@ -248,7 +248,9 @@ def _try(actor: Actor, secret: str, column: str, field: str) -> UUID:
     if not matches(stored, secret):
         left = TRIES - tries
         words = "One try is left." if left == 1 else f"{left} tries are left."
-        raise Invalid({field: [f"That does not fit. {words if left else 'That was the last try.'}"]})
+        raise Invalid(
+            {field: [f"That does not fit. {words if left else 'That was the last try.'}"]}
+        )
     return actor.id
 
 

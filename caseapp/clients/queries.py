@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -24,6 +22,8 @@ from caseapp.users.queries import coached_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date, datetime
+    from uuid import UUID
 
 LONGEST_WORD = 60
 
@@ -169,9 +169,9 @@ class ClientInList:
 def list_clients(actor: Actor, q: str | None, cursor: str | None, limit: int) -> Page[ClientInList]:
     """List the clients an actor may see, newest first, narrowed by a search."""
     require(actor, Action.CLIENT_READ)
-    query = sa.select(
-        Client.id, Client.name, Client.called, Client.pronouns, Client.made_at
-    ).where(Client.id.in_(visible_to(actor)))
+    query = sa.select(Client.id, Client.name, Client.called, Client.pronouns, Client.made_at).where(
+        Client.id.in_(visible_to(actor))
+    )
     if q and q.strip():
         query = query.where(Client.id.in_(found_by(q)))
     rows = db.session.execute(after(query, Client.made_at, Client.id, cursor, limit)).all()
@@ -186,9 +186,7 @@ def found_by(q: str) -> sa.Select[UUID]:
     """
     text = q.strip()
     if "@" in text:
-        return sa.select(Client.id).where(
-            Client.email_hash == fingerprint("email", text.lower())
-        )
+        return sa.select(Client.id).where(Client.email_hash == fingerprint("email", text.lower()))
     if (digits := phone_digits(text)) and not any(sign.isalpha() for sign in text):
         return sa.select(Client.id).where(Client.phone_hash == fingerprint("phone", digits))
     matching: sa.Select[UUID] | None = None

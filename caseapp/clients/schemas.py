@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
+
+if TYPE_CHECKING:
+    from datetime import date
 
 CHANNELS = {
     "call": "Phone call",
@@ -79,7 +81,8 @@ class ClientSchema(Schema):
     safe_warning = fields.String(load_default="", validate=validate.Length(max=300))
     consent_on = fields.Date(load_default=None, allow_none=True)
     consent_how = fields.String(
-        load_default="", validate=validate.OneOf(["", *CONSENT], error="Choose how consent was given.")
+        load_default="",
+        validate=validate.OneOf(["", *CONSENT], error="Choose how consent was given."),
     )
 
     @validates("name")

@@ -47,7 +47,9 @@ class Invalid(DomainError):
 
     code = "invalid"
 
-    def __init__(self, fields: dict[str, list[str]], message: str = "Some answers need a look.") -> None:
+    def __init__(
+        self, fields: dict[str, list[str]], message: str = "Some answers need a look."
+    ) -> None:
         """Take messages by field name, in the words shown beside that field."""
         super().__init__(message)
         self.fields = fields
@@ -78,7 +80,9 @@ class Stale(DomainError):
 
     code = "stale"
 
-    def __init__(self, message: str = "Somebody changed this in the meantime. Nothing was lost.") -> None:
+    def __init__(
+        self, message: str = "Somebody changed this in the meantime. Nothing was lost."
+    ) -> None:
         """Ask for a reload rather than a merge that nobody has looked at."""
         super().__init__(message)
 

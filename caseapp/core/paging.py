@@ -37,7 +37,11 @@ class Page(Generic[T]):
 
 
 def after(
-    query: sa.Select[Any], moment: Any, key: Any, cursor: str | None, limit: int  # noqa: ANN401
+    query: sa.Select[Any],
+    moment: Any,
+    key: Any,
+    cursor: str | None,
+    limit: int,  # noqa: ANN401
 ) -> sa.Select[Any]:
     """Order newest first by (moment, key), start after `cursor`, take one row more than `limit`.
 
@@ -60,7 +64,11 @@ def page_of(
 
 def cursor_of(moment: datetime, key: UUID) -> str:
     """Write a position as an opaque text that fits into a URL."""
-    return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), key.hex]).encode()).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(json.dumps([moment.isoformat(), key.hex]).encode())
+        .decode()
+        .rstrip("=")
+    )
 
 
 def read_cursor(cursor: str) -> tuple[datetime, UUID]:

@@ -69,5 +69,3 @@ def side_transaction() -> Iterator[Session]:
         session.connection(execution_options={"writes": True})
         yield session
         session.commit()
-
-

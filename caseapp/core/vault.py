@@ -77,7 +77,9 @@ def seal(row: SealedRow, column: str, text: str | None, key: DataKey) -> bytes |
     """Seal `text` for one column of one row; nothing stays nothing."""
     if text is None:
         return None
-    return _encrypt(key.secret, text.encode(), _place(row.__tablename__, column, row.id, key.client_id))
+    return _encrypt(
+        key.secret, text.encode(), _place(row.__tablename__, column, row.id, key.client_id)
+    )
 
 
 def unseal(table: str, column: str, row_id: UUID, sealed: bytes | None, key: DataKey) -> str | None:

@@ -77,9 +77,7 @@ def demand(
     return missing
 
 
-def complete_followup(
-    actor: Actor, followup_id: UUID, outcome: str, expected_version: int
-) -> None:
+def complete_followup(actor: Actor, followup_id: UUID, outcome: str, expected_version: int) -> None:
     """Close a task with words about what came of it.
 
     Raises NotFound, RuleBroken when it is closed already, Stale when it changed meanwhile.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -21,6 +19,8 @@ from caseapp.followups.schemas import TASKS, FollowUpInList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
 
 
 def _visible(actor: Actor) -> sa.Select[Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
 
 TASKS = {
     "recheck": "Ask again about what is at watch or above",

@@ -129,7 +129,9 @@ def _http(error: HTTPException) -> AnyResponse:
     fields = _smorest_fields(messages)
     code = "invalid" if fields else status.name.lower()
     words = PLAIN_WORDS.get(status) or str(error.description or status.phrase)
-    response = _answer(status, code, "Some answers need a look." if fields else words, fields=fields)
+    response = _answer(
+        status, code, "Some answers need a look." if fields else words, fields=fields
+    )
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response

@@ -6,9 +6,9 @@ import structlog
 from flask import Blueprint, Response
 
 from caseapp.core import settings
+from caseapp.core.clock import now
 from caseapp.core.ids import new_id
 from caseapp.core.once import OnceKey
-from caseapp.core.clock import now
 from caseapp.core.transaction import side_transaction
 from caseapp.handouts.library import library
 from caseapp.http.guard import public
@@ -38,4 +38,6 @@ def readyz() -> Response:
     except Exception as fault:  # noqa: BLE001 - whatever it is, the answer is no
         log.error("readyz.failed", fault=type(fault).__name__)
         ready = False
-    return Response("ready\n" if ready else "not ready\n", 200 if ready else 503, mimetype="text/plain")
+    return Response(
+        "ready\n" if ready else "not ready\n", 200 if ready else 503, mimetype="text/plain"
+    )

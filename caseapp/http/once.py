@@ -32,7 +32,9 @@ def form_once(make: Callable[[], UUID]) -> UUID:
     if not key or len(key) > LONGEST_KEY:
         raise Invalid({"once": ["Open the page again and send the form from there."]})
     content = sorted(
-        (name, values) for name, values in request.form.lists() if name not in {"csrf_token", "once"}
+        (name, values)
+        for name, values in request.form.lists()
+        if name not in {"csrf_token", "once"}
     )
     return once(the_actor().id, request.endpoint or "", key, content, make)
 

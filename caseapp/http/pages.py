@@ -94,7 +94,11 @@ def day(value: date | datetime | None, *, weekday: bool = False) -> str:
         return ""
     found = local(value).date() if isinstance(value, datetime) else value
     if weekday or abs((found - today()).days) < 200:  # noqa: PLR2004 - days of the same half-year
-        return f"{found:%a} {found.day} {found:%b}" if found.year == today().year else f"{found.day} {found:%b %Y}"
+        return (
+            f"{found:%a} {found.day} {found:%b}"
+            if found.year == today().year
+            else f"{found.day} {found:%b %Y}"
+        )
     return f"{found.day} {found:%b %Y}"
 
 

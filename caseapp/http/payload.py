@@ -36,7 +36,9 @@ def read_form(schema: Schema, *, zone: tzinfo | None = None) -> Any:  # noqa: AN
 
     A local date and time is read in `zone`. Raises Invalid naming each field.
     """
-    unknown = [name for name in request.form if name not in schema.load_fields and name not in FORM_FIELDS]
+    unknown = [
+        name for name in request.form if name not in schema.load_fields and name not in FORM_FIELDS
+    ]
     if unknown:
         raise Invalid({name: ["There is no such field."] for name in unknown})
     raw: dict[str, Any] = {}
@@ -84,9 +86,7 @@ def flat(messages: Any, prefix: str = "") -> dict[str, list[str]]:  # noqa: ANN4
 
 def form_of(error: Invalid | None = None) -> Form:
     """Keep the sent form for showing it again."""
-    raw = {
-        name: values if len(values) > 1 else values[0] for name, values in request.form.lists()
-    }
+    raw = {name: values if len(values) > 1 else values[0] for name, values in request.form.lists()}
     return Form(raw, error.fields if error else {})
 
 
@@ -97,7 +97,9 @@ def form_version() -> int:
     """
     version = request.form.get("version", "")
     if not version.isdigit() or len(version) > 9:  # noqa: PLR2004
-        raise Invalid({"version": ["Open the page again; this form does not say where it started."]})
+        raise Invalid(
+            {"version": ["Open the page again; this form does not say where it started."]}
+        )
     return int(version)
 
 

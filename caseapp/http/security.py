@@ -64,9 +64,7 @@ def refuse_cross_site() -> None:
         return
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin")
-    if site not in {"same-origin", "none"} or (
-        origin and urlsplit(origin).netloc != request.host
-    ):
+    if site not in {"same-origin", "none"} or (origin and urlsplit(origin).netloc != request.host):
         abort(400, "This form was sent from another site.")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from caseapp.core.settings import ROOT
+
+if TYPE_CHECKING:
+    from datetime import date
 
 KINDS = ("emergency", "crisis", "dv", "substance", "ed", "behaviour")
 FILE = ROOT / "handouts" / "help-lines.yaml"

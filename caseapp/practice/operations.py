@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from caseapp.practice.schemas import NewLine, PracticeChange
 
 
-def set_up_practice(name: str = "Our practice", country: str = "GB", zone: str = "Europe/London") -> None:
+def set_up_practice(
+    name: str = "Our practice", country: str = "GB", zone: str = "Europe/London"
+) -> None:
     """Make the practice's row unless it stands; part of `caseapp init`."""
     if db.session.scalar(sa.select(Practice.id)) is None:
         db.session.add(

@@ -78,7 +78,8 @@ class NewLineSchema(Schema):
     phone = fields.String(
         required=True,
         validate=validate.Regexp(
-            r"^[0-9+() #*-]{3,30}$", error="Write the number as it is dialled: digits, + and blanks."
+            r"^[0-9+() #*-]{3,30}$",
+            error="Write the number as it is dialled: digits, + and blanks.",
         ),
     )
     hours = fields.String(load_default="", validate=validate.Length(max=60))

@@ -38,7 +38,9 @@ def record_screening(
     require(actor, Action.SCREENING_RECORD)
     must_see(actor, client_id)
     if all(level is None for level in new.levels.values()):
-        raise Invalid({"levels": ["Record at least one answer; “Not asked” alone is no screening."]})
+        raise Invalid(
+            {"levels": ["Record at least one answer; “Not asked” alone is no screening."]}
+        )
     row = Screening(
         id=new_id(),
         client_id=client_id,
@@ -115,9 +117,7 @@ def put_flag(actor: Actor, client_id: UUID, kind: str, *, source: str) -> bool:
     )
     if up is not None:
         return False
-    flag = Flag(
-        client_id=client_id, kind=kind, source=source, raised_at=now(), raised_by=actor.id
-    )
+    flag = Flag(client_id=client_id, kind=kind, source=source, raised_at=now(), raised_by=actor.id)
     db.session.add(flag)
     db.session.flush()
     record(actor, Action.FLAG_RAISE, "flag", flag.id, client_id=client_id, details={"kind": kind})

@@ -29,7 +29,12 @@ class Level(IntEnum):
     URGENT = 3
 
 
-LEVEL_WORDS = {Level.NONE: "None", Level.WATCH: "Watch", Level.CONCERN: "Concern", Level.URGENT: "Urgent"}
+LEVEL_WORDS = {
+    Level.NONE: "None",
+    Level.WATCH: "Watch",
+    Level.CONCERN: "Concern",
+    Level.URGENT: "Urgent",
+}
 NOT_ASKED = "Not asked"
 
 
@@ -55,10 +60,10 @@ ITEMS = (
         anchors=(
             "Usual sleep, or the odd bad night.",
             "Trouble falling or staying asleep, or waking early, on some nights for under two weeks; copes by day.",
-            "Three or more bad nights a week for two weeks; about five hours or less on most nights for a week, with "
-            "mistakes by day; needs drink or pills to sleep; or sleeps most of the day and withdraws.",
-            "Next to no sleep for three nights; hardly any need for sleep with racing thoughts or odd beliefs; nods off "
-            "at the wheel or while minding a child; or sleepless with any thought of self-harm.",
+            ("Three or more bad nights a week for two weeks; about five hours or less on most nights for a week, with "
+            "mistakes by day; needs drink or pills to sleep; or sleeps most of the day and withdraws."),
+            ("Next to no sleep for three nights; hardly any need for sleep with racing thoughts or odd beliefs; nods off "
+            "at the wheel or while minding a child; or sleepless with any thought of self-harm."),
         ),
     ),
     Item(
@@ -70,10 +75,10 @@ ITEMS = (
         anchors=(
             "Usual meals.",
             "Smaller appetite or comfort eating for under two weeks; still eats twice a day and drinks.",
-            "One meal or fewer on most days for two weeks; clothes clearly looser or tighter; regular bingeing; an old "
-            "eating disorder stirring; a medical diet slipping.",
-            "Almost nothing eaten for 48 hours or nothing drunk for 24; fainting, chest pain or confusion; repeated "
-            "vomiting or laxatives; pregnant, diabetic or on vital medicine and not eating or not taking it.",
+            ("One meal or fewer on most days for two weeks; clothes clearly looser or tighter; regular bingeing; an old "
+            "eating disorder stirring; a medical diet slipping."),
+            ("Almost nothing eaten for 48 hours or nothing drunk for 24; fainting, chest pain or confusion; repeated "
+            "vomiting or laxatives; pregnant, diabetic or on vital medicine and not eating or not taking it."),
         ),
     ),
     Item(
@@ -125,8 +130,8 @@ ITEMS = (
             "Asked directly: no thoughts, no history.",
             "Past thoughts or an attempt more than a year ago, or hopeless words; denies any thoughts now.",
             "Wishes to be dead or not to wake, or thoughts of suicide, with no plan, intent or recent act.",
-            "A plan, intent or date; means to hand; preparing; an attempt or self-harm in the past three months; cannot "
-            "agree next steps for staying safe; thoughts while drunk or high; voices telling them to.",
+            ("A plan, intent or date; means to hand; preparing; an attempt or self-harm in the past three months; cannot "
+            "agree next steps for staying safe; thoughts while drunk or high; voices telling them to."),
         ),
     ),
     Item(
@@ -139,8 +144,8 @@ ITEMS = (
             "Asked directly: none.",
             "Angry images, no wish to act, upset by them.",
             "Thoughts of hurting somebody; or following, tracking, unwanted visits, reading their phone.",
-            "Intent, plan, a named target, a weapon, a threat made, a recent assault, a broken order, or any threat that "
-            "includes children.",
+            ("Intent, plan, a named target, a weapon, a threat made, a recent assault, a broken order, or any threat that "
+            "includes children."),
         ),
     ),
     Item(
@@ -152,10 +157,10 @@ ITEMS = (
         anchors=(
             "Asked alone: no fear of anyone.",
             "Tension, put-downs or treading carefully without fear; or could not be asked alone.",
-            "Any fear of the spouse; control of money, phone, movement or friends; threats, tracking, sexual pressure, "
-            "harm to pets or things; any physical violence in this relationship; an order in place.",
-            "Violence in the past month or rising; choking at any time; threats to kill; a weapon; stalking; forced sex; "
-            "pregnancy; a child hurt or at risk; the person is coming now. Leaving raises the danger.",
+            ("Any fear of the spouse; control of money, phone, movement or friends; threats, tracking, sexual pressure, "
+            "harm to pets or things; any physical violence in this relationship; an order in place."),
+            ("Violence in the past month or rising; choking at any time; threats to kill; a weapon; stalking; forced sex; "
+            "pregnancy; a child hurt or at risk; the person is coming now. Leaving raises the danger."),
         ),
     ),
     Item(
@@ -167,10 +172,10 @@ ITEMS = (
         anchors=(
             "No use, or usual low use.",
             "More than usual to cope or to sleep, under two weeks, no harm.",
-            "Most days to cope for two weeks; hiding it; cannot cut down; duties missed; pills mixed with drink; a "
-            "relapse; or the client calls it an addiction.",
-            "Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while driving or "
-            "minding children; mixing sedatives, opioids and alcohol; use together with thoughts of self-harm.",
+            ("Most days to cope for two weeks; hiding it; cannot cut down; duties missed; pills mixed with drink; a "
+            "relapse; or the client calls it an addiction."),
+            ("Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while driving or "
+            "minding children; mixing sedatives, opioids and alcohol; use together with thoughts of self-harm."),
         ),
     ),
 )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -26,6 +24,8 @@ from caseapp.screening.schemas import ScreeningRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
 
 
 def levels_of(row: Screening) -> dict[str, int | None]:
@@ -77,9 +77,7 @@ def screening_shown(actor: Actor, screening_id: UUID) -> ScreeningRecord:
     """
     require(actor, Action.SCREENING_READ)
     row = db.session.execute(
-        _with_key(
-            sa.and_(Screening.id == screening_id, Screening.client_id.in_(visible_to(actor)))
-        )
+        _with_key(sa.and_(Screening.id == screening_id, Screening.client_id.in_(visible_to(actor))))
     ).first()
     if row is None:
         raise NotFound

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.screening.protocol import ACTIONS_TAKEN, ITEMS, Level
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
 
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
 FLAGS = {
@@ -104,9 +106,7 @@ class LevelsSchema(Schema):
     """Show the level of each question."""
 
 
-LevelsView = LevelsSchema.from_dict(
-    {item.key: _level_field() for item in ITEMS}, name="LevelsView"
-)
+LevelsView = LevelsSchema.from_dict({item.key: _level_field() for item in ITEMS}, name="LevelsView")
 
 
 class ScreeningView(Schema):

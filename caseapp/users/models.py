@@ -16,20 +16,16 @@ class User(Model):
     """Be a coach, a supervisor or an admin."""
 
     __tablename__ = "user_account"
-    __table_args__ = (
-        sa.CheckConstraint("role IN ('coach', 'supervisor', 'admin')", name="role"),
-    )
+    __table_args__ = (sa.CheckConstraint("role IN ('coach', 'supervisor', 'admin')", name="role"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(sa.String(254), unique=True)
     name: Mapped[str] = mapped_column(sa.String(120))
     role: Mapped[str] = mapped_column(sa.String(12))
     password_hash: Mapped[str] = mapped_column(sa.String(160))
-    supervisor_id: Mapped[UUID | None] = mapped_column(
-        sa.ForeignKey("user_account.id"), index=True
-    )
+    supervisor_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
     made_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
 
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
+    __mapper_args__ = {"version_id_col": version}

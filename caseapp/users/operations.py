@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from caseapp.users.schemas import SignIn
 
 
-def add_user(  # noqa: D417
+def add_user(
     actor: Actor, email: str, name: str, role: str, password: str, *, supervisor: str | None = None
 ) -> User:
     """Add a member of staff.
@@ -76,7 +76,7 @@ def reset_password(actor: Actor, email: str, password: str) -> None:
     """
     require(actor, Action.USER_MANAGE)
     user = user_by_email(email)
-    if fault := password_fault(password, known=(*user.name.split(), email.split("@")[0])):
+    if fault := password_fault(password, known=(*user.name.split(), email.split("@", maxsplit=1)[0])):
         raise Invalid({"password": [fault]})
     user.password_hash = hash_secret(password)
     access.end_all_sessions(user.id)

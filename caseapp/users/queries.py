@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -20,6 +19,7 @@ from caseapp.users.models import User
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,7 @@ def names_of(ids: set[UUID]) -> dict[UUID, str]:
 def coached_by(actor: Actor) -> sa.Select[UUID]:
     """Select the staff whose clients an actor may see: themselves, and for a supervisor their coaches."""
     if actor.role is Role.SUPERVISOR:
-        return sa.select(User.id).where(
-            sa.or_(User.id == actor.id, User.supervisor_id == actor.id)
-        )
+        return sa.select(User.id).where(sa.or_(User.id == actor.id, User.supervisor_id == actor.id))
     return sa.select(User.id).where(User.id == actor.id)
 
 
