@@ -12,7 +12,7 @@ from caseapp.core.database import UTCTime
 from caseapp.tables import METADATA
 
 
-def render_item(kind: str, item: object, autogen: Any) -> str | bool:
+def render_item(kind: str, item: object, autogen: Any) -> str | bool:  # noqa: ANN401 - Alembic's own
     """Write our own types as plain SQLAlchemy, so that a migration never imports the app."""
     if kind == "type" and isinstance(item, UTCTime):
         return "sa.DateTime(timezone=True)"

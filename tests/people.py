@@ -14,6 +14,7 @@ NAMES = {
     "coach": "Marta Lindqvist",
     "coach2": "Jonas Adler",
     "supervisor": "Helen Marsh",
+    "supervisor2": "Ruth Vance",
     "admin": "Ade Bello",
 }
 

@@ -6,12 +6,13 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Be one of the three staff roles, or a client in the portal."""
+    """Be one of the three staff roles, a client in the portal, or a client still at its door."""
 
     COACH = "coach"
     SUPERVISOR = "supervisor"
     ADMIN = "admin"
     CLIENT = "client"
+    ARRIVING = "arriving"
 
 
 STAFF = frozenset({Role.COACH, Role.SUPERVISOR, Role.ADMIN})
@@ -52,6 +53,7 @@ class Action(StrEnum):
     ASSIGNMENT_READ = "assignment.read"
     ASSIGNMENT_MAKE = "assignment.make"
     ASSIGNMENT_WITHDRAW = "assignment.withdraw"
+    ASSIGNMENT_MARK = "assignment.mark"
     REPORT_EXPORT = "report.export"
     AUDIT_READ = "audit.read"
     PRACTICE_READ = "practice.read"
@@ -97,6 +99,7 @@ _COACH = _ALL_STAFF | {
     Action.ASSIGNMENT_READ,
     Action.ASSIGNMENT_MAKE,
     Action.ASSIGNMENT_WITHDRAW,
+    Action.ASSIGNMENT_MARK,
 }
 
 ACTIONS_OF: dict[Role, frozenset[Action]] = {
@@ -116,7 +119,7 @@ ACTIONS_OF: dict[Role, frozenset[Action]] = {
             Action.HANDOUT_PUBLISH,
         }
     ),
-    Role.CLIENT: frozenset(
-        {Action.PORTAL_READ, Action.PORTAL_MARK, Action.PORTAL_PIN, Action.SESSION_END}
-    ),
+    Role.CLIENT: frozenset({Action.PORTAL_READ, Action.PORTAL_MARK, Action.SESSION_END}),
+    # A link or a card alone shows nothing: it only lets somebody give the PIN, or leave.
+    Role.ARRIVING: frozenset({Action.PORTAL_PIN, Action.SESSION_END}),
 }

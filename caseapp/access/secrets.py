@@ -16,6 +16,9 @@ _NOBODY = _hasher.hash(secrets.token_urlsafe())
 
 SHORTEST_PASSWORD = 15
 LONGEST_PASSWORD = 128
+FEWEST_SIGNS = 5
+# A name such as Al stands in too many words to say anything.
+SHORTEST_WORD = 4
 
 # Without look-alikes, so that a code can be read aloud and copied from paper.
 CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
@@ -51,7 +54,8 @@ def password_fault(password: str, *, known: tuple[str, ...] = ()) -> str | None:
     if len(password) > LONGEST_PASSWORD:
         return f"Use {LONGEST_PASSWORD} characters or fewer."
     plain = password.casefold()
-    if len(set(plain)) < 5 or any(word and word.casefold() in plain for word in known):  # noqa: PLR2004
+    own = any(len(word) >= SHORTEST_WORD and word.casefold() in plain for word in known)
+    if own or len(set(plain)) < FEWEST_SIGNS:
         return (
             "Choose one that is harder to guess: not your own name, address or one sign repeated."
         )

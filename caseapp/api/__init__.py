@@ -4,9 +4,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from apispec.ext.marshmallow import MarshmallowPlugin
+
+from caseapp.api import (
+    assignments,
+    audit,
+    cases,
+    clients,
+    docs,
+    exports,
+    followups,
+    handouts,
+    me,
+    notes,
+    screenings,
+)
+from caseapp.api.door import JsonApi, schema_name
+
 if TYPE_CHECKING:
     from flask import Flask
 
+NOUNS = (
+    me,
+    clients,
+    cases,
+    notes,
+    screenings,
+    followups,
+    handouts,
+    assignments,
+    exports,
+    audit,
+)
+
 
 def init_app(app: Flask) -> None:
-    """Open the API."""
+    """Open the API and describe it."""
+    api = JsonApi(
+        app,
+        spec_kwargs={
+            "title": "Case management API",
+            "version": "1",
+            "openapi_version": "3.1.0",
+            "marshmallow_plugin": MarshmallowPlugin(schema_name_resolver=schema_name),
+            "info": {"description": docs.INTRODUCTION},
+        },
+    )
+    api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    for noun in NOUNS:
+        api.open(app, noun.door)
+    app.extensions["api_description"] = docs.description(api.spec)
+    app.register_blueprint(docs.blueprint)

@@ -73,6 +73,6 @@ def entries(actor: Actor, wanted: LogFilter, cursor: str | None, limit: int) -> 
         (AuditEntry.client_id, wanted.client_id),
     ):
         if value is not None:
-            query = query.where(column == value)  # type: ignore[attr-defined]
+            query = query.where(column == value)
     rows = db.session.execute(after(query, AuditEntry.at, AuditEntry.id, cursor, limit)).all()
     return page_of([Entry(*row) for row in rows], limit, lambda entry: (entry.at, entry.id))

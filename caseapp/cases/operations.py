@@ -17,16 +17,17 @@ from caseapp.cases.models import Attestation, Case, CaseCounter, CaseEvent
 from caseapp.cases.queries import CaseHead, always_asked, case_head, gate_of, get_case
 from caseapp.cases.stages import following, stage_by_id
 from caseapp.clients.operations import join_care_team, must_be_theirs
-from caseapp.clients.queries import key_of, must_see
+from caseapp.clients.queries import key_of, lock_client, must_see
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid, Reason, RuleBroken
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.vault import DataKey, open_data, seal, seal_data
 from caseapp.followups.operations import demand
 from caseapp.practice.queries import today
+from caseapp.screening.models import Flag
 from caseapp.screening.operations import lower_flag, put_flag
-from caseapp.screening.queries import flags_of, safety_of
+from caseapp.screening.queries import safety_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,6 +43,7 @@ def open_case(actor: Actor, client_id: UUID, details: CaseDetails, *, coach_id: 
     """
     require(actor, Action.CASE_OPEN)
     must_see(actor, client_id)
+    lock_client(client_id)
     must_be_theirs(actor, coach_id)
     if _open_case_of(client_id):
         raise RuleBroken(
@@ -97,6 +99,7 @@ def change_case(actor: Actor, case_id: UUID, details: CaseDetails, expected_vers
     """
     require(actor, Action.CASE_EDIT)
     case = get_case(actor, case_id)
+    lock_client(case.client_id)
     key = key_of(case.client_id)
     before = open_data(case, "facts", key) or {}
     set_committed_value(case, "version", expected_version)
@@ -120,7 +123,7 @@ def change_case(actor: Actor, case_id: UUID, details: CaseDetails, expected_vers
 
 
 def _fill(case: Case, details: CaseDetails, key: DataKey) -> None:
-    if details.goal != case.goal and details.goal != "undecided":
+    if details.goal not in {case.goal, "undecided"}:
         case.goal_chosen_on = today()
     elif details.goal == "undecided" and details.review_date is not None:
         case.goal_chosen_on = case.goal_chosen_on or today()
@@ -141,9 +144,10 @@ def lift_flag(actor: Actor, case_id: UUID, flag_id: UUID, reason: str) -> None:
     While an order is in force nobody lifts the contact block; content map, section (d). Raises NotFound, RuleBroken.
     """
     head = case_head(actor, case_id)
-    ordered = head.facts.get("order", "none") != "none"
-    kinds = {flag.id: flag.kind for flag in flags_of(actor, head.case.client_id)}
-    if kinds.get(flag_id) == "contact_block" and ordered:
+    flag = db.session.get(Flag, flag_id)
+    if flag is None or flag.client_id != head.case.client_id:
+        raise NotFound
+    if flag.kind == "contact_block" and head.facts.get("order", "none") != "none":
         raise RuleBroken(
             Reason(
                 "order_in_force",
@@ -161,6 +165,7 @@ def move_case(actor: Actor, case_id: UUID, move: Move, expected_version: int) ->
     """
     require(actor, Action.CASE_MOVE)
     head = case_head(actor, case_id)
+    lock_client(head.case.client_id)
     case, here, to = head.case, head.stage, stage_by_id()[move.to]
     if case.status != "open":
         raise RuleBroken(Reason("case_closed", "This case is closed.", "Reopen it first."))
@@ -237,12 +242,13 @@ def attest(actor: Actor, head: CaseHead, criterion: str, line: str) -> None:
 def close_case(actor: Actor, case_id: UUID, closing: Closing, expected_version: int) -> None:
     """Close a case: outcome, reason, final screening, and the check-ins that follow.
 
-    Never while a safety hold is open, and never without a final screening unless the last level was none or watch; after a
-    closing apart the client is screened again within seven days, since loss of hope is a moment of risk. Raises NotFound,
-    RuleBroken, Stale.
+    Never while a safety hold is open, and never without a final screening unless the last level was none or watch;
+    after a closing apart the client is screened again within seven days, since loss of hope is a moment of risk.
+    Raises NotFound, RuleBroken, Stale.
     """
     require(actor, Action.CASE_CLOSE)
     case = get_case(actor, case_id)
+    lock_client(case.client_id)
     if case.status != "open":
         raise RuleBroken(Reason("case_closed", "This case is already closed."))
     safety = safety_of(case.client_id)
@@ -319,6 +325,7 @@ def reopen_case(actor: Actor, case_id: UUID, reason: str, expected_version: int)
     """
     require(actor, Action.CASE_REOPEN)
     case = get_case(actor, case_id)
+    lock_client(case.client_id)
     if case.status != "closed":
         raise RuleBroken(Reason("case_open", "This case is open."))
     if _open_case_of(case.client_id):

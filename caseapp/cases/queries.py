@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from caseapp.access.actions import Action
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.cases.models import Attestation, Case, CaseEvent
 from caseapp.cases.schemas import CaseInList
 from caseapp.cases.stages import Criterion, Stage, criteria_between, following, stage_by_id
-from caseapp.clients.models import Client, ClientKey
+from caseapp.clients.models import CareTeam, Client, ClientKey
 from caseapp.clients.queries import ClientRecord, found_by, opened, visible_to
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -67,30 +67,57 @@ def list_cases(
 ) -> Page[CaseInList]:
     """List the cases an actor may see, newest first, in one statement whatever the number."""
     require(actor, Action.CASE_READ)
-    query = (
+    page = _page_of_cases(actor, wanted, cursor, limit).subquery("page")
+    rows = db.session.execute(
         sa.select(*LINE)
+        .join(page, page.c.id == Case.id)
         .join(Client, Client.id == Case.client_id)
-        .where(Case.client_id.in_(visible_to(actor)))
-    )
+        .order_by(page.c.opened_at.desc(), page.c.id.desc())
+    ).all()
+    items = [CaseInList(*row) for row in rows]
+    return page_of(items, limit, lambda item: (item.opened_at, item.id))
+
+
+def _page_of_cases(
+    actor: Actor, wanted: CaseFilter, cursor: str | None, limit: int
+) -> sa.Select[UUID, datetime]:
+    """Select the ids of one page; everything else is looked up for these rows alone.
+
+    A coach has few of the practice's cases, so theirs are gathered first and then put in order. A supervisor has many,
+    so the order is walked and each case asked after. Either way round walks whole tables for the other, and no planner
+    can be trusted to know which of them asks.
+    """
+    seen = sa.select(Case.id, Case.opened_at).where(*_conditions(wanted))
+    if actor.role is Role.SUPERVISOR:
+        team = (
+            sa.exists()
+            .where(CareTeam.client_id == Case.client_id, User.id == CareTeam.user_id)
+            .where(sa.or_(User.id == actor.id, User.supervisor_id == actor.id))
+        )
+        return after(seen.where(team), Case.opened_at, Case.id, cursor, limit)
+    mine = seen.where(Case.client_id.in_(visible_to(actor))).cte("mine").prefix_with("MATERIALIZED")
+    return after(sa.select(mine.c.id, mine.c.opened_at), mine.c.opened_at, mine.c.id, cursor, limit)
+
+
+def _conditions(wanted: CaseFilter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
     if wanted.stage:
-        query = query.where(Case.stage == wanted.stage)
+        found.append(Case.stage == wanted.stage)
     if wanted.status:
-        query = query.where(Case.status == wanted.status)
+        found.append(Case.status == wanted.status)
     if wanted.coach_id:
-        query = query.where(Case.coach_id == wanted.coach_id)
+        found.append(Case.coach_id == wanted.coach_id)
     if wanted.updated_since:
-        query = query.where(Case.changed_at >= wanted.updated_since)
+        found.append(Case.changed_at >= wanted.updated_since)
     if wanted.hold:
         held = sa.select(Hold.client_id).where(Hold.cleared_at.is_(None))
         if wanted.hold != "any":
             held = held.where(Hold.kind == wanted.hold)
-        query = query.where(Case.client_id.in_(held))
+        found.append(Case.client_id.in_(held))
     if wanted.q and wanted.q.strip():
         by_number = Case.number == wanted.q.strip().upper()
-        query = query.where(sa.or_(by_number, Case.client_id.in_(found_by(wanted.q))))
-    rows = db.session.execute(after(query, Case.opened_at, Case.id, cursor, limit)).all()
-    items = [CaseInList(*row) for row in rows]
-    return page_of(items, limit, lambda item: (item.opened_at, item.id))
+        found.append(sa.or_(by_number, Case.client_id.in_(found_by(wanted.q))))
+    return found
 
 
 @dataclass(frozen=True)
@@ -242,8 +269,8 @@ class Gate:
 def gate_of(head: CaseHead, *, today: date, evidence: dict[str, str] | None = None) -> Gate | None:
     """Work out what stands between a case and the next stage; None in the last one.
 
-    Three conditions always hold: no open hold, a screening at most 14 days old, no question left unasked in it. The others
-    are those of the stages. `evidence` holds lines that the coach sends along with the move.
+    Three conditions always hold: no open hold, a screening at most 14 days old, no question left unasked in it. The
+    others are those of the stages. `evidence` holds lines that the coach sends along with the move.
     """
     to = following(head.stage)
     if to is None:

@@ -10,6 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 
 from caseapp.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES, Fact
 from caseapp.cases.stages import stage_by_id
+from caseapp.clients.schemas import NewClient, NewClientSchema
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -69,7 +70,41 @@ class _Details(Schema):
         )
 
 
-DetailsSchema = _Details.from_dict({fact.name: _field(fact) for fact in FACTS}, name="CaseDetails")
+DetailsSchema = _Details.from_dict(
+    {fact.name: _field(fact) for fact in FACTS}, name="CaseDetailsSchema"
+)
+
+
+@dataclass(frozen=True)
+class NewCase:
+    """Hold a case to be opened, for a client who is known or for a new one; without a coach it is the opener's own."""
+
+    client_id: UUID | None
+    client: NewClient | None
+    coach_id: UUID | None
+    details: CaseDetails
+
+
+class _NewCase(_Details):
+    """Check a new case; a new client stands inside `client`."""
+
+    client_id = fields.UUID(load_default=None, allow_none=True)
+    client = fields.Nested(NewClientSchema, load_default=None, allow_none=True)
+    coach_id = fields.UUID(load_default=None, allow_none=True)
+
+    @validates_schema
+    def _one_client(self, data: dict[str, Any], **_: object) -> None:
+        if bool(data.get("client_id")) == bool(data.get("client")):
+            raise ValidationError("Give either a client's id or a new client.", "client_id")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewCase:  # type: ignore[override]
+        """Give the plain value."""
+        details = super().make(data)
+        return NewCase(data["client_id"], data["client"], data["coach_id"], details)
+
+
+NewCaseSchema = _NewCase.from_dict({fact.name: _field(fact) for fact in FACTS}, name="NewCaseSchema")
 
 
 @dataclass(frozen=True)
@@ -81,14 +116,15 @@ class Move:
     evidence: dict[str, str]
 
 
+def _known_stage(value: str) -> None:
+    if value not in stage_by_id():
+        raise ValidationError("Choose one of the seven stages.")
+
+
 class MoveSchema(Schema):
     """Check a move; `evidence` has one line for each criterion that the coach attests."""
 
-    to = fields.String(
-        required=True,
-        validate=lambda value: _known_stage(value),
-        metadata={"enum": list(stage_by_id())},
-    )
+    to = fields.String(required=True, validate=_known_stage, metadata={"enum": list(stage_by_id())})
     reason = fields.String(load_default="", validate=validate.Length(max=2000))
     evidence = fields.Dict(
         keys=fields.String(validate=validate.Length(max=60)),
@@ -101,11 +137,6 @@ class MoveSchema(Schema):
         """Give the plain value."""
         evidence = {key: line.strip() for key, line in data["evidence"].items() if line.strip()}
         return Move(data["to"], data["reason"].strip(), evidence)
-
-
-def _known_stage(value: str) -> None:
-    if value not in stage_by_id():
-        raise ValidationError("Choose one of the seven stages.")
 
 
 @dataclass(frozen=True)
@@ -184,13 +215,43 @@ class CaseLine(Schema):
     hold = fields.String(required=True, allow_none=True)
 
 
-class CaseView(CaseLine):
-    """Show a case whole."""
+class _CaseView(CaseLine):
+    """Show a case whole; the presenting facts stand beside the rest, under the names by which they are sent."""
 
+    coach = fields.String(required=True)
     goal = fields.String(required=True)
+    goal_chosen_on = fields.Date(required=True, allow_none=True)
     review_date = fields.Date(required=True, allow_none=True)
     stage_since = fields.AwareDateTime(required=True)
     closed_at = fields.AwareDateTime(required=True, allow_none=True)
     outcome = fields.String(required=True, allow_none=True)
-    facts = fields.Dict(required=True)
+    close_reason = fields.String(required=True, allow_none=True)
+    final_screening = fields.String(required=True, allow_none=True)
+    follow_up_on = fields.Date(required=True, allow_none=True)
     version = fields.Integer(required=True)
+
+
+CaseView = _CaseView.from_dict({fact.name: _field(fact) for fact in FACTS}, name="CaseView")
+
+
+class CriterionView(Schema):
+    """Show one condition of a stage; `check` is empty where a coach attests it with a line of evidence."""
+
+    id = fields.String(required=True)
+    text = fields.String(required=True)
+    how = fields.String(required=True)
+    check = fields.String(required=True)
+
+
+class StageView(Schema):
+    """Show a stage in the words of staff and of clients, with what it asks for on the way in and out."""
+
+    id = fields.String(required=True)
+    number = fields.Integer(required=True)
+    title = fields.String(required=True)
+    client_title = fields.String(required=True)
+    purpose = fields.String(required=True)
+    weeks = fields.List(fields.Integer(), required=True)
+    entry = fields.List(fields.Nested(CriterionView), required=True)
+    exit = fields.List(fields.Nested(CriterionView), required=True)
+    not_here = fields.List(fields.String(), required=True)

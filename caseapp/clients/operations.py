@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
+from caseapp.access import operations as access
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.audit.operations import record
@@ -129,6 +130,8 @@ def change_client(
     for table in (ClientWord, NameHash):
         db.session.execute(sa.delete(table).where(table.client_id == client_id))
     _index(client_id, details)
+    if not details.safe.allows("portal"):
+        access.end_all_sessions(client_id)
     changed = [name for name, value in asdict(details).items() if value != _before(before, name)]
     record(
         actor,

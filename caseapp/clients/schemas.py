@@ -6,7 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates,
+    validates_schema,
+)
 
 if TYPE_CHECKING:
     from datetime import date
@@ -123,6 +131,25 @@ class ClientSchema(Schema):
         )
 
 
+@dataclass(frozen=True)
+class NewClient:
+    """Hold a client to be added, and whether the supervisor was asked about a possible conflict."""
+
+    details: ClientDetails
+    agreed: bool
+
+
+class NewClientSchema(ClientSchema):
+    """Check a new client; `agreed` says that the supervisor was asked after a possible conflict was found."""
+
+    agreed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewClient:  # type: ignore[override]
+        """Give the plain value."""
+        return NewClient(super().make(data), data["agreed"])
+
+
 class ClientView(Schema):
     """Show a client to those on the care team."""
 
@@ -150,3 +177,69 @@ class ClientLine(Schema):
     name = fields.String(required=True)
     called = fields.String(required=True)
     pronouns = fields.String(required=True)
+
+
+class LinkSchema(Schema):
+    """Check the wish for a link."""
+
+    email = fields.String(required=True, validate=validate.Length(max=254))
+
+    @validates("email")
+    def _is_address(self, value: str, **_: object) -> None:
+        if not EMAIL.fullmatch(value.strip()):
+            raise ValidationError("Write a full address, such as name@example.org.")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the address."""
+        return str(data["email"]).strip().lower()
+
+
+class CardSchema(Schema):
+    """Check the code of a printed card."""
+
+    code = fields.String(
+        required=True, validate=validate.Length(4, 60, error="Write the whole code from the card.")
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the code as it was typed."""
+        return str(data["code"])
+
+
+class PinSchema(Schema):
+    """Check the form of the PIN; its length is capped before any hashing."""
+
+    pin = fields.String(required=True, validate=validate.Length(max=40))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the PIN."""
+        return str(data["pin"]).strip()
+
+
+@dataclass(frozen=True)
+class FirstPin:
+    """Hold the start code and the PIN that a client chooses."""
+
+    start_code: str
+    pin: str
+
+
+class FirstPinSchema(Schema):
+    """Check the form of the first visit."""
+
+    start_code = fields.String(required=True, validate=validate.Length(max=40))
+    pin = fields.String(required=True, validate=validate.Length(max=40))
+    again = fields.String(required=True, validate=validate.Length(max=40))
+
+    @validates_schema
+    def _same(self, data: dict[str, Any], **_: object) -> None:
+        if data["pin"].strip() != data["again"].strip():
+            raise ValidationError("The two do not match. Write the same six digits again.", "again")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> FirstPin:
+        """Give the plain value."""
+        return FirstPin(data["start_code"].strip(), data["pin"].strip())

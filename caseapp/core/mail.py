@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from contextlib import contextmanager
 from dataclasses import dataclass
+from email.errors import MessageError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -15,6 +18,7 @@ from caseapp.core.clock import now
 from caseapp.core.ids import new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TIMEOUT_SECONDS = 15
@@ -32,12 +36,13 @@ class Letter:
 def deliver(letter: Letter) -> None:
     """Send through the operator's server, or keep the mail under the data directory when there is none.
 
-    Raises OSError or smtplib.SMTPException when the server did not take it.
+    Raises OSError or smtplib.SMTPException when the server did not take it, and ValueError when the address is not
+    exactly one, or a header would hold a line break.
     """
     if any(sign in letter.to + letter.subject for sign in "\r\n"):
         raise ValueError("A mail header cannot hold a line break.")
     message = EmailMessage()
-    message["To"] = letter.to
+    message["To"] = _one_address(letter.to)
     message["From"] = settings.active().mail_from
     message["Subject"] = letter.subject
     message["Date"] = format_datetime(now())
@@ -53,12 +58,43 @@ def deliver(letter: Letter) -> None:
         (folder / f"{new_id()}.eml").write_bytes(message.as_bytes())
 
 
+def _one_address(text: str) -> Address:
+    """Read exactly one plain address, so that no second recipient slips in.
+
+    Raises ValueError without quoting the text, since it belongs to a person.
+    """
+    try:
+        address = Address(addr_spec=text)
+    except (ValueError, IndexError, MessageError):
+        raise ValueError("That is not one address.") from None
+    if address.addr_spec != text or not address.domain:
+        raise ValueError("That is not one address.")
+    return address
+
+
 def kept_mail() -> Path:
     """Give the folder where mail is kept when there is no server."""
     return settings.active().data_dir / "mail"
 
 
+def knock() -> None:
+    """Connect to the operator's server and sign in as for sending, but send nothing; without a server do nothing.
+
+    Raises OSError or smtplib.SMTPException when the server cannot be used.
+    """
+    address = settings.active().smtp_url
+    if address:
+        with _connected(address) as server:
+            server.noop()
+
+
 def _send(address: str, message: EmailMessage) -> None:
+    with _connected(address) as server:
+        server.send_message(message)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[smtplib.SMTP]:
     parts = urlsplit(address)
     host = parts.hostname or "localhost"
     if parts.scheme == "smtps":
@@ -73,4 +109,4 @@ def _send(address: str, message: EmailMessage) -> None:
             server.starttls(context=ssl.create_default_context())
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
-        server.send_message(message)
+        yield server

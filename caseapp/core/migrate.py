@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from caseapp.core.settings import ROOT
 
@@ -24,3 +26,9 @@ def alembic_config(connection: Connection | None = None) -> Config:
 def upgrade(connection: Connection | None = None) -> None:
     """Run every migration that the database has not had."""
     command.upgrade(alembic_config(connection), "head")
+
+
+def is_current(connection: Connection) -> bool:
+    """Tell whether a database has had every migration."""
+    newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision() == newest

@@ -49,10 +49,13 @@ def once(
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     place = {"subject_id": subject_id, "scope": scope, "key": key}
     taken = db.session.execute(
-        insert(OnceKey).values(**place, content=digest, at=now()).on_conflict_do_nothing()
-    )
+        insert(OnceKey)
+        .values(**place, content=digest, at=now())
+        .on_conflict_do_nothing()
+        .returning(OnceKey.content)
+    ).first()
     here = [getattr(OnceKey, name) == value for name, value in place.items()]
-    if taken.rowcount == 0:  # type: ignore[attr-defined]
+    if taken is None:
         before = db.session.execute(sa.select(OnceKey.content, OnceKey.made_id).where(*here)).one()
         if before.content != digest or before.made_id is None:
             raise RuleBroken(
@@ -62,7 +65,8 @@ def once(
                     "Open the page again and send it once more.",
                 )
             )
-        return before.made_id
+        found: UUID = before.made_id
+        return found
     made = make()
     db.session.execute(sa.update(OnceKey).where(*here).values(made_id=made))
     return made

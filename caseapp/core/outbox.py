@@ -21,6 +21,8 @@ from caseapp.core.transaction import after_commit, transaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHORTEST_WAIT = timedelta(seconds=15)
+TAKEN_FOR = timedelta(minutes=5)
 LARGEST_WAIT = timedelta(hours=1)
 GIVE_UP_AFTER = 12
 
@@ -75,32 +77,34 @@ def put(kind: str, payload: dict[str, Any]) -> UUID:
 
 
 def deliver(row_id: UUID) -> bool:
-    """Do one row's work unless it is done or not due; tell whether it is done now.
+    """Do one row's work unless it is done, not due or in another worker's hands; tell whether it is done now.
 
-    A fault puts the row off, twice as long each time, up to an hour.
+    Taking a row puts it off for a while, so that two workers do not send the same mail side by side and a worker that
+    dies leaves it for later. A fault puts it off too, twice as long each time, up to an hour.
     """
-    row = db.session.get(OutboxRow, row_id)
-    if row is None or row.done_at is not None:
-        return True
-    if row.not_before > now() or row.tries >= GIVE_UP_AFTER:
-        return False
-    kind, payload, tries = row.kind, row.payload, row.tries
-    db.session.rollback()
+    with transaction() as session:
+        row = session.get(OutboxRow, row_id, with_for_update=True, populate_existing=True)
+        if row is None or row.done_at is not None:
+            return True
+        if row.not_before > now() or row.tries >= GIVE_UP_AFTER:
+            return False
+        kind, payload, tries = row.kind, row.payload, row.tries
+        row.tries = tries + 1
+        row.not_before = now() + TAKEN_FOR
     try:
         _handlers[kind](row_id, payload)
     except Exception as fault:  # noqa: BLE001 - any fault means: try again later
-        wait = min(LARGEST_WAIT, timedelta(seconds=15) * 2**tries)
+        wait = min(LARGEST_WAIT, SHORTEST_WAIT * 2**tries)
         log.warning("outbox.put_off", row=str(row_id), kind=kind, fault=type(fault).__name__)
-        with transaction() as session:
-            session.execute(
-                sa.update(OutboxRow)
-                .where(OutboxRow.id == row_id)
-                .values(tries=OutboxRow.tries + 1, not_before=now() + wait)
-            )
+        _note(row_id, not_before=now() + wait)
         return False
-    with transaction() as session:
-        session.execute(sa.update(OutboxRow).where(OutboxRow.id == row_id).values(done_at=now()))
+    _note(row_id, done_at=now())
     return True
+
+
+def _note(row_id: UUID, **values: datetime) -> None:
+    with transaction() as session:
+        session.execute(sa.update(OutboxRow).where(OutboxRow.id == row_id).values(**values))
 
 
 def sweep(limit: int = 100) -> int:

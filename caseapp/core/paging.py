@@ -6,8 +6,8 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, TypeVarTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 U = TypeVar("U")
+Columns = TypeVarTuple("Columns")
 
 PAGE_SIZE = 25
 LARGEST_PAGE = 200
+NOT_OURS = {"cursor": ["Use the cursor of the page before, unchanged."]}
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,12 @@ class Page(Generic[T]):
 
 
 def after(
-    query: sa.Select[Any],
-    moment: Any,
-    key: Any,
+    query: sa.Select[*Columns],
+    moment: Any,  # noqa: ANN401 - a column of any kind of row
+    key: Any,  # noqa: ANN401
     cursor: str | None,
-    limit: int,  # noqa: ANN401
-) -> sa.Select[Any]:
+    limit: int,
+) -> sa.Select[*Columns]:
     """Order newest first by (moment, key), start after `cursor`, take one row more than `limit`.
 
     Raises Invalid for a cursor that this app did not make.
@@ -50,6 +52,23 @@ def after(
     query = query.order_by(moment.desc(), key.desc()).limit(limit + 1)
     if cursor:
         query = query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(cursor, moment, key)))
+    return query
+
+
+def ahead(
+    query: sa.Select[*Columns],
+    moment: Any,  # noqa: ANN401 - a column of any kind of row
+    key: Any,  # noqa: ANN401
+    cursor: str | None,
+    limit: int,
+) -> sa.Select[*Columns]:
+    """Order soonest first by (moment, key), start after `cursor`, take one row more than `limit`.
+
+    Raises Invalid for a cursor that this app did not make.
+    """
+    query = query.order_by(moment, key).limit(limit + 1)
+    if cursor:
+        query = query.where(sa.tuple_(moment, key) > sa.tuple_(*_bound(cursor, moment, key)))
     return query
 
 
@@ -78,12 +97,21 @@ def read_cursor(cursor: str) -> tuple[datetime, UUID]:
     """
     try:
         moment, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        position = datetime.fromisoformat(moment), UUID(hex=key)
-        if position[0].tzinfo is None:
-            raise ValueError(moment)
-    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
-        raise Invalid({"cursor": ["Use the cursor of the page before, unchanged."]}) from error
-    return position
+        at, row = datetime.fromisoformat(moment), UUID(hex=key)
+        zoned = at.tzinfo is not None
+        at = at.astimezone(UTC)
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        binascii.Error,
+    ) as error:
+        raise Invalid(NOT_OURS) from error
+    if not zoned:
+        raise Invalid(NOT_OURS)
+    return at, row
 
 
 def _bound(cursor: str, moment: Any, key: Any) -> tuple[Any, Any]:  # noqa: ANN401

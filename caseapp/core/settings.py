@@ -58,68 +58,98 @@ EXPLAINED = {
 }
 
 
+@dataclass
+class _Reader:
+    """Read settings one by one and collect what is wrong, so that an operator sees all of it at once."""
+
+    environ: Mapping[str, str]
+    faults: list[str] = field(default_factory=list)
+
+    def fault(self, name: str, words: str) -> None:
+        self.faults.append(f"{PREFIX}{name}: {words}")
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.environ.get(PREFIX + name, "").strip() or default
+
+    def refuse_unknown(self) -> None:
+        known = {*EXPLAINED, "DEMO_PASSWORD", "DEMO_PIN"}
+        ours = sorted(name.removeprefix(PREFIX) for name in self.environ if name.startswith(PREFIX))
+        for name in ours:
+            if name not in known:
+                self.fault(name, "there is no such setting")
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        found = self.text(name, default)
+        if found not in allowed:
+            words = f"{', '.join(allowed[:-1])} or {allowed[-1]}"
+            self.fault(name, f"must be {words}, not {found!r}")
+        return found
+
+    def whole_number(self, name: str) -> int:
+        found = self.text(name, "0")
+        if not (found.isascii() and found.isdigit()):
+            self.fault(name, "must be a whole number")
+            return 0
+        return int(found)
+
+    def base_url(self, env: str) -> str:
+        found = self.text("BASE_URL", "" if env == "production" else "http://127.0.0.1:8000")
+        parts = urlsplit(found)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            self.fault("BASE_URL", "must be the full address that people type")
+        elif env == "production" and parts.scheme != "https":
+            self.fault("BASE_URL", "must begin with https:// in production")
+        return found.rstrip("/")
+
+    def smtp_url(self, env: str) -> str | None:
+        found = self.text("SMTP_URL") or None
+        if found and urlsplit(found).scheme not in {"smtp", "smtps"}:
+            self.fault("SMTP_URL", "must begin with smtp:// or smtps://")
+        if not found and env == "production":
+            self.fault("SMTP_URL", "is required in production")
+        return found
+
+    def key(self, name: str, env: str, default: Path) -> bytes:
+        path = self.text(name)
+        if not path and env == "production":
+            self.fault(name, "is required in production")
+            return b""
+        try:
+            return _key(Path(path) if path else default, make=not path)
+        except (OSError, ValueError) as fault:
+            self.fault(name, str(fault))
+            return b""
+
+
 def from_environment(environ: Mapping[str, str]) -> Settings:
     """Read all settings from `environ`.
 
     Raises BadSettings with one line for each setting that is wrong or missing.
     """
-    faults: list[str] = []
-
-    def read(name: str, default: str = "") -> str:
-        return environ.get(PREFIX + name, "").strip() or default
-
-    unknown = sorted(
-        name
-        for name in environ
-        if name.startswith(PREFIX)
-        and name.removeprefix(PREFIX) not in {*EXPLAINED, "DEMO_PASSWORD", "DEMO_PIN"}
+    read = _Reader(environ)
+    read.refuse_unknown()
+    env = read.choice("ENV", "production", ("production", "demo", "test"))
+    log_format = read.choice(
+        "LOG_FORMAT", "json" if env == "production" else "text", ("json", "text")
     )
-    faults += [f"{name}: there is no such setting" for name in unknown]
-
-    env = read("ENV", "production")
-    if env not in {"production", "demo", "test"}:
-        faults.append(f"{PREFIX}ENV: must be production, demo or test, not {env!r}")
-    log_format = read("LOG_FORMAT", "json" if env == "production" else "text")
-    if log_format not in {"json", "text"}:
-        faults.append(f"{PREFIX}LOG_FORMAT: must be json or text, not {log_format!r}")
-    proxies = read("TRUSTED_PROXIES", "0")
-    if not proxies.isdigit():
-        faults.append(f"{PREFIX}TRUSTED_PROXIES: must be a whole number")
-    base_url = read("BASE_URL", "" if env == "production" else "http://127.0.0.1:8000").rstrip("/")
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        faults.append(f"{PREFIX}BASE_URL: must be the full address that people type")
-    elif env == "production" and parts.scheme != "https":
-        faults.append(f"{PREFIX}BASE_URL: must begin with https:// in production")
-    smtp_url = read("SMTP_URL") or None
-    if smtp_url and urlsplit(smtp_url).scheme not in {"smtp", "smtps"}:
-        faults.append(f"{PREFIX}SMTP_URL: must begin with smtp:// or smtps://")
-    if env == "production" and not smtp_url:
-        faults.append(f"{PREFIX}SMTP_URL: is required in production")
-
-    data_dir = Path(read("DATA_DIR", str(ROOT / "var"))).resolve()
-    keys = {}
-    for name, default in (("SECRET_KEY_FILE", "secret.key"), ("VAULT_KEY_FILE", "vault.key")):
-        path = read(name)
-        if not path and env == "production":
-            faults.append(f"{PREFIX}{name}: is required in production")
-            continue
-        try:
-            keys[name] = _key(Path(path) if path else data_dir / default, make=not path)
-        except (OSError, ValueError) as fault:
-            faults.append(f"{PREFIX}{name}: {fault}")
-    if faults:
-        raise BadSettings("\n".join(faults))
+    data_dir = Path(read.text("DATA_DIR", str(ROOT / "var"))).resolve()
+    base_url = read.base_url(env)
+    smtp_url = read.smtp_url(env)
+    proxies = read.whole_number("TRUSTED_PROXIES")
+    secret_key = read.key("SECRET_KEY_FILE", env, data_dir / "secret.key")
+    vault_key = read.key("VAULT_KEY_FILE", env, data_dir / "vault.key")
+    if read.faults:
+        raise BadSettings("\n".join(read.faults))
     return Settings(
         env=cast("Environment", env),
         data_dir=data_dir,
-        database_url=read("DATABASE_URL", f"sqlite:///{data_dir / 'caseapp.db'}"),
+        database_url=read.text("DATABASE_URL", f"sqlite:///{data_dir / 'caseapp.db'}"),
         base_url=base_url,
-        secret_key=keys["SECRET_KEY_FILE"],
-        vault_key=keys["VAULT_KEY_FILE"],
+        secret_key=secret_key,
+        vault_key=vault_key,
         smtp_url=smtp_url,
-        mail_from=read("MAIL_FROM", f"no-reply@{parts.hostname}"),
-        trusted_proxies=int(proxies),
+        mail_from=read.text("MAIL_FROM", f"no-reply@{urlsplit(base_url).hostname}"),
+        trusted_proxies=proxies,
         log_format=cast("LogFormat", log_format),
     )
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 VERSION = b"\x01"
 NONCE_BYTES = 12
 KEY_BYTES = 32
+SHORTEST_SEAL = len(VERSION) + NONCE_BYTES + 16
 
 
 class Tampered(Exception):
@@ -35,8 +36,14 @@ class SealedRow(Protocol):
     """Be a stored row whose columns can hold sealed text."""
 
     __tablename__: str
-    id: Any
-    client_id: Any
+
+    @property
+    def id(self) -> Any:  # noqa: ANN401 - a mapped column
+        """Give the row's own id."""
+
+    @property
+    def client_id(self) -> Any:  # noqa: ANN401 - a mapped column
+        """Give the client under whose key the row is sealed."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ def _encrypt(key: bytes, plain: bytes, place: bytes) -> bytes:
 
 
 def _decrypt(key: bytes, sealed: bytes, place: bytes) -> bytes:
-    if sealed[:1] != VERSION:
+    if sealed[:1] != VERSION or len(sealed) < SHORTEST_SEAL:
         raise Tampered("Unknown seal.")
     try:
         return AESGCM(key).decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], place)

@@ -12,7 +12,7 @@ from caseapp.clients.models import Client, ClientKey
 from caseapp.clients.queries import visible_to
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.paging import Page, after, page_of
+from caseapp.core.paging import Page, after, ahead, page_of
 from caseapp.core.vault import open_row, unwrap
 from caseapp.followups.models import FollowUp
 from caseapp.followups.schemas import TASKS, FollowUpInList
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-def _visible(actor: Actor) -> sa.Select[Any]:
+def _visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
     return (
         sa.select(FollowUp, Client.name, ClientKey.wrapped)
         .join(Client, Client.id == FollowUp.client_id)
@@ -93,6 +93,29 @@ def list_followups(
         query = query.where(FollowUp.client_id == client_id)
     rows = db.session.execute(after(query, FollowUp.made_at, FollowUp.id, cursor, limit)).all()
     return page_of([_shown(row) for row in rows], limit, lambda item: (item.made_at, item.id))
+
+
+def followups_page(
+    actor: Actor, *, done: bool, client_id: UUID | None, cursor: str | None, limit: int
+) -> Page[FollowUpInList]:
+    """List a client's tasks, or without a client the actor's own: open ones soonest first, done ones latest first."""
+    require(actor, Action.FOLLOWUP_READ)
+    query = _visible(actor)
+    if client_id is None:
+        query = query.where(FollowUp.assigned_to == actor.id)
+    else:
+        query = query.where(FollowUp.client_id == client_id)
+    if done:
+        query = after(
+            query.where(FollowUp.done_at.is_not(None)), FollowUp.done_at, FollowUp.id, cursor, limit
+        )
+        rows = [_shown(row) for row in db.session.execute(query).all()]
+        return page_of(rows, limit, lambda item: (item.done_at or item.made_at, item.id))
+    query = ahead(
+        query.where(FollowUp.done_at.is_(None)), FollowUp.due_at, FollowUp.id, cursor, limit
+    )
+    rows = [_shown(row) for row in db.session.execute(query).all()]
+    return page_of(rows, limit, lambda item: (item.due_at, item.id))
 
 
 def followup_shown(actor: Actor, followup_id: UUID) -> FollowUpInList:

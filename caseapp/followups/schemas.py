@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from uuid import UUID
 
+# Beyond these years a moment is a slip of the keyboard, and some cannot even be told in UTC.
+A_LIKELY_TIME = validate.Range(
+    datetime(2000, 1, 1, tzinfo=UTC),
+    datetime(2100, 1, 1, tzinfo=UTC),
+    error="Write a date between 2000 and 2099.",
+)
 TASKS = {
     "recheck": "Ask again about what is at watch or above",
     "referral": "Make the referral",
@@ -39,12 +45,31 @@ class NewFollowUpSchema(Schema):
     """Check a task that a person adds."""
 
     title = fields.String(required=True, validate=validate.Length(1, 160))
-    due_at = fields.AwareDateTime(required=True)
+    due_at = fields.AwareDateTime(required=True, validate=A_LIKELY_TIME)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewFollowUp:
         """Give the plain value."""
         return NewFollowUp(**data)
+
+
+@dataclass(frozen=True)
+class FollowUpAbout:
+    """Hold a task together with the client whom it is about."""
+
+    client_id: UUID
+    task: NewFollowUp
+
+
+class FollowUpAboutSchema(NewFollowUpSchema):
+    """Check a task that names its client."""
+
+    client_id = fields.UUID(required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> FollowUpAbout:  # type: ignore[override]
+        """Give the plain value."""
+        return FollowUpAbout(data.pop("client_id"), super().make(data))
 
 
 class OutcomeSchema(Schema):

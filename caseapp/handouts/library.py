@@ -1,4 +1,4 @@
-"""The library on disk: every file read and checked when the app starts; a broken one names itself and stops the start."""
+"""The library on disk: read and checked whole when the app starts; a broken file names itself and stops the start."""
 
 from __future__ import annotations
 
@@ -168,9 +168,7 @@ class HandoutSchema(Schema):
     code = fields.String(required=True, validate=validate.Regexp(r"^H\d\d$"))
     title = fields.String(required=True, validate=validate.Length(3, 120))
     alias = fields.String(required=True, allow_none=True)
-    stage = fields.String(
-        required=True, validate=validate.OneOf([*stage_by_id(), ANY_STAGE])
-    )
+    stage = fields.String(required=True, validate=validate.OneOf([*stage_by_id(), ANY_STAGE]))
     also_fits = fields.List(fields.String(validate=validate.OneOf([*stage_by_id()])), required=True)
     kind = fields.String(required=True, validate=validate.OneOf(KINDS))
     version = fields.Integer(required=True, validate=validate.Range(1))
@@ -242,7 +240,9 @@ def _faults(handout: Handout) -> list[str]:
         if field.type in {"checkboxes", "choice"} and not field.options:
             faults.append(f"field {field.id} has nothing to choose from")
     labels = [field.label for field in handout.fields]
-    faults += [f"label {label!r} stands twice" for label in {x for x in labels if labels.count(x) > 1}]
+    faults += [
+        f"label {label!r} stands twice" for label in {x for x in labels if labels.count(x) > 1}
+    ]
     known = {field.id for field in handout.fields}
     faults += [f"no field is named {name}" for name in fields_placed if name not in known]
     allowed = {*HELP_BLOCKS, "faith_insert"}
@@ -256,7 +256,9 @@ def _faults(handout: Handout) -> list[str]:
         faults.append(f"there are {boxes} boxes that say when to stop and get help")
     named = {c for m in CLAIMS_MARKER.findall(handout.body) for c in m.split()} - {"clinical"}
     if named != set(handout.claims):
-        faults.append(f"claims differ between text and front matter: {sorted(named ^ set(handout.claims))}")
+        faults.append(
+            f"claims differ between text and front matter: {sorted(named ^ set(handout.claims))}"
+        )
     bare = [
         line
         for line in handout.body.splitlines()
@@ -284,10 +286,11 @@ def library() -> dict[tuple[str, str], Handout]:
         try:
             handout = parse(path.read_text(encoding="utf-8"))
             name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
-            if path.stem != name or path.parent.name != handout.stage:
-                raise BrokenHandout(f"belongs at {handout.stage}/{name}.md")
         except BrokenHandout as error:
             raise BrokenHandout(f"{path.relative_to(FOLDER.parent)}: {error}") from error
+        if path.stem != name or path.parent.name != handout.stage:
+            place = path.relative_to(FOLDER.parent)
+            raise BrokenHandout(f"{place}: belongs at {handout.stage}/{name}.md")
         found[handout.id, handout.language] = handout
     return found
 
@@ -330,3 +333,20 @@ def sources() -> dict[str, Source]:
     """Read the sources by id."""
     raw = yaml.safe_load((FOLDER / "sources.yaml").read_text(encoding="utf-8"))
     return {source["id"]: Source(**source) for source in raw}
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Be one clash between articles, with what this library says instead."""
+
+    id: str
+    clash: str
+    claims: tuple[str, ...]
+    says: str
+
+
+@cache
+def contradictions() -> tuple[Contradiction, ...]:
+    """Read how the contradictions between the articles were resolved."""
+    raw = yaml.safe_load((FOLDER / "contradictions.yaml").read_text(encoding="utf-8"))
+    return tuple(Contradiction(**{**one, "claims": tuple(one["claims"])}) for one in raw)

@@ -49,6 +49,7 @@ class Assignment(Model):
         sa.Index("ix_assignment_case", "case_id", "assigned_at", "id"),
         sa.Index("ix_assignment_client", "client_id", "assigned_at", "id"),
         sa.Index("ix_assignment_edition", "edition_id"),
+        sa.UniqueConstraint("client_id", "place"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

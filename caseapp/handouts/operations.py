@@ -1,13 +1,39 @@
-"""Done: the library published, handouts assigned, opened, read and withdrawn."""
+"""Done: the library published and reviewed; handouts assigned, opened, read and withdrawn."""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.access.actions import Action
+from caseapp.access.actor import Actor, require
+from caseapp.audit.operations import record
+from caseapp.cases.queries import CaseHead, case_head
+from caseapp.clients.models import Client
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.ids import new_id
+from caseapp.core.vault import seal
 from caseapp.handouts.library import BrokenHandout, library
-from caseapp.handouts.models import Edition
+from caseapp.handouts.models import Assignment, Edition, Review
+from caseapp.handouts.queries import (
+    LibraryItem,
+    edition_of,
+    get_assignment,
+    reading,
+    situation_in,
+    verdict_of,
+)
+from caseapp.handouts.suitability import CAREFUL, REFUSE, Situation, Verdict
+from caseapp.practice.queries import Numbers, numbers, the_practice, today
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.handouts.schemas import NewAssignment, NewReview
 
 
 def publish_library() -> int:
@@ -42,3 +68,257 @@ def publish_library() -> int:
     db.session.add_all(new)
     db.session.flush()
     return len(new)
+
+
+def record_review(actor: Actor, edition_id: UUID, new: NewReview) -> UUID:
+    """Record that a licensed clinician has read one edition; the next edition needs its own review.
+
+    Raises NotFound, and Invalid for a day that has not come yet.
+    """
+    require(actor, Action.HANDOUT_REVIEW)
+    edition = db.session.get(Edition, edition_id)
+    if edition is None:
+        raise NotFound
+    if new.reviewed_on > today():
+        raise Invalid({"reviewed_on": ["Choose today or a day before."]})
+    review = Review(
+        edition_id=edition_id,
+        clinician=new.clinician,
+        reviewed_on=new.reviewed_on,
+        recorded_at=now(),
+        recorded_by=actor.id,
+    )
+    db.session.add(review)
+    db.session.flush()
+    record(
+        actor,
+        Action.HANDOUT_REVIEW,
+        "edition",
+        edition_id,
+        details={"slug": edition.slug, "language": edition.language, "number": edition.number},
+    )
+    return review.id
+
+
+def assign(
+    actor: Actor,
+    case_id: UUID,
+    slug: str,
+    *,
+    line: str,
+    channel: str,
+    confirmed: bool = False,
+    language: str = "en",
+) -> UUID:
+    """Give the newest edition of a handout to a case's client; the assignment keeps that edition for ever.
+
+    Raises NotFound, and RuleBroken with every reason: it does not suit, the channel is not safe, the client has it
+    already, the case is closed; or `confirm_needed` when it asks for care and `confirmed` is False.
+    """
+    head, situation, known = _open_case(actor, case_id)
+    item = edition_of(slug, language)
+    if reasons := _objections(head, item, situation, known, channel, confirmed=confirmed):
+        raise RuleBroken(*reasons)
+    return _give(actor, head, item, line, channel)
+
+
+def assign_several(actor: Actor, case_id: UUID, wanted: NewAssignment) -> list[UUID]:
+    """Give several handouts at once, all or none.
+
+    Raises NotFound, and RuleBroken with the reasons of all of them, each naming its sheet.
+    """
+    head, situation, known = _open_case(actor, case_id)
+    items = [edition_of(slug, wanted.language) for slug in wanted.slugs]
+    reasons = [
+        Reason(reason.code, f"{item.handout.title}: {reason.message}", reason.how)
+        for item in items
+        for reason in _objections(
+            head, item, situation, known, wanted.channel, confirmed=wanted.confirmed
+        )
+    ]
+    if reasons:
+        raise RuleBroken(*reasons)
+    return [_give(actor, head, item, wanted.line, wanted.channel) for item in items]
+
+
+def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseHead, Situation, Numbers]:
+    require(actor, Action.ASSIGNMENT_MAKE)
+    head = case_head(actor, case_id)
+    if head.case.status != "open":
+        raise RuleBroken(Reason("case_closed", "This case is closed.", "Reopen it first."))
+    # Two assignments made at once wait for each other here: they must not get the same number.
+    db.session.execute(
+        sa.select(Client.id).where(Client.id == head.case.client_id).with_for_update()
+    )
+    return head, situation_in(head), numbers(the_practice())
+
+
+def _objections(
+    head: CaseHead,
+    item: LibraryItem,
+    situation: Situation,
+    known: Numbers,
+    channel: str,
+    *,
+    confirmed: bool,
+) -> list[Reason]:
+    verdict = verdict_of(item.handout, situation, known, head.case.stage)
+    if verdict.outcome == REFUSE:
+        return [*verdict.reasons]
+    if channel not in verdict.channels:
+        return _channel_refused(verdict)
+    if _has_it(head, item, channel):
+        return [
+            Reason(
+                "already_given",
+                "The client already has this sheet in this way.",
+                "Open it under Handouts to print it again.",
+            )
+        ]
+    if verdict.outcome == CAREFUL and not confirmed:
+        return [
+            Reason(
+                "confirm_needed",
+                "This sheet asks for care.",
+                "Read why, and confirm that you want to give it.",
+            ),
+            *verdict.reasons,
+        ]
+    return []
+
+
+def _channel_refused(verdict: Verdict) -> list[Reason]:
+    about = [r for r in verdict.reasons if r.code in {"in_session_only", "by_hand_only"}]
+    return about or [
+        Reason("channel_not_offered", "This sheet is not given in this way.", "Choose another way.")
+    ]
+
+
+def _has_it(head: CaseHead, item: LibraryItem, channel: str) -> bool:
+    return (
+        db.session.scalar(
+            sa.select(Assignment.id).where(
+                Assignment.client_id == head.case.client_id,
+                Assignment.edition_id == item.edition_id,
+                Assignment.channel == channel,
+                Assignment.withdrawn_at.is_(None),
+            )
+        )
+        is not None
+    )
+
+
+def _give(actor: Actor, head: CaseHead, item: LibraryItem, line: str, channel: str) -> UUID:
+    client_id = head.case.client_id
+    last = db.session.scalar(
+        sa.select(sa.func.max(Assignment.place)).where(Assignment.client_id == client_id)
+    )
+    row = Assignment(
+        id=new_id(),
+        case_id=head.case.id,
+        client_id=client_id,
+        edition_id=item.edition_id,
+        place=(last or 0) + 1,
+        stage=head.case.stage,
+        channel=channel,
+        levels=dict(head.safety.last.levels) if head.safety.last else {},
+        assigned_at=now(),
+        assigned_by=actor.id,
+    )
+    row.line = seal(row, "line", line.strip() or None, head.key)
+    db.session.add(row)
+    db.session.flush()
+    record(
+        actor,
+        Action.ASSIGNMENT_MAKE,
+        "assignment",
+        row.id,
+        client_id=client_id,
+        details={
+            "slug": item.handout.id,
+            "language": item.handout.language,
+            "number": item.handout.version,
+            "channel": channel,
+        },
+    )
+    return row.id
+
+
+def withdraw(actor: Actor, assignment_id: UUID, expected_version: int) -> None:
+    """Take a handout back: the portal no longer shows it, the record of it stays.
+
+    Raises NotFound, RuleBroken when it was withdrawn before, Stale when it changed meanwhile.
+    """
+    require(actor, Action.ASSIGNMENT_WITHDRAW)
+    row = get_assignment(actor, assignment_id)
+    if row.withdrawn_at is not None:
+        raise RuleBroken(Reason("already_withdrawn", "This handout is already withdrawn."))
+    set_committed_value(row, "version", expected_version)
+    row.withdrawn_at, row.withdrawn_by = now(), actor.id
+    db.session.flush()
+    record(actor, Action.ASSIGNMENT_WITHDRAW, "assignment", row.id, client_id=row.client_id)
+
+
+def note_opened(actor: Actor, place: int) -> None:
+    """Remember when a client first opened a sheet in the portal.
+
+    Raises what `reading` raises: a sheet that may not be shown is not opened either.
+    """
+    require(actor, Action.PORTAL_MARK)
+    found = reading(actor, place)
+    if found.opened_at is None:
+        row = _own(actor, found.id)
+        row.opened_at = now()
+        db.session.flush()
+        record(
+            actor,
+            Action.PORTAL_MARK,
+            "assignment",
+            row.id,
+            client_id=actor.id,
+            details={"opened": True},
+        )
+
+
+def mark_read(actor: Actor, which: UUID | int, expected_version: int | None = None) -> None:
+    """Mark a sheet as read: a client by its place in the portal, staff by its id when it went over the table.
+
+    Doing it twice changes nothing. Raises NotFound, Forbidden, what `reading` raises, RuleBroken when staff mark what
+    only the client can, Stale when it changed meanwhile.
+    """
+    if isinstance(which, int):
+        require(actor, Action.PORTAL_MARK)
+        row, action = _own(actor, reading(actor, which).id), Action.PORTAL_MARK
+    else:
+        require(actor, Action.ASSIGNMENT_MARK)
+        row, action = _given_by_hand(actor, which), Action.ASSIGNMENT_MARK
+    if row.read_at is not None:
+        return
+    if expected_version is not None:
+        set_committed_value(row, "version", expected_version)
+    row.read_at = now()
+    row.opened_at = row.opened_at or row.read_at
+    db.session.flush()
+    record(actor, action, "assignment", row.id, client_id=row.client_id, details={"read": True})
+
+
+def _own(actor: Actor, assignment_id: UUID) -> Assignment:
+    row = db.session.get(Assignment, assignment_id)
+    if row is None or row.client_id != actor.id:
+        raise Forbidden("This sheet belongs to somebody else.")
+    return row
+
+
+def _given_by_hand(actor: Actor, assignment_id: UUID) -> Assignment:
+    row = get_assignment(actor, assignment_id)
+    if row.channel == "portal":
+        raise RuleBroken(
+            Reason(
+                "client_marks_it",
+                "In the portal the client says when it is read.",
+                "Ask about it the next time you talk.",
+            )
+        )
+    if row.withdrawn_at is not None:
+        raise RuleBroken(Reason("already_withdrawn", "This handout is withdrawn."))
+    return row

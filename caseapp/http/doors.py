@@ -8,10 +8,11 @@ from flask import request
 
 
 class Door(Enum):
-    """Be one audience: staff pages, the clients' portal, the staff API, or what belongs to none."""
+    """Be one audience: staff pages, the clients' portal, the way out of it, the staff API, or what belongs to none."""
 
     STAFF = "web"
     PORTAL = "portal"
+    EXIT = "exit"
     API = "api"
     OPEN = "open"
 
@@ -21,7 +22,9 @@ def door() -> Door:
     path = request.path
     if path == "/api" or path.startswith("/api/"):
         return Door.API
-    if path in {"/portal", "/exit"} or path.startswith("/portal/"):
+    if path == "/exit":
+        return Door.EXIT
+    if path == "/portal" or path.startswith("/portal/"):
         return Door.PORTAL
     if path.startswith(("/static/", "/bootstrap/", "/fonts/")) or path in {"/livez", "/readyz"}:
         return Door.OPEN

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from flask import Flask, Response, current_app, g, jsonify, redirect, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
+from caseapp.access.actions import Role
 from caseapp.audit.operations import record_refusal
 from caseapp.core.database import db
 from caseapp.core.errors import (
@@ -27,7 +28,6 @@ from caseapp.core.errors import (
 from caseapp.core.logging import request_id
 from caseapp.http.doors import Door, door
 from caseapp.http.guard import answering_view
-from caseapp.http.payload import flat
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -54,6 +54,11 @@ PLAIN_WORDS = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The practice's records cannot be reached just now. Nothing was changed.",
 }
+API_WORDS = {
+    HTTPStatus.BAD_REQUEST: "The body is not JSON that can be read.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too long.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON, with Content-Type: application/json.",
+}
 LAST_RESORT = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>Something went wrong</title>"
     "<h1>Something went wrong</h1><p>Nothing was changed. Go back and try again.</p></html>"
@@ -66,6 +71,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(OperationalError, _unreachable)
+    app.register_error_handler(DataError, _unstorable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -97,6 +103,8 @@ def remember_refusal(error: DomainError) -> None:
 
 
 def _domain(error: DomainError) -> AnyResponse | tuple[Any, int]:
+    if isinstance(error, Forbidden) and (way := _portal_way()):
+        return redirect(way, code=303)
     remember_refusal(error)
     status = STATUS[type(error)]
     if isinstance(error, Unauthenticated) and door() in {Door.STAFF, Door.PORTAL}:
@@ -113,6 +121,14 @@ def _domain(error: DomainError) -> AnyResponse | tuple[Any, int]:
     return response
 
 
+def _portal_way() -> str | None:
+    """Lead a client who opens a page of another step to where they are: at the door, or inside."""
+    actor = g.get("actor")
+    if door() is not Door.PORTAL or actor is None or request.method not in {"GET", "HEAD"}:
+        return None
+    return "/portal/pin" if actor.role is Role.ARRIVING else "/portal"
+
+
 def _csrf(_error: CSRFError) -> AnyResponse:
     return _answer(
         HTTPStatus.BAD_REQUEST,
@@ -124,26 +140,12 @@ def _csrf(_error: CSRFError) -> AnyResponse:
 def _http(error: HTTPException) -> AnyResponse:
     status = HTTPStatus(error.code or 500)
     if error.response is not None:
-        return error.response
-    messages = getattr(error, "data", {}).get("messages") if hasattr(error, "data") else None
-    fields = _smorest_fields(messages)
-    code = "invalid" if fields else status.name.lower()
-    words = PLAIN_WORDS.get(status) or str(error.description or status.phrase)
-    response = _answer(
-        status, code, "Some answers need a look." if fields else words, fields=fields
-    )
+        return error.get_response()
+    words = (API_WORDS if door() is Door.API else {}).get(status) or PLAIN_WORDS.get(status)
+    response = _answer(status, status.name.lower(), words or str(error.description))
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
-
-
-def _smorest_fields(messages: Any) -> dict[str, list[str]]:  # noqa: ANN401 - webargs' nesting
-    if not isinstance(messages, dict):
-        return {}
-    found: dict[str, list[str]] = {}
-    for part in messages.values():
-        found |= flat(part)
-    return found
 
 
 def _unreachable(error: OperationalError) -> AnyResponse:
@@ -151,6 +153,13 @@ def _unreachable(error: OperationalError) -> AnyResponse:
     log.error("database.unreachable", fault=type(error.orig).__name__)
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return _answer(status, "unavailable", PLAIN_WORDS[status])
+
+
+def _unstorable(_error: DataError) -> AnyResponse:
+    """Answer what no database takes as text, such as a NUL in an address."""
+    db.session.rollback()
+    status = HTTPStatus.BAD_REQUEST
+    return _answer(status, status.name.lower(), PLAIN_WORDS[status])
 
 
 def _unexpected(error: Exception) -> AnyResponse:
@@ -193,7 +202,7 @@ def _answer(
         return response
     try:
         page = render_template(
-            "errors/portal.html" if door() is Door.PORTAL else "errors/staff.html",
+            "errors/portal.html" if door() in {Door.PORTAL, Door.EXIT} else "errors/staff.html",
             status=int(status),
             message=message,
             reasons=reasons_of(error) if error else [],
@@ -201,6 +210,6 @@ def _answer(
             request_id=request_id.get(),
         )
     except Exception as fault:  # noqa: BLE001 - an error page must never fail
-        log.error("error_page.failed", fault=type(fault).__name__)
+        log.error("error_page.failed", fault=type(fault).__name__)  # noqa: TRY400 - a trace may quote a person
         page = LAST_RESORT
     return Response(page, status=status, mimetype="text/html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from flask import request
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 LONGEST_KEY = 80
+API_KEY = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 
 
 def fresh_key() -> str:
@@ -42,10 +44,10 @@ def form_once(make: Callable[[], UUID]) -> UUID:
 def api_once(make: Callable[[], UUID]) -> UUID:
     """Run `make` once for an `Idempotency-Key`; without the header it simply runs.
 
-    To be called inside a transaction. Raises Invalid for a key of over 80 characters.
+    To be called inside a transaction. Raises Invalid for a key that is too long or holds strange signs.
     """
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not 0 < len(key) <= LONGEST_KEY:
-        raise Invalid({"Idempotency-Key": [f"Use 1 to {LONGEST_KEY} characters."]})
+    if key is not None and not API_KEY.fullmatch(key):
+        raise Invalid({"Idempotency-Key": ["Use 1 to 80 letters, digits, dots, colons or dashes."]})
     content = [request.path, request.get_json(silent=True)]
     return once(the_actor().id, request.endpoint or "", key, content, make)

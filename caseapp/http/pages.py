@@ -18,7 +18,7 @@ from caseapp.cases.stages import stage_by_id, stages
 from caseapp.core import settings
 from caseapp.core.clock import now
 from caseapp.http.once import fresh_key
-from caseapp.practice.queries import the_practice
+from caseapp.practice.queries import numbers_stale, the_practice
 from caseapp.screening.protocol import AWAITING_SIGN_OFF, ITEMS, LEVEL_WORDS
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ MESSAGES = {
     "line_removed": "The number is removed.",
     "export_made": "The report is ready.",
     "link_sent": "If that address is known here, a link is on its way. It works for 15 minutes.",
+    "codes_shown": "The codes were shown once and are not kept. Make new ones if they got lost.",
     "signed_out": "You are signed out.",
 }
 
@@ -154,6 +155,7 @@ def init_app(app: Flask) -> None:
         fresh_key=fresh_key,
         said=said,
         practice=practice,
+        numbers_stale=numbers_stale,
         today=today,
         now=now,
         page_link=page_link,

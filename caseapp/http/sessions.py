@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response, g, request
+from flask import Flask, g, request
 
 from caseapp.access.operations import touch_session
 from caseapp.clients.portal import client_signed_in
@@ -14,6 +14,8 @@ from caseapp.http.doors import Door, door
 from caseapp.users.queries import bearer, signed_in
 
 if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as AnyResponse
+
     from caseapp.access.actor import Actor
 
 # The portal's cookie has a name that tells a partner nothing.
@@ -46,7 +48,7 @@ def _from_cookie() -> Actor | None:
     return found.actor
 
 
-def remember(response: Response, where: Door, reference: str) -> Response:
+def remember(response: AnyResponse, where: Door, reference: str) -> AnyResponse:
     """Give the browser the reference of a new session."""
     response.set_cookie(
         COOKIES[where], reference, secure=True, httponly=True, samesite="Lax", path="/"
@@ -54,7 +56,7 @@ def remember(response: Response, where: Door, reference: str) -> Response:
     return response
 
 
-def forget(response: Response, where: Door) -> Response:
+def forget(response: AnyResponse, where: Door) -> AnyResponse:
     """Take the reference back and ask the browser to drop what it kept of these pages."""
     response.delete_cookie(COOKIES[where], secure=True, httponly=True, samesite="Lax", path="/")
     response.headers["Clear-Site-Data"] = '"cache"'

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caseapp.portal import entry, reading, safety
+
 if TYPE_CHECKING:
     from flask import Flask
 
 
 def init_app(app: Flask) -> None:
     """Open every page of the portal."""
-    for module in ():
+    for module in (entry, reading, safety):
         app.register_blueprint(module.blueprint)

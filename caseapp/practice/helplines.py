@@ -45,6 +45,11 @@ class Country:
     name: str
     lines: tuple[HelpLine, ...]
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Name the parts of the country that have lines of their own."""
+        return tuple(sorted({line.region for line in self.lines if line.region}))
+
 
 def _line(kind: str, raw: dict[str, Any]) -> HelpLine:
     text = raw.get("text") or {}

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import Model
 from caseapp.core.ids import new_id
 
+# Where Leave now leads until the practice chooses another site, and whenever its choice cannot be asked.
+NEUTRAL_SITE = "https://www.wikipedia.org/"
+
 
 class Practice(Model):
     """Be the practice; there is exactly one row."""

@@ -14,7 +14,7 @@ from caseapp.audit.operations import record
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.practice.models import LocalLine, Practice
+from caseapp.practice.models import NEUTRAL_SITE, LocalLine, Practice
 from caseapp.practice.queries import the_practice, today
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def set_up_practice(
                 tagline="Separation and relationship coaching",
                 country=country,
                 zone=zone,
-                exit_url="https://www.wikipedia.org/",
+                exit_url=NEUTRAL_SITE,
                 changed_at=now(),
             )
         )

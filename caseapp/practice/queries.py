@@ -81,5 +81,10 @@ def numbers(practice: Practice, language: str = "en") -> Numbers:
     ]
     shipped.sort(key=lambda line: language not in line.languages)
     confirmed = practice.numbers_confirmed_on
+    return Numbers((*own, *shipped), confirmed, stale=numbers_stale(practice))
+
+
+def numbers_stale(practice: Practice) -> bool:
+    """Tell whether nobody has confirmed the practice's numbers for 90 days, without asking the database."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
-    return Numbers((*own, *shipped), confirmed, stale=confirmed is None or confirmed < limit)
+    return practice.numbers_confirmed_on is None or practice.numbers_confirmed_on < limit

@@ -7,7 +7,15 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates,
+    validates_schema,
+)
 
 from caseapp.practice.helplines import KINDS, countries
 
@@ -53,6 +61,11 @@ class PracticeSchema(Schema):
         parts = urlsplit(value)
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
             raise ValidationError("Write a plain https:// address that says nothing about you.")
+
+    @validates_schema
+    def _region_of_country(self, data: dict[str, Any], **_: object) -> None:
+        if data.get("region") and data["region"] not in countries()[data["country"]].regions:
+            raise ValidationError("Choose a region of the country, or none.", "region")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> PracticeChange:

@@ -10,7 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.audit.operations import record
-from caseapp.clients.queries import get_client, key_of, must_see
+from caseapp.clients.queries import get_client, key_of, lock_client, must_see
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
@@ -32,11 +32,12 @@ def record_screening(
 ) -> UUID:
     """Record a screening and, in the same transaction, open the holds, flags and tasks that it demands.
 
-    A second urgent screening joins the hold that is open already and adds its reasons. Raises NotFound, and Invalid when
-    nothing was asked at all.
+    A second urgent screening joins the hold that is open already and adds its reasons. Raises NotFound, and Invalid
+    when nothing was asked at all.
     """
     require(actor, Action.SCREENING_RECORD)
     must_see(actor, client_id)
+    lock_client(client_id)
     if all(level is None for level in new.levels.values()):
         raise Invalid(
             {"levels": ["Record at least one answer; “Not asked” alone is no screening."]}
@@ -110,6 +111,7 @@ def _hold(actor: Actor, client_id: UUID, kind: str, reasons: list[dict[str, obje
 
 def put_flag(actor: Actor, client_id: UUID, kind: str, *, source: str) -> bool:
     """Raise a flag unless it is up already; tell whether it is new. Callers have let the actor in."""
+    lock_client(client_id)
     up = db.session.scalar(
         sa.select(Flag.id).where(
             Flag.client_id == client_id, Flag.kind == kind, Flag.lowered_at.is_(None)

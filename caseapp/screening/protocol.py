@@ -60,10 +60,16 @@ ITEMS = (
         anchors=(
             "Usual sleep, or the odd bad night.",
             "Trouble falling or staying asleep, or waking early, on some nights for under two weeks; copes by day.",
-            ("Three or more bad nights a week for two weeks; about five hours or less on most nights for a week, with "
-            "mistakes by day; needs drink or pills to sleep; or sleeps most of the day and withdraws."),
-            ("Next to no sleep for three nights; hardly any need for sleep with racing thoughts or odd beliefs; nods off "
-            "at the wheel or while minding a child; or sleepless with any thought of self-harm."),
+            (
+                "Three or more bad nights a week for two weeks; about five hours or less on most nights for a "
+                "week, with mistakes by day; needs drink or pills to sleep; or sleeps most of the day and "
+                "withdraws."
+            ),
+            (
+                "Next to no sleep for three nights; hardly any need for sleep with racing thoughts or odd "
+                "beliefs; nods off at the wheel or while minding a child; or sleepless with any thought of"
+                " self-harm."
+            ),
         ),
     ),
     Item(
@@ -75,10 +81,15 @@ ITEMS = (
         anchors=(
             "Usual meals.",
             "Smaller appetite or comfort eating for under two weeks; still eats twice a day and drinks.",
-            ("One meal or fewer on most days for two weeks; clothes clearly looser or tighter; regular bingeing; an old "
-            "eating disorder stirring; a medical diet slipping."),
-            ("Almost nothing eaten for 48 hours or nothing drunk for 24; fainting, chest pain or confusion; repeated "
-            "vomiting or laxatives; pregnant, diabetic or on vital medicine and not eating or not taking it."),
+            (
+                "One meal or fewer on most days for two weeks; clothes clearly looser or tighter; regular "
+                "bingeing; an old eating disorder stirring; a medical diet slipping."
+            ),
+            (
+                "Almost nothing eaten for 48 hours or nothing drunk for 24; fainting, chest pain or confusion; "
+                "repeated vomiting or laxatives; pregnant, diabetic or on vital medicine and not eating or not "
+                "taking it."
+            ),
         ),
     ),
     Item(
@@ -130,8 +141,11 @@ ITEMS = (
             "Asked directly: no thoughts, no history.",
             "Past thoughts or an attempt more than a year ago, or hopeless words; denies any thoughts now.",
             "Wishes to be dead or not to wake, or thoughts of suicide, with no plan, intent or recent act.",
-            ("A plan, intent or date; means to hand; preparing; an attempt or self-harm in the past three months; cannot "
-            "agree next steps for staying safe; thoughts while drunk or high; voices telling them to."),
+            (
+                "A plan, intent or date; means to hand; preparing; an attempt or self-harm in the past three "
+                "months; cannot agree next steps for staying safe; thoughts while drunk or high; voices telling "
+                "them to."
+            ),
         ),
     ),
     Item(
@@ -144,8 +158,10 @@ ITEMS = (
             "Asked directly: none.",
             "Angry images, no wish to act, upset by them.",
             "Thoughts of hurting somebody; or following, tracking, unwanted visits, reading their phone.",
-            ("Intent, plan, a named target, a weapon, a threat made, a recent assault, a broken order, or any threat that "
-            "includes children."),
+            (
+                "Intent, plan, a named target, a weapon, a threat made, a recent assault, a broken order, or any "
+                "threat that includes children."
+            ),
         ),
     ),
     Item(
@@ -157,10 +173,15 @@ ITEMS = (
         anchors=(
             "Asked alone: no fear of anyone.",
             "Tension, put-downs or treading carefully without fear; or could not be asked alone.",
-            ("Any fear of the spouse; control of money, phone, movement or friends; threats, tracking, sexual pressure, "
-            "harm to pets or things; any physical violence in this relationship; an order in place."),
-            ("Violence in the past month or rising; choking at any time; threats to kill; a weapon; stalking; forced sex; "
-            "pregnancy; a child hurt or at risk; the person is coming now. Leaving raises the danger."),
+            (
+                "Any fear of the spouse; control of money, phone, movement or friends; threats, tracking, sexual "
+                "pressure, harm to pets or things; any physical violence in this relationship; an order in place."
+            ),
+            (
+                "Violence in the past month or rising; choking at any time; threats to kill; a weapon; stalking; "
+                "forced sex; pregnancy; a child hurt or at risk; the person is coming now. Leaving raises the "
+                "danger."
+            ),
         ),
     ),
     Item(
@@ -172,10 +193,15 @@ ITEMS = (
         anchors=(
             "No use, or usual low use.",
             "More than usual to cope or to sleep, under two weeks, no harm.",
-            ("Most days to cope for two weeks; hiding it; cannot cut down; duties missed; pills mixed with drink; a "
-            "relapse; or the client calls it an addiction."),
-            ("Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while driving or "
-            "minding children; mixing sedatives, opioids and alcohol; use together with thoughts of self-harm."),
+            (
+                "Most days to cope for two weeks; hiding it; cannot cut down; duties missed; pills mixed with "
+                "drink; a relapse; or the client calls it an addiction."
+            ),
+            (
+                "Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while "
+                "driving or minding children; mixing sedatives, opioids and alcohol; use together with thoughts "
+                "of self-harm."
+            ),
         ),
     ),
 )
@@ -254,9 +280,9 @@ def working_days(moment: datetime, days: int) -> datetime:
 def demanded(levels: Mapping[str, int | None], moment: datetime) -> Demands:
     """Work out what the protocol demands for these levels at this moment; a pure function.
 
-    Concern in sleep, eating, daily life or substances opens a care hold. Urgent anywhere, or concern in one of the three
-    safety items, opens a safety hold; one report is enough. Watch asks for a recheck within seven days. Content map,
-    section (e), "Protocol by level"; awaiting clinical sign-off.
+    Concern in sleep, eating, daily life or substances opens a care hold. Urgent anywhere, or concern in one of the
+    three safety items, opens a safety hold; one report is enough. Watch asks for a recheck within seven days. Content
+    map, section (e), "Protocol by level"; awaiting clinical sign-off.
     """
     out = Demands()
     urgent = any(level == Level.URGENT for level in levels.values())
@@ -269,13 +295,7 @@ def demanded(levels: Mapping[str, int | None], moment: datetime) -> Demands:
             out.holds.setdefault("safety", []).append(key)
         else:
             out.holds.setdefault("care", []).append(key)
-    self_harm, others, fear = (levels.get(key) or 0 for key in SAFETY_ITEMS)
-    if self_harm >= Level.WATCH:
-        out.flags.add("self_harm_flag")
-    if others >= Level.CONCERN:
-        out.flags |= {"contact_block", "client_harm_flag"}
-    if fear >= Level.CONCERN:
-        out.flags |= {"contact_block", "violence_flag", "unsafe_delivery"}
+    out.flags = _flags(levels)
     if out.holds:
         out.task("referral", working_days(moment, 2))
         out.task("recheck", moment + timedelta(days=7))
@@ -290,6 +310,18 @@ def demanded(levels: Mapping[str, int | None], moment: datetime) -> Demands:
         out.task("emergency_steps", moment)
         out.task("duty_check", moment)
     return out
+
+
+def _flags(levels: Mapping[str, int | None]) -> set[str]:
+    self_harm, others, fear = (levels.get(key) or 0 for key in SAFETY_ITEMS)
+    flags = set()
+    if self_harm >= Level.WATCH:
+        flags.add("self_harm_flag")
+    if others >= Level.CONCERN:
+        flags |= {"contact_block", "client_harm_flag"}
+    if fear >= Level.CONCERN:
+        flags |= {"contact_block", "violence_flag", "unsafe_delivery"}
+    return flags
 
 
 def opens_safety_hold(key: str, level: int | None) -> bool:

@@ -33,7 +33,7 @@ def levels_of(row: Screening) -> dict[str, int | None]:
     return {item.key: getattr(row, item.key) for item in ITEMS}
 
 
-def _with_key(client: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _with_key(client: sa.ColumnElement[bool]) -> sa.Select[Screening, bytes]:
     return (
         sa.select(Screening, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Screening.client_id)
@@ -194,9 +194,9 @@ def two_steady(screenings: Sequence[ScreeningRecord]) -> bool:
 def what_keeps(hold: Hold, actor: Actor) -> list[Reason]:
     """List what still stands between a hold and its end; an empty list means that a supervisor may clear it.
 
-    A fresh full screening at none or watch, dated after the hold; every task of the hold closed; for a care hold two such
-    contacts a week apart; for a safety hold a second person, who neither opened it nor recorded the screening. No timer
-    and no client ends a hold. Content map, section (d), "The hold"; awaiting clinical sign-off.
+    A fresh full screening at none or watch, dated after the hold; every task of the hold closed; for a care hold two
+    such contacts a week apart; for a safety hold a second person, who neither opened it nor recorded the screening. No
+    timer and no client ends a hold. Content map, section (d), "The hold"; awaiting clinical sign-off.
     """
     since = [s for s in recent_screenings(hold.client_id, 20) if s.at > hold.opened_at]
     reasons = []

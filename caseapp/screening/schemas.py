@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from caseapp.core.schemas import ReasonView
 from caseapp.screening.protocol import ACTIONS_TAKEN, ITEMS, Level
 
 if TYPE_CHECKING:
@@ -134,6 +135,12 @@ class HoldView(Schema):
     cleared_at = fields.AwareDateTime(required=True, allow_none=True)
     cleared_by = fields.UUID(required=True, allow_none=True)
     version = fields.Integer(required=True)
+
+
+class HoldWholeView(HoldView):
+    """Show a hold with what still stands between it and its end."""
+
+    keeps = fields.List(fields.Nested(ReasonView), required=True)
 
 
 class FlagView(Schema):

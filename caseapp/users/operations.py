@@ -76,7 +76,9 @@ def reset_password(actor: Actor, email: str, password: str) -> None:
     """
     require(actor, Action.USER_MANAGE)
     user = user_by_email(email)
-    if fault := password_fault(password, known=(*user.name.split(), email.split("@", maxsplit=1)[0])):
+    if fault := password_fault(
+        password, known=(*user.name.split(), email.split("@", maxsplit=1)[0])
+    ):
         raise Invalid({"password": [fault]})
     user.password_hash = hash_secret(password)
     access.end_all_sessions(user.id)

@@ -28,10 +28,10 @@ class SignInSchema(Schema):
         return SignIn(data["email"].strip().lower(), data["password"])
 
 
-class MeSchema(Schema):
+class MeView(Schema):
     """Show who is asking and what they may do."""
 
-    id = fields.UUID()
-    name = fields.String()
-    role = fields.String()
-    may = fields.List(fields.String())
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    role = fields.String(required=True)
+    may = fields.List(fields.String(), required=True)

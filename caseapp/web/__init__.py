@@ -4,13 +4,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.web import entry, today
+from caseapp.web import (
+    cases,
+    demo_mail,
+    entry,
+    followups,
+    guide,
+    handouts,
+    holds,
+    intake,
+    invitations,
+    log,
+    notes,
+    people,
+    reports,
+    screenings,
+    settings,
+    stages,
+    today,
+)
 
 if TYPE_CHECKING:
     from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Open every page of the staff's door."""
-    for module in (entry, today):
-        app.register_blueprint(module.blueprint)
+    """Open every page of the staff's door; intake and stages belong to the blueprint of cases."""
+    modules = (
+        entry,
+        today,
+        cases,
+        intake,
+        stages,
+        screenings,
+        holds,
+        invitations,
+        guide,
+        notes,
+        followups,
+        handouts,
+        reports,
+        people,
+        settings,
+        log,
+        demo_mail,
+    )
+    for blueprint in dict.fromkeys(module.blueprint for module in modules):
+        app.register_blueprint(blueprint)

@@ -7,16 +7,33 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, render_template
 
 from caseapp.access.actions import Action
-from caseapp.http.guard import needs
+from caseapp.audit.operations import record_read
+from caseapp.core.clock import now
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.pages import local, practice
+from caseapp.overview import queries
+from caseapp.practice.queries import numbers
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("today", __name__)
 
+NOON, EVENING = 12, 18
+
 
 @blueprint.get("/today")
 @needs(Action.TODAY_READ)
 def today() -> ResponseReturnValue:
-    """Show what needs the person who asks."""
-    return render_template("today/today.html")
+    """Show what needs the person who asks; an admin sees the practice and no client."""
+    actor = the_actor()
+    found = queries.today(actor)
+    if not actor.may(Action.CASE_READ):
+        return render_template("today/admin.html", lines=numbers(practice()), greeting=_greeting())
+    record_read(actor, Action.TODAY_READ, "today", None, None)
+    return render_template("today/today.html", found=found, greeting=_greeting())
+
+
+def _greeting() -> str:
+    hour = local(now()).hour
+    return f"Good {'morning' if hour < NOON else 'afternoon' if hour < EVENING else 'evening'}"

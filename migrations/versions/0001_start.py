@@ -544,6 +544,7 @@ def upgrade() -> None:
             ["edition_id"], ["edition.id"], name=op.f("fk_assignment_edition_id_edition")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assignment")),
+        sa.UniqueConstraint("client_id", "place", name=op.f("uq_assignment_client_id_place")),
     )
     with op.batch_alter_table("assignment", schema=None) as batch_op:
         batch_op.create_index("ix_assignment_case", ["case_id", "assigned_at", "id"], unique=False)

@@ -1,0 +1,54 @@
+# The commands that people type. Each installs what it needs first; the stamps in .venv make the next time quick.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+
+.PHONY: run test check bench soak lock
+.DEFAULT_GOAL := run
+
+# Serve the demo practice; HOST and PORT choose where.
+run: $(VENV)/run.done
+	@CASEAPP_ENV=demo exec $(BIN)/caseapp serve
+
+# Run the whole suite: SQLite, PostgreSQL, browser. ARGS goes to pytest; CI=true makes a skipped test a failed one.
+test: $(VENV)/test.done
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+# Lint, format, types, imports, templates, and the library as on the day of the release.
+check: $(VENV)/test.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint templates --lint --quiet
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	export CASEAPP_ENV=test CASEAPP_DATA_DIR="$$scratch" && \
+	$(BIN)/caseapp init && $(BIN)/caseapp handouts check --at-release
+
+# Measure against floors that are started beside the app; prints ratios and writes var/bench.json.
+bench: $(VENV)/test.done
+	$(BIN)/python -m bench
+
+# Break running processes again and again.
+soak: $(VENV)/test.done
+	ROUNDS=25 $(BIN)/python -m pytest -m fault $(ARGS)
+
+# Pin what pyproject.toml asks for, with hashes and without naming a host.
+lock: $(VENV)/test.done
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra test --constraint requirements.lock --output-file requirements-test.lock
+
+$(VENV)/run.done: requirements.lock pyproject.toml
+	.ci/packages run
+	test -x $(BIN)/python || python3 -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/test.done: requirements-test.lock $(VENV)/run.done
+	.ci/packages test
+	$(PIP) install --require-hashes -r requirements-test.lock
+	@touch $@

@@ -1,0 +1,18 @@
+"""The console script: hands the way to make the app to the operator's commands."""
+
+from __future__ import annotations
+
+import os
+
+from caseapp.cli.commands import caseapp
+from caseapp.cli.house import House
+from caseapp.factory import create_app
+
+
+def main() -> None:
+    """Run a command."""
+    caseapp(obj=House(create_app, dict(os.environ)), prog_name="caseapp")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Assignments: handouts given to a client in a case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.access.actions import Action
+from caseapp.api.door import Door, ListQuery, Wanted
+from caseapp.api.handouts import pdf_answer
+from caseapp.audit.operations import record_read
+from caseapp.cases.queries import case_head
+from caseapp.core.paging import Page, page_of
+from caseapp.core.transaction import transaction
+from caseapp.handouts.operations import assign, withdraw
+from caseapp.handouts.queries import assignment_shown, assignments_of, wants_faith
+from caseapp.handouts.schemas import (
+    AssignmentRecord,
+    AssignmentView,
+    AssignOneSchema,
+    OneAssignment,
+)
+from caseapp.handouts.sheets import sheet_pdf
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import api_once
+from caseapp.practice.queries import numbers, the_practice
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flask import Response
+
+door = Door("assignments", "Handouts given to a client; each keeps its edition for ever.")
+
+
+@door.at("/cases/<uuid:case_id>/assignments")
+@needs(Action.ASSIGNMENT_READ)
+@door.lists(AssignmentView())
+@door.asks(ListQuery())
+def assignment_list(case_id: UUID, query: Wanted) -> Page[AssignmentRecord]:
+    """List what was given in a case, newest first, each with what stops it now."""
+    actor = the_actor()
+    head = case_head(actor, case_id)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, head.case.client_id)
+    found = assignments_of(actor, head, before=query.cursor, limit=query.limit + 1)
+    return page_of(found, query.limit, lambda given: (given.assigned_at, given.id))
+
+
+@door.at("/cases/<uuid:case_id>/assignments", "POST")
+@needs(Action.ASSIGNMENT_MAKE)
+@door.gives(AssignmentView(), 201, at=lambda given: f"/assignments/{given['id']}")
+@door.takes(AssignOneSchema())
+def give(case_id: UUID, body: OneAssignment) -> AssignmentRecord:
+    """Give a handout that suits the client now."""
+    actor = the_actor()
+    with transaction():
+        made = api_once(lambda: assign(actor, case_id, **vars(body)))
+    return assignment_shown(actor, made)
+
+
+@door.at("/assignments/<uuid:assignment_id>")
+@needs(Action.ASSIGNMENT_READ)
+@door.gives(AssignmentView())
+def assignment(assignment_id: UUID) -> AssignmentRecord:
+    """Show one assignment and what stops it now."""
+    return _read(assignment_id)
+
+
+def _read(assignment_id: UUID) -> AssignmentRecord:
+    actor = the_actor()
+    found = assignment_shown(actor, assignment_id)
+    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
+    return found
+
+
+@door.at("/assignments/<uuid:assignment_id>/pdf", also=(409,))
+@needs(Action.ASSIGNMENT_READ)
+@door.gives_file("application/pdf")
+def assignment_pdf(assignment_id: UUID) -> Response:
+    """Download the edition that was given, for staff to print or to look at."""
+    found, practice = _read(assignment_id), the_practice()
+    faith = wants_faith(case_head(the_actor(), found.case_id).facts)
+    made = sheet_pdf(found.handout, practice, numbers(practice), faith=faith)
+    return pdf_answer(found.handout, made)
+
+
+@door.at("/assignments/<uuid:assignment_id>/withdraw", "POST", also=(409,))
+@needs(Action.ASSIGNMENT_WITHDRAW)
+@door.gives(AssignmentView())
+@door.changes
+def take_back(assignment_id: UUID, version: int) -> AssignmentRecord:
+    """Take a handout back: the portal no longer shows it, the record of it stays."""
+    actor = the_actor()
+    with transaction():
+        withdraw(actor, assignment_id, version)
+    return assignment_shown(actor, assignment_id)

@@ -1,0 +1,130 @@
+"""The library: what there is, what suits a case, and the sheets themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Response
+from marshmallow import Schema, fields, post_load, validate
+
+from caseapp.access.actions import Action
+from caseapp.api.answers import whole
+from caseapp.api.door import Door
+from caseapp.audit.operations import record_read
+from caseapp.cases.queries import case_head
+from caseapp.cases.stages import stage_by_id
+from caseapp.handouts.library import STOP_BOX, Handout
+from caseapp.handouts.queries import LibraryItem, Offer, edition_of, library_list, offers_for
+from caseapp.handouts.schemas import HandoutView, HandoutWholeView
+from caseapp.handouts.sheets import file_name, page_html, sheet_pdf
+from caseapp.handouts.suitability import CAREFUL, GIVE, REFUSE
+from caseapp.http.guard import needs, the_actor
+from caseapp.practice.queries import numbers, the_practice
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.core.paging import Page
+    from caseapp.handouts.models import Review
+
+door = Door("handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one.")
+
+WORDS = {GIVE: "allowed", CAREFUL: "warned", REFUSE: "refused"}
+
+
+class LanguageQuery(Schema):
+    """Choose a language."""
+
+    language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the plain value."""
+        return str(data["language"])
+
+
+class LibraryQuery(Schema):
+    """Narrow the library; `for_case` judges each sheet for that case."""
+
+    stage = fields.String(validate=validate.OneOf(list(stage_by_id())))
+    for_case = fields.UUID()
+    q = fields.String(validate=validate.Length(max=120))
+    language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
+
+
+def _shown(handout: Handout, reviewed: Review | None) -> dict[str, Any]:
+    return {
+        "slug": handout.id,
+        "code": handout.code,
+        "title": handout.title,
+        "outside_title": handout.outside_title,
+        "stage": handout.stage,
+        "also_fits": handout.also_fits,
+        "kind": handout.kind,
+        "edition": handout.version,
+        "language": handout.language,
+        "summary": handout.summary,
+        "minutes": handout.minutes,
+        "channels": handout.channels,
+        "reviewed": reviewed,
+        "for_case": None,
+    }
+
+
+def _offered(offer: Offer) -> dict[str, Any]:
+    verdict = offer.verdict
+    return _shown(offer.handout, offer.reviewed) | {
+        "for_case": {
+            "outcome": WORDS[verdict.outcome],
+            "channels": verdict.channels,
+            "reasons": verdict.reasons,
+            "given": offer.given,
+        }
+    }
+
+
+@door.at("/handouts", also=(404,))
+@needs(Action.HANDOUT_READ)
+@door.lists(HandoutView())
+@door.asks(LibraryQuery())
+def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
+    """List the library, narrowed to a stage or judged for a case."""
+    actor, case_id = the_actor(), query.get("for_case")
+    items: list[LibraryItem] = library_list(
+        actor, query.get("stage"), query.get("q"), query["language"]
+    )
+    if case_id is None:
+        return whole(_shown(item.handout, item.reviewed) for item in items)
+    head = case_head(actor, case_id)
+    record_read(actor, Action.CASE_READ, "case", case_id, head.case.client_id)
+    kept = {item.edition_id for item in items}
+    offers = offers_for(actor, head, query.get("stage"), query["language"])
+    return whole(_offered(offer) for offer in offers if offer.edition_id in kept)
+
+
+@door.at("/handouts/<string:slug>", also=(409,))
+@needs(Action.HANDOUT_READ)
+@door.gives(HandoutWholeView())
+@door.asks(LanguageQuery())
+def handout(slug: str, query: str) -> dict[str, Any]:
+    """Show one handout with its text."""
+    item = edition_of(slug, query)
+    text = page_html(item.handout, numbers(the_practice()), faith=False, staff=True)
+    return _shown(item.handout, item.reviewed) | {"html": str(text)}
+
+
+@door.at("/handouts/<string:slug>/pdf", also=(409,))
+@needs(Action.HANDOUT_READ)
+@door.gives_file("application/pdf")
+@door.asks(LanguageQuery())
+def handout_pdf(slug: str, query: str) -> Response:
+    """Download one handout, to print or to fill in; it names no client."""
+    found, practice = edition_of(slug, query).handout, the_practice()
+    return pdf_answer(found, sheet_pdf(found, practice, numbers(practice), faith=False))
+
+
+def pdf_answer(handout: Handout, made: bytes) -> Response:
+    """Answer a sheet's PDF under its outside title."""
+    answer = Response(made, mimetype="application/pdf")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{file_name(handout)}"'
+    return answer

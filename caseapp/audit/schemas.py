@@ -1,0 +1,22 @@
+"""What goes out about the log."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields
+
+
+class EntryView(Schema):
+    """Show one act: ids, coded words and field names, never a client's name."""
+
+    id = fields.UUID(required=True)
+    at = fields.AwareDateTime(required=True)
+    actor_id = fields.UUID(required=True)
+    actor_role = fields.String(required=True)
+    via = fields.String(required=True)
+    action = fields.String(required=True)
+    outcome = fields.String(required=True)
+    object_kind = fields.String(required=True)
+    object_id = fields.UUID(required=True, allow_none=True)
+    client_id = fields.UUID(required=True, allow_none=True)
+    details = fields.Dict(required=True)
+    request = fields.String(required=True)

@@ -1,0 +1,22 @@
+"""The operator's commands, gathered: `caseapp …`."""
+
+from __future__ import annotations
+
+import click
+
+from caseapp.cli.check import check
+from caseapp.cli.house import Commands
+from caseapp.cli.library import handouts
+from caseapp.cli.report import report
+from caseapp.cli.serve import serve, worker
+from caseapp.cli.setup import demo, init
+from caseapp.cli.staff import token, user
+
+
+@click.group(cls=Commands)
+def caseapp() -> None:
+    """Run a practice's case management."""
+
+
+for command in (serve, worker, init, demo, check, user, token, handouts, report):
+    caseapp.add_command(command)

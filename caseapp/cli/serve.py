@@ -1,0 +1,164 @@
+"""Serving: gunicorn with the app made once before it forks, and the worker as a child that ends with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import click
+from gunicorn.app.base import BaseApplication
+
+from caseapp.cli.house import House, tell
+from caseapp.cli.setup import fill_demo, set_up, who_can_sign_in
+from caseapp.core import migrate, pdf
+from caseapp.core.database import db
+from caseapp.core.errors import Reason, RuleBroken
+from caseapp.users.queries import everyone
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+# A running task (one mail, one sweep) is short; whatever takes longer is put off and done again.
+WORKER_MAY_TAKE = 30
+EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Be gunicorn around our app, without files of settings."""
+
+    def __init__(self, app: Flask, options: dict[str, Any]) -> None:
+        """Take the app and gunicorn's own options."""
+        self.application = app
+        self.options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Give gunicorn its options."""
+        for name, value in self.options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Give gunicorn the app."""
+        return self.application
+
+
+@click.command()
+@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True, show_envvar=True)
+@click.option(
+    "--port",
+    envvar="PORT",
+    type=click.IntRange(1, 65535),
+    default=8000,
+    show_default=True,
+    show_envvar=True,
+)
+@click.option("--processes", type=click.IntRange(1), default=2, show_default=True)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="More than one costs SQLite 40 % of its throughput.",
+)
+@click.pass_obj
+def serve(house: House, host: str, port: int, processes: int, threads: int) -> None:
+    """Serve the pages, the portal and the API; the worker runs beside them."""
+    if house.environ.get("CASEAPP_ENV") == "demo":
+        # Links in the demo's mail lead to wherever it is served; browsers keep its cookies only from this machine.
+        here = "127.0.0.1" if host in EVERY_ADDRESS else host
+        house.environ.setdefault("CASEAPP_BASE_URL", f"http://{here}:{port}")
+    with house.open() as app:
+        lines = _ready(house)
+        _warm()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "caseapp", "worker", "--with-parent"],
+            stdin=subprocess.PIPE,
+            env=house.environ,
+            # Ctrl-C goes to the whole group; the worker shall hear of it from us, once.
+            start_new_session=True,
+        )
+        # Nothing that is open may be shared by two processes: children open their own.
+        db.session.remove()
+        db.engine.dispose()
+        app.extensions["queue"].storage.close()
+
+    def announce(_server: object) -> None:
+        click.echo(f"\nOpen {house.settings.base_url} (listening on {host}:{port}; Ctrl-C ends it)")
+        for line in lines:
+            click.echo(f"  {line}")
+
+    def let_go(_server: object, _worker: object) -> None:
+        _close(child)
+
+    def end_worker(_server: object) -> None:
+        _close(child)
+        try:
+            child.wait(WORKER_MAY_TAKE)
+        except subprocess.TimeoutExpired:
+            tell(["The worker is still at a task and ends by itself."])
+
+    Server(
+        app,
+        {
+            "bind": f"{host}:{port}",
+            "workers": processes,
+            "threads": threads,
+            "preload_app": True,
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "when_ready": announce,
+            "post_fork": let_go,
+            "on_exit": end_worker,
+        },
+    ).run()
+
+
+def _ready(house: House) -> list[str]:
+    """Make sure that there is a database; in the demo also that there are people in it."""
+    if house.settings.demo:
+        set_up()
+        if not everyone():
+            click.echo("Filling the demo practice; this takes a moment, and only the first time …")
+            return list(fill_demo(house))
+        return who_can_sign_in(house)
+    with db.engine.connect() as connection:
+        if not migrate.is_current(connection):
+            raise RuleBroken(
+                Reason("not_set_up", "The database is not at this version.", "Run: caseapp init")
+            )
+    return who_can_sign_in(house)
+
+
+def _warm() -> None:
+    try:
+        pdf.warm()
+    except RuleBroken as fault:
+        tell([f"{reason.message} {reason.how}" for reason in fault.reasons])
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    """Let go of the worker: it ends when nobody holds the other end of its input any more."""
+    if child.stdin is not None:
+        child.stdin.close()
+
+
+@click.command()
+@click.option("--with-parent", is_flag=True, hidden=True)
+@click.pass_obj
+def worker(house: House, *, with_parent: bool) -> None:
+    """Do what was put off: mail. SIGTERM lets a running task finish."""
+    consumer = house.app.extensions["queue"].create_consumer(
+        workers=1, max_delay=1, graceful_signal="TERM"
+    )
+    if with_parent:
+        threading.Thread(target=_wait_for_parent, args=(consumer.stop_flag,), daemon=True).start()
+    consumer.run()
+    consumer.stop(graceful=True)
+
+
+def _wait_for_parent(stop: threading.Event) -> None:
+    """Stop once the input ends, which happens however the parent ended."""
+    sys.stdin.buffer.read()
+    stop.set()

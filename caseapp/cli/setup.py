@@ -1,0 +1,93 @@
+"""Setting up: the database brought to the newest migration, the library published, the demo practice."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import click
+
+from caseapp.access.secrets import new_code
+from caseapp.cli import cast
+from caseapp.clients.portal import pin_fault
+from caseapp.core import migrate
+from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.transaction import transaction
+from caseapp.handouts.operations import publish_library
+from caseapp.practice.operations import set_up_practice
+from caseapp.users.queries import everyone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from caseapp.cli.house import House
+
+PIN_DIGITS = 6
+
+
+@click.command()
+@click.pass_obj
+def init(house: House) -> None:
+    """Make the database, or bring it to the newest version, and publish the library."""
+    with house.open():
+        new = set_up()
+    click.echo(f"The database is up to date; {new} new handout editions were published.")
+
+
+def set_up() -> int:
+    """Migrate, make the practice's row, publish what is new in the library; give the number of new editions."""
+    migrate.upgrade()
+    with transaction():
+        set_up_practice()
+        return publish_library()
+
+
+@click.command()
+@click.pass_obj
+def demo(house: House) -> None:
+    """Fill an empty database with the demo practice."""
+    if house.settings.env == "production":
+        raise RuleBroken(
+            Reason("not_demo", "The demo practice is only for CASEAPP_ENV=demo or test.")
+        )
+    with house.open():
+        set_up()
+        for line in fill_demo(house):
+            click.echo(line)
+
+
+def fill_demo(house: House) -> Iterator[str]:
+    """Play the demo cast in, and say who can sign in; a secret that nobody chose is told here and never again."""
+    password = house.environ.get("CASEAPP_DEMO_PASSWORD", "")
+    pin = house.environ.get("CASEAPP_DEMO_PIN", "")
+    made_password = password or new_code(5)
+    made_pin = pin or _new_pin()
+    yield from cast.fill(made_password, made_pin)
+    yield "Password of the staff: " + (
+        "the one in CASEAPP_DEMO_PASSWORD" if password else f"{made_password}  (shown only now)"
+    )
+    yield "PIN of the clients: " + (
+        "the one in CASEAPP_DEMO_PIN" if pin else f"{made_pin}  (shown only now)"
+    )
+
+
+def _new_pin() -> str:
+    while pin_fault(pin := f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}"):
+        pass
+    return pin
+
+
+def who_can_sign_in(house: House) -> list[str]:
+    """Say who can sign in; outside the demo only how many."""
+    staff = [person for person in everyone() if person.disabled_at is None]
+    if not staff:
+        return [
+            "Nobody can sign in yet. Add somebody: caseapp user add EMAIL --name NAME --role admin"
+        ]
+    if not house.settings.demo:
+        return [f"Who can sign in ({len(staff)}): caseapp user list"]
+    return [
+        *(f"{person.email}  {person.name}, {person.role}" for person in staff),
+        *(f"{who}@demo.test  {name}, client, at /portal" for who, name in cast.READERS.items()),
+        "Password and PIN are those of the first start. A new password: caseapp user reset EMAIL",
+    ]

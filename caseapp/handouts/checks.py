@@ -1,0 +1,137 @@
+"""Checks of the library's provenance for `caseapp handouts check`: one fault a line; none means fit to release.
+
+What a single file can get wrong (a field placed twice, a bare section, a label that stands twice) stops the library's
+loading already; here stands what only shows across files, over time, or against what this practice has published.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.cases.stages import stages
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.handouts.library import BrokenHandout, Handout, claims, library, sources
+from caseapp.handouts.models import Edition
+from caseapp.handouts.sheets import BLOCK_NAMES, CLINICAL, empty_blocks, plain, sheet_of
+from caseapp.practice.helplines import countries
+from caseapp.practice.queries import numbers, the_practice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
+FEWEST_IN_A_STAGE = 3
+# Sheets whose very subject is fear, self-harm or drink: their own title must not be seen outside the room.
+SENSITIVE = frozenset({"H01", "H02", "H03", "H06"})
+
+
+def faults(on: date | None = None) -> list[str]:
+    """List every fault of the library on a day; needs the app's context and the database that `caseapp init` made."""
+    try:
+        handouts = [*library().values()]
+    except BrokenHandout as error:
+        return [str(error)]
+    day = on or now().date()
+    return [
+        *(fault for handout in handouts for fault in of_handout(handout, day)),
+        *of_the_whole(handouts),
+        *of_help_lines(handouts),
+        *of_editions(handouts),
+    ]
+
+
+def _name(handout: Handout) -> str:
+    return f"{handout.stage}/{handout.id} ({handout.language})"
+
+
+def of_handout(handout: Handout, day: date) -> list[str]:
+    """List what is wrong with one handout's provenance."""
+    name, known = _name(handout), claims()
+    found = [f"{name}: there is no claim {claim}" for claim in handout.claims if claim not in known]
+    left_out = [c for c in handout.claims if c in known and known[c].use == "X"]
+    found += [f"{name}: claim {claim} was left out on purpose" for claim in left_out]
+    found += [
+        f"{name}: there is no source {source}"
+        for source in handout.sources
+        if source not in sources()
+    ]
+    prefixes = {source.prefix: source.id for source in sources().values()}
+    behind = {prefixes.get(claim.partition("-")[0], claim) for claim in handout.claims}
+    found += [
+        f"{name}: its sources are not those of its claims: {source}"
+        for source in sorted(behind ^ set(handout.sources))
+    ]
+    found += [
+        f"{name}: “{part.heading or 'the opening'}” names no claim"
+        for part in sheet_of(handout).parts
+        if not part.claims
+    ]
+    found += [
+        f"{name}: “{part.heading}” names {claim}, which is no claim"
+        for part in sheet_of(handout).parts
+        for claim in part.claims
+        if claim != CLINICAL and claim not in known
+    ]
+    if handout.code in SENSITIVE and not handout.alias:
+        found.append(f"{name}: a sensitive sheet needs a neutral title")
+    labels = [plain(field.label).casefold() for field in handout.fields]
+    found += [
+        f"{name}: the label “{label}” stands twice"
+        for label in sorted({label for label in labels if labels.count(label) > 1})
+    ]
+    if handout.review_date < day:
+        found.append(f"{name}: its review was due on {handout.review_date}")
+    return found
+
+
+def of_the_whole(handouts: Iterable[Handout]) -> list[str]:
+    """List what is missing across the library: an article that feeds nothing, a stage with too little."""
+    english = [handout for handout in handouts if handout.language == "en"]
+    used = {source for handout in english for source in handout.sources}
+    found = [f"the article {source} feeds nothing" for source in sources() if source not in used]
+    for stage in stages():
+        count = sum(handout.stage == stage.id for handout in english)
+        if count < FEWEST_IN_A_STAGE:
+            found.append(f"the stage {stage.id} has {count} handouts")
+    originals = {handout.id for handout in english}
+    found += [
+        f"{_name(handout)}: there is no English edition to compare it with"
+        for handout in handouts
+        if handout.id not in originals
+    ]
+    return found
+
+
+def of_help_lines(handouts: Iterable[Handout]) -> list[str]:
+    """List blocks of help lines that would stand empty: a crisis line anywhere, every block in this practice."""
+    found = [
+        f"{country.name} has no crisis line"
+        for country in countries().values()
+        if not any(line.kind == "crisis" for line in country.lines)
+    ]
+    known = numbers(the_practice())
+    found += [
+        f"{_name(handout)}: the practice has no {BLOCK_NAMES[block]}"
+        for handout in handouts
+        for block in empty_blocks(handout, known)
+    ]
+    return found
+
+
+def of_editions(handouts: Iterable[Handout]) -> list[str]:
+    """List texts that changed since they were published although their version did not."""
+    published = {
+        (row.slug, row.language, row.number): row.sha256
+        for row in db.session.execute(
+            sa.select(Edition.slug, Edition.language, Edition.number, Edition.sha256)
+        )
+    }
+    return [
+        f"{_name(handout)}: the text changed, but version {handout.version} did not"
+        for handout in handouts
+        if published.get((handout.id, handout.language, handout.version), handout.sha256)
+        != handout.sha256
+    ]

@@ -1,0 +1,252 @@
+"""What may come in about handouts, and what goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, fields, post_load, validate
+
+from caseapp.core.schemas import ReasonView
+from caseapp.handouts.library import STOP_BOX, Handout
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+    from uuid import UUID
+
+    from caseapp.core.errors import Reason
+
+CHANNEL_WORDS = {
+    "portal": "Portal: the client reads it there",
+    "print": "Print: handed over on paper",
+    "in_person": "Read together, in the room",
+}
+OUTCOME_WORDS = {"give": "Suits", "careful": "Be careful", "refuse": "Not now"}
+LANGUAGES = {"en": "English", "es": "Español"}
+KIND_WORDS = {
+    "guide": "Guide",
+    "worksheet": "Worksheet",
+    "checklist": "Checklist",
+    "journal": "Journal",
+    "conversation-practice": "Conversation practice",
+    "safety-sheet": "Safety sheet",
+}
+LONGEST_LINE = 500
+MOST_AT_ONCE = 12
+
+
+@dataclass(frozen=True)
+class NewAssignment:
+    """Hold a wish to give some handouts: which, by which channel, with which line."""
+
+    slugs: tuple[str, ...]
+    channel: str
+    line: str
+    language: str
+    confirmed: bool
+
+
+class AssignSchema(Schema):
+    """Check a wish to give some handouts."""
+
+    slugs = fields.List(
+        fields.String(validate=validate.Length(3, 60)),
+        required=True,
+        validate=validate.Length(1, MOST_AT_ONCE, error="Choose at least one handout."),
+    )
+    channel = fields.String(
+        required=True,
+        validate=validate.OneOf(CHANNEL_WORDS, error="Choose how the client gets it."),
+        error_messages={"required": "Choose how the client gets it."},
+    )
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
+    confirmed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewAssignment:
+        """Give the plain value."""
+        return NewAssignment(
+            tuple(dict.fromkeys(data["slugs"])),
+            data["channel"],
+            data["line"].strip(),
+            data["language"],
+            data["confirmed"],
+        )
+
+
+@dataclass(frozen=True)
+class OneAssignment:
+    """Hold a wish to give one handout."""
+
+    slug: str
+    channel: str
+    line: str
+    language: str
+    confirmed: bool
+
+
+class AssignOneSchema(Schema):
+    """Check a wish to give one handout; `confirmed` says that the reasons for care were read."""
+
+    slug = fields.String(required=True, validate=validate.Length(3, 60))
+    channel = fields.String(required=True, validate=validate.OneOf(CHANNEL_WORDS))
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
+    confirmed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> OneAssignment:
+        """Give the plain value."""
+        return OneAssignment(**{**data, "line": data["line"].strip()})
+
+
+@dataclass(frozen=True)
+class NewReview:
+    """Hold who has read an edition as a clinician, and when."""
+
+    clinician: str
+    reviewed_on: date
+
+
+class ReviewSchema(Schema):
+    """Check a clinical review."""
+
+    clinician = fields.String(
+        required=True,
+        validate=validate.Length(3, 120),
+        error_messages={"required": "Write the clinician's name and licence."},
+    )
+    reviewed_on = fields.Date(
+        required=True, error_messages={"required": "Choose the day of the review."}
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewReview:
+        """Give the plain value."""
+        return NewReview(" ".join(data["clinician"].split()), data["reviewed_on"])
+
+
+@dataclass(frozen=True)
+class AssignmentRecord:
+    """Show an assignment, opened, with what stops it at this moment."""
+
+    id: UUID
+    case_id: UUID
+    client_id: UUID
+    handout: Handout
+    edition_id: UUID
+    place: int
+    stage: str
+    channel: str
+    line: str
+    levels: dict[str, Any]
+    assigned_at: datetime
+    assigned_by: UUID
+    opened_at: datetime | None
+    read_at: datetime | None
+    withdrawn_at: datetime | None
+    stopped: tuple[Reason, ...]
+    version: int
+
+    @property
+    def slug(self) -> str:
+        """Give the handout's name in addresses."""
+        return self.handout.id
+
+    @property
+    def title(self) -> str:
+        """Give the title that staff see."""
+        return self.handout.title
+
+    @property
+    def outside_title(self) -> str:
+        """Give the title that may be seen outside the room."""
+        return self.handout.outside_title
+
+    @property
+    def language(self) -> str:
+        """Give the edition's language."""
+        return self.handout.language
+
+    @property
+    def version_number(self) -> int:
+        """Give the edition's number, which stays with the assignment for ever."""
+        return self.handout.version
+
+    @property
+    def state(self) -> str:
+        """Name the state: withdrawn, stopped, read, opened or given; the first that holds."""
+        if self.withdrawn_at:
+            return "withdrawn"
+        if self.read_at:
+            return "read"
+        if self.stopped:
+            return "stopped"
+        return "opened" if self.opened_at else "given"
+
+
+class AssignmentView(Schema):
+    """Show an assignment to staff; `stopped` says why it may not reach the client now."""
+
+    id = fields.UUID(required=True)
+    case_id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    slug = fields.String(required=True)
+    title = fields.String(required=True)
+    outside_title = fields.String(required=True)
+    language = fields.String(required=True)
+    edition = fields.Integer(required=True, attribute="version_number")
+    place = fields.Integer(required=True)
+    stage = fields.String(required=True)
+    channel = fields.String(required=True)
+    line = fields.String(required=True)
+    state = fields.String(required=True)
+    assigned_at = fields.AwareDateTime(required=True)
+    assigned_by = fields.UUID(required=True)
+    opened_at = fields.AwareDateTime(required=True, allow_none=True)
+    read_at = fields.AwareDateTime(required=True, allow_none=True)
+    withdrawn_at = fields.AwareDateTime(required=True, allow_none=True)
+    stopped = fields.List(fields.Nested(ReasonView), required=True)
+    version = fields.Integer(required=True)
+
+
+class ReviewView(Schema):
+    """Show who has read an edition as a clinician."""
+
+    clinician = fields.String(required=True)
+    reviewed_on = fields.Date(required=True)
+
+
+class JudgedView(Schema):
+    """Show whether a handout suits a case now: allowed, warned or refused, and why."""
+
+    outcome = fields.String(required=True, metadata={"enum": ["allowed", "warned", "refused"]})
+    channels = fields.List(fields.String(), required=True)
+    reasons = fields.List(fields.Nested(ReasonView), required=True)
+    given = fields.Boolean(required=True)
+
+
+class HandoutView(Schema):
+    """Show a handout's newest edition; `reviewed` is empty until a clinician has read it."""
+
+    slug = fields.String(required=True)
+    code = fields.String(required=True)
+    title = fields.String(required=True)
+    outside_title = fields.String(required=True)
+    stage = fields.String(required=True)
+    also_fits = fields.List(fields.String(), required=True)
+    kind = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    language = fields.String(required=True)
+    summary = fields.String(required=True)
+    minutes = fields.Integer(required=True)
+    channels = fields.List(fields.String(), required=True)
+    reviewed = fields.Nested(ReviewView, required=True, allow_none=True)
+    for_case = fields.Nested(JudgedView, required=True, allow_none=True)
+
+
+class HandoutWholeView(HandoutView):
+    """Show a handout with its text as safe HTML."""
+
+    html = fields.String(required=True)

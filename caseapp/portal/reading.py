@@ -1,0 +1,99 @@
+"""The reading list and its sheets: as a page, as a PDF, marked as read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+
+from caseapp.access.actions import Action
+from caseapp.audit.operations import record_read
+from caseapp.cases.queries import newest_case_of
+from caseapp.cases.stages import stage_by_id
+from caseapp.core.errors import NotFound
+from caseapp.core.transaction import transaction
+from caseapp.handouts.operations import mark_read, note_opened
+from caseapp.handouts.queries import faith_of, reading, reading_list
+from caseapp.handouts.sheets import page_html, sheet_pdf
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.pages import practice, say
+from caseapp.portal.shelf import entry_of, guide_of, lines_apart, number_of, shelf_of
+from caseapp.practice.queries import numbers
+from caseapp.screening.queries import safety_of
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.handouts.schemas import AssignmentRecord
+
+blueprint = Blueprint("portal_reading", __name__, url_prefix="/portal")
+
+
+@blueprint.get("")
+@needs(Action.PORTAL_READ)
+def list_page() -> ResponseReturnValue:
+    """Show what there is to read; while coaching rests for safety, help comes first and the way is left out."""
+    actor = the_actor()
+    shelf = shelf_of(reading_list(actor), help_first=safety_of(actor.id).hold == "safety")
+    record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
+    case, known = newest_case_of(actor.id), numbers(practice())
+    return render_template(
+        "portal/list.html",
+        shelf=shelf,
+        guide=guide_of(actor, case),
+        stage=stage_by_id()[case.stage] if case and case.status == "open" else None,
+        emergency=known.emergency,
+        lines=lines_apart("crisis_block", known) if shelf.help_first else [],
+    )
+
+
+@blueprint.get("/h/<int(max=9999):place>")
+@needs(Action.PORTAL_READ)
+def sheet(place: int) -> ResponseReturnValue:
+    """Show one sheet as a page."""
+    actor, found = the_actor(), _opened(place)
+    known = numbers(practice(), found.handout.language)
+    return render_template(
+        "portal/sheet.html",
+        entry=entry_of(found),
+        line=found.line,
+        guide=guide_of(actor),
+        body=page_html(found.handout, known, faith=faith_of(actor), staff=False),
+        emergency=known.emergency,
+    )
+
+
+@blueprint.get("/h/<int(max=9999):place>/reading-<string:number>.pdf")
+@needs(Action.PORTAL_READ)
+def sheet_file(place: int, number: str) -> ResponseReturnValue:
+    """Give one sheet as a PDF whose name tells nothing."""
+    if number != number_of(place):
+        raise NotFound
+    actor, found = the_actor(), _opened(place)
+    known = numbers(practice(), found.handout.language)
+    return Response(
+        sheet_pdf(found.handout, practice(), known, faith=faith_of(actor)),
+        mimetype="application/pdf",
+        headers={"Content-Disposition": f'attachment; filename="reading-{number}.pdf"'},
+    )
+
+
+def _opened(place: int) -> AssignmentRecord:
+    """Find a sheet of the client's, and note that it was opened unless a program only asks for the headers."""
+    actor = the_actor()
+    found = reading(actor, place)
+    record_read(actor, Action.PORTAL_READ, "assignment", found.id, actor.id)
+    if found.opened_at is None and request.method == "GET":
+        with transaction():
+            note_opened(actor, place)
+    return found
+
+
+@blueprint.post("/h/<int(max=9999):place>/read")
+@needs(Action.PORTAL_MARK)
+def read_now(place: int) -> ResponseReturnValue:
+    """Mark a sheet as read."""
+    with transaction():
+        mark_read(the_actor(), place)
+    say("handout_read")
+    return redirect(url_for("portal_reading.list_page"), code=303)

@@ -1,0 +1,104 @@
+"""What a client's pages show: neutral titles, a few words on each sheet, who put it there, whom to ring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import url_for
+
+from caseapp.cases.queries import newest_case_of
+from caseapp.handouts.sheets import number_lines, plain
+from caseapp.users.queries import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from caseapp.access.actor import Actor
+    from caseapp.cases.models import Case
+    from caseapp.handouts.schemas import AssignmentRecord
+    from caseapp.handouts.sheets import NumberLine
+    from caseapp.practice.queries import Numbers
+
+HELP = "help-right-now"
+WRITING = "With room to write"
+KIND_WORDS = {
+    "worksheet": WRITING,
+    "journal": WRITING,
+    "conversation-practice": WRITING,
+    "checklist": "With a checklist",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Show one sheet on the list."""
+
+    place: int
+    title: str
+    summary: str
+    meta: tuple[str, ...]
+    pdf: str
+    read_at: datetime | None
+    language: str
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Hold the list in two halves; with `help_first` the numbers to call stand above it."""
+
+    to_read: tuple[Entry, ...]
+    read: tuple[Entry, ...]
+    help_first: bool
+
+    @property
+    def total(self) -> int:
+        """Count all sheets on the list."""
+        return len(self.to_read) + len(self.read)
+
+
+def shelf_of(records: Iterable[AssignmentRecord], *, help_first: bool) -> Shelf:
+    """Sort a client's sheets; while coaching rests for safety, Help right now comes first, read or not."""
+    to_read: list[Entry] = []
+    read: list[Entry] = []
+    for record in sorted(records, key=lambda record: help_first and record.handout.id != HELP):
+        urgent = help_first and record.handout.id == HELP
+        (read if record.read_at and not urgent else to_read).append(entry_of(record))
+    return Shelf(tuple(to_read), tuple(read), help_first)
+
+
+def entry_of(record: AssignmentRecord) -> Entry:
+    """Describe one sheet; one that goes by another title outside the room keeps its summary to itself."""
+    handout = record.handout
+    meta = (f"About {handout.minutes} minutes", KIND_WORDS.get(handout.kind, ""))
+    return Entry(
+        place=record.place,
+        title=plain(handout.outside_title),
+        summary="" if handout.alias else plain(handout.summary),
+        meta=tuple(words for words in meta if words),
+        pdf=url_for(
+            "portal_reading.sheet_file", place=record.place, number=number_of(record.place)
+        ),
+        read_at=record.read_at,
+        language="en-GB" if handout.language == "en" else handout.language,
+    )
+
+
+def number_of(place: int) -> str:
+    """Write a place on the list as it stands in file names, which name nothing else."""
+    return f"{place:02}"
+
+
+def guide_of(actor: Actor, case: Case | None = None) -> str:
+    """Give the first name of the client's coach."""
+    case = case or newest_case_of(actor.id)
+    name = names_of({case.coach_id}).get(case.coach_id, "") if case else ""
+    return name.split()[0] if name else "The practice"
+
+
+def lines_apart(block: str, known: Numbers) -> list[NumberLine]:
+    """List a block's help lines without the emergency number, which has its own place on every page."""
+    return [
+        line for line in number_lines(block, known, "en") if line.phone != known.emergency.phone
+    ]

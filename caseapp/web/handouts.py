@@ -1,0 +1,370 @@
+"""Handouts: the library, what each sheet rests on, and giving sheets to a case."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, redirect, render_template, request, send_file, url_for
+
+from caseapp.access.actions import Action
+from caseapp.audit.operations import record_read
+from caseapp.cases.queries import case_by_number
+from caseapp.cases.stages import stage_by_id, stages
+from caseapp.core.errors import Invalid, NotFound, RuleBroken
+from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
+from caseapp.core.transaction import transaction
+from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library, sources
+from caseapp.handouts.operations import assign_several, mark_read, record_review, withdraw
+from caseapp.handouts.queries import (
+    LibraryItem,
+    assignment_shown,
+    assignments_of,
+    edition_of,
+    holders_of,
+    library_list,
+    offers_for,
+    printable,
+    versions_of,
+    wants_faith,
+)
+from caseapp.handouts.schemas import (
+    CHANNEL_WORDS,
+    KIND_WORDS,
+    LANGUAGES,
+    LONGEST_LINE,
+    OUTCOME_WORDS,
+    AssignSchema,
+    ReviewSchema,
+)
+from caseapp.handouts.sheets import (
+    empty_block_reason,
+    empty_blocks,
+    file_name,
+    page_html,
+    plain,
+    sheet_pdf,
+)
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import form_once
+from caseapp.http.pages import practice, say
+from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.practice.queries import numbers
+from caseapp.screening.schemas import FLAGS
+from caseapp.users.queries import names_of
+from caseapp.web.identity import seen_case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from flask import Response
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.core.errors import Reason
+    from caseapp.handouts.library import Handout
+
+blueprint = Blueprint("handouts", __name__)
+
+TAG_WORDS = FLAGS | {
+    "joint_consent": "Without a yes from both partners",
+    "distance_only": "Not living far apart",
+    "safety_screen_unknown": "A safety question not asked",
+    "safety_screen_older_than_14_days": "Screening older than 14 days",
+    "recent_affair": "An affair disclosed",
+    "court_order": "A court order",
+    "unsafe_delivery": "No safe way to send anything",
+}
+EFFECT_WORDS = {
+    "block": "Not given",
+    "warn": "Be careful",
+    "in_session": "Only together, in the room",
+}
+HOLD_WORDS = {
+    "safety": "Also in a safety hold",
+    "care": "Also in a care hold",
+    "none": "Not while a hold is open",
+}
+STATE_WORDS = {
+    "given": ("Not opened yet", ""),
+    "opened": ("Opened", "info"),
+    "read": ("Read", "ok"),
+    "stopped": ("Paused", "alert"),
+    "withdrawn": ("Withdrawn", ""),
+}
+HIGHEST_VERSION = 9999
+
+
+@blueprint.app_context_processor
+def library_words() -> dict[str, object]:
+    """Give the library's words to the pages about handouts."""
+    return {
+        "kind_words": KIND_WORDS,
+        "hold_mark_words": HOLD_WORDS,
+        "tag_words": TAG_WORDS,
+        "effect_words": EFFECT_WORDS,
+        "channel_words": CHANNEL_WORDS,
+        "outcome_words": OUTCOME_WORDS,
+        "assignment_states": STATE_WORDS,
+        "library_languages": LANGUAGES,
+        "plain_text": plain,
+    }
+
+
+def _stage_filter(default: str = "") -> str:
+    """Read a stage from the address; what is no stage counts as all of them."""
+    wanted = request.args.get("stage", default)
+    return wanted if wanted in stage_by_id() else ""
+
+
+def _language() -> str:
+    wanted = request.args.get("language", "en")
+    return wanted if wanted in LANGUAGES else "en"
+
+
+@blueprint.get("/handouts")
+@needs(Action.HANDOUT_READ)
+def handout_list() -> ResponseReturnValue:
+    """Show the library by stage, narrowed by stage, language and words."""
+    stage, q = _stage_filter(), request.args.get("q", "").strip()[:120]
+    found = library_list(the_actor(), stage or None, q, _language())
+    groups: dict[str, list[LibraryItem]] = defaultdict(list)
+    for item in found:
+        groups[item.handout.stage].append(item)
+    order = [ANY_STAGE, *stage_by_id()]
+    return render_template(
+        "handouts/list.html",
+        groups=[(stage_by_id().get(key), groups[key]) for key in order if groups[key]],
+        count=len(found),
+        filters=Form({"stage": stage, "q": q, "language": _language()}),
+        stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
+    )
+
+
+@blueprint.get("/handouts/sources")
+@needs(Action.HANDOUT_READ)
+def sources_page() -> ResponseReturnValue:
+    """Show every article: what was taken, what was left out and why, and how contradictions were resolved."""
+    fed: dict[str, list[Handout]] = defaultdict(list)
+    for handout in library().values():
+        if handout.language == "en":
+            for source in handout.sources:
+                fed[source].append(handout)
+    return render_template(
+        "handouts/sources.html",
+        sources=sources().values(),
+        fed=fed,
+        claims={
+            source.id: [c for c in claims().values() if c.id.partition("-")[0] == source.prefix]
+            for source in sources().values()
+        },
+        contradictions=contradictions(),
+        total=len(claims()),
+    )
+
+
+def _edition(slug: str) -> LibraryItem:
+    """Find the edition that an address asks for.
+
+    Raises NotFound.
+    """
+    number = request.args.get("version")
+    if number is not None and not (number.isdecimal() and 0 < int(number[:9]) <= HIGHEST_VERSION):
+        raise NotFound
+    return edition_of(slug, request.args.get("language", "en"), int(number) if number else None)
+
+
+@blueprint.get("/handouts/<string:slug>")
+@needs(Action.HANDOUT_READ)
+def handout_page(slug: str) -> ResponseReturnValue:
+    """Show a handout as a page, with what it rests on, its reviews and who has it."""
+    return _handout(slug)
+
+
+def _handout(slug: str, form: Form | None = None) -> str:
+    actor, item = the_actor(), _edition(slug)
+    known = numbers(practice(), item.handout.language)
+    empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
+    holders = None
+    if actor.may(Action.ASSIGNMENT_READ):
+        holders = holders_of(actor, slug, request.args.get("cursor"), PAGE_SIZE)
+        record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
+    return render_template(
+        "handouts/handout.html",
+        item=item,
+        handout=item.handout,
+        empty=empty,
+        body=None if empty else page_html(item.handout, known, faith=True, staff=True),
+        versions=versions_of(actor, slug),
+        holders=holders,
+        form=form or Form(),
+    )
+
+
+@blueprint.get("/handouts/<string:slug>/pdf")
+@needs(Action.HANDOUT_READ)
+def handout_pdf(slug: str) -> ResponseReturnValue:
+    """Give a handout's PDF, as a client would get it."""
+    handout = _edition(slug).handout
+    return _pdf(handout, file_name(handout), faith=request.args.get("faith") == "yes")
+
+
+def _pdf(handout: Handout, name: str, *, faith: bool) -> Response:
+    known = numbers(practice(), handout.language)
+    body = sheet_pdf(handout, practice(), known, faith=faith)
+    return send_file(
+        BytesIO(body), mimetype="application/pdf", as_attachment=True, download_name=name
+    )
+
+
+@blueprint.post("/handouts/<string:slug>/review")
+@needs(Action.HANDOUT_REVIEW)
+def review_now(slug: str) -> ResponseReturnValue:
+    """Record that a clinician has read this edition."""
+    item = _edition(slug)
+    try:
+        new = read_form(ReviewSchema())
+        with transaction():
+            form_once(lambda: record_review(the_actor(), item.edition_id, new))
+    except Invalid as error:
+        return _handout(slug, form_of(error)), 422
+    say("review_recorded")
+    handout = item.handout
+    return redirect(
+        url_for(
+            "handouts.handout_page", slug=slug, language=handout.language, version=handout.version
+        ),
+        code=303,
+    )
+
+
+@blueprint.get("/case/<string:number>/handouts")
+@needs(Action.ASSIGNMENT_READ)
+def case_handouts(number: str) -> ResponseReturnValue:
+    """Show what was given in a case, newest first."""
+    return _case_handouts(number)
+
+
+def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
+    actor, head = the_actor(), seen_case(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+    found = assignments_of(
+        actor, head, before=request.args.get("cursor") or None, limit=PAGE_SIZE + 1
+    )
+    shown = found[:PAGE_SIZE]
+    more = cursor_of(shown[-1].assigned_at, shown[-1].id) if len(found) > PAGE_SIZE else None
+    return render_template(
+        "handouts/case.html",
+        head=head,
+        tab="Handouts",
+        page=Page(shown, more),
+        paused=[record for record in shown if record.stopped and not record.withdrawn_at],
+        names=names_of({record.assigned_by for record in shown}),
+        reasons=reasons,
+    )
+
+
+@blueprint.get("/case/<string:number>/handouts/assign")
+@needs(Action.ASSIGNMENT_MAKE)
+def assign_page(number: str) -> ResponseReturnValue:
+    """Show which handouts suit a case now, and let the coach choose."""
+    return _assign(number, Form())
+
+
+def _assign(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
+    actor, head = the_actor(), seen_case(number)
+    stage = _stage_filter(head.case.stage)
+    offers = offers_for(actor, head, stage or None, _language())
+    groups = [
+        (outcome, [offer for offer in offers if offer.verdict.outcome == outcome])
+        for outcome in OUTCOME_WORDS
+    ]
+    return render_template(
+        "handouts/assign.html",
+        head=head,
+        tab="Handouts",
+        groups=[(outcome, found) for outcome, found in groups if found],
+        filters=Form({"stage": stage or "all", "language": _language()}),
+        stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
+        | {"all": "All stages"},
+        form=form,
+        reasons=reasons,
+        confirm=any(reason.code == "confirm_needed" for reason in reasons),
+        longest_line=LONGEST_LINE,
+    )
+
+
+@blueprint.post("/case/<string:number>/handouts/assign")
+@needs(Action.ASSIGNMENT_MAKE)
+def assign_now(number: str) -> ResponseReturnValue:
+    """Give the chosen handouts, all or none."""
+    actor = the_actor()
+    try:
+        wanted = read_form(AssignSchema())
+        with transaction():
+            head = case_by_number(actor, number)
+            form_once(lambda: assign_several(actor, head.case.id, wanted)[-1])
+    except Invalid as error:
+        return _assign(number, form_of(error)), 422
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _assign(number, form_of(), error.reasons), 409
+    say("handouts_assigned")
+    return redirect(url_for("handouts.case_handouts", number=number), code=303)
+
+
+@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/pdf")
+@needs(Action.ASSIGNMENT_READ)
+def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Give the PDF of what was given, in the edition that was given; its file name tells nothing."""
+    actor, head = the_actor(), seen_case(number)
+    found = printable(actor, assignment_id)
+    if found.case_id != head.case.id:
+        raise NotFound
+    name = f"reading-{found.place:02}.pdf"
+    return _pdf(found.handout, name, faith=wants_faith(head.facts))
+
+
+@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/withdraw")
+@needs(Action.ASSIGNMENT_WITHDRAW)
+def withdraw_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Take a handout back."""
+    version = form_version()
+    return _change(
+        number,
+        assignment_id,
+        lambda: withdraw(the_actor(), assignment_id, version),
+        "handout_withdrawn",
+    )
+
+
+@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/read")
+@needs(Action.ASSIGNMENT_MARK)
+def read_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Mark as read what was handed over or read together."""
+    version = form_version()
+    return _change(
+        number,
+        assignment_id,
+        lambda: mark_read(the_actor(), assignment_id, version),
+        "handout_read",
+    )
+
+
+def _change(
+    number: str, assignment_id: UUID, change: Callable[[], None], done: str
+) -> ResponseReturnValue:
+    actor = the_actor()
+    try:
+        with transaction():
+            head = case_by_number(actor, number)
+            if assignment_shown(actor, assignment_id).case_id != head.case.id:
+                raise NotFound
+            change()
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _case_handouts(number, error.reasons), 409
+    say(done)
+    return redirect(url_for("handouts.case_handouts", number=number), code=303)

@@ -1,0 +1,102 @@
+"""Intake: one page and one transaction make a client and their case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flask import redirect, render_template, url_for
+from marshmallow import Schema, fields, post_load
+
+from caseapp.access.actions import Action, Role
+from caseapp.cases.facts import GOALS
+from caseapp.cases.operations import open_case
+from caseapp.cases.queries import get_case
+from caseapp.cases.schemas import DetailsSchema
+from caseapp.clients.operations import add_client
+from caseapp.clients.schemas import CHANNELS, CONSENT, ClientSchema
+from caseapp.core.errors import Invalid, RuleBroken
+from caseapp.core.transaction import transaction
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import form_once
+from caseapp.http.pages import say
+from caseapp.http.payload import Form, form_of, read_forms
+from caseapp.users.queries import coaches_for
+from caseapp.web.cases import blueprint, fact_groups
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.cases.schemas import CaseDetails
+    from caseapp.clients.schemas import ClientDetails
+
+__all__ = ["blueprint"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Say who will coach, and whether a possible conflict has been talked over."""
+
+    coach_id: UUID | None
+    agreed: bool
+
+
+class ChoiceSchema(Schema):
+    """Check what the intake form asks beside the client and the case."""
+
+    coach_id = fields.UUID(load_default=None, allow_none=True)
+    agreed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Choice:
+        """Give the plain value."""
+        return Choice(**data)
+
+
+@blueprint.get("/cases/new")
+@needs(Action.CLIENT_CREATE)
+def new_case() -> ResponseReturnValue:
+    """Show the empty intake form."""
+    return _intake()
+
+
+def _intake(**words: Any) -> str:  # noqa: ANN401 - forms and words of a page
+    actor = the_actor()
+    return render_template(
+        "cases/new.html",
+        coaches=coaches_for(actor) if actor.role is Role.SUPERVISOR else [],
+        groups=fact_groups(),
+        goals=GOALS,
+        channels=CHANNELS,
+        consent=CONSENT,
+        **{"form": Form(), "reasons": []} | words,
+    )
+
+
+@blueprint.post("/cases/new")
+@needs(Action.CLIENT_CREATE)
+def take_in() -> ResponseReturnValue:
+    """Make the client and their case, or neither."""
+    actor = the_actor()
+    try:
+        client, case, choice = read_forms(ClientSchema(), DetailsSchema(), ChoiceSchema())
+        with transaction():
+            case_id = form_once(lambda: _make(client, case, choice))
+            number = get_case(actor, case_id).number
+    except Invalid as error:
+        return _intake(form=form_of(error)), 422
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _intake(form=form_of(), reasons=error.reasons), 409
+    say("client_added")
+    return redirect(url_for("cases.case_page", number=number), code=303)
+
+
+def _make(client: ClientDetails, case: CaseDetails, choice: Choice) -> UUID:
+    actor = the_actor()
+    coach_id = choice.coach_id or actor.id
+    client_id = add_client(actor, client, coach_id=coach_id, agreed=choice.agreed)
+    return open_case(actor, client_id, case, coach_id=coach_id)

@@ -1,0 +1,356 @@
+"""Session notes: lists, the editor with the screening beside it, autosave, signing, and the signed record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, jsonify, redirect, render_template, request, url_for
+
+from caseapp.access.actions import Action
+from caseapp.audit.operations import record_read
+from caseapp.cases.queries import CaseFilter, case_by_number, case_head, list_cases
+from caseapp.core.clock import now
+from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.transaction import transaction
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import form_once
+from caseapp.http.pages import clock_time, local, practice, say, zone
+from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.notes.operations import (
+    discard_draft,
+    record_draft_screening,
+    save_draft,
+    sign_note,
+    start_note,
+)
+from caseapp.notes.queries import (
+    drafts_of,
+    last_plan,
+    my_signed_notes,
+    note_shown,
+    notes_of,
+    what_is_missing,
+)
+from caseapp.notes.schemas import (
+    FORMAT_WORDS,
+    FORMATS,
+    HOW,
+    SECTIONS,
+    DraftFormSchema,
+    NewNoteSchema,
+)
+from caseapp.practice.queries import numbers
+from caseapp.screening.protocol import ITEMS, Level, demanded, steps_for
+from caseapp.screening.queries import screening_shown
+from caseapp.web.identity import seen_case
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.notes.schemas import NoteRecord
+
+blueprint = Blueprint("notes", __name__)
+
+SHOWN_DRAFTS = 50
+
+
+@blueprint.get("/notes")
+@needs(Action.NOTE_READ)
+def note_list() -> ResponseReturnValue:
+    """List my unsigned notes, and those that I have signed."""
+    actor = the_actor()
+    page = my_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
+    record_read(actor, Action.NOTE_READ, "note", None, None)
+    return render_template(
+        "notes/note_list.html", drafts=drafts_of(actor, SHOWN_DRAFTS), page=page, how=HOW
+    )
+
+
+@blueprint.get("/notes/new")
+@needs(Action.NOTE_WRITE)
+def choose_case() -> ResponseReturnValue:
+    """Choose the case of a new note."""
+    actor = the_actor()
+    wanted = CaseFilter(status="open", q=request.args.get("q"))
+    page = list_cases(actor, wanted, request.args.get("cursor"), PAGE_SIZE)
+    record_read(actor, Action.CASE_READ, "case", None, None)
+    return render_template("notes/choose_case.html", page=page, q=wanted.q or "")
+
+
+@blueprint.get("/case/<string:number>/notes")
+@needs(Action.NOTE_READ)
+def case_notes(number: str) -> ResponseReturnValue:
+    """List a case's notes."""
+    actor, head = the_actor(), seen_case(number)
+    page = notes_of(actor, head.case.id, request.args.get("cursor"), PAGE_SIZE)
+    record_read(actor, Action.NOTE_READ, "case", head.case.id, head.case.client_id)
+    return render_template("notes/case_notes.html", head=head, tab="Notes", page=page, how=HOW)
+
+
+@blueprint.get("/case/<string:number>/notes/new")
+@needs(Action.NOTE_WRITE)
+def new_note(number: str) -> ResponseReturnValue:
+    """Ask for the time, the way and the format of a new note."""
+    return _new_note(number, Form())
+
+
+def _new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str:
+    return render_template(
+        "notes/new.html",
+        head=seen_case(number),
+        tab="Notes",
+        form=form,
+        reasons=refused.reasons if refused else (),
+        formats=FORMAT_WORDS,
+        how=HOW,
+    )
+
+
+@blueprint.post("/case/<string:number>/notes/new")
+@needs(Action.NOTE_WRITE)
+def start_now(number: str) -> ResponseReturnValue:
+    """Start a draft."""
+    actor = the_actor()
+    try:
+        new = read_form(NewNoteSchema(), zone=zone())
+        with transaction():
+            head = case_by_number(actor, number)
+            note_id = form_once(lambda: start_note(actor, head.case.id, new))
+    except Invalid as error:
+        return _new_note(number, form_of(error)), 422
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _new_note(number, form_of(), error), 409
+    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+
+
+@blueprint.get("/note/<uuid:note_id>")
+@needs(Action.NOTE_READ)
+def note_page(note_id: UUID) -> ResponseReturnValue:
+    """Show the editor of a draft, or the record that a signed note is."""
+    note = _seen_note(note_id)
+    return _record(note) if note.status == "signed" else _editor(note)
+
+
+@blueprint.post("/note/<uuid:note_id>")
+@needs(Action.NOTE_WRITE)
+def save_now(note_id: UUID) -> ResponseReturnValue:
+    """Save the draft; on the way to the signature, go on to its confirmation when nothing is missing."""
+    try:
+        with transaction():
+            save_draft(
+                the_actor(), note_id, read_form(DraftFormSchema(), zone=zone()), form_version()
+            )
+    except (Invalid, Stale, RuleBroken) as error:
+        return _not_saved(note_id, error)
+    if request.form.get("do") == "sign":
+        return redirect(url_for("notes.sign_page", note_id=note_id), code=303)
+    if not request.form.get("to_format"):
+        say("note_saved")
+    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+
+
+@blueprint.post("/note/<uuid:note_id>/draft")
+@needs(Action.NOTE_WRITE)
+def autosave(note_id: UUID) -> ResponseReturnValue:
+    """Save the draft while it is being written, and answer in JSON."""
+    actor, sent_at = the_actor(), now()
+    try:
+        with transaction():
+            version = save_draft(
+                actor, note_id, read_form(DraftFormSchema(), zone=zone()), form_version()
+            )
+    except Invalid as error:
+        return jsonify(code=error.code, message=error.message, fields=error.fields), 422
+    except RuleBroken as error:
+        remember_refusal(error)
+        return jsonify(code=error.reasons[0].code, message=error.message), 409
+    except Stale as error:
+        other = note_shown(actor, note_id)
+        return jsonify(
+            code=error.code,
+            message=error.message,
+            version=other.version,
+            saved_at=other.changed_at.isoformat(),
+            saved=clock_time(other.changed_at),
+            sent_at=sent_at.isoformat(),
+            sent=clock_time(sent_at),
+        ), 409
+    return jsonify(version=version, saved_at=sent_at.isoformat(), saved=clock_time(sent_at))
+
+
+@blueprint.post("/note/<uuid:note_id>/screening")
+@needs(Action.SCREENING_RECORD)
+def record_now(note_id: UUID) -> ResponseReturnValue:
+    """Save the draft and record its screening with everything that it demands, in one transaction."""
+    actor = the_actor()
+    try:
+        change = read_form(DraftFormSchema(), zone=zone())
+        version = form_version()
+
+        def record_it() -> UUID:
+            saved = save_draft(actor, note_id, change, version)
+            return record_draft_screening(actor, note_id, saved)
+
+        with transaction():
+            form_once(record_it)
+    except (Invalid, Stale, RuleBroken) as error:
+        return _not_saved(note_id, error)
+    if demanded(change.screening.answers, now()).holds:
+        return _to_the_hold(note_id)
+    say("screening_recorded")
+    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+
+
+@blueprint.post("/note/<uuid:note_id>/discard")
+@needs(Action.NOTE_WRITE)
+def discard_now(note_id: UUID) -> ResponseReturnValue:
+    """Throw a draft away for good."""
+    actor = the_actor()
+    try:
+        with transaction():
+            number = note_shown(actor, note_id).number
+            discard_draft(actor, note_id, form_version())
+    except (Stale, RuleBroken) as error:
+        return _not_saved(note_id, error)
+    say("note_discarded")
+    return redirect(url_for("notes.case_notes", number=number), code=303)
+
+
+@blueprint.get("/note/<uuid:note_id>/sign")
+@needs(Action.NOTE_SIGN)
+def sign_page(note_id: UUID) -> ResponseReturnValue:
+    """Show what is about to be signed, once nothing is missing any more."""
+    note = _seen_note(note_id)
+    if note.status == "signed":
+        return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+    if faults := what_is_missing(note, now()):
+        return _editor(note, Form(errors=faults)), 422
+    return render_template(
+        "notes/sign.html",
+        note=note,
+        head=case_head(the_actor(), note.case_id),
+        demands=demanded(note.draft.answers, now()),
+        recorded=_screening_of(note),
+        how=HOW,
+        format_words=FORMAT_WORDS,
+    )
+
+
+@blueprint.post("/note/<uuid:note_id>/sign")
+@needs(Action.NOTE_SIGN)
+def sign_now(note_id: UUID) -> ResponseReturnValue:
+    """Sign and lock a note; signing it twice leads to the same record."""
+    actor = the_actor()
+    note = note_shown(actor, note_id)
+    if note.status == "signed":
+        return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+    try:
+        with transaction():
+            sign_note(actor, note_id, form_version())
+    except (Invalid, Stale, RuleBroken) as error:
+        return _not_saved(note_id, error)
+    say("note_signed")
+    if demanded(note.draft.answers, now()).holds:
+        return _to_the_hold(note_id)
+    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+
+
+def _seen_note(note_id: UUID) -> NoteRecord:
+    actor = the_actor()
+    note = note_shown(actor, note_id)
+    record_read(actor, Action.NOTE_READ, "note", note.id, note.client_id)
+    return note
+
+
+def _to_the_hold(note_id: UUID) -> ResponseReturnValue:
+    say("hold_opened")
+    number = note_shown(the_actor(), note_id).number
+    return redirect(url_for("holds.hold_page", number=number), code=303)
+
+
+def _screening_of(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or nothing
+    return screening_shown(the_actor(), note.screening_id) if note.screening_id else None
+
+
+def _not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
+    """Show the editor again with every word that was sent, and say why it was not saved."""
+    remember_refusal(error)
+    note = note_shown(the_actor(), note_id)
+    if note.status == "signed":
+        return _record(note, refused=error), 409
+    sent = form_of(error if isinstance(error, Invalid) else None)
+    if isinstance(error, Stale):
+        return _editor(note, sent, conflict=True), 412
+    if isinstance(error, RuleBroken):
+        return _editor(note, sent, refused=error), 409
+    return _editor(note, sent), 422
+
+
+def _as_sent(note: NoteRecord) -> dict[str, Any]:
+    """Write a draft as the editor's form would send it."""
+    words = {None: "not_asked"} | {int(level): level.name.lower() for level in Level}
+    answers = note.draft.answers
+    return {
+        **note.sections,
+        **{item.key: words[answers[item.key]] for item in ITEMS if item.key in answers},
+        "format": note.format,
+        "held_at": f"{local(note.held_at):%Y-%m-%dT%H:%M}",
+        "minutes": note.minutes or "",
+        "how": note.how,
+        "asked_alone": "yes" if note.draft.asked_alone else "",
+        "actions_taken": list(note.draft.actions_taken),
+        "comment": note.draft.comment,
+    }
+
+
+def _editor(
+    note: NoteRecord,
+    sent: Form | None = None,
+    *,
+    conflict: bool = False,
+    refused: RuleBroken | None = None,
+) -> str:
+    actor = the_actor()
+    head = case_head(actor, note.case_id)
+    sent = sent or Form()
+    # A question that was left blank stays blank: only the coach may say that it was not asked.
+    blank: dict[str, Any] = (
+        {item.key: "" for item in ITEMS} | dict.fromkeys(SECTIONS, "") | {"actions_taken": []}
+    )
+    whole = "format" in sent.raw
+    form = Form(blank | (sent.raw if whole else _as_sent(note)), sent.errors)
+    if form.value("format") not in FORMATS:
+        form.raw["format"] = note.format
+    return render_template(
+        "notes/editor.html",
+        note=note,
+        head=head,
+        form=form,
+        conflict=conflict,
+        reasons=refused.reasons if refused else (),
+        sections=FORMATS[form.value("format")],
+        format_words=FORMAT_WORDS,
+        how=HOW,
+        recorded=_screening_of(note),
+        last=head.safety.last,
+        plan=last_plan(actor, note),
+        steps=steps_for(note.draft.answers),
+        lines=numbers(practice()),
+    )
+
+
+def _record(note: NoteRecord, *, refused: Invalid | Stale | RuleBroken | None = None) -> str:
+    return render_template(
+        "notes/read.html",
+        note=note,
+        head=case_head(the_actor(), note.case_id),
+        recorded=_screening_of(note),
+        refused=refused,
+        how=HOW,
+        format_words=FORMAT_WORDS,
+    )

@@ -1,0 +1,30 @@
+"""People: who works here and in which role; changes are made on the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, render_template
+
+from caseapp.access.actions import Action
+from caseapp.http.guard import needs
+from caseapp.reports.sheet import coach_code
+from caseapp.users.queries import everyone
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("people", __name__)
+
+
+@blueprint.get("/people")
+@needs(Action.USER_MANAGE)
+def people_list() -> ResponseReturnValue:
+    """Show the staff, those who left last."""
+    staff = sorted(everyone(), key=lambda person: person.disabled_at is not None)
+    return render_template(
+        "people/list.html",
+        staff=staff,
+        names={person.id: person.name for person in staff},
+        code_of=coach_code,
+    )

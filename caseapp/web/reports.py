@@ -1,0 +1,89 @@
+"""Reports: choose a case report, see the exports that were made, fetch one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import (
+    Blueprint,
+    Response,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
+
+from caseapp.access.actions import Action
+from caseapp.audit.operations import record_read
+from caseapp.cases.stages import stages
+from caseapp.core.errors import Invalid
+from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.transaction import transaction
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import form_once
+from caseapp.http.pages import say
+from caseapp.http.payload import Form, form_of, read_form
+from caseapp.reports.operations import make_export
+from caseapp.reports.queries import export_file, list_exports
+from caseapp.reports.schemas import FORMATS, STATUSES, ExportSchema
+from caseapp.reports.sheet import coach_code
+from caseapp.users.queries import everyone
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("reports", __name__)
+
+
+@blueprint.get("/reports")
+@needs(Action.REPORT_EXPORT)
+def report_list() -> ResponseReturnValue:
+    """Show the form for a report and the exports that were made."""
+    return _page(Form())
+
+
+def _page(form: Form) -> str:
+    staff = everyone()
+    coaches = {
+        str(person.id): f"{person.name} ({coach_code(person.id)})"
+        for person in staff
+        if person.role != "admin"
+    }
+    return render_template(
+        "reports/list.html",
+        form=form,
+        page=list_exports(the_actor(), request.args.get("cursor"), PAGE_SIZE),
+        formats=FORMATS,
+        statuses=STATUSES,
+        stage_titles={stage.id: stage.title for stage in stages()},
+        coaches=coaches,
+        names={str(person.id): person.name for person in staff},
+    )
+
+
+@blueprint.post("/reports")
+@needs(Action.REPORT_EXPORT)
+def make_report() -> ResponseReturnValue:
+    """Make an export."""
+    try:
+        new = read_form(ExportSchema())
+    except Invalid as error:
+        return _page(form_of(error)), 422
+    with transaction():
+        form_once(lambda: make_export(the_actor(), new.wanted, new.format))
+    say("export_made")
+    return redirect(url_for("reports.report_list"), code=303)
+
+
+@blueprint.get("/reports/<uuid:export_id>")
+@needs(Action.REPORT_EXPORT)
+def report_file(export_id: UUID) -> ResponseReturnValue:
+    """Give an export's file, made from today's records; every fetching is recorded."""
+    pieces, kind, name = export_file(the_actor(), export_id)
+    record_read(the_actor(), Action.REPORT_EXPORT, "export", export_id, None)
+    answer = Response(stream_with_context(pieces), mimetype=kind)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer

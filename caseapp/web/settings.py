@@ -1,0 +1,137 @@
+"""Settings: the practice's own details, and the help numbers that it stands behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
+
+from flask import Blueprint, redirect, render_template, url_for
+
+from caseapp.access.actions import Action
+from caseapp.core.errors import Invalid, Stale
+from caseapp.core.transaction import transaction
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import form_once
+from caseapp.http.pages import say
+from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.practice.helplines import KINDS, STALE_AFTER_DAYS, countries
+from caseapp.practice.operations import add_line, change_practice, confirm_numbers, remove_line
+from caseapp.practice.queries import local_lines, numbers, the_practice
+from caseapp.practice.schemas import NewLineSchema, PracticeSchema
+from caseapp.users.queries import names_of
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("settings", __name__)
+
+KIND_WORDS = {
+    "emergency": "Emergency",
+    "crisis": "Crisis and thoughts of suicide",
+    "dv": "Fear and violence at home",
+    "substance": "Drink and drugs",
+    "ed": "Eating disorders",
+    "behaviour": "Worried about own behaviour",
+}
+
+
+@blueprint.get("/settings")
+@needs(Action.PRACTICE_EDIT)
+def settings_page() -> ResponseReturnValue:
+    """Show the practice's details, to be changed."""
+    return _page(Form())
+
+
+def _page(form: Form, *, stale: bool = False) -> str:
+    regions = {
+        region: f"{region} ({country.name})"
+        for country in countries().values()
+        for region in country.regions
+    }
+    return render_template(
+        "settings/practice.html",
+        form=form,
+        stale=stale,
+        row=the_practice(),
+        countries={code: country.name for code, country in countries().items()},
+        regions=regions,
+        zones={
+            zone: zone.replace("_", " ") for zone in sorted(available_timezones()) if "/" in zone
+        },
+    )
+
+
+@blueprint.post("/settings")
+@needs(Action.PRACTICE_EDIT)
+def save_practice() -> ResponseReturnValue:
+    """Save the practice's details."""
+    try:
+        change, version = read_form(PracticeSchema()), form_version()
+        with transaction():
+            change_practice(the_actor(), change, version)
+    except Invalid as error:
+        return _page(form_of(error)), 422
+    except Stale:
+        return _page(form_of(), stale=True), 412
+    say("saved")
+    return redirect(url_for("settings.settings_page"), code=303)
+
+
+@blueprint.get("/settings/numbers")
+@needs(Action.PRACTICE_EDIT)
+def numbers_page() -> ResponseReturnValue:
+    """Show every help number with its source, to be confirmed."""
+    return _numbers(Form())
+
+
+def _numbers(form: Form) -> str:
+    practice = the_practice()
+    confirmed_by = practice.numbers_confirmed_by
+    return render_template(
+        "settings/numbers.html",
+        form=form,
+        numbers=numbers(practice),
+        local_lines=local_lines(),
+        country=countries()[practice.country],
+        kinds=KINDS,
+        kind_words=KIND_WORDS,
+        addable={kind: KIND_WORDS[kind] for kind in KINDS[1:]},
+        confirmed_by=names_of({confirmed_by}).get(confirmed_by) if confirmed_by else None,
+        stale_after=STALE_AFTER_DAYS,
+    )
+
+
+@blueprint.post("/settings/numbers")
+@needs(Action.PRACTICE_EDIT)
+def confirm_now() -> ResponseReturnValue:
+    """Record that every number was checked today."""
+    with transaction():
+        confirm_numbers(the_actor())
+    say("numbers_confirmed")
+    return redirect(url_for("settings.numbers_page"), code=303)
+
+
+@blueprint.post("/settings/numbers/local")
+@needs(Action.PRACTICE_EDIT)
+def add_number() -> ResponseReturnValue:
+    """Add a number of the practice's own town."""
+    try:
+        line = read_form(NewLineSchema())
+        with transaction():
+            form_once(lambda: add_line(the_actor(), line))
+    except Invalid as error:
+        return _numbers(form_of(error)), 422
+    say("line_added")
+    return redirect(url_for("settings.numbers_page"), code=303)
+
+
+@blueprint.post("/settings/numbers/local/<uuid:line_id>/remove")
+@needs(Action.PRACTICE_EDIT)
+def remove_number(line_id: UUID) -> ResponseReturnValue:
+    """Remove a number of the practice's own."""
+    with transaction():
+        remove_line(the_actor(), line_id)
+    say("line_removed")
+    return redirect(url_for("settings.numbers_page"), code=303)

@@ -1,0 +1,66 @@
+"""Stages: what a case still needs before it moves on, and the move itself, forward or back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import redirect, render_template, url_for
+
+from caseapp.access.actions import Action
+from caseapp.cases.operations import move_case
+from caseapp.cases.queries import always_asked, case_by_number, gate_of
+from caseapp.cases.schemas import MoveSchema
+from caseapp.cases.stages import stages
+from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.transaction import transaction
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.pages import say, today
+from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.web.cases import blueprint
+from caseapp.web.identity import seen_case
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+__all__ = ["blueprint"]
+
+
+@blueprint.get("/case/<string:number>/stage")
+@needs(Action.CASE_READ)
+def stage_page(number: str) -> ResponseReturnValue:
+    """Show what the next stage asks for and which of it is met."""
+    return _stage(number)
+
+
+def _stage(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words of a page
+    head = seen_case(number)
+    return render_template(
+        "cases/stage.html",
+        head=head,
+        tab="Stage",
+        gate=gate_of(head, today=today()),
+        always=always_asked(head.safety),
+        earlier={stage.id: stage.title for stage in stages() if stage.number < head.stage.number},
+        **{"form": Form(), "reasons": []} | words,
+    )
+
+
+@blueprint.post("/case/<string:number>/stage")
+@needs(Action.CASE_MOVE)
+def move_now(number: str) -> ResponseReturnValue:
+    """Move a case to another stage."""
+    try:
+        move, version = read_form(MoveSchema()), form_version()
+        with transaction():
+            head = case_by_number(the_actor(), number)
+            move_case(the_actor(), head.case.id, move, version)
+    except Invalid as error:
+        return _stage(number, form=form_of(error)), 422
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _stage(number, form=form_of(), reasons=error.reasons), 409
+    except Stale:
+        return _stage(number, form=form_of(), stale=True), 412
+    say("case_moved")
+    return redirect(url_for("cases.case_page", number=number), code=303)

@@ -1,0 +1,49 @@
+from tests import build
+from tests.api.desk import error, needs_a_role, only_answers
+
+
+def test_the_log_shows_who_did_what(staff, coach):
+    admin = staff["admin"]
+    client_id = build.client(coach.actor, "Ines Okafor", email="ines@example.org")
+    coach.get(f"/clients/{client_id}")
+    staff["coach2"].get(f"/clients/{client_id}")
+    page = admin.get(f"/audit?client={client_id}").get_json()["items"]
+    assert [(item["action"], item["outcome"], item["via"]) for item in page] == [
+        ("client.read", "done", "api"),
+        ("client.create", "done", "web"),
+    ]
+    refused = admin.get("/audit?outcome=refused").get_json()["items"]
+    assert [item["actor_id"] for item in refused] == [str(staff["coach2"].actor.id)]
+    assert refused[0]["object_id"] == str(client_id)
+    mine = admin.get(f"/audit?actor={coach.actor.id}&action=client.read").get_json()["items"]
+    assert len(mine) == 1
+    text = admin.get("/audit?limit=200").get_data(as_text=True)
+    assert "Okafor" not in text
+    assert "example.org" not in text
+
+
+def test_pages(staff):
+    for _ in range(3):
+        build.client(staff["coach"].actor)
+    admin = staff["admin"]
+    whole = admin.get("/audit").get_json()["items"]
+    first = admin.get("/audit?limit=2").get_json()
+    rest = admin.get(f"/audit?cursor={first['next']}").get_json()["items"]
+    assert first["items"] + rest == whole
+
+
+def test_names_its_faults(staff):
+    for query, field in (
+        ("action=steal", "action"),
+        ("outcome=maybe", "outcome"),
+        ("actor=me", "actor"),
+        ("client=x", "client"),
+        ("colour=red", "colour"),
+    ):
+        assert error(staff["admin"].get(f"/audit?{query}"), 422)["fields"].keys() == {field}
+
+
+def test_needs_an_admin(staff):
+    needs_a_role(staff["coach"], ("GET", "/audit"))
+    needs_a_role(staff["supervisor"], ("GET", "/audit"))
+    only_answers(staff["admin"], "/audit", "GET")

@@ -1,0 +1,285 @@
+from datetime import timedelta
+
+import pytest
+
+from caseapp.core.clock import at, now
+from tests import build
+from tests.api.desk import (
+    NOBODYS,
+    codes,
+    error,
+    etag,
+    hidden,
+    needs_a_role,
+    needs_a_version,
+    only_answers,
+    refuses,
+    refuses_what_is_no_json,
+)
+
+INES = {"name": "Ines Okafor", "safe_channels": ["call"], "consent_on": "2026-05-14"}
+
+
+@pytest.fixture
+def made(coach):
+    return build.case(coach.actor, "Ines Okafor")
+
+
+@pytest.fixture
+def case(coach, made):
+    return coach.get(f"/cases/{made.case_id}").get_json()
+
+
+def closing(**changed):
+    return {"outcome": "separated", "reason": "decision", "final_screening": "done"} | changed
+
+
+def test_open_with_a_new_client(coach):
+    answer = coach.post("/cases", {"client": INES, "role": "spouse", "children": 2})
+    assert answer.status_code == 201
+    made = answer.get_json()
+    assert (made["stage"], made["status"], made["hold"]) == ("steady", "open", None)
+    assert (made["client"], made["role"], made["children"]) == ("Ines Okafor", "spouse", 2)
+    assert made["coach_id"] == str(coach.actor.id)
+    assert answer.headers["Location"] == f"/api/v1/cases/{made['id']}"
+    assert coach.get(f"/cases/{made['id']}").get_json() == made
+    assert coach.get(f"/clients/{made['client_id']}").get_json()["consent_on"] == "2026-05-14"
+
+
+def test_open_for_a_known_client_once(coach, stranger):
+    client_id = str(build.client(coach.actor))
+    first = coach.post("/cases", {"client_id": client_id}, once="a")
+    assert first.status_code == 201
+    assert coach.post("/cases", {"client_id": client_id}, once="a").get_json() == first.get_json()
+    assert codes(coach.post("/cases", {"client_id": client_id})) == ["case_open"]
+    foreign = stranger.post("/cases", {"client_id": client_id})
+    missing = stranger.post("/cases", {"client_id": NOBODYS})
+    assert error(foreign, 404) == error(missing, 404)
+
+
+def test_a_supervisor_opens_for_their_coach_only(staff, coach, stranger):
+    supervisor = staff["supervisor"]
+    body = {"client": INES, "coach_id": str(coach.actor.id)}
+    made = supervisor.post("/cases", body).get_json()
+    assert coach.get(f"/cases/{made['id']}").status_code == 200
+    refuses(
+        supervisor,
+        "POST",
+        "/cases",
+        [("coach_id", {"client": INES | {"name": "B C"}, "coach_id": str(stranger.actor.id)})],
+    )
+
+
+def test_opening_names_its_faults(coach):
+    refuses(
+        coach,
+        "POST",
+        "/cases",
+        [
+            ("body", {}),
+            ("client_id", {"goal": "together"}),
+            ("client_id", {"client_id": "no-id"}),
+            ("client_id", {"client_id": NOBODYS, "client": INES}),
+            ("client.name", {"client": INES | {"name": ""}}),
+            ("client.colour", {"client": INES | {"colour": "red"}}),
+            ("colour", {"client": INES, "colour": "red"}),
+            ("role", {"client": INES, "role": "aunt"}),
+            ("children", {"client": INES, "children": "many"}),
+            ("order_until", {"client": INES, "order_until": "2026-02-31"}),
+            ("gender", {"client": INES, "gender": "x" * 1_000_000}),
+        ],
+    )
+    refuses_what_is_no_json(coach, "POST", "/cases")
+    assert coach.get("/clients").get_json()["items"] == []
+
+
+def test_change_keeps_what_was_not_sent(coach, case):
+    path = f"/cases/{case['id']}"
+    answer = coach.patch(path, {"stated_reasons": ["peace"], "next_legal_date": "2027-01-31"}, version=case)
+    assert answer.status_code == 200
+    answer = coach.patch(path, {"goal": "together"}, version=answer.get_json())
+    changed = answer.get_json()
+    assert (changed["stated_reasons"], changed["goal"]) == (["peace"], "together")
+    assert changed["next_legal_date"] == "2027-01-31"
+    assert answer.headers["ETag"] == etag(changed) == '"3"'
+
+
+def test_a_change_names_its_faults_and_changes_nothing(coach, case):
+    path = f"/cases/{case['id']}"
+    refuses(
+        coach,
+        "PATCH",
+        path,
+        [
+            ("body", {}),
+            ("stage", {"stage": "repair"}),
+            ("goal", {"goal": None}),
+            ("review_date", {"review_date": "soon"}),
+            ("stated_reasons", {"stated_reasons": ["moon"]}),
+        ],
+        version=case,
+    )
+    refuses_what_is_no_json(coach, "PATCH", path, version=case)
+    needs_a_version(coach, "PATCH", path, {"goal": "other"}, case)
+    assert coach.get(path).get_json() == case
+
+
+def test_list_and_filters(coach, staff, made):
+    held = build.case(coach.actor, "Bo Ek")
+    build.screen(coach.actor, held.client_id, sleep="concern")
+    theirs = build.case(staff["supervisor"].actor, "Cy Dee")
+
+    def numbers(query, who=coach):
+        return {item["number"] for item in who.get(f"/cases?{query}").get_json()["items"]}
+
+    assert numbers("") == {made.number, held.number}
+    assert numbers("hold=any") == numbers("hold=care") == {held.number}
+    assert numbers("hold=safety") == set()
+    assert numbers("q=ek") == numbers(f"q={held.number.lower()}") == {held.number}
+    assert numbers("stage=steady&status=open") == {made.number, held.number}
+    assert numbers("status=closed") == set()
+    assert numbers("", staff["supervisor"]) == {made.number, held.number, theirs.number}
+    assert numbers(f"coach={coach.actor.id}", staff["supervisor"]) == {made.number, held.number}
+    later = (now() + timedelta(minutes=1)).isoformat().replace("+", "%2B")
+    assert numbers(f"updated_since={later}") == set()
+    assert numbers("updated_since=2026-01-01T00:00:00Z") == {made.number, held.number}
+    for query, field in (
+        ("stage=moon", "stage"),
+        ("status=held", "status"),
+        ("coach=me", "coach"),
+        ("hold=yes", "hold"),
+        ("updated_since=2026-01-01", "updated_since"),
+        ("updated_since=0001-01-01T00:00:00%2B14:00", "updated_since"),
+    ):
+        assert field in error(coach.get(f"/cases?{query}"), 422)["fields"], query
+
+
+def test_pages_meet_without_a_gap(coach):
+    made = [build.case(coach.actor).number for _ in range(5)]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = coach.get(f"/cases?limit=2&cursor={cursor}").get_json()
+        seen += [item["number"] for item in page["items"]]
+        cursor = page["next"]
+    assert seen == made[::-1]
+
+
+def test_the_gate_says_what_is_missing(coach, case):
+    path = f"/cases/{case['id']}/stage"
+    refused = coach.post(path, {"to": "understand"}, version=case)
+    found = error(refused, 409)["reasons"]
+    assert "never_screened" in {reason["code"] for reason in found}
+    assert all(reason["message"] for reason in found)
+    assert codes(coach.post(path, {"to": "repair"}, version=case)) == ["one_stage_at_a_time"]
+    assert codes(coach.post(path, {"to": "steady"}, version=case)) == ["same_stage"]
+    refuses(
+        coach,
+        "POST",
+        path,
+        [
+            ("to", {}),
+            ("to", {"to": "moon"}),
+            ("evidence", {"to": "understand", "evidence": []}),
+            ("reason", {"to": "understand", "reason": "x" * 1_000_000}),
+        ],
+        version=case,
+    )
+
+
+def test_move_on_and_back(coach):
+    made = build.steady_case(coach.actor, "Ines Okafor")
+    path = f"/cases/{made.case_id}"
+    case = coach.get(path).get_json()
+    stages = coach.get("/stages").get_json()["items"]
+    evidence = {
+        criterion["id"]: "Seen and talked about."
+        for criterion in (*stages[0]["exit"], *stages[1]["entry"])
+        if not criterion["check"]
+    }
+    move = {"to": "understand", "evidence": evidence}
+    needs_a_version(coach, "POST", f"{path}/stage", move, case)
+    moved = coach.post(f"{path}/stage", move, version=case)
+    assert moved.status_code == 200, moved.get_json()
+    assert moved.get_json()["stage"] == "understand"
+    assert moved.headers["ETag"] == '"2"'
+    refuses(coach, "POST", f"{path}/stage", [("reason", {"to": "steady"})], version=moved.get_json())
+    back = {"to": "steady", "reason": "Sleep is worse again."}
+    assert coach.post(f"{path}/stage", back, version=moved.get_json()).get_json()["stage"] == "steady"
+
+
+def test_close_and_reopen(coach, case, made):
+    path = f"/cases/{case['id']}"
+    assert codes(coach.post(f"{path}/close", closing(), version=case)) == ["final_screening"]
+    assert codes(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == ["case_open"]
+    build.screen(coach.actor, made.client_id)
+    refuses(
+        coach,
+        "POST",
+        f"{path}/close",
+        [
+            ("outcome", {}),
+            ("outcome", closing(outcome="married")),
+            ("why_not_screened", closing(final_screening="not_possible")),
+            ("follow_up_on", closing(follow_up_consent=True)),
+            ("follow_up_on", closing(follow_up_on="never")),
+        ],
+        version=case,
+    )
+    needs_a_version(coach, "POST", f"{path}/close", closing(), case)
+    closed = coach.post(f"{path}/close", closing(), version=case).get_json()
+    assert (closed["status"], closed["outcome"]) == ("closed", "separated")
+    assert codes(coach.post(f"{path}/close", closing(), version=closed)) == ["case_closed"]
+    refuses(coach, "POST", f"{path}/reopen", [("reason", {}), ("reason", {"reason": ""})], version=closed)
+    needs_a_version(coach, "POST", f"{path}/reopen", {"reason": "Came back."}, closed)
+    reopened = coach.post(f"{path}/reopen", {"reason": "Came back."}, version=closed).get_json()
+    assert (reopened["status"], reopened["stage"], reopened["outcome"]) == ("open", "steady", None)
+
+
+def test_the_timeline_is_one_stream(coach, made):
+    with at(now() + timedelta(minutes=1)):
+        build.screen(coach.actor, made.client_id, sleep="concern")
+    path = f"/cases/{made.case_id}/timeline"
+    items = coach.get(path).get_json()["items"]
+    assert {item["kind"] for item in items} == {"stage", "screening", "hold"}
+    assert [item["at"] for item in items] == sorted((item["at"] for item in items), reverse=True)
+    only = coach.get(f"{path}?kind=hold").get_json()["items"]
+    assert {item["kind"] for item in only} == {"hold"}
+    page = coach.get(f"{path}?limit=1").get_json()
+    rest = coach.get(f"{path}?cursor={page['next']}").get_json()["items"]
+    assert page["items"] + rest == items
+    assert error(coach.get(f"{path}?kind=moon"), 422)["fields"].keys() == {"kind"}
+
+
+def test_hides_what_is_not_yours(stranger, case):
+    here = case["id"]
+    hidden(stranger, "GET", "/cases/{}", here)
+    hidden(stranger, "GET", "/cases/{}/timeline", here)
+    hidden(stranger, "PATCH", "/cases/{}", here, {"goal": "other"}, version='"1"')
+    hidden(stranger, "POST", "/cases/{}/stage", here, {"to": "understand"}, version='"1"')
+    hidden(stranger, "POST", "/cases/{}/close", here, closing(), version='"1"')
+    hidden(stranger, "POST", "/cases/{}/reopen", here, {"reason": "Back."}, version='"1"')
+    assert stranger.get("/cases").get_json()["items"] == []
+
+
+def test_needs_a_coach(staff, case):
+    path = f"/cases/{case['id']}"
+    needs_a_role(
+        staff["admin"],
+        ("GET", "/cases"),
+        ("POST", "/cases"),
+        ("GET", path),
+        ("PATCH", path),
+        ("GET", f"{path}/timeline"),
+        ("POST", f"{path}/stage"),
+        ("POST", f"{path}/close"),
+        ("POST", f"{path}/reopen"),
+    )
+
+
+def test_other_methods(coach, case):
+    path = f"/cases/{case['id']}"
+    only_answers(coach, "/cases", "GET", "POST")
+    only_answers(coach, path, "GET", "PATCH")
+    only_answers(coach, f"{path}/timeline", "GET")
+    for verb in ("stage", "close", "reopen"):
+        only_answers(coach, f"{path}/{verb}", "POST")

@@ -1,0 +1,195 @@
+import pytest
+
+from caseapp.audit.models import AuditEntry
+from caseapp.core.database import db
+from tests import build
+from tests.api.desk import (
+    NOBODYS,
+    codes,
+    error,
+    etag,
+    hidden,
+    needs_a_role,
+    needs_a_version,
+    only_answers,
+    refuses,
+    refuses_what_is_no_json,
+)
+
+INES = {
+    "name": "Ines Okafor",
+    "pronouns": "she/her",
+    "email": "Ines@Example.org",
+    "safe_channels": ["call", "portal"],
+    "consent_on": "2026-05-14",
+    "consent_how": "written",
+}
+
+
+@pytest.fixture
+def ines(coach):
+    return coach.post("/clients", INES).get_json()
+
+
+def test_add_and_read(coach):
+    answer = coach.post("/clients", INES)
+    assert answer.status_code == 201
+    made = answer.get_json()
+    assert made["called"] == "Ines"
+    assert made["email"] == "ines@example.org"
+    assert made["safe_channels"] == ["call", "portal"]
+    assert answer.headers["Location"] == f"/api/v1/clients/{made['id']}"
+    assert answer.headers["ETag"] == etag(made) == '"1"'
+    read = coach.get(f"/clients/{made['id']}")
+    assert read.get_json() == made
+    assert read.headers["ETag"] == '"1"'
+    assert read.headers["Cache-Control"] == "no-store"
+
+
+def test_list_search_and_pages(coach, ines):
+    for _ in range(3):
+        build.client(coach.actor)
+    first = coach.get("/clients?limit=3").get_json()
+    assert len(first["items"]) == 3
+    second = coach.get(f"/clients?limit=3&cursor={first['next']}").get_json()
+    assert [item["id"] for item in second["items"]] == [ines["id"]]
+    assert second["next"] is None
+    for q in ("oka", "ines%20ok", "ines@example.org"):
+        found = coach.get(f"/clients?q={q}").get_json()["items"]
+        assert [item["id"] for item in found] == [ines["id"]]
+    assert coach.get("/clients?q=nobody").get_json() == {"items": [], "next": None}
+
+
+def test_a_list_takes_only_what_it_knows(coach):
+    for query, field in (
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=many", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("cursor=made-up", "cursor"),
+        ("colour=red", "colour"),
+        ("q=%00", "q"),
+    ):
+        found = error(coach.get(f"/clients?{query}"), 422, "invalid")
+        assert found["fields"].keys() == {field}, query
+
+
+def test_change_keeps_what_was_not_sent(coach, ines):
+    path = f"/clients/{ines['id']}"
+    answer = coach.patch(path, {"phone": "+44 20 7946 0958"}, version=ines)
+    assert answer.status_code == 200
+    assert answer.headers["ETag"] == '"2"'
+    assert answer.get_json() == ines | {"phone": "+44 20 7946 0958", "version": 2}
+    assert coach.patch(path, {"phone": None}, version='"2"').get_json()["phone"] is None
+
+
+def test_a_change_names_its_faults_and_changes_nothing(coach, ines):
+    path = f"/clients/{ines['id']}"
+    refuses(
+        coach,
+        "PATCH",
+        path,
+        [
+            ("body", {}),
+            ("colour", {"colour": "red"}),
+            ("version", {"version": 7}),
+            ("name", {"name": None}),
+            ("name", {"name": 7}),
+            ("name", {"name": "x" * 1_000_000}),
+            ("name", {"name": "NUL \x00"}),
+            ("name", {"name": "half \ud800"}),
+            ("consent_on", {"consent_on": "31 May"}),
+            ("safe_channels", {"safe_channels": "call"}),
+            ("safe_channels", {"safe_channels": ["pigeon"]}),
+        ],
+        version=ines,
+    )
+    refuses_what_is_no_json(coach, "PATCH", path, version=ines)
+    needs_a_version(coach, "PATCH", path, {"called": "Iny"}, ines)
+    assert coach.get(path).get_json() == ines
+
+
+def test_adding_names_its_faults(coach):
+    refuses(
+        coach,
+        "POST",
+        "/clients",
+        [
+            ("name", {}),
+            ("safe_channels", {"name": "Ines"}),
+            ("email", INES | {"email": "nowhere"}),
+            ("birth_year", INES | {"birth_year": 1600}),
+            ("agreed", INES | {"agreed": "perhaps"}),
+        ],
+    )
+    refuses_what_is_no_json(coach, "POST", "/clients")
+    assert coach.get("/clients").get_json()["items"] == []
+
+
+def test_a_body_can_be_too_long(coach):
+    error(coach.post("/clients", INES | {"name": "x" * 3_000_000}), 413)
+
+
+def test_sent_twice_makes_one(coach):
+    first = coach.post("/clients", INES, once="key-1")
+    again = coach.post("/clients", INES, once="key-1")
+    assert first.status_code == again.status_code == 201
+    assert first.get_json() == again.get_json()
+    assert len(coach.get("/clients").get_json()["items"]) == 1
+    other = coach.post("/clients", INES | {"name": "Somebody Else"}, once="key-1")
+    assert codes(other) == ["once_key_reused"]
+    found = error(coach.post("/clients", INES, once="x" * 81), 422)
+    assert found["fields"].keys() == {"Idempotency-Key"}
+
+
+def test_a_conflict_is_noticed_and_tells_nothing(staff, coach, stranger, ines):
+    partner = {"name": "Sam Okafor", "partner_name": "Ines Okafor", "safe_channels": ["call"]}
+    answer = stranger.post("/clients", partner)
+    assert codes(answer) == ["possible_conflict"]
+    assert "Ines" not in answer.get_data(as_text=True)
+    assert "Marta" not in answer.get_data(as_text=True)
+    seen = staff["supervisor"].post("/clients", partner)
+    assert codes(seen) == ["possible_conflict"]
+    assert "Ines Okafor" in seen.get_data(as_text=True)
+    assert stranger.post("/clients", partner | {"agreed": True}).status_code == 201
+
+
+def test_hides_what_is_not_yours(staff, stranger, ines):
+    hidden(stranger, "GET", "/clients/{}", ines["id"])
+    hidden(stranger, "PATCH", "/clients/{}", ines["id"], {"called": "X"}, version='"1"')
+    assert stranger.get("/clients").get_json()["items"] == []
+    assert staff["supervisor"].get(f"/clients/{ines['id']}").status_code == 200
+    error(stranger.get("/clients/no-id"), 404, "not_found")
+
+
+def test_needs_a_coach(staff, ines):
+    needs_a_role(
+        staff["admin"],
+        ("GET", "/clients"),
+        ("POST", "/clients"),
+        ("GET", f"/clients/{ines['id']}"),
+        ("PATCH", f"/clients/{ines['id']}"),
+    )
+
+
+def test_other_methods(coach, ines):
+    only_answers(coach, "/clients", "GET", "POST")
+    only_answers(coach, f"/clients/{ines['id']}", "GET", "PATCH")
+
+
+def test_reading_and_refusing_are_recorded(coach, stranger, ines):
+    for _ in range(3):
+        coach.get("/clients")
+        coach.get(f"/clients/{ines['id']}")
+    stranger.get(f"/clients/{NOBODYS}")
+    found = [
+        (row.action, row.outcome, row.via)
+        for row in db.session.scalars(db.select(AuditEntry).order_by(AuditEntry.at, AuditEntry.id))
+        if row.action.startswith("client.")
+    ]
+    assert found == [
+        ("client.create", "done", "api"),
+        ("client.read", "done", "api"),
+        ("client.read", "done", "api"),
+        ("client.read", "refused", "api"),
+    ]

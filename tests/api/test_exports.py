@@ -1,0 +1,84 @@
+import csv
+import io
+
+from tests import build
+from tests.api.desk import (
+    NOBODYS,
+    codes,
+    error,
+    needs_a_role,
+    only_answers,
+    refuses,
+    refuses_what_is_no_json,
+)
+
+
+def test_make_and_download(staff, coach):
+    build.case(coach.actor, "Ines Okafor", {"role": "spouse"})
+    build.case(coach.actor, "Bo Ek")
+    admin = staff["admin"]
+    answer = admin.post("/exports", {"format": "csv", "status": "open"})
+    assert answer.status_code == 201
+    made = answer.get_json()
+    assert (made["format"], made["rows"]) == ("csv", 2)
+    assert made["filters"]["status"] == "open"
+    assert answer.headers["Location"] == f"/api/v1/exports/{made['id']}"
+    assert admin.get(f"/exports/{made['id']}").get_json() == made
+    assert admin.get("/exports").get_json()["items"] == [made]
+    file = admin.get(f"/exports/{made['id']}/file")
+    assert file.mimetype == "text/csv"
+    assert file.headers["Content-Disposition"].startswith('attachment; filename="report-')
+    text = file.get_data(as_text=True)
+    assert len(list(csv.reader(io.StringIO(text)))) == 3
+    assert "Okafor" not in text
+    actions = [item["object_kind"] for item in admin.get("/audit?action=report.export").get_json()["items"]]
+    assert actions == ["export", "export"]
+
+
+def test_a_pdf(staff, coach):
+    build.case(coach.actor)
+    admin = staff["admin"]
+    made = admin.post("/exports", {"format": "pdf"}).get_json()
+    file = admin.get(f"/exports/{made['id']}/file")
+    assert file.mimetype == "application/pdf"
+    assert file.data.startswith(b"%PDF-")
+
+
+def test_sent_twice_makes_one(staff):
+    admin = staff["admin"]
+    first = admin.post("/exports", {"format": "csv"}, once="a")
+    assert admin.post("/exports", {"format": "csv"}, once="a").get_json() == first.get_json()
+    assert codes(admin.post("/exports", {"format": "pdf"}, once="a")) == ["once_key_reused"]
+
+
+def test_names_its_faults(staff):
+    refuses(
+        staff["admin"],
+        "POST",
+        "/exports",
+        [
+            ("format", {}),
+            ("format", {"format": "docx"}),
+            ("since", {"format": "csv", "since": "last year"}),
+            ("until", {"format": "csv", "since": "2026-05-01", "until": "2026-04-01"}),
+            ("coach", {"format": "csv", "coach": "me"}),
+            ("names", {"format": "csv", "names": True}),
+        ],
+    )
+    refuses_what_is_no_json(staff["admin"], "POST", "/exports")
+    assert staff["admin"].get("/exports").get_json()["items"] == []
+
+
+def test_needs_an_admin(staff):
+    admin = staff["admin"]
+    made = admin.post("/exports", {"format": "csv"}).get_json()
+    here = f"/exports/{made['id']}"
+    for who in ("coach", "supervisor"):
+        needs_a_role(
+            staff[who], ("GET", "/exports"), ("POST", "/exports"), ("GET", here), ("GET", f"{here}/file")
+        )
+    error(admin.get(f"/exports/{NOBODYS}"), 404, "not_found")
+    error(admin.get(f"/exports/{NOBODYS}/file"), 404, "not_found")
+    only_answers(admin, "/exports", "GET", "POST")
+    only_answers(admin, here, "GET")
+    only_answers(admin, f"{here}/file", "GET")

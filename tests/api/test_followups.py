@@ -1,0 +1,112 @@
+import pytest
+
+from tests import build
+from tests.api.desk import (
+    NOBODYS,
+    codes,
+    error,
+    etag,
+    hidden,
+    needs_a_role,
+    needs_a_version,
+    only_answers,
+    refuses,
+    refuses_what_is_no_json,
+)
+
+DUE = "2026-12-01T09:00:00Z"
+
+
+@pytest.fixture
+def ines(coach):
+    return str(build.client(coach.actor, "Ines Okafor"))
+
+
+@pytest.fixture
+def task(coach, ines):
+    body = {"client_id": ines, "title": "Ask about the flat", "due_at": DUE}
+    return coach.post("/followups", body).get_json()
+
+
+def test_add_list_and_complete(coach, ines):
+    body = {"client_id": ines, "title": "Ask about the flat", "due_at": "2026-12-01T10:00:00+01:00"}
+    answer = coach.post("/followups", body)
+    assert answer.status_code == 201
+    task = answer.get_json()
+    assert (task["title"], task["due_at"], task["kind"]) == ("Ask about the flat", DUE, "own")
+    assert answer.headers["Location"] == f"/api/v1/followups/{task['id']}"
+    assert coach.get("/followups").get_json()["items"] == [task]
+    path = f"/followups/{task['id']}"
+    assert coach.get(path).headers["ETag"] == etag(task)
+    done = coach.patch(path, {"outcome": "It is let."}, version=task)
+    assert done.get_json()["outcome"] == "It is let."
+    assert done.headers["ETag"] == '"2"'
+    assert coach.get("/followups").get_json()["items"] == []
+    assert coach.get("/followups?done=true").get_json()["items"] == [done.get_json()]
+    assert codes(coach.patch(path, {"outcome": "Twice."}, version=done.get_json())) == ["already_done"]
+
+
+def test_sent_twice_makes_one(coach, ines):
+    body = {"client_id": ines, "title": "Ask", "due_at": DUE}
+    first = coach.post("/followups", body, once="a")
+    assert coach.post("/followups", body, once="a").get_json() == first.get_json()
+    assert codes(coach.post("/followups", body | {"title": "B"}, once="a")) == ["once_key_reused"]
+    assert len(coach.get("/followups").get_json()["items"]) == 1
+
+
+def test_names_its_faults(coach, ines, task):
+    good = {"client_id": ines, "title": "Ask", "due_at": DUE}
+    refuses(
+        coach,
+        "POST",
+        "/followups",
+        [
+            ("title", {}),
+            ("client_id", good | {"client_id": 7}),
+            ("title", good | {"title": ""}),
+            ("title", good | {"title": "x" * 1_000_000}),
+            ("due_at", good | {"due_at": "2026-12-01"}),
+            ("due_at", good | {"due_at": "0001-01-01T00:00:00+14:00"}),
+            ("kind", good | {"kind": "recheck"}),
+        ],
+    )
+    refuses_what_is_no_json(coach, "POST", "/followups")
+    path = f"/followups/{task['id']}"
+    refuses(
+        coach,
+        "PATCH",
+        path,
+        [("outcome", {}), ("outcome", {"outcome": ""}), ("title", {"outcome": "x", "title": "y"})],
+        version=task,
+    )
+    refuses_what_is_no_json(coach, "PATCH", path, version=task)
+    needs_a_version(coach, "PATCH", path, {"outcome": "x"}, task)
+    assert coach.get(path).get_json() == task
+    assert "client" in error(coach.get("/followups?client=x"), 422)["fields"]
+    assert "done" in error(coach.get("/followups?done=perhaps"), 422)["fields"]
+
+
+def test_hides_what_is_not_yours(stranger, ines, task):
+    hidden(stranger, "GET", "/followups/{}", task["id"])
+    hidden(stranger, "PATCH", "/followups/{}", task["id"], {"outcome": "x"}, version='"1"')
+    good = {"title": "Ask", "due_at": DUE}
+    foreign = stranger.post("/followups", good | {"client_id": ines})
+    missing = stranger.post("/followups", good | {"client_id": NOBODYS})
+    assert error(foreign, 404) == error(missing, 404)
+    assert stranger.get(f"/followups?client={ines}").get_json()["items"] == []
+
+
+def test_needs_a_coach(staff, task):
+    path = f"/followups/{task['id']}"
+    needs_a_role(
+        staff["admin"],
+        ("GET", "/followups"),
+        ("POST", "/followups"),
+        ("GET", path),
+        ("PATCH", path),
+    )
+
+
+def test_other_methods(coach, task):
+    only_answers(coach, "/followups", "GET", "POST")
+    only_answers(coach, f"/followups/{task['id']}", "GET", "PATCH")

@@ -1,0 +1,150 @@
+import pytest
+
+from tests import build
+from tests.api.desk import (
+    codes,
+    error,
+    etag,
+    hidden,
+    needs_a_role,
+    needs_a_version,
+    only_answers,
+    refuses,
+    refuses_what_is_no_json,
+)
+
+HELD = "2026-11-20T10:00:00Z"
+NEW = {"format": "dap", "held_at": HELD, "minutes": 50, "how": "video", "sections": {"data": "Slept."}}
+WHOLE = {"sections": {"data": "Slept well.", "assessment": "Calmer.", "plan": "Walk daily."}}
+
+
+@pytest.fixture
+def case(coach):
+    return build.case(coach.actor, "Ines Okafor")
+
+
+@pytest.fixture
+def path(case):
+    return f"/cases/{case.case_id}/notes"
+
+
+@pytest.fixture
+def draft(coach, path):
+    return coach.post(path, NEW).get_json()
+
+
+def test_write_and_sign(coach, path):
+    answer = coach.post(path, NEW)
+    assert answer.status_code == 201
+    draft = answer.get_json()
+    assert (draft["status"], draft["sections"]["data"], draft["held_at"]) == ("draft", "Slept.", HELD)
+    assert answer.headers["Location"] == f"/api/v1/notes/{draft['id']}"
+    here = f"/notes/{draft['id']}"
+    assert coach.get(here).headers["ETag"] == etag(draft)
+    saved = coach.patch(here, WHOLE, version=draft)
+    assert saved.get_json()["sections"] == WHOLE["sections"]
+    assert saved.headers["ETag"] == '"2"'
+    needs_a_version(coach, "POST", f"{here}/sign", None, saved.get_json())
+    signed = coach.post(f"{here}/sign", version=saved.get_json())
+    assert signed.status_code == 200
+    assert (signed.get_json()["status"], len(signed.get_json()["sha256"])) == ("signed", 64)
+    assert codes(coach.patch(here, WHOLE, version=signed.get_json())) == ["note_signed"]
+    assert codes(coach.post(f"{here}/sign", version=signed.get_json())) == ["note_signed"]
+    assert coach.get(path).get_json()["items"] == [signed.get_json()]
+
+
+def test_signing_with_levels_records_them(coach, case, draft):
+    here = f"/notes/{draft['id']}"
+    levels = {item.key: "none" for item in build.ITEMS} | {"self_harm": "concern"}
+    saved = coach.patch(here, WHOLE | {"screening": levels}, version=draft).get_json()
+    assert saved["unrecorded_level"] == 2
+    assert coach.get(f"/clients/{case.client_id}/holds").get_json()["items"] == []
+    signed = coach.post(f"{here}/sign", version=saved).get_json()
+    assert signed["unrecorded_level"] is None
+    screenings = coach.get(f"/clients/{case.client_id}/screenings").get_json()["items"]
+    assert [item["id"] for item in screenings] == [signed["screening_id"]]
+    holds = coach.get(f"/clients/{case.client_id}/holds").get_json()["items"]
+    assert [hold["kind"] for hold in holds] == ["safety"]
+
+
+def test_an_unfinished_note_is_not_signed(coach, draft):
+    answer = coach.post(f"/notes/{draft['id']}/sign", version=draft)
+    assert error(answer, 422, "invalid")["fields"].keys() == {"assessment", "plan"}
+
+
+def test_sent_twice_makes_one(coach, path):
+    first = coach.post(path, NEW, once="a")
+    assert coach.post(path, NEW, once="a").get_json() == first.get_json()
+    assert codes(coach.post(path, NEW | {"minutes": 5}, once="a")) == ["once_key_reused"]
+    assert len(coach.get(path).get_json()["items"]) == 1
+
+
+def test_names_its_faults_and_changes_nothing(coach, path, draft):
+    refuses(
+        coach,
+        "POST",
+        path,
+        [
+            ("format", {}),
+            ("format", NEW | {"format": "poem"}),
+            ("held_at", NEW | {"held_at": "yesterday"}),
+            ("held_at", NEW | {"held_at": "9999-12-31T23:59:59-14:00"}),
+            ("minutes", NEW | {"minutes": "long"}),
+            ("sections.poem.key", NEW | {"sections": {"poem": "x"}}),
+            ("sections", NEW | {"sections": "x"}),
+            ("data", NEW | {"sections": {"data": "x" * 1_000_000}}),
+            ("colour", NEW | {"colour": "red"}),
+        ],
+    )
+    refuses_what_is_no_json(coach, "POST", path)
+    here = f"/notes/{draft['id']}"
+    refuses(
+        coach,
+        "PATCH",
+        here,
+        [
+            ("body", {}),
+            ("status", {"status": "signed"}),
+            ("minutes", {"minutes": -1}),
+            ("data", {"sections": {"data": "x" * 1_000_000}}),
+            ("sections.data", {"sections": {"data": "\x00"}}),
+            ("screening.sleep", {"screening": {"sleep": "awful"}}),
+        ],
+        version=draft,
+    )
+    refuses_what_is_no_json(coach, "PATCH", here, version=draft)
+    needs_a_version(coach, "PATCH", here, WHOLE, draft)
+    assert coach.get(path).get_json()["items"] == [draft]
+
+
+def test_hides_what_is_not_yours(staff, stranger, case, path, draft):
+    hidden(stranger, "GET", "/cases/{}/notes", case.case_id)
+    hidden(stranger, "POST", "/cases/{}/notes", case.case_id, NEW)
+    for door in (stranger, staff["supervisor"]):
+        hidden(door, "GET", "/notes/{}", draft["id"])
+        hidden(door, "PATCH", "/notes/{}", draft["id"], WHOLE, version='"1"')
+        hidden(door, "POST", "/notes/{}/sign", draft["id"], version='"1"')
+    assert staff["supervisor"].get(path).get_json()["items"] == []
+
+
+def test_needs_a_coach(staff, path, draft):
+    here = f"/notes/{draft['id']}"
+    needs_a_role(
+        staff["admin"],
+        ("GET", path),
+        ("POST", path),
+        ("GET", here),
+        ("PATCH", here),
+        ("POST", f"{here}/sign"),
+    )
+
+
+def test_other_methods(coach, path, draft):
+    only_answers(coach, path, "GET", "POST")
+    only_answers(coach, f"/notes/{draft['id']}", "GET", "PATCH")
+    only_answers(coach, f"/notes/{draft['id']}/sign", "POST")
+
+
+def test_an_empty_case_and_a_stranger_differ(coach, stranger, case, path):
+    assert coach.get(path).get_json() == {"items": [], "next": None}
+    error(stranger.get(path), 404, "not_found")

@@ -1,0 +1,139 @@
+from datetime import timedelta
+
+import pytest
+
+from caseapp.core.clock import at, now
+from caseapp.screening.protocol import ITEMS
+from tests import build
+from tests.api.desk import (
+    codes,
+    error,
+    etag,
+    hidden,
+    needs_a_role,
+    needs_a_version,
+    only_answers,
+    refuses,
+    refuses_what_is_no_json,
+)
+
+CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True}
+WHY = {"reason": "Two steady weeks and every check made."}
+
+
+@pytest.fixture
+def ines(coach):
+    return build.client(coach.actor, "Ines Okafor")
+
+
+@pytest.fixture
+def hold(coach, ines):
+    coach.post(f"/clients/{ines}/screenings", CALM | {"self_harm": "concern"})
+    return coach.get(f"/clients/{ines}/holds").get_json()["items"][0]
+
+
+def test_record_and_list(coach, ines):
+    path = f"/clients/{ines}/screenings"
+    answer = coach.post(path, CALM | {"sleep": "watch", "eating": "not_asked", "comment": "Tired."})
+    assert answer.status_code == 201
+    made = answer.get_json()
+    assert made["levels"] == {item.key: "none" for item in ITEMS} | {
+        "sleep": "watch",
+        "eating": "not_asked",
+    }
+    assert (made["comment"], made["asked_alone"]) == ("Tired.", True)
+    assert coach.get(path).get_json() == {"items": [made], "next": None}
+    tasks = coach.get(f"/followups?client={ines}").get_json()["items"]
+    assert [task["kind"] for task in tasks] == ["recheck"]
+
+
+def test_a_concern_opens_a_hold_with_flags_and_tasks(coach, ines, hold):
+    assert (hold["kind"], hold["cleared_at"]) == ("safety", None)
+    assert hold["reasons"][0]["item"] == "self_harm"
+    flags = coach.get(f"/clients/{ines}/flags").get_json()["items"]
+    assert [flag["kind"] for flag in flags] == ["self_harm_flag"]
+    tasks = {task["kind"] for task in coach.get("/followups").get_json()["items"]}
+    assert {"tell_supervisor", "safety_24h", "safety_72h", "safety_7d"} <= tasks
+    whole = coach.get(f"/holds/{hold['id']}")
+    assert whole.headers["ETag"] == etag(hold)
+    assert "screening_not_steady" in {reason["code"] for reason in whole.get_json()["keeps"]}
+
+
+def test_sent_twice_is_recorded_once(coach, ines):
+    path = f"/clients/{ines}/screenings"
+    first = coach.post(path, CALM, once="a")
+    assert coach.post(path, CALM, once="a").get_json() == first.get_json()
+    assert codes(coach.post(path, CALM | {"sleep": "watch"}, once="a")) == ["once_key_reused"]
+    assert len(coach.get(path).get_json()["items"]) == 1
+
+
+def test_recording_names_its_faults(coach, ines):
+    path = f"/clients/{ines}/screenings"
+    refuses(
+        coach,
+        "POST",
+        path,
+        [
+            ("body", {}),
+            ("levels", {"sleep": "not_asked"}),
+            ("sleep", CALM | {"sleep": "terrible"}),
+            ("sleep", CALM | {"sleep": 2}),
+            ("mood", CALM | {"mood": "none"}),
+            ("asked_alone", CALM | {"asked_alone": "perhaps"}),
+            ("actions_taken", CALM | {"actions_taken": ["sang"]}),
+            ("comment", CALM | {"comment": "x" * 1_000_000}),
+        ],
+    )
+    refuses_what_is_no_json(coach, "POST", path)
+    assert coach.get(path).get_json()["items"] == []
+
+
+def test_a_supervisor_clears_when_nothing_keeps_it(staff, coach, ines, hold):
+    supervisor, path = staff["supervisor"], f"/holds/{hold['id']}/clear"
+    refused = codes(supervisor.post(path, WHY, version=hold))
+    assert {"screening_not_steady", "task_open"} <= set(refused)
+    with at(now() + timedelta(days=8)):
+        coach.post(f"/clients/{ines}/screenings", CALM)
+        for task in coach.get(f"/followups?client={ines}").get_json()["items"]:
+            coach.patch(f"/followups/{task['id']}", {"outcome": "Done."}, version=task)
+        refuses(
+            supervisor,
+            "POST",
+            path,
+            [("reason", {}), ("reason", {"reason": "short"}), ("why", WHY | {"why": "x"})],
+            version=hold,
+        )
+        refuses_what_is_no_json(supervisor, "POST", path, version=hold)
+        needs_a_version(supervisor, "POST", path, WHY, hold)
+        cleared = supervisor.post(path, WHY, version=hold)
+    assert cleared.status_code == 200, cleared.get_json()
+    assert cleared.get_json()["cleared_by"] == str(supervisor.actor.id)
+    assert codes(supervisor.post(path, WHY, version=cleared.get_json())) == ["already_cleared"]
+
+
+def test_hides_what_is_not_yours(stranger, staff, ines, hold):
+    for noun in ("screenings", "flags", "holds"):
+        hidden(stranger, "GET", f"/clients/{{}}/{noun}", ines)
+    hidden(stranger, "POST", "/clients/{}/screenings", ines, CALM)
+    hidden(stranger, "GET", "/holds/{}", hold["id"])
+
+
+def test_needs_a_role(staff, coach, ines, hold):
+    error(coach.post(f"/holds/{hold['id']}/clear", WHY, version=hold), 403, "forbidden")
+    needs_a_role(
+        staff["admin"],
+        ("GET", f"/clients/{ines}/screenings"),
+        ("POST", f"/clients/{ines}/screenings"),
+        ("GET", f"/clients/{ines}/flags"),
+        ("GET", f"/clients/{ines}/holds"),
+        ("GET", f"/holds/{hold['id']}"),
+        ("POST", f"/holds/{hold['id']}/clear"),
+    )
+
+
+def test_other_methods(coach, ines, hold):
+    only_answers(coach, f"/clients/{ines}/screenings", "GET", "POST")
+    only_answers(coach, f"/clients/{ines}/flags", "GET")
+    only_answers(coach, f"/clients/{ines}/holds", "GET")
+    only_answers(coach, f"/holds/{hold['id']}", "GET")
+    only_answers(coach, f"/holds/{hold['id']}/clear", "POST")

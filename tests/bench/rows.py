@@ -1,0 +1,172 @@
+"""Many rows at once: a practice of any size, inserted in bulk but sealed as the app seals it, so that every row opens.
+
+Only measurements may do this; everywhere else rows come from the operations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.access.actions import Role
+from caseapp.access.actor import Actor
+from caseapp.cases.models import Case
+from caseapp.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
+from caseapp.clients.queries import name_hash, name_words
+from caseapp.core.database import db
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
+from caseapp.core.vault import new_wrapped_key, seal, seal_data, unwrap, wrapping_key_id
+from caseapp.notes.models import Note
+from caseapp.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+FIRST = ("Ana", "Ben", "Chloe", "Dev", "Elif", "Femi", "Grace", "Hugo", "Ines", "Jonas", "Kofi")
+LAST = ("Smith", "Garcia", "Okafor", "Nguyen", "Silva", "Kowalski", "Haddad", "Tanaka", "Larsen")
+STAGES = ("steady", "understand", "rebuild", "contact", "reconnect", "repair", "close")
+TEXT = "She slept six hours, kept the handover short and rang her sister in the evening. " * 8
+BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
+PER_COACH = 200
+AT_ONCE = 2000
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Say whom the measurements may act as, and where a case with notes lies."""
+
+    coach: Actor
+    supervisor: Actor
+    with_notes: UUID
+
+
+def fill(cases: int, own: int, notes: int = 50) -> Filled:
+    """Make a practice with so many cases: one coach has `own` of them, evenly spread in time, others `PER_COACH` each.
+
+    Every coach has the same supervisor. The newest case of the one coach gets so many signed notes.
+    """
+    supervisor = _user("supervisor", Role.SUPERVISOR, None)
+    coach = _user("coach", Role.COACH, supervisor["id"])
+    others = [
+        _user(f"other{number}", Role.COACH, supervisor["id"])
+        for number in range(max(1, (cases - own) // PER_COACH))
+    ]
+    with transaction() as session:
+        session.execute(sa.insert(User), [supervisor])
+        session.execute(sa.insert(User), [coach, *others])
+    mine = {round(number * (cases - 1) / max(1, own - 1)) for number in range(own)}
+    made = _people(cases, lambda n: coach["id"] if n in mine else others[n % len(others)]["id"])
+    newest = None
+    while chunk := list(islice(made, AT_ONCE)):
+        with transaction() as session:
+            for table in (Client, ClientKey, CareTeam, ClientWord, NameHash, Case):
+                rows = [row for person in chunk for row in person[table]]
+                session.execute(sa.insert(table), rows)
+        found = [person for person in chunk if person[Case][0]["coach_id"] == coach["id"]]
+        newest = found[-1] if found else newest
+    case = newest[Case][0]
+    with transaction() as session:
+        session.execute(sa.insert(Note), [_note(case, newest["key"], n) for n in range(notes)])
+    with transaction() as session:
+        session.execute(sa.text("ANALYZE"))
+    db.session.remove()
+    return Filled(
+        Actor(coach["id"], Role.COACH, "Bench Coach", "web"),
+        Actor(supervisor["id"], Role.SUPERVISOR, "Bench Supervisor", "web"),
+        case["id"],
+    )
+
+
+def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, object]:
+    return {
+        "id": new_id(),
+        "email": f"{who}@bench.test",
+        "name": f"Bench {who.title()}",
+        "role": role.value,
+        "password_hash": "none",
+        "supervisor_id": supervisor_id,
+        "made_at": BEGAN,
+        "version": 1,
+    }
+
+
+def _people(cases: int, coach_of) -> Iterator[dict]:
+    for number in range(cases):
+        client_id, moment = new_id(), BEGAN + timedelta(minutes=17 * number)
+        name = f"{FIRST[number % len(FIRST)]} {LAST[number // len(FIRST) % len(LAST)]}{number:x}"
+        wrapped = new_wrapped_key(client_id)
+        key = unwrap(client_id, wrapped)
+        client = SimpleNamespace(__tablename__="client", id=client_id, client_id=client_id)
+        case = SimpleNamespace(__tablename__="coaching_case", id=new_id(), client_id=client_id)
+        coach_id = coach_of(number)
+        yield {
+            "key": key,
+            Client: [
+                {
+                    "id": client_id,
+                    "name": name,
+                    "called": FIRST[number % len(FIRST)],
+                    "pronouns": "they/them",
+                    "phone": seal(client, "phone", f"07700 9{number:05d}", key),
+                    "safe_contact": seal_data(client, "safe_contact", {"channels": ["call"]}, key),
+                    "consent_on": moment.date(),
+                    "consent_how": "written",
+                    "made_at": moment,
+                    "made_by": coach_id,
+                    "version": 1,
+                }
+            ],
+            ClientKey: [
+                {"client_id": client_id, "wrapped": wrapped, "wrapped_by": wrapping_key_id()}
+            ],
+            CareTeam: [{"user_id": coach_id, "client_id": client_id, "since": moment}],
+            ClientWord: [{"word": word, "client_id": client_id} for word in {*name_words(name)}],
+            NameHash: [{"hash": name_hash(name), "client_id": client_id, "whose": "client"}],
+            Case: [
+                {
+                    "id": case.id,
+                    "number": f"C-{moment.year}-{number:06d}",
+                    "client_id": client_id,
+                    "coach_id": coach_id,
+                    "status": "open" if number % 3 else "closed",
+                    "stage": STAGES[number % len(STAGES)],
+                    "stage_since": moment,
+                    "opened_at": moment,
+                    "changed_at": moment,
+                    "goal": "undecided",
+                    "facts": seal_data(case, "facts", {"children": number % 4}, key),
+                    "version": 1,
+                }
+            ],
+        }
+
+
+def _note(case: dict, key, number: int) -> dict[str, object]:
+    row = SimpleNamespace(__tablename__="note", id=new_id(), client_id=case["client_id"])
+    held = case["opened_at"] + timedelta(days=7 * number)
+    sections = {"data": TEXT, "assessment": TEXT[:400], "plan": TEXT[:300]}
+    return {
+        "id": row.id,
+        "case_id": case["id"],
+        "client_id": case["client_id"],
+        "author_id": case["coach_id"],
+        "format": "dap",
+        "held_at": held,
+        "minutes": 50,
+        "how": "phone",
+        "status": "signed",
+        "sections": seal_data(row, "sections", sections, key),
+        "made_at": held,
+        "changed_at": held,
+        "signed_at": held,
+        "signed_by": case["coach_id"],
+        "sha256": "0" * 64,
+        "version": 1,
+    }

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+import sqlalchemy as sa
+import time_machine
+
+from caseapp.core import clock, settings
+from caseapp.core.database import db
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
+from caseapp.practice.models import Practice
+
+NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
+
+
+def test_now_is_the_real_time_in_utc():
+    with time_machine.travel(NOON, tick=False):
+        assert clock.now() == NOON
+    assert clock.now().tzinfo is UTC
+
+
+def test_another_moment_can_be_pretended_and_ends_with_its_block(the_app):
+    with clock.at(NOON):
+        with clock.at(NOON.astimezone(timezone(timedelta(hours=5))) + timedelta(days=1)):
+            assert clock.now() == NOON + timedelta(days=1)
+            assert clock.now().tzinfo is UTC
+        assert clock.now() == NOON
+    assert clock.now() > NOON
+
+
+def test_in_production_no_record_gets_another_time(the_app):
+    before = settings.active()
+    settings.use(replace(before, env="production"))
+    try:
+        with pytest.raises(RuntimeError, match="production"), clock.at(NOON):
+            pass
+    finally:
+        settings.use(before)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("Europe/London", 14), ("Pacific/Auckland", 15), ("America/Los_Angeles", 14)],
+)
+def test_today_is_the_zones_own(the_app, zone, day):
+    with clock.at(NOON + timedelta(hours=3)):
+        assert clock.today(zone).day == day
+
+
+def test_midnight_belongs_to_the_practice_and_not_to_utc(the_app):
+    with clock.at(datetime(2026, 5, 14, 23, 30, tzinfo=UTC)):
+        assert clock.today("Europe/London").day == 15
+
+
+def test_moments_are_stored_in_utc_whatever_zone_they_came_in(app):
+    abroad = NOON.astimezone(timezone(timedelta(hours=-7)))
+    with transaction():
+        db.session.execute(sa.update(Practice).values(changed_at=abroad))
+    found = db.session.scalar(sa.select(Practice.changed_at))
+    assert found == NOON
+    assert found.tzinfo is UTC
+    assert db.session.scalar(sa.select(Practice.id).where(Practice.changed_at == NOON)) == 1
+
+
+def test_a_moment_without_a_zone_is_refused(app):
+    with pytest.raises(sa.exc.StatementError, match="time zone"), transaction():
+        db.session.execute(sa.update(Practice).values(changed_at=NOON.replace(tzinfo=None)))
+
+
+def test_ids_sort_by_the_time_of_their_making():
+    made = [new_id() for _ in range(200)]
+    assert made == sorted(made)
+    assert len(set(made)) == 200

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from caseapp.core.settings import EXPLAINED, PREFIX, BadSettings, from_environment
+
+PRODUCTION = {
+    "ENV": "production",
+    "BASE_URL": "https://desk.example.org/",
+    "SMTP_URL": "smtp://user:hush@mail.example.org:587",
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    for name in ("secret", "vault"):
+        (tmp_path / name).write_bytes(b"0" * 32)
+        (tmp_path / name).chmod(0o600)
+    keys = {
+        "SECRET_KEY_FILE": str(tmp_path / "secret"),
+        "VAULT_KEY_FILE": str(tmp_path / "vault"),
+        "DATA_DIR": str(tmp_path / "data"),
+    }
+
+    def read_with(**changed):
+        chosen = {**PRODUCTION, **keys, **changed}
+        return from_environment({PREFIX + k: v for k, v in chosen.items() if v is not None})
+
+    return read_with
+
+
+def test_production_with_everything_set(read, tmp_path):
+    found = read()
+    assert found.base_url == "https://desk.example.org"
+    assert found.mail_from == "no-reply@desk.example.org"
+    assert found.database_url == f"sqlite:///{tmp_path}/data/caseapp.db"
+    assert (found.trusted_proxies, found.log_format, found.demo) == (0, "json", False)
+
+
+def test_secrets_stay_out_of_the_settings_text(read):
+    assert "hush" not in repr(read())
+    assert "000" not in repr(read())
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ENV": "staging"}, "ENV: must be production, demo or test"),
+        ({"BASE_URL": None}, "BASE_URL: must be the full address"),
+        ({"BASE_URL": "desk.example.org"}, "BASE_URL: must be the full address"),
+        ({"BASE_URL": "ftp://desk.example.org"}, "BASE_URL: must be the full address"),
+        ({"BASE_URL": "http://desk.example.org"}, "BASE_URL: must begin with https://"),
+        ({"SMTP_URL": None}, "SMTP_URL: is required"),
+        ({"SMTP_URL": "https://mail.example.org"}, "SMTP_URL: must begin with smtp://"),
+        ({"SECRET_KEY_FILE": None}, "SECRET_KEY_FILE: is required"),
+        ({"VAULT_KEY_FILE": None}, "VAULT_KEY_FILE: is required"),
+        ({"VAULT_KEY_FILE": "/nowhere/at/all"}, "VAULT_KEY_FILE: "),
+        ({"TRUSTED_PROXIES": "some"}, "TRUSTED_PROXIES: must be a whole number"),
+        ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES: must be a whole number"),
+        ({"TRUSTED_PROXIES": "²"}, "TRUSTED_PROXIES: must be a whole number"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: must be json or text"),
+        ({"DEBUG": "1"}, "DEBUG: there is no such setting"),
+    ],
+)
+def test_what_is_wrong_is_named(read, changed, said):
+    with pytest.raises(BadSettings, match=f"^{PREFIX}{said}"):
+        read(**changed)
+
+
+def test_everything_that_is_wrong_is_named_at_once(read):
+    with pytest.raises(BadSettings) as refused:
+        read(ENV="x", BASE_URL="y", SMTP_URL="z", TRUSTED_PROXIES="w", WHAT="v", VAULT_KEY_FILE="/u")
+    assert len(str(refused.value).splitlines()) == 6
+
+
+def test_a_key_that_others_can_read_is_refused(read, tmp_path):
+    (tmp_path / "vault").chmod(0o640)
+    with pytest.raises(BadSettings, match="can be read by others"):
+        read()
+
+
+def test_a_short_key_is_refused(read, tmp_path):
+    (tmp_path / "secret").write_bytes(b"short")
+    with pytest.raises(BadSettings, match="at least 32"):
+        read()
+
+
+def test_outside_production_keys_are_made_once_for_their_owner(read, tmp_path):
+    first = read(ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None)
+    again = read(ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None)
+    assert first.demo
+    assert (first.secret_key, first.vault_key) == (again.secret_key, again.vault_key)
+    assert first.secret_key != first.vault_key
+    for name in ("secret.key", "vault.key"):
+        assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
+
+
+def test_every_setting_is_explained(read):
+    for name in EXPLAINED:
+        try:
+            read(**{name: "1"})
+        except BadSettings as refused:
+            assert "no such setting" not in str(refused)

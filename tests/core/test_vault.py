@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caseapp.core import settings, vault
+
+pytestmark = pytest.mark.usefixtures("the_app")
+
+CLIENT, OTHER_CLIENT = uuid.UUID(int=1), uuid.UUID(int=2)
+ROW, OTHER_ROW = uuid.UUID(int=3), uuid.UUID(int=4)
+KEY = vault.DataKey(CLIENT, b"k" * 32)
+
+
+@dataclass
+class Row:
+    id: uuid.UUID = ROW
+    client_id: uuid.UUID = CLIENT
+    words: bytes | None = None
+    others: bytes | None = None
+    __tablename__ = "things"
+
+
+@pytest.fixture
+def another_key_file(the_app):
+    before = settings.active()
+    settings.use(replace(before, vault_key=b"another key file, 32 bytes long!"))
+    yield
+    settings.use(before)
+
+
+@given(st.text())
+def test_what_is_sealed_opens_in_its_place(text):
+    row = Row()
+    row.words = vault.seal(row, "words", text, KEY)
+    assert vault.open_row(row, "words", KEY) == text
+    if len(text) > 3:
+        assert text.encode() not in row.words
+
+
+def test_nothing_stays_nothing():
+    row = Row()
+    assert vault.seal(row, "words", None, KEY) is None
+    assert vault.open_row(row, "words", KEY) is None
+    assert vault.open_data(row, "words", KEY) is None
+
+
+def test_plain_data_comes_back_as_it_was():
+    row = Row()
+    data = {"channels": ["call"], "ünïcode": "ok", "n": 3, "none": None}
+    row.words = vault.seal_data(row, "words", data, KEY)
+    assert vault.open_data(row, "words", KEY) == data
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "row_id", "key"),
+    [
+        ("other_things", "words", ROW, KEY),
+        ("things", "others", ROW, KEY),
+        ("things", "words", OTHER_ROW, KEY),
+        ("things", "words", ROW, vault.DataKey(OTHER_CLIENT, KEY.secret)),
+        ("things", "words", ROW, vault.DataKey(CLIENT, b"x" * 32)),
+    ],
+    ids=["another table", "another column", "another row", "another client", "another key"],
+)
+def test_a_copy_moved_elsewhere_does_not_open(table, column, row_id, key):
+    sealed = vault.seal(Row(), "words", "afraid of going home", KEY)
+    with pytest.raises(vault.Tampered):
+        vault.unseal(table, column, row_id, sealed, key)
+
+
+def test_every_changed_byte_is_noticed():
+    sealed = vault.seal(Row(), "words", "short", KEY)
+    for place in range(len(sealed)):
+        changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+        with pytest.raises(vault.Tampered):
+            vault.unseal("things", "words", ROW, changed, KEY)
+    for length in range(len(sealed)):
+        with pytest.raises(vault.Tampered):
+            vault.unseal("things", "words", ROW, sealed[:length], KEY)
+
+
+def test_the_place_is_written_as_stored_records_have_it():
+    """Pin the stored form: changing it would make every record unreadable."""
+    nonce = b"n" * 12
+    place = f"things\x1fwords\x1f{ROW.hex}\x1f{CLIENT.hex}".encode()
+    stored = b"\x01" + nonce + AESGCM(KEY.secret).encrypt(nonce, b"from last year", place)
+    assert vault.unseal("things", "words", ROW, stored, KEY) == "from last year"
+
+
+def test_the_same_words_never_look_the_same():
+    assert len({vault.seal(Row(), "words", "same", KEY) for _ in range(50)}) == 50
+
+
+def test_a_wrapped_key_belongs_to_one_client():
+    wrapped = vault.new_wrapped_key(CLIENT)
+    assert vault.unwrap(CLIENT, wrapped) == vault.unwrap(CLIENT, wrapped)
+    with pytest.raises(vault.Tampered):
+        vault.unwrap(OTHER_CLIENT, wrapped)
+
+
+def test_clients_have_keys_of_their_own():
+    keys = {vault.unwrap(CLIENT, vault.new_wrapped_key(CLIENT)).secret for _ in range(20)}
+    assert len(keys) == 20
+
+
+def test_another_key_file_opens_nothing_and_finds_nothing(request):
+    wrapped = vault.new_wrapped_key(CLIENT)
+    name, mark = vault.wrapping_key_id(), vault.fingerprint("email", "ines@example.test")
+    request.getfixturevalue("another_key_file")
+    with pytest.raises(vault.Tampered):
+        vault.unwrap(CLIENT, wrapped)
+    assert vault.wrapping_key_id() != name
+    assert vault.fingerprint("email", "ines@example.test") != mark
+
+
+def test_a_fingerprint_depends_on_its_kind_and_is_26_letters():
+    email, phone = vault.fingerprint("email", "1"), vault.fingerprint("phone", "1")
+    assert email != phone
+    assert len(email) == 26
+    assert email == vault.fingerprint("email", "1")
+
+
+def test_a_key_never_shows_its_secret():
+    assert "kkkk" not in f"{KEY} {KEY!r}"

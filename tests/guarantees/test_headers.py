@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from http.cookies import SimpleCookie
+
+import pytest
+
+from caseapp.http.security import HEADERS, LARGEST_BODY
+from tests import build, people, reader
+from tests.guarantees import world as w
+
+WANTED = {
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+POLICY = {
+    "default-src": "'none'",
+    "object-src": "'none'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+    "form-action": "'self'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+}
+
+
+def faults(answer, *, file=False):
+    """List what is missing from an answer's headers, or too much in them."""
+    found = [
+        name for name, value in (HEADERS | WANTED).items() if answer.headers.getlist(name) != [value]
+    ]
+    policy = dict(
+        part.strip().split(" ", 1)
+        for part in answer.headers.get("Content-Security-Policy", "").split(";")
+        if part.strip()
+    )
+    found += [name for name, value in POLICY.items() if policy.get(name) != value]
+    if "unsafe" in str(policy) or "*" in str(policy) or "http:" in str(policy):
+        found.append("a policy with a hole")
+    found += [
+        name
+        for name in answer.headers.keys()
+        if name.startswith("Access-Control") or name in {"Server", "X-Powered-By"}
+    ]
+    if file:
+        if "public" not in answer.headers.get("Cache-Control", ""):
+            found.append("a file that is not cached")
+        if answer.headers.getlist("Set-Cookie"):
+            found.append("a cookie on a file that is cached for everybody")
+    else:
+        if answer.headers.get("Cache-Control") != "no-store":
+            found.append("Cache-Control")
+        if not {"Cookie", "Authorization"} <= set(answer.headers.get("Vary", "").split(", ")):
+            found.append("Vary")
+    return found
+
+
+@pytest.fixture
+def world(app):
+    return w.make(app)
+
+
+def test_every_route_answers_with_the_same_headers_whoever_asks(world, app):
+    found = []
+    for route in w.routes(app):
+        if not route.safe:
+            continue
+        for who in ("nobody", "coach", "admin", "client"):
+            answer = w.send(world, route, who, world.own)
+            file = w.door_of(route.rule.rule) == "staff" and route.rule.endpoint in {
+                "fonts.font",
+                "health.livez",
+                "health.readyz",
+            }
+            if wrong := faults(answer, file=file and answer.status_code == 200):
+                found.append((route.name, who, answer.status_code, wrong))
+    assert found == []
+
+
+def break_today(monkeypatch, app):
+    def broken():
+        raise RuntimeError
+
+    monkeypatch.setitem(app.view_functions, "today.today", broken)
+    monkeypatch.setattr(app, "testing", False)
+
+
+def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
+    coach, nobody = world.browsers["coach"], world.browsers["nobody"]
+    token = {"csrf_token": world.csrf["coach"]}
+    number = world.own["number"]
+    key = {"Authorization": f"Bearer {world.tokens['coach']}"}
+    case = f"/api/v1/cases/{world.own['case_id']}"
+    wrong = {"csrf_token": world.csrf["nobody"], "email": "x@practice.test", "password": "wrong"}
+    for _ in range(8):
+        nobody.post("/sign-in", data=wrong)
+    answers = {
+        200: coach.get(f"/case/{number}"),
+        303: nobody.get("/today"),
+        308: coach.get("/bootstrap"),
+        400: coach.post(f"/case/{number}/screening"),
+        401: nobody.get("/api/v1/me"),
+        403: coach.get("/settings"),
+        404: coach.get("/no/such/page"),
+        405: coach.delete("/today"),
+        409: coach.post(f"/case/{number}/close", data=token | {
+            "version": "1", "outcome": "reunited", "reason": "decision", "final_screening": "done",
+        }),
+        412: coach.patch(case, json={"goal": "together"}, headers=key | {"If-Match": '"99"'}),
+        413: coach.post("/sign-in", data={"email": "x" * (LARGEST_BODY + 1)}),
+        415: coach.patch(case, data="x", headers=key | {"If-Match": '"1"'}),
+        422: coach.post(f"/case/{number}/screening", data=token),
+        428: coach.patch(case, json={"goal": "together"}, headers=key),
+        429: nobody.post("/sign-in", data=wrong),
+    }
+    del answers[308]
+    break_today(monkeypatch, app)
+    answers[500] = coach.get("/today")
+    assert {status: answer.status_code for status, answer in answers.items()} == {
+        status: status for status in answers
+    }
+    assert {status: faults(answer) for status, answer in answers.items() if faults(answer)} == {}
+
+
+@pytest.mark.parametrize("path", ["/no-such", "/api/v1/no-such", "/portal/no-such", "/static/no-such.css"])
+def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visitor, path):
+    answer = visitor.get(path)
+    assert answer.status_code == 404
+    assert faults(answer) == []
+
+
+@pytest.mark.parametrize("path", ["/static/app.css", "/bootstrap/static/css/bootstrap.min.css", "/fonts/sans-400.woff2"])
+def test_files_are_the_same_for_everybody_and_may_be_kept(app, visitor, path):
+    answer = visitor.get(path)
+    assert answer.status_code == 200
+    assert faults(answer, file=True) == []
+    again = visitor.get(path, headers={"If-None-Match": answer.headers.get("ETag", '""')})
+    assert again.status_code in {200, 304}
+
+
+def cookies_of(answer):
+    found = {}
+    for line in answer.headers.getlist("Set-Cookie"):
+        assert len(line) < 4096
+        found |= SimpleCookie(line)
+    return found
+
+
+def assert_strict(cookies):
+    assert cookies
+    for name, cookie in cookies.items():
+        assert name.startswith("__Host-"), name
+        assert cookie["secure"], name
+        assert cookie["httponly"], name
+        assert cookie["path"] == "/", name
+        assert not cookie["domain"], name
+        assert cookie["samesite"] in {"Lax", "Strict"}, name
+
+
+def test_every_cookie_belongs_to_this_host_alone_and_to_no_script(app, visitor):
+    coach = people.add("coach")
+    page = visitor.get("/sign-in")
+    assert_strict(cookies_of(page))
+    signed_in = people.sign_in(visitor, coach)
+    assert_strict(cookies_of(signed_in))
+    signed_out = visitor.post("/sign-out", data={"csrf_token": people.csrf(page)})
+    assert_strict({k: v for k, v in cookies_of(signed_out).items() if k == "__Host-desk"})
+    assert signed_out.headers["Clear-Site-Data"]
+
+
+def test_the_portals_cookie_is_as_strict_and_its_name_tells_nothing(app, visitor):
+    found = reader.invited(people.add("coach"))
+    answer = reader.by_card(visitor, found.card_code)
+    cookies = cookies_of(answer)
+    assert_strict(cookies)
+    assert "__Host-reader" in cookies
+    assert not reader.BANNED.search(" ".join(cookies))
+
+
+def test_the_cookies_hold_references_and_no_words_about_anybody(app, visitor):
+    coach = people.add("coach")
+    build.case(coach, "Ines Okafor")
+    people.sign_in(visitor, coach)
+    visitor.get("/cases?q=okafor")
+    for name in ("__Host-desk", "__Host-form"):
+        cookie = visitor.get_cookie(name)
+        assert cookie is not None
+        assert "okafor" not in cookie.value.lower()
+    assert len(visitor.get_cookie("__Host-desk").value) == 43

@@ -1,0 +1,268 @@
+"""The library's promises, kept over the real files: plain words, nobody blamed, everything traceable."""
+
+import re
+import sys
+from dataclasses import replace
+from datetime import date
+from types import ModuleType
+
+import pytest
+from markupsafe import Markup
+
+# textstat 0.7.4 imports this for word lists that a grade does not need; setuptools no longer brings it.
+sys.modules.setdefault("pkg_resources", ModuleType("pkg_resources"))
+import textstat
+
+from caseapp.cases.stages import stages
+from caseapp.handouts import checks
+from caseapp.handouts.library import (
+    CLAIMS_MARKER,
+    LINE_MARKER,
+    BrokenHandout,
+    claims,
+    contradictions,
+    library,
+    parse,
+    sources,
+)
+from caseapp.handouts.sheets import CLINICAL, prose, sheet_of
+from caseapp.practice.helplines import countries
+
+RELEASE = date(2026, 11, 21)
+LIBRARY = library()
+EN = {slug: handout for (slug, language), handout in LIBRARY.items() if language == "en"}
+ALL = pytest.mark.parametrize("key", [*LIBRARY], ids=lambda key: ".".join(key))
+ENGLISH = pytest.mark.parametrize("slug", [*EN])
+LOWEST_GRADE, HIGHEST_GRADE = 3.5, 7
+BANNED = (
+    "lure", "win back", "get back", "getting back", "seduce", "alluring", "chase", "strategy",
+    "make them want", "needy", "dysfunctional", "hysterics", "doormat", "failed marriage", "real man",
+    "real woman", "broken home", "victim", "resistant", "love language", "husband", "wife", "patient's",
+    "no-suicide", "i promise not to", "please", "oops",
+)  # fmt: skip
+WORDS = {"guide": (250, 900), "checklist": (250, 900), "safety-sheet": (250, 800)}
+
+
+def body_of(handout):
+    """Give the prose alone, as a reader meets it."""
+    return LINE_MARKER.sub("", CLAIMS_MARKER.sub("", handout.body))
+
+
+def sentences(handout):
+    text = Markup(prose(re.sub(r"^## .*$", "", body_of(handout), flags=re.MULTILINE))).striptags()
+    return [part.strip() for part in re.split(r"(?<=[.?!])\s+", text) if part.strip()]
+
+
+def test_the_catalogue_is_whole():
+    assert sorted(handout.code for handout in EN.values()) == [f"H{n:02}" for n in range(1, 29)]
+    assert sum(handout.stage == "any" for handout in EN.values()) == 6
+    for stage in stages():
+        assert sum(handout.stage == stage.id for handout in EN.values()) >= 3
+
+
+def test_the_safety_sheets_speak_spanish_too():
+    spanish = {slug for slug, language in LIBRARY if language == "es"}
+    assert spanish == {slug for slug, handout in EN.items() if handout.stage == "any"}
+    for slug in spanish:
+        here, there = EN[slug], LIBRARY[slug, "es"]
+        assert (here.code, here.hold_ok, here.claims) == (there.code, there.hold_ok, there.claims)
+        assert [(f.id, f.type, f.sensitive) for f in here.fields] == [
+            (f.id, f.type, f.sensitive) for f in there.fields
+        ]
+        assert [(c.tag, c.effect) for c in here.contraindications] == [
+            (c.tag, c.effect) for c in there.contraindications
+        ]
+
+
+def test_nothing_is_wrong_on_the_day_of_release(app):
+    assert checks.faults(RELEASE) == []
+
+
+@ENGLISH
+def test_the_prose_is_plain(slug):
+    text = " ".join(sentences(EN[slug]))
+    assert LOWEST_GRADE <= textstat.flesch_kincaid_grade(text) <= HIGHEST_GRADE
+
+
+@ALL
+def test_the_length_suits_the_kind(key):
+    handout = LIBRARY[key]
+    fewest, most = WORDS.get(handout.kind, (400, 900))
+    assert fewest <= len(body_of(handout).split()) <= most
+
+
+@ENGLISH
+def test_no_word_to_avoid(slug):
+    handout = EN[slug]
+    read = " ".join(
+        (
+            handout.title,
+            handout.alias or "",
+            handout.summary,
+            body_of(handout),
+            handout.faith_insert or "",
+            *(field.label for field in handout.fields),
+            *(option for field in handout.fields for option in field.options),
+        )
+    ).lower()
+    found = [word for word in BANNED if re.search(rf"\b{re.escape(word)}", read)]
+    assert found == []
+
+
+@ALL
+def test_no_figures_about_outcomes_and_no_odds(key):
+    text = body_of(LIBRARY[key])
+    assert not re.search(r"\d+\s*(%|per ?cent|por ciento|out of|de cada)", text)
+
+
+def test_no_two_sheets_share_a_sentence():
+    seen: dict[str, str] = {}
+    for slug, handout in EN.items():
+        for sentence in sentences(handout):
+            if len(sentence.split()) < 6:
+                continue
+            assert seen.setdefault(sentence.casefold(), slug) == slug, sentence
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_no_two_sheets_open_or_close_alike(end):
+    starts = [" ".join(sentences(handout)[end].lower().split()[:5]) for handout in EN.values()]
+    assert len(set(starts)) == len(starts)
+
+
+@ALL
+def test_every_section_names_its_claims_and_each_is_allowed(key):
+    handout = LIBRARY[key]
+    for part in sheet_of(handout).parts:
+        assert part.claims, part.heading
+        for claim in part.claims:
+            assert claim == CLINICAL or claims()[claim].use in {"K", "R"}
+
+
+@ALL
+def test_a_sheet_ends_with_one_stop_box_and_an_honest_word(key):
+    sheet = sheet_of(LIBRARY[key])
+    assert sum(part.stop for part in sheet.parts) == 1
+    assert "<em>" in sheet.closing
+    stop = next(part for part in sheet.parts if part.stop)
+    assert "crisis_block" in [block.name for block in stop.blocks]
+
+
+@ALL
+def test_labels_are_plain_and_no_two_are_alike(key):
+    labels = [field.label.casefold().rstrip(".:?") for field in LIBRARY[key].fields]
+    assert len(set(labels)) == len(labels)
+
+
+@ALL
+def test_sensitive_sheets_have_a_title_that_tells_nothing(key):
+    handout = LIBRARY[key]
+    if handout.code not in checks.SENSITIVE:
+        return
+    for word in (
+        "safe",
+        "help",
+        "suicid",
+        "drink",
+        "pill",
+        "drug",
+        "private",
+        "ayuda",
+        "alcohol",
+        "fear",
+        "miedo",
+    ):
+        assert word not in handout.alias.lower()
+
+
+def test_every_source_says_what_was_taken_and_what_was_left_out():
+    assert len(sources()) == 14
+    for source in sources().values():
+        assert len(source.taken.split()) > 15
+        assert len(source.left_out.split()) > 20
+
+
+def test_the_contradictions_are_all_resolved():
+    assert [one.id for one in contradictions()] == [f"K{n}" for n in range(1, 29)]
+    for one in contradictions():
+        assert one.clash
+        assert one.says
+        assert all(claim in claims() for claim in one.claims)
+
+
+def test_every_country_has_an_emergency_number_and_somebody_to_talk_to():
+    for country in countries().values():
+        kinds = [line.kind for line in country.lines]
+        assert kinds[0] == "emergency"
+        assert {"crisis", "dv"} <= set(kinds)
+
+
+SHEET = EN["better-nights"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"claims": (*SHEET.claims, "ZZZ-01")}, "there is no claim ZZZ-01"),
+        ({"claims": (*SHEET.claims, "CRO-18")}, "claim CRO-18 was left out on purpose"),
+        ({"sources": (*SHEET.sources, "nobody")}, "there is no source nobody"),
+        ({"sources": SHEET.sources[1:]}, "its sources are not those of its claims"),
+        ({"code": "H01"}, "a sensitive sheet needs a neutral title"),
+        ({"fields": SHEET.fields * 2}, "stands twice"),
+        ({"review_date": date(2026, 11, 20)}, "its review was due on 2026-11-20"),
+        (
+            {
+                "body": SHEET.body.replace(
+                    " {{claims:", "\n\nMore.\n\n## Bare {{claims:}}\n\nx {{claims:", 1
+                )
+            },
+            "names no claim",
+        ),
+    ],
+)
+def test_the_check_finds_what_is_wrong_with_a_sheet(changed, fault):
+    found = checks.of_handout(replace(SHEET, **changed), RELEASE)
+    assert any(fault in line for line in found), found
+
+
+def test_the_check_finds_what_is_wrong_with_the_whole():
+    few = [handout for handout in EN.values() if handout.stage != "repair"]
+    assert "the stage repair has 0 handouts" in checks.of_the_whole(few)
+    one = [handout for handout in EN.values() if "cane-trust-issues" not in handout.sources]
+    assert "the article cane-trust-issues feeds nothing" in checks.of_the_whole(one)
+    alone = checks.of_the_whole([LIBRARY["better-nights", "es"]])
+    assert any("no English edition" in line for line in alone)
+
+
+def test_the_check_finds_a_text_that_changed_under_its_number(app):
+    forged = replace(SHEET, source=SHEET.source + "\nmore")
+    assert checks.of_editions([forged]) == [
+        "any/better-nights (en): the text changed, but version 1 did not"
+    ]
+    assert checks.of_editions([SHEET]) == []
+
+
+def test_the_check_knows_when_a_review_is_overdue(app):
+    assert len(checks.faults(date(2030, 1, 1))) == len(LIBRARY)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "fault"),
+    [
+        ("{{field:kept_up}}", "", "is placed 0 times"),
+        ("hold_ok: safety", "hold_ok: maybe", "hold_ok"),
+        ("## When you lie awake {{claims:", "## When you lie awake {{clams:", "stray marker"),
+        ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
+        ("## Stop and get help", "## Halt", "0 boxes"),
+        ("stage: any", "stage: nowhere", "stage"),
+        ("version: 1\n", "version: 3\n", "history does not end"),
+    ],
+)
+def test_a_broken_file_names_its_fault(was, becomes, fault):
+    source = SHEET.source
+    if was not in source:
+        field = SHEET.fields[0].id
+        was = f"{{{{field:{field}}}}}"
+    assert was in source
+    with pytest.raises(BrokenHandout, match=re.escape(fault)):
+        parse(source.replace(was, becomes, 1))

@@ -1,0 +1,51 @@
+"""Small promises that the source itself can be asked about."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from caseapp.core.settings import ROOT
+
+SOURCES = sorted((ROOT / "caseapp").rglob("*.py"))
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+
+
+def calls(path):
+    """Name every call of a module as it is written: `mail.deliver`, `smtplib.SMTP`."""
+    return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+
+
+def modules(found):
+    return {path.relative_to(ROOT / "caseapp").as_posix() for path in found}
+
+
+def test_only_one_module_speaks_smtp_and_only_one_writes_to_clients():
+    assert modules(p for p in SOURCES if "import smtplib" in p.read_text()) == {"core/mail.py"}
+    assert modules(p for p in SOURCES if "mail.deliver" in calls(p)) == {"clients/operations.py"}
+
+
+def test_only_one_module_commits_and_only_one_reads_the_clock():
+    committing = {p for p in SOURCES if any(call.endswith(".commit") for call in calls(p))}
+    assert modules(committing) == {"core/transaction.py"}
+    assert modules(p for p in SOURCES if "datetime.now" in calls(p)) == {"core/clock.py"}
+
+
+def test_only_one_module_imports_the_pdf_engine():
+    importing = {p for p in SOURCES if re.search(r"^\s*(from|import) weasyprint", p.read_text(), re.MULTILINE)}
+    assert modules(importing) == {"core/pdf.py"}
+
+
+def test_every_part_of_an_address_has_a_type(the_app):
+    ours = [rule.rule for rule in the_app.url_map.iter_rules() if rule.endpoint not in {"static", "bootstrap.static"}]
+    untyped = [rule for rule in ours if re.search(r"<[^:>]+>", rule)]
+    assert untyped == []
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_page_asks_another_site_for_anything(template):
+    text = template.read_text()
+    assert not re.search(r'(src|href|action)="(https?:)?//', text)
+    assert not re.search(r"\sstyle=|\son[a-z]+=|<style|javascript:", text)

@@ -1,0 +1,217 @@
+"""Every sheet of the library, as a page and as a PDF."""
+
+import io
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pikepdf
+import pytest
+
+from caseapp.core.errors import RuleBroken
+from caseapp.handouts import sheets
+from caseapp.handouts.library import Contraindication, library
+from caseapp.practice.helplines import countries
+from caseapp.practice.queries import Numbers
+
+PRACTICE = SimpleNamespace(
+    name="Harbour Lane",
+    tagline="Separation and relationship coaching",
+    contact="0131 496 0142",
+    paper="A4",
+)
+LIBRARY = library()
+ALL = pytest.mark.parametrize("key", [*LIBRARY], ids=lambda key: ".".join(key))
+BIGGEST_PAGES = 2
+
+
+def numbers(country="GB"):
+    return Numbers(countries()[country].lines, None, stale=True)
+
+
+def made(handout, *, faith=True, practice=PRACTICE, country="GB"):
+    return sheets.sheet_pdf(handout, practice, numbers(country), faith=faith)
+
+
+def poppler(tool, content, tmp_path, *options):
+    file = tmp_path / "sheet.pdf"
+    file.write_bytes(content)
+    done = subprocess.run(  # noqa: S603 - a tool of the system, on a file of ours
+        [f"/usr/bin/{tool}", *options, str(file), *(["-"] if tool == "pdftotext" else [])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def fields_of(content):
+    with pikepdf.open(io.BytesIO(content)) as document:
+        form = document.Root.AcroForm
+        return {
+            str(field.T): (str(field.FT), str(field.TU), len(field.get("/Kids", [])))
+            for field in form.Fields
+        }, [str(field.T) for field in form.Fields]
+
+
+@ALL
+def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
+    handout = LIBRARY[key]
+    content = made(handout)
+    info = dict(
+        line.split(":", 1)
+        for line in poppler("pdfinfo", content, tmp_path).splitlines()
+        if ":" in line
+    )
+    assert info["Tagged"].strip() == "yes"
+    assert info["Form"].strip() == "AcroForm"
+    assert info["JavaScript"].strip() == "no"
+    assert info["Title"].strip() == sheets.plain(handout.outside_title)
+    assert int(info["Pages"]) <= BIGGEST_PAGES
+    assert info["Page size"].strip().startswith("595.276 x 841.89")
+
+
+@ALL
+def test_a_sheet_is_clean_inside(the_app, key):
+    handout = LIBRARY[key]
+    content = made(handout)
+    with pikepdf.open(io.BytesIO(content)) as document:
+        root = document.Root
+        assert str(root.Lang) == ("en-GB" if handout.language == "en" else handout.language)
+        assert root.MarkInfo.Marked is True
+        assert root.ViewerPreferences.DisplayDocTitle is True
+        assert "/OpenAction" not in root
+        assert "/AA" not in root
+        assert "/EmbeddedFiles" not in root.get("/Names", {})
+        assert b"pdfuaid:part" in root.Metadata.read_bytes()
+        assert "/Author" not in document.docinfo
+        for found in document.objects:
+            if isinstance(found, pikepdf.Dictionary):
+                assert "/JS" not in found
+                assert found.get("/S") not in {"/JavaScript", "/Launch", "/URI", "/SubmitForm"}
+                assert found.get("/Type") not in {"/Filespec", "/EmbeddedFile"}
+                if found.get("/Type") == "/Font" and "/FontDescriptor" in found:
+                    descriptor = found.FontDescriptor
+                    assert {"/FontFile2", "/FontFile3"} & set(descriptor.keys())
+
+
+@ALL
+def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
+    handout = LIBRARY[key]
+    found, names = fields_of(made(handout))
+    assert all(count == 1 for count in Counter(names).values())
+    wanted = {}
+    for field in handout.fields:
+        label = sheets.plain(field.label)
+        if field.type == "checkboxes":
+            for place, option in enumerate(field.options, start=1):
+                wanted[f"{field.id}_{place}"] = ("/Btn", f"{label}: {sheets.plain(option)}", 0)
+        elif field.type == "choice":
+            wanted[field.id] = ("/Btn", label, len(field.options))
+        else:
+            wanted[field.id] = ("/Tx", label, 0)
+    assert found == wanted
+
+
+@ALL
+def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
+    handout = LIBRARY[key]
+    text = " ".join(poppler("pdftotext", made(handout), tmp_path).split())
+    at = text.index(sheets.plain(handout.outside_title))
+    for part in sheets.sheet_of(handout).parts:
+        if part.heading:
+            at = text.index(part.heading, at)
+    assert "{{" not in text
+    assert f"{handout.version}, " in text
+    assert PRACTICE.name in text
+    pages = sheets.WORDS[handout.language]
+    assert f"{pages.page} 1 {pages.of} " in text
+
+
+@pytest.mark.parametrize("key", [key for key, handout in LIBRARY.items() if handout.alias])
+def test_a_sensitive_sheet_never_names_itself(the_app, key, tmp_path):
+    handout = LIBRARY[key]
+    content = made(handout)
+    text = " ".join(poppler("pdftotext", content, tmp_path).split())
+    assert handout.title not in text
+    assert handout.title.encode() not in content
+    assert handout.title.lower().split()[0] not in sheets.file_name(handout).split("-")[:1]
+    with pikepdf.open(io.BytesIO(content)) as document:
+        assert handout.title not in str(document.docinfo.get("/Title"))
+        assert handout.title.encode() not in document.Root.Metadata.read_bytes()
+
+
+def test_the_same_inputs_give_the_same_file_and_other_numbers_another(the_app):
+    handout = LIBRARY["better-nights", "en"]
+    first = made(handout)
+    assert made(handout) == first
+    assert made(handout, country="AU") != first
+    assert made(handout, practice=SimpleNamespace(**{**vars(PRACTICE), "name": "Elm Row"})) != first
+
+
+def test_letter_paper(the_app, tmp_path):
+    practice = SimpleNamespace(**{**vars(PRACTICE), "paper": "Letter"})
+    content = made(LIBRARY["better-nights", "en"], practice=practice)
+    assert "612 x 792 pts (letter)" in poppler("pdfinfo", content, tmp_path)
+
+
+def test_the_faith_insert_stands_only_where_it_was_asked_for(the_app):
+    handout = LIBRARY["small-joys-journal", "en"]
+    words = sheets.plain(handout.faith_insert)
+    asked = sheets.page_html(handout, numbers(), faith=True, staff=False)
+    assert words in asked.striptags()
+    assert words not in sheets.page_html(handout, numbers(), faith=False, staff=False).striptags()
+
+
+@ALL
+def test_a_page_shows_the_sources_to_staff_alone(the_app, key):
+    handout = LIBRARY[key]
+    client = sheets.page_html(handout, numbers(), faith=False, staff=False)
+    staff = sheets.page_html(handout, numbers(), faith=False, staff=True)
+    for claim in handout.claims:
+        assert f"<strong>{claim}</strong>" in staff
+        assert claim not in client
+    assert "{{" not in staff
+    for field in handout.fields:
+        assert sheets.plain(field.label) in client.striptags()
+    assert " style=" not in staff
+    assert "<script" not in staff
+
+
+def test_no_html_of_a_text_comes_through(the_app):
+    handout = LIBRARY["better-nights", "en"]
+    body = handout.body.replace(
+        "At three", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
+    )
+    page = sheets.page_html(replace(handout, body=body), numbers(), faith=False, staff=False)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert 'href="javascript' not in page
+
+
+def test_lines_are_shown_in_the_readers_words(the_app):
+    lines = sheets.number_lines("crisis_block", numbers("US"), "es")
+    assert [line.phone for line in lines] == ["911", "988"]
+    assert lines[0].note.endswith("en inglés")
+    shout = next(
+        l for l in sheets.number_lines("crisis_block", numbers(), "en") if l.name == "Shout"
+    )
+    assert (shout.phone, shout.text) == ("", "Text SHOUT to 85258")
+
+
+def test_an_empty_block_of_help_lines_refuses(the_app):
+    handout = LIBRARY["enough-to-eat", "en"]
+    assert sheets.empty_blocks(handout, numbers("US")) == ("ed_block",)
+    for attempt in (
+        lambda: made(handout, country="US"),
+        lambda: sheets.page_html(handout, numbers("US"), faith=False, staff=True),
+    ):
+        with pytest.raises(RuleBroken) as refused:
+            attempt()
+        assert refused.value.reasons[0].code == "help_lines_empty"
+
+
+def test_a_label_keeps_its_quotation_marks_and_nothing_else(the_app):
+    assert sheets.plain('I can\'t say "yes" <b>now</b>') == "I can’t say “yes” <b>now</b>"
+    assert Contraindication("court_order", "block", "x", None).tag == "court_order"

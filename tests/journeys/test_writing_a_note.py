@@ -1,0 +1,134 @@
+"""Writing a note in a real browser: it saves itself, notices another window, shows the steps of a crisis at once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from caseapp.core.database import db
+from caseapp.notes.queries import note_shown
+from tests import build, people
+
+pytestmark = pytest.mark.journey
+
+
+def stored(actor, note_id):
+    db.session.rollback()
+    return note_shown(actor, note_id)
+
+
+def enter(page, live, who="coach"):
+    page.goto(f"{live}/sign-in")
+    page.get_by_label("E-mail").fill(f"{who}@practice.test")
+    page.get_by_label("Password").fill(people.PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/today")
+
+
+@pytest.fixture
+def coach(app):
+    return people.team()["coach"]
+
+
+@pytest.fixture
+def case(coach):
+    return build.case(coach, "Ines Okafor")
+
+
+def test_a_draft_saves_itself_and_nothing_stays_in_the_browser(coach, case, live, page):
+    note_id = build.draft(coach, case.case_id)
+    enter(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    page.get_by_label("Plan", exact=True).fill("Ring on Tuesday.")
+    expect(page.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
+    expect(page.locator("input[name=version]").first).to_have_value("2")
+    assert stored(coach, note_id).sections["plan"] == "Ring on Tuesday."
+    page.get_by_label("Assessment", exact=True).fill("Rested.")
+    page.keyboard.press("Control+s")
+    expect(page.locator("input[name=version]").first).to_have_value("3")
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+    page.get_by_role("button", name="Sign and lock").click()
+    page.get_by_role("heading", name="Sign and lock this note?").wait_for()
+
+
+def test_two_windows_never_overwrite_each_other_by_themselves(coach, case, live, page):
+    note_id = build.draft(coach, case.case_id)
+    enter(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    other = page.context.new_page()
+    other.goto(f"{live}/note/{note_id}")
+    other.get_by_label("Plan", exact=True).fill("From the other window.")
+    expect(other.locator("input[name=version]").first).to_have_value("2")
+    page.get_by_label("Plan", exact=True).fill("From this window.")
+    banner = page.locator("[data-conflict]")
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text(re.compile(r"at \d\d:\d\d\. What you wrote here, at \d\d:\d\d"))
+    assert stored(coach, note_id).sections["plan"] == "From the other window."
+    page.get_by_role("button", name="Keep this version").click()
+    expect(banner).to_be_hidden()
+    expect(page.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
+    assert stored(coach, note_id).sections["plan"] == "From this window."
+
+
+def test_words_stay_while_the_way_to_the_server_is_cut(coach, case, live, page):
+    note_id = build.draft(coach, case.case_id)
+    enter(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    page.context.set_offline(True)
+    page.get_by_label("Plan", exact=True).fill("Written in a tunnel.")
+    expect(page.locator("[data-save-text]")).to_have_text("Not saved. Trying again…")
+    page.context.set_offline(False)
+    expect(page.locator("[data-save-state]")).to_have_attribute(
+        "data-state", "saved", timeout=15000
+    )
+    assert stored(coach, note_id).sections["plan"] == "Written in a tunnel."
+
+
+def test_the_steps_of_a_crisis_show_at_once(coach, case, live, page):
+    note_id = build.draft(coach, case.case_id)
+    enter(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    fear = page.locator("#fear_at_home")
+    step = page.get_by_text("Believe the client. Do not advise staying or leaving.").first
+    expect(step).to_be_hidden()
+    fear.get_by_label("Concern").check()
+    expect(step).to_be_visible()
+    expect(page.locator("input[name=version]").first).to_have_value("2")
+    assert stored(coach, note_id).unrecorded_level == 2
+    page.get_by_role("button", name="Record screening").click()
+    page.wait_for_url(f"**/case/{case.number}/hold")
+
+
+def test_every_page_of_notes_is_clean(coach, case, live, page, look):
+    build.screen(coach, case.client_id, fear_at_home=2, sleep=1)
+    signed = build.note(coach, case.case_id, days_ago=2)
+    note_id = build.draft(coach, case.case_id, levels={"self_harm": 3})
+    plain = build.draft(coach, case.case_id)
+    enter(page, live)
+    for path in (
+        "/today",
+        "/notes",
+        "/notes/new",
+        f"/case/{case.number}/notes",
+        f"/case/{case.number}/notes/new",
+        f"/note/{note_id}",
+        f"/note/{signed}",
+        f"/note/{plain}/sign",
+        "/follow-ups",
+        f"/case/{case.number}/follow-ups",
+    ):
+        page.goto(f"{live}{path}")
+        look.at(path)
+    page.goto(f"{live}/note/{note_id}")
+    page.get_by_role("button", name="Sign and lock").click()
+    page.get_by_role("heading", name="A few things to fix before you sign").wait_for()
+    expect(page.locator(".error-summary")).to_be_focused()
+    look.said.clear()
+    look.at("what is missing")
+
+
+def test_an_admins_today_is_clean(coach, live, page, look):
+    enter(page, live, "admin")
+    look.at("/today")

@@ -1,0 +1,39 @@
+"""A look at a page in a real browser: axe, headings, sideways scroll and console, at two widths, light and dark."""
+
+from __future__ import annotations
+
+from axe_playwright_python.sync_playwright import Axe
+
+WIDE, PHONE, NARROW = (1440, 900), (390, 844), (320, 640)
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}}
+
+
+class Look:
+    """Check the page that a browser shows, and remember what its console said."""
+
+    def __init__(self, page):
+        """Listen to the console from the start."""
+        self.page = page
+        self.said = []
+        self.seen = set()
+        page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def at(self, name):
+        """Look at this page in every width and theme; `name` tells which one failed."""
+        page = self.page
+        assert page.locator("h1").count() == 1, f"{name}: {page.locator('h1').count()} h1"
+        assert page.title(), f"{name}: no title"
+        for width, height in (WIDE, PHONE):
+            page.set_viewport_size({"width": width, "height": height})
+            for theme in ("light", "dark"):
+                page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                found = Axe().run(page, options=RULES)
+                assert found.violations_count == 0, f"{name} {width} {theme}\n{found.generate_report()}"
+        page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
+        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert over <= 0, f"{name}: {over} px sideways at {NARROW[0]}"
+        page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        page.emulate_media(color_scheme="light")
+        assert not self.said, f"{name}: {self.said}"
+        self.seen.add(name)

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import io
+from html import unescape
+
+import pikepdf
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from caseapp.cases.queries import case_head
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.handouts.models import Assignment
+from caseapp.handouts.operations import assign, withdraw
+from tests import build, people
+from tests.people import csrf
+from tests.reader import BANNED, inside
+
+CALM, PAUSE, HELP = "keep-the-day-running", "first-days-pause", "help-right-now"
+
+
+@pytest.fixture
+def coach(app):
+    return people.add("coach")
+
+
+@pytest.fixture
+def reader(app, coach):
+    """Give a client inside the portal who was screened today."""
+    visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
+    build.screen(coach, found.client_id)
+    return visitor, found
+
+
+def give(coach, found, slug, line="", channel="portal"):
+    with transaction():
+        return assign(coach, found.case_id, slug, line=line, channel=channel, confirmed=True)
+
+
+def text(page):
+    return unescape(page.get_data(as_text=True))
+
+
+def row(assignment_id):
+    db.session.rollback()
+    return db.session.get(Assignment, assignment_id, populate_existing=True)
+
+
+def test_the_list_shows_what_was_given_and_where_the_reader_is(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, "Read the first part.")
+    page = visitor.get("/portal")
+    assert page.status_code == 200
+    assert "Keeping the day running" in text(page)
+    assert "About 15 minutes" in text(page)
+    assert "Step 1 of 7: Steady first." in text(page)
+    assert "/portal/h/1/reading-01.pdf" in text(page)
+    assert "Already read" not in text(page)
+
+
+def test_an_empty_list_says_so(reader):
+    visitor, _ = reader
+    assert "Nothing to read just now. Marta will add something when it helps." in text(
+        visitor.get("/portal")
+    )
+
+
+def test_a_sheet_shows_the_line_and_the_text_and_notes_the_first_opening(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM, "Read <b>the first part</b>.")
+    assert row(given).opened_at is None
+    visitor.head("/portal/h/1")
+    assert row(given).opened_at is None
+    page = visitor.get("/portal/h/1")
+    assert page.status_code == 200
+    assert "Marta wrote" in text(page)
+    assert "Read &lt;b&gt;the first part&lt;/b&gt;." in page.get_data(as_text=True)
+    assert "Three things, and no more" in text(page)
+    assert "{{" not in text(page)
+    opened = row(given).opened_at
+    assert opened is not None
+    visitor.get("/portal/h/1")
+    assert row(given).opened_at == opened
+
+
+def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, "A line that stays in the portal.")
+    answer = visitor.get("/portal/h/1/reading-01.pdf")
+    assert answer.status_code == 200
+    assert answer.mimetype == "application/pdf"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    with pikepdf.open(io.BytesIO(answer.data)) as pdf:
+        told = " ".join(str(value) for value in pdf.docinfo.values())
+        told += pdf.Root.Metadata.read_bytes().decode()
+    assert "Ines" not in told
+    assert BANNED.findall(told) == []
+    assert visitor.head("/portal/h/1/reading-01.pdf").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["reading-1.pdf", "reading-02.pdf", "reading-.pdf", "reading-001.pdf"]
+)
+def test_only_the_right_file_name_is_a_page(coach, reader, name):
+    visitor, found = reader
+    give(coach, found, CALM)
+    assert visitor.get(f"/portal/h/1/{name}").status_code == 404
+
+
+def test_marking_as_read_moves_a_sheet_down(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM)
+    page = visitor.get("/portal/h/1")
+    for _ in range(2):
+        answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
+        assert (answer.status_code, answer.location) == (303, "/portal")
+    assert row(given).read_at is not None
+    page = text(visitor.get("/portal"))
+    assert "Already read" in page
+    assert "You have read 1 of 1." in page
+    assert "You marked this as read" in text(visitor.get("/portal/h/1"))
+    assert visitor.post("/portal/h/1/read").status_code == 400
+
+
+def test_nobody_reads_what_another_was_given(app, coach, reader):
+    visitor, found = reader
+    other, theirs = inside(app, coach, "Jonas Weber")
+    build.screen(coach, theirs.client_id)
+    given = give(coach, theirs, CALM, "For Jonas alone")
+    before = row(given)
+    assert "Keeping the day running" not in text(visitor.get("/portal"))
+    token = csrf(visitor.get("/portal"))
+    for place in (0, 1, 2, 99999999999999999999):
+        assert visitor.get(f"/portal/h/{place}").status_code == 404
+        assert visitor.get(f"/portal/h/{place}/reading-{place:02}.pdf").status_code == 404
+        assert (
+            visitor.post(f"/portal/h/{place}/read", data={"csrf_token": token}).status_code == 404
+        )
+    after = row(given)
+    assert (before.opened_at, before.read_at) == (after.opened_at, after.read_at) == (None, None)
+    assert "For Jonas alone" in text(other.get("/portal/h/1"))
+    give(coach, found, PAUSE, "For Ines alone")
+    assert "For Ines alone" in text(visitor.get("/portal/h/1"))
+    assert "For Ines alone" not in text(other.get("/portal/h/1"))
+
+
+def test_paper_and_talk_are_not_on_the_list(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, channel="print")
+    assert "Keeping the day running" not in text(visitor.get("/portal"))
+    assert visitor.get("/portal/h/1").status_code == 404
+
+
+def test_what_was_taken_back_says_so_and_leaves_the_list(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM)
+    with transaction():
+        withdraw(coach, given, row(given).version)
+    assert "Keeping the day running" not in text(visitor.get("/portal"))
+    for path in ("/portal/h/1", "/portal/h/1/reading-01.pdf"):
+        answer = visitor.get(path)
+        assert answer.status_code == 409
+        assert "has taken this sheet back" in text(answer)
+
+
+def test_in_a_safety_hold_help_comes_first_and_nothing_else(coach, reader):
+    visitor, found = reader
+    give(coach, found, HELP)
+    give(coach, found, CALM)
+    page = text(visitor.get("/portal"))
+    assert page.index("Keeping the day running") < page.index("Numbers to keep")
+    build.screen(coach, found.client_id, self_harm="concern", actions_taken=("safety_plan",))
+    assert case_head(coach, found.case_id).safety.hold == "safety"
+    page = text(visitor.get("/portal"))
+    assert page.index("If you are in danger") < page.index("To read")
+    assert "Keeping the day running" not in page
+    assert "Where you are" not in page
+    assert "hold" not in page.lower().replace("household", "")
+    assert visitor.get("/portal/h/2").status_code == 409
+    assert visitor.get("/portal/h/2/reading-02.pdf").status_code == 409
+
+
+def test_a_care_hold_is_not_named(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM)
+    build.screen(coach, found.client_id, sleep="concern")
+    assert case_head(coach, found.case_id).safety.hold == "care"
+    page = text(visitor.get("/portal"))
+    assert "Where you are" in page
+    assert page.index("To read") < page.index("If you are in danger")
+    for word in ("hold", "paused", "sleep", "concern", "urgent"):
+        assert word not in page.lower().split()
+
+
+def test_the_list_asks_the_same_number_of_questions_however_long(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM)
+    short = statements_of(visitor, "/portal")
+    give(coach, found, PAUSE)
+    give(coach, found, HELP)
+    assert statements_of(visitor, "/portal") == short
+
+
+def statements_of(visitor, path):
+    """Count the statements of a page that was opened once before."""
+    visitor.get(path)
+    seen = []
+
+    def note(*told):
+        seen.append(told[2])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    visitor.get(path)
+    event.remove(db.engine, "before_cursor_execute", note)
+    return len(seen)
+
+
+def test_reading_is_recorded_once_a_quarter(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM)
+    for _ in range(3):
+        visitor.get("/portal")
+        visitor.get("/portal/h/1")
+    db.session.rollback()
+    told = db.session.execute(
+        sa.text("SELECT object_id FROM audit_entry WHERE action = 'portal.read'")
+    ).all()
+    assert len(told) == 2
+    assert given is not None
+
+
+def test_the_page_about_who_sees_what_names_the_coach_by_first_name(reader):
+    visitor, _ = reader
+    page = text(visitor.get("/portal/privacy"))
+    assert "What Marta can see" in page
+    assert "Lindqvist" not in page

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import re
+from html import unescape
+from html.parser import HTMLParser
+from threading import enumerate as enumerate_threads
+from time import monotonic
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.settings import ROOT
+from caseapp.core.transaction import transaction
+from caseapp.handouts.operations import assign
+from caseapp.portal.safety import LONGEST_WAIT_SECONDS
+from caseapp.practice.models import NEUTRAL_SITE, Practice
+from tests import build, people
+from tests.people import csrf
+from tests.reader import BANNED, by_card, choose, give_pin, inside, invited
+
+BY_HAND = "__Host-reader"
+
+
+@pytest.fixture
+def coach(app):
+    return people.add("coach")
+
+
+@pytest.fixture
+def reader(app, coach):
+    visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
+    build.screen(coach, found.client_id)
+    with transaction():
+        assign(coach, found.case_id, "help-right-now", line="", channel="portal", confirmed=True)
+        assign(coach, found.case_id, "first-days-pause", line="", channel="portal", confirmed=True)
+    return visitor, found
+
+
+class Links(HTMLParser):
+    """Collect a page's title, links and forms in their order."""
+
+    def __init__(self, page):
+        """Read the page."""
+        super().__init__()
+        self.links, self.title, self._in_title = [], "", False
+        self.feed(page.get_data(as_text=True))
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "a":
+            self.links.append(dict(attrs))
+        self._in_title = tag == "title"
+
+    def handle_endtag(self, tag):
+        self._in_title = self._in_title and tag != "title"
+
+    def handle_data(self, data):
+        self.title += data if self._in_title else ""
+
+
+def every_page(app, coach, reader):
+    """Open every page of the portal in every state; give address and answer."""
+    visitor, found = reader
+    stranger, arriving, chosen = app.test_client(), app.test_client(), app.test_client()
+    yield "/portal/sign-in", stranger.get("/portal/sign-in")
+    yield "/portal/card", by_card(stranger, "2222")
+    yield "/portal/enter/x", stranger.get("/portal/enter/x")
+    yield "/portal/safety", stranger.get("/portal/safety")
+    yield "/portal/nothing", stranger.get("/portal/nothing")
+    yield "/portal/sign-out", stranger.get("/portal/sign-out")
+    yield "/portal/sign-in", stranger.post("/portal/sign-in")
+    by_card(arriving, found.card_code)
+    yield "/portal/pin", arriving.get("/portal/pin")
+    yield "/portal/pin", give_pin(arriving, "000000")
+    yield "/portal/pin", choose(arriving, "2222-2222")
+    other = invited(coach)
+    by_card(chosen, other.card_code)
+    yield "/portal/pin", chosen.get("/portal/pin")
+    choose(chosen, other.start_code)
+    yield "/portal/first", chosen.get("/portal/first")
+    for path in ("/portal", "/portal/h/1", "/portal/h/2", "/portal/privacy", "/portal/h/99"):
+        yield path, visitor.get(path)
+
+
+def test_every_page_is_neutral_and_has_the_way_out_on_top(app, coach, reader):
+    seen = 0
+    for path, page in every_page(app, coach, reader):
+        parsed = Links(page)
+        seen += 1
+        assert parsed.title == "Reading list", path
+        skip, leave = [link for link in parsed.links if link["href"] == "/exit"]
+        assert skip["class"] == "skip"
+        assert all("data-quick-exit" in link for link in (skip, leave))
+        assert parsed.links.index(leave) <= 3, path
+        assert page.headers["Cache-Control"] == "no-store", path
+        assert page.headers["Referrer-Policy"] == "no-referrer", path
+        outside = " ".join((path, str(page.headers), *(link["href"] for link in parsed.links)))
+        assert BANNED.findall(outside) == [], path
+        body = unescape(page.get_data(as_text=True))
+        assert "Paul" not in body, path
+        assert "Okafor" not in body, path
+        assert not re.search(r"btn-danger|tag-alert|notice-alert", body), path
+    assert seen == 17
+
+
+def test_addresses_cookies_and_file_names_are_neutral(app, reader):
+    visitor, _ = reader
+    mine = [rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("portal_")]
+    assert len(mine) > 10
+    assert BANNED.findall(" ".join(mine)) == []
+    answer = visitor.get("/portal/h/1/reading-01.pdf")
+    assert BANNED.findall(str(answer.headers)) == []
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_nothing_in_the_portal_is_red():
+    css = (ROOT / "caseapp/static/app.css").read_text()
+    assert ".portal { --alert: var(--watch);" in css
+
+
+def test_a_sheet_on_a_hard_subject_keeps_its_neutral_title(reader):
+    visitor, _ = reader
+    page = unescape(visitor.get("/portal").get_data(as_text=True))
+    assert "Numbers to keep" in page
+    assert "Help right now" not in page
+    assert "a moment that cannot wait" not in page
+
+
+# Leaving
+
+
+def test_leave_now_ends_the_session_and_leads_away(app, reader):
+    visitor, _ = reader
+    cookie = visitor.get_cookie(BY_HAND).value
+    answer = visitor.get("/exit")
+    assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
+    assert answer.headers["Clear-Site-Data"] == '"cache"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert visitor.get_cookie(BY_HAND) is None
+    thief = app.test_client()
+    thief.set_cookie(BY_HAND, cookie)
+    assert thief.get("/portal").location == "/portal/sign-in"
+    assert visitor.get("/portal").location == "/portal/sign-in"
+
+
+def test_leave_now_leads_where_the_practice_chose(app, visitor):
+    with transaction() as session:
+        session.execute(sa.update(Practice).values(exit_url="https://weather.example/"))
+    assert visitor.get("/exit").location == "https://weather.example/"
+
+
+@pytest.mark.parametrize("asked", ["/exit?url=https://evil.test", "/exit?next=//evil.test"])
+def test_leave_now_leads_nowhere_else(app, visitor, asked):
+    answer = visitor.get(asked, headers={"Host": "evil.test", "Referer": "https://evil.test"})
+    assert answer.location == NEUTRAL_SITE
+
+
+@pytest.mark.parametrize("cookie", ["", "rubbish", "x" * 3000, "\u00e4", "' OR 1=1"])
+def test_leave_now_works_with_a_broken_session(app, visitor, cookie):
+    answer = visitor.get("/exit", headers={"Cookie": f"{BY_HAND}={cookie}; __Host-form=broken"})
+    assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
+
+
+def test_leave_now_works_at_every_step(app, coach, visitor):
+    found = invited(coach)
+    by_card(visitor, found.card_code)
+    assert visitor.get("/exit").status_code == 303
+    assert visitor.get("/portal/pin").location == "/portal/sign-in"
+
+
+def test_leave_now_works_without_a_database(app, reader, monkeypatch):
+    visitor, _ = reader
+    gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    db.session.remove()
+    monkeypatch.setitem(db.engines, None, gone)
+    answer = visitor.get("/exit")
+    assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
+    assert visitor.get_cookie(BY_HAND) is None
+    gone.dispose()
+
+
+def test_leave_now_does_not_wait_for_a_busy_database(app, reader):
+    visitor, _ = reader
+    cookie = visitor.get_cookie(BY_HAND).value
+    engine = db.engine
+    db.session.remove()
+    with engine.connect().execution_options(writes=True) as busy, busy.begin():
+        busy.execute(sa.text("UPDATE session SET seen_at = seen_at"))
+        began = monotonic()
+        answer = visitor.get("/exit")
+        took = monotonic() - began
+    assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
+    assert took < LONGEST_WAIT_SECONDS + 2
+    for thread in [found for found in enumerate_threads() if found.name == "leave-now"]:
+        thread.join()
+    thief = app.test_client()
+    thief.set_cookie(BY_HAND, cookie)
+    assert thief.get("/portal").location == "/portal/sign-in"
+
+
+def test_an_error_page_of_the_portal_needs_no_database(app, reader, monkeypatch):
+    visitor, _ = reader
+    gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    db.session.remove()
+    monkeypatch.setitem(db.engines, None, gone)
+    answer = visitor.get("/portal")
+    assert answer.status_code == 503
+    parsed = Links(answer)
+    assert parsed.title == "Reading list"
+    assert "/exit" in [link["href"] for link in parsed.links]
+    gone.dispose()
+
+
+# Help
+
+
+def test_help_does_not_hide_behind_a_sign_in(app, visitor):
+    page = unescape(visitor.get("/portal/safety").get_data(as_text=True))
+    assert 'href="tel:999"' in page
+    assert 'href="tel:116123"' in page
+    assert "Leaving does not clear your history." in page
+    assert page.count("tel:999") == 1
+
+
+def test_every_step_inside_shows_the_emergency_number(app, coach, reader):
+    visitor, _ = reader
+    for path in ("/portal", "/portal/h/1", "/portal/h/2"):
+        assert "tel:999" in visitor.get(path).get_data(as_text=True)
+
+
+def test_signing_out_needs_the_form(reader):
+    visitor, _ = reader
+    assert visitor.post("/portal/sign-out").status_code == 400
+    assert visitor.get("/portal").status_code == 200
+    assert csrf(visitor.get("/portal"))

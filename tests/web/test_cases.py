@@ -1,0 +1,449 @@
+"""The caseload and the page of one case: what they show, whom they show it to, what they ask of the database."""
+
+from uuid import uuid4
+
+import pytest
+
+from caseapp.audit.queries import LogFilter, entries
+from caseapp.clients.schemas import SafeContact
+from caseapp.core.clock import now
+from caseapp.core.transaction import transaction
+from caseapp.followups.operations import add_followup
+from caseapp.followups.schemas import NewFollowUp
+from tests import build, people
+from tests.desk import Desk, Statements
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+@pytest.fixture
+def ines(team):
+    return build.case(team["coach"], "Ines Okafor", phone="07700 900418")
+
+
+@pytest.fixture
+def coach(app, team):
+    return Desk(app, team["coach"])
+
+
+@pytest.fixture
+def supervisor(app, team):
+    return Desk(app, team["supervisor"])
+
+
+CASE_PAGES = ("", "/details", "/screening", "/hold", "/stage", "/close", "/invite")
+
+
+@pytest.mark.parametrize("page", CASE_PAGES)
+def test_a_foreign_case_looks_like_none_at_all(app, team, ines, page):
+    stranger = Desk(app, team["coach2"])
+    foreign = stranger.text(f"/case/{ines.number}{page}", 404)
+    missing = stranger.text(f"/case/C-1999-0001{page}", 404)
+    assert foreign == missing
+    assert "Ines" not in foreign
+
+
+@pytest.mark.parametrize("page", CASE_PAGES)
+def test_an_admin_sees_no_case(app, team, ines, page):
+    assert Desk(app, team["admin"]).get(f"/case/{ines.number}{page}").status_code == 403
+
+
+def test_an_admin_sees_no_caseload_and_no_intake(app, team):
+    admin = Desk(app, team["admin"])
+    assert admin.get("/cases").status_code == 403
+    assert admin.get("/cases/new").status_code == 403
+
+
+def test_somebody_who_is_not_signed_in_is_asked_to(app, ines):
+    answer = app.test_client().get(f"/case/{ines.number}")
+    assert answer.status_code == 303
+    assert answer.headers["Location"] == "/sign-in"
+
+
+def test_the_caseload_holds_what_the_person_may_see(app, team, coach, supervisor, ines):
+    build.case(team["coach2"], "Tomasz Nowak")
+    assert "Ines Okafor" in coach.text("/cases")
+    assert "Tomasz Nowak" not in coach.text("/cases")
+    assert "Ines Okafor" in supervisor.text("/cases")
+    assert "Tomasz Nowak" not in supervisor.text("/cases")
+
+
+def test_filters_narrow_the_caseload_and_stay_in_the_form(team, coach, ines):
+    held = build.case(team["coach"], "Aoife Brennan")
+    build.screen(team["coach"], held.client_id, sleep="concern")
+    assert "Aoife" not in coach.text("/cases?hold=safety")
+    page = coach.text("/cases?hold=care&stage=steady&status=open&q=aoi")
+    assert "Aoife Brennan" in page
+    assert "Ines Okafor" not in page
+    assert '<option value="care" selected>' in page
+    assert 'name="q" type="search" maxlength="120" value="aoi"' in page
+    assert "Ines Okafor" in coach.text(f"/cases?q={ines.number.lower()}")
+    assert "No cases match." in coach.text("/cases?stage=repair")
+
+
+def test_a_supervisor_narrows_to_one_coach(team, supervisor, ines):
+    assert "Ines Okafor" in supervisor.text(f"/cases?coach={team['coach'].id}")
+    assert "Ines Okafor" not in supervisor.text(f"/cases?coach={team['supervisor'].id}")
+
+
+def test_filters_that_make_no_sense_are_left_aside(coach, ines):
+    assert "Ines Okafor" in coach.text("/cases?stage=moon&status=perhaps&hold=none&coach=me")
+    assert coach.get("/cases?cursor=elsewhere").status_code == 422
+
+
+def test_an_empty_caseload_says_what_to_do(coach):
+    assert "No open cases yet." in coach.text("/cases")
+
+
+def test_a_closed_case_leaves_the_plain_list_and_is_found_by_a_search(coach, team, ines):
+    coach.send(
+        f"/case/{ines.number}/close",
+        outcome="reunited",
+        reason="decision",
+        final_screening="not_possible",
+        why_not_screened="Moved abroad.",
+    )
+    assert "Ines Okafor" not in coach.text("/cases")
+    assert "Ines Okafor" in coach.text("/cases?status=closed")
+    assert "Ines Okafor" in coach.text("/cases?q=okafor")
+
+
+def test_pages_follow_one_another_without_gap(team, coach):
+    for number in range(27):
+        build.case(team["coach"], f"Client Number{number:02}", agreed=True)
+    first = coach.text("/cases?status=open")
+    assert first.count('class="case-link"') == 25
+    link = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
+    assert "status=open" in link
+    second = coach.text(link)
+    assert second.count('class="case-link"') == 2
+    assert "First page" in second
+
+
+def test_the_identity_bar_says_who_where_and_how_to_reach_them(team, coach, ines):
+    build.screen(team["coach"], ines.client_id, fear_at_home="concern")
+    page = coach.text(f"/case/{ines.number}")
+    for words in (
+        "<h1>Ines Okafor</h1>",
+        "she/her",
+        ines.number,
+        "Marta Lindqvist",
+        "number ending 418",
+        "before 17:00",
+        "no voicemail",
+        "Safety hold",
+        "Contact block",
+        "Safety hold since",
+        "Fear at home is at concern.",
+        "on hold",
+    ):
+        assert words.lower() in page.lower(), words
+    assert "900418" not in page
+
+
+def test_in_person_only_rules_out_all_else(coach, team):
+    made = build.case(
+        team["coach"],
+        "Ruth Adeyemi",
+        safe=SafeContact(("in_person",), warning="He reads her phone."),
+    )
+    page = coach.text(f"/case/{made.number}")
+    assert "in person only." in page
+    assert "He reads her phone." in page
+
+
+def test_the_timeline_shows_what_happened_and_narrows_to_one_kind(team, coach, ines):
+    build.screen(team["coach"], ines.client_id, sleep="concern", comment="Awake at four.")
+    page = coach.text(f"/case/{ines.number}")
+    assert "Awake at four." in page
+    assert "Care hold opened" in page
+    assert "Case opened" in page
+    only = coach.text(f"/case/{ines.number}?kind=stage")
+    assert "Case opened" in only
+    assert "Awake at four." not in only
+    assert "Nothing of this kind yet." in coach.text(f"/case/{ines.number}?kind=session")
+    assert coach.get(f"/case/{ines.number}?kind=rumour").status_code == 422
+
+
+def test_trends_are_drawn_with_the_same_in_words(team, coach, ines):
+    build.screen(team["coach"], ines.client_id, days_ago=8, sleep="watch", eating=None)
+    page = coach.text(f"/case/{ines.number}")
+    assert 'aria-label="Sleep over 1 screening: watch"' in page
+    assert 'aria-label="Eating over 1 screening: not asked"' in page
+    build.screen(team["coach"], ines.client_id, work="watch")
+    page = coach.text(f"/case/{ines.number}")
+    assert 'aria-label="Sleep over 2 screenings: watch, none"' in page
+    assert 'aria-label="Daily life over 2 screenings: none, watch"' in page
+
+
+def test_due_follow_ups_stand_beside_the_timeline(team, coach, ines):
+    build.screen(team["coach"], ines.client_id, sleep="watch")
+    page = coach.text(f"/case/{ines.number}")
+    assert "Ask again about what is at watch or above" in page
+
+
+def test_a_page_read_is_recorded_once_in_a_quarter_of_an_hour(app, team, coach, ines):
+    for _ in range(3):
+        coach.text(f"/case/{ines.number}")
+    wanted = LogFilter(action="case.read", client_id=ines.client_id)
+    assert len(entries(team["admin"], wanted, None, 10).items) == 1
+
+
+def test_a_refused_look_is_recorded(app, team, ines):
+    Desk(app, team["coach2"]).get(f"/case/{ines.number}")
+    refused = entries(team["admin"], LogFilter(outcome="refused"), None, 10).items
+    assert [entry.action for entry in refused] == ["case.read"]
+
+
+def test_what_changes_something_is_refused_by_get(coach, ines):
+    case = f"/case/{ines.number}"
+    for path in (
+        "/details/client",
+        "/details/facts",
+        "/flags",
+        f"/flags/{uuid4()}/lower",
+        "/reopen",
+        f"/hold/{uuid4()}/clear",
+    ):
+        assert coach.get(case + path).status_code == 405, path
+
+
+def _much(team, made, rows):
+    for number in range(rows):
+        with transaction():
+            add_followup(team["coach"], made.client_id, NewFollowUp(f"Task {number}", now()))
+    for number in range(rows):
+        build.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
+
+
+def test_the_number_of_statements_is_the_same_for_ten_rows_and_a_thousand(team, coach, ines):
+    counts = []
+    for rows in (5, 495):
+        _much(team, ines, rows)
+        coach.text(f"/case/{ines.number}")
+        with Statements() as heard:
+            coach.text(f"/case/{ines.number}")
+        counts.append(len(heard.seen))
+    assert counts[0] == counts[1]
+
+
+# Details
+
+
+def test_details_come_back_as_they_were_saved(coach, ines):
+    page = f"/case/{ines.number}/details"
+    answer = coach.send(
+        page,
+        f"{page}/client",
+        called="Nes",
+        birth_year="1984",
+        safe_channels=["text", "post"],
+        code_word="heron",
+    )
+    assert answer.status_code == 303
+    fields = coach.form(page, f"{page}/client").fields
+    assert fields["called"] == ["Nes"]
+    assert fields["birth_year"] == ["1984"]
+    assert fields["safe_channels"] == ["text", "post"]
+    assert fields["code_word"] == ["heron"]
+
+
+def test_facts_come_back_as_they_were_saved_and_raise_what_they_must(coach, ines):
+    page = f"/case/{ines.number}/details"
+    answer = coach.send(
+        page,
+        f"{page}/facts",
+        order="protects_spouse",
+        order_until="2027-01-31",
+        stated_reasons=["peace", "not_heard"],
+        separated_since="2026-03",
+        children="2",
+        goal="apart_well",
+        review_date="2027-02-01",
+    )
+    assert answer.status_code == 303
+    fields = coach.form(page, f"{page}/facts").fields
+    assert fields["order"] == ["protects_spouse"]
+    assert fields["order_until"] == ["2027-01-31"]
+    assert fields["stated_reasons"] == ["peace", "not_heard"]
+    assert fields["separated_since"] == ["2026-03"]
+    assert fields["children"] == ["2"]
+    assert fields["goal"] == ["apart_well"]
+    assert "Contact block" in coach.text(page)
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "words"),
+    [
+        ("client", {"name": ""}, "name"),
+        ("client", {"safe_channels": None}, "Ask which ways are safe"),
+        ("client", {"consent_on": "31.12.2026"}, "consent_on"),
+        ("client", {"safe_warning": "x" * 5000}, "safe_warning"),
+        ("client", {"birth_year": "long ago"}, "birth_year"),
+        ("facts", {"next_legal_date": "2026-02-30"}, "next_legal_date"),
+        ("facts", {"gender": "x" * 61}, "gender"),
+        ("facts", {"separated_since": "spring"}, "Write year and month"),
+        ("facts", {"children": "31"}, "children"),
+    ],
+)
+def test_details_that_make_no_sense_change_nothing_and_stay_in_the_form(
+    coach, ines, part, changed, words
+):
+    page = f"/case/{ines.number}/details"
+    before = coach.form(page, f"{page}/{part}").fields
+    answer = coach.send(page, f"{page}/{part}", **changed)
+    assert answer.status_code == 422
+    text = answer.get_data(as_text=True)
+    assert "Some answers need a look" in text
+    assert words in text
+    assert all(value is None or value in text for value in changed.values())
+    after = coach.form(page, f"{page}/{part}").fields
+    assert {**after, "csrf_token": 0} == {**before, "csrf_token": 0}
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [("client", {"nickname": "Nes"}), ("facts", {"money": "none"}), ("facts", {"order": "maybe"})],
+)
+def test_unknown_fields_and_codes_are_refused(coach, ines, part, changed):
+    page = f"/case/{ines.number}/details"
+    answer = coach.send(page, f"{page}/{part}", **changed)
+    assert answer.status_code == 422
+    assert f'href="#{next(iter(changed))}"' in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("part", "field"), [("client", "called"), ("facts", "gender")])
+def test_a_stale_form_overwrites_nothing_and_keeps_the_answers(
+    app, team, coach, supervisor, ines, part, field
+):
+    page = f"/case/{ines.number}/details"
+    old = coach.form(page, f"{page}/{part}")
+    assert supervisor.send(page, f"{page}/{part}", **{field: "First"}).status_code == 303
+    answer = coach.post(old.action, old.fields | {field: "Second"})
+    assert answer.status_code == 412
+    assert 'value="Second"' in answer.get_data(as_text=True)
+    assert "Somebody saved a newer version first" in answer.get_data(as_text=True)
+    assert coach.form(page, f"{page}/{part}").fields[field] == ["First"]
+
+
+@pytest.mark.parametrize("version", [None, "", "one", "9" * 12])
+def test_a_form_must_say_where_it_started(coach, ines, version):
+    page = f"/case/{ines.number}/details"
+    assert coach.send(page, f"{page}/client", version=version).status_code == 422
+
+
+def test_a_flag_raised_twice_is_up_once(coach, ines):
+    page = f"/case/{ines.number}/details"
+    form = coach.form(page, f"/case/{ines.number}/flags")
+    fields = form.fields | {"kind": "withdrawal_risk"}
+    for _ in range(2):
+        assert coach.post(form.action, fields).status_code == 303
+    assert coach.text(page).count("/lower") == 0
+    assert coach.text(page).count("raised by Marta Lindqvist") == 1
+
+
+@pytest.mark.parametrize("kind", ["", "violence_flag", "bad_luck"])
+def test_only_some_flags_are_raised_by_hand(coach, ines, kind):
+    page = f"/case/{ines.number}/details"
+    assert coach.send(page, f"/case/{ines.number}/flags", kind=kind).status_code == 422
+
+
+def test_a_supervisor_lowers_a_flag_with_a_reason(coach, supervisor, ines):
+    page = f"/case/{ines.number}/details"
+    coach.send(page, f"/case/{ines.number}/flags", kind="withdrawal_risk")
+    action = supervisor.text(page).split("/lower")[0].rsplit('"', 1)[1] + "/lower"
+    short = supervisor.send(page, action, reason="Fine.")
+    assert short.status_code == 422
+    assert "Fine." in short.get_data(as_text=True)
+    refused = coach.post(action, coach.token | {"reason": "It has passed, I believe."})
+    assert refused.status_code == 403
+    form = supervisor.form(page, action)
+    fields = form.fields | {"reason": "Her doctor wrote that the risk is over."}
+    assert supervisor.post(action, fields).status_code == 303
+    assert "No flag is up." in supervisor.text(page)
+    assert supervisor.post(action, fields).status_code == 409
+
+
+def test_a_supervisor_reads_possible_conflicts_and_a_coach_does_not(team, coach, supervisor, ines):
+    build.client(team["coach2"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
+    page = f"/case/{ines.number}/details"
+    assert "Peter Okafor" in supervisor.text(page)
+    assert "Peter Okafor" not in coach.text(page)
+
+
+# Closing and opening again
+
+
+CLOSING = {
+    "outcome": "separated",
+    "reason": "decision",
+    "final_screening": "done",
+    "follow_up_consent": "yes",
+    "follow_up_on": "2027-06-01",
+}
+
+
+def test_a_case_is_closed_and_opened_again(team, coach, ines):
+    build.screen(team["coach"], ines.client_id)
+    page = f"/case/{ines.number}/close"
+    assert coach.send(page, **CLOSING).status_code == 303
+    text = coach.text(f"/case/{ines.number}")
+    assert "Separated amicably" in text
+    assert "Screen again within 7 days of a closing apart" in text
+    empty = coach.send(page, f"/case/{ines.number}/reopen", reason="")
+    assert empty.status_code == 422
+    assert (
+        coach.send(page, f"/case/{ines.number}/reopen", reason="He wrote again.").status_code == 303
+    )
+    assert "He wrote again." in coach.text(f"/case/{ines.number}")
+
+
+def test_closing_without_a_screening_is_refused_with_the_way_out(coach, ines):
+    answer = coach.send(f"/case/{ines.number}/close", **CLOSING)
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 409
+    assert "Record the final screening, or say why it is not possible." in text
+    assert '<option value="separated" selected>' in text
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"outcome": ""},
+        {"reason": "tired"},
+        {"final_screening": "not_possible"},
+        {"follow_up_on": None},
+        {"follow_up_on": "soon"},
+        {"colour": "blue"},
+    ],
+)
+def test_a_closing_that_makes_no_sense_is_refused(team, coach, ines, changed):
+    build.screen(team["coach"], ines.client_id)
+    assert coach.send(f"/case/{ines.number}/close", **CLOSING | changed).status_code == 422
+    assert "Closed on" not in coach.text(f"/case/{ines.number}")
+
+
+def test_a_closing_sent_twice_closes_once(team, coach, ines):
+    build.screen(team["coach"], ines.client_id)
+    form = coach.form(f"/case/{ines.number}/close")
+    assert coach.post(form.action, form.fields | CLOSING).status_code == 303
+    assert coach.post(form.action, form.fields | CLOSING).status_code == 409
+    assert coach.text(f"/case/{ines.number}?kind=stage").count("Case closed") == 1
+
+
+def test_a_stale_closing_changes_nothing(team, coach, ines):
+    build.screen(team["coach"], ines.client_id)
+    page = f"/case/{ines.number}"
+    form = coach.form(f"{page}/close")
+    coach.send(f"{page}/details", f"{page}/details/facts", gender="woman")
+    assert coach.post(form.action, form.fields | CLOSING).status_code == 412
+    assert "Closed on" not in coach.text(page)
+
+
+@pytest.mark.parametrize("page", ["/help/levels", "/help/keys"])
+def test_help_is_there_for_all_staff(app, team, page):
+    assert "<h1>" in Desk(app, team["admin"]).text(page)
+    assert app.test_client().get(page).status_code == 303

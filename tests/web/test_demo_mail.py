@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from caseapp.core import outbox, settings
+from tests import people
+from tests.people import csrf
+from tests.reader import ADDRESS, BY_MAIL, invited
+
+
+@pytest.fixture
+def kept(app, tmp_path):
+    before = settings.active()
+    settings.use(replace(before, data_dir=tmp_path, smtp_url=None))
+    yield
+    settings.use(before)
+
+
+@pytest.fixture
+def demo(kept):
+    settings.use(replace(settings.active(), env="demo"))
+
+
+@pytest.mark.parametrize("env", ["test", "production"])
+def test_outside_the_demo_there_is_nothing(kept, visitor, env):
+    invited(people.add("coach"), safe=BY_MAIL, address=ADDRESS)
+    settings.use(replace(settings.active(), env=env))
+    answer = visitor.get("/demo/mail")
+    assert answer.status_code == 404
+    assert "/portal/enter/" not in answer.get_data(as_text=True)
+
+
+def test_an_empty_letterbox_says_so(demo, visitor):
+    assert "No mail yet." in visitor.get("/demo/mail").get_data(as_text=True)
+
+
+def test_the_newest_mail_comes_first_and_its_link_works(demo, app, visitor):
+    invited(people.add("coach"), safe=BY_MAIL, address=ADDRESS)
+    page = visitor.get("/portal/sign-in")
+    visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": ADDRESS})
+    outbox.sweep()
+    text = unescape(visitor.get("/demo/mail").get_data(as_text=True))
+    assert text.count("Your reading list") == 2
+    assert ADDRESS in text
+    base = settings.active().base_url
+    newest, oldest = (part.split('"')[0] for part in text.split(f'href="{base}')[1:])
+    for path, status in ((oldest, 401), (newest, 303)):
+        guest = app.test_client()
+        form = {"csrf_token": csrf(guest.get(path))}
+        assert guest.post(path, data=form).status_code == status

@@ -1,0 +1,150 @@
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.followups.models import FollowUp
+from tests import build, people
+from tests.desk import Desk, Statements
+from tests.overview import bulk
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+@pytest.fixture
+def coach(team):
+    return team["coach"]
+
+
+@pytest.fixture
+def desk(app, coach):
+    return Desk(app, coach)
+
+
+@pytest.fixture
+def case(coach):
+    return build.case(coach, "Ines Okafor")
+
+
+def tasks():
+    db.session.rollback()
+    return db.session.scalars(sa.select(FollowUp).order_by(FollowUp.due_at)).all()
+
+
+def add(desk, case, title="Ring on Tuesday", due_at="2026-05-19T17:00"):
+    return desk.send(f"/case/{case.number}/follow-ups", title=title, due_at=due_at)
+
+
+def test_a_coach_adds_a_task_and_records_what_came_of_it(desk, case):
+    path = f"/case/{case.number}/follow-ups"
+    assert "Nothing due." in desk.text(path)
+    assert add(desk, case).status_code == 303
+    assert "Ring on Tuesday" in desk.text(path)
+    [task] = tasks()
+    assert "Ring on Tuesday" in desk.text("/follow-ups")
+    answer = desk.send(path, f"{path}/{task.id}", outcome="She is well.")
+    assert answer.headers["Location"] == path
+    assert "Ring on Tuesday" not in desk.text(path)
+    assert "She is well." in desk.text(f"{path}?done=yes")
+
+
+def test_a_task_is_recorded_from_my_list_too(desk, case):
+    add(desk, case)
+    [task] = tasks()
+    answer = desk.send("/follow-ups", f"/follow-ups/{task.id}", outcome="She is well.")
+    assert answer.headers["Location"] == "/follow-ups"
+    assert "She is well." in desk.text("/follow-ups?done=yes")
+
+
+def test_a_form_sent_twice_adds_one_task(desk, case):
+    path = f"/case/{case.number}/follow-ups"
+    fields = desk.form(path).fields | {"title": "Ring", "due_at": "2026-05-19T17:00"}
+    assert [desk.post(path, fields).status_code for _ in range(2)] == [303, 303]
+    assert len(tasks()) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", ""),
+        ("title", "x" * 161),
+        ("due_at", ""),
+        ("due_at", "soon"),
+        ("due_at", "0001-01-01T00:00"),
+        ("colour", "red"),
+    ],
+)
+def test_a_wrong_value_adds_nothing_and_keeps_the_rest(desk, case, field, value):
+    path = f"/case/{case.number}/follow-ups"
+    answer = desk.send(path, **{"title": "Ring", "due_at": "2026-05-19T17:00", field: value})
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in answer.get_data(as_text=True)
+    assert tasks() == []
+
+
+def test_a_tick_alone_ends_no_task(desk, case):
+    add(desk, case)
+    [task] = tasks()
+    for path in (f"/case/{case.number}/follow-ups", "/follow-ups"):
+        answer = desk.send(path, f"{path}/{task.id}", outcome=" ")
+        assert answer.status_code == 422
+        assert f'href="#outcome-{task.id}"' in answer.get_data(as_text=True)
+    assert tasks()[0].done_at is None
+
+
+def test_a_task_is_recorded_once_and_not_from_an_old_version(desk, case):
+    add(desk, case)
+    [task] = tasks()
+    path = f"/follow-ups/{task.id}"
+    fields = desk.form("/follow-ups", path).fields | {"outcome": "She is well."}
+    assert desk.post(path, fields | {"version": "7"}).status_code == 412
+    assert desk.post(path, fields).status_code == 303
+    answer = desk.post(path, fields | {"outcome": "Something else."})
+    assert answer.status_code == 409
+    assert "already recorded" in answer.get_data(as_text=True)
+
+
+def test_foreign_tasks_look_missing(app, team, desk, case):
+    add(desk, case)
+    [task] = tasks()
+    other = Desk(app, team["coach2"])
+    other.text(f"/case/{case.number}/follow-ups", 404)
+    assert "Ring on Tuesday" not in other.text("/follow-ups")
+    token = other.form("/follow-ups", "/sign-out").fields["csrf_token"]
+    fields = {"csrf_token": token, "version": "1", "outcome": "Not mine."}
+    for path in (
+        f"/follow-ups/{task.id}",
+        f"/case/{case.number}/follow-ups/{task.id}",
+        f"/follow-ups/{uuid4()}",
+    ):
+        assert other.post(path, fields).status_code == 404
+    assert tasks()[0].done_at is None
+
+
+def test_an_admin_has_no_tasks(app, team, case):
+    admin = Desk(app, team["admin"])
+    admin.text("/follow-ups", 403)
+    admin.text(f"/case/{case.number}/follow-ups", 403)
+
+
+def test_pages_are_soonest_first_and_join(desk, coach, case):
+    bulk.caseload(coach, 30)
+    first = desk.text("/follow-ups")
+    assert first.count('id="task-') == 25
+    cursor = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
+    assert desk.text(cursor).count('id="task-') == 5
+
+
+def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
+    bulk.caseload(coach, 10)
+    desk.text("/follow-ups")
+    with Statements() as few:
+        desk.text("/follow-ups")
+    bulk.caseload(coach, 990, since=10)
+    with Statements() as many:
+        desk.text("/follow-ups")
+    assert len(many.seen) == len(few.seen) <= 8

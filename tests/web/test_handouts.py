@@ -1,0 +1,293 @@
+"""The pages about handouts, through real requests."""
+
+import sqlalchemy as sa
+
+from caseapp.audit.models import AuditEntry
+from caseapp.clients.schemas import SafeContact
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.handouts.models import Assignment, Review
+from caseapp.handouts.operations import assign, withdraw
+from tests import build, people
+from tests.desk import Desk, Statements
+
+
+def opened(app, **levels):
+    team = people.team()
+    made = build.case(team["coach"], "Ines Okafor")
+    build.screen(team["coach"], made.client_id, **levels)
+    return team, made, Desk(app, team["coach"])
+
+
+def given(team, made, slug="better-nights", channel="portal", line=""):
+    with transaction():
+        return assign(team["coach"], made.case_id, slug, line=line, channel=channel, confirmed=True)
+
+
+def count(model):
+    db.session.rollback()
+    return db.session.scalar(sa.select(sa.func.count()).select_from(model))
+
+
+def test_the_library_is_shown_by_stage_and_narrowed_by_its_filter(app):
+    _, _, desk = opened(app)
+    page = desk.text("/handouts")
+    assert page.index("Any time") < page.index("1. Steady") < page.index("7. Close")
+    assert "28 sheets" in page
+    assert page.count("Not yet reviewed by a clinician") == 28
+    narrowed = desk.text("/handouts?stage=contact&q=far")
+    assert "When you live far apart" in narrowed
+    assert "When sleep will not come" not in narrowed
+    assert "No handout matches" in desk.text("/handouts?q=zebra")
+    assert "Cuando" in desk.text("/handouts?language=es")
+    assert "28 sheets" in desk.text("/handouts?stage=nowhere&language=xx")
+
+
+def test_a_preview_shows_claims_sources_versions_and_who_has_it(app):
+    team, made, desk = opened(app)
+    given(team, made)
+    page = desk.text("/handouts/better-nights")
+    assert "<strong>REC-08</strong>" in page
+    assert "Leslie Cane" in page
+    assert "Ines Okafor" in page
+    assert "Español" in page
+    assert "first edition" in page.lower()
+    assert "Clinician" not in page
+    other = Desk(app, team["coach2"]).text("/handouts/better-nights")
+    assert "Ines Okafor" not in other
+
+
+def test_an_admin_reads_the_library_and_no_clients(app):
+    team, made, _ = opened(app)
+    given(team, made)
+    desk = Desk(app, team["admin"])
+    page = desk.text("/handouts/better-nights")
+    assert "Who of my clients" not in page
+    assert desk.get(f"/case/{made.number}/handouts").status_code == 403
+    assert desk.get(f"/case/{made.number}/handouts/assign").status_code == 403
+
+
+def test_editions_that_are_not_there_are_not_found(app):
+    _, _, desk = opened(app)
+    for path in (
+        "/handouts/nothing-of-the-kind",
+        "/handouts/better-nights?version=2",
+        "/handouts/better-nights?version=99999999999999999999",
+        "/handouts/better-nights?version=x",
+        "/handouts/better-nights?language=xx",
+        "/handouts/better-nights%00/pdf",
+        "/handouts/nothing-of-the-kind/pdf",
+    ):
+        assert desk.get(path).status_code == 404, path
+
+
+def test_a_pdf_is_an_attachment_with_a_neutral_name(app):
+    _, _, desk = opened(app)
+    answer = desk.get("/handouts/help-right-now/pdf?language=es")
+    assert answer.status_code == 200
+    assert answer.mimetype == "application/pdf"
+    assert answer.data.startswith(b"%PDF-")
+    assert (
+        answer.headers["Content-Disposition"]
+        == "attachment; filename=numeros-que-conviene-guardar-1.pdf"
+    )
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_supervisor_records_a_review_and_a_coach_may_not(app):
+    team, _, coach = opened(app)
+    path = "/handouts/better-nights"
+    action = f"{path}/review?language=en&version=1"
+    desk = Desk(app, team["supervisor"])
+    empty = desk.send(path, action)
+    assert empty.status_code == 422
+    assert "Write the clinician’s name" in empty.get_data(as_text=True).replace(
+        "&#39;", "’"
+    ).replace("'", "’")
+    future = desk.send(path, action, clinician="Dr Anne Weber", reviewed_on="2999-01-01")
+    assert future.status_code == 422
+    assert "Dr Anne Weber" in future.get_data(as_text=True)
+    form = desk.form(path, action)
+    sent = form.fields | {"clinician": "Dr Anne Weber", "reviewed_on": "2026-01-10"}
+    assert desk.post(form.action, sent).status_code == 303
+    assert desk.post(form.action, sent).status_code == 303
+    assert count(Review) == 1
+    assert "Dr Anne Weber" in coach.text(path)
+    token = coach.form("/handouts/better-nights", "/sign-out").fields["csrf_token"][0]
+    refused = coach.post(action, sent | {"csrf_token": token})
+    assert refused.status_code == 403
+
+
+def test_the_sources_page_names_what_was_left_out(app):
+    _, _, desk = opened(app)
+    page = desk.text("/handouts/sources")
+    assert page.count("What was left out, and why") == 14
+    assert "Surprise dates and trips are left out" in page
+    assert "K28" in page
+    assert "Left out on purpose: " in page
+
+
+def test_a_coach_assigns_two_handouts_with_a_line(app):
+    _, made, desk = opened(app)
+    path = f"/case/{made.number}/handouts/assign"
+    page = desk.text(path)
+    assert "Suits" in page
+    assert "Light time together" not in page
+    form = desk.form(path)
+    sent = form.fields | {
+        "slugs": ["better-nights", "keep-the-day-running"],
+        "channel": "portal",
+        "line": "Start with the worry note.",
+    }
+    first, second = desk.post(path, sent), desk.post(path, sent)
+    assert first.status_code == second.status_code == 303
+    assert count(Assignment) == 2
+    shown = desk.text(f"/case/{made.number}/handouts")
+    assert shown.count("Start with the worry note.") == 2
+    assert "Not opened yet" in shown
+    assert "The handouts are assigned." in shown
+
+
+def test_refused_sheets_say_why_and_cannot_be_chosen(app):
+    _, made, desk = opened(app, fear_at_home="concern")
+    page = desk.text(f"/case/{made.number}/handouts/assign?stage=all")
+    assert "Not now" in page
+    assert "A safety hold is open" in page
+    assert 'value="reaching-out"' not in page
+    assert 'value="a-private-check"' in page
+    path = f"/case/{made.number}/handouts/assign"
+    answer = desk.send(path, slugs="reaching-out", channel="print", confirmed="yes")
+    assert answer.status_code == 409
+    assert "Reaching out: what helps, what hurts: " in answer.get_data(as_text=True)
+    assert count(Assignment) == 0
+    refused = db.session.scalars(
+        sa.select(AuditEntry.details).where(AuditEntry.outcome == "refused")
+    ).all()
+    assert "hold_open" in refused[-1]["reasons"]
+
+
+def test_care_is_confirmed_on_a_second_look(app):
+    _, made, desk = opened(app)
+    path = f"/case/{made.number}/handouts/assign?stage=all"
+    first = desk.send(
+        path,
+        f"/case/{made.number}/handouts/assign",
+        slugs="my-limits",
+        channel="print",
+        line="Slowly.",
+    )
+    page = first.get_data(as_text=True)
+    assert first.status_code == 409
+    assert "It belongs to Rebuild" in page
+    assert 'name="confirmed"' in page
+    assert "Slowly." in page
+    sent = desk.send(
+        path,
+        f"/case/{made.number}/handouts/assign",
+        slugs="my-limits",
+        channel="print",
+        confirmed="yes",
+    )
+    assert sent.status_code == 303
+
+
+def test_an_empty_or_odd_form_changes_nothing(app):
+    _, made, desk = opened(app)
+    path = f"/case/{made.number}/handouts/assign"
+    nothing = desk.send(path)
+    assert nothing.status_code == 422
+    assert "Choose at least one handout." in nothing.get_data(as_text=True)
+    assert desk.send(path, slugs="better-nights", channel="pigeon").status_code == 422
+    assert desk.send(path, slugs="better-nights", line="x" * 501).status_code == 422
+    assert desk.send(path, slugs="better-nights", extra="1").status_code == 422
+    assert desk.send(path, slugs="no-such-sheet").status_code == 404
+    assert count(Assignment) == 0
+
+
+def test_withdraw_and_mark_as_read(app):
+    team, made, desk = opened(app)
+    paper = given(team, made, channel="print")
+    portal = given(team, made)
+    path = f"/case/{made.number}/handouts"
+    assert desk.send(path, f"{path}/{paper}/read").status_code == 303
+    assert "Marked as read." in desk.text(path)
+    stale = desk.send(path, f"{path}/{portal}/withdraw", version="9")
+    assert stale.status_code == 412
+    assert desk.send(path, f"{path}/{portal}/withdraw").status_code == 303
+    page = desk.text(path)
+    assert "Withdrawn" in page
+    token = desk.form(path, f"{path}/{paper}/withdraw").fields
+    again = desk.post(f"{path}/{portal}/withdraw", token | {"version": ["2"]})
+    assert again.status_code == 409
+    assert "already withdrawn" in again.get_data(as_text=True)
+
+
+def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
+    team, made, desk = opened(app)
+    assignment = given(team, made, "first-days-pause")
+    path = f"/case/{made.number}/handouts/{assignment}/pdf"
+    answer = desk.get(path)
+    assert answer.headers["Content-Disposition"] == "attachment; filename=reading-01.pdf"
+    build.screen(team["coach"], made.client_id, self_harm="concern")
+    refused = desk.get(path)
+    assert refused.status_code == 409
+    assert "A safety hold is open" in refused.get_data(as_text=True)
+    page = desk.text(f"/case/{made.number}/handouts")
+    assert "Paused: 1 handout" in page
+    assert path not in page
+    with transaction():
+        withdraw(team["coach"], assignment, 1)
+    assert desk.get(path).status_code == 409
+
+
+def test_foreign_cases_and_assignments_look_missing(app):
+    team, made, desk = opened(app)
+    assignment = given(team, made)
+    other = build.case(team["coach"], "Daniel Roth", safe=SafeContact(("portal",)))
+    stranger = Desk(app, team["coach2"])
+    for path in ("", "/assign", f"/{assignment}/pdf"):
+        assert stranger.get(f"/case/{made.number}/handouts{path}").status_code == 404
+    assert desk.get(f"/case/{other.number}/handouts/{assignment}/pdf").status_code == 404
+    fields = desk.form(
+        f"/case/{made.number}/handouts", f"/case/{made.number}/handouts/{assignment}/withdraw"
+    ).fields
+    wrong = desk.post(f"/case/{other.number}/handouts/{assignment}/withdraw", fields)
+    assert wrong.status_code == 404
+    assert db.session.get(Assignment, assignment).withdrawn_at is None
+
+
+def test_long_lists_are_paged_in_a_fixed_number_of_statements(app):
+    team, made, desk = opened(app)
+    slugs = [
+        "help-right-now", "my-safety-plan", "a-private-check", "better-nights", "enough-to-eat",
+        "drink-pills-drugs", "first-days-pause", "keep-the-day-running", "hold-back-list",
+    ]  # fmt: skip
+    given(team, made)
+    path = f"/case/{made.number}/handouts"
+    desk.text(path)
+    with Statements() as few:
+        desk.text(path)
+    for channel in ("print", "in_person"):
+        for slug in slugs:
+            given(team, made, slug, channel)
+    for slug in slugs:
+        if slug != "better-nights":
+            given(team, made, slug)
+    with Statements() as many:
+        page = desk.text(path)
+    assert len(many.seen) == len(few.seen)
+    assert page.count("Withdraw<") == 25
+    following = page.split('rel="next"')[0].rpartition('href="')[2].split('"')[0]
+    rest = desk.text(following.replace("&amp;", "&"))
+    assert rest.count("Withdraw<") == 2
+
+
+def test_reading_is_in_the_log(app):
+    team, made, desk = opened(app)
+    given(team, made)
+    desk.text(f"/case/{made.number}/handouts")
+    desk.text("/handouts/better-nights")
+    kinds = db.session.scalars(
+        sa.select(AuditEntry.object_kind).where(AuditEntry.action == "assignment.read")
+    ).all()
+    assert sorted(kinds) == ["assignment", "case"]

@@ -1,0 +1,191 @@
+"""Intake: one page and one transaction make a client and their case."""
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.audit.queries import LogFilter, entries
+from caseapp.cases.models import Case
+from caseapp.clients.models import Client
+from caseapp.core.database import db
+from tests import build, people
+from tests.desk import Desk
+
+ANSWERS = {
+    "name": "Ines Okafor",
+    "pronouns": "she/her",
+    "email": "ines@example.org",
+    "partner_name": "Peter Okafor",
+    "safe_channels": ["email", "portal"],
+    "safe_times": "before 17:00",
+    "consent_on": "2026-05-14",
+    "consent_how": "written",
+    "separation_status": "separated",
+    "stated_reasons": ["peace", "duties"],
+    "spouse_contact_wish": "asked_for_none",
+    "children": "2",
+}
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+@pytest.fixture
+def coach(app, team):
+    return Desk(app, team["coach"])
+
+
+@pytest.fixture
+def supervisor(app, team):
+    return Desk(app, team["supervisor"])
+
+
+def made():
+    """Count the clients and the cases."""
+    db.session.rollback()
+    return [
+        db.session.scalar(sa.select(sa.func.count()).select_from(table)) for table in (Client, Case)
+    ]
+
+
+def test_one_page_makes_client_and_case(coach):
+    answer = coach.send("/cases/new", **ANSWERS)
+    assert answer.status_code == 303
+    page = coach.text(answer.headers["Location"])
+    assert "The client is added. Start with a full screening." in page
+    assert "Ines Okafor" in page
+    assert "Contact block" in page
+    details = answer.headers["Location"] + "/details"
+    facts = coach.form(details, f"{details}/facts").fields
+    assert facts["stated_reasons"] == ["peace", "duties"]
+    client = coach.form(details, f"{details}/client").fields
+    assert client["consent_on"] == ["2026-05-14"]
+    assert made() == [1, 1]
+
+
+def test_a_name_and_a_safe_way_are_enough(coach):
+    answer = coach.send("/cases/new", name="Ines Okafor", safe_channels=["in_person"])
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "123"}, "name"),
+        ({"safe_channels": None}, "safe_channels"),
+        ({"email": "ines at home"}, "email"),
+        ({"consent_on": "yesterday"}, "consent_on"),
+        ({"review_date": "2026-13-01"}, "review_date"),
+        ({"separated_since": "2026"}, "separated_since"),
+        ({"safe_warning": "x" * 100_000}, "safe_warning"),
+        ({"gender": "x" * 61}, "gender"),
+        ({"role": "husband"}, "role"),
+        ({"coach_id": "me"}, "coach_id"),
+        ({"colour": "blue"}, "colour"),
+    ],
+)
+def test_what_makes_no_sense_makes_nothing_and_every_answer_is_kept(coach, changed, field):
+    answer = coach.send("/cases/new", **ANSWERS | changed)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in page
+    kept = ANSWERS | changed
+    for name in ("pronouns", "email", "partner_name", "safe_times", "children"):
+        assert f'value="{kept[name]}"' in page
+    assert 'value="duties" checked' in page
+    assert '<option value="asked_for_none" selected>' in page
+    assert made() == [0, 0]
+
+
+def test_faults_of_client_and_case_are_named_together(coach):
+    page = coach.send("/cases/new", **ANSWERS | {"name": "", "gender": "x" * 61})
+    assert 'href="#name"' in page.get_data(as_text=True)
+    assert 'href="#gender"' in page.get_data(as_text=True)
+
+
+def test_an_empty_form_makes_nothing(coach):
+    assert coach.send("/cases/new").status_code == 422
+    assert made() == [0, 0]
+
+
+def test_a_form_sent_twice_makes_one_and_both_answers_lead_to_it(coach):
+    form = coach.form("/cases/new")
+    first, second = (coach.post(form.action, form.fields | ANSWERS) for _ in range(2))
+    assert first.status_code == second.status_code == 303
+    assert first.headers["Location"] == second.headers["Location"]
+    assert made() == [1, 1]
+
+
+def test_a_form_without_its_key_makes_nothing(coach):
+    assert coach.send("/cases/new", **ANSWERS, once=None).status_code == 422
+    assert made() == [0, 0]
+
+
+def test_a_form_without_the_hidden_token_is_refused(coach):
+    assert coach.send("/cases/new", **ANSWERS, csrf_token="guessed").status_code == 400
+    assert made() == [0, 0]
+
+
+def test_an_admin_takes_nobody_in(app, team):
+    admin = Desk(app, team["admin"])
+    assert admin.post("/cases/new", admin.token | ANSWERS).status_code == 403
+    assert made() == [0, 0]
+
+
+@pytest.fixture
+def spouse(team):
+    """Add the spouse, with a coach whom this supervisor does not supervise."""
+    return build.client(team["coach2"], "Peter Okafor")
+
+
+def test_a_coach_reads_of_a_conflict_only_that_the_supervisor_is_to_be_asked(coach, spouse):
+    answer = coach.send("/cases/new", **ANSWERS)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 409
+    assert "Talk to your supervisor before saving." in page
+    assert "My supervisor knows and agrees" in page
+    assert "Jonas Adler" not in page
+    assert page.count("Peter Okafor") == 1, "only in the field that the coach filled in"
+    assert 'value="ines@example.org"' in page
+    assert made() == [1, 0]
+
+
+def test_with_the_supervisors_word_it_is_saved_and_recorded(team, coach, spouse):
+    assert coach.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
+    found = entries(team["admin"], LogFilter(action="client.create"), None, 10).items
+    assert found[0].details == {"possible_conflict": "supervisor asked"}
+
+
+def test_a_supervisor_reads_both_records_before_saving(supervisor, spouse):
+    answer = supervisor.send("/cases/new", **ANSWERS)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 409
+    assert "Peter Okafor, with Jonas Adler, has the name of this person" in page
+    assert 'value="Ines Okafor"' in page
+    assert supervisor.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
+
+
+def test_a_refused_intake_stands_in_the_log(team, coach, spouse):
+    coach.send("/cases/new", **ANSWERS)
+    refused = entries(team["admin"], LogFilter(outcome="refused"), None, 10).items
+    assert [(entry.action, entry.details) for entry in refused] == [
+        ("client.create", {"reasons": ["possible_conflict"]})
+    ]
+
+
+def test_a_supervisor_chooses_one_of_their_coaches(team, coach, supervisor):
+    assert 'name="coach_id"' not in coach.text("/cases/new")
+    page = supervisor.text("/cases/new")
+    assert "Marta Lindqvist" in page
+    assert "Jonas Adler" not in page
+    answer = supervisor.send("/cases/new", **ANSWERS, coach_id=str(team["coach"].id))
+    assert "Coach</dt><dd>Marta Lindqvist" in coach.text(answer.headers["Location"])
+
+
+@pytest.mark.parametrize("who", ["coach", "supervisor"])
+def test_nobody_gives_a_client_to_somebody_elses_coach(app, team, who):
+    answer = Desk(app, team[who]).send("/cases/new", **ANSWERS, coach_id=str(team["coach2"].id))
+    assert answer.status_code == 422
+    assert made() == [0, 0]

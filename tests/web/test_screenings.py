@@ -1,0 +1,129 @@
+"""The screening page: it records what was asked and opens what that demands."""
+
+import pytest
+
+from caseapp.screening.protocol import ITEMS
+from caseapp.screening.queries import recent_screenings
+from tests import build, people
+from tests.desk import Desk, Statements
+
+NONE = {item.key: "none" for item in ITEMS}
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+@pytest.fixture
+def ines(team):
+    return build.case(team["coach"], "Ines Okafor")
+
+
+@pytest.fixture
+def coach(app, team):
+    return Desk(app, team["coach"])
+
+
+@pytest.fixture
+def page(ines):
+    return f"/case/{ines.number}/screening"
+
+
+def test_a_case_without_a_screening_says_so(coach, page):
+    text = coach.text(page)
+    assert "Not screened yet." in text
+    assert text.count("What the levels mean<span") == len(ITEMS)
+    assert coach.form(page).fields["sleep"] == ["not_asked"]
+
+
+def test_a_calm_screening_is_recorded_and_shown_in_words(coach, ines, page):
+    answer = coach.send(
+        page,
+        **NONE | {"sleep": "watch", "eating": "not_asked"},
+        asked_alone="yes",
+        actions_taken=["gave_numbers"],
+        comment="Sleeps by the window.",
+    )
+    assert answer.headers["Location"] == page
+    text = coach.text(page)
+    assert "The screening is recorded." in text
+    assert "Sleeps by the window." in text
+    assert "gave the help line numbers" in text
+    assert "Last time: watch" in text
+    assert "Last time: not asked" in text
+    found = recent_screenings(ines.client_id, 1)[0]
+    assert found.levels == dict.fromkeys(NONE, 0) | {"sleep": 1, "eating": None}
+    assert found.asked_alone
+
+
+def test_concern_leads_to_the_hold_with_its_steps(coach, page):
+    answer = coach.send(page, **NONE | {"fear_at_home": "concern"})
+    assert answer.headers["Location"].endswith("/hold")
+    text = coach.text(answer.headers["Location"])
+    assert "A hold is open. These are the next steps." in text
+    assert "Believe the client. Do not advise staying or leaving." in text
+    assert "999" in text
+    assert "Do this now" in coach.text(page)
+
+
+@pytest.mark.parametrize("level", ["none", "watch"])
+def test_calm_answers_call_for_no_crisis_steps(coach, page, level):
+    coach.send(page, **NONE | {"self_harm": level})
+    assert "Do this now</h2>" not in coach.text(page)
+
+
+@pytest.mark.parametrize(
+    ("sent", "field"),
+    [
+        ({}, "levels"),
+        ({"sleep": "terrible"}, "sleep"),
+        ({"sleep": "3"}, "sleep"),
+        (NONE | {"comment": "x" * 2001}, "comment"),
+        (NONE | {"actions_taken": ["prayed"]}, "actions_taken"),
+        (NONE | {"mood": "none"}, "mood"),
+        (NONE | {"once": None}, "once"),
+    ],
+)
+def test_what_makes_no_sense_records_nothing(coach, ines, page, sent, field):
+    answer = coach.send(page, **sent)
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in answer.get_data(as_text=True)
+    assert recent_screenings(ines.client_id) == []
+
+
+def test_answers_are_kept_on_an_error(coach, page):
+    answer = coach.send(page, **NONE | {"sleep": "urgent", "comment": "x" * 2001})
+    text = answer.get_data(as_text=True)
+    assert 'name="sleep" value="urgent" checked' in text
+    assert "x" * 2001 in text
+
+
+def test_a_form_sent_twice_records_one(coach, ines, page):
+    form = coach.form(page)
+    fields = form.fields | NONE | {"sleep": "concern"}
+    first, second = (coach.post(form.action, fields) for _ in range(2))
+    assert first.headers["Location"] == second.headers["Location"]
+    assert len(recent_screenings(ines.client_id)) == 1
+
+
+def test_nobody_else_records_or_reads(app, team, ines, page):
+    for who, status in (("coach2", 404), ("admin", 403)):
+        desk = Desk(app, team[who])
+        assert desk.get(page).status_code == status
+        assert desk.post(page, desk.token | NONE | {"once": "a"}).status_code == status
+    assert recent_screenings(ines.client_id) == []
+
+
+def test_the_table_pages_and_asks_the_same_number_of_statements(team, coach, ines, page):
+    counts = []
+    for rows in (10, 40):
+        for number in range(rows):
+            build.screen(team["coach"], ines.client_id, days_ago=number + 1)
+        coach.text(page)
+        with Statements() as heard:
+            text = coach.text(page)
+        counts.append(len(heard.seen))
+    assert counts[0] == counts[1]
+    assert text.count('<th scope="row" class="who">') == 25
+    assert "Next page" in text

@@ -1,0 +1,171 @@
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
+from caseapp.practice.models import LocalLine, Practice
+from caseapp.practice.operations import confirm_numbers
+from caseapp.practice.queries import numbers, the_practice
+from tests import people
+from tests.desk import Desk, Statements
+
+CHANGED = {
+    "name": "Harbour Lane",
+    "tagline": "",
+    "contact": "020 7946 0142",
+    "country": "GB",
+    "region": "Scotland",
+    "zone": "Europe/Paris",
+    "paper": "Letter",
+    "exit_url": "https://www.example.org/weather",
+}
+LINE = {"kind": "dv", "name": "Haven House", "phone": "020 7946 0000", "hours": "24/7"}
+BANNER = "help numbers on handouts and in the portal"
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+@pytest.fixture
+def admin(app, team):
+    return Desk(app, team["admin"])
+
+
+def stored():
+    db.session.rollback()
+    return db.session.scalars(sa.select(Practice)).one()
+
+
+def lines():
+    return db.session.scalars(sa.select(LocalLine)).all()
+
+
+def test_an_admin_changes_the_practice(admin):
+    assert admin.send("/settings", **CHANGED).status_code == 303
+    row = stored()
+    assert {name: getattr(row, name) for name in CHANGED} == CHANGED
+    page = admin.text("/settings")
+    assert "Saved." in page
+    assert 'value="Harbour Lane"' in page
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": ""}, "Missing data"),
+        ({"name": "x" * 81}, "Length must be between"),
+        ({"country": "XX"}, "Choose a country"),
+        ({"region": "Catalonia"}, "Choose a region of the country"),
+        ({"zone": "Mars/Base"}, "Choose a time zone"),
+        ({"paper": "A5"}, "Must be one of"),
+        ({"exit_url": "http://example.org"}, "https://"),
+        ({"exit_url": "https://example.org/?from=coach"}, "https://"),
+        ({"numbers_confirmed_on": "2026-01-01"}, "There is no such field."),
+    ],
+)
+def test_a_wrong_answer_is_named_and_changes_nothing(admin, wrong, said):
+    before = stored().version
+    answer = admin.send("/settings", **(CHANGED | wrong))
+    assert answer.status_code == 422
+    page = answer.get_data(as_text=True)
+    assert said in page
+    assert "020 7946 0142" in page
+    assert stored().version == before
+
+
+def test_a_stale_form_overwrites_nothing(admin):
+    form = admin.form("/settings")
+    assert admin.post("/settings", form.fields | {"name": "First"}).status_code == 303
+    answer = admin.post("/settings", form.fields | {"name": "Second"})
+    assert answer.status_code == 412
+    assert 'value="Second"' in answer.get_data(as_text=True)
+    assert stored().name == "First"
+
+
+def test_a_form_without_its_version_changes_nothing(admin):
+    assert admin.send("/settings", name="Other", version=None).status_code == 422
+    assert stored().name == "Our practice"
+
+
+def test_another_country_needs_its_numbers_confirmed_anew(admin):
+    assert admin.send("/settings/numbers").status_code == 303
+    assert admin.send("/settings", country="IE").status_code == 303
+    assert stored().numbers_confirmed_on is None
+
+
+def test_numbers_stand_with_their_source_and_are_confirmed(team, admin):
+    page = admin.text("/settings/numbers")
+    assert "Samaritans" in page
+    assert "Read on 21 November 2026" in page
+    assert "Nobody in this practice has confirmed" in page
+    assert admin.send("/settings/numbers").status_code == 303
+    row = stored()
+    assert (row.numbers_confirmed_on, row.numbers_confirmed_by) == (now().date(), team["admin"].id)
+    assert "by Ade Bello" in admin.text("/settings/numbers")
+
+
+def test_a_local_number_is_added_once_and_removed(admin):
+    form = admin.form("/settings/numbers", "/settings/numbers/local")
+    for _ in range(2):
+        assert admin.post(form.action, form.fields | LINE).status_code == 303
+    [line] = lines()
+    assert numbers(the_practice()).of("dv")[0].name == "Haven House"
+    assert "Haven House" in admin.text("/settings/numbers")
+    removal = f"/settings/numbers/local/{line.id}/remove"
+    assert admin.send("/settings/numbers", removal).status_code == 303
+    assert not lines()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kind": "emergency"}, {"kind": ""}, {"name": ""}, {"phone": "ring us"}, {"phone": "12"}]
+)
+def test_a_wrong_number_is_named(admin, wrong):
+    answer = admin.send("/settings/numbers", "/settings/numbers/local", **(LINE | wrong))
+    assert answer.status_code == 422
+    assert f'<a href="#{next(iter(wrong))}">' in answer.get_data(as_text=True)
+    assert not lines()
+
+
+def test_an_unknown_number_is_not_there(admin):
+    answer = admin.post(f"/settings/numbers/local/{new_id()}/remove", admin.token)
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("who", ["coach", "supervisor"])
+def test_only_an_admin_changes_settings(app, team, who):
+    desk = Desk(app, team[who])
+    for path in ("/settings", "/settings/numbers"):
+        assert desk.get(path).status_code == 403
+        assert desk.post(path, desk.token).status_code == 403
+    assert desk.post("/settings/numbers/local", desk.token | LINE).status_code == 403
+    assert stored().numbers_confirmed_on is None
+
+
+def test_the_banner_stands_until_the_numbers_are_confirmed_and_comes_back(app, team, admin):
+    coach = Desk(app, team["coach"])
+    assert "An admin can confirm them" in coach.text("/cases")
+    assert "Check and confirm them" in admin.text("/people")
+    with at(now() - timedelta(days=90)), transaction():
+        confirm_numbers(team["admin"])
+    assert BANNER not in coach.text("/cases")
+    with at(now() - timedelta(days=91)), transaction():
+        confirm_numbers(team["admin"])
+    assert "That is too long ago" in coach.text("/cases")
+
+
+def test_the_banner_asks_nothing_of_the_database(team, admin):
+    def seen():
+        with Statements() as asked:
+            admin.text("/people")
+        return len(asked.seen)
+
+    with_banner = seen()
+    with transaction():
+        confirm_numbers(team["admin"])
+    assert seen() == with_banner

@@ -1,0 +1,169 @@
+"""The stage page: the gate as a list of tasks, the move forward, the move back."""
+
+import pytest
+
+from caseapp.cases.queries import case_head
+from tests import build, people
+from tests.desk import Desk
+
+EVIDENCE = {
+    "evidence.two_supports_named": "Her sister and Ruth from work.",
+    "evidence.pause_described": "She walks round the block first.",
+    "evidence.practical_emergencies_listed": "Rent is paid; court on 3 June.",
+}
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+@pytest.fixture
+def ines(team):
+    return build.steady_case(team["coach"], "Ines Okafor")
+
+
+@pytest.fixture
+def coach(app, team):
+    return Desk(app, team["coach"])
+
+
+@pytest.fixture
+def page(ines):
+    return f"/case/{ines.number}/stage"
+
+
+def stage_of(team, made):
+    return case_head(team["coach"], made.case_id).case.stage
+
+
+def move(desk, page, **changed):
+    """Send the form that moves a case forward, which is the first of the page."""
+    return desk.send(page, **changed)
+
+
+def test_the_gate_says_what_is_met_and_how_to_meet_the_rest(coach, page):
+    text = coach.text(page)
+    assert "Before Understand" in text
+    assert "2 of 5 met" in text
+    assert "Two full screenings at least 7 days apart" in text
+    assert "Ask who the client can talk to, and write down two people or services." in text
+    assert "Pleading or bargaining" in text
+
+
+def test_a_case_moves_on_when_every_condition_is_met(team, coach, ines, page):
+    answer = move(coach, page, **EVIDENCE)
+    assert answer.status_code == 303
+    assert stage_of(team, ines) == "understand"
+    text = coach.text(answer.headers["Location"])
+    assert "The case has moved." in text
+    assert "Moved to stage 2, Understand" in text
+    assert "Before Rebuild" in coach.text(page)
+
+
+def test_what_is_missing_is_named_and_the_lines_are_kept(team, coach, ines, page):
+    answer = move(coach, page, **EVIDENCE | {"evidence.pause_described": " "})
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 409
+    assert "The client can say how they pause before reacting: not yet." in text
+    assert 'value="Her sister and Ruth from work."' in text
+    assert stage_of(team, ines) == "steady"
+
+
+def test_under_a_hold_nothing_moves_forward(team, coach, ines, page):
+    build.screen(team["coach"], ines.client_id, sleep="concern")
+    text = coach.text(page)
+    assert "A care hold is open, so coaching is paused." in text
+    assert "See the hold" in text
+    answer = move(coach, page, **EVIDENCE)
+    assert answer.status_code == 409
+    assert stage_of(team, ines) == "steady"
+
+
+def test_the_three_standing_conditions_each_lead_to_what_meets_them(app, team, coach):
+    fresh = build.case(team["coach"], "Aoife Brennan")
+    assert "There is no screening yet." in coach.text(f"/case/{fresh.number}/stage")
+    build.screen(team["coach"], fresh.client_id, eating=None)
+    assert "Not asked the last time: Eating." in coach.text(f"/case/{fresh.number}/stage")
+    old = build.case(team["coach"], "Ruth Adeyemi")
+    build.screen(team["coach"], old.client_id, days_ago=16)
+    assert "The last screening is 16 days old" in coach.text(f"/case/{old.number}/stage")
+
+
+def test_moving_back_asks_for_a_reason_only(team, coach, ines, page):
+    move(coach, page, **EVIDENCE)
+    token = coach.form(page).fields
+    back = {"csrf_token": token["csrf_token"], "version": token["version"], "to": "steady"}
+    assert coach.post(page, back).status_code == 422
+    assert stage_of(team, ines) == "understand"
+    assert coach.post(page, back | {"reason": "He left again on Sunday."}).status_code == 303
+    assert stage_of(team, ines) == "steady"
+    assert "He left again on Sunday." in coach.text(f"/case/{ines.number}")
+
+
+def test_the_ending_stage_can_be_entered_from_any_other(team, coach, ines, page):
+    fields = coach.form(page).fields
+    answer = coach.post(
+        page, {"csrf_token": fields["csrf_token"], "version": fields["version"], "to": "close"}
+    )
+    assert answer.status_code == 303
+    assert stage_of(team, ines) == "close"
+    text = coach.text(page)
+    assert "This is the last stage." in text
+    assert text.count(" (done)") == 1, "the stages in between were never entered"
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"to": ""}, "to"),
+        ({"to": "moon"}, "to"),
+        ({"evidence.pause_described": "x" * 501}, "evidence.pause_described"),
+        ({"speed": "fast"}, "speed"),
+        ({"evidence": "all of it"}, "evidence"),
+    ],
+)
+def test_what_makes_no_sense_moves_nothing(team, coach, ines, page, changed, field):
+    answer = move(coach, page, **EVIDENCE | changed)
+    assert answer.status_code == 422
+    assert f'href="#{field}"' in answer.get_data(as_text=True)
+    assert stage_of(team, ines) == "steady"
+
+
+def test_skipping_a_stage_is_refused(team, coach, ines, page):
+    assert move(coach, page, **EVIDENCE, to="repair").status_code == 409
+    assert stage_of(team, ines) == "steady"
+
+
+def test_a_move_sent_twice_moves_once(team, coach, ines, page):
+    form = coach.form(page)
+    assert coach.post(page, form.fields | EVIDENCE).status_code == 303
+    assert coach.post(page, form.fields | EVIDENCE).status_code == 409
+    assert stage_of(team, ines) == "understand"
+
+
+def test_a_stale_move_changes_nothing_and_keeps_the_lines(team, coach, ines, page):
+    form = coach.form(page)
+    details = f"/case/{ines.number}/details"
+    coach.send(details, f"{details}/facts", gender="woman")
+    answer = coach.post(page, form.fields | EVIDENCE)
+    assert answer.status_code == 412
+    assert 'value="Her sister and Ruth from work."' in answer.get_data(as_text=True)
+    assert stage_of(team, ines) == "steady"
+
+
+def test_nobody_else_moves_a_case(app, team, ines, page):
+    for who, status in (("coach2", 404), ("admin", 403)):
+        desk = Desk(app, team[who])
+        sent = desk.token | EVIDENCE | {"to": "understand", "version": "1"}
+        assert desk.post(page, sent).status_code == status
+    assert stage_of(team, ines) == "steady"
+
+
+def test_a_closed_case_has_no_gate(team, coach, ines, page):
+    coach.send(
+        f"/case/{ines.number}/close", outcome="other", reason="decision", final_screening="done"
+    )
+    text = coach.text(page)
+    assert "This case is closed." in text
+    assert "Before Understand" not in text

@@ -1,0 +1,75 @@
+import pytest
+
+from tests import build, people
+from tests.desk import Desk, Statements
+from tests.overview import bulk
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+def test_a_first_day_says_what_to_do(app, team):
+    page = Desk(app, team["coach"]).text("/today")
+    assert "Nothing needs attention today." in page
+    assert "All notes are signed." in page
+    assert "Add your first client" in page
+
+
+def test_what_needs_me_stands_first(app, team):
+    coach = team["coach"]
+    held, drafted = build.case(coach, "Tomasz Held"), build.case(coach, "Ines Drafted")
+    build.screen(coach, held.client_id, fear_at_home=2)
+    note_id = build.draft(coach, drafted.case_id, levels={"self_harm": 3})
+    page = Desk(app, team["coach"]).text("/today")
+    assert page.index("Not recorded yet") < page.index("Safety hold, day 1")
+    assert f"/note/{note_id}#screening" in page
+    assert "One safety hold is open." in page
+    assert "Tell your supervisor" in page
+    assert f"/case/{held.number}/follow-ups" in page
+
+
+def test_a_supervisor_reads_the_age_of_a_coachs_draft_and_no_level(app, team):
+    coach = team["coach"]
+    case = build.case(coach, "Ines Okafor")
+    note_id = build.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
+    page = Desk(app, team["supervisor"]).text("/today")
+    assert "3 days old" in page
+    assert "Marta Lindqvist" in page
+    assert str(note_id) not in page
+    assert "Urgent" not in page
+    assert "Not recorded yet" not in page
+
+
+def test_an_admin_sees_the_practice_and_never_a_client(app, team):
+    case = build.case(team["coach"], "Ines Okafor")
+    build.screen(team["coach"], case.client_id, self_harm=3)
+    page = Desk(app, team["admin"]).text("/today")
+    assert "Ines Okafor" not in page
+    assert case.number not in page
+    for path in ("/reports", "/people", "/settings", "/log"):
+        assert f'href="{path}' in page
+    assert "help numbers" in page
+
+
+def test_nobody_elses_clients_stand_on_my_page(app, team):
+    case = build.case(team["coach"], "Ines Okafor")
+    build.screen(team["coach"], case.client_id, self_harm=3)
+    page = Desk(app, team["coach2"]).text("/today")
+    assert "Ines Okafor" not in page
+    assert case.number not in page
+
+
+@pytest.mark.parametrize("who", ["coach", "supervisor"])
+def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, who):
+    coach, desk = team["coach"], Desk(app, team[who])
+    bulk.caseload(coach, 10)
+    desk.text("/today")
+    with Statements() as few:
+        desk.text("/today")
+    bulk.caseload(coach, 990, since=10)
+    with Statements() as many:
+        page = desk.text("/today")
+    assert "1,000 open" in page
+    assert len(many.seen) == len(few.seen) <= 16
