@@ -30,7 +30,7 @@ check: $(VENV)/test.done
 
 # Measure against floors that are started beside the app; prints ratios and writes var/bench.json.
 bench: $(VENV)/test.done
-	$(BIN)/python -m bench
+	$(BIN)/python -m tests.bench
 
 # Break running processes again and again.
 soak: $(VENV)/test.done

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
-import sys
 import tempfile
 from contextvars import Context
 from pathlib import Path
@@ -169,9 +169,9 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture
-def logged(the_app, capsys):
-    """Give a function that reads what was logged so far; the log writes to whatever standard error is now."""
-    before = structlog.get_config()["logger_factory"]
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    yield lambda: capsys.readouterr().err
+def logged(the_app):
+    """Give a function that reads every line logged so far, as it would stand on standard error."""
+    before, lines = structlog.get_config()["logger_factory"], io.StringIO()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(lines))
+    yield lines.getvalue
     structlog.configure(logger_factory=before)

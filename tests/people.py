@@ -59,3 +59,8 @@ def sign_in(visitor, actor):
     return visitor.post(
         "/sign-in", data={"csrf_token": csrf(page), "email": email, "password": PASSWORD}
     )
+
+
+def email_of(actor):
+    """Give the address of one of the cast."""
+    return next(f"{who}@practice.test" for who, name in NAMES.items() if name == actor.name)

@@ -12,7 +12,7 @@ from caseapp.cases.queries import case_head
 from caseapp.core.paging import Page, page_of
 from caseapp.core.transaction import transaction
 from caseapp.handouts.operations import assign, withdraw
-from caseapp.handouts.queries import assignment_shown, assignments_of, wants_faith
+from caseapp.handouts.queries import assignment_shown, assignments_of, printable, wants_faith
 from caseapp.handouts.schemas import (
     AssignmentRecord,
     AssignmentView,
@@ -62,10 +62,6 @@ def give(case_id: UUID, body: OneAssignment) -> AssignmentRecord:
 @door.gives(AssignmentView())
 def assignment(assignment_id: UUID) -> AssignmentRecord:
     """Show one assignment and what stops it now."""
-    return _read(assignment_id)
-
-
-def _read(assignment_id: UUID) -> AssignmentRecord:
     actor = the_actor()
     found = assignment_shown(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
@@ -76,11 +72,13 @@ def _read(assignment_id: UUID) -> AssignmentRecord:
 @needs(Action.ASSIGNMENT_READ)
 @door.gives_file("application/pdf")
 def assignment_pdf(assignment_id: UUID) -> Response:
-    """Download the edition that was given, for staff to print or to look at."""
-    found, practice = _read(assignment_id), the_practice()
-    faith = wants_faith(case_head(the_actor(), found.case_id).facts)
+    """Download the edition that was given, unless something stops it now; the file's name tells nothing."""
+    actor, practice = the_actor(), the_practice()
+    found = printable(actor, assignment_id)
+    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
+    faith = wants_faith(case_head(actor, found.case_id).facts)
     made = sheet_pdf(found.handout, practice, numbers(practice), faith=faith)
-    return pdf_answer(found.handout, made)
+    return pdf_answer(made, f"reading-{found.place:02}.pdf")
 
 
 @door.at("/assignments/<uuid:assignment_id>/withdraw", "POST", also=(409,))

@@ -85,7 +85,7 @@ class ListQuery(Schema):
 
     cursor = fields.String(
         validate=validate.Length(max=200),
-        metadata={"description": "`next` of the page before."},
+        metadata={"description": "“next” of the page before."},
     )
     limit = fields.Integer(load_default=PAGE_SIZE, validate=validate.Range(1, LARGEST_PAGE))
 
@@ -272,7 +272,7 @@ def _described(
     if headers:
         described["parameters"] = headers
     if action is not None:
-        described["description"] = f"Needs the action `{action}`."
+        described["description"] = f"Needs the action {action}."
     return described
 
 

@@ -120,11 +120,12 @@ def handout(slug: str, query: str) -> dict[str, Any]:
 def handout_pdf(slug: str, query: str) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
     found, practice = edition_of(slug, query).handout, the_practice()
-    return pdf_answer(found, sheet_pdf(found, practice, numbers(practice), faith=False))
+    made = sheet_pdf(found, practice, numbers(practice), faith=False)
+    return pdf_answer(made, file_name(found))
 
 
-def pdf_answer(handout: Handout, made: bytes) -> Response:
-    """Answer a sheet's PDF under its outside title."""
+def pdf_answer(made: bytes, name: str) -> Response:
+    """Answer a PDF for saving under a name."""
     answer = Response(made, mimetype="application/pdf")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{file_name(handout)}"'
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

@@ -41,8 +41,9 @@ class Finding:
 @click.pass_obj
 def check(house: House) -> None:
     """Explain the settings and look at database, mail, fonts, library, help numbers and people."""
+    lines = list(settings_lines(house))
     click.echo("Settings")
-    for line in settings_lines(house):
+    for line in lines:
         click.echo(f"  {line}")
     with house.open():
         found = [
@@ -102,12 +103,14 @@ def database() -> Iterator[Finding]:
             .select_from(outbox.OutboxRow)
             .where(
                 outbox.OutboxRow.done_at.is_(None),
-                outbox.OutboxRow.not_before < clock.now() - MAIL_MAY_WAIT,
+                outbox.OutboxRow.made_at < clock.now() - MAIL_MAY_WAIT,
             )
         )
         if late:
             yield Finding(
-                FAULT, f"{late} mails wait for over ten minutes. Does `caseapp worker` run?"
+                FAULT,
+                f"{late} mails have waited for over ten minutes. Does `caseapp worker` run, and does the server "
+                "take mail?",
             )
 
 

@@ -9,7 +9,7 @@ import click
 
 from caseapp.access.secrets import new_code
 from caseapp.cli import cast
-from caseapp.clients.portal import pin_fault
+from caseapp.clients.portal import PIN_LENGTH, pin_fault
 from caseapp.core import migrate
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.transaction import transaction
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from caseapp.cli.house import House
-
-PIN_DIGITS = 6
 
 
 @click.command()
@@ -61,7 +59,7 @@ def fill_demo(house: House) -> Iterator[str]:
     password = house.environ.get("CASEAPP_DEMO_PASSWORD", "")
     pin = house.environ.get("CASEAPP_DEMO_PIN", "")
     made_password = password or new_code(5)
-    made_pin = pin or _new_pin()
+    made_pin = pin or new_pin()
     yield from cast.fill(made_password, made_pin)
     yield "Password of the staff: " + (
         "the one in CASEAPP_DEMO_PASSWORD" if password else f"{made_password}  (shown only now)"
@@ -71,10 +69,12 @@ def fill_demo(house: House) -> Iterator[str]:
     )
 
 
-def _new_pin() -> str:
-    while pin_fault(pin := f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}"):
-        pass
-    return pin
+def new_pin() -> str:
+    """Make a PIN at random that the portal would take."""
+    while True:
+        pin = f"{secrets.randbelow(10**PIN_LENGTH):0{PIN_LENGTH}}"
+        if pin_fault(pin) is None:
+            return pin
 
 
 def who_can_sign_in(house: House) -> list[str]:

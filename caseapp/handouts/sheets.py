@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 CLINICAL = "clinical"
+# A sheet this short is set to fit on one page.
+ONE_PAGE_WORDS = 420
 CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
 KINDS_OF_BLOCK = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
@@ -277,14 +279,18 @@ def _number_line(line: HelpLine, words: Words, language: str) -> NumberLine:
         form = words.or_text_to if line.phone else words.text_to
         text = form.format(keyword=line.text_keyword or "", number=line.text_to).replace("  ", " ")
     spoken = "" if not line.languages or language in line.languages else line.languages[0]
-    notes = (
-        line.region or "",
-        words.audiences.get(line.audience, ""),
-        line.hours,
-        words.languages.get(spoken, ""),
-        line.hint.rstrip("."),
-        "" if line.phone or line.text_to else line.web or "",
+    details = ", ".join(
+        detail
+        for detail in (
+            line.region,
+            words.audiences.get(line.audience),
+            line.hours,
+            words.languages.get(spoken),
+            None if line.phone or line.text_to else line.web,
+        )
+        if detail
     )
+    notes = (details[:1].upper() + details[1:], line.hint.rstrip("."))
     return NumberLine(
         phone=line.phone or "",
         dial=re.sub(r"[^\d+]", "", line.phone or ""),
@@ -342,6 +348,7 @@ def sheet_html(handout: Handout, practice: Practice, numbers: Numbers, *, faith:
             "kicker": _kicker(handout),
             "footer": _footer(handout, practice),
             "practice": practice,
+            "compact": len(handout.body.split()) <= ONE_PAGE_WORDS,
         },
     )
 

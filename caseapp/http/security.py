@@ -39,6 +39,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Robots-Tag": "noindex, nofollow",
 }
+FILES = frozenset({"static", "bootstrap.static", "fonts.font"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 csrf = CSRFProtect()
@@ -48,8 +49,10 @@ def add_headers(response: Response) -> Response:
     """Put the same headers on every answer, errors and files included."""
     for name, value in HEADERS.items():
         response.headers[name] = value
-    if door() is Door.OPEN and response.status_code == 200:  # noqa: PLR2004
-        response.headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
+    if request.endpoint in FILES and response.status_code in {200, 304}:
+        # Only an address that carries its content's stamp may be kept for good.
+        age = "max-age=31536000, immutable" if "v" in request.args else "max-age=3600"
+        response.headers["Cache-Control"] = f"public, {age}"
     else:
         response.headers["Cache-Control"] = "no-store"
         response.headers.add("Vary", "Cookie, Authorization")
@@ -68,6 +71,14 @@ def refuse_cross_site() -> None:
         abort(400, "This form was sent from another site.")
 
 
+def refuse_nul() -> None:
+    """Refuse an address that holds NUL, which no database takes as text; the API names the field itself."""
+    if "\x00" in request.path:
+        abort(404)
+    if door() is not Door.API and any("\x00" in value for value in request.args.values()):
+        abort(400)
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Set limits, cookies and headers; the API brings no cookie and so needs no CSRF token."""
     app.config.update(
@@ -83,6 +94,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         WTF_CSRF_SSL_STRICT=False,
     )
     csrf.init_app(app)
+    app.before_request(refuse_nul)
     app.before_request(refuse_cross_site)
     app.after_request(add_headers)
     if settings.trusted_proxies:

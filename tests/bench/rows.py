@@ -40,17 +40,17 @@ AT_ONCE = 2000
 
 @dataclass(frozen=True)
 class Filled:
-    """Say whom the measurements may act as, and where a case with notes lies."""
+    """Say whom the measurements may act as, and which cases of theirs have notes."""
 
     coach: Actor
     supervisor: Actor
-    with_notes: UUID
+    readers: list[tuple[Actor, list[UUID]]]
 
 
-def fill(cases: int, own: int, notes: int = 50) -> Filled:
+def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
     """Make a practice with so many cases: one coach has `own` of them, evenly spread in time, others `PER_COACH` each.
 
-    Every coach has the same supervisor. The newest case of the one coach gets so many signed notes.
+    Every coach has the same supervisor. The cases of that coach and of so many others, the readers, get signed notes.
     """
     supervisor = _user("supervisor", Role.SUPERVISOR, None)
     coach = _user("coach", Role.COACH, supervisor["id"])
@@ -63,24 +63,28 @@ def fill(cases: int, own: int, notes: int = 50) -> Filled:
         session.execute(sa.insert(User), [coach, *others])
     mine = {round(number * (cases - 1) / max(1, own - 1)) for number in range(own)}
     made = _people(cases, lambda n: coach["id"] if n in mine else others[n % len(others)]["id"])
-    newest = None
+    noted: dict[UUID, list[UUID]] = {user["id"]: [] for user in [coach, *others[:readers]]}
     while chunk := list(islice(made, AT_ONCE)):
+        written = []
+        for person in chunk:
+            (case,) = person[Case]
+            if readers and case["coach_id"] in noted:
+                noted[case["coach_id"]].append(case["id"])
+                written += [_note(case, person["key"], number) for number in range(notes)]
         with transaction() as session:
             for table in (Client, ClientKey, CareTeam, ClientWord, NameHash, Case):
-                rows = [row for person in chunk for row in person[table]]
-                session.execute(sa.insert(table), rows)
-        found = [person for person in chunk if person[Case][0]["coach_id"] == coach["id"]]
-        newest = found[-1] if found else newest
-    case = newest[Case][0]
-    with transaction() as session:
-        session.execute(sa.insert(Note), [_note(case, newest["key"], n) for n in range(notes)])
+                session.execute(
+                    sa.insert(table), [row for person in chunk for row in person[table]]
+                )
+            if written:
+                session.execute(sa.insert(Note), written)
     with transaction() as session:
         session.execute(sa.text("ANALYZE"))
     db.session.remove()
     return Filled(
         Actor(coach["id"], Role.COACH, "Bench Coach", "web"),
         Actor(supervisor["id"], Role.SUPERVISOR, "Bench Supervisor", "web"),
-        case["id"],
+        [(Actor(who, Role.COACH, "Bench Reader", "web"), found) for who, found in noted.items()],
     )
 
 

@@ -104,9 +104,11 @@ def test_a_side_transaction_is_kept_whole_or_not_at_all(app):
     assert name() == "Aside"
 
 
+ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@ONLY_SQLITE
 def test_sqlite_takes_the_writers_lock_before_the_first_word(app):
-    if db.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL locks rows")
     other = sqlite3.connect(db.engine.url.database, timeout=0, isolation_level=None)
     try:
         with transaction(), pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -120,9 +122,8 @@ def test_sqlite_takes_the_writers_lock_before_the_first_word(app):
         other.close()
 
 
+@ONLY_SQLITE
 def test_every_connection_to_sqlite_has_our_pragmas(app):
-    if db.engine.dialect.name != "sqlite":
-        pytest.skip("SQLite's own")
     with db.engine.connect() as first, db.engine.connect() as second:
         for connection in (first, second):
             found = {

@@ -70,12 +70,8 @@ def test_every_route_answers_with_the_same_headers_whoever_asks(world, app):
             continue
         for who in ("nobody", "coach", "admin", "client"):
             answer = w.send(world, route, who, world.own)
-            file = w.door_of(route.rule.rule) == "staff" and route.rule.endpoint in {
-                "fonts.font",
-                "health.livez",
-                "health.readyz",
-            }
-            if wrong := faults(answer, file=file and answer.status_code == 200):
+            file = route.rule.endpoint == "fonts.font" and answer.status_code == 200
+            if wrong := faults(answer, file=file):
                 found.append((route.name, who, answer.status_code, wrong))
     assert found == []
 
@@ -100,7 +96,6 @@ def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
     answers = {
         200: coach.get(f"/case/{number}"),
         303: nobody.get("/today"),
-        308: coach.get("/bootstrap"),
         400: coach.post(f"/case/{number}/screening"),
         401: nobody.get("/api/v1/me"),
         403: coach.get("/settings"),
@@ -116,7 +111,6 @@ def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
         428: coach.patch(case, json={"goal": "together"}, headers=key),
         429: nobody.post("/sign-in", data=wrong),
     }
-    del answers[308]
     break_today(monkeypatch, app)
     answers[500] = coach.get("/today")
     assert {status: answer.status_code for status, answer in answers.items()} == {
@@ -132,13 +126,24 @@ def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visi
     assert faults(answer) == []
 
 
-@pytest.mark.parametrize("path", ["/static/app.css", "/bootstrap/static/css/bootstrap.min.css", "/fonts/sans-400.woff2"])
+@pytest.mark.parametrize(
+    "path", ["/static/app.css", "/bootstrap/static/css/bootstrap.min.css", "/fonts/sans-400.woff2"]
+)
 def test_files_are_the_same_for_everybody_and_may_be_kept(app, visitor, path):
     answer = visitor.get(path)
     assert answer.status_code == 200
     assert faults(answer, file=True) == []
-    again = visitor.get(path, headers={"If-None-Match": answer.headers.get("ETag", '""')})
-    assert again.status_code in {200, 304}
+    assert answer.headers["Cache-Control"] == "public, max-age=3600"
+    again = visitor.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    assert faults(again, file=True) == []
+    stamped = visitor.get(f"{path}?v=1")
+    assert stamped.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_an_answer_about_now_is_never_kept(app, visitor, path):
+    assert faults(visitor.get(path)) == []
 
 
 def cookies_of(answer):

@@ -110,7 +110,9 @@ def test_care_asks_for_a_confirmation(team, made):
 
 def test_several_are_given_all_or_none(team, made):
     coach = team["coach"]
-    wanted = NewAssignment(("better-nights", "my-limits"), "portal", "Both help.", "en", False)
+    wanted = NewAssignment(
+        ("better-nights", "my-limits"), "portal", "Both help.", "en", confirmed=False
+    )
     with pytest.raises(RuleBroken) as refused, transaction():
         assign_several(coach, made.case_id, wanted)
     assert refused.value.reasons[0].message.startswith("My limits")
@@ -276,7 +278,10 @@ def test_a_closed_case_gets_nothing_new(team, made):
 
     with transaction():
         close_case(
-            team["coach"], made.case_id, Closing("other", "decision", "done", "", False, None), 1
+            team["coach"],
+            made.case_id,
+            Closing("other", "decision", "done", "", follow_up_consent=False, follow_up_on=None),
+            1,
         )
     with pytest.raises(RuleBroken) as refused:
         give(team["coach"], made)

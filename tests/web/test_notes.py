@@ -246,7 +246,7 @@ def test_an_unrecorded_concern_shows_its_steps_and_recording_leads_to_the_hold(d
     assert {answer.headers["Location"] for answer in answers} == {f"/case/{case.number}/hold"}
     assert count(Screening) == 1
     assert safety_of(case.client_id).hold == "safety"
-    assert "Recorded Today" in desk.text(path)
+    assert "Recorded today" in desk.text(path)
 
 
 def test_recording_nothing_is_refused_and_keeps_the_words(desk, coach, case):

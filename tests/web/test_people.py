@@ -17,7 +17,12 @@ def test_people_shows_roles_supervisors_and_codes(app, team):
     with transaction():
         disable_user(operator(), "coach2@practice.test")
     page = Desk(app, team["admin"]).text("/people")
-    for words in ("Marta Lindqvist", "coach@practice.test", "Helen Marsh", coach_code(team["coach"].id)):
+    for words in (
+        "Marta Lindqvist",
+        "coach@practice.test",
+        "Helen Marsh",
+        coach_code(team["coach"].id),
+    ):
         assert words in page
     assert page.count("No access since") == 1
     assert page.index("Jonas Adler") > page.index("Marta Lindqvist")

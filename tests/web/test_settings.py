@@ -123,7 +123,8 @@ def test_a_local_number_is_added_once_and_removed(admin):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kind": "emergency"}, {"kind": ""}, {"name": ""}, {"phone": "ring us"}, {"phone": "12"}]
+    "wrong",
+    [{"kind": "emergency"}, {"kind": ""}, {"name": ""}, {"phone": "ring us"}, {"phone": "12"}],
 )
 def test_a_wrong_number_is_named(admin, wrong):
     answer = admin.send("/settings/numbers", "/settings/numbers/local", **(LINE | wrong))

@@ -50,7 +50,7 @@ def test_an_admin_sees_the_practice_and_never_a_client(app, team):
     assert case.number not in page
     for path in ("/reports", "/people", "/settings", "/log"):
         assert f'href="{path}' in page
-    assert "help numbers" in page
+    assert "Need confirming" in page
 
 
 def test_nobody_elses_clients_stand_on_my_page(app, team):

@@ -1,0 +1,157 @@
+import pytest
+
+from tests import build
+from tests.api.desk import (
+    codes,
+    error,
+    etag,
+    hidden,
+    needs_a_role,
+    needs_a_version,
+    only_answers,
+    refuses,
+    refuses_what_is_no_json,
+)
+
+
+@pytest.fixture
+def made(coach):
+    return build.steady_case(coach.actor, "Ines Okafor")
+
+
+@pytest.fixture
+def path(made):
+    return f"/cases/{made.case_id}/assignments"
+
+
+@pytest.fixture
+def allowed(coach, made):
+    items = coach.get(f"/handouts?for_case={made.case_id}&stage=steady").get_json()["items"]
+    return [
+        item["slug"]
+        for item in items
+        if item["for_case"]["outcome"] == "allowed" and "portal" in item["for_case"]["channels"]
+    ]
+
+
+def wish(slug, **changed):
+    return {"slug": slug, "channel": "portal", "line": "For your evenings."} | changed
+
+
+@pytest.fixture
+def given(coach, path, allowed):
+    return coach.post(path, wish(allowed[0])).get_json()
+
+
+def test_give_and_read(coach, made, path, allowed):
+    answer = coach.post(path, wish(allowed[0]))
+    assert answer.status_code == 201, answer.get_json()
+    given = answer.get_json()
+    assert (given["slug"], given["line"], given["state"]) == (allowed[0], "For your evenings.", "given")
+    assert (given["place"], given["stopped"]) == (1, [])
+    assert answer.headers["Location"] == f"/api/v1/assignments/{given['id']}"
+    read = coach.get(f"/assignments/{given['id']}")
+    assert read.get_json() == given
+    assert read.headers["ETag"] == etag(given)
+    assert coach.get(path).get_json()["items"] == [given]
+    offers = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
+    assert [o["slug"] for o in offers if o["for_case"]["given"]] == [allowed[0]]
+
+
+def test_pages(coach, path, allowed):
+    every = [coach.post(path, wish(slug)).get_json()["id"] for slug in allowed[:2]]
+    first = coach.get(f"{path}?limit=1").get_json()
+    rest = coach.get(f"{path}?limit=1&cursor={first['next']}").get_json()
+    assert [item["id"] for item in first["items"] + rest["items"]] == every[::-1]
+    assert rest["next"] is None
+
+
+def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
+    build.screen(coach.actor, made.client_id, sleep="concern")
+    offers = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
+    refused = [o for o in offers if o["for_case"]["outcome"] == "refused"]
+    assert refused
+    for offer in refused:
+        wanted = [reason["code"] for reason in offer["for_case"]["reasons"]]
+        assert codes(coach.post(path, wish(offer["slug"]))) == wanted
+    warned = [o["slug"] for o in offers if o["for_case"]["outcome"] == "warned"]
+    for slug in warned:
+        assert "confirm_needed" in codes(coach.post(path, wish(slug, channel="in_person")))
+    assert coach.get(path).get_json()["items"] == []
+
+
+def test_a_hold_stops_what_was_given(coach, made, given):
+    file = coach.get(f"/assignments/{given['id']}/pdf")
+    assert file.mimetype == "application/pdf"
+    assert file.data.startswith(b"%PDF-")
+    assert file.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
+    build.screen(coach.actor, made.client_id, fear_at_home="concern")
+    stopped = coach.get(f"/assignments/{given['id']}").get_json()["stopped"]
+    assert stopped
+    wanted = [reason["code"] for reason in stopped]
+    assert codes(coach.get(f"/assignments/{given['id']}/pdf")) == wanted
+
+
+def test_withdraw(coach, given):
+    here = f"/assignments/{given['id']}"
+    needs_a_version(coach, "POST", f"{here}/withdraw", None, given)
+    back = coach.post(f"{here}/withdraw", version=given)
+    assert back.status_code == 200
+    assert back.get_json()["state"] == "withdrawn"
+    assert back.headers["ETag"] == '"2"'
+    assert codes(coach.post(f"{here}/withdraw", version=back.get_json())) == ["already_withdrawn"]
+    assert codes(coach.get(f"{here}/pdf")) == ["already_withdrawn"]
+
+
+def test_sent_twice_gives_once(coach, path, allowed):
+    first = coach.post(path, wish(allowed[0]), once="a")
+    assert coach.post(path, wish(allowed[0]), once="a").get_json() == first.get_json()
+    assert codes(coach.post(path, wish(allowed[0], line="Other."), once="a")) == ["once_key_reused"]
+    assert len(coach.get(path).get_json()["items"]) == 1
+
+
+def test_names_its_faults(coach, path, allowed):
+    refuses(
+        coach,
+        "POST",
+        path,
+        [
+            ("slug", {}),
+            ("slug", wish(7)),
+            ("channel", wish(allowed[0], channel="pigeon")),
+            ("line", wish(allowed[0], line="x" * 1_000_000)),
+            ("language", wish(allowed[0], language="xx")),
+            ("confirmed", wish(allowed[0], confirmed="perhaps")),
+            ("edition", wish(allowed[0], edition=3)),
+        ],
+    )
+    refuses_what_is_no_json(coach, "POST", path)
+    error(coach.post(path, wish("no-such-sheet")), 404, "not_found")
+    assert coach.get(path).get_json()["items"] == []
+
+
+def test_hides_what_is_not_yours(stranger, made, given):
+    hidden(stranger, "GET", "/cases/{}/assignments", made.case_id)
+    hidden(stranger, "POST", "/cases/{}/assignments", made.case_id, wish(given["slug"]))
+    hidden(stranger, "GET", "/assignments/{}", given["id"])
+    hidden(stranger, "GET", "/assignments/{}/pdf", given["id"])
+    hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
+
+
+def test_needs_a_coach(staff, path, given):
+    here = f"/assignments/{given['id']}"
+    needs_a_role(
+        staff["admin"],
+        ("GET", path),
+        ("POST", path),
+        ("GET", here),
+        ("GET", f"{here}/pdf"),
+        ("POST", f"{here}/withdraw"),
+    )
+
+
+def test_other_methods(coach, path, given):
+    only_answers(coach, path, "GET", "POST")
+    only_answers(coach, f"/assignments/{given['id']}", "GET")
+    only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
+    only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")

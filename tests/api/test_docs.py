@@ -1,0 +1,63 @@
+import json
+
+from caseapp.http.guard import rules
+from tests.api.desk import BASE
+
+METHODS = {"GET", "POST", "PATCH"}
+
+
+def test_every_view_is_described(app):
+    described = app.test_client().get(f"{BASE}/openapi.json").get_json()
+    assert described["openapi"] == "3.1.0"
+    there = {
+        (method.upper(), path)
+        for path, item in described["paths"].items()
+        for method in item
+        if method.upper() in METHODS
+    }
+    ours = {
+        (method, rule.rule.replace("<uuid:", "{").replace("<string:", "{").replace(">", "}"))
+        for rule, method, _ in rules(app)
+        if rule.rule.startswith(BASE) and method in METHODS
+    } - {("GET", f"{BASE}/openapi.json"), ("GET", f"{BASE}/docs")}
+    assert there == ours
+
+
+def test_every_call_names_its_action_and_its_errors(app):
+    described = app.test_client().get(f"{BASE}/openapi.json").get_json()
+    names = []
+    for path, item in described["paths"].items():
+        for method, call in item.items():
+            if method.upper() not in METHODS:
+                continue
+            names.append(call["operationId"])
+            answers = call["responses"].keys()
+            assert call["security"] == [{"token": []}]
+            assert call["description"].startswith("Needs the action ")
+            assert {"401", "403", "503"} <= answers
+            assert "default" not in answers
+            assert ("404" in answers) or "{" not in path
+            assert ("415" in answers) == ("requestBody" in call)
+            headers = {p["name"] for p in call.get("parameters", []) if p["in"] == "header"}
+            assert ("428" in answers) == ("412" in answers) == ("If-Match" in headers)
+            assert ("201" in answers) == ("Idempotency-Key" in headers)
+    assert len(names) == len(set(names))
+
+
+def test_nothing_hangs_and_nothing_unknown_passes(app):
+    described = app.test_client().get(f"{BASE}/openapi.json").get_json()
+    schemas = described["components"]["schemas"]
+    text = json.dumps(described)
+    for name, schema in schemas.items():
+        assert f"#/components/schemas/{name}" in text
+        assert schema["additionalProperties"] is False
+
+
+def test_a_page_for_people(app):
+    page = app.test_client().get(f"{BASE}/docs")
+    assert page.status_code == 200
+    text = page.get_data(as_text=True)
+    for words in ("/api/v1/cases/{case_id}/stage", "If-Match", "CaseView", "409 Conflict"):
+        assert words in text
+    assert "style=" not in text
+    assert "<script>" not in text

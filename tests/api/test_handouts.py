@@ -1,0 +1,75 @@
+import pytest
+
+from tests import build
+from tests.api.desk import NOBODYS, error, hidden, only_answers
+
+
+@pytest.fixture
+def made(coach):
+    return build.steady_case(coach.actor, "Ines Okafor")
+
+
+def slugs(answer):
+    return {item["slug"] for item in answer.get_json()["items"]}
+
+
+def test_the_library(coach, staff):
+    every = coach.get("/handouts").get_json()
+    assert every["next"] is None
+    assert {item["for_case"] for item in every["items"]} == {None}
+    assert {item["language"] for item in every["items"]} == {"en"}
+    steady = coach.get("/handouts?stage=steady")
+    assert slugs(steady) < {item["slug"] for item in every["items"]}
+    some = every["items"][0]
+    assert some["slug"] in slugs(coach.get(f"/handouts?q={some['code']}"))
+    assert slugs(staff["admin"].get("/handouts")) == {item["slug"] for item in every["items"]}
+
+
+def test_for_a_case_each_says_whether_it_suits(coach, made):
+    items = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
+    assert {item["for_case"]["outcome"] for item in items} <= {"allowed", "warned", "refused"}
+    assert all(item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "refused")
+    build.screen(coach.actor, made.client_id, self_harm="urgent")
+    held = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
+    refused = [item for item in held if item["for_case"]["outcome"] == "refused"]
+    assert "hold_open" in {reason["code"] for item in refused for reason in item["for_case"]["reasons"]}
+    narrowed = coach.get(f"/handouts?for_case={made.case_id}&stage=steady&q=zzzz")
+    assert narrowed.get_json()["items"] == []
+
+
+def test_one_handout_and_its_pdf(coach):
+    slug = coach.get("/handouts").get_json()["items"][0]["slug"]
+    whole = coach.get(f"/handouts/{slug}").get_json()
+    assert (whole["slug"], whole["reviewed"]) == (slug, None)
+    assert "<h2" in whole["html"]
+    file = coach.get(f"/handouts/{slug}/pdf")
+    assert file.mimetype == "application/pdf"
+    assert file.data.startswith(b"%PDF-")
+    assert ".pdf" in file.headers["Content-Disposition"]
+
+
+def test_names_its_faults(coach):
+    for query, field in (
+        ("stage=moon", "stage"),
+        ("language=xx", "language"),
+        ("for_case=me", "for_case"),
+        ("colour=red", "colour"),
+    ):
+        assert error(coach.get(f"/handouts?{query}"), 422)["fields"].keys() == {field}
+    slug = coach.get("/handouts").get_json()["items"][0]["slug"]
+    assert error(coach.get(f"/handouts/{slug}?language=xx"), 422)["fields"].keys() == {"language"}
+    for strange in ("no-such-sheet", "%00", "x" * 3000):
+        error(coach.get(f"/handouts/{strange}"), 404, "not_found")
+        error(coach.get(f"/handouts/{strange}/pdf"), 404, "not_found")
+
+
+def test_a_case_that_is_not_yours(staff, coach, stranger, made):
+    hidden(stranger, "GET", "/handouts?for_case={}", made.case_id)
+    error(staff["admin"].get(f"/handouts?for_case={made.case_id}"), 403, "forbidden")
+    error(coach.get(f"/handouts?for_case={NOBODYS}"), 404, "not_found")
+
+
+def test_needs_a_token(coach):
+    for path in ("/handouts", "/handouts/x", "/handouts/x/pdf"):
+        error(coach.client.get(f"/api/v1{path}"), 401, "unauthenticated")
+        only_answers(coach, path, "GET")

@@ -1,0 +1,128 @@
+"""The API against its own description: whatever is sent, nothing breaks and every answer is as described."""
+
+from __future__ import annotations
+
+from contextvars import Context
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests import build
+from tests.api.desk import NOBODYS
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+ADMINS = {"exports", "audit"}
+EXAMPLES = 14
+
+
+def apart(app):
+    """Serve each request in a context of its own, as a server would."""
+
+    def serve(environ, start_response):
+        def whole():
+            answer = app.wsgi_app(environ, start_response)
+            try:
+                return [b"".join(answer)]
+            finally:
+                answer.close()
+
+        return Context().run(whole)
+
+    return serve
+
+
+@pytest.fixture
+def records(staff):
+    """Make one record of each kind, so that addresses lead somewhere half of the time."""
+    coach, admin = staff["coach"], staff["admin"]
+    made = build.steady_case(coach.actor, "Ines Okafor")
+    note = coach.post(f"/cases/{made.case_id}/notes", {"format": "free", "held_at": "2026-11-20T10:00:00Z"})
+    wish = {"slug": "first-days-pause", "channel": "in_person", "confirmed": True}
+    given_one = coach.post(f"/cases/{made.case_id}/assignments", wish)
+    export = admin.post("/exports", {"format": "csv"})
+    assert (note.status_code, given_one.status_code, export.status_code) == (201, 201, 201)
+    held = build.client(coach.actor)
+    build.screen(coach.actor, held, sleep="concern")
+    return {
+        "client_id": str(made.client_id),
+        "case_id": str(made.case_id),
+        "note_id": note.get_json()["id"],
+        "assignment_id": given_one.get_json()["id"],
+        "export_id": export.get_json()["id"],
+        "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
+        "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
+        "slug": "first-days-pause",
+    }
+
+
+def who_asks(operation):
+    """Choose somebody who may do it."""
+    if operation.tags[0] in ADMINS:
+        return "admin"
+    return "supervisor" if operation.path.endswith("/clear") else "coach"
+
+
+def walk(operation, mode, token, records):
+    """Send what the description allows, or what it forbids; give the statuses that came back."""
+    statuses = set()
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        case=operation.as_strategy(generation_mode=mode),
+        real=st.booleans(),
+        version=st.sampled_from([None, '"1"', '"2"', '"3"']),
+    )
+    def holds(case, real, version):
+        for name in case.path_parameters or {}:
+            if real:
+                case.path_parameters[name] = records[name]
+            elif mode is GenerationMode.POSITIVE:
+                case.path_parameters[name] = NOBODYS
+        if real and isinstance(case.body, dict) and "client_id" in case.body:
+            case.body["client_id"] = records["client_id"]
+        headers = {"Authorization": f"Bearer {token}"}
+        if version and "If-Match" in (case.headers or {}):
+            headers["If-Match"] = version
+        answer = case.call(headers=headers)
+        statuses.add(answer.status_code)
+        case.validate_response(answer, checks=CHECKS)
+
+    holds()
+    return statuses
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+def test_the_description_holds(app, staff, records, mode):
+    schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", apart(app))
+    seen = {}
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        token = staff[who_asks(operation)].token
+        seen[operation.label] = walk(operation, mode, token, records)
+    assert len(seen) == sum(len(item.keys() - {"parameters"}) for item in schema.values())
+    if mode is GenerationMode.POSITIVE:
+        reads = {label: statuses for label, statuses in seen.items() if label.startswith("GET")}
+        assert [label for label, statuses in reads.items() if 200 not in statuses] == []

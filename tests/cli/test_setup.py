@@ -1,0 +1,59 @@
+import pytest
+
+from caseapp.cli import setup
+from caseapp.cli.house import House
+from caseapp.clients.portal import pin_fault
+from tests import people
+
+
+def test_init_can_be_run_again(caseapp_says):
+    for _ in range(2):
+        done = caseapp_says("init")
+        assert done.exit_code == 0, done.output
+        assert done.output.startswith("The database is up to date; 0 new")
+
+
+def test_the_demo_goes_into_an_empty_database_only(app, caseapp_says):
+    people.add("coach")
+    done = caseapp_says("demo")
+    assert done.exit_code == 1
+    assert "already holds people" in done.stderr
+
+
+def test_the_demo_never_goes_into_production(app, caseapp_says, tmp_path):
+    keys = {}
+    for name in ("SECRET_KEY_FILE", "VAULT_KEY_FILE"):
+        file = tmp_path / name
+        file.write_bytes(b"0" * 32)
+        file.chmod(0o600)
+        keys[f"CASEAPP_{name}"] = str(file)
+    done = caseapp_says(
+        "demo",
+        CASEAPP_ENV="production",
+        CASEAPP_BASE_URL="https://desk.example.org",
+        CASEAPP_SMTP_URL="smtp://mail.example.org",
+        **keys,
+    )
+    assert done.exit_code == 1
+    assert done.stderr == "The demo practice is only for CASEAPP_ENV=demo or test.\n"
+
+
+def test_wrong_settings_are_told_before_anything_is_made(data_dir):
+    def make_app(_settings):
+        pytest.fail("the app was made")
+
+    with pytest.raises(Exception, match="CASEAPP_ENV"):
+        assert House(make_app, {"CASEAPP_ENV": "x", "CASEAPP_DATA_DIR": str(data_dir)}).app
+
+
+def test_nobody_can_sign_in_at_first_and_it_says_how_to_change_that(app, data_dir):
+    house = House(lambda _settings: app, {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir)})
+    assert setup.who_can_sign_in(house)[0].startswith("Nobody can sign in yet.")
+    people.add("coach")
+    assert setup.who_can_sign_in(house) == ["Who can sign in (1): caseapp user list"]
+
+
+def test_a_pin_made_at_random_is_one_that_the_portal_takes():
+    pins = {setup.new_pin() for _ in range(500)}
+    assert len(pins) > 400
+    assert not [pin for pin in pins if pin_fault(pin)]

@@ -1,0 +1,247 @@
+"""SIGKILL of the running server while notes are being saved: what was acknowledged is there afterwards, whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.client import HTTPConnection, HTTPException
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.access.actor import operator
+from caseapp.audit.models import AuditEntry
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.settings import ROOT
+from caseapp.core.transaction import transaction
+from caseapp.notes.models import Note
+from caseapp.notes.operations import start_note
+from caseapp.notes.schemas import NewNote
+from caseapp.users.operations import make_token
+from tests import build, people
+
+KILLS = int(os.environ.get("ROUNDS", "5"))
+DRAFTS = 3
+PATIENCE = 120
+WORDS = "Handover at the library, then soup. " * 40
+
+
+@dataclass
+class Draft:
+    """Hold what the server has acknowledged about one draft, and the save that may or may not have arrived."""
+
+    note_id: str
+    version: int = 1
+    text: str = ""
+    sent: str | None = None
+    count: int = 0
+
+
+@dataclass
+class Desk:
+    """Hold everything that the clients know, outside the server and its database."""
+
+    token: str
+    case_id: str
+    drafts: list[Draft]
+    started: dict[str, str] = field(default_factory=dict)
+    pending: str | None = None
+    acks: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    surprises: list[str] = field(default_factory=list)
+
+    def call(self, port, method, path, body=None, **headers):
+        """Send one request; nobody answering raises OSError or HTTPException."""
+        connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        try:
+            connection.request(
+                method,
+                f"/api/v1{path}",
+                None if body is None else json.dumps(body),
+                {
+                    "Authorization": f"Bearer {self.token}",
+                    "Content-Type": "application/json",
+                    **{name.replace("_", "-"): value for name, value in headers.items()},
+                },
+            )
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def save(self, port, draft):
+        """Save one draft once, and write down what was acknowledged."""
+        draft.count += 1
+        draft.sent = f"Save {draft.count}. {WORDS}".strip()
+        status, body = self.call(
+            port,
+            "PATCH",
+            f"/notes/{draft.note_id}",
+            {"sections": {"data": draft.sent}},
+            If_Match=f'"{draft.version}"',
+        )
+        if status == 200:
+            draft.version, draft.text, draft.sent = body["version"], draft.sent, None
+            self.acks.release()
+        else:
+            self.surprises.append(f"PATCH {status}: {body}")
+
+    def start(self, port):
+        """Start one note, with the key of a start that was never answered if there is one."""
+        self.pending = self.pending or f"start-{len(self.started)}"
+        new = {
+            "format": "free",
+            "held_at": "2026-01-02T10:00:00Z",
+            "sections": {"text": f"{self.pending} {WORDS}".strip()},
+        }
+        status, body = self.call(
+            port, "POST", f"/cases/{self.case_id}/notes", new, Idempotency_Key=self.pending
+        )
+        if status == 201:
+            self.started[body["id"]] = new["sections"]["text"]
+            self.pending = None
+            self.acks.release()
+        else:
+            self.surprises.append(f"POST {status}: {body}")
+
+
+@contextmanager
+def serving(database_url, settings, tmp_path):
+    """Serve from real processes on a free port; at the end nothing of them is left."""
+    port = free_port()
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("CASEAPP_")}
+    environ |= {
+        "CASEAPP_ENV": "test",
+        "CASEAPP_DATA_DIR": str(tmp_path),
+        "CASEAPP_DATABASE_URL": database_url.render_as_string(hide_password=False),
+        "CASEAPP_VAULT_KEY_FILE": str(settings.data_dir / "vault.key"),
+    }
+    with (tmp_path / "server.log").open("ab") as log:
+        server = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "caseapp", "serve", "--port", str(port), "--processes", "2"],
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            text=True,
+        )
+    try:
+        assert any(line.startswith("Open ") for line in server.stdout), "the server did not start"
+        yield port
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(PATIENCE)
+        server.stdout.close()
+
+
+def free_port():
+    """Find a port that nobody uses."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def keep_writing(port, act):
+    """Do `act` again and again until nobody answers any more."""
+    try:
+        while True:
+            act(port)
+    except (OSError, HTTPException, ValueError):
+        return
+
+
+def write(desk, port):
+    """Let several clients write at once: one for each draft, and one that starts notes."""
+    saves = [lambda port, draft=draft: desk.save(port, draft) for draft in desk.drafts]
+    writers = [
+        threading.Thread(target=keep_writing, args=(port, act)) for act in (*saves, desk.start)
+    ]
+    for writer in writers:
+        writer.start()
+    return writers
+
+
+@pytest.fixture
+def desk(app):
+    coach = people.add("coach")
+    made = build.case(coach)
+    drafts = []
+    for _ in range(DRAFTS):
+        with transaction():
+            note_id = start_note(
+                coach, made.case_id, NewNote("dap", now() - timedelta(hours=1), 50, "phone")
+            )
+        drafts.append(Draft(str(note_id)))
+    with transaction():
+        _, token = make_token(operator(), "coach@practice.test", "kill")
+    db.session.remove()
+    return Desk(token, str(made.case_id), drafts)
+
+
+@pytest.mark.fault
+@pytest.mark.timeout(120 + 60 * KILLS)
+def test_no_acknowledged_save_is_lost(desk, database_url, settings, tmp_path):
+    before = db.session.scalar(sa.select(sa.func.count()).select_from(Note))
+    db.session.remove()
+    for number in range(KILLS):
+        with serving(database_url, settings, tmp_path) as port:
+            look(desk, port)
+            writers = write(desk, port)
+            # Each round dies at another moment of its load.
+            for _ in range(9 + 7 * number % 20):
+                assert desk.acks.acquire(timeout=PATIENCE), desk.surprises
+        for writer in writers:
+            writer.join(PATIENCE)
+        assert desk.surprises == []
+    with serving(database_url, settings, tmp_path) as port:
+        look(desk, port)
+    everything_is_whole(desk, before)
+
+
+def look(desk, port):
+    """Read every note back; a save that was under way is there whole or not at all, and the client goes on from it."""
+    for draft in desk.drafts:
+        status, body = desk.call(port, "GET", f"/notes/{draft.note_id}")
+        assert status == 200
+        found = (body["version"], body["sections"]["data"])
+        allowed = [(draft.version, draft.text)]
+        if draft.sent:
+            allowed.append((draft.version + 1, draft.sent))
+        assert found in allowed
+        draft.version, draft.text, draft.sent = *found, None
+    if desk.pending:
+        desk.start(port)
+    for note_id, text in desk.started.items():
+        status, body = desk.call(port, "GET", f"/notes/{note_id}")
+        assert status == 200
+        assert body["sections"]["text"] == text
+
+
+def everything_is_whole(desk, before):
+    """Ask the database itself: no note twice, none without its key, and one audit entry for each version."""
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == before + len(
+        desk.started
+    )
+    versions = dict(map(tuple, db.session.execute(sa.select(Note.id, Note.version))))
+    written = dict(
+        map(
+            tuple,
+            db.session.execute(
+                sa.select(AuditEntry.object_id, sa.func.count())
+                .where(AuditEntry.action == "note.write", AuditEntry.outcome == "done")
+                .group_by(AuditEntry.object_id)
+            ),
+        )
+    )
+    assert written == versions
+    if db.engine.dialect.name == "sqlite":
+        assert db.session.scalar(sa.text("PRAGMA integrity_check")) == "ok"

@@ -1,0 +1,131 @@
+"""The migrations, up and down and up again, with rows in place, on both databases."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+
+from caseapp.core import settings
+from caseapp.core.database import db
+from caseapp.core.migrate import alembic_config, upgrade
+from caseapp.core.settings import ROOT
+from caseapp.tables import METADATA
+from tests import build, people
+
+
+@pytest.fixture
+def engine(app, database_url):
+    """Give an engine without our listeners, as the migration's own is."""
+    db.session.remove()
+    engine = sa.create_engine(database_url, poolclass=sa.NullPool)
+    yield engine
+    engine.dispose()
+
+
+def fill():
+    coach = people.add("coach")
+    made = build.case(coach, phone="07700 900123", partner_name="Tomas")
+    build.screen(coach, made.client_id, self_harm="urgent")
+    build.note(coach, made.case_id)
+    db.session.remove()
+
+
+def differences(engine):
+    with engine.connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        context = MigrationContext.configure(connection, opts=options)
+        return compare_metadata(context, METADATA)
+
+
+def triggers(engine):
+    names = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
+    }
+    with engine.connect() as connection:
+        return set(connection.exec_driver_sql(names[engine.dialect.name]).scalars())
+
+
+def tables(engine):
+    return set(sa.inspect(engine).get_table_names()) - {"alembic_version"}
+
+
+def test_the_newest_migration_and_the_models_are_the_same(engine):
+    assert differences(engine) == []
+    assert tables(engine) == set(METADATA.tables)
+
+
+def test_down_and_up_again_with_rows_in_place(engine, app):
+    fill()
+    guards = triggers(engine)
+    assert guards
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "base")
+        connection.commit()
+    assert tables(engine) == set()
+    assert triggers(engine) == set()
+    with engine.connect() as connection:
+        upgrade(connection)
+        connection.commit()
+    assert differences(engine) == []
+    assert triggers(engine) == guards
+
+
+def test_bringing_a_new_database_up_twice_changes_nothing(engine):
+    with engine.connect() as connection:
+        upgrade(connection)
+        connection.commit()
+    assert differences(engine) == []
+
+
+REBUILD = '''
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "9999", "{head}", None, None
+
+
+def upgrade():
+    with op.batch_alter_table("client", recreate="always") as batch:
+        batch.alter_column("pronouns", existing_nullable=False)
+
+
+def downgrade():
+    pass
+'''
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_rebuilt_table_keeps_its_children(engine, app, tmp_path, database_url):
+    """SQLite rebuilds a table by dropping it: with foreign keys on, that would delete or refuse its children."""
+    fill()
+    with engine.connect() as connection:
+        before = {
+            name: connection.exec_driver_sql(f'SELECT count(*) FROM "{name}"').scalar()
+            for name in METADATA.tables
+        }
+        head = MigrationContext.configure(connection).get_current_revision()
+    shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
+    (tmp_path / "migrations/versions/9999_rebuild.py").write_text(REBUILD.format(head=head))
+    config = Config()
+    config.set_main_option("script_location", str(tmp_path / "migrations"))
+    chosen = settings.active()
+    settings.use(replace(chosen, database_url=str(database_url)))
+    try:
+        command.upgrade(config, "head")
+    finally:
+        settings.use(chosen)
+    with engine.connect() as connection:
+        after = {
+            name: connection.exec_driver_sql(f'SELECT count(*) FROM "{name}"').scalar()
+            for name in METADATA.tables
+        }
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    assert after == before
+    assert before["care_team"] == 1

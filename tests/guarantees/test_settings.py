@@ -1,0 +1,72 @@
+"""Every wrong setting names itself, on one line, before anything starts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+
+from caseapp.core.settings import EXPLAINED, PREFIX, ROOT, Settings
+
+WRONG = {
+    "ENV": "staging",
+    "BASE_URL": "desk.example.org",
+    "SMTP_URL": "https://mail.example.org",
+    "TRUSTED_PROXIES": "some",
+    "LOG_FORMAT": "xml",
+    "SECRET_KEY_FILE": "/nowhere/secret",
+    "VAULT_KEY_FILE": "/nowhere/vault",
+}
+
+
+def console(folder, *arguments, **chosen):
+    """Run the console script with nothing set but what is given."""
+    environ = {"PATH": os.environ["PATH"], f"{PREFIX}DATA_DIR": str(folder / "data")}
+    environ |= {PREFIX + name: value for name, value in chosen.items()}
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "caseapp", *arguments],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "check"])
+def test_all_that_is_wrong_is_told_at_once_and_nothing_starts(tmp_path, command):
+    done = console(tmp_path, command, **WRONG, COLOUR="green")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    told = done.stderr.splitlines()
+    assert sorted(line.partition(":")[0] for line in told) == sorted(
+        PREFIX + name for name in [*WRONG, "COLOUR"]
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_production_asks_for_everything_that_it_cannot_guess(tmp_path):
+    done = console(tmp_path, "init")
+    assert done.returncode == 2
+    assert {line.partition(":")[0] for line in done.stderr.splitlines()} == {
+        f"{PREFIX}{name}" for name in ("BASE_URL", "SMTP_URL", "SECRET_KEY_FILE", "VAULT_KEY_FILE")
+    }
+
+
+def test_every_setting_has_one_declaration_and_one_explanation():
+    declared = {field.name.upper() for field in fields(Settings)}
+    assert {name.removesuffix("_FILE") for name in EXPLAINED} == declared
+
+
+def test_nothing_but_the_settings_reads_the_environment():
+    # The console script and wsgi.py hand the environment over; gunicorn's child gets it from there.
+    reading = {
+        path.relative_to(ROOT).as_posix()
+        for path in [*(ROOT / "caseapp").rglob("*.py"), ROOT / "wsgi.py"]
+        if "os.environ" in path.read_text() or "getenv" in path.read_text()
+    }
+    assert reading == {"caseapp/__main__.py", "wsgi.py"}

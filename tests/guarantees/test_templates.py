@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from jinja2 import nodes
+from lucide.jinja import lucide
+
+from caseapp.core.documents import TEMPLATES, environment
+from caseapp.screening.protocol import ITEMS
+
+FILES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.*"))
+PAGES = [name for name in FILES if not name.startswith(("pdf/", "emails/"))]
+# Which argument of a macro names an icon.
+ICON_AT = {
+    "icon": 0,
+    "lucide": 0,
+    "notice": 1,
+    "rail_link": 1,
+    "seg": 1,
+    "timeline_item": 0,
+    "trend_row": 0,
+}
+# Words that look like an attribute of a tag and would be an inline handler.
+INLINE = re.compile(r"\son[a-z]+\s*=|\sstyle\s*=|<style\b|javascript:", re.IGNORECASE)
+
+
+@pytest.fixture(scope="session")
+def jinja(the_app):
+    def env_of(name):
+        return the_app.jinja_env if name in PAGES else environment()
+
+    return env_of
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_template_compiles(jinja, name):
+    jinja(name).get_template(name)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_template_carries_script_or_style_of_its_own(name):
+    text = (TEMPLATES / name).read_text()
+    assert not INLINE.search(text)
+    for tag in re.findall(r"<script\b[^>]*>", text):
+        assert " src=" in tag, tag
+        assert re.search(r"</script>", text)
+    assert "|safe" not in text.replace(" ", "")
+    assert "autoescape" not in text
+
+
+def constants(argument):
+    """Give the names that an argument can stand for: one, or one of two."""
+    if isinstance(argument, nodes.CondExpr):
+        yield from constants(argument.expr1)
+        yield from constants(argument.expr2)
+    elif isinstance(argument, nodes.Const):
+        yield argument.value
+
+
+def icons_of(template):
+    for call in template.find_all(nodes.Call):
+        name = getattr(call.node, "name", None) or getattr(call.node, "attr", None)
+        place = ICON_AT.get(name)
+        if place is not None and len(call.args) > place:
+            yield from constants(call.args[place])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_icon_exists(jinja, name):
+    source = (TEMPLATES / name).read_text()
+    for icon in icons_of(jinja(name).parse(source)):
+        assert "<svg" in lucide(icon)
+
+
+def test_the_questions_have_icons_that_exist():
+    for item in ITEMS:
+        assert "<svg" in lucide(item.icon)
+
+
+def test_every_form_that_changes_something_carries_the_token():
+    for name in PAGES:
+        text = (TEMPLATES / name).read_text()
+        for form in re.findall(r"<form\b.*?</form>", text, re.DOTALL):
+            if re.search(r'method="post"', form, re.IGNORECASE):
+                assert "csrf" in form, f"{name}: {form[:80]}"
