@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import tempfile
+from contextlib import nullcontext
 from contextvars import Context
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import structlog
 from flask.testing import FlaskClient
 
 from caseapp.access import secrets
+from caseapp.core import clock
 from caseapp.core.database import db, prepare
 from caseapp.core.migrate import upgrade
 from caseapp.core.settings import from_environment
@@ -38,7 +40,12 @@ class Browser(FlaskClient):
         kwargs.setdefault("base_url", "https://localhost")
         # A streamed body is read here too, since it needs the same context.
         kwargs.setdefault("buffered", True)
-        return Context().run(super().open, *args, **kwargs)
+        return Context().run(self._open_at, clock._pinned.get(), args, kwargs)  # noqa: SLF001
+
+    def _open_at(self, moment, args, kwargs):
+        """Take a pretended moment along into the empty context."""
+        with clock.at(moment) if moment else nullcontext():
+            return super().open(*args, **kwargs)
 
 
 @pytest.fixture(scope="session")

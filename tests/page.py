@@ -5,7 +5,12 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe
 
 WIDE, PHONE, NARROW = (1440, 900), (390, 844), (320, 640)
-RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}}
+RULES = {
+    "runOnly": {
+        "type": "tag",
+        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    }
+}
 
 
 class Look:
@@ -16,7 +21,10 @@ class Look:
         self.page = page
         self.said = []
         self.seen = set()
-        page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: self.said.append(message.text) if message.type == "error" else None,
+        )
         page.on("pageerror", lambda error: self.said.append(str(error)))
 
     def at(self, name):
@@ -29,9 +37,13 @@ class Look:
             for theme in ("light", "dark"):
                 page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 found = Axe().run(page, options=RULES)
-                assert found.violations_count == 0, f"{name} {width} {theme}\n{found.generate_report()}"
+                assert found.violations_count == 0, (
+                    f"{name} {width} {theme}\n{found.generate_report()}"
+                )
         page.set_viewport_size({"width": NARROW[0], "height": NARROW[1]})
-        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        over = page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         assert over <= 0, f"{name}: {over} px sideways at {NARROW[0]}"
         page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         page.emulate_media(color_scheme="light")

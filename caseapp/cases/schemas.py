@@ -98,7 +98,7 @@ class _NewCase(_Details):
             raise ValidationError("Give either a client's id or a new client.", "client_id")
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> NewCase:  # type: ignore[override]
+    def make(self, data: dict[str, Any], **_: object) -> NewCase:
         """Give the plain value."""
         details = super().make(data)
         return NewCase(data["client_id"], data["client"], data["coach_id"], details)

@@ -145,7 +145,7 @@ class NewClientSchema(ClientSchema):
     agreed = fields.Boolean(load_default=False)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> NewClient:  # type: ignore[override]
+    def make(self, data: dict[str, Any], **_: object) -> NewClient:
         """Give the plain value."""
         return NewClient(super().make(data), data["agreed"])
 

@@ -67,7 +67,7 @@ class FollowUpAboutSchema(NewFollowUpSchema):
     client_id = fields.UUID(required=True)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> FollowUpAbout:  # type: ignore[override]
+    def make(self, data: dict[str, Any], **_: object) -> FollowUpAbout:
         """Give the plain value."""
         return FollowUpAbout(data.pop("client_id"), super().make(data))
 

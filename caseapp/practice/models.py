@@ -20,7 +20,9 @@ class Practice(Model):
 
     __tablename__ = "practice"
 
-    id: Mapped[int] = mapped_column(sa.SmallInteger, primary_key=True, default=1)
+    id: Mapped[int] = mapped_column(
+        sa.SmallInteger, primary_key=True, autoincrement=False, default=1
+    )
     name: Mapped[str] = mapped_column(sa.String(80))
     tagline: Mapped[str] = mapped_column(sa.String(120), default="")
     contact: Mapped[str] = mapped_column(sa.String(200), default="")

@@ -42,12 +42,14 @@ class Table:
         return max((cell.count or 0 for cell in self.cells), default=0)
 
 
-def table(title: str, counts: Sequence[tuple[str, int]]) -> Table:
-    """Keep small cells back so that the total does not give them away.
+def table(title: str, counts: Sequence[tuple[str, int]], *, to_share: bool) -> Table:
+    """Make a table; in one to share, small cells are kept back so that the total does not give them away.
 
     A cell under five reads "fewer than 5". When all the hidden cells together are still under five, subtraction would
     tell them, so the smallest shown cell is kept back too.
     """
+    if not to_share:
+        return Table(title, tuple(Cell(label, count, f"{count:,}") for label, count in counts))
     told: list[int | None] = [count if count >= SMALLEST_SHOWN else None for _, count in counts]
     hidden = sum(count for (_, count), shown in zip(counts, told, strict=True) if shown is None)
     if 0 < hidden < SMALLEST_SHOWN and any(shown is not None for shown in told):
@@ -68,9 +70,9 @@ def _words(count: int, shown: int | None) -> str:
     return FEW if count < SMALLEST_SHOWN else KEPT_BACK
 
 
-def total_words(count: int) -> str:
-    """Write the number of all cases, unless it is small itself."""
-    return f"{count:,}" if count >= SMALLEST_SHOWN else FEW
+def total_words(count: int, *, to_share: bool) -> str:
+    """Write the number of all cases; in a report to share, not when it is small itself."""
+    return FEW if to_share and count < SMALLEST_SHOWN else f"{count:,}"
 
 
 def long_day(day: date) -> str:

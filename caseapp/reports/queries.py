@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -246,17 +247,18 @@ def _paper(wanted: ReportFilter) -> bytes:
         by_outcome[outcome] += cases
         by_goal[goal] += cases
         by_coach[coach_code(coach_id)] += cases
+    table = partial(paper.table, to_share=wanted.to_share)
     tables = (
-        paper.table("By stage", [(stage.title, by_stage[stage.id]) for stage in stages()]),
-        paper.table(
+        table("By stage", [(stage.title, by_stage[stage.id]) for stage in stages()]),
+        table(
             "By outcome",
             [
                 ("Not closed yet", by_outcome[None]),
                 *((words, by_outcome[code]) for code, words in OUTCOMES.items()),
             ],
         ),
-        paper.table("By goal", [(words, by_goal[code]) for code, words in GOALS.items()]),
-        paper.table("By coach", sorted(by_coach.items())),
+        table("By goal", [(words, by_goal[code]) for code, words in GOALS.items()]),
+        table("By coach", sorted(by_coach.items())),
     )
     return render(
         paper.page(
@@ -264,9 +266,10 @@ def _paper(wanted: ReportFilter) -> bytes:
                 "practice": practice,
                 "made_on": _day(now(), zone),
                 "filters": filter_words(wanted),
-                "total": paper.total_words(by_stage.total()),
+                "total": paper.total_words(by_stage.total(), to_share=wanted.to_share),
                 "tables": tables,
                 "smallest": paper.SMALLEST_SHOWN,
+                "to_share": wanted.to_share,
             }
         ),
         style="report.css",
@@ -286,4 +289,6 @@ def filter_words(wanted: ReportFilter) -> list[tuple[str, str]]:
         words.append(("Stage", stage_by_id()[wanted.stage].title))
     if wanted.status:
         words.append(("Status", STATUSES[wanted.status]))
+    if wanted.to_share:
+        words.append(("For", "people outside the practice"))
     return words

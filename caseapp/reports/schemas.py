@@ -17,17 +17,21 @@ STATUSES = {"open": "Open", "closed": "Closed"}
 
 @dataclass(frozen=True)
 class ReportFilter:
-    """Narrow a report; None means any. A case counts when it was open on any day of the period."""
+    """Narrow a report; None means any. A case counts when it was open on any day of the period.
+
+    A report `to_share` with people outside the practice keeps numbers under five back on paper.
+    """
 
     since: date | None = None
     until: date | None = None
     coach: UUID | None = None
     stage: str | None = None
     status: str | None = None
+    to_share: bool = False
 
     def coded(self) -> dict[str, str]:
         """Write what was chosen as plain texts, for the stored export and the audit log."""
-        return {name: str(value) for name, value in vars(self).items() if value is not None}
+        return {name: str(value) for name, value in vars(self).items() if value not in {None, False}}
 
     @classmethod
     def of(cls, coded: dict[str, str]) -> ReportFilter:
@@ -39,6 +43,7 @@ class ReportFilter:
             coach=UUID(coach) if coach else None,
             stage=coded.get("stage"),
             status=coded.get("status"),
+            to_share="to_share" in coded,
         )
 
 
@@ -63,6 +68,7 @@ class ExportSchema(Schema):
     status = fields.String(
         load_default=None, allow_none=True, validate=validate.OneOf(list(STATUSES))
     )
+    to_share = fields.Boolean(load_default=False)
 
     @validates_schema
     def _period(self, data: dict[str, Any], **_: object) -> None:
@@ -102,6 +108,7 @@ class _FilterView(Schema):
     coach = fields.UUID(required=True, allow_none=True)
     stage = fields.String(required=True, allow_none=True)
     status = fields.String(required=True, allow_none=True)
+    to_share = fields.Boolean(required=True)
 
 
 class ExportView(Schema):

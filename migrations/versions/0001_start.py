@@ -28,6 +28,11 @@ GUARDS = {
         BEGIN SELECT RAISE(IGNORE); END""",
         """CREATE TRIGGER note_signed_no_update BEFORE UPDATE ON note WHEN OLD.status = 'signed'
         BEGIN SELECT RAISE(ABORT, 'signed notes never change'); END""",
+        # UPDATE OR REPLACE would move a draft onto a signed note's place and fire no delete trigger there.
+        """CREATE TRIGGER note_signed_no_takeover BEFORE UPDATE ON note
+        WHEN EXISTS (SELECT 1 FROM note WHERE status = 'signed'
+        AND ((id = NEW.id AND NEW.id <> OLD.id) OR (rowid = NEW.rowid AND NEW.rowid <> OLD.rowid)))
+        BEGIN SELECT RAISE(ABORT, 'signed notes never change'); END""",
         """CREATE TRIGGER note_signed_no_delete BEFORE DELETE ON note WHEN OLD.status = 'signed'
         BEGIN SELECT RAISE(ABORT, 'signed notes never change'); END""",
         """CREATE TRIGGER note_signed_no_replace BEFORE INSERT ON note
@@ -189,7 +194,7 @@ def upgrade() -> None:
 
     op.create_table(
         "practice",
-        sa.Column("id", sa.SmallInteger(), nullable=False),
+        sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
         sa.Column("tagline", sa.String(length=120), nullable=False),
         sa.Column("contact", sa.String(length=200), nullable=False),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests import people
-from tests.api.desk import program
+from tests.api.desk import staffed
 
 
 @pytest.fixture
 def staff(app):
     """Add the usual cast and give each of them a program."""
-    return {who: program(app, actor) for who, actor in people.team().items()}
+    return staffed(app)
 
 
 @pytest.fixture

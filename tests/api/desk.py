@@ -50,6 +50,11 @@ class Program:
         return self.send("PATCH", path, body, **more)
 
 
+def staffed(app):
+    """Add the usual cast and give each of them a program."""
+    return {who: program(app, actor) for who, actor in people.team().items()}
+
+
 def etag(record):
     """Write the ETag of a record that was read."""
     return f'"{record["version"]}"'
@@ -57,11 +62,8 @@ def etag(record):
 
 def program(app, actor):
     """Give somebody a token and the program that sends it."""
-    email = next(
-        f"{who}@practice.test" for who, name in people.NAMES.items() if name == actor.name
-    )
     with transaction():
-        _, token = make_token(operator(), email, "test")
+        _, token = make_token(operator(), people.email_of(actor), "test")
     return Program(app.test_client(), token, actor)
 
 

@@ -60,7 +60,7 @@ def records(staff):
     held = build.client(coach.actor)
     build.screen(coach.actor, held, sleep="concern")
     return {
-        "client_id": str(made.client_id),
+        "client_id": str(held),
         "case_id": str(made.case_id),
         "note_id": note.get_json()["id"],
         "assignment_id": given_one.get_json()["id"],

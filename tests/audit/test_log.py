@@ -15,10 +15,11 @@ from caseapp.cases.operations import change_case, close_case, move_case, open_ca
 from caseapp.cases.schemas import CaseDetails, Closing, Move
 from caseapp.clients.operations import add_client, change_client
 from caseapp.clients.portal import invite
-from caseapp.core.clock import at
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden
 from caseapp.core.transaction import transaction
+from caseapp.followups.models import FollowUp
 from caseapp.followups.operations import add_followup, complete_followup
 from caseapp.followups.schemas import NewFollowUp
 from caseapp.handouts.operations import assign, withdraw
@@ -40,6 +41,7 @@ from tests.together import together
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 CLIENT = UUID(int=1)
 NONE = {item.key: 0 for item in ITEMS}
+NO = False
 
 
 @pytest.fixture
@@ -100,21 +102,22 @@ def test_recording_a_read_leaves_the_pages_snapshot_alone(team):
 def changes(team):
     """Make ready one of each change; each is a name of the entry it must leave and a call."""
     coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
-    start = datetime.now(UTC) - timedelta(days=20)  # noqa: TID251 - the app's own clock is asked below
+    start = now() - timedelta(days=20)
     with at(start):
         made = build.case(coach)
         held = build.case(coach)
         closed = build.case(coach)
+        moving, ending = build.case(coach), build.case(coach)
         build.screen(coach, held.client_id, self_harm="concern")
         bare = build.client(coach)
     with at(start + timedelta(days=10)), transaction():
-        for task in db.session.scalars(sa.select(build_followup())):
+        for task in db.session.scalars(sa.select(FollowUp)):
             complete_followup(coach, task.id, "Done.", task.version)
-    for case in (made, held):
+    for case in (made, held, moving):
         build.screen(coach, case.client_id, days_ago=9)
         build.screen(coach, case.client_id)
     with transaction():
-        closing = Closing("other", "decision", "not_possible", "Gone.", follow_up_consent=False, follow_up_on=None)
+        closing = Closing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, closed.case_id, closing, 1)
         task = add_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
         sheet = assign(coach, made.case_id, "help-right-now", line="", channel="in_person")
@@ -134,10 +137,10 @@ def changes(team):
         ("client.create", lambda: add_client(coach, build.details("Eva Blum"), coach_id=coach.id)),
         ("client.edit", lambda: change_client(coach, bare, build.details("Ada New"), 1)),
         ("case.open", lambda: open_case(coach, bare, details, coach_id=coach.id)),
-        ("case.move", lambda: move_case(coach, made.case_id, Move("understand", "", evidence), 1)),
-        ("case.edit", lambda: change_case(coach, made.case_id, details, 2)),
+        ("case.move", lambda: move_case(coach, moving.case_id, Move("understand", "", evidence), 1)),
+        ("case.edit", lambda: change_case(coach, made.case_id, details, 1)),
         ("case.reopen", lambda: reopen_case(coach, closed.case_id, "She rang.", 2)),
-        ("case.close", lambda: close_case(coach, closed.case_id, closing, 3)),
+        ("case.close", lambda: close_case(coach, ending.case_id, closing, 1)),
         ("screening.record", lambda: record_screening(coach, bare, NewScreening(NONE))),
         ("hold.open", lambda: record_screening(coach, bare, NewScreening({**NONE, "sleep": 2}))),
         ("hold.clear", lambda: clear_hold(supervisor, hold.id, "All is done.", hold.version)),
@@ -167,12 +170,6 @@ def changes(team):
         ("user.manage", lambda: disable_user(admin, "coach2@practice.test")),
         ("token.manage", lambda: make_token(admin, "coach@practice.test", "laptop")),
     ]
-
-
-def build_followup():
-    from caseapp.followups.models import FollowUp
-
-    return FollowUp
 
 
 def test_every_change_leaves_an_entry_that_names_no_words(team):

@@ -26,8 +26,11 @@ def signed(app):
 
 
 def stored(table):
+    """Read every row and let go of the table, since TRUNCATE would wait for a reader."""
     db.session.rollback()
-    return sorted(map(repr, db.session.execute(sa.select(table)).all()))
+    found = sorted(map(repr, db.session.execute(sa.select(table)).all()))
+    db.session.rollback()
+    return found
 
 
 def hexed(value):

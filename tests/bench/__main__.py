@@ -1,6 +1,6 @@
 """`make bench`: the app beside its floors, on both databases, as ratios.
 
-ROUNDS (default 9) and LARGE (default 100000 cases) may be set in the environment.
+ROUNDS (default 25) and LARGE (default 100000 cases) may be set in the environment.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from caseapp.core.paging import cursor_of
 from caseapp.core.settings import ROOT, from_environment
 from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
+from caseapp.practice.operations import set_up_practice
 from tests.bench import floor_table, rows
-from tests.bench.ratios import Ratio, compare
+from tests.bench.ratios import WARM, Ratio, compare
 from tests.bench.servers import serving
 from tests.bench.wire import Wire
 
@@ -42,12 +43,14 @@ if TYPE_CHECKING:
 
     from caseapp.access.actor import Actor
 
-ROUNDS = int(os.environ.get("ROUNDS", "9"))
+ROUNDS = int(os.environ.get("ROUNDS", "25"))
+EACH = 12
 SMALL, LARGE = 1000, int(os.environ.get("LARGE", "100000"))
 OWN = 200
 PAGE = 25
 READERS = 6
 SHAPES = ((1, 1, "sync"), (1, 1, "gthread"), (1, 4, "gthread"), (2, 1, "sync"), (2, 2, "gthread"))
+SHAPE_ROUNDS = 7
 CLIENTS = 4
 """How many clients ask at once where throughput is measured."""
 NOTE = {
@@ -89,6 +92,8 @@ def practice(folder: Path, url: str | None, cases: int) -> Practice:
     app = create_app(from_environment(environ))
     with app.app_context():
         upgrade()
+        with transaction():
+            set_up_practice()
         filled = rows.fill(cases, OWN, readers=READERS)
         actors = [filled.supervisor, *(actor for actor, _ in filled.readers)]
         with transaction():
@@ -145,7 +150,7 @@ def caseloads(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
                     page_of(one, kind, who, depth, small),
                     page_of(two, kind, who, depth, large),
                     rounds=ROUNDS,
-                    each=40,
+                    each=EACH,
                     at_most=1.2,
                 )
             if kind == "api":
@@ -154,7 +159,7 @@ def caseloads(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
                     page_of(two, kind, who, "first", large),
                     page_of(two, kind, who, "last", large),
                     rounds=ROUNDS,
-                    each=40,
+                    each=EACH,
                     at_most=1.2,
                 )
 
@@ -175,13 +180,12 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
         actor, cases = made.filled.readers[0]
         base = Wire(bare).prepare("GET", f"/case/{cases[0]}")
         fresh = iter(unread)
-        each = min(60, (len(unread) - 20) // ROUNDS)
         yield compare(
             f"{engine}: GET notes?limit=5, first read (audited), against one query",
             base,
             lambda: _good(next(fresh)(), 200),
             rounds=ROUNDS,
-            each=each,
+            each=min(EACH, (len(unread) - WARM) // ROUNDS),
             at_most=2.5,
         )
         again = wires[actor.id].prepare("GET", f"/api/v1/cases/{cases[0]}/notes?limit=5")
@@ -190,7 +194,7 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
             base,
             lambda: _good(again(), 200),
             rounds=ROUNDS,
-            each=60,
+            each=EACH,
             at_most=2.5,
         )
         write = [
@@ -204,7 +208,7 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
             lambda: _good(plain[0](), 201),
             lambda: _good(next(turn)(), 201),
             rounds=ROUNDS,
-            each=60,
+            each=EACH,
             at_most=2.0,
         )
 
@@ -224,7 +228,7 @@ def shapes(engine: str, made: Practice) -> Iterator[dict[str, Any]]:
         }
         found: dict[tuple[int, int, str], list[float]] = {shape: [] for shape in SHAPES}
         token = {"Authorization": f"Bearer {made.tokens[actor.id]}"}
-        for number in range(ROUNDS + 1):
+        for number in range(SHAPE_ROUNDS + 1):
             for shape, port in ports.items():
                 rate = _rate(port, token, cases)
                 if number:

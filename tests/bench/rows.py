@@ -69,6 +69,7 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
         for person in chunk:
             (case,) = person[Case]
             if readers and case["coach_id"] in noted:
+                case["status"] = "open"
                 noted[case["coach_id"]].append(case["id"])
                 written += [_note(case, person["key"], number) for number in range(notes)]
         with transaction() as session:

@@ -15,7 +15,11 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 
 def calls(path):
     """Name every call of a module as it is written: `mail.deliver`, `smtplib.SMTP`."""
-    return {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    return {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+    }
 
 
 def modules(found):
@@ -34,12 +38,20 @@ def test_only_one_module_commits_and_only_one_reads_the_clock():
 
 
 def test_only_one_module_imports_the_pdf_engine():
-    importing = {p for p in SOURCES if re.search(r"^\s*(from|import) weasyprint", p.read_text(), re.MULTILINE)}
+    importing = {
+        p
+        for p in SOURCES
+        if re.search(r"^\s*(from|import) weasyprint", p.read_text(), re.MULTILINE)
+    }
     assert modules(importing) == {"core/pdf.py"}
 
 
 def test_every_part_of_an_address_has_a_type(the_app):
-    ours = [rule.rule for rule in the_app.url_map.iter_rules() if rule.endpoint not in {"static", "bootstrap.static"}]
+    ours = [
+        rule.rule
+        for rule in the_app.url_map.iter_rules()
+        if rule.endpoint not in {"static", "bootstrap.static"}
+    ]
     untyped = [rule for rule in ours if re.search(r"<[^:>]+>", rule)]
     assert untyped == []
 

@@ -27,7 +27,9 @@ class Person:
     def __init__(self, browser, live, *, looking, phone=False):
         """Open a window, on a desk or on a phone."""
         width, height = PHONE if phone else (1440, 900)
-        self.context = browser.new_context(viewport={"width": width, "height": height}, has_touch=phone)
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=phone
+        )
         self.page = self.context.new_page()
         self.live, self.looking = live, looking
         self.look = Look(self.page)
@@ -62,7 +64,9 @@ class Person:
 
 def choose(page, question, level):
     """Answer one question of the screening."""
-    page.locator("fieldset", has=page.locator("legend", has_text=question)).get_by_label(level, exact=True).check(force=True)
+    page.locator("fieldset", has=page.locator("legend", has_text=question)).get_by_label(
+        level, exact=True
+    ).check(force=True)
 
 
 def answer_all(page, level="None", **but):
@@ -107,7 +111,17 @@ def test_the_day(app, live, browser, looking):
     page.wait_for_url("**/case/C-*")
     number = page.url.rsplit("/", 1)[1].split("#")[0].split("?")[0]
     coach.see("case, new")
-    for tab in ("notes", "screening", "handouts", "follow-ups", "details", "stage", "hold", "close", "invite"):
+    for tab in (
+        "notes",
+        "screening",
+        "handouts",
+        "follow-ups",
+        "details",
+        "stage",
+        "hold",
+        "close",
+        "invite",
+    ):
         coach.go(f"/case/{number}/{tab}")
         coach.see(f"case {tab}, new")
 
@@ -174,7 +188,14 @@ def test_the_day(app, live, browser, looking):
     coach.see("handout")
     coach.go("/handouts/sources")
     coach.see("sources")
-    for path in ("/cases", "/follow-ups", "/help/levels", "/help/keys", f"/case/{number}/follow-ups", f"/case/{number}/screening"):
+    for path in (
+        "/cases",
+        "/follow-ups",
+        "/help/levels",
+        "/help/keys",
+        f"/case/{number}/follow-ups",
+        f"/case/{number}/screening",
+    ):
         coach.go(path)
         coach.see(path)
 
@@ -213,7 +234,12 @@ def test_the_day(app, live, browser, looking):
         ines.see(path)
 
     # Leave now: the neutral site at once, and Back shows nothing of the list.
-    ines.context.route(NEUTRAL_SITE + "**", lambda route: route.fulfill(body="<title>Elsewhere</title><h1>Elsewhere</h1>", content_type="text/html"))
+    ines.context.route(
+        NEUTRAL_SITE + "**",
+        lambda route: route.fulfill(
+            body="<title>Elsewhere</title><h1>Elsewhere</h1>", content_type="text/html"
+        ),
+    )
     ines.go("/portal")
     ines.page.get_by_role("link", name="Leave now").click()
     ines.page.wait_for_url(NEUTRAL_SITE)

@@ -17,13 +17,13 @@ from tests import build, people
 
 
 def words(*counts):
-    return [cell.words for cell in table("By stage", [(str(n), n) for n in counts]).cells]
+    return [cell.words for cell in table("By stage", [(str(n), n) for n in counts], to_share=True).cells]
 
 
 def test_small_cells_are_not_told():
     assert words(12, 4, 3, 0) == ["12", FEW, FEW, FEW]
-    assert total_words(4) == FEW
-    assert total_words(1234) == "1,234"
+    assert total_words(4, to_share=True) == FEW
+    assert total_words(1234, to_share=True) == "1,234"
 
 
 def test_what_subtraction_would_tell_is_kept_back():
@@ -35,7 +35,7 @@ def test_what_subtraction_would_tell_is_kept_back():
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=9))
 def test_total_minus_what_is_shown_is_never_a_small_number(counts):
-    shown = [cell.count for cell in table("", [("", n) for n in counts]).cells]
+    shown = [cell.count for cell in table("", [("", n) for n in counts], to_share=True).cells]
     assert all(count is None or count >= SMALLEST_SHOWN for count in shown)
     hidden = sum(counts) - sum(count or 0 for count in shown)
     told_total = sum(counts) >= SMALLEST_SHOWN
@@ -49,7 +49,7 @@ def printed(app):
         build.case(cast["coach"])
     build.case(cast["coach2"], goal="together")
     with transaction():
-        export_id = make_export(cast["admin"], ReportFilter(status="open"), "pdf")
+        export_id = make_export(cast["admin"], ReportFilter(status="open", to_share=True), "pdf")
     pieces, kind, name = export_file(cast["admin"], export_id)
     assert kind == "application/pdf"
     assert re.fullmatch(r"report-\d{4}-\d\d-\d\d-[0-9a-f]{6}\.pdf", name)
@@ -76,3 +76,9 @@ def test_the_report_on_paper(printed):
     assert "Together fewer than 5" in lines
     assert "success rate" in text
     assert "Marta" not in text
+
+
+def test_inside_the_practice_every_number_is_told():
+    cells = table("By stage", [("Steady", 7), ("Close", 1)], to_share=False).cells
+    assert [cell.words for cell in cells] == ["7", "1"]
+    assert total_words(4, to_share=False) == "4"

@@ -1,0 +1,132 @@
+"""What is told about a person is on no disk in plain words: canaries in every sealed field, then a look at every byte."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.cases.models import Case
+from caseapp.cases.operations import change_case, move_case
+from caseapp.cases.queries import case_head
+from caseapp.cases.schemas import CaseDetails, Move
+from caseapp.cases.stages import criteria_between, following
+from caseapp.clients.queries import client_record
+from caseapp.clients.schemas import SafeContact
+from caseapp.core import settings
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.followups.models import FollowUp
+from caseapp.followups.operations import add_followup, complete_followup
+from caseapp.followups.queries import followups_of
+from caseapp.followups.schemas import NewFollowUp
+from caseapp.handouts.operations import assign
+from caseapp.screening.operations import clear_hold, lower_flag
+from caseapp.screening.queries import flags_of, holds_of
+from caseapp.tables import METADATA
+from tests import build, people
+
+CANARY = "Quetzalcoatl"
+EMAIL = f"{CANARY}@example.test".lower()
+SEALED = [
+    (table.name, column.name)
+    for table in METADATA.sorted_tables
+    for column in table.columns
+    if isinstance(column.type, sa.LargeBinary)
+]
+
+
+@pytest.fixture
+def canaries(app):
+    """Write the canary into every field whose words are sealed, through the operations."""
+    team = people.team()
+    coach, supervisor = team["coach"], team["supervisor"]
+    start = now()
+    with at(start - timedelta(days=20)):
+        made = build.case(
+            coach,
+            "Ines Okafor",
+            {"gender": CANARY},
+            email=EMAIL,
+            phone=f"07700 900123 {CANARY}"[:30],
+            partner_name=f"Tomas {CANARY}",
+            birth_year=1984,
+            safe=SafeContact(("call", "portal"), CANARY, CANARY, CANARY),
+        )
+        build.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
+    with at(start - timedelta(days=10)), transaction():
+        for task in db.session.scalars(sa.select(FollowUp)):
+            complete_followup(coach, task.id, CANARY, task.version)
+        add_followup(coach, made.client_id, NewFollowUp(CANARY, now()))
+    for days in (9, 0):
+        build.screen(coach, made.client_id, days_ago=days, comment=CANARY)
+    with transaction():
+        hold = holds_of(supervisor, made.client_id)[0]
+        clear_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
+        lower_flag(supervisor, flags_of(supervisor, made.client_id)[0].id, CANARY)
+        assign(coach, made.case_id, "help-right-now", line=CANARY, channel="in_person")
+    with transaction():
+        here = case_head(coach, made.case_id).stage
+        asked = criteria_between(here, following(here))
+        evidence = {one.id: CANARY for one in asked if not one.check}
+        move_case(coach, made.case_id, Move("understand", "", evidence), 1)
+    with transaction():
+        move_case(coach, made.case_id, Move("steady", CANARY, {}), 2)
+    with transaction():
+        change_case(coach, made.case_id, CaseDetails({"gender": CANARY}, "undecided", None), 3)
+    words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
+    build.note(coach, made.case_id, words)
+    levels = {"sleep": 1, "eating": None}
+    build.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
+    db.session.remove()
+    return coach, made
+
+
+def test_every_sealed_column_was_reached(canaries):
+    """A new sealed column has to be filled by the fixture above, or it is not looked at."""
+    empty = []
+    for table, column in SEALED:
+        found = METADATA.tables[table].c[column]
+        value = db.session.scalar(sa.select(found).where(found.is_not(None)).limit(1))
+        if not value:
+            empty.append(f"{table}.{column}")
+    assert empty == []
+
+
+def test_no_stored_value_holds_the_words(canaries):
+    found = []
+    for table in METADATA.sorted_tables:
+        for row in db.session.execute(sa.select(table)).mappings():
+            found += [
+                f"{table.name}.{name}"
+                for name, value in row.items()
+                if CANARY.lower() in (value.decode("latin-1") if isinstance(value, bytes) else str(value)).lower()
+            ]
+    assert found == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_byte_of_the_file_or_its_log_holds_the_words(canaries, database_url):
+    files = list(Path(database_url.database).parent.glob("test.db*"))
+    assert any(file.name.endswith("-wal") for file in files)
+    for file in files:
+        assert CANARY.lower().encode() not in file.read_bytes().lower(), file.name
+    assert b"Okafor" in b"".join(file.read_bytes() for file in files)
+
+
+def test_no_file_beside_the_database_holds_the_words(canaries):
+    for file in settings.active().data_dir.rglob("*"):
+        if file.is_file():
+            assert CANARY.lower().encode() not in file.read_bytes().lower(), file.name
+
+
+def test_and_yet_the_coach_reads_all_of_it(canaries):
+    coach, made = canaries
+    client = client_record(coach, made.client_id)
+    assert (client.email, client.safe.code_word) == (EMAIL, CANARY)
+    assert case_head(coach, made.case_id).facts == {"gender": CANARY}
+    assert {task.outcome for task in followups_of(coach, made.client_id)} == {CANARY, None}
+    assert db.session.scalar(sa.select(Case.facts)) is not None

@@ -1,0 +1,138 @@
+"""A whole course of work through the API alone: intake, a hold and its end, a stage, a handout, the report, the log."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+
+from caseapp.core.clock import at, now
+from caseapp.screening.protocol import ITEMS
+from tests.api.desk import codes, staffed
+
+CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True, "actions_taken": ["asked_in_private"]}
+INES = {
+    "name": "Ines Okafor",
+    "pronouns": "she/her",
+    "email": "ines@example.org",
+    "partner_name": "Sam Okafor",
+    "safe_channels": ["call", "portal"],
+    "consent_on": "2026-11-01",
+    "consent_how": "written",
+}
+
+
+def write_note(coach, case_id, **sections):
+    """Write a note about a session of an hour ago, save it once more and sign it."""
+    held = (now() - timedelta(hours=1)).isoformat()
+    new = {"format": "dap", "held_at": held, "minutes": 50, "how": "phone", "sections": sections}
+    draft = coach.post(f"/cases/{case_id}/notes", new, once=f"note-{held[:19]}").get_json()
+    saved = coach.patch(f"/notes/{draft['id']}", {"minutes": 55}, version=draft).get_json()
+    signed = coach.post(f"/notes/{draft['id']}/sign", version=saved)
+    assert signed.status_code == 200, signed.get_json()
+    return signed.get_json()
+
+
+def outcome(judged, slug):
+    """Tell how one sheet is judged."""
+    return next(item["for_case"] for item in judged.get_json()["items"] if item["slug"] == slug)
+
+
+def test_a_day_through_the_api_alone(app):
+    staff = staffed(app)
+    coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]
+    today = now()
+
+    # Intake: one request makes the client and the case.
+    case = coach.post("/cases", {"client": INES, "role": "spouse", "children": 2}, once="intake-1").get_json()
+    case_path, client_path = f"/cases/{case['id']}", f"/clients/{case['client_id']}"
+    assert (case["stage"], case["hold"]) == ("steady", None)
+
+    # A first screening finds a concern; the hold, its flag and its tasks are there at once.
+    found = CALM | {"self_harm": "concern", "sleep": "watch", "actions_taken": ["told_supervisor"]}
+    assert coach.post(f"{client_path}/screenings", found).status_code == 201
+    hold = coach.get(f"{client_path}/holds").get_json()["items"][0]
+    assert (hold["kind"], coach.get(case_path).get_json()["hold"]) == ("safety", "safety")
+    tasks = coach.get(f"/followups?client={case['client_id']}").get_json()["items"]
+    assert {"safety_24h", "tell_supervisor", "safety_plan"} <= {task["kind"] for task in tasks}
+
+    # Nothing moves on meanwhile, and each refusal says why and how.
+    refused = coach.post(f"{case_path}/stage", {"to": "understand"}, version=case)
+    assert "hold_open" in codes(refused)
+    assert all(reason["how"] for reason in refused.get_json()["error"]["reasons"] if reason["code"] == "hold_open")
+    judged = coach.get(f"/handouts?for_case={case['id']}")
+    barred = next(i["slug"] for i in judged.get_json()["items"] if i["for_case"]["outcome"] == "refused")
+    reasons = [reason["code"] for reason in outcome(judged, barred)["reasons"]]
+    answer = coach.post(f"{case_path}/assignments", {"slug": barred, "channel": "portal"})
+    assert codes(answer) == reasons
+    assert coach.post(f"/holds/{hold['id']}/clear", {"reason": "All calm again."}, version=hold).status_code == 403
+
+    # A day later somebody asks again; the supervisor is told what still keeps the hold.
+    with at(today + timedelta(days=1)):
+        coach.post(f"{client_path}/screenings", CALM)
+        why = {"reason": "Two calm screenings and every check made."}
+        assert set(codes(supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold))) == {"task_open"}
+
+    # Nine days later every check is made and a second calm screening stands.
+    with at(today + timedelta(days=9)):
+        coach.post(f"{client_path}/screenings", CALM)
+        for task in coach.get(f"/followups?client={case['client_id']}").get_json()["items"]:
+            done = coach.patch(f"/followups/{task['id']}", {"outcome": "Spoken, all calm."}, version=task)
+            assert done.status_code == 200
+        assert supervisor.get(f"/holds/{hold['id']}").get_json()["keeps"] == []
+        cleared = supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold)
+        assert cleared.get_json()["cleared_by"] == str(supervisor.actor.id)
+        write_note(coach, case["id"], data="Slept.", assessment="Calmer.", plan="Walk daily.")
+
+        # The gate now names only what the coach attests, and opens with a line for each.
+        case = coach.get(case_path).get_json()
+        missing = codes(coach.post(f"{case_path}/stage", {"to": "understand"}, version=case))
+        evidence = dict.fromkeys(missing, "Talked through today.")
+        moved = coach.post(f"{case_path}/stage", {"to": "understand", "evidence": evidence}, version=case)
+        assert moved.status_code == 200, moved.get_json()
+        assert moved.get_json()["stage"] == "understand"
+
+        # A sheet that suits is given; the edition stays with the assignment.
+        judged = coach.get(f"/handouts?for_case={case['id']}&stage=understand")
+        slug = next(
+            item["slug"]
+            for item in judged.get_json()["items"]
+            if item["for_case"]["outcome"] == "allowed" and "portal" in item["for_case"]["channels"]
+        )
+        wish = {"slug": slug, "channel": "portal", "line": "For the quiet hour on Sunday."}
+        given = coach.post(f"{case_path}/assignments", wish, once="give-1").get_json()
+        assert (given["stage"], given["stopped"]) == ("understand", [])
+        assert coach.get(f"/assignments/{given['id']}/pdf").data.startswith(b"%PDF-")
+
+        # The timeline tells all of it, newest first.
+        kinds = [item["kind"] for item in coach.get(f"{case_path}/timeline").get_json()["items"]]
+        assert kinds[0] == "handout"
+        assert set(kinds) == {"session", "screening", "hold", "handout", "stage", "followup"}
+
+        # The admin exports coded rows without a name.
+        export = admin.post("/exports", {"format": "csv", "status": "open"}).get_json()
+        text = admin.get(f"/exports/{export['id']}/file").get_data(as_text=True)
+        assert len(list(csv.reader(io.StringIO(text)))) == export["rows"] + 1 == 2
+        assert "Okafor" not in text
+
+        # The log shows who did what, what was refused, and nothing that was said.
+        log = admin.get(f"/audit?client={case['client_id']}&limit=200").get_json()["items"]
+        done = {(item["action"], item["actor_role"]) for item in log}
+        assert {
+            ("client.create", "coach"),
+            ("case.open", "coach"),
+            ("screening.record", "coach"),
+            ("hold.open", "coach"),
+            ("hold.clear", "supervisor"),
+            ("note.sign", "coach"),
+            ("case.move", "coach"),
+            ("assignment.make", "coach"),
+        } <= done
+        assert {item["via"] for item in log} == {"api"}
+        refusals = admin.get("/audit?outcome=refused").get_json()["items"]
+        assert {item["action"] for item in refusals} == {"case.move", "assignment.make", "hold.clear"}
+        exported = admin.get("/audit?action=report.export").get_json()["items"]
+        assert exported[-1]["details"]["rows"] == 1
+        everything = admin.get("/audit?limit=200").get_data(as_text=True)
+        for word in ("Okafor", "Slept", "quiet hour", "Spoken", "ines@"):
+            assert word not in everything
