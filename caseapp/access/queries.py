@@ -30,9 +30,9 @@ def live_session(kind: str, reference: str, now: datetime) -> sa.ColumnElement[b
     )
 
 
-def live_token(reference: str) -> sa.ColumnElement[bool]:
-    """Say in SQL that a token has this reference and has not been revoked."""
-    return sa.and_(Token.secret_hash == reference_hash(reference), Token.ended_at.is_(None))
+def live_token() -> sa.ColumnElement[bool]:
+    """Say in SQL that a token's hash is the parameter `secret` and that it has not been revoked."""
+    return sa.and_(Token.secret_hash == sa.bindparam("secret"), Token.ended_at.is_(None))
 
 
 def tokens_of(user_id: UUID) -> Sequence[Token]:

@@ -33,7 +33,9 @@ AS_IT_IS = frozenset(
 
 def shows(schema: Schema) -> Show:
     """Prepare to show records, objects or mappings, as `schema` says: its fields and no others."""
-    steps = [(name, field.attribute or name, _of(field)) for name, field in schema.dump_fields.items()]
+    steps = [
+        (name, field.attribute or name, _of(field)) for name, field in schema.dump_fields.items()
+    ]
     from_object = [(name, attrgetter(source), show) for name, source, show in steps]
     from_mapping = [(name, itemgetter(source), show) for name, source, show in steps]
 
@@ -75,10 +77,10 @@ def whole(items: Any) -> Page[Any]:  # noqa: ANN401 - any sequence
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()[:-6] + "Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (frozenset, set)):

@@ -54,7 +54,9 @@ class CaseQuery(ListQuery):
     hold = fields.String(validate=validate.OneOf(["any", "care", "safety"]))
     q = fields.String(
         validate=validate.Length(max=120),
-        metadata={"description": "A case number, a name's first letters, an exact e-mail or phone."},
+        metadata={
+            "description": "A case number, a name's first letters, an exact e-mail or phone."
+        },
     )
     updated_since = fields.AwareDateTime(validate=A_LIKELY_TIME)
 
@@ -68,7 +70,10 @@ class TimelineQuery(ListQuery):
 def _record(head: CaseHead) -> dict[str, Any]:
     case, facts = head.case, head.facts
     return {
-        **{fact.name: facts.get(fact.name, [] if fact.kind == "several" else None) for fact in FACTS},
+        **{
+            fact.name: facts.get(fact.name, [] if fact.kind == "several" else None)
+            for fact in FACTS
+        },
         "id": case.id,
         "number": case.number,
         "client_id": case.client_id,

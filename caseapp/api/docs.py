@@ -15,17 +15,17 @@ from caseapp.http.guard import public
 if TYPE_CHECKING:
     from apispec import APISpec
 
-INTRODUCTION = "\n".join(
-    (
-        "The same records and the same rules as the staff’s pages, for programs. Send a bearer token, which an admin makes "
-        "with “caseapp token create”. Times are RFC 3339 in UTC.",
-        "A list answers “items” and “next”, the cursor of the page after. A change needs If-Match with the ETag that you "
-        "read: 428 without it, 412 when somebody saved a newer version first. A POST that makes a record takes "
-        "Idempotency-Key: sent twice, it makes one.",
-        "Somebody else’s record is 404, exactly like none at all. 422 names each field at fault; 409 lists the conditions "
-        "of a rule that are not met, each with a way out.",
-    )
-)
+INTRODUCTION = """\
+The same records and the same rules as the pages of the staff, for programs. Send a bearer token, which an admin
+makes with “caseapp token create”. Times are RFC 3339 in UTC.
+
+A list answers “items” and “next”, the cursor of the page after. A change needs If-Match with the ETag that you read:
+428 without it, 412 when somebody saved a newer version first. A POST that makes a record takes Idempotency-Key: sent
+twice, it makes one.
+
+The record of somebody else is 404, exactly like none at all. 422 names each field at fault; 409 lists the conditions
+of a rule that are not met, each with a way out.
+"""
 
 blueprint = Blueprint("api_docs", __name__, url_prefix=PREFIX)
 
@@ -82,9 +82,7 @@ def calls(api: dict[str, Any]) -> dict[str, list[Call]]:
     return found
 
 
-def _call(
-    method: str, path: str, call: dict[str, Any], shared: list[dict[str, Any]]
-) -> Call:
+def _call(method: str, path: str, call: dict[str, Any], shared: list[dict[str, Any]]) -> Call:
     body = call.get("requestBody", {}).get("content", {}).get("application/json", {})
     good = next(answer for status, answer in call["responses"].items() if status < "300")
     kinds = good.get("content", {})
@@ -108,7 +106,9 @@ def _call(
         gives=kind_of(kinds["application/json"]["schema"])
         if "application/json" in kinds
         else " or ".join(kinds),
-        statuses=tuple((status, HTTPStatus(int(status)).phrase) for status in sorted(call["responses"])),
+        statuses=tuple(
+            (status, HTTPStatus(int(status)).phrase) for status in sorted(call["responses"])
+        ),
     )
 
 

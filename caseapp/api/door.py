@@ -1,8 +1,8 @@
 """The door itself: one typed layer over flask-smorest that reads, answers and describes.
 
 Errors are left to `http.errors`, which answers for every door. Decorators stand in this order, the outermost first:
-`at` (address and method), `needs` of the guard, `gives` or `lists` (what comes out), `takes` or `asks` (what comes in) and
-`changes` (If-Match). What they read reaches the view by name: `body`, `query`, `version`.
+`at` (address and method), `needs` of the guard, `gives` or `lists` (what comes out), `takes` or `asks` (what comes in)
+and `changes` (If-Match). What they read reaches the view by name: `body`, `query`, `version`.
 """
 
 from __future__ import annotations
@@ -147,11 +147,13 @@ class Door(Blueprint):  # type: ignore[misc]
         self.noun = name
         csrf.exempt(self)
 
-    def at(self, rule: str, method: str = "GET", *, also: tuple[int, ...] = ()) -> Callable[[View], View]:
+    def at(
+        self, rule: str, method: str = "GET", *, also: tuple[int, ...] = ()
+    ) -> Callable[[View], View]:
         """Answer at an address, and document every status that can come from there."""
 
         def register(view: View) -> View:
-            documented = self.doc(**_described(self.noun, view, rule, method, also))(view)
+            documented = self.doc(**_described(self.noun, view, rule, also))(view)
             self.add_url_rule(rule, view.__name__, documented, methods=[method], tags=[self.noun])
             return view
 
@@ -234,7 +236,7 @@ class Door(Blueprint):  # type: ignore[misc]
 
 
 def _described(
-    noun: str, view: Callable[..., Any], rule: str, method: str, also: tuple[int, ...]
+    noun: str, view: Callable[..., Any], rule: str, also: tuple[int, ...]
 ) -> dict[str, Any]:
     known: dict[str, Any] = getattr(view, "_apidoc", {})
     arguments = known.get("arguments", {}).get("parameters", [])

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from caseapp.core.paging import Page
 
-door = Door("exports", "Case reports: coded fields of the whole practice, without names or free text.")
+door = Door(
+    "exports", "Case reports: coded fields of the whole practice, without names or free text."
+)
 
 
 @door.at("/exports")

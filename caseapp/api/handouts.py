@@ -22,12 +22,12 @@ from caseapp.http.guard import needs, the_actor
 from caseapp.practice.queries import numbers, the_practice
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from caseapp.core.paging import Page
     from caseapp.handouts.models import Review
 
-door = Door("handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one.")
+door = Door(
+    "handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one."
+)
 
 WORDS = {GIVE: "allowed", CAREFUL: "warned", REFUSE: "refused"}
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from caseapp.core.paging import Page
 
-door = Door("notes", "Session notes: drafts of your own, and signed notes of everybody on the care team.")
+door = Door(
+    "notes", "Session notes: drafts of your own, and signed notes of everybody on the care team."
+)
 
 
 @door.at("/cases/<uuid:case_id>/notes")

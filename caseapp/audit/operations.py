@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.transaction import side_transaction
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from caseapp.access.actor import Actor
 
 QUARTER = timedelta(minutes=15)
+THIS_QUARTER = sa.select(AuditEntry.id).where(AuditEntry.once == sa.bindparam("once"))
+WRITE = sa.insert(AuditEntry.__table__)  # type: ignore[arg-type]
 
 
 def record(
@@ -39,11 +41,7 @@ def record(
 
     `details` takes coded values and the names of changed fields, never what was written in them.
     """
-    db.session.execute(
-        sa.insert(AuditEntry).values(
-            **_entry(actor, action, "done", kind, object_id, client_id, details)
-        )
-    )
+    run(WRITE, **_entry(actor, action, "done", kind, object_id, client_id, details))
 
 
 def record_read(
@@ -57,7 +55,7 @@ def record_read(
     moment = now()
     quarter = int(moment.timestamp() // QUARTER.total_seconds())
     once = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
-    if db.session.scalar(sa.select(AuditEntry.id).where(AuditEntry.once == once)) is not None:
+    if run(THIS_QUARTER, once=once).first() is not None:
         return
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     values = _entry(actor, action, "done", kind, object_id, client_id, None)

@@ -104,7 +104,9 @@ class _NewCase(_Details):
         return NewCase(data["client_id"], data["client"], data["coach_id"], details)
 
 
-NewCaseSchema = _NewCase.from_dict({fact.name: _field(fact) for fact in FACTS}, name="NewCaseSchema")
+NewCaseSchema = _NewCase.from_dict(
+    {fact.name: _field(fact) for fact in FACTS}, name="NewCaseSchema"
+)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.paging import Page, after, page_of
 from caseapp.core.vault import DataKey, fingerprint, open_data, open_row, unwrap
 from caseapp.users.models import User
-from caseapp.users.queries import coached_by
+from caseapp.users.queries import coached_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,10 +34,15 @@ def visible_to(actor: Actor) -> sa.Select[UUID]:
     Coaches see their own care teams, supervisors those of the coaches they supervise too, admins none. It is
     written for `client_id IN (…)`: as EXISTS the same rule walks whole tables.
     """
-    if actor.role is Role.COACH:
-        return sa.select(CareTeam.client_id).where(CareTeam.user_id == actor.id)
-    if actor.role is Role.SUPERVISOR:
-        return sa.select(CareTeam.client_id).where(CareTeam.user_id.in_(coached_by(actor)))
+    return visible_in(actor.role, actor.id)
+
+
+def visible_in(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
+    """Select the same for a role, where `who` may stay open as a parameter of a statement that is built once."""
+    if role is Role.COACH:
+        return sa.select(CareTeam.client_id).where(CareTeam.user_id == who)
+    if role is Role.SUPERVISOR:
+        return sa.select(CareTeam.client_id).where(CareTeam.user_id.in_(coached_in(role, who)))
     return sa.select(CareTeam.client_id).where(sa.false())
 
 

@@ -1,4 +1,4 @@
-"""Versions at the API: the `ETag` is a record's version in quotes, and `If-Match` says which one a change starts from."""
+"""Versions at the API: an `ETag` is a record's version in quotes, `If-Match` the one that a change starts from."""
 
 from __future__ import annotations
 

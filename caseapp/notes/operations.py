@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
-from caseapp.access.actions import Action
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.audit.operations import record
 from caseapp.cases.models import Case
 from caseapp.clients.models import ClientKey
-from caseapp.clients.queries import visible_to
+from caseapp.clients.queries import visible_in
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.vault import DataKey, seal_data, unwrap
@@ -31,17 +32,16 @@ if TYPE_CHECKING:
     from caseapp.notes.schemas import DraftChange, NewNote
 
 
+BEGIN = sa.insert(Note.__table__)  # type: ignore[arg-type]
+
+
 def start_note(actor: Actor, case_id: UUID, new: NewNote) -> UUID:
     """Start a draft of the actor's own about a session of an open case.
 
     Raises NotFound, and RuleBroken when the case is closed.
     """
     require(actor, Action.NOTE_WRITE)
-    ground = db.session.execute(
-        sa.select(Case.client_id, Case.status, ClientKey.wrapped)
-        .join(ClientKey, ClientKey.client_id == Case.client_id)
-        .where(Case.id == case_id, Case.client_id.in_(visible_to(actor)))
-    ).first()
+    ground = run(_ground(actor.role), asks=actor.id, case=case_id).first()
     if ground is None:
         raise NotFound
     if ground.status != "open":
@@ -49,24 +49,37 @@ def start_note(actor: Actor, case_id: UUID, new: NewNote) -> UUID:
             Reason("case_closed", "This case is closed.", "Reopen it to write about a new session.")
         )
     moment = now()
-    note = Note(
-        id=new_id(),
+    note = Note(id=new_id(), client_id=ground.client_id)
+    key = unwrap(note.client_id, ground.wrapped)
+    run(
+        BEGIN,
+        id=note.id,
         case_id=case_id,
-        client_id=ground.client_id,
+        client_id=note.client_id,
         author_id=actor.id,
         format=new.format,
         held_at=new.held_at,
         minutes=new.minutes or None,
         how=new.how,
+        sections=seal_data(note, "sections", _carried(new.sections, new.format), key),
         made_at=moment,
         changed_at=moment,
     )
-    sections = _carried(new.sections, new.format)
-    note.sections = seal_data(note, "sections", sections, unwrap(note.client_id, ground.wrapped))
-    db.session.add(note)
-    db.session.flush()
     record(actor, Action.NOTE_WRITE, "note", note.id, client_id=note.client_id)
     return note.id
+
+
+@cache
+def _ground(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    """Build, once for each role, the question on which ground a note about a case may be started."""
+    return (
+        sa.select(Case.client_id, Case.status, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Case.client_id)
+        .where(
+            Case.id == sa.bindparam("case"),
+            Case.client_id.in_(visible_in(role, sa.bindparam("asks"))),
+        )
+    )
 
 
 def save_draft(actor: Actor, note_id: UUID, change: DraftChange, expected_version: int) -> int:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from caseapp.access.actions import Action
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.cases.models import Case
 from caseapp.cases.queries import get_case
 from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import visible_to
-from caseapp.core.database import db
+from caseapp.clients.queries import visible_in, visible_to
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.paging import Page, after, page_of
-from caseapp.core.vault import DataKey, open_data, unwrap
+from caseapp.core.vault import DataKey, unseal, unwrap
 from caseapp.notes.models import Note
 from caseapp.notes.schemas import (
     FORMATS,
@@ -35,41 +36,64 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-def _readable(actor: Actor) -> sa.ColumnElement[bool]:
-    """Say in SQL which notes an actor may read: signed ones of their clients, and drafts of their own."""
+def _readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
+    """Say in SQL which notes somebody may read: signed ones of their clients, and drafts of their own."""
     return sa.and_(
-        Note.client_id.in_(visible_to(actor)),
-        sa.or_(Note.status == "signed", Note.author_id == actor.id),
+        Note.client_id.in_(visible_in(role, who)),
+        sa.or_(Note.status == "signed", Note.author_id == who),
     )
 
 
-def _with_names(actor: Actor) -> sa.Select[Note, bytes, str, str, str]:
+COLUMNS = (
+    Note.id,
+    Note.case_id,
+    Note.client_id,
+    Note.author_id,
+    Note.format,
+    Note.held_at,
+    Note.minutes,
+    Note.how,
+    Note.status,
+    Note.sections,
+    Note.draft_screening,
+    Note.screening_id,
+    Note.unrecorded_level,
+    Note.changed_at,
+    Note.signed_at,
+    Note.sha256,
+    Note.version,
+    ClientKey.wrapped,
+    User.name.label("author"),
+    Client.name.label("client"),
+    Case.number,
+)
+
+
+def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tuple[Any, ...]]:
     return (
-        sa.select(
-            Note,
-            ClientKey.wrapped,
-            User.name.label("author"),
-            Client.name.label("client"),
-            Case.number,
-        )
+        sa.select(*COLUMNS)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
         .join(User, User.id == Note.author_id)
         .join(Client, Client.id == Note.client_id)
         .join(Case, Case.id == Note.case_id)
-        .where(_readable(actor))
+        .where(_readable(role, who))
     )
 
 
-def _shown(row: Any) -> NoteRecord:  # noqa: ANN401 - a result row
-    note: Note = row.Note
-    key = unwrap(note.client_id, row.wrapped)
-    return opened(note, key, author=row.author, client=row.client, number=row.number)
+def _shown(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: ANN401 - a result row
+    key = key or unwrap(row.client_id, row.wrapped)
+    return opened(row, key, author=row.author, client=row.client, number=row.number)
 
 
 def opened(
-    note: Note, key: DataKey, *, author: str = "", client: str = "", number: str = ""
+    note: Note | sa.Row[*tuple[Any, ...]],
+    key: DataKey,
+    *,
+    author: str = "",
+    client: str = "",
+    number: str = "",
 ) -> NoteRecord:
-    """Open the sealed columns of a loaded note."""
+    """Open the sealed columns of a note, loaded as an object or as a row."""
     return NoteRecord(
         id=note.id,
         case_id=note.case_id,
@@ -80,7 +104,7 @@ def opened(
         minutes=note.minutes,
         how=note.how,
         status=note.status,
-        sections=open_data(note, "sections", key),
+        sections=_data(note, "sections", key),
         screening_id=note.screening_id,
         unrecorded_level=note.unrecorded_level,
         changed_at=note.changed_at,
@@ -94,9 +118,14 @@ def opened(
     )
 
 
-def draft_screening(note: Note, key: DataKey) -> DraftScreening:
+def _data(note: Note | sa.Row[*tuple[Any, ...]], column: str, key: DataKey) -> Any:  # noqa: ANN401 - JSON
+    text = unseal(Note.__tablename__, column, note.id, getattr(note, column), key)
+    return None if text is None else json.loads(text)
+
+
+def draft_screening(note: Note | sa.Row[*tuple[Any, ...]], key: DataKey) -> DraftScreening:
     """Open the answers that a draft holds."""
-    data = open_data(note, "draft_screening", key)
+    data = _data(note, "draft_screening", key)
     if data is None:
         return UNTOUCHED
     return DraftScreening(**{**data, "actions_taken": tuple(data["actions_taken"])})
@@ -108,10 +137,15 @@ def note_shown(actor: Actor, note_id: UUID) -> NoteRecord:
     Raises NotFound, also for somebody else's draft.
     """
     require(actor, Action.NOTE_READ)
-    row = db.session.execute(_with_names(actor).where(Note.id == note_id)).first()
+    row = run(_one(actor.role), asks=actor.id, note=note_id).first()
     if row is None:
         raise NotFound
     return _shown(row)
+
+
+@cache
+def _one(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    return _with_names(role, sa.bindparam("asks")).where(Note.id == sa.bindparam("note"))
 
 
 def get_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
@@ -122,7 +156,7 @@ def get_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
     row = db.session.execute(
         sa.select(Note, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
-        .where(Note.id == note_id, _readable(actor))
+        .where(Note.id == note_id, _readable(actor.role, actor.id))
     ).first()
     if row is None:
         raise NotFound
@@ -135,18 +169,35 @@ def notes_of(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Pag
     Raises NotFound.
     """
     require(actor, Action.NOTE_READ)
-    query = _with_names(actor).where(Note.case_id == case_id)
-    rows = db.session.execute(after(query, Note.held_at, Note.id, cursor, limit)).all()
+    if cursor:
+        query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
+        rows = db.session.execute(after(query, Note.held_at, Note.id, cursor, limit)).all()
+    else:
+        rows = run(_newest(actor.role), asks=actor.id, case=case_id, rows=limit + 1).all()
     if not rows:
         get_case(actor, case_id)
-    return page_of([_shown(row) for row in rows], limit, lambda note: (note.held_at, note.id))
+        return Page([], None)
+    key = unwrap(rows[0].client_id, rows[0].wrapped)
+    page = page_of(rows, limit, lambda note: (note.held_at, note.id))
+    return page.map(lambda row: _shown(row, key))
+
+
+@cache
+def _newest(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    """Build the first page of a case's notes, which is read more often than any other, once for each role."""
+    return (
+        _with_names(role, sa.bindparam("asks"))
+        .where(Note.case_id == sa.bindparam("case"))
+        .order_by(Note.held_at.desc(), Note.id.desc())
+        .limit(sa.bindparam("rows"))
+    )
 
 
 def notes_before(
     actor: Actor, case_id: UUID, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[NoteRecord]:
     """List a case's notes before a position, for the timeline of those who have already been let in."""
-    query = _with_names(actor).where(Note.case_id == case_id)
+    query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
     if before:
         query = query.where(
             sa.tuple_(Note.held_at, Note.id)
@@ -163,7 +214,9 @@ def notes_before(
 def my_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRecord]:
     """List the notes that the actor has signed, the last signed first."""
     require(actor, Action.NOTE_READ)
-    query = _with_names(actor).where(Note.author_id == actor.id, Note.status == "signed")
+    query = _with_names(actor.role, actor.id).where(
+        Note.author_id == actor.id, Note.status == "signed"
+    )
     rows = db.session.execute(after(query, Note.changed_at, Note.id, cursor, limit)).all()
     return page_of([_shown(row) for row in rows], limit, lambda note: (note.changed_at, note.id))
 
@@ -220,7 +273,7 @@ def last_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
     """Give the newest signed note with a plan from before this session, to look back at while writing."""
     require(actor, Action.NOTE_READ)
     row = db.session.execute(
-        _with_names(actor)
+        _with_names(actor.role, actor.id)
         .where(
             Note.case_id == note.case_id,
             Note.status == "signed",

@@ -31,7 +31,9 @@ class ReportFilter:
 
     def coded(self) -> dict[str, str]:
         """Write what was chosen as plain texts, for the stored export and the audit log."""
-        return {name: str(value) for name, value in vars(self).items() if value not in {None, False}}
+        return {
+            name: str(value) for name, value in vars(self).items() if value not in {None, False}
+        }
 
     @classmethod
     def of(cls, coded: dict[str, str]) -> ReportFilter:

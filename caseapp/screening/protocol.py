@@ -209,7 +209,6 @@ ITEM = {item.key: item for item in ITEMS}
 SAFETY_ITEMS = tuple(item.key for item in ITEMS if item.safety)
 
 ACTIONS_TAKEN = {
-    "asked_in_private": "Asked alone, in private",
     "went_through_plan": "Went through the safety plan",
     "gave_numbers": "Gave the help line numbers",
     "called_emergency": "Called emergency services",

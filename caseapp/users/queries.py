@@ -11,8 +11,9 @@ from caseapp.access.actions import Role
 from caseapp.access.actor import SYSTEM_ID, Actor
 from caseapp.access.models import Session, Token
 from caseapp.access.queries import live_session, live_token
+from caseapp.access.secrets import reference_hash
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.users.models import User
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
+
+
+BEARER = (
+    sa.select(User.id, User.role, User.name)
+    .join(Token, Token.user_id == User.id)
+    .where(live_token(), User.disabled_at.is_(None))
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,7 @@ def signed_in(reference: str) -> SignedIn | None:
 
 def bearer(reference: str) -> Actor | None:
     """Find the member of staff behind a bearer token, in one statement."""
-    row = db.session.execute(
-        sa.select(User.id, User.role, User.name)
-        .join(Token, Token.user_id == User.id)
-        .where(live_token(reference), User.disabled_at.is_(None))
-    ).first()
+    row = run(BEARER, secret=reference_hash(reference)).first()
     return None if row is None else Actor(row.id, Role(row.role), row.name, "api")
 
 
@@ -77,9 +81,14 @@ def names_of(ids: set[UUID]) -> dict[UUID, str]:
 
 def coached_by(actor: Actor) -> sa.Select[UUID]:
     """Select the staff whose clients an actor may see: themselves, and for a supervisor their coaches."""
-    if actor.role is Role.SUPERVISOR:
-        return sa.select(User.id).where(sa.or_(User.id == actor.id, User.supervisor_id == actor.id))
-    return sa.select(User.id).where(User.id == actor.id)
+    return coached_in(actor.role, actor.id)
+
+
+def coached_in(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
+    """Select the same for a role, where `who` may stay open as a parameter of a statement that is built once."""
+    if role is Role.SUPERVISOR:
+        return sa.select(User.id).where(sa.or_(User.id == who, User.supervisor_id == who))
+    return sa.select(User.id).where(User.id == who)
 
 
 def coaches_for(actor: Actor) -> Sequence[User]:

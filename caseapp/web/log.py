@@ -117,6 +117,6 @@ def _names(shown: list[Entry]) -> dict[UUID, str]:
 
 
 def _who(entry: Entry, names: dict[UUID, str]) -> str:
-    if entry.actor_role == Role.CLIENT:
+    if entry.actor_role in {Role.CLIENT, Role.ARRIVING}:
         return "A client"
     return names.get(entry.actor_id, "Somebody who left")

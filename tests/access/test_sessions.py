@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.access import operations as access
+from caseapp.access.actor import operator
 from caseapp.access.models import Session, Token
 from caseapp.access.queries import ABSOLUTE, IDLE, tokens_of
 from caseapp.clients.portal import client_signed_in, invite
@@ -16,7 +17,6 @@ from caseapp.core.errors import NotFound
 from caseapp.core.transaction import transaction
 from caseapp.users.operations import disable_user, reset_password
 from caseapp.users.queries import bearer, signed_in
-from caseapp.access.actor import operator
 from tests import build, people
 from tests.together import together
 

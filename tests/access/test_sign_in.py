@@ -71,7 +71,8 @@ def test_nobody_can_tell_a_known_account_from_an_unknown_or_disabled_one(coach, 
         plain(attempt(visitor, "admin@practice.test")),
     ]
     answers = [
-        (status, headers, re.sub(r"\w+@practice\.test", "", body)) for status, headers, body in answers
+        (status, headers, re.sub(r"\w+@practice\.test", "", body))
+        for status, headers, body in answers
     ]
     assert answers[0][0] == 401
     assert answers[0] == answers[1] == answers[2]
@@ -109,7 +110,9 @@ def test_a_new_browser_is_no_way_around_the_throttle(coach, app):
 def test_an_address_of_ones_own_choosing_is_no_way_around_either(coach, visitor):
     with time_machine.travel(NOON, tick=False):
         answers = [
-            attempt(visitor, password="wrong", headers={"X-Forwarded-For": f"192.0.2.{n}"}).status_code
+            attempt(
+                visitor, password="wrong", headers={"X-Forwarded-For": f"192.0.2.{n}"}
+            ).status_code
             for n in range(9)
         ]
     assert answers[-1] == 429

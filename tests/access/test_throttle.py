@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 import sqlalchemy as sa
 
 from caseapp.access.models import Attempt
@@ -86,9 +85,9 @@ def test_a_success_forgets_the_tries_of_that_pair_only(app):
             forget_attempts(sign_in_limits("marta@x", "198.51.100.7"))
         assert tries("marta@x", "198.51.100.7")
         per_address = sign_in_limits("marta@x", "198.51.100.7")[1].scope
-        assert db.session.scalar(
-            sa.select(sa.func.count()).where(Attempt.scope == per_address)
-        ) == 9
+        assert (
+            db.session.scalar(sa.select(sa.func.count()).where(Attempt.scope == per_address)) == 9
+        )
 
 
 def test_no_account_or_address_can_be_read_back(app):

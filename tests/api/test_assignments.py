@@ -47,7 +47,11 @@ def test_give_and_read(coach, made, path, allowed):
     answer = coach.post(path, wish(allowed[0]))
     assert answer.status_code == 201, answer.get_json()
     given = answer.get_json()
-    assert (given["slug"], given["line"], given["state"]) == (allowed[0], "For your evenings.", "given")
+    assert (given["slug"], given["line"], given["state"]) == (
+        allowed[0],
+        "For your evenings.",
+        "given",
+    )
     assert (given["place"], given["stopped"]) == (1, [])
     assert answer.headers["Location"] == f"/api/v1/assignments/{given['id']}"
     read = coach.get(f"/assignments/{given['id']}")

@@ -95,7 +95,9 @@ def test_opening_names_its_faults(coach):
 
 def test_change_keeps_what_was_not_sent(coach, case):
     path = f"/cases/{case['id']}"
-    answer = coach.patch(path, {"stated_reasons": ["peace"], "next_legal_date": "2027-01-31"}, version=case)
+    answer = coach.patch(
+        path, {"stated_reasons": ["peace"], "next_legal_date": "2027-01-31"}, version=case
+    )
     assert answer.status_code == 200
     answer = coach.patch(path, {"goal": "together"}, version=answer.get_json())
     changed = answer.get_json()
@@ -202,15 +204,21 @@ def test_move_on_and_back(coach):
     assert moved.status_code == 200, moved.get_json()
     assert moved.get_json()["stage"] == "understand"
     assert moved.headers["ETag"] == '"2"'
-    refuses(coach, "POST", f"{path}/stage", [("reason", {"to": "steady"})], version=moved.get_json())
+    refuses(
+        coach, "POST", f"{path}/stage", [("reason", {"to": "steady"})], version=moved.get_json()
+    )
     back = {"to": "steady", "reason": "Sleep is worse again."}
-    assert coach.post(f"{path}/stage", back, version=moved.get_json()).get_json()["stage"] == "steady"
+    assert (
+        coach.post(f"{path}/stage", back, version=moved.get_json()).get_json()["stage"] == "steady"
+    )
 
 
 def test_close_and_reopen(coach, case, made):
     path = f"/cases/{case['id']}"
     assert codes(coach.post(f"{path}/close", closing(), version=case)) == ["final_screening"]
-    assert codes(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == ["case_open"]
+    assert codes(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == [
+        "case_open"
+    ]
     build.screen(coach.actor, made.client_id)
     refuses(
         coach,
@@ -229,7 +237,13 @@ def test_close_and_reopen(coach, case, made):
     closed = coach.post(f"{path}/close", closing(), version=case).get_json()
     assert (closed["status"], closed["outcome"]) == ("closed", "separated")
     assert codes(coach.post(f"{path}/close", closing(), version=closed)) == ["case_closed"]
-    refuses(coach, "POST", f"{path}/reopen", [("reason", {}), ("reason", {"reason": ""})], version=closed)
+    refuses(
+        coach,
+        "POST",
+        f"{path}/reopen",
+        [("reason", {}), ("reason", {"reason": ""})],
+        version=closed,
+    )
     needs_a_version(coach, "POST", f"{path}/reopen", {"reason": "Came back."}, closed)
     reopened = coach.post(f"{path}/reopen", {"reason": "Came back."}, version=closed).get_json()
     assert (reopened["status"], reopened["stage"], reopened["outcome"]) == ("open", "steady", None)

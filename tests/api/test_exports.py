@@ -31,7 +31,9 @@ def test_make_and_download(staff, coach):
     text = file.get_data(as_text=True)
     assert len(list(csv.reader(io.StringIO(text)))) == 3
     assert "Okafor" not in text
-    actions = [item["object_kind"] for item in admin.get("/audit?action=report.export").get_json()["items"]]
+    actions = [
+        item["object_kind"] for item in admin.get("/audit?action=report.export").get_json()["items"]
+    ]
     assert actions == ["export", "export"]
 
 
@@ -75,7 +77,11 @@ def test_needs_an_admin(staff):
     here = f"/exports/{made['id']}"
     for who in ("coach", "supervisor"):
         needs_a_role(
-            staff[who], ("GET", "/exports"), ("POST", "/exports"), ("GET", here), ("GET", f"{here}/file")
+            staff[who],
+            ("GET", "/exports"),
+            ("POST", "/exports"),
+            ("GET", here),
+            ("GET", f"{here}/file"),
         )
     error(admin.get(f"/exports/{NOBODYS}"), 404, "not_found")
     error(admin.get(f"/exports/{NOBODYS}/file"), 404, "not_found")

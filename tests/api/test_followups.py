@@ -43,7 +43,9 @@ def test_add_list_and_complete(coach, ines):
     assert done.headers["ETag"] == '"2"'
     assert coach.get("/followups").get_json()["items"] == []
     assert coach.get("/followups?done=true").get_json()["items"] == [done.get_json()]
-    assert codes(coach.patch(path, {"outcome": "Twice."}, version=done.get_json())) == ["already_done"]
+    assert codes(coach.patch(path, {"outcome": "Twice."}, version=done.get_json())) == [
+        "already_done"
+    ]
 
 
 def test_sent_twice_makes_one(coach, ines):

@@ -28,11 +28,15 @@ def test_the_library(coach, staff):
 def test_for_a_case_each_says_whether_it_suits(coach, made):
     items = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     assert {item["for_case"]["outcome"] for item in items} <= {"allowed", "warned", "refused"}
-    assert all(item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "refused")
+    assert all(
+        item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "refused"
+    )
     build.screen(coach.actor, made.client_id, self_harm="urgent")
     held = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     refused = [item for item in held if item["for_case"]["outcome"] == "refused"]
-    assert "hold_open" in {reason["code"] for item in refused for reason in item["for_case"]["reasons"]}
+    assert "hold_open" in {
+        reason["code"] for item in refused for reason in item["for_case"]["reasons"]
+    }
     narrowed = coach.get(f"/handouts?for_case={made.case_id}&stage=steady&q=zzzz")
     assert narrowed.get_json()["items"] == []
 

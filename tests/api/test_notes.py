@@ -14,7 +14,13 @@ from tests.api.desk import (
 )
 
 HELD = "2026-11-20T10:00:00Z"
-NEW = {"format": "dap", "held_at": HELD, "minutes": 50, "how": "video", "sections": {"data": "Slept."}}
+NEW = {
+    "format": "dap",
+    "held_at": HELD,
+    "minutes": 50,
+    "how": "video",
+    "sections": {"data": "Slept."},
+}
 WHOLE = {"sections": {"data": "Slept well.", "assessment": "Calmer.", "plan": "Walk daily."}}
 
 
@@ -37,7 +43,11 @@ def test_write_and_sign(coach, path):
     answer = coach.post(path, NEW)
     assert answer.status_code == 201
     draft = answer.get_json()
-    assert (draft["status"], draft["sections"]["data"], draft["held_at"]) == ("draft", "Slept.", HELD)
+    assert (draft["status"], draft["sections"]["data"], draft["held_at"]) == (
+        "draft",
+        "Slept.",
+        HELD,
+    )
     assert answer.headers["Location"] == f"/api/v1/notes/{draft['id']}"
     here = f"/notes/{draft['id']}"
     assert coach.get(here).headers["ETag"] == etag(draft)

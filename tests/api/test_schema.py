@@ -52,7 +52,9 @@ def records(staff):
     """Make one record of each kind, so that addresses lead somewhere half of the time."""
     coach, admin = staff["coach"], staff["admin"]
     made = build.steady_case(coach.actor, "Ines Okafor")
-    note = coach.post(f"/cases/{made.case_id}/notes", {"format": "free", "held_at": "2026-11-20T10:00:00Z"})
+    note = coach.post(
+        f"/cases/{made.case_id}/notes", {"format": "free", "held_at": "2026-11-20T10:00:00Z"}
+    )
     wish = {"slug": "first-days-pause", "channel": "in_person", "confirmed": True}
     given_one = coach.post(f"/cases/{made.case_id}/assignments", wish)
     export = admin.post("/exports", {"format": "csv"})

@@ -64,6 +64,14 @@ SQLITE = [
     "INSERT OR REPLACE INTO {t} ({names}) SELECT {changed} FROM {t} WHERE id = '{id}'",
     "INSERT OR REPLACE INTO {t} (rowid, {names}) SELECT rowid, {renamed} FROM {t} WHERE id = '{id}'",
 ]
+# A draft that is moved onto a signed note's place would push it out.
+TAKEOVERS = [
+    "UPDATE OR REPLACE note SET id = '{signed}' WHERE id = '{draft}'",
+    (
+        "UPDATE OR REPLACE note SET rowid = (SELECT rowid FROM note WHERE id = '{signed}') "
+        "WHERE id = '{draft}'"
+    ),
+]
 POSTGRESQL = ["TRUNCATE {t}", "TRUNCATE {t} CASCADE"]
 
 
@@ -86,15 +94,10 @@ def test_no_statement_changes_what_stands(signed, which):
     table = {"audit_entry": AuditEntry.__table__, "note": Note.__table__}[which]
     row_id = signed[0] if which == "note" else db.session.scalar(sa.select(AuditEntry.id))
     column = "how" if which == "note" else "action"
-    before, passed = stored(table), []
+    before = stored(table)
     for statement in statements(table, column, row_id):
-        try:
-            with side_transaction() as session:
-                session.execute(sa.text(statement))
-            passed.append(statement)
-        except sa.exc.DBAPIError as refused:
-            assert "never change" in str(refused.orig), statement
-    assert passed == []
+        with pytest.raises(sa.exc.DBAPIError, match="never change"), side_transaction() as session:
+            session.execute(sa.text(statement))
     assert stored(table) == before
 
 
@@ -113,13 +116,10 @@ def test_not_even_a_program_that_knows_nothing_of_our_pragmas(signed, database_u
                 with pytest.raises(sqlite3.DatabaseError, match="never change"):
                     other.execute(statement)
             if table.name == "note":
-                for statement in (
-                    f"UPDATE OR REPLACE note SET id = '{note_id}' WHERE id = '{draft_id}'",
-                    "UPDATE OR REPLACE note SET rowid = (SELECT rowid FROM note WHERE id = "
-                    f"'{note_id}') WHERE id = '{draft_id}'",
-                ):
+                for statement in TAKEOVERS:
+                    taking = statement.format(signed=note_id, draft=draft_id)
                     with pytest.raises(sqlite3.DatabaseError, match="never change"):
-                        other.execute(statement)
+                        other.execute(taking)
         finally:
             other.close()
         assert stored(table) == before
@@ -128,7 +128,9 @@ def test_not_even_a_program_that_knows_nothing_of_our_pragmas(signed, database_u
 def test_the_same_quarters_entry_is_never_replaced_by_another(signed):
     with transaction() as session:
         entry = dict(session.execute(sa.select(AuditEntry.__table__)).mappings().first())
-        session.execute(sa.insert(AuditEntry.__table__).values(entry | {"id": new_id(), "once": "q"}))
+        session.execute(
+            sa.insert(AuditEntry.__table__).values(entry | {"id": new_id(), "once": "q"})
+        )
     before = stored(AuditEntry.__table__)
     verb = "INSERT OR REPLACE" if db.engine.dialect.name == "sqlite" else "INSERT"
     forged = columns(AuditEntry.__table__, id=f"'{hexed(new_id())}'", action="'forged'")

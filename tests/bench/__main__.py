@@ -1,6 +1,7 @@
 """`make bench`: the app beside its floors, on both databases, as ratios.
 
-ROUNDS (default 25) and LARGE (default 100000 cases) may be set in the environment.
+ROUNDS (default 25), LARGE (default 100000 cases) and ONLY (caseloads, floors or shapes) may be set in the environment.
+Run it on a machine that does nothing else: the load at the start is kept beside the figures.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import shutil
 import statistics
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, cycle
@@ -50,6 +51,7 @@ OWN = 200
 PAGE = 25
 READERS = 6
 SHAPES = ((1, 1, "sync"), (1, 1, "gthread"), (1, 4, "gthread"), (2, 1, "sync"), (2, 2, "gthread"))
+ONLY = os.environ.get("ONLY", "caseloads floors shapes").split()
 SHAPE_ROUNDS = 7
 CLIENTS = 4
 """How many clients ask at once where throughput is measured."""
@@ -247,12 +249,10 @@ def shapes(engine: str, made: Practice) -> Iterator[dict[str, Any]]:
 
 def _rate(port: int, headers: dict[str, str], cases: list[UUID], seconds: float = 1.5) -> float:
     """Let several clients read lists and notes and now and then write one; give requests a second."""
-    done = [0] * CLIENTS
     stop = time.perf_counter() + seconds
 
-    def ask(number: int) -> None:
+    def ask(case: UUID) -> int:
         wire = Wire(port, headers)
-        case = cases[number]
         steps = cycle(
             [
                 *(wire.prepare("GET", f"/api/v1/cases?limit={PAGE}"),) * 4,
@@ -260,19 +260,17 @@ def _rate(port: int, headers: dict[str, str], cases: list[UUID], seconds: float 
                 wire.prepare("POST", f"/api/v1/cases/{case}/notes", NOTE),
             ]
         )
+        done = 0
         while time.perf_counter() < stop:
             answer = next(steps)()
             if answer[0] not in {200, 201}:
                 raise RuntimeError(f"{answer[0]}: {answer[1][:300]!r}")
-            done[number] += 1
+            done += 1
         wire.close()
+        return done
 
-    clients = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
-    return sum(done) / seconds
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        return sum(clients.map(ask, cases[:CLIENTS])) / seconds
 
 
 @contextmanager
@@ -302,6 +300,8 @@ def main() -> None:
     """Measure everything, print as it comes, keep it in var/bench.json."""
     # A socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="bench", dir="/tmp"))
+    load = os.getloadavg()
+    click.echo(f"Load of this machine at the start: {load[0]:.1f}")
     ratios: list[dict[str, Any]] = []
     rates: list[dict[str, Any]] = []
     try:
@@ -310,10 +310,14 @@ def main() -> None:
                 click.echo(f"\n{engine}: filling {SMALL} and {LARGE} cases …")
                 small = practice(folder / f"{engine}-small", fresh("small"), SMALL)
                 large = practice(folder / f"{engine}-large", fresh("large"), LARGE)
-                for found in chain(caseloads(engine, small, large), against_floors(engine, large)):
+                parts = {
+                    "caseloads": caseloads(engine, small, large),
+                    "floors": against_floors(engine, large),
+                }
+                for found in chain.from_iterable(parts[name] for name in parts if name in ONLY):
                     click.echo(found.line)
                     ratios.append(found.plain())
-                for shape in shapes(engine, large):
+                for shape in shapes(engine, large) if "shapes" in ONLY else ():
                     click.echo(
                         f"{shape['what']:<66} {shape['ratio']:5.2f}x "
                         f"[{shape['least']:.2f}-{shape['most']:.2f}]  {shape['per_second']:.0f}/s"
@@ -323,7 +327,11 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     kept = ROOT / "var" / "bench.json"
     kept.parent.mkdir(exist_ok=True)
-    kept.write_text(json.dumps({"rounds": ROUNDS, "ratios": ratios, "throughput": rates}, indent=1))
+    kept.write_text(
+        json.dumps(
+            {"rounds": ROUNDS, "load": load, "ratios": ratios, "throughput": rates}, indent=1
+        )
+    )
     click.echo(f"\nKept in {kept.relative_to(ROOT)}")
     over = [
         found["what"] for found in ratios if found["at_most"] and found["ratio"] > found["at_most"]

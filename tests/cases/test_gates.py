@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from caseapp.cases.models import Attestation, Case
 from caseapp.cases.operations import change_case, move_case
 from caseapp.cases.queries import case_head, gate_of, steps_of
-from caseapp.cases.schemas import CaseDetails, Move
+from caseapp.cases.schemas import CaseDetails, Move, MoveSchema
 from caseapp.cases.stages import criteria_between, following, stage_by_id, stages
 from caseapp.core.clock import at
 from caseapp.core.database import db
@@ -23,9 +23,7 @@ from tests.together import together
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 OPEN = CaseDetails({"spouse_contact_wish": "open"}, "together", TODAY.date() + timedelta(days=30))
 PAIRS = [(stage, following(stage)) for stage in stages() if following(stage)]
-CASES = [
-    (here, to, criterion) for here, to in PAIRS for criterion in criteria_between(here, to)
-]
+CASES = [(here, to, criterion) for here, to in PAIRS for criterion in criteria_between(here, to)]
 
 
 def day(number):
@@ -47,7 +45,9 @@ def lines(here):
 def ready(coach, here, *, details=OPEN, screenings=(-8, 0), alone=True):
     """Make a case that stands in `here` and meets whatever the next gate computes."""
     with day(-30):
-        made = build.case(coach, facts=details.facts, goal=details.goal, review_date=details.review_date)
+        made = build.case(
+            coach, facts=details.facts, goal=details.goal, review_date=details.review_date
+        )
     for number in screenings:
         with day(number):
             build.screen(coach, made.client_id, asked_alone=alone)
@@ -79,7 +79,9 @@ def stage_of(actor, made):
 def refused(actor, made, here, evidence=None, on=0):
     before = stage_of(actor, made)
     with pytest.raises(RuleBroken) as broken, day(on):
-        move(actor, made, following(here).id, evidence=lines(here) if evidence is None else evidence)
+        move(
+            actor, made, following(here).id, evidence=lines(here) if evidence is None else evidence
+        )
     assert stage_of(actor, made) == before
     return {reason.code for reason in broken.value.reasons}
 
@@ -204,7 +206,9 @@ def test_every_condition_that_fails_is_named_at_once(team):
     assert refused(team["coach"], made, here, {}) == expected | {"never_screened"}
 
 
-@pytest.mark.parametrize("fact", [{"order": "protects_spouse"}, {"spouse_contact_wish": "asked_for_none"}])
+@pytest.mark.parametrize(
+    "fact", [{"order": "protects_spouse"}, {"spouse_contact_wish": "asked_for_none"}]
+)
 def test_an_order_or_a_clear_wish_shuts_the_way_to_contact(team, fact):
     here = stage_by_id()["rebuild"]
     made = ready(team["coach"], here)
@@ -281,8 +285,6 @@ def test_evidence_is_kept_sealed_and_need_not_be_written_twice(team):
 
 
 def test_blank_evidence_is_none():
-    from caseapp.cases.schemas import MoveSchema
-
     found = MoveSchema().load({"to": "rebuild", "evidence": {"limits_written": "   "}})
     assert found.evidence == {}
     assert MoveSchema().validate({"to": "nowhere"})

@@ -98,7 +98,12 @@ def test_only_coaches_and_supervisors_add_clients(team):
 
 def test_a_change_is_whole_and_recorded_by_field_names_only(team):
     client_id = build.client(team["coach"], "Ines Okafor", **EVERYTHING)
-    change(team["coach"], client_id, phone="07700 900999", safe=replace(EVERYTHING["safe"], times="never"))
+    change(
+        team["coach"],
+        client_id,
+        phone="07700 900999",
+        safe=replace(EVERYTHING["safe"], times="never"),
+    )
     found = client_record(team["coach"], client_id)
     assert (found.phone, found.safe.times, found.version) == ("07700 900999", "never", 2)
     details = db.session.scalar(
@@ -109,9 +114,7 @@ def test_a_change_is_whole_and_recorded_by_field_names_only(team):
 
 def test_two_who_save_at_once_do_not_overwrite_each_other(team, app):
     client_id = build.client(team["coach"])
-    answers = together(
-        app, 4, lambda n: change(team["coach"], client_id, pronouns=f"writer {n}")
-    )
+    answers = together(app, 4, lambda n: change(team["coach"], client_id, pronouns=f"writer {n}"))
     assert answers.count(None) == 1
     assert sum(isinstance(answer, Stale) for answer in answers) == 3
     db.session.rollback()

@@ -152,7 +152,17 @@ def test_a_coach_reads_only_that_the_supervisor_must_be_asked(team, ines, who, n
     [reason] = refused.value.reasons
     assert reason.code == "possible_conflict"
     said = f"{reason.message} {reason.how} {refused.value}"
-    for word in ("Ines", "Okafor", "Tomas", "Weber", "Marta", "Lindqvist", "same", "partner", "900123"):
+    for word in (
+        "Ines",
+        "Okafor",
+        "Tomas",
+        "Weber",
+        "Marta",
+        "Lindqvist",
+        "same",
+        "partner",
+        "900123",
+    ):
         assert word not in said
 
 

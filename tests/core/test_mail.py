@@ -17,7 +17,7 @@ class Sink:
     def __init__(self):
         self.taken = []
 
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802 - aiosmtpd's own name
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's own name
         self.taken.append(envelope)
         return "250 OK"
 
@@ -79,14 +79,16 @@ def test_a_server_gets_one_mail_for_one_recipient(sink):
     ],
 )
 def test_nothing_slips_into_a_header(sink, kept, to, subject):
-    with pytest.raises(ValueError, match="header|address"):
+    with pytest.raises(ValueError, match=r"header|address"):
         mail.deliver(mail.Letter(to, subject, "Hello"))
     assert sink.taken == []
     assert not kept().exists()
 
 
 def test_a_body_stays_a_body(sink):
-    mail.deliver(mail.Letter("ines@example.test", "Your page", "A\r\n.\r\nBcc: all@example.test\r\n"))
+    mail.deliver(
+        mail.Letter("ines@example.test", "Your page", "A\r\n.\r\nBcc: all@example.test\r\n")
+    )
     [envelope] = sink.taken
     assert envelope.rcpt_tos == ["ines@example.test"]
     assert email.message_from_bytes(envelope.content)["Bcc"] is None

@@ -10,14 +10,14 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caseapp.access.actions import Action
+from caseapp.access.actor import operator
 from caseapp.audit.models import AuditEntry
+from caseapp.audit.operations import record
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.paging import Page, after, cursor_of, page_of, read_cursor
-from caseapp.access.actions import Action
-from caseapp.access.actor import operator
-from caseapp.audit.operations import record
 from caseapp.core.transaction import transaction
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)

@@ -114,7 +114,10 @@ def test_lists_hold_what_the_person_may_see_the_most_pressing_first(team, ines):
     seen = due_followups(team["supervisor"], mine=False)
     assert [task.id for task in seen] == [sooner, later]
     assert [task.id for task in followups_of(team["coach"], ines)] == [sooner, later, done]
-    assert [task.id for task in followups_of(team["coach"], ines, open_only=True)] == [sooner, later]
+    assert [task.id for task in followups_of(team["coach"], ines, open_only=True)] == [
+        sooner,
+        later,
+    ]
     page = list_followups(team["coach"], done=True, client_id=None, cursor=None, limit=10)
     assert [task.id for task in page.items] == [done]
 

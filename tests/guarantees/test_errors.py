@@ -119,11 +119,42 @@ def test_without_the_database_whoever_wants_to_leave_may_leave(world, unreachabl
     assert answer.location.startswith("https://")
 
 
-FIELDS = (
-    "name called pronouns email phone partner_name birth_year safe_times code_word safe_warning "
-    "password code pin start_code again reason comment title outcome line evidence.x data "
-    "assessment plan text gender contact tagline clinician q token kind slug sections.data"
-).split()
+FIELDS = [
+    "name",
+    "called",
+    "pronouns",
+    "email",
+    "phone",
+    "partner_name",
+    "birth_year",
+    "safe_times",
+    "code_word",
+    "safe_warning",
+    "password",
+    "code",
+    "pin",
+    "start_code",
+    "again",
+    "reason",
+    "comment",
+    "title",
+    "outcome",
+    "line",
+    "evidence.x",
+    "data",
+    "assessment",
+    "plan",
+    "text",
+    "gender",
+    "contact",
+    "tagline",
+    "clinician",
+    "q",
+    "token",
+    "kind",
+    "slug",
+    "sections.data",
+]
 
 
 def test_what_people_write_and_search_for_never_reaches_the_log(world, app, logged):

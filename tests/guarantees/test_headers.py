@@ -30,7 +30,9 @@ POLICY = {
 def faults(answer, *, file=False):
     """List what is missing from an answer's headers, or too much in them."""
     found = [
-        name for name, value in (HEADERS | WANTED).items() if answer.headers.getlist(name) != [value]
+        name
+        for name, value in (HEADERS | WANTED).items()
+        if answer.headers.getlist(name) != [value]
     ]
     policy = dict(
         part.strip().split(" ", 1)
@@ -42,7 +44,7 @@ def faults(answer, *, file=False):
         found.append("a policy with a hole")
     found += [
         name
-        for name in answer.headers.keys()
+        for name, _value in answer.headers
         if name.startswith("Access-Control") or name in {"Server", "X-Powered-By"}
     ]
     if file:
@@ -101,9 +103,16 @@ def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
         403: coach.get("/settings"),
         404: coach.get("/no/such/page"),
         405: coach.delete("/today"),
-        409: coach.post(f"/case/{number}/close", data=token | {
-            "version": "1", "outcome": "reunited", "reason": "decision", "final_screening": "done",
-        }),
+        409: coach.post(
+            f"/case/{number}/close",
+            data=token
+            | {
+                "version": "1",
+                "outcome": "reunited",
+                "reason": "decision",
+                "final_screening": "done",
+            },
+        ),
         412: coach.patch(case, json={"goal": "together"}, headers=key | {"If-Match": '"99"'}),
         413: coach.post("/sign-in", data={"email": "x" * (LARGEST_BODY + 1)}),
         415: coach.patch(case, data="x", headers=key | {"If-Match": '"1"'}),
@@ -119,7 +128,9 @@ def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
     assert {status: faults(answer) for status, answer in answers.items() if faults(answer)} == {}
 
 
-@pytest.mark.parametrize("path", ["/no-such", "/api/v1/no-such", "/portal/no-such", "/static/no-such.css"])
+@pytest.mark.parametrize(
+    "path", ["/no-such", "/api/v1/no-such", "/portal/no-such", "/static/no-such.css"]
+)
 def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visitor, path):
     answer = visitor.get(path)
     assert answer.status_code == 404

@@ -1,4 +1,4 @@
-"""What is told about a person is on no disk in plain words: canaries in every sealed field, then a look at every byte."""
+"""What is told about a person is on no disk in plain words: canaries in every sealed field, then every byte."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ def test_no_stored_value_holds_the_words(canaries):
             found += [
                 f"{table.name}.{name}"
                 for name, value in row.items()
-                if CANARY.lower() in (value.decode("latin-1") if isinstance(value, bytes) else str(value)).lower()
+                if CANARY.lower()
+                in (value.decode("latin-1") if isinstance(value, bytes) else str(value)).lower()
             ]
     assert found == []
 

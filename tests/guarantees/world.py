@@ -85,7 +85,9 @@ def _belongings(app, coach, sheets):
         followup_id = add_followup(coach, found.client_id, NewFollowUp("Ring again", now()))
     screening_id = build.screen(coach, found.client_id, self_harm="urgent", sleep="concern")
     note_id = build.draft(coach, found.case_id)
-    number = db.session.scalar(sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1"))
+    number = db.session.scalar(
+        sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
+    )
     head = case_by_number(coach, number)
     assignments = assignments_of(coach, head)
     return browser, {
@@ -184,7 +186,33 @@ def routes(app):
     ]
 
 
-def send(world, route, who, values, *, csrf=True, headers=None, path=None):
+# What each change needs in order to be understood, so that it gets as far as looking for the record.
+API = "/api/v1"
+BODIES = {
+    f"PATCH {API}/clients/<uuid:client_id>": {"pronouns": "they"},
+    f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
+    f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
+    f"PATCH {API}/followups/<uuid:followup_id>": {"outcome": "Rang."},
+    f"POST {API}/cases/<uuid:case_id>/stage": {"to": "understand"},
+    f"POST {API}/cases/<uuid:case_id>/close": {
+        "outcome": "reunited",
+        "reason": "decision",
+        "final_screening": "done",
+    },
+    f"POST {API}/cases/<uuid:case_id>/reopen": {"reason": "She rang."},
+    f"POST {API}/cases/<uuid:case_id>/notes": {"format": "dap", "held_at": "2026-05-14T12:00:00Z"},
+    f"POST {API}/cases/<uuid:case_id>/assignments": {"slug": SLUG, "channel": "print"},
+    f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
+    f"POST {API}/holds/<uuid:hold_id>/clear": {"reason": "All is done and written down."},
+    "POST /note/<uuid:note_id>/draft": {
+        "format": "dap",
+        "held_at": "2026-05-14T12:00",
+        "how": "video",
+    },
+}
+
+
+def send(world, route, who, values, *, csrf=True, headers=None, path=None, body=None):
     """Send a request as somebody: with their token at the API, with their cookie and their form elsewhere."""
     given = dict(headers or {})
     more = {}
@@ -193,9 +221,9 @@ def send(world, route, who, values, *, csrf=True, headers=None, path=None):
             given["Authorization"] = f"Bearer {world.tokens[who]}"
         if not route.safe:
             given.setdefault("If-Match", '"1"')
-            more["json"] = {}
+            more["json"] = body or {}
     elif not route.safe:
-        more["data"] = {"version": "1", "once": "guarantee"}
+        more["data"] = {"version": "1", "once": "guarantee"} | (body or {})
         if csrf:
             more["data"]["csrf_token"] = world.csrf[who]
     browser = world.browsers[who]
@@ -227,4 +255,3 @@ def refusals():
     return db.session.scalar(
         sa.select(sa.func.count()).select_from(log).where(log.c.outcome == "refused")
     )
-

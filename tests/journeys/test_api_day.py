@@ -10,7 +10,10 @@ from caseapp.core.clock import at, now
 from caseapp.screening.protocol import ITEMS
 from tests.api.desk import codes, staffed
 
-CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True, "actions_taken": ["asked_in_private"]}
+CALM = {item.key: "none" for item in ITEMS} | {
+    "asked_alone": True,
+    "actions_taken": ["gave_numbers"],
+}
 INES = {
     "name": "Ines Okafor",
     "pronouns": "she/her",
@@ -44,7 +47,9 @@ def test_a_day_through_the_api_alone(app):
     today = now()
 
     # Intake: one request makes the client and the case.
-    case = coach.post("/cases", {"client": INES, "role": "spouse", "children": 2}, once="intake-1").get_json()
+    case = coach.post(
+        "/cases", {"client": INES, "role": "spouse", "children": 2}, once="intake-1"
+    ).get_json()
     case_path, client_path = f"/cases/{case['id']}", f"/clients/{case['client_id']}"
     assert (case["stage"], case["hold"]) == ("steady", None)
 
@@ -59,25 +64,40 @@ def test_a_day_through_the_api_alone(app):
     # Nothing moves on meanwhile, and each refusal says why and how.
     refused = coach.post(f"{case_path}/stage", {"to": "understand"}, version=case)
     assert "hold_open" in codes(refused)
-    assert all(reason["how"] for reason in refused.get_json()["error"]["reasons"] if reason["code"] == "hold_open")
+    assert all(
+        reason["how"]
+        for reason in refused.get_json()["error"]["reasons"]
+        if reason["code"] == "hold_open"
+    )
     judged = coach.get(f"/handouts?for_case={case['id']}")
-    barred = next(i["slug"] for i in judged.get_json()["items"] if i["for_case"]["outcome"] == "refused")
+    barred = next(
+        i["slug"] for i in judged.get_json()["items"] if i["for_case"]["outcome"] == "refused"
+    )
     reasons = [reason["code"] for reason in outcome(judged, barred)["reasons"]]
     answer = coach.post(f"{case_path}/assignments", {"slug": barred, "channel": "portal"})
     assert codes(answer) == reasons
-    assert coach.post(f"/holds/{hold['id']}/clear", {"reason": "All calm again."}, version=hold).status_code == 403
+    assert (
+        coach.post(
+            f"/holds/{hold['id']}/clear", {"reason": "All calm again."}, version=hold
+        ).status_code
+        == 403
+    )
 
     # A day later somebody asks again; the supervisor is told what still keeps the hold.
     with at(today + timedelta(days=1)):
         coach.post(f"{client_path}/screenings", CALM)
         why = {"reason": "Two calm screenings and every check made."}
-        assert set(codes(supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold))) == {"task_open"}
+        assert set(codes(supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold))) == {
+            "task_open"
+        }
 
     # Nine days later every check is made and a second calm screening stands.
     with at(today + timedelta(days=9)):
         coach.post(f"{client_path}/screenings", CALM)
         for task in coach.get(f"/followups?client={case['client_id']}").get_json()["items"]:
-            done = coach.patch(f"/followups/{task['id']}", {"outcome": "Spoken, all calm."}, version=task)
+            done = coach.patch(
+                f"/followups/{task['id']}", {"outcome": "Spoken, all calm."}, version=task
+            )
             assert done.status_code == 200
         assert supervisor.get(f"/holds/{hold['id']}").get_json()["keeps"] == []
         cleared = supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold)
@@ -88,7 +108,9 @@ def test_a_day_through_the_api_alone(app):
         case = coach.get(case_path).get_json()
         missing = codes(coach.post(f"{case_path}/stage", {"to": "understand"}, version=case))
         evidence = dict.fromkeys(missing, "Talked through today.")
-        moved = coach.post(f"{case_path}/stage", {"to": "understand", "evidence": evidence}, version=case)
+        moved = coach.post(
+            f"{case_path}/stage", {"to": "understand", "evidence": evidence}, version=case
+        )
         assert moved.status_code == 200, moved.get_json()
         assert moved.get_json()["stage"] == "understand"
 
@@ -130,7 +152,11 @@ def test_a_day_through_the_api_alone(app):
         } <= done
         assert {item["via"] for item in log} == {"api"}
         refusals = admin.get("/audit?outcome=refused").get_json()["items"]
-        assert {item["action"] for item in refusals} == {"case.move", "assignment.make", "hold.clear"}
+        assert {item["action"] for item in refusals} == {
+            "case.move",
+            "assignment.make",
+            "hold.clear",
+        }
         exported = admin.get("/audit?action=report.export").get_json()["items"]
         assert exported[-1]["details"]["rows"] == 1
         everything = admin.get("/audit?limit=200").get_data(as_text=True)

@@ -40,7 +40,14 @@ LINE = NewLine("dv", "Harbour refuge", "01632 960123", "any time")
 def settings_now(**changed):
     row = the_practice()
     plain = PracticeChange(
-        row.name, row.tagline, row.contact, row.country, row.region, row.zone, row.paper, row.exit_url
+        row.name,
+        row.tagline,
+        row.contact,
+        row.country,
+        row.region,
+        row.zone,
+        row.paper,
+        row.exit_url,
     )
     return replace(plain, **changed)
 
@@ -84,7 +91,8 @@ def test_a_change_from_an_old_version_overwrites_nothing(app):
 
 
 @pytest.mark.parametrize(
-    ("changed", "stands"), [({"name": "x"}, True), ({"country": "US"}, False), ({"region": "x"}, False)]
+    ("changed", "stands"),
+    [({"name": "x"}, True), ({"country": "US"}, False), ({"region": "x"}, False)],
 )
 def test_another_country_needs_its_numbers_confirmed_anew(app, changed, stands):
     with transaction():

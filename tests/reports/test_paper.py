@@ -17,7 +17,9 @@ from tests import build, people
 
 
 def words(*counts):
-    return [cell.words for cell in table("By stage", [(str(n), n) for n in counts], to_share=True).cells]
+    return [
+        cell.words for cell in table("By stage", [(str(n), n) for n in counts], to_share=True).cells
+    ]
 
 
 def test_small_cells_are_not_told():

@@ -30,7 +30,12 @@ from caseapp.users.queries import (
 from caseapp.users.schemas import SignIn
 from tests import people
 
-GOOD = {"email": "new@practice.test", "name": "New Person", "role": "coach", "password": people.PASSWORD}
+GOOD = {
+    "email": "new@practice.test",
+    "name": "New Person",
+    "role": "coach",
+    "password": people.PASSWORD,
+}
 
 
 def add(**changed):
