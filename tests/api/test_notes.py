@@ -12,6 +12,7 @@ from tests.api.desk import (
     refuses,
     refuses_what_is_no_json,
 )
+from tests.desk import Statements
 
 HELD = "2026-11-20T10:00:00Z"
 NEW = {
@@ -158,3 +159,13 @@ def test_other_methods(coach, path, draft):
 def test_an_empty_case_and_a_stranger_differ(coach, stranger, case, path):
     assert coach.get(path).get_json() == {"items": [], "next": None}
     error(stranger.get(path), 404, "not_found")
+
+
+def test_the_busiest_reads_and_writes_ask_little(coach, path, draft):
+    coach.get(path)
+    with Statements() as reading:
+        assert coach.get(f"{path}?limit=5").status_code == 200
+    assert len(reading.seen) == 3, reading.seen
+    with Statements() as writing:
+        assert coach.post(path, NEW).status_code == 201
+    assert len(writing.seen) == 5, writing.seen

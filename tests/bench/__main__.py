@@ -333,9 +333,7 @@ def main() -> None:
         )
     )
     click.echo(f"\nKept in {kept.relative_to(ROOT)}")
-    over = [
-        found["what"] for found in ratios if found["at_most"] and found["ratio"] > found["at_most"]
-    ]
+    over = [found["what"] for found in ratios if found["ratio"] > found["at_most"]]
     sys.exit(f"Over the mark: {len(over)}" if over else 0)
 
 

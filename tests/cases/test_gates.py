@@ -42,11 +42,11 @@ def lines(here):
     return {criterion.id: f"Seen: {criterion.id}" for criterion in asked if not criterion.check}
 
 
-def ready(coach, here, *, details=OPEN, screenings=(-8, 0), alone=True):
+def ready(coach, here, *, details=OPEN, screenings=(-8, 0), alone=True, **client):
     """Make a case that stands in `here` and meets whatever the next gate computes."""
     with day(-30):
         made = build.case(
-            coach, facts=details.facts, goal=details.goal, review_date=details.review_date
+            coach, facts=details.facts, goal=details.goal, review_date=details.review_date, **client
         )
     for number in screenings:
         with day(number):
@@ -104,6 +104,7 @@ def test_a_gate_opens_when_all_is_met(team, here, to):
 
 
 BREAKING = {
+    "consent_and_safe_contact": {"consent_on": None},
     "two_steady_screenings": {"screenings": (0,)},
     "goal_chosen": {"details": CaseDetails(OPEN.facts, "undecided", None)},
     "review_date_set": {"details": CaseDetails(OPEN.facts, "together", None)},

@@ -45,7 +45,7 @@ def move(desk, page, **changed):
 def test_the_gate_says_what_is_met_and_how_to_meet_the_rest(coach, page):
     text = coach.text(page)
     assert "Before Understand" in text
-    assert "2 of 5 met" in text
+    assert "3 of 6 met" in text
     assert "Two full screenings at least 7 days apart" in text
     assert "Ask who the client can talk to, and write down two people or services." in text
     assert "Pleading or bargaining" in text
