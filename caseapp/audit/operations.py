@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.transaction import side_transaction
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 QUARTER = timedelta(minutes=15)
 THIS_QUARTER = sa.select(AuditEntry.id).where(AuditEntry.once == sa.bindparam("once"))
 WRITE = sa.insert(AuditEntry.__table__)  # type: ignore[arg-type]
+WRITE_ONCE = {
+    name: dialect.insert(AuditEntry.__table__).on_conflict_do_nothing(index_elements=["once"])
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 
 
 def record(
@@ -57,14 +61,10 @@ def record_read(
     once = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
     if run(THIS_QUARTER, once=once).first() is not None:
         return
-    insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     values = _entry(actor, action, "done", kind, object_id, client_id, None)
     with side_transaction() as session:
-        session.execute(
-            insert(AuditEntry)
-            .values(**values, once=once)
-            .on_conflict_do_nothing(index_elements=["once"])
-        )
+        connection = session.connection()
+        connection.execute(WRITE_ONCE[connection.dialect.name], {**values, "once": once})
 
 
 def record_refusal(

@@ -69,3 +69,14 @@ def side_transaction() -> Iterator[Session]:
         session.connection(execution_options={"writes": True})
         yield session
         session.commit()
+
+
+def end_reading() -> None:
+    """Let go of what a request only read by COMMIT, since psycopg forgets its prepared plans at every ROLLBACK.
+
+    Does nothing while `transaction()` is open, or when something was changed outside one, which is then rolled back.
+    """
+    session = db.session()
+    changed = session.new or session.dirty or session.deleted
+    if _open.get() is None and session.in_transaction() and not changed:
+        session.commit()
