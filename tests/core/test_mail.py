@@ -86,9 +86,7 @@ def test_nothing_slips_into_a_header(sink, kept, to, subject):
 
 
 def test_a_body_stays_a_body(sink):
-    mail.deliver(
-        mail.Letter("ines@example.test", "Your page", "A\r\n.\r\nBcc: all@example.test\r\n")
-    )
+    mail.deliver(mail.Letter("ines@example.test", "Your page", "A\r\n.\r\nBcc: all@example.test\r\n"))
     [envelope] = sink.taken
     assert envelope.rcpt_tos == ["ines@example.test"]
     assert email.message_from_bytes(envelope.content)["Bcc"] is None

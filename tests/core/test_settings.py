@@ -71,9 +71,7 @@ def test_what_is_wrong_is_named(read, changed, said):
 
 def test_everything_that_is_wrong_is_named_at_once(read):
     with pytest.raises(BadSettings) as refused:
-        read(
-            ENV="x", BASE_URL="y", SMTP_URL="z", TRUSTED_PROXIES="w", WHAT="v", VAULT_KEY_FILE="/u"
-        )
+        read(ENV="x", BASE_URL="y", SMTP_URL="z", TRUSTED_PROXIES="w", WHAT="v", VAULT_KEY_FILE="/u")
     assert len(str(refused.value).splitlines()) == 6
 
 
@@ -90,12 +88,8 @@ def test_a_short_key_is_refused(read, tmp_path):
 
 
 def test_outside_production_keys_are_made_once_for_their_owner(read, tmp_path):
-    first = read(
-        ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None
-    )
-    again = read(
-        ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None
-    )
+    first = read(ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None)
+    again = read(ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None)
     assert first.demo
     assert (first.secret_key, first.vault_key) == (again.secret_key, again.vault_key)
     assert first.secret_key != first.vault_key
