@@ -151,7 +151,7 @@ class Press:
 
     def _style(self, name: str) -> Any:  # noqa: ANN401 - an untyped package
         return self.weasyprint.CSS(
-            string=_style_text(name), font_config=self.fonts, url_fetcher=self.fetcher
+            string=style_text(name), font_config=self.fonts, url_fetcher=self.fetcher
         )
 
     def lay_out(self, html: str, style: str) -> bytes:
@@ -195,7 +195,8 @@ def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
     return OnlyOurFonts()
 
 
-def _style_text(name: str) -> str:
+def style_text(name: str) -> str:
+    """Give a style sheet whole, with our faces before it."""
     faces = (
         f'@font-face {{ font-family: "{family}"; font-weight: {weight}; src: url("{FONT_SCHEME}{key}"); }}'
         for key, (_, _, family, weight) in FACES.items()
@@ -238,7 +239,7 @@ def _engine() -> str:
 
 @cache
 def _style_hash(name: str) -> str:
-    return hashlib.sha256(_style_text(name).encode()).hexdigest()
+    return hashlib.sha256(style_text(name).encode()).hexdigest()
 
 
 def _kept_file(html: str, style: str) -> Path:
@@ -258,17 +259,20 @@ def _keep(file: Path, made: bytes) -> None:
     draft.rename(file)
 
 
-_workshop = limited.Workshop(
-    "caseapp.core.pdf", lambda: [f"{face}={path}" for face, path in faces().items()]
-)
+def told() -> list[str]:
+    """Give what a foreman has to be told, since it reads no settings: where the fonts are."""
+    return [f"{face}={path}" for face, path in faces().items()]
 
 
-def prepare(told: list[str]) -> Callable[[bytes], bytes]:
+_workshop = limited.Workshop("caseapp.core.pdf", told)
+
+
+def prepare(given: list[str]) -> Callable[[bytes], bytes]:
     """Load the press for a foreman and give the work that its hands do.
 
     A fork takes one thread along. Where a version of Pango keeps one of its own, each hand has to load the fonts.
     """
-    fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in told)}
+    fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
     press = Press(fonts)
     for style in SHEETS:
         press.lay_out(SPECIMEN, style)

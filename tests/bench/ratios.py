@@ -24,6 +24,7 @@ class Ratio:
     base_ms: float
     ms: float
     at_most: float | None = None
+    unit: str = "ms"
 
     @property
     def line(self) -> str:
@@ -32,7 +33,7 @@ class Ratio:
         verdict = "" if self.at_most is None else "  ok" if self.ratio <= self.at_most else "  OVER"
         return (
             f"{self.what:<66} {self.ratio:5.2f}x [{self.least:.2f}-{self.most:.2f}]"
-            f"  {self.base_ms:6.2f} -> {self.ms:6.2f} ms{wanted}{verdict}"
+            f"  {self.base_ms:6.2f} -> {self.ms:6.2f} {self.unit}{wanted}{verdict}"
         )
 
     def plain(self) -> dict[str, object]:
