@@ -1,5 +1,8 @@
 import pytest
 
+from caseapp.core import limited
+from caseapp.core.transaction import transaction
+from caseapp.practice.queries import the_practice
 from tests import build
 from tests.api.desk import NOBODYS, error, hidden, only_answers
 
@@ -28,11 +31,15 @@ def test_the_library(coach, staff):
 def test_for_a_case_each_says_whether_it_suits(coach, made):
     items = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     assert {item["for_case"]["outcome"] for item in items} <= {"allowed", "warned", "refused"}
-    assert all(item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "refused")
+    assert all(
+        item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "refused"
+    )
     build.screen(coach.actor, made.client_id, self_harm="urgent")
     held = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     refused = [item for item in held if item["for_case"]["outcome"] == "refused"]
-    assert "hold_open" in {reason["code"] for item in refused for reason in item["for_case"]["reasons"]}
+    assert "hold_open" in {
+        reason["code"] for item in refused for reason in item["for_case"]["reasons"]
+    }
     narrowed = coach.get(f"/handouts?for_case={made.case_id}&stage=steady&q=zzzz")
     assert narrowed.get_json()["items"] == []
 
@@ -73,3 +80,12 @@ def test_needs_a_token(coach):
     for path in ("/handouts", "/handouts/x", "/handouts/x/pdf"):
         error(coach.client.get(f"/api/v1{path}"), 401, "unauthenticated")
         only_answers(coach, path, "GET")
+
+
+def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
+    with transaction():
+        the_practice().name = "An API Without Patience"
+    monkeypatch.setattr(limited, "PATIENCE", 0)
+    answer = coach.get("/handouts/better-nights/pdf")
+    error(answer, 503, "render_failed")
+    assert answer.headers["Retry-After"] == "60"

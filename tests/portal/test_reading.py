@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from html import unescape
+from uuid import uuid4
 
 import pikepdf
 import pytest
@@ -121,7 +122,8 @@ def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch
     visitor, found = reader
     give(coach, found, CALM)
     with transaction():
-        the_practice().name = "A Practice Without Patience"
+        # A sheet that another test has had made would be at hand.
+        the_practice().name = f"Practice {uuid4().hex}"
     monkeypatch.setattr(limited, "PATIENCE", 0)
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 503

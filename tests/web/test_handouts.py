@@ -100,7 +100,7 @@ def test_a_pdf_is_an_attachment_with_a_neutral_name(app):
 def test_large_print_is_a_link_beside_the_usual_one(app):
     _, _, desk = opened(app)
     page = desk.get("/handouts/better-nights").get_data(as_text=True)
-    [link] = re.findall(r'href="(/handouts/better-nights/pdf[^"]*size=large)"', page)
+    [link] = re.findall(r'href="(/handouts/better-nights/pdf[^"]*size=large[^"]*)"', page)
     answer = desk.get(link.replace("&amp;", "&"))
     assert answer.headers["Content-Disposition"].endswith("-large.pdf")
     assert answer.data.startswith(b"%PDF-")
