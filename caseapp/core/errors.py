@@ -106,3 +106,18 @@ class TooManyAttempts(DomainError):
         """Take the waiting time in whole seconds."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RenderFailed(DomainError):
+    """A document could not be made, because of itself or of the machine; nothing was changed."""
+
+    code = "render_failed"
+    retry_after = 60
+
+    def __init__(self, message: str, cause: str) -> None:
+        """Take a sentence for the person, and a word for the log."""
+        super().__init__(
+            f"{message} Nothing was changed. Try again in a minute; if it happens again, tell whoever runs this "
+            "program."
+        )
+        self.cause = cause

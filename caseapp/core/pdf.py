@@ -1,76 +1,68 @@
 """PDFs: HTML in, bytes out, and the only place that knows WeasyPrint.
 
 What comes out is PDF/UA-1: tagged, titled, with real form fields. Nothing is fetched but our own fonts, and the same
-HTML gives the same bytes. WeasyPrint is imported at the first rendering: the import costs more than three of them.
+HTML gives the same bytes. Documents are laid out by the hands of `core.limited`: this module, run by itself, is what
+their foreman loads, and only there WeasyPrint is imported.
 """
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import html as markup
 import os
 import threading
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from fontTools.ttLib import TTFont
 
-from caseapp.core import settings
-from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core import limited, settings
+from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, print_font
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+log = structlog.get_logger()
 
 STYLES = ROOT / "caseapp" / "static"
+SHEETS = ("handout.css", "report.css")
 FONT_SCHEME = "caseapp-font:"
-# Pango's shaping and WeasyPrint's caches are shared by the threads of a process.
-_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class _Press:
-    """Hold what one process makes once: fonts, parsed style sheets, the fetcher."""
-
-    process: int
-    fonts: Any
-    styles: dict[str, Any]
-    fetcher: Any
-
-
-_presses: list[_Press] = []
-# The fonts clean up after themselves, which they can only do while Python still stands.
-atexit.register(_presses.clear)
+MOST_PAGES = 40
+WORDS = {
+    "too_big": "This document came out too long to print.",
+    "ended": "This document took too much time or memory and was stopped.",
+    "late": "This document took too much time and was stopped.",
+    "outside": "This document asks for something outside itself.",
+}
+OTHERWISE = "This document could not be laid out."
+# What a foreman lays out before the first real one, so that every hand finds the faces loaded.
+SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="handout">
+<h1>Every</h1><h2>face</h2><p><b>once</b>, and once <em>more</em>.</p><ul><li>One</li></ul>
+<input type="text" name="a" title="A"><input type="checkbox" name="b" title="B"><textarea name="c" title="C"></textarea>
+<svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg></body></html>"""
 
 
 def render(html: str, *, style: str = "handout.css") -> bytes:
-    """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`.
+    """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`, in a process apart.
 
     Raises RuleBroken when a character is in none of our fonts, since it would print as a box, or when this machine
-    lacks the library that lays out text.
+    lacks the library that lays out text; RenderFailed when the document takes too much or asks for anything outside.
     """
     check_glyphs(html)
-    with _lock:
-        weasyprint = _weasyprint()
-        press = _press()
-        document = weasyprint.HTML(string=html, url_fetcher=press.fetcher)
-        try:
-            made: bytes = document.write_pdf(
-                stylesheets=[_style(press, style)],
-                font_config=press.fonts,
-                finisher=_tidy_choices,
-                pdf_variant="pdf/ua-1",
-                pdf_forms=True,
-            )
-        except weasyprint.urls.FatalURLFetchingError as error:
-            # It is a BaseException, which no error page would catch.
-            raise RuntimeError("A document asked for something outside itself.") from error
-    return made
+    try:
+        return _workshop.do(f"{style}\n{html}".encode())
+    except limited.NotReady as fault:
+        raise _not_ready(fault) from None
+    except limited.Stopped as fault:
+        cause = str(fault)
+        log.error("pdf.failed", cause=cause)  # noqa: TRY400 - a trace may quote a person
+        raise RenderFailed(WORDS.get(cause, OTHERWISE), cause) from None
 
 
 def kept(html: str, *, style: str = "handout.css") -> bytes:
@@ -88,13 +80,27 @@ def kept(html: str, *, style: str = "handout.css") -> bytes:
 
 
 def warm() -> None:
-    """Do in a parent process what costs most, before it forks: the import and the font files.
+    """Start the foreman before the first document needs it, and before this process forks.
 
-    The fonts themselves are loaded after the fork: WeasyPrint removes its font folder when a process ends.
+    Raises what `render` raises when that fails.
     """
-    _weasyprint()
-    for face in FACES:
-        print_font(face)
+    try:
+        _workshop.start()
+    except limited.NotReady as fault:
+        raise _not_ready(fault) from None
+
+
+def _not_ready(fault: limited.NotReady) -> RuleBroken | RenderFailed:
+    if str(fault) != OSError.__name__:
+        log.error("pdf.failed", cause="not_ready", fault=str(fault))
+        return RenderFailed("The program that makes PDFs did not start.", "not_ready")
+    return RuleBroken(
+        Reason(
+            "pdf_unavailable",
+            "PDFs cannot be made on this machine: the text library Pango is missing.",
+            "Ask the operator to install libpango-1.0-0, libpangoft2-1.0-0 and libharfbuzz-subset0.",
+        )
+    )
 
 
 def check_glyphs(html: str) -> None:
@@ -122,30 +128,55 @@ def _glyphs() -> frozenset[str]:
     return frozenset(chr(code) for code in set.intersection(*tables))
 
 
-def _weasyprint() -> Any:  # noqa: ANN401 - an untyped package
-    try:
+def faces() -> dict[str, Path]:
+    """Give the font files that documents are set in, made if need be."""
+    return {face: print_font(face) for face in FACES}
+
+
+class Press:
+    """Lay out documents in this process, with fonts and style sheets that are loaded once."""
+
+    def __init__(self, fonts: dict[str, Path]) -> None:
+        """Load the fonts, each by its key, and the style sheets.
+
+        Raises OSError when Pango is missing.
+        """
         import weasyprint  # The import takes half a second and needs Pango; see the module's text.
-    except OSError as error:
-        raise RuleBroken(
-            Reason(
-                "pdf_unavailable",
-                "PDFs cannot be made on this machine: the text library Pango is missing.",
-                "Ask the operator to install libpango-1.0-0, libpangoft2-1.0-0 and libharfbuzz-subset0.",
-            )
-        ) from error
-    return weasyprint
-
-
-def _press() -> _Press:
-    """Give this process its press; a forked child makes its own."""
-    if not _presses or _presses[0].process != os.getpid():
         from weasyprint.text.fonts import FontConfiguration
 
-        _presses[:] = [_Press(os.getpid(), FontConfiguration(), {}, _fetcher())]
-    return _presses[0]
+        self.weasyprint: Any = weasyprint
+        self.fonts: Any = FontConfiguration()
+        self.fetcher = _fetcher(fonts)
+        self.styles = {name: self._style(name) for name in SHEETS}
+
+    def _style(self, name: str) -> Any:  # noqa: ANN401 - an untyped package
+        return self.weasyprint.CSS(
+            string=style_text(name), font_config=self.fonts, url_fetcher=self.fetcher
+        )
+
+    def lay_out(self, html: str, style: str) -> bytes:
+        """Make a PDF.
+
+        Raises `limited.Refused` when it has too many pages or asks for something outside itself.
+        """
+        options = {
+            "stylesheets": [self.styles[style]],
+            "pdf_variant": "pdf/ua-1",
+            "pdf_forms": True,
+        }
+        try:
+            document = self.weasyprint.HTML(string=html, url_fetcher=self.fetcher).render(
+                font_config=self.fonts, **options
+            )
+            if len(document.pages) > MOST_PAGES:
+                raise limited.Refused("too_big")
+            made: bytes = document.write_pdf(finisher=_tidy_choices, **options)
+        except self.weasyprint.urls.FatalURLFetchingError:
+            raise limited.Refused("outside") from None
+        return made
 
 
-def _fetcher() -> Any:  # noqa: ANN401
+def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class OnlyOurFonts(URLFetcher):  # type: ignore[misc]
@@ -157,26 +188,15 @@ def _fetcher() -> Any:  # noqa: ANN401
             Raises FatalURLFetchingError, which stops the rendering.
             """
             face = url.removeprefix(FONT_SCHEME)
-            if not url.startswith(FONT_SCHEME) or face not in FACES:
+            if not url.startswith(FONT_SCHEME) or face not in fonts:
                 raise FatalURLFetchingError("A document asked for something outside itself.")
-            body = print_font(face).read_bytes()
-            return URLFetcherResponse(url, body, {"Content-Type": "font/ttf"})
+            return URLFetcherResponse(url, fonts[face].read_bytes(), {"Content-Type": "font/ttf"})
 
     return OnlyOurFonts()
 
 
-def _style(press: _Press, name: str) -> Any:  # noqa: ANN401
-    """Parse a style sheet once in a process, our faces before it."""
-    if name not in press.styles:
-        import weasyprint
-
-        press.styles[name] = weasyprint.CSS(
-            string=_style_text(name), font_config=press.fonts, url_fetcher=press.fetcher
-        )
-    return press.styles[name]
-
-
-def _style_text(name: str) -> str:
+def style_text(name: str) -> str:
+    """Give a style sheet whole, with our faces before it."""
     faces = (
         f'@font-face {{ font-family: "{family}"; font-weight: {weight}; src: url("{FONT_SCHEME}{key}"); }}'
         for key, (_, _, family, weight) in FACES.items()
@@ -219,7 +239,7 @@ def _engine() -> str:
 
 @cache
 def _style_hash(name: str) -> str:
-    return hashlib.sha256(_style_text(name).encode()).hexdigest()
+    return hashlib.sha256(style_text(name).encode()).hexdigest()
 
 
 def _kept_file(html: str, style: str) -> Path:
@@ -237,3 +257,37 @@ def _keep(file: Path, made: bytes) -> None:
         target.flush()
         os.fsync(target.fileno())
     draft.rename(file)
+
+
+def told() -> list[str]:
+    """Give what a foreman has to be told, since it reads no settings: where the fonts are."""
+    return [f"{face}={path}" for face, path in faces().items()]
+
+
+_workshop = limited.Workshop("caseapp.core.pdf", told)
+
+
+def prepare(given: list[str]) -> Callable[[bytes], bytes]:
+    """Load the press for a foreman and give the work that its hands do.
+
+    A fork takes one thread along. Where a version of Pango keeps one of its own, each hand has to load the fonts.
+    """
+    fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
+    press = Press(fonts)
+    for style in SHEETS:
+        press.lay_out(SPECIMEN, style)
+    shared = press if len([*Path("/proc/self/task").iterdir()]) == 1 else None
+
+    def work(job: bytes) -> bytes:
+        style, _, html = job.decode().partition("\n")
+        return (shared or Press(fonts)).lay_out(html, style)
+
+    return work
+
+
+if __name__ == "__main__":
+    # WeasyPrint tells its log what it thinks of a document, in the document's words.
+    import logging
+
+    logging.disable()
+    limited.serve(prepare)

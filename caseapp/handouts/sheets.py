@@ -330,16 +330,20 @@ def page_html(handout: Handout, numbers: Numbers, *, faith: bool, staff: bool) -
     return Markup(text_of("parts/sheet.html", _values(handout, numbers, faith=faith, staff=staff)))  # noqa: S704 - a template of ours, escaped
 
 
-def sheet_pdf(handout: Handout, practice: Practice, numbers: Numbers, *, faith: bool) -> bytes:
+def sheet_pdf(
+    handout: Handout, practice: Practice, numbers: Numbers, *, faith: bool, large: bool = False
+) -> bytes:
     """Give a handout as a PDF to print or fill in, kept by the hash of everything in it; it names no client.
 
     Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
     """
-    return pdf.kept(sheet_html(handout, practice, numbers, faith=faith))
+    return pdf.kept(sheet_html(handout, practice, numbers, faith=faith, large=large))
 
 
-def sheet_html(handout: Handout, practice: Practice, numbers: Numbers, *, faith: bool) -> str:
-    """Give the whole HTML document that becomes a handout's PDF."""
+def sheet_html(
+    handout: Handout, practice: Practice, numbers: Numbers, *, faith: bool, large: bool = False
+) -> str:
+    """Give the whole HTML document that becomes a handout's PDF; large print takes the pages that it needs."""
     return text_of(
         "pdf/handout.html",
         {
@@ -348,7 +352,11 @@ def sheet_html(handout: Handout, practice: Practice, numbers: Numbers, *, faith:
             "kicker": _kicker(handout),
             "footer": _footer(handout, practice),
             "practice": practice,
-            "compact": len(handout.body.split()) <= ONE_PAGE_WORDS,
+            "look": "large"
+            if large
+            else "compact"
+            if len(handout.body.split()) <= ONE_PAGE_WORDS
+            else "",
         },
     )
 
@@ -406,9 +414,9 @@ def _authors(handout: Handout, words: Words) -> str:
     return f"{', '.join(first)} {words.and_} {last}" if first else last
 
 
-def file_name(handout: Handout) -> str:
+def file_name(handout: Handout, *, large: bool = False) -> str:
     """Name a handout's file by its outside title, in letters that every system can keep."""
     folded = unicodedata.normalize("NFKD", handout.outside_title.lower())
     letters = "".join(sign for sign in folded if not unicodedata.combining(sign))
     name = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
-    return f"{name}-{handout.version}.pdf"
+    return f"{name}-{handout.version}{'-large' if large else ''}.pdf"

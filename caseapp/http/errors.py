@@ -19,6 +19,7 @@ from caseapp.core.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    RenderFailed,
     RuleBroken,
     Stale,
     TooManyAttempts,
@@ -45,6 +46,7 @@ STATUS: dict[type[DomainError], HTTPStatus] = {
     Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     VersionMissing: HTTPStatus.PRECONDITION_REQUIRED,
     TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
+    RenderFailed: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 PLAIN_WORDS = {
     HTTPStatus.BAD_REQUEST: "That could not be understood. Go back, reload the page and try again.",
@@ -114,7 +116,7 @@ def _domain(error: DomainError) -> AnyResponse | tuple[Any, int]:
             start = "/portal/sign-in" if door() is Door.PORTAL else "/sign-in"
             return redirect(start, code=303)
     response = _answer(status, error.code, error.message, error=error)
-    if isinstance(error, TooManyAttempts):
+    if isinstance(error, (TooManyAttempts, RenderFailed)):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated) and door() is Door.API:
         response.headers["WWW-Authenticate"] = "Bearer"

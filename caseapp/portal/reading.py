@@ -71,10 +71,12 @@ def sheet_file(place: int, number: str) -> ResponseReturnValue:
         raise NotFound
     actor, found = the_actor(), _opened(place)
     known = numbers(practice(), found.handout.language)
+    large = request.args.get("size") == "large"
+    name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
     return Response(
-        sheet_pdf(found.handout, practice(), known, faith=faith_of(actor)),
+        sheet_pdf(found.handout, practice(), known, faith=faith_of(actor), large=large),
         mimetype="application/pdf",
-        headers={"Content-Disposition": f'attachment; filename="reading-{number}.pdf"'},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 

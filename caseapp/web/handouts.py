@@ -208,12 +208,18 @@ def _handout(slug: str, form: Form | None = None) -> str:
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Give a handout's PDF, as a client would get it."""
     handout = _edition(slug).handout
-    return _pdf(handout, file_name(handout), faith=request.args.get("faith") == "yes")
+    name = file_name(handout, large=_large())
+    return _pdf(handout, name, faith=request.args.get("faith") == "yes")
+
+
+def _large() -> bool:
+    """Tell whether large print was asked for."""
+    return request.args.get("size") == "large"
 
 
 def _pdf(handout: Handout, name: str, *, faith: bool) -> Response:
     known = numbers(practice(), handout.language)
-    body = sheet_pdf(handout, practice(), known, faith=faith)
+    body = sheet_pdf(handout, practice(), known, faith=faith, large=_large())
     return send_file(
         BytesIO(body), mimetype="application/pdf", as_attachment=True, download_name=name
     )
@@ -323,7 +329,7 @@ def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
     found = printable(actor, assignment_id)
     if found.case_id != head.case.id:
         raise NotFound
-    name = f"reading-{found.place:02}.pdf"
+    name = f"reading-{found.place:02}{'-large' if _large() else ''}.pdf"
     return _pdf(found.handout, name, faith=wants_faith(head.facts))
 
 

@@ -1,5 +1,8 @@
 import pytest
 
+from caseapp.core import limited
+from caseapp.core.transaction import transaction
+from caseapp.practice.queries import the_practice
 from tests import build
 from tests.api.desk import NOBODYS, error, hidden, only_answers
 
@@ -77,3 +80,12 @@ def test_needs_a_token(coach):
     for path in ("/handouts", "/handouts/x", "/handouts/x/pdf"):
         error(coach.client.get(f"/api/v1{path}"), 401, "unauthenticated")
         only_answers(coach, path, "GET")
+
+
+def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
+    with transaction():
+        the_practice().name = "An API Without Patience"
+    monkeypatch.setattr(limited, "PATIENCE", 0)
+    answer = coach.get("/handouts/better-nights/pdf")
+    error(answer, 503, "render_failed")
+    assert answer.headers["Retry-After"] == "60"

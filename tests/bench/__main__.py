@@ -34,6 +34,7 @@ from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
 from caseapp.practice.operations import set_up_practice
 from tests.bench import floor_table, rows
+from tests.bench.paper import papers
 from tests.bench.ratios import WARM, Ratio, compare
 from tests.bench.servers import serving
 from tests.bench.wire import Wire
@@ -305,6 +306,9 @@ def main() -> None:
     ratios: list[dict[str, Any]] = []
     rates: list[dict[str, Any]] = []
     try:
+        for found in papers(folder / "paper", ROUNDS):
+            click.echo(found.line)
+            ratios.append(found.plain())
         with databases(folder) as kinds:
             for engine, fresh in kinds.items():
                 click.echo(f"\n{engine}: filling {SMALL} and {LARGE} cases …")

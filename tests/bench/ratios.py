@@ -28,16 +28,17 @@ class Ratio:
     undisturbed: float
     base_ms: float
     ms: float
-    at_most: float
+    at_most: float | None = None
+    unit: str = "ms"
 
     @property
     def line(self) -> str:
         """Say it in one line."""
-        verdict = "ok" if self.ratio <= self.at_most else "OVER"
+        wanted = f"  (at most {self.at_most:g})" if self.at_most else ""
+        verdict = "" if self.at_most is None else "  ok" if self.ratio <= self.at_most else "  OVER"
         return (
             f"{self.what:<70} {self.ratio:5.2f}x [{self.least:.2f}-{self.most:.2f}]  "
-            f"undisturbed {self.undisturbed:.2f}x  {self.base_ms:.2f} -> {self.ms:.2f} ms  "
-            f"at most {self.at_most:g}: {verdict}"
+            f"undisturbed {self.undisturbed:.2f}x  {self.base_ms:6.2f} -> {self.ms:6.2f} {self.unit}{wanted}{verdict}"
         )
 
     def plain(self) -> dict[str, object]:

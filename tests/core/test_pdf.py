@@ -1,14 +1,21 @@
 """The press: deterministic, tagged, deaf to every address, and honest about what it cannot print."""
 
+import io
 import os
 import socket
 import subprocess
 import sys
+import threading
+import time
+from contextlib import nullcontext
+from functools import cache
 
+import pikepdf
 import pytest
 
-from caseapp.core import pdf, settings
-from caseapp.core.errors import RuleBroken
+from caseapp.core import limited, pdf, settings
+from caseapp.core.errors import RenderFailed, RuleBroken
+from caseapp.core.fonts import FACES
 
 PAGE = '<!doctype html><html lang="en-GB"><head><title>{title}</title></head><body>{body}</body></html>'
 
@@ -46,6 +53,14 @@ def test_another_process_gives_the_same_bytes(the_app, tmp_path):
     assert elsewhere.stdout == pdf.render(document)
 
 
+def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
+    """Whether the fonts were loaded before the fork or, where Pango keeps a thread of its own, after it."""
+    document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea><p><b>x</b></p>')
+    made = pdf.render(document)
+    assert pdf.Press(pdf.faces()).lay_out(document, "handout.css") == made
+    assert pdf.Press(pdf.faces()).lay_out(document, "handout.css") == made
+
+
 @pytest.fixture
 def listener():
     """Listen on loopback, so that a fetch would be heard."""
@@ -56,38 +71,116 @@ def listener():
             server.accept()
 
 
-VECTORS = (
+# What each would fetch if it could: the vectors of SEC-31 and a few of our own.
+REFUSED = (
     '<img src="{web}/a.png">',
     '<img src="file:///etc/hostname">',
     '<img src="//127.0.0.1/a.png"><base href="{web}/">',
+    '<base href="{web}/"><img src="a.svg">',
+    '<img src="{ftp}/a.png">',
+    '<img src="{tls}/a.png">',
     '<link rel="stylesheet" href="{web}/a.css">',
+    '<link rel="stylesheet" href="data:text/css,p%7B%7D">',
+    '<link rel="attachment" href="{web}/a">',
     '<link rel="attachment" href="file:///etc/hostname">',
+    '<a rel="attachment" href="{web}/a">x</a>',
     '<a rel="attachment" href="file:///etc/hostname">x</a>',
     '<p style="background: url({web}/a.png)">x</p>',
     '<ul style="list-style-image: url({web}/a.png)"><li>x</li></ul>',
     '<style>@import url("{web}/a.css");</style>',
+    '<style>@import url("file:///etc/hostname");</style>',
+    "<style>body {{ background: url({web}/a.svg) }}</style>",
     "<style>@page {{ background: url({web}/a.png) }}</style>",
     "<style>p::before {{ content: url({web}/a.png) }}</style><p>x</p>",
+    '<style>@font-face {{ font-family: x; src: url("{web}/f.woff"); }} p {{ font-family: x }}</style><p>x</p>',
     '<style>@font-face {{ font-family: x; src: url("file:///etc/hostname"); }}</style>',
     '<style>@font-face {{ font-family: y; src: url("caseapp-font:other"); }}</style>',
     '<object data="{web}/a.svg"></object>',
+    '<embed src="{web}/a.svg">',
     '<embed src="caseapp-font:../../etc/hostname">',
     '<img src="data:image/svg+xml,%3Csvg/%3E">',
+    '<img src="data:text/html,x">',
+)
+# WeasyPrint knows these not at all, or swallows what goes wrong inside a drawing: they end in a page without them.
+BLANK = (
+    '<svg><image href="{web}/a.png" width="5" height="5"/></svg>',
+    '<svg xmlns:xlink="http://www.w3.org/1999/xlink"><image xlink:href="file:///etc/hostname" width="5"/></svg>',
+    '<svg><use href="{web}/a.svg#a"/></svg>',
+    '<svg><style>@import "{web}/a.css";</style><rect width="1" height="1"/></svg>',
+    '<img srcset="{web}/a.png 1x">',
+    '<meta http-equiv="refresh" content="0;url={web}/a">',
+    '<iframe src="{web}/a"></iframe>',
 )
 
 
-@pytest.mark.parametrize("body", VECTORS)
+def filled(body, listener):
+    at = f"127.0.0.1:{listener.getsockname()[1]}"
+    return page(body.format(web=f"http://{at}", tls=f"https://{at}", ftp=f"ftp://{at}"))
+
+
+@pytest.mark.parametrize("body", REFUSED)
 def test_nothing_outside_the_document_is_fetched(the_app, listener, body):
-    web = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with pytest.raises(RuntimeError, match="something outside itself"):
-        pdf.render(page(body.format(web=web)))
+    with pytest.raises(RenderFailed, match="something outside itself") as refused:
+        pdf.render(filled(body, listener))
+    assert refused.value.cause == "outside"
 
 
-def test_a_picture_inside_a_drawing_stays_blank(the_app, listener):
-    """WeasyPrint swallows what goes wrong inside a drawing, so this one ends in a page without the picture."""
-    web = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    made = pdf.render(page(f'<svg><image href="{web}/a.png" width="5" height="5"/></svg>'))
+@pytest.mark.parametrize("body", BLANK)
+def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
+    made = pdf.render(filled(body, listener))
     assert b"/Image" not in made
+    with pikepdf.open(io.BytesIO(made)) as document:
+        assert dict(document.attachments) == {}
+        for found in document.objects:
+            if isinstance(found, pikepdf.Dictionary):
+                assert found.get("/Type") not in {"/Filespec", "/EmbeddedFile"}
+
+
+@pytest.mark.parametrize("body", [*REFUSED, *BLANK])
+def test_the_press_itself_asks_nobody(the_app, listener, body):
+    """Whether or not the machine lets a hand leave the network: here nothing but the fetcher is in the way."""
+    with pytest.raises(limited.Refused, match="outside") if body in REFUSED else nullcontext():
+        press().lay_out(filled(body, listener), "handout.css")
+
+
+@cache
+def press():
+    """Load one press for these tests; it outlives the settings that it was made with."""
+    return pdf.Press(pdf.faces())
+
+
+BOMBS = {
+    "a cell over 100,000 columns": ("<table><tr><td colspan=100000>x</td></tr></table>", "ended"),
+    "5,000 boxes in one another": ("<div>" * 5000, "RecursionError"),
+    "letters of ten million pixels": ('<p style="font-size:1e7px">x y</p>', "ZeroDivisionError"),
+    "ten thousand pages": ("<p>word</p>" * 500_000, "too_big"),
+    "sixty pages": ("<p>word</p>" * 3000, "too_big"),
+    "a table without end": ("<table>" + ("<tr>" + "<td>x" * 50) * 3000, "ended"),
+    "memory": (f"<table><tr>{'<td rowspan=65000>x' * 60}" + "<tr><td>x" * 65_000, None),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_ends_in_a_clean_failure_while_others_are_served(the_app, name):
+    body, cause = BOMBS[name]
+    small = page("<h1>Hello</h1>")
+    wanted = pdf.render(small)
+    found = []
+
+    def light():
+        with pytest.raises(RenderFailed) as failed:
+            pdf.render(page(body))
+        found.append(failed.value)
+
+    began = time.monotonic()
+    bomb = threading.Thread(target=light)
+    bomb.start()
+    assert pdf.render(small) == wanted
+    bomb.join()
+    assert time.monotonic() - began < 15
+    assert found[0].cause == cause or cause is None
+    assert "Nothing was changed" in found[0].message
+    assert pdf.render(small) == wanted
 
 
 @pytest.mark.parametrize("sign", ["漢", "🙂", "ע", "&#x4e00;"])
@@ -114,22 +207,38 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".pdf"}
 
 
-def test_a_machine_without_pango_says_so(the_app, monkeypatch):
-    class Refusing:
-        def find_spec(self, name, *_rest):
-            if name == "weasyprint":
-                raise OSError("cannot load library 'libpango-1.0-0'")
+@pytest.mark.parametrize("fault", ["OSError", "ImportError"])
+def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
+    broken = limited.Workshop("tests.core.works", lambda: [fault])
+    monkeypatch.setattr(pdf, "_workshop", broken)
+    for attempt in (pdf.warm, lambda: pdf.render(page("<p>x</p>"))):
+        with pytest.raises((RuleBroken, RenderFailed)) as refused:
+            attempt()
+        if fault == "OSError":
+            assert refused.value.reasons[0].code == "pdf_unavailable"
+            assert "libpango" in refused.value.reasons[0].how
+        else:
+            assert refused.value.cause == "not_ready"
 
-    for name in [name for name in sys.modules if name.partition(".")[0] == "weasyprint"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
-    with pytest.raises(RuleBroken) as refused:
-        pdf.render(page("<p>x</p>"))
-    assert refused.value.reasons[0].code == "pdf_unavailable"
-    assert "libpango" in refused.value.reasons[0].how
 
-
-def test_warming_reads_the_fonts_and_leaves_the_press_to_each_process(the_app):
-    pdf._presses.clear()  # noqa: SLF001 - what a fresh process begins with
-    pdf.warm()
-    assert pdf._presses == []  # noqa: SLF001
+def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
+    script = (
+        "import os, sys;"
+        "from caseapp.core import pdf, settings;"
+        "settings.use(settings.from_environment(os.environ));"
+        "pdf.warm(); pdf.render(sys.argv[1]);"
+        "print('weasyprint' in sys.modules)"
+    )
+    asked = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-c", script, page("<p>x</p>")],
+        env={
+            "PATH": os.environ["PATH"],
+            "CASEAPP_ENV": "test",
+            "CASEAPP_DATA_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert asked.stdout.strip() == "False"
+    assert sorted(path.stem for path in (tmp_path / "fonts").iterdir()) == sorted(FACES)

@@ -1,6 +1,8 @@
 """Every sheet of the library, as a page and as a PDF."""
 
 import io
+import re
+import statistics
 import subprocess
 from collections import Counter
 from dataclasses import replace
@@ -30,8 +32,8 @@ def numbers(country="GB"):
     return Numbers(countries()[country].lines, None, stale=True)
 
 
-def made(handout, *, faith=True, practice=PRACTICE, country="GB"):
-    return sheets.sheet_pdf(handout, practice, numbers(country), faith=faith)
+def made(handout, *, faith=True, practice=PRACTICE, country="GB", large=False):
+    return sheets.sheet_pdf(handout, practice, numbers(country), faith=faith, large=large)
 
 
 def poppler(tool, content, tmp_path, *options):
@@ -150,10 +152,44 @@ def test_the_same_inputs_give_the_same_file_and_other_numbers_another(the_app):
     assert made(handout, practice=SimpleNamespace(**{**vars(PRACTICE), "name": "Elm Row"})) != first
 
 
-def test_letter_paper(the_app, tmp_path):
-    practice = SimpleNamespace(**{**vars(PRACTICE), "paper": "Letter"})
-    content = made(LIBRARY["better-nights", "en"], practice=practice)
-    assert "612 x 792 pts (letter)" in poppler("pdfinfo", content, tmp_path)
+LETTER = SimpleNamespace(**{**vars(PRACTICE), "paper": "Letter"})
+US_LETTER = {"practice": LETTER, "country": "US"}
+SIZES = {"A4": "595.276 x 841.89", "Letter": "612 x 792"}
+
+
+@ALL
+def test_letter_paper_takes_no_more_pages(the_app, key, tmp_path):
+    handout = LIBRARY[key]
+    where = {"practice": LETTER} if key[0] == "enough-to-eat" else US_LETTER
+    told = poppler("pdfinfo", made(handout, **where), tmp_path, "-l", "9").splitlines()
+    sizes = [
+        line.partition("size:")[2].strip() for line in told if re.match(r"Page +\d+ size:", line)
+    ]
+    assert 1 <= len(sizes) <= (1 if key == ("help-right-now", "en") else BIGGEST_PAGES)
+    assert all(size.startswith(SIZES["Letter"]) for size in sizes)
+
+
+@pytest.mark.parametrize("practice", [PRACTICE, LETTER], ids=lambda practice: practice.paper)
+@pytest.mark.parametrize("slug", ["help-right-now", "my-safety-plan", "my-year-ahead"])
+def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_path):
+    handout = LIBRARY[slug, "en"]
+    usual, large = (made(handout, practice=practice, large=large) for large in (False, True))
+    assert fields_of(large) == fields_of(usual)
+    said = [
+        {word for word in poppler("pdftotext", content, tmp_path).split() if not word.isdigit()}
+        for content in (usual, large)
+    ]
+    assert said[0] == said[1]
+    assert f"Page size:       {SIZES[practice.paper]}" in poppler("pdfinfo", large, tmp_path)
+    boxes = poppler("pdftotext", large, tmp_path, "-bbox")
+    heights = [
+        float(bottom) - float(top)
+        for top, bottom in re.findall(r'yMin="([\d.]+)" xMax="[\d.]+" yMax="([\d.]+)"', boxes)
+    ]
+    smallest, usual_height = min(heights), statistics.mode(round(height, 1) for height in heights)
+    # The body's 18 pt to the footer's 14 pt, whatever a line of either measures.
+    assert usual_height / smallest == pytest.approx(18 / 14, rel=0.01)
+    assert usual_height > 18
 
 
 def test_the_faith_insert_stands_only_where_it_was_asked_for(the_app):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from html import unescape
+from uuid import uuid4
 
 import pikepdf
 import pytest
@@ -9,10 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from caseapp.cases.queries import case_head
+from caseapp.core import limited
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.handouts.models import Assignment
 from caseapp.handouts.operations import assign, withdraw
+from caseapp.practice.queries import the_practice
 from tests import build, people
 from tests.people import csrf
 from tests.reader import BANNED, inside
@@ -99,6 +102,35 @@ def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
     assert "Ines" not in told
     assert BANNED.findall(told) == []
     assert visitor.head("/portal/h/1/reading-01.pdf").status_code == 200
+
+
+def test_large_print_is_offered_beside_the_usual_one(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM)
+    assert "/portal/h/1/reading-01.pdf?size=large" in text(visitor.get("/portal/h/1"))
+    answer = visitor.get("/portal/h/1/reading-01.pdf?size=large")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01-large.pdf"'
+    usual = visitor.get("/portal/h/1/reading-01.pdf?size=enormous")
+    sizes = []
+    for made in (answer, usual):
+        with pikepdf.open(io.BytesIO(made.data)) as pdf:
+            sizes.append(len(pdf.pages))
+    assert sizes[0] > sizes[1]
+
+
+def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch):
+    visitor, found = reader
+    give(coach, found, CALM)
+    with transaction():
+        # A sheet that another test has had made would be at hand.
+        the_practice().name = f"Practice {uuid4().hex}"
+    monkeypatch.setattr(limited, "PATIENCE", 0)
+    answer = visitor.get("/portal/h/1/reading-01.pdf")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "60"
+    assert "took too much time and was stopped. Nothing was changed" in text(answer)
+    monkeypatch.undo()
+    assert visitor.get("/portal/h/1/reading-01.pdf").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The pages about handouts, through real requests."""
 
+import re
+
 import sqlalchemy as sa
 
 from caseapp.audit.models import AuditEntry
@@ -93,6 +95,15 @@ def test_a_pdf_is_an_attachment_with_a_neutral_name(app):
         == "attachment; filename=numeros-que-conviene-guardar-1.pdf"
     )
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_large_print_is_a_link_beside_the_usual_one(app):
+    _, _, desk = opened(app)
+    page = desk.get("/handouts/better-nights").get_data(as_text=True)
+    [link] = re.findall(r'href="(/handouts/better-nights/pdf[^"]*size=large[^"]*)"', page)
+    answer = desk.get(link.replace("&amp;", "&"))
+    assert answer.headers["Content-Disposition"].endswith("-large.pdf")
+    assert answer.data.startswith(b"%PDF-")
 
 
 def test_a_supervisor_records_a_review_and_a_coach_may_not(app):
@@ -227,6 +238,8 @@ def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
     path = f"/case/{made.number}/handouts/{assignment}/pdf"
     answer = desk.get(path)
     assert answer.headers["Content-Disposition"] == "attachment; filename=reading-01.pdf"
+    large = desk.get(f"{path}?size=large")
+    assert large.headers["Content-Disposition"] == "attachment; filename=reading-01-large.pdf"
     build.screen(team["coach"], made.client_id, self_harm="concern")
     refused = desk.get(path)
     assert refused.status_code == 409
