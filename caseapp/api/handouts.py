@@ -14,7 +14,14 @@ from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.cases.stages import stage_by_id
 from caseapp.handouts.library import STOP_BOX, Handout
-from caseapp.handouts.queries import LibraryItem, Offer, edition_of, library_list, offers_for
+from caseapp.handouts.queries import (
+    LibraryItem,
+    Offer,
+    advice_for,
+    edition_of,
+    library_list,
+    offers_for,
+)
 from caseapp.handouts.schemas import HandoutView, HandoutWholeView
 from caseapp.handouts.sheets import file_name, page_html, sheet_pdf
 from caseapp.handouts.suitability import CAREFUL, GIVE, REFUSE
@@ -27,7 +34,9 @@ if TYPE_CHECKING:
     from caseapp.core.paging import Page
     from caseapp.handouts.models import Review
 
-door = Door("handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one.")
+door = Door(
+    "handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one."
+)
 
 WORDS = {GIVE: "allowed", CAREFUL: "warned", REFUSE: "refused"}
 
@@ -71,7 +80,7 @@ def _shown(handout: Handout, reviewed: Review | None) -> dict[str, Any]:
     }
 
 
-def _offered(offer: Offer) -> dict[str, Any]:
+def _offered(offer: Offer, suggested: dict[UUID, dict[str, Any]]) -> dict[str, Any]:
     verdict = offer.verdict
     return _shown(offer.handout, offer.reviewed) | {
         "for_case": {
@@ -79,6 +88,7 @@ def _offered(offer: Offer) -> dict[str, Any]:
             "channels": verdict.channels,
             "reasons": verdict.reasons,
             "given": offer.given,
+            "suggested": suggested.get(offer.edition_id),
         }
     }
 
@@ -99,7 +109,11 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
     record_read(actor, Action.CASE_READ, "case", case_id, head.case.client_id)
     kept = {item.edition_id for item in items}
     offers = offers_for(actor, head, query.get("stage"), query["language"])
-    return whole(_offered(offer) for offer in offers if offer.edition_id in kept)
+    suggested = {
+        found.offer.edition_id: {"rank": rank, "why": found.why}
+        for rank, found in enumerate(advice_for(actor, head, query["language"]).suggestions, 1)
+    }
+    return whole(_offered(offer, suggested) for offer in offers if offer.edition_id in kept)
 
 
 @door.at("/handouts/<string:slug>", also=(409,))

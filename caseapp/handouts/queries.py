@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from caseapp.core.paging import Page, after, page_of, read_cursor
 from caseapp.core.vault import DataKey, open_data, open_row, unwrap
 from caseapp.handouts.library import Handout, library, parse
 from caseapp.handouts.models import Assignment, Edition, Review
+from caseapp.handouts.pace import Advice, reading_of, suggest
 from caseapp.handouts.schemas import LANGUAGES, AssignmentRecord
 from caseapp.handouts.sheets import empty_block_reason, empty_blocks
 from caseapp.handouts.suitability import REFUSE, Situation, Verdict, judge, situation_of
@@ -242,6 +243,41 @@ def offers_for(
         for item in _newest()
         if (stage is None or item.handout.fits(stage))
         and (language is None or item.handout.language == language)
+    ]
+
+
+def advice_for(actor: Actor, head: CaseHead, language: str = "en") -> Advice:
+    """Propose what to give next in a case, in a fixed number of statements; a closed case gets nothing new."""
+    levels = head.safety.last.levels if head.safety.last else {}
+    live = _live(head)
+    unread = [handout for handout, read in live if not read]
+    if head.case.status != "open":
+        return Advice(reading_of(levels, unread))
+    given = {handout.id for handout, _ in live}
+    offers = [
+        replace(offer, given=offer.handout.id in given)
+        for offer in offers_for(actor, head, language=language)
+    ]
+    return suggest(offers, stage=head.case.stage, levels=levels, unread=unread)
+
+
+def _live(head: CaseHead) -> list[tuple[Handout, bool]]:
+    """List what a client has and whether it is read; what is stopped, or was read in the room, is not to be read."""
+    rows = db.session.execute(
+        sa.select(Edition.sha256, Assignment.channel, Assignment.read_at)
+        .join(Edition, Edition.id == Assignment.edition_id)
+        .where(Assignment.client_id == head.case.client_id, Assignment.withdrawn_at.is_(None))
+    ).all()
+    texts = texts_of(row.sha256 for row in rows)
+    situation, known = situation_in(head), numbers(the_practice())
+    return [
+        (
+            texts[row.sha256],
+            row.read_at is not None
+            or row.channel == IN_PERSON_ONLY
+            or bool(what_stops(texts[row.sha256], row.channel, situation, known)),
+        )
+        for row in rows
     ]
 
 

@@ -218,13 +218,21 @@ class ReviewView(Schema):
     reviewed_on = fields.Date(required=True)
 
 
+class SuggestedView(Schema):
+    """Show that a handout is among the next best, in which place and why."""
+
+    rank = fields.Integer(required=True)
+    why = fields.String(required=True)
+
+
 class JudgedView(Schema):
-    """Show whether a handout suits a case now: allowed, warned or refused, and why."""
+    """Show whether a handout suits a case now, and why; `suggested` when it is among the next best."""
 
     outcome = fields.String(required=True, metadata={"enum": ["allowed", "warned", "refused"]})
     channels = fields.List(fields.String(), required=True)
     reasons = fields.List(fields.Nested(ReasonView), required=True)
     given = fields.Boolean(required=True)
+    suggested = fields.Nested(SuggestedView, required=True, allow_none=True)
 
 
 class HandoutView(Schema):

@@ -19,6 +19,7 @@ from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library,
 from caseapp.handouts.operations import assign_several, mark_read, record_review, withdraw
 from caseapp.handouts.queries import (
     LibraryItem,
+    advice_for,
     assignment_shown,
     assignments_of,
     edition_of,
@@ -289,6 +290,7 @@ def _assign(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
         filters=Form({"stage": stage or "all", "language": _language()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
         | {"all": "All stages"},
+        advice=advice_for(actor, head, _language()),
         form=form,
         reasons=reasons,
         confirm=any(reason.code == "confirm_needed" for reason in reasons),

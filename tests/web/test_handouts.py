@@ -165,6 +165,22 @@ def test_refused_sheets_say_why_and_cannot_be_chosen(app):
     assert "hold_open" in refused[-1]["reasons"]
 
 
+def test_the_next_best_stand_on_the_case_and_where_handouts_are_chosen(app):
+    _, made, desk = opened(app, sleep="watch")
+    for path in (f"/case/{made.number}", f"/case/{made.number}/handouts/assign?stage=understand"):
+        page = desk.text(path)
+        assert "Next best" in page
+        assert (
+            "0 of about 30 minutes a week are still unread. Lowered from 60: sleep is at watch."
+            in page
+        )
+        assert "Everybody has the numbers to ring" in page
+        assert "Sleep is at watch." in page
+        assert f"/case/{made.number}/handouts/assign?stage=all" in page
+        assert "#o-better-nights" in page
+    assert 'id="o-better-nights"' in desk.text(f"/case/{made.number}/handouts/assign?stage=all")
+
+
 def test_care_is_confirmed_on_a_second_look(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign?stage=all"
