@@ -61,6 +61,7 @@ class Assignment(Model):
     channel: Mapped[str] = mapped_column(sa.String(12))
     line: Mapped[bytes | None]
     levels: Mapped[dict[str, Any]]
+    due_on: Mapped[date | None]
     assigned_at: Mapped[datetime]
     assigned_by: Mapped[UUID]
     opened_at: Mapped[datetime | None]

@@ -6,10 +6,13 @@ and (e), put rest and meals before any exercise. Awaiting clinical sign-off.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from caseapp.cases.stages import stage_by_id
+from caseapp.core.clock import week_of
 from caseapp.handouts.suitability import CAREFUL, IN_PERSON, REFUSE
 from caseapp.screening.protocol import ITEM, LEVEL_WORDS, Level
 
@@ -25,6 +28,10 @@ MINUTES_A_WEEK = 60
 MINUTES_A_GENTLE_WEEK = 30
 LOWERED_BY = ("sleep", "eating")
 MOST_SUGGESTED = 3
+# Who is given something late in a week starts with the next one; half a year ahead nobody knows what suits.
+LAST_DAY_TO_START = 3
+FURTHEST = timedelta(weeks=26)
+WEEK = timedelta(weeks=1)
 
 SAFETY_SHEET = "safety-sheet"
 HELP_FIRST = "help-right-now"
@@ -97,6 +104,33 @@ def reading_of(levels: Mapping[str, int | None], unread: Iterable[Handout]) -> R
 
 def _level(level: int | None) -> str:
     return "not known" if level is None else f"at {LEVEL_WORDS[Level(level)].lower()}"
+
+
+def first_week(today: date) -> date:
+    """Give the week in which something given today can still be read: this one until Wednesday, then the next."""
+    this = week_of(today)
+    return this if today.isoweekday() <= LAST_DAY_TO_START else this + WEEK
+
+
+def spread(
+    chosen: Iterable[Handout], *, budget: int, taken: Mapping[date, int], start: date
+) -> list[date | None]:
+    """Lay sheets into weeks one after another, within the budget, in the order chosen; give the Monday of each.
+
+    A safety sheet has no week, since it is there for when it is needed. A sheet longer than a whole week gets a week
+    of its own. `taken` holds the minutes that are in a week already.
+    """
+    full, week = Counter(taken), week_of(start)
+    found: list[date | None] = []
+    for handout in chosen:
+        if not counts(handout):
+            found.append(None)
+            continue
+        while full[week] and full[week] + handout.minutes > budget:
+            week += WEEK
+        full[week] += handout.minutes
+        found.append(week)
+    return found
 
 
 def suggest(

@@ -15,6 +15,7 @@ from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseHead, newest_case_of
 from caseapp.clients.models import Client, ClientKey
 from caseapp.clients.queries import opened, visible_to
+from caseapp.core.clock import week_of
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
@@ -24,13 +25,13 @@ from caseapp.handouts.models import Assignment, Edition, Review
 from caseapp.handouts.pace import Advice, reading_of, suggest
 from caseapp.handouts.schemas import LANGUAGES, AssignmentRecord
 from caseapp.handouts.sheets import empty_block_reason, empty_blocks
-from caseapp.handouts.suitability import REFUSE, Situation, Verdict, judge, situation_of
-from caseapp.practice.queries import Numbers, numbers, the_practice
+from caseapp.handouts.suitability import CAREFUL, REFUSE, Situation, Verdict, judge, situation_of
+from caseapp.practice.queries import Numbers, numbers, the_practice, today
 from caseapp.screening.queries import safety_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
     from uuid import UUID
 
 IN_PERSON_ONLY = "in_person"
@@ -56,6 +57,15 @@ class Offer:
     verdict: Verdict
     given: bool
     reviewed: Review | None
+
+
+@dataclass(frozen=True)
+class Live:
+    """Show one sheet that a client has; what is stopped, or was read in the room, is not unread."""
+
+    handout: Handout
+    unread: bool
+    due_on: date | None
 
 
 @dataclass(frozen=True)
@@ -249,11 +259,15 @@ def offers_for(
 def advice_for(actor: Actor, head: CaseHead, language: str = "en") -> Advice:
     """Propose what to give next in a case, in a fixed number of statements; a closed case gets nothing new."""
     levels = head.safety.last.levels if head.safety.last else {}
-    live = _live(head)
-    unread = [handout for handout, read in live if not read]
+    live, this = live_in(head), week_of(today())
+    unread = [
+        one.handout
+        for one in live
+        if one.unread and (one.due_on is None or week_of(one.due_on) <= this)
+    ]
     if head.case.status != "open":
         return Advice(reading_of(levels, unread))
-    given = {handout.id for handout, _ in live}
+    given = {one.handout.id for one in live}
     offers = [
         replace(offer, given=offer.handout.id in given)
         for offer in offers_for(actor, head, language=language)
@@ -261,21 +275,22 @@ def advice_for(actor: Actor, head: CaseHead, language: str = "en") -> Advice:
     return suggest(offers, stage=head.case.stage, levels=levels, unread=unread)
 
 
-def _live(head: CaseHead) -> list[tuple[Handout, bool]]:
-    """List what a client has and whether it is read; what is stopped, or was read in the room, is not to be read."""
+def live_in(head: CaseHead) -> list[Live]:
+    """List what a client has and what of it is still to be read, for those who have already been let in."""
     rows = db.session.execute(
-        sa.select(Edition.sha256, Assignment.channel, Assignment.read_at)
+        sa.select(Edition.sha256, Assignment.channel, Assignment.read_at, Assignment.due_on)
         .join(Edition, Edition.id == Assignment.edition_id)
         .where(Assignment.client_id == head.case.client_id, Assignment.withdrawn_at.is_(None))
     ).all()
     texts = texts_of(row.sha256 for row in rows)
     situation, known = situation_in(head), numbers(the_practice())
     return [
-        (
+        Live(
             texts[row.sha256],
-            row.read_at is not None
-            or row.channel == IN_PERSON_ONLY
-            or bool(what_stops(texts[row.sha256], row.channel, situation, known)),
+            row.read_at is None
+            and row.channel != IN_PERSON_ONLY
+            and not what_stops(texts[row.sha256], row.channel, situation, known),
+            row.due_on,
         )
         for row in rows
     ]
@@ -307,6 +322,7 @@ def _record(
         channel=row.channel,
         line=open_row(row, "line", key) or "",
         levels=row.levels,
+        due_on=row.due_on,
         assigned_at=row.assigned_at,
         assigned_by=row.assigned_by,
         opened_at=row.opened_at,
@@ -349,6 +365,80 @@ def assignments_of(
         query.order_by(Assignment.assigned_at.desc(), Assignment.id.desc()).limit(limit)
     ).all()
     return _records(rows, head.key, situation_in(head), numbers(the_practice()))
+
+
+def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[AssignmentRecord]:
+    """List what was given in one step with an assignment, in its order.
+
+    Raises NotFound.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    here = Assignment.case_id == head.case.id
+    moment = sa.select(Assignment.assigned_at).where(Assignment.id == assignment_id, here)
+    rows = db.session.execute(
+        _assignments(here, Assignment.assigned_at == moment.scalar_subquery()).order_by(
+            Assignment.place
+        )
+    ).all()
+    if not rows:
+        raise NotFound
+    return _records(rows, head.key, situation_in(head), numbers(the_practice()))
+
+
+def objections(
+    head: CaseHead,
+    item: LibraryItem,
+    situation: Situation,
+    known: Numbers,
+    channel: str,
+    *,
+    confirmed: bool,
+) -> list[Reason]:
+    """List what stands against giving a sheet in a case now; empty when nothing does."""
+    verdict = verdict_of(item.handout, situation, known, head.case.stage)
+    if verdict.outcome == REFUSE:
+        return [*verdict.reasons]
+    if channel not in verdict.channels:
+        return _channel_refused(verdict)
+    if _has_it(head, item, channel):
+        return [
+            Reason(
+                "already_given",
+                "The client already has this sheet in this way.",
+                "Open it under Handouts to print it again.",
+            )
+        ]
+    if verdict.outcome == CAREFUL and not confirmed:
+        return [
+            Reason(
+                "confirm_needed",
+                "This sheet asks for care.",
+                "Read why, and confirm that you want to give it.",
+            ),
+            *verdict.reasons,
+        ]
+    return []
+
+
+def _channel_refused(verdict: Verdict) -> list[Reason]:
+    about = [r for r in verdict.reasons if r.code in {"in_session_only", "by_hand_only"}]
+    return about or [
+        Reason("channel_not_offered", "This sheet is not given in this way.", "Choose another way.")
+    ]
+
+
+def _has_it(head: CaseHead, item: LibraryItem, channel: str) -> bool:
+    return (
+        db.session.scalar(
+            sa.select(Assignment.id).where(
+                Assignment.client_id == head.case.client_id,
+                Assignment.edition_id == item.edition_id,
+                Assignment.channel == channel,
+                Assignment.withdrawn_at.is_(None),
+            )
+        )
+        is not None
+    )
 
 
 def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:

@@ -23,10 +23,13 @@ from caseapp.handouts.queries import (
     assignment_shown,
     assignments_of,
     edition_of,
+    given_together,
     holders_of,
     library_list,
+    objections,
     offers_for,
     printable,
+    situation_in,
     versions_of,
     wants_faith,
 )
@@ -35,6 +38,7 @@ from caseapp.handouts.schemas import (
     KIND_WORDS,
     LANGUAGES,
     LONGEST_LINE,
+    MOST_AT_ONCE,
     OUTCOME_WORDS,
     AssignSchema,
     ReviewSchema,
@@ -307,14 +311,39 @@ def assign_now(number: str) -> ResponseReturnValue:
         wanted = read_form(AssignSchema())
         with transaction():
             head = case_by_number(actor, number)
-            form_once(lambda: assign_several(actor, head.case.id, wanted)[-1])
+            first = form_once(lambda: assign_several(actor, head.case.id, wanted)[0])
     except Invalid as error:
         return _assign(number, form_of(error)), 422
     except RuleBroken as error:
         remember_refusal(error)
         return _assign(number, form_of(), error.reasons), 409
     say("handouts_assigned")
-    return redirect(url_for("handouts.case_handouts", number=number), code=303)
+    if len(wanted.slugs) == 1:
+        return redirect(url_for("handouts.case_handouts", number=number), code=303)
+    chosen = {"channel": wanted.channel, "language": wanted.language, "chosen": wanted.slugs}
+    return redirect(
+        url_for("handouts.given_page", number=number, assignment_id=first, **chosen), code=303
+    )
+
+
+@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/given")
+@needs(Action.ASSIGNMENT_READ)
+def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Show what was given in one step, for which week, and what was left out and why."""
+    actor, head = the_actor(), seen_case(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+    given = given_together(actor, head, assignment_id)
+    there = {record.slug for record in given}
+    chosen = [slug for slug in request.args.getlist("chosen") if slug not in there]
+    situation, known = situation_in(head), numbers(practice())
+    channel = request.args.get("channel", "portal")
+    left_out = []
+    for item in (edition_of(slug, _language()) for slug in chosen[:MOST_AT_ONCE]):
+        found = objections(head, item, situation, known, channel, confirmed=True)
+        left_out.append((item.handout, found))
+    return render_template(
+        "handouts/given.html", head=head, tab="Handouts", given=given, left_out=left_out
+    )
 
 
 @blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/pdf")

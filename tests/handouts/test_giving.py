@@ -1,7 +1,7 @@
 """Giving, opening, reading, withdrawing: through the operations, on both databases."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -32,6 +32,7 @@ from caseapp.handouts.queries import (
     assignment_shown,
     assignments_of,
     edition_of,
+    given_together,
     holders_of,
     library_list,
     offers_for,
@@ -42,6 +43,7 @@ from caseapp.handouts.queries import (
 )
 from caseapp.handouts.schemas import NewAssignment, NewReview
 from caseapp.practice.queries import today
+from caseapp.screening.operations import raise_flag
 from tests import build, people
 from tests.desk import Statements
 
@@ -61,6 +63,11 @@ def made(team):
 def give(actor, made, slug="better-nights", *, channel="portal", line="", **more):
     with transaction():
         return assign(actor, made.case_id, slug, line=line, channel=channel, **more)
+
+
+def flag(actor, made, kind):
+    with transaction():
+        raise_flag(actor, made.client_id, kind)
 
 
 def reader(made):
@@ -121,6 +128,55 @@ def test_several_are_given_all_or_none(team, made):
     with transaction():
         assert len(assign_several(coach, made.case_id, replace(wanted, confirmed=True))) == 2
     assert [r.line for r in reading_list(reader(made))] == ["Both help.", "Both help."]
+
+
+SATURDAY = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+def test_a_pack_is_spread_over_the_weeks_and_leaves_out_what_does_not_suit(team):
+    coach = team["coach"]
+    with at(SATURDAY - timedelta(hours=1)):
+        made = build.case(coach, "Ines Okafor")
+        build.screen(coach, made.client_id, sleep="watch")
+        give(coach, made, "running-on-empty", channel="print")
+    with at(SATURDAY):
+        pack = NewAssignment(
+            ("my-reasons", "better-nights", "reaching-out", "hold-back-list", "first-days-pause"),
+            "portal", "In this order.", "en", confirmed=True, spread=True,
+        )  # fmt: skip
+        flag(coach, made, "contact_block")
+        with transaction():
+            ids = assign_several(coach, made.case_id, pack)
+        head = case_head(coach, made.case_id)
+        given = given_together(coach, head, ids[-1])
+        assert [(r.slug, r.week) for r in given] == [
+            ("my-reasons", date(2026, 11, 30)),
+            ("better-nights", None),
+            ("hold-back-list", date(2026, 12, 7)),
+            ("first-days-pause", date(2026, 12, 7)),
+        ]
+        assert [r.place for r in given] == [2, 3, 4, 5]
+        logged = db.session.scalars(
+            sa.select(AuditEntry.details).where(AuditEntry.action == "assignment.make")
+        ).all()
+        assert [entry["due_on"] for entry in logged].count("2026-12-07") == 2
+        assert advice_for(coach, head).reading.open == 20, "later weeks are not this week's reading"
+        with pytest.raises(RuleBroken) as refused, transaction():
+            assign_several(coach, made.case_id, replace(pack, slugs=("reaching-out", "my-reasons")))
+        assert set(codes(refused)) == {"contact_block", "already_given"}
+    other = case_head(coach, build.case(coach, "Daniel Roth").case_id)
+    with pytest.raises(NotFound):
+        given_together(coach, other, ids[0])
+
+
+def test_a_day_is_within_reach(team, made):
+    coach = team["coach"]
+    with at(SATURDAY):
+        for day in (date(2026, 11, 15), date(2027, 5, 23)):
+            with pytest.raises(Invalid):
+                give(coach, made, due_on=day)
+        given = give(coach, made, due_on=date(2026, 11, 16))
+        assert assignment_shown(coach, given).week == date(2026, 11, 16)
 
 
 def test_the_same_sheet_is_not_given_twice_in_the_same_way(team, made):

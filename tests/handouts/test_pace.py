@@ -1,5 +1,6 @@
 """How much to read in a week and what comes next: the tables, and the promise that nothing refused is proposed."""
 
+from datetime import date
 from types import SimpleNamespace
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caseapp.cases.stages import stages
+from caseapp.core.clock import week_of
 from caseapp.handouts.library import library
 from caseapp.handouts.pace import (
     ANSWERS,
@@ -14,7 +16,9 @@ from caseapp.handouts.pace import (
     MINUTES_A_WEEK,
     MOST_SUGGESTED,
     counts,
+    first_week,
     reading_of,
+    spread,
     suggest,
 )
 from caseapp.handouts.suitability import REFUSE, Situation, judge
@@ -149,3 +153,50 @@ def test_nothing_refused_or_given_before_is_proposed_and_the_week_is_never_overf
     read_by_stage = [h for h in reading if h.id not in ANSWERS.values()]
     if len(read_by_stage) > 1:
         assert sum(handout.minutes for handout in read_by_stage) <= found.reading.left
+
+
+W1, W2, W3, W4 = (date(2026, 11, day) for day in (2, 9, 16, 23))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "budget", "taken", "weeks"),
+    [
+        ([], 60, {}, []),
+        (["first-days-pause", "my-reasons", "hold-back-list"], 60, {}, [W1, W1, W1]),
+        (["first-days-pause", "my-reasons", "hold-back-list"], 30, {}, [W1, W2, W3]),
+        # The order stays: the short one waits for the long one before it.
+        (["my-part-not-my-part", "my-reasons", "hold-back-list"], 60, {}, [W1, W2, W2]),
+        # What is unread already takes its part of a week.
+        (["first-days-pause", "hold-back-list"], 60, {W1: 45, W2: 55}, [W3, W3]),
+        (["hold-back-list", "first-days-pause"], 60, {W1: 45, W2: 55}, [W1, W3]),
+        # Longer than a week: it has one of its own, and what follows comes after.
+        (["my-year-ahead", "hold-back-list"], 30, {}, [W1, W2]),
+        (["hold-back-list", "my-year-ahead", "first-days-pause"], 30, {}, [W1, W2, W3]),
+        (["my-safety-plan", "my-year-ahead", "better-nights", "closing-apart"], 30, {}, [None, W1, None, W2]),
+    ],
+)  # fmt: skip
+def test_sheets_are_laid_into_weeks(chosen, budget, taken, weeks):
+    sheets = [library()[slug, "en"] for slug in chosen]
+    assert spread(sheets, budget=budget, taken=taken, start=date(2026, 11, 5)) == weeks
+
+
+@pytest.mark.parametrize(
+    ("today", "week"),
+    [(date(2026, 11, 2), W1), (date(2026, 11, 4), W1), (date(2026, 11, 5), W2), (date(2026, 11, 8), W2)],
+)  # fmt: skip
+def test_the_first_week_is_one_that_can_still_be_read_in(today, week):
+    assert first_week(today) == week
+    assert week_of(today) == W1
+
+
+budgets = st.sampled_from([MINUTES_A_WEEK, MINUTES_A_GENTLE_WEEK])
+
+
+@given(st.lists(st.sampled_from(ENGLISH), max_size=12), budgets)
+def test_no_week_is_overfilled_and_the_order_is_kept(chosen, budget):
+    weeks = spread(chosen, budget=budget, taken={}, start=W1)
+    dated = [(week, sheet.minutes) for week, sheet in zip(weeks, chosen, strict=True) if week]
+    assert [week for week, _ in dated] == sorted(week for week, _ in dated)
+    for week in {week for week, _ in dated}:
+        minutes = [length for found, length in dated if found == week]
+        assert sum(minutes) <= budget or len(minutes) == 1

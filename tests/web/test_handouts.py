@@ -181,6 +181,41 @@ def test_the_next_best_stand_on_the_case_and_where_handouts_are_chosen(app):
     assert 'id="o-better-nights"' in desk.text(f"/case/{made.number}/handouts/assign?stage=all")
 
 
+def test_a_pack_says_what_was_given_when_and_what_was_left_out(app):
+    team, made, desk = opened(app)
+    given(team, made, "first-days-pause")
+    path = f"/case/{made.number}/handouts/assign?stage=all"
+    form = desk.form(path, f"/case/{made.number}/handouts/assign")
+    fields = form.fields | {
+        "slugs": ["first-days-pause", "hold-back-list", "running-on-empty", "better-nights"],
+        "order.running-on-empty": "1",
+        "spread": "yes",
+        "confirmed": "yes",
+    }
+    sent = desk.post(form.action, fields)
+    assert sent.status_code == 303
+    page = desk.text(sent.location)
+    assert (
+        page.index("Running on empty?")
+        < page.index("Things to hold back from")
+        < page.index("Left out")
+    )
+    assert page.count("For the week of") == 2
+    assert "For whenever it is needed" in page
+    assert "The client already has this sheet in this way." in page
+    again = desk.post(form.action, fields)
+    assert again.location == sent.location, "sent twice, given once"
+    assert count(Assignment) == 4
+    assert "For the week of" in desk.text(f"/case/{made.number}/handouts")
+    wrong = desk.send(path, form.action, slugs="hold-back-list", due_on="2020-01-01")
+    assert wrong.status_code == 422
+    assert "Choose a day from this week on" in wrong.get_data(as_text=True)
+    odd = desk.send(path, form.action, slugs="hold-back-list", **{"order.hold-back-list": "x"})
+    assert odd.status_code == 422
+    stranger = Desk(app, team["coach2"])
+    assert stranger.get(sent.location).status_code == 404
+
+
 def test_care_is_confirmed_on_a_second_look(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign?stage=all"
