@@ -20,6 +20,7 @@ from caseapp.handouts.queries import (
     advice_for,
     edition_of,
     library_list,
+    not_recalled,
     offers_for,
 )
 from caseapp.handouts.schemas import HandoutView, HandoutWholeView
@@ -133,7 +134,7 @@ def handout(slug: str, query: str) -> dict[str, Any]:
 @door.asks(LanguageQuery())
 def handout_pdf(slug: str, query: str) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
-    found, practice = edition_of(slug, query).handout, the_practice()
+    found, practice = not_recalled(edition_of(slug, query)), the_practice()
     made = sheet_pdf(found, practice, numbers(practice), faith=False)
     return pdf_answer(made, file_name(found))
 

@@ -104,6 +104,31 @@ def record_review(actor: Actor, edition_id: UUID, new: NewReview) -> UUID:
     return review.id
 
 
+def recall(actor: Actor, edition_id: UUID, reason: str) -> None:
+    """Take an edition back from everybody at once: no list shows it, and it can neither be given nor opened.
+
+    Nothing is copied to the assignments: each looks at its edition at the moment of use. Raises NotFound, and
+    RuleBroken when it was recalled before.
+    """
+    require(actor, Action.HANDOUT_RECALL)
+    edition = db.session.scalar(
+        sa.select(Edition).where(Edition.id == edition_id).with_for_update()
+    )
+    if edition is None:
+        raise NotFound
+    if edition.recalled_at is not None:
+        raise RuleBroken(Reason("already_recalled", "This version is recalled already."))
+    edition.recalled_at, edition.recalled_by, edition.recall_reason = now(), actor.id, reason
+    db.session.flush()
+    record(
+        actor,
+        Action.HANDOUT_RECALL,
+        "edition",
+        edition_id,
+        details={"slug": edition.slug, "language": edition.language, "number": edition.number},
+    )
+
+
 def assign(
     actor: Actor,
     case_id: UUID,

@@ -46,6 +46,8 @@ class LibraryItem:
     edition_id: UUID
     published_at: datetime
     reviewed: Review | None
+    recalled_at: datetime | None = None
+    recall_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,13 @@ EDITION = (
     Edition.number,
     Edition.sha256,
     Edition.published_at,
+    Edition.recalled_at,
+    Edition.recall_reason,
+)
+RECALLED = Reason(
+    "recalled",
+    "The practice has recalled this version.",
+    "Its page says why; a newer version or another sheet may do.",
 )
 
 
@@ -118,17 +127,28 @@ def _items(rows: Sequence[Any]) -> list[LibraryItem]:
         reviews[review.edition_id] = review
     texts = texts_of(row.sha256 for row in rows)
     return [
-        LibraryItem(texts[row.sha256], row.id, row.published_at, reviews.get(row.id))
+        LibraryItem(
+            texts[row.sha256],
+            row.id,
+            row.published_at,
+            reviews.get(row.id),
+            row.recalled_at,
+            row.recall_reason,
+        )
         for row in rows
     ]
 
 
 def _newest() -> list[LibraryItem]:
-    """List the newest edition of everything in the library, in the library's order."""
+    """List the newest edition of everything in the library, in the library's order.
+
+    Where the newest is recalled the sheet is left out: an older text is no stand-in for one that was taken back.
+    """
     newest: dict[tuple[str, str], Any] = {}
     for row in db.session.execute(sa.select(*EDITION).order_by(Edition.number)):
         newest[row.slug, row.language] = row
-    found = {(item.handout.id, item.handout.language): item for item in _items([*newest.values()])}
+    current = [row for row in newest.values() if row.recalled_at is None]
+    found = {(item.handout.id, item.handout.language): item for item in _items(current)}
     return sorted(found.values(), key=lambda item: (item.handout.code, item.handout.language))
 
 
@@ -172,6 +192,16 @@ def edition_of(slug: str, language: str = "en", number: int | None = None) -> Li
     if row is None:
         raise NotFound
     return _items([row])[0]
+
+
+def not_recalled(item: LibraryItem) -> Handout:
+    """Give an edition's text for handing out.
+
+    Raises RuleBroken when it is recalled.
+    """
+    if item.recalled_at is not None:
+        raise RuleBroken(RECALLED)
+    return item.handout
 
 
 def versions_of(actor: Actor, slug: str) -> list[LibraryItem]:
@@ -278,7 +308,13 @@ def advice_for(actor: Actor, head: CaseHead, language: str = "en") -> Advice:
 def live_in(head: CaseHead) -> list[Live]:
     """List what a client has and what of it is still to be read, for those who have already been let in."""
     rows = db.session.execute(
-        sa.select(Edition.sha256, Assignment.channel, Assignment.read_at, Assignment.due_on)
+        sa.select(
+            Edition.sha256,
+            Edition.recalled_at,
+            Assignment.channel,
+            Assignment.read_at,
+            Assignment.due_on,
+        )
         .join(Edition, Edition.id == Assignment.edition_id)
         .where(Assignment.client_id == head.case.client_id, Assignment.withdrawn_at.is_(None))
     ).all()
@@ -289,6 +325,7 @@ def live_in(head: CaseHead) -> list[Live]:
             texts[row.sha256],
             row.read_at is None
             and row.channel != IN_PERSON_ONLY
+            and row.recalled_at is None
             and not what_stops(texts[row.sha256], row.channel, situation, known),
             row.due_on,
         )
@@ -296,8 +333,10 @@ def live_in(head: CaseHead) -> list[Live]:
     ]
 
 
-def _assignments(*where: sa.ColumnElement[bool]) -> sa.Select[Assignment, str]:
-    query = sa.select(Assignment, Edition.sha256)
+def _assignments(
+    *where: sa.ColumnElement[bool],
+) -> sa.Select[Assignment, str, datetime | None]:
+    query = sa.select(Assignment, Edition.sha256, Edition.recalled_at)
     return query.join(Edition, Edition.id == Assignment.edition_id).where(*where)
 
 
@@ -305,11 +344,20 @@ def _records(
     rows: Sequence[Any], key: DataKey, situation: Situation, known: Numbers
 ) -> list[AssignmentRecord]:
     texts = texts_of(row.sha256 for row in rows)
-    return [_record(row.Assignment, texts[row.sha256], key, situation, known) for row in rows]
+    found = []
+    for row in rows:
+        handout, given = texts[row.sha256], row.Assignment
+        stopped: tuple[Reason, ...] = ()
+        if given.withdrawn_at is None:
+            stopped = what_stops(handout, given.channel, situation, known)
+            if row.recalled_at is not None:
+                stopped = (RECALLED,)
+        found.append(_record(given, handout, key, stopped))
+    return found
 
 
 def _record(
-    row: Assignment, handout: Handout, key: DataKey, situation: Situation, known: Numbers
+    row: Assignment, handout: Handout, key: DataKey, stopped: tuple[Reason, ...]
 ) -> AssignmentRecord:
     return AssignmentRecord(
         id=row.id,
@@ -328,7 +376,7 @@ def _record(
         opened_at=row.opened_at,
         read_at=row.read_at,
         withdrawn_at=row.withdrawn_at,
-        stopped=() if row.withdrawn_at else what_stops(handout, row.channel, situation, known),
+        stopped=stopped,
         version=row.version,
     )
 
@@ -395,6 +443,8 @@ def objections(
     confirmed: bool,
 ) -> list[Reason]:
     """List what stands against giving a sheet in a case now; empty when nothing does."""
+    if item.recalled_at is not None:
+        return [RECALLED]
     verdict = verdict_of(item.handout, situation, known, head.case.stage)
     if verdict.outcome == REFUSE:
         return [*verdict.reasons]
@@ -537,7 +587,7 @@ def reading(actor: Actor, place: int) -> AssignmentRecord:
     ).first()
     if row is None:
         raise NotFound
-    if row.Assignment.withdrawn_at is not None:
+    if row.Assignment.withdrawn_at is not None or row.recalled_at is not None:
         raise RuleBroken(
             Reason(
                 "withdrawn",

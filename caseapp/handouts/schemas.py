@@ -153,6 +153,21 @@ class ReviewSchema(Schema):
         return NewReview(" ".join(data["clinician"].split()), data["reviewed_on"])
 
 
+class RecallSchema(Schema):
+    """Check why an edition is recalled."""
+
+    reason = fields.String(
+        required=True,
+        validate=validate.Length(5, 300),
+        error_messages={"required": "Say why; every coach reads it."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the plain value."""
+        return " ".join(data["reason"].split())
+
+
 @dataclass(frozen=True)
 class AssignmentRecord:
     """Show an assignment, opened, with what stops it at this moment."""
@@ -208,9 +223,11 @@ class AssignmentRecord:
 
     @property
     def state(self) -> str:
-        """Name the state: withdrawn, stopped, read, opened or given; the first that holds."""
+        """Name the state: withdrawn, recalled, stopped, read, opened or given; the first that holds."""
         if self.withdrawn_at:
             return "withdrawn"
+        if any(reason.code == "recalled" for reason in self.stopped):
+            return "recalled"
         if self.read_at:
             return "read"
         if self.stopped:

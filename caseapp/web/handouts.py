@@ -16,7 +16,7 @@ from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
 from caseapp.core.transaction import transaction
 from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library, sources
-from caseapp.handouts.operations import assign_several, mark_read, record_review, withdraw
+from caseapp.handouts.operations import assign_several, mark_read, recall, record_review, withdraw
 from caseapp.handouts.queries import (
     LibraryItem,
     advice_for,
@@ -26,6 +26,7 @@ from caseapp.handouts.queries import (
     given_together,
     holders_of,
     library_list,
+    not_recalled,
     objections,
     offers_for,
     printable,
@@ -41,6 +42,7 @@ from caseapp.handouts.schemas import (
     MOST_AT_ONCE,
     OUTCOME_WORDS,
     AssignSchema,
+    RecallSchema,
     ReviewSchema,
 )
 from caseapp.handouts.sheets import (
@@ -98,6 +100,7 @@ STATE_WORDS = {
     "read": ("Read", "ok"),
     "stopped": ("Paused", "alert"),
     "withdrawn": ("Withdrawn", ""),
+    "recalled": ("Recalled", "alert"),
 }
 HIGHEST_VERSION = 9999
 
@@ -212,7 +215,7 @@ def _handout(slug: str, form: Form | None = None) -> str:
 @needs(Action.HANDOUT_READ)
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Give a handout's PDF, as a client would get it."""
-    handout = _edition(slug).handout
+    handout = not_recalled(_edition(slug))
     return _pdf(handout, file_name(handout), faith=request.args.get("faith") == "yes")
 
 
@@ -236,6 +239,27 @@ def review_now(slug: str) -> ResponseReturnValue:
     except Invalid as error:
         return _handout(slug, form_of(error)), 422
     say("review_recorded")
+    handout = item.handout
+    return redirect(
+        url_for(
+            "handouts.handout_page", slug=slug, language=handout.language, version=handout.version
+        ),
+        code=303,
+    )
+
+
+@blueprint.post("/handouts/<string:slug>/recall")
+@needs(Action.HANDOUT_RECALL)
+def recall_now(slug: str) -> ResponseReturnValue:
+    """Recall this edition, with a reason that every coach reads."""
+    item = _edition(slug)
+    try:
+        reason = read_form(RecallSchema())
+        with transaction():
+            recall(the_actor(), item.edition_id, reason)
+    except Invalid as error:
+        return _handout(slug, form_of(error)), 422
+    say("handout_recalled")
     handout = item.handout
     return redirect(
         url_for(

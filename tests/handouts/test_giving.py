@@ -24,6 +24,7 @@ from caseapp.handouts.operations import (
     mark_read,
     note_opened,
     publish_library,
+    recall,
     record_review,
     withdraw,
 )
@@ -492,6 +493,42 @@ def test_an_assignment_keeps_its_edition_when_a_new_one_is_published(team, made,
     assert reading(reader(made), 1).version_number == 1
     assert [v.handout.version for v in versions_of(coach, "better-nights")] == [2, 1, 1]
     queries._texts.pop(second.sha256)  # noqa: SLF001 - the next tests know only the library on disk
+
+
+def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
+    coach = team["coach"]
+    given = give(coach, made)
+    paper = give(coach, made, channel="print")
+    item = edition_of("better-nights")
+    for who in (coach, reader(made)):
+        with pytest.raises(Forbidden), transaction():
+            recall(who, item.edition_id, "A number is wrong.")
+    with transaction():
+        recall(team["admin"], item.edition_id, "A number is wrong.")
+    assert reading_list(reader(made)) == []
+    with pytest.raises(RuleBroken) as refused:
+        reading(reader(made), 1)
+    assert codes(refused) == ["withdrawn"]
+    with pytest.raises(RuleBroken) as refused:
+        printable(coach, paper)
+    assert codes(refused) == ["recalled"]
+    assert assignment_shown(coach, given).state == "recalled"
+    assert db.session.get(Assignment, given).withdrawn_at is None, "derived, not copied"
+    listed = {(i.handout.id, i.handout.language) for i in library_list(coach)}
+    assert ("better-nights", "en") not in listed
+    assert ("better-nights", "es") in listed
+    head = case_head(coach, made.case_id)
+    assert "better-nights" not in {o.handout.id for o in offers_for(coach, head)}
+    with pytest.raises(RuleBroken) as refused:
+        give(coach, made, confirmed=True)
+    assert codes(refused) == ["recalled"]
+    with pytest.raises(RuleBroken) as refused, transaction():
+        recall(team["supervisor"], item.edition_id, "Once more.")
+    assert codes(refused) == ["already_recalled"]
+    entry = db.session.scalars(
+        sa.select(AuditEntry).where(AuditEntry.action == "handout.recall")
+    ).one()
+    assert entry.details == {"slug": "better-nights", "language": "en", "number": 1}
 
 
 def test_a_text_that_changed_without_a_new_number_is_refused(app, monkeypatch):

@@ -216,6 +216,26 @@ def test_a_pack_says_what_was_given_when_and_what_was_left_out(app):
     assert stranger.get(sent.location).status_code == 404
 
 
+def test_a_supervisor_recalls_a_version_and_a_coach_may_not(app):
+    team, made, coach = opened(app)
+    given(team, made)
+    path, action = "/handouts/better-nights", "/handouts/better-nights/recall?language=en&version=1"
+    assert "Recall version" not in coach.text(path)
+    assert coach.post(action, coach.token | {"reason": "No reason."}).status_code == 403
+    desk = Desk(app, team["supervisor"])
+    assert desk.send(path, action).status_code == 422
+    assert desk.send(path, action, reason="A number is wrong.").status_code == 303
+    page = coach.text(path)
+    assert "Version 1 was recalled on" in page
+    assert "A number is wrong." in page
+    assert coach.get(f"{path}/pdf").status_code == 409
+    assert "When sleep will not come" not in coach.text("/handouts")
+    case = coach.text(f"/case/{made.number}/handouts")
+    assert "Recalled" in case
+    assert "The practice has recalled this version." in case
+    assert "better-nights" not in coach.text(f"/case/{made.number}/handouts/assign?stage=all")
+
+
 def test_care_is_confirmed_on_a_second_look(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign?stage=all"
