@@ -278,6 +278,28 @@ def withdraw(actor: Actor, assignment_id: UUID, expected_version: int) -> None:
     record(actor, Action.ASSIGNMENT_WITHDRAW, "assignment", row.id, client_id=row.client_id)
 
 
+def replace_older(actor: Actor, assignment_id: UUID, *, line: str, confirmed: bool = False) -> UUID:
+    """Replace what a client holds of an older version with the newest, in the same way and for the same week.
+
+    The newest is judged anew. Raises NotFound, and RuleBroken when it is withdrawn, not older, or may not be given now.
+    """
+    require(actor, Action.ASSIGNMENT_WITHDRAW)
+    old = get_assignment(actor, assignment_id)
+    head, situation, known = _open_case(actor, old.case_id)
+    # Whoever came second waited for the client's row above and must see what the first one did.
+    db.session.refresh(old)
+    if old.withdrawn_at is not None:
+        raise RuleBroken(Reason("already_withdrawn", "This handout is already withdrawn."))
+    held = db.session.get_one(Edition, old.edition_id)
+    item = edition_of(held.slug, held.language)
+    if item.handout.version <= held.number:
+        raise RuleBroken(Reason("already_newest", "The client holds the newest version."))
+    if found := objections(head, item, situation, known, old.channel, confirmed=confirmed):
+        raise RuleBroken(*found)
+    withdraw(actor, old.id, old.version)
+    return _give(actor, head, item, line, old.channel, old.due_on, now())
+
+
 def note_opened(actor: Actor, place: int) -> None:
     """Remember when a client first opened a sheet in the portal.
 

@@ -215,10 +215,8 @@ def versions_of(actor: Actor, slug: str) -> list[LibraryItem]:
     return _items(rows)
 
 
-def holders_of(actor: Actor, slug: str, cursor: str | None, limit: int) -> Page[Holder]:
-    """List to which of the actor's clients a handout was given, newest first."""
-    require(actor, Action.ASSIGNMENT_READ)
-    query = (
+def _holders() -> sa.Select[UUID, str, str, int, str, datetime, datetime | None, datetime | None]:
+    return (
         sa.select(
             Assignment.id,
             Case.number,
@@ -232,12 +230,36 @@ def holders_of(actor: Actor, slug: str, cursor: str | None, limit: int) -> Page[
         .join(Edition, Edition.id == Assignment.edition_id)
         .join(Case, Case.id == Assignment.case_id)
         .join(Client, Client.id == Assignment.client_id)
-        .where(Edition.slug == slug, Assignment.client_id.in_(visible_to(actor)))
     )
+
+
+def holders_of(actor: Actor, slug: str, cursor: str | None, limit: int) -> Page[Holder]:
+    """List to which of the actor's clients a handout was given, newest first."""
+    require(actor, Action.ASSIGNMENT_READ)
+    query = _holders().where(Edition.slug == slug, Assignment.client_id.in_(visible_to(actor)))
     rows = db.session.execute(
         after(query, Assignment.assigned_at, Assignment.id, cursor, limit)
     ).all()
     return page_of([Holder(*row) for row in rows], limit, lambda row: (row.assigned_at, row.id))
+
+
+def older_holders(actor: Actor, item: LibraryItem, limit: int) -> list[Holder]:
+    """List which of the actor's clients still hold an older version of an edition in an open case, by name."""
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        _holders()
+        .where(
+            Edition.slug == item.handout.id,
+            Edition.language == item.handout.language,
+            Edition.number < item.handout.version,
+            Assignment.withdrawn_at.is_(None),
+            Assignment.client_id.in_(visible_to(actor)),
+            Case.status == "open",
+        )
+        .order_by(Edition.number, Client.name, Assignment.id)
+        .limit(limit)
+    ).all()
+    return [Holder(*row) for row in rows]
 
 
 def verdict_of(

@@ -34,6 +34,7 @@ KIND_WORDS = {
 }
 LONGEST_LINE = 500
 MOST_AT_ONCE = 12
+MOST_REPLACED = 100
 ORDER = "Number the order from 1 to 99."
 
 
@@ -151,6 +152,32 @@ class ReviewSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> NewReview:
         """Give the plain value."""
         return NewReview(" ".join(data["clinician"].split()), data["reviewed_on"])
+
+
+@dataclass(frozen=True)
+class Replacing:
+    """Hold whose older versions to replace, and what to tell them."""
+
+    ids: tuple[UUID, ...]
+    line: str
+    confirmed: bool
+
+
+class ReplaceSchema(Schema):
+    """Check a wish to replace older versions."""
+
+    ids = fields.List(
+        fields.UUID(),
+        required=True,
+        validate=validate.Length(1, MOST_REPLACED, error="Choose at least one client."),
+    )
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    confirmed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Replacing:
+        """Give the plain value."""
+        return Replacing(tuple(dict.fromkeys(data["ids"])), data["line"].strip(), data["confirmed"])
 
 
 class RecallSchema(Schema):

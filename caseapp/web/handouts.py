@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from io import BytesIO
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request, send_file, url_for
@@ -12,11 +14,18 @@ from caseapp.access.actions import Action
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_by_number
 from caseapp.cases.stages import stage_by_id, stages
-from caseapp.core.errors import Invalid, NotFound, RuleBroken
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
 from caseapp.core.transaction import transaction
 from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library, sources
-from caseapp.handouts.operations import assign_several, mark_read, recall, record_review, withdraw
+from caseapp.handouts.operations import (
+    assign_several,
+    mark_read,
+    recall,
+    record_review,
+    replace_older,
+    withdraw,
+)
 from caseapp.handouts.queries import (
     LibraryItem,
     advice_for,
@@ -29,6 +38,7 @@ from caseapp.handouts.queries import (
     not_recalled,
     objections,
     offers_for,
+    older_holders,
     printable,
     situation_in,
     versions_of,
@@ -40,9 +50,11 @@ from caseapp.handouts.schemas import (
     LANGUAGES,
     LONGEST_LINE,
     MOST_AT_ONCE,
+    MOST_REPLACED,
     OUTCOME_WORDS,
     AssignSchema,
     RecallSchema,
+    ReplaceSchema,
     ReviewSchema,
 )
 from caseapp.handouts.sheets import (
@@ -70,7 +82,6 @@ if TYPE_CHECKING:
     from flask import Response
     from flask.typing import ResponseReturnValue
 
-    from caseapp.core.errors import Reason
     from caseapp.handouts.library import Handout
 
 blueprint = Blueprint("handouts", __name__)
@@ -191,13 +202,17 @@ def handout_page(slug: str) -> ResponseReturnValue:
     return _handout(slug)
 
 
-def _handout(slug: str, form: Form | None = None) -> str:
+def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ()) -> str:
     actor, item = the_actor(), _edition(slug)
     known = numbers(practice(), item.handout.language)
     empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
-    holders = None
+    versions = versions_of(actor, slug)
+    holders, older = None, []
     if actor.may(Action.ASSIGNMENT_READ):
         holders = holders_of(actor, slug, request.args.get("cursor"), PAGE_SIZE)
+        newest = next(v for v in versions if v.handout.language == item.handout.language)
+        if newest.edition_id == item.edition_id and item.recalled_at is None:
+            older = older_holders(actor, item, MOST_REPLACED)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/handout.html",
@@ -205,8 +220,12 @@ def _handout(slug: str, form: Form | None = None) -> str:
         handout=item.handout,
         empty=empty,
         body=None if empty else page_html(item.handout, known, faith=True, staff=True),
-        versions=versions_of(actor, slug),
+        versions=versions,
         holders=holders,
+        older=[(number, list(found)) for number, found in groupby(older, attrgetter("edition"))],
+        left=left,
+        longest_line=LONGEST_LINE,
+        confirm=any(reason.code == "confirm_needed" for reason in left),
         form=form or Form(),
     )
 
@@ -267,6 +286,35 @@ def recall_now(slug: str) -> ResponseReturnValue:
         ),
         code=303,
     )
+
+
+@blueprint.post("/handouts/<string:slug>/replace")
+@needs(Action.ASSIGNMENT_MAKE)
+def replace_now(slug: str) -> ResponseReturnValue:
+    """Replace older versions for the chosen clients, each in a transaction of its own; say who was left out and why."""
+    actor, item = the_actor(), edition_of(slug, request.args.get("language", "en"))
+    older = {h.id: h for h in older_holders(actor, item, MOST_REPLACED)}
+    try:
+        wanted = read_form(ReplaceSchema())
+    except Invalid as error:
+        return _handout(slug, form_of(error)), 422
+    left: list[Reason] = []
+    for assignment_id in wanted.ids:
+        if assignment_id not in older:
+            # Sent twice, or somebody else was faster: there is nothing left to replace.
+            continue
+        try:
+            with transaction():
+                replace_older(actor, assignment_id, line=wanted.line, confirmed=wanted.confirmed)
+        except RuleBroken as error:
+            remember_refusal(error)
+            who = older[assignment_id].client
+            left += [Reason(r.code, f"{who}: {r.message}", r.how) for r in error.reasons]
+    if left:
+        return _handout(slug, form_of(), tuple(left)), 409
+    say("handouts_replaced")
+    here = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
+    return redirect(here, code=303)
 
 
 @blueprint.get("/case/<string:number>/handouts")

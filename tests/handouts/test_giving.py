@@ -26,6 +26,7 @@ from caseapp.handouts.operations import (
     publish_library,
     recall,
     record_review,
+    replace_older,
     withdraw,
 )
 from caseapp.handouts.queries import (
@@ -37,6 +38,7 @@ from caseapp.handouts.queries import (
     holders_of,
     library_list,
     offers_for,
+    older_holders,
     printable,
     reading,
     reading_list,
@@ -529,6 +531,46 @@ def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
         sa.select(AuditEntry).where(AuditEntry.action == "handout.recall")
     ).one()
     assert entry.details == {"slug": "better-nights", "language": "en", "number": 1}
+
+
+def test_older_versions_are_replaced_each_judged_anew(team, made, monkeypatch):
+    coach = team["coach"]
+    other = build.case(coach, "Daniel Roth")
+    build.screen(coach, other.client_id)
+    foreign = build.case(team["coach2"], "Noor Haddad")
+    build.screen(team["coach2"], foreign.client_id)
+    pause, later = (
+        give(coach, made, "first-days-pause", due_on=today()),
+        give(coach, other, "first-days-pause"),
+    )
+    theirs = give(team["coach2"], foreign, "first-days-pause")
+    with transaction(), pytest.raises(RuleBroken) as refused:
+        replace_older(coach, pause, line="")
+    assert codes(refused) == ["already_newest"]
+    build.second_version(monkeypatch, "first-days-pause")
+    newest = edition_of("first-days-pause")
+    assert [h.client for h in older_holders(coach, newest, 10)] == ["Daniel Roth", "Ines Okafor"]
+    with transaction():
+        new = replace_older(coach, pause, line="A clearer one.")
+    record = assignment_shown(coach, new)
+    assert (record.version_number, record.line, record.channel) == (2, "A clearer one.", "portal")
+    assert record.due_on == today()
+    assert assignment_shown(coach, pause).state == "withdrawn"
+    assert [r.version_number for r in reading_list(reader(made))] == [2]
+    build.screen(coach, other.client_id, fear_at_home="concern")
+    with pytest.raises(RuleBroken) as refused, transaction():
+        replace_older(coach, later, line="")
+    assert "violence_flag" in codes(refused)
+    assert assignment_shown(coach, later).withdrawn_at is None
+    with pytest.raises(RuleBroken) as refused, transaction():
+        replace_older(coach, pause, line="")
+    assert codes(refused) == ["already_withdrawn"]
+    with pytest.raises(NotFound), transaction():
+        replace_older(coach, theirs, line="")
+    actions = db.session.scalars(
+        sa.select(AuditEntry.action).where(AuditEntry.object_id.in_([pause, new]))
+    ).all()
+    assert sorted(set(actions)) == ["assignment.make", "assignment.withdraw"]
 
 
 def test_a_text_that_changed_without_a_new_number_is_refused(app, monkeypatch):

@@ -236,6 +236,42 @@ def test_a_supervisor_recalls_a_version_and_a_coach_may_not(app):
     assert "better-nights" not in coach.text(f"/case/{made.number}/handouts/assign?stage=all")
 
 
+def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
+    team, made, desk = opened(app)
+    path, slug = "/handouts/first-days-pause", "first-days-pause"
+    action = f"{path}/replace?language=en"
+    other, third = (
+        build.case(team["coach"], "Daniel Roth"),
+        build.case(team["coach2"], "Noor Haddad"),
+    )
+    for case in (other, third):
+        build.screen(team["coach"] if case is other else team["coach2"], case.client_id)
+    ids = [str(given(team, one, slug)) for one in (made, other)]
+    with transaction():
+        theirs = assign(team["coach2"], third.case_id, slug, line="", channel="portal")
+    assert "Older versions" not in desk.text(path)
+    build.second_version(monkeypatch, slug)
+    page = desk.text(path)
+    assert "2 of your clients hold version 1" in page
+    assert "Noor Haddad" not in page
+    assert "Older versions" not in desk.text(f"{path}?version=1")
+    assert desk.send(path, action).status_code == 422
+    build.screen(team["coach"], other.client_id, fear_at_home="concern")
+    form = desk.form(path, action).fields
+    sent = desk.post(action, form | {"ids": [*ids, str(theirs)], "line": "A clearer one."})
+    assert sent.status_code == 409
+    page = sent.get_data(as_text=True)
+    assert "Left as they are, because" in page
+    assert "Daniel Roth: " in page
+    assert "1 of your clients holds version 1" in page
+    assert count(Assignment) == 4
+    again = desk.post(action, form | {"ids": ids[:1]})
+    assert again.status_code == 303
+    assert count(Assignment) == 4, "sent twice, replaced once"
+    assert "A clearer one." in desk.text(f"/case/{made.number}/handouts")
+    assert Desk(app, team["admin"]).get(path).status_code == 200
+
+
 def test_care_is_confirmed_on_a_second_look(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign?stage=all"
