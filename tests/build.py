@@ -15,6 +15,8 @@ from caseapp.clients.operations import add_client
 from caseapp.clients.schemas import ClientDetails, SafeContact
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
+from caseapp.handouts.library import library, parse
+from caseapp.handouts.operations import publish_library
 from caseapp.notes.operations import save_draft, sign_note, start_note
 from caseapp.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.practice.queries import today
@@ -129,3 +131,17 @@ def note(actor, case_id, sections=None, *, days_ago=0, **more):
     with at(now() - timedelta(days=days_ago)), transaction():
         sign_note(actor, note_id, 2 if more.get("levels") is not None else 1)
     return note_id
+
+
+def second_version(monkeypatch, slug, language="en"):
+    """Publish a second version of a handout of the library."""
+    first = library()[slug, language]
+    source = first.source.replace("version: 1\nstatus", "version: 2\nstatus", 1).replace(
+        'change: "First edition."}',
+        'change: "First edition."}\n  - {version: 2, date: 2026-12-01, change: "A clearer line."}',
+        1,
+    )
+    changed = library() | {(slug, language): parse(source)}
+    monkeypatch.setattr("caseapp.handouts.operations.library", lambda: changed)
+    with transaction():
+        assert publish_library() == 1

@@ -49,6 +49,7 @@ class Action(StrEnum):
     FOLLOWUP_WRITE = "followup.write"
     HANDOUT_READ = "handout.read"
     HANDOUT_REVIEW = "handout.review"
+    HANDOUT_RECALL = "handout.recall"
     HANDOUT_PUBLISH = "handout.publish"
     ASSIGNMENT_READ = "assignment.read"
     ASSIGNMENT_MAKE = "assignment.make"
@@ -105,7 +106,14 @@ _COACH = _ALL_STAFF | {
 ACTIONS_OF: dict[Role, frozenset[Action]] = {
     Role.COACH: frozenset(_COACH),
     Role.SUPERVISOR: frozenset(
-        _COACH | {Action.CONFLICT_READ, Action.HOLD_CLEAR, Action.FLAG_LOWER, Action.HANDOUT_REVIEW}
+        _COACH
+        | {
+            Action.CONFLICT_READ,
+            Action.HOLD_CLEAR,
+            Action.FLAG_LOWER,
+            Action.HANDOUT_REVIEW,
+            Action.HANDOUT_RECALL,
+        }
     ),
     Role.ADMIN: frozenset(
         _ALL_STAFF
@@ -116,6 +124,7 @@ ACTIONS_OF: dict[Role, frozenset[Action]] = {
             Action.USER_MANAGE,
             Action.TOKEN_MANAGE,
             Action.HANDOUT_REVIEW,
+            Action.HANDOUT_RECALL,
             Action.HANDOUT_PUBLISH,
         }
     ),

@@ -14,7 +14,15 @@ from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.cases.stages import stage_by_id
 from caseapp.handouts.library import STOP_BOX, Handout
-from caseapp.handouts.queries import LibraryItem, Offer, edition_of, library_list, offers_for
+from caseapp.handouts.queries import (
+    LibraryItem,
+    Offer,
+    advice_for,
+    edition_of,
+    library_list,
+    not_recalled,
+    offers_for,
+)
 from caseapp.handouts.schemas import HandoutView, HandoutWholeView
 from caseapp.handouts.sheets import file_name, page_html, sheet_pdf
 from caseapp.handouts.suitability import CAREFUL, GIVE, REFUSE
@@ -22,6 +30,8 @@ from caseapp.http.guard import needs, the_actor
 from caseapp.practice.queries import numbers, the_practice
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from caseapp.core.paging import Page
     from caseapp.handouts.models import Review
 
@@ -71,7 +81,7 @@ def _shown(handout: Handout, reviewed: Review | None) -> dict[str, Any]:
     }
 
 
-def _offered(offer: Offer) -> dict[str, Any]:
+def _offered(offer: Offer, suggested: dict[UUID, dict[str, Any]]) -> dict[str, Any]:
     verdict = offer.verdict
     return _shown(offer.handout, offer.reviewed) | {
         "for_case": {
@@ -79,6 +89,7 @@ def _offered(offer: Offer) -> dict[str, Any]:
             "channels": verdict.channels,
             "reasons": verdict.reasons,
             "given": offer.given,
+            "suggested": suggested.get(offer.edition_id),
         }
     }
 
@@ -99,7 +110,11 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
     record_read(actor, Action.CASE_READ, "case", case_id, head.case.client_id)
     kept = {item.edition_id for item in items}
     offers = offers_for(actor, head, query.get("stage"), query["language"])
-    return whole(_offered(offer) for offer in offers if offer.edition_id in kept)
+    suggested = {
+        found.offer.edition_id: {"rank": rank, "why": found.why}
+        for rank, found in enumerate(advice_for(actor, head, query["language"]).suggestions, 1)
+    }
+    return whole(_offered(offer, suggested) for offer in offers if offer.edition_id in kept)
 
 
 @door.at("/handouts/<string:slug>", also=(409,))
@@ -119,7 +134,7 @@ def handout(slug: str, query: str) -> dict[str, Any]:
 @door.asks(LanguageQuery())
 def handout_pdf(slug: str, query: str) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
-    found, practice = edition_of(slug, query).handout, the_practice()
+    found, practice = not_recalled(edition_of(slug, query)), the_practice()
     made = sheet_pdf(found, practice, numbers(practice), faith=False)
     return pdf_answer(made, file_name(found))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -24,6 +24,11 @@ def now() -> datetime:
 def today(zone: str) -> date:
     """Tell today's date in a time zone such as `Europe/London`."""
     return now().astimezone(ZoneInfo(zone)).date()
+
+
+def week_of(day: date) -> date:
+    """Give the Monday of a day's week."""
+    return day - timedelta(days=day.weekday())
 
 
 @contextmanager

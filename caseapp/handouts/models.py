@@ -14,7 +14,7 @@ from caseapp.core.ids import new_id
 
 
 class Edition(Model):
-    """Be one published text in one language and version; it never changes."""
+    """Be one published text in one language and version; the text never changes, but it may be recalled."""
 
     __tablename__ = "edition"
     __table_args__ = (sa.UniqueConstraint("slug", "language", "number"),)
@@ -26,6 +26,9 @@ class Edition(Model):
     sha256: Mapped[str] = mapped_column(sa.String(64))
     source: Mapped[str] = mapped_column(sa.Text)
     published_at: Mapped[datetime]
+    recalled_at: Mapped[datetime | None]
+    recalled_by: Mapped[UUID | None]
+    recall_reason: Mapped[str | None] = mapped_column(sa.String(300))
 
 
 class Review(Model):
@@ -61,6 +64,7 @@ class Assignment(Model):
     channel: Mapped[str] = mapped_column(sa.String(12))
     line: Mapped[bytes | None]
     levels: Mapped[dict[str, Any]]
+    due_on: Mapped[date | None]
     assigned_at: Mapped[datetime]
     assigned_by: Mapped[UUID]
     opened_at: Mapped[datetime | None]

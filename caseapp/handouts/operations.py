@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -12,28 +13,31 @@ from caseapp.access.actor import Actor, require
 from caseapp.audit.operations import record
 from caseapp.cases.queries import CaseHead, case_head
 from caseapp.clients.models import Client
-from caseapp.core.clock import now
+from caseapp.core.clock import now, week_of
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.vault import seal
 from caseapp.handouts.library import BrokenHandout, library
 from caseapp.handouts.models import Assignment, Edition, Review
+from caseapp.handouts.pace import FURTHEST, counts, first_week, reading_of, spread
 from caseapp.handouts.queries import (
     LibraryItem,
     edition_of,
     get_assignment,
+    live_in,
+    objections,
     reading,
     situation_in,
-    verdict_of,
 )
-from caseapp.handouts.suitability import CAREFUL, REFUSE, Situation, Verdict
 from caseapp.practice.queries import Numbers, numbers, the_practice, today
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
     from uuid import UUID
 
     from caseapp.handouts.schemas import NewAssignment, NewReview
+    from caseapp.handouts.suitability import Situation
 
 
 def publish_library() -> int:
@@ -100,6 +104,31 @@ def record_review(actor: Actor, edition_id: UUID, new: NewReview) -> UUID:
     return review.id
 
 
+def recall(actor: Actor, edition_id: UUID, reason: str) -> None:
+    """Take an edition back from everybody at once: no list shows it, and it can neither be given nor opened.
+
+    Nothing is copied to the assignments: each looks at its edition at the moment of use. Raises NotFound, and
+    RuleBroken when it was recalled before.
+    """
+    require(actor, Action.HANDOUT_RECALL)
+    edition = db.session.scalar(
+        sa.select(Edition).where(Edition.id == edition_id).with_for_update()
+    )
+    if edition is None:
+        raise NotFound
+    if edition.recalled_at is not None:
+        raise RuleBroken(Reason("already_recalled", "This version is recalled already."))
+    edition.recalled_at, edition.recalled_by, edition.recall_reason = now(), actor.id, reason
+    db.session.flush()
+    record(
+        actor,
+        Action.HANDOUT_RECALL,
+        "edition",
+        edition_id,
+        details={"slug": edition.slug, "language": edition.language, "number": edition.number},
+    )
+
+
 def assign(
     actor: Actor,
     case_id: UUID,
@@ -109,36 +138,71 @@ def assign(
     channel: str,
     confirmed: bool = False,
     language: str = "en",
+    due_on: date | None = None,
 ) -> UUID:
     """Give the newest edition of a handout to a case's client; the assignment keeps that edition for ever.
 
-    Raises NotFound, and RuleBroken with every reason: it does not suit, the channel is not safe, the client has it
-    already, the case is closed; or `confirm_needed` when it asks for care and `confirmed` is False.
+    Raises NotFound, Invalid for a day out of reach, and RuleBroken with every reason: it does not suit, the channel is
+    not safe, the client has it already, the case is closed; or `confirm_needed` when it asks for care and `confirmed`
+    is False.
     """
     head, situation, known = _open_case(actor, case_id)
     item = edition_of(slug, language)
-    if reasons := _objections(head, item, situation, known, channel, confirmed=confirmed):
+    if reasons := objections(head, item, situation, known, channel, confirmed=confirmed):
         raise RuleBroken(*reasons)
-    return _give(actor, head, item, line, channel)
+    return _give(actor, head, item, line, channel, _day(due_on), now())
 
 
 def assign_several(actor: Actor, case_id: UUID, wanted: NewAssignment) -> list[UUID]:
-    """Give several handouts at once, all or none.
+    """Give several handouts in one step, each judged for itself; with `spread`, one after another over the weeks.
 
-    Raises NotFound, and RuleBroken with the reasons of all of them, each naming its sheet.
+    What may not be given is left out. Nothing is given when one of them asks for care that is not confirmed yet, so
+    that the coach looks once more. Raises NotFound, Invalid for a day out of reach, and RuleBroken with the reasons,
+    each naming its sheet, when care is to be confirmed or nothing at all may be given.
     """
     head, situation, known = _open_case(actor, case_id)
-    items = [edition_of(slug, wanted.language) for slug in wanted.slugs]
-    reasons = [
-        Reason(reason.code, f"{item.handout.title}: {reason.message}", reason.how)
-        for item in items
-        for reason in _objections(
-            head, item, situation, known, wanted.channel, confirmed=wanted.confirmed
-        )
+    start = _day(wanted.due_on)
+    fit, unsure, refused = [], [], []
+    for item in (edition_of(slug, wanted.language) for slug in wanted.slugs):
+        found = objections(head, item, situation, known, wanted.channel, confirmed=wanted.confirmed)
+        named = [Reason(r.code, f"{item.handout.title}: {r.message}", r.how) for r in found]
+        if not found:
+            fit.append(item)
+        elif found[0].code == "confirm_needed":
+            unsure += named
+        else:
+            refused += named
+    if unsure or not fit:
+        raise RuleBroken(*unsure, *refused)
+    weeks = _weeks(head, fit, start) if wanted.spread else [start] * len(fit)
+    moment = now()
+    return [
+        _give(actor, head, item, wanted.line, wanted.channel, week, moment)
+        for item, week in zip(fit, weeks, strict=True)
     ]
-    if reasons:
-        raise RuleBroken(*reasons)
-    return [_give(actor, head, item, wanted.line, wanted.channel) for item in items]
+
+
+def _day(due_on: date | None) -> date | None:
+    """Check the day that a sheet is meant for.
+
+    Raises Invalid.
+    """
+    if due_on is not None and not week_of(today()) <= due_on <= today() + FURTHEST:
+        raise Invalid({"due_on": ["Choose a day from this week on, at most half a year ahead."]})
+    return due_on
+
+
+def _weeks(head: CaseHead, items: list[LibraryItem], start: date | None) -> list[date | None]:
+    """Lay the sheets into the coming weeks, beside what the client still has to read in each."""
+    begin = week_of(start or first_week(today()))
+    taken: Counter[date] = Counter()
+    for one in live_in(head):
+        if one.unread and counts(one.handout):
+            week = week_of(one.due_on) if one.due_on else begin
+            taken[max(week, begin)] += one.handout.minutes
+    levels = head.safety.last.levels if head.safety.last else {}
+    budget = reading_of(levels, []).budget
+    return spread([item.handout for item in items], budget=budget, taken=taken, start=begin)
 
 
 def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseHead, Situation, Numbers]:
@@ -153,62 +217,15 @@ def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseHead, Situation, Number
     return head, situation_in(head), numbers(the_practice())
 
 
-def _objections(
+def _give(
+    actor: Actor,
     head: CaseHead,
     item: LibraryItem,
-    situation: Situation,
-    known: Numbers,
+    line: str,
     channel: str,
-    *,
-    confirmed: bool,
-) -> list[Reason]:
-    verdict = verdict_of(item.handout, situation, known, head.case.stage)
-    if verdict.outcome == REFUSE:
-        return [*verdict.reasons]
-    if channel not in verdict.channels:
-        return _channel_refused(verdict)
-    if _has_it(head, item, channel):
-        return [
-            Reason(
-                "already_given",
-                "The client already has this sheet in this way.",
-                "Open it under Handouts to print it again.",
-            )
-        ]
-    if verdict.outcome == CAREFUL and not confirmed:
-        return [
-            Reason(
-                "confirm_needed",
-                "This sheet asks for care.",
-                "Read why, and confirm that you want to give it.",
-            ),
-            *verdict.reasons,
-        ]
-    return []
-
-
-def _channel_refused(verdict: Verdict) -> list[Reason]:
-    about = [r for r in verdict.reasons if r.code in {"in_session_only", "by_hand_only"}]
-    return about or [
-        Reason("channel_not_offered", "This sheet is not given in this way.", "Choose another way.")
-    ]
-
-
-def _has_it(head: CaseHead, item: LibraryItem, channel: str) -> bool:
-    return (
-        db.session.scalar(
-            sa.select(Assignment.id).where(
-                Assignment.client_id == head.case.client_id,
-                Assignment.edition_id == item.edition_id,
-                Assignment.channel == channel,
-                Assignment.withdrawn_at.is_(None),
-            )
-        )
-        is not None
-    )
-
-
-def _give(actor: Actor, head: CaseHead, item: LibraryItem, line: str, channel: str) -> UUID:
+    due_on: date | None,
+    moment: datetime,
+) -> UUID:
     client_id = head.case.client_id
     last = db.session.scalar(
         sa.select(sa.func.max(Assignment.place)).where(Assignment.client_id == client_id)
@@ -222,7 +239,8 @@ def _give(actor: Actor, head: CaseHead, item: LibraryItem, line: str, channel: s
         stage=head.case.stage,
         channel=channel,
         levels=dict(head.safety.last.levels) if head.safety.last else {},
-        assigned_at=now(),
+        due_on=due_on,
+        assigned_at=moment,
         assigned_by=actor.id,
     )
     row.line = seal(row, "line", line.strip() or None, head.key)
@@ -239,6 +257,7 @@ def _give(actor: Actor, head: CaseHead, item: LibraryItem, line: str, channel: s
             "language": item.handout.language,
             "number": item.handout.version,
             "channel": channel,
+            "due_on": due_on.isoformat() if due_on else None,
         },
     )
     return row.id
@@ -257,6 +276,28 @@ def withdraw(actor: Actor, assignment_id: UUID, expected_version: int) -> None:
     row.withdrawn_at, row.withdrawn_by = now(), actor.id
     db.session.flush()
     record(actor, Action.ASSIGNMENT_WITHDRAW, "assignment", row.id, client_id=row.client_id)
+
+
+def replace_older(actor: Actor, assignment_id: UUID, *, line: str, confirmed: bool = False) -> UUID:
+    """Replace what a client holds of an older version with the newest, in the same way and for the same week.
+
+    The newest is judged anew. Raises NotFound, and RuleBroken when it is withdrawn, not older, or may not be given now.
+    """
+    require(actor, Action.ASSIGNMENT_WITHDRAW)
+    old = get_assignment(actor, assignment_id)
+    head, situation, known = _open_case(actor, old.case_id)
+    # Whoever came second waited for the client's row above and must see what the first one did.
+    db.session.refresh(old)
+    if old.withdrawn_at is not None:
+        raise RuleBroken(Reason("already_withdrawn", "This handout is already withdrawn."))
+    held = db.session.get_one(Edition, old.edition_id)
+    item = edition_of(held.slug, held.language)
+    if item.handout.version <= held.number:
+        raise RuleBroken(Reason("already_newest", "The client holds the newest version."))
+    if found := objections(head, item, situation, known, old.channel, confirmed=confirmed):
+        raise RuleBroken(*found)
+    withdraw(actor, old.id, old.version)
+    return _give(actor, head, item, line, old.channel, old.due_on, now())
 
 
 def note_opened(actor: Actor, place: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -15,21 +15,23 @@ from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseHead, newest_case_of
 from caseapp.clients.models import Client, ClientKey
 from caseapp.clients.queries import opened, visible_to
+from caseapp.core.clock import week_of
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
 from caseapp.core.vault import DataKey, open_data, open_row, unwrap
 from caseapp.handouts.library import Handout, library, parse
 from caseapp.handouts.models import Assignment, Edition, Review
+from caseapp.handouts.pace import Advice, reading_of, suggest
 from caseapp.handouts.schemas import LANGUAGES, AssignmentRecord
 from caseapp.handouts.sheets import empty_block_reason, empty_blocks
-from caseapp.handouts.suitability import REFUSE, Situation, Verdict, judge, situation_of
-from caseapp.practice.queries import Numbers, numbers, the_practice
+from caseapp.handouts.suitability import CAREFUL, REFUSE, Situation, Verdict, judge, situation_of
+from caseapp.practice.queries import Numbers, numbers, the_practice, today
 from caseapp.screening.queries import safety_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
     from uuid import UUID
 
 IN_PERSON_ONLY = "in_person"
@@ -44,6 +46,8 @@ class LibraryItem:
     edition_id: UUID
     published_at: datetime
     reviewed: Review | None
+    recalled_at: datetime | None = None
+    recall_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,15 @@ class Offer:
     verdict: Verdict
     given: bool
     reviewed: Review | None
+
+
+@dataclass(frozen=True)
+class Live:
+    """Show one sheet that a client has; what is stopped, or was read in the room, is not unread."""
+
+    handout: Handout
+    unread: bool
+    due_on: date | None
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,13 @@ EDITION = (
     Edition.number,
     Edition.sha256,
     Edition.published_at,
+    Edition.recalled_at,
+    Edition.recall_reason,
+)
+RECALLED = Reason(
+    "recalled",
+    "The practice has recalled this version.",
+    "Its page says why; a newer version or another sheet may do.",
 )
 
 
@@ -107,17 +127,28 @@ def _items(rows: Sequence[Any]) -> list[LibraryItem]:
         reviews[review.edition_id] = review
     texts = texts_of(row.sha256 for row in rows)
     return [
-        LibraryItem(texts[row.sha256], row.id, row.published_at, reviews.get(row.id))
+        LibraryItem(
+            texts[row.sha256],
+            row.id,
+            row.published_at,
+            reviews.get(row.id),
+            row.recalled_at,
+            row.recall_reason,
+        )
         for row in rows
     ]
 
 
 def _newest() -> list[LibraryItem]:
-    """List the newest edition of everything in the library, in the library's order."""
+    """List the newest edition of everything in the library, in the library's order.
+
+    Where the newest is recalled the sheet is left out: an older text is no stand-in for one that was taken back.
+    """
     newest: dict[tuple[str, str], Any] = {}
     for row in db.session.execute(sa.select(*EDITION).order_by(Edition.number)):
         newest[row.slug, row.language] = row
-    found = {(item.handout.id, item.handout.language): item for item in _items([*newest.values()])}
+    current = [row for row in newest.values() if row.recalled_at is None]
+    found = {(item.handout.id, item.handout.language): item for item in _items(current)}
     return sorted(found.values(), key=lambda item: (item.handout.code, item.handout.language))
 
 
@@ -163,6 +194,16 @@ def edition_of(slug: str, language: str = "en", number: int | None = None) -> Li
     return _items([row])[0]
 
 
+def not_recalled(item: LibraryItem) -> Handout:
+    """Give an edition's text for handing out.
+
+    Raises RuleBroken when it is recalled.
+    """
+    if item.recalled_at is not None:
+        raise RuleBroken(RECALLED)
+    return item.handout
+
+
 def versions_of(actor: Actor, slug: str) -> list[LibraryItem]:
     """List every published edition of a handout in every language, newest first."""
     require(actor, Action.HANDOUT_READ)
@@ -174,10 +215,8 @@ def versions_of(actor: Actor, slug: str) -> list[LibraryItem]:
     return _items(rows)
 
 
-def holders_of(actor: Actor, slug: str, cursor: str | None, limit: int) -> Page[Holder]:
-    """List to which of the actor's clients a handout was given, newest first."""
-    require(actor, Action.ASSIGNMENT_READ)
-    query = (
+def _holders() -> sa.Select[UUID, str, str, int, str, datetime, datetime | None, datetime | None]:
+    return (
         sa.select(
             Assignment.id,
             Case.number,
@@ -191,12 +230,36 @@ def holders_of(actor: Actor, slug: str, cursor: str | None, limit: int) -> Page[
         .join(Edition, Edition.id == Assignment.edition_id)
         .join(Case, Case.id == Assignment.case_id)
         .join(Client, Client.id == Assignment.client_id)
-        .where(Edition.slug == slug, Assignment.client_id.in_(visible_to(actor)))
     )
+
+
+def holders_of(actor: Actor, slug: str, cursor: str | None, limit: int) -> Page[Holder]:
+    """List to which of the actor's clients a handout was given, newest first."""
+    require(actor, Action.ASSIGNMENT_READ)
+    query = _holders().where(Edition.slug == slug, Assignment.client_id.in_(visible_to(actor)))
     rows = db.session.execute(
         after(query, Assignment.assigned_at, Assignment.id, cursor, limit)
     ).all()
     return page_of([Holder(*row) for row in rows], limit, lambda row: (row.assigned_at, row.id))
+
+
+def older_holders(actor: Actor, item: LibraryItem, limit: int) -> list[Holder]:
+    """List which of the actor's clients still hold an older version of an edition in an open case, by name."""
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        _holders()
+        .where(
+            Edition.slug == item.handout.id,
+            Edition.language == item.handout.language,
+            Edition.number < item.handout.version,
+            Assignment.withdrawn_at.is_(None),
+            Assignment.client_id.in_(visible_to(actor)),
+            Case.status == "open",
+        )
+        .order_by(Edition.number, Client.name, Assignment.id)
+        .limit(limit)
+    ).all()
+    return [Holder(*row) for row in rows]
 
 
 def verdict_of(
@@ -245,8 +308,57 @@ def offers_for(
     ]
 
 
-def _assignments(*where: sa.ColumnElement[bool]) -> sa.Select[Assignment, str]:
-    query = sa.select(Assignment, Edition.sha256)
+def advice_for(actor: Actor, head: CaseHead, language: str = "en") -> Advice:
+    """Propose what to give next in a case, in a fixed number of statements; a closed case gets nothing new."""
+    levels = head.safety.last.levels if head.safety.last else {}
+    live, this = live_in(head), week_of(today())
+    unread = [
+        one.handout
+        for one in live
+        if one.unread and (one.due_on is None or week_of(one.due_on) <= this)
+    ]
+    if head.case.status != "open":
+        return Advice(reading_of(levels, unread))
+    given = {one.handout.id for one in live}
+    offers = [
+        replace(offer, given=offer.handout.id in given)
+        for offer in offers_for(actor, head, language=language)
+    ]
+    return suggest(offers, stage=head.case.stage, levels=levels, unread=unread)
+
+
+def live_in(head: CaseHead) -> list[Live]:
+    """List what a client has and what of it is still to be read, for those who have already been let in."""
+    rows = db.session.execute(
+        sa.select(
+            Edition.sha256,
+            Edition.recalled_at,
+            Assignment.channel,
+            Assignment.read_at,
+            Assignment.due_on,
+        )
+        .join(Edition, Edition.id == Assignment.edition_id)
+        .where(Assignment.client_id == head.case.client_id, Assignment.withdrawn_at.is_(None))
+    ).all()
+    texts = texts_of(row.sha256 for row in rows)
+    situation, known = situation_in(head), numbers(the_practice())
+    return [
+        Live(
+            texts[row.sha256],
+            row.read_at is None
+            and row.channel != IN_PERSON_ONLY
+            and row.recalled_at is None
+            and not what_stops(texts[row.sha256], row.channel, situation, known),
+            row.due_on,
+        )
+        for row in rows
+    ]
+
+
+def _assignments(
+    *where: sa.ColumnElement[bool],
+) -> sa.Select[Assignment, str, datetime | None]:
+    query = sa.select(Assignment, Edition.sha256, Edition.recalled_at)
     return query.join(Edition, Edition.id == Assignment.edition_id).where(*where)
 
 
@@ -254,11 +366,20 @@ def _records(
     rows: Sequence[Any], key: DataKey, situation: Situation, known: Numbers
 ) -> list[AssignmentRecord]:
     texts = texts_of(row.sha256 for row in rows)
-    return [_record(row.Assignment, texts[row.sha256], key, situation, known) for row in rows]
+    found = []
+    for row in rows:
+        handout, given = texts[row.sha256], row.Assignment
+        stopped: tuple[Reason, ...] = ()
+        if given.withdrawn_at is None:
+            stopped = what_stops(handout, given.channel, situation, known)
+            if row.recalled_at is not None:
+                stopped = (RECALLED,)
+        found.append(_record(given, handout, key, stopped))
+    return found
 
 
 def _record(
-    row: Assignment, handout: Handout, key: DataKey, situation: Situation, known: Numbers
+    row: Assignment, handout: Handout, key: DataKey, stopped: tuple[Reason, ...]
 ) -> AssignmentRecord:
     return AssignmentRecord(
         id=row.id,
@@ -271,12 +392,13 @@ def _record(
         channel=row.channel,
         line=open_row(row, "line", key) or "",
         levels=row.levels,
+        due_on=row.due_on,
         assigned_at=row.assigned_at,
         assigned_by=row.assigned_by,
         opened_at=row.opened_at,
         read_at=row.read_at,
         withdrawn_at=row.withdrawn_at,
-        stopped=() if row.withdrawn_at else what_stops(handout, row.channel, situation, known),
+        stopped=stopped,
         version=row.version,
     )
 
@@ -313,6 +435,82 @@ def assignments_of(
         query.order_by(Assignment.assigned_at.desc(), Assignment.id.desc()).limit(limit)
     ).all()
     return _records(rows, head.key, situation_in(head), numbers(the_practice()))
+
+
+def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[AssignmentRecord]:
+    """List what was given in one step with an assignment, in its order.
+
+    Raises NotFound.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    here = Assignment.case_id == head.case.id
+    moment = sa.select(Assignment.assigned_at).where(Assignment.id == assignment_id, here)
+    rows = db.session.execute(
+        _assignments(here, Assignment.assigned_at == moment.scalar_subquery()).order_by(
+            Assignment.place
+        )
+    ).all()
+    if not rows:
+        raise NotFound
+    return _records(rows, head.key, situation_in(head), numbers(the_practice()))
+
+
+def objections(
+    head: CaseHead,
+    item: LibraryItem,
+    situation: Situation,
+    known: Numbers,
+    channel: str,
+    *,
+    confirmed: bool,
+) -> list[Reason]:
+    """List what stands against giving a sheet in a case now; empty when nothing does."""
+    if item.recalled_at is not None:
+        return [RECALLED]
+    verdict = verdict_of(item.handout, situation, known, head.case.stage)
+    if verdict.outcome == REFUSE:
+        return [*verdict.reasons]
+    if channel not in verdict.channels:
+        return _channel_refused(verdict)
+    if _has_it(head, item, channel):
+        return [
+            Reason(
+                "already_given",
+                "The client already has this sheet in this way.",
+                "Open it under Handouts to print it again.",
+            )
+        ]
+    if verdict.outcome == CAREFUL and not confirmed:
+        return [
+            Reason(
+                "confirm_needed",
+                "This sheet asks for care.",
+                "Read why, and confirm that you want to give it.",
+            ),
+            *verdict.reasons,
+        ]
+    return []
+
+
+def _channel_refused(verdict: Verdict) -> list[Reason]:
+    about = [r for r in verdict.reasons if r.code in {"in_session_only", "by_hand_only"}]
+    return about or [
+        Reason("channel_not_offered", "This sheet is not given in this way.", "Choose another way.")
+    ]
+
+
+def _has_it(head: CaseHead, item: LibraryItem, channel: str) -> bool:
+    return (
+        db.session.scalar(
+            sa.select(Assignment.id).where(
+                Assignment.client_id == head.case.client_id,
+                Assignment.edition_id == item.edition_id,
+                Assignment.channel == channel,
+                Assignment.withdrawn_at.is_(None),
+            )
+        )
+        is not None
+    )
 
 
 def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
@@ -411,7 +609,7 @@ def reading(actor: Actor, place: int) -> AssignmentRecord:
     ).first()
     if row is None:
         raise NotFound
-    if row.Assignment.withdrawn_at is not None:
+    if row.Assignment.withdrawn_at is not None or row.recalled_at is not None:
         raise RuleBroken(
             Reason(
                 "withdrawn",

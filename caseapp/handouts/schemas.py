@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, fields, post_load, pre_load, validate
 
+from caseapp.core.clock import week_of
 from caseapp.core.schemas import ReasonView
 from caseapp.handouts.library import STOP_BOX, Handout
 
@@ -33,17 +34,21 @@ KIND_WORDS = {
 }
 LONGEST_LINE = 500
 MOST_AT_ONCE = 12
+MOST_REPLACED = 100
+ORDER = "Number the order from 1 to 99."
 
 
 @dataclass(frozen=True)
 class NewAssignment:
-    """Hold a wish to give some handouts: which, by which channel, with which line."""
+    """Hold a wish to give some handouts, in their order: by which channel, with which line, for which weeks."""
 
     slugs: tuple[str, ...]
     channel: str
     line: str
     language: str
     confirmed: bool
+    due_on: date | None = None
+    spread: bool = False
 
 
 class AssignSchema(Schema):
@@ -62,16 +67,36 @@ class AssignSchema(Schema):
     line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
     confirmed = fields.Boolean(load_default=False)
+    due_on = fields.Date(
+        load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
+    )
+    spread = fields.Boolean(load_default=False)
+    order = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(
+            validate=validate.Range(1, 99, error=ORDER), error_messages={"invalid": ORDER}
+        ),
+        load_default=dict,
+    )
+
+    @pre_load
+    def without_blanks(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Leave out the numbers that nobody wrote."""
+        order = {slug: text for slug, text in data.get("order", {}).items() if text.strip()}
+        return data | {"order": order}
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewAssignment:
-        """Give the plain value."""
+        """Give the plain value; sheets without a number follow in the order of the page."""
+        last, chosen = len(data["slugs"]) + 99, dict.fromkeys(data["slugs"])
         return NewAssignment(
-            tuple(dict.fromkeys(data["slugs"])),
+            tuple(sorted(chosen, key=lambda slug: data["order"].get(slug, last))),
             data["channel"],
             data["line"].strip(),
             data["language"],
             data["confirmed"],
+            data["due_on"],
+            data["spread"],
         )
 
 
@@ -84,6 +109,7 @@ class OneAssignment:
     line: str
     language: str
     confirmed: bool
+    due_on: date | None
 
 
 class AssignOneSchema(Schema):
@@ -94,6 +120,7 @@ class AssignOneSchema(Schema):
     line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
     confirmed = fields.Boolean(load_default=False)
+    due_on = fields.Date(load_default=None, allow_none=True)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> OneAssignment:
@@ -128,6 +155,47 @@ class ReviewSchema(Schema):
 
 
 @dataclass(frozen=True)
+class Replacing:
+    """Hold whose older versions to replace, and what to tell them."""
+
+    ids: tuple[UUID, ...]
+    line: str
+    confirmed: bool
+
+
+class ReplaceSchema(Schema):
+    """Check a wish to replace older versions."""
+
+    ids = fields.List(
+        fields.UUID(),
+        required=True,
+        validate=validate.Length(1, MOST_REPLACED, error="Choose at least one client."),
+    )
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    confirmed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Replacing:
+        """Give the plain value."""
+        return Replacing(tuple(dict.fromkeys(data["ids"])), data["line"].strip(), data["confirmed"])
+
+
+class RecallSchema(Schema):
+    """Check why an edition is recalled."""
+
+    reason = fields.String(
+        required=True,
+        validate=validate.Length(5, 300),
+        error_messages={"required": "Say why; every coach reads it."},
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the plain value."""
+        return " ".join(data["reason"].split())
+
+
+@dataclass(frozen=True)
 class AssignmentRecord:
     """Show an assignment, opened, with what stops it at this moment."""
 
@@ -141,6 +209,7 @@ class AssignmentRecord:
     channel: str
     line: str
     levels: dict[str, Any]
+    due_on: date | None
     assigned_at: datetime
     assigned_by: UUID
     opened_at: datetime | None
@@ -175,10 +244,17 @@ class AssignmentRecord:
         return self.handout.version
 
     @property
+    def week(self) -> date | None:
+        """Give the Monday of the week that it is meant for."""
+        return week_of(self.due_on) if self.due_on else None
+
+    @property
     def state(self) -> str:
-        """Name the state: withdrawn, stopped, read, opened or given; the first that holds."""
+        """Name the state: withdrawn, recalled, stopped, read, opened or given; the first that holds."""
         if self.withdrawn_at:
             return "withdrawn"
+        if any(reason.code == "recalled" for reason in self.stopped):
+            return "recalled"
         if self.read_at:
             return "read"
         if self.stopped:
@@ -202,6 +278,7 @@ class AssignmentView(Schema):
     channel = fields.String(required=True)
     line = fields.String(required=True)
     state = fields.String(required=True)
+    due_on = fields.Date(required=True, allow_none=True)
     assigned_at = fields.AwareDateTime(required=True)
     assigned_by = fields.UUID(required=True)
     opened_at = fields.AwareDateTime(required=True, allow_none=True)
@@ -218,13 +295,21 @@ class ReviewView(Schema):
     reviewed_on = fields.Date(required=True)
 
 
+class SuggestedView(Schema):
+    """Show that a handout is among the next best, in which place and why."""
+
+    rank = fields.Integer(required=True)
+    why = fields.String(required=True)
+
+
 class JudgedView(Schema):
-    """Show whether a handout suits a case now: allowed, warned or refused, and why."""
+    """Show whether a handout suits a case now, and why; `suggested` when it is among the next best."""
 
     outcome = fields.String(required=True, metadata={"enum": ["allowed", "warned", "refused"]})
     channels = fields.List(fields.String(), required=True)
     reasons = fields.List(fields.Nested(ReasonView), required=True)
     given = fields.Boolean(required=True)
+    suggested = fields.Nested(SuggestedView, required=True, allow_none=True)
 
 
 class HandoutView(Schema):

@@ -44,6 +44,8 @@ MESSAGES = {
     "handouts_assigned": "The handouts are assigned.",
     "handout_withdrawn": "The handout is withdrawn. The client no longer sees it.",
     "handout_read": "Marked as read.",
+    "handouts_replaced": "The newest version is given in place of the older one.",
+    "handout_recalled": "The version is recalled. No client sees it any more.",
     "review_recorded": "The clinical review is recorded.",
     "numbers_confirmed": "The numbers are confirmed as of today.",
     "line_added": "The number is added.",

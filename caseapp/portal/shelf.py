@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from flask import url_for
 
 from caseapp.cases.queries import newest_case_of
+from caseapp.core.clock import week_of
 from caseapp.handouts.sheets import number_lines, plain
+from caseapp.http.pages import today
 from caseapp.users.queries import names_of
 
 if TYPE_CHECKING:
@@ -62,7 +65,8 @@ def shelf_of(records: Iterable[AssignmentRecord], *, help_first: bool) -> Shelf:
     """Sort a client's sheets; while coaching rests for safety, Help right now comes first, read or not."""
     to_read: list[Entry] = []
     read: list[Entry] = []
-    for record in sorted(records, key=lambda record: help_first and record.handout.id != HELP):
+    weeks = sorted(records, key=lambda record: week_ahead(record) or date.min)
+    for record in sorted(weeks, key=lambda record: help_first and record.handout.id != HELP):
         urgent = help_first and record.handout.id == HELP
         (read if record.read_at and not urgent else to_read).append(entry_of(record))
     return Shelf(tuple(to_read), tuple(read), help_first)
@@ -71,7 +75,12 @@ def shelf_of(records: Iterable[AssignmentRecord], *, help_first: bool) -> Shelf:
 def entry_of(record: AssignmentRecord) -> Entry:
     """Describe one sheet; one that goes by another title outside the room keeps its summary to itself."""
     handout = record.handout
-    meta = (f"About {handout.minutes} minutes", KIND_WORDS.get(handout.kind, ""))
+    week = week_ahead(record)
+    meta = (
+        f"For the week of {week.day} {week:%B}" if week else "",
+        f"About {handout.minutes} minutes",
+        KIND_WORDS.get(handout.kind, ""),
+    )
     return Entry(
         place=record.place,
         title=plain(handout.outside_title),
@@ -83,6 +92,12 @@ def entry_of(record: AssignmentRecord) -> Entry:
         read_at=record.read_at,
         language="en-GB" if handout.language == "en" else handout.language,
     )
+
+
+def week_ahead(record: AssignmentRecord) -> date | None:
+    """Give the week that a sheet is meant for, until it is over: nothing is ever late here."""
+    week = record.week
+    return week if week and week >= week_of(today()) else None
 
 
 def number_of(place: int) -> str:

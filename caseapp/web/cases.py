@@ -21,7 +21,7 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.paging import PAGE_SIZE
 from caseapp.core.transaction import transaction
 from caseapp.followups.queries import followups_of
-from caseapp.handouts.queries import assignments_of
+from caseapp.handouts.queries import advice_for, assignments_of
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.pages import say
@@ -116,6 +116,7 @@ def case_page(number: str) -> ResponseReturnValue:
             for given in assignments_of(actor, head, limit=PAGE_SIZE)
             if given.withdrawn_at is None
         ],
+        advice=advice_for(actor, head),
         tasks=followups_of(actor, head.case.client_id, open_only=True, limit=PAGE_SIZE),
         outcomes=OUTCOMES,
     )

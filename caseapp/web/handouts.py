@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from io import BytesIO
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request, send_file, url_for
@@ -12,20 +14,33 @@ from caseapp.access.actions import Action
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_by_number
 from caseapp.cases.stages import stage_by_id, stages
-from caseapp.core.errors import Invalid, NotFound, RuleBroken
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
 from caseapp.core.transaction import transaction
 from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library, sources
-from caseapp.handouts.operations import assign_several, mark_read, record_review, withdraw
+from caseapp.handouts.operations import (
+    assign_several,
+    mark_read,
+    recall,
+    record_review,
+    replace_older,
+    withdraw,
+)
 from caseapp.handouts.queries import (
     LibraryItem,
+    advice_for,
     assignment_shown,
     assignments_of,
     edition_of,
+    given_together,
     holders_of,
     library_list,
+    not_recalled,
+    objections,
     offers_for,
+    older_holders,
     printable,
+    situation_in,
     versions_of,
     wants_faith,
 )
@@ -34,8 +49,12 @@ from caseapp.handouts.schemas import (
     KIND_WORDS,
     LANGUAGES,
     LONGEST_LINE,
+    MOST_AT_ONCE,
+    MOST_REPLACED,
     OUTCOME_WORDS,
     AssignSchema,
+    RecallSchema,
+    ReplaceSchema,
     ReviewSchema,
 )
 from caseapp.handouts.sheets import (
@@ -63,7 +82,6 @@ if TYPE_CHECKING:
     from flask import Response
     from flask.typing import ResponseReturnValue
 
-    from caseapp.core.errors import Reason
     from caseapp.handouts.library import Handout
 
 blueprint = Blueprint("handouts", __name__)
@@ -93,6 +111,7 @@ STATE_WORDS = {
     "read": ("Read", "ok"),
     "stopped": ("Paused", "alert"),
     "withdrawn": ("Withdrawn", ""),
+    "recalled": ("Recalled", "alert"),
 }
 HIGHEST_VERSION = 9999
 
@@ -183,13 +202,17 @@ def handout_page(slug: str) -> ResponseReturnValue:
     return _handout(slug)
 
 
-def _handout(slug: str, form: Form | None = None) -> str:
+def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ()) -> str:
     actor, item = the_actor(), _edition(slug)
     known = numbers(practice(), item.handout.language)
     empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
-    holders = None
+    versions = versions_of(actor, slug)
+    holders, older = None, []
     if actor.may(Action.ASSIGNMENT_READ):
         holders = holders_of(actor, slug, request.args.get("cursor"), PAGE_SIZE)
+        newest = next(v for v in versions if v.handout.language == item.handout.language)
+        if newest.edition_id == item.edition_id and item.recalled_at is None:
+            older = older_holders(actor, item, MOST_REPLACED)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/handout.html",
@@ -197,8 +220,12 @@ def _handout(slug: str, form: Form | None = None) -> str:
         handout=item.handout,
         empty=empty,
         body=None if empty else page_html(item.handout, known, faith=True, staff=True),
-        versions=versions_of(actor, slug),
+        versions=versions,
         holders=holders,
+        older=[(number, list(found)) for number, found in groupby(older, attrgetter("edition"))],
+        left=left,
+        longest_line=LONGEST_LINE,
+        confirm=any(reason.code == "confirm_needed" for reason in left),
         form=form or Form(),
     )
 
@@ -207,7 +234,7 @@ def _handout(slug: str, form: Form | None = None) -> str:
 @needs(Action.HANDOUT_READ)
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Give a handout's PDF, as a client would get it."""
-    handout = _edition(slug).handout
+    handout = not_recalled(_edition(slug))
     name = file_name(handout, large=_large())
     return _pdf(handout, name, faith=request.args.get("faith") == "yes")
 
@@ -244,6 +271,56 @@ def review_now(slug: str) -> ResponseReturnValue:
         ),
         code=303,
     )
+
+
+@blueprint.post("/handouts/<string:slug>/recall")
+@needs(Action.HANDOUT_RECALL)
+def recall_now(slug: str) -> ResponseReturnValue:
+    """Recall this edition, with a reason that every coach reads."""
+    item = _edition(slug)
+    try:
+        reason = read_form(RecallSchema())
+        with transaction():
+            recall(the_actor(), item.edition_id, reason)
+    except Invalid as error:
+        return _handout(slug, form_of(error)), 422
+    say("handout_recalled")
+    handout = item.handout
+    return redirect(
+        url_for(
+            "handouts.handout_page", slug=slug, language=handout.language, version=handout.version
+        ),
+        code=303,
+    )
+
+
+@blueprint.post("/handouts/<string:slug>/replace")
+@needs(Action.ASSIGNMENT_MAKE)
+def replace_now(slug: str) -> ResponseReturnValue:
+    """Replace older versions for the chosen clients, each in a transaction of its own; say who was left out and why."""
+    actor, item = the_actor(), edition_of(slug, request.args.get("language", "en"))
+    older = {h.id: h for h in older_holders(actor, item, MOST_REPLACED)}
+    try:
+        wanted = read_form(ReplaceSchema())
+    except Invalid as error:
+        return _handout(slug, form_of(error)), 422
+    left: list[Reason] = []
+    for assignment_id in wanted.ids:
+        if assignment_id not in older:
+            # Sent twice, or somebody else was faster: there is nothing left to replace.
+            continue
+        try:
+            with transaction():
+                replace_older(actor, assignment_id, line=wanted.line, confirmed=wanted.confirmed)
+        except RuleBroken as error:
+            remember_refusal(error)
+            who = older[assignment_id].client
+            left += [Reason(r.code, f"{who}: {r.message}", r.how) for r in error.reasons]
+    if left:
+        return _handout(slug, form_of(), tuple(left)), 409
+    say("handouts_replaced")
+    here = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
+    return redirect(here, code=303)
 
 
 @blueprint.get("/case/<string:number>/handouts")
@@ -295,6 +372,7 @@ def _assign(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
         filters=Form({"stage": stage or "all", "language": _language()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
         | {"all": "All stages"},
+        advice=advice_for(actor, head, _language()),
         form=form,
         reasons=reasons,
         confirm=any(reason.code == "confirm_needed" for reason in reasons),
@@ -311,14 +389,39 @@ def assign_now(number: str) -> ResponseReturnValue:
         wanted = read_form(AssignSchema())
         with transaction():
             head = case_by_number(actor, number)
-            form_once(lambda: assign_several(actor, head.case.id, wanted)[-1])
+            first = form_once(lambda: assign_several(actor, head.case.id, wanted)[0])
     except Invalid as error:
         return _assign(number, form_of(error)), 422
     except RuleBroken as error:
         remember_refusal(error)
         return _assign(number, form_of(), error.reasons), 409
     say("handouts_assigned")
-    return redirect(url_for("handouts.case_handouts", number=number), code=303)
+    if len(wanted.slugs) == 1:
+        return redirect(url_for("handouts.case_handouts", number=number), code=303)
+    chosen = {"channel": wanted.channel, "language": wanted.language, "chosen": wanted.slugs}
+    return redirect(
+        url_for("handouts.given_page", number=number, assignment_id=first, **chosen), code=303
+    )
+
+
+@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/given")
+@needs(Action.ASSIGNMENT_READ)
+def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Show what was given in one step, for which week, and what was left out and why."""
+    actor, head = the_actor(), seen_case(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+    given = given_together(actor, head, assignment_id)
+    there = {record.slug for record in given}
+    chosen = [slug for slug in request.args.getlist("chosen") if slug not in there]
+    situation, known = situation_in(head), numbers(practice())
+    channel = request.args.get("channel", "portal")
+    left_out = []
+    for item in (edition_of(slug, _language()) for slug in chosen[:MOST_AT_ONCE]):
+        found = objections(head, item, situation, known, channel, confirmed=True)
+        left_out.append((item.handout, found))
+    return render_template(
+        "handouts/given.html", head=head, tab="Handouts", given=given, left_out=left_out
+    )
 
 
 @blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/pdf")

@@ -51,6 +51,7 @@ WORDS = {
     Action.FOLLOWUP_WRITE: "Wrote a follow-up",
     Action.HANDOUT_READ: "Read a handout",
     Action.HANDOUT_REVIEW: "Recorded a clinical review",
+    Action.HANDOUT_RECALL: "Recalled a handout",
     Action.HANDOUT_PUBLISH: "Published a handout",
     Action.ASSIGNMENT_READ: "Read assigned handouts",
     Action.ASSIGNMENT_MAKE: "Assigned a handout",

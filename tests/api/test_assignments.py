@@ -52,7 +52,7 @@ def test_give_and_read(coach, made, path, allowed):
         "For your evenings.",
         "given",
     )
-    assert (given["place"], given["stopped"]) == (1, [])
+    assert (given["place"], given["stopped"], given["due_on"]) == (1, [], None)
     assert answer.headers["Location"] == f"/api/v1/assignments/{given['id']}"
     read = coach.get(f"/assignments/{given['id']}")
     assert read.get_json() == given
@@ -126,6 +126,8 @@ def test_names_its_faults(coach, path, allowed):
             ("line", wish(allowed[0], line="x" * 1_000_000)),
             ("language", wish(allowed[0], language="xx")),
             ("confirmed", wish(allowed[0], confirmed="perhaps")),
+            ("due_on", wish(allowed[0], due_on="soon")),
+            ("due_on", wish(allowed[0], due_on="2020-01-01")),
             ("edition", wish(allowed[0], edition=3)),
         ],
     )

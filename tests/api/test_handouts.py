@@ -44,6 +44,21 @@ def test_for_a_case_each_says_whether_it_suits(coach, made):
     assert narrowed.get_json()["items"] == []
 
 
+def test_the_next_best_say_why(coach, made):
+    def suggested(query=""):
+        items = coach.get(f"/handouts?for_case={made.case_id}{query}").get_json()["items"]
+        found = [(item["for_case"]["suggested"], item) for item in items]
+        return {item["slug"]: rank for rank, item in found if rank}
+
+    every = suggested()
+    assert sorted(found["rank"] for found in every.values()) == [1, 2, 3]
+    assert every["help-right-now"]["rank"] == 1
+    assert every["first-days-pause"]["why"].startswith("Belongs to Steady.")
+    assert suggested("&q=first+days") == {"first-days-pause": every["first-days-pause"]}
+    build.screen(coach.actor, made.client_id, eating="concern")
+    assert suggested()["enough-to-eat"]["why"] == "Eating is at concern."
+
+
 def test_one_handout_and_its_pdf(coach):
     slug = coach.get("/handouts").get_json()["items"][0]["slug"]
     whole = coach.get(f"/handouts/{slug}").get_json()

@@ -39,7 +39,13 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "assignment.mark",
     "assignment.withdraw",
 }
-SUPERVISOR = COACH | {"conflict.read", "hold.clear", "flag.lower", "handout.review"}
+SUPERVISOR = COACH | {
+    "conflict.read",
+    "hold.clear",
+    "flag.lower",
+    "handout.review",
+    "handout.recall",
+}
 ADMIN = EVERY_MEMBER_OF_STAFF | {
     "report.export",
     "audit.read",
@@ -47,6 +53,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "user.manage",
     "token.manage",
     "handout.review",
+    "handout.recall",
     "handout.publish",
 }
 CLIENT = {"portal.read", "portal.mark", "session.end"}

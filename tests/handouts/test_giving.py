@@ -1,7 +1,7 @@
 """Giving, opening, reading, withdrawing: through the operations, on both databases."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -24,16 +24,21 @@ from caseapp.handouts.operations import (
     mark_read,
     note_opened,
     publish_library,
+    recall,
     record_review,
+    replace_older,
     withdraw,
 )
 from caseapp.handouts.queries import (
+    advice_for,
     assignment_shown,
     assignments_of,
     edition_of,
+    given_together,
     holders_of,
     library_list,
     offers_for,
+    older_holders,
     printable,
     reading,
     reading_list,
@@ -41,6 +46,7 @@ from caseapp.handouts.queries import (
 )
 from caseapp.handouts.schemas import NewAssignment, NewReview
 from caseapp.practice.queries import today
+from caseapp.screening.operations import raise_flag
 from tests import build, people
 from tests.desk import Statements
 
@@ -60,6 +66,11 @@ def made(team):
 def give(actor, made, slug="better-nights", *, channel="portal", line="", **more):
     with transaction():
         return assign(actor, made.case_id, slug, line=line, channel=channel, **more)
+
+
+def flag(actor, made, kind):
+    with transaction():
+        raise_flag(actor, made.client_id, kind)
 
 
 def reader(made):
@@ -120,6 +131,55 @@ def test_several_are_given_all_or_none(team, made):
     with transaction():
         assert len(assign_several(coach, made.case_id, replace(wanted, confirmed=True))) == 2
     assert [r.line for r in reading_list(reader(made))] == ["Both help.", "Both help."]
+
+
+SATURDAY = datetime(2026, 11, 21, 10, tzinfo=UTC)
+
+
+def test_a_pack_is_spread_over_the_weeks_and_leaves_out_what_does_not_suit(team):
+    coach = team["coach"]
+    with at(SATURDAY - timedelta(hours=1)):
+        made = build.case(coach, "Ines Okafor")
+        build.screen(coach, made.client_id, sleep="watch")
+        give(coach, made, "running-on-empty", channel="print")
+    with at(SATURDAY):
+        pack = NewAssignment(
+            ("my-reasons", "better-nights", "reaching-out", "hold-back-list", "first-days-pause"),
+            "portal", "In this order.", "en", confirmed=True, spread=True,
+        )  # fmt: skip
+        flag(coach, made, "contact_block")
+        with transaction():
+            ids = assign_several(coach, made.case_id, pack)
+        head = case_head(coach, made.case_id)
+        given = given_together(coach, head, ids[-1])
+        assert [(r.slug, r.week) for r in given] == [
+            ("my-reasons", date(2026, 11, 30)),
+            ("better-nights", None),
+            ("hold-back-list", date(2026, 12, 7)),
+            ("first-days-pause", date(2026, 12, 7)),
+        ]
+        assert [r.place for r in given] == [2, 3, 4, 5]
+        logged = db.session.scalars(
+            sa.select(AuditEntry.details).where(AuditEntry.action == "assignment.make")
+        ).all()
+        assert [entry["due_on"] for entry in logged].count("2026-12-07") == 2
+        assert advice_for(coach, head).reading.open == 20, "later weeks are not this week's reading"
+        with pytest.raises(RuleBroken) as refused, transaction():
+            assign_several(coach, made.case_id, replace(pack, slugs=("reaching-out", "my-reasons")))
+        assert set(codes(refused)) == {"contact_block", "already_given"}
+    other = case_head(coach, build.case(coach, "Daniel Roth").case_id)
+    with pytest.raises(NotFound):
+        given_together(coach, other, ids[0])
+
+
+def test_a_day_is_within_reach(team, made):
+    coach = team["coach"]
+    with at(SATURDAY):
+        for day in (date(2026, 11, 15), date(2027, 5, 23)):
+            with pytest.raises(Invalid):
+                give(coach, made, due_on=day)
+        given = give(coach, made, due_on=date(2026, 11, 16))
+        assert assignment_shown(coach, given).week == date(2026, 11, 16)
 
 
 def test_the_same_sheet_is_not_given_twice_in_the_same_way(team, made):
@@ -302,17 +362,54 @@ def test_offers_say_what_suits_and_what_is_there_already(team, made):
     assert all(o.handout.fits("steady") for o in steady)
 
 
+def test_the_next_best_follow_what_is_there_and_how_the_client_is(team, made):
+    coach = team["coach"]
+
+    def proposed():
+        found = advice_for(coach, case_head(coach, made.case_id))
+        return found.reading, [s.offer.handout.id for s in found.suggestions]
+
+    reading, slugs = proposed()
+    assert (reading.budget, reading.open) == (60, 0)
+    assert slugs == ["help-right-now", "first-days-pause", "hold-back-list"]
+    given = give(coach, made, "first-days-pause")
+    give(coach, made, "help-right-now", language="es")
+    give(coach, made, "keep-the-day-running", channel="in_person")
+    reading, slugs = proposed()
+    assert reading.open == 20
+    assert slugs == ["hold-back-list", "running-on-empty"]
+    with transaction():
+        mark_read(reader(made), 1)
+    build.screen(coach, made.client_id, sleep="watch")
+    reading, slugs = proposed()
+    assert (reading.budget, reading.open) == (30, 0)
+    assert slugs == ["better-nights", "hold-back-list", "running-on-empty"]
+    with transaction():
+        withdraw(coach, given, 2)
+    assert "first-days-pause" in proposed()[1]
+    give(coach, made, "hold-back-list")
+    build.screen(coach, made.client_id, fear_at_home="concern")
+    held = advice_for(coach, case_head(coach, made.case_id))
+    assert held.reading.open == 0, "what is stopped is not waiting to be read"
+    assert "refuse" not in {s.offer.verdict.outcome for s in held.suggestions}
+    assert held.suggestions[0].offer.handout.id == "a-private-check"
+    with pytest.raises(Forbidden):
+        advice_for(team["admin"], case_head(coach, made.case_id))
+
+
 def test_offers_and_lists_take_a_fixed_number_of_statements(team, made):
     coach = team["coach"]
     head = case_head(coach, made.case_id)
     with Statements() as few:
         offers_for(coach, head)
+        advice_for(coach, head)
         assignments_of(coach, head)
     for slug in ("better-nights", "help-right-now", "keep-the-day-running"):
         give(coach, made, slug)
     head = case_head(coach, made.case_id)
     with Statements() as many:
         offers_for(coach, head)
+        advice_for(coach, head)
         assignments_of(coach, head)
     assert len(many.seen) == len(few.seen)
 
@@ -398,6 +495,82 @@ def test_an_assignment_keeps_its_edition_when_a_new_one_is_published(team, made,
     assert reading(reader(made), 1).version_number == 1
     assert [v.handout.version for v in versions_of(coach, "better-nights")] == [2, 1, 1]
     queries._texts.pop(second.sha256)  # noqa: SLF001 - the next tests know only the library on disk
+
+
+def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
+    coach = team["coach"]
+    given = give(coach, made)
+    paper = give(coach, made, channel="print")
+    item = edition_of("better-nights")
+    for who in (coach, reader(made)):
+        with pytest.raises(Forbidden), transaction():
+            recall(who, item.edition_id, "A number is wrong.")
+    with transaction():
+        recall(team["admin"], item.edition_id, "A number is wrong.")
+    assert reading_list(reader(made)) == []
+    with pytest.raises(RuleBroken) as refused:
+        reading(reader(made), 1)
+    assert codes(refused) == ["withdrawn"]
+    with pytest.raises(RuleBroken) as refused:
+        printable(coach, paper)
+    assert codes(refused) == ["recalled"]
+    assert assignment_shown(coach, given).state == "recalled"
+    assert db.session.get(Assignment, given).withdrawn_at is None, "derived, not copied"
+    listed = {(i.handout.id, i.handout.language) for i in library_list(coach)}
+    assert ("better-nights", "en") not in listed
+    assert ("better-nights", "es") in listed
+    head = case_head(coach, made.case_id)
+    assert "better-nights" not in {o.handout.id for o in offers_for(coach, head)}
+    with pytest.raises(RuleBroken) as refused:
+        give(coach, made, confirmed=True)
+    assert codes(refused) == ["recalled"]
+    with pytest.raises(RuleBroken) as refused, transaction():
+        recall(team["supervisor"], item.edition_id, "Once more.")
+    assert codes(refused) == ["already_recalled"]
+    entry = db.session.scalars(
+        sa.select(AuditEntry).where(AuditEntry.action == "handout.recall")
+    ).one()
+    assert entry.details == {"slug": "better-nights", "language": "en", "number": 1}
+
+
+def test_older_versions_are_replaced_each_judged_anew(team, made, monkeypatch):
+    coach = team["coach"]
+    other = build.case(coach, "Daniel Roth")
+    build.screen(coach, other.client_id)
+    foreign = build.case(team["coach2"], "Noor Haddad")
+    build.screen(team["coach2"], foreign.client_id)
+    pause, later = (
+        give(coach, made, "first-days-pause", due_on=today()),
+        give(coach, other, "first-days-pause"),
+    )
+    theirs = give(team["coach2"], foreign, "first-days-pause")
+    with transaction(), pytest.raises(RuleBroken) as refused:
+        replace_older(coach, pause, line="")
+    assert codes(refused) == ["already_newest"]
+    build.second_version(monkeypatch, "first-days-pause")
+    newest = edition_of("first-days-pause")
+    assert [h.client for h in older_holders(coach, newest, 10)] == ["Daniel Roth", "Ines Okafor"]
+    with transaction():
+        new = replace_older(coach, pause, line="A clearer one.")
+    record = assignment_shown(coach, new)
+    assert (record.version_number, record.line, record.channel) == (2, "A clearer one.", "portal")
+    assert record.due_on == today()
+    assert assignment_shown(coach, pause).state == "withdrawn"
+    assert [r.version_number for r in reading_list(reader(made))] == [2]
+    build.screen(coach, other.client_id, fear_at_home="concern")
+    with pytest.raises(RuleBroken) as refused, transaction():
+        replace_older(coach, later, line="")
+    assert "violence_flag" in codes(refused)
+    assert assignment_shown(coach, later).withdrawn_at is None
+    with pytest.raises(RuleBroken) as refused, transaction():
+        replace_older(coach, pause, line="")
+    assert codes(refused) == ["already_withdrawn"]
+    with pytest.raises(NotFound), transaction():
+        replace_older(coach, theirs, line="")
+    actions = db.session.scalars(
+        sa.select(AuditEntry.action).where(AuditEntry.object_id.in_([pause, new]))
+    ).all()
+    assert sorted(set(actions)) == ["assignment.make", "assignment.withdraw"]
 
 
 def test_a_text_that_changed_without_a_new_number_is_refused(app, monkeypatch):

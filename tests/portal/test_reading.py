@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from uuid import uuid4
 
@@ -11,10 +12,13 @@ from sqlalchemy import event
 
 from caseapp.cases.queries import case_head
 from caseapp.core import limited
+from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.handouts.models import Assignment
 from caseapp.handouts.operations import assign, withdraw
+from caseapp.handouts.queries import assignment_shown
+from caseapp.portal.shelf import shelf_of
 from caseapp.practice.queries import the_practice
 from tests import build, people
 from tests.people import csrf
@@ -45,6 +49,14 @@ def text(page):
     return unescape(page.get_data(as_text=True))
 
 
+def ids_of(found):
+    return db.session.scalars(
+        sa.select(Assignment.id)
+        .where(Assignment.client_id == found.client_id)
+        .order_by(Assignment.place.desc())
+    ).all()
+
+
 def row(assignment_id):
     db.session.rollback()
     return db.session.get(Assignment, assignment_id, populate_existing=True)
@@ -60,6 +72,26 @@ def test_the_list_shows_what_was_given_and_where_the_reader_is(coach, reader):
     assert "Step 1 of 7: Steady first." in text(page)
     assert "/portal/h/1/reading-01.pdf" in text(page)
     assert "Already read" not in text(page)
+
+
+def test_a_week_is_said_without_pressure_and_never_late(app, coach, reader):
+    _, found = reader
+    monday = datetime(2030, 3, 4, 9, tzinfo=UTC)
+    with at(monday):
+        build.screen(coach, found.client_id)
+        for slug, day in ((CALM, date(2030, 3, 13)), (PAUSE, date(2030, 3, 6)), (HELP, None)):
+            with transaction():
+                assign(coach, found.case_id, slug, line="", channel="portal", due_on=day)
+    for moment, words in (
+        (monday, ["For the week of 4 March", "For the week of 11 March"]),
+        (monday + timedelta(days=8), ["For the week of 11 March"]),
+        (monday + timedelta(days=60), []),
+    ):
+        records = [assignment_shown(coach, row_id) for row_id in ids_of(found)]
+        with at(moment), app.test_request_context("/portal"):
+            entries = shelf_of(records, help_first=False).to_read
+        assert [e.meta[0] for e in entries if e.meta[0].startswith("For the week")] == words
+        assert entries[0].title == "Numbers to keep"
 
 
 def test_an_empty_list_says_so(reader):

@@ -176,6 +176,113 @@ def test_refused_sheets_say_why_and_cannot_be_chosen(app):
     assert "hold_open" in refused[-1]["reasons"]
 
 
+def test_the_next_best_stand_on_the_case_and_where_handouts_are_chosen(app):
+    _, made, desk = opened(app, sleep="watch")
+    for path in (f"/case/{made.number}", f"/case/{made.number}/handouts/assign?stage=understand"):
+        page = desk.text(path)
+        assert "Next best" in page
+        assert (
+            "0 of about 30 minutes a week are still unread. Lowered from 60: sleep is at watch."
+            in page
+        )
+        assert "Everybody has the numbers to ring" in page
+        assert "Sleep is at watch." in page
+        assert f"/case/{made.number}/handouts/assign?stage=all" in page
+        assert "#o-better-nights" in page
+    assert 'id="o-better-nights"' in desk.text(f"/case/{made.number}/handouts/assign?stage=all")
+
+
+def test_a_pack_says_what_was_given_when_and_what_was_left_out(app):
+    team, made, desk = opened(app)
+    given(team, made, "first-days-pause")
+    path = f"/case/{made.number}/handouts/assign?stage=all"
+    form = desk.form(path, f"/case/{made.number}/handouts/assign")
+    fields = form.fields | {
+        "slugs": ["first-days-pause", "hold-back-list", "running-on-empty", "better-nights"],
+        "order.running-on-empty": "1",
+        "spread": "yes",
+        "confirmed": "yes",
+    }
+    sent = desk.post(form.action, fields)
+    assert sent.status_code == 303
+    page = desk.text(sent.location)
+    assert (
+        page.index("Running on empty?")
+        < page.index("Things to hold back from")
+        < page.index("Left out")
+    )
+    assert page.count("For the week of") == 2
+    assert "For whenever it is needed" in page
+    assert "The client already has this sheet in this way." in page
+    again = desk.post(form.action, fields)
+    assert again.location == sent.location, "sent twice, given once"
+    assert count(Assignment) == 4
+    assert "For the week of" in desk.text(f"/case/{made.number}/handouts")
+    wrong = desk.send(path, form.action, slugs="hold-back-list", due_on="2020-01-01")
+    assert wrong.status_code == 422
+    assert "Choose a day from this week on" in wrong.get_data(as_text=True)
+    odd = desk.send(path, form.action, slugs="hold-back-list", **{"order.hold-back-list": "x"})
+    assert odd.status_code == 422
+    stranger = Desk(app, team["coach2"])
+    assert stranger.get(sent.location).status_code == 404
+
+
+def test_a_supervisor_recalls_a_version_and_a_coach_may_not(app):
+    team, made, coach = opened(app)
+    given(team, made)
+    path, action = "/handouts/better-nights", "/handouts/better-nights/recall?language=en&version=1"
+    assert "Recall version" not in coach.text(path)
+    assert coach.post(action, coach.token | {"reason": "No reason."}).status_code == 403
+    desk = Desk(app, team["supervisor"])
+    assert desk.send(path, action).status_code == 422
+    assert desk.send(path, action, reason="A number is wrong.").status_code == 303
+    page = coach.text(path)
+    assert "Version 1 was recalled on" in page
+    assert "A number is wrong." in page
+    assert coach.get(f"{path}/pdf").status_code == 409
+    assert "When sleep will not come" not in coach.text("/handouts")
+    case = coach.text(f"/case/{made.number}/handouts")
+    assert "Recalled" in case
+    assert "The practice has recalled this version." in case
+    assert "better-nights" not in coach.text(f"/case/{made.number}/handouts/assign?stage=all")
+
+
+def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
+    team, made, desk = opened(app)
+    path, slug = "/handouts/first-days-pause", "first-days-pause"
+    action = f"{path}/replace?language=en"
+    other, third = (
+        build.case(team["coach"], "Daniel Roth"),
+        build.case(team["coach2"], "Noor Haddad"),
+    )
+    for case in (other, third):
+        build.screen(team["coach"] if case is other else team["coach2"], case.client_id)
+    ids = [str(given(team, one, slug)) for one in (made, other)]
+    with transaction():
+        theirs = assign(team["coach2"], third.case_id, slug, line="", channel="portal")
+    assert "Older versions" not in desk.text(path)
+    build.second_version(monkeypatch, slug)
+    page = desk.text(path)
+    assert "2 of your clients hold version 1" in page
+    assert "Noor Haddad" not in page
+    assert "Older versions" not in desk.text(f"{path}?version=1")
+    assert desk.send(path, action).status_code == 422
+    build.screen(team["coach"], other.client_id, fear_at_home="concern")
+    form = desk.form(path, action).fields
+    sent = desk.post(action, form | {"ids": [*ids, str(theirs)], "line": "A clearer one."})
+    assert sent.status_code == 409
+    page = sent.get_data(as_text=True)
+    assert "Left as they are, because" in page
+    assert "Daniel Roth: " in page
+    assert "1 of your clients holds version 1" in page
+    assert count(Assignment) == 4
+    again = desk.post(action, form | {"ids": ids[:1]})
+    assert again.status_code == 303
+    assert count(Assignment) == 4, "sent twice, replaced once"
+    assert "A clearer one." in desk.text(f"/case/{made.number}/handouts")
+    assert Desk(app, team["admin"]).get(path).status_code == 200
+
+
 def test_care_is_confirmed_on_a_second_look(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign?stage=all"
