@@ -31,8 +31,7 @@ def transaction() -> Iterator[Session]:
     waiting: list[Callable[[], None]] = []
     token = _open.set(waiting)
     session = db.session()
-    if session.in_transaction():
-        session.rollback()
+    _let_go(session)
     try:
         session.connection(execution_options={"writes": True})
         yield session
@@ -74,9 +73,18 @@ def side_transaction() -> Iterator[Session]:
 def end_reading() -> None:
     """Let go of what a request only read by COMMIT, since psycopg forgets its prepared plans at every ROLLBACK.
 
-    Does nothing while `transaction()` is open, or when something was changed outside one, which is then rolled back.
+    Does nothing while `transaction()` is open; what was changed outside one is rolled back.
     """
-    session = db.session()
-    changed = session.new or session.dirty or session.deleted
-    if _open.get() is None and session.in_transaction() and not changed:
+    if _open.get() is None:
+        _let_go(db.session())
+
+
+def _let_go(session: Session) -> None:
+    """End what was only read, and forget what it loaded; whatever was changed outside a transaction is undone."""
+    if not session.in_transaction():
+        return
+    if session.new or session.dirty or session.deleted:
+        session.rollback()
+    else:
+        session.expire_all()
         session.commit()

@@ -149,20 +149,28 @@ def press():
     return pdf.Press(pdf.faces())
 
 
+# Which limit such a document meets first depends on how quick the machine is.
+WHICHEVER = {"ended", "late", "too_big"}
 BOMBS = {
-    "a cell over 100,000 columns": ("<table><tr><td colspan=100000>x</td></tr></table>", "ended"),
-    "5,000 boxes in one another": ("<div>" * 5000, "RecursionError"),
-    "letters of ten million pixels": ('<p style="font-size:1e7px">x y</p>', "ZeroDivisionError"),
-    "ten thousand pages": ("<p>word</p>" * 500_000, "too_big"),
-    "sixty pages": ("<p>word</p>" * 3000, "too_big"),
-    "a table without end": ("<table>" + ("<tr>" + "<td>x" * 50) * 3000, "ended"),
-    "memory": (f"<table><tr>{'<td rowspan=65000>x' * 60}" + "<tr><td>x" * 65_000, None),
+    "a cell over 100,000 columns": ("<table><tr><td colspan=100000>x</td></tr></table>", WHICHEVER),
+    "5,000 boxes in one another": ("<div>" * 5000, {"RecursionError"}),
+    "letters of ten million pixels": (
+        '<p style="font-size:1e7px">x y</p>',
+        {"ZeroDivisionError"},
+    ),
+    "ten thousand pages": ("<p>word</p>" * 500_000, {"too_big"}),
+    "sixty pages": ("<p>word</p>" * 3000, {"too_big"}),
+    "a table without end": ("<table>" + ("<tr>" + "<td>x" * 50) * 3000, WHICHEVER),
+    "memory": (
+        f"<table><tr>{'<td rowspan=65000>x' * 60}" + "<tr><td>x" * 65_000,
+        WHICHEVER | {"MemoryError"},
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_ends_in_a_clean_failure_while_others_are_served(the_app, name):
-    body, cause = BOMBS[name]
+    body, causes = BOMBS[name]
     small = page("<h1>Hello</h1>")
     wanted = pdf.render(small)
     found = []
@@ -178,7 +186,7 @@ def test_a_bomb_ends_in_a_clean_failure_while_others_are_served(the_app, name):
     assert pdf.render(small) == wanted
     bomb.join()
     assert time.monotonic() - began < 15
-    assert found[0].cause == cause or cause is None
+    assert found[0].cause in causes
     assert "Nothing was changed" in found[0].message
     assert pdf.render(small) == wanted
 

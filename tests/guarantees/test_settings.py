@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import pytest
 
+from caseapp.core.limited import SURROUNDINGS
 from caseapp.core.settings import EXPLAINED, PREFIX, ROOT, Settings
 
 WRONG = {
@@ -63,10 +64,15 @@ def test_every_setting_has_one_declaration_and_one_explanation():
 
 
 def test_nothing_but_the_settings_reads_the_environment():
-    # The console script and wsgi.py hand the environment over; gunicorn's child gets it from there.
+    # The console script and wsgi.py hand the environment over; gunicorn's child gets it from there. The foreman of the
+    # renderers is given where libraries and fonts lie, and none of our settings.
     reading = {
         path.relative_to(ROOT).as_posix()
         for path in [*(ROOT / "caseapp").rglob("*.py"), ROOT / "wsgi.py"]
         if "os.environ" in path.read_text() or "getenv" in path.read_text()
     }
-    assert reading == {"caseapp/__main__.py", "wsgi.py"}
+    assert reading == {"caseapp/__main__.py", "caseapp/core/limited.py", "wsgi.py"}
+
+
+def test_the_renderers_are_told_none_of_the_settings():
+    assert not [name for name in SURROUNDINGS if name.startswith(PREFIX)]
