@@ -1,6 +1,7 @@
 """Import every slice's models, so that the metadata is whole."""
 
 from caseapp.access import models as access
+from caseapp.assignments import models as assignments
 from caseapp.audit import models as audit
 from caseapp.cases import models as cases
 from caseapp.clients import models as clients
@@ -16,6 +17,7 @@ from caseapp.users import models as users
 
 MODULES = (
     access,
+    assignments,
     audit,
     cases,
     clients,

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from caseapp.access.actions import Action
 from caseapp.api.door import Door, ListQuery, Wanted
 from caseapp.api.handouts import pdf_answer
-from caseapp.audit.operations import record_read
-from caseapp.cases.queries import case_head
-from caseapp.core.paging import Page, page_of
-from caseapp.core.transaction import transaction
-from caseapp.handouts.operations import assign, withdraw
-from caseapp.handouts.queries import assignment_shown, assignments_of, printable, wants_faith
-from caseapp.handouts.schemas import (
+from caseapp.assignments.operations import assign, withdraw
+from caseapp.assignments.queries import assignment_shown, assignments_of, printable, wants_faith
+from caseapp.assignments.schemas import (
     AssignmentRecord,
     AssignmentView,
     AssignOneSchema,
     OneAssignment,
 )
+from caseapp.audit.operations import record_read
+from caseapp.cases.queries import case_head
+from caseapp.core.paging import Page, page_of
+from caseapp.core.transaction import transaction
 from caseapp.handouts.sheets import sheet_pdf
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import api_once

@@ -10,22 +10,15 @@ from marshmallow import Schema, fields, post_load, validate
 from caseapp.access.actions import Action
 from caseapp.api.answers import whole
 from caseapp.api.door import Door
+from caseapp.assignments.queries import Offer, advice_for, offers_for
+from caseapp.assignments.schemas import HandoutView, HandoutWholeView
+from caseapp.assignments.suitability import CAREFUL, GIVE, REFUSE
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.cases.stages import stage_by_id
 from caseapp.handouts.library import STOP_BOX, Handout
-from caseapp.handouts.queries import (
-    LibraryItem,
-    Offer,
-    advice_for,
-    edition_of,
-    library_list,
-    not_recalled,
-    offers_for,
-)
-from caseapp.handouts.schemas import HandoutView, HandoutWholeView
+from caseapp.handouts.queries import LibraryItem, edition_of, library_list, not_recalled
 from caseapp.handouts.sheets import file_name, page_html, sheet_pdf
-from caseapp.handouts.suitability import CAREFUL, GIVE, REFUSE
 from caseapp.http.guard import needs, the_actor
 from caseapp.practice.queries import numbers, the_practice
 

@@ -13,6 +13,8 @@ import yaml
 from caseapp.access import operations as access
 from caseapp.access.actions import Role
 from caseapp.access.actor import Actor
+from caseapp.assignments import operations as assignments
+from caseapp.assignments.queries import assignment_shown
 from caseapp.cases import operations as cases
 from caseapp.cases.facts import FACT
 from caseapp.cases.queries import case_head, gate_of
@@ -26,8 +28,6 @@ from caseapp.core.transaction import transaction
 from caseapp.followups import operations as followups
 from caseapp.followups.queries import followups_of
 from caseapp.followups.schemas import NewFollowUpSchema
-from caseapp.handouts import operations as handouts
-from caseapp.handouts.queries import assignment_shown
 from caseapp.notes import operations as notes
 from caseapp.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
 from caseapp.screening import operations as screening
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
+    from caseapp.assignments.schemas import AssignmentRecord
     from caseapp.cases.schemas import CaseDetails
-    from caseapp.handouts.schemas import AssignmentRecord
 
 HERE = Path(__file__).parent
 SATURDAY = 5
@@ -281,7 +281,7 @@ class Person:
     def do_give(self, told: dict[str, Any], _moment: datetime) -> None:
         """Give a handout with a personal line; what asks for care has been thought about."""
         with transaction():
-            self.given[told["slug"]] = handouts.assign(
+            self.given[told["slug"]] = assignments.assign(
                 self.coach,
                 self.case_id,
                 told["slug"],
@@ -297,23 +297,23 @@ class Person:
         """Open a handout in the portal."""
         place = self._assignment(slug).place
         with transaction():
-            handouts.note_opened(self._reader(), place)
+            assignments.note_opened(self._reader(), place)
 
     def do_read(self, slug: str, _moment: datetime) -> None:
         """Mark a handout as read: the client in the portal, or the coach when it went over the table."""
         found = self._assignment(slug)
         with transaction():
             if found.channel == "portal":
-                handouts.note_opened(self._reader(), found.place)
-                handouts.mark_read(self._reader(), found.place)
+                assignments.note_opened(self._reader(), found.place)
+                assignments.mark_read(self._reader(), found.place)
             else:
-                handouts.mark_read(self.coach, found.id, found.version)
+                assignments.mark_read(self.coach, found.id, found.version)
 
     def do_withdraw(self, slug: str, _moment: datetime) -> None:
         """Take a handout back."""
         found = self._assignment(slug)
         with transaction():
-            handouts.withdraw(self.coach, found.id, found.version)
+            assignments.withdraw(self.coach, found.id, found.version)
 
     def _reader(self) -> Actor:
         return Actor(self.client_id, Role.CLIENT, self.story["name"], via="portal")

@@ -1,1 +1,1 @@
-"""Handouts: the library, its editions, and what was given to whom."""
+"""Handouts: the library on disk, its published editions, and what becomes a page or a PDF."""

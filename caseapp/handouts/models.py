@@ -1,9 +1,8 @@
-"""Stored: published editions, their clinical reviews, and assignments."""
+"""Stored: published editions and their clinical reviews."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -42,35 +41,3 @@ class Review(Model):
     reviewed_on: Mapped[date]
     recorded_at: Mapped[datetime]
     recorded_by: Mapped[UUID]
-
-
-class Assignment(Model):
-    """Be one edition given to one client; it points at that edition for ever."""
-
-    __tablename__ = "assignment"
-    __table_args__ = (
-        sa.Index("ix_assignment_case", "case_id", "assigned_at", "id"),
-        sa.Index("ix_assignment_client", "client_id", "assigned_at", "id"),
-        sa.Index("ix_assignment_edition", "edition_id"),
-        sa.UniqueConstraint("client_id", "place"),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
-    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    edition_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
-    place: Mapped[int]
-    stage: Mapped[str] = mapped_column(sa.String(12))
-    channel: Mapped[str] = mapped_column(sa.String(12))
-    line: Mapped[bytes | None]
-    levels: Mapped[dict[str, Any]]
-    due_on: Mapped[date | None]
-    assigned_at: Mapped[datetime]
-    assigned_by: Mapped[UUID]
-    opened_at: Mapped[datetime | None]
-    read_at: Mapped[datetime | None]
-    withdrawn_at: Mapped[datetime | None]
-    withdrawn_by: Mapped[UUID | None]
-    version: Mapped[int] = mapped_column(default=1)
-
-    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from caseapp.assignments.models import Assignment
 from caseapp.cases.models import CaseEvent
 from caseapp.cases.stages import stage_by_id
 from caseapp.core.database import db
@@ -14,7 +15,7 @@ from caseapp.core.vault import open_row
 from caseapp.followups.models import FollowUp
 from caseapp.followups.schemas import TASKS
 from caseapp.handouts.library import library
-from caseapp.handouts.models import Assignment, Edition
+from caseapp.handouts.models import Edition
 from caseapp.notes.queries import notes_before
 from caseapp.notes.schemas import HOW
 from caseapp.overview.schemas import Happening

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
+from caseapp.assignments.models import Assignment
 from caseapp.cases.models import Case
 from caseapp.cases.queries import STRICTEST_HOLD
 from caseapp.cases.stages import stage_by_id, stages
@@ -24,7 +25,6 @@ from caseapp.core.vault import open_row, unwrap
 from caseapp.followups.models import FollowUp
 from caseapp.followups.queries import due_followups
 from caseapp.followups.schemas import TASKS
-from caseapp.handouts.models import Assignment
 from caseapp.notes.models import Note
 from caseapp.notes.queries import drafts_of, waiting_drafts
 from caseapp.overview.happenings import KINDS, Bound, streams

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
+from caseapp.assignments.operations import mark_read, note_opened
+from caseapp.assignments.queries import faith_of, reading, reading_list
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import newest_case_of
 from caseapp.cases.stages import stage_by_id
 from caseapp.core.errors import NotFound
 from caseapp.core.transaction import transaction
-from caseapp.handouts.operations import mark_read, note_opened
-from caseapp.handouts.queries import faith_of, reading, reading_list
 from caseapp.handouts.sheets import page_html, sheet_pdf
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.pages import practice, say
@@ -24,7 +24,7 @@ from caseapp.screening.queries import safety_of
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-    from caseapp.handouts.schemas import AssignmentRecord
+    from caseapp.assignments.schemas import AssignmentRecord
 
 blueprint = Blueprint("portal_reading", __name__, url_prefix="/portal")
 

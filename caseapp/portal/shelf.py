@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from caseapp.access.actor import Actor
+    from caseapp.assignments.schemas import AssignmentRecord
     from caseapp.cases.models import Case
-    from caseapp.handouts.schemas import AssignmentRecord
     from caseapp.handouts.sheets import NumberLine
     from caseapp.practice.queries import Numbers
 

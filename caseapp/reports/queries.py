@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
+from caseapp.assignments.models import Assignment
 from caseapp.cases.facts import GOALS, OUTCOMES
 from caseapp.cases.models import Case, CaseEvent
 from caseapp.cases.stages import stage_by_id, stages
@@ -23,7 +24,6 @@ from caseapp.core.errors import NotFound
 from caseapp.core.paging import Page, after, page_of
 from caseapp.core.pdf import render
 from caseapp.core.vault import unseal, unwrap
-from caseapp.handouts.models import Assignment
 from caseapp.practice.queries import the_practice
 from caseapp.reports import paper
 from caseapp.reports.models import Export

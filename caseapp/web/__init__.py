@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.web import (
+    assignments,
     cases,
     demo_mail,
     entry,
@@ -43,6 +44,7 @@ def init_app(app: Flask) -> None:
         notes,
         followups,
         handouts,
+        assignments,
         reports,
         people,
         settings,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action, Role
+from caseapp.assignments.queries import advice_for, assignments_of
 from caseapp.audit.operations import record_read
 from caseapp.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.cases.operations import change_case, close_case, lift_flag, reopen_case
@@ -21,7 +22,6 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.paging import PAGE_SIZE
 from caseapp.core.transaction import transaction
 from caseapp.followups.queries import followups_of
-from caseapp.handouts.queries import advice_for, assignments_of
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.pages import say

@@ -11,52 +11,31 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request, send_file, url_for
 
 from caseapp.access.actions import Action
+from caseapp.assignments.operations import replace_older
+from caseapp.assignments.queries import (
+    holders_of,
+    older_holders,
+)
+from caseapp.assignments.schemas import (
+    LONGEST_LINE,
+    MOST_REPLACED,
+    ReplaceSchema,
+)
 from caseapp.audit.operations import record_read
-from caseapp.cases.queries import case_by_number
 from caseapp.cases.stages import stage_by_id, stages
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
-from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
+from caseapp.core.paging import PAGE_SIZE
 from caseapp.core.transaction import transaction
 from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library, sources
-from caseapp.handouts.operations import (
-    assign_several,
-    mark_read,
-    recall,
-    record_review,
-    replace_older,
-    withdraw,
-)
+from caseapp.handouts.operations import recall, record_review
 from caseapp.handouts.queries import (
     LibraryItem,
-    advice_for,
-    assignment_shown,
-    assignments_of,
     edition_of,
-    given_together,
-    holders_of,
     library_list,
     not_recalled,
-    objections,
-    offers_for,
-    older_holders,
-    printable,
-    situation_in,
     versions_of,
-    wants_faith,
 )
-from caseapp.handouts.schemas import (
-    CHANNEL_WORDS,
-    KIND_WORDS,
-    LANGUAGES,
-    LONGEST_LINE,
-    MOST_AT_ONCE,
-    MOST_REPLACED,
-    OUTCOME_WORDS,
-    AssignSchema,
-    RecallSchema,
-    ReplaceSchema,
-    ReviewSchema,
-)
+from caseapp.handouts.schemas import KIND_WORDS, LANGUAGES, RecallSchema, ReviewSchema
 from caseapp.handouts.sheets import (
     empty_block_reason,
     empty_blocks,
@@ -69,16 +48,11 @@ from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
 from caseapp.http.pages import practice, say
-from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.http.payload import Form, form_of, read_form
 from caseapp.practice.queries import numbers
 from caseapp.screening.schemas import FLAGS
-from caseapp.users.queries import names_of
-from caseapp.web.identity import seen_case
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from uuid import UUID
-
     from flask import Response
     from flask.typing import ResponseReturnValue
 
@@ -105,14 +79,6 @@ HOLD_WORDS = {
     "care": "Also in a care hold",
     "none": "Not while a hold is open",
 }
-STATE_WORDS = {
-    "given": ("Not opened yet", ""),
-    "opened": ("Opened", "info"),
-    "read": ("Read", "ok"),
-    "stopped": ("Paused", "alert"),
-    "withdrawn": ("Withdrawn", ""),
-    "recalled": ("Recalled", "alert"),
-}
 HIGHEST_VERSION = 9999
 
 
@@ -124,21 +90,19 @@ def library_words() -> dict[str, object]:
         "hold_mark_words": HOLD_WORDS,
         "tag_words": TAG_WORDS,
         "effect_words": EFFECT_WORDS,
-        "channel_words": CHANNEL_WORDS,
-        "outcome_words": OUTCOME_WORDS,
-        "assignment_states": STATE_WORDS,
         "library_languages": LANGUAGES,
         "plain_text": plain,
     }
 
 
-def _stage_filter(default: str = "") -> str:
+def stage_asked(default: str = "") -> str:
     """Read a stage from the address; what is no stage counts as all of them."""
     wanted = request.args.get("stage", default)
     return wanted if wanted in stage_by_id() else ""
 
 
-def _language() -> str:
+def language_asked() -> str:
+    """Read a language from the address; what the library does not speak counts as English."""
     wanted = request.args.get("language", "en")
     return wanted if wanted in LANGUAGES else "en"
 
@@ -147,8 +111,8 @@ def _language() -> str:
 @needs(Action.HANDOUT_READ)
 def handout_list() -> ResponseReturnValue:
     """Show the library by stage, narrowed by stage, language and words."""
-    stage, q = _stage_filter(), request.args.get("q", "").strip()[:120]
-    found = library_list(the_actor(), stage or None, q, _language())
+    stage, q = stage_asked(), request.args.get("q", "").strip()[:120]
+    found = library_list(the_actor(), stage or None, q, language_asked())
     groups: dict[str, list[LibraryItem]] = defaultdict(list)
     for item in found:
         groups[item.handout.stage].append(item)
@@ -157,7 +121,7 @@ def handout_list() -> ResponseReturnValue:
         "handouts/list.html",
         groups=[(stage_by_id().get(key), groups[key]) for key in order if groups[key]],
         count=len(found),
-        filters=Form({"stage": stage, "q": q, "language": _language()}),
+        filters=Form({"stage": stage, "q": q, "language": language_asked()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
     )
 
@@ -235,18 +199,19 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Give a handout's PDF, as a client would get it."""
     handout = not_recalled(_edition(slug))
-    name = file_name(handout, large=_large())
-    return _pdf(handout, name, faith=request.args.get("faith") == "yes")
+    name = file_name(handout, large=large_asked())
+    return pdf_answer(handout, name, faith=request.args.get("faith") == "yes")
 
 
-def _large() -> bool:
+def large_asked() -> bool:
     """Tell whether large print was asked for."""
     return request.args.get("size") == "large"
 
 
-def _pdf(handout: Handout, name: str, *, faith: bool) -> Response:
+def pdf_answer(handout: Handout, name: str, *, faith: bool) -> Response:
+    """Answer with a handout's PDF as a download."""
     known = numbers(practice(), handout.language)
-    body = sheet_pdf(handout, practice(), known, faith=faith, large=_large())
+    body = sheet_pdf(handout, practice(), known, faith=faith, large=large_asked())
     return send_file(
         BytesIO(body), mimetype="application/pdf", as_attachment=True, download_name=name
     )
@@ -321,159 +286,3 @@ def replace_now(slug: str) -> ResponseReturnValue:
     say("handouts_replaced")
     here = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
     return redirect(here, code=303)
-
-
-@blueprint.get("/case/<string:number>/handouts")
-@needs(Action.ASSIGNMENT_READ)
-def case_handouts(number: str) -> ResponseReturnValue:
-    """Show what was given in a case, newest first."""
-    return _case_handouts(number)
-
-
-def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
-    actor, head = the_actor(), seen_case(number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
-    found = assignments_of(
-        actor, head, before=request.args.get("cursor") or None, limit=PAGE_SIZE + 1
-    )
-    shown = found[:PAGE_SIZE]
-    more = cursor_of(shown[-1].assigned_at, shown[-1].id) if len(found) > PAGE_SIZE else None
-    return render_template(
-        "handouts/case.html",
-        head=head,
-        tab="Handouts",
-        page=Page(shown, more),
-        paused=[record for record in shown if record.stopped and not record.withdrawn_at],
-        names=names_of({record.assigned_by for record in shown}),
-        reasons=reasons,
-    )
-
-
-@blueprint.get("/case/<string:number>/handouts/assign")
-@needs(Action.ASSIGNMENT_MAKE)
-def assign_page(number: str) -> ResponseReturnValue:
-    """Show which handouts suit a case now, and let the coach choose."""
-    return _assign(number, Form())
-
-
-def _assign(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
-    actor, head = the_actor(), seen_case(number)
-    stage = _stage_filter(head.case.stage)
-    offers = offers_for(actor, head, stage or None, _language())
-    groups = [
-        (outcome, [offer for offer in offers if offer.verdict.outcome == outcome])
-        for outcome in OUTCOME_WORDS
-    ]
-    return render_template(
-        "handouts/assign.html",
-        head=head,
-        tab="Handouts",
-        groups=[(outcome, found) for outcome, found in groups if found],
-        filters=Form({"stage": stage or "all", "language": _language()}),
-        stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
-        | {"all": "All stages"},
-        advice=advice_for(actor, head, _language()),
-        form=form,
-        reasons=reasons,
-        confirm=any(reason.code == "confirm_needed" for reason in reasons),
-        longest_line=LONGEST_LINE,
-    )
-
-
-@blueprint.post("/case/<string:number>/handouts/assign")
-@needs(Action.ASSIGNMENT_MAKE)
-def assign_now(number: str) -> ResponseReturnValue:
-    """Give the chosen handouts, all or none."""
-    actor = the_actor()
-    try:
-        wanted = read_form(AssignSchema())
-        with transaction():
-            head = case_by_number(actor, number)
-            first = form_once(lambda: assign_several(actor, head.case.id, wanted)[0])
-    except Invalid as error:
-        return _assign(number, form_of(error)), 422
-    except RuleBroken as error:
-        remember_refusal(error)
-        return _assign(number, form_of(), error.reasons), 409
-    say("handouts_assigned")
-    if len(wanted.slugs) == 1:
-        return redirect(url_for("handouts.case_handouts", number=number), code=303)
-    chosen = {"channel": wanted.channel, "language": wanted.language, "chosen": wanted.slugs}
-    return redirect(
-        url_for("handouts.given_page", number=number, assignment_id=first, **chosen), code=303
-    )
-
-
-@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/given")
-@needs(Action.ASSIGNMENT_READ)
-def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Show what was given in one step, for which week, and what was left out and why."""
-    actor, head = the_actor(), seen_case(number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
-    given = given_together(actor, head, assignment_id)
-    there = {record.slug for record in given}
-    chosen = [slug for slug in request.args.getlist("chosen") if slug not in there]
-    situation, known = situation_in(head), numbers(practice())
-    channel = request.args.get("channel", "portal")
-    left_out = []
-    for item in (edition_of(slug, _language()) for slug in chosen[:MOST_AT_ONCE]):
-        found = objections(head, item, situation, known, channel, confirmed=True)
-        left_out.append((item.handout, found))
-    return render_template(
-        "handouts/given.html", head=head, tab="Handouts", given=given, left_out=left_out
-    )
-
-
-@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/pdf")
-@needs(Action.ASSIGNMENT_READ)
-def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Give the PDF of what was given, in the edition that was given; its file name tells nothing."""
-    actor, head = the_actor(), seen_case(number)
-    found = printable(actor, assignment_id)
-    if found.case_id != head.case.id:
-        raise NotFound
-    name = f"reading-{found.place:02}{'-large' if _large() else ''}.pdf"
-    return _pdf(found.handout, name, faith=wants_faith(head.facts))
-
-
-@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/withdraw")
-@needs(Action.ASSIGNMENT_WITHDRAW)
-def withdraw_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Take a handout back."""
-    version = form_version()
-    return _change(
-        number,
-        assignment_id,
-        lambda: withdraw(the_actor(), assignment_id, version),
-        "handout_withdrawn",
-    )
-
-
-@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/read")
-@needs(Action.ASSIGNMENT_MARK)
-def read_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Mark as read what was handed over or read together."""
-    version = form_version()
-    return _change(
-        number,
-        assignment_id,
-        lambda: mark_read(the_actor(), assignment_id, version),
-        "handout_read",
-    )
-
-
-def _change(
-    number: str, assignment_id: UUID, change: Callable[[], None], done: str
-) -> ResponseReturnValue:
-    actor = the_actor()
-    try:
-        with transaction():
-            head = case_by_number(actor, number)
-            if assignment_shown(actor, assignment_id).case_id != head.case.id:
-                raise NotFound
-            change()
-    except RuleBroken as error:
-        remember_refusal(error)
-        return _case_handouts(number, error.reasons), 409
-    say(done)
-    return redirect(url_for("handouts.case_handouts", number=number), code=303)

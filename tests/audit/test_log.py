@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Action
 from caseapp.access.actor import operator
+from caseapp.assignments.operations import assign, withdraw
 from caseapp.audit.models import AuditEntry
 from caseapp.audit.operations import record, record_read, record_refusal
 from caseapp.audit.queries import LogFilter, entries
@@ -22,7 +23,6 @@ from caseapp.core.transaction import transaction
 from caseapp.followups.models import FollowUp
 from caseapp.followups.operations import add_followup, complete_followup
 from caseapp.followups.schemas import NewFollowUp
-from caseapp.handouts.operations import assign, withdraw
 from caseapp.notes.operations import discard_draft, sign_note
 from caseapp.practice.operations import add_line, confirm_numbers
 from caseapp.practice.schemas import NewLine

@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Role
 from caseapp.access.actor import Actor
+from caseapp.assignments.models import Assignment
+from caseapp.assignments.queries import assignments_of, reading_list
 from caseapp.audit.models import AuditEntry
 from caseapp.cases.models import Case, CaseEvent
 from caseapp.cases.queries import CaseFilter, case_head, gate_of, list_cases
@@ -18,8 +20,6 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, RuleBroken
 from caseapp.core.vault import open_data
 from caseapp.followups.queries import due_followups, followups_of
-from caseapp.handouts.models import Assignment
-from caseapp.handouts.queries import assignments_of, reading_list
 from caseapp.notes.models import Note
 from caseapp.notes.queries import drafts_of
 from caseapp.practice.queries import numbers, the_practice, today

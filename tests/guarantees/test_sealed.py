@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from caseapp.assignments.operations import assign
 from caseapp.cases.models import Case
 from caseapp.cases.operations import change_case, move_case
 from caseapp.cases.queries import case_head
@@ -23,7 +24,6 @@ from caseapp.followups.models import FollowUp
 from caseapp.followups.operations import add_followup, complete_followup
 from caseapp.followups.queries import followups_of
 from caseapp.followups.schemas import NewFollowUp
-from caseapp.handouts.operations import assign
 from caseapp.screening.operations import clear_hold, lower_flag
 from caseapp.screening.queries import flags_of, holds_of
 from caseapp.tables import METADATA

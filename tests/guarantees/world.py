@@ -9,14 +9,14 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from caseapp.access.actor import operator
+from caseapp.assignments.operations import assign
+from caseapp.assignments.queries import assignments_of
 from caseapp.cases.queries import case_by_number
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.followups.operations import add_followup
 from caseapp.followups.schemas import NewFollowUp
-from caseapp.handouts.operations import assign
-from caseapp.handouts.queries import assignments_of
 from caseapp.http.guard import FOREIGN, rules
 from caseapp.portal.shelf import number_of
 from caseapp.practice.operations import add_line

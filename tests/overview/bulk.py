@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from caseapp.assignments.models import Assignment
 from caseapp.cases.models import Case, CaseEvent
 from caseapp.clients.models import CareTeam, Client, ClientKey
 from caseapp.clients.queries import key_of
@@ -15,7 +16,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal_data
 from caseapp.followups.models import FollowUp
-from caseapp.handouts.models import Assignment, Edition
+from caseapp.handouts.models import Edition
 from caseapp.notes.models import Note
 from caseapp.screening.models import Hold, Screening
 

@@ -10,14 +10,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from caseapp.assignments.models import Assignment
+from caseapp.assignments.operations import assign, withdraw
+from caseapp.assignments.queries import assignment_shown
 from caseapp.cases.queries import case_head
 from caseapp.core import limited
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.handouts.models import Assignment
-from caseapp.handouts.operations import assign, withdraw
-from caseapp.handouts.queries import assignment_shown
 from caseapp.portal.shelf import shelf_of
 from caseapp.practice.queries import the_practice
 from tests import build, people

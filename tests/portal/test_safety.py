@@ -9,10 +9,10 @@ from time import monotonic
 import pytest
 import sqlalchemy as sa
 
+from caseapp.assignments.operations import assign
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.handouts.operations import assign
 from caseapp.portal.safety import LONGEST_WAIT_SECONDS
 from caseapp.practice.models import NEUTRAL_SITE, Practice
 from tests import build, people

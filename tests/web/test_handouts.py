@@ -4,13 +4,14 @@ import re
 
 import sqlalchemy as sa
 
+from caseapp.assignments.models import Assignment
+from caseapp.assignments.operations import assign, withdraw
 from caseapp.audit.models import AuditEntry
 from caseapp.clients.schemas import SafeContact
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.handouts.library import library
-from caseapp.handouts.models import Assignment, Review
-from caseapp.handouts.operations import assign, withdraw
+from caseapp.handouts.models import Review
 from tests import build, people
 from tests.desk import Desk, Statements
 

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.cases.stages import stages
-from caseapp.handouts.library import ANY_STAGE, EFFECTS, TAGS, Contraindication, library
-from caseapp.handouts.suitability import (
+from caseapp.assignments.suitability import (
     CAREFUL,
     CONTACT_STAGES,
     GIVE,
@@ -17,6 +15,8 @@ from caseapp.handouts.suitability import (
     applies,
     judge,
 )
+from caseapp.cases.stages import stages
+from caseapp.handouts.library import ANY_STAGE, EFFECTS, TAGS, Contraindication, library
 from caseapp.screening.schemas import FLAGS
 
 OPEN = {

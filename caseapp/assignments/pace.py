@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from caseapp.assignments.suitability import CAREFUL, IN_PERSON, REFUSE
 from caseapp.cases.stages import stage_by_id
 from caseapp.core.clock import week_of
-from caseapp.handouts.suitability import CAREFUL, IN_PERSON, REFUSE
 from caseapp.screening.protocol import ITEM, LEVEL_WORDS, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from caseapp.assignments.queries import Offer
     from caseapp.handouts.library import Handout
-    from caseapp.handouts.queries import Offer
 
 # An hour a week is two or three sheets, each with time to write and to try one thing between two sessions.
 MINUTES_A_WEEK = 60

@@ -7,10 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.cases.stages import stages
-from caseapp.core.clock import week_of
-from caseapp.handouts.library import library
-from caseapp.handouts.pace import (
+from caseapp.assignments.pace import (
     ANSWERS,
     MINUTES_A_GENTLE_WEEK,
     MINUTES_A_WEEK,
@@ -21,7 +18,10 @@ from caseapp.handouts.pace import (
     spread,
     suggest,
 )
-from caseapp.handouts.suitability import REFUSE, Situation, judge
+from caseapp.assignments.suitability import REFUSE, Situation, judge
+from caseapp.cases.stages import stages
+from caseapp.core.clock import week_of
+from caseapp.handouts.library import library
 from caseapp.screening.protocol import ITEMS
 from tests.handouts.test_suitability import QUIET, situations
 

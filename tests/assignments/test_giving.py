@@ -8,6 +8,28 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Role
 from caseapp.access.actor import Actor
+from caseapp.assignments.models import Assignment
+from caseapp.assignments.operations import (
+    assign,
+    assign_several,
+    mark_read,
+    note_opened,
+    replace_older,
+    withdraw,
+)
+from caseapp.assignments.queries import (
+    advice_for,
+    assignment_shown,
+    assignments_of,
+    given_together,
+    holders_of,
+    offers_for,
+    older_holders,
+    printable,
+    reading,
+    reading_list,
+)
+from caseapp.assignments.schemas import NewAssignment
 from caseapp.audit.models import AuditEntry
 from caseapp.cases.queries import case_head
 from caseapp.clients.schemas import SafeContact
@@ -17,34 +39,10 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.handouts import library as shelf
 from caseapp.handouts import queries
-from caseapp.handouts.models import Assignment, Edition
-from caseapp.handouts.operations import (
-    assign,
-    assign_several,
-    mark_read,
-    note_opened,
-    publish_library,
-    recall,
-    record_review,
-    replace_older,
-    withdraw,
-)
-from caseapp.handouts.queries import (
-    advice_for,
-    assignment_shown,
-    assignments_of,
-    edition_of,
-    given_together,
-    holders_of,
-    library_list,
-    offers_for,
-    older_holders,
-    printable,
-    reading,
-    reading_list,
-    versions_of,
-)
-from caseapp.handouts.schemas import NewAssignment, NewReview
+from caseapp.handouts.models import Edition
+from caseapp.handouts.operations import publish_library, recall, record_review
+from caseapp.handouts.queries import edition_of, library_list, versions_of
+from caseapp.handouts.schemas import NewReview
 from caseapp.practice.queries import today
 from caseapp.screening.operations import raise_flag
 from tests import build, people

@@ -1,0 +1,1 @@
+"""Assignments: which handouts suit a client now, and what was given, opened, read and taken back."""

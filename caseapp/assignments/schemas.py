@@ -1,0 +1,282 @@
+"""What may come in about assignments, and what goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, fields, post_load, pre_load, validate
+
+from caseapp.core.clock import week_of
+from caseapp.core.schemas import ReasonView
+from caseapp.handouts.library import STOP_BOX, Handout
+from caseapp.handouts.schemas import ReviewView
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+    from uuid import UUID
+
+    from caseapp.core.errors import Reason
+
+
+CHANNEL_WORDS = {
+    "portal": "Portal: the client reads it there",
+    "print": "Print: handed over on paper",
+    "in_person": "Read together, in the room",
+}
+OUTCOME_WORDS = {"give": "Suits", "careful": "Be careful", "refuse": "Not now"}
+LONGEST_LINE = 500
+MOST_AT_ONCE = 12
+MOST_REPLACED = 100
+ORDER = "Number the order from 1 to 99."
+
+
+@dataclass(frozen=True)
+class NewAssignment:
+    """Hold a wish to give some handouts, in their order: by which channel, with which line, for which weeks."""
+
+    slugs: tuple[str, ...]
+    channel: str
+    line: str
+    language: str
+    confirmed: bool
+    due_on: date | None = None
+    spread: bool = False
+
+
+class AssignSchema(Schema):
+    """Check a wish to give some handouts."""
+
+    slugs = fields.List(
+        fields.String(validate=validate.Length(3, 60)),
+        required=True,
+        validate=validate.Length(1, MOST_AT_ONCE, error="Choose at least one handout."),
+    )
+    channel = fields.String(
+        required=True,
+        validate=validate.OneOf(CHANNEL_WORDS, error="Choose how the client gets it."),
+        error_messages={"required": "Choose how the client gets it."},
+    )
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
+    confirmed = fields.Boolean(load_default=False)
+    due_on = fields.Date(
+        load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
+    )
+    spread = fields.Boolean(load_default=False)
+    order = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(
+            validate=validate.Range(1, 99, error=ORDER), error_messages={"invalid": ORDER}
+        ),
+        load_default=dict,
+    )
+
+    @pre_load
+    def without_blanks(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Leave out the numbers that nobody wrote."""
+        order = {slug: text for slug, text in data.get("order", {}).items() if text.strip()}
+        return data | {"order": order}
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewAssignment:
+        """Give the plain value; sheets without a number follow in the order of the page."""
+        last, chosen = len(data["slugs"]) + 99, dict.fromkeys(data["slugs"])
+        return NewAssignment(
+            tuple(sorted(chosen, key=lambda slug: data["order"].get(slug, last))),
+            data["channel"],
+            data["line"].strip(),
+            data["language"],
+            data["confirmed"],
+            data["due_on"],
+            data["spread"],
+        )
+
+
+@dataclass(frozen=True)
+class OneAssignment:
+    """Hold a wish to give one handout."""
+
+    slug: str
+    channel: str
+    line: str
+    language: str
+    confirmed: bool
+    due_on: date | None
+
+
+class AssignOneSchema(Schema):
+    """Check a wish to give one handout; `confirmed` says that the reasons for care were read."""
+
+    slug = fields.String(required=True, validate=validate.Length(3, 60))
+    channel = fields.String(required=True, validate=validate.OneOf(CHANNEL_WORDS))
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
+    confirmed = fields.Boolean(load_default=False)
+    due_on = fields.Date(load_default=None, allow_none=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> OneAssignment:
+        """Give the plain value."""
+        return OneAssignment(**{**data, "line": data["line"].strip()})
+
+
+@dataclass(frozen=True)
+class Replacing:
+    """Hold whose older versions to replace, and what to tell them."""
+
+    ids: tuple[UUID, ...]
+    line: str
+    confirmed: bool
+
+
+class ReplaceSchema(Schema):
+    """Check a wish to replace older versions."""
+
+    ids = fields.List(
+        fields.UUID(),
+        required=True,
+        validate=validate.Length(1, MOST_REPLACED, error="Choose at least one client."),
+    )
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    confirmed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Replacing:
+        """Give the plain value."""
+        return Replacing(tuple(dict.fromkeys(data["ids"])), data["line"].strip(), data["confirmed"])
+
+
+@dataclass(frozen=True)
+class AssignmentRecord:
+    """Show an assignment, opened, with what stops it at this moment."""
+
+    id: UUID
+    case_id: UUID
+    client_id: UUID
+    handout: Handout
+    edition_id: UUID
+    place: int
+    stage: str
+    channel: str
+    line: str
+    levels: dict[str, Any]
+    due_on: date | None
+    assigned_at: datetime
+    assigned_by: UUID
+    opened_at: datetime | None
+    read_at: datetime | None
+    withdrawn_at: datetime | None
+    stopped: tuple[Reason, ...]
+    version: int
+
+    @property
+    def slug(self) -> str:
+        """Give the handout's name in addresses."""
+        return self.handout.id
+
+    @property
+    def title(self) -> str:
+        """Give the title that staff see."""
+        return self.handout.title
+
+    @property
+    def outside_title(self) -> str:
+        """Give the title that may be seen outside the room."""
+        return self.handout.outside_title
+
+    @property
+    def language(self) -> str:
+        """Give the edition's language."""
+        return self.handout.language
+
+    @property
+    def version_number(self) -> int:
+        """Give the edition's number, which stays with the assignment for ever."""
+        return self.handout.version
+
+    @property
+    def week(self) -> date | None:
+        """Give the Monday of the week that it is meant for."""
+        return week_of(self.due_on) if self.due_on else None
+
+    @property
+    def state(self) -> str:
+        """Name the state: withdrawn, recalled, stopped, read, opened or given; the first that holds."""
+        if self.withdrawn_at:
+            return "withdrawn"
+        if any(reason.code == "recalled" for reason in self.stopped):
+            return "recalled"
+        if self.read_at:
+            return "read"
+        if self.stopped:
+            return "stopped"
+        return "opened" if self.opened_at else "given"
+
+
+class AssignmentView(Schema):
+    """Show an assignment to staff; `stopped` says why it may not reach the client now."""
+
+    id = fields.UUID(required=True)
+    case_id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    slug = fields.String(required=True)
+    title = fields.String(required=True)
+    outside_title = fields.String(required=True)
+    language = fields.String(required=True)
+    edition = fields.Integer(required=True, attribute="version_number")
+    place = fields.Integer(required=True)
+    stage = fields.String(required=True)
+    channel = fields.String(required=True)
+    line = fields.String(required=True)
+    state = fields.String(required=True)
+    due_on = fields.Date(required=True, allow_none=True)
+    assigned_at = fields.AwareDateTime(required=True)
+    assigned_by = fields.UUID(required=True)
+    opened_at = fields.AwareDateTime(required=True, allow_none=True)
+    read_at = fields.AwareDateTime(required=True, allow_none=True)
+    withdrawn_at = fields.AwareDateTime(required=True, allow_none=True)
+    stopped = fields.List(fields.Nested(ReasonView), required=True)
+    version = fields.Integer(required=True)
+
+
+class SuggestedView(Schema):
+    """Show that a handout is among the next best, in which place and why."""
+
+    rank = fields.Integer(required=True)
+    why = fields.String(required=True)
+
+
+class JudgedView(Schema):
+    """Show whether a handout suits a case now, and why; `suggested` when it is among the next best."""
+
+    outcome = fields.String(required=True, metadata={"enum": ["allowed", "warned", "refused"]})
+    channels = fields.List(fields.String(), required=True)
+    reasons = fields.List(fields.Nested(ReasonView), required=True)
+    given = fields.Boolean(required=True)
+    suggested = fields.Nested(SuggestedView, required=True, allow_none=True)
+
+
+class HandoutView(Schema):
+    """Show a handout's newest edition; `reviewed` is empty until a clinician has read it."""
+
+    slug = fields.String(required=True)
+    code = fields.String(required=True)
+    title = fields.String(required=True)
+    outside_title = fields.String(required=True)
+    stage = fields.String(required=True)
+    also_fits = fields.List(fields.String(), required=True)
+    kind = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    language = fields.String(required=True)
+    summary = fields.String(required=True)
+    minutes = fields.Integer(required=True)
+    channels = fields.List(fields.String(), required=True)
+    reviewed = fields.Nested(ReviewView, required=True, allow_none=True)
+    for_case = fields.Nested(JudgedView, required=True, allow_none=True)
+
+
+class HandoutWholeView(HandoutView):
+    """Show a handout with its text as safe HTML."""
+
+    html = fields.String(required=True)

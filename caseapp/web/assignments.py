@@ -1,0 +1,230 @@
+"""Assignments: what suits a case now, giving it, and what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, redirect, render_template, request, url_for
+
+from caseapp.access.actions import Action
+from caseapp.assignments.operations import assign_several, mark_read, withdraw
+from caseapp.assignments.queries import (
+    advice_for,
+    assignment_shown,
+    assignments_of,
+    given_together,
+    objections,
+    offers_for,
+    printable,
+    situation_in,
+    wants_faith,
+)
+from caseapp.assignments.schemas import (
+    CHANNEL_WORDS,
+    LONGEST_LINE,
+    MOST_AT_ONCE,
+    OUTCOME_WORDS,
+    AssignSchema,
+)
+from caseapp.audit.operations import record_read
+from caseapp.cases.queries import case_by_number
+from caseapp.cases.stages import stages
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
+from caseapp.core.transaction import transaction
+from caseapp.handouts.queries import (
+    edition_of,
+)
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import form_once
+from caseapp.http.pages import practice, say
+from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.practice.queries import numbers
+from caseapp.users.queries import names_of
+from caseapp.web.handouts import language_asked, large_asked, pdf_answer, stage_asked
+from caseapp.web.identity import seen_case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
+
+
+blueprint = Blueprint("assignments", __name__)
+
+STATE_WORDS = {
+    "given": ("Not opened yet", ""),
+    "opened": ("Opened", "info"),
+    "read": ("Read", "ok"),
+    "stopped": ("Paused", "alert"),
+    "withdrawn": ("Withdrawn", ""),
+    "recalled": ("Recalled", "alert"),
+}
+
+
+@blueprint.app_context_processor
+def assignment_words() -> dict[str, object]:
+    """Give the words about suitability and giving to the pages that use them."""
+    return {
+        "channel_words": CHANNEL_WORDS,
+        "outcome_words": OUTCOME_WORDS,
+        "assignment_states": STATE_WORDS,
+    }
+
+
+@blueprint.get("/case/<string:number>/handouts")
+@needs(Action.ASSIGNMENT_READ)
+def case_handouts(number: str) -> ResponseReturnValue:
+    """Show what was given in a case, newest first."""
+    return _case_handouts(number)
+
+
+def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
+    actor, head = the_actor(), seen_case(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+    found = assignments_of(
+        actor, head, before=request.args.get("cursor") or None, limit=PAGE_SIZE + 1
+    )
+    shown = found[:PAGE_SIZE]
+    more = cursor_of(shown[-1].assigned_at, shown[-1].id) if len(found) > PAGE_SIZE else None
+    return render_template(
+        "assignments/case.html",
+        head=head,
+        tab="Handouts",
+        page=Page(shown, more),
+        paused=[record for record in shown if record.stopped and not record.withdrawn_at],
+        names=names_of({record.assigned_by for record in shown}),
+        reasons=reasons,
+    )
+
+
+@blueprint.get("/case/<string:number>/handouts/assign")
+@needs(Action.ASSIGNMENT_MAKE)
+def assign_page(number: str) -> ResponseReturnValue:
+    """Show which handouts suit a case now, and let the coach choose."""
+    return _assign(number, Form())
+
+
+def _assign(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
+    actor, head = the_actor(), seen_case(number)
+    stage = stage_asked(head.case.stage)
+    offers = offers_for(actor, head, stage or None, language_asked())
+    groups = [
+        (outcome, [offer for offer in offers if offer.verdict.outcome == outcome])
+        for outcome in OUTCOME_WORDS
+    ]
+    return render_template(
+        "assignments/assign.html",
+        head=head,
+        tab="Handouts",
+        groups=[(outcome, found) for outcome, found in groups if found],
+        filters=Form({"stage": stage or "all", "language": language_asked()}),
+        stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
+        | {"all": "All stages"},
+        advice=advice_for(actor, head, language_asked()),
+        form=form,
+        reasons=reasons,
+        confirm=any(reason.code == "confirm_needed" for reason in reasons),
+        longest_line=LONGEST_LINE,
+    )
+
+
+@blueprint.post("/case/<string:number>/handouts/assign")
+@needs(Action.ASSIGNMENT_MAKE)
+def assign_now(number: str) -> ResponseReturnValue:
+    """Give the chosen handouts, all or none."""
+    actor = the_actor()
+    try:
+        wanted = read_form(AssignSchema())
+        with transaction():
+            head = case_by_number(actor, number)
+            first = form_once(lambda: assign_several(actor, head.case.id, wanted)[0])
+    except Invalid as error:
+        return _assign(number, form_of(error)), 422
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _assign(number, form_of(), error.reasons), 409
+    say("handouts_assigned")
+    if len(wanted.slugs) == 1:
+        return redirect(url_for("assignments.case_handouts", number=number), code=303)
+    chosen = {"channel": wanted.channel, "language": wanted.language, "chosen": wanted.slugs}
+    return redirect(
+        url_for("assignments.given_page", number=number, assignment_id=first, **chosen), code=303
+    )
+
+
+@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/given")
+@needs(Action.ASSIGNMENT_READ)
+def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Show what was given in one step, for which week, and what was left out and why."""
+    actor, head = the_actor(), seen_case(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+    given = given_together(actor, head, assignment_id)
+    there = {record.slug for record in given}
+    chosen = [slug for slug in request.args.getlist("chosen") if slug not in there]
+    situation, known = situation_in(head), numbers(practice())
+    channel = request.args.get("channel", "portal")
+    left_out = []
+    for item in (edition_of(slug, language_asked()) for slug in chosen[:MOST_AT_ONCE]):
+        found = objections(head, item, situation, known, channel, confirmed=True)
+        left_out.append((item.handout, found))
+    return render_template(
+        "assignments/given.html", head=head, tab="Handouts", given=given, left_out=left_out
+    )
+
+
+@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/pdf")
+@needs(Action.ASSIGNMENT_READ)
+def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Give the PDF of what was given, in the edition that was given; its file name tells nothing."""
+    actor, head = the_actor(), seen_case(number)
+    found = printable(actor, assignment_id)
+    if found.case_id != head.case.id:
+        raise NotFound
+    name = f"reading-{found.place:02}{'-large' if large_asked() else ''}.pdf"
+    return pdf_answer(found.handout, name, faith=wants_faith(head.facts))
+
+
+@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/withdraw")
+@needs(Action.ASSIGNMENT_WITHDRAW)
+def withdraw_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Take a handout back."""
+    version = form_version()
+    return _change(
+        number,
+        assignment_id,
+        lambda: withdraw(the_actor(), assignment_id, version),
+        "handout_withdrawn",
+    )
+
+
+@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/read")
+@needs(Action.ASSIGNMENT_MARK)
+def read_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Mark as read what was handed over or read together."""
+    version = form_version()
+    return _change(
+        number,
+        assignment_id,
+        lambda: mark_read(the_actor(), assignment_id, version),
+        "handout_read",
+    )
+
+
+def _change(
+    number: str, assignment_id: UUID, change: Callable[[], None], done: str
+) -> ResponseReturnValue:
+    actor = the_actor()
+    try:
+        with transaction():
+            head = case_by_number(actor, number)
+            if assignment_shown(actor, assignment_id).case_id != head.case.id:
+                raise NotFound
+            change()
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _case_handouts(number, error.reasons), 409
+    say(done)
+    return redirect(url_for("assignments.case_handouts", number=number), code=303)
