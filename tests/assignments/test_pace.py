@@ -23,7 +23,7 @@ from caseapp.cases.stages import stages
 from caseapp.core.clock import week_of
 from caseapp.handouts.library import library
 from caseapp.screening.protocol import ITEMS
-from tests.handouts.test_suitability import QUIET, situations
+from tests.assignments.test_suitability import QUIET, situations
 
 CALM = {item.key: 0 for item in ITEMS}
 ENGLISH = [handout for (_, language), handout in library().items() if language == "en"]
