@@ -31,7 +31,6 @@ def create_app(chosen: Settings) -> Flask:
     app.config.update(
         TESTING=chosen.env == "test",
         SQLALCHEMY_DATABASE_URI=chosen.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": not chosen.database_url.startswith("sqlite")},
         BOOTSTRAP_SERVE_LOCAL=True,
         TEMPLATES_AUTO_RELOAD=False,
     )

@@ -61,8 +61,8 @@ def end_all_sessions(subject_id: UUID) -> None:
 
 def touch_session(session_id: UUID) -> None:
     """Note that a session was used; a session that was ended meanwhile stays ended."""
-    with side_transaction() as session:
-        session.execute(
+    with side_transaction() as connection:
+        connection.execute(
             sa.update(Session)
             .where(Session.id == session_id, Session.ended_at.is_(None))
             .values(seen_at=now())
@@ -120,12 +120,12 @@ def count_attempt(limits: list[Limit]) -> None:
     Raises TooManyAttempts when one of the limits is reached.
     """
     moment = now()
-    with side_transaction() as session:
-        if session.get_bind().dialect.name == "postgresql":
+    with side_transaction() as connection:
+        if connection.dialect.name == "postgresql":
             # SQLite has one writer anyway; here tries sent at the same moment would not see each other.
-            session.execute(sa.select(sa.func.pg_advisory_xact_lock(COUNTING)))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(COUNTING)))
         for limit in limits:
-            first, seen = session.execute(
+            first, seen = connection.execute(
                 sa.select(sa.func.min(Attempt.at), sa.func.count()).where(
                     Attempt.scope == limit.scope, Attempt.at > moment - limit.window
                 )
@@ -135,8 +135,11 @@ def count_attempt(limits: list[Limit]) -> None:
                 raise TooManyAttempts(
                     "Too many tries. Wait a little, then try again.", retry_after=max(wait, 1)
                 )
-        session.add_all(Attempt(scope=limit.scope, at=moment) for limit in limits)
-        session.execute(sa.delete(Attempt).where(Attempt.at < moment - timedelta(days=1)))
+        connection.execute(
+            sa.insert(Attempt.__table__),  # type: ignore[arg-type]
+            [{"scope": limit.scope, "at": moment} for limit in limits],
+        )
+        connection.execute(sa.delete(Attempt).where(Attempt.at < moment - timedelta(days=1)))
 
 
 def forget_attempts(limits: list[Limit]) -> None:

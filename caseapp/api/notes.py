@@ -52,8 +52,7 @@ def start(case_id: UUID, body: NewNote) -> NoteRecord:
     """Start a draft about a session."""
     actor = the_actor()
     with transaction():
-        note_id = api_once(lambda: start_note(actor, case_id, body))
-    return note_shown(actor, note_id)
+        return note_shown(actor, api_once(lambda: start_note(actor, case_id, body)))
 
 
 @door.at("/notes/<uuid:note_id>")
@@ -77,7 +76,7 @@ def change(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
     actor = the_actor()
     with transaction():
         save_draft(actor, note_id, body, version)
-    return note_shown(actor, note_id)
+        return note_shown(actor, note_id)
 
 
 @door.at("/notes/<uuid:note_id>/sign", "POST", also=(409, 422))
@@ -89,4 +88,4 @@ def sign(note_id: UUID, version: int) -> NoteRecord:
     actor = the_actor()
     with transaction():
         sign_note(actor, note_id, version)
-    return note_shown(actor, note_id)
+        return note_shown(actor, note_id)

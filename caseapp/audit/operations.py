@@ -62,8 +62,7 @@ def record_read(
     if run(THIS_QUARTER, once=once).first() is not None:
         return
     values = _entry(actor, action, "done", kind, object_id, client_id, None)
-    with side_transaction() as session:
-        connection = session.connection()
+    with side_transaction() as connection:
         connection.execute(WRITE_ONCE[connection.dialect.name], {**values, "once": once})
 
 
@@ -71,12 +70,8 @@ def record_refusal(
     actor: Actor, action: str, kind: str, object_id: UUID | None, details: dict[str, Any]
 ) -> None:
     """Record a refused attempt after its transaction was rolled back."""
-    with side_transaction() as session:
-        session.execute(
-            sa.insert(AuditEntry).values(
-                **_entry(actor, action, "refused", kind, object_id, None, details)
-            )
-        )
+    with side_transaction() as connection:
+        connection.execute(WRITE, _entry(actor, action, "refused", kind, object_id, None, details))
 
 
 def _entry(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import sqlalchemy as sa
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.engine import Connection, Dialect, Engine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 SQLITE_PRAGMAS = {
     "journal_mode": "wal",
@@ -22,6 +28,9 @@ SQLITE_PRAGMAS = {
     "recursive_triggers": "1",
     "trusted_schema": "0",
 }
+
+# A PostgreSQL connection that was at work this recently is believed to be alive.
+TRUSTED_SECONDS = 5
 
 
 class UTCTime(sa.TypeDecorator[datetime]):
@@ -96,12 +105,32 @@ def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _on_checkin(_connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401
+    record.info["rests_since"] = monotonic()
+
+
+def _still_there(engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
+    """Ask a connection that rested whether it still lives: the pool's own pre-ping costs every request a round trip."""
+
+    def ask(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
+        if monotonic() - record.info.get("rests_since", monotonic()) < TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise DisconnectionError from error
+
+    return ask
+
+
 def prepare(engine: Engine) -> None:
-    """Teach an engine our transaction modes, and assert SQLite's pragmas once.
+    """Teach an engine our transaction modes, and assert SQLite's pragmas once; let PostgreSQL prove that it is there.
 
     Raises RuntimeError when a pragma did not take, since durability would then be a guess.
     """
     if engine.dialect.name != "sqlite":
+        event.listen(engine, "checkin", _on_checkin)
+        event.listen(engine, "checkout", _still_there(engine))
         return
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)

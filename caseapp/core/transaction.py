@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from caseapp.core.database import db
@@ -15,6 +14,9 @@ from caseapp.core.errors import Stale
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.orm import Session
+
 _open: ContextVar[list[Callable[[], None]] | None] = ContextVar("open_transaction", default=None)
 
 
@@ -22,18 +24,17 @@ _open: ContextVar[list[Callable[[], None]] | None] = ContextVar("open_transactio
 def transaction() -> Iterator[Session]:
     """Run one change whole or not at all.
 
-    Drops the snapshot that a read may have opened, takes the writer's lock at once, commits at the end and
-    then runs what `after_commit` collected. Raises RuntimeError when opened inside another one, and Stale
-    when a row had a newer version than the one the change started from.
+    Drops what was only read, takes the writer's lock at once, commits at the end and then runs what `after_commit`
+    collected. Raises RuntimeError when opened inside another one, and Stale when a row had a newer version than the
+    one the change started from.
     """
     if _open.get() is not None:
         raise RuntimeError("A transaction is already open.")
     waiting: list[Callable[[], None]] = []
     token = _open.set(waiting)
     session = db.session()
-    _let_go(session)
     try:
-        session.connection(execution_options={"writes": True})
+        _begin_writing(session)
         yield session
         session.commit()
     except StaleDataError as error:
@@ -48,6 +49,24 @@ def transaction() -> Iterator[Session]:
         call()
 
 
+def _begin_writing(session: Session) -> None:
+    """Go over from reading to writing on the connection that is there; another one would cost round trips.
+
+    SQLite would read on in its old snapshot and refuse the first write, so it begins anew with the writer's lock.
+    PostgreSQL looks afresh at every statement (READ COMMITTED) and may simply write.
+    """
+    if _changed(session):
+        session.rollback()
+    if not session.in_transaction():
+        session.connection(execution_options={"writes": True})
+        return
+    session.expire_all()
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def after_commit(call: Callable[[], None]) -> None:
     """Run `call` once the open transaction is safely on disk; a rollback forgets it."""
     waiting = _open.get()
@@ -57,17 +76,15 @@ def after_commit(call: Callable[[], None]) -> None:
 
 
 @contextmanager
-def side_transaction() -> Iterator[Session]:
+def side_transaction() -> Iterator[Connection]:
     """Write beside a page's read without disturbing it: sightings, refusals, failed sign-ins.
 
     It is a connection of its own, so it must never be opened while `transaction()` is.
     """
     if _open.get() is not None:
         raise RuntimeError("A side transaction would wait for the open one.")
-    with Session(db.engine, join_transaction_mode="create_savepoint") as session:
-        session.connection(execution_options={"writes": True})
-        yield session
-        session.commit()
+    with db.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
 
 
 def end_reading() -> None:
@@ -75,16 +92,15 @@ def end_reading() -> None:
 
     Does nothing while `transaction()` is open; what was changed outside one is rolled back.
     """
-    if _open.get() is None:
-        _let_go(db.session())
-
-
-def _let_go(session: Session) -> None:
-    """End what was only read, and forget what it loaded; whatever was changed outside a transaction is undone."""
-    if not session.in_transaction():
+    session = db.session()
+    if _open.get() is not None or not session.in_transaction():
         return
-    if session.new or session.dirty or session.deleted:
+    if _changed(session):
         session.rollback()
     else:
         session.expire_all()
         session.commit()
+
+
+def _changed(session: Session) -> bool:
+    return bool(session.new or session.dirty or session.deleted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 import structlog
 from flask import Blueprint, Response
 
@@ -29,11 +30,14 @@ def livez() -> Response:
 def readyz() -> Response:
     """Say whether the database takes a write, the library stands and the queue's folder is there."""
     try:
-        with side_transaction() as session:
-            probe = OnceKey(subject_id=new_id(), scope="readyz", key="probe", content="", at=now())
-            session.add(probe)
-            session.flush()
-            session.delete(probe)
+        with side_transaction() as connection:
+            probe = new_id()
+            connection.execute(
+                sa.insert(OnceKey).values(
+                    subject_id=probe, scope="readyz", key="probe", content="", at=now()
+                )
+            )
+            connection.execute(sa.delete(OnceKey).where(OnceKey.subject_id == probe))
         ready = bool(library()) and settings.active().data_dir.is_dir()
     except Exception as fault:  # noqa: BLE001 - whatever it is, the answer is no
         log.error("readyz.failed", fault=type(fault).__name__)  # noqa: TRY400 - a trace may quote a person

@@ -96,8 +96,11 @@ def test_no_statement_changes_what_stands(signed, which):
     column = "how" if which == "note" else "action"
     before = stored(table)
     for statement in statements(table, column, row_id):
-        with pytest.raises(sa.exc.DBAPIError, match="never change"), side_transaction() as session:
-            session.execute(sa.text(statement))
+        with (
+            pytest.raises(sa.exc.DBAPIError, match="never change"),
+            side_transaction() as connection,
+        ):
+            connection.execute(sa.text(statement))
     assert stored(table) == before
 
 
@@ -139,8 +142,8 @@ def test_the_same_quarters_entry_is_never_replaced_by_another(signed):
         f"SELECT {forged} FROM audit_entry WHERE once = 'q'"
     )
     try:
-        with side_transaction() as session:
-            session.execute(sa.text(statement))
+        with side_transaction() as connection:
+            connection.execute(sa.text(statement))
     except sa.exc.IntegrityError:
         assert db.engine.dialect.name == "postgresql"
     assert stored(AuditEntry.__table__) == before

@@ -54,7 +54,7 @@ def test_a_refused_inner_one_does_not_close_the_door_for_good(app):
 def test_an_older_version_is_stale(app):
     row = the_practice()
     with side_transaction() as other:
-        other.get(Practice, 1).name = "Theirs"
+        other.execute(sa.update(Practice).values(name="Theirs", version=Practice.version + 1))
     with pytest.raises(Stale), transaction() as session:
         mine = session.get(Practice, 1)
         sa.orm.attributes.set_committed_value(mine, "version", row.version - 1)
@@ -66,7 +66,7 @@ def test_the_snapshot_of_an_earlier_read_is_dropped(app):
     assert name() != "Theirs"
     the_practice()
     with side_transaction() as other:
-        other.get(Practice, 1).name = "Theirs"
+        other.execute(sa.update(Practice).values(name="Theirs"))
     with transaction() as session:
         assert session.scalar(sa.select(Practice.name)) == "Theirs"
 
@@ -94,12 +94,11 @@ def test_a_rollback_forgets_what_waited(app):
 
 
 def test_a_side_transaction_is_kept_whole_or_not_at_all(app):
-    with side_transaction() as session:
-        session.get(Practice, 1).name = "Aside"
+    with side_transaction() as connection:
+        connection.execute(sa.update(Practice).values(name="Aside"))
     assert name() == "Aside"
-    with pytest.raises(LookupError), side_transaction() as session:
-        session.get(Practice, 1).name = "Half"
-        session.flush()
+    with pytest.raises(LookupError), side_transaction() as connection:
+        connection.execute(sa.update(Practice).values(name="Half"))
         raise LookupError
     assert name() == "Aside"
 
