@@ -118,7 +118,7 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
         format, moment - timedelta(hours=1), 50, "video", WORDS if sections is None else sections
     )
     with at(moment), transaction():
-        note_id = start_note(actor, case_id, new)
+        note_id = start_note(actor, case_id, new).id
         if levels is not None:
             change = DraftChange(screening=DraftScreening(levels, **answers))
             save_draft(actor, note_id, change, 1)

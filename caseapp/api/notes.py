@@ -9,7 +9,7 @@ from caseapp.api.door import Door, ListQuery, Wanted
 from caseapp.audit.operations import record_read
 from caseapp.core.transaction import transaction
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_once
+from caseapp.http.once import api_made
 from caseapp.notes.operations import save_draft, sign_note, start_note
 from caseapp.notes.queries import note_shown, notes_of
 from caseapp.notes.schemas import (
@@ -52,7 +52,9 @@ def start(case_id: UUID, body: NewNote) -> NoteRecord:
     """Start a draft about a session."""
     actor = the_actor()
     with transaction():
-        return note_shown(actor, api_once(lambda: start_note(actor, case_id, body)))
+        return api_made(
+            lambda: start_note(actor, case_id, body), lambda note_id: note_shown(actor, note_id)
+        )
 
 
 @door.at("/notes/<uuid:note_id>")

@@ -169,7 +169,7 @@ class Person:
             "how": told["how"],
         }
         with at(moment + NOTE_BEGUN), transaction():
-            note = notes.start_note(self.coach, self.case_id, NewNoteSchema().load(start))
+            note = notes.start_note(self.coach, self.case_id, NewNoteSchema().load(start)).id
         with at(moment + NOTE_SIGNED), transaction():
             version = notes.save_draft(self.coach, note, DraftSchema().load(change), 1)
             if not told.get("draft"):

@@ -34,6 +34,7 @@ def transaction() -> Iterator[Session]:
     token = _open.set(waiting)
     session = db.session()
     try:
+        session.expire_all()
         _begin_writing(session)
         yield session
         session.commit()
@@ -49,7 +50,7 @@ def transaction() -> Iterator[Session]:
         call()
 
 
-def _begin_writing(session: Session) -> None:
+def _begin_writing(session: Session) -> Connection:
     """Go over from reading to writing on the connection that is there; another one would cost round trips.
 
     SQLite would read on in its old snapshot and refuse the first write, so it begins anew with the writer's lock.
@@ -58,13 +59,12 @@ def _begin_writing(session: Session) -> None:
     if _changed(session):
         session.rollback()
     if not session.in_transaction():
-        session.connection(execution_options={"writes": True})
-        return
-    session.expire_all()
+        return session.connection(execution_options={"writes": True})
     connection = session.connection()
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    return connection
 
 
 def after_commit(call: Callable[[], None]) -> None:
@@ -77,14 +77,19 @@ def after_commit(call: Callable[[], None]) -> None:
 
 @contextmanager
 def side_transaction() -> Iterator[Connection]:
-    """Write beside a page's read without disturbing it: sightings, refusals, failed sign-ins.
+    """Write in the midst of a page's reading: sightings, refusals, failed sign-ins; what the page loaded stays loaded.
 
-    It is a connection of its own, so it must never be opened while `transaction()` is.
+    Raises RuntimeError while `transaction()` is open, since it would commit that one's half.
     """
     if _open.get() is not None:
-        raise RuntimeError("A side transaction would wait for the open one.")
-    with db.engine.connect().execution_options(writes=True) as connection, connection.begin():
-        yield connection
+        raise RuntimeError("A side transaction would end the open one.")
+    session = db.session()
+    try:
+        yield _begin_writing(session)
+        session.commit()
+    except BaseException:
+        session.rollback()
+        raise
 
 
 def end_reading() -> None:

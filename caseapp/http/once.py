@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from flask import request
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+
+class Record(Protocol):
+    """Be whatever can be found again by its id."""
+
+    @property
+    def id(self) -> UUID:
+        """Give the id."""
+
+
+Made = TypeVar("Made", bound=Record)
 LONGEST_KEY = 80
 API_KEY = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 
@@ -51,3 +61,18 @@ def api_once(make: Callable[[], UUID]) -> UUID:
         raise Invalid({"Idempotency-Key": ["Use 1 to 80 letters, digits, dots, colons or dashes."]})
     content = [request.path, request.get_json(silent=True)]
     return once(the_actor().id, request.endpoint or "", key, content, make)
+
+
+def api_made(make: Callable[[], Made], show: Callable[[UUID], Made]) -> Made:
+    """Run `make` once for an `Idempotency-Key` and give what it made; a second sending gets what stands there now.
+
+    To be called inside a transaction. Raises what `api_once` raises.
+    """
+    made: list[Made] = []
+
+    def once_made() -> UUID:
+        made.append(make())
+        return made[0].id
+
+    found = api_once(once_made)
+    return made[0] if made else show(found)

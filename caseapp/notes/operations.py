@@ -13,7 +13,7 @@ from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.audit.operations import record
 from caseapp.cases.models import Case
-from caseapp.clients.models import ClientKey
+from caseapp.clients.models import Client, ClientKey
 from caseapp.clients.queries import visible_in
 from caseapp.core.clock import now
 from caseapp.core.database import db, run
@@ -22,7 +22,14 @@ from caseapp.core.ids import new_id
 from caseapp.core.vault import DataKey, seal_data, unwrap
 from caseapp.notes.models import Note
 from caseapp.notes.queries import digest_of, get_note, opened, what_is_missing
-from caseapp.notes.schemas import FORMATS, LONGEST_NOTE, SECTIONS, UNTOUCHED, DraftScreening
+from caseapp.notes.schemas import (
+    FORMATS,
+    LONGEST_NOTE,
+    SECTIONS,
+    UNTOUCHED,
+    DraftScreening,
+    NoteRecord,
+)
 from caseapp.screening.operations import record_screening
 from caseapp.screening.protocol import Level
 
@@ -35,8 +42,8 @@ if TYPE_CHECKING:
 BEGIN = sa.insert(Note.__table__)  # type: ignore[arg-type]
 
 
-def start_note(actor: Actor, case_id: UUID, new: NewNote) -> UUID:
-    """Start a draft of the actor's own about a session of an open case.
+def start_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
+    """Start a draft of the actor's own about a session of an open case; show it as it stands from now on.
 
     Raises NotFound, and RuleBroken when the case is closed.
     """
@@ -49,31 +56,44 @@ def start_note(actor: Actor, case_id: UUID, new: NewNote) -> UUID:
             Reason("case_closed", "This case is closed.", "Reopen it to write about a new session.")
         )
     moment = now()
-    note = Note(id=new_id(), client_id=ground.client_id)
-    key = unwrap(note.client_id, ground.wrapped)
-    run(
-        BEGIN,
-        id=note.id,
-        case_id=case_id,
-        client_id=note.client_id,
-        author_id=actor.id,
-        format=new.format,
-        held_at=new.held_at,
-        minutes=new.minutes or None,
-        how=new.how,
-        sections=seal_data(note, "sections", _carried(new.sections, new.format), key),
-        made_at=moment,
-        changed_at=moment,
+    stored = {
+        "id": new_id(),
+        "case_id": case_id,
+        "client_id": ground.client_id,
+        "author_id": actor.id,
+        "format": new.format,
+        "held_at": new.held_at,
+        "minutes": new.minutes or None,
+        "how": new.how,
+        "status": "draft",
+        "changed_at": moment,
+        "version": 1,
+    }
+    sections = _carried(new.sections, new.format)
+    place = Note(id=stored["id"], client_id=ground.client_id)
+    sealed = seal_data(place, "sections", sections, unwrap(ground.client_id, ground.wrapped))
+    run(BEGIN, **stored, sections=sealed, made_at=moment)
+    record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=ground.client_id)
+    return NoteRecord(
+        **stored,
+        sections=sections,
+        screening_id=None,
+        unrecorded_level=None,
+        signed_at=None,
+        sha256=None,
+        author=actor.name,
+        client=ground.name,
+        number=ground.number,
+        draft=UNTOUCHED,
     )
-    record(actor, Action.NOTE_WRITE, "note", note.id, client_id=note.client_id)
-    return note.id
 
 
 @cache
 def _ground(role: Role) -> sa.Select[*tuple[Any, ...]]:
     """Build, once for each role, the question on which ground a note about a case may be started."""
     return (
-        sa.select(Case.client_id, Case.status, ClientKey.wrapped)
+        sa.select(Case.client_id, Case.status, Case.number, Client.name, ClientKey.wrapped)
+        .join(Client, Client.id == Case.client_id)
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .where(
             Case.id == sa.bindparam("case"),

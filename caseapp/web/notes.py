@@ -119,7 +119,7 @@ def start_now(number: str) -> ResponseReturnValue:
         new = read_form(NewNoteSchema(), zone=zone())
         with transaction():
             head = case_by_number(actor, number)
-            note_id = form_once(lambda: start_note(actor, head.case.id, new))
+            note_id = form_once(lambda: start_note(actor, head.case.id, new).id)
     except Invalid as error:
         return _new_note(number, form_of(error)), 422
     except RuleBroken as error:

@@ -168,4 +168,4 @@ def test_the_busiest_reads_and_writes_ask_little(coach, path, draft):
     assert len(reading.seen) == 3, reading.seen
     with Statements() as writing:
         assert coach.post(path, NEW).status_code == 201
-    assert len(writing.seen) == 5, writing.seen
+    assert len([found for found in writing.seen if found != "COMMIT"]) == 4, writing.seen

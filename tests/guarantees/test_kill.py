@@ -179,7 +179,7 @@ def desk(app):
         with transaction():
             note_id = start_note(
                 coach, made.case_id, NewNote("dap", now() - timedelta(hours=1), 50, "phone")
-            )
+            ).id
         drafts.append(Draft(str(note_id)))
     with transaction():
         _, token = make_token(operator(), "coach@practice.test", "kill")
