@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from flask import Flask, g, request
+from flask.sessions import SecureCookieSessionInterface
 
 from caseapp.access.operations import touch_session
 from caseapp.clients.portal import client_signed_in
@@ -14,6 +15,8 @@ from caseapp.http.doors import Door, door
 from caseapp.users.queries import bearer, signed_in
 
 if TYPE_CHECKING:
+    from flask import Request
+    from flask.sessions import SessionMixin
     from werkzeug.wrappers import Response as AnyResponse
 
     from caseapp.access.actor import Actor
@@ -63,6 +66,17 @@ def forget(response: AnyResponse, where: Door) -> AnyResponse:
     return response
 
 
+class NoneForTheApi(SecureCookieSessionInterface):
+    """Keep Flask's own session, which holds the CSRF token and message codes, out of the API: it knows no cookie."""
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
+        """Read the session from the cookie, but for the API."""
+        if door() is Door.API:
+            return self.make_null_session(app)
+        return super().open_session(app, request)
+
+
 def init_app(app: Flask) -> None:
     """Ask who it is before every request."""
+    app.session_interface = NoneForTheApi()
     app.before_request(load_actor)
