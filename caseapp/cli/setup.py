@@ -11,7 +11,7 @@ from caseapp.access.secrets import new_code
 from caseapp.cli import cast
 from caseapp.clients.portal import PIN_LENGTH, pin_fault
 from caseapp.core import migrate
-from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.handouts.operations import publish_library
 from caseapp.practice.operations import set_up_practice
@@ -19,6 +19,7 @@ from caseapp.users.queries import everyone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from caseapp.cli.house import House
 
@@ -60,13 +61,40 @@ def fill_demo(house: House) -> Iterator[str]:
     pin = house.environ.get("CASEAPP_DEMO_PIN", "")
     made_password = password or new_code(5)
     made_pin = pin or new_pin()
-    yield from cast.fill(made_password, made_pin)
+    filling = _filling(house)
+    filling.touch()
+    try:
+        yield from cast.fill(made_password, made_pin)
+    except (Invalid, RuleBroken):
+        # Refused before anything was stored.
+        filling.unlink()
+        raise
+    filling.unlink()
     yield "Password of the staff: " + (
         "the one in CASEAPP_DEMO_PASSWORD" if password else f"{made_password}  (shown only now)"
     )
     yield "PIN of the clients: " + (
         "the one in CASEAPP_DEMO_PIN" if pin else f"{made_pin}  (shown only now)"
     )
+
+
+def must_be_whole(house: House) -> None:
+    """Refuse a demo practice whose first filling was interrupted: half of its stories would look like faults.
+
+    Raises RuleBroken.
+    """
+    if _filling(house).exists():
+        raise RuleBroken(
+            Reason(
+                "demo_half_filled",
+                "The first filling of the demo practice was interrupted.",
+                f"Delete {house.settings.data_dir} and what stands in its database, then start again.",
+            )
+        )
+
+
+def _filling(house: House) -> Path:
+    return house.settings.data_dir / "demo.filling"
 
 
 def new_pin() -> str:

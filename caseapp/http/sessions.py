@@ -16,7 +16,7 @@ from caseapp.users.queries import bearer, signed_in
 
 if TYPE_CHECKING:
     from flask import Request
-    from flask.sessions import SessionMixin
+    from flask.sessions import SecureCookieSession
     from werkzeug.wrappers import Response as AnyResponse
 
     from caseapp.access.actor import Actor
@@ -69,7 +69,7 @@ def forget(response: AnyResponse, where: Door) -> AnyResponse:
 class NoneForTheApi(SecureCookieSessionInterface):
     """Keep Flask's own session, which holds the CSRF token and message codes, out of the API: it knows no cookie."""
 
-    def open_session(self, app: Flask, request: Request) -> SessionMixin | None:
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Read the session from the cookie, but for the API."""
         if door() is Door.API:
             return self.make_null_session(app)

@@ -180,3 +180,16 @@ def test_a_mail_that_was_being_sent_when_the_worker_was_killed_is_sent_again(pra
     practice.python(SWEEP_A_LITTLE_LATER, CASEAPP_SMTP_URL=slow.address)
     assert sent(practice)
     assert ["ines@example.test"] in slow.taken
+
+
+def test_a_demo_whose_first_filling_was_killed_is_not_served_by_half(home):
+    with home.start("serve", CASEAPP_ENV="demo") as process:
+        begun, patience = home.data / "demo.filling", threading.Event()
+        for _ in range(LONGEST * 20):
+            if begun.exists():
+                break
+            patience.wait(0.05)
+        process.kill()
+    code, _, told = home.run("serve", CASEAPP_ENV="demo")
+    assert code == 1
+    assert "was interrupted" in told

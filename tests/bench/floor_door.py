@@ -1,0 +1,66 @@
+"""The floor behind the same door: the app itself with one more address, a plain insert.
+
+Token, role, schema and answer are those of starting a note; nobody looks whose case it is, nothing is sealed, nothing
+is audited.
+"""
+
+from __future__ import annotations
+
+import os
+
+import sqlalchemy as sa
+
+from caseapp.access.actions import Action
+from caseapp.api.door import Door
+from caseapp.core.clock import now
+from caseapp.core.database import run
+from caseapp.core.ids import new_id
+from caseapp.core.settings import from_environment
+from caseapp.core.transaction import transaction
+from caseapp.factory import create_app
+from caseapp.http.guard import needs, the_actor
+from caseapp.notes.schemas import NewNoteSchema, NoteRecord, NoteView
+from tests.bench.floor_table import plain_note
+
+door = Door("plain", "A plain insert.")
+INSERT = sa.insert(plain_note)
+
+
+@door.at("/cases/<uuid:case_id>/plain", "POST")
+@needs(Action.NOTE_WRITE)
+@door.gives(NoteView(), 201)
+@door.takes(NewNoteSchema())
+def start(case_id, body):
+    """Insert one row as it came, and commit."""
+    actor, made = the_actor(), new_id()
+    with transaction():
+        run(
+            INSERT,
+            id=made,
+            case_id=case_id,
+            at=body.held_at.isoformat(),
+            body=body.sections["data"],
+        )
+    return NoteRecord(
+        id=made,
+        case_id=case_id,
+        client_id=case_id,
+        author_id=actor.id,
+        format=body.format,
+        held_at=body.held_at,
+        minutes=body.minutes,
+        how=body.how,
+        status="draft",
+        sections=body.sections,
+        screening_id=None,
+        unrecorded_level=None,
+        changed_at=now(),
+        signed_at=None,
+        sha256=None,
+        version=1,
+        author=actor.name,
+    )
+
+
+app = create_app(from_environment(os.environ))
+app.register_blueprint(door)
