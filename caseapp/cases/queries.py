@@ -12,8 +12,8 @@ from caseapp.access.actor import Actor, require
 from caseapp.cases.models import Attestation, Case, CaseEvent
 from caseapp.cases.schemas import CaseInList
 from caseapp.cases.stages import Criterion, Stage, criteria_between, following, stage_by_id
-from caseapp.clients.models import CareTeam, Client, ClientKey
-from caseapp.clients.queries import ClientRecord, found_by, opened, visible_to
+from caseapp.clients.models import Client, ClientKey
+from caseapp.clients.queries import ClientRecord, found_by, opened, seen_by, visible_to
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
@@ -89,12 +89,8 @@ def _page_of_cases(
     """
     seen = sa.select(Case.id, Case.opened_at).where(*_conditions(wanted))
     if actor.role is Role.SUPERVISOR:
-        team = (
-            sa.exists()
-            .where(CareTeam.client_id == Case.client_id, User.id == CareTeam.user_id)
-            .where(sa.or_(User.id == actor.id, User.supervisor_id == actor.id))
-        )
-        return after(seen.where(team), Case.opened_at, Case.id, cursor, limit)
+        theirs = seen.where(seen_by(actor, Case.client_id))
+        return after(theirs, Case.opened_at, Case.id, cursor, limit)
     mine = seen.where(Case.client_id.in_(visible_to(actor))).cte("mine").prefix_with("MATERIALIZED")
     return after(sa.select(mine.c.id, mine.c.opened_at), mine.c.opened_at, mine.c.id, cursor, limit)
 
@@ -147,7 +143,7 @@ def _head(actor: Actor, where: sa.ColumnElement[bool]) -> CaseHead:
         .join(Client, Client.id == Case.client_id)
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .join(User, User.id == Case.coach_id)
-        .where(where, Case.client_id.in_(visible_to(actor)))
+        .where(where, seen_by(actor, Case.client_id))
     ).first()
     if row is None:
         raise NotFound
@@ -181,7 +177,7 @@ def get_case(actor: Actor, case_id: UUID) -> Case:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(Case).where(Case.id == case_id, Case.client_id.in_(visible_to(actor)))
+        sa.select(Case).where(Case.id == case_id, seen_by(actor, Case.client_id))
     )
     if found is None:
         raise NotFound

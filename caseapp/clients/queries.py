@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
+    from sqlalchemy.orm import InstrumentedAttribute
+
 LONGEST_WORD = 60
 
 
@@ -44,6 +46,21 @@ def visible_in(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID
     if role is Role.SUPERVISOR:
         return sa.select(CareTeam.client_id).where(CareTeam.user_id.in_(coached_in(role, who)))
     return sa.select(CareTeam.client_id).where(sa.false())
+
+
+def sees(
+    role: Role, who: UUID | sa.BindParameter[UUID], client_id: InstrumentedAttribute[UUID]
+) -> sa.ColumnElement[bool]:
+    """Say in SQL that the client of one record, which is found by its id, is somebody's to see.
+
+    It is the same rule turned round: the client's care team is looked at, not everybody whom a supervisor may see.
+    """
+    return visible_in(role, who).where(CareTeam.client_id == client_id).exists()
+
+
+def seen_by(actor: Actor, client_id: InstrumentedAttribute[UUID]) -> sa.ColumnElement[bool]:
+    """Say the same of an actor."""
+    return sees(actor.role, actor.id, client_id)
 
 
 @dataclass(frozen=True)
@@ -91,7 +108,7 @@ def must_see(actor: Actor, client_id: UUID) -> None:
     Raises NotFound, the same for a foreign client and for none at all.
     """
     seen = db.session.scalar(
-        sa.select(Client.id).where(Client.id == client_id, Client.id.in_(visible_to(actor)))
+        sa.select(Client.id).where(Client.id == client_id, seen_by(actor, Client.id))
     )
     if seen is None:
         raise NotFound
@@ -110,7 +127,7 @@ def get_client(actor: Actor, client_id: UUID) -> Client:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(Client).where(Client.id == client_id, Client.id.in_(visible_to(actor)))
+        sa.select(Client).where(Client.id == client_id, seen_by(actor, Client.id))
     )
     if found is None:
         raise NotFound
@@ -160,7 +177,7 @@ def client_record(actor: Actor, client_id: UUID) -> ClientRecord:
     row = db.session.execute(
         sa.select(Client, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id == client_id, Client.id.in_(visible_to(actor)))
+        .where(Client.id == client_id, seen_by(actor, Client.id))
     ).first()
     if row is None:
         raise NotFound

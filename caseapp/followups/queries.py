@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import visible_to
+from caseapp.clients.queries import seen_by, visible_to
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.paging import Page, after, ahead, page_of
@@ -136,9 +136,7 @@ def get_followup(actor: Actor, followup_id: UUID) -> FollowUp:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(FollowUp).where(
-            FollowUp.id == followup_id, FollowUp.client_id.in_(visible_to(actor))
-        )
+        sa.select(FollowUp).where(FollowUp.id == followup_id, seen_by(actor, FollowUp.client_id))
     )
     if found is None:
         raise NotFound

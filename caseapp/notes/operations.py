@@ -14,7 +14,7 @@ from caseapp.access.actor import Actor, require
 from caseapp.audit.operations import record
 from caseapp.cases.models import Case
 from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import visible_in
+from caseapp.clients.queries import sees
 from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
@@ -97,7 +97,7 @@ def _ground(role: Role) -> sa.Select[*tuple[Any, ...]]:
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .where(
             Case.id == sa.bindparam("case"),
-            Case.client_id.in_(visible_in(role, sa.bindparam("asks"))),
+            sees(role, sa.bindparam("asks"), Case.client_id),
         )
     )
 

@@ -14,7 +14,7 @@ from caseapp.access.actor import Actor, require
 from caseapp.cases.models import Case
 from caseapp.cases.queries import get_case
 from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import visible_in, visible_to
+from caseapp.clients.queries import sees, visible_to
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.paging import Page, after, page_of
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def _readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
     """Say in SQL which notes somebody may read: signed ones of their clients, and drafts of their own."""
     return sa.and_(
-        Note.client_id.in_(visible_in(role, who)),
+        sees(role, who, Note.client_id),
         sa.or_(Note.status == "signed", Note.author_id == who),
     )
 

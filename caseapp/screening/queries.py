@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.clients.models import ClientKey
-from caseapp.clients.queries import must_see, visible_to
+from caseapp.clients.queries import must_see, seen_by
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
@@ -77,7 +77,7 @@ def screening_shown(actor: Actor, screening_id: UUID) -> ScreeningRecord:
     """
     require(actor, Action.SCREENING_READ)
     row = db.session.execute(
-        _with_key(sa.and_(Screening.id == screening_id, Screening.client_id.in_(visible_to(actor))))
+        _with_key(sa.and_(Screening.id == screening_id, seen_by(actor, Screening.client_id)))
     ).first()
     if row is None:
         raise NotFound
@@ -114,7 +114,7 @@ def get_hold(actor: Actor, hold_id: UUID) -> Hold:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(Hold).where(Hold.id == hold_id, Hold.client_id.in_(visible_to(actor)))
+        sa.select(Hold).where(Hold.id == hold_id, seen_by(actor, Hold.client_id))
     )
     if found is None:
         raise NotFound

@@ -6,7 +6,8 @@ import re
 
 import sqlalchemy as sa
 
-from caseapp.cases.queries import CaseFilter, list_cases
+from caseapp.cases.queries import CaseFilter, case_head, list_cases
+from caseapp.clients.queries import must_see
 from caseapp.core.database import db
 from tests.bench import rows
 
@@ -47,7 +48,7 @@ def scans(plan):
     return [line.strip() for line in plan if wanted.search(line) and line != WALK]
 
 
-def test_a_caseload_page_scans_no_table(app):
+def test_neither_a_caseload_page_nor_a_single_record_scans_a_table(app):
     filled = rows.fill(CASES, OWN)
     asked = [
         *(
@@ -67,6 +68,14 @@ def test_a_caseload_page_scans_no_table(app):
         plan = plan_of(*sent)
         assert plan
         assert scans(plan) == [], f"{actor.role}, {wanted}, after {pages}:\n" + "\n".join(plan)
+    case = list_cases(filled.supervisor, CaseFilter(), None, 1).items[0]
+    for ask in (lambda who: case_head(who, case.id), lambda who: must_see(who, case.client_id)):
+        for sent in statements(lambda: ask(filled.supervisor)):  # noqa: B023 - run at once
+            plan = plan_of(*sent)
+            gathered = [
+                line for line in plan if "care_team USING" in line and "client_id" not in line
+            ]
+            assert scans(plan) == gathered == [], "\n".join(plan)
 
 
 def test_both_ways_of_asking_give_the_same_cases(app):
