@@ -13,9 +13,9 @@ import os
 import threading
 from functools import cache
 from importlib.metadata import version
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 from fontTools.ttLib import TTFont
@@ -41,11 +41,20 @@ WORDS = {
     "outside": "This document asks for something outside itself.",
 }
 OTHERWISE = "This document could not be laid out."
-# What a foreman lays out before the first real one, so that every hand finds the faces loaded.
-SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="handout">
-<h1>Every</h1><h2>face</h2><p><b>once</b>, and once <em>more</em>.</p><ul><li>One</li></ul>
-<input type="text" name="a" title="A"><input type="checkbox" name="b" title="B"><textarea name="c" title="C"></textarea>
-<svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg></body></html>"""
+# What a foreman lays out before the first real one, so that every hand finds the faces loaded, in every size.
+SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{look}">
+<div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
+<div class="footer">Footer</div><div class="pages">Page <span class="here"></span> <span class="all"></span></div>
+<p class="kicker">Kicker</p><h1>Every</h1><section class="opening"><p>Face <b>once</b>, and <em>more</em>.</p></section>
+<h2>Heading</h2><ul><li>One</li></ul><div class="field"><p class="label">A <span class="hint">b</span></p>
+<input class="text" type="text" name="a" title="A">
+<div class="lines"><i></i><textarea name="c" title="C"></textarea></div>
+<ul class="ticks"><li><input type="checkbox" name="b" title="B">
+<input type="radio" name="d" value="D" title="D: D"></li></ul></div>
+<section class="stop"><h2>Stop</h2><ul class="numbers"><li><b>1</b> Two</li></ul></section>
+<svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg>
+<div class="closing"><p><em>End</em></p></div></body></html>"""
+LOOKS = ("", "compact", "large")
 
 
 def render(html: str, *, style: str = "handout.css") -> bytes:
@@ -134,7 +143,13 @@ def faces() -> dict[str, Path]:
 
 
 class Press:
-    """Lay out documents in this process, with fonts and style sheets that are loaded once."""
+    """Lay out documents in this process, with fonts and style sheets that are loaded once.
+
+    One press lays out many documents, also for different people. Nothing of one reaches the next: boxes, pictures,
+    counters, used glyphs and the PDF are made anew for each, and what is shared (fonts, parsed sheets) is only read: a
+    document that brings a face of its own is refused. The tests hold the bytes of a document against those of a fresh
+    press, after others and after failures.
+    """
 
     def __init__(self, fonts: dict[str, Path]) -> None:
         """Load the fonts, each by its key, and the style sheets.
@@ -148,6 +163,7 @@ class Press:
         self.fonts: Any = FontConfiguration()
         self.fetcher = _fetcher(fonts)
         self.styles = {name: self._style(name) for name in SHEETS}
+        self.fonts.add_font_face = _no_more_faces
 
     def _style(self, name: str) -> Any:  # noqa: ANN401 - an untyped package
         return self.weasyprint.CSS(
@@ -174,6 +190,10 @@ class Press:
         except self.weasyprint.urls.FatalURLFetchingError:
             raise limited.Refused("outside") from None
         return made
+
+
+def _no_more_faces(*_given: object) -> NoReturn:
+    raise limited.Refused("outside")
 
 
 def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
@@ -273,14 +293,17 @@ def prepare(given: list[str]) -> Callable[[bytes], bytes]:
     A fork takes one thread along. Where a version of Pango keeps one of its own, each hand has to load the fonts.
     """
     fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
-    press = Press(fonts)
-    for style in SHEETS:
-        press.lay_out(SPECIMEN, style)
-    shared = press if len([*Path("/proc/self/task").iterdir()]) == 1 else None
+    press: Press | None = Press(fonts)
+    for style, look in product(SHEETS, LOOKS):
+        press.lay_out(SPECIMEN.format(look=look), style)
+    if len([*Path("/proc/self/task").iterdir()]) > 1:
+        press = None
 
     def work(job: bytes) -> bytes:
+        nonlocal press
+        press = press or Press(fonts)
         style, _, html = job.decode().partition("\n")
-        return (shared or Press(fonts)).lay_out(html, style)
+        return press.lay_out(html, style)
 
     return work
 
