@@ -23,6 +23,7 @@ from fontTools.ttLib import TTFont
 from caseapp.core import limited, settings
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, print_font
+from caseapp.core.quarantine import on_trial
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
@@ -61,9 +62,15 @@ def render(html: str, *, style: str = "handout.css") -> bytes:
     """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`, in a process apart.
 
     Raises RuleBroken when a character is in none of our fonts, since it would print as a box, or when this machine
-    lacks the library that lays out text; RenderFailed when the document takes too much or asks for anything outside.
+    lacks the library that lays out text, or when the document has failed too often; RenderFailed when it takes too much
+    or asks for anything outside.
     """
     check_glyphs(html)
+    with on_trial(_hash(html, style)):
+        return _made(html, style)
+
+
+def _made(html: str, style: str) -> bytes:
     try:
         return _workshop.do(f"{style}\n{html}".encode())
     except limited.NotReady as fault:
@@ -262,9 +269,13 @@ def _style_hash(name: str) -> str:
     return hashlib.sha256(style_text(name).encode()).hexdigest()
 
 
-def _kept_file(html: str, style: str) -> Path:
+def _hash(html: str, style: str) -> str:
     whole = "\n".join((_engine(), _style_hash(style), html))
-    name = hashlib.sha256(whole.encode()).hexdigest()
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _kept_file(html: str, style: str) -> Path:
+    name = _hash(html, style)
     return settings.active().data_dir / "pdf" / name[:2] / f"{name}.pdf"
 
 
