@@ -304,17 +304,17 @@ def prepare(given: list[str]) -> Callable[[bytes], bytes]:
     A fork takes one thread along. Where a version of Pango keeps one of its own, each hand has to load the fonts.
     """
     fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
-    press: Press | None = Press(fonts)
+    press = Press(fonts)
     for style, look in product(SHEETS, LOOKS):
         press.lay_out(SPECIMEN.format(look=look), style)
-    if len([*Path("/proc/self/task").iterdir()]) > 1:
-        press = None
+    alone = len([*Path("/proc/self/task").iterdir()]) == 1
+    ready = [press] if alone else []
 
     def work(job: bytes) -> bytes:
-        nonlocal press
-        press = press or Press(fonts)
+        if not ready:
+            ready.append(Press(fonts))
         style, _, html = job.decode().partition("\n")
-        return press.lay_out(html, style)
+        return ready[0].lay_out(html, style)
 
     return work
 

@@ -90,7 +90,7 @@ def _give(environ: Mapping[str, str], coach: Actor) -> Given:
             "the portal": (f"__Host-reader={reader}", "/portal/h/1/reading-01.pdf"),
             "the desk": (
                 f"__Host-desk={desk}",
-                f"/case/{made.number}/handouts/{sheet.id}/pdf",
+                f"/case/{made.number}/handouts/{sheet}/pdf",
             ),
         }
     )
