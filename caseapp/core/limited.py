@@ -1,6 +1,6 @@
 """Work apart: one function, done by short-lived processes under limits that the kernel keeps.
 
-A foreman loads what the work needs, leaves the network, and keeps a few hands ready, each forked from itself and never
+A foreman loads what the work needs, leaves the network, and keeps a few hands ready, each forked from itself and not
 root. A hand does some jobs, one after the other, each under limits of its own, and ends; the foreman forks the next.
 A hand whose job failed, for whatever reason, ends at once: only a process in which everything went well goes on. A
 fork for each job would part jobs that went well too, at a quarter more time for each, since a page that both share
@@ -72,7 +72,6 @@ SURROUNDINGS = (
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG = 1
 NOBODY = 65534
-STANDING_STILL = {"T", "t"}
 
 
 class Refused(Exception):
@@ -229,7 +228,7 @@ def _stands_still(process: int) -> bool:
         said = Path(f"/proc/{process}/stat").read_text(errors="replace")
     except OSError:
         return False
-    return said.rpartition(")")[2].split()[0] in STANDING_STILL
+    return said.rpartition(")")[2].split()[0] == "T"
 
 
 def _left(until: float) -> float:
@@ -284,9 +283,7 @@ def _foreman(line: socket.socket, number: int, prepare: Callable[[], Work], fold
         return
     os.chdir(folder / "empty")
     leave_network()
-    if os.geteuid() == 0:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY)
+    _give_away(folder)
     # Hands then share these objects' memory with us for longer.
     gc.collect()
     gc.freeze()
@@ -307,9 +304,21 @@ def leave_network() -> bool:
     return bool(leave(CLONE_NEWNET) == 0 or leave(CLONE_NEWUSER | CLONE_NEWNET) == 0)
 
 
-def _leave_root() -> None:
-    """Become nobody when we are root; what the foreman loaded stays loaded."""
+def _give_away(folder: Path) -> None:
     if os.geteuid() == 0:
+        with suppress(PermissionError):
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, NOBODY, NOBODY)
+
+
+def _leave_root() -> None:
+    """Become nobody when we are root; what the foreman loaded stays loaded.
+
+    A container may have a root who may not do this, and little else.
+    """
+    if os.geteuid() != 0:
+        return
+    with suppress(PermissionError):
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
