@@ -8,7 +8,7 @@ from caseapp.access.actions import Action
 from caseapp.api.door import Door, ListQuery, Wanted
 from caseapp.api.handouts import pdf_answer
 from caseapp.assignments.operations import assign, withdraw
-from caseapp.assignments.queries import assignment_shown, assignments_of, printable, wants_faith
+from caseapp.assignments.queries import assignment_shown, assignments_of, printable
 from caseapp.assignments.schemas import (
     AssignmentRecord,
     AssignmentView,
@@ -76,8 +76,7 @@ def assignment_pdf(assignment_id: UUID) -> Response:
     actor, practice = the_actor(), the_practice()
     found = printable(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
-    faith = wants_faith(case_head(actor, found.case_id).facts)
-    made = sheet_pdf(found.handout, practice, numbers(practice), faith=faith)
+    made = sheet_pdf(found.handout, practice, numbers(practice), faith=found.faith)
     return pdf_answer(made, f"reading-{found.place:02}.pdf")
 
 

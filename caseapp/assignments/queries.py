@@ -232,12 +232,12 @@ def _records(
             stopped = what_stops(handout, given.channel, situation, known)
             if row.recalled_at is not None:
                 stopped = (RECALLED,)
-        found.append(_record(given, handout, key, stopped))
+        found.append(_record(given, handout, key, stopped, faith=wants_faith(situation.facts)))
     return found
 
 
 def _record(
-    row: Assignment, handout: Handout, key: DataKey, stopped: tuple[Reason, ...]
+    row: Assignment, handout: Handout, key: DataKey, stopped: tuple[Reason, ...], *, faith: bool
 ) -> AssignmentRecord:
     return AssignmentRecord(
         id=row.id,
@@ -257,6 +257,7 @@ def _record(
         read_at=row.read_at,
         withdrawn_at=row.withdrawn_at,
         stopped=stopped,
+        faith=faith,
         version=row.version,
     )
 
@@ -486,13 +487,6 @@ def reading(actor: Actor, place: int) -> AssignmentRecord:
             )
         )
     return found
-
-
-def faith_of(actor: Actor) -> bool:
-    """Tell whether a client asked for the faith variants of handouts."""
-    require(actor, Action.PORTAL_READ)
-    _, situation = _reader(actor.id)
-    return wants_faith(situation.facts)
 
 
 def wants_faith(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts

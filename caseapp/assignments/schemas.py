@@ -168,6 +168,8 @@ class AssignmentRecord:
     read_at: datetime | None
     withdrawn_at: datetime | None
     stopped: tuple[Reason, ...]
+    faith: bool
+    """Whether the client asked for the faith variants of handouts."""
     version: int
 
     @property

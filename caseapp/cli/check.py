@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Role
 from caseapp.cli.house import REFUSED, House
-from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, settings
+from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, quarantine, settings
 from caseapp.core.database import SQLITE_PRAGMAS, db
 from caseapp.core.errors import RuleBroken
 from caseapp.core.settings import EXPLAINED, PREFIX
@@ -158,6 +158,12 @@ def print_shop() -> Iterator[Finding]:
         yield Finding(FAULT, f"{fault.reasons[0].message} {fault.reasons[0].how}")
     else:
         yield Finding(GOOD, "The PDF engine starts")
+    if failed := quarantine.quarantined():
+        yield Finding(
+            LOOK,
+            f"Documents that failed {quarantine.MOST_TRIES} times and are not tried again: {len(failed)}; "
+            f"remove {quarantine.folder()} to try them",
+        )
 
 
 def _faces() -> Iterator[tuple[str, Callable[[str], object]]]:

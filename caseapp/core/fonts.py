@@ -21,6 +21,8 @@ WANTED = (
     "U+0020-024F,U+02C6-02DD,U+0300-036F,U+1E00-1EFF,U+2000-206F,U+20A0-20BF,U+2190-2193,U+2212,U+2260,U+2264,U+2265,"
     "U+25A0-25CF,U+2610-2612,U+2713,U+2714"
 )
+# What the setting of plain text needs. Each form carries its face whole, so on paper no other shapes come along.
+PRINTED = ["ccmp", "kern", "liga", "locl", "mark", "mkmk"]
 
 
 def installed(key: str) -> Path:
@@ -47,7 +49,7 @@ def _subset(key: str, flavor: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         options = subset.Options()
         options.flavor = "woff2" if flavor == "woff2" else None
-        options.layout_features = ["*"]
+        options.layout_features = PRINTED if flavor == "ttf" else ["*"]
         options.hinting = False
         font = TTFont(installed(key), recalcTimestamp=False)
         subsetter = subset.Subsetter(options)

@@ -13,9 +13,9 @@ import os
 import threading
 from functools import cache
 from importlib.metadata import version
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 from fontTools.ttLib import TTFont
@@ -23,6 +23,7 @@ from fontTools.ttLib import TTFont
 from caseapp.core import limited, settings
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, print_font
+from caseapp.core.quarantine import on_trial
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
@@ -41,20 +42,35 @@ WORDS = {
     "outside": "This document asks for something outside itself.",
 }
 OTHERWISE = "This document could not be laid out."
-# What a foreman lays out before the first real one, so that every hand finds the faces loaded.
-SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="handout">
-<h1>Every</h1><h2>face</h2><p><b>once</b>, and once <em>more</em>.</p><ul><li>One</li></ul>
-<input type="text" name="a" title="A"><input type="checkbox" name="b" title="B"><textarea name="c" title="C"></textarea>
-<svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg></body></html>"""
+# What a foreman lays out before the first real one, so that every hand finds the faces loaded, in every size.
+SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{look}">
+<div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
+<div class="footer">Footer</div><div class="pages">Page <span class="here"></span> <span class="all"></span></div>
+<p class="kicker">Kicker</p><h1>Every</h1><section class="opening"><p>Face <b>once</b>, and <em>more</em>.</p></section>
+<h2>Heading</h2><ul><li>One</li></ul><div class="field"><p class="label">A <span class="hint">b</span></p>
+<input class="text" type="text" name="a" title="A">
+<div class="lines"><i></i><textarea name="c" title="C"></textarea></div>
+<ul class="ticks"><li><input type="checkbox" name="b" title="B">
+<input type="radio" name="d" value="D" title="D: D"></li></ul></div>
+<section class="stop"><h2>Stop</h2><ul class="numbers"><li><b>1</b> Two</li></ul></section>
+<svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg>
+<div class="closing"><p><em>End</em></p></div></body></html>"""
+LOOKS = ("", "compact", "large")
 
 
 def render(html: str, *, style: str = "handout.css") -> bytes:
     """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`, in a process apart.
 
     Raises RuleBroken when a character is in none of our fonts, since it would print as a box, or when this machine
-    lacks the library that lays out text; RenderFailed when the document takes too much or asks for anything outside.
+    lacks the library that lays out text, or when the document has failed too often; RenderFailed when it takes too much
+    or asks for anything outside.
     """
     check_glyphs(html)
+    with on_trial(_hash(html, style)):
+        return _made(html, style)
+
+
+def _made(html: str, style: str) -> bytes:
     try:
         return _workshop.do(f"{style}\n{html}".encode())
     except limited.NotReady as fault:
@@ -134,7 +150,13 @@ def faces() -> dict[str, Path]:
 
 
 class Press:
-    """Lay out documents in this process, with fonts and style sheets that are loaded once."""
+    """Lay out documents in this process, with fonts and style sheets that are loaded once.
+
+    One press lays out many documents, also for different people. Nothing of one reaches the next: boxes, pictures,
+    counters, used glyphs and the PDF are made anew for each, and what is shared (fonts, parsed sheets) is only read: a
+    document that brings a face of its own is refused. The tests hold the bytes of a document against those of a fresh
+    press, after others and after failures.
+    """
 
     def __init__(self, fonts: dict[str, Path]) -> None:
         """Load the fonts, each by its key, and the style sheets.
@@ -148,6 +170,7 @@ class Press:
         self.fonts: Any = FontConfiguration()
         self.fetcher = _fetcher(fonts)
         self.styles = {name: self._style(name) for name in SHEETS}
+        self.fonts.add_font_face = _no_more_faces
 
     def _style(self, name: str) -> Any:  # noqa: ANN401 - an untyped package
         return self.weasyprint.CSS(
@@ -174,6 +197,10 @@ class Press:
         except self.weasyprint.urls.FatalURLFetchingError:
             raise limited.Refused("outside") from None
         return made
+
+
+def _no_more_faces(*_given: object) -> NoReturn:
+    raise limited.Refused("outside")
 
 
 def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
@@ -242,9 +269,13 @@ def _style_hash(name: str) -> str:
     return hashlib.sha256(style_text(name).encode()).hexdigest()
 
 
-def _kept_file(html: str, style: str) -> Path:
+def _hash(html: str, style: str) -> str:
     whole = "\n".join((_engine(), _style_hash(style), html))
-    name = hashlib.sha256(whole.encode()).hexdigest()
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _kept_file(html: str, style: str) -> Path:
+    name = _hash(html, style)
     return settings.active().data_dir / "pdf" / name[:2] / f"{name}.pdf"
 
 
@@ -274,13 +305,16 @@ def prepare(given: list[str]) -> Callable[[bytes], bytes]:
     """
     fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
     press = Press(fonts)
-    for style in SHEETS:
-        press.lay_out(SPECIMEN, style)
-    shared = press if len([*Path("/proc/self/task").iterdir()]) == 1 else None
+    for style, look in product(SHEETS, LOOKS):
+        press.lay_out(SPECIMEN.format(look=look), style)
+    alone = len([*Path("/proc/self/task").iterdir()]) == 1
+    ready = [press] if alone else []
 
     def work(job: bytes) -> bytes:
+        if not ready:
+            ready.append(Press(fonts))
         style, _, html = job.decode().partition("\n")
-        return (shared or Press(fonts)).lay_out(html, style)
+        return ready[0].lay_out(html, style)
 
     return work
 

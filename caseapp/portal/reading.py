@@ -8,7 +8,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 
 from caseapp.access.actions import Action
 from caseapp.assignments.operations import mark_read, note_opened
-from caseapp.assignments.queries import faith_of, reading, reading_list
+from caseapp.assignments.queries import reading, reading_list
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import newest_case_of
 from caseapp.cases.stages import stage_by_id
@@ -58,7 +58,7 @@ def sheet(place: int) -> ResponseReturnValue:
         entry=entry_of(found),
         line=found.line,
         guide=guide_of(actor),
-        body=page_html(found.handout, known, faith=faith_of(actor), staff=False),
+        body=page_html(found.handout, known, faith=found.faith, staff=False),
         emergency=known.emergency,
     )
 
@@ -69,12 +69,12 @@ def sheet_file(place: int, number: str) -> ResponseReturnValue:
     """Give one sheet as a PDF whose name tells nothing."""
     if number != number_of(place):
         raise NotFound
-    actor, found = the_actor(), _opened(place)
+    found = _opened(place)
     known = numbers(practice(), found.handout.language)
     large = request.args.get("size") == "large"
     name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
     return Response(
-        sheet_pdf(found.handout, practice(), known, faith=faith_of(actor), large=large),
+        sheet_pdf(found.handout, practice(), known, faith=found.faith, large=large),
         mimetype="application/pdf",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

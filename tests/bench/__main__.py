@@ -1,6 +1,7 @@
 """`make bench`: the app beside its floors, on both databases, as ratios.
 
-ROUNDS (default 25), LARGE (default 100000 cases) and ONLY (caseloads, floors or shapes) may be set in the environment.
+ROUNDS (default 25), LARGE (default 100000 cases), PAPERS (default 1000 documents, for the memory of the hands) and ONLY
+(papers, stored, caseloads, floors or shapes) may be set in the environment.
 Run it on a machine that does nothing else: the load at the start is kept beside the figures.
 """
 
@@ -37,6 +38,7 @@ from tests.bench import floor_table, rows
 from tests.bench.paper import papers
 from tests.bench.ratios import WARM, Ratio, compare
 from tests.bench.servers import serving
+from tests.bench.stored import stored
 from tests.bench.wire import Wire
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ OWN = 200
 PAGE = 25
 READERS = 6
 SHAPES = ((1, 1, "sync"), (1, 1, "gthread"), (1, 4, "gthread"), (2, 1, "sync"), (2, 2, "gthread"))
-ONLY = os.environ.get("ONLY", "caseloads floors shapes").split()
+ONLY = os.environ.get("ONLY", "papers stored caseloads floors shapes").split()
 SHAPE_ROUNDS = 7
 CLIENTS = 4
 """How many clients ask at once where throughput is measured."""
@@ -317,7 +319,7 @@ def main() -> None:
     ratios: list[dict[str, Any]] = []
     rates: list[dict[str, Any]] = []
     try:
-        for found in papers(folder / "paper", ROUNDS):
+        for found in papers(folder / "paper", ROUNDS) if "papers" in ONLY else ():
             click.echo(found.line)
             ratios.append(found.plain())
         with databases(folder) as kinds:
@@ -326,6 +328,7 @@ def main() -> None:
                 small = practice(folder / f"{engine}-small", fresh("small"), SMALL)
                 large = practice(folder / f"{engine}-large", fresh("large"), LARGE)
                 parts = {
+                    "stored": stored(engine, small.environ, small.filled.coach, ROUNDS),
                     "caseloads": caseloads(engine, small, large),
                     "floors": against_floors(engine, large),
                 }

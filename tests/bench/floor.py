@@ -1,6 +1,7 @@
 """The floors: the same Flask, SQLAlchemy, engine and server with nothing of ours on top.
 
-One indexed query answered as JSON, and one plain insert, committed. No session, no role, no seal, no audit entry.
+One indexed query answered as JSON, one plain insert, committed, and one file. No session, no role, no seal, no
+audit entry.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Flask, jsonify, request
+from flask import Flask, jsonify, request, send_file
 
 from caseapp.cases.models import Case
 from caseapp.core.database import prepare
@@ -45,3 +46,9 @@ def note(case_id: str):
             )
         )
     return jsonify(id=str(made)), 201
+
+
+@app.get("/file")
+def file():
+    """Answer a file as it lies there."""
+    return send_file(os.environ["FLOOR_FILE"], mimetype="application/pdf", as_attachment=True)

@@ -61,14 +61,17 @@ class Home:
         return process.returncode, out, err
 
     def python(self, text, **environ):
-        """Run a few lines of Python that use this home's settings."""
-        subprocess.run(  # noqa: S603 - our own lines
+        """Run a few lines of Python that use this home's settings; give what they print."""
+        done = subprocess.run(  # noqa: S603 - our own lines
             [sys.executable, "-c", text],
             cwd=ROOT,
             env=self.environ | environ,
             check=True,
+            stdout=subprocess.PIPE,
+            text=True,
             timeout=120,
         )
+        return done.stdout
 
 
 @pytest.fixture

@@ -9,15 +9,18 @@ import signal
 import socket
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from aiosmtpd.controller import Controller
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 LONGEST = 60
+SOON = 10
 ORDER_A_MAIL = """
 import os
 from caseapp.clients.portal import invite
@@ -43,6 +46,22 @@ from caseapp.factory import create_app
 with create_app(from_environment(os.environ)).app_context():
     with clock.at(clock.now() + outbox.TAKEN_FOR):
         assert outbox.sweep() == 1
+"""
+
+MAKE_A_CASE = """
+import os
+from caseapp.core.settings import from_environment
+from caseapp.core.transaction import transaction
+from caseapp.factory import create_app
+from caseapp.access.operations import make_token
+from tests import build, people
+
+with create_app(from_environment(os.environ)).app_context():
+    coach = people.add("coach")
+    made = build.case(coach)
+    build.draft(coach, made.case_id)
+    with transaction():
+        print(make_token(coach.id, "test")[1], made.case_id)
 """
 
 
@@ -113,6 +132,52 @@ def test_it_serves_and_ends_with_its_worker(practice):
             server.send_signal(signal.SIGTERM)
             assert server.wait(LONGEST) == 0
             assert worker_ended()
+
+
+def foreman_of(pid):
+    mark = b"caseapp.core.pdf"
+    [found] = [c for c in children(pid) if mark in Path(f"/proc/{c}/cmdline").read_bytes()]
+    return found
+
+
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("harm", ["killed", "stopped", "a hand stopped"])
+def test_renderers_that_fail_harm_nothing_else_and_come_back(practice, harm):
+    token, case = practice.python(MAKE_A_CASE).split()
+
+    def ask(address, path):
+        request = Request(f"{address}/api/v1{path}", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
+        try:
+            with urlopen(request, timeout=LONGEST) as answer:  # noqa: S310 - our own address
+                return answer.status, answer.headers, answer.read()
+        except HTTPError as refused:
+            return refused.code, refused.headers, refused.read()
+
+    with serving(practice, "--processes", "1") as (server, address, _):
+        assert ask(address, "/handouts/better-nights/pdf")[2].startswith(b"%PDF")
+        foreman = foreman_of(server.pid)
+        with watched(foreman) as has_ended:
+            if harm == "killed":
+                os.kill(foreman, signal.SIGKILL)
+            else:
+                stop(foreman if harm == "stopped" else children(foreman)[0])
+            for path in (f"/cases/{case}", f"/cases/{case}/notes", "/handouts/better-nights/pdf"):
+                began = time.monotonic()
+                assert ask(address, path)[0] == 200
+                assert time.monotonic() - began < SOON
+            status, headers, body = ask(address, "/handouts/keep-the-day-running/pdf")
+            if status == 503:
+                assert headers["Retry-After"] == "60"
+                status, headers, body = ask(address, "/handouts/keep-the-day-running/pdf")
+            assert (status, body[:4]) == (200, b"%PDF")
+            assert has_ended()
+        assert server.poll() is None
 
 
 @pytest.mark.fault

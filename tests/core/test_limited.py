@@ -56,6 +56,13 @@ def foreman_of(shop):
     return shop._foreman.pid  # noqa: SLF001 - which process it is stands nowhere else
 
 
+def stop(pid):
+    """Make a process stand still, and wait until it does."""
+    os.kill(pid, signal.SIGSTOP)
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.01)
+
+
 @contextmanager
 def watched(*pids):
     """Give a way to wait for the end of processes, whosever children they are."""
@@ -71,11 +78,30 @@ def stopped(shop, job):
     return str(found.value)
 
 
-def test_each_job_has_a_process_of_its_own(shop):
-    hands = {shop.do(b"pid") for _ in range(5)}
-    assert len(hands) == 5
-    assert str(os.getpid()).encode() not in hands
-    assert str(foreman_of(shop)).encode() not in hands
+def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(lonely):
+    hands = [lonely.do(b"pid") for _ in range(2 * limited.JOBS)]
+    assert len({*hands[: limited.JOBS]}) == len({*hands[limited.JOBS :]}) == 1
+    assert len({*hands, b"%d" % os.getpid(), b"%d" % foreman_of(lonely)}) == 4
+
+
+@pytest.mark.parametrize(
+    "job", [b"unknown", b"refuse word", b"crash", b"memory %d" % limited.MEMORY, b"exit"]
+)
+def test_a_job_that_failed_was_its_hands_last(lonely, job):
+    before = lonely.do(b"pid")
+    assert lonely.do(b"pid") == before
+    stopped(lonely, job)
+    assert lonely.do(b"pid") != before
+
+
+def test_each_job_has_limits_of_its_own(lonely, monkeypatch):
+    monkeypatch.setattr(limited, "PATIENCE", 60)
+    began = time.monotonic()
+    hands = set()
+    while time.monotonic() - began < limited.LONGEST + 1:
+        lonely.do(b"sleep 1")
+        hands.add(lonely.do(b"pid"))
+    assert len(hands) == 1
 
 
 def test_large_jobs_and_answers_come_whole(shop):
@@ -177,6 +203,19 @@ def test_a_hand_has_no_network_where_the_machine_can_take_it_away(shop):
             assert shop.do(b"connect %d" % port) == b"connected"
 
 
+def test_a_hand_is_never_root(shop, tmp_path):
+    secret = tmp_path / "vault.key"
+    secret.write_bytes(b"secret")
+    secret.chmod(0o600)
+    if os.getuid():
+        assert shop.do(b"who") == repr((os.getresuid(), os.getresgid(), os.getgroups())).encode()
+    else:
+        nobody = (limited.NOBODY,) * 3
+        assert shop.do(b"who") == repr((nobody, nobody, [])).encode()
+        assert stopped(shop, b"read %s" % bytes(secret)) == "PermissionError"
+    assert shop.do(b"draft a").startswith(b"/")
+
+
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
 def test_a_foreman_that_cannot_begin_says_why_and_is_gone(fault):
     broken = workshop(fault)
@@ -191,6 +230,38 @@ def test_a_foreman_that_was_killed_is_replaced(shop):
     with watched(first, *children(first)) as have_ended:
         os.kill(first, signal.SIGKILL)
         assert have_ended()
+    assert shop.do(b"echo b") == b"b"
+    assert foreman_of(shop) != first
+
+
+@pytest.mark.parametrize("which", ["foreman", "hand"])
+def test_who_stands_still_is_replaced_by_the_next_asker(shop, which):
+    hand = int(shop.do(b"pid"))
+    first = foreman_of(shop)
+    with watched(first, *children(first)) as have_ended:
+        stop(first if which == "foreman" else hand)
+        began = time.monotonic()
+        assert shop.do(b"echo b") == b"b"
+        assert time.monotonic() - began < limited.PATIENCE
+        assert have_ended()
+    assert foreman_of(shop) != first
+    assert shop.do(b"echo c") == b"c"
+
+
+def test_a_fork_of_ours_replaces_a_foreman_that_stands_still(shop):
+    shop.do(b"echo a")
+    first = foreman_of(shop)
+    stop(first)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, shop.do(b"echo from the fork"))
+        shop.close()
+        os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 100) == b"from the fork"
+    os.close(reading)
+    os.waitpid(child, 0)
     assert shop.do(b"echo b") == b"b"
     assert foreman_of(shop) != first
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cache
 
 import pikepdf
@@ -59,6 +59,36 @@ def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
     made = pdf.render(document)
     assert pdf.Press(pdf.faces()).lay_out(document, "handout.css") == made
     assert pdf.Press(pdf.faces()).lay_out(document, "handout.css") == made
+
+
+def test_nothing_of_a_document_reaches_the_next(the_app, listener):
+    """The hands lay out many: the bytes are those of a fresh press, after other documents and after failures."""
+    document = page('<h1>Hello</h1><ul><li>One</li></ul><input type="text" name="a" title="A">')
+    fresh = pdf.Press(pdf.faces()).lay_out(document, "handout.css")
+    used = pdf.Press(pdf.faces())
+    others = (
+        *(filled(body, listener) for body in REFUSED),
+        "<style>h1 { color: red } @page { size: A6 }</style><h1 id='a'>Ola Ñandú</h1><a href='#a'>x</a>",
+        "<p style='counter-increment: page 7; string-set: a \"x\"'>x</p><ol start='9'><li>x</li></ol>",
+        "<style>@counter-style disc { system: cyclic; symbols: '*' }</style><ul><li>x</li></ul>",
+        "<p style='font-size:1e7px'>x y</p>",
+    )
+    for other in others:
+        with suppress(limited.Refused, ZeroDivisionError):
+            used.lay_out(other, "handout.css")
+        assert used.lay_out(document, "handout.css") == fresh
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["url(caseapp-font:serif-600)", 'local("App Serif")', "url(data:font/ttf;base64,AA==)"],
+)
+def test_a_document_brings_no_face_of_its_own(the_app, source):
+    """It would be there for every later document of the same hand."""
+    face = f"<style>@font-face {{ font-family: 'App Sans'; src: {source} }}</style>"
+    with pytest.raises(RenderFailed) as refused:
+        pdf.render(page(f"{face}<p>x</p>"))
+    assert refused.value.cause == "outside"
 
 
 @pytest.fixture

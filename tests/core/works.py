@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import encodings.idna  # noqa: F401 - for `connect`; nobody may not read root's own Python
 import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -68,6 +70,9 @@ TRICKS = {
     "connect": _connect,
     "refuse": _refuse,
     "pid": lambda _rest: b"%d" % os.getpid(),
+    "who": lambda _rest: repr((os.getresuid(), os.getresgid(), os.getgroups())).encode(),
+    "read": lambda rest: Path(rest).read_bytes(),
+    "draft": lambda rest: tempfile.mkdtemp(prefix=rest).encode(),
     "folder": lambda _rest: repr((Path.cwd().name, os.listdir())).encode(),  # noqa: PTH208
     "environ": lambda _rest: " ".join(os.environ).encode(),
     "network": lambda _rest: os.readlink("/proc/self/ns/net").encode(),  # noqa: PTH115

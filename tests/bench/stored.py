@@ -1,0 +1,96 @@
+"""A PDF that was made before: through the app, which asks who it is and what they may read, and as a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.access import operations as access
+from caseapp.assignments.operations import assign
+from caseapp.clients.models import PortalAccess
+from caseapp.clients.portal import invite
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.settings import from_environment
+from caseapp.core.transaction import transaction
+from caseapp.factory import create_app
+from caseapp.handouts.operations import publish_library
+from tests import build
+from tests.bench.ratios import Ratio, compare
+from tests.bench.servers import serving
+from tests.bench.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from caseapp.access.actor import Actor
+
+SHEET = "keep-the-day-running"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Hold for both doors who asks for the sheet, and where it lies."""
+
+    doors: dict[str, tuple[str, str]]
+
+
+def stored(engine: str, environ: Mapping[str, str], coach: Actor, rounds: int) -> Iterator[Ratio]:
+    """Compare a download with session, role and suitability check with `send_file` of the same bytes."""
+    given = _give(environ, coach)
+    file = Path(environ["CASEAPP_DATA_DIR"]) / "stored.pdf"
+    floor = {"FLOOR_URL": environ["CASEAPP_DATABASE_URL"], "FLOOR_FILE": str(file)}
+    with serving("wsgi:app", environ) as app, serving("tests.bench.floor:app", floor) as bare:
+        for door, (cookie, path) in given.doors.items():
+            ask = Wire(app, {"Cookie": cookie}).prepare("GET", path)
+            file.write_bytes(_whole(ask))
+            yield compare(
+                f"{engine}: a stored PDF through {door}, against send_file",
+                Wire(bare).prepare("GET", "/file"),
+                lambda ask=ask: _whole(ask),
+                rounds=rounds,
+                each=12,
+                at_most=1.6,
+            )
+
+
+def _whole(ask: Callable[[], tuple[int, bytes]]) -> bytes:
+    status, body = ask()
+    if status != 200 or not body.startswith(b"%PDF"):
+        raise RuntimeError(f"{status}: {body[:300]!r}")
+    return body
+
+
+def _give(environ: Mapping[str, str], coach: Actor) -> Given:
+    """Give a screened client a sheet, and sign them and their coach in."""
+    app = create_app(from_environment(environ))
+    with app.app_context():
+        with transaction():
+            publish_library()
+        made = build.case(coach)
+        build.screen(coach, made.client_id)
+        with transaction():
+            sheet = assign(coach, made.case_id, SHEET, line="", channel="portal", confirmed=True)
+            invite(coach, made.client_id)
+        with transaction() as session:
+            session.execute(
+                sa.update(PortalAccess)
+                .where(PortalAccess.client_id == made.client_id)
+                .values(first_entered_at=now())
+            )
+            desk = access.begin_session("staff", coach.id)
+            reader = access.begin_session("client", made.client_id)
+        db.session.remove()
+        db.engine.dispose()
+    return Given(
+        {
+            "the portal": (f"__Host-reader={reader}", "/portal/h/1/reading-01.pdf"),
+            "the desk": (
+                f"__Host-desk={desk}",
+                f"/case/{made.number}/handouts/{sheet}/pdf",
+            ),
+        }
+    )
