@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, post_load, validate
 from caseapp.access.actions import Action
 from caseapp.api.answers import whole
 from caseapp.api.door import Door
-from caseapp.assignments.queries import Offer, advice_for, offers_for
+from caseapp.assignments.offers import Offer, advice_for, offers_for
 from caseapp.assignments.schemas import HandoutView, HandoutWholeView
 from caseapp.assignments.suitability import CAREFUL, GIVE, REFUSE
 from caseapp.audit.operations import record_read

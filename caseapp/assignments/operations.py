@@ -11,8 +11,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
+from caseapp.assignments.offers import live_in, objections, situation_in
 from caseapp.assignments.pace import FURTHEST, counts, first_week, reading_of, spread
-from caseapp.assignments.queries import get_assignment, live_in, objections, reading, situation_in
+from caseapp.assignments.queries import get_assignment
+from caseapp.assignments.reading import reading
 from caseapp.audit.operations import record
 from caseapp.cases.queries import CaseHead, case_head
 from caseapp.clients.models import Client

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
+from caseapp.assignments.offers import advice_for, objections, offers_for, situation_in
 from caseapp.assignments.operations import assign_several, mark_read, withdraw
 from caseapp.assignments.queries import (
-    advice_for,
     assignment_shown,
     assignments_of,
     given_together,
-    objections,
-    offers_for,
     printable,
-    situation_in,
     wants_faith,
 )
 from caseapp.assignments.schemas import (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action, Role
-from caseapp.assignments.queries import advice_for, assignments_of
+from caseapp.assignments.offers import advice_for
+from caseapp.assignments.queries import assignments_of
 from caseapp.audit.operations import record_read
 from caseapp.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.cases.operations import change_case, close_case, lift_flag, reopen_case

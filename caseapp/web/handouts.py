@@ -12,10 +12,7 @@ from flask import Blueprint, redirect, render_template, request, send_file, url_
 
 from caseapp.access.actions import Action
 from caseapp.assignments.operations import replace_older
-from caseapp.assignments.queries import (
-    holders_of,
-    older_holders,
-)
+from caseapp.assignments.queries import holders_of, older_holders
 from caseapp.assignments.schemas import (
     LONGEST_LINE,
     MOST_REPLACED,

@@ -2,15 +2,15 @@ import pytest
 
 from tests import build
 from tests.api.desk import (
-    codes,
-    error,
+    assert_error,
+    assert_hidden,
+    assert_needs_a_role,
+    assert_needs_a_version,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
     etag,
-    hidden,
-    needs_a_role,
-    needs_a_version,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
 )
 
 
@@ -77,10 +77,10 @@ def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
     assert refused
     for offer in refused:
         wanted = [reason["code"] for reason in offer["for_case"]["reasons"]]
-        assert codes(coach.post(path, wish(offer["slug"]))) == wanted
+        assert assert_refused(coach.post(path, wish(offer["slug"]))) == wanted
     warned = [o["slug"] for o in offers if o["for_case"]["outcome"] == "warned"]
     for slug in warned:
-        assert "confirm_needed" in codes(coach.post(path, wish(slug, channel="in_person")))
+        assert "confirm_needed" in assert_refused(coach.post(path, wish(slug, channel="in_person")))
     assert coach.get(path).get_json()["items"] == []
 
 
@@ -93,29 +93,33 @@ def test_a_hold_stops_what_was_given(coach, made, given):
     stopped = coach.get(f"/assignments/{given['id']}").get_json()["stopped"]
     assert stopped
     wanted = [reason["code"] for reason in stopped]
-    assert codes(coach.get(f"/assignments/{given['id']}/pdf")) == wanted
+    assert assert_refused(coach.get(f"/assignments/{given['id']}/pdf")) == wanted
 
 
 def test_withdraw(coach, given):
     here = f"/assignments/{given['id']}"
-    needs_a_version(coach, "POST", f"{here}/withdraw", None, given)
+    assert_needs_a_version(coach, "POST", f"{here}/withdraw", None, given)
     back = coach.post(f"{here}/withdraw", version=given)
     assert back.status_code == 200
     assert back.get_json()["state"] == "withdrawn"
     assert back.headers["ETag"] == '"2"'
-    assert codes(coach.post(f"{here}/withdraw", version=back.get_json())) == ["already_withdrawn"]
-    assert codes(coach.get(f"{here}/pdf")) == ["already_withdrawn"]
+    assert assert_refused(coach.post(f"{here}/withdraw", version=back.get_json())) == [
+        "already_withdrawn"
+    ]
+    assert assert_refused(coach.get(f"{here}/pdf")) == ["already_withdrawn"]
 
 
 def test_sent_twice_gives_once(coach, path, allowed):
     first = coach.post(path, wish(allowed[0]), once="a")
     assert coach.post(path, wish(allowed[0]), once="a").get_json() == first.get_json()
-    assert codes(coach.post(path, wish(allowed[0], line="Other."), once="a")) == ["once_key_reused"]
+    assert assert_refused(coach.post(path, wish(allowed[0], line="Other."), once="a")) == [
+        "once_key_reused"
+    ]
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
 def test_names_its_faults(coach, path, allowed):
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         path,
@@ -131,22 +135,22 @@ def test_names_its_faults(coach, path, allowed):
             ("edition", wish(allowed[0], edition=3)),
         ],
     )
-    refuses_what_is_no_json(coach, "POST", path)
-    error(coach.post(path, wish("no-such-sheet")), 404, "not_found")
+    assert_refuses_what_is_no_json(coach, "POST", path)
+    assert_error(coach.post(path, wish("no-such-sheet")), 404, "not_found")
     assert coach.get(path).get_json()["items"] == []
 
 
 def test_hides_what_is_not_yours(stranger, made, given):
-    hidden(stranger, "GET", "/cases/{}/assignments", made.case_id)
-    hidden(stranger, "POST", "/cases/{}/assignments", made.case_id, wish(given["slug"]))
-    hidden(stranger, "GET", "/assignments/{}", given["id"])
-    hidden(stranger, "GET", "/assignments/{}/pdf", given["id"])
-    hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
+    assert_hidden(stranger, "GET", "/cases/{}/assignments", made.case_id)
+    assert_hidden(stranger, "POST", "/cases/{}/assignments", made.case_id, wish(given["slug"]))
+    assert_hidden(stranger, "GET", "/assignments/{}", given["id"])
+    assert_hidden(stranger, "GET", "/assignments/{}/pdf", given["id"])
+    assert_hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
 
 
 def test_needs_a_coach(staff, path, given):
     here = f"/assignments/{given['id']}"
-    needs_a_role(
+    assert_needs_a_role(
         staff["admin"],
         ("GET", path),
         ("POST", path),
@@ -157,7 +161,7 @@ def test_needs_a_coach(staff, path, given):
 
 
 def test_other_methods(coach, path, given):
-    only_answers(coach, path, "GET", "POST")
-    only_answers(coach, f"/assignments/{given['id']}", "GET")
-    only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
-    only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
+    assert_only_answers(coach, path, "GET", "POST")
+    assert_only_answers(coach, f"/assignments/{given['id']}", "GET")
+    assert_only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
+    assert_only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
