@@ -21,6 +21,7 @@ from caseapp.handouts.sheets import empty_block_reason, empty_blocks
 from caseapp.practice.queries import Numbers, numbers, the_practice, today
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import date
     from uuid import UUID
 
@@ -164,14 +165,22 @@ def objections(
     confirmed: bool,
 ) -> list[Reason]:
     """List what stands against giving a sheet in a case now; empty when nothing does."""
+    verdict = verdict_of(item.handout, situation, known, head.case.stage)
+    has_it = head.case.client_id in who_has(item, channel, {head.case.client_id})
+    return stands_against(item, verdict, channel, has_it=has_it, confirmed=confirmed)
+
+
+def stands_against(
+    item: LibraryItem, verdict: Verdict, channel: str, *, has_it: bool, confirmed: bool
+) -> list[Reason]:
+    """List what stands against giving a sheet that was judged; a pure function."""
     if item.recalled_at is not None:
         return [RECALLED]
-    verdict = verdict_of(item.handout, situation, known, head.case.stage)
     if verdict.outcome == REFUSE:
         return [*verdict.reasons]
     if channel not in verdict.channels:
         return _channel_refused(verdict)
-    if _has_it(head, item, channel):
+    if has_it:
         return [
             Reason(
                 "already_given",
@@ -198,15 +207,15 @@ def _channel_refused(verdict: Verdict) -> list[Reason]:
     ]
 
 
-def _has_it(head: CaseHead, item: LibraryItem, channel: str) -> bool:
-    return (
-        db.session.scalar(
-            sa.select(Assignment.id).where(
-                Assignment.client_id == head.case.client_id,
+def who_has(item: LibraryItem, channel: str, client_ids: Collection[UUID]) -> set[UUID]:
+    """Name those of some clients who have an edition by a channel already."""
+    return set(
+        db.session.scalars(
+            sa.select(Assignment.client_id).where(
+                Assignment.client_id.in_(client_ids),
                 Assignment.edition_id == item.edition_id,
                 Assignment.channel == channel,
                 Assignment.withdrawn_at.is_(None),
             )
         )
-        is not None
     )
