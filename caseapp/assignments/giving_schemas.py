@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.assignments.schemas import CHANNEL_WORDS, LONGEST_LINE
 from caseapp.core.schemas import ReasonView
@@ -18,6 +18,44 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
 
 MOST_GIVEN = 500
+CHOOSE_HOW = "Choose how the clients get it."
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Hold whom a coach has chosen for a sheet, before anything is confirmed."""
+
+    cases: list[UUID]
+    all: bool
+    channel: str
+    line: str
+    due_on: date | None
+
+
+class ChoiceSchema(Schema):
+    """Check a choice of clients; `all` means everybody on the list that was shown."""
+
+    cases = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=MOST_GIVEN))
+    all = fields.Boolean(load_default=False)
+    channel = fields.String(
+        required=True,
+        validate=validate.OneOf(CHANNEL_WORDS, error=CHOOSE_HOW),
+        error_messages={"required": CHOOSE_HOW},
+    )
+    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    due_on = fields.Date(
+        load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Choice:
+        """Give the plain value.
+
+        Raises ValidationError when nobody is chosen.
+        """
+        if not (data["cases"] or data["all"]):
+            raise ValidationError("Choose at least one client.", "cases")
+        return Choice(**{**data, "line": data["line"].strip()})
 
 
 @dataclass(frozen=True)
@@ -40,8 +78,8 @@ class GivingSchema(Schema):
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
     channel = fields.String(
         required=True,
-        validate=validate.OneOf(CHANNEL_WORDS, error="Choose how the clients get it."),
-        error_messages={"required": "Choose how the clients get it."},
+        validate=validate.OneOf(CHANNEL_WORDS, error=CHOOSE_HOW),
+        error_messages={"required": CHOOSE_HOW},
     )
     line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
     due_on = fields.Date(

@@ -95,6 +95,35 @@ def older_holders(actor: Actor, item: LibraryItem, limit: int) -> list[Holder]:
     return [Holder(*row) for row in rows]
 
 
+def live_holders(actor: Actor, edition_id: UUID, limit: int) -> list[Holder]:
+    """List which of the actor's clients hold an edition now, by name."""
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        _holders()
+        .where(
+            Assignment.edition_id == edition_id,
+            Assignment.withdrawn_at.is_(None),
+            Assignment.client_id.in_(visible_to(actor)),
+        )
+        .order_by(Client.name, Assignment.id)
+        .limit(limit)
+    ).all()
+    return [Holder(*row) for row in rows]
+
+
+def holding_count(actor: Actor, edition_id: UUID) -> int:
+    """Count the clients of the whole practice who hold an edition now, for those who may recall it."""
+    require(actor, Action.HANDOUT_RECALL)
+    return (
+        db.session.scalar(
+            sa.select(sa.func.count(Assignment.client_id.distinct())).where(
+                Assignment.edition_id == edition_id, Assignment.withdrawn_at.is_(None)
+            )
+        )
+        or 0
+    )
+
+
 def given_where(
     *where: sa.ColumnElement[bool],
 ) -> sa.Select[Assignment, str, datetime | None]:

@@ -16,6 +16,7 @@ from caseapp.assignments.queries import (
     printable,
     wants_faith,
 )
+from caseapp.assignments.resting import LOOKED_THROUGH, resting_list
 from caseapp.assignments.schemas import (
     CHANNEL_WORDS,
     LONGEST_LINE,
@@ -55,7 +56,7 @@ STATE_WORDS = {
     "given": ("Not opened yet", ""),
     "opened": ("Opened", "info"),
     "read": ("Read", "ok"),
-    "stopped": ("Paused", "alert"),
+    "stopped": ("Resting", "watch"),
     "withdrawn": ("Withdrawn", ""),
     "recalled": ("Recalled", "alert"),
 }
@@ -69,6 +70,16 @@ def assignment_words() -> dict[str, object]:
         "outcome_words": OUTCOME_WORDS,
         "assignment_states": STATE_WORDS,
     }
+
+
+@blueprint.get("/handouts/resting")
+@needs(Action.ASSIGNMENT_READ)
+def resting_page() -> ResponseReturnValue:
+    """Show what rests in the open cases, client by client."""
+    actor = the_actor()
+    page = resting_list(actor, request.args.get("cursor") or None, LOOKED_THROUGH)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
+    return render_template("assignments/resting.html", page=page, looked=LOOKED_THROUGH)
 
 
 @blueprint.get("/case/<string:number>/handouts")
@@ -91,7 +102,7 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         head=head,
         tab="Handouts",
         page=Page(shown, more),
-        paused=[record for record in shown if record.stopped and not record.withdrawn_at],
+        resting=[record for record in shown if record.stopped],
         names=names_of({record.assigned_by for record in shown}),
         reasons=reasons,
     )

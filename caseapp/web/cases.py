@@ -10,6 +10,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from caseapp.access.actions import Action, Role
 from caseapp.assignments.offers import advice_for
 from caseapp.assignments.queries import assignments_of
+from caseapp.assignments.resting import resting_in
 from caseapp.audit.operations import record_read
 from caseapp.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.cases.operations import change_case, close_case, lift_flag, reopen_case
@@ -103,6 +104,7 @@ def case_page(number: str) -> ResponseReturnValue:
     """Show a case whole: what happened, how safe it is, what the client reads, what is due."""
     actor, head = the_actor(), seen_case(number)
     kind = request.args.get("kind") or None
+    handouts = assignments_of(actor, head, limit=PAGE_SIZE)
     cursor = request.args.get("cursor")
     return render_template(
         "cases/overview.html",
@@ -112,11 +114,8 @@ def case_page(number: str) -> ResponseReturnValue:
         kind=kind,
         kinds=KINDS,
         trends=_trends(recent_screenings(head.case.client_id, TREND)[::-1]),
-        handouts=[
-            given
-            for given in assignments_of(actor, head, limit=PAGE_SIZE)
-            if given.withdrawn_at is None
-        ],
+        handouts=[given for given in handouts if given.withdrawn_at is None],
+        resting=[given for given in handouts if given.stopped],
         advice=advice_for(actor, head),
         tasks=followups_of(actor, head.case.client_id, open_only=True, limit=PAGE_SIZE),
         outcomes=OUTCOMES,
@@ -161,6 +160,7 @@ def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - forms and word
         names=names_of({flag.raised_by for flag in flags}),
         matches=matches_of(actor, head.case.client_id) if may_compare else [],
         groups=fact_groups(),
+        resting=resting_in(actor, head),
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT,
