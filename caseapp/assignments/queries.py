@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.offers import IN_PERSON_ONLY, situation_in, what_stops
+from caseapp.assignments.offers import IN_PERSON_ONLY, objections, situation_in, what_stops
 from caseapp.assignments.schemas import AssignmentRecord
 from caseapp.assignments.suitability import Situation, situation_of
 from caseapp.cases.models import Case
@@ -22,12 +22,12 @@ from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
 from caseapp.core.vault import DataKey, open_data, open_row, unwrap
 from caseapp.handouts.models import Edition
-from caseapp.handouts.queries import RECALLED, LibraryItem, texts_of
+from caseapp.handouts.queries import RECALLED, LibraryItem, edition_of, texts_of
 from caseapp.practice.queries import Numbers, numbers, the_practice
 from caseapp.screening.queries import safety_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -214,6 +214,22 @@ def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[As
     if not rows:
         raise NotFound
     return records_of(rows, head.key, situation_in(head), numbers(the_practice()))
+
+
+def left_out_of(
+    head: CaseHead,
+    slugs: Iterable[str],
+    given: Iterable[AssignmentRecord],
+    channel: str,
+    language: str,
+) -> list[tuple[Handout, list[Reason]]]:
+    """Say of each chosen sheet that was not among those given what stands against it now."""
+    there = {record.slug for record in given}
+    situation, known = situation_in(head), numbers(the_practice())
+    return [
+        (item.handout, objections(head, item, situation, known, channel, confirmed=True))
+        for item in (edition_of(slug, language) for slug in slugs if slug not in there)
+    ]
 
 
 def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:

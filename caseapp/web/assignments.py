@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
-from caseapp.assignments.offers import advice_for, objections, offers_for, situation_in
+from caseapp.assignments.offers import advice_for, offers_for
 from caseapp.assignments.operations import assign_several, mark_read, withdraw
 from caseapp.assignments.queries import (
     assignment_shown,
     assignments_of,
     given_together,
+    left_out_of,
     printable,
     wants_faith,
 )
@@ -30,15 +31,11 @@ from caseapp.cases.stages import stages
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
 from caseapp.core.transaction import transaction
-from caseapp.handouts.queries import (
-    edition_of,
-)
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
-from caseapp.http.pages import practice, say
+from caseapp.http.pages import say
 from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.practice.queries import numbers
 from caseapp.users.queries import names_of
 from caseapp.web.handouts import language_asked, large_asked, pdf_answer, stage_asked
 from caseapp.web.identity import seen_case
@@ -170,14 +167,13 @@ def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
     actor, head = the_actor(), seen_case(number)
     record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
     given = given_together(actor, head, assignment_id)
-    there = {record.slug for record in given}
-    chosen = [slug for slug in request.args.getlist("chosen") if slug not in there]
-    situation, known = situation_in(head), numbers(practice())
-    channel = request.args.get("channel", "portal")
-    left_out = []
-    for item in (edition_of(slug, language_asked()) for slug in chosen[:MOST_AT_ONCE]):
-        found = objections(head, item, situation, known, channel, confirmed=True)
-        left_out.append((item.handout, found))
+    left_out = left_out_of(
+        head,
+        request.args.getlist("chosen")[:MOST_AT_ONCE],
+        given,
+        request.args.get("channel", "portal"),
+        language_asked(),
+    )
     return render_template(
         "assignments/given.html", head=head, tab="Handouts", given=given, left_out=left_out
     )

@@ -165,3 +165,95 @@ def test_other_methods(coach, path, given):
     assert_only_answers(coach, f"/assignments/{given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
+
+
+def pack(*slugs, **changed):
+    return {"slugs": list(slugs), "channel": "print"} | changed
+
+
+def test_several_in_one_step_over_the_weeks(coach, made, path):
+    build.screen(coach.actor, made.client_id, sleep="watch")
+    order = ("running-on-empty", "first-days-pause", "hold-back-list", "better-nights")
+    answer = coach.post(f"{path}/several", pack(*order, spread=True, confirmed=True))
+    assert answer.status_code == 201, answer.get_json()
+    made = answer.get_json()
+    assert [item["slug"] for item in made["items"]] == list(order)
+    assert made["left_out"] == []
+    assert answer.headers["Location"] == f"/api/v1/assignments/{made['items'][0]['id']}"
+    weeks = [item["due_on"] for item in made["items"] if item["due_on"]]
+    assert weeks == sorted(weeks)
+    assert len(set(weeks)) > 1
+
+
+def test_several_leaves_out_what_may_not_be_given(coach, made, path):
+    build.screen(coach.actor, made.client_id, fear_at_home="concern")
+    wanted = pack("help-right-now", "reaching-out")
+    found = coach.post(f"{path}/several", wanted, once="a").get_json()
+    assert [item["slug"] for item in found["items"]] == ["help-right-now"]
+    [left] = found["left_out"]
+    assert left["slug"] == "reaching-out"
+    assert "hold_open" in [reason["code"] for reason in left["reasons"]]
+    again = coach.post(f"{path}/several", wanted, once="a")
+    assert again.get_json() == found
+    assert "hold_open" in assert_refused(coach.post(f"{path}/several", pack("reaching-out")))
+
+
+def test_several_names_its_faults(coach, stranger, staff, made, path):
+    faults = [
+        ("slugs", {"channel": "print"}),
+        ("slugs", pack()),
+        ("slugs", pack(*["better-nights"] * 13)),
+        ("channel", {"slugs": ["better-nights"]}),
+        ("due_on", pack("better-nights", due_on="2020-01-01")),
+        ("order", pack("better-nights", order={"better-nights": 1})),
+    ]
+    assert_refuses(coach, "POST", f"{path}/several", faults)
+    assert_refuses_what_is_no_json(coach, "POST", f"{path}/several")
+    assert_hidden(
+        stranger, "POST", "/cases/{}/assignments/several", made.case_id, pack("better-nights")
+    )
+    assert_needs_a_role(staff["admin"], ("POST", f"{path}/several"))
+    assert_only_answers(coach, f"{path}/several", "POST")
+    assert coach.get(path).get_json()["items"] == []
+
+
+def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
+    old = coach.post(path, wish("first-days-pause")).get_json()
+    here = f"/assignments/{old['id']}/replace"
+    assert assert_refused(coach.post(here, {"line": ""})) == ["already_newest"]
+    build.second_version(monkeypatch, "first-days-pause")
+    assert_hidden(stranger, "POST", "/assignments/{}/replace", old["id"], {"line": ""})
+    assert_needs_a_role(staff["admin"], ("POST", here))
+    assert_only_answers(coach, here, "POST")
+    assert_refuses(
+        coach,
+        "POST",
+        here,
+        [("line", {"confirmed": True}), ("due_on", {"line": "", "due_on": "x"})],
+    )
+    answer = coach.post(here, {"line": "A clearer one."}, once="a")
+    assert answer.status_code == 201, answer.get_json()
+    new = answer.get_json()
+    assert (new["edition"], new["line"], new["channel"]) == (2, "A clearer one.", "portal")
+    assert answer.headers["Location"] == f"/api/v1/assignments/{new['id']}"
+    assert coach.get(f"/assignments/{old['id']}").get_json()["state"] == "withdrawn"
+    assert coach.post(here, {"line": "A clearer one."}, once="a").get_json() == new
+    assert assert_refused(coach.post(here, {"line": ""})) == ["already_withdrawn"]
+
+
+def test_what_rests(coach, stranger, staff, made, path):
+    given = coach.post(path, wish("first-days-pause")).get_json()
+    assert coach.get("/handouts/resting").get_json() == {"items": [], "next": None}
+    screened = coach.post(
+        f"/clients/{made.client_id}/screenings", {"fear_at_home": "concern"}
+    ).get_json()
+    assert [item["id"] for item in screened["resting"]] == [given["id"]]
+    [case] = coach.get("/handouts/resting").get_json()["items"]
+    assert (case["case_id"], case["number"]) == (str(made.case_id), made.number)
+    [resting] = case["assignments"]
+    assert resting["id"] == given["id"]
+    assert "hold_open" in [reason["code"] for reason in resting["stopped"]]
+    assert stranger.get("/handouts/resting").get_json()["items"] == []
+    assert_needs_a_role(staff["admin"], ("GET", "/handouts/resting"))
+    assert_only_answers(coach, "/handouts/resting", "GET")
+    assert_error(coach.get("/handouts/resting?cursor=x"), 422, "invalid")

@@ -4,7 +4,15 @@ from caseapp.core import limited
 from caseapp.core.transaction import transaction
 from caseapp.practice.queries import the_practice
 from tests import build
-from tests.api.desk import NOBODYS, assert_error, assert_hidden, assert_only_answers
+from tests.api.desk import (
+    NOBODYS,
+    assert_error,
+    assert_hidden,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
+)
 
 
 @pytest.fixture
@@ -106,3 +114,27 @@ def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
     answer = coach.get("/handouts/better-nights/pdf")
     assert_error(answer, 503, "render_failed")
     assert answer.headers["Retry-After"] == "60"
+
+
+def test_a_recall_names_its_version_and_takes_it_from_everybody(staff, coach, made):
+    path, reason = "/handouts/better-nights/recall", "A number in it is wrong."
+    wish = {"slug": "better-nights", "channel": "portal", "confirmed": True}
+    given = coach.post(f"/cases/{made.case_id}/assignments", wish).get_json()
+    supervisor = staff["supervisor"]
+    assert_error(coach.post(path, {"edition": 1, "reason": reason}), 403, "forbidden")
+    faults = [
+        ("edition", {"reason": reason}),
+        ("edition", {"reason": reason, "edition": "newest"}),
+        ("reason", {"edition": 1, "reason": "No"}),
+        ("language", {"edition": 1, "reason": reason, "language": "xx"}),
+    ]
+    assert_refuses(supervisor, "POST", path, faults)
+    assert_refuses_what_is_no_json(supervisor, "POST", path)
+    assert_error(supervisor.post(path, {"edition": 2, "reason": reason}), 404, "not_found")
+    found = staff["admin"].post(path, {"edition": 1, "reason": reason}).get_json()
+    assert (found["clients"], found["reason"], found["edition"]) == (1, reason, 1)
+    again = supervisor.post(path, {"edition": 1, "reason": reason})
+    assert assert_refused(again) == ["already_recalled"]
+    assert coach.get(f"/assignments/{given['id']}").get_json()["state"] == "recalled"
+    assert "better-nights" not in slugs(coach.get("/handouts"))
+    assert_only_answers(supervisor, path, "POST")
