@@ -187,7 +187,7 @@ def test_several_in_one_step_over_the_weeks(coach, made, path):
 
 def test_several_leaves_out_what_may_not_be_given(coach, made, path):
     build.screen(coach.actor, made.client_id, fear_at_home="concern")
-    wanted = pack("help-right-now", "reaching-out")
+    wanted = pack("help-right-now", "reaching-out", confirmed=True)
     found = coach.post(f"{path}/several", wanted, once="a").get_json()
     assert [item["slug"] for item in found["items"]] == ["help-right-now"]
     [left] = found["left_out"]
