@@ -28,7 +28,6 @@ WORDS = {
     "case_closed": "The case is closed.",
     "case_gone": "The case is no longer in the care of whoever asked.",
     "channel_not_offered": "This sheet is not given in this way.",
-    "client_harm_flag": "The flag that the client may harm somebody is up.",
     "contact_block": "Contact is barred at present.",
     "fault": "Something went wrong here, and nothing was given. Try it from the case.",
     "help_lines_empty": "The sheet names help numbers that the practice has not listed.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
 from caseapp.assignments.schemas import CHANNEL_WORDS, LONGEST_LINE
 from caseapp.core.schemas import ReasonView
@@ -60,7 +60,7 @@ class ChoiceSchema(Schema):
 
 @dataclass(frozen=True)
 class NewGiving:
-    """Hold a wish to give one sheet to several cases; `confirmed` names those whose reasons for care were read."""
+    """Hold a wish to give one sheet to several cases; `confirmed` holds the reasons for care that were read."""
 
     edition: int | None
     language: str
@@ -68,7 +68,7 @@ class NewGiving:
     line: str
     due_on: date | None
     cases: tuple[UUID, ...]
-    confirmed: frozenset[UUID]
+    confirmed: dict[UUID, frozenset[str]]
 
 
 class GivingSchema(Schema):
@@ -92,9 +92,24 @@ class GivingSchema(Schema):
             1, MOST_GIVEN, error=f"Choose at least one client, and at most {MOST_GIVEN}."
         ),
     )
-    confirmed = fields.List(
-        fields.UUID(), load_default=list, validate=validate.Length(max=MOST_GIVEN)
+    confirmed = fields.Dict(
+        keys=fields.UUID(),
+        values=fields.List(fields.String(validate=validate.Length(max=60))),
+        load_default=dict,
+        validate=validate.Length(max=MOST_GIVEN),
+        metadata={"description": "For each case that asks for care, the codes that were read."},
     )
+
+    @pre_load
+    def as_lists(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Part the codes that a form's tick holds in one value."""
+        sent = data.get("confirmed")
+        if not isinstance(sent, dict):
+            return data
+        lists = {
+            key: codes.split() if isinstance(codes, str) else codes for key, codes in sent.items()
+        }
+        return data | {"confirmed": lists}
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewGiving:
@@ -106,7 +121,7 @@ class GivingSchema(Schema):
             data["line"].strip(),
             data["due_on"],
             tuple(dict.fromkeys(data["cases"])),
-            frozenset(data["confirmed"]),
+            {case: frozenset(codes) for case, codes in data["confirmed"].items()},
         )
 
 

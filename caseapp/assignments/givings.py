@@ -55,9 +55,9 @@ class Unfinished(Exception):
 def begin_giving(actor: Actor, slug: str, wanted: NewGiving) -> UUID:
     """Write down who is to get a sheet, judged now, and hand the work to the job; in a fixed number of statements.
 
-    Cases that are not the actor's count as not chosen. Those that may not get it, or ask for care that is not
-    confirmed, are left out from the start. Raises NotFound, Invalid for a day out of reach, and RuleBroken when a
-    newer version came out meanwhile or nobody is left.
+    Cases that are not the actor's count as not chosen. Those that may not get it, or ask for care in a way that was
+    not read and confirmed, are left out from the start. Raises NotFound, Invalid for a day out of reach, and RuleBroken
+    when a newer version came out meanwhile or nobody is left.
     """
     require(actor, Action.ASSIGNMENT_MAKE)
     item = edition_of(slug, wanted.language)
@@ -113,7 +113,8 @@ def begin_giving(actor: Actor, slug: str, wanted: NewGiving) -> UUID:
 
 def _item(giving: Giving, candidate: Candidate, wanted: NewGiving) -> GivingItem:
     case, codes = candidate.head.case, candidate.codes
-    confirmed = candidate.outcome == CAREFUL and case.id in wanted.confirmed
+    read = wanted.confirmed.get(case.id)
+    confirmed = candidate.outcome == CAREFUL and read is not None and read.issuperset(codes)
     unsure = candidate.outcome == CAREFUL and not confirmed
     out = unsure or candidate.outcome == REFUSE
     row = GivingItem(

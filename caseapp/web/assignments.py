@@ -17,7 +17,7 @@ from caseapp.assignments.queries import (
     printable,
     wants_faith,
 )
-from caseapp.assignments.resting import LOOKED_THROUGH, resting_list
+from caseapp.assignments.resting import LOOKED_THROUGH, resting_in, resting_list
 from caseapp.assignments.schemas import (
     CHANNEL_WORDS,
     LONGEST_LINE,
@@ -99,7 +99,7 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         head=head,
         tab="Handouts",
         page=Page(shown, more),
-        resting=[record for record in shown if record.stopped],
+        resting=resting_in(actor, head),
         names=names_of({record.assigned_by for record in shown}),
         reasons=reasons,
     )

@@ -104,7 +104,6 @@ def case_page(number: str) -> ResponseReturnValue:
     """Show a case whole: what happened, how safe it is, what the client reads, what is due."""
     actor, head = the_actor(), seen_case(number)
     kind = request.args.get("kind") or None
-    handouts = assignments_of(actor, head, limit=PAGE_SIZE)
     cursor = request.args.get("cursor")
     return render_template(
         "cases/overview.html",
@@ -114,8 +113,12 @@ def case_page(number: str) -> ResponseReturnValue:
         kind=kind,
         kinds=KINDS,
         trends=_trends(recent_screenings(head.case.client_id, TREND)[::-1]),
-        handouts=[given for given in handouts if given.withdrawn_at is None],
-        resting=[given for given in handouts if given.stopped],
+        handouts=[
+            given
+            for given in assignments_of(actor, head, limit=PAGE_SIZE)
+            if given.withdrawn_at is None
+        ],
+        resting=resting_in(actor, head),
         advice=advice_for(actor, head),
         tasks=followups_of(actor, head.case.client_id, open_only=True, limit=PAGE_SIZE),
         outcomes=OUTCOMES,

@@ -11,6 +11,7 @@ from caseapp.access.actions import Action
 from caseapp.assignments.candidates import candidates_for
 from caseapp.assignments.giving_schemas import MOST_GIVEN, ChoiceSchema, GivingSchema
 from caseapp.assignments.givings import begin_giving, giving_shown
+from caseapp.assignments.operations import day_in_reach
 from caseapp.assignments.schemas import LONGEST_LINE
 from caseapp.assignments.suitability import CAREFUL, GIVE, REFUSE
 from caseapp.audit.operations import record_read
@@ -91,6 +92,7 @@ def confirm_page(slug: str) -> ResponseReturnValue:
 def _confirm(slug: str, choice: Choice, chosen: list[UUID]) -> str:
     actor, item = the_actor(), edition_of(slug, language_asked())
     not_recalled(item)
+    day_in_reach(choice.due_on)
     found = candidates_for(actor, item, choice.channel, chosen)
     if not found:
         raise Invalid({"cases": ["Choose at least one client."]})

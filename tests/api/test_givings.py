@@ -70,6 +70,16 @@ def test_what_is_refused_says_why(coach, made):
     assert_error(coach.post("/handouts/no-such-sheet/givings", wish(made)), 404, "not_found")
 
 
+def test_care_is_confirmed_case_by_case_with_what_was_read(coach, made):
+    path, ines = "/handouts/my-limits/givings", str(made[0].case_id)
+    for confirmed in ({}, {ines: []}, {made[1].client_id.hex: ["later_stage"]}):
+        refused = coach.post(path, wish(made[:1], confirmed=confirmed))
+        assert "not_confirmed" in assert_refused(refused)
+    sure = coach.post(path, wish(made[:1], confirmed={ines: ["later_stage"]}))
+    assert sure.status_code == 202
+    assert sure.get_json()["waiting"] == 1
+
+
 def test_names_its_faults(coach, made):
     faults = [
         ("cases", {"channel": "print"}),
@@ -81,6 +91,7 @@ def test_names_its_faults(coach, made):
         ("due_on", wish(made, due_on="2020-01-01")),
         ("edition", wish(made, edition=0)),
         ("confirmed", wish(made, confirmed="all")),
+        ("confirmed", wish(made, confirmed=[NOBODYS])),
         ("colour", wish(made, colour="red")),
     ]
     assert_refuses(coach, "POST", PATH, faults)

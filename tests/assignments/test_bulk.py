@@ -62,9 +62,14 @@ def wish(cases, **changed):
         "line": "For your evenings.",
         "due_on": None,
         "cases": tuple(getattr(one, "case_id", one) for one in cases),
-        "confirmed": frozenset(),
+        "confirmed": {},
     }
     return NewGiving(**(plain | changed))
+
+
+def read(*cases, codes=("later_stage",)):
+    """Confirm some cases for the reasons that stood beside them."""
+    return {one.case_id: frozenset(codes) for one in cases}
 
 
 def begin(actor, cases, slug=SLUG, **changed):
@@ -128,7 +133,7 @@ def test_who_may_not_get_it_is_left_out_from_the_start(team, cases):
         coach,
         [held, has_it, unsure, sure],
         sheet,
-        confirmed=frozenset({sure.case_id, held.case_id, has_it.case_id}),
+        confirmed=read(sure, held, has_it),
     )
     found = states(coach, giving_id)
     assert found[NAMES[0]][0] == "left_out"
@@ -269,8 +274,7 @@ def test_a_hold_or_flag_that_comes_in_between_stops_it_for_that_client(team, cas
 
 def test_a_confirmation_covers_no_reason_that_comes_later(team, cases):
     coach = team["coach"]
-    sure = frozenset(one.case_id for one in cases[:2])
-    giving_id = begin(coach, cases[:2], "my-limits", confirmed=sure)
+    giving_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
     with transaction():
         raise_flag(coach, cases[0].client_id, "unsafe_delivery")
     deliver()
@@ -280,6 +284,17 @@ def test_a_confirmation_covers_no_reason_that_comes_later(team, cases):
     assert codes[0] == "not_confirmed"
     assert len(codes) > 2
     assert found[NAMES[1]] == ("given", [])
+
+
+def test_a_confirmation_covers_no_reason_that_came_before_it_was_sent(team, cases):
+    coach = team["coach"]
+    with transaction():
+        raise_flag(coach, cases[0].client_id, "unsafe_delivery")
+    giving_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
+    found = states(coach, giving_id)
+    assert found[NAMES[0]][0] == "left_out"
+    assert found[NAMES[0]][1][0] == "not_confirmed"
+    assert found[NAMES[1]] == ("waiting", [])
 
 
 def test_a_recall_in_between_stops_it_for_all(team, cases):

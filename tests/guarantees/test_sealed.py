@@ -70,7 +70,7 @@ def canaries(app):
         clear_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
         lower_flag(supervisor, flags_of(supervisor, made.client_id)[0].id, CANARY)
         assign(coach, made.case_id, "help-right-now", line=CANARY, channel="in_person")
-        wish = NewGiving(None, "en", "print", CANARY, None, (made.case_id,), frozenset())
+        wish = NewGiving(None, "en", "print", CANARY, None, (made.case_id,), {})
         begin_giving(coach, "help-right-now", wish)
     with transaction():
         here = case_head(coach, made.case_id).stage

@@ -87,9 +87,7 @@ def _belongings(app, coach, sheets):
     with transaction():
         followup_id = add_followup(coach, found.client_id, NewFollowUp("Ring again", now()))
     with transaction():
-        wish = NewGiving(
-            None, "en", "print", "", None, (found.case_id,), frozenset({found.case_id})
-        )
+        wish = NewGiving(None, "en", "print", "", None, (found.case_id,), {})
         giving_id = begin_giving(coach, SLUG, wish)
     screening_id = build.screen(coach, found.client_id, self_harm="urgent", sleep="concern")
     note_id = build.draft(coach, found.case_id)

@@ -83,6 +83,9 @@ def test_nobody_is_ticked_and_all_is_a_plain_choice(desk, cases):
     pigeon = desk.send(CHOOSE, HERE, all="yes", channel="pigeon")
     assert pigeon.status_code == 422
     assert "Choose how the clients get it." in pigeon.get_data(as_text=True)
+    past = desk.send(CHOOSE, HERE, all="yes", channel="print", due_on="2020-01-01")
+    assert past.status_code == 422
+    assert "Choose a day from this week on" in past.get_data(as_text=True)
     assert "No open case in this stage." in desk.text(f"{CHOOSE}?stage=repair")
 
 
@@ -100,9 +103,9 @@ def test_the_confirm_page_says_who_gets_it_and_who_not_and_why(desk, cases):
 
 def test_from_the_choice_to_the_end(desk, cases, team):
     fields = confirmation(desk, look(desk, line="Take your time."))
-    sent = desk.post(GIVE, fields | {"confirmed": [str(cases[0].case_id)]})
+    sent = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
     assert sent.status_code == 303
-    again = desk.post(GIVE, fields | {"confirmed": [str(cases[0].case_id)]})
+    again = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
     assert again.location == sent.location
     assert (count(Giving), count(GivingItem)) == (1, 3)
     waiting = desk.get(sent.location)
@@ -139,14 +142,17 @@ def test_a_version_recalled_meanwhile_is_not_given(desk, cases, team):
     fields = confirmation(desk, look(desk))
     with transaction():
         recall(team["supervisor"], edition_of(SLUG).edition_id, "A number is wrong.")
-    assert desk.post(GIVE, fields | {"confirmed": [str(cases[0].case_id)]}).status_code == 409
+    assert (
+        desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"}).status_code
+        == 409
+    )
     assert desk.get(CHOOSE).status_code == 409
     assert count(Giving) == 0
 
 
 def test_it_is_hidden_from_others_and_shown_to_the_supervisor(app, desk, cases, team):
     fields = confirmation(desk, look(desk))
-    sent = desk.post(GIVE, fields | {"confirmed": [str(cases[0].case_id)]})
+    sent = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
     assert "Ana Brandt" in Desk(app, team["supervisor"]).text(sent.location)
     stranger = Desk(app, team["coach2"])
     assert stranger.get(sent.location).status_code == 404
