@@ -8,6 +8,7 @@ from flask import Flask
 from flask_bootstrap import Bootstrap5
 
 from caseapp import api, portal, tables, web
+from caseapp.assignments import givings
 from caseapp.clients import portal as client_portal
 from caseapp.core import logging, outbox, queue, settings
 from caseapp.core.database import db, prepare
@@ -52,6 +53,7 @@ def create_app(chosen: Settings) -> Flask:
     portal.init_app(app)
     api.init_app(app)
     outbox.handle(client_portal.MAIL_LINK, client_portal.mail_link)
+    outbox.handle(givings.GIVE, givings.carry_out)
     app.extensions["queue"] = queue.open_queue(app.app_context)
     library()
     guard.check_declared(app)

@@ -14,6 +14,7 @@ from caseapp.api import (
     docs,
     exports,
     followups,
+    givings,
     handouts,
     me,
     notes,
@@ -33,6 +34,7 @@ NOUNS = (
     followups,
     handouts,
     assignments,
+    givings,
     exports,
     audit,
 )

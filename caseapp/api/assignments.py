@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caseapp.access.actions import Action
 from caseapp.api.door import Door, ListQuery, Wanted
 from caseapp.api.handouts import pdf_answer
-from caseapp.assignments.operations import assign, withdraw
-from caseapp.assignments.queries import assignment_shown, assignments_of, printable
+from caseapp.assignments.operations import assign, assign_several, replace_older, withdraw
+from caseapp.assignments.queries import (
+    assignment_shown,
+    assignments_of,
+    given_together,
+    left_out_of,
+    printable,
+)
+from caseapp.assignments.resting import RestingCase, resting_list
 from caseapp.assignments.schemas import (
     AssignmentRecord,
     AssignmentView,
     AssignOneSchema,
+    AssignSeveralSchema,
+    NewAssignment,
     OneAssignment,
+    OneReplacing,
+    ReplaceOneSchema,
+    RestingView,
+    SeveralView,
 )
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
@@ -55,6 +68,48 @@ def give(case_id: UUID, body: OneAssignment) -> AssignmentRecord:
     with transaction():
         made = api_once(lambda: assign(actor, case_id, **vars(body)))
     return assignment_shown(actor, made)
+
+
+@door.at("/cases/<uuid:case_id>/assignments/several", "POST")
+@needs(Action.ASSIGNMENT_MAKE)
+@door.gives(SeveralView(), 201, at=lambda made: f"/assignments/{made['items'][0]['id']}")
+@door.takes(AssignSeveralSchema())
+def give_several(case_id: UUID, body: NewAssignment) -> dict[str, Any]:
+    """Give several handouts in one step; what may not be given now is left out, with the reasons."""
+    actor = the_actor()
+    with transaction():
+        first = api_once(lambda: assign_several(actor, case_id, body)[0])
+    head = case_head(actor, case_id)
+    given = given_together(actor, head, first)
+    left_out = left_out_of(head, body.slugs, given, body.channel, body.language)
+    return {
+        "items": given,
+        "left_out": [{"slug": one.id, "reasons": reasons} for one, reasons in left_out],
+    }
+
+
+@door.at("/assignments/<uuid:assignment_id>/replace", "POST")
+@needs(Action.ASSIGNMENT_MAKE)
+@door.gives(AssignmentView(), 201, at=lambda given: f"/assignments/{given['id']}")
+@door.takes(ReplaceOneSchema())
+def replace(assignment_id: UUID, body: OneReplacing) -> AssignmentRecord:
+    """Withdraw an older version and give the newest in its place, in the same way and for the same week."""
+    actor = the_actor()
+    with transaction():
+        made = api_once(lambda: replace_older(actor, assignment_id, **vars(body)))
+    return assignment_shown(actor, made)
+
+
+@door.at("/handouts/resting")
+@needs(Action.ASSIGNMENT_READ)
+@door.lists(RestingView())
+@door.asks(ListQuery())
+def resting(query: Wanted) -> Page[RestingCase]:
+    """Look through `limit` open cases, newest first, for what may not reach its client now; a page may be empty."""
+    actor = the_actor()
+    page = resting_list(actor, query.cursor, query.limit)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
+    return page
 
 
 @door.at("/assignments/<uuid:assignment_id>")

@@ -21,7 +21,7 @@ makes with “caseapp token create”. Times are RFC 3339 in UTC.
 
 A list answers “items” and “next”, the cursor of the page after. A change needs If-Match with the ETag that you read:
 428 without it, 412 when somebody saved a newer version first. A POST that makes a record takes Idempotency-Key: sent
-twice, it makes one.
+twice, it makes one. 202 means that the work goes on in the background: follow it at Location.
 
 The record of somebody else is 404, exactly like none at all. 422 names each field at fault; 409 lists the conditions
 of a rule that are not met, each with a way out.

@@ -240,7 +240,7 @@ def _described(
 ) -> dict[str, Any]:
     known: dict[str, Any] = getattr(view, "_apidoc", {})
     arguments = known.get("arguments", {}).get("parameters", [])
-    creates = 201 in known.get("success_status_codes", [])  # noqa: PLR2004 - Created
+    creates = {HTTPStatus.CREATED, HTTPStatus.ACCEPTED} & set(known.get("success_status_codes", []))
     statuses = {*also, HTTPStatus.SERVICE_UNAVAILABLE}
     action = getattr(view, "action", None)
     if action is not None:

@@ -10,14 +10,18 @@ from marshmallow import Schema, fields, post_load, validate
 from caseapp.access.actions import Action
 from caseapp.api.answers import whole
 from caseapp.api.door import Door
-from caseapp.assignments.queries import Offer, advice_for, offers_for
+from caseapp.assignments.offers import Offer, advice_for, offers_for
+from caseapp.assignments.queries import holding_count
 from caseapp.assignments.schemas import HandoutView, HandoutWholeView
 from caseapp.assignments.suitability import CAREFUL, GIVE, REFUSE
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.cases.stages import stage_by_id
+from caseapp.core.transaction import transaction
 from caseapp.handouts.library import STOP_BOX, Handout
+from caseapp.handouts.operations import recall
 from caseapp.handouts.queries import LibraryItem, edition_of, library_list, not_recalled
+from caseapp.handouts.schemas import RecalledView, Recalling, RecallOneSchema
 from caseapp.handouts.sheets import file_name, page_html, sheet_pdf
 from caseapp.http.guard import needs, the_actor
 from caseapp.practice.queries import numbers, the_practice
@@ -130,6 +134,26 @@ def handout_pdf(slug: str, query: str) -> Response:
     found, practice = not_recalled(edition_of(slug, query)), the_practice()
     made = sheet_pdf(found, practice, numbers(practice), faith=False)
     return pdf_answer(made, file_name(found))
+
+
+@door.at("/handouts/<string:slug>/recall", "POST", also=(409,))
+@needs(Action.HANDOUT_RECALL)
+@door.gives(RecalledView())
+@door.takes(RecallOneSchema())
+def recall_edition(slug: str, body: Recalling) -> dict[str, Any]:
+    """Take one version back from every client at once; it cannot be undone."""
+    actor, item = the_actor(), edition_of(slug, body.language, body.edition)
+    with transaction():
+        recall(actor, item.edition_id, body.reason)
+    now = edition_of(slug, body.language, body.edition)
+    return {
+        "slug": slug,
+        "language": body.language,
+        "edition": body.edition,
+        "recalled_at": now.recalled_at,
+        "reason": now.recall_reason,
+        "clients": holding_count(actor, item.edition_id),
+    }
 
 
 def pdf_answer(made: bytes, name: str) -> Response:

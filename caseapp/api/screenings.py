@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from marshmallow import fields
+
 from caseapp.access.actions import Action
 from caseapp.api.answers import whole
 from caseapp.api.door import Door, ListQuery, Wanted
+from caseapp.assignments.resting import resting_of
+from caseapp.assignments.schemas import AssignmentView
 from caseapp.audit.operations import record_read
 from caseapp.core.transaction import transaction
 from caseapp.http.guard import needs, the_actor
@@ -43,6 +47,12 @@ door = Door(
 )
 
 
+class ScreeningMadeView(ScreeningView):
+    """Show a new screening with every sheet of the open case that may not reach the client now."""
+
+    resting = fields.List(fields.Nested(AssignmentView), required=True)
+
+
 @door.at("/clients/<uuid:client_id>/screenings")
 @needs(Action.SCREENING_READ)
 @door.lists(ScreeningView())
@@ -57,14 +67,16 @@ def screening_list(client_id: UUID, query: Wanted) -> Page[ScreeningRecord]:
 
 @door.at("/clients/<uuid:client_id>/screenings", "POST")
 @needs(Action.SCREENING_RECORD)
-@door.gives(ScreeningView(), 201)
+@door.gives(ScreeningMadeView(), 201)
 @door.takes(ScreeningSchema())
-def screen(client_id: UUID, body: NewScreening) -> ScreeningRecord:
-    """Record a screening and, with it, the holds, flags and follow-ups that it demands."""
+def screen(client_id: UUID, body: NewScreening) -> dict[str, Any]:
+    """Record a screening with the holds, flags and follow-ups that it demands; `resting` lists what it stops."""
     actor = the_actor()
     with transaction():
         screening_id = api_once(lambda: record_screening(actor, client_id, body))
-    return screening_shown(actor, screening_id)
+    found = screening_shown(actor, screening_id)
+    shown = {name: getattr(found, name) for name in ScreeningView().fields}
+    return shown | {"resting": resting_of(actor, client_id)}
 
 
 @door.at("/clients/<uuid:client_id>/flags")

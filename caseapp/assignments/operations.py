@@ -11,8 +11,10 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
+from caseapp.assignments.offers import live_in, objections, situation_in
 from caseapp.assignments.pace import FURTHEST, counts, first_week, reading_of, spread
-from caseapp.assignments.queries import get_assignment, live_in, objections, reading, situation_in
+from caseapp.assignments.queries import get_assignment
+from caseapp.assignments.reading import reading
 from caseapp.audit.operations import record
 from caseapp.cases.queries import CaseHead, case_head
 from caseapp.clients.models import Client
@@ -54,7 +56,7 @@ def assign(
     item = edition_of(slug, language)
     if reasons := objections(head, item, situation, known, channel, confirmed=confirmed):
         raise RuleBroken(*reasons)
-    return _give(actor, head, item, line, channel, _day(due_on), now())
+    return give_out(actor, head, item, line, channel, day_in_reach(due_on), now())
 
 
 def assign_several(actor: Actor, case_id: UUID, wanted: NewAssignment) -> list[UUID]:
@@ -65,7 +67,7 @@ def assign_several(actor: Actor, case_id: UUID, wanted: NewAssignment) -> list[U
     each naming its sheet, when care is to be confirmed or nothing at all may be given.
     """
     head, situation, known = _open_case(actor, case_id)
-    start = _day(wanted.due_on)
+    start = day_in_reach(wanted.due_on)
     fit, unsure, refused = [], [], []
     for item in (edition_of(slug, wanted.language) for slug in wanted.slugs):
         found = objections(head, item, situation, known, wanted.channel, confirmed=wanted.confirmed)
@@ -81,12 +83,12 @@ def assign_several(actor: Actor, case_id: UUID, wanted: NewAssignment) -> list[U
     weeks = _weeks(head, fit, start) if wanted.spread else [start] * len(fit)
     moment = now()
     return [
-        _give(actor, head, item, wanted.line, wanted.channel, week, moment)
+        give_out(actor, head, item, wanted.line, wanted.channel, week, moment)
         for item, week in zip(fit, weeks, strict=True)
     ]
 
 
-def _day(due_on: date | None) -> date | None:
+def day_in_reach(due_on: date | None) -> date | None:
     """Check the day that a sheet is meant for.
 
     Raises Invalid.
@@ -121,7 +123,7 @@ def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseHead, Situation, Number
     return head, situation_in(head), numbers(the_practice())
 
 
-def _give(
+def give_out(
     actor: Actor,
     head: CaseHead,
     item: LibraryItem,
@@ -130,6 +132,7 @@ def _give(
     due_on: date | None,
     moment: datetime,
 ) -> UUID:
+    """Write down that a case gets a sheet that was judged for it; the client's row is locked already."""
     client_id = head.case.client_id
     last = db.session.scalar(
         sa.select(sa.func.max(Assignment.place)).where(Assignment.client_id == client_id)
@@ -201,7 +204,7 @@ def replace_older(actor: Actor, assignment_id: UUID, *, line: str, confirmed: bo
     if found := objections(head, item, situation, known, old.channel, confirmed=confirmed):
         raise RuleBroken(*found)
     withdraw(actor, old.id, old.version)
-    return _give(actor, head, item, line, old.channel, old.due_on, now())
+    return give_out(actor, head, item, line, old.channel, old.due_on, now())
 
 
 def note_opened(actor: Actor, place: int) -> None:

@@ -1,8 +1,8 @@
-"""Asked: what suits a case, what was given, and what a client may read now."""
+"""Asked: what was given, to whom, and what stops it now."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -10,53 +10,28 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.pace import Advice, reading_of, suggest
+from caseapp.assignments.offers import IN_PERSON_ONLY, objections, situation_in, what_stops
 from caseapp.assignments.schemas import AssignmentRecord
-from caseapp.assignments.suitability import CAREFUL, REFUSE, Situation, Verdict, judge, situation_of
+from caseapp.assignments.suitability import Situation, situation_of
 from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseHead, newest_case_of
 from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import opened, visible_to
-from caseapp.core.clock import week_of
+from caseapp.clients.queries import opened, seen_by, visible_to
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
 from caseapp.core.vault import DataKey, open_data, open_row, unwrap
-from caseapp.handouts.models import Edition, Review
-from caseapp.handouts.queries import RECALLED, LibraryItem, newest_editions, texts_of
-from caseapp.handouts.sheets import empty_block_reason, empty_blocks
-from caseapp.practice.queries import Numbers, numbers, the_practice, today
+from caseapp.handouts.models import Edition
+from caseapp.handouts.queries import RECALLED, LibraryItem, edition_of, texts_of
+from caseapp.practice.queries import Numbers, numbers, the_practice
 from caseapp.screening.queries import safety_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date, datetime
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.handouts.library import Handout
-
-
-IN_PERSON_ONLY = "in_person"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Show one handout to a coach who chooses for a case: the verdict, and whether it is there already."""
-
-    handout: Handout
-    edition_id: UUID
-    verdict: Verdict
-    given: bool
-    reviewed: Review | None
-
-
-@dataclass(frozen=True)
-class Live:
-    """Show one sheet that a client has; what is stopped, or was read in the room, is not unread."""
-
-    handout: Handout
-    unread: bool
-    due_on: date | None
 
 
 @dataclass(frozen=True)
@@ -120,109 +95,47 @@ def older_holders(actor: Actor, item: LibraryItem, limit: int) -> list[Holder]:
     return [Holder(*row) for row in rows]
 
 
-def verdict_of(
-    handout: Handout, situation: Situation, known: Numbers, stage: str | None = None
-) -> Verdict:
-    """Judge a handout, and refuse it as well when a block of help lines would stand empty."""
-    verdict = judge(handout, situation, stage=stage)
-    if empty := empty_blocks(handout, known):
-        before = verdict.reasons if verdict.outcome == REFUSE else ()
-        return Verdict(REFUSE, (*before, *map(empty_block_reason, empty)), ())
-    return verdict
+def live_holders(actor: Actor, edition_id: UUID, limit: int) -> list[Holder]:
+    """List which of the actor's clients hold an edition now, by name."""
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        _holders()
+        .where(
+            Assignment.edition_id == edition_id,
+            Assignment.withdrawn_at.is_(None),
+            Assignment.client_id.in_(visible_to(actor)),
+        )
+        .order_by(Client.name, Assignment.id)
+        .limit(limit)
+    ).all()
+    return [Holder(*row) for row in rows]
 
 
-def situation_in(head: CaseHead) -> Situation:
-    """Gather the situation of a case that was found for somebody who may see it."""
-    return situation_of(
-        head.safety, head.facts, in_person_only=IN_PERSON_ONLY in head.client.safe.channels
+def holding_count(actor: Actor, edition_id: UUID) -> int:
+    """Count the clients of the whole practice who hold an edition now, for those who may recall it."""
+    require(actor, Action.HANDOUT_RECALL)
+    return (
+        db.session.scalar(
+            sa.select(sa.func.count(Assignment.client_id.distinct())).where(
+                Assignment.edition_id == edition_id, Assignment.withdrawn_at.is_(None)
+            )
+        )
+        or 0
     )
 
 
-def offers_for(
-    actor: Actor, head: CaseHead, stage: str | None = None, language: str | None = "en"
-) -> list[Offer]:
-    """Judge the library for a case; `stage` narrows it to sheets that fit a stage, None gives all."""
-    require(actor, Action.ASSIGNMENT_READ)
-    situation, known = situation_in(head), numbers(the_practice())
-    given = {
-        (row.slug, row.language)
-        for row in db.session.execute(
-            sa.select(Edition.slug, Edition.language)
-            .join(Assignment, Assignment.edition_id == Edition.id)
-            .where(Assignment.client_id == head.case.client_id, Assignment.withdrawn_at.is_(None))
-        )
-    }
-    return [
-        Offer(
-            item.handout,
-            item.edition_id,
-            verdict_of(item.handout, situation, known, head.case.stage),
-            (item.handout.id, item.handout.language) in given,
-            item.reviewed,
-        )
-        for item in newest_editions()
-        if (stage is None or item.handout.fits(stage))
-        and (language is None or item.handout.language == language)
-    ]
-
-
-def advice_for(actor: Actor, head: CaseHead, language: str = "en") -> Advice:
-    """Propose what to give next in a case, in a fixed number of statements; a closed case gets nothing new."""
-    levels = head.safety.last.levels if head.safety.last else {}
-    live, this = live_in(head), week_of(today())
-    unread = [
-        one.handout
-        for one in live
-        if one.unread and (one.due_on is None or week_of(one.due_on) <= this)
-    ]
-    if head.case.status != "open":
-        return Advice(reading_of(levels, unread))
-    given = {one.handout.id for one in live}
-    offers = [
-        replace(offer, given=offer.handout.id in given)
-        for offer in offers_for(actor, head, language=language)
-    ]
-    return suggest(offers, stage=head.case.stage, levels=levels, unread=unread)
-
-
-def live_in(head: CaseHead) -> list[Live]:
-    """List what a client has and what of it is still to be read, for those who have already been let in."""
-    rows = db.session.execute(
-        sa.select(
-            Edition.sha256,
-            Edition.recalled_at,
-            Assignment.channel,
-            Assignment.read_at,
-            Assignment.due_on,
-        )
-        .join(Edition, Edition.id == Assignment.edition_id)
-        .where(Assignment.client_id == head.case.client_id, Assignment.withdrawn_at.is_(None))
-    ).all()
-    texts = texts_of(row.sha256 for row in rows)
-    situation, known = situation_in(head), numbers(the_practice())
-    return [
-        Live(
-            texts[row.sha256],
-            row.read_at is None
-            and row.channel != IN_PERSON_ONLY
-            and row.recalled_at is None
-            and not what_stops(texts[row.sha256], row.channel, situation, known),
-            row.due_on,
-        )
-        for row in rows
-    ]
-
-
-def _assignments(
+def given_where(
     *where: sa.ColumnElement[bool],
 ) -> sa.Select[Assignment, str, datetime | None]:
+    """Select assignments with the text of their edition and when that was recalled."""
     query = sa.select(Assignment, Edition.sha256, Edition.recalled_at)
     return query.join(Edition, Edition.id == Assignment.edition_id).where(*where)
 
 
-def _records(
+def records_of(
     rows: Sequence[Any], key: DataKey, situation: Situation, known: Numbers
 ) -> list[AssignmentRecord]:
+    """Open what was selected by `given_where`, all of one client, each with what stops it now."""
     texts = texts_of(row.sha256 for row in rows)
     found = []
     for row in rows:
@@ -262,16 +175,6 @@ def _record(
     )
 
 
-def what_stops(
-    handout: Handout, channel: str, situation: Situation, known: Numbers
-) -> tuple[Reason, ...]:
-    """List why a handout must not reach the client by a channel at this moment; empty when it may."""
-    verdict = verdict_of(handout, situation, known)
-    if verdict.outcome == REFUSE or channel not in verdict.channels:
-        return verdict.reasons
-    return ()
-
-
 def assignments_of(
     actor: Actor,
     head: CaseHead,
@@ -281,7 +184,7 @@ def assignments_of(
 ) -> list[AssignmentRecord]:
     """List what was given in a case, newest first, each with what stops it now; in a fixed number of statements."""
     require(actor, Action.ASSIGNMENT_READ)
-    query = _assignments(Assignment.case_id == head.case.id)
+    query = given_where(Assignment.case_id == head.case.id)
     if before is not None:
         at, row = read_cursor(before) if isinstance(before, str) else before
         query = query.where(
@@ -293,7 +196,7 @@ def assignments_of(
     rows = db.session.execute(
         query.order_by(Assignment.assigned_at.desc(), Assignment.id.desc()).limit(limit)
     ).all()
-    return _records(rows, head.key, situation_in(head), numbers(the_practice()))
+    return records_of(rows, head.key, situation_in(head), numbers(the_practice()))
 
 
 def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[AssignmentRecord]:
@@ -305,71 +208,29 @@ def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[As
     here = Assignment.case_id == head.case.id
     moment = sa.select(Assignment.assigned_at).where(Assignment.id == assignment_id, here)
     rows = db.session.execute(
-        _assignments(here, Assignment.assigned_at == moment.scalar_subquery()).order_by(
+        given_where(here, Assignment.assigned_at == moment.scalar_subquery()).order_by(
             Assignment.place
         )
     ).all()
     if not rows:
         raise NotFound
-    return _records(rows, head.key, situation_in(head), numbers(the_practice()))
+    return records_of(rows, head.key, situation_in(head), numbers(the_practice()))
 
 
-def objections(
+def left_out_of(
     head: CaseHead,
-    item: LibraryItem,
-    situation: Situation,
-    known: Numbers,
+    slugs: Iterable[str],
+    given: Iterable[AssignmentRecord],
     channel: str,
-    *,
-    confirmed: bool,
-) -> list[Reason]:
-    """List what stands against giving a sheet in a case now; empty when nothing does."""
-    if item.recalled_at is not None:
-        return [RECALLED]
-    verdict = verdict_of(item.handout, situation, known, head.case.stage)
-    if verdict.outcome == REFUSE:
-        return [*verdict.reasons]
-    if channel not in verdict.channels:
-        return _channel_refused(verdict)
-    if _has_it(head, item, channel):
-        return [
-            Reason(
-                "already_given",
-                "The client already has this sheet in this way.",
-                "Open it under Handouts to print it again.",
-            )
-        ]
-    if verdict.outcome == CAREFUL and not confirmed:
-        return [
-            Reason(
-                "confirm_needed",
-                "This sheet asks for care.",
-                "Read why, and confirm that you want to give it.",
-            ),
-            *verdict.reasons,
-        ]
-    return []
-
-
-def _channel_refused(verdict: Verdict) -> list[Reason]:
-    about = [r for r in verdict.reasons if r.code in {"in_session_only", "by_hand_only"}]
-    return about or [
-        Reason("channel_not_offered", "This sheet is not given in this way.", "Choose another way.")
+    language: str,
+) -> list[tuple[Handout, list[Reason]]]:
+    """Say of each chosen sheet that was not among those given what stands against it now."""
+    there = {record.slug for record in given}
+    situation, known = situation_in(head), numbers(the_practice())
+    return [
+        (item.handout, objections(head, item, situation, known, channel, confirmed=True))
+        for item in (edition_of(slug, language) for slug in slugs if slug not in there)
     ]
-
-
-def _has_it(head: CaseHead, item: LibraryItem, channel: str) -> bool:
-    return (
-        db.session.scalar(
-            sa.select(Assignment.id).where(
-                Assignment.client_id == head.case.client_id,
-                Assignment.edition_id == item.edition_id,
-                Assignment.channel == channel,
-                Assignment.withdrawn_at.is_(None),
-            )
-        )
-        is not None
-    )
 
 
 def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
@@ -379,7 +240,7 @@ def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
     """
     found = db.session.scalar(
         sa.select(Assignment).where(
-            Assignment.id == assignment_id, Assignment.client_id.in_(visible_to(actor))
+            Assignment.id == assignment_id, seen_by(actor, Assignment.client_id)
         )
     )
     if found is None:
@@ -394,12 +255,12 @@ def assignment_shown(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     """
     require(actor, Action.ASSIGNMENT_READ)
     row = db.session.execute(
-        _assignments(Assignment.id == assignment_id, Assignment.client_id.in_(visible_to(actor)))
+        given_where(Assignment.id == assignment_id, seen_by(actor, Assignment.client_id))
     ).first()
     if row is None:
         raise NotFound
-    key, situation = _reader(row.Assignment.client_id, row.Assignment.case_id)
-    return _records([row], key, situation, numbers(the_practice()))[0]
+    key, situation = reader_of(row.Assignment.client_id, row.Assignment.case_id)
+    return records_of([row], key, situation, numbers(the_practice()))[0]
 
 
 def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
@@ -415,7 +276,7 @@ def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     return found
 
 
-def _reader(client_id: UUID, case_id: UUID | None = None) -> tuple[DataKey, Situation]:
+def reader_of(client_id: UUID, case_id: UUID | None = None) -> tuple[DataKey, Situation]:
     """Open a client's key and gather their situation, for those who have already been let in.
 
     The facts are those of one case, or of the newest. Raises NotFound when the client is gone.
@@ -435,58 +296,6 @@ def _reader(client_id: UUID, case_id: UUID | None = None) -> tuple[DataKey, Situ
         safety_of(client_id), facts, in_person_only=IN_PERSON_ONLY in safe.channels
     )
     return key, situation
-
-
-def reading_list(actor: Actor) -> list[AssignmentRecord]:
-    """List what a client may read in the portal now: given there, not withdrawn, still suitable."""
-    require(actor, Action.PORTAL_READ)
-    key, situation = _reader(actor.id)
-    rows = db.session.execute(
-        _assignments(
-            Assignment.client_id == actor.id,
-            Assignment.channel == "portal",
-            Assignment.withdrawn_at.is_(None),
-        ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
-    ).all()
-    found = _records(rows, key, situation, numbers(the_practice()))
-    return [record for record in found if not record.stopped]
-
-
-def reading(actor: Actor, place: int) -> AssignmentRecord:
-    """Show a client one sheet of their list, judged at this moment.
-
-    Raises NotFound, and RuleBroken in neutral words when it was withdrawn (`withdrawn`) or is stopped (`resting`): a
-    client's page never says why.
-    """
-    require(actor, Action.PORTAL_READ)
-    row = db.session.execute(
-        _assignments(
-            Assignment.client_id == actor.id,
-            Assignment.place == place,
-            Assignment.channel == "portal",
-        )
-    ).first()
-    if row is None:
-        raise NotFound
-    if row.Assignment.withdrawn_at is not None or row.recalled_at is not None:
-        raise RuleBroken(
-            Reason(
-                "withdrawn",
-                "Your coach has taken this sheet back.",
-                "Ask your coach if you need it.",
-            )
-        )
-    key, situation = _reader(actor.id)
-    found = _records([row], key, situation, numbers(the_practice()))[0]
-    if found.stopped:
-        raise RuleBroken(
-            Reason(
-                "resting",
-                "This sheet is resting just now.",
-                "Your coach can tell you more the next time you talk.",
-            )
-        )
-    return found
 
 
 def wants_faith(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts

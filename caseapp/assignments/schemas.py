@@ -44,8 +44,8 @@ class NewAssignment:
     spread: bool = False
 
 
-class AssignSchema(Schema):
-    """Check a wish to give some handouts."""
+class AssignSeveralSchema(Schema):
+    """Check a wish to give some handouts in their order; with `spread`, one after another over the weeks."""
 
     slugs = fields.List(
         fields.String(validate=validate.Length(3, 60)),
@@ -64,6 +64,24 @@ class AssignSchema(Schema):
         load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
     )
     spread = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewAssignment:
+        """Give the plain value."""
+        return NewAssignment(
+            tuple(dict.fromkeys(data["slugs"])),
+            data["channel"],
+            data["line"].strip(),
+            data["language"],
+            data["confirmed"],
+            data["due_on"],
+            data["spread"],
+        )
+
+
+class AssignSchema(AssignSeveralSchema):
+    """Check the form, where each sheet may bring its number in the order."""
+
     order = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(
@@ -81,16 +99,10 @@ class AssignSchema(Schema):
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewAssignment:
         """Give the plain value; sheets without a number follow in the order of the page."""
-        last, chosen = len(data["slugs"]) + 99, dict.fromkeys(data["slugs"])
-        return NewAssignment(
-            tuple(sorted(chosen, key=lambda slug: data["order"].get(slug, last))),
-            data["channel"],
-            data["line"].strip(),
-            data["language"],
-            data["confirmed"],
-            data["due_on"],
-            data["spread"],
-        )
+        order, last = data.pop("order"), len(data["slugs"]) + 99
+        slugs = sorted(data["slugs"], key=lambda slug: order.get(slug, last))
+        made: NewAssignment = super().make(data | {"slugs": slugs})
+        return made
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,26 @@ class ReplaceSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> Replacing:
         """Give the plain value."""
         return Replacing(tuple(dict.fromkeys(data["ids"])), data["line"].strip(), data["confirmed"])
+
+
+@dataclass(frozen=True)
+class OneReplacing:
+    """Hold what to tell one client whose older version is replaced."""
+
+    line: str
+    confirmed: bool
+
+
+class ReplaceOneSchema(Schema):
+    """Check a wish to replace one older version; `line` may be empty, and is never carried over from the old one."""
+
+    line = fields.String(required=True, validate=validate.Length(max=LONGEST_LINE))
+    confirmed = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> OneReplacing:
+        """Give the plain value."""
+        return OneReplacing(data["line"].strip(), data["confirmed"])
 
 
 @dataclass(frozen=True)
@@ -240,6 +272,29 @@ class AssignmentView(Schema):
     withdrawn_at = fields.AwareDateTime(required=True, allow_none=True)
     stopped = fields.List(fields.Nested(ReasonView), required=True)
     version = fields.Integer(required=True)
+
+
+class LeftOutView(Schema):
+    """Show a handout of several that was not given, and why."""
+
+    slug = fields.String(required=True)
+    reasons = fields.List(fields.Nested(ReasonView), required=True)
+
+
+class SeveralView(Schema):
+    """Show what was given in one step, in its order, and what was left out."""
+
+    items = fields.List(fields.Nested(AssignmentView), required=True)
+    left_out = fields.List(fields.Nested(LeftOutView), required=True)
+
+
+class RestingView(Schema):
+    """Show one case and what of it may not reach the client now; `stopped` of each says why."""
+
+    case_id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    number = fields.String(required=True)
+    assignments = fields.List(fields.Nested(AssignmentView), required=True)
 
 
 class SuggestedView(Schema):

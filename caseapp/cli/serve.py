@@ -20,7 +20,7 @@ from caseapp.users.queries import everyone
 if TYPE_CHECKING:
     from flask import Flask
 
-# A running task (one mail, one sweep) is short; whatever takes longer is put off and done again.
+# A running task (one mail, a hundred sheets, one sweep) is short; whatever takes longer is put off and done again.
 WORKER_MAY_TAKE = 30
 EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
@@ -149,7 +149,7 @@ def _close(child: subprocess.Popen[bytes]) -> None:
 @click.option("--with-parent", is_flag=True, hidden=True)
 @click.pass_obj
 def worker(house: House, *, with_parent: bool) -> None:
-    """Do what was put off: mail. SIGTERM lets a running task finish."""
+    """Do what was put off: mail, and sheets for many. SIGTERM lets a running task finish."""
     consumer = house.app.extensions["queue"].create_consumer(
         workers=1, max_delay=1, graceful_signal="TERM"
     )

@@ -147,6 +147,17 @@ def edition_of(slug: str, language: str = "en", number: int | None = None) -> Li
     return _items([row])[0]
 
 
+def edition_with(edition_id: UUID) -> LibraryItem:
+    """Give the edition that a record points at.
+
+    Raises NotFound.
+    """
+    row = db.session.execute(sa.select(*EDITION).where(Edition.id == edition_id)).first()
+    if row is None:
+        raise NotFound
+    return _items([row])[0]
+
+
 def not_recalled(item: LibraryItem) -> Handout:
     """Give an edition's text for handing out.
 

@@ -63,6 +63,39 @@ class RecallSchema(Schema):
         return " ".join(data["reason"].split())
 
 
+@dataclass(frozen=True)
+class Recalling:
+    """Hold which version is recalled, and why."""
+
+    edition: int
+    language: str
+    reason: str
+
+
+class RecallOneSchema(Schema):
+    """Check a recall that names its version, so that no newer one is meant by mistake."""
+
+    edition = fields.Integer(required=True, validate=validate.Range(1, 9999))
+    language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
+    reason = fields.String(required=True, validate=validate.Length(5, 300))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Recalling:
+        """Give the plain value."""
+        return Recalling(data["edition"], data["language"], " ".join(data["reason"].split()))
+
+
+class RecalledView(Schema):
+    """Show a recalled version; `clients` counts those of the practice who held it."""
+
+    slug = fields.String(required=True)
+    language = fields.String(required=True)
+    edition = fields.Integer(required=True)
+    recalled_at = fields.AwareDateTime(required=True)
+    reason = fields.String(required=True)
+    clients = fields.Integer(required=True)
+
+
 class ReviewView(Schema):
     """Show who has read an edition as a clinician."""
 

@@ -42,6 +42,7 @@ MESSAGES = {
     "followup_added": "The follow-up is added.",
     "followup_done": "The follow-up is recorded.",
     "handouts_assigned": "The handouts are assigned.",
+    "giving_begun": "The sheets are on their way. Each client is looked at once more before they get it.",
     "handout_withdrawn": "The handout is withdrawn. The client no longer sees it.",
     "handout_read": "Marked as read.",
     "handouts_replaced": "The newest version is given in place of the older one.",

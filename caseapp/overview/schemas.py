@@ -81,6 +81,8 @@ class Today:
     cases: list[CaseToday] = field(default_factory=list)
     by_stage: list[StageCount] = field(default_factory=list)
     numbers: dict[UUID, str] = field(default_factory=dict)
+    resting: int = 0
+    more_resting: bool = False
 
     @property
     def grave_drafts(self) -> list[DraftLine]:

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 
 from caseapp.access.actions import Action
 from caseapp.assignments.operations import mark_read, note_opened
-from caseapp.assignments.queries import reading, reading_list
+from caseapp.assignments.reading import reading, reading_list
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import newest_case_of
 from caseapp.cases.stages import stage_by_id

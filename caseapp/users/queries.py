@@ -57,6 +57,14 @@ def bearer(reference: str) -> Actor | None:
     return None if row is None else Actor(row.id, Role(row.role), row.name, "api")
 
 
+def at_work(user_id: UUID) -> Actor | None:
+    """Make the actor of a job that somebody asked for, with the rights of this moment; none once they are disabled."""
+    row = db.session.execute(
+        sa.select(User.role, User.name).where(User.id == user_id, User.disabled_at.is_(None))
+    ).first()
+    return None if row is None else Actor(user_id, Role(row.role), row.name, "job")
+
+
 def user_by_email(email: str) -> User:
     """Find somebody by address.
 

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
+from caseapp.assignments.offers import advice_for, offers_for
 from caseapp.assignments.operations import assign_several, mark_read, withdraw
 from caseapp.assignments.queries import (
-    advice_for,
     assignment_shown,
     assignments_of,
     given_together,
-    objections,
-    offers_for,
+    left_out_of,
     printable,
-    situation_in,
-    wants_faith,
 )
+from caseapp.assignments.resting import LOOKED_THROUGH, resting_in, resting_list
 from caseapp.assignments.schemas import (
     CHANNEL_WORDS,
     LONGEST_LINE,
@@ -32,15 +30,11 @@ from caseapp.cases.stages import stages
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
 from caseapp.core.transaction import transaction
-from caseapp.handouts.queries import (
-    edition_of,
-)
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
-from caseapp.http.pages import practice, say
+from caseapp.http.pages import say
 from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.practice.queries import numbers
 from caseapp.users.queries import names_of
 from caseapp.web.handouts import language_asked, large_asked, pdf_answer, stage_asked
 from caseapp.web.identity import seen_case
@@ -58,7 +52,7 @@ STATE_WORDS = {
     "given": ("Not opened yet", ""),
     "opened": ("Opened", "info"),
     "read": ("Read", "ok"),
-    "stopped": ("Paused", "alert"),
+    "stopped": ("Resting", "watch"),
     "withdrawn": ("Withdrawn", ""),
     "recalled": ("Recalled", "alert"),
 }
@@ -72,6 +66,16 @@ def assignment_words() -> dict[str, object]:
         "outcome_words": OUTCOME_WORDS,
         "assignment_states": STATE_WORDS,
     }
+
+
+@blueprint.get("/handouts/resting")
+@needs(Action.ASSIGNMENT_READ)
+def resting_page() -> ResponseReturnValue:
+    """Show what rests in the open cases, client by client."""
+    actor = the_actor()
+    page = resting_list(actor, request.args.get("cursor") or None, LOOKED_THROUGH)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
+    return render_template("assignments/resting.html", page=page, looked=LOOKED_THROUGH)
 
 
 @blueprint.get("/case/<string:number>/handouts")
@@ -94,7 +98,7 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         head=head,
         tab="Handouts",
         page=Page(shown, more),
-        paused=[record for record in shown if record.stopped and not record.withdrawn_at],
+        resting=resting_in(actor, head),
         names=names_of({record.assigned_by for record in shown}),
         reasons=reasons,
     )
@@ -162,14 +166,13 @@ def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
     actor, head = the_actor(), seen_case(number)
     record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
     given = given_together(actor, head, assignment_id)
-    there = {record.slug for record in given}
-    chosen = [slug for slug in request.args.getlist("chosen") if slug not in there]
-    situation, known = situation_in(head), numbers(practice())
-    channel = request.args.get("channel", "portal")
-    left_out = []
-    for item in (edition_of(slug, language_asked()) for slug in chosen[:MOST_AT_ONCE]):
-        found = objections(head, item, situation, known, channel, confirmed=True)
-        left_out.append((item.handout, found))
+    left_out = left_out_of(
+        head,
+        request.args.getlist("chosen")[:MOST_AT_ONCE],
+        given,
+        request.args.get("channel", "portal"),
+        language_asked(),
+    )
     return render_template(
         "assignments/given.html", head=head, tab="Handouts", given=given, left_out=left_out
     )
@@ -184,7 +187,7 @@ def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
     if found.case_id != head.case.id:
         raise NotFound
     name = f"reading-{found.place:02}{'-large' if large_asked() else ''}.pdf"
-    return pdf_answer(found.handout, name, faith=wants_faith(head.facts))
+    return pdf_answer(found.handout, name, faith=found.faith)
 
 
 @blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/withdraw")

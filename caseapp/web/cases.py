@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action, Role
-from caseapp.assignments.queries import advice_for, assignments_of
+from caseapp.assignments.offers import advice_for
+from caseapp.assignments.queries import assignments_of
+from caseapp.assignments.resting import resting_in
 from caseapp.audit.operations import record_read
 from caseapp.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.cases.operations import change_case, close_case, lift_flag, reopen_case
@@ -116,6 +118,7 @@ def case_page(number: str) -> ResponseReturnValue:
             for given in assignments_of(actor, head, limit=PAGE_SIZE)
             if given.withdrawn_at is None
         ],
+        resting=resting_in(actor, head),
         advice=advice_for(actor, head),
         tasks=followups_of(actor, head.case.client_id, open_only=True, limit=PAGE_SIZE),
         outcomes=OUTCOMES,
@@ -160,6 +163,7 @@ def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - forms and word
         names=names_of({flag.raised_by for flag in flags}),
         matches=matches_of(actor, head.case.client_id) if may_compare else [],
         groups=fact_groups(),
+        resting=resting_in(actor, head),
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT,

@@ -12,10 +12,7 @@ from flask import Blueprint, redirect, render_template, request, send_file, url_
 
 from caseapp.access.actions import Action
 from caseapp.assignments.operations import replace_older
-from caseapp.assignments.queries import (
-    holders_of,
-    older_holders,
-)
+from caseapp.assignments.queries import holders_of, holding_count, live_holders, older_holders
 from caseapp.assignments.schemas import (
     LONGEST_LINE,
     MOST_REPLACED,
@@ -171,10 +168,10 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
     known = numbers(practice(), item.handout.language)
     empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
     versions = versions_of(actor, slug)
+    newest = next(v for v in versions if v.handout.language == item.handout.language)
     holders, older = None, []
     if actor.may(Action.ASSIGNMENT_READ):
         holders = holders_of(actor, slug, request.args.get("cursor"), PAGE_SIZE)
-        newest = next(v for v in versions if v.handout.language == item.handout.language)
         if newest.edition_id == item.edition_id and item.recalled_at is None:
             older = older_holders(actor, item, MOST_REPLACED)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
@@ -185,6 +182,7 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
         empty=empty,
         body=None if empty else page_html(item.handout, known, faith=True, staff=True),
         versions=versions,
+        newest=newest.edition_id == item.edition_id,
         holders=holders,
         older=[(number, list(found)) for number, found in groupby(older, attrgetter("edition"))],
         left=left,
@@ -238,6 +236,30 @@ def review_now(slug: str) -> ResponseReturnValue:
     )
 
 
+@blueprint.get("/handouts/<string:slug>/recall")
+@needs(Action.HANDOUT_RECALL)
+def recall_page(slug: str) -> ResponseReturnValue:
+    """Show whom a recall touches and what it does, before it is done."""
+    return _recall(slug, Form())
+
+
+def _recall(slug: str, form: Form) -> str:
+    actor, item = the_actor(), _edition(slug)
+    mine = []
+    if actor.may(Action.ASSIGNMENT_READ):
+        mine = live_holders(actor, item.edition_id, MOST_REPLACED + 1)
+        record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
+    return render_template(
+        "handouts/recall.html",
+        item=item,
+        handout=item.handout,
+        holding=holding_count(actor, item.edition_id),
+        mine=mine[:MOST_REPLACED],
+        more=len(mine) > MOST_REPLACED,
+        form=form,
+    )
+
+
 @blueprint.post("/handouts/<string:slug>/recall")
 @needs(Action.HANDOUT_RECALL)
 def recall_now(slug: str) -> ResponseReturnValue:
@@ -248,7 +270,7 @@ def recall_now(slug: str) -> ResponseReturnValue:
         with transaction():
             recall(the_actor(), item.edition_id, reason)
     except Invalid as error:
-        return _handout(slug, form_of(error)), 422
+        return _recall(slug, form_of(error)), 422
     say("handout_recalled")
     handout = item.handout
     return redirect(
@@ -270,6 +292,7 @@ def replace_now(slug: str) -> ResponseReturnValue:
     except Invalid as error:
         return _handout(slug, form_of(error)), 422
     left: list[Reason] = []
+    replaced = False
     for assignment_id in wanted.ids:
         if assignment_id not in older:
             # Sent twice, or somebody else was faster: there is nothing left to replace.
@@ -277,12 +300,14 @@ def replace_now(slug: str) -> ResponseReturnValue:
         try:
             with transaction():
                 replace_older(actor, assignment_id, line=wanted.line, confirmed=wanted.confirmed)
+            replaced = True
         except RuleBroken as error:
             remember_refusal(error)
             who = older[assignment_id].client
             left += [Reason(r.code, f"{who}: {r.message}", r.how) for r in error.reasons]
+    if replaced or not left:
+        say("handouts_replaced")
     if left:
         return _handout(slug, form_of(), tuple(left)), 409
-    say("handouts_replaced")
     here = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
     return redirect(here, code=303)

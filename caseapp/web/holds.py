@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.access.actions import Action
+from caseapp.assignments.resting import resting_in
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_by_number
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
@@ -60,6 +61,7 @@ def _holds(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words 
         item_of=ITEM,
         names=names_of(people),
         lines=numbers(practice()),
+        resting=resting_in(actor, head),
         **{"form": Form(), "reasons": [], "clearing": None} | words,
     )
 

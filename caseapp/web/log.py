@@ -68,7 +68,13 @@ WORDS = {
     Action.PORTAL_PIN: "Changed a PIN",
 }
 OUTCOMES = {"done": "Done", "refused": "Refused"}
-DOORS = {"web": "pages", "api": "API", "portal": "portal", "cli": "command line"}
+DOORS = {
+    "web": "pages",
+    "api": "API",
+    "portal": "portal",
+    "cli": "command line",
+    "job": "background",
+}
 
 
 @blueprint.get("/log")

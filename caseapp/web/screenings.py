@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
+from caseapp.assignments.resting import resting_in
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_by_number
 from caseapp.core.errors import Invalid
@@ -54,6 +55,7 @@ def _screenings(number: str, form: Form | None = None) -> str:
         now_steps=steps_for(head.safety.last.levels) if head.safety.last else [],
         lines=numbers(practice()),
         form=form or Form(),
+        resting=resting_in(actor, head),
     )
 
 

@@ -67,7 +67,7 @@ def program(app, actor):
     return Program(app.test_client(), token, actor)
 
 
-def error(answer, status, code=None):
+def assert_error(answer, status, code=None):
     """Check the form of an error and give its body."""
     assert answer.status_code == status, answer.get_data(as_text=True)
     assert answer.mimetype == "application/json"
@@ -78,63 +78,65 @@ def error(answer, status, code=None):
     return found
 
 
-def codes(answer):
+def assert_refused(answer):
     """List the codes of the reasons that a rule gives."""
-    return [reason["code"] for reason in error(answer, 409, "rule_broken")["reasons"]]
+    return [reason["code"] for reason in assert_error(answer, 409, "rule_broken")["reasons"]]
 
 
 NOBODYS = "01890000-0000-7000-8000-000000000000"
 
 
-def hidden(stranger, method, path, record_id, body=None, **more):
+def assert_hidden(stranger, method, path, record_id, body=None, **more):
     """Check that somebody else's record answers byte for byte like one that never was."""
     foreign = stranger.send(method, path.format(record_id), body, **more)
     missing = stranger.send(method, path.format(NOBODYS), body, **more)
-    error(foreign, 404, "not_found")
+    assert_error(foreign, 404, "not_found")
     assert foreign.data == missing.data
     assert dict(foreign.headers).keys() == dict(missing.headers).keys()
 
 
-def refuses(door, method, path, bodies, **more):
+def assert_refuses(door, method, path, bodies, **more):
     """Check that each body is refused with 422 and that the field at fault is named."""
     for field, body in bodies:
-        found = error(door.send(method, path, body, **more), 422, "invalid")
+        found = assert_error(door.send(method, path, body, **more), 422, "invalid")
         assert field in found["fields"], (body, found)
 
 
-def refuses_what_is_no_json(door, method, path, **more):
+def assert_refuses_what_is_no_json(door, method, path, **more):
     """Check the four ways in which a body can fail before any field is read."""
-    error(door.send(method, path, data="{", content_type="application/json", **more), 400)
-    error(door.send(method, path, data="x=1", content_type="text/plain", **more), 415)
-    error(door.send(method, path, data="", content_type="application/json", **more), 400)
+    assert_error(door.send(method, path, data="{", content_type="application/json", **more), 400)
+    assert_error(door.send(method, path, data="x=1", content_type="text/plain", **more), 415)
+    assert_error(door.send(method, path, data="", content_type="application/json", **more), 400)
     for wrong in ("[]", '"text"', "7", "null"):
-        found = error(
+        found = assert_error(
             door.send(method, path, data=wrong, content_type="application/json", **more), 422
         )
         assert found["fields"].keys() == {"body"}
 
 
-def needs_a_version(door, method, path, body, record):
+def assert_needs_a_version(door, method, path, body, record):
     """Check 428 without If-Match, 422 for what is no ETag and 412 for a stale one."""
-    error(door.send(method, path, body), 428, "version_missing")
+    assert_error(door.send(method, path, body), 428, "version_missing")
     for strange in ("*", "1", 'W/"1"', '""', '"one"', '"99999999999"'):
-        found = error(door.send(method, path, body, version=strange), 422)
+        found = assert_error(door.send(method, path, body, version=strange), 422)
         assert found["fields"].keys() == {"If-Match"}
-    error(door.send(method, path, body, version={"version": record["version"] + 1}), 412, "stale")
+    assert_error(
+        door.send(method, path, body, version={"version": record["version"] + 1}), 412, "stale"
+    )
 
 
-def only_answers(door, path, *methods):
+def assert_only_answers(door, path, *methods):
     """Check that other methods are refused with the list of those that work."""
     answer = door.send("DELETE", path)
-    error(answer, 405, "method_not_allowed")
+    assert_error(answer, 405, "method_not_allowed")
     allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
     assert allowed == set(methods)
 
 
-def needs_a_role(outsider, *requests):
+def assert_needs_a_role(outsider, *requests):
     """Check that a known person without the action reads 403, and nobody at all 401."""
     for method, path in requests:
-        error(outsider.send(method, path, {} if method != "GET" else None), 403, "forbidden")
+        assert_error(outsider.send(method, path, {} if method != "GET" else None), 403, "forbidden")
         answer = outsider.client.open(BASE + path, method=method)
-        error(answer, 401, "unauthenticated")
+        assert_error(answer, 401, "unauthenticated")
         assert answer.headers["WWW-Authenticate"] == "Bearer"

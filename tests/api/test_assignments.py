@@ -2,15 +2,15 @@ import pytest
 
 from tests import build
 from tests.api.desk import (
-    codes,
-    error,
+    assert_error,
+    assert_hidden,
+    assert_needs_a_role,
+    assert_needs_a_version,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
     etag,
-    hidden,
-    needs_a_role,
-    needs_a_version,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
 )
 
 
@@ -77,10 +77,10 @@ def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
     assert refused
     for offer in refused:
         wanted = [reason["code"] for reason in offer["for_case"]["reasons"]]
-        assert codes(coach.post(path, wish(offer["slug"]))) == wanted
+        assert assert_refused(coach.post(path, wish(offer["slug"]))) == wanted
     warned = [o["slug"] for o in offers if o["for_case"]["outcome"] == "warned"]
     for slug in warned:
-        assert "confirm_needed" in codes(coach.post(path, wish(slug, channel="in_person")))
+        assert "confirm_needed" in assert_refused(coach.post(path, wish(slug, channel="in_person")))
     assert coach.get(path).get_json()["items"] == []
 
 
@@ -93,29 +93,33 @@ def test_a_hold_stops_what_was_given(coach, made, given):
     stopped = coach.get(f"/assignments/{given['id']}").get_json()["stopped"]
     assert stopped
     wanted = [reason["code"] for reason in stopped]
-    assert codes(coach.get(f"/assignments/{given['id']}/pdf")) == wanted
+    assert assert_refused(coach.get(f"/assignments/{given['id']}/pdf")) == wanted
 
 
 def test_withdraw(coach, given):
     here = f"/assignments/{given['id']}"
-    needs_a_version(coach, "POST", f"{here}/withdraw", None, given)
+    assert_needs_a_version(coach, "POST", f"{here}/withdraw", None, given)
     back = coach.post(f"{here}/withdraw", version=given)
     assert back.status_code == 200
     assert back.get_json()["state"] == "withdrawn"
     assert back.headers["ETag"] == '"2"'
-    assert codes(coach.post(f"{here}/withdraw", version=back.get_json())) == ["already_withdrawn"]
-    assert codes(coach.get(f"{here}/pdf")) == ["already_withdrawn"]
+    assert assert_refused(coach.post(f"{here}/withdraw", version=back.get_json())) == [
+        "already_withdrawn"
+    ]
+    assert assert_refused(coach.get(f"{here}/pdf")) == ["already_withdrawn"]
 
 
 def test_sent_twice_gives_once(coach, path, allowed):
     first = coach.post(path, wish(allowed[0]), once="a")
     assert coach.post(path, wish(allowed[0]), once="a").get_json() == first.get_json()
-    assert codes(coach.post(path, wish(allowed[0], line="Other."), once="a")) == ["once_key_reused"]
+    assert assert_refused(coach.post(path, wish(allowed[0], line="Other."), once="a")) == [
+        "once_key_reused"
+    ]
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
 def test_names_its_faults(coach, path, allowed):
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         path,
@@ -131,22 +135,22 @@ def test_names_its_faults(coach, path, allowed):
             ("edition", wish(allowed[0], edition=3)),
         ],
     )
-    refuses_what_is_no_json(coach, "POST", path)
-    error(coach.post(path, wish("no-such-sheet")), 404, "not_found")
+    assert_refuses_what_is_no_json(coach, "POST", path)
+    assert_error(coach.post(path, wish("no-such-sheet")), 404, "not_found")
     assert coach.get(path).get_json()["items"] == []
 
 
 def test_hides_what_is_not_yours(stranger, made, given):
-    hidden(stranger, "GET", "/cases/{}/assignments", made.case_id)
-    hidden(stranger, "POST", "/cases/{}/assignments", made.case_id, wish(given["slug"]))
-    hidden(stranger, "GET", "/assignments/{}", given["id"])
-    hidden(stranger, "GET", "/assignments/{}/pdf", given["id"])
-    hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
+    assert_hidden(stranger, "GET", "/cases/{}/assignments", made.case_id)
+    assert_hidden(stranger, "POST", "/cases/{}/assignments", made.case_id, wish(given["slug"]))
+    assert_hidden(stranger, "GET", "/assignments/{}", given["id"])
+    assert_hidden(stranger, "GET", "/assignments/{}/pdf", given["id"])
+    assert_hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
 
 
 def test_needs_a_coach(staff, path, given):
     here = f"/assignments/{given['id']}"
-    needs_a_role(
+    assert_needs_a_role(
         staff["admin"],
         ("GET", path),
         ("POST", path),
@@ -157,7 +161,99 @@ def test_needs_a_coach(staff, path, given):
 
 
 def test_other_methods(coach, path, given):
-    only_answers(coach, path, "GET", "POST")
-    only_answers(coach, f"/assignments/{given['id']}", "GET")
-    only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
-    only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
+    assert_only_answers(coach, path, "GET", "POST")
+    assert_only_answers(coach, f"/assignments/{given['id']}", "GET")
+    assert_only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
+    assert_only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
+
+
+def pack(*slugs, **changed):
+    return {"slugs": list(slugs), "channel": "print"} | changed
+
+
+def test_several_in_one_step_over_the_weeks(coach, made, path):
+    build.screen(coach.actor, made.client_id, sleep="watch")
+    order = ("running-on-empty", "first-days-pause", "hold-back-list", "better-nights")
+    answer = coach.post(f"{path}/several", pack(*order, spread=True, confirmed=True))
+    assert answer.status_code == 201, answer.get_json()
+    made = answer.get_json()
+    assert [item["slug"] for item in made["items"]] == list(order)
+    assert made["left_out"] == []
+    assert answer.headers["Location"] == f"/api/v1/assignments/{made['items'][0]['id']}"
+    weeks = [item["due_on"] for item in made["items"] if item["due_on"]]
+    assert weeks == sorted(weeks)
+    assert len(set(weeks)) > 1
+
+
+def test_several_leaves_out_what_may_not_be_given(coach, made, path):
+    build.screen(coach.actor, made.client_id, fear_at_home="concern")
+    wanted = pack("help-right-now", "reaching-out", confirmed=True)
+    found = coach.post(f"{path}/several", wanted, once="a").get_json()
+    assert [item["slug"] for item in found["items"]] == ["help-right-now"]
+    [left] = found["left_out"]
+    assert left["slug"] == "reaching-out"
+    assert "hold_open" in [reason["code"] for reason in left["reasons"]]
+    again = coach.post(f"{path}/several", wanted, once="a")
+    assert again.get_json() == found
+    assert "hold_open" in assert_refused(coach.post(f"{path}/several", pack("reaching-out")))
+
+
+def test_several_names_its_faults(coach, stranger, staff, made, path):
+    faults = [
+        ("slugs", {"channel": "print"}),
+        ("slugs", pack()),
+        ("slugs", pack(*["better-nights"] * 13)),
+        ("channel", {"slugs": ["better-nights"]}),
+        ("due_on", pack("better-nights", due_on="2020-01-01")),
+        ("order", pack("better-nights", order={"better-nights": 1})),
+    ]
+    assert_refuses(coach, "POST", f"{path}/several", faults)
+    assert_refuses_what_is_no_json(coach, "POST", f"{path}/several")
+    assert_hidden(
+        stranger, "POST", "/cases/{}/assignments/several", made.case_id, pack("better-nights")
+    )
+    assert_needs_a_role(staff["admin"], ("POST", f"{path}/several"))
+    assert_only_answers(coach, f"{path}/several", "POST")
+    assert coach.get(path).get_json()["items"] == []
+
+
+def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
+    old = coach.post(path, wish("first-days-pause")).get_json()
+    here = f"/assignments/{old['id']}/replace"
+    assert assert_refused(coach.post(here, {"line": ""})) == ["already_newest"]
+    build.second_version(monkeypatch, "first-days-pause")
+    assert_hidden(stranger, "POST", "/assignments/{}/replace", old["id"], {"line": ""})
+    assert_needs_a_role(staff["admin"], ("POST", here))
+    assert_only_answers(coach, here, "POST")
+    assert_refuses(
+        coach,
+        "POST",
+        here,
+        [("line", {"confirmed": True}), ("due_on", {"line": "", "due_on": "x"})],
+    )
+    answer = coach.post(here, {"line": "A clearer one."}, once="a")
+    assert answer.status_code == 201, answer.get_json()
+    new = answer.get_json()
+    assert (new["edition"], new["line"], new["channel"]) == (2, "A clearer one.", "portal")
+    assert answer.headers["Location"] == f"/api/v1/assignments/{new['id']}"
+    assert coach.get(f"/assignments/{old['id']}").get_json()["state"] == "withdrawn"
+    assert coach.post(here, {"line": "A clearer one."}, once="a").get_json() == new
+    assert assert_refused(coach.post(here, {"line": ""})) == ["already_withdrawn"]
+
+
+def test_what_rests(coach, stranger, staff, made, path):
+    given = coach.post(path, wish("first-days-pause")).get_json()
+    assert coach.get("/handouts/resting").get_json() == {"items": [], "next": None}
+    screened = coach.post(
+        f"/clients/{made.client_id}/screenings", {"fear_at_home": "concern"}
+    ).get_json()
+    assert [item["id"] for item in screened["resting"]] == [given["id"]]
+    [case] = coach.get("/handouts/resting").get_json()["items"]
+    assert (case["case_id"], case["number"]) == (str(made.case_id), made.number)
+    [resting] = case["assignments"]
+    assert resting["id"] == given["id"]
+    assert "hold_open" in [reason["code"] for reason in resting["stopped"]]
+    assert stranger.get("/handouts/resting").get_json()["items"] == []
+    assert_needs_a_role(staff["admin"], ("GET", "/handouts/resting"))
+    assert_only_answers(coach, "/handouts/resting", "GET")
+    assert_error(coach.get("/handouts/resting?cursor=x"), 422, "invalid")

@@ -1,5 +1,5 @@
 from tests import build
-from tests.api.desk import error, needs_a_role, only_answers
+from tests.api.desk import assert_error, assert_needs_a_role, assert_only_answers
 
 
 def test_the_log_shows_who_did_what(staff, coach):
@@ -40,10 +40,10 @@ def test_names_its_faults(staff):
         ("client=x", "client"),
         ("colour=red", "colour"),
     ):
-        assert error(staff["admin"].get(f"/audit?{query}"), 422)["fields"].keys() == {field}
+        assert assert_error(staff["admin"].get(f"/audit?{query}"), 422)["fields"].keys() == {field}
 
 
 def test_needs_an_admin(staff):
-    needs_a_role(staff["coach"], ("GET", "/audit"))
-    needs_a_role(staff["supervisor"], ("GET", "/audit"))
-    only_answers(staff["admin"], "/audit", "GET")
+    assert_needs_a_role(staff["coach"], ("GET", "/audit"))
+    assert_needs_a_role(staff["supervisor"], ("GET", "/audit"))
+    assert_only_answers(staff["admin"], "/audit", "GET")

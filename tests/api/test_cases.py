@@ -6,15 +6,15 @@ from caseapp.core.clock import at, now
 from tests import build
 from tests.api.desk import (
     NOBODYS,
-    codes,
-    error,
+    assert_error,
+    assert_hidden,
+    assert_needs_a_role,
+    assert_needs_a_version,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
     etag,
-    hidden,
-    needs_a_role,
-    needs_a_version,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
 )
 
 INES = {"name": "Ines Okafor", "safe_channels": ["call"], "consent_on": "2026-05-14"}
@@ -51,10 +51,10 @@ def test_open_for_a_known_client_once(coach, stranger):
     first = coach.post("/cases", {"client_id": client_id}, once="a")
     assert first.status_code == 201
     assert coach.post("/cases", {"client_id": client_id}, once="a").get_json() == first.get_json()
-    assert codes(coach.post("/cases", {"client_id": client_id})) == ["case_open"]
+    assert assert_refused(coach.post("/cases", {"client_id": client_id})) == ["case_open"]
     foreign = stranger.post("/cases", {"client_id": client_id})
     missing = stranger.post("/cases", {"client_id": NOBODYS})
-    assert error(foreign, 404) == error(missing, 404)
+    assert assert_error(foreign, 404) == assert_error(missing, 404)
 
 
 def test_a_supervisor_opens_for_their_coach_only(staff, coach, stranger):
@@ -62,7 +62,7 @@ def test_a_supervisor_opens_for_their_coach_only(staff, coach, stranger):
     body = {"client": INES, "coach_id": str(coach.actor.id)}
     made = supervisor.post("/cases", body).get_json()
     assert coach.get(f"/cases/{made['id']}").status_code == 200
-    refuses(
+    assert_refuses(
         supervisor,
         "POST",
         "/cases",
@@ -71,7 +71,7 @@ def test_a_supervisor_opens_for_their_coach_only(staff, coach, stranger):
 
 
 def test_opening_names_its_faults(coach):
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         "/cases",
@@ -89,7 +89,7 @@ def test_opening_names_its_faults(coach):
             ("gender", {"client": INES, "gender": "x" * 1_000_000}),
         ],
     )
-    refuses_what_is_no_json(coach, "POST", "/cases")
+    assert_refuses_what_is_no_json(coach, "POST", "/cases")
     assert coach.get("/clients").get_json()["items"] == []
 
 
@@ -108,7 +108,7 @@ def test_change_keeps_what_was_not_sent(coach, case):
 
 def test_a_change_names_its_faults_and_changes_nothing(coach, case):
     path = f"/cases/{case['id']}"
-    refuses(
+    assert_refuses(
         coach,
         "PATCH",
         path,
@@ -121,8 +121,8 @@ def test_a_change_names_its_faults_and_changes_nothing(coach, case):
         ],
         version=case,
     )
-    refuses_what_is_no_json(coach, "PATCH", path, version=case)
-    needs_a_version(coach, "PATCH", path, {"goal": "other"}, case)
+    assert_refuses_what_is_no_json(coach, "PATCH", path, version=case)
+    assert_needs_a_version(coach, "PATCH", path, {"goal": "other"}, case)
     assert coach.get(path).get_json() == case
 
 
@@ -153,7 +153,7 @@ def test_list_and_filters(coach, staff, made):
         ("updated_since=2026-01-01", "updated_since"),
         ("updated_since=0001-01-01T00:00:00%2B14:00", "updated_since"),
     ):
-        assert field in error(coach.get(f"/cases?{query}"), 422)["fields"], query
+        assert field in assert_error(coach.get(f"/cases?{query}"), 422)["fields"], query
 
 
 def test_pages_meet_without_a_gap(coach):
@@ -169,12 +169,14 @@ def test_pages_meet_without_a_gap(coach):
 def test_the_gate_says_what_is_missing(coach, case):
     path = f"/cases/{case['id']}/stage"
     refused = coach.post(path, {"to": "understand"}, version=case)
-    found = error(refused, 409)["reasons"]
+    found = assert_error(refused, 409)["reasons"]
     assert "never_screened" in {reason["code"] for reason in found}
     assert all(reason["message"] for reason in found)
-    assert codes(coach.post(path, {"to": "repair"}, version=case)) == ["one_stage_at_a_time"]
-    assert codes(coach.post(path, {"to": "steady"}, version=case)) == ["same_stage"]
-    refuses(
+    assert assert_refused(coach.post(path, {"to": "repair"}, version=case)) == [
+        "one_stage_at_a_time"
+    ]
+    assert assert_refused(coach.post(path, {"to": "steady"}, version=case)) == ["same_stage"]
+    assert_refuses(
         coach,
         "POST",
         path,
@@ -199,12 +201,12 @@ def test_move_on_and_back(coach):
         if not criterion["check"]
     }
     move = {"to": "understand", "evidence": evidence}
-    needs_a_version(coach, "POST", f"{path}/stage", move, case)
+    assert_needs_a_version(coach, "POST", f"{path}/stage", move, case)
     moved = coach.post(f"{path}/stage", move, version=case)
     assert moved.status_code == 200, moved.get_json()
     assert moved.get_json()["stage"] == "understand"
     assert moved.headers["ETag"] == '"2"'
-    refuses(
+    assert_refuses(
         coach, "POST", f"{path}/stage", [("reason", {"to": "steady"})], version=moved.get_json()
     )
     back = {"to": "steady", "reason": "Sleep is worse again."}
@@ -215,12 +217,14 @@ def test_move_on_and_back(coach):
 
 def test_close_and_reopen(coach, case, made):
     path = f"/cases/{case['id']}"
-    assert codes(coach.post(f"{path}/close", closing(), version=case)) == ["final_screening"]
-    assert codes(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == [
+    assert assert_refused(coach.post(f"{path}/close", closing(), version=case)) == [
+        "final_screening"
+    ]
+    assert assert_refused(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == [
         "case_open"
     ]
     build.screen(coach.actor, made.client_id)
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         f"{path}/close",
@@ -233,18 +237,18 @@ def test_close_and_reopen(coach, case, made):
         ],
         version=case,
     )
-    needs_a_version(coach, "POST", f"{path}/close", closing(), case)
+    assert_needs_a_version(coach, "POST", f"{path}/close", closing(), case)
     closed = coach.post(f"{path}/close", closing(), version=case).get_json()
     assert (closed["status"], closed["outcome"]) == ("closed", "separated")
-    assert codes(coach.post(f"{path}/close", closing(), version=closed)) == ["case_closed"]
-    refuses(
+    assert assert_refused(coach.post(f"{path}/close", closing(), version=closed)) == ["case_closed"]
+    assert_refuses(
         coach,
         "POST",
         f"{path}/reopen",
         [("reason", {}), ("reason", {"reason": ""})],
         version=closed,
     )
-    needs_a_version(coach, "POST", f"{path}/reopen", {"reason": "Came back."}, closed)
+    assert_needs_a_version(coach, "POST", f"{path}/reopen", {"reason": "Came back."}, closed)
     reopened = coach.post(f"{path}/reopen", {"reason": "Came back."}, version=closed).get_json()
     assert (reopened["status"], reopened["stage"], reopened["outcome"]) == ("open", "steady", None)
 
@@ -261,23 +265,23 @@ def test_the_timeline_is_one_stream(coach, made):
     page = coach.get(f"{path}?limit=1").get_json()
     rest = coach.get(f"{path}?cursor={page['next']}").get_json()["items"]
     assert page["items"] + rest == items
-    assert error(coach.get(f"{path}?kind=moon"), 422)["fields"].keys() == {"kind"}
+    assert assert_error(coach.get(f"{path}?kind=moon"), 422)["fields"].keys() == {"kind"}
 
 
 def test_hides_what_is_not_yours(stranger, case):
     here = case["id"]
-    hidden(stranger, "GET", "/cases/{}", here)
-    hidden(stranger, "GET", "/cases/{}/timeline", here)
-    hidden(stranger, "PATCH", "/cases/{}", here, {"goal": "other"}, version='"1"')
-    hidden(stranger, "POST", "/cases/{}/stage", here, {"to": "understand"}, version='"1"')
-    hidden(stranger, "POST", "/cases/{}/close", here, closing(), version='"1"')
-    hidden(stranger, "POST", "/cases/{}/reopen", here, {"reason": "Back."}, version='"1"')
+    assert_hidden(stranger, "GET", "/cases/{}", here)
+    assert_hidden(stranger, "GET", "/cases/{}/timeline", here)
+    assert_hidden(stranger, "PATCH", "/cases/{}", here, {"goal": "other"}, version='"1"')
+    assert_hidden(stranger, "POST", "/cases/{}/stage", here, {"to": "understand"}, version='"1"')
+    assert_hidden(stranger, "POST", "/cases/{}/close", here, closing(), version='"1"')
+    assert_hidden(stranger, "POST", "/cases/{}/reopen", here, {"reason": "Back."}, version='"1"')
     assert stranger.get("/cases").get_json()["items"] == []
 
 
 def test_needs_a_coach(staff, case):
     path = f"/cases/{case['id']}"
-    needs_a_role(
+    assert_needs_a_role(
         staff["admin"],
         ("GET", "/cases"),
         ("POST", "/cases"),
@@ -292,8 +296,8 @@ def test_needs_a_coach(staff, case):
 
 def test_other_methods(coach, case):
     path = f"/cases/{case['id']}"
-    only_answers(coach, "/cases", "GET", "POST")
-    only_answers(coach, path, "GET", "PATCH")
-    only_answers(coach, f"{path}/timeline", "GET")
+    assert_only_answers(coach, "/cases", "GET", "POST")
+    assert_only_answers(coach, path, "GET", "PATCH")
+    assert_only_answers(coach, f"{path}/timeline", "GET")
     for verb in ("stage", "close", "reopen"):
-        only_answers(coach, f"{path}/{verb}", "POST")
+        assert_only_answers(coach, f"{path}/{verb}", "POST")

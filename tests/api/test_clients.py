@@ -5,15 +5,15 @@ from caseapp.core.database import db
 from tests import build
 from tests.api.desk import (
     NOBODYS,
-    codes,
-    error,
+    assert_error,
+    assert_hidden,
+    assert_needs_a_role,
+    assert_needs_a_version,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
     etag,
-    hidden,
-    needs_a_role,
-    needs_a_version,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
 )
 
 INES = {
@@ -70,7 +70,7 @@ def test_a_list_takes_only_what_it_knows(coach):
         ("colour=red", "colour"),
         ("q=%00", "q"),
     ):
-        found = error(coach.get(f"/clients?{query}"), 422, "invalid")
+        found = assert_error(coach.get(f"/clients?{query}"), 422, "invalid")
         assert found["fields"].keys() == {field}, query
 
 
@@ -85,7 +85,7 @@ def test_change_keeps_what_was_not_sent(coach, ines):
 
 def test_a_change_names_its_faults_and_changes_nothing(coach, ines):
     path = f"/clients/{ines['id']}"
-    refuses(
+    assert_refuses(
         coach,
         "PATCH",
         path,
@@ -104,13 +104,13 @@ def test_a_change_names_its_faults_and_changes_nothing(coach, ines):
         ],
         version=ines,
     )
-    refuses_what_is_no_json(coach, "PATCH", path, version=ines)
-    needs_a_version(coach, "PATCH", path, {"called": "Iny"}, ines)
+    assert_refuses_what_is_no_json(coach, "PATCH", path, version=ines)
+    assert_needs_a_version(coach, "PATCH", path, {"called": "Iny"}, ines)
     assert coach.get(path).get_json() == ines
 
 
 def test_adding_names_its_faults(coach):
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         "/clients",
@@ -122,12 +122,12 @@ def test_adding_names_its_faults(coach):
             ("agreed", INES | {"agreed": "perhaps"}),
         ],
     )
-    refuses_what_is_no_json(coach, "POST", "/clients")
+    assert_refuses_what_is_no_json(coach, "POST", "/clients")
     assert coach.get("/clients").get_json()["items"] == []
 
 
 def test_a_body_can_be_too_long(coach):
-    error(coach.post("/clients", INES | {"name": "x" * 3_000_000}), 413)
+    assert_error(coach.post("/clients", INES | {"name": "x" * 3_000_000}), 413)
 
 
 def test_sent_twice_makes_one(coach):
@@ -137,33 +137,33 @@ def test_sent_twice_makes_one(coach):
     assert first.get_json() == again.get_json()
     assert len(coach.get("/clients").get_json()["items"]) == 1
     other = coach.post("/clients", INES | {"name": "Somebody Else"}, once="key-1")
-    assert codes(other) == ["once_key_reused"]
-    found = error(coach.post("/clients", INES, once="x" * 81), 422)
+    assert assert_refused(other) == ["once_key_reused"]
+    found = assert_error(coach.post("/clients", INES, once="x" * 81), 422)
     assert found["fields"].keys() == {"Idempotency-Key"}
 
 
 def test_a_conflict_is_noticed_and_tells_nothing(staff, coach, stranger, ines):
     partner = {"name": "Sam Okafor", "partner_name": "Ines Okafor", "safe_channels": ["call"]}
     answer = stranger.post("/clients", partner)
-    assert codes(answer) == ["possible_conflict"]
+    assert assert_refused(answer) == ["possible_conflict"]
     assert "Ines" not in answer.get_data(as_text=True)
     assert "Marta" not in answer.get_data(as_text=True)
     seen = staff["supervisor"].post("/clients", partner)
-    assert codes(seen) == ["possible_conflict"]
+    assert assert_refused(seen) == ["possible_conflict"]
     assert "Ines Okafor" in seen.get_data(as_text=True)
     assert stranger.post("/clients", partner | {"agreed": True}).status_code == 201
 
 
 def test_hides_what_is_not_yours(staff, stranger, ines):
-    hidden(stranger, "GET", "/clients/{}", ines["id"])
-    hidden(stranger, "PATCH", "/clients/{}", ines["id"], {"called": "X"}, version='"1"')
+    assert_hidden(stranger, "GET", "/clients/{}", ines["id"])
+    assert_hidden(stranger, "PATCH", "/clients/{}", ines["id"], {"called": "X"}, version='"1"')
     assert stranger.get("/clients").get_json()["items"] == []
     assert staff["supervisor"].get(f"/clients/{ines['id']}").status_code == 200
-    error(stranger.get("/clients/no-id"), 404, "not_found")
+    assert_error(stranger.get("/clients/no-id"), 404, "not_found")
 
 
 def test_needs_a_coach(staff, ines):
-    needs_a_role(
+    assert_needs_a_role(
         staff["admin"],
         ("GET", "/clients"),
         ("POST", "/clients"),
@@ -173,8 +173,8 @@ def test_needs_a_coach(staff, ines):
 
 
 def test_other_methods(coach, ines):
-    only_answers(coach, "/clients", "GET", "POST")
-    only_answers(coach, f"/clients/{ines['id']}", "GET", "PATCH")
+    assert_only_answers(coach, "/clients", "GET", "POST")
+    assert_only_answers(coach, f"/clients/{ines['id']}", "GET", "PATCH")
 
 
 def test_reading_and_refusing_are_recorded(coach, stranger, ines):

@@ -4,12 +4,12 @@ import io
 from tests import build
 from tests.api.desk import (
     NOBODYS,
-    codes,
-    error,
-    needs_a_role,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
+    assert_error,
+    assert_needs_a_role,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
 )
 
 
@@ -50,11 +50,13 @@ def test_sent_twice_makes_one(staff):
     admin = staff["admin"]
     first = admin.post("/exports", {"format": "csv"}, once="a")
     assert admin.post("/exports", {"format": "csv"}, once="a").get_json() == first.get_json()
-    assert codes(admin.post("/exports", {"format": "pdf"}, once="a")) == ["once_key_reused"]
+    assert assert_refused(admin.post("/exports", {"format": "pdf"}, once="a")) == [
+        "once_key_reused"
+    ]
 
 
 def test_names_its_faults(staff):
-    refuses(
+    assert_refuses(
         staff["admin"],
         "POST",
         "/exports",
@@ -67,7 +69,7 @@ def test_names_its_faults(staff):
             ("names", {"format": "csv", "names": True}),
         ],
     )
-    refuses_what_is_no_json(staff["admin"], "POST", "/exports")
+    assert_refuses_what_is_no_json(staff["admin"], "POST", "/exports")
     assert staff["admin"].get("/exports").get_json()["items"] == []
 
 
@@ -76,15 +78,15 @@ def test_needs_an_admin(staff):
     made = admin.post("/exports", {"format": "csv"}).get_json()
     here = f"/exports/{made['id']}"
     for who in ("coach", "supervisor"):
-        needs_a_role(
+        assert_needs_a_role(
             staff[who],
             ("GET", "/exports"),
             ("POST", "/exports"),
             ("GET", here),
             ("GET", f"{here}/file"),
         )
-    error(admin.get(f"/exports/{NOBODYS}"), 404, "not_found")
-    error(admin.get(f"/exports/{NOBODYS}/file"), 404, "not_found")
-    only_answers(admin, "/exports", "GET", "POST")
-    only_answers(admin, here, "GET")
-    only_answers(admin, f"{here}/file", "GET")
+    assert_error(admin.get(f"/exports/{NOBODYS}"), 404, "not_found")
+    assert_error(admin.get(f"/exports/{NOBODYS}/file"), 404, "not_found")
+    assert_only_answers(admin, "/exports", "GET", "POST")
+    assert_only_answers(admin, here, "GET")
+    assert_only_answers(admin, f"{here}/file", "GET")

@@ -3,15 +3,15 @@ import pytest
 from tests import build
 from tests.api.desk import (
     NOBODYS,
-    codes,
-    error,
+    assert_error,
+    assert_hidden,
+    assert_needs_a_role,
+    assert_needs_a_version,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
     etag,
-    hidden,
-    needs_a_role,
-    needs_a_version,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
 )
 
 DUE = "2026-12-01T09:00:00Z"
@@ -43,7 +43,7 @@ def test_add_list_and_complete(coach, ines):
     assert done.headers["ETag"] == '"2"'
     assert coach.get("/followups").get_json()["items"] == []
     assert coach.get("/followups?done=true").get_json()["items"] == [done.get_json()]
-    assert codes(coach.patch(path, {"outcome": "Twice."}, version=done.get_json())) == [
+    assert assert_refused(coach.patch(path, {"outcome": "Twice."}, version=done.get_json())) == [
         "already_done"
     ]
 
@@ -52,13 +52,15 @@ def test_sent_twice_makes_one(coach, ines):
     body = {"client_id": ines, "title": "Ask", "due_at": DUE}
     first = coach.post("/followups", body, once="a")
     assert coach.post("/followups", body, once="a").get_json() == first.get_json()
-    assert codes(coach.post("/followups", body | {"title": "B"}, once="a")) == ["once_key_reused"]
+    assert assert_refused(coach.post("/followups", body | {"title": "B"}, once="a")) == [
+        "once_key_reused"
+    ]
     assert len(coach.get("/followups").get_json()["items"]) == 1
 
 
 def test_names_its_faults(coach, ines, task):
     good = {"client_id": ines, "title": "Ask", "due_at": DUE}
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         "/followups",
@@ -72,35 +74,35 @@ def test_names_its_faults(coach, ines, task):
             ("kind", good | {"kind": "recheck"}),
         ],
     )
-    refuses_what_is_no_json(coach, "POST", "/followups")
+    assert_refuses_what_is_no_json(coach, "POST", "/followups")
     path = f"/followups/{task['id']}"
-    refuses(
+    assert_refuses(
         coach,
         "PATCH",
         path,
         [("outcome", {}), ("outcome", {"outcome": ""}), ("title", {"outcome": "x", "title": "y"})],
         version=task,
     )
-    refuses_what_is_no_json(coach, "PATCH", path, version=task)
-    needs_a_version(coach, "PATCH", path, {"outcome": "x"}, task)
+    assert_refuses_what_is_no_json(coach, "PATCH", path, version=task)
+    assert_needs_a_version(coach, "PATCH", path, {"outcome": "x"}, task)
     assert coach.get(path).get_json() == task
-    assert "client" in error(coach.get("/followups?client=x"), 422)["fields"]
-    assert "done" in error(coach.get("/followups?done=perhaps"), 422)["fields"]
+    assert "client" in assert_error(coach.get("/followups?client=x"), 422)["fields"]
+    assert "done" in assert_error(coach.get("/followups?done=perhaps"), 422)["fields"]
 
 
 def test_hides_what_is_not_yours(stranger, ines, task):
-    hidden(stranger, "GET", "/followups/{}", task["id"])
-    hidden(stranger, "PATCH", "/followups/{}", task["id"], {"outcome": "x"}, version='"1"')
+    assert_hidden(stranger, "GET", "/followups/{}", task["id"])
+    assert_hidden(stranger, "PATCH", "/followups/{}", task["id"], {"outcome": "x"}, version='"1"')
     good = {"title": "Ask", "due_at": DUE}
     foreign = stranger.post("/followups", good | {"client_id": ines})
     missing = stranger.post("/followups", good | {"client_id": NOBODYS})
-    assert error(foreign, 404) == error(missing, 404)
+    assert assert_error(foreign, 404) == assert_error(missing, 404)
     assert stranger.get(f"/followups?client={ines}").get_json()["items"] == []
 
 
 def test_needs_a_coach(staff, task):
     path = f"/followups/{task['id']}"
-    needs_a_role(
+    assert_needs_a_role(
         staff["admin"],
         ("GET", "/followups"),
         ("POST", "/followups"),
@@ -110,5 +112,5 @@ def test_needs_a_coach(staff, task):
 
 
 def test_other_methods(coach, task):
-    only_answers(coach, "/followups", "GET", "POST")
-    only_answers(coach, f"/followups/{task['id']}", "GET", "PATCH")
+    assert_only_answers(coach, "/followups", "GET", "POST")
+    assert_only_answers(coach, f"/followups/{task['id']}", "GET", "PATCH")

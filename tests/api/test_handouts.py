@@ -4,7 +4,15 @@ from caseapp.core import limited
 from caseapp.core.transaction import transaction
 from caseapp.practice.queries import the_practice
 from tests import build
-from tests.api.desk import NOBODYS, error, hidden, only_answers
+from tests.api.desk import (
+    NOBODYS,
+    assert_error,
+    assert_hidden,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
+)
 
 
 @pytest.fixture
@@ -77,24 +85,26 @@ def test_names_its_faults(coach):
         ("for_case=me", "for_case"),
         ("colour=red", "colour"),
     ):
-        assert error(coach.get(f"/handouts?{query}"), 422)["fields"].keys() == {field}
+        assert assert_error(coach.get(f"/handouts?{query}"), 422)["fields"].keys() == {field}
     slug = coach.get("/handouts").get_json()["items"][0]["slug"]
-    assert error(coach.get(f"/handouts/{slug}?language=xx"), 422)["fields"].keys() == {"language"}
+    assert assert_error(coach.get(f"/handouts/{slug}?language=xx"), 422)["fields"].keys() == {
+        "language"
+    }
     for strange in ("no-such-sheet", "%00", "x" * 3000):
-        error(coach.get(f"/handouts/{strange}"), 404, "not_found")
-        error(coach.get(f"/handouts/{strange}/pdf"), 404, "not_found")
+        assert_error(coach.get(f"/handouts/{strange}"), 404, "not_found")
+        assert_error(coach.get(f"/handouts/{strange}/pdf"), 404, "not_found")
 
 
 def test_a_case_that_is_not_yours(staff, coach, stranger, made):
-    hidden(stranger, "GET", "/handouts?for_case={}", made.case_id)
-    error(staff["admin"].get(f"/handouts?for_case={made.case_id}"), 403, "forbidden")
-    error(coach.get(f"/handouts?for_case={NOBODYS}"), 404, "not_found")
+    assert_hidden(stranger, "GET", "/handouts?for_case={}", made.case_id)
+    assert_error(staff["admin"].get(f"/handouts?for_case={made.case_id}"), 403, "forbidden")
+    assert_error(coach.get(f"/handouts?for_case={NOBODYS}"), 404, "not_found")
 
 
 def test_needs_a_token(coach):
     for path in ("/handouts", "/handouts/x", "/handouts/x/pdf"):
-        error(coach.client.get(f"/api/v1{path}"), 401, "unauthenticated")
-        only_answers(coach, path, "GET")
+        assert_error(coach.client.get(f"/api/v1{path}"), 401, "unauthenticated")
+        assert_only_answers(coach, path, "GET")
 
 
 def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
@@ -102,5 +112,29 @@ def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
         the_practice().name = "An API Without Patience"
     monkeypatch.setattr(limited, "PATIENCE", 0)
     answer = coach.get("/handouts/better-nights/pdf")
-    error(answer, 503, "render_failed")
+    assert_error(answer, 503, "render_failed")
     assert answer.headers["Retry-After"] == "60"
+
+
+def test_a_recall_names_its_version_and_takes_it_from_everybody(staff, coach, made):
+    path, reason = "/handouts/better-nights/recall", "A number in it is wrong."
+    wish = {"slug": "better-nights", "channel": "portal", "confirmed": True}
+    given = coach.post(f"/cases/{made.case_id}/assignments", wish).get_json()
+    supervisor = staff["supervisor"]
+    assert_error(coach.post(path, {"edition": 1, "reason": reason}), 403, "forbidden")
+    faults = [
+        ("edition", {"reason": reason}),
+        ("edition", {"reason": reason, "edition": "newest"}),
+        ("reason", {"edition": 1, "reason": "No"}),
+        ("language", {"edition": 1, "reason": reason, "language": "xx"}),
+    ]
+    assert_refuses(supervisor, "POST", path, faults)
+    assert_refuses_what_is_no_json(supervisor, "POST", path)
+    assert_error(supervisor.post(path, {"edition": 2, "reason": reason}), 404, "not_found")
+    found = staff["admin"].post(path, {"edition": 1, "reason": reason}).get_json()
+    assert (found["clients"], found["reason"], found["edition"]) == (1, reason, 1)
+    again = supervisor.post(path, {"edition": 1, "reason": reason})
+    assert assert_refused(again) == ["already_recalled"]
+    assert coach.get(f"/assignments/{given['id']}").get_json()["state"] == "recalled"
+    assert "better-nights" not in slugs(coach.get("/handouts"))
+    assert_only_answers(supervisor, path, "POST")

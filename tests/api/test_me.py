@@ -4,7 +4,7 @@ from caseapp.access.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.users.operations import disable_user, make_token, revoke_token
 from tests import people
-from tests.api.desk import BASE, error, only_answers
+from tests.api.desk import BASE, assert_error, assert_only_answers
 
 
 def test_me(staff):
@@ -14,7 +14,7 @@ def test_me(staff):
         assert found["role"] == who.rstrip("2")
         assert ("report.export" in found["may"]) == (who == "admin")
         assert ("hold.clear" in found["may"]) == (who == "supervisor")
-    only_answers(staff["coach"], "/me", "GET")
+    assert_only_answers(staff["coach"], "/me", "GET")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_me(staff):
 def test_no_token_no_answer(app, header):
     headers = {} if header is None else {"Authorization": header}
     answer = app.test_client().get(f"{BASE}/me", headers=headers)
-    error(answer, 401, "unauthenticated")
+    assert_error(answer, 401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -35,17 +35,17 @@ def test_a_revoked_token_and_a_disabled_person_are_out_at_once(staff):
     assert coach.client.get(f"{BASE}/me", headers=second).status_code == 200
     with transaction():
         revoke_token(operator(), token_id)
-    error(coach.client.get(f"{BASE}/me", headers=second), 401)
+    assert_error(coach.client.get(f"{BASE}/me", headers=second), 401)
     assert coach.get("/me").status_code == 200
     with transaction():
         disable_user(operator(), email)
-    error(coach.get("/me"), 401)
+    assert_error(coach.get("/me"), 401)
 
 
 def test_a_staff_cookie_opens_nothing_here(app, staff):
     browser = app.test_client()
     assert people.sign_in(browser, staff["coach"].actor).status_code == 303
-    error(browser.get(f"{BASE}/me"), 401)
+    assert_error(browser.get(f"{BASE}/me"), 401)
 
 
 def test_stages(staff):
@@ -54,9 +54,9 @@ def test_stages(staff):
     assert [stage["number"] for stage in items] == list(range(1, 8))
     checks = {c["check"] for stage in items for c in (*stage["entry"], *stage["exit"])}
     assert {"", "two_steady_screenings"} <= checks
-    only_answers(staff["coach"], "/stages", "GET")
+    assert_only_answers(staff["coach"], "/stages", "GET")
 
 
 def test_an_address_that_is_none(staff):
-    error(staff["coach"].get("/nowhere"), 404, "not_found")
-    error(staff["coach"].client.get("/api/v2/me"), 404, "not_found")
+    assert_error(staff["coach"].get("/nowhere"), 404, "not_found")
+    assert_error(staff["coach"].client.get("/api/v2/me"), 404, "not_found")

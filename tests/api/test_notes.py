@@ -2,15 +2,15 @@ import pytest
 
 from tests import build
 from tests.api.desk import (
-    codes,
-    error,
+    assert_error,
+    assert_hidden,
+    assert_needs_a_role,
+    assert_needs_a_version,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
     etag,
-    hidden,
-    needs_a_role,
-    needs_a_version,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
 )
 from tests.desk import Statements
 
@@ -55,12 +55,12 @@ def test_write_and_sign(coach, path):
     saved = coach.patch(here, WHOLE, version=draft)
     assert saved.get_json()["sections"] == WHOLE["sections"]
     assert saved.headers["ETag"] == '"2"'
-    needs_a_version(coach, "POST", f"{here}/sign", None, saved.get_json())
+    assert_needs_a_version(coach, "POST", f"{here}/sign", None, saved.get_json())
     signed = coach.post(f"{here}/sign", version=saved.get_json())
     assert signed.status_code == 200
     assert (signed.get_json()["status"], len(signed.get_json()["sha256"])) == ("signed", 64)
-    assert codes(coach.patch(here, WHOLE, version=signed.get_json())) == ["note_signed"]
-    assert codes(coach.post(f"{here}/sign", version=signed.get_json())) == ["note_signed"]
+    assert assert_refused(coach.patch(here, WHOLE, version=signed.get_json())) == ["note_signed"]
+    assert assert_refused(coach.post(f"{here}/sign", version=signed.get_json())) == ["note_signed"]
     assert coach.get(path).get_json()["items"] == [signed.get_json()]
 
 
@@ -80,18 +80,18 @@ def test_signing_with_levels_records_them(coach, case, draft):
 
 def test_an_unfinished_note_is_not_signed(coach, draft):
     answer = coach.post(f"/notes/{draft['id']}/sign", version=draft)
-    assert error(answer, 422, "invalid")["fields"].keys() == {"assessment", "plan"}
+    assert assert_error(answer, 422, "invalid")["fields"].keys() == {"assessment", "plan"}
 
 
 def test_sent_twice_makes_one(coach, path):
     first = coach.post(path, NEW, once="a")
     assert coach.post(path, NEW, once="a").get_json() == first.get_json()
-    assert codes(coach.post(path, NEW | {"minutes": 5}, once="a")) == ["once_key_reused"]
+    assert assert_refused(coach.post(path, NEW | {"minutes": 5}, once="a")) == ["once_key_reused"]
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
 def test_names_its_faults_and_changes_nothing(coach, path, draft):
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         path,
@@ -107,9 +107,9 @@ def test_names_its_faults_and_changes_nothing(coach, path, draft):
             ("colour", NEW | {"colour": "red"}),
         ],
     )
-    refuses_what_is_no_json(coach, "POST", path)
+    assert_refuses_what_is_no_json(coach, "POST", path)
     here = f"/notes/{draft['id']}"
-    refuses(
+    assert_refuses(
         coach,
         "PATCH",
         here,
@@ -123,24 +123,24 @@ def test_names_its_faults_and_changes_nothing(coach, path, draft):
         ],
         version=draft,
     )
-    refuses_what_is_no_json(coach, "PATCH", here, version=draft)
-    needs_a_version(coach, "PATCH", here, WHOLE, draft)
+    assert_refuses_what_is_no_json(coach, "PATCH", here, version=draft)
+    assert_needs_a_version(coach, "PATCH", here, WHOLE, draft)
     assert coach.get(path).get_json()["items"] == [draft]
 
 
 def test_hides_what_is_not_yours(staff, stranger, case, path, draft):
-    hidden(stranger, "GET", "/cases/{}/notes", case.case_id)
-    hidden(stranger, "POST", "/cases/{}/notes", case.case_id, NEW)
+    assert_hidden(stranger, "GET", "/cases/{}/notes", case.case_id)
+    assert_hidden(stranger, "POST", "/cases/{}/notes", case.case_id, NEW)
     for door in (stranger, staff["supervisor"]):
-        hidden(door, "GET", "/notes/{}", draft["id"])
-        hidden(door, "PATCH", "/notes/{}", draft["id"], WHOLE, version='"1"')
-        hidden(door, "POST", "/notes/{}/sign", draft["id"], version='"1"')
+        assert_hidden(door, "GET", "/notes/{}", draft["id"])
+        assert_hidden(door, "PATCH", "/notes/{}", draft["id"], WHOLE, version='"1"')
+        assert_hidden(door, "POST", "/notes/{}/sign", draft["id"], version='"1"')
     assert staff["supervisor"].get(path).get_json()["items"] == []
 
 
 def test_needs_a_coach(staff, path, draft):
     here = f"/notes/{draft['id']}"
-    needs_a_role(
+    assert_needs_a_role(
         staff["admin"],
         ("GET", path),
         ("POST", path),
@@ -151,14 +151,14 @@ def test_needs_a_coach(staff, path, draft):
 
 
 def test_other_methods(coach, path, draft):
-    only_answers(coach, path, "GET", "POST")
-    only_answers(coach, f"/notes/{draft['id']}", "GET", "PATCH")
-    only_answers(coach, f"/notes/{draft['id']}/sign", "POST")
+    assert_only_answers(coach, path, "GET", "POST")
+    assert_only_answers(coach, f"/notes/{draft['id']}", "GET", "PATCH")
+    assert_only_answers(coach, f"/notes/{draft['id']}/sign", "POST")
 
 
 def test_an_empty_case_and_a_stranger_differ(coach, stranger, case, path):
     assert coach.get(path).get_json() == {"items": [], "next": None}
-    error(stranger.get(path), 404, "not_found")
+    assert_error(stranger.get(path), 404, "not_found")
 
 
 def test_the_busiest_reads_and_writes_ask_little(coach, path, draft):

@@ -57,6 +57,9 @@ def records(staff):
     )
     wish = {"slug": "first-days-pause", "channel": "in_person", "confirmed": True}
     given_one = coach.post(f"/cases/{made.case_id}/assignments", wish)
+    several = {"cases": [str(made.case_id)], "channel": "print"}
+    giving = coach.post("/handouts/first-days-pause/givings", several)
+    assert giving.status_code == 202
     export = admin.post("/exports", {"format": "csv"})
     assert (note.status_code, given_one.status_code, export.status_code) == (201, 201, 201)
     held = build.client(coach.actor)
@@ -67,6 +70,7 @@ def records(staff):
         "note_id": note.get_json()["id"],
         "assignment_id": given_one.get_json()["id"],
         "export_id": export.get_json()["id"],
+        "giving_id": giving.get_json()["id"],
         "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
         "slug": "first-days-pause",
@@ -77,7 +81,7 @@ def who_asks(operation):
     """Choose somebody who may do it."""
     if operation.tags[0] in ADMINS:
         return "admin"
-    return "supervisor" if operation.path.endswith("/clear") else "coach"
+    return "supervisor" if operation.path.endswith(("/clear", "/recall")) else "coach"
 
 
 def walk(operation, mode, token, records):
@@ -102,6 +106,9 @@ def walk(operation, mode, token, records):
                 case.path_parameters[name] = records[name]
             elif mode is GenerationMode.POSITIVE:
                 case.path_parameters[name] = NOBODYS
+        if operation.path.endswith("/recall") and real:
+            # The sheet that the other calls read must stay.
+            case.path_parameters["slug"] = "better-nights"
         if real and isinstance(case.body, dict) and "client_id" in case.body:
             case.body["client_id"] = records["client_id"]
         headers = {"Authorization": f"Bearer {token}"}

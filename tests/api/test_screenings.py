@@ -6,15 +6,15 @@ from caseapp.core.clock import at, now
 from caseapp.screening.protocol import ITEMS
 from tests import build
 from tests.api.desk import (
-    codes,
-    error,
+    assert_error,
+    assert_hidden,
+    assert_needs_a_role,
+    assert_needs_a_version,
+    assert_only_answers,
+    assert_refused,
+    assert_refuses,
+    assert_refuses_what_is_no_json,
     etag,
-    hidden,
-    needs_a_role,
-    needs_a_version,
-    only_answers,
-    refuses,
-    refuses_what_is_no_json,
 )
 
 CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True}
@@ -37,6 +37,7 @@ def test_record_and_list(coach, ines):
     answer = coach.post(path, CALM | {"sleep": "watch", "eating": "not_asked", "comment": "Tired."})
     assert answer.status_code == 201
     made = answer.get_json()
+    assert made.pop("resting") == []
     assert made["levels"] == {item.key: "none" for item in ITEMS} | {
         "sleep": "watch",
         "eating": "not_asked",
@@ -63,13 +64,15 @@ def test_sent_twice_is_recorded_once(coach, ines):
     path = f"/clients/{ines}/screenings"
     first = coach.post(path, CALM, once="a")
     assert coach.post(path, CALM, once="a").get_json() == first.get_json()
-    assert codes(coach.post(path, CALM | {"sleep": "watch"}, once="a")) == ["once_key_reused"]
+    assert assert_refused(coach.post(path, CALM | {"sleep": "watch"}, once="a")) == [
+        "once_key_reused"
+    ]
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
 def test_recording_names_its_faults(coach, ines):
     path = f"/clients/{ines}/screenings"
-    refuses(
+    assert_refuses(
         coach,
         "POST",
         path,
@@ -84,43 +87,45 @@ def test_recording_names_its_faults(coach, ines):
             ("comment", CALM | {"comment": "x" * 1_000_000}),
         ],
     )
-    refuses_what_is_no_json(coach, "POST", path)
+    assert_refuses_what_is_no_json(coach, "POST", path)
     assert coach.get(path).get_json()["items"] == []
 
 
 def test_a_supervisor_clears_when_nothing_keeps_it(staff, coach, ines, hold):
     supervisor, path = staff["supervisor"], f"/holds/{hold['id']}/clear"
-    refused = codes(supervisor.post(path, WHY, version=hold))
+    refused = assert_refused(supervisor.post(path, WHY, version=hold))
     assert {"screening_not_steady", "task_open"} <= set(refused)
     with at(now() + timedelta(days=8)):
         coach.post(f"/clients/{ines}/screenings", CALM)
         for task in coach.get(f"/followups?client={ines}").get_json()["items"]:
             coach.patch(f"/followups/{task['id']}", {"outcome": "Done."}, version=task)
-        refuses(
+        assert_refuses(
             supervisor,
             "POST",
             path,
             [("reason", {}), ("reason", {"reason": "short"}), ("why", WHY | {"why": "x"})],
             version=hold,
         )
-        refuses_what_is_no_json(supervisor, "POST", path, version=hold)
-        needs_a_version(supervisor, "POST", path, WHY, hold)
+        assert_refuses_what_is_no_json(supervisor, "POST", path, version=hold)
+        assert_needs_a_version(supervisor, "POST", path, WHY, hold)
         cleared = supervisor.post(path, WHY, version=hold)
     assert cleared.status_code == 200, cleared.get_json()
     assert cleared.get_json()["cleared_by"] == str(supervisor.actor.id)
-    assert codes(supervisor.post(path, WHY, version=cleared.get_json())) == ["already_cleared"]
+    assert assert_refused(supervisor.post(path, WHY, version=cleared.get_json())) == [
+        "already_cleared"
+    ]
 
 
 def test_hides_what_is_not_yours(stranger, staff, ines, hold):
     for noun in ("screenings", "flags", "holds"):
-        hidden(stranger, "GET", f"/clients/{{}}/{noun}", ines)
-    hidden(stranger, "POST", "/clients/{}/screenings", ines, CALM)
-    hidden(stranger, "GET", "/holds/{}", hold["id"])
+        assert_hidden(stranger, "GET", f"/clients/{{}}/{noun}", ines)
+    assert_hidden(stranger, "POST", "/clients/{}/screenings", ines, CALM)
+    assert_hidden(stranger, "GET", "/holds/{}", hold["id"])
 
 
 def test_needs_a_role(staff, coach, ines, hold):
-    error(coach.post(f"/holds/{hold['id']}/clear", WHY, version=hold), 403, "forbidden")
-    needs_a_role(
+    assert_error(coach.post(f"/holds/{hold['id']}/clear", WHY, version=hold), 403, "forbidden")
+    assert_needs_a_role(
         staff["admin"],
         ("GET", f"/clients/{ines}/screenings"),
         ("POST", f"/clients/{ines}/screenings"),
@@ -132,8 +137,8 @@ def test_needs_a_role(staff, coach, ines, hold):
 
 
 def test_other_methods(coach, ines, hold):
-    only_answers(coach, f"/clients/{ines}/screenings", "GET", "POST")
-    only_answers(coach, f"/clients/{ines}/flags", "GET")
-    only_answers(coach, f"/clients/{ines}/holds", "GET")
-    only_answers(coach, f"/holds/{hold['id']}", "GET")
-    only_answers(coach, f"/holds/{hold['id']}/clear", "POST")
+    assert_only_answers(coach, f"/clients/{ines}/screenings", "GET", "POST")
+    assert_only_answers(coach, f"/clients/{ines}/flags", "GET")
+    assert_only_answers(coach, f"/clients/{ines}/holds", "GET")
+    assert_only_answers(coach, f"/holds/{hold['id']}", "GET")
+    assert_only_answers(coach, f"/holds/{hold['id']}/clear", "POST")

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from caseapp.access.actions import Role
 from caseapp.access.actor import Actor
 from caseapp.assignments.models import Assignment
+from caseapp.assignments.offers import advice_for, offers_for
 from caseapp.assignments.operations import (
     assign,
     assign_several,
@@ -18,17 +19,14 @@ from caseapp.assignments.operations import (
     withdraw,
 )
 from caseapp.assignments.queries import (
-    advice_for,
     assignment_shown,
     assignments_of,
     given_together,
     holders_of,
-    offers_for,
     older_holders,
     printable,
-    reading,
-    reading_list,
 )
+from caseapp.assignments.reading import reading, reading_list
 from caseapp.assignments.schemas import NewAssignment
 from caseapp.audit.models import AuditEntry
 from caseapp.cases.queries import case_head

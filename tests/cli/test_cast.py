@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from caseapp.access.actions import Role
 from caseapp.access.actor import Actor
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.queries import assignments_of, reading_list
+from caseapp.assignments.queries import assignments_of
+from caseapp.assignments.reading import reading_list
 from caseapp.audit.models import AuditEntry
 from caseapp.cases.models import Case, CaseEvent
 from caseapp.cases.queries import CaseFilter, case_head, gate_of, list_cases

@@ -332,7 +332,8 @@ def test_no_address_however_strange_breaks_anything(world, routes):
         name = next(iter(texts & route.rule.arguments), None)
         if name is None or len(route.rule.arguments) > 1 or not route.safe:
             continue
-        who = "client" if route.door == "portal" else "coach"
+        staff = "coach" if route.action in {None, *ACTIONS_OF[Role.COACH]} else "supervisor"
+        who = "client" if route.door == "portal" else staff
         marked = route.path(world.own | {name: "MARK"})
         for hostile in HOSTILE:
             answer = w.send(world, route, who, world.own, path=marked.replace("MARK", hostile))

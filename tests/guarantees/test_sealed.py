@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from caseapp.assignments.giving_schemas import NewGiving
+from caseapp.assignments.givings import begin_giving
 from caseapp.assignments.operations import assign
 from caseapp.cases.models import Case
 from caseapp.cases.operations import change_case, move_case
@@ -68,6 +70,8 @@ def canaries(app):
         clear_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
         lower_flag(supervisor, flags_of(supervisor, made.client_id)[0].id, CANARY)
         assign(coach, made.case_id, "help-right-now", line=CANARY, channel="in_person")
+        wish = NewGiving(None, "en", "print", CANARY, None, (made.case_id,), {})
+        begin_giving(coach, "help-right-now", wish)
     with transaction():
         here = case_head(coach, made.case_id).stage
         asked = criteria_between(here, following(here))

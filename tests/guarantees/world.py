@@ -9,6 +9,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from caseapp.access.actor import operator
+from caseapp.assignments.giving_schemas import NewGiving
+from caseapp.assignments.givings import begin_giving
 from caseapp.assignments.operations import assign
 from caseapp.assignments.queries import assignments_of
 from caseapp.cases.queries import case_by_number
@@ -38,6 +40,7 @@ OWNED = {
     "client_id",
     "flag_id",
     "followup_id",
+    "giving_id",
     "hold_id",
     "note_id",
     "number",
@@ -83,6 +86,9 @@ def _belongings(app, coach, sheets):
         add_followup(coach, found.client_id, NewFollowUp("Ring the school", now()))
     with transaction():
         followup_id = add_followup(coach, found.client_id, NewFollowUp("Ring again", now()))
+    with transaction():
+        wish = NewGiving(None, "en", "print", "", None, (found.case_id,), {})
+        giving_id = begin_giving(coach, SLUG, wish)
     screening_id = build.screen(coach, found.client_id, self_harm="urgent", sleep="concern")
     note_id = build.draft(coach, found.case_id)
     number = db.session.scalar(
@@ -97,6 +103,7 @@ def _belongings(app, coach, sheets):
         "followup_id": followup_id,
         "screening_id": screening_id,
         "note_id": note_id,
+        "giving_id": giving_id,
         "hold_id": holds_of(coach, found.client_id)[0].id,
         "flag_id": flags_of(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
@@ -202,6 +209,8 @@ BODIES = {
     f"POST {API}/cases/<uuid:case_id>/reopen": {"reason": "She rang."},
     f"POST {API}/cases/<uuid:case_id>/notes": {"format": "dap", "held_at": "2026-05-14T12:00:00Z"},
     f"POST {API}/cases/<uuid:case_id>/assignments": {"slug": SLUG, "channel": "print"},
+    f"POST {API}/cases/<uuid:case_id>/assignments/several": {"slugs": [SLUG], "channel": "print"},
+    f"POST {API}/assignments/<uuid:assignment_id>/replace": {"line": ""},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
     f"POST {API}/holds/<uuid:hold_id>/clear": {"reason": "All is done and written down."},
     "POST /note/<uuid:note_id>/draft": {

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from caseapp.core.clock import at, now
 from caseapp.screening.protocol import ITEMS
-from tests.api.desk import codes, staffed
+from tests.api.desk import assert_refused, staffed
 
 CALM = {item.key: "none" for item in ITEMS} | {
     "asked_alone": True,
@@ -63,7 +63,7 @@ def test_a_day_through_the_api_alone(app):
 
     # Nothing moves on meanwhile, and each refusal says why and how.
     refused = coach.post(f"{case_path}/stage", {"to": "understand"}, version=case)
-    assert "hold_open" in codes(refused)
+    assert "hold_open" in assert_refused(refused)
     assert all(
         reason["how"]
         for reason in refused.get_json()["error"]["reasons"]
@@ -75,7 +75,7 @@ def test_a_day_through_the_api_alone(app):
     )
     reasons = [reason["code"] for reason in outcome(judged, barred)["reasons"]]
     answer = coach.post(f"{case_path}/assignments", {"slug": barred, "channel": "portal"})
-    assert codes(answer) == reasons
+    assert assert_refused(answer) == reasons
     assert (
         coach.post(
             f"/holds/{hold['id']}/clear", {"reason": "All calm again."}, version=hold
@@ -87,9 +87,9 @@ def test_a_day_through_the_api_alone(app):
     with at(today + timedelta(days=1)):
         coach.post(f"{client_path}/screenings", CALM)
         why = {"reason": "Two calm screenings and every check made."}
-        assert set(codes(supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold))) == {
-            "task_open"
-        }
+        assert set(
+            assert_refused(supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold))
+        ) == {"task_open"}
 
     # Nine days later every check is made and a second calm screening stands.
     with at(today + timedelta(days=9)):
@@ -106,7 +106,9 @@ def test_a_day_through_the_api_alone(app):
 
         # The gate now names only what the coach attests, and opens with a line for each.
         case = coach.get(case_path).get_json()
-        missing = codes(coach.post(f"{case_path}/stage", {"to": "understand"}, version=case))
+        missing = assert_refused(
+            coach.post(f"{case_path}/stage", {"to": "understand"}, version=case)
+        )
         evidence = dict.fromkeys(missing, "Talked through today.")
         moved = coach.post(
             f"{case_path}/stage", {"to": "understand", "evidence": evidence}, version=case

@@ -235,8 +235,19 @@ def test_a_supervisor_recalls_a_version_and_a_coach_may_not(app):
     assert "Recall version" not in coach.text(path)
     assert coach.post(action, coach.token | {"reason": "No reason."}).status_code == 403
     desk = Desk(app, team["supervisor"])
-    assert desk.send(path, action).status_code == 422
-    assert desk.send(path, action, reason="A number is wrong.").status_code == 303
+    asked = desk.text(f"{path}/recall?language=en&version=1")
+    assert "1 client of the whole practice holds this version." in asked
+    assert "Ines Okafor" in asked
+    assert coach.get(f"{path}/recall").status_code == 403
+    admin = Desk(app, team["admin"]).text(f"{path}/recall")
+    assert "1 client of the whole practice holds" in admin
+    assert "Ines Okafor" not in admin
+    ask = f"{path}/recall?language=en&version=1"
+    assert desk.send(ask, action).status_code == 422
+    assert desk.send(ask, action, reason="A number is wrong.").status_code == 303
+    again = desk.text(ask)
+    assert "Version 1 was recalled on" in again
+    assert "What happens" not in again
     page = coach.text(path)
     assert "Version 1 was recalled on" in page
     assert "A number is wrong." in page
@@ -261,12 +272,12 @@ def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
     ids = [str(given(team, one, slug)) for one in (made, other)]
     with transaction():
         theirs = assign(team["coach2"], third.case_id, slug, line="", channel="portal")
-    assert "Older versions" not in desk.text(path)
+    assert "Who still has an older version" not in desk.text(path)
     build.second_version(monkeypatch, slug)
     page = desk.text(path)
-    assert "2 of your clients hold version 1" in page
+    assert "Version 1: 2 clients of your open cases" in page
     assert "Noor Haddad" not in page
-    assert "Older versions" not in desk.text(f"{path}?version=1")
+    assert "Who still has an older version" not in desk.text(f"{path}?version=1")
     assert desk.send(path, action).status_code == 422
     build.screen(team["coach"], other.client_id, fear_at_home="concern")
     form = desk.form(path, action).fields
@@ -275,7 +286,7 @@ def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
     page = sent.get_data(as_text=True)
     assert "Left as they are, because" in page
     assert "Daniel Roth: " in page
-    assert "1 of your clients holds version 1" in page
+    assert "Version 1: 1 client of your open cases" in page
     assert count(Assignment) == 4
     again = desk.post(action, form | {"ids": ids[:1]})
     assert again.status_code == 303
@@ -353,7 +364,7 @@ def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
     assert refused.status_code == 409
     assert "A safety hold is open" in refused.get_data(as_text=True)
     page = desk.text(f"/case/{made.number}/handouts")
-    assert "Paused: 1 handout" in page
+    assert "1 sheet rests for now" in page
     assert path not in page
     with transaction():
         withdraw(team["coach"], assignment, 1)

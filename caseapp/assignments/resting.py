@@ -1,0 +1,105 @@
+"""Asked: what rests: sheets that were given and may not reach their client at this moment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.access.actions import Action
+from caseapp.access.actor import Actor, require
+from caseapp.assignments.models import Assignment
+from caseapp.assignments.offers import situation_in
+from caseapp.assignments.queries import given_where, records_of
+from caseapp.cases.models import Case
+from caseapp.cases.queries import CaseFilter, case_heads, list_cases
+from caseapp.clients.queries import must_see
+from caseapp.core.database import db
+from caseapp.core.paging import Page
+from caseapp.handouts.queries import texts_of
+from caseapp.practice.queries import numbers, the_practice
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.assignments.schemas import AssignmentRecord
+    from caseapp.cases.queries import CaseHead
+
+# A page looks through so many open cases; Today, which everybody opens all day, through fewer.
+LOOKED_THROUGH = 100
+COUNTED_IN = 50
+
+
+@dataclass(frozen=True)
+class RestingCase:
+    """Show one case and what of it rests."""
+
+    case_id: UUID
+    client_id: UUID
+    number: str
+    client: str
+    assignments: list[AssignmentRecord]
+
+
+def resting_list(actor: Actor, cursor: str | None, limit: int) -> Page[RestingCase]:
+    """Look through a page of the actor's open cases, newest first, and show those in which something rests.
+
+    What rests is worked out at this moment and not stored, so a page of `limit` cases may show fewer, or none. The
+    number of statements is fixed.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    page = list_cases(actor, CaseFilter(status="open"), cursor, limit)
+    heads = case_heads(actor, [item.id for item in page.items])
+    rows: dict[UUID, list[Any]] = defaultdict(list)
+    for row in db.session.execute(
+        given_where(
+            Assignment.case_id.in_([head.case.id for head in heads]),
+            Assignment.withdrawn_at.is_(None),
+        ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
+    ):
+        rows[row.Assignment.case_id].append(row)
+    texts_of(row.sha256 for found in rows.values() for row in found)
+    known = numbers(the_practice())
+    shown = []
+    for head in heads:
+        records = records_of(rows[head.case.id], head.key, situation_in(head), known)
+        if resting := [record for record in records if record.stopped]:
+            case = head.case
+            shown.append(
+                RestingCase(case.id, case.client_id, case.number, head.client.name, resting)
+            )
+    return Page(shown, page.next)
+
+
+def resting_count(actor: Actor) -> tuple[int, bool]:
+    """Count what rests in the newest open cases, and tell whether there are cases that were not looked at."""
+    page = resting_list(actor, None, COUNTED_IN)
+    return sum(len(case.assignments) for case in page.items), page.next is not None
+
+
+def resting_in(actor: Actor, head: CaseHead) -> list[AssignmentRecord]:
+    """List what rests in one case, newest first."""
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        given_where(Assignment.case_id == head.case.id, Assignment.withdrawn_at.is_(None)).order_by(
+            Assignment.assigned_at.desc(), Assignment.id.desc()
+        )
+    ).all()
+    records = records_of(rows, head.key, situation_in(head), numbers(the_practice()))
+    return [record for record in records if record.stopped]
+
+
+def resting_of(actor: Actor, client_id: UUID) -> list[AssignmentRecord]:
+    """List what rests of a client in their open case; nothing when none is open.
+
+    Raises NotFound.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    must_see(actor, client_id)
+    case_id = db.session.scalar(
+        sa.select(Case.id).where(Case.client_id == client_id, Case.status == "open")
+    )
+    heads = case_heads(actor, [case_id] if case_id else [])
+    return [record for head in heads for record in resting_in(actor, head)]
