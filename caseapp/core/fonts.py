@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def web_font(key: str) -> Path:
 def print_font(key: str) -> Path:
     """Give a face as TTF for PDFs."""
     return _subset(key, "ttf")
+
+
+def missing_signs(text: str) -> list[str]:
+    """List the signs of a text that one of our faces lacks: they would print as boxes."""
+    return sorted(sign for sign in set(text) - _signs() if not sign.isspace())
+
+
+@cache
+def _signs() -> frozenset[str]:
+    tables = []
+    for face in FACES:
+        with TTFont(print_font(face), lazy=True) as font:
+            tables.append(set(font.getBestCmap()))
+    return frozenset(chr(code) for code in set.intersection(*tables))
 
 
 def _subset(key: str, flavor: str) -> Path:
