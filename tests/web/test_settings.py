@@ -21,6 +21,7 @@ CHANGED = {
     "region": "Scotland",
     "zone": "Europe/Paris",
     "paper": "Letter",
+    "paper_code": True,
     "exit_url": "https://www.example.org/weather",
 }
 LINE = {"kind": "dv", "name": "Haven House", "phone": "020 7946 0000", "hours": "24/7"}
