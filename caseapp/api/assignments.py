@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 
 from caseapp.access.actions import Action
 from caseapp.api.door import Door, ListQuery, Wanted
-from caseapp.api.handouts import pdf_answer
 from caseapp.assignments.operations import assign, withdraw
-from caseapp.assignments.queries import assignment_shown, assignments_of, printable, wants_faith
+from caseapp.assignments.paper import assignment_pdf as pdf_of
+from caseapp.assignments.queries import (
+    assignment_shown,
+    assignments_of,
+    printable,
+    recipient_in,
+)
 from caseapp.assignments.schemas import (
     AssignmentRecord,
     AssignmentView,
@@ -19,10 +24,9 @@ from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.core.paging import Page, page_of
 from caseapp.core.transaction import transaction
-from caseapp.handouts.sheets import sheet_pdf
+from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import api_once
-from caseapp.practice.queries import numbers, the_practice
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -73,11 +77,11 @@ def assignment(assignment_id: UUID) -> AssignmentRecord:
 @door.gives_file("application/pdf")
 def assignment_pdf(assignment_id: UUID) -> Response:
     """Download the edition that was given, unless something stops it now; the file's name tells nothing."""
-    actor, practice = the_actor(), the_practice()
+    actor = the_actor()
     found = printable(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
-    faith = wants_faith(case_head(actor, found.case_id).facts)
-    made = sheet_pdf(found.handout, practice, numbers(practice), faith=faith)
+    recipient = recipient_in(case_head(actor, found.case_id))
+    made = pdf_of(found, recipient, large=False, code=True)
     return pdf_answer(made, f"reading-{found.place:02}.pdf")
 
 

@@ -16,7 +16,7 @@ from caseapp.assignments.suitability import CAREFUL, REFUSE, Situation, Verdict,
 from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseHead, newest_case_of
 from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import opened, visible_to
+from caseapp.clients.queries import ClientRecord, opened, visible_to
 from caseapp.core.clock import week_of
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
@@ -57,6 +57,16 @@ class Live:
     handout: Handout
     unread: bool
     due_on: date | None
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Hold the client for whom sheets are meant, with their key and their situation at this moment."""
+
+    client: ClientRecord
+    key: DataKey
+    situation: Situation
+    faith: bool
 
 
 @dataclass(frozen=True)
@@ -295,6 +305,22 @@ def assignments_of(
     return _records(rows, head.key, situation_in(head), numbers(the_practice()))
 
 
+def some_of(actor: Actor, head: CaseHead, ids: set[UUID]) -> list[AssignmentRecord]:
+    """List some of a case's assignments, in the order in which they were given.
+
+    Raises NotFound when one of them is not of this case.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        _assignments(Assignment.case_id == head.case.id, Assignment.id.in_(ids)).order_by(
+            Assignment.place
+        )
+    ).all()
+    if len(rows) != len(ids):
+        raise NotFound
+    return _records(rows, head.key, situation_in(head), numbers(the_practice()))
+
+
 def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[AssignmentRecord]:
     """List what was given in one step with an assignment, in its order.
 
@@ -397,8 +423,8 @@ def assignment_shown(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     ).first()
     if row is None:
         raise NotFound
-    key, situation = _reader(row.Assignment.client_id, row.Assignment.case_id)
-    return _records([row], key, situation, numbers(the_practice()))[0]
+    who = _recipient(row.Assignment.client_id, row.Assignment.case_id)
+    return _records([row], who.key, who.situation, numbers(the_practice()))[0]
 
 
 def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
@@ -414,8 +440,8 @@ def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     return found
 
 
-def _reader(client_id: UUID, case_id: UUID | None = None) -> tuple[DataKey, Situation]:
-    """Open a client's key and gather their situation, for those who have already been let in.
+def _recipient(client_id: UUID, case_id: UUID | None = None) -> Recipient:
+    """Open a client and gather their situation, for those who have already been let in.
 
     The facts are those of one case, or of the newest. Raises NotFound when the client is gone.
     """
@@ -429,17 +455,28 @@ def _reader(client_id: UUID, case_id: UUID | None = None) -> tuple[DataKey, Situ
     key = unwrap(client_id, row.wrapped)
     case = db.session.get(Case, case_id) if case_id else newest_case_of(client_id)
     facts = (open_data(case, "facts", key) or {}) if case else {}
-    safe = opened(row.Client, key).safe
+    client = opened(row.Client, key)
     situation = situation_of(
-        safety_of(client_id), facts, in_person_only=IN_PERSON_ONLY in safe.channels
+        safety_of(client_id), facts, in_person_only=IN_PERSON_ONLY in client.safe.channels
     )
-    return key, situation
+    return Recipient(client, key, situation, wants_faith(facts))
+
+
+def recipient_in(head: CaseHead) -> Recipient:
+    """Give the recipient of a case that was found for somebody who may see it."""
+    return Recipient(head.client, head.key, situation_in(head), wants_faith(head.facts))
+
+
+def recipient_of(actor: Actor) -> Recipient:
+    """Give the client who reads in the portal."""
+    require(actor, Action.PORTAL_READ)
+    return _recipient(actor.id)
 
 
 def reading_list(actor: Actor) -> list[AssignmentRecord]:
     """List what a client may read in the portal now: given there, not withdrawn, still suitable."""
     require(actor, Action.PORTAL_READ)
-    key, situation = _reader(actor.id)
+    who = _recipient(actor.id)
     rows = db.session.execute(
         _assignments(
             Assignment.client_id == actor.id,
@@ -447,7 +484,7 @@ def reading_list(actor: Actor) -> list[AssignmentRecord]:
             Assignment.withdrawn_at.is_(None),
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
     ).all()
-    found = _records(rows, key, situation, numbers(the_practice()))
+    found = _records(rows, who.key, who.situation, numbers(the_practice()))
     return [record for record in found if not record.stopped]
 
 
@@ -475,8 +512,8 @@ def reading(actor: Actor, place: int) -> AssignmentRecord:
                 "Ask your coach if you need it.",
             )
         )
-    key, situation = _reader(actor.id)
-    found = _records([row], key, situation, numbers(the_practice()))[0]
+    who = _recipient(actor.id)
+    found = _records([row], who.key, who.situation, numbers(the_practice()))[0]
     if found.stopped:
         raise RuleBroken(
             Reason(
@@ -486,13 +523,6 @@ def reading(actor: Actor, place: int) -> AssignmentRecord:
             )
         )
     return found
-
-
-def faith_of(actor: Actor) -> bool:
-    """Tell whether a client asked for the faith variants of handouts."""
-    require(actor, Action.PORTAL_READ)
-    _, situation = _reader(actor.id)
-    return wants_faith(situation.facts)
 
 
 def wants_faith(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts

@@ -93,7 +93,7 @@ def test_a_pdf_is_an_attachment_with_a_neutral_name(app):
     assert answer.data.startswith(b"%PDF-")
     assert (
         answer.headers["Content-Disposition"]
-        == "attachment; filename=numeros-que-conviene-guardar-1.pdf"
+        == 'attachment; filename="numeros-que-conviene-guardar-1.pdf"'
     )
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -103,7 +103,7 @@ def test_large_print_is_a_link_beside_the_usual_one(app):
     page = desk.get("/handouts/better-nights").get_data(as_text=True)
     [link] = re.findall(r'href="(/handouts/better-nights/pdf[^"]*size=large[^"]*)"', page)
     answer = desk.get(link.replace("&amp;", "&"))
-    assert answer.headers["Content-Disposition"].endswith("-large.pdf")
+    assert answer.headers["Content-Disposition"].endswith('-large.pdf"')
     assert answer.data.startswith(b"%PDF-")
 
 
@@ -345,9 +345,9 @@ def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
     assignment = given(team, made, "first-days-pause")
     path = f"/case/{made.number}/handouts/{assignment}/pdf"
     answer = desk.get(path)
-    assert answer.headers["Content-Disposition"] == "attachment; filename=reading-01.pdf"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
     large = desk.get(f"{path}?size=large")
-    assert large.headers["Content-Disposition"] == "attachment; filename=reading-01-large.pdf"
+    assert large.headers["Content-Disposition"] == 'attachment; filename="reading-01-large.pdf"'
     build.screen(team["coach"], made.client_id, self_harm="concern")
     refused = desk.get(path)
     assert refused.status_code == 409
