@@ -46,17 +46,17 @@ def discretion(
     found = []
     if any(handout.alias for handout in handouts):
         found.append(
-            Reason("neutral_title", "A sheet with a neutral title does not say whose it is.")
+            Reason("neutral_title", "The PDF names nobody, since a sheet goes by a neutral title.")
         )
     if situation.by_hand_only:
         found.append(
-            Reason("by_hand_only", "Nothing may travel, so what is handed over names nobody.")
+            Reason("by_hand_only", "The PDF names nobody, since nothing may travel.")
         )
     elif not situation.safety_known:
         found.append(
             Reason(
                 "safety_screen_unknown",
-                "Nobody has asked yet whether home is safe.",
+                "The PDF names nobody, since it is not known whether home is safe.",
                 "Record a full screening with the three safety questions asked in private.",
             )
         )
@@ -64,7 +64,7 @@ def discretion(
         found.append(
             Reason(
                 "nothing_written",
-                "No written way to reach the client is safe, and a name on paper is one.",
+                "The PDF names nobody, since no written way to reach the client is safe.",
                 "Ask again what is safe, and note it under Details.",
             )
         )
@@ -77,16 +77,16 @@ def unprintable(personal: Personal) -> tuple[Personal, tuple[Reason, ...]]:
     called, coach, line = personal.called, personal.coach, personal.line
     if strange := missing_signs(called + coach):
         called = coach = ""
-        told.append(_cannot_print("The names are", strange))
+        told.append(_cannot_print("names", strange))
     if strange := missing_signs(line):
         line = ""
-        told.append(_cannot_print("The line is", strange))
+        told.append(_cannot_print("line", strange))
     return Personal(called, coach, line), tuple(told)
 
 
 def _cannot_print(what: str, strange: list[str]) -> Reason:
     return Reason(
-        "missing_glyphs", f"{what} left out: our fonts cannot print {' '.join(strange[:10])}"
+        "missing_glyphs", f"The PDF leaves out the {what}: our fonts cannot print {' '.join(strange[:10])}"
     )
 
 

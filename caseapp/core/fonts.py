@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from functools import cache
 from importlib import import_module
@@ -22,6 +23,12 @@ WANTED = (
     "U+0020-024F,U+02C6-02DD,U+0300-036F,U+1E00-1EFF,U+2000-206F,U+20A0-20BF,U+2190-2193,U+2212,U+2260,U+2264,U+2265,"
     "U+25A0-25CF,U+2610-2612,U+2713,U+2714"
 )
+
+# No ligatures in print: WeasyPrint 70 keeps a font whole in which a field is set, and then forgets what letters a
+# ligature stood for, so that "after" would be read aloud and copied as "aer".
+FEATURES = {"woff2": ["*"], "ttf": ["kern", "mark", "mkmk"]}
+# Whoever changes what goes into a font finds new files instead of old ones.
+STAMP = hashlib.sha256(f"{WANTED}{FEATURES}".encode()).hexdigest()[:8]
 
 
 def installed(key: str) -> Path:
@@ -57,12 +64,12 @@ def _signs() -> frozenset[str]:
 
 
 def _subset(key: str, flavor: str) -> Path:
-    target = settings.active().data_dir / "fonts" / f"{key}.{flavor}"
+    target = settings.active().data_dir / "fonts" / f"{key}.{STAMP}.{flavor}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         options = subset.Options()
         options.flavor = "woff2" if flavor == "woff2" else None
-        options.layout_features = ["*"]
+        options.layout_features = FEATURES[flavor]
         options.hinting = False
         font = TTFont(installed(key), recalcTimestamp=False)
         subsetter = subset.Subsetter(options)
