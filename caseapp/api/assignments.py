@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.access.actions import Action
 from caseapp.api.door import Door, ListQuery, Wanted
-from caseapp.api.handouts import pdf_answer
 from caseapp.assignments.operations import assign, assign_several, replace_older, withdraw
+from caseapp.assignments.paper import assignment_pdf as pdf_of
 from caseapp.assignments.queries import (
     assignment_shown,
     assignments_of,
@@ -32,10 +32,9 @@ from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.core.paging import Page, page_of
 from caseapp.core.transaction import transaction
-from caseapp.handouts.sheets import sheet_pdf
+from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import api_once
-from caseapp.practice.queries import numbers, the_practice
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -128,10 +127,10 @@ def assignment(assignment_id: UUID) -> AssignmentRecord:
 @door.gives_file("application/pdf")
 def assignment_pdf(assignment_id: UUID) -> Response:
     """Download the edition that was given, unless something stops it now; the file's name tells nothing."""
-    actor, practice = the_actor(), the_practice()
+    actor = the_actor()
     found = printable(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
-    made = sheet_pdf(found.handout, practice, numbers(practice), faith=found.faith)
+    made = pdf_of(found, large=False, code=True)
     return pdf_answer(made, f"reading-{found.place:02}.pdf")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flask import Response
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.access.actions import Action
@@ -23,11 +22,14 @@ from caseapp.handouts.operations import recall
 from caseapp.handouts.queries import LibraryItem, edition_of, library_list, not_recalled
 from caseapp.handouts.schemas import RecalledView, Recalling, RecallOneSchema
 from caseapp.handouts.sheets import file_name, page_html, sheet_pdf
+from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.practice.queries import letterhead, numbers, the_practice
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from flask import Response
 
     from caseapp.core.paging import Page
     from caseapp.handouts.models import Review
@@ -132,7 +134,7 @@ def handout(slug: str, query: str) -> dict[str, Any]:
 def handout_pdf(slug: str, query: str) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
     found, practice = not_recalled(edition_of(slug, query)), the_practice()
-    made = sheet_pdf(found, practice, numbers(practice), faith=False)
+    made = sheet_pdf(found, letterhead(practice), numbers(practice, found.language), faith=False)
     return pdf_answer(made, file_name(found))
 
 
@@ -154,10 +156,3 @@ def recall_edition(slug: str, body: Recalling) -> dict[str, Any]:
         "reason": now.recall_reason,
         "clients": holding_count(actor, item.edition_id),
     }
-
-
-def pdf_answer(made: bytes, name: str) -> Response:
-    """Answer a PDF for saving under a name."""
-    answer = Response(made, mimetype="application/pdf")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer

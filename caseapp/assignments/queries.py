@@ -11,8 +11,8 @@ from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
 from caseapp.assignments.offers import IN_PERSON_ONLY, objections, situation_in, what_stops
-from caseapp.assignments.schemas import AssignmentRecord
-from caseapp.assignments.suitability import Situation, situation_of
+from caseapp.assignments.schemas import AssignmentRecord, Recipient
+from caseapp.assignments.suitability import situation_of
 from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseHead, newest_case_of
 from caseapp.clients.models import Client, ClientKey
@@ -20,7 +20,7 @@ from caseapp.clients.queries import opened, seen_by, visible_to
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
-from caseapp.core.vault import DataKey, open_data, open_row, unwrap
+from caseapp.core.vault import open_data, open_row, unwrap
 from caseapp.handouts.models import Edition
 from caseapp.handouts.queries import RECALLED, LibraryItem, edition_of, texts_of
 from caseapp.practice.queries import Numbers, numbers, the_practice
@@ -132,25 +132,23 @@ def given_where(
     return query.join(Edition, Edition.id == Assignment.edition_id).where(*where)
 
 
-def records_of(
-    rows: Sequence[Any], key: DataKey, situation: Situation, known: Numbers
-) -> list[AssignmentRecord]:
-    """Open what was selected by `given_where`, all of one client, each with what stops it now."""
+def records_of(rows: Sequence[Any], recipient: Recipient, known: Numbers) -> list[AssignmentRecord]:
+    """Open what was selected by `given_where`, all for one recipient, each with what stops it now."""
     texts = texts_of(row.sha256 for row in rows)
     found = []
     for row in rows:
         handout, given = texts[row.sha256], row.Assignment
         stopped: tuple[Reason, ...] = ()
         if given.withdrawn_at is None:
-            stopped = what_stops(handout, given.channel, situation, known)
+            stopped = what_stops(handout, given.channel, recipient.situation, known)
             if row.recalled_at is not None:
                 stopped = (RECALLED,)
-        found.append(_record(given, handout, key, stopped, faith=wants_faith(situation.facts)))
+        found.append(_record(given, handout, recipient, stopped))
     return found
 
 
 def _record(
-    row: Assignment, handout: Handout, key: DataKey, stopped: tuple[Reason, ...], *, faith: bool
+    row: Assignment, handout: Handout, recipient: Recipient, stopped: tuple[Reason, ...]
 ) -> AssignmentRecord:
     return AssignmentRecord(
         id=row.id,
@@ -161,7 +159,7 @@ def _record(
         place=row.place,
         stage=row.stage,
         channel=row.channel,
-        line=open_row(row, "line", key) or "",
+        line=open_row(row, "line", recipient.key) or "",
         levels=row.levels,
         due_on=row.due_on,
         assigned_at=row.assigned_at,
@@ -170,7 +168,7 @@ def _record(
         read_at=row.read_at,
         withdrawn_at=row.withdrawn_at,
         stopped=stopped,
-        faith=faith,
+        recipient=recipient,
         version=row.version,
     )
 
@@ -196,7 +194,23 @@ def assignments_of(
     rows = db.session.execute(
         query.order_by(Assignment.assigned_at.desc(), Assignment.id.desc()).limit(limit)
     ).all()
-    return records_of(rows, head.key, situation_in(head), numbers(the_practice()))
+    return records_of(rows, recipient_in(head), numbers(the_practice()))
+
+
+def some_of(actor: Actor, head: CaseHead, ids: set[UUID]) -> list[AssignmentRecord]:
+    """List some of a case's assignments, in the order in which they were given.
+
+    Raises NotFound when one of them is not of this case.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        given_where(Assignment.case_id == head.case.id, Assignment.id.in_(ids)).order_by(
+            Assignment.place
+        )
+    ).all()
+    if len(rows) != len(ids):
+        raise NotFound
+    return records_of(rows, recipient_in(head), numbers(the_practice()))
 
 
 def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[AssignmentRecord]:
@@ -214,7 +228,7 @@ def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[As
     ).all()
     if not rows:
         raise NotFound
-    return records_of(rows, head.key, situation_in(head), numbers(the_practice()))
+    return records_of(rows, recipient_in(head), numbers(the_practice()))
 
 
 def left_out_of(
@@ -259,8 +273,8 @@ def assignment_shown(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     ).first()
     if row is None:
         raise NotFound
-    key, situation = reader_of(row.Assignment.client_id, row.Assignment.case_id)
-    return records_of([row], key, situation, numbers(the_practice()))[0]
+    who = recipient_for(row.Assignment.client_id, row.Assignment.case_id)
+    return records_of([row], who, numbers(the_practice()))[0]
 
 
 def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
@@ -276,8 +290,8 @@ def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     return found
 
 
-def reader_of(client_id: UUID, case_id: UUID | None = None) -> tuple[DataKey, Situation]:
-    """Open a client's key and gather their situation, for those who have already been let in.
+def recipient_for(client_id: UUID, case_id: UUID | None = None) -> Recipient:
+    """Open a client and gather their situation, for those who have already been let in.
 
     The facts are those of one case, or of the newest. Raises NotFound when the client is gone.
     """
@@ -291,11 +305,16 @@ def reader_of(client_id: UUID, case_id: UUID | None = None) -> tuple[DataKey, Si
     key = unwrap(client_id, row.wrapped)
     case = db.session.get(Case, case_id) if case_id else newest_case_of(client_id)
     facts = (open_data(case, "facts", key) or {}) if case else {}
-    safe = opened(row.Client, key).safe
+    client = opened(row.Client, key)
     situation = situation_of(
-        safety_of(client_id), facts, in_person_only=IN_PERSON_ONLY in safe.channels
+        safety_of(client_id), facts, in_person_only=IN_PERSON_ONLY in client.safe.channels
     )
-    return key, situation
+    return Recipient(client, key, situation, wants_faith(facts))
+
+
+def recipient_in(head: CaseHead) -> Recipient:
+    """Give the recipient of a case that was found for somebody who may see it."""
+    return Recipient(head.client, head.key, situation_in(head), wants_faith(head.facts))
 
 
 def wants_faith(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.queries import given_where, reader_of, records_of
+from caseapp.assignments.queries import given_where, recipient_for, records_of
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.practice.queries import numbers, the_practice
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 def reading_list(actor: Actor) -> list[AssignmentRecord]:
     """List what a client may read in the portal now: given there, not withdrawn, still suitable."""
     require(actor, Action.PORTAL_READ)
-    key, situation = reader_of(actor.id)
     rows = db.session.execute(
         given_where(
             Assignment.client_id == actor.id,
@@ -27,7 +26,7 @@ def reading_list(actor: Actor) -> list[AssignmentRecord]:
             Assignment.withdrawn_at.is_(None),
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
     ).all()
-    found = records_of(rows, key, situation, numbers(the_practice()))
+    found = records_of(rows, recipient_for(actor.id), numbers(the_practice()))
     return [record for record in found if not record.stopped]
 
 
@@ -55,8 +54,7 @@ def reading(actor: Actor, place: int) -> AssignmentRecord:
                 "Ask your coach if you need it.",
             )
         )
-    key, situation = reader_of(actor.id)
-    found = records_of([row], key, situation, numbers(the_practice()))[0]
+    found = records_of([row], recipient_for(actor.id), numbers(the_practice()))[0]
     if found.stopped:
         raise RuleBroken(
             Reason(

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.offers import situation_in
-from caseapp.assignments.queries import given_where, records_of
+from caseapp.assignments.queries import given_where, recipient_in, records_of
 from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseFilter, case_heads, list_cases
 from caseapp.clients.queries import must_see
@@ -64,7 +63,7 @@ def resting_list(actor: Actor, cursor: str | None, limit: int) -> Page[RestingCa
     known = numbers(the_practice())
     shown = []
     for head in heads:
-        records = records_of(rows[head.case.id], head.key, situation_in(head), known)
+        records = records_of(rows[head.case.id], recipient_in(head), known)
         if resting := [record for record in records if record.stopped]:
             case = head.case
             shown.append(
@@ -87,7 +86,7 @@ def resting_in(actor: Actor, head: CaseHead) -> list[AssignmentRecord]:
             Assignment.assigned_at.desc(), Assignment.id.desc()
         )
     ).all()
-    records = records_of(rows, head.key, situation_in(head), numbers(the_practice()))
+    records = records_of(rows, recipient_in(head), numbers(the_practice()))
     return [record for record in records if record.stopped]
 
 

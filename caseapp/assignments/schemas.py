@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, pre_load, validate
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
+    from caseapp.assignments.suitability import Situation
+    from caseapp.clients.queries import ClientRecord
     from caseapp.core.errors import Reason
+    from caseapp.core.vault import DataKey
 
 
 CHANNEL_WORDS = {
@@ -180,6 +183,16 @@ class ReplaceOneSchema(Schema):
 
 
 @dataclass(frozen=True)
+class Recipient:
+    """Hold the client for whom sheets are meant, with their key and their situation at this moment."""
+
+    client: ClientRecord
+    key: DataKey
+    situation: Situation
+    faith: bool
+
+
+@dataclass(frozen=True)
 class AssignmentRecord:
     """Show an assignment, opened, with what stops it at this moment."""
 
@@ -200,8 +213,7 @@ class AssignmentRecord:
     read_at: datetime | None
     withdrawn_at: datetime | None
     stopped: tuple[Reason, ...]
-    faith: bool
-    """Whether the client asked for the faith variants of handouts."""
+    recipient: Recipient = field(repr=False)
     version: int
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -21,8 +23,12 @@ WANTED = (
     "U+0020-024F,U+02C6-02DD,U+0300-036F,U+1E00-1EFF,U+2000-206F,U+20A0-20BF,U+2190-2193,U+2212,U+2260,U+2264,U+2265,"
     "U+25A0-25CF,U+2610-2612,U+2713,U+2714"
 )
-# What the setting of plain text needs. Each form carries its face whole, so on paper no other shapes come along.
-PRINTED = ["ccmp", "kern", "liga", "locl", "mark", "mkmk"]
+
+# Print needs no other shapes and no ligatures: WeasyPrint 70 keeps a font whole in which a field is set, and then
+# forgets what letters a ligature stood for, so that "after" would be read aloud and copied as "aer".
+FEATURES = {"woff2": ["*"], "ttf": ["ccmp", "kern", "locl", "mark", "mkmk"]}
+# Whoever changes what goes into a font finds new files instead of old ones.
+STAMP = hashlib.sha256(f"{WANTED}{FEATURES}".encode()).hexdigest()[:8]
 
 
 def installed(key: str) -> Path:
@@ -43,13 +49,27 @@ def print_font(key: str) -> Path:
     return _subset(key, "ttf")
 
 
+def missing_signs(text: str) -> list[str]:
+    """List the signs of a text that one of our faces lacks: they would print as boxes."""
+    return sorted(sign for sign in set(text) - _signs() if not sign.isspace())
+
+
+@cache
+def _signs() -> frozenset[str]:
+    tables = []
+    for face in FACES:
+        with TTFont(print_font(face), lazy=True) as font:
+            tables.append(set(font.getBestCmap()))
+    return frozenset(chr(code) for code in set.intersection(*tables))
+
+
 def _subset(key: str, flavor: str) -> Path:
-    target = settings.active().data_dir / "fonts" / f"{key}.{flavor}"
+    target = settings.active().data_dir / "fonts" / f"{key}.{STAMP}.{flavor}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         options = subset.Options()
         options.flavor = "woff2" if flavor == "woff2" else None
-        options.layout_features = PRINTED if flavor == "ttf" else ["*"]
+        options.layout_features = FEATURES[flavor]
         options.hinting = False
         font = TTFont(installed(key), recalcTimestamp=False)
         subsetter = subset.Subsetter(options)

@@ -1,8 +1,9 @@
 """PDFs: HTML in, bytes out, and the only place that knows WeasyPrint.
 
-What comes out is PDF/UA-1: tagged, titled, with real form fields. Nothing is fetched but our own fonts, and the same
-HTML gives the same bytes. Documents are laid out by the hands of `core.limited`: this module, run by itself, is what
-their foreman loads, and only there WeasyPrint is imported.
+What comes out is PDF/UA-1: tagged, titled, with real form fields. Nothing is fetched but our own fonts and the one
+picture that came with the document, and the same input gives the same bytes.
+Documents are laid out by the hands of `core.limited`: this module, run by itself, is what their foreman loads, and only
+there WeasyPrint is imported.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import html as markup
 import os
 import threading
+import time
 from functools import cache
 from importlib.metadata import version
 from itertools import product, takewhile
@@ -18,11 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
-from fontTools.ttLib import TTFont
 
-from caseapp.core import limited, settings
+from caseapp.core import limited, settings, vault
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
-from caseapp.core.fonts import FACES, print_font
+from caseapp.core.fonts import FACES, missing_signs, print_font
 from caseapp.core.quarantine import on_trial
 from caseapp.core.settings import ROOT
 
@@ -34,7 +35,13 @@ log = structlog.get_logger()
 STYLES = ROOT / "caseapp" / "static"
 SHEETS = ("handout.css", "report.css")
 FONT_SCHEME = "caseapp-font:"
+PICTURE = "caseapp-picture:logo"
+"""The address under which a document shows the picture that was given with it; no other picture can be named."""
 MOST_PAGES = 40
+KEPT, SEALED = ".pdf", ".sealed"
+HOUR, DAY = 3600, 86_400
+KEPT_DAYS = 90
+"""Days after which a kept PDF is thrown away; it is made anew when somebody asks for it again."""
 WORDS = {
     "too_big": "This document came out too long to print.",
     "ended": "This document took too much time or memory and was stopped.",
@@ -58,7 +65,9 @@ SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></h
 LOOKS = ("", "compact", "large")
 
 
-def render(html: str, *, style: str = "handout.css") -> bytes:
+def render(
+    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MOST_PAGES
+) -> bytes:
     """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`, in a process apart.
 
     Raises RuleBroken when a character is in none of our fonts, since it would print as a box, or when this machine
@@ -66,13 +75,14 @@ def render(html: str, *, style: str = "handout.css") -> bytes:
     or asks for anything outside.
     """
     check_glyphs(html)
-    with on_trial(_hash(html, style)):
-        return _made(html, style)
+    whole = "\n".join((_style_hash(style), hashlib.sha256(picture).hexdigest(), html))
+    with on_trial(vault.fingerprint("document", whole)):
+        return _made(f"{style} {most_pages} {len(picture)}\n".encode() + picture + html.encode())
 
 
-def _made(html: str, style: str) -> bytes:
+def _made(job: bytes) -> bytes:
     try:
-        return _workshop.do(f"{style}\n{html}".encode())
+        return _workshop.do(job)
     except limited.NotReady as fault:
         raise _not_ready(fault) from None
     except limited.Stopped as fault:
@@ -81,18 +91,45 @@ def _made(html: str, style: str) -> bytes:
         raise RenderFailed(WORDS.get(cause, OTHERWISE), cause) from None
 
 
-def kept(html: str, *, style: str = "handout.css") -> bytes:
+def kept(
+    html: str,
+    *,
+    key: vault.DataKey | None = None,
+    style: str = "handout.css",
+    picture: bytes = b"",
+    most_pages: int = MOST_PAGES,
+) -> bytes:
     """Give the PDF of a document, rendered once and then kept under the hash of everything that goes in.
 
-    Only for documents without anything about a person: the files lie in the data directory as they are.
+    A document that tells anything about a person has to come with that client's key: its file is sealed under it and
+    named by a hash that only the key can make, so that erasing the key is erasing the file. Without a key the file lies
+    in the data directory as it is. Raises what `render` raises.
     """
-    file = _kept_file(html, style)
+    whole = "\n".join((_engine(), _style_hash(style), hashlib.sha256(picture).hexdigest(), html))
+    name = vault.keyed_hash(whole, key) if key else hashlib.sha256(whole.encode()).hexdigest()
+    file = _folder() / name[:2] / f"{name}{SEALED if key else KEPT}"
     try:
-        return file.read_bytes()
+        found = file.read_bytes()
+        return vault.open_file(name, found, key) if key else found
     except FileNotFoundError:
-        made = render(html, style=style)
-        _keep(file, made)
-        return made
+        pass
+    except vault.Tampered:
+        log.error("pdf.tampered", file=file.name)  # noqa: TRY400 - it is made anew
+    made = render(html, style=style, picture=picture, most_pages=most_pages)
+    _keep(file, vault.seal_file(name, made, key) if key else made)
+    return made
+
+
+def sweep() -> None:
+    """Throw away what a crash left half written, and what has been kept for 90 days.
+
+    All of it can be made anew, so that a file which goes while somebody asks for it costs one rendering.
+    """
+    now = time.time()
+    for file in _folder().glob("*/*"):
+        longest = KEPT_DAYS * DAY if file.suffix in {KEPT, SEALED} else HOUR
+        if now - file.stat().st_mtime > longest:
+            file.unlink(missing_ok=True)
 
 
 def warm() -> None:
@@ -124,7 +161,7 @@ def check_glyphs(html: str) -> None:
 
     Raises RuleBroken naming those they cannot.
     """
-    strange = sorted(sign for sign in set(markup.unescape(html)) - _glyphs() if not sign.isspace())
+    strange = missing_signs(markup.unescape(html))
     if strange:
         raise RuleBroken(
             Reason(
@@ -133,15 +170,6 @@ def check_glyphs(html: str) -> None:
                 "Write the text or the practice's letterhead without them.",
             )
         )
-
-
-@cache
-def _glyphs() -> frozenset[str]:
-    tables = []
-    for face in FACES:
-        with TTFont(print_font(face), lazy=True) as font:
-            tables.append(set(font.getBestCmap()))
-    return frozenset(chr(code) for code in set.intersection(*tables))
 
 
 def faces() -> dict[str, Path]:
@@ -177,11 +205,14 @@ class Press:
             string=style_text(name), font_config=self.fonts, url_fetcher=self.fetcher
         )
 
-    def lay_out(self, html: str, style: str) -> bytes:
+    def lay_out(
+        self, html: str, style: str, picture: bytes = b"", most_pages: int = MOST_PAGES
+    ) -> bytes:
         """Make a PDF.
 
         Raises `limited.Refused` when it has too many pages or asks for something outside itself.
         """
+        self.fetcher.picture = picture
         options = {
             "stylesheets": [self.styles[style]],
             "pdf_variant": "pdf/ua-1",
@@ -191,7 +222,7 @@ class Press:
             document = self.weasyprint.HTML(string=html, url_fetcher=self.fetcher).render(
                 font_config=self.fonts, **options
             )
-            if len(document.pages) > MOST_PAGES:
+            if len(document.pages) > most_pages:
                 raise limited.Refused("too_big")
             made: bytes = document.write_pdf(finisher=_tidy_choices, **options)
         except self.weasyprint.urls.FatalURLFetchingError:
@@ -206,20 +237,24 @@ def _no_more_faces(*_given: object) -> NoReturn:
 def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
-    class OnlyOurFonts(URLFetcher):  # type: ignore[misc]
-        """Refuse every address; our fonts have names of their own."""
+    class OnlyOurOwn(URLFetcher):  # type: ignore[misc]
+        """Refuse every address; our fonts, and the picture given with a document, have names of their own."""
+
+        picture = b""
 
         def fetch(self, url: str, headers: object = None) -> Any:  # noqa: ANN401, ARG002
-            """Give a font of ours by its key.
+            """Give a font of ours by its key, or the document's picture.
 
             Raises FatalURLFetchingError, which stops the rendering.
             """
+            if url == PICTURE and self.picture:
+                return URLFetcherResponse(url, self.picture, {"Content-Type": "image/png"})
             face = url.removeprefix(FONT_SCHEME)
             if not url.startswith(FONT_SCHEME) or face not in fonts:
                 raise FatalURLFetchingError("A document asked for something outside itself.")
             return URLFetcherResponse(url, fonts[face].read_bytes(), {"Content-Type": "font/ttf"})
 
-    return OnlyOurFonts()
+    return OnlyOurOwn()
 
 
 def style_text(name: str) -> str:
@@ -269,18 +304,12 @@ def _style_hash(name: str) -> str:
     return hashlib.sha256(style_text(name).encode()).hexdigest()
 
 
-def _hash(html: str, style: str) -> str:
-    whole = "\n".join((_engine(), _style_hash(style), html))
-    return hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _kept_file(html: str, style: str) -> Path:
-    name = _hash(html, style)
-    return settings.active().data_dir / "pdf" / name[:2] / f"{name}.pdf"
+def _folder() -> Path:
+    return settings.active().data_dir / "pdf"
 
 
 def _keep(file: Path, made: bytes) -> None:
-    """Write beside, then rename: a reader finds a whole file or none, also after a crash."""
+    """Write beside, then rename: a reader finds a whole file or none, also after a crash or a power cut."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     with draft.open("wb") as target:
@@ -288,6 +317,11 @@ def _keep(file: Path, made: bytes) -> None:
         target.flush()
         os.fsync(target.fileno())
     draft.rename(file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def told() -> list[str]:
@@ -303,6 +337,10 @@ def prepare(given: list[str]) -> Callable[[bytes], bytes]:
 
     A fork takes one thread along. Where a version of Pango keeps one of its own, each hand has to load the fonts.
     """
+    from PIL import Image
+
+    # Hands are nobody and may not be able to import anything any more, so what reads pictures is loaded here.
+    Image.preinit()
     fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
     press = Press(fonts)
     for style, look in product(SHEETS, LOOKS):
@@ -313,8 +351,10 @@ def prepare(given: list[str]) -> Callable[[bytes], bytes]:
     def work(job: bytes) -> bytes:
         if not ready:
             ready.append(Press(fonts))
-        style, _, html = job.decode().partition("\n")
-        return ready[0].lay_out(html, style)
+        head, _, rest = job.partition(b"\n")
+        style, most_pages, size = head.decode().split(" ")
+        picture, html = rest[: int(size)], rest[int(size) :].decode()
+        return ready[0].lay_out(html, style, picture, int(most_pages))
 
     return work
 

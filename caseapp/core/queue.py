@@ -1,4 +1,4 @@
-"""The queue: one huey task delivers an outbox row, a second one sweeps up what was never taken."""
+"""The queue: a task delivers an outbox row; others sweep up what was never taken, and PDFs that nobody needs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from huey import SqliteHuey, crontab
 
-from caseapp.core import outbox, settings
+from caseapp.core import outbox, pdf, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,10 @@ def open_queue(context: Callable[[], AbstractContextManager[object]]) -> SqliteH
     def sweep() -> None:
         with context():
             outbox.sweep()
+
+    @queue.periodic_task(crontab(minute="17"), name="sweep_pdfs")  # type: ignore[untyped-decorator]
+    def sweep_pdfs() -> None:
+        pdf.sweep()
 
     outbox.hand_over_with(lambda row_id: deliver(row_id.hex))
     return queue

@@ -117,6 +117,24 @@ def open_data(row: SealedRow, column: str, key: DataKey) -> Any:  # noqa: ANN401
     return None if text is None else json.loads(text)
 
 
+def seal_file(name: str, content: bytes, key: DataKey) -> bytes:
+    """Seal the content of a file about one client; it is bound to the file's name."""
+    return _encrypt(key.secret, content, _place("file", name, key.client_id, key.client_id))
+
+
+def open_file(name: str, sealed: bytes, key: DataKey) -> bytes:
+    """Open the content of a file that `seal_file` sealed.
+
+    Raises Tampered when it was changed or has another name.
+    """
+    return _decrypt(key.secret, sealed, _place("file", name, key.client_id, key.client_id))
+
+
+def keyed_hash(text: str, key: DataKey) -> str:
+    """Hash a text so that only who holds the client's key can make or check it (HMAC-SHA-256)."""
+    return hmac.digest(key.secret, b"caseapp/name/v1\x1f" + text.encode(), "sha256").hex()
+
+
 def fingerprint(kind: str, value: str) -> str:
     """Make a keyed hash for exact look-ups (HMAC-SHA-256, 128 bits); useless without the key file."""
     digest = hmac.digest(_derived(f"fingerprint/{kind}"), value.encode(), "sha256")

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from caseapp.cases.stages import stages
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.fonts import missing_signs
 from caseapp.handouts.library import BrokenHandout, Handout, claims, library, sources
 from caseapp.handouts.models import Edition
 from caseapp.handouts.sheets import BLOCK_NAMES, CLINICAL, empty_blocks, plain, sheet_of
@@ -82,6 +83,8 @@ def of_handout(handout: Handout, day: date) -> list[str]:
         f"{name}: the label “{label}” stands twice"
         for label in sorted({label for label in labels if labels.count(label) > 1})
     ]
+    if strange := missing_signs(handout.source):
+        found.append(f"{name}: our fonts cannot print {' '.join(strange)}")
     if handout.review_date < day:
         found.append(f"{name}: its review was due on {handout.review_date}")
     return found

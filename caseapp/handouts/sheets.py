@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from caseapp.cases.stages import stage_by_id
 from caseapp.core import pdf
+from caseapp.core.codes import code_svg
 from caseapp.core.documents import text_of
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.handouts.library import (
@@ -31,9 +32,9 @@ from caseapp.handouts.library import (
 )
 
 if TYPE_CHECKING:
+    from caseapp.core.vault import DataKey
     from caseapp.practice.helplines import HelpLine
-    from caseapp.practice.models import Practice
-    from caseapp.practice.queries import Numbers
+    from caseapp.practice.queries import Letterhead, Numbers
 
 ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 CLINICAL = "clinical"
@@ -79,6 +80,11 @@ class Words:
     one: str
     text_to: str
     or_text_to: str
+    dedication: str
+    week: str
+    pack: str
+    code: str
+    code_spoken: str
     audiences: dict[str, str]
     languages: dict[str, str]
 
@@ -112,6 +118,11 @@ WORDS = {
         one="Choose one.",
         text_to="Text {keyword} to {number}",
         or_text_to="or text {keyword} to {number}",
+        dedication="For {called}, from {coach}",
+        week="For the week of {day} {month}.",
+        pack="Your reading",
+        code="More to read",
+        code_spoken="QR code that opens {address}",
         audiences={"women": "for women"},
         languages={"es": "in Spanish", "en": "in English"},
     ),
@@ -143,6 +154,11 @@ WORDS = {
         one="Elige una.",
         text_to="Escribe {keyword} al {number}",
         or_text_to="o escribe {keyword} al {number}",
+        dedication="Para {called}, de {coach}",
+        week="Para la semana del {day} de {month}.",
+        pack="Tus lecturas",
+        code="Más para leer",
+        code_spoken="Código QR que abre {address}",
         audiences={"women": "para mujeres"},
         languages={"es": "en español", "en": "en inglés"},
     ),
@@ -330,35 +346,114 @@ def page_html(handout: Handout, numbers: Numbers, *, faith: bool, staff: bool) -
     return Markup(text_of("parts/sheet.html", _values(handout, numbers, faith=faith, staff=staff)))  # noqa: S704 - a template of ours, escaped
 
 
-def sheet_pdf(
-    handout: Handout, practice: Practice, numbers: Numbers, *, faith: bool, large: bool = False
-) -> bytes:
-    """Give a handout as a PDF to print or fill in, kept by the hash of everything in it; it names no client.
+@dataclass(frozen=True)
+class Personal:
+    """Hold what a PDF says to one client; `called` and `coach` stand there together or not at all."""
 
-    Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
+    called: str = ""
+    coach: str = ""
+    line: str = ""
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything."""
+        return bool(self.called or self.line)
+
+
+NOBODY = Personal()
+
+
+def sheet_pdf(
+    handout: Handout,
+    letter: Letterhead,
+    numbers: Numbers,
+    *,
+    faith: bool,
+    large: bool = False,
+    personal: Personal = NOBODY,
+    key: DataKey | None = None,
+) -> bytes:
+    """Give a handout as a PDF to print or fill in, kept by the hash of everything in it.
+
+    What it says to one client asks for that client's `key`. Raises RuleBroken when a block of help lines would stand
+    empty, or what `core.pdf` raises.
     """
-    return pdf.kept(sheet_html(handout, practice, numbers, faith=faith, large=large))
+    html = sheet_html(handout, letter, numbers, faith=faith, large=large, personal=personal)
+    return pdf.kept(html, key=key, picture=letter.logo.picture if letter.logo else b"")
 
 
 def sheet_html(
-    handout: Handout, practice: Practice, numbers: Numbers, *, faith: bool, large: bool = False
+    handout: Handout,
+    letter: Letterhead,
+    numbers: Numbers,
+    *,
+    faith: bool,
+    large: bool = False,
+    personal: Personal = NOBODY,
 ) -> str:
     """Give the whole HTML document that becomes a handout's PDF; large print takes the pages that it needs."""
     return text_of(
         "pdf/handout.html",
         {
-            **_values(handout, numbers, faith=faith, staff=False),
+            "language": spoken(handout.language),
             "title": plain(handout.outside_title),
-            "kicker": _kicker(handout),
-            "footer": _footer(handout, practice),
-            "practice": practice,
-            "look": "large"
-            if large
-            else "compact"
-            if len(handout.body.split()) <= ONE_PAGE_WORDS
-            else "",
+            "look": look_of(handout, letter, large=large),
+            "body": paper_body(handout, letter, numbers, faith=faith, personal=personal),
         },
     )
+
+
+def look_of(handout: Handout, letter: Letterhead, *, large: bool) -> str:
+    """Name the classes by which a sheet's print is styled."""
+    size = "large" if large else "compact" if len(handout.body.split()) <= ONE_PAGE_WORDS else ""
+    return f"{letter.paper.lower()} {size}".strip()
+
+
+def spoken(language: str) -> str:
+    """Name a language as a document does that is read aloud: our English is British."""
+    return "en-GB" if language == "en" else language
+
+
+def paper_body(
+    handout: Handout,
+    letter: Letterhead,
+    numbers: Numbers,
+    *,
+    faith: bool,
+    personal: Personal,
+    prefix: str = "",
+) -> Markup:
+    """Give what stands on a handout's paper; the names of its fields begin with `prefix`.
+
+    A sheet with a neutral title bears neither the logo nor the QR code, which could say what the practice does.
+    Raises RuleBroken when a block of help lines would stand empty.
+    """
+    own = {
+        "title": plain(handout.outside_title),
+        "kicker": _kicker(handout),
+        "footer": _footer(handout, letter),
+        "personal": personal,
+        "prefix": prefix,
+    }
+    words = WORDS[handout.language]
+    values = (
+        _values(handout, numbers, faith=faith, staff=False)
+        | adornments(letter, words, bare=bool(handout.alias))
+        | own
+    )
+    return Markup(text_of("pdf/sheet.html", values))  # noqa: S704 - a template of ours, escaped
+
+
+def adornments(letter: Letterhead, words: Words, *, bare: bool) -> dict[str, object]:
+    """Give the letterhead to a page of paper, with logo and QR code unless it has to be bare."""
+    code = letter.portal and not bare
+    return {
+        "letter": letter,
+        "logo": None if bare else letter.logo,
+        "logo_address": pdf.PICTURE,
+        "code": code_svg(letter.portal, words.code_spoken.format(address=letter.portal))
+        if code
+        else "",
+    }
 
 
 def _values(handout: Handout, numbers: Numbers, *, faith: bool, staff: bool) -> dict[str, object]:
@@ -387,7 +482,7 @@ def _kicker(handout: Handout) -> str:
     return f"{where} {words.minutes.format(minutes=handout.minutes)}"
 
 
-def _footer(handout: Handout, practice: Practice) -> str:
+def _footer(handout: Handout, letter: Letterhead) -> str:
     words = WORDS[handout.language]
     _, day, _ = handout.history[-1]
     version = words.version.format(
@@ -399,7 +494,7 @@ def _footer(handout: Handout, practice: Practice) -> str:
         (
             f"{title}{stop}",
             version,
-            words.written.format(practice=practice.name),
+            words.written.format(practice=letter.name),
             words.drawn.format(authors=_authors(handout, words)) if handout.sources else "",
         )
     ).strip()

@@ -51,6 +51,8 @@ MESSAGES = {
     "numbers_confirmed": "The numbers are confirmed as of today.",
     "line_added": "The number is added.",
     "line_removed": "The number is removed.",
+    "logo_put": "The logo is in place. New PDFs carry it.",
+    "logo_removed": "The logo is gone from new PDFs.",
     "export_made": "The report is ready.",
     "link_sent": "If that address is known here, a link is on its way. It works for 15 minutes.",
     "codes_shown": "The codes were shown once and are not kept. Make new ones if they got lost.",

@@ -49,6 +49,9 @@ def add_headers(response: Response) -> Response:
     """Put the same headers on every answer, errors and files included."""
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if response.headers.get("Content-Disposition", "").startswith("attachment"):
+        # Should a browser show the file after all, it belongs to no site and runs nothing.
+        response.headers["Content-Security-Policy"] = f"{CONTENT_SECURITY_POLICY}; sandbox"
     if request.endpoint in FILES and response.status_code in {200, 304}:
         # Only an address that carries its content's stamp may be kept for good.
         age = "max-age=31536000, immutable" if "v" in request.args else "max-age=3600"

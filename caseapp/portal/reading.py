@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
 from caseapp.assignments.operations import mark_read, note_opened
+from caseapp.assignments.paper import assignment_pdf, own_pack, own_pack_pdf
 from caseapp.assignments.reading import reading, reading_list
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import newest_case_of
 from caseapp.cases.stages import stage_by_id
 from caseapp.core.errors import NotFound
 from caseapp.core.transaction import transaction
-from caseapp.handouts.sheets import page_html, sheet_pdf
+from caseapp.handouts.packs import MOST_SHEETS
+from caseapp.handouts.sheets import page_html
+from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.pages import practice, say
 from caseapp.portal.shelf import entry_of, guide_of, lines_apart, number_of, shelf_of
@@ -44,6 +47,7 @@ def list_page() -> ResponseReturnValue:
         stage=stage_by_id()[case.stage] if case and case.status == "open" else None,
         emergency=known.emergency,
         lines=lines_apart("crisis_block", known) if shelf.help_first else [],
+        most_in_one=MOST_SHEETS,
     )
 
 
@@ -58,7 +62,7 @@ def sheet(place: int) -> ResponseReturnValue:
         entry=entry_of(found),
         line=found.line,
         guide=guide_of(actor),
-        body=page_html(found.handout, known, faith=found.faith, staff=False),
+        body=page_html(found.handout, known, faith=found.recipient.faith, staff=False),
         emergency=known.emergency,
     )
 
@@ -69,15 +73,26 @@ def sheet_file(place: int, number: str) -> ResponseReturnValue:
     """Give one sheet as a PDF whose name tells nothing."""
     if number != number_of(place):
         raise NotFound
-    found = _opened(place)
-    known = numbers(practice(), found.handout.language)
-    large = request.args.get("size") == "large"
+    found, large = _opened(place), request.args.get("size") == "large"
     name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
-    return Response(
-        sheet_pdf(found.handout, practice(), known, faith=found.faith, large=large),
-        mimetype="application/pdf",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    made = assignment_pdf(found, large=large, code=False)
+    return pdf_answer(made, name)
+
+
+@blueprint.get("/reading-all.pdf")
+@needs(Action.PORTAL_READ)
+def all_sheets() -> ResponseReturnValue:
+    """Give what is on the list as one PDF, each sheet judged now and opened with it."""
+    actor = the_actor()
+    records = own_pack(actor)
+    made = own_pack_pdf(actor, records)
+    record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
+    unopened = [record.place for record in records if record.opened_at is None]
+    if unopened and request.method == "GET":
+        with transaction():
+            for place in unopened:
+                note_opened(actor, place)
+    return pdf_answer(made, "reading-all.pdf")
 
 
 def _opened(place: int) -> AssignmentRecord:

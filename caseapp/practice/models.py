@@ -1,4 +1,4 @@
-"""Stored: one row for the practice, and the help lines that it added."""
+"""Stored: one row for the practice, its logo, and the help lines that it added."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Practice(Model):
     region: Mapped[str | None] = mapped_column(sa.String(60))
     zone: Mapped[str] = mapped_column(sa.String(40))
     paper: Mapped[str] = mapped_column(sa.String(6), default="A4")
+    paper_code: Mapped[bool] = mapped_column(default=False)
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     numbers_confirmed_on: Mapped[date | None]
     numbers_confirmed_by: Mapped[UUID | None]
@@ -37,6 +38,19 @@ class Practice(Model):
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
+
+
+class PracticeLogo(Model):
+    """Be the practice's logo, drawn anew by us when it came in; there is one row or none."""
+
+    __tablename__ = "practice_logo"
+
+    id: Mapped[int] = mapped_column(
+        sa.SmallInteger, primary_key=True, autoincrement=False, default=1
+    )
+    picture: Mapped[bytes]
+    alternative: Mapped[str] = mapped_column(sa.String(120))
+    changed_at: Mapped[datetime]
 
 
 class LocalLine(Model):

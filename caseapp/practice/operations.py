@@ -1,4 +1,4 @@
-"""Done: the practice set up and changed, its help numbers confirmed."""
+"""Done: the practice set up and changed, its logo put in place, its help numbers confirmed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from caseapp.audit.operations import record
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.practice.models import NEUTRAL_SITE, LocalLine, Practice
+from caseapp.practice.models import NEUTRAL_SITE, LocalLine, Practice, PracticeLogo
 from caseapp.practice.queries import the_practice, today
 
 if TYPE_CHECKING:
@@ -58,6 +58,22 @@ def change_practice(actor: Actor, change: PracticeChange, expected_version: int)
     practice.changed_at = now()
     db.session.flush()
     record(actor, Action.PRACTICE_EDIT, "practice", details={"fields": fields})
+
+
+def put_logo(actor: Actor, picture: bytes, alternative: str) -> None:
+    """Put a logo on the practice's paper in place of any other; `picture` comes from `core.pictures.logo_from`."""
+    require(actor, Action.PRACTICE_EDIT)
+    db.session.merge(PracticeLogo(id=1, picture=picture, alternative=alternative, changed_at=now()))
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "put"})
+
+
+def remove_logo(actor: Actor) -> None:
+    """Take the logo off the practice's paper; doing it twice changes nothing."""
+    require(actor, Action.PRACTICE_EDIT)
+    gone = db.session.execute(sa.delete(PracticeLogo).returning(PracticeLogo.id)).first()
+    if gone:
+        record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "removed"})
 
 
 def confirm_numbers(actor: Actor) -> None:

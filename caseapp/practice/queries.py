@@ -1,17 +1,17 @@
-"""Asked: the practice, and the numbers that stand on its pages and sheets today."""
+"""Asked: the practice, what stands at the head of its paper, and the numbers on its pages and sheets today."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.core import clock
+from caseapp.core import clock, links
 from caseapp.core.database import db
 from caseapp.practice.helplines import STALE_AFTER_DAYS, HelpLine, countries
-from caseapp.practice.models import LocalLine, Practice
+from caseapp.practice.models import LocalLine, Practice, PracticeLogo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,52 @@ if TYPE_CHECKING:
 def the_practice() -> Practice:
     """Give the one practice; `caseapp init` has made it."""
     return db.session.scalars(sa.select(Practice)).one()
+
+
+@dataclass(frozen=True)
+class Logo:
+    """Hold the practice's logo, a small PNG, and what is said in its place."""
+
+    picture: bytes
+    alternative: str
+
+
+@dataclass(frozen=True)
+class Letterhead:
+    """Hold what the practice puts on its paper; `portal` is the address for a QR code, empty when it wants none."""
+
+    name: str
+    tagline: str = ""
+    contact: str = ""
+    paper: str = "A4"
+    logo: Logo | None = None
+    portal: str = ""
+
+    def without_code(self) -> Letterhead:
+        """Give the same without a QR code."""
+        return replace(self, portal="")
+
+    def in_words(self) -> Letterhead:
+        """Give the same without logo and QR code."""
+        return replace(self, logo=None, portal="")
+
+
+def the_logo() -> Logo | None:
+    """Give the practice's logo, if it has one."""
+    row = db.session.execute(sa.select(PracticeLogo.picture, PracticeLogo.alternative)).first()
+    return Logo(*row) if row else None
+
+
+def letterhead(practice: Practice) -> Letterhead:
+    """Gather what stands on the practice's paper."""
+    return Letterhead(
+        practice.name,
+        practice.tagline,
+        practice.contact,
+        practice.paper,
+        the_logo(),
+        links.portal() if practice.paper_code else "",
+    )
 
 
 def today() -> date:

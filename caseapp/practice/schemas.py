@@ -17,7 +17,17 @@ from marshmallow import (
     validates_schema,
 )
 
+from caseapp.core.fonts import missing_signs
 from caseapp.practice.helplines import KINDS, countries
+
+
+def refuse_missing_signs(text: str) -> None:
+    """Make sure that what stands on paper can be printed.
+
+    Raises ValidationError naming the signs that our fonts lack.
+    """
+    if strange := missing_signs(text):
+        raise ValidationError(f"Our fonts cannot print: {' '.join(strange[:20])}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class PracticeChange:
     region: str | None
     zone: str
     paper: str
+    paper_code: bool
     exit_url: str
 
 
@@ -44,7 +55,12 @@ class PracticeSchema(Schema):
     region = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=60))
     zone = fields.String(required=True)
     paper = fields.String(load_default="A4", validate=validate.OneOf(["A4", "Letter"]))
+    paper_code = fields.Boolean(load_default=False)
     exit_url = fields.String(required=True, validate=validate.Length(1, 200))
+
+    @validates("name", "tagline", "contact")
+    def _printable(self, value: str, **_: object) -> None:
+        refuse_missing_signs(value)
 
     @validates("country")
     def _known_country(self, value: str, **_: object) -> None:
@@ -71,6 +87,25 @@ class PracticeSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> PracticeChange:
         """Give the plain value."""
         return PracticeChange(**data)
+
+
+class LogoSchema(Schema):
+    """Check what is said in a logo's place; the picture itself is no field of the form."""
+
+    alternative = fields.String(
+        required=True,
+        validate=validate.Length(2, 120),
+        error_messages={"required": "Say in a few words what the logo shows."},
+    )
+
+    @validates("alternative")
+    def _printable(self, value: str, **_: object) -> None:
+        refuse_missing_signs(value)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the words."""
+        return " ".join(data["alternative"].split())
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from caseapp.access.actions import Action
 from caseapp.assignments.offers import advice_for, offers_for
 from caseapp.assignments.operations import assign_several, mark_read, withdraw
+from caseapp.assignments.paper import assignment_pdf as pdf_of
+from caseapp.assignments.paper import case_pack_pdf, pack_of, unsaid_on
 from caseapp.assignments.queries import (
     assignment_shown,
     assignments_of,
@@ -30,13 +32,14 @@ from caseapp.cases.stages import stages
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
 from caseapp.core.transaction import transaction
+from caseapp.http.downloads import pdf_answer
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
 from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.http.payload import Form, form_of, form_version, read_form, uuid_of
 from caseapp.users.queries import names_of
-from caseapp.web.handouts import language_asked, large_asked, pdf_answer, stage_asked
+from caseapp.web.handouts import language_asked, large_asked, stage_asked
 from caseapp.web.identity import seen_case
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         page=Page(shown, more),
         resting=resting_in(actor, head),
         names=names_of({record.assigned_by for record in shown}),
+        unsaid=unsaid_on(head, shown),
         reasons=reasons,
     )
 
@@ -187,7 +191,43 @@ def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
     if found.case_id != head.case.id:
         raise NotFound
     name = f"reading-{found.place:02}{'-large' if large_asked() else ''}.pdf"
-    return pdf_answer(found.handout, name, faith=found.faith)
+    return pdf_answer(pdf_of(found, large=large_asked(), code=True), name)
+
+
+@blueprint.get("/case/<string:number>/handouts/pack")
+@needs(Action.ASSIGNMENT_READ)
+def pack_page(number: str) -> ResponseReturnValue:
+    """Show what one PDF of the chosen handouts holds, and what is left out of it and why."""
+    actor, head = the_actor(), seen_case(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+    try:
+        pack = pack_of(actor, head, _chosen())
+    except Invalid as error:
+        return _case_handouts(number, tuple(Reason("sheet", t) for t in error.fields["sheet"])), 422
+    return render_template("assignments/pack.html", head=head, tab="Handouts", pack=pack)
+
+
+@blueprint.get("/case/<string:number>/handouts/reading-all.pdf")
+@needs(Action.ASSIGNMENT_READ)
+def pack_file(number: str) -> ResponseReturnValue:
+    """Give the chosen handouts as one PDF; whatever may not go out now refuses the whole, with its reasons."""
+    actor, head = the_actor(), seen_case(number)
+    if not _chosen():
+        return redirect(url_for("assignments.case_handouts", number=number), code=303)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+    made = case_pack_pdf(actor, head, _chosen(), large=large_asked())
+    return pdf_answer(made, f"reading-all{'-large' if large_asked() else ''}.pdf")
+
+
+def _chosen() -> list[UUID]:
+    """Read which assignments an address asks for.
+
+    Raises NotFound for what is no id.
+    """
+    found = [uuid_of(text) for text in request.args.getlist("sheet")]
+    if None in found:
+        raise NotFound
+    return [one for one in found if one]
 
 
 @blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/withdraw")

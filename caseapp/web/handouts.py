@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from io import BytesIO
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
 from caseapp.assignments.operations import replace_older
@@ -41,16 +40,16 @@ from caseapp.handouts.sheets import (
     plain,
     sheet_pdf,
 )
+from caseapp.http.downloads import pdf_answer
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
 from caseapp.http.pages import practice, say
 from caseapp.http.payload import Form, form_of, read_form
-from caseapp.practice.queries import numbers
+from caseapp.practice.queries import letterhead, numbers
 from caseapp.screening.schemas import FLAGS
 
 if TYPE_CHECKING:
-    from flask import Response
     from flask.typing import ResponseReturnValue
 
     from caseapp.handouts.library import Handout
@@ -197,22 +196,19 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Give a handout's PDF, as a client would get it."""
     handout = not_recalled(_edition(slug))
-    name = file_name(handout, large=large_asked())
-    return pdf_answer(handout, name, faith=request.args.get("faith") == "yes")
+    made = sheet_pdf(
+        handout,
+        letterhead(practice()),
+        numbers(practice(), handout.language),
+        faith=request.args.get("faith") == "yes",
+        large=large_asked(),
+    )
+    return pdf_answer(made, file_name(handout, large=large_asked()))
 
 
 def large_asked() -> bool:
     """Tell whether large print was asked for."""
     return request.args.get("size") == "large"
-
-
-def pdf_answer(handout: Handout, name: str, *, faith: bool) -> Response:
-    """Answer with a handout's PDF as a download."""
-    known = numbers(practice(), handout.language)
-    body = sheet_pdf(handout, practice(), known, faith=faith, large=large_asked())
-    return send_file(
-        BytesIO(body), mimetype="application/pdf", as_attachment=True, download_name=name
-    )
 
 
 @blueprint.post("/handouts/<string:slug>/review")

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.access.actions import Action
+from caseapp.core import links
 from caseapp.core.errors import Invalid, Stale
+from caseapp.core.pictures import LARGEST_UPLOAD, logo_from
 from caseapp.core.transaction import transaction
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
 from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.http.payload import Form, form_of, form_version, read_file, read_form
 from caseapp.practice.helplines import KINDS, STALE_AFTER_DAYS, countries
-from caseapp.practice.operations import add_line, change_practice, confirm_numbers, remove_line
-from caseapp.practice.queries import local_lines, numbers, the_practice
-from caseapp.practice.schemas import NewLineSchema, PracticeSchema
+from caseapp.practice.operations import (
+    add_line,
+    change_practice,
+    confirm_numbers,
+    put_logo,
+    remove_line,
+    remove_logo,
+)
+from caseapp.practice.queries import local_lines, numbers, the_logo, the_practice
+from caseapp.practice.schemas import LogoSchema, NewLineSchema, PracticeSchema
 from caseapp.users.queries import names_of
 
 if TYPE_CHECKING:
@@ -55,6 +65,7 @@ def _page(form: Form, *, stale: bool = False) -> str:
         form=form,
         stale=stale,
         row=the_practice(),
+        portal_address=links.portal(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
         zones={
@@ -77,6 +88,44 @@ def save_practice() -> ResponseReturnValue:
         return _page(form_of(), stale=True), 412
     say("saved")
     return redirect(url_for("settings.settings_page"), code=303)
+
+
+@blueprint.get("/settings/logo")
+@needs(Action.PRACTICE_EDIT)
+def logo_page() -> ResponseReturnValue:
+    """Show the logo that stands on printed sheets, to be changed."""
+    return _logo(Form())
+
+
+def _logo(form: Form) -> str:
+    logo = the_logo()
+    shown = f"data:image/png;base64,{b64encode(logo.picture).decode()}" if logo else ""
+    return render_template("settings/logo.html", form=form, logo=logo, shown=shown)
+
+
+@blueprint.post("/settings/logo")
+@needs(Action.PRACTICE_EDIT)
+def put_logo_now() -> ResponseReturnValue:
+    """Put a logo in place; it is drawn anew before anything is stored."""
+    try:
+        alternative = read_form(LogoSchema())
+        picture = logo_from(read_file("logo", LARGEST_UPLOAD))
+        with transaction():
+            put_logo(the_actor(), picture, alternative)
+    except Invalid as error:
+        return _logo(form_of(error)), 422
+    say("logo_put")
+    return redirect(url_for("settings.logo_page"), code=303)
+
+
+@blueprint.post("/settings/logo/remove")
+@needs(Action.PRACTICE_EDIT)
+def remove_logo_now() -> ResponseReturnValue:
+    """Take the logo off."""
+    with transaction():
+        remove_logo(the_actor())
+    say("logo_removed")
+    return redirect(url_for("settings.logo_page"), code=303)
 
 
 @blueprint.get("/settings/numbers")

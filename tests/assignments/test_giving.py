@@ -415,7 +415,15 @@ def test_a_sheet_whose_help_lines_are_missing_is_refused(team, made):
     from caseapp.practice.schemas import PracticeChange
 
     change = PracticeChange(
-        "Our practice", "", "", "US", None, "Europe/London", "A4", "https://example.org/"
+        name="Our practice",
+        tagline="",
+        contact="",
+        country="US",
+        region=None,
+        zone="Europe/London",
+        paper="A4",
+        paper_code=False,
+        exit_url="https://example.org/",
     )
     with transaction():
         change_practice(team["admin"], change, 1)

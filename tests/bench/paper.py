@@ -9,21 +9,20 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from caseapp.core import limited, pdf, settings
 from caseapp.handouts.library import library
 from caseapp.handouts.sheets import sheet_html
 from caseapp.practice.helplines import countries
-from caseapp.practice.queries import Numbers
+from caseapp.practice.queries import Letterhead, Numbers
 from tests.bench.ratios import Ratio, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHEET = ("better-nights", "en")
-PRACTICE = SimpleNamespace(name="Bench", tagline="Coaching", contact="0131 496 0142", paper="A4")
+PRACTICE = Letterhead("Bench", "Coaching", "0131 496 0142")
 BATCH = 6
 MANY = int(os.environ.get("PAPERS", "1000"))
 PLAIN = "import sys, weasyprint; weasyprint.HTML(filename=sys.argv[1]).write_pdf(sys.argv[2])"

@@ -3,17 +3,19 @@
 import io
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
 import time
 from contextlib import nullcontext, suppress
 from functools import cache
+from uuid import UUID
 
 import pikepdf
 import pytest
 
-from caseapp.core import limited, pdf, settings
+from caseapp.core import limited, pdf, settings, vault
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES
 
@@ -279,4 +281,80 @@ def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
         check=True,
     )
     assert asked.stdout.strip() == "False"
-    assert sorted(path.stem for path in (tmp_path / "fonts").iterdir()) == sorted(FACES)
+    made = [path.name.partition(".")[0] for path in (tmp_path / "fonts").iterdir()]
+    assert sorted(made) == sorted(FACES)
+
+
+KEY = vault.DataKey(UUID(int=1), b"k" * 32)
+OTHER = vault.DataKey(UUID(int=2), b"o" * 32)
+
+
+def files():
+    return {path for path in (settings.active().data_dir / "pdf").rglob("*") if path.is_file()}
+
+
+def test_what_is_about_somebody_is_kept_sealed_and_named_by_their_key(the_app, monkeypatch):
+    document, before = page("<p>For Quetzalcoatl.</p>"), files()
+    made = pdf.kept(document, key=KEY)
+    [file] = files() - before
+    assert file.suffix == ".sealed"
+    assert made not in file.read_bytes()
+    plain = pdf.kept(document)
+    assert plain == made == pdf.kept(document, key=OTHER)
+    assert len(files() - before) == 3
+    monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("it was rendered again"))
+    assert pdf.kept(document, key=KEY) == made
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "another's"])
+def test_a_sealed_file_that_is_not_what_was_kept_is_made_anew(the_app, damage):
+    document, before = page(f"<p>{damage}</p>"), files()
+    made = pdf.kept(document, key=KEY)
+    [file] = files() - before
+    stored = file.read_bytes()
+    pdf.kept(document, key=OTHER)
+    [theirs] = files() - before - {file}
+    wrong = {"changed": stored[:-1] + b"\0", "cut": stored[:20], "another's": theirs.read_bytes()}
+    file.write_bytes(wrong[damage])
+    assert pdf.kept(document, key=KEY) == made
+    assert file.read_bytes() not in wrong.values()
+
+
+def test_the_folder_is_written_through_after_the_file(the_app, monkeypatch):
+    """What a power cut leaves is either the whole file under its name or none: POSIX wants both flushed."""
+    flushed, real = [], os.fsync
+
+    def note(number):
+        flushed.append(stat.S_ISDIR(os.fstat(number).st_mode))
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", note)
+    pdf.kept(page("<p>Written through.</p>"))
+    assert flushed == [False, True]
+
+
+def test_what_a_crash_leaves_behind_is_swept_and_so_is_what_is_old(the_app):
+    pdf.kept(page("<p>Fresh.</p>"))
+    [fresh, *_] = files()
+    old, ageing, draft, writing = (
+        fresh.with_name(name) for name in ("a.pdf", "b.sealed", "c.12-34", "d.12-34")
+    )
+    now = time.time()
+    for file, days in ((old, 91), (ageing, 89), (draft, 1), (writing, 0)):
+        file.write_bytes(b"x")
+        os.utime(file, (now - days * 86_400, now - days * 86_400))
+    pdf.sweep()
+    left = files()
+    assert {fresh, ageing, writing} <= left
+    assert not {old, draft} & left
+    ageing.unlink()
+    writing.unlink()
+    assert pdf.kept(page("<p>Fresh.</p>")).startswith(b"%PDF")
+
+
+def test_a_longer_document_needs_to_be_asked_for(the_app):
+    long = page("<p style='break-after: page'>x</p>" * 45)
+    with pytest.raises(RenderFailed) as refused:
+        pdf.render(long)
+    assert refused.value.cause == "too_big"
+    assert pdf.render(long, most_pages=60).startswith(b"%PDF")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import re
 from http.cookies import SimpleCookie
 
 import pytest
 
-from caseapp.http.security import HEADERS, LARGEST_BODY
+from caseapp.http.security import CONTENT_SECURITY_POLICY, HEADERS, LARGEST_BODY
 from tests import build, people, reader
 from tests.guarantees import world as w
 
@@ -29,16 +30,14 @@ POLICY = {
 
 def faults(answer, *, file=False):
     """List what is missing from an answer's headers, or too much in them."""
-    found = [
-        name
-        for name, value in (HEADERS | WANTED).items()
-        if answer.headers.getlist(name) != [value]
-    ]
-    policy = dict(
-        part.strip().split(" ", 1)
-        for part in answer.headers.get("Content-Security-Policy", "").split(";")
-        if part.strip()
-    )
+    wanted = HEADERS | WANTED
+    if answer.headers.get("Content-Disposition", "").startswith("attachment"):
+        wanted |= {"Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; sandbox"}
+    found = [name for name, value in wanted.items() if answer.headers.getlist(name) != [value]]
+    policy = {}
+    for part in answer.headers.get("Content-Security-Policy", "").split(";"):
+        name, _, value = part.strip().partition(" ")
+        policy[name] = value
     found += [name for name, value in POLICY.items() if policy.get(name) != value]
     if "unsafe" in str(policy) or "*" in str(policy) or "http:" in str(policy):
         found.append("a policy with a hole")
@@ -206,3 +205,31 @@ def test_the_cookies_hold_references_and_no_words_about_anybody(app, visitor):
         assert cookie is not None
         assert "okafor" not in cookie.value.lower()
     assert len(visitor.get_cookie("__Host-desk").value) == 43
+
+
+NAME = re.compile(r'attachment; filename="[a-z0-9]+(-[a-z0-9]+)*\.(pdf|csv)"')
+
+
+def test_every_pdf_is_for_saving_at_all_three_doors(world):
+    """SEC-27: an attachment under a name of ours, of its true kind, kept nowhere, showing and running nothing."""
+    coach, number = world.browsers["coach"], world.own["number"]
+    key = {"Authorization": f"Bearer {world.tokens['coach']}"}
+    build.screen(world.actors["coach"], world.own["client_id"])
+    case = f"/case/{number}/handouts"
+    sheet = world.own["assignment_id"]
+    answers = [
+        coach.get(f"{case}/{sheet}/pdf"),
+        coach.get(f"{case}/{sheet}/pdf?size=large", headers={"Range": "bytes=0-9"}),
+        coach.get(f"{case}/reading-all.pdf?sheet={sheet}"),
+        coach.get("/handouts/better-nights/pdf"),
+        world.browsers["client"].get(f"/portal/h/{world.own['place']}/reading-02.pdf"),
+        world.browsers["client"].get("/portal/reading-all.pdf"),
+        coach.get(f"/api/v1/assignments/{sheet}/pdf", headers=key),
+        coach.get("/api/v1/handouts/better-nights/pdf", headers=key),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.mimetype) == (200, "application/pdf")
+        assert answer.data.startswith(b"%PDF-1.7")
+        assert NAME.fullmatch(answer.headers["Content-Disposition"])
+        assert answer.headers["Content-Security-Policy"].endswith("; sandbox")
+        assert faults(answer) == []

@@ -33,11 +33,13 @@ from tests import build, people
 
 CANARY = "Quetzalcoatl"
 EMAIL = f"{CANARY}@example.test".lower()
+# Bytes that are about nobody: the practice's own logo.
+OPEN = {("practice_logo", "picture")}
 SEALED = [
     (table.name, column.name)
     for table in METADATA.sorted_tables
     for column in table.columns
-    if isinstance(column.type, sa.LargeBinary)
+    if isinstance(column.type, sa.LargeBinary) and (table.name, column.name) not in OPEN
 ]
 
 

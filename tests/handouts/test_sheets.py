@@ -6,7 +6,6 @@ import statistics
 import subprocess
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pikepdf
 import pytest
@@ -15,9 +14,9 @@ from caseapp.core.errors import RuleBroken
 from caseapp.handouts import sheets
 from caseapp.handouts.library import library
 from caseapp.practice.helplines import countries
-from caseapp.practice.queries import Numbers
+from caseapp.practice.queries import Letterhead, Numbers
 
-PRACTICE = SimpleNamespace(
+PRACTICE = Letterhead(
     name="Harbour Lane",
     tagline="Separation and relationship coaching",
     contact="0131 496 0142",
@@ -149,10 +148,10 @@ def test_the_same_inputs_give_the_same_file_and_other_numbers_another(the_app):
     first = made(handout)
     assert made(handout) == first
     assert made(handout, country="AU") != first
-    assert made(handout, practice=SimpleNamespace(**{**vars(PRACTICE), "name": "Elm Row"})) != first
+    assert made(handout, practice=replace(PRACTICE, name="Elm Row")) != first
 
 
-LETTER = SimpleNamespace(**{**vars(PRACTICE), "paper": "Letter"})
+LETTER = replace(PRACTICE, paper="Letter")
 US_LETTER = {"practice": LETTER, "country": "US"}
 SIZES = {"A4": "595.276 x 841.89", "Letter": "612 x 792"}
 

@@ -21,6 +21,7 @@ from caseapp.core.transaction import transaction
 from caseapp.portal.shelf import shelf_of
 from caseapp.practice.queries import the_practice
 from tests import build, people
+from tests.paper import text_of
 from tests.people import csrf
 from tests.reader import BANNED, inside
 
@@ -301,3 +302,33 @@ def test_the_page_about_who_sees_what_names_the_coach_by_first_name(reader):
     page = text(visitor.get("/portal/privacy"))
     assert "What Marta can see" in page
     assert "Lindqvist" not in page
+
+
+def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
+    visitor, found = reader
+    first = give(coach, found, CALM, "Slowly.")
+    assert "as one PDF" not in text(visitor.get("/portal"))
+    assert visitor.get("/portal/reading-all.pdf").status_code == 404
+    second = give(coach, found, PAUSE)
+    assert "Save all 2 as one PDF" in text(visitor.get("/portal"))
+    assert visitor.head("/portal/reading-all.pdf").status_code == 200
+    assert row(first).opened_at is None
+    answer = visitor.get("/portal/reading-all.pdf")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
+    assert "For Ines, from Marta" in text_of(answer.data)
+    assert BANNED.findall(str(answer.headers)) == []
+    assert None not in {row(first).opened_at, row(second).opened_at}
+    build.screen(coach, found.client_id, self_harm="concern")
+    assert visitor.get("/portal/reading-all.pdf").status_code == 404
+
+
+def test_a_saved_sheet_says_for_whom_it_is_but_never_the_whole_name(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, "Read <b>the first part</b>.")
+    told = text_of(visitor.get("/portal/h/1/reading-01.pdf").data)
+    assert "For Ines, from Marta Read <b>the first part</b>." in told
+    assert "Okafor" not in told
+    give(coach, found, HELP, "Keep it near.")
+    quiet = text_of(visitor.get("/portal/h/2/reading-02.pdf").data)
+    assert "Ines" not in quiet
+    assert "Keep it near" not in quiet

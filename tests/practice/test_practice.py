@@ -47,6 +47,7 @@ def settings_now(**changed):
         row.region,
         row.zone,
         row.paper,
+        row.paper_code,
         row.exit_url,
     )
     return replace(plain, **changed)

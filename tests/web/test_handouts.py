@@ -1,6 +1,7 @@
 """The pages about handouts, through real requests."""
 
 import re
+from html import unescape
 
 import sqlalchemy as sa
 
@@ -14,6 +15,7 @@ from caseapp.handouts.library import library
 from caseapp.handouts.models import Review
 from tests import build, people
 from tests.desk import Desk, Statements
+from tests.paper import text_of
 
 
 def opened(app, **levels):
@@ -93,7 +95,7 @@ def test_a_pdf_is_an_attachment_with_a_neutral_name(app):
     assert answer.data.startswith(b"%PDF-")
     assert (
         answer.headers["Content-Disposition"]
-        == "attachment; filename=numeros-que-conviene-guardar-1.pdf"
+        == 'attachment; filename="numeros-que-conviene-guardar-1.pdf"'
     )
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -103,7 +105,7 @@ def test_large_print_is_a_link_beside_the_usual_one(app):
     page = desk.get("/handouts/better-nights").get_data(as_text=True)
     [link] = re.findall(r'href="(/handouts/better-nights/pdf[^"]*size=large[^"]*)"', page)
     answer = desk.get(link.replace("&amp;", "&"))
-    assert answer.headers["Content-Disposition"].endswith("-large.pdf")
+    assert answer.headers["Content-Disposition"].endswith('-large.pdf"')
     assert answer.data.startswith(b"%PDF-")
 
 
@@ -356,9 +358,9 @@ def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
     assignment = given(team, made, "first-days-pause")
     path = f"/case/{made.number}/handouts/{assignment}/pdf"
     answer = desk.get(path)
-    assert answer.headers["Content-Disposition"] == "attachment; filename=reading-01.pdf"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
     large = desk.get(f"{path}?size=large")
-    assert large.headers["Content-Disposition"] == "attachment; filename=reading-01-large.pdf"
+    assert large.headers["Content-Disposition"] == 'attachment; filename="reading-01-large.pdf"'
     build.screen(team["coach"], made.client_id, self_harm="concern")
     refused = desk.get(path)
     assert refused.status_code == 409
@@ -420,3 +422,47 @@ def test_reading_is_in_the_log(app):
         sa.select(AuditEntry.object_kind).where(AuditEntry.action == "assignment.read")
     ).all()
     assert sorted(kinds) == ["assignment", "case"]
+
+
+def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
+    team, made, desk = opened(app)
+    plain, other = given(team, made, line="Slowly."), given(team, made, "first-days-pause")
+    quiet = given(team, made, "help-right-now")
+    here = f"/case/{made.number}/handouts"
+    page = desk.text(here)
+    assert page.count('name="sheet"') == 3
+    assert "since a sheet goes by a neutral title" in page
+    look = desk.text(f"{here}/pack?sheet={plain}&sheet={other}")
+    assert "Left out" not in look
+    [link, large] = re.findall(r'href="(/case[^"]*reading-all.pdf[^"]*)"', look)
+    answer = desk.get(unescape(link))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
+    assert "For Ines, from Marta" in text_of(answer.data)
+    answer = desk.get(unescape(large))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all-large.pdf"'
+    build.screen(team["coach"], made.client_id, self_harm="concern")
+    look = desk.text(f"{here}/pack?sheet={other}&sheet={quiet}")
+    assert "A safety hold is open" in look
+    assert str(other) not in look
+    assert "neutral title" in look
+    refused = desk.get(unescape(link))
+    assert refused.status_code == 409
+    assert "A safety hold is open" in refused.get_data(as_text=True)
+
+
+def test_a_pack_is_of_one_case_and_of_what_was_chosen(app):
+    team, made, desk = opened(app)
+    mine = given(team, made)
+    foreign = build.case(team["coach"], "Daniel Roth")
+    build.screen(team["coach"], foreign.client_id)
+    theirs = given(team, foreign)
+    here = f"/case/{made.number}/handouts"
+    for path in ("pack", "reading-all.pdf"):
+        assert desk.get(f"{here}/{path}?sheet={mine}&sheet={theirs}").status_code == 404
+        assert desk.get(f"{here}/{path}?sheet=../../etc/passwd").status_code == 404
+        stranger = Desk(app, team["coach2"])
+        assert stranger.get(f"{here}/{path}?sheet={mine}").status_code == 404
+        many = "&".join(f"sheet={made.client_id.hex[:-2]}{n:02}" for n in range(13))
+        assert desk.get(f"{here}/{path}?{many}").status_code == 422
+    assert "Nothing goes into it" in desk.text(f"{here}/pack")
+    assert desk.get(f"{here}/reading-all.pdf").status_code == 303

@@ -1,17 +1,21 @@
+import io
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from PIL import Image
 
+from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from caseapp.practice.models import LocalLine, Practice
+from caseapp.practice.models import LocalLine, Practice, PracticeLogo
 from caseapp.practice.operations import confirm_numbers
 from caseapp.practice.queries import numbers, the_practice
 from tests import people
 from tests.desk import Desk, Statements
+from tests.paper import text_of
 
 CHANGED = {
     "name": "Harbour Lane",
@@ -21,6 +25,7 @@ CHANGED = {
     "region": "Scotland",
     "zone": "Europe/Paris",
     "paper": "Letter",
+    "paper_code": True,
     "exit_url": "https://www.example.org/weather",
 }
 LINE = {"kind": "dv", "name": "Haven House", "phone": "020 7946 0000", "hours": "24/7"}
@@ -170,3 +175,85 @@ def test_the_banner_asks_nothing_of_the_database(team, admin):
     with transaction():
         confirm_numbers(team["admin"])
     assert seen() == with_banner
+
+
+def picture(colour="#1d5b55", kind="PNG"):
+    drawn = io.BytesIO()
+    Image.new("RGB", (900, 300), colour).save(drawn, kind)
+    return drawn.getvalue()
+
+
+def upload(desk, content, words="Harbour Lane, a lighthouse", name="x.png"):
+    fields = desk.form("/settings/logo").fields | {"alternative": words}
+    return desk.post("/settings/logo", fields | {"logo": (io.BytesIO(content), name)})
+
+
+def logos():
+    db.session.rollback()
+    return db.session.scalars(sa.select(PracticeLogo)).all()
+
+
+def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
+    assert "No logo." in admin.text("/settings/logo")
+    assert upload(admin, picture()).status_code == 303
+    [row] = logos()
+    assert row.picture.startswith(b"\x89PNG")
+    assert row.alternative == "Harbour Lane, a lighthouse"
+    page = admin.text("/settings/logo")
+    assert 'src="data:image/png;base64,' in page
+    assert 'alt="Harbour Lane, a lighthouse"' in page
+    assert upload(admin, picture("#000", "JPEG"), "Another", "../../etc/passwd").status_code == 303
+    [row] = logos()
+    assert row.alternative == "Another"
+    sheet = admin.get("/handouts/better-nights/pdf").data
+    assert b"/Image" in sheet
+    assert b"/Image" not in admin.get("/handouts/help-right-now/pdf").data
+    assert admin.send("/settings/logo", "/settings/logo/remove").status_code == 303
+    assert logos() == []
+    assert b"/Image" not in admin.get("/handouts/better-nights/pdf").data
+    told = db.session.scalars(sa.select(AuditEntry.details).order_by(AuditEntry.number)).all()
+    assert [entry["logo"] for entry in told if entry and "logo" in entry] == [
+        "put",
+        "put",
+        "removed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "said"),
+    [
+        (b"", "A lighthouse", "Choose a file."),
+        (b"<svg/>", "A lighthouse", "drawings such as SVG too"),
+        (picture() + b"PK", "A lighthouse", "something more in this file"),
+        (picture()[:-20], "A lighthouse", "may be cut short"),
+        (picture("white"), "A lighthouse", "hardly show in black and white"),
+        (picture(), "", "what the logo shows"),
+        (picture(), "A lighthouse 🙂", "Our fonts cannot print: 🙂"),
+    ],
+)
+def test_a_logo_that_is_none_is_named_and_nothing_is_kept(admin, content, words, said):
+    answer = upload(admin, content, words)
+    assert answer.status_code == 422
+    assert said in answer.get_data(as_text=True)
+    assert logos() == []
+
+
+def test_a_letterhead_that_cannot_be_printed_is_noticed_when_it_is_written(admin):
+    answer = admin.send("/settings", **(CHANGED | {"name": "Harbour 漢"}))
+    assert answer.status_code == 422
+    assert "Our fonts cannot print: 漢" in answer.get_data(as_text=True)
+
+
+def test_a_code_is_on_paper_only_when_the_practice_ticks_it(admin):
+    for wanted in (None, "yes", None):
+        assert admin.send("/settings", **(CHANGED | {"paper_code": wanted})).status_code == 303
+        assert stored().paper_code is (wanted == "yes")
+        text = text_of(admin.get("/handouts/better-nights/pdf").data)
+        assert ("More to read" in text) is (wanted == "yes")
+
+
+def test_nobody_but_an_admin_reaches_the_logo(app, team):
+    coach = Desk(app, team["coach"])
+    assert coach.get("/settings/logo").status_code == 403
+    answer = coach.post("/settings/logo", coach.token | {"alternative": "A lighthouse"})
+    assert answer.status_code == 403

@@ -1,0 +1,115 @@
+"""Packs: several handouts of one client as one PDF, behind a cover that lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caseapp.core import pdf
+from caseapp.core.documents import text_of
+from caseapp.handouts.sheets import (
+    WORDS,
+    Personal,
+    adornments,
+    look_of,
+    paper_body,
+    plain,
+    spoken,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date
+
+    from caseapp.core.vault import DataKey
+    from caseapp.handouts.library import Handout
+    from caseapp.handouts.sheets import Words
+    from caseapp.practice.queries import Letterhead, Numbers
+
+MOST_SHEETS = 12
+MOST_PAGES = 120
+"""Twelve sheets in large print take some eighty pages."""
+
+
+@dataclass(frozen=True)
+class PackPart:
+    """Be one sheet of a pack: for which week it is meant, and what the coach wrote with it."""
+
+    handout: Handout
+    week: date | None = None
+    line: str = ""
+
+
+def pack_pdf(
+    parts: Sequence[PackPart],
+    letter: Letterhead,
+    numbers_in: Callable[[str], Numbers],
+    key: DataKey,
+    *,
+    faith: bool,
+    large: bool = False,
+    personal: Personal,
+) -> bytes:
+    """Give several handouts as one PDF, kept sealed under the client's key: which sheets somebody has is told of them.
+
+    Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
+    """
+    html = pack_html(parts, letter, numbers_in, faith=faith, large=large, personal=personal)
+    picture = letter.logo.picture if letter.logo else b""
+    return pdf.kept(html, key=key, picture=picture, most_pages=MOST_PAGES)
+
+
+def pack_html(
+    parts: Sequence[PackPart],
+    letter: Letterhead,
+    numbers_in: Callable[[str], Numbers],
+    *,
+    faith: bool,
+    large: bool = False,
+    personal: Personal,
+) -> str:
+    """Give the HTML document of a pack; `numbers_in` gives the help lines in the order of a language.
+
+    Each sheet begins a page and prefixes the names of its fields; logo and QR code stand on the cover alone, and not
+    even there when a sheet goes by a neutral title.
+    """
+    languages = {part.handout.language for part in parts}
+    language = languages.pop() if len(languages) == 1 else "en"
+    words = WORDS[language]
+    discreet = any(part.handout.alias for part in parts)
+    return text_of(
+        "pdf/pack.html",
+        {
+            **adornments(letter, words, bare=discreet),
+            "language": spoken(language),
+            "words": words,
+            "look": f"{letter.paper.lower()}{' large' if large else ''}",
+            "discreet": discreet,
+            "personal": personal,
+            "sheets": [
+                {
+                    "title": plain(part.handout.outside_title),
+                    "about": _about(part, words),
+                    "look": look_of(part.handout, letter, large=large),
+                    "language": spoken(part.handout.language),
+                    "body": paper_body(
+                        part.handout,
+                        letter.in_words(),
+                        numbers_in(part.handout.language),
+                        faith=faith,
+                        personal=Personal(line=part.line),
+                        prefix=f"s{place}_",
+                    ),
+                }
+                for place, part in enumerate(parts, start=1)
+            ],
+        },
+    )
+
+
+def _about(part: PackPart, words: Words) -> str:
+    minutes = words.minutes.format(minutes=part.handout.minutes)
+    if part.week is None:
+        return minutes
+    week = words.week.format(day=part.week.day, month=words.months[part.week.month - 1])
+    return f"{week} {minutes}"

@@ -1,0 +1,195 @@
+"""A PDF looked at from inside: its tree of tags, its form, and all that it must not hold."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pikepdf
+from pdfua import validate
+
+# The structure types of PDF 1.7 that our templates use; everything else would be a surprise.
+TYPES = {
+    "/Document", "/Art", "/Sect", "/Div", "/P", "/H1", "/H2", "/H3", "/L", "/LI", "/Lbl", "/LBody", "/BlockQuote",
+    "/Figure", "/Form", "/NonStruct", "/Span", "/Table", "/THead", "/TBody", "/TR", "/TH", "/TD",
+}  # fmt: skip
+INSIDE = {
+    "/L": {"/LI"},
+    "/LI": {"/Lbl", "/LBody"},
+    "/Table": {"/THead", "/TBody", "/TR"},
+    "/TR": {"/TH", "/TD"},
+}
+# Rules of the validator that stop in its own code on any picture; what they ask is asked here.
+NOT_RUN = {"UA-14-001"}
+ACTIONS = {
+    "/JavaScript",
+    "/Launch",
+    "/URI",
+    "/SubmitForm",
+    "/GoToR",
+    "/GoToE",
+    "/ImportData",
+    "/Named",
+    "/Rendition",
+}
+
+
+@dataclass
+class Looked:
+    """Hold what was found on the way through a tree."""
+
+    faults: list[str] = field(default_factory=list)
+    headings: list[int] = field(default_factory=list)
+    widgets: set[tuple[int, int]] = field(default_factory=set)
+    alternatives: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def as_file(content):
+    """Lay a PDF down for tools that want a file, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "sheet.pdf"
+        file.write_bytes(content)
+        yield str(file)
+
+
+def poppler(tool, content, *options):
+    """Run a tool of poppler over a PDF and give what it prints."""
+    with as_file(content) as file:
+        ending = ["-"] if tool == "pdftotext" else []
+        done = subprocess.run(  # noqa: S603 - a tool of the system, on a file of ours
+            [f"/usr/bin/{tool}", *options, file, *ending],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def text_of(content, *options):
+    """Give a PDF's text in its order, with single blanks."""
+    return " ".join(poppler("pdftotext", content, *options).split())
+
+
+def _children(element):
+    kids = element.get("/K")
+    if kids is None:
+        return []
+    return [*kids] if isinstance(kids, pikepdf.Array) else [kids]
+
+
+def _walk(element, looked):
+    kind = str(element.S)
+    kids = [kid for kid in _children(element) if isinstance(kid, pikepdf.Dictionary)]
+    fields = [kid.Obj.objgen for kid in kids if kid.get("/Type") == "/OBJR"]
+    elements = [kid for kid in kids if "/S" in kid]
+    looked.widgets |= set(fields)
+    if re.fullmatch(r"/H\d", kind):
+        looked.headings.append(int(kind[2:]))
+    if kind == "/Figure":
+        looked.alternatives.append(str(element.get("/Alt", "")))
+    looked.faults += _of_element(element, kind, {str(kid.S) for kid in elements})
+    if fields and kind != "/Form":
+        looked.faults.append(f"a field inside {kind}")
+    for kid in elements:
+        _walk(kid, looked)
+
+
+def _of_element(element, kind, inner):
+    found = [] if kind in TYPES else [f"the type {kind}"]
+    if kind in INSIDE and (not inner or inner - INSIDE[kind]):
+        found.append(f"{inner} inside {kind}")
+    if kind == "/TH" and "/ID" not in element and "/Scope" not in element.get("/A", {}):
+        found.append("a header cell without scope or id")
+    return found
+
+
+def faults_of(content, *, language, title):
+    """List what a PDF for a reader with a screen reader lacks, and what no PDF of ours may hold."""
+    with pikepdf.open(io.BytesIO(content)) as document:
+        root, looked = document.Root, Looked()
+        found = looked.faults
+        _walk(root.StructTreeRoot.K[0], looked)
+        if looked.headings[:1] != [1] or any(
+            below > above + 1
+            for above, below in zip(looked.headings, looked.headings[1:], strict=False)
+        ):
+            found.append(f"headings out of order: {looked.headings}")
+        if not all(looked.alternatives):
+            found.append("a picture without words")
+        found += _of_head(document, language, title)
+        found += _of_fields(document, looked.widgets)
+        found += _of_objects(document)
+    with as_file(content) as file:
+        report = validate(file)
+    found += [f"{told.rule_id}: {told.message}" for told in report.findings]
+    found += [f"{o.rule_id} did not run" for o in report.skipped if o.rule_id not in NOT_RUN]
+    return found
+
+
+def _of_head(document, language, title):
+    root = document.Root
+    told = root.Metadata.read_bytes()
+    checks = {
+        "the language": str(root.get("/Lang")) == language,
+        "the title": str(document.docinfo.get("/Title")) == title,
+        "the mark of a tagged file": root.MarkInfo.Marked is True,
+        "the title in the window": root.ViewerPreferences.DisplayDocTitle is True,
+        "PDF/UA-1 by its own word": b"pdfuaid:part" in told,
+        "an author or producer who says nothing": not {"/Author", "/Subject", "/Keywords"}
+        & set(document.docinfo.keys()),
+    }
+    return [f"lacks {what}" for what, good in checks.items() if not good]
+
+
+def _of_fields(document, tagged):
+    found, widgets = [], set()
+    for page in document.pages:
+        notes = [*page.get("/Annots", [])]
+        if notes and page.get("/Tabs") != "/S":
+            found.append("tabs do not follow the structure")
+        for note in notes:
+            if note.Subtype != "/Widget":
+                found.append(f"an annotation of the type {note.Subtype}")
+            widgets.add(note.objgen)
+            if not str(note.get("/TU", "")):
+                found.append("a field without a tooltip")
+    if widgets != tagged:
+        found.append(f"{len(widgets ^ tagged)} fields are not in the tree, or not on a page")
+    names = Counter(str(one.T) for one in document.Root.get("/AcroForm", {}).get("/Fields", []))
+    return found + [f"the name {name} stands twice" for name, count in names.items() if count > 1]
+
+
+def _of_objects(document):
+    root, found = document.Root, []
+    found += [name for name in ("/OpenAction", "/AA", "/URI", "/Collection") if name in root]
+    found += [name for name in root.get("/Names", {}) if name != "/Dests"]
+    for one in document.objects:
+        if not isinstance(one, pikepdf.Dictionary | pikepdf.Stream):
+            continue
+        found += [
+            name for name in ("/JS", "/AA", "/EF", "/XFA", "/RichMediaContent") if name in one
+        ]
+        if one.get("/Type") == "/Font" and "/FontDescriptor" in one:
+            inside = {"/FontFile2", "/FontFile3"} & set(one.FontDescriptor.keys())
+            found += [] if inside else ["a font that is not embedded"]
+        if one.get("/Type") == "/Action" or one.get("/S") in ACTIONS:
+            found.append(f"an action {one.get('/S')}")
+    return found
+
+
+def outline_of(content):
+    """Give a PDF's bookmarks, each with those under it."""
+
+    def under(items):
+        return [(item.title, under(item.children)) for item in items]
+
+    with pikepdf.open(io.BytesIO(content)) as document, document.open_outline() as outline:
+        return under(outline.root)
