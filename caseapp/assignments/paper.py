@@ -40,8 +40,8 @@ def discretion(
 
     A pure function, and the one place of the rule. Paper and files are found by others. Content map, section (f), and
     SAFE-12 keep it unsaid what a sensitive sheet is about, so no name may say whose it is; nor may a name be on paper
-    where nothing may travel, where nobody has asked about fear at home, or where the client lets nothing written reach
-    them. One such sheet makes the whole file nameless. Awaiting clinical sign-off.
+    where nothing may travel, where the safety questions were left out the last time, or where the client lets nothing
+    written reach them. One sensitive sheet makes the whole file nameless. Awaiting clinical sign-off.
     """
     found = []
     if any(handout.alias for handout in handouts):
@@ -49,9 +49,7 @@ def discretion(
             Reason("neutral_title", "The PDF names nobody, since a sheet goes by a neutral title.")
         )
     if situation.by_hand_only:
-        found.append(
-            Reason("by_hand_only", "The PDF names nobody, since nothing may travel.")
-        )
+        found.append(Reason("by_hand_only", "The PDF names nobody, since nothing may travel."))
     elif not situation.safety_known:
         found.append(
             Reason(
@@ -86,7 +84,8 @@ def unprintable(personal: Personal) -> tuple[Personal, tuple[Reason, ...]]:
 
 def _cannot_print(what: str, strange: list[str]) -> Reason:
     return Reason(
-        "missing_glyphs", f"The PDF leaves out the {what}: our fonts cannot print {' '.join(strange[:10])}"
+        "missing_glyphs",
+        f"The PDF leaves out the {what}: our fonts cannot print {' '.join(strange[:10])}",
     )
 
 
@@ -184,7 +183,13 @@ def case_pack_pdf(actor: Actor, head: CaseHead, ids: Iterable[UUID], *, large: b
     """
     pack = pack_of(actor, head, ids)
     if pack.left_out:
-        raise RuleBroken(*(reason for _, reasons in pack.left_out for reason in reasons))
+        raise RuleBroken(
+            *(
+                Reason(why.code, f"{record.title}: {why.message}", why.how)
+                for record, reasons in pack.left_out
+                for why in reasons
+            )
+        )
     return _pack_pdf(pack.records, recipient_in(head), large=large, code=True)
 
 
