@@ -41,8 +41,8 @@ def discretion(
 
     A pure function, and the one place of the rule. Paper and files are found by others. Content map, section (f), and
     SAFE-12 keep it unsaid what a sensitive sheet is about, so no name may say whose it is; nor may a name be on paper
-    where nothing may travel, where nobody has asked about fear at home, or where the client lets nothing written reach
-    them. One such sheet makes the whole file nameless. Awaiting clinical sign-off.
+    where nothing may travel, where the safety questions were left out the last time, or where the client lets nothing
+    written reach them. One sensitive sheet makes the whole file nameless. Awaiting clinical sign-off.
     """
     found = []
     if any(handout.alias for handout in handouts):
@@ -181,7 +181,13 @@ def case_pack_pdf(actor: Actor, head: CaseHead, ids: Iterable[UUID], *, large: b
     """
     pack = pack_of(actor, head, ids)
     if pack.left_out:
-        raise RuleBroken(*(reason for _, reasons in pack.left_out for reason in reasons))
+        raise RuleBroken(
+            *(
+                Reason(why.code, f"{record.title}: {why.message}", why.how)
+                for record, reasons in pack.left_out
+                for why in reasons
+            )
+        )
     return _pack_pdf(pack.records, large=large, code=True)
 
 

@@ -13,6 +13,7 @@ import html as markup
 import os
 import threading
 import time
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from itertools import product, takewhile
@@ -128,8 +129,10 @@ def sweep() -> None:
     now = time.time()
     for file in _folder().glob("*/*"):
         longest = KEPT_DAYS * DAY if file.suffix in {KEPT, SEALED} else HOUR
-        if now - file.stat().st_mtime > longest:
-            file.unlink(missing_ok=True)
+        # A draft may get its name, and a file may be swept by another process, while we look.
+        with suppress(FileNotFoundError):
+            if now - file.stat().st_mtime > longest:
+                file.unlink()
 
 
 def warm() -> None:

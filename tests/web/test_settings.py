@@ -211,7 +211,9 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     assert admin.send("/settings/logo", "/settings/logo/remove").status_code == 303
     assert logos() == []
     assert b"/Image" not in admin.get("/handouts/better-nights/pdf").data
-    told = db.session.scalars(sa.select(AuditEntry.details).order_by(AuditEntry.number)).all()
+    told = db.session.scalars(
+        sa.select(AuditEntry.details).order_by(AuditEntry.at, AuditEntry.id)
+    ).all()
     assert [entry["logo"] for entry in told if entry and "logo" in entry] == [
         "put",
         "put",
