@@ -31,6 +31,8 @@ from caseapp.handouts.library import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from caseapp.practice.helplines import HelpLine
     from caseapp.practice.models import Practice
     from caseapp.practice.queries import Numbers
@@ -77,6 +79,8 @@ class Words:
     page: str
     of: str
     one: str
+    blank: str
+    so_far: str
     text_to: str
     or_text_to: str
     audiences: dict[str, str]
@@ -110,6 +114,8 @@ WORDS = {
         page="Page",
         of="of",
         one="Choose one.",
+        blank="No answer",
+        so_far="Saved so far:",
         text_to="Text {keyword} to {number}",
         or_text_to="or text {keyword} to {number}",
         audiences={"women": "for women"},
@@ -141,6 +147,8 @@ WORDS = {
         page="Página",
         of="de",
         one="Elige una.",
+        blank="Sin respuesta",
+        so_far="Guardado hasta ahora:",
         text_to="Escribe {keyword} al {number}",
         or_text_to="o escribe {keyword} al {number}",
         audiences={"women": "para mujeres"},
@@ -175,6 +183,19 @@ class Sheet:
 
     parts: tuple[Part, ...]
     closing: Markup
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Make a sheet's fields real ones, each called by `prefix` and its id: what stands in them and what is wrong.
+
+    `saved` holds, in words, what is saved for a field that shows something else.
+    """
+
+    prefix: str
+    values: Mapping[str, str | list[str]]
+    errors: Mapping[str, list[str]]
+    saved: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -322,12 +343,16 @@ def basis_of(part: Part) -> list[Basis]:
     ]
 
 
-def page_html(handout: Handout, numbers: Numbers, *, faith: bool, staff: bool) -> Markup:
-    """Give the body of a handout as a page; its fields are lines to look at, staff see what each section rests on.
+def page_html(
+    handout: Handout, numbers: Numbers, *, faith: bool, staff: bool, inputs: Inputs | None = None
+) -> Markup:
+    """Give the body of a handout as a page; staff see what each section rests on.
 
-    Raises RuleBroken when a block of help lines would stand empty.
+    Its fields are lines to look at, or with `inputs` to write in; the page has to put the form around them. Raises
+    RuleBroken when a block of help lines would stand empty.
     """
-    return Markup(text_of("parts/sheet.html", _values(handout, numbers, faith=faith, staff=staff)))  # noqa: S704 - a template of ours, escaped
+    values = _values(handout, numbers, faith=faith, staff=staff) | {"inputs": inputs}
+    return Markup(text_of("parts/sheet.html", values))  # noqa: S704 - a template of ours, escaped
 
 
 def sheet_pdf(

@@ -9,6 +9,7 @@ from flask import abort, request
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from caseapp.http import uploads
 from caseapp.http.doors import Door, door
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def add_headers(response: Response) -> Response:
     """Put the same headers on every answer, errors and files included."""
     for name, value in HEADERS.items():
         response.headers[name] = value
+    if response.headers.get("Content-Disposition", "").startswith("attachment"):
+        response.headers["Content-Security-Policy"] = f"sandbox; {CONTENT_SECURITY_POLICY}"
     if request.endpoint in FILES and response.status_code in {200, 304}:
         # Only an address that carries its content's stamp may be kept for good.
         age = "max-age=31536000, immutable" if "v" in request.args else "max-age=3600"
@@ -93,6 +96,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
     )
+    # Before CSRF, which reads the whole form.
+    uploads.init_app(app)
     csrf.init_app(app)
     app.before_request(refuse_nul)
     app.before_request(refuse_cross_site)

@@ -23,6 +23,7 @@ from caseapp.web import (
     settings,
     stages,
     today,
+    worksheets,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def init_app(app: Flask) -> None:
         followups,
         handouts,
         assignments,
+        worksheets,
         reports,
         people,
         settings,

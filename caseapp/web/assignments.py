@@ -44,6 +44,7 @@ from caseapp.practice.queries import numbers
 from caseapp.users.queries import names_of
 from caseapp.web.handouts import language_asked, large_asked, pdf_answer, stage_asked
 from caseapp.web.identity import seen_case
+from caseapp.worksheets.queries import returned_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +96,7 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         tab="Handouts",
         page=Page(shown, more),
         paused=[record for record in shown if record.stopped and not record.withdrawn_at],
+        returned=returned_for(actor, [record.id for record in shown]),
         names=names_of({record.assigned_by for record in shown}),
         reasons=reasons,
     )

@@ -29,13 +29,12 @@ POLICY = {
 
 def faults(answer, *, file=False):
     """List what is missing from an answer's headers, or too much in them."""
-    found = [
-        name
-        for name, value in (HEADERS | WANTED).items()
-        if answer.headers.getlist(name) != [value]
-    ]
+    wanted = HEADERS | WANTED
+    if answer.headers.get("Content-Disposition", "").startswith("attachment"):
+        wanted["Content-Security-Policy"] = f"sandbox; {wanted['Content-Security-Policy']}"
+    found = [name for name, value in wanted.items() if answer.headers.getlist(name) != [value]]
     policy = dict(
-        part.strip().split(" ", 1)
+        (*part.strip().split(" ", 1), "")[:2]
         for part in answer.headers.get("Content-Security-Policy", "").split(";")
         if part.strip()
     )
