@@ -93,7 +93,7 @@ def show_sheet(found: AssignmentRecord, unsaved: Unsaved | None = None) -> str:
         guide=guide_of(actor),
         body=page_html(found.handout, known, faith=faith_of(actor), staff=False, inputs=inputs),
         emergency=known.emergency,
-        crisis=lines_apart("crisis_block", known)[:MOST_LINES],
+        crisis=[line for line in lines_apart("crisis_block", known) if line.phone][:MOST_LINES],
         writes=bool(found.handout.fields),
         paper=paper,
         form=form,

@@ -89,7 +89,7 @@ def canaries(app):
     client = Actor(made.client_id, Role.CLIENT, "Ines Okafor", "portal")
     with transaction():
         share_answers(client, 2, {"first_person": CANARY}, 0)
-        save_answers(client, 2, {"first_person": f"{CANARY} again"}, 1)
+        save_answers(client, 2, {"first_person": f"{CANARY} again"}, 2)
         keep_file(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
     build.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
     db.session.remove()
