@@ -88,6 +88,7 @@ def test_a_hostile_file_ends_with_its_hand_and_the_next_one_is_read(app, make):
 
 
 def test_a_foreman_that_cannot_start_is_said_to_be_busy(monkeypatch):
-    monkeypatch.setattr(forms, "_workshop", limited.Workshop("tests.core.works", lambda: ["OSError"]))
+    monkeypatch.setattr(
+        forms, "_workshop", limited.Workshop("tests.core.works", lambda: ["OSError"])
+    )
     assert word(sheets.scan()) == "busy"
-

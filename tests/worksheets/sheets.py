@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, String
 
 from caseapp.handouts.library import library
-from caseapp.handouts.sheets import plain, sheet_pdf
+from caseapp.handouts.sheets import sheet_pdf
 from caseapp.practice.queries import numbers, the_practice
 
 # Between them these two have every kind of field.
@@ -96,7 +97,7 @@ def endless():
 def crowded(number=200_000):
     """Make a form of very many fields."""
     return saved(
-        _with_form(lambda pdf: Array([Dictionary(T=String(str(i))) for i in range(number)])),
+        _with_form(lambda _: Array([Dictionary(T=String(str(i))) for i in range(number)])),
         object_stream_mode=pikepdf.ObjectStreamMode.generate,
     )
 
@@ -112,20 +113,18 @@ def nested(depth=300_000):
 
 
 def bomb(mebibytes=4000):
-    """Make an object stream of a few megabytes that unpacks to very many."""
-    import zlib
-
+    """Make an object stream of a few megabytes that unpacks to very many; each piece unpacks to one."""
     packer = zlib.compressobj(9)
-    pieces = [packer.compress(b"2 0 " + b" " * 1020)]
-    pieces += [packer.compress(b" " * 2**20) for _ in range(mebibytes)]
-    packed = b"".join((*pieces, packer.flush()))
+    first = packer.compress(b"2 0 " + b" " * 1020) + packer.flush(zlib.Z_FULL_FLUSH)
+    piece = packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = first + piece * mebibytes + packer.flush()
     head = (
         b"%%PDF-1.7\n1 0 obj\n<< /Type /ObjStm /N 1 /First 1024 /Filter /FlateDecode /Length %d >>\nstream\n"
         % len(packed)
     )
     xref = bytes((0, 0, 0, 0, 255, 1, 0, 0, 9, 0, 2, 0, 0, 1, 0, 1, 0, 0, 0, 0))
     body = head + packed + b"\nendstream\nendobj\n"
-    table = (
-        b"3 0 obj\n<< /Type /XRef /Size 4 /W [1 3 1] /Root 2 0 R /Length %d >>\nstream\n" % len(xref)
+    table = b"3 0 obj\n<< /Type /XRef /Size 4 /W [1 3 1] /Root 2 0 R /Length %d >>\nstream\n" % len(
+        xref
     )
     return body + table + xref + b"\nendstream\nendobj\nstartxref\n%d\n%%%%EOF" % len(body)

@@ -170,9 +170,7 @@ def test_what_stops_reading_stops_writing_too(team, given, client, end):
     kept = do(keep_file, client, 1, SCAN, "no_form")
     if end == "withdrawn":
         with transaction():
-            version = db.session.execute(
-                sa.text("SELECT version FROM assignment")
-            ).scalar_one()
+            version = db.session.execute(sa.text("SELECT version FROM assignment")).scalar_one()
             withdraw(coach, row, version)
     else:
         build.screen(coach, made.client_id, fear_at_home="concern")
