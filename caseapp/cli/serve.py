@@ -12,7 +12,7 @@ from gunicorn.app.base import BaseApplication
 
 from caseapp.cli.house import House, tell
 from caseapp.cli.setup import fill_demo, set_up, who_can_sign_in
-from caseapp.core import forms, migrate, pdf
+from caseapp.core import forms, limited, migrate, pdf
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.users.queries import everyone
@@ -134,9 +134,12 @@ def _ready(house: House) -> list[str]:
 def _warm() -> None:
     try:
         pdf.warm()
-        forms.warm()
     except RuleBroken as fault:
         tell([f"{reason.message} {reason.how}" for reason in fault.reasons])
+    try:
+        forms.warm()
+    except limited.NotReady as fault:
+        tell([f"PDFs that clients send back cannot be read on this machine: {fault}."])
 
 
 def _close(child: subprocess.Popen[bytes]) -> None:

@@ -20,6 +20,7 @@ IN_DIGITS = re.compile(r"(\d{1,2})[./\- ]{1,2}(\d{1,2})[./\- ]{1,2}(\d{4})")
 IN_WORDS = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?\.? (?:de )?([^\W\d]+)\.?,? (?:de )?(\d{4})")
 MONTH_FIRST = re.compile(r"([^\W\d]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
 SHORTEST_MONTH = 3
+LONGEST_DAY = 40
 
 
 class OtherSheet(Exception):
@@ -71,7 +72,7 @@ def _answer(field: Field, found: Mapping[str, str]) -> Answer:
         # The PDF shows options with proper quotation marks.
         return next((option for option in field.options if plain(option) == text), text)
     if field.type == "date":
-        return _day(text)
+        return _day(text[:LONGEST_DAY])
     return text
 
 

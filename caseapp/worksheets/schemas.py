@@ -62,7 +62,9 @@ def _kind(field: Field) -> fields.Field[Any]:
     if field.type == "choice":
         return fields.String(validate=one)
     if field.type == "date":
-        return fields.Date(error_messages={"invalid": "Choose a day."})
+        return fields.Date(
+            error_messages={"invalid": "Choose the day: “{input}” cannot be read as just one."}
+        )
     most = validate.Length(
         max=field.max_length, error=f"Shorten this to {field.max_length} characters."
     )

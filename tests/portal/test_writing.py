@@ -293,6 +293,18 @@ def test_what_a_file_says_too_long_is_named_and_nothing_is_saved(reader):
     assert "Nothing written yet" in text(visitor.get(PAGE))
 
 
+def test_a_day_that_may_be_two_is_asked_for(coach, reader):
+    visitor, found = reader
+    give(coach, found, sheets.LIMITS)
+    path = "/portal/h/2"
+    data = sheets.filled(sheets.blank(sheets.LIMITS), {"look_again": "4/5/2030", "topic": "money"})
+    answer = upload(visitor, data, path=path)
+    assert answer.status_code == 422
+    assert "Choose the day: “4/5/2030” cannot be read as just one." in text(answer)
+    fields = form(answer, f"{path}/save")
+    assert (fields["answer_look_again"], fields["answer_topic"]) == ([""], ["money"])
+
+
 def test_another_sheets_file_is_named_by_its_outside_title(coach, reader):
     visitor, found = reader
     unknown = upload(visitor, sheets.blank(sheets.LIMITS))
