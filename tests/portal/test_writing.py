@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 import sqlalchemy as sa
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from caseapp.assignments.operations import assign, withdraw
@@ -67,7 +68,7 @@ def write(visitor, action="save", *, start=None, **answers):
 def upload(visitor, data, *, path=PAGE, page=None, **more):
     fields = form(page or visitor.get(path), f"{path}/upload")
     fields = {name: values[0] for name, values in fields.items()} | more
-    fields["file"] = (io.BytesIO(data), "../../etc/passwd.pdf")
+    fields["file"] = FileStorage(io.BytesIO(data), "../../etc/passwd.pdf")
     # Encoded here, since the test client would leave a temporary file open.
     boundary, body = encode_multipart(fields)
     kind = f"multipart/form-data; boundary={boundary}"
