@@ -14,6 +14,7 @@ from caseapp.practice import models as practice
 from caseapp.reports import models as reports
 from caseapp.screening import models as screening
 from caseapp.users import models as users
+from caseapp.worksheets import models as worksheets
 
 MODULES = (
     access,
@@ -30,5 +31,6 @@ MODULES = (
     reports,
     screening,
     users,
+    worksheets,
 )
 METADATA = Model.metadata

@@ -64,6 +64,7 @@ class Action(StrEnum):
     SIGN_IN = "sign_in"
     PORTAL_READ = "portal.read"
     PORTAL_MARK = "portal.mark"
+    PORTAL_WRITE = "portal.write"
     PORTAL_PIN = "portal.pin"
 
 
@@ -128,7 +129,9 @@ ACTIONS_OF: dict[Role, frozenset[Action]] = {
             Action.HANDOUT_PUBLISH,
         }
     ),
-    Role.CLIENT: frozenset({Action.PORTAL_READ, Action.PORTAL_MARK, Action.SESSION_END}),
+    Role.CLIENT: frozenset(
+        {Action.PORTAL_READ, Action.PORTAL_MARK, Action.PORTAL_WRITE, Action.SESSION_END}
+    ),
     # A link or a card alone shows nothing: it only lets somebody give the PIN, or leave.
     Role.ARRIVING: frozenset({Action.PORTAL_PIN, Action.SESSION_END}),
 }

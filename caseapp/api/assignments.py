@@ -35,6 +35,8 @@ from caseapp.core.transaction import transaction
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import api_once
+from caseapp.worksheets.queries import shared_answers
+from caseapp.worksheets.schemas import SharedAnswers, SharedAnswersView
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -132,6 +134,17 @@ def assignment_pdf(assignment_id: UUID) -> Response:
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
     made = pdf_of(found, large=False, code=True)
     return pdf_answer(made, f"reading-{found.place:02}.pdf")
+
+
+@door.at("/assignments/<uuid:assignment_id>/answers")
+@needs(Action.ASSIGNMENT_READ)
+@door.gives(SharedAnswersView())
+def answers(assignment_id: UUID) -> SharedAnswers:
+    """Show what the client has shared of this sheet, as it stood then; nothing is here until they do."""
+    actor = the_actor()
+    found, client_id = shared_answers(actor, assignment_id)
+    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, client_id)
+    return found
 
 
 @door.at("/assignments/<uuid:assignment_id>/withdraw", "POST", also=(409,))

@@ -12,7 +12,7 @@ from gunicorn.app.base import BaseApplication
 
 from caseapp.cli.house import House, tell
 from caseapp.cli.setup import fill_demo, must_be_whole, set_up, who_can_sign_in
-from caseapp.core import migrate, pdf
+from caseapp.core import forms, limited, migrate, pdf
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.users.queries import everyone
@@ -137,6 +137,10 @@ def _warm() -> None:
         pdf.warm()
     except RuleBroken as fault:
         tell([f"{reason.message} {reason.how}" for reason in fault.reasons])
+    try:
+        forms.warm()
+    except limited.NotReady as fault:
+        tell([f"PDFs that clients send back cannot be read on this machine: {fault}."])
 
 
 def _close(child: subprocess.Popen[bytes]) -> None:

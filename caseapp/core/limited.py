@@ -93,10 +93,16 @@ class Workshop:
     """Reach a foreman, and start one when there is none; safe for threads, and for forks that come after."""
 
     def __init__(
-        self, module: str, arguments: Callable[[], list[str]] = list, *, hands: int = AT_ONCE
+        self,
+        module: str,
+        arguments: Callable[[], list[str]] = list,
+        *,
+        hands: int = AT_ONCE,
+        largest: int = LARGEST_JOB,
     ) -> None:
-        """Take the module that calls `serve` when it is run, and what it shall be told."""
+        """Take the module that calls `serve` when it is run, what it shall be told, and the most bytes of a job."""
         self.module = module
+        self.largest = largest
         self.arguments = arguments
         self.hands = hands
         self._lock = threading.Lock()
@@ -128,7 +134,7 @@ class Workshop:
 
         Raises Stopped when there is no whole answer in time, and NotReady.
         """
-        if len(job) > LARGEST_JOB:
+        if len(job) > self.largest:
             raise Stopped("too_big")
         until = time.monotonic() + PATIENCE
         self._end_what_stands_still()

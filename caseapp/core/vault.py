@@ -99,6 +99,19 @@ def unseal(table: str, column: str, row_id: UUID, sealed: bytes | None, key: Dat
     return _decrypt(key.secret, sealed, _place(table, column, row_id, key.client_id)).decode()
 
 
+def seal_bytes(row: SealedRow, column: str, data: bytes, key: DataKey) -> bytes:
+    """Seal a file for one column of one row."""
+    return _encrypt(key.secret, data, _place(row.__tablename__, column, row.id, key.client_id))
+
+
+def open_bytes(table: str, column: str, row_id: UUID, sealed: bytes, key: DataKey) -> bytes:
+    """Open a file that `seal_bytes` sealed.
+
+    Raises Tampered when it was changed or stems from another place.
+    """
+    return _decrypt(key.secret, sealed, _place(table, column, row_id, key.client_id))
+
+
 def open_row(row: SealedRow, column: str, key: DataKey) -> str | None:
     """Open one sealed column of a loaded row."""
     return unseal(row.__tablename__, column, row.id, getattr(row, column), key)

@@ -32,6 +32,8 @@ from caseapp.handouts.library import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from caseapp.core.vault import DataKey
     from caseapp.practice.helplines import HelpLine
     from caseapp.practice.queries import Letterhead, Numbers
@@ -78,6 +80,8 @@ class Words:
     page: str
     of: str
     one: str
+    blank: str
+    so_far: str
     text_to: str
     or_text_to: str
     dedication: str
@@ -116,6 +120,8 @@ WORDS = {
         page="Page",
         of="of",
         one="Choose one.",
+        blank="No answer",
+        so_far="Saved so far:",
         text_to="Text {keyword} to {number}",
         or_text_to="or text {keyword} to {number}",
         dedication="For {called}, from {coach}",
@@ -152,6 +158,8 @@ WORDS = {
         page="Página",
         of="de",
         one="Elige una.",
+        blank="Sin respuesta",
+        so_far="Guardado hasta ahora:",
         text_to="Escribe {keyword} al {number}",
         or_text_to="o escribe {keyword} al {number}",
         dedication="Para {called}, de {coach}",
@@ -191,6 +199,19 @@ class Sheet:
 
     parts: tuple[Part, ...]
     closing: Markup
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Make a sheet's fields real ones, each called by `prefix` and its id: what stands in them and what is wrong.
+
+    `saved` holds, in words, what is saved for a field that shows something else.
+    """
+
+    prefix: str
+    values: Mapping[str, str | list[str]]
+    errors: Mapping[str, list[str]]
+    saved: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -338,12 +359,16 @@ def basis_of(part: Part) -> list[Basis]:
     ]
 
 
-def page_html(handout: Handout, numbers: Numbers, *, faith: bool, staff: bool) -> Markup:
-    """Give the body of a handout as a page; its fields are lines to look at, staff see what each section rests on.
+def page_html(
+    handout: Handout, numbers: Numbers, *, faith: bool, staff: bool, inputs: Inputs | None = None
+) -> Markup:
+    """Give the body of a handout as a page; staff see what each section rests on.
 
-    Raises RuleBroken when a block of help lines would stand empty.
+    Its fields are lines to look at, or with `inputs` to write in; the page has to put the form around them. Raises
+    RuleBroken when a block of help lines would stand empty.
     """
-    return Markup(text_of("parts/sheet.html", _values(handout, numbers, faith=faith, staff=staff)))  # noqa: S704 - a template of ours, escaped
+    values = _values(handout, numbers, faith=faith, staff=staff) | {"inputs": inputs}
+    return Markup(text_of("parts/sheet.html", values))  # noqa: S704 - a template of ours, escaped
 
 
 @dataclass(frozen=True)

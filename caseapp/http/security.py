@@ -9,6 +9,7 @@ from flask import abort, request
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from caseapp.http import uploads
 from caseapp.http.doors import Door, door
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
     )
+    # Before CSRF, which reads the whole form.
+    uploads.init_app(app)
     csrf.init_app(app)
     app.before_request(refuse_nul)
     app.before_request(refuse_cross_site)

@@ -23,6 +23,7 @@ from caseapp.screening.models import Hold, Screening
 from caseapp.screening.protocol import ITEM, LEVEL_WORDS, Level
 from caseapp.screening.queries import levels_of
 from caseapp.users.models import User
+from caseapp.worksheets.models import AnswerSheet, ReturnedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,7 +71,7 @@ def streams(
         elif kind == "hold":
             found += [_holds_opened(head, bound), _holds_ended(head, bound)]
         elif kind == "handout":
-            found += [_given(head, bound), _read(head, bound)]
+            found += [_given(head, bound), _read(head, bound), _returned(head, bound)]
         elif kind == "stage":
             found.append(_steps(head, bound))
         else:
@@ -235,6 +236,42 @@ def _read(head: CaseHead, bound: Bound) -> list[Happening]:
             link_id=row.id,
         )
         for row, edition, _name in bound.run(query, Assignment.read_at, Assignment.id)
+    ]
+
+
+def _returned(head: CaseHead, bound: Bound) -> list[Happening]:
+    """Bring what the client has shared or sent back, and nothing of what they keep to themselves."""
+    parts = [
+        sa.select(
+            table.id,
+            moment.label("at"),
+            sa.literal(title).label("title"),
+            Assignment.id.label("assignment_id"),
+            Assignment.edition_id,
+        )
+        .join(Assignment, Assignment.id == table.assignment_id)
+        .where(Assignment.case_id == head.case.id, moment.is_not(None))
+        for table, moment, title in (
+            (AnswerSheet, AnswerSheet.shared_at, "Shared a sheet with you"),
+            (ReturnedFile, ReturnedFile.sent_at, "Sent back a PDF"),
+        )
+    ]
+    both = sa.union_all(*parts).subquery()
+    query = sa.select(both, Edition).join(Edition, Edition.id == both.c.edition_id)
+    return [
+        Happening(
+            id=row.id,
+            at=row.at,
+            kind="handout",
+            title=row.title,
+            by=head.client.called,
+            text=_named(row.Edition),
+            badge="",
+            levels=None,
+            link_kind="answers",
+            link_id=row.assignment_id,
+        )
+        for row in bound.run(query, both.c.at, both.c.id)
     ]
 
 

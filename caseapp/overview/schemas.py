@@ -104,7 +104,8 @@ class Today:
 class Happening:
     """Be one thing that happened in a case.
 
-    `link_kind` and `link_id` name the record to open: note, screening, hold, assignment, case or followup.
+    `link_kind` and `link_id` name the record to open: note, screening, hold, assignment, case or followup;
+    for `answers` it is the assignment that was answered.
     """
 
     id: UUID

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.portal import entry, reading, safety
+from caseapp.portal import entry, reading, safety, writing
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Open every page of the portal."""
-    for module in (entry, reading, safety):
+    for module in (entry, reading, safety, writing):
         app.register_blueprint(module.blueprint)

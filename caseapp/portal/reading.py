@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -16,20 +17,29 @@ from caseapp.cases.stages import stage_by_id
 from caseapp.core.errors import NotFound
 from caseapp.core.transaction import transaction
 from caseapp.handouts.packs import MOST_SHEETS
-from caseapp.handouts.sheets import page_html
+from caseapp.handouts.sheets import Inputs, page_html
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.pages import practice, say
+from caseapp.http.payload import Form
 from caseapp.portal.shelf import entry_of, guide_of, lines_apart, number_of, shelf_of
 from caseapp.practice.queries import numbers
 from caseapp.screening.queries import safety_of
+from caseapp.worksheets.queries import as_words, paper_of
+from caseapp.worksheets.schemas import PREFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flask.typing import ResponseReturnValue
 
     from caseapp.assignments.schemas import AssignmentRecord
+    from caseapp.core.errors import Reason
+    from caseapp.worksheets.schemas import Answer
 
 blueprint = Blueprint("portal_reading", __name__, url_prefix="/portal")
+
+MOST_LINES = 2
 
 
 @blueprint.get("")
@@ -55,15 +65,45 @@ def list_page() -> ResponseReturnValue:
 @needs(Action.PORTAL_READ)
 def sheet(place: int) -> ResponseReturnValue:
     """Show one sheet as a page."""
-    actor, found = the_actor(), _opened(place)
+    return show_sheet(_opened(place))
+
+
+@dataclass(frozen=True)
+class Unsaved:
+    """Say why a sheet is shown with answers that are not saved, or why a file was not taken."""
+
+    form: Form | None = None
+    lost: Mapping[str, Answer] = field(default_factory=dict)
+    conflict: str = ""
+    reasons: tuple[Reason, ...] = ()
+
+
+def show_sheet(found: AssignmentRecord, unsaved: Unsaved | None = None) -> str:
+    """Show a sheet with its fields to write in: what is saved there, or what was sent and is not saved."""
+    actor, unsaved = the_actor(), unsaved or Unsaved()
     known = numbers(practice(), found.handout.language)
+    paper = paper_of(actor, found)
+    form = unsaved.form or Form()
+    inputs = Inputs(
+        PREFIX,
+        form.raw or {f"{PREFIX}{name}": answer for name, answer in paper.answers.items()},
+        form.errors,
+        {f"{PREFIX}{name}": as_words(answer) for name, answer in unsaved.lost.items()},
+    )
     return render_template(
         "portal/sheet.html",
         entry=entry_of(found),
         line=found.line,
         guide=guide_of(actor),
-        body=page_html(found.handout, known, faith=found.recipient.faith, staff=False),
+        body=page_html(
+            found.handout, known, faith=found.recipient.faith, staff=False, inputs=inputs
+        ),
         emergency=known.emergency,
+        crisis=[line for line in lines_apart("crisis_block", known) if line.phone][:MOST_LINES],
+        writes=bool(found.handout.fields),
+        paper=paper,
+        form=form,
+        unsaved=unsaved,
     )
 
 

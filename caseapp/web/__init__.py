@@ -24,6 +24,7 @@ from caseapp.web import (
     settings,
     stages,
     today,
+    worksheets,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def init_app(app: Flask) -> None:
         handouts,
         assignments,
         givings,
+        worksheets,
         reports,
         people,
         settings,

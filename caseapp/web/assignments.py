@@ -41,6 +41,7 @@ from caseapp.http.payload import Form, form_of, form_version, read_form, uuid_of
 from caseapp.users.queries import names_of
 from caseapp.web.handouts import language_asked, large_asked, stage_asked
 from caseapp.web.identity import seen_case
+from caseapp.worksheets.queries import returned_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,7 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         tab="Handouts",
         page=Page(shown, more),
         resting=resting_in(actor, head),
+        returned=returned_for(actor, [record.id for record in shown]),
         names=names_of({record.assigned_by for record in shown}),
         unsaid=unsaid_on(head, shown),
         reasons=reasons,

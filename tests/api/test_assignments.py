@@ -1,5 +1,9 @@
 import pytest
 
+from caseapp.access.actions import Role
+from caseapp.access.actor import Actor
+from caseapp.core.transaction import transaction
+from caseapp.worksheets.operations import save_answers, share_answers, take_back
 from tests import build
 from tests.api.desk import (
     assert_error,
@@ -257,3 +261,43 @@ def test_what_rests(coach, stranger, staff, made, path):
     assert_needs_a_role(staff["admin"], ("GET", "/handouts/resting"))
     assert_only_answers(coach, "/handouts/resting", "GET")
     assert_error(coach.get("/handouts/resting?cursor=x"), 422, "invalid")
+
+
+def test_answers_are_there_once_the_client_has_shared_them(coach, made, path):
+    slug = "first-days-pause"
+    given = coach.post(path, wish(slug, confirmed=True)).get_json()
+    answers = f"/assignments/{given['id']}/answers"
+    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    with transaction():
+        save_answers(client, given["place"], {"what_happened": "For nobody."}, 0)
+    assert coach.get(answers).status_code == 404
+    told = {"what_happened": "Rang twice.", "body_signs": ["shaky", "numb"]}
+    with transaction():
+        share_answers(client, given["place"], told, 1)
+    answer = coach.get(answers)
+    assert answer.status_code == 200
+    found = {one["id"]: one for one in answer.get_json()["answers"]}
+    assert found["what_happened"]["text"] == "Rang twice."
+    assert found["body_signs"]["chosen"] == ["shaky", "numb"]
+    assert found["strongest_urge"] == {
+        "id": "strongest_urge",
+        "label": "My strongest urge",
+        "type": "choice",
+        "text": "",
+        "chosen": [],
+    }
+    with transaction():
+        save_answers(client, given["place"], {"what_happened": "Later."}, 3)
+    assert coach.get(answers).get_json() == answer.get_json()
+    with transaction():
+        take_back(client, given["place"])
+    assert coach.get(answers).status_code == 404
+
+
+def test_nobody_else_reads_what_was_shared(coach, stranger, staff, made, path):
+    given = coach.post(path, wish("first-days-pause", confirmed=True)).get_json()
+    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    with transaction():
+        share_answers(client, given["place"], {"what_happened": "Rang."}, 0)
+    assert stranger.get(f"/assignments/{given['id']}/answers").status_code == 404
+    assert staff["admin"].get(f"/assignments/{given['id']}/answers").status_code == 403

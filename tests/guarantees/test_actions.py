@@ -56,7 +56,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "handout.recall",
     "handout.publish",
 }
-CLIENT = {"portal.read", "portal.mark", "session.end"}
+CLIENT = {"portal.read", "portal.mark", "portal.write", "session.end"}
 TABLE = {
     Role.COACH: COACH,
     Role.SUPERVISOR: SUPERVISOR,

@@ -37,13 +37,14 @@ def test_only_one_module_commits_and_only_one_reads_the_clock():
     assert modules(p for p in SOURCES if "datetime.now" in calls(p)) == {"core/clock.py"}
 
 
-def test_only_one_module_imports_the_pdf_engine():
-    importing = {
-        p
-        for p in SOURCES
-        if re.search(r"^\s*(from|import) weasyprint", p.read_text(), re.MULTILINE)
-    }
-    assert modules(importing) == {"core/pdf.py"}
+@pytest.mark.parametrize(
+    ("engine", "module"), [("weasyprint", "core/pdf.py"), ("pikepdf", "core/forms.py")]
+)
+def test_only_one_module_imports_each_pdf_engine_and_only_when_it_works(engine, module):
+    wanted = re.compile(rf"^(\s*)(from|import) {engine}", re.MULTILINE)
+    found = {p: wanted.findall(p.read_text()) for p in SOURCES}
+    assert modules(p for p in SOURCES if found[p]) == {module}
+    assert all(indent for hits in found.values() for indent, _ in hits)
 
 
 def test_every_part_of_an_address_has_a_type(the_app):

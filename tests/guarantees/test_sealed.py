@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from caseapp.access.actions import Role
+from caseapp.access.actor import Actor
 from caseapp.assignments.giving_schemas import NewGiving
 from caseapp.assignments.givings import begin_giving
 from caseapp.assignments.operations import assign
@@ -29,6 +31,7 @@ from caseapp.followups.schemas import NewFollowUp
 from caseapp.screening.operations import clear_hold, lower_flag
 from caseapp.screening.queries import flags_of, holds_of
 from caseapp.tables import METADATA
+from caseapp.worksheets.operations import keep_file, save_answers, share_answers
 from tests import build, people
 
 CANARY = "Quetzalcoatl"
@@ -86,6 +89,14 @@ def canaries(app):
     words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
     build.note(coach, made.case_id, words)
     levels = {"sleep": 1, "eating": None}
+    build.screen(coach, made.client_id)
+    with transaction():
+        assign(coach, made.case_id, "help-right-now", line=CANARY, channel="portal")
+    client = Actor(made.client_id, Role.CLIENT, "Ines Okafor", "portal")
+    with transaction():
+        share_answers(client, 2, {"first_person": CANARY}, 0)
+        save_answers(client, 2, {"first_person": f"{CANARY} again"}, 2)
+        keep_file(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
     build.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
     db.session.remove()
     return coach, made

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from caseapp.access.actor import operator
+from caseapp.access.actions import Role
+from caseapp.access.actor import Actor, operator
 from caseapp.assignments.giving_schemas import NewGiving
 from caseapp.assignments.givings import begin_giving
 from caseapp.assignments.operations import assign
@@ -28,6 +29,7 @@ from caseapp.reports.schemas import ReportFilter
 from caseapp.screening.queries import flags_of, holds_of
 from caseapp.tables import METADATA
 from caseapp.users.operations import make_token
+from caseapp.worksheets.operations import keep_file, send_file, share_answers
 from tests import build, people, reader
 
 NOBODYS = UUID("01890000-0000-7000-8000-000000000000")
@@ -45,6 +47,7 @@ OWNED = {
     "note_id",
     "number",
     "place",
+    "returned_id",
     "screening_id",
 }
 SHARED = {"export_id", "filename", "key", "line_id", "slug", "token"}
@@ -84,6 +87,12 @@ def _belongings(app, coach, sheets):
         for slug in sheets:
             assign(coach, found.case_id, slug, line="For you.", channel="portal", confirmed=True)
         add_followup(coach, found.client_id, NewFollowUp("Ring the school", now()))
+    client = Actor(found.client_id, Role.CLIENT, "A client", "portal")
+    place = len(sheets)
+    with transaction():
+        returned_id = keep_file(client, place, b"%PDF-1.7 a scan", "no_form")
+        send_file(client, place, returned_id)
+        share_answers(client, place, {"one": "For you."}, 0)
     with transaction():
         followup_id = add_followup(coach, found.client_id, NewFollowUp("Ring again", now()))
     with transaction():
@@ -108,6 +117,7 @@ def _belongings(app, coach, sheets):
         "flag_id": flags_of(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
         "place": assignments[0].place,
+        "returned_id": returned_id,
     }
 
 

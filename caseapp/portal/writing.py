@@ -1,0 +1,206 @@
+"""Writing in a sheet: saved as it is typed, shared and taken back, and read out of a PDF that came back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, jsonify, redirect, url_for
+
+from caseapp.access.actions import Action
+from caseapp.assignments.reading import reading, reading_list
+from caseapp.core.clock import now
+from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.forms import LARGEST_FILE, Unreadable
+from caseapp.core.transaction import end_reading, transaction
+from caseapp.handouts.sheets import plain
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.once import form_once
+from caseapp.http.pages import clock_time, say
+from caseapp.http.payload import Form, form_of, form_version, load, read_form
+from caseapp.http.uploads import sent_file, takes_file
+from caseapp.portal.reading import Unsaved, show_sheet
+from caseapp.worksheets.filled import OtherSheet, answers_in, sheet_with, together
+from caseapp.worksheets.operations import (
+    keep_file,
+    remove_file,
+    save_answers,
+    send_file,
+    share_answers,
+    take_back,
+)
+from caseapp.worksheets.queries import paper_of
+from caseapp.worksheets.schemas import WHY_WORDS, answers_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.assignments.schemas import AssignmentRecord
+
+blueprint = Blueprint("portal_writing", __name__, url_prefix="/portal/h/<int(max=9999):place>")
+
+# Such a file is not kept: whoever wants it read can do something about it, or it is better not passed on.
+NOT_KEPT = {
+    "not_pdf": "This is not a PDF. Choose the file that you saved from this page and filled in.",
+    "too_big": "This file is larger than 5 MB. Save it again in a smaller size, or write here.",
+    "locked": "This file is locked with a password. Save it without one and try again.",
+    "too_much": "Reading this file took too much and was stopped. Write your answers here instead.",
+    "busy": "Files cannot be read just now. Try again in a minute.",
+}
+
+
+@blueprint.post("/save")
+@needs(Action.PORTAL_WRITE)
+def save_now(place: int) -> ResponseReturnValue:
+    """Save what is written, for the client alone."""
+    return _write(place, save_answers, "sheet_saved")
+
+
+@blueprint.post("/share")
+@needs(Action.PORTAL_WRITE)
+def share_now(place: int) -> ResponseReturnValue:
+    """Save what is written and let the coach read it as it stands."""
+    return _write(place, share_answers, "sheet_shared")
+
+
+def _write(place: int, change: Callable[..., object], done: str) -> ResponseReturnValue:
+    actor = the_actor()
+    found = reading(actor, place)
+    try:
+        answers = read_form(answers_schema(found.handout))
+        version = form_version()
+        with transaction():
+            change(actor, place, answers, version)
+    except (Invalid, Stale, RuleBroken) as error:
+        return _not_saved(place, error)
+    return _back(place, done)
+
+
+def _not_saved(place: int, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
+    """Show every word that was sent, and why it is not saved; a sheet that may not be read now says only that."""
+    remember_refusal(error)
+    found = reading(the_actor(), place)
+    if isinstance(error, Stale):
+        return show_sheet(found, Unsaved(form_of(), conflict="window")), 412
+    if isinstance(error, RuleBroken):
+        return show_sheet(found, Unsaved(form_of(), reasons=error.reasons)), 409
+    return show_sheet(found, Unsaved(form_of(error))), 422
+
+
+@blueprint.post("/draft")
+@needs(Action.PORTAL_WRITE)
+def autosave(place: int) -> ResponseReturnValue:
+    """Save what is written while it is being written, and answer in JSON."""
+    actor, sent_at = the_actor(), now()
+    found = reading(actor, place)
+    try:
+        answers = read_form(answers_schema(found.handout))
+        start = form_version()
+        with transaction():
+            version = save_answers(actor, place, answers, start)
+    except Invalid as error:
+        return jsonify(code=error.code, message=error.message, fields=error.fields), 422
+    except Stale as error:
+        other = paper_of(actor, found)
+        return jsonify(
+            code=error.code,
+            message=error.message,
+            version=other.version,
+            saved=clock_time(other.saved_at or sent_at),
+            sent=clock_time(sent_at),
+        ), 409
+    return jsonify(version=version, saved=clock_time(sent_at))
+
+
+@blueprint.post("/unshare")
+@needs(Action.PORTAL_WRITE)
+def unshare_now(place: int) -> ResponseReturnValue:
+    """Take back what the coach could read."""
+    with transaction():
+        take_back(the_actor(), place)
+    return _back(place, "sheet_taken_back")
+
+
+@blueprint.post("/upload")
+@needs(Action.PORTAL_WRITE)
+@takes_file(LARGEST_FILE)
+def upload_now(place: int) -> ResponseReturnValue:
+    """Read the answers out of a PDF that was filled in; keep for later what cannot be read."""
+    found = reading(the_actor(), place)
+    try:
+        data = sent_file("file")
+        # Reading a file may take seconds, in which no snapshot of the database should be held.
+        end_reading()
+        return _take(found, answers_in(found.handout, data))
+    except Unreadable as fault:
+        return _unread(found, str(fault), data)
+    except OtherSheet as fault:
+        others = [record.handout for record in reading_list(the_actor())]
+        if other := sheet_with(fault.names, others):
+            title = plain(other.outside_title)
+            return _refused(
+                found, f"This file belongs to “{title}”. Open that sheet and send it from there."
+            )
+        return _unread(found, "other_sheet", data)
+    except Invalid as error:
+        return show_sheet(found, Unsaved(Form(errors=error.fields))), 422
+
+
+def _take(found: AssignmentRecord, read: dict[str, object]) -> ResponseReturnValue:
+    """Save what a PDF says unless it has faults or contradicts what is saved; then the client looks first."""
+    actor = the_actor()
+    paper = paper_of(actor, found)
+    whole, lost = together(paper.answers, read)
+    try:
+        answers = load(answers_schema(found.handout), whole)
+        if not lost:
+            with transaction():
+                save_answers(actor, found.place, answers, paper.version)
+            return _back(found.place, "pdf_read")
+    except Stale:
+        return show_sheet(found, Unsaved(Form(whole), conflict="window")), 412
+    except Invalid as error:
+        return show_sheet(found, Unsaved(Form(whole, error.fields), lost, "pdf")), 422
+    return show_sheet(found, Unsaved(Form(whole), lost, "pdf")), 409
+
+
+def _unread(found: AssignmentRecord, why: str, data: bytes) -> ResponseReturnValue:
+    if why not in WHY_WORDS:
+        return _refused(found, NOT_KEPT[why])
+    try:
+        with transaction():
+            form_once(lambda: keep_file(the_actor(), found.place, data, why))
+    except RuleBroken as error:
+        remember_refusal(error)
+        return _refused(found, f"{error.message} {error.reasons[0].how}", 409)
+    return _back(found.place, "file_waits")
+
+
+def _refused(found: AssignmentRecord, words: str, status: int = 422) -> ResponseReturnValue:
+    return show_sheet(found, Unsaved(Form(errors={"file": [words]}))), status
+
+
+@blueprint.post("/files/<uuid:returned_id>/send")
+@needs(Action.PORTAL_WRITE)
+def send_now(place: int, returned_id: UUID) -> ResponseReturnValue:
+    """Let the coach have a file as it is."""
+    with transaction():
+        send_file(the_actor(), place, returned_id)
+    return _back(place, "file_sent")
+
+
+@blueprint.post("/files/<uuid:returned_id>/remove")
+@needs(Action.PORTAL_WRITE)
+def remove_now(place: int, returned_id: UUID) -> ResponseReturnValue:
+    """Remove a file for good."""
+    with transaction():
+        remove_file(the_actor(), place, returned_id)
+    return _back(place, "file_removed")
+
+
+def _back(place: int, done: str) -> ResponseReturnValue:
+    say(done)
+    return redirect(url_for("portal_reading.sheet", place=place), code=303)

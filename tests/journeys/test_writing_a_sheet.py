@@ -1,0 +1,135 @@
+"""Writing in a sheet in a real browser: it saves itself, is shared, and the coach reads what was shared."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from caseapp.assignments.operations import assign
+from caseapp.core.transaction import transaction
+from tests import build, people, reader
+from tests.journeys.test_writing_a_note import enter
+from tests.worksheets import sheets
+
+pytestmark = pytest.mark.journey
+WHAT = "What happened"
+
+
+@pytest.fixture
+def coach(app):
+    return people.team()["coach"]
+
+
+@pytest.fixture
+def invited(coach):
+    """Invite a client and give one sheet."""
+    found = reader.invited(coach, "Ines Okafor")
+    build.screen(coach, found.client_id)
+    with transaction():
+        assign(coach, found.case_id, sheets.PAUSE, line="", channel="portal", confirmed=True)
+    return found
+
+
+def come_in(page, live, found):
+    page.goto(f"{live}/portal/sign-in")
+    page.get_by_label("The code on your card").fill(found.card_code)
+    page.get_by_role("button", name="Use the card").click()
+    page.get_by_label("Start code").fill(found.start_code)
+    page.get_by_label("Choose a PIN").fill(reader.PIN)
+    page.get_by_label("The same PIN again").fill(reader.PIN)
+    page.get_by_role("button", name="Keep this PIN").click()
+    page.get_by_role("button", name="Go to my reading list").click()
+    page.wait_for_url("**/portal")
+    page.goto(f"{live}/portal/h/1")
+
+
+def box(page):
+    return page.locator("#answer_what_happened")
+
+
+def test_typed_saved_shared_and_read_by_the_coach(coach, invited, live, page, look, browser):
+    come_in(page, live, invited)
+    box(page).fill(sheets.ABROAD)
+    page.get_by_label("shaky").check()
+    expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
+    expect(page.locator("#sheet input[name=version]")).not_to_have_value("0")
+    page.reload()
+    expect(box(page)).to_have_value(sheets.ABROAD)
+    expect(page.get_by_label("shaky")).to_be_checked()
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+    look.at("the sheet")
+    page.get_by_role("button", name="Share with Marta").click()
+    page.get_by_text("You shared this sheet on").wait_for()
+    box(page).fill("Written after that.")
+    expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
+    pdf = {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": sheets.scan()}
+    page.locator("#file").set_input_files(pdf)
+    page.get_by_role("button", name="Read my answers from it").click()
+    page.get_by_text("There are no form fields in this file").wait_for()
+    look.at("shared, with a file")
+    page.get_by_role("button", name="Send it to Marta").click()
+    desk = browser.new_context().new_page()
+    enter(desk, live)
+    desk.goto(f"{live}/cases")
+    desk.get_by_role("link", name="Ines Okafor").first.click()
+    desk.get_by_role("navigation", name="Case").get_by_role("link", name="Handouts").click()
+    desk.get_by_role("link", name="Read the answers").click()
+    desk.get_by_text(sheets.ABROAD).wait_for()
+    assert desk.get_by_text("Written after that.").count() == 0
+    look_at_desk(desk)
+
+
+def look_at_desk(desk):
+    from tests.page import Look
+
+    with desk.expect_download() as found:
+        desk.get_by_role("link", name="Save file 1").click()
+    assert found.value.suggested_filename == "returned-01.pdf"
+    Look(desk).at("what was shared")
+
+
+def test_a_second_device_never_overwrites_by_itself(coach, invited, live, page):
+    come_in(page, live, invited)
+    other = page.context.new_page()
+    other.goto(f"{live}/portal/h/1")
+    box(other).fill("From the other one.")
+    expect(other.locator("#sheet input[name=version]")).to_have_value("1")
+    box(page).fill("From this one.")
+    banner = page.locator("[data-conflict]")
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("saved in another window or on another device")
+    page.get_by_role("button", name="Keep this version").click()
+    expect(banner).to_be_hidden()
+    expect(page.locator("#sheet input[name=version]")).to_have_value("2")
+    other.reload()
+    expect(box(other)).to_have_value("From this one.")
+
+
+def test_a_file_that_says_something_else_waits_for_the_client(coach, invited, live, page, look):
+    come_in(page, live, invited)
+    box(page).fill("Typed here.")
+    expect(page.locator("#sheet input[name=version]")).to_have_value("1")
+    data = sheets.filled(sheets.blank(sheets.PAUSE), {"what_happened": "From paper."})
+    pdf = {"name": "reading-01.pdf", "mimeType": "application/pdf", "buffer": data}
+    page.locator("#file").set_input_files(pdf)
+    page.get_by_role("button", name="Read my answers from it").click()
+    expect(page.locator("[data-conflict]")).to_contain_text("This is what your file says.")
+    expect(box(page)).to_have_value("From paper.")
+    # The browser itself notes in its console that a form was answered with 409.
+    look.said.clear()
+    look.at("a file that contradicts")
+    page.get_by_role("button", name="Keep this version").click()
+    expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
+    page.goto(f"{live}/portal/h/1")
+    expect(box(page)).to_have_value("From paper.")
+
+
+def test_leaving_at_once_is_never_held_up_by_unsaved_words(coach, invited, live, page):
+    come_in(page, live, invited)
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.route("https://**", lambda route: route.fulfill(body="elsewhere"))
+    box(page).fill("Half a sen")
+    page.get_by_role("link", name="Leave now").click()
+    page.wait_for_url("https://**")
+    assert asked == []
