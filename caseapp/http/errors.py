@@ -52,7 +52,7 @@ PLAIN_WORDS = {
     HTTPStatus.BAD_REQUEST: "That could not be understood. Go back, reload the page and try again.",
     HTTPStatus.NOT_FOUND: "There is nothing here.",
     HTTPStatus.METHOD_NOT_ALLOWED: "That cannot be done at this address.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too large to take in. A file may have up to 5 MB.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too large to take in. Make it shorter; a file may be up to 5 MB.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The practice's records cannot be reached just now. Nothing was changed.",
 }

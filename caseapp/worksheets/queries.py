@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.assignments.schemas import AssignmentRecord
-    from caseapp.core.vault import DataKey
     from caseapp.handouts.library import Field
     from caseapp.worksheets.schemas import Answer
 
@@ -161,11 +160,7 @@ def file_of(actor: Actor, assignment_id: UUID, returned_id: UUID) -> bytes:
     )
     if sealed is None:
         raise NotFound
-    return opened_file(returned_id, sealed, key_of(given.client_id))
-
-
-def opened_file(returned_id: UUID, sealed: bytes, key: DataKey) -> bytes:
-    """Open a sealed file."""
+    key = key_of(given.client_id)
     return open_bytes(ReturnedFile.__tablename__, "content", returned_id, sealed, key)
 
 
