@@ -23,7 +23,7 @@ from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
 from caseapp.core.vault import DataKey, open_data, open_row, unwrap
 from caseapp.handouts.models import Edition, Review
-from caseapp.handouts.queries import RECALLED, LibraryItem, newest_editions, texts_of
+from caseapp.handouts.queries import HIDDEN, RECALLED, LibraryItem, newest_editions, texts_of
 from caseapp.handouts.sheets import empty_block_reason, empty_blocks
 from caseapp.practice.queries import Numbers, numbers, the_practice, today
 from caseapp.screening.queries import safety_of
@@ -325,6 +325,8 @@ def objections(
     """List what stands against giving a sheet in a case now; empty when nothing does."""
     if item.recalled_at is not None:
         return [RECALLED]
+    if item.hidden:
+        return [HIDDEN]
     verdict = verdict_of(item.handout, situation, known, head.case.stage)
     if verdict.outcome == REFUSE:
         return [*verdict.reasons]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -59,3 +60,18 @@ def _subset(key: str, flavor: str) -> Path:
         font.save(draft)
         draft.rename(target)
     return target
+
+
+def missing_signs(text: str) -> list[str]:
+    """List the characters of a text that a face of ours lacks, since they would print as boxes; line ends and tabs pass."""
+    return sorted(sign for sign in set(text) - _signs() if sign not in "\n\t")
+
+
+@cache
+def _signs() -> frozenset[str]:
+    """Give what every face can print; a text may be set in any of them."""
+    tables = []
+    for face in FACES:
+        with TTFont(print_font(face), lazy=True) as font:
+            tables.append(set(font.getBestCmap()))
+    return frozenset(chr(code) for code in set.intersection(*tables))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 CLINICAL = "clinical"
+FAITH = "faith_insert"
 # A sheet this short is set to fit on one page.
 ONE_PAGE_WORDS = 420
 CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
@@ -70,6 +71,7 @@ class Words:
     minutes: str
     version: str
     written: str
+    draft: str
     drawn: str
     others: str
     and_: str
@@ -90,6 +92,7 @@ WORDS = {
         minutes="About {minutes} minutes.",
         version="Version {number}, {month} {year}.",
         written="Written by {practice}.",
+        draft="Draft, not published.",
         drawn="Drawn in part from articles by {authors}, in our own words.",
         others="others",
         and_="and",
@@ -121,6 +124,7 @@ WORDS = {
         minutes="Unos {minutes} minutos.",
         version="Versión {number}, {month} de {year}.",
         written="Escrito por {practice}.",
+        draft="Borrador, sin publicar.",
         drawn="Se basa en parte en artículos de {authors}, con nuestras palabras.",
         others="otras personas",
         and_="y",
@@ -237,12 +241,15 @@ def _blocks(text: str, handout: Handout) -> list[Block]:
         if before := text[at : marker.start()].strip():
             found.append(Block("prose", prose(before)))
         is_field, name = marker.groups()
-        if is_field:
+        if is_field and name in fields:
             found.append(Block("field", field=fields[name]))
-        elif name in HELP_BLOCKS:
+        elif not is_field and name in HELP_BLOCKS:
             found.append(Block("numbers", name=name))
-        else:
+        elif not is_field and name == FAITH:
             found.append(Block("faith"))
+        else:
+            # Only a draft holds what names nothing; it stands there as it was typed.
+            found.append(Block("prose", prose(marker.group())))
         at = marker.end()
     if after := text[at:].strip():
         found.append(Block("prose", prose(after)))
@@ -318,7 +325,7 @@ def basis_of(part: Part) -> list[Basis]:
     return [
         Basis(claims()[claim], _source_by_prefix()[claim.partition("-")[0]])
         for claim in part.claims
-        if claim != CLINICAL
+        if claim in claims()
     ]
 
 
@@ -340,17 +347,32 @@ def sheet_pdf(
     return pdf.kept(sheet_html(handout, practice, numbers, faith=faith, large=large))
 
 
+def draft_pdf(handout: Handout, practice: Practice, numbers: Numbers) -> bytes:
+    """Give a draft as the PDF that it would become, marked as a draft on every page and kept nowhere.
+
+    Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
+    """
+    return pdf.render(sheet_html(handout, practice, numbers, faith=True, draft=True))
+
+
 def sheet_html(
-    handout: Handout, practice: Practice, numbers: Numbers, *, faith: bool, large: bool = False
+    handout: Handout,
+    practice: Practice,
+    numbers: Numbers,
+    *,
+    faith: bool,
+    large: bool = False,
+    draft: bool = False,
 ) -> str:
     """Give the whole HTML document that becomes a handout's PDF; large print takes the pages that it needs."""
+    marked = f"{WORDS[handout.language].draft} " if draft else ""
     return text_of(
         "pdf/handout.html",
         {
             **_values(handout, numbers, faith=faith, staff=False),
             "title": plain(handout.outside_title),
-            "kicker": _kicker(handout),
-            "footer": _footer(handout, practice),
+            "kicker": f"{marked}{_kicker(handout)}",
+            "footer": f"{marked}{_footer(handout, practice)}",
             "practice": practice,
             "look": "large"
             if large
@@ -373,6 +395,7 @@ def _values(handout: Handout, numbers: Numbers, *, faith: bool, staff: bool) -> 
         "staff": staff,
         "basis_of": basis_of,
         "clinical": CLINICAL,
+        "own": handout.own,
         "plain": plain,
     }
 
