@@ -63,7 +63,7 @@ def _subset(key: str, flavor: str) -> Path:
 
 
 def missing_signs(text: str) -> list[str]:
-    """List the characters of a text that a face of ours lacks, since they would print as boxes; line ends and tabs pass."""
+    """List the characters of a text that a face of ours lacks; they would print as boxes. Line ends and tabs pass."""
     return sorted(sign for sign in set(text) - _signs() if sign not in "\n\t")
 
 

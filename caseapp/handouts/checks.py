@@ -109,13 +109,11 @@ def _of_claims(handout: Handout) -> list[str]:
 
 
 def _sensitive(handout: Handout) -> bool:
-    """Tell whether a sheet's own title must not be seen outside the room."""
+    """Tell whether a sheet's own title must not be seen outside; a copy is as sensitive as its original."""
+    if not handout.own:
+        return handout.code in SENSITIVE
     origin = library().get((handout.based_on or "", handout.language))
-    return (
-        handout.code in SENSITIVE
-        or (handout.own and handout.kind == SAFETY_SHEET)
-        or (origin is not None and origin.alias is not None)
-    )
+    return origin.alias is not None if origin else handout.kind == SAFETY_SHEET
 
 
 def of_the_whole(handouts: Iterable[Handout]) -> list[str]:

@@ -107,7 +107,6 @@ def _start(actor: Actor, name: Name, text: OwnText, before: Handout | None) -> U
         changed_at=moment,
     )
     db.session.add(draft)
-    db.session.flush()
     _step(actor, Action.HANDOUT_WRITE, draft, "started")
     return draft.id
 

@@ -89,7 +89,7 @@ class OwnTextSchema(Schema):
             summary=_line(data["summary"]),
             minutes=data["minutes"],
             hold_ok=data["hold_ok"],
-            channels=tuple(data["channels"]),
+            channels=tuple(way for way in CHANNELS if way in data["channels"]),
             warnings=tuple(_warnings(data["warnings"])),
             places=tuple(_places(data["places"])),
             faith_insert=_line(data["faith_insert"]) or None,
@@ -213,7 +213,7 @@ def form_values(text: OwnText) -> dict[str, Any]:
 
 
 def rows_to_show(values: Mapping[str, Any], name: str) -> list[int]:
-    """Number the rows of the form that hold something, and three blank ones after them."""
+    """Give the numbers of the rows that hold something, and of three blank ones after them."""
     used = [
         int(found[1])
         for key, value in values.items()

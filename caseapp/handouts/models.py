@@ -44,7 +44,7 @@ class Review(Model):
 
 
 class HandoutDraft(Model):
-    """Be a text of the practice's own on its way to the next edition: a source like an edition's, perhaps unfinished."""
+    """Be a text of the practice's own on its way to an edition: a source like an edition's, perhaps unfinished."""
 
     __tablename__ = "handout_draft"
     __table_args__ = (

@@ -80,6 +80,23 @@ EDITED = frozenset(
         "warnings", "places", "faith_insert", "review_date", "change", "body",
     }
 )  # fmt: skip
+CALLED = {
+    "alias": "Outside title",
+    "review_date": "Review due",
+    "change": "What is new",
+    "id": "Name for the marker",
+    "tag": "When",
+    "effect": "Then",
+    "max_length": "Most characters",
+    "faith_insert": "Faith lines",
+}
+FRIENDLY = {
+    "Must be one of": "choose one.",
+    "Field may not be null": "fill this in.",
+    "Missing data": "fill this in.",
+    "Not a valid": "fill this in.",
+    "String does not match": "use small letters, digits and _, beginning with a letter.",
+}
 # A promise not to die helps nobody and is no plan; the evidence reviews say so, and SAFE-08 forbids it.
 CONTRACT = re.compile(
     r"\bno[- ]suicide\b|\b(promise|agree|swear)\b[^.\n]{0,40}\bnot\b[^.\n]{0,20}\b(kill|harm|hurt|end)\b"
@@ -226,20 +243,19 @@ def _of_schema(messages: Any, path: str = "") -> Iterator[tuple[str, list[str]]]
             for where, texts in _of_schema(inner, here):
                 found[where] += texts
         else:
-            found[here] += [_friendly(text) for text in inner]
+            found[here] += [_friendly(text, name) for text in inner]
     for where, texts in found.items():
         top = where.partition(".")[0]
         yield (where if top in {"places", "warnings"} and where.count(".") > 1 else top), texts
 
 
-def _friendly(text: str) -> str:
-    if text.startswith("Must be one of"):
-        return "Choose one."
-    if text.startswith(("Field may not be null", "Missing data", "Not a valid")):
-        return "Fill this in."
-    if text.startswith("String does not match"):
-        return "Use small letters, digits and _, beginning with a letter."
-    return text
+def _friendly(text: str, name: str | int) -> str:
+    """Say what the schema says in the words of the form, with the name of the place."""
+    where = CALLED.get(str(name), str(name).replace("_", " ").capitalize())
+    for begin, words in FRIENDLY.items():
+        if text.startswith(begin):
+            return f"{where}: {words}"
+    return f"{where}: {text[0].lower()}{text[1:]}"
 
 
 def _of_own(handout: Handout) -> Iterator[tuple[str, str]]:
