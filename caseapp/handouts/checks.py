@@ -22,6 +22,7 @@ from caseapp.handouts.library import (
     sources,
 )
 from caseapp.handouts.models import Edition
+from caseapp.handouts.queries import newest_editions
 from caseapp.handouts.sheets import BLOCK_NAMES, CLINICAL, empty_blocks, plain, sheet_of
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import numbers, the_practice
@@ -48,6 +49,7 @@ def faults(on: date | None = None) -> list[str]:
         *of_the_whole(handouts),
         *of_help_lines(handouts),
         *of_editions(handouts),
+        *of_our_own(day),
     ]
 
 
@@ -148,6 +150,12 @@ def of_help_lines(handouts: Iterable[Handout]) -> list[str]:
         for block in empty_blocks(handout, known)
     ]
     return found
+
+
+def of_our_own(day: date) -> list[str]:
+    """List what is wrong with the newest editions of the practice's own handouts, such as a review that is due."""
+    ours = [item.handout for item in newest_editions() if item.handout.own]
+    return [fault for handout in ours for fault in of_handout(handout, day)]
 
 
 def of_editions(handouts: Iterable[Handout]) -> list[str]:

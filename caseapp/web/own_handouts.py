@@ -253,7 +253,9 @@ def save_now(draft_id: UUID) -> ResponseReturnValue:
             return _editor(draft, form_of())
         with transaction():
             version = save_own(actor, draft_id, text, version)
-            if do == "send":
+        if do == "send":
+            # What was written is kept, also where it is not ready to be sent.
+            with transaction():
                 send_own(actor, draft_id, version)
     except Invalid as error:
         return _editor(draft_of(actor, draft_id), _as_sent(error)), 422

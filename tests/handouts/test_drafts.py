@@ -495,7 +495,12 @@ def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
     head = case_head(team["coach"], made.case_id)
     with transaction():
         given_id = assign(
-            team["coach"], made.case_id, "keep-the-day-running", line="", channel="portal", confirmed=True
+            team["coach"],
+            made.case_id,
+            "keep-the-day-running",
+            line="",
+            channel="portal",
+            confirmed=True,
         )
     with transaction():
         hide_handout(team["supervisor"], "keep-the-day-running")
