@@ -213,8 +213,8 @@ def people() -> Iterator[Finding]:
     if len(approvers) < PEOPLE_FOR_A_HANDOUT:
         yield Finding(
             LOOK,
-            "A handout of the practice's own is approved by a second supervisor or admin, and there is none: nobody can "
-            "publish one.",
+            "A handout of the practice's own is approved by a second supervisor or admin. There is none, so "
+            "nobody can publish one.",
         )
     # A supervisor's own holds need a second one, who supervises them.
     own = [

@@ -1,4 +1,4 @@
-"""A handout of the practice's own, in a real browser: written, seen, approved by another, given, read; and never run."""
+"""A handout of the practice's own in a real browser: written, seen, approved by another, given, read; never run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from caseapp.cases.queries import case_head
 from caseapp.core.transaction import transaction
 from caseapp.handouts.drafts import save_own, start_own
 from caseapp.handouts.editor import OwnTextSchema
@@ -72,7 +73,8 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     look.at("our own, one published")
 
     coach = another(browser, live, "coach")
-    coach.goto(f"{live}/case/{made.number}/handouts/assign?stage=all")
+    number = case_head(team["coach"], made.case_id).case.number
+    coach.goto(f"{live}/case/{number}/handouts/assign?stage=all")
     coach.get_by_role("checkbox", name="An evening walk").check()
     coach.get_by_role("button", name="Assign handouts").click()
     coach.get_by_text("The handouts are assigned.").wait_for()
