@@ -1,4 +1,4 @@
-"""The practice's own handouts: where they are written, the second person's page, their history; hiding sheets."""
+"""The practice's own handouts: where they are written, the second person's page, their history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, send_file, url_for
 
 from caseapp.access.actions import ACTIONS_OF, Action, Role
-from caseapp.assignments.pace import ANSWERS, HELP_FIRST
 from caseapp.cases.stages import stages
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
@@ -32,7 +31,6 @@ from caseapp.handouts.editor import (
 )
 from caseapp.handouts.history import changes
 from caseapp.handouts.library import STOP_BOX, BrokenHandout, Handout, library, read
-from caseapp.handouts.operations import hide_handout, show_handout
 from caseapp.handouts.own import LONGEST_BODY, faults_in, text_in
 from caseapp.handouts.queries import (
     draft_of,
@@ -51,7 +49,6 @@ from caseapp.http.once import form_once
 from caseapp.http.pages import practice, say, today
 from caseapp.http.payload import Form, form_of, form_version, read_form
 from caseapp.practice.queries import numbers
-from caseapp.screening.protocol import ITEM
 from caseapp.users.queries import everyone, names_of
 from caseapp.web.handouts import EFFECT_WORDS, TAG_WORDS
 
@@ -190,7 +187,6 @@ def _draft_page(
         barred=why_not_approved(actor, draft),
         alone=len(approvers()) < ENOUGH_PEOPLE,
         original=original,
-        falls_away=what_falls_away(original.id) if original else [],
         form=form or Form(),
         reasons=reasons,
         stale=stale,
@@ -389,7 +385,7 @@ def history_page(draft_id: UUID) -> ResponseReturnValue:
     chosen = next((step for step in steps if str(step.number) == wanted), None)
     if chosen is None:
         raise NotFound
-    before = steps[chosen.number - 2].source if chosen.number > 1 else _origin(draft)
+    before = steps[chosen.number - 2].source if chosen.number > 1 else _before(draft)[0]
     return render_template(
         "handouts/own/history.html",
         draft=draft,
@@ -401,61 +397,10 @@ def history_page(draft_id: UUID) -> ResponseReturnValue:
     )
 
 
-def _origin(draft: HandoutDraft) -> str | None:
-    original = library().get((draft.based_on or "", draft.language))
-    return original.source if original else None
-
-
-@blueprint.post("/handouts/<string:slug>/hide")
-@needs(Action.HANDOUT_HIDE)
-def hide_now(slug: str) -> ResponseReturnValue:
-    """Hide a sheet from every list."""
-    with transaction():
-        hide_handout(the_actor(), slug)
-    say("handout_hidden")
-    return _back_to(slug)
-
-
-@blueprint.post("/handouts/<string:slug>/show")
-@needs(Action.HANDOUT_HIDE)
-def show_now(slug: str) -> ResponseReturnValue:
-    """Put a hidden sheet back into the lists."""
-    with transaction():
-        show_handout(the_actor(), slug)
-    say("handout_shown")
-    return _back_to(slug)
-
-
-def _back_to(slug: str) -> ResponseReturnValue:
-    language = request.args.get("language", "en")
-    return redirect(url_for("handouts.handout_page", slug=slug, language=language), code=303)
-
-
-def what_falls_away(slug: str) -> list[str]:
-    """Say what else stops when a sheet of the library is hidden and nothing of ours stands in for it."""
-    found = []
-    if slug == HELP_FIRST:
-        found.append("Next best no longer begins with it for everybody.")
-    if asked := [ITEM[key].label.lower() for key, answer in ANSWERS.items() if answer == slug]:
-        found.append(f"Next best no longer answers the screening with it: {', '.join(asked)}.")
-    pointing = {
-        sheet.title
-        for sheet in library().values()
-        if sheet.language == "en" and any(w.use_instead == slug for w in sheet.contraindications)
-    }
-    if pointing:
-        named = ", ".join(f"“{title}”" for title in sorted(pointing))
-        found.append(
-            f"Where these must not be given, its name still stands as the way out: {named}."
-        )
-    return found
-
-
 @blueprint.app_context_processor
 def own_words() -> dict[str, Any]:
     """Give the words about our own handouts to the pages that use them."""
     return {
         "draft_states": STATE_WORDS,
         "step_words": STEP_WORDS,
-        "what_falls_away": what_falls_away,
     }
