@@ -51,6 +51,9 @@ class Action(StrEnum):
     HANDOUT_REVIEW = "handout.review"
     HANDOUT_RECALL = "handout.recall"
     HANDOUT_PUBLISH = "handout.publish"
+    HANDOUT_WRITE = "handout.write"
+    HANDOUT_APPROVE = "handout.approve"
+    HANDOUT_HIDE = "handout.hide"
     ASSIGNMENT_READ = "assignment.read"
     ASSIGNMENT_MAKE = "assignment.make"
     ASSIGNMENT_WITHDRAW = "assignment.withdraw"
@@ -114,6 +117,9 @@ ACTIONS_OF: dict[Role, frozenset[Action]] = {
             Action.FLAG_LOWER,
             Action.HANDOUT_REVIEW,
             Action.HANDOUT_RECALL,
+            Action.HANDOUT_WRITE,
+            Action.HANDOUT_APPROVE,
+            Action.HANDOUT_HIDE,
         }
     ),
     Role.ADMIN: frozenset(
@@ -127,6 +133,9 @@ ACTIONS_OF: dict[Role, frozenset[Action]] = {
             Action.HANDOUT_REVIEW,
             Action.HANDOUT_RECALL,
             Action.HANDOUT_PUBLISH,
+            Action.HANDOUT_WRITE,
+            Action.HANDOUT_APPROVE,
+            Action.HANDOUT_HIDE,
         }
     ),
     Role.CLIENT: frozenset(

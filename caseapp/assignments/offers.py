@@ -16,7 +16,7 @@ from caseapp.core.clock import week_of
 from caseapp.core.database import db
 from caseapp.core.errors import Reason
 from caseapp.handouts.models import Edition, Review
-from caseapp.handouts.queries import RECALLED, LibraryItem, newest_editions, texts_of
+from caseapp.handouts.queries import HIDDEN, RECALLED, LibraryItem, newest_editions, texts_of
 from caseapp.handouts.sheets import empty_block_reason, empty_blocks
 from caseapp.practice.queries import Numbers, numbers, the_practice, today
 
@@ -176,6 +176,8 @@ def stands_against(
     """List what stands against giving a sheet that was judged; a pure function."""
     if item.recalled_at is not None:
         return [RECALLED]
+    if item.hidden:
+        return [HIDDEN]
     if verdict.outcome == REFUSE:
         return [*verdict.reasons]
     if channel not in verdict.channels:

@@ -152,9 +152,12 @@ def suggest(
         for offer in offers
         if not offer.given and offer.verdict.outcome != REFUSE
     }
+    stand_ins = {offer.handout.based_on: offer.handout.id for offer in offers}
+    stand_ins |= {offer.handout.id: offer.handout.id for offer in offers}
     chosen: list[Suggestion] = []
     for slug, why in _answers(levels):
-        if offer := free.pop(slug, None):
+        # Where the practice hides a sheet, its own edition of it answers in its place.
+        if offer := free.pop(stand_ins.get(slug, slug), None):
             chosen.append(Suggestion(offer, _said(offer, why)))
     left = reading.left - sum(c.offer.handout.minutes for c in chosen if counts(c.offer.handout))
     fitting = _of_the_stage([*free.values()], stage)

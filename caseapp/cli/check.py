@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import sqlalchemy as sa
 
-from caseapp.access.actions import Role
+from caseapp.access.actions import ACTIONS_OF, Action, Role
 from caseapp.cli.house import REFUSED, House
 from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, quarantine, settings
 from caseapp.core.database import SQLITE_PRAGMAS, db
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # SQLite's own page on WAL names the fault "the WAL-reset bug": 3.7.0 to 3.51.2.
 WAL_RESET_MENDED = (3, 51, 3)
+PEOPLE_FOR_A_HANDOUT = 2
 MAIL_MAY_WAIT = timedelta(minutes=10)
 GOOD, LOOK, FAULT = "ok", "look", "FAULT"
 
@@ -213,6 +214,13 @@ def people() -> Iterator[Finding]:
             FAULT,
             f"Without a supervisor nobody can clear a safety hold for the clients of {', '.join(alone)}: "
             "one coach alone never can.",
+        )
+    approvers = [p for p in here if Action.HANDOUT_APPROVE in ACTIONS_OF[Role(p.role)]]
+    if len(approvers) < PEOPLE_FOR_A_HANDOUT:
+        yield Finding(
+            LOOK,
+            "A handout of the practice's own is approved by a second supervisor or admin. There is none, so "
+            "nobody can publish one.",
         )
     # A supervisor's own holds need a second one, who supervises them.
     own = [

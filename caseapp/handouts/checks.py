@@ -14,8 +14,16 @@ from caseapp.cases.stages import stages
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.fonts import missing_signs
-from caseapp.handouts.library import BrokenHandout, Handout, claims, library, sources
+from caseapp.handouts.library import (
+    SAFETY_SHEET,
+    BrokenHandout,
+    Handout,
+    claims,
+    library,
+    sources,
+)
 from caseapp.handouts.models import Edition
+from caseapp.handouts.queries import newest_editions
 from caseapp.handouts.sheets import BLOCK_NAMES, CLINICAL, empty_blocks, plain, sheet_of
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import numbers, the_practice
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
 FEWEST_IN_A_STAGE = 3
 # Sheets whose very subject is fear, self-harm or drink: their own title must not be seen outside the room.
 SENSITIVE = frozenset({"H01", "H02", "H03", "H06"})
+LEFT_OUT = "X"
 
 
 def faults(on: date | None = None) -> list[str]:
@@ -41,6 +50,7 @@ def faults(on: date | None = None) -> list[str]:
         *of_the_whole(handouts),
         *of_help_lines(handouts),
         *of_editions(handouts),
+        *of_our_own(day),
     ]
 
 
@@ -50,44 +60,65 @@ def _name(handout: Handout) -> str:
 
 def of_handout(handout: Handout, day: date) -> list[str]:
     """List what is wrong with one handout's provenance."""
-    name, known = _name(handout), claims()
-    found = [f"{name}: there is no claim {claim}" for claim in handout.claims if claim not in known]
-    left_out = [c for c in handout.claims if c in known and known[c].use == "X"]
-    found += [f"{name}: claim {claim} was left out on purpose" for claim in left_out]
-    found += [
-        f"{name}: there is no source {source}"
-        for source in handout.sources
-        if source not in sources()
-    ]
-    prefixes = {source.prefix: source.id for source in sources().values()}
-    behind = {prefixes.get(claim.partition("-")[0], claim) for claim in handout.claims}
-    found += [
-        f"{name}: its sources are not those of its claims: {source}"
-        for source in sorted(behind ^ set(handout.sources))
-    ]
-    found += [
-        f"{name}: “{part.heading or 'the opening'}” names no claim"
-        for part in sheet_of(handout).parts
-        if not part.claims
-    ]
-    found += [
-        f"{name}: “{part.heading}” names {claim}, which is no claim"
-        for part in sheet_of(handout).parts
-        for claim in part.claims
-        if claim != CLINICAL and claim not in known
-    ]
-    if handout.code in SENSITIVE and not handout.alias:
-        found.append(f"{name}: a sensitive sheet needs a neutral title")
+    name = _name(handout)
+    return [f"{name}: {text}" for _, text in faults_of(handout, day)]
+
+
+def faults_of(handout: Handout, day: date) -> list[tuple[str, str]]:
+    """List what is wrong with one handout, each with the part of it that is concerned."""
+    found = [("body", text) for text in _of_claims(handout)]
+    if not handout.own:
+        # A section of the practice's own rests on its own judgement unless it names a claim.
+        found += [
+            ("body", f"“{part.heading or 'the opening'}” names no claim")
+            for part in sheet_of(handout).parts
+            if not part.claims
+        ]
+    if _sensitive(handout) and not handout.alias:
+        found.append(("alias", "a sensitive sheet needs a neutral title"))
     labels = [plain(field.label).casefold() for field in handout.fields]
     found += [
-        f"{name}: the label “{label}” stands twice"
+        ("fields", f"the label “{label}” stands twice")
         for label in sorted({label for label in labels if labels.count(label) > 1})
     ]
     if strange := missing_signs(handout.source):
-        found.append(f"{name}: our fonts cannot print {' '.join(strange)}")
+        found.append(("body", f"our fonts cannot print {' '.join(strange)}"))
     if handout.review_date < day:
-        found.append(f"{name}: its review was due on {handout.review_date}")
+        found.append(("review_date", f"its review was due on {handout.review_date}"))
     return found
+
+
+def _of_claims(handout: Handout) -> list[str]:
+    known = claims()
+    prefixes = {source.prefix: source.id for source in sources().values()}
+    behind = {prefixes.get(claim.partition("-")[0], claim) for claim in handout.claims}
+    return [
+        *(f"there is no claim {claim}" for claim in handout.claims if claim not in known),
+        *(
+            f"claim {claim} was left out on purpose"
+            for claim in handout.claims
+            if claim in known and known[claim].use == LEFT_OUT
+        ),
+        *(f"there is no source {source}" for source in handout.sources if source not in sources()),
+        *(
+            f"its sources are not those of its claims: {source}"
+            for source in sorted(behind ^ set(handout.sources))
+        ),
+        *(
+            f"“{part.heading}” names {claim}, which is no claim"
+            for part in sheet_of(handout).parts
+            for claim in part.claims
+            if claim != CLINICAL and claim not in known
+        ),
+    ]
+
+
+def _sensitive(handout: Handout) -> bool:
+    """Tell whether a sheet's own title must not be seen outside; a copy is as sensitive as its original."""
+    if not handout.own:
+        return handout.code in SENSITIVE
+    origin = library().get((handout.based_on or "", handout.language))
+    return origin.alias is not None if origin else handout.kind == SAFETY_SHEET
 
 
 def of_the_whole(handouts: Iterable[Handout]) -> list[str]:
@@ -122,6 +153,12 @@ def of_help_lines(handouts: Iterable[Handout]) -> list[str]:
         for block in empty_blocks(handout, known)
     ]
     return found
+
+
+def of_our_own(day: date) -> list[str]:
+    """List what is wrong with the newest editions of the practice's own handouts, such as a review that is due."""
+    ours = [item.handout for item in newest_editions() if item.handout.own]
+    return [fault for handout in ours for fault in of_handout(handout, day)]
 
 
 def of_editions(handouts: Iterable[Handout]) -> list[str]:

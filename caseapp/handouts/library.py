@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "handouts"
 ANY_STAGE = "any"
-KINDS = ("guide", "worksheet", "checklist", "journal", "conversation-practice", "safety-sheet")
+SAFETY_SHEET = "safety-sheet"
+KINDS = ("guide", "worksheet", "checklist", "journal", "conversation-practice", SAFETY_SHEET)
 TAGS = (
     "contact_block",
     "violence_flag",
@@ -40,13 +41,21 @@ TAGS = (
 EFFECTS = ("block", "warn", "in_session")
 HELP_BLOCKS = ("crisis_block", "dv_block", "substance_block", "ed_block")
 STOP_BOX = {"en": "Stop and get help", "es": "Para y pide ayuda"}
-CLAIMS_MARKER = re.compile(r"[ \t]*\{\{claims:([^}]*)\}\}")
+OWN = "own-"
+"""What the name of a practice's own handout begins with in addresses; no file of the library may."""
+# The look behind keeps a long run of blanks from being tried from each of its places.
+CLAIMS_MARKER = re.compile(r"(?<![ \t])[ \t]*\{\{claims:([^}]*)\}\}")
 LINE_MARKER = re.compile(r"^\{\{(field:)?(\w+)\}\}$", re.MULTILINE)
 ANY_MARKER = re.compile(r"\{\{[^}]*\}\}")
 
 
 class BrokenHandout(Exception):
     """Name the file of the library that is broken, and what is wrong with it."""
+
+    def __init__(self, message: str, faults: dict[str, Any] | None = None) -> None:
+        """Take one line for people, and the schema's own messages where there are any."""
+        super().__init__(message)
+        self.faults = faults or {}
 
 
 @dataclass(frozen=True)
@@ -99,8 +108,14 @@ class Handout:
     faith_insert: str | None
     review_date: date
     history: tuple[tuple[int, date, str], ...]
+    based_on: str | None
     body: str
     source: str
+
+    @property
+    def own(self) -> bool:
+        """Tell what the practice wrote itself from what came with the library."""
+        return self.id.startswith(OWN)
 
     @property
     def sha256(self) -> str:
@@ -165,7 +180,7 @@ class HandoutSchema(Schema):
     """Check the front matter of a handout; one schema for the library and for the practice's own."""
 
     id = fields.String(required=True, validate=validate.Regexp(r"^[a-z][a-z0-9-]{2,59}$"))
-    code = fields.String(required=True, validate=validate.Regexp(r"^H\d\d$"))
+    code = fields.String(required=True, validate=validate.Regexp(r"^(H\d\d|P\d{2,3})$"))
     title = fields.String(required=True, validate=validate.Length(3, 120))
     alias = fields.String(required=True, allow_none=True)
     stage = fields.String(required=True, validate=validate.OneOf([*stage_by_id(), ANY_STAGE]))
@@ -187,6 +202,7 @@ class HandoutSchema(Schema):
     faith_insert = fields.String(required=True, allow_none=True)
     review_date = fields.Date(required=True)
     history = fields.List(fields.Nested(_HistorySchema), required=True, validate=validate.Length(1))
+    based_on = fields.String(load_default=None, allow_none=True)
 
 
 def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
@@ -203,13 +219,26 @@ def parse(source: str) -> Handout:
 
     Raises BrokenHandout with every fault of the front matter or the markers.
     """
+    handout = read(source)
+    if faults := faults_between(handout):
+        raise BrokenHandout("; ".join(text for _, text in faults))
+    return handout
+
+
+def read(source: str) -> Handout:
+    """Read one handout from its text, whether or not its markers agree with its front matter.
+
+    Raises BrokenHandout with every fault of the front matter.
+    """
     try:
         matter, body = frontmatter.parse(source)
         data = HandoutSchema().load(_strings(matter))
-    except (yaml.YAMLError, ValidationError) as error:
+    except yaml.YAMLError as error:
         raise BrokenHandout(str(error)) from error
+    except ValidationError as error:
+        raise BrokenHandout(str(error), error.messages_dict) from error
     delivery, placed = data.pop("delivery"), data.pop("fields_")
-    handout = Handout(
+    return Handout(
         **{
             **data,
             "also_fits": tuple(data["also_fits"]),
@@ -224,25 +253,48 @@ def parse(source: str) -> Handout:
         body=body.strip(),
         source=source,
     )
-    if faults := _faults(handout):
-        raise BrokenHandout("; ".join(faults))
-    return handout
 
 
-def _faults(handout: Handout) -> list[str]:
+def faults_between(handout: Handout) -> list[tuple[str, str]]:
+    """List where front matter and text disagree, each with the part it concerns: fields, body, history or id."""
+    faults = [("fields", text) for text in _field_faults(handout)]
+    faults += [("body", text) for text in _body_faults(handout)]
+    if handout.history[-1][0] != handout.version:
+        faults.append(("history", "the history does not end with this version"))
+    library_based = handout.based_on is not None and not handout.own
+    if handout.own != handout.code.startswith("P") or library_based:
+        faults.append(("id", "id, code and origin do not belong together"))
+    return faults
+
+
+def _field_faults(handout: Handout) -> list[str]:
+    placed = [name for kind, name in LINE_MARKER.findall(handout.body) if kind]
+    labels = [field.label for field in handout.fields]
+    ids = [field.id for field in handout.fields]
+    return [
+        *(
+            f"field {field.id} is placed {placed.count(field.id)} times"
+            for field in handout.fields
+            if placed.count(field.id) != 1
+        ),
+        *(
+            f"field {field.id} has nothing to choose from"
+            for field in handout.fields
+            if field.type in {"checkboxes", "choice"} and not field.options
+        ),
+        *(f"field {name} is there twice" for name in sorted({x for x in ids if ids.count(x) > 1})),
+        *(
+            f"label {label!r} stands twice"
+            for label in sorted({x for x in labels if labels.count(x) > 1})
+        ),
+    ]
+
+
+def _body_faults(handout: Handout) -> list[str]:
     faults = []
     markers = [(bool(kind), name) for kind, name in LINE_MARKER.findall(handout.body)]
     fields_placed = [name for is_field, name in markers if is_field]
     blocks = [name for is_field, name in markers if not is_field]
-    for field in handout.fields:
-        if fields_placed.count(field.id) != 1:
-            faults.append(f"field {field.id} is placed {fields_placed.count(field.id)} times")
-        if field.type in {"checkboxes", "choice"} and not field.options:
-            faults.append(f"field {field.id} has nothing to choose from")
-    labels = [field.label for field in handout.fields]
-    faults += [
-        f"label {label!r} stands twice" for label in {x for x in labels if labels.count(x) > 1}
-    ]
     known = {field.id for field in handout.fields}
     faults += [f"no field is named {name}" for name in fields_placed if name not in known]
     allowed = {*HELP_BLOCKS, "faith_insert"}
@@ -264,9 +316,8 @@ def _faults(handout: Handout) -> list[str]:
         for line in handout.body.splitlines()
         if line.startswith("## ") and not CLAIMS_MARKER.search(line)
     ]
-    faults += [f"this section names no claim: {line[3:]}" for line in bare]
-    if handout.history[-1][0] != handout.version:
-        faults.append("the history does not end with this version")
+    if not handout.own:
+        faults += [f"this section names no claim: {line[3:]}" for line in bare]
     return faults
 
 
@@ -288,6 +339,9 @@ def library() -> dict[tuple[str, str], Handout]:
             name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
         except BrokenHandout as error:
             raise BrokenHandout(f"{path.relative_to(FOLDER.parent)}: {error}") from error
+        if handout.own:
+            place = path.relative_to(FOLDER.parent)
+            raise BrokenHandout(f"{place}: names that begin with {OWN} are the practice's own")
         if path.stem != name or path.parent.name != handout.stage:
             place = path.relative_to(FOLDER.parent)
             raise BrokenHandout(f"{place}: belongs at {handout.stage}/{name}.md")

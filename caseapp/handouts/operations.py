@@ -1,4 +1,4 @@
-"""Done: the library published, reviewed by a clinician, recalled."""
+"""Done: the library published, reviewed by a clinician, recalled; a sheet hidden or shown again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.handouts.library import BrokenHandout, library
-from caseapp.handouts.models import Edition, Review
+from caseapp.handouts.models import Edition, HiddenHandout, Review
+from caseapp.handouts.queries import hidden_row, unreplaced
+from caseapp.handouts.schemas import LANGUAGES
+from caseapp.practice.models import Practice
 from caseapp.practice.queries import today
 
 if TYPE_CHECKING:
@@ -109,3 +112,53 @@ def recall(actor: Actor, edition_id: UUID, reason: str) -> None:
         edition_id,
         details={"slug": edition.slug, "language": edition.language, "number": edition.number},
     )
+
+
+def hide_handout(actor: Actor, slug: str) -> None:
+    """Keep a handout out of every list; what was given stays given.
+
+    Raises NotFound, and RuleBroken when it is hidden already, or when it is a safety sheet of the library and no safety
+    sheet of the practice's own, for the same holds and in each of its languages, stands in its place.
+    """
+    require(actor, Action.HANDOUT_HIDE)
+    _any_edition(slug)
+    one_at_a_time()
+    if hidden_row(slug) is not None:
+        raise RuleBroken(Reason("already_hidden", "This sheet is hidden already."))
+    if bare := unreplaced(slug):
+        named = " and ".join(LANGUAGES[language] for language in bare)
+        raise RuleBroken(
+            Reason(
+                "safety_sheet",
+                f"This is a safety sheet, and nothing of ours stands in for it in {named}.",
+                "Publish our own edition of it first: a safety sheet too, with the same hold mark.",
+            )
+        )
+    db.session.add(HiddenHandout(slug=slug, since=now(), by=actor.id))
+    db.session.flush()
+    record(actor, Action.HANDOUT_HIDE, "handout", details={"slug": slug, "hidden": True})
+
+
+def show_handout(actor: Actor, slug: str) -> None:
+    """Put a hidden handout back into the lists.
+
+    Raises NotFound, and RuleBroken when it is not hidden.
+    """
+    require(actor, Action.HANDOUT_HIDE)
+    _any_edition(slug)
+    found = hidden_row(slug)
+    if found is None:
+        raise RuleBroken(Reason("not_hidden", "This sheet is not hidden."))
+    db.session.delete(found)
+    db.session.flush()
+    record(actor, Action.HANDOUT_HIDE, "handout", details={"slug": slug, "hidden": False})
+
+
+def _any_edition(slug: str) -> None:
+    if db.session.scalar(sa.select(Edition.id).where(Edition.slug == slug).limit(1)) is None:
+        raise NotFound
+
+
+def one_at_a_time() -> None:
+    """Let those who hide sheets or give out numbers for new ones wait for each other, to the end of the transaction."""
+    db.session.execute(sa.select(Practice.id).with_for_update())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,8 +13,8 @@ from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
-from caseapp.handouts.library import Handout, library, parse
-from caseapp.handouts.models import Edition, Review
+from caseapp.handouts.library import SAFETY_SHEET, Handout, library, parse
+from caseapp.handouts.models import DraftStep, Edition, HandoutDraft, HiddenHandout, Review
 from caseapp.handouts.schemas import LANGUAGES
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class LibraryItem:
     reviewed: Review | None
     recalled_at: datetime | None = None
     recall_reason: str | None = None
+    hidden: bool = False
 
 
 _texts: dict[str, Handout] = {}
@@ -68,6 +69,14 @@ RECALLED = Reason(
     "The practice has recalled this version.",
     "Its page says why; a newer version or another sheet may do.",
 )
+HIDDEN = Reason(
+    "hidden",
+    "The practice has hidden this sheet.",
+    "Choose another, or ask a supervisor or an admin to show it again.",
+)
+OPEN = ("draft", "waiting")
+# Whoever wrote in a draft is no second person for it.
+WRITING = ("started", "saved")
 
 
 def _items(rows: Sequence[Any]) -> list[LibraryItem]:
@@ -92,11 +101,51 @@ def _items(rows: Sequence[Any]) -> list[LibraryItem]:
     ]
 
 
-def newest_editions() -> list[LibraryItem]:
-    """List the newest edition of everything in the library, in the library's order.
+def newest_editions(*, hidden: bool = False) -> list[LibraryItem]:
+    """List the newest edition of everything that the practice shows, or of what it hides, in the library's order.
 
     Where the newest is recalled the sheet is left out: an older text is no stand-in for one that was taken back.
     """
+    items = _newest()
+    away = _out_of_sight(item.handout for item in items)
+    return [replace(item, hidden=hidden) for item in items if (item.handout.id in away) is hidden]
+
+
+def _out_of_sight(handouts: Iterable[Handout]) -> set[str]:
+    """Name what is hidden now; a safety sheet of the library comes back once nothing of ours stands in for it."""
+    slugs = set(db.session.scalars(sa.select(HiddenHandout.slug)))
+    known = [*handouts] if slugs else []
+    return slugs - {
+        sheet.id for sheet in known if sheet.id in slugs and not _may_be_missed(sheet, known, slugs)
+    }
+
+
+def _may_be_missed(sheet: Handout, known: Iterable[Handout], hidden: set[str]) -> bool:
+    """Tell whether a sheet may stay away: a safety sheet of the library only while one of ours does the same for it."""
+    return (
+        sheet.own
+        or sheet.kind != SAFETY_SHEET
+        or any(
+            ours.id not in hidden
+            and (ours.based_on, ours.language) == (sheet.id, sheet.language)
+            and (ours.kind, ours.hold_ok) == (sheet.kind, sheet.hold_ok)
+            for ours in known
+        )
+    )
+
+
+def unreplaced(slug: str) -> list[str]:
+    """Name the languages in which a sheet may not be hidden: it is for safety, and nothing of ours stands in for it."""
+    known = [item.handout for item in _newest()]
+    hidden = set(db.session.scalars(sa.select(HiddenHandout.slug)))
+    return [
+        sheet.language
+        for sheet in known
+        if sheet.id == slug and not _may_be_missed(sheet, known, hidden)
+    ]
+
+
+def _newest() -> list[LibraryItem]:
     newest: dict[tuple[str, str], Any] = {}
     for row in db.session.execute(sa.select(*EDITION).order_by(Edition.number)):
         newest[row.slug, row.language] = row
@@ -111,14 +160,22 @@ def _folded(text: str) -> str:
 
 
 def library_list(
-    actor: Actor, stage: str | None = None, q: str | None = None, language: str | None = None
+    actor: Actor,
+    stage: str | None = None,
+    q: str | None = None,
+    language: str | None = None,
+    *,
+    hidden: bool = False,
 ) -> list[LibraryItem]:
-    """List the library, narrowed to a stage, some words, a language; sheets for any stage fit each."""
-    require(actor, Action.HANDOUT_READ)
+    """List the library, narrowed to a stage, some words, a language; sheets for any stage fit each.
+
+    What is hidden is listed apart, for those who may show it again.
+    """
+    require(actor, Action.HANDOUT_HIDE if hidden else Action.HANDOUT_READ)
     words = _folded(q or "").split()
     return [
         item
-        for item in newest_editions()
+        for item in newest_editions(hidden=hidden)
         if (language is None or item.handout.language == language)
         and (stage is None or item.handout.fits(stage))
         and all(word in _searched(item.handout) for word in words)
@@ -144,7 +201,13 @@ def edition_of(slug: str, language: str = "en", number: int | None = None) -> Li
     row = db.session.execute(query.order_by(Edition.number.desc()).limit(1)).first()
     if row is None:
         raise NotFound
-    return _items([row])[0]
+    return replace(_items([row])[0], hidden=_is_hidden(slug))
+
+
+def _is_hidden(slug: str) -> bool:
+    return db.session.get(HiddenHandout, slug) is not None and slug in _out_of_sight(
+        item.handout for item in _newest()
+    )
 
 
 def edition_with(edition_id: UUID) -> LibraryItem:
@@ -177,3 +240,91 @@ def versions_of(actor: Actor, slug: str) -> list[LibraryItem]:
         .order_by(Edition.language, Edition.number.desc())
     ).all()
     return _items(rows)
+
+
+def hidden_row(slug: str) -> HiddenHandout | None:
+    """Say who hid a sheet and when, if anybody did."""
+    return db.session.get(HiddenHandout, slug)
+
+
+def edition_before(draft: HandoutDraft) -> Handout | None:
+    """Give the edition that a draft goes on from, recalled or not; none when it is to be the first."""
+    source = db.session.scalar(
+        sa.select(Edition.source).where(
+            Edition.slug == draft.slug,
+            Edition.language == draft.language,
+            Edition.number == draft.number - 1,
+        )
+    )
+    return None if source is None else parse(source)
+
+
+def open_drafts(actor: Actor) -> Sequence[HandoutDraft]:
+    """List the drafts that are being written or wait for a second person, the longest untouched first."""
+    require(actor, Action.HANDOUT_WRITE)
+    return db.session.scalars(
+        sa.select(HandoutDraft)
+        .where(HandoutDraft.state.in_(OPEN))
+        .order_by(HandoutDraft.changed_at, HandoutDraft.id)
+    ).all()
+
+
+def draft_of(actor: Actor, draft_id: UUID) -> HandoutDraft:
+    """Give a draft, open or done with.
+
+    Raises NotFound.
+    """
+    require(actor, Action.HANDOUT_WRITE)
+    found = db.session.get(HandoutDraft, draft_id)
+    if found is None:
+        raise NotFound
+    return found
+
+
+def drafts_about(actor: Actor, slug: str) -> Sequence[HandoutDraft]:
+    """List every draft that there was of one of our handouts, the newest first."""
+    require(actor, Action.HANDOUT_WRITE)
+    return db.session.scalars(
+        sa.select(HandoutDraft)
+        .where(HandoutDraft.slug == slug)
+        .order_by(HandoutDraft.started_at.desc(), HandoutDraft.id.desc())
+    ).all()
+
+
+def steps_of(draft_id: UUID) -> Sequence[DraftStep]:
+    """List what was done to a draft, in its order."""
+    return db.session.scalars(
+        sa.select(DraftStep).where(DraftStep.draft_id == draft_id).order_by(DraftStep.number)
+    ).all()
+
+
+def authors_of(draft_id: UUID) -> set[UUID]:
+    """Name everybody who wrote in a draft."""
+    return set(
+        db.session.scalars(
+            sa.select(DraftStep.by).where(
+                DraftStep.draft_id == draft_id, DraftStep.kind.in_(WRITING)
+            )
+        )
+    )
+
+
+def why_not_approved(actor: Actor, draft: HandoutDraft) -> tuple[Reason, ...]:
+    """Say why somebody cannot approve a draft as it stands; empty when they can."""
+    if draft.state != "waiting":
+        return (NOT_WAITING,)
+    if actor.id in authors_of(draft.id):
+        return (SECOND_PERSON,)
+    return ()
+
+
+NOT_WAITING = Reason(
+    "not_waiting",
+    "This draft does not wait for approval.",
+    "Open its page again: somebody was faster, or it was taken back.",
+)
+SECOND_PERSON = Reason(
+    "second_person",
+    "You have written in this text, so somebody else has to approve it.",
+    "Ask another supervisor or admin who has not changed it.",
+)

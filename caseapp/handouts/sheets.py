@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 CLINICAL = "clinical"
+FAITH = "faith_insert"
 # A sheet this short is set to fit on one page.
 ONE_PAGE_WORDS = 420
 CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
@@ -73,6 +74,7 @@ class Words:
     minutes: str
     version: str
     written: str
+    draft: str
     drawn: str
     others: str
     and_: str
@@ -100,6 +102,7 @@ WORDS = {
         minutes="About {minutes} minutes.",
         version="Version {number}, {month} {year}.",
         written="Written by {practice}.",
+        draft="Draft, not published.",
         drawn="Drawn in part from articles by {authors}, in our own words.",
         others="others",
         and_="and",
@@ -138,6 +141,7 @@ WORDS = {
         minutes="Unos {minutes} minutos.",
         version="Versión {number}, {month} de {year}.",
         written="Escrito por {practice}.",
+        draft="Borrador, sin publicar.",
         drawn="Se basa en parte en artículos de {authors}, con nuestras palabras.",
         others="otras personas",
         and_="y",
@@ -274,12 +278,15 @@ def _blocks(text: str, handout: Handout) -> list[Block]:
         if before := text[at : marker.start()].strip():
             found.append(Block("prose", prose(before)))
         is_field, name = marker.groups()
-        if is_field:
+        if is_field and name in fields:
             found.append(Block("field", field=fields[name]))
-        elif name in HELP_BLOCKS:
+        elif not is_field and name in HELP_BLOCKS:
             found.append(Block("numbers", name=name))
-        else:
+        elif not is_field and name == FAITH:
             found.append(Block("faith"))
+        else:
+            # Only a draft holds what names nothing; it stands there as it was typed.
+            found.append(Block("prose", prose(marker.group())))
         at = marker.end()
     if after := text[at:].strip():
         found.append(Block("prose", prose(after)))
@@ -355,7 +362,7 @@ def basis_of(part: Part) -> list[Basis]:
     return [
         Basis(claims()[claim], _source_by_prefix()[claim.partition("-")[0]])
         for claim in part.claims
-        if claim != CLINICAL
+        if claim in claims()
     ]
 
 
@@ -406,6 +413,15 @@ def sheet_pdf(
     return pdf.kept(html, key=key, picture=letter.logo.picture if letter.logo else b"")
 
 
+def draft_pdf(handout: Handout, letter: Letterhead, numbers: Numbers) -> bytes:
+    """Give a draft as the PDF that it would become, marked as a draft on every page and kept nowhere.
+
+    Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
+    """
+    html = sheet_html(handout, letter, numbers, faith=True, draft=True)
+    return pdf.render(html, picture=letter.logo.picture if letter.logo else b"")
+
+
 def sheet_html(
     handout: Handout,
     letter: Letterhead,
@@ -414,6 +430,7 @@ def sheet_html(
     faith: bool,
     large: bool = False,
     personal: Personal = NOBODY,
+    draft: bool = False,
 ) -> str:
     """Give the whole HTML document that becomes a handout's PDF; large print takes the pages that it needs."""
     return text_of(
@@ -422,7 +439,9 @@ def sheet_html(
             "language": spoken(handout.language),
             "title": plain(handout.outside_title),
             "look": look_of(handout, letter, large=large),
-            "body": paper_body(handout, letter, numbers, faith=faith, personal=personal),
+            "body": paper_body(
+                handout, letter, numbers, faith=faith, personal=personal, draft=draft
+            ),
         },
     )
 
@@ -446,20 +465,22 @@ def paper_body(
     faith: bool,
     personal: Personal,
     prefix: str = "",
+    draft: bool = False,
 ) -> Markup:
-    """Give what stands on a handout's paper; the names of its fields begin with `prefix`.
+    """Give what stands on a handout's paper; the names of its fields begin with `prefix`, a draft says that it is one.
 
     A sheet with a neutral title bears neither the logo nor the QR code, which could say what the practice does.
     Raises RuleBroken when a block of help lines would stand empty.
     """
+    words = WORDS[handout.language]
+    marked = f"{words.draft} " if draft else ""
     own = {
         "title": plain(handout.outside_title),
-        "kicker": _kicker(handout),
-        "footer": _footer(handout, letter),
+        "kicker": f"{marked}{_kicker(handout)}",
+        "footer": f"{marked}{_footer(handout, letter)}",
         "personal": personal,
         "prefix": prefix,
     }
-    words = WORDS[handout.language]
     values = (
         _values(handout, numbers, faith=faith, staff=False)
         | adornments(letter, words, bare=bool(handout.alias))
@@ -493,6 +514,7 @@ def _values(handout: Handout, numbers: Numbers, *, faith: bool, staff: bool) -> 
         "staff": staff,
         "basis_of": basis_of,
         "clinical": CLINICAL,
+        "own": handout.own,
         "plain": plain,
     }
 

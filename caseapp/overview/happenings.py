@@ -14,8 +14,8 @@ from caseapp.core.database import db
 from caseapp.core.vault import open_row
 from caseapp.followups.models import FollowUp
 from caseapp.followups.schemas import TASKS
-from caseapp.handouts.library import library
 from caseapp.handouts.models import Edition
+from caseapp.handouts.queries import texts_of
 from caseapp.notes.queries import notes_before
 from caseapp.notes.schemas import HOW
 from caseapp.overview.schemas import Happening
@@ -198,8 +198,8 @@ def _handouts(head: CaseHead) -> sa.Select[Any, Any, Any]:
 
 
 def _named(edition: Edition) -> str:
-    handout = library().get((edition.slug, edition.language))
-    return f"“{handout.title if handout else edition.slug}”, version {edition.number}."
+    title = texts_of([edition.sha256])[edition.sha256].title
+    return f"“{title}”, version {edition.number}."
 
 
 def _given(head: CaseHead, bound: Bound) -> list[Happening]:

@@ -27,6 +27,7 @@ from caseapp.handouts.operations import recall, record_review
 from caseapp.handouts.queries import (
     LibraryItem,
     edition_of,
+    hidden_row,
     library_list,
     not_recalled,
     versions_of,
@@ -108,7 +109,8 @@ def language_asked() -> str:
 def handout_list() -> ResponseReturnValue:
     """Show the library by stage, narrowed by stage, language and words."""
     stage, q = stage_asked(), request.args.get("q", "").strip()[:120]
-    found = library_list(the_actor(), stage or None, q, language_asked())
+    shown = "hidden" if request.args.get("shown") == "hidden" else ""
+    found = library_list(the_actor(), stage or None, q, language_asked(), hidden=shown == "hidden")
     groups: dict[str, list[LibraryItem]] = defaultdict(list)
     for item in found:
         groups[item.handout.stage].append(item)
@@ -117,7 +119,7 @@ def handout_list() -> ResponseReturnValue:
         "handouts/list.html",
         groups=[(stage_by_id().get(key), groups[key]) for key in order if groups[key]],
         count=len(found),
-        filters=Form({"stage": stage, "q": q, "language": language_asked()}),
+        filters=Form({"stage": stage, "q": q, "language": language_asked(), "shown": shown}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
     )
 
@@ -183,6 +185,8 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
         versions=versions,
         newest=newest.edition_id == item.edition_id,
         holders=holders,
+        hidden=hidden_row(slug),
+        origin=library().get((item.handout.based_on or "", item.handout.language)),
         older=[(number, list(found)) for number, found in groupby(older, attrgetter("edition"))],
         left=left,
         longest_line=LONGEST_LINE,

@@ -45,6 +45,9 @@ SUPERVISOR = COACH | {
     "flag.lower",
     "handout.review",
     "handout.recall",
+    "handout.write",
+    "handout.approve",
+    "handout.hide",
 }
 ADMIN = EVERY_MEMBER_OF_STAFF | {
     "report.export",
@@ -55,6 +58,9 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "handout.review",
     "handout.recall",
     "handout.publish",
+    "handout.write",
+    "handout.approve",
+    "handout.hide",
 }
 CLIENT = {"portal.read", "portal.mark", "portal.write", "session.end"}
 TABLE = {

@@ -20,6 +20,8 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.followups.operations import add_followup
 from caseapp.followups.schemas import NewFollowUp
+from caseapp.handouts.drafts import start_own
+from caseapp.handouts.schemas import NewOwn
 from caseapp.http.guard import FOREIGN, rules
 from caseapp.portal.shelf import number_of
 from caseapp.practice.operations import add_line
@@ -50,7 +52,7 @@ OWNED = {
     "returned_id",
     "screening_id",
 }
-SHARED = {"export_id", "filename", "key", "line_id", "slug", "token"}
+SHARED = {"draft_id", "export_id", "filename", "key", "line_id", "slug", "token"}
 MISSING = {
     "number": "C-1999-0001",
     "place": 9999,
@@ -130,6 +132,7 @@ def make(app):
         shared = {
             "line_id": add_line(operator(), NewLine("dv", "Refuge", "01632 960123", "")),
             "export_id": make_export(actors["admin"], ReportFilter(), "csv"),
+            "draft_id": start_own(actors["admin"], NewOwn("A walk", "en")),
             "slug": SLUG,
             "key": "sans-400",
             "filename": "app.css",

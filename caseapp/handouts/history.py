@@ -1,0 +1,94 @@
+"""The history of a text in words: a source as plain lines, and what changed between two of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import TYPE_CHECKING
+
+from caseapp.handouts.own import text_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+AROUND = 2
+"""How many unchanged lines are shown beside a change."""
+WORD = re.compile(r"\s+|[^\s]+")
+SAME, OUT, IN, GAP = "same", "out", "in", "gap"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Be one line of a comparison: kept, taken out, put in, or a gap; its pieces say which words differ."""
+
+    kind: str
+    pieces: tuple[tuple[str, bool], ...] = ()
+
+
+def lines_of(source: str) -> list[str]:
+    """Write a source as lines that a person reads, without the marks of its file."""
+    text = text_in(source)
+    told = {
+        "Title": text.title,
+        "Outside title": text.alias,
+        "Stage": text.stage,
+        "Also fits": ", ".join(text.also_fits),
+        "Kind": text.kind,
+        "Summary": text.summary,
+        "Minutes": text.minutes,
+        "Hold mark": text.hold_ok,
+        "Ways": ", ".join(text.channels),
+        "Faith lines": text.faith_insert,
+        "Review due": text.review_date,
+        "Change": text.change,
+    }
+    found = [f"{name}: {value or 'none'}" for name, value in told.items()]
+    found += [
+        f"When not: {w.tag}, {w.effect}. {w.because}"
+        + (f" Instead: {w.use_instead}." if w.use_instead else "")
+        for w in text.warnings
+    ]
+    found += [
+        f"Place to write {p.id}: {p.label} ({p.type}, {p.lines} lines, {p.max_length} characters"
+        f"{', sensitive' if p.sensitive else ''})"
+        + (f" Options: {'; '.join(p.options)}" if p.options else "")
+        for p in text.places
+    ]
+    return [*found, *(line for line in text.body.split("\n") if line)]
+
+
+def changes(before: str | None, after: str) -> list[Change]:
+    """Compare two sources line by line; without a first one everything is new. Empty when nothing changed."""
+    old, new = lines_of(before) if before else [], lines_of(after)
+    found: list[Change] = []
+    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(AROUND):
+        if found:
+            found.append(Change(GAP))
+        for kind, a, b, c, d in group:
+            if kind == "equal":
+                found += [Change(SAME, ((line, False),)) for line in old[a:b]]
+            elif b - a == d - c:
+                for was, now in zip(old[a:b], new[c:d], strict=True):
+                    found += _by_word(was, now)
+            else:
+                found += [Change(OUT, ((line, True),)) for line in old[a:b]]
+                found += [Change(IN, ((line, True),)) for line in new[c:d]]
+    return found
+
+
+def _by_word(was: str, now: str) -> list[Change]:
+    old, new = WORD.findall(was), WORD.findall(now)
+    codes = SequenceMatcher(None, old, new).get_opcodes()
+    return [
+        Change(OUT, tuple(_pieces(old, [(k, a, b) for k, a, b, _, _ in codes]))),
+        Change(IN, tuple(_pieces(new, [(k, c, d) for k, _, _, c, d in codes]))),
+    ]
+
+
+def _pieces(
+    words: Sequence[str], parts: Sequence[tuple[str, int, int]]
+) -> Iterator[tuple[str, bool]]:
+    for kind, begin, end in parts:
+        if begin < end:
+            yield "".join(words[begin:end]), kind != "equal"

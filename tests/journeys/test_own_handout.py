@@ -1,0 +1,138 @@
+"""A handout of the practice's own in a real browser: written, seen, approved by another, given, read; never run."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from caseapp.cases.queries import case_head
+from caseapp.core.transaction import transaction
+from caseapp.handouts.drafts import save_own, start_own
+from caseapp.handouts.editor import OwnTextSchema
+from caseapp.handouts.schemas import NewOwn
+from tests import build, people, reader
+from tests.journeys.test_writing_a_note import enter
+from tests.web.test_own_handouts import BODY, SCRIPTS
+
+pytestmark = pytest.mark.journey
+
+
+def another(browser, live, who):
+    """Open a window of somebody else's and sign in there."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    enter(page, live, who)
+    return page
+
+
+def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
+    app, live, page, browser, look
+):
+    team = people.team()
+    phone, made = reader.inside(app, team["coach"])
+    build.screen(team["coach"], made.client_id)
+    enter(page, live, "supervisor")
+    page.goto(f"{live}/handouts")
+    page.get_by_role("link", name="Our own").click()
+    look.at("our own, empty")
+    page.get_by_label("Title").fill("An evening walk")
+    page.get_by_role("button", name="Start writing").click()
+    page.get_by_role("heading", name="Write a handout").wait_for()
+    pane = page.locator("[data-preview-pane]")
+    page.locator("#body").fill(BODY.replace("MARK", "Even in rain."))
+    expect(pane).to_contain_text("Stage: choose one.")
+    page.get_by_label("Summary").fill("A short walk each evening.")
+    page.get_by_label("Stage", exact=True).select_option("steady")
+    page.get_by_label("Minutes").fill("10")
+    page.get_by_label("Review due").fill("2027-05-01")
+    page.locator("[name='places.0.label']").fill("Where")
+    expect(pane.get_by_role("heading", name="Out and back")).to_be_visible(timeout=20000)
+    expect(pane).to_contain_text("Even in rain.")
+    expect(pane).not_to_contain_text("Before it can be sent")
+    look.at("the editor")
+    with page.expect_download() as paper:
+        page.get_by_role("button", name="Preview as PDF").click()
+    assert paper.value.suggested_filename == "draft.pdf"
+    page.get_by_role("button", name="Save and send for approval").click()
+    page.get_by_text("You have written in this text").wait_for()
+    look.at("a draft that waits")
+    draft = page.url
+
+    admin = another(browser, live, "admin")
+    admin.goto(f"{live}/handouts/own")
+    admin.get_by_role("link", name="An evening walk").click()
+    admin.get_by_role("button", name="Approve and publish").click()
+    admin.get_by_text("The handout is published.").wait_for()
+
+    page.goto(f"{draft}/history")
+    look.at("its history")
+    page.goto(f"{live}/handouts/own-01")
+    look.at("our own sheet")
+    page.goto(f"{live}/handouts/own")
+    look.at("our own, one published")
+
+    coach = another(browser, live, "coach")
+    number = case_head(team["coach"], made.case_id).case.number
+    coach.goto(f"{live}/case/{number}/handouts/assign?stage=all")
+    coach.get_by_role("checkbox", name="An evening walk").check()
+    coach.get_by_role("button", name="Assign handouts").click()
+    coach.get_by_text("The handouts are assigned.").wait_for()
+    shelf = phone.get("/portal").get_data(as_text=True)
+    assert "An evening walk" in shelf
+    [sheet] = re.findall(r'href="(/portal/h/\d+)"', shelf)
+    assert "Even in rain." in phone.get(sheet).get_data(as_text=True)
+
+
+def test_a_new_version_shows_what_differs_in_every_width(app, live, page, look):
+    team = people.team()
+    with transaction():
+        draft_id = start_own(team["admin"], NewOwn("A walk", "en"))
+    with transaction():
+        save_own(team["admin"], draft_id, OwnTextSchema().load({"title": "Two walks"}), 1)
+    enter(page, live, "supervisor")
+    for path in ("", "/edit", "/history"):
+        page.goto(f"{live}/handouts/own/{draft_id}{path}")
+        look.at(path)
+    page.goto(f"{live}/handouts/own/{draft_id}/edit")
+    page.get_by_role("button", name="Save and send for approval").click()
+    page.get_by_role("heading", name="A few things before it can go on").wait_for()
+    expect(page.locator(".error-summary")).to_be_focused()
+    look.said.clear()
+    look.at("what is missing")
+    page.goto(f"{live}/handouts/first-days-pause")
+    look.at("a sheet of the library")
+
+
+def test_nothing_that_is_typed_is_run(app, live, page):
+    """Each payload goes through the live preview, the saved page and the history; no dialog may open."""
+    team = people.team()
+    opened = []
+    page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
+    with transaction():
+        draft_id = start_own(team["supervisor"], NewOwn("A walk", "en"))
+    enter(page, live, "supervisor")
+    for payload in SCRIPTS:
+        page.goto(f"{live}/handouts/own/{draft_id}/edit")
+        with page.expect_response("**/preview"):
+            page.locator("#body").fill(BODY.replace("MARK", payload))
+            page.locator("#title").fill(f"Walk {payload}"[:120])
+            page.locator("#summary").fill(f"A walk. {payload}")
+            page.locator("#stage").select_option("steady")
+            page.locator("#minutes").fill("9")
+            page.locator("#review_date").fill("2027-05-01")
+            page.locator("[name='places.0.label']").fill(f"Where {payload}"[:160])
+            page.locator("[name='places.0.id']").fill("where")
+        expect(page.locator("[data-preview-pane]")).to_contain_text("A walk is a walk.")
+        page.get_by_role("button", name="Save draft", exact=True).click()
+        page.get_by_text("The draft is saved.").or_(
+            page.get_by_role("heading", name="Write a handout")
+        ).first.wait_for()
+        page.goto(f"{live}/handouts/own/{draft_id}")
+        expect(page.locator(".sheet").first).to_contain_text("A walk is a walk.")
+        page.goto(f"{live}/handouts/own/{draft_id}/history")
+        assert (
+            page.evaluate("document.querySelectorAll('main img, main script, main iframe').length")
+            == 0
+        )
+    assert opened == []
