@@ -8,11 +8,11 @@ from flask import Flask
 from flask_bootstrap import Bootstrap5
 
 from caseapp import api, portal, tables, web
-from caseapp.assignments import givings
 from caseapp.clients import portal as client_portal
 from caseapp.core import logging, outbox, queue, settings
 from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
+from caseapp.givings import operations as givings
 from caseapp.handouts.library import library
 from caseapp.http import errors, fonts, guard, health, pages, requests, security, sessions
 

@@ -8,6 +8,7 @@ from caseapp.clients import models as clients
 from caseapp.core import once, outbox
 from caseapp.core.database import Model
 from caseapp.followups import models as followups
+from caseapp.givings import models as givings
 from caseapp.handouts import models as handouts
 from caseapp.notes import models as notes
 from caseapp.practice import models as practice
@@ -23,6 +24,7 @@ MODULES = (
     cases,
     clients,
     followups,
+    givings,
     handouts,
     notes,
     once,

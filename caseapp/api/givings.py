@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from caseapp.access.actions import Action
 from caseapp.api.door import Door
-from caseapp.assignments.giving_schemas import GivingRecord, GivingSchema, GivingView, NewGiving
-from caseapp.assignments.givings import begin_giving, giving_shown
 from caseapp.audit.operations import record_read
 from caseapp.core.transaction import transaction
+from caseapp.givings.operations import begin_giving
+from caseapp.givings.queries import giving_shown
+from caseapp.givings.schemas import GivingRecord, GivingSchema, GivingView, NewGiving
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import api_once
 

@@ -19,9 +19,10 @@ from caseapp.cases.stages import stage_by_id
 from caseapp.core.transaction import transaction
 from caseapp.handouts.library import STOP_BOX, Handout
 from caseapp.handouts.operations import recall
+from caseapp.handouts.paper import file_name, sheet_pdf
 from caseapp.handouts.queries import LibraryItem, edition_of, library_list, not_recalled
 from caseapp.handouts.schemas import RecalledView, Recalling, RecallOneSchema
-from caseapp.handouts.sheets import file_name, page_html, sheet_pdf
+from caseapp.handouts.sheets import page_html
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
 from caseapp.practice.queries import letterhead, numbers, the_practice

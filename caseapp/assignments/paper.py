@@ -13,7 +13,7 @@ from caseapp.core.clock import week_of
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.fonts import missing_signs
 from caseapp.handouts.packs import MOST_SHEETS, PackPart, pack_pdf
-from caseapp.handouts.sheets import NOBODY, Personal, sheet_pdf
+from caseapp.handouts.paper import NOBODY, Personal, sheet_pdf
 from caseapp.practice.queries import letterhead, numbers, the_practice, today
 from caseapp.users.queries import names_of
 

@@ -13,7 +13,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.settings import ROOT
 from caseapp.handouts.checks import faults
 from caseapp.handouts.library import library
-from caseapp.handouts.sheets import sheet_pdf
+from caseapp.handouts.paper import sheet_pdf
 from caseapp.practice.queries import letterhead, numbers, the_practice
 
 if TYPE_CHECKING:

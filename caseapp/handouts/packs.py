@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING
 
 from caseapp.core import pdf
 from caseapp.core.documents import text_of
-from caseapp.handouts.sheets import (
-    WORDS,
-    Personal,
-    adornments,
-    look_of,
-    paper_body,
-    plain,
-    spoken,
-)
+from caseapp.handouts.paper import Personal, adornments, look_of, paper_body, spoken
+from caseapp.handouts.sheets import plain
+from caseapp.handouts.words import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +17,7 @@ if TYPE_CHECKING:
 
     from caseapp.core.vault import DataKey
     from caseapp.handouts.library import Handout
-    from caseapp.handouts.sheets import Words
+    from caseapp.handouts.words import Words
     from caseapp.practice.queries import Letterhead, Numbers
 
 MOST_SHEETS = 12

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, make_response, redirect, render_template, url_for
 
 from caseapp.access.actions import Action
-from caseapp.assignments.candidates import candidates_for
-from caseapp.assignments.giving_schemas import MOST_GIVEN, ChoiceSchema, GivingSchema
-from caseapp.assignments.givings import begin_giving, giving_shown
 from caseapp.assignments.operations import day_in_reach
 from caseapp.assignments.schemas import LONGEST_LINE
 from caseapp.assignments.suitability import CAREFUL, GIVE, REFUSE
@@ -20,6 +17,9 @@ from caseapp.cases.stages import stages
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, RuleBroken
 from caseapp.core.transaction import transaction
+from caseapp.givings.operations import begin_giving
+from caseapp.givings.queries import candidates_for, giving_shown
+from caseapp.givings.schemas import MOST_GIVEN, ChoiceSchema, GivingSchema
 from caseapp.handouts.queries import edition_of, not_recalled
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from flask import Response
     from flask.typing import ResponseReturnValue
 
-    from caseapp.assignments.giving_schemas import Choice
     from caseapp.cases.schemas import CaseInList
     from caseapp.core.errors import Reason
+    from caseapp.givings.schemas import Choice
 
 blueprint = Blueprint("givings", __name__)
 

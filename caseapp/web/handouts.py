@@ -24,6 +24,7 @@ from caseapp.core.paging import PAGE_SIZE
 from caseapp.core.transaction import transaction
 from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library, sources
 from caseapp.handouts.operations import recall, record_review
+from caseapp.handouts.paper import file_name, sheet_pdf
 from caseapp.handouts.queries import (
     LibraryItem,
     edition_of,
@@ -33,14 +34,7 @@ from caseapp.handouts.queries import (
     versions_of,
 )
 from caseapp.handouts.schemas import KIND_WORDS, LANGUAGES, RecallSchema, ReviewSchema
-from caseapp.handouts.sheets import (
-    empty_block_reason,
-    empty_blocks,
-    file_name,
-    page_html,
-    plain,
-    sheet_pdf,
-)
+from caseapp.handouts.sheets import empty_block_reason, empty_blocks, page_html, plain
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor

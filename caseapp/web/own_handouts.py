@@ -32,6 +32,7 @@ from caseapp.handouts.editor import (
 from caseapp.handouts.history import changes
 from caseapp.handouts.library import STOP_BOX, BrokenHandout, Handout, library, read
 from caseapp.handouts.own import LONGEST_BODY, faults_in, text_in
+from caseapp.handouts.paper import draft_pdf
 from caseapp.handouts.queries import (
     draft_of,
     drafts_about,
@@ -42,7 +43,7 @@ from caseapp.handouts.queries import (
     why_not_approved,
 )
 from caseapp.handouts.schemas import LANGUAGES, ApprovalSchema, NewOwnSchema, SendBackSchema
-from caseapp.handouts.sheets import draft_pdf, page_html
+from caseapp.handouts.sheets import page_html
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once

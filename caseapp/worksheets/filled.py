@@ -7,7 +7,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from caseapp.core.forms import fields_of
-from caseapp.handouts.sheets import WORDS, plain
+from caseapp.handouts.sheets import plain
+from caseapp.handouts.words import WORDS
 from caseapp.worksheets.schemas import PREFIX
 
 if TYPE_CHECKING:

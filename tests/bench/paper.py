@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core import limited, pdf, settings
 from caseapp.handouts.library import library
-from caseapp.handouts.sheets import sheet_html
+from caseapp.handouts.paper import sheet_html
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Numbers
 from tests.bench.ratios import Ratio, compare

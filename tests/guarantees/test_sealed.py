@@ -10,8 +10,6 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Role
 from caseapp.access.actor import Actor
-from caseapp.assignments.giving_schemas import NewGiving
-from caseapp.assignments.givings import begin_giving
 from caseapp.assignments.operations import assign
 from caseapp.cases.models import Case
 from caseapp.cases.operations import change_case, move_case
@@ -28,6 +26,8 @@ from caseapp.followups.models import FollowUp
 from caseapp.followups.operations import add_followup, complete_followup
 from caseapp.followups.queries import followups_of
 from caseapp.followups.schemas import NewFollowUp
+from caseapp.givings.operations import begin_giving
+from caseapp.givings.schemas import NewGiving
 from caseapp.screening.operations import clear_hold, lower_flag
 from caseapp.screening.queries import flags_of, holds_of
 from caseapp.tables import METADATA

@@ -10,8 +10,6 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Role
 from caseapp.access.actor import Actor, operator
-from caseapp.assignments.giving_schemas import NewGiving
-from caseapp.assignments.givings import begin_giving
 from caseapp.assignments.operations import assign
 from caseapp.assignments.queries import assignments_of
 from caseapp.cases.queries import case_by_number
@@ -20,6 +18,8 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.followups.operations import add_followup
 from caseapp.followups.schemas import NewFollowUp
+from caseapp.givings.operations import begin_giving
+from caseapp.givings.schemas import NewGiving
 from caseapp.handouts.drafts import start_own
 from caseapp.handouts.schemas import NewOwn
 from caseapp.http.guard import FOREIGN, rules

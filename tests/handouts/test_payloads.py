@@ -9,9 +9,9 @@ import pytest
 
 from caseapp.assignments.paper import unprintable
 from caseapp.core import pdf
-from caseapp.handouts import sheets
+from caseapp.handouts import paper
 from caseapp.handouts.library import library
-from caseapp.handouts.sheets import Personal
+from caseapp.handouts.paper import Personal
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Numbers
 from tests.paper import faults_of, text_of
@@ -79,7 +79,7 @@ PERSONAL = re.compile(r'<p class="for">.*?</blockquote>', re.DOTALL)
 
 def sheet(personal):
     known = Numbers(countries()["GB"].lines, None, stale=True)
-    return sheets.sheet_html(HANDOUT, Letterhead("P"), known, faith=False, personal=personal)
+    return paper.sheet_html(HANDOUT, Letterhead("P"), known, faith=False, personal=personal)
 
 
 def whole(personals):
@@ -118,7 +118,7 @@ def head_of(personal):
 
 
 def test_no_payload_reaches_the_head_of_the_file(the_app):
-    bare = head_of(sheets.NOBODY)
+    bare = head_of(paper.NOBODY)
     for text in ("Mallory", CORES[7], CORES[8]):
         assert head_of(Personal(text, text, text)) == bare
 

@@ -11,7 +11,7 @@ import pikepdf
 import pytest
 
 from caseapp.core.errors import RuleBroken
-from caseapp.handouts import sheets
+from caseapp.handouts import paper, sheets, words
 from caseapp.handouts.library import library
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Numbers
@@ -32,7 +32,7 @@ def numbers(country="GB"):
 
 
 def made(handout, *, faith=True, practice=PRACTICE, country="GB", large=False):
-    return sheets.sheet_pdf(handout, practice, numbers(country), faith=faith, large=large)
+    return paper.sheet_pdf(handout, practice, numbers(country), faith=faith, large=large)
 
 
 def poppler(tool, content, tmp_path, *options):
@@ -126,7 +126,7 @@ def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     assert "{{" not in text
     assert f"{handout.version}, " in text
     assert PRACTICE.name in text
-    pages = sheets.WORDS[handout.language]
+    pages = words.WORDS[handout.language]
     assert f"{pages.page} 1 {pages.of} " in text
 
 
@@ -137,7 +137,7 @@ def test_a_sensitive_sheet_never_names_itself(the_app, key, tmp_path):
     text = " ".join(poppler("pdftotext", content, tmp_path).split())
     assert handout.title not in text
     assert handout.title.encode() not in content
-    assert handout.title.lower().split()[0] not in sheets.file_name(handout).split("-")[:1]
+    assert handout.title.lower().split()[0] not in paper.file_name(handout).split("-")[:1]
     with pikepdf.open(io.BytesIO(content)) as document:
         assert handout.title not in str(document.docinfo.get("/Title"))
         assert handout.title.encode() not in document.Root.Metadata.read_bytes()

@@ -6,12 +6,13 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.assignments.models import Assignment, Giving, GivingItem
+from caseapp.assignments.models import Assignment
 from caseapp.assignments.operations import assign
 from caseapp.core import outbox
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
+from caseapp.givings.models import Giving, GivingItem
 from caseapp.handouts.operations import recall
 from caseapp.handouts.queries import edition_of
 from tests import build, people

@@ -9,7 +9,7 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, String
 
 from caseapp.handouts.library import library
-from caseapp.handouts.sheets import sheet_pdf
+from caseapp.handouts.paper import sheet_pdf
 from caseapp.practice.queries import numbers, the_practice
 
 # Between them these two have every kind of field.

@@ -1,20 +1,31 @@
-"""Candidates: one sheet judged for many cases at once, and the words for each reason."""
+"""Asked: one sheet judged for many cases at once, the words for each reason, and how far a giving is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
 
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.offers import situation_in, stands_against, verdict_of, who_has
 from caseapp.assignments.suitability import CAREFUL, GIVE, HOW, REFUSE
+from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseHead, case_heads
-from caseapp.core.errors import Reason
+from caseapp.clients.models import Client
+from caseapp.clients.queries import visible_to
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound, Reason
+from caseapp.givings.models import LEFT_OUT, Giving, GivingItem
+from caseapp.givings.schemas import GivingItemRecord, GivingRecord
+from caseapp.handouts.queries import edition_with
 from caseapp.practice.queries import Numbers, numbers, the_practice
+from caseapp.users.models import User
+from caseapp.users.queries import coached_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from caseapp.handouts.library import Handout
@@ -30,6 +41,7 @@ WORDS = {
     "channel_not_offered": "This sheet is not given in this way.",
     "contact_block": "Contact is barred at present.",
     "fault": "Something went wrong here, and nothing was given. Try it from the case.",
+    "hidden": "The practice has hidden this sheet.",
     "help_lines_empty": "The sheet names help numbers that the practice has not listed.",
     "hold_open": "A hold is open.",
     "in_session_only": "Only together, in the room.",
@@ -92,3 +104,65 @@ def in_words(code: str, handout: Handout) -> Reason:
     return Reason(
         code, own.get(code) or WORDS.get(code, "It does not suit now."), HOW.get(code, "")
     )
+
+
+def giving_shown(actor: Actor, giving_id: UUID) -> GivingRecord:
+    """Show how far a giving is, to whoever asked for it and their supervisor: the cases that they may see.
+
+    Raises NotFound.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    row = db.session.execute(
+        sa.select(Giving, User.name)
+        .join(User, User.id == Giving.made_by)
+        .where(Giving.id == giving_id, Giving.made_by.in_(coached_by(actor)))
+        .execution_options(populate_existing=True)
+    ).first()
+    if row is None:
+        raise NotFound
+    giving: Giving = row.Giving
+    handout = edition_with(giving.edition_id).handout
+    return GivingRecord(
+        id=giving.id,
+        handout=handout,
+        channel=giving.channel,
+        due_on=giving.due_on,
+        made_at=giving.made_at,
+        made_by=giving.made_by,
+        sender=row.name,
+        items=[
+            GivingItemRecord(
+                case_id=item.case_id,
+                number=item.number,
+                client=item.name,
+                state=item.state,
+                reasons=tuple(in_words(code, handout) for code in _told(item)),
+                assignment_id=item.assignment_id,
+                done_at=item.done_at,
+            )
+            for item in _items(actor, giving_id)
+        ],
+    )
+
+
+def _told(item: Any) -> list[str]:  # noqa: ANN401 - a result row
+    """Give the codes to show: while a case waits, they are only what was confirmed."""
+    return list(item.reasons) if item.state == LEFT_OUT else []
+
+
+def _items(actor: Actor, giving_id: UUID) -> Sequence[Any]:
+    return db.session.execute(
+        sa.select(
+            GivingItem.case_id,
+            Case.number,
+            Client.name,
+            GivingItem.state,
+            GivingItem.reasons,
+            GivingItem.assignment_id,
+            GivingItem.done_at,
+        )
+        .join(Case, Case.id == GivingItem.case_id)
+        .join(Client, Client.id == GivingItem.client_id)
+        .where(GivingItem.giving_id == giving_id, GivingItem.client_id.in_(visible_to(actor)))
+        .order_by(Client.name, GivingItem.id)
+    ).all()

@@ -7,11 +7,7 @@ import sqlalchemy as sa
 
 from caseapp.access.actions import Role
 from caseapp.access.actor import operator
-from caseapp.assignments import givings
-from caseapp.assignments.candidates import WORDS, candidates_for, in_words
-from caseapp.assignments.giving_schemas import NewGiving
-from caseapp.assignments.givings import AT_ONCE, TRIES, begin_giving, carry_out, giving_shown
-from caseapp.assignments.models import Assignment, Giving, GivingItem
+from caseapp.assignments.models import Assignment
 from caseapp.assignments.operations import assign
 from caseapp.assignments.queries import assignments_of
 from caseapp.audit.models import AuditEntry
@@ -24,6 +20,11 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.outbox import TAKEN_FOR, OutboxRow
 from caseapp.core.transaction import transaction
+from caseapp.givings import operations as givings
+from caseapp.givings.models import Giving, GivingItem
+from caseapp.givings.operations import AT_ONCE, TRIES, begin_giving, carry_out
+from caseapp.givings.queries import WORDS, candidates_for, giving_shown, in_words
+from caseapp.givings.schemas import NewGiving
 from caseapp.handouts.library import TAGS, library
 from caseapp.handouts.operations import recall
 from caseapp.handouts.queries import edition_of

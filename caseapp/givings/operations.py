@@ -1,4 +1,4 @@
-"""Givings: one sheet to many cases, confirmed by a person and carried out by a job, one transaction for each case."""
+"""Done: a giving begun, and carried out case by case by a job, one transaction for each."""
 
 from __future__ import annotations
 
@@ -10,17 +10,12 @@ import structlog
 
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
-from caseapp.assignments.candidates import candidate_of, candidates_for, in_words
-from caseapp.assignments.giving_schemas import GivingItemRecord, GivingRecord
-from caseapp.assignments.models import Giving, GivingItem
 from caseapp.assignments.offers import who_has
 from caseapp.assignments.operations import day_in_reach, give_out
 from caseapp.assignments.suitability import CAREFUL, REFUSE
 from caseapp.audit.operations import record
-from caseapp.cases.models import Case
 from caseapp.cases.queries import case_head
-from caseapp.clients.models import Client
-from caseapp.clients.queries import lock_client, visible_to
+from caseapp.clients.queries import lock_client
 from caseapp.core import outbox
 from caseapp.core.clock import now
 from caseapp.core.database import db
@@ -28,19 +23,17 @@ from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import open_row, seal
+from caseapp.givings.models import GIVEN, LEFT_OUT, WAITING, Giving, GivingItem
+from caseapp.givings.queries import candidate_of, candidates_for, in_words
 from caseapp.handouts.queries import edition_of, edition_with
 from caseapp.practice.queries import numbers, the_practice
-from caseapp.users.models import User
-from caseapp.users.queries import at_work, coached_by
+from caseapp.users.queries import at_work
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from caseapp.assignments.candidates import Candidate
-    from caseapp.assignments.giving_schemas import NewGiving
+    from caseapp.givings.queries import Candidate
+    from caseapp.givings.schemas import NewGiving
 
 GIVE = "giving"
-WAITING, GIVEN, LEFT_OUT = "waiting", "given", "left_out"
 # So few that a delivery ends long before its outbox row counts as forgotten; what is left gets a row of its own.
 AT_ONCE = 100
 TRIES = 3
@@ -214,65 +207,3 @@ def _count_failure(item_id: UUID) -> None:
             .where(*here, GivingItem.tries >= TRIES)
             .values(state=LEFT_OUT, reasons=["fault"], line=None, done_at=now())
         )
-
-
-def giving_shown(actor: Actor, giving_id: UUID) -> GivingRecord:
-    """Show how far a giving is, to whoever asked for it and their supervisor: the cases that they may see.
-
-    Raises NotFound.
-    """
-    require(actor, Action.ASSIGNMENT_READ)
-    row = db.session.execute(
-        sa.select(Giving, User.name)
-        .join(User, User.id == Giving.made_by)
-        .where(Giving.id == giving_id, Giving.made_by.in_(coached_by(actor)))
-        .execution_options(populate_existing=True)
-    ).first()
-    if row is None:
-        raise NotFound
-    giving: Giving = row.Giving
-    handout = edition_with(giving.edition_id).handout
-    return GivingRecord(
-        id=giving.id,
-        handout=handout,
-        channel=giving.channel,
-        due_on=giving.due_on,
-        made_at=giving.made_at,
-        made_by=giving.made_by,
-        sender=row.name,
-        items=[
-            GivingItemRecord(
-                case_id=item.case_id,
-                number=item.number,
-                client=item.name,
-                state=item.state,
-                reasons=tuple(in_words(code, handout) for code in _told(item)),
-                assignment_id=item.assignment_id,
-                done_at=item.done_at,
-            )
-            for item in _items(actor, giving_id)
-        ],
-    )
-
-
-def _told(item: Any) -> list[str]:  # noqa: ANN401 - a result row
-    """Give the codes to show: while a case waits, they are only what was confirmed."""
-    return list(item.reasons) if item.state == LEFT_OUT else []
-
-
-def _items(actor: Actor, giving_id: UUID) -> Sequence[Any]:
-    return db.session.execute(
-        sa.select(
-            GivingItem.case_id,
-            Case.number,
-            Client.name,
-            GivingItem.state,
-            GivingItem.reasons,
-            GivingItem.assignment_id,
-            GivingItem.done_at,
-        )
-        .join(Case, Case.id == GivingItem.case_id)
-        .join(Client, Client.id == GivingItem.client_id)
-        .where(GivingItem.giving_id == giving_id, GivingItem.client_id.in_(visible_to(actor)))
-        .order_by(Client.name, GivingItem.id)
-    ).all()

@@ -1,0 +1,1 @@
+"""Givings: one sheet to several clients, confirmed by a person and carried out by a job."""
