@@ -121,6 +121,7 @@ def prose(text: str) -> Markup:
     return Markup(nh3.clean(made, tags=ALLOWED_TAGS, attributes={}))  # noqa: S704 - cleaned
 
 
+@lru_cache(maxsize=1024)
 def plain(text: str) -> str:
     """Set a title or a label with proper quotation marks and no markup."""
     return str(Markup(_markdown().renderInline(text)).striptags())  # noqa: S704 - tags are stripped

@@ -68,6 +68,7 @@ WORDS = {
     Action.TOKEN_MANAGE: "Changed a token",
     Action.PORTAL_READ: "Read in the portal",
     Action.PORTAL_MARK: "Marked a handout in the portal",
+    Action.PORTAL_WRITE: "Wrote in a handout in the portal",
     Action.PORTAL_PIN: "Changed a PIN",
 }
 OUTCOMES = {"done": "Done", "refused": "Refused"}

@@ -17,6 +17,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from caseapp.access.actions import Role
+from caseapp.access.actor import Actor
+from caseapp.core.transaction import transaction
+from caseapp.worksheets.operations import share_answers
 from tests import build
 from tests.api.desk import NOBODYS
 
@@ -55,8 +59,11 @@ def records(staff):
     note = coach.post(
         f"/cases/{made.case_id}/notes", {"format": "free", "held_at": "2026-11-20T10:00:00Z"}
     )
-    wish = {"slug": "first-days-pause", "channel": "in_person", "confirmed": True}
+    wish = {"slug": "first-days-pause", "channel": "portal", "confirmed": True}
     given_one = coach.post(f"/cases/{made.case_id}/assignments", wish)
+    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    with transaction():
+        share_answers(client, given_one.get_json()["place"], {"what_happened": "Rang."}, 0)
     several = {"cases": [str(made.case_id)], "channel": "print"}
     giving = coach.post("/handouts/first-days-pause/givings", several)
     assert giving.status_code == 202

@@ -14,10 +14,10 @@ from PIL import Image
 
 from caseapp.core import pdf, pictures, vault
 from caseapp.core.errors import RenderFailed
-from caseapp.handouts import paper, sheets
+from caseapp.handouts import sheets
 from caseapp.handouts.library import library
 from caseapp.handouts.packs import PackPart, pack_html, pack_pdf
-from caseapp.handouts.paper import NOBODY, Personal
+from caseapp.handouts.paper import NOBODY, Personal, sheet_html, sheet_pdf
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Logo, Numbers
 from tests.paper import faults_of, outline_of, poppler, text_of
@@ -51,7 +51,7 @@ def numbers(_language="en"):
 def made(handout, letter, *, personal=ANA, large=False, paper="A4"):
     letter = replace(letter, paper=paper)
     key = KEY if personal else None
-    return paper.sheet_pdf(
+    return sheet_pdf(
         handout, letter, numbers(), faith=True, large=large, personal=personal, key=key
     )
 
@@ -118,7 +118,7 @@ def test_a_picture_can_be_told_apart_in_black_and_white_and_is_there_once(dresse
 
 
 def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
-    shown = paper.sheet_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
+    shown = sheet_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
     press = pdf.Press(pdf.faces())
     assert b"/Image" in press.lay_out(shown, "handout.css", dressed.logo.picture)
     with pytest.raises(RenderFailed) as refused:

@@ -126,7 +126,7 @@ def test_from_the_first_word_to_the_library(desks):
     assert "Start the next version" not in sheet
     assert "Start the next version" in desks["admin"].text("/handouts/own-01")
     pdf = desks["coach"].get("/handouts/own-01/pdf")
-    assert pdf.headers["Content-Disposition"] == "attachment; filename=an-evening-walk-1.pdf"
+    assert pdf.headers["Content-Disposition"] == 'attachment; filename="an-evening-walk-1.pdf"'
 
 
 def test_whatever_is_missing_is_named_at_its_place_and_every_word_stays(desks):
