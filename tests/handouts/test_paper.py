@@ -17,7 +17,7 @@ from caseapp.core.errors import RenderFailed
 from caseapp.handouts import sheets
 from caseapp.handouts.library import library
 from caseapp.handouts.packs import PackPart, pack_html, pack_pdf
-from caseapp.handouts.paper import NOBODY, Personal, sheet_html, sheet_pdf
+from caseapp.handouts.paper import NOBODY, Personal, sheet_html, sheet_pdf, spoken
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Logo, Numbers
 from tests.paper import faults_of, outline_of, poppler, text_of
@@ -67,7 +67,7 @@ def pack(keys, letter, *, personal=ANA, large=False, week=None, line=""):
 def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, key, size):
     handout = LIBRARY[key]
     content = made(handout, dressed, **size)
-    language, title = sheets.spoken(handout.language), sheets.plain(handout.outside_title)
+    language, title = spoken(handout.language), sheets.plain(handout.outside_title)
     assert faults_of(content, language=language, title=title) == []
     pictures_told = {"Harbour Lane, a lighthouse", f"QR code that opens {PORTAL}"}
     with pikepdf.open(io.BytesIO(content)) as document:
