@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.transaction import side_transaction
@@ -53,14 +53,13 @@ def record_read(
 ) -> None:
     """Record that a record was read: once per person, record and quarter of an hour.
 
-    It is written in a transaction of its own. SQLite, which has one writer, looks first whether this quarter has its
-    entry already; PostgreSQL finds that out while writing, at the price of looking.
+    It looks first and writes, in a transaction of its own, only when this quarter has no entry yet; so a page's
+    reading snapshot stays as it is.
     """
     moment = now()
     quarter = int(moment.timestamp() // QUARTER.total_seconds())
     once = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
-    one_writer = db.session.get_bind().dialect.name == "sqlite"
-    if one_writer and run(THIS_QUARTER, once=once).first() is not None:
+    if run(THIS_QUARTER, once=once).first() is not None:
         return
     values = _entry(actor, action, "done", kind, object_id, client_id, None)
     with side_transaction() as connection:
