@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
@@ -18,7 +19,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.paging import Page, after, page_of
 from caseapp.core.vault import DataKey, fingerprint, open_data, open_row, unwrap
 from caseapp.users.models import User
-from caseapp.users.queries import coached_in
+from caseapp.users.queries import coached_in, is_coached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,9 +54,18 @@ def sees(
 ) -> sa.ColumnElement[bool]:
     """Say in SQL that the client of one record, which is found by its id, is somebody's to see.
 
-    It is the same rule turned round: the client's care team is looked at, not everybody whom a supervisor may see.
+    It is the same rule turned round: the few of the client's care team are looked at, and not everybody whom a
+    supervisor may see, nor every coach that they look after.
     """
-    return visible_in(role, who).where(CareTeam.client_id == client_id).exists()
+    if role is not Role.SUPERVISOR:
+        return visible_in(role, who).where(CareTeam.client_id == client_id).exists()
+    member = aliased(User)
+    return (
+        sa.select(CareTeam.client_id)
+        .join(member, member.id == CareTeam.user_id)
+        .where(CareTeam.client_id == client_id, is_coached(member, role, who))
+        .exists()
+    )
 
 
 def seen_by(actor: Actor, client_id: InstrumentedAttribute[UUID]) -> sa.ColumnElement[bool]:

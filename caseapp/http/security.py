@@ -48,8 +48,7 @@ csrf = CSRFProtect()
 
 def add_headers(response: Response) -> Response:
     """Put the same headers on every answer, errors and files included."""
-    for name, value in HEADERS.items():
-        response.headers[name] = value
+    response.headers.extend(HEADERS)
     if response.headers.get("Content-Disposition", "").startswith("attachment"):
         # Should a browser show the file after all, it belongs to no site and runs nothing.
         response.headers["Content-Security-Policy"] = f"{CONTENT_SECURITY_POLICY}; sandbox"

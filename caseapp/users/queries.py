@@ -94,9 +94,16 @@ def coached_by(actor: Actor) -> sa.Select[UUID]:
 
 def coached_in(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
     """Select the same for a role, where `who` may stay open as a parameter of a statement that is built once."""
+    return sa.select(User.id).where(is_coached(User, role, who))
+
+
+def is_coached(
+    user: type[User], role: Role, who: UUID | sa.BindParameter[UUID]
+) -> sa.ColumnElement[bool]:
+    """Say in SQL that a member of staff, or an alias of the table, is one of those."""
     if role is Role.SUPERVISOR:
-        return sa.select(User.id).where(sa.or_(User.id == who, User.supervisor_id == who))
-    return sa.select(User.id).where(User.id == who)
+        return sa.or_(user.id == who, user.supervisor_id == who)
+    return user.id == who
 
 
 def coaches_for(actor: Actor) -> Sequence[User]:
