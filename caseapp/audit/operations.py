@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import now
-from caseapp.core.database import run
+from caseapp.core.database import db, run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.transaction import side_transaction
@@ -53,17 +53,21 @@ def record_read(
 ) -> None:
     """Record that a record was read: once per person, record and quarter of an hour.
 
-    It looks first and writes, in a transaction of its own, only when this quarter has no entry yet; so a page's
-    reading snapshot stays as it is.
+    SQLite has one writer, so it looks first, and writes in a transaction of its own only when this quarter has no
+    entry yet. PostgreSQL reads outside any transaction and finds out while writing.
     """
     moment = now()
     quarter = int(moment.timestamp() // QUARTER.total_seconds())
     once = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
-    if run(THIS_QUARTER, once=once).first() is not None:
+    dialect = db.engine.dialect.name
+    if dialect == "sqlite" and run(THIS_QUARTER, once=once).first() is not None:
         return
-    values = _entry(actor, action, "done", kind, object_id, client_id, None)
-    with side_transaction() as connection:
-        connection.execute(WRITE_ONCE[connection.dialect.name], {**values, "once": once})
+    values = _entry(actor, action, "done", kind, object_id, client_id, None) | {"once": once}
+    if dialect == "sqlite":
+        with side_transaction() as connection:
+            connection.execute(WRITE_ONCE[dialect], values)
+    else:
+        run(WRITE_ONCE[dialect], **values)
 
 
 def record_refusal(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import event
 from sqlalchemy.orm.exc import StaleDataError
 
 from caseapp.core.database import db
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
+# SQLite is told to take the writer's lock, PostgreSQL to begin a transaction at all.
+WRITES: dict[str, dict[str, Any]] = {
+    "sqlite": {"writes": True},
+    "postgresql": {"isolation_level": "READ COMMITTED"},
+}
 _open: ContextVar[list[Callable[[], None]] | None] = ContextVar("open_transaction", default=None)
 
 
@@ -51,20 +57,21 @@ def transaction() -> Iterator[Session]:
 
 
 def _begin_writing(session: Session) -> Connection:
-    """Go over from reading to writing on the connection that is there; another one would cost round trips.
+    """Go over from reading to writing.
 
-    SQLite would read on in its old snapshot and refuse the first write, so it begins anew with the writer's lock.
-    PostgreSQL looks afresh at every statement (READ COMMITTED) and may simply write.
+    SQLite would read on in its old snapshot and refuse the first write, so it begins anew, on the connection that is
+    there, with the writer's lock. PostgreSQL reads outside any transaction and begins one only now.
     """
     if _changed(session):
         session.rollback()
-    if not session.in_transaction():
-        return session.connection(execution_options={"writes": True})
-    connection = session.connection()
-    if connection.dialect.name == "sqlite":
+    dialect = session.get_bind().dialect.name
+    if session.in_transaction() and dialect == "sqlite":
+        connection = session.connection()
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    return connection
+        return connection
+    session.commit()
+    return session.connection(execution_options=WRITES[dialect])
 
 
 def after_commit(call: Callable[[], None]) -> None:
@@ -105,6 +112,13 @@ def end_reading() -> None:
     else:
         session.expire_all()
         session.commit()
+
+
+@event.listens_for(db.session, "before_flush")
+def _refuse_outside(*_given: object) -> None:
+    """Let no change slip out of a page that only reads: on PostgreSQL it would stand at once."""
+    if _open.get() is None:
+        raise RuntimeError("A change belongs in a transaction.")
 
 
 def _changed(session: Session) -> bool:

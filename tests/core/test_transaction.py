@@ -137,3 +137,11 @@ def test_a_pragma_that_does_not_take_stops_the_start():
     with pytest.raises(RuntimeError, match="journal_mode"):
         prepare(engine)
     engine.dispose()
+
+
+def test_a_change_outside_a_transaction_is_refused_before_it_reaches_the_database(app):
+    before = name()
+    the_practice().name = "Slipped"
+    with pytest.raises(RuntimeError, match="belongs in a transaction"):
+        db.session.flush()
+    assert name() == before
