@@ -9,9 +9,9 @@ from marshmallow import Schema, fields, post_load, validate
 from caseapp.access.actions import Action
 from caseapp.api.answers import whole
 from caseapp.api.door import Door
-from caseapp.assignments.offers import Offer, advice_for, offers_for
+from caseapp.assignments.offers import advice_for, offers_for
 from caseapp.assignments.queries import holding_count
-from caseapp.assignments.schemas import HandoutView, HandoutWholeView
+from caseapp.assignments.schemas import HandoutView, HandoutWholeView, Offer
 from caseapp.assignments.suitability import CAREFUL, GIVE, REFUSE
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head

@@ -11,11 +11,12 @@ from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
 from caseapp.assignments.pace import Advice, reading_of, suggest
+from caseapp.assignments.schemas import Offer
 from caseapp.assignments.suitability import CAREFUL, REFUSE, Situation, Verdict, judge, situation_of
 from caseapp.core.clock import week_of
 from caseapp.core.database import db
 from caseapp.core.errors import Reason
-from caseapp.handouts.models import Edition, Review
+from caseapp.handouts.models import Edition
 from caseapp.handouts.queries import HIDDEN, RECALLED, LibraryItem, newest_editions, texts_of
 from caseapp.handouts.sheets import empty_block_reason, empty_blocks
 from caseapp.practice.queries import Numbers, numbers, the_practice, today
@@ -30,17 +31,6 @@ if TYPE_CHECKING:
 
 
 IN_PERSON_ONLY = "in_person"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """Show one handout to a coach who chooses for a case: the verdict, and whether it is there already."""
-
-    handout: Handout
-    edition_id: UUID
-    verdict: Verdict
-    given: bool
-    reviewed: Review | None
 
 
 @dataclass(frozen=True)

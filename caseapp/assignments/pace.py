@@ -19,7 +19,7 @@ from caseapp.screening.protocol import ITEM, LEVEL_WORDS, Level
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from caseapp.assignments.offers import Offer
+    from caseapp.assignments.schemas import Offer
     from caseapp.handouts.library import Handout
 
 # An hour a week is two or three sheets, each with time to write and to try one thing between two sessions.

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
-    from caseapp.assignments.suitability import Situation
+    from caseapp.assignments.suitability import Situation, Verdict
     from caseapp.clients.queries import ClientRecord
     from caseapp.core.errors import Reason
     from caseapp.core.vault import DataKey
+    from caseapp.handouts.models import Review
 
 
 CHANNEL_WORDS = {
@@ -180,6 +181,17 @@ class ReplaceOneSchema(Schema):
     def make(self, data: dict[str, Any], **_: object) -> OneReplacing:
         """Give the plain value."""
         return OneReplacing(data["line"].strip(), data["confirmed"])
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Show one handout to a coach who chooses for a case: the verdict, and whether it is there already."""
+
+    handout: Handout
+    edition_id: UUID
+    verdict: Verdict
+    given: bool
+    reviewed: Review | None
 
 
 @dataclass(frozen=True)
