@@ -35,7 +35,7 @@ def jinja(the_app):
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_template_compiles(jinja, name):
-    jinja(name).get_template(name)
+    assert jinja(name).get_template(name).name == name
 
 
 @pytest.mark.parametrize("name", PAGES)

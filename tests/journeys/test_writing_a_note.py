@@ -132,3 +132,4 @@ def test_every_page_of_notes_is_clean(coach, case, live, page, look):
 def test_an_admins_today_is_clean(coach, live, page, look):
     enter(page, live, "admin")
     look.at("/today")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Today")

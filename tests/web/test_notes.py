@@ -300,10 +300,10 @@ def test_somebody_elses_draft_looks_missing(app, team, desk, case, who):
 def test_a_foreign_case_looks_missing_and_an_admin_is_told_no(app, team, case):
     other, admin = Desk(app, team["coach2"]), Desk(app, team["admin"])
     for path in (f"/case/{case.number}/notes", f"/case/{case.number}/notes/new"):
-        other.text(path, 404)
-        admin.text(path, 403)
+        assert other.get(path).status_code == 404
+        assert admin.get(path).status_code == 403
     for path in ("/notes", "/notes/new"):
-        admin.text(path, 403)
+        assert admin.get(path).status_code == 403
 
 
 def test_nobody_reads_or_changes_a_note_on_get_or_unsigned_in(app, desk, coach, case):
