@@ -197,6 +197,7 @@ def test_on_the_fourteenth_day_a_screening_still_counts(team):
     made = ready(team["coach"], here)
     with day(14):
         move(team["coach"], made, "contact", evidence=lines(here))
+        assert stage_of(team["coach"], made) == "contact"
 
 
 def test_every_condition_that_fails_is_named_at_once(team):
