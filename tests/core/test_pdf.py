@@ -244,7 +244,8 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
     assert pdf.kept(document) == first
     folder = settings.active().data_dir / "pdf"
     assert [*folder.rglob("*.pdf")]
-    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".pdf"}
+    whole = {pdf.KEPT, pdf.SEALED}
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in whole]
 
 
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
