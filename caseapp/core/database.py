@@ -27,7 +27,8 @@ SQLITE_PRAGMAS = {
     "foreign_keys": "1",
     "recursive_triggers": "1",
     "trusted_schema": "0",
-    "cache_size": "-16384",
+    "cache_size": "-65536",
+    "mmap_size": "268435456",
 }
 
 # A PostgreSQL connection that was at work this recently is believed to be alive.
