@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from caseapp.access.models import Session, Token
 from caseapp.access.secrets import reference_hash
+from caseapp.core.clock import now
 from caseapp.core.database import db
 
 if TYPE_CHECKING:
@@ -19,15 +20,26 @@ IDLE = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
 ABSOLUTE = timedelta(hours=12)
 
 
-def live_session(kind: str, reference: str, now: datetime) -> sa.ColumnElement[bool]:
-    """Say in SQL that a session has this reference and has neither ended, idled nor grown too old."""
+def live_session() -> sa.ColumnElement[bool]:
+    """Say in SQL that a session is the one that `the_session` names and has neither ended, idled nor grown too old."""
     return sa.and_(
-        Session.secret_hash == reference_hash(reference),
-        Session.subject_kind == kind,
+        Session.secret_hash == sa.bindparam("secret"),
+        Session.subject_kind == sa.bindparam("kind"),
         Session.ended_at.is_(None),
-        Session.seen_at > now - IDLE[kind],
-        Session.made_at > now - ABSOLUTE,
+        Session.seen_at > sa.bindparam("seen_since"),
+        Session.made_at > sa.bindparam("made_since"),
     )
+
+
+def the_session(kind: str, reference: str) -> dict[str, Any]:
+    """Give the parameters of `live_session` at this moment for a reference out of a cookie."""
+    moment = now()
+    return {
+        "secret": reference_hash(reference),
+        "kind": kind,
+        "seen_since": moment - IDLE[kind],
+        "made_since": moment - ABSOLUTE,
+    }
 
 
 def live_token() -> sa.ColumnElement[bool]:

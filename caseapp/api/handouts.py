@@ -25,7 +25,7 @@ from caseapp.handouts.schemas import RecalledView, Recalling, RecallOneSchema
 from caseapp.handouts.sheets import page_html
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
-from caseapp.practice.queries import letterhead, numbers, the_practice
+from caseapp.practice.queries import office
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -124,7 +124,7 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
 def handout(slug: str, query: str) -> dict[str, Any]:
     """Show one handout with its text."""
     item = edition_of(slug, query)
-    text = page_html(item.handout, numbers(the_practice()), faith=False, staff=True)
+    text = page_html(item.handout, office().numbers, faith=False, staff=True)
     return _shown(item.handout, item.reviewed) | {"html": str(text)}
 
 
@@ -134,8 +134,8 @@ def handout(slug: str, query: str) -> dict[str, Any]:
 @door.asks(LanguageQuery())
 def handout_pdf(slug: str, query: str) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
-    found, practice = not_recalled(edition_of(slug, query)), the_practice()
-    made = sheet_pdf(found, letterhead(practice), numbers(practice, found.language), faith=False)
+    found = not_recalled(edition_of(slug, query))
+    made = sheet_pdf(found, office().letterhead, office().numbers, faith=False)
     return pdf_answer(made, file_name(found))
 
 

@@ -36,7 +36,6 @@ class Assignment(Model):
     due_on: Mapped[date | None]
     assigned_at: Mapped[datetime]
     assigned_by: Mapped[UUID]
-    opened_at: Mapped[datetime | None]
     read_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
     withdrawn_by: Mapped[UUID | None]

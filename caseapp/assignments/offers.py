@@ -19,7 +19,7 @@ from caseapp.core.errors import Reason
 from caseapp.handouts.models import Edition
 from caseapp.handouts.queries import HIDDEN, RECALLED, LibraryItem, newest_editions, texts_of
 from caseapp.handouts.sheets import empty_block_reason, empty_blocks
-from caseapp.practice.queries import Numbers, numbers, the_practice, today
+from caseapp.practice.queries import Numbers, office, today
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -75,7 +75,7 @@ def offers_for(
 ) -> list[Offer]:
     """Judge the library for a case; `stage` narrows it to sheets that fit a stage, None gives all."""
     require(actor, Action.ASSIGNMENT_READ)
-    situation, known = situation_in(head), numbers(the_practice())
+    situation, known = situation_in(head), office().numbers
     given = {
         (row.slug, row.language)
         for row in db.session.execute(
@@ -131,7 +131,7 @@ def live_in(head: CaseHead) -> list[Live]:
         .where(Assignment.client_id == head.case.client_id, Assignment.withdrawn_at.is_(None))
     ).all()
     texts = texts_of(row.sha256 for row in rows)
-    situation, known = situation_in(head), numbers(the_practice())
+    situation, known = situation_in(head), office().numbers
     return [
         Live(
             texts[row.sha256],

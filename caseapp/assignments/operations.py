@@ -1,4 +1,4 @@
-"""Done: handouts assigned, replaced, opened, read and withdrawn."""
+"""Done: handouts assigned, replaced, read and withdrawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.vault import seal
 from caseapp.handouts.models import Edition
 from caseapp.handouts.queries import LibraryItem, edition_of
-from caseapp.practice.queries import Numbers, numbers, the_practice, today
+from caseapp.practice.queries import Numbers, office, today
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -120,7 +120,7 @@ def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseHead, Situation, Number
     db.session.execute(
         sa.select(Client.id).where(Client.id == head.case.client_id).with_for_update()
     )
-    return head, situation_in(head), numbers(the_practice())
+    return head, situation_in(head), office().numbers
 
 
 def give_out(
@@ -207,27 +207,6 @@ def replace_older(actor: Actor, assignment_id: UUID, *, line: str, confirmed: bo
     return give_out(actor, head, item, line, old.channel, old.due_on, now())
 
 
-def note_opened(actor: Actor, place: int) -> None:
-    """Remember when a client first opened a sheet in the portal.
-
-    Raises what `reading` raises: a sheet that may not be shown is not opened either.
-    """
-    require(actor, Action.PORTAL_MARK)
-    found = reading(actor, place)
-    if found.opened_at is None:
-        row = _own(actor, found.id)
-        row.opened_at = now()
-        db.session.flush()
-        record(
-            actor,
-            Action.PORTAL_MARK,
-            "assignment",
-            row.id,
-            client_id=actor.id,
-            details={"opened": True},
-        )
-
-
 def mark_read(actor: Actor, which: UUID | int, expected_version: int | None = None) -> None:
     """Mark a sheet as read: a client by its place in the portal, staff by its id when it went over the table.
 
@@ -245,7 +224,6 @@ def mark_read(actor: Actor, which: UUID | int, expected_version: int | None = No
     if expected_version is not None:
         set_committed_value(row, "version", expected_version)
     row.read_at = now()
-    row.opened_at = row.opened_at or row.read_at
     db.session.flush()
     record(actor, action, "assignment", row.id, client_id=row.client_id, details={"read": True})
 

@@ -14,8 +14,7 @@ from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.fonts import missing_signs
 from caseapp.handouts.packs import MOST_SHEETS, PackPart, pack_pdf
 from caseapp.handouts.paper import NOBODY, Personal, sheet_pdf
-from caseapp.practice.queries import letterhead, numbers, the_practice, today
-from caseapp.users.queries import names_of
+from caseapp.practice.queries import today
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from caseapp.cases.queries import CaseHead
     from caseapp.clients.schemas import SafeContact
     from caseapp.handouts.library import Handout
-    from caseapp.practice.models import Practice
-    from caseapp.practice.queries import Letterhead, Numbers
+    from caseapp.practice.queries import Letterhead
 
 # Ways that leave something behind which another person at home can find and read, as paper does.
 LEAVES_A_TRACE = ("text", "email", "post", "portal")
@@ -91,7 +89,7 @@ def _cannot_print(what: str, strange: list[str]) -> Reason:
 
 
 def personal_of(
-    records: Sequence[AssignmentRecord], recipient: Recipient, givers: dict[UUID, str]
+    records: Sequence[AssignmentRecord], recipient: Recipient
 ) -> tuple[list[Personal], tuple[Reason, ...]]:
     """Say what stands on each of these sheets in one file, and why something is left out."""
     reasons = discretion((r.handout for r in records), recipient.situation, recipient.client.safe)
@@ -100,7 +98,7 @@ def personal_of(
     found: list[Personal] = []
     told: list[Reason] = []
     for record in records:
-        coach = givers.get(record.assigned_by, "").partition(" ")[0]
+        coach = record.giver.partition(" ")[0]
         called = recipient.client.called if coach else ""
         personal, left_out = unprintable(Personal(called, coach, record.line))
         found.append(personal)
@@ -110,9 +108,9 @@ def personal_of(
 
 def unsaid_on(head: CaseHead, records: Sequence[AssignmentRecord]) -> dict[UUID, list[Reason]]:
     """Say for each of a case's assignments what its PDF leaves out and why."""
-    recipient, givers = recipient_in(head), names_of({record.assigned_by for record in records})
+    recipient = recipient_in(head)
     return {
-        record.id: [*personal_of([record], recipient, givers)[1]]
+        record.id: [*personal_of([record], recipient)[1]]
         for record in records
         if not record.stopped and record.withdrawn_at is None
     }
@@ -123,12 +121,12 @@ def assignment_pdf(record: AssignmentRecord, *, large: bool, code: bool) -> byte
 
     Kept sealed under the client's key as soon as it says anything about them. Raises what `sheet_pdf` raises.
     """
-    practice, recipient = the_practice(), record.recipient
-    (personal,), _ = personal_of([record], recipient, names_of({record.assigned_by}))
+    recipient = record.recipient
+    (personal,), _ = personal_of([record], recipient)
     return sheet_pdf(
         record.handout,
-        _letter(practice, recipient, code=code),
-        numbers(practice, record.handout.language),
+        _letter(recipient, code=code),
+        recipient.office.numbers,
         faith=recipient.faith,
         large=large,
         personal=personal,
@@ -136,9 +134,9 @@ def assignment_pdf(record: AssignmentRecord, *, large: bool, code: bool) -> byte
     )
 
 
-def _letter(practice: Practice, recipient: Recipient, *, code: bool) -> Letterhead:
+def _letter(recipient: Recipient, *, code: bool) -> Letterhead:
     """Give the letterhead; a QR code leads nowhere for a client to whom the portal is not open, and may betray them."""
-    found = letterhead(practice)
+    found = recipient.office.letterhead
     allowed = recipient.client.safe.allows("portal") and not recipient.situation.by_hand_only
     return found if code and allowed else found.without_code()
 
@@ -162,8 +160,7 @@ def pack_of(actor: Actor, head: CaseHead, ids: Iterable[UUID]) -> Pack:
         raise Invalid({"sheet": [f"Choose at most {MOST_SHEETS} handouts for one PDF."]})
     judged = [(record, _against(record)) for record in some_of(actor, head, wanted)]
     fit = tuple(record for record, reasons in judged if not reasons)
-    givers = names_of({record.assigned_by for record in fit})
-    unsaid = personal_of(fit, recipient_in(head), givers)[1]
+    unsaid = personal_of(fit, recipient_in(head))[1]
     return Pack(fit, tuple((r, why) for r, why in judged if why), unsaid)
 
 
@@ -211,21 +208,18 @@ def own_pack_pdf(actor: Actor, records: Sequence[AssignmentRecord]) -> bytes:
 def _pack_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool) -> bytes:
     if not records:
         raise RuleBroken(Reason("nothing_chosen", "Choose the handouts that go into one PDF."))
-    practice, recipient = the_practice(), records[0].recipient
-    personal, _ = personal_of(records, recipient, names_of({r.assigned_by for r in records}))
+    recipient = records[0].recipient
+    personal, _ = personal_of(records, recipient)
     # The newest of them was given by whoever hands over the whole.
     last = personal[-1]
-
-    def numbers_in(language: str) -> Numbers:
-        return numbers(practice, language)
 
     return pack_pdf(
         [
             PackPart(record.handout, _week_ahead(record), own.line)
             for record, own in zip(records, personal, strict=True)
         ],
-        _letter(practice, recipient, code=code),
-        numbers_in,
+        _letter(recipient, code=code),
+        recipient.office.numbers,
         recipient.key,
         faith=recipient.faith,
         large=large,

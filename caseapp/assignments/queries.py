@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
-from caseapp.access.actions import Action
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
 from caseapp.assignments.offers import IN_PERSON_ONLY, objections, situation_in, what_stops
 from caseapp.assignments.schemas import AssignmentRecord, Recipient
 from caseapp.assignments.suitability import situation_of
+from caseapp.audit.queries import first_touch
 from caseapp.cases.models import Case
-from caseapp.cases.queries import CaseHead, newest_case_of
+from caseapp.cases.queries import CaseHead, newest_case
 from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import opened, seen_by, visible_to
-from caseapp.core.database import db
+from caseapp.clients.queries import opened, seen_by, sees, visible_to
+from caseapp.core.database import Part, db, run
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
-from caseapp.core.vault import open_data, open_row, unwrap
+from caseapp.core.vault import open_row, unseal, unwrap
 from caseapp.handouts.models import Edition
 from caseapp.handouts.queries import RECALLED, LibraryItem, edition_of, texts_of
-from caseapp.practice.queries import Numbers, numbers, the_practice
-from caseapp.screening.queries import safety_of
+from caseapp.practice.queries import Office, office
+from caseapp.screening.queries import SAFETY, safety_in, with_safety
+from caseapp.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -124,52 +129,60 @@ def holding_count(actor: Actor, edition_id: UUID) -> int:
     )
 
 
-def given_where(
-    *where: sa.ColumnElement[bool],
-) -> sa.Select[Assignment, str, datetime | None]:
-    """Select assignments with the text of their edition and when that was recalled."""
-    query = sa.select(Assignment, Edition.sha256, Edition.recalled_at)
-    return query.join(Edition, Edition.id == Assignment.edition_id).where(*where)
+def given_where(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """Select assignments with their case, their edition, who gave them, and when the client first opened them."""
+    return (
+        sa.select(
+            *Assignment.__table__.c,
+            Edition.sha256,
+            Edition.recalled_at,
+            Case.number.label("case_number"),
+            User.name.label("giver"),
+            first_touch(Assignment.client_id, Assignment.id),
+        )
+        .join(Edition, Edition.id == Assignment.edition_id)
+        .join(Case, Case.id == Assignment.case_id)
+        .outerjoin(User, User.id == Assignment.assigned_by)
+        .where(*where)
+    )
 
 
-def records_of(rows: Sequence[Any], recipient: Recipient, known: Numbers) -> list[AssignmentRecord]:
+def records_of(rows: Iterable[Any], recipient: Recipient) -> list[AssignmentRecord]:
     """Open what was selected by `given_where`, all for one recipient, each with what stops it now."""
+    rows = [*rows]
     texts = texts_of(row.sha256 for row in rows)
-    found = []
-    for row in rows:
-        handout, given = texts[row.sha256], row.Assignment
-        stopped: tuple[Reason, ...] = ()
-        if given.withdrawn_at is None:
-            stopped = what_stops(handout, given.channel, recipient.situation, known)
-            if row.recalled_at is not None:
-                stopped = (RECALLED,)
-        found.append(_record(given, handout, recipient, stopped))
-    return found
+    return [_record(row, texts[row.sha256], recipient) for row in rows]
 
 
-def _record(
-    row: Assignment, handout: Handout, recipient: Recipient, stopped: tuple[Reason, ...]
-) -> AssignmentRecord:
+def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecord:  # noqa: ANN401 - a result row
+    given = Part(row, Assignment)
+    stopped: tuple[Reason, ...] = ()
+    if given.withdrawn_at is None:
+        stopped = what_stops(handout, given.channel, recipient.situation, recipient.office.numbers)
+        if row.recalled_at is not None:
+            stopped = (RECALLED,)
     return AssignmentRecord(
-        id=row.id,
-        case_id=row.case_id,
-        client_id=row.client_id,
+        id=given.id,
+        case_id=given.case_id,
+        case_number=row.case_number,
+        client_id=given.client_id,
         handout=handout,
-        edition_id=row.edition_id,
-        place=row.place,
-        stage=row.stage,
-        channel=row.channel,
-        line=open_row(row, "line", recipient.key) or "",
-        levels=row.levels,
-        due_on=row.due_on,
-        assigned_at=row.assigned_at,
-        assigned_by=row.assigned_by,
-        opened_at=row.opened_at,
-        read_at=row.read_at,
-        withdrawn_at=row.withdrawn_at,
+        edition_id=given.edition_id,
+        place=given.place,
+        stage=given.stage,
+        channel=given.channel,
+        line=open_row(given, "line", recipient.key) or "",
+        levels=given.levels,
+        due_on=given.due_on,
+        assigned_at=given.assigned_at,
+        assigned_by=given.assigned_by,
+        giver=row.giver or "",
+        opened_at=row.first_touch,
+        read_at=given.read_at,
+        withdrawn_at=given.withdrawn_at,
         stopped=stopped,
         recipient=recipient,
-        version=row.version,
+        version=given.version,
     )
 
 
@@ -194,7 +207,7 @@ def assignments_of(
     rows = db.session.execute(
         query.order_by(Assignment.assigned_at.desc(), Assignment.id.desc()).limit(limit)
     ).all()
-    return records_of(rows, recipient_in(head), numbers(the_practice()))
+    return records_of(rows, recipient_in(head))
 
 
 def some_of(actor: Actor, head: CaseHead, ids: set[UUID]) -> list[AssignmentRecord]:
@@ -210,7 +223,7 @@ def some_of(actor: Actor, head: CaseHead, ids: set[UUID]) -> list[AssignmentReco
     ).all()
     if len(rows) != len(ids):
         raise NotFound
-    return records_of(rows, recipient_in(head), numbers(the_practice()))
+    return records_of(rows, recipient_in(head))
 
 
 def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[AssignmentRecord]:
@@ -228,7 +241,7 @@ def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[As
     ).all()
     if not rows:
         raise NotFound
-    return records_of(rows, recipient_in(head), numbers(the_practice()))
+    return records_of(rows, recipient_in(head))
 
 
 def left_out_of(
@@ -240,7 +253,7 @@ def left_out_of(
 ) -> list[tuple[Handout, list[Reason]]]:
     """Say of each chosen sheet that was not among those given what stands against it now."""
     there = {record.slug for record in given}
-    situation, known = situation_in(head), numbers(the_practice())
+    situation, known = situation_in(head), office().numbers
     return [
         (item.handout, objections(head, item, situation, known, channel, confirmed=True))
         for item in (edition_of(slug, language) for slug in slugs if slug not in there)
@@ -268,13 +281,28 @@ def assignment_shown(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     Raises NotFound.
     """
     require(actor, Action.ASSIGNMENT_READ)
-    row = db.session.execute(
-        given_where(Assignment.id == assignment_id, seen_by(actor, Assignment.client_id))
-    ).first()
-    if row is None:
+    return only_record(run(_shown_to(actor.role), asks=actor.id, assignment=assignment_id).all())
+
+
+def only_record(rows: Sequence[Any]) -> AssignmentRecord:
+    """Open one assignment that came with its recipient.
+
+    Raises NotFound when there is none.
+    """
+    if not rows:
         raise NotFound
-    who = recipient_for(row.Assignment.client_id, row.Assignment.case_id)
-    return records_of([row], who, numbers(the_practice()))[0]
+    return records_of(rows[:1], _recipient(rows))[0]
+
+
+@cache
+def _shown_to(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    return with_recipient(
+        given_where(
+            Assignment.id == sa.bindparam("assignment"),
+            sees(role, sa.bindparam("asks"), Assignment.client_id),
+        ).join(Client, Client.id == Assignment.client_id),
+        Assignment.case_id,
+    )
 
 
 def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
@@ -290,31 +318,60 @@ def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     return found
 
 
-def recipient_for(client_id: UUID, case_id: UUID | None = None) -> Recipient:
+TOLD_IN = aliased(Case)
+
+
+def with_recipient(
+    query: sa.Select[*tuple[Any, ...]],
+    case: Any,  # noqa: ANN401 - a column or a select
+) -> sa.Select[*tuple[Any, ...]]:
+    """Add to a statement about clients all that makes them recipients, with the facts of one case of theirs."""
+    return with_safety(
+        query.add_columns(
+            *Client.__table__.c,
+            ClientKey.wrapped,
+            TOLD_IN.id.label("told_in"),
+            TOLD_IN.facts.label("facts"),
+            *SAFETY,
+        )
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .outerjoin(TOLD_IN, TOLD_IN.id == case)
+    )
+
+
+RECIPIENT = with_recipient(
+    sa.select().select_from(Client).where(Client.id == sa.bindparam("client")),
+    newest_case(Client.id),
+)
+
+
+def recipient_for(client_id: UUID) -> Recipient:
     """Open a client and gather their situation, for those who have already been let in.
 
-    The facts are those of one case, or of the newest. Raises NotFound when the client is gone.
+    The facts are those of their newest case. Raises NotFound when the client is gone.
     """
-    row = db.session.execute(
-        sa.select(Client, ClientKey.wrapped)
-        .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id == client_id)
-    ).first()
-    if row is None:
+    rows = run(RECIPIENT, client=client_id).all()
+    if not rows:
         raise NotFound
-    key = unwrap(client_id, row.wrapped)
-    case = db.session.get(Case, case_id) if case_id else newest_case_of(client_id)
-    facts = (open_data(case, "facts", key) or {}) if case else {}
-    client = opened(row.Client, key)
-    situation = situation_of(
-        safety_of(client_id), facts, in_person_only=IN_PERSON_ONLY in client.safe.channels
-    )
-    return Recipient(client, key, situation, wants_faith(facts))
+    return _recipient(rows)
 
 
-def recipient_in(head: CaseHead) -> Recipient:
+def recipient_in(head: CaseHead, seen: Office | None = None) -> Recipient:
     """Give the recipient of a case that was found for somebody who may see it."""
-    return Recipient(head.client, head.key, situation_in(head), wants_faith(head.facts))
+    return Recipient(
+        head.client, head.key, situation_in(head), seen or office(), wants_faith(head.facts)
+    )
+
+
+def _recipient(rows: Sequence[Any]) -> Recipient:
+    row, found = rows[0], Part(rows[0], Client)
+    key = unwrap(found.id, row.wrapped)
+    client = opened(found, key)
+    text = unseal(Case.__tablename__, "facts", row.told_in, row.facts, key)
+    facts = json.loads(text) if text else {}
+    in_person_only = IN_PERSON_ONLY in client.safe.channels
+    situation = situation_of(safety_in(rows, key), facts, in_person_only=in_person_only)
+    return Recipient(client, key, situation, office(), wants_faith(facts))
 
 
 def wants_faith(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts

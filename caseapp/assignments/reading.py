@@ -4,16 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.queries import given_where, recipient_for, records_of
-from caseapp.core.database import db
-from caseapp.core.errors import NotFound, Reason, RuleBroken
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.assignments.queries import (
+    given_where,
+    only_record,
+    recipient_for,
+    records_of,
+    with_recipient,
+)
+from caseapp.cases.queries import newest_case
+from caseapp.clients.models import Client
+from caseapp.core.database import db, run
+from caseapp.core.errors import Reason, RuleBroken
 
 if TYPE_CHECKING:
     from caseapp.assignments.schemas import AssignmentRecord
+
+IN_THE_PORTAL = with_recipient(
+    given_where(
+        Assignment.client_id == sa.bindparam("client"),
+        Assignment.place == sa.bindparam("place"),
+        Assignment.channel == "portal",
+    ).join(Client, Client.id == Assignment.client_id),
+    newest_case(Client.id),
+)
+WITHDRAWN = Reason(
+    "withdrawn", "Your coach has taken this sheet back.", "Ask your coach if you need it."
+)
+RESTING = Reason(
+    "resting",
+    "This sheet is resting just now.",
+    "Your coach can tell you more the next time you talk.",
+)
 
 
 def reading_list(actor: Actor) -> list[AssignmentRecord]:
@@ -25,8 +51,8 @@ def reading_list(actor: Actor) -> list[AssignmentRecord]:
             Assignment.channel == "portal",
             Assignment.withdrawn_at.is_(None),
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
-    ).all()
-    found = records_of(rows, recipient_for(actor.id), numbers(the_practice()))
+    )
+    found = records_of(rows, recipient_for(actor.id))
     return [record for record in found if not record.stopped]
 
 
@@ -37,30 +63,9 @@ def reading(actor: Actor, place: int) -> AssignmentRecord:
     client's page never says why.
     """
     require(actor, Action.PORTAL_READ)
-    row = db.session.execute(
-        given_where(
-            Assignment.client_id == actor.id,
-            Assignment.place == place,
-            Assignment.channel == "portal",
-        )
-    ).first()
-    if row is None:
-        raise NotFound
-    if row.Assignment.withdrawn_at is not None or row.recalled_at is not None:
-        raise RuleBroken(
-            Reason(
-                "withdrawn",
-                "Your coach has taken this sheet back.",
-                "Ask your coach if you need it.",
-            )
-        )
-    found = records_of([row], recipient_for(actor.id), numbers(the_practice()))[0]
+    found = only_record(run(IN_THE_PORTAL, client=actor.id, place=place).all())
+    if found.withdrawn_at is not None or found.state == "recalled":
+        raise RuleBroken(WITHDRAWN)
     if found.stopped:
-        raise RuleBroken(
-            Reason(
-                "resting",
-                "This sheet is resting just now.",
-                "Your coach can tell you more the next time you talk.",
-            )
-        )
+        raise RuleBroken(RESTING)
     return found

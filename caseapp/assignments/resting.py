@@ -18,7 +18,7 @@ from caseapp.clients.queries import must_see
 from caseapp.core.database import db
 from caseapp.core.paging import Page
 from caseapp.handouts.queries import texts_of
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.practice.queries import office
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -58,12 +58,12 @@ def resting_list(actor: Actor, cursor: str | None, limit: int) -> Page[RestingCa
             Assignment.withdrawn_at.is_(None),
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
     ):
-        rows[row.Assignment.case_id].append(row)
+        rows[row.case_id].append(row)
     texts_of(row.sha256 for found in rows.values() for row in found)
-    known = numbers(the_practice())
+    seen = office()
     shown = []
     for head in heads:
-        records = records_of(rows[head.case.id], recipient_in(head), known)
+        records = records_of(rows[head.case.id], recipient_in(head, seen))
         if resting := [record for record in records if record.stopped]:
             case = head.case
             shown.append(
@@ -86,7 +86,7 @@ def resting_in(actor: Actor, head: CaseHead) -> list[AssignmentRecord]:
             Assignment.assigned_at.desc(), Assignment.id.desc()
         )
     ).all()
-    records = records_of(rows, recipient_in(head), numbers(the_practice()))
+    records = records_of(rows, recipient_in(head))
     return [record for record in records if record.stopped]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
     from caseapp.core.vault import DataKey
     from caseapp.handouts.models import Review
+    from caseapp.practice.queries import Office
 
 
 CHANNEL_WORDS = {
@@ -196,11 +197,12 @@ class Offer:
 
 @dataclass(frozen=True)
 class Recipient:
-    """Hold the client for whom sheets are meant, with their key and their situation at this moment."""
+    """Hold the client for whom sheets are meant, with their key, and what decides about a sheet at this moment."""
 
     client: ClientRecord
     key: DataKey
     situation: Situation
+    office: Office
     faith: bool
 
 
@@ -210,6 +212,7 @@ class AssignmentRecord:
 
     id: UUID
     case_id: UUID
+    case_number: str
     client_id: UUID
     handout: Handout
     edition_id: UUID
@@ -221,6 +224,7 @@ class AssignmentRecord:
     due_on: date | None
     assigned_at: datetime
     assigned_by: UUID
+    giver: str
     opened_at: datetime | None
     read_at: datetime | None
     withdrawn_at: datetime | None

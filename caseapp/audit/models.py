@@ -24,6 +24,14 @@ class AuditEntry(Model):
         sa.Index("ix_audit_entry_at", "at", "id"),
         sa.Index("ix_audit_entry_client", "client_id", "at"),
         sa.Index("ix_audit_entry_actor", "actor_id", "at"),
+        # Which of what they were given a client has opened.
+        sa.Index(
+            "ix_audit_entry_by_client",
+            "object_id",
+            "at",
+            sqlite_where=sa.text("actor_role = 'client'"),
+            postgresql_where=sa.text("actor_role = 'client'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

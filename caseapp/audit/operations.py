@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from sqlalchemy.engine import Engine
+
     from caseapp.access.actions import Action
     from caseapp.access.actor import Actor
 
@@ -30,6 +33,8 @@ WRITE_ONCE = {
     name: dialect.insert(AuditEntry.__table__).on_conflict_do_nothing(index_elements=["once"])
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
+
+_recorded: WeakKeyDictionary[Engine, dict[int, set[str]]] = WeakKeyDictionary()
 
 
 def record(
@@ -53,21 +58,30 @@ def record_read(
 ) -> None:
     """Record that a record was read: once per person, record and quarter of an hour.
 
-    SQLite has one writer, so it looks first, and writes in a transaction of its own only when this quarter has no
-    entry yet. PostgreSQL reads outside any transaction and finds out while writing.
+    Each process remembers what it saw recorded in this quarter. SQLite has one writer, so it looks before it writes,
+    in a transaction of its own; PostgreSQL reads outside any transaction and finds out while writing.
     """
-    moment = now()
-    quarter = int(moment.timestamp() // QUARTER.total_seconds())
+    quarter = int(now().timestamp() // QUARTER.total_seconds())
     once = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
-    dialect = db.engine.dialect.name
-    if dialect == "sqlite" and run(THIS_QUARTER, once=once).first() is not None:
+    seen = _seen_in(quarter)
+    if once in seen:
         return
     values = _entry(actor, action, "done", kind, object_id, client_id, None) | {"once": once}
-    if dialect == "sqlite":
+    dialect = db.engine.dialect.name
+    if dialect == "postgresql":
+        run(WRITE_ONCE[dialect], **values)
+    elif run(THIS_QUARTER, once=once).first() is None:
         with side_transaction() as connection:
             connection.execute(WRITE_ONCE[dialect], values)
-    else:
-        run(WRITE_ONCE[dialect], **values)
+    seen.add(once)
+
+
+def _seen_in(quarter: int) -> set[str]:
+    """Give what is known to be recorded in this quarter of an hour; earlier quarters are forgotten."""
+    known = _recorded.setdefault(db.engine, {})
+    for past in known.keys() - {quarter}:
+        del known[past]
+    return known.setdefault(quarter, set())
 
 
 def record_refusal(

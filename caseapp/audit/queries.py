@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from caseapp.access.actions import Action
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.audit.models import AuditEntry
 from caseapp.core.database import db
@@ -60,6 +60,20 @@ COLUMNS = (
     AuditEntry.details,
     AuditEntry.request,
 )
+
+
+def first_touch(client_id: Any, object_id: Any) -> sa.Label[datetime | None]:  # noqa: ANN401 - columns
+    """Select when a client first did anything with a record of theirs, and reading it is the least of that."""
+    return (
+        sa.select(sa.func.min(AuditEntry.at))
+        .where(
+            AuditEntry.actor_role == Role.CLIENT.value,
+            AuditEntry.actor_id == client_id,
+            AuditEntry.object_id == object_id,
+            AuditEntry.outcome == "done",
+        )
+        .label("first_touch")
+    )
 
 
 def entries(actor: Actor, wanted: LogFilter, cursor: str | None, limit: int) -> Page[Entry]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
@@ -17,16 +19,17 @@ from caseapp.clients.queries import ClientRecord, found_by, opened, seen_by, vis
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
-from caseapp.core.paging import Page, after, page_of
+from caseapp.core.paging import Page, after, at_most, page_of
 from caseapp.core.vault import DataKey, open_data, open_row, unwrap
 from caseapp.screening.models import Hold
 from caseapp.screening.protocol import ITEM, VALID_FOR
 from caseapp.screening.queries import (
+    SAFETY,
     Safety,
     recent_screenings,
-    safeties_of,
-    safety_of,
+    safety_in,
     two_steady,
+    with_safety,
 )
 from caseapp.users.models import User
 
@@ -143,9 +146,9 @@ class CaseHead:
         return open_data(self.case, "facts", self.key) or {}
 
 
-def _heads(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[Case, Client, bytes, str]:
-    return (
-        sa.select(Case, Client, ClientKey.wrapped, User.name.label("coach"))
+def _heads(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    return with_safety(
+        sa.select(Case, Client, ClientKey.wrapped, User.name.label("coach"), *SAFETY)
         .join(Client, Client.id == Case.client_id)
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .join(User, User.id == Case.coach_id)
@@ -153,43 +156,35 @@ def _heads(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[Case, Clien
     )
 
 
-def _head(actor: Actor, where: sa.ColumnElement[bool]) -> CaseHead:
-    row = db.session.execute(_heads(actor, where)).first()
-    if row is None:
-        raise NotFound
+def _head(rows: Sequence[Any]) -> CaseHead:
+    row = rows[0]
     key = unwrap(row.Case.client_id, row.wrapped)
-    return CaseHead(
-        row.Case, opened(row.Client, key), row.coach, safety_of(row.Case.client_id), key
-    )
+    return CaseHead(row.Case, opened(row.Client, key), row.coach, safety_in(rows, key), key)
+
+
+def _only_head(actor: Actor, where: sa.ColumnElement[bool]) -> CaseHead:
+    rows = db.session.execute(_heads(actor, where)).all()
+    if not rows:
+        raise NotFound
+    return _head(rows)
 
 
 def case_head(actor: Actor, case_id: UUID) -> CaseHead:
-    """Show a case by its id, in a fixed number of statements.
+    """Show a case by its id, in one statement.
 
     Raises NotFound.
     """
     require(actor, Action.CASE_READ)
-    return _head(actor, Case.id == case_id)
+    return _only_head(actor, Case.id == case_id)
 
 
 def case_heads(actor: Actor, case_ids: Iterable[UUID]) -> list[CaseHead]:
-    """Show many cases, newest first, in a fixed number of statements; what the actor may not see is not among them."""
+    """Show many cases, newest first, in one statement; what the actor may not see is not among them."""
     require(actor, Action.CASE_READ)
     rows = db.session.execute(
         _heads(actor, Case.id.in_(set(case_ids))).order_by(Case.opened_at.desc(), Case.id.desc())
-    ).all()
-    keys = {row.Case.client_id: unwrap(row.Case.client_id, row.wrapped) for row in rows}
-    safety = safeties_of(keys)
-    return [
-        CaseHead(
-            row.Case,
-            opened(row.Client, keys[row.Client.id]),
-            row.coach,
-            safety[row.Client.id],
-            keys[row.Client.id],
-        )
-        for row in rows
-    ]
+    )
+    return [_head([*found]) for _, found in groupby(rows, lambda row: row.Case.id)]
 
 
 def case_by_number(actor: Actor, number: str) -> CaseHead:
@@ -198,7 +193,7 @@ def case_by_number(actor: Actor, number: str) -> CaseHead:
     Raises NotFound.
     """
     require(actor, Action.CASE_READ)
-    return _head(actor, Case.number == number)
+    return _only_head(actor, Case.number == number)
 
 
 def get_case(actor: Actor, case_id: UUID) -> Case:
@@ -214,14 +209,21 @@ def get_case(actor: Actor, case_id: UUID) -> Case:
     return found
 
 
+def newest_case(client_id: Any) -> sa.ScalarSelect[UUID]:  # noqa: ANN401 - a column or a value
+    """Select the newest case of a client."""
+    newest = aliased(Case)
+    return (
+        sa.select(newest.id)
+        .where(newest.client_id == client_id)
+        .order_by(newest.opened_at.desc(), newest.id.desc())
+        .limit(at_most(1))
+        .scalar_subquery()
+    )
+
+
 def newest_case_of(client_id: UUID) -> Case | None:
     """Give a client's newest case, for those who have already been let in."""
-    return db.session.scalars(
-        sa.select(Case)
-        .where(Case.client_id == client_id)
-        .order_by(Case.opened_at.desc(), Case.id.desc())
-        .limit(1)
-    ).first()
+    return db.session.scalar(sa.select(Case).where(Case.id == newest_case(client_id)))
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from caseapp.access import operations as access
-from caseapp.access.actions import Role
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor
 from caseapp.assignments import operations as assignments
 from caseapp.assignments.queries import assignment_shown
+from caseapp.assignments.reading import reading
+from caseapp.audit.operations import record_read
 from caseapp.cases import operations as cases
 from caseapp.cases.facts import FACT
 from caseapp.cases.queries import case_head, gate_of
@@ -295,16 +297,17 @@ class Person:
 
     def do_opened(self, slug: str, _moment: datetime) -> None:
         """Open a handout in the portal."""
-        place = self._assignment(slug).place
-        with transaction():
-            assignments.note_opened(self._reader(), place)
+        reader = self._reader()
+        found = reading(reader, self._assignment(slug).place)
+        record_read(reader, Action.PORTAL_READ, "assignment", found.id, reader.id)
 
-    def do_read(self, slug: str, _moment: datetime) -> None:
+    def do_read(self, slug: str, moment: datetime) -> None:
         """Mark a handout as read: the client in the portal, or the coach when it went over the table."""
         found = self._assignment(slug)
+        if found.channel == "portal":
+            self.do_opened(slug, moment)
         with transaction():
             if found.channel == "portal":
-                assignments.note_opened(self._reader(), found.place)
                 assignments.mark_read(self._reader(), found.place)
             else:
                 assignments.mark_read(self.coach, found.id, found.version)

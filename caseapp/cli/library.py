@@ -14,7 +14,7 @@ from caseapp.core.settings import ROOT
 from caseapp.handouts.checks import faults
 from caseapp.handouts.library import library
 from caseapp.handouts.paper import sheet_pdf
-from caseapp.practice.queries import letterhead, numbers, the_practice
+from caseapp.practice.queries import office
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,7 +77,4 @@ def render(house: House, slug: str, language: str, output: BinaryIO, *, faith: b
             raise NotFound(
                 f"There is no handout {slug} in {language}. List them: caseapp handouts list"
             )
-        practice = the_practice()
-        output.write(
-            sheet_pdf(handout, letterhead(practice), numbers(practice, language), faith=faith)
-        )
+        output.write(sheet_pdf(handout, office().letterhead, office().numbers, faith=faith))

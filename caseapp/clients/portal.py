@@ -21,7 +21,7 @@ from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.access.models import Session
 from caseapp.access.operations import Limit
-from caseapp.access.queries import live_session
+from caseapp.access.queries import live_session, the_session
 from caseapp.access.secrets import (
     hash_secret,
     matches,
@@ -36,7 +36,7 @@ from caseapp.clients.operations import write_to
 from caseapp.clients.queries import client_record, opened
 from caseapp.core import links, outbox
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken, Unauthenticated
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import fingerprint, unwrap
@@ -225,29 +225,31 @@ def _safe_contact(client_id: UUID) -> SafeContact:
     return opened(row.Client, unwrap(client_id, row.wrapped)).safe
 
 
+SIGNED_IN = (
+    sa.select(
+        Session.id.label("session"),
+        Session.seen_at,
+        Client.id,
+        Client.called,
+        sa.and_(Session.passed_pin, PortalAccess.first_entered_at.is_not(None)).label("inside"),
+    )
+    .join(Client, Client.id == Session.subject_id)
+    .join(PortalAccess, PortalAccess.client_id == Client.id)
+    .where(live_session())
+)
+
+
 def client_signed_in(reference: str) -> ReaderSignedIn | None:
     """Find the client behind a portal cookie, in one statement.
 
     Until the PIN is passed, and the first time until the page about using the portal safely is read, the actor is only
     arriving and may read nothing: no page has to remember to ask.
     """
-    row = db.session.execute(
-        sa.select(
-            Session.id,
-            Session.seen_at,
-            Client.id,
-            Client.called,
-            sa.and_(Session.passed_pin, PortalAccess.first_entered_at.is_not(None)),
-        )
-        .join(Client, Client.id == Session.subject_id)
-        .join(PortalAccess, PortalAccess.client_id == Client.id)
-        .where(live_session("client", reference, now()))
-    ).first()
+    row = run(SIGNED_IN, **the_session("client", reference)).first()
     if row is None:
         return None
-    session_id, seen_at, client_id, called, inside = row
-    role = Role.CLIENT if inside else Role.ARRIVING
-    return ReaderSignedIn(Actor(client_id, role, called, "portal", session_id), seen_at)
+    role = Role.CLIENT if row.inside else Role.ARRIVING
+    return ReaderSignedIn(Actor(row.id, role, row.called, "portal", row.session), row.seen_at)
 
 
 def next_step(actor: Actor) -> Step:
@@ -393,9 +395,10 @@ def leave_now(reference: str) -> None:
     with transaction() as session:
         ended = session.execute(
             sa.update(Session)
-            .where(live_session("client", reference, now()))
+            .where(live_session())
             .values(ended_at=now())
-            .returning(Session.id, Session.subject_id)
+            .returning(Session.id, Session.subject_id),
+            the_session("client", reference),
         ).first()
     if ended is None:
         return

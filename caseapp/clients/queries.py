@@ -14,7 +14,7 @@ from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
 from caseapp.clients.schemas import SafeContact
-from caseapp.core.database import db
+from caseapp.core.database import Part, db
 from caseapp.core.errors import NotFound
 from caseapp.core.paging import Page, after, page_of
 from caseapp.core.vault import DataKey, fingerprint, open_data, open_row, unwrap
@@ -157,7 +157,7 @@ def key_of(client_id: UUID) -> DataKey:
     return unwrap(client_id, wrapped)
 
 
-def opened(client: Client, key: DataKey) -> ClientRecord:
+def opened(client: Client | Part, key: DataKey) -> ClientRecord:
     """Open the sealed columns of a loaded client."""
     safe = open_data(client, "safe_contact", key) or {"channels": []}
     year = open_row(client, "birth_year", key)

@@ -95,6 +95,20 @@ def run(statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:  # noq
     return db.session.connection().execute(statement, values)
 
 
+class Part:
+    """Show what a row of several tables holds of one of them, column by column, like an object loaded from it."""
+
+    def __init__(self, row: sa.Row[*tuple[Any, ...]], model: type[Model]) -> None:
+        """Look at the row through a table; all its columns have to be among those selected."""
+        self._found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name, against clashes with columns
+        self._columns = model.__table__.c
+        self.__tablename__ = model.__tablename__
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a column of any kind
+        """Give one column."""
+        return self._found[self._columns[name]]
+
+
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own type
     connection.isolation_level = None
     for name, value in SQLITE_PRAGMAS.items():

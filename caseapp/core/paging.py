@@ -49,7 +49,7 @@ def after(
 
     Raises Invalid for a cursor that this app did not make.
     """
-    query = query.order_by(moment.desc(), key.desc()).limit(limit + 1)
+    query = query.order_by(moment.desc(), key.desc()).limit(at_most(limit + 1))
     if cursor:
         query = query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(cursor, moment, key)))
     return query
@@ -66,10 +66,15 @@ def ahead(
 
     Raises Invalid for a cursor that this app did not make.
     """
-    query = query.order_by(moment, key).limit(limit + 1)
+    query = query.order_by(moment, key).limit(at_most(limit + 1))
     if cursor:
         query = query.where(sa.tuple_(moment, key) > sa.tuple_(*_bound(cursor, moment, key)))
     return query
+
+
+def at_most(number: int) -> sa.ColumnElement[int]:
+    """Write a number of rows into the statement itself: for one that is left open PostgreSQL plans anew each time."""
+    return sa.literal_column(str(int(number)), sa.Integer)
 
 
 def page_of(

@@ -40,6 +40,8 @@ PICTURE = "caseapp-picture:logo"
 """The address under which a document shows the picture that was given with it; no other picture can be named."""
 MOST_PAGES = 40
 KEPT, SEALED = ".pdf", ".sealed"
+PROGRAM = (ROOT / "caseapp", ROOT / "templates", ROOT / "handouts")
+WRITTEN = frozenset({".py", ".html", ".css", ".yaml"})
 HOUR, DAY = 3600, 86_400
 KEPT_DAYS = 90
 """Days after which a kept PDF is thrown away; it is made anew when somebody asks for it again."""
@@ -92,21 +94,15 @@ def _made(job: bytes) -> bytes:
         raise RenderFailed(WORDS.get(cause, OTHERWISE), cause) from None
 
 
-def kept(
-    html: str,
-    *,
-    key: vault.DataKey | None = None,
-    style: str = "handout.css",
-    picture: bytes = b"",
-    most_pages: int = MOST_PAGES,
-) -> bytes:
-    """Give the PDF of a document, rendered once and then kept under the hash of everything that goes in.
+def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = None) -> bytes:
+    """Give a PDF that is made once and then kept under the hash of everything that goes in.
 
-    A document that tells anything about a person has to come with that client's key: its file is sealed under it and
-    named by a hash that only the key can make, so that erasing the key is erasing the file. Without a key the file lies
-    in the data directory as it is. Raises what `render` raises.
+    `source` has to name all that decides about it but this program, which is hashed itself; `make` renders it where it
+    is not there yet. What tells anything about a person has to come with that client's key: its file is sealed under it
+    and named by a hash that only the key can make, so that erasing the key is erasing the file. Without a key the file
+    lies in the data directory as it is. Raises what `make` raises.
     """
-    whole = "\n".join((_engine(), _style_hash(style), hashlib.sha256(picture).hexdigest(), html))
+    whole = f"{_program()} {source}"
     name = vault.keyed_hash(whole, key) if key else hashlib.sha256(whole.encode()).hexdigest()
     file = _folder() / name[:2] / f"{name}{SEALED if key else KEPT}"
     try:
@@ -116,7 +112,7 @@ def kept(
         pass
     except vault.Tampered:
         log.error("pdf.tampered", file=file.name)  # noqa: TRY400 - it is made anew
-    made = render(html, style=style, picture=picture, most_pages=most_pages)
+    made = make()
     _keep(file, vault.seal_file(name, made, key) if key else made)
     return made
 
@@ -296,10 +292,13 @@ def _tidy_choices(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf'
 
 
 @cache
-def _engine() -> str:
-    """Name everything but the document that decides about the bytes."""
-    fonts = (hashlib.sha256(print_font(face).read_bytes()).hexdigest() for face in FACES)
-    return " ".join((version("weasyprint"), version("pydyf"), *fonts))
+def _program() -> str:
+    """Hash this program, from its code to its fonts: whatever is changed in it, kept PDFs are made anew."""
+    written = (file for folder in PROGRAM for file in folder.rglob("*") if file.suffix in WRITTEN)
+    digest = hashlib.sha256(f"{version('weasyprint')} {version('pydyf')}".encode())
+    for file in sorted(written) + [print_font(face) for face in FACES]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 @cache

@@ -26,7 +26,7 @@ from caseapp.core.vault import open_row, seal
 from caseapp.givings.models import GIVEN, LEFT_OUT, WAITING, Giving, GivingItem
 from caseapp.givings.queries import candidate_of, candidates_for, in_words
 from caseapp.handouts.queries import edition_of, edition_with
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.practice.queries import office
 from caseapp.users.queries import at_work
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _made(item: GivingItem, giving: Giving) -> UUID | list[str]:
         return ["case_gone"]
     sheet = edition_with(giving.edition_id)
     has_it = bool(who_has(sheet, giving.channel, {item.client_id}))
-    found = candidate_of(head, sheet, numbers(the_practice()), giving.channel, has_it=has_it)
+    found = candidate_of(head, sheet, office().numbers, giving.channel, has_it=has_it)
     if found.outcome == REFUSE:
         return found.codes
     if set(found.codes) - set(item.reasons):

@@ -20,7 +20,7 @@ from caseapp.core.errors import NotFound, Reason
 from caseapp.givings.models import LEFT_OUT, Giving, GivingItem
 from caseapp.givings.schemas import GivingItemRecord, GivingRecord
 from caseapp.handouts.queries import edition_with
-from caseapp.practice.queries import Numbers, numbers, the_practice
+from caseapp.practice.queries import Numbers, office
 from caseapp.users.models import User
 from caseapp.users.queries import coached_by
 
@@ -76,7 +76,7 @@ def candidates_for(
     require(actor, Action.ASSIGNMENT_MAKE)
     heads = sorted(case_heads(actor, case_ids), key=lambda head: (head.client.name, head.case.id))
     having = who_has(item, channel, {head.case.client_id for head in heads})
-    known = numbers(the_practice())
+    known = office().numbers
     return [
         candidate_of(head, item, known, channel, has_it=head.case.client_id in having)
         for head in heads

@@ -26,7 +26,7 @@ from caseapp.handouts.models import Edition
 from caseapp.handouts.queries import newest_editions
 from caseapp.handouts.sheets import BLOCK_NAMES, CLINICAL, empty_blocks, plain, sheet_of
 from caseapp.practice.helplines import countries
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.practice.queries import office
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -146,7 +146,7 @@ def of_help_lines(handouts: Iterable[Handout]) -> list[str]:
         for country in countries().values()
         if not any(line.kind == "crisis" for line in country.lines)
     ]
-    known = numbers(the_practice())
+    known = office().numbers
     found += [
         f"{_name(handout)}: the practice has no {BLOCK_NAMES[block]}"
         for handout in handouts

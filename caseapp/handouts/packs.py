@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 from caseapp.core import pdf
 from caseapp.core.documents import text_of
-from caseapp.handouts.paper import Personal, adornments, look_of, paper_body, spoken
+from caseapp.handouts.paper import (
+    Personal,
+    adornments,
+    look_of,
+    paper_body,
+    paper_source,
+    picture_of,
+    spoken,
+)
 from caseapp.handouts.sheets import plain
 from caseapp.handouts.words import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import date
 
     from caseapp.core.vault import DataKey
@@ -37,7 +45,7 @@ class PackPart:
 def pack_pdf(
     parts: Sequence[PackPart],
     letter: Letterhead,
-    numbers_in: Callable[[str], Numbers],
+    numbers: Numbers,
     key: DataKey,
     *,
     faith: bool,
@@ -48,21 +56,26 @@ def pack_pdf(
 
     Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
     """
-    html = pack_html(parts, letter, numbers_in, faith=faith, large=large, personal=personal)
-    picture = letter.logo.picture if letter.logo else b""
-    return pdf.kept(html, key=key, picture=picture, most_pages=MOST_PAGES)
+
+    def make() -> bytes:
+        html = pack_html(parts, letter, numbers, faith=faith, large=large, personal=personal)
+        return pdf.render(html, picture=picture_of(letter), most_pages=MOST_PAGES)
+
+    sheets = [(part.handout.sha256, part.week, part.line) for part in parts]
+    source = paper_source(letter, numbers, faith=faith, large=large, personal=personal)
+    return pdf.kept(f"pack {sheets} {source}", make, key=key)
 
 
 def pack_html(
     parts: Sequence[PackPart],
     letter: Letterhead,
-    numbers_in: Callable[[str], Numbers],
+    numbers: Numbers,
     *,
     faith: bool,
     large: bool = False,
     personal: Personal,
 ) -> str:
-    """Give the HTML document of a pack; `numbers_in` gives the help lines in the order of a language.
+    """Give the HTML document of a pack.
 
     Each sheet begins a page and prefixes the names of its fields; logo and QR code stand on the cover alone, and not
     even there when a sheet goes by a neutral title.
@@ -89,7 +102,7 @@ def pack_html(
                     "body": paper_body(
                         part.handout,
                         letter.in_words(),
-                        numbers_in(part.handout.language),
+                        numbers,
                         faith=faith,
                         personal=Personal(line=part.line),
                         prefix=f"s{place}_",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -61,8 +62,26 @@ def sheet_pdf(
     What it says to one client asks for that client's `key`. Raises RuleBroken when a block of help lines would stand
     empty, or what `core.pdf` raises.
     """
-    html = sheet_html(handout, letter, numbers, faith=faith, large=large, personal=personal)
-    return pdf.kept(html, key=key, picture=letter.logo.picture if letter.logo else b"")
+
+    def make() -> bytes:
+        html = sheet_html(handout, letter, numbers, faith=faith, large=large, personal=personal)
+        return pdf.render(html, picture=picture_of(letter))
+
+    source = paper_source(letter, numbers, faith=faith, large=large, personal=personal)
+    return pdf.kept(f"sheet {handout.sha256} {source}", make, key=key)
+
+
+def paper_source(
+    letter: Letterhead, numbers: Numbers, *, faith: bool, large: bool, personal: Personal
+) -> str:
+    """Name all that decides about a piece of paper but the sheets on it."""
+    logo = letter.logo and (letter.logo.alternative, sha256(letter.logo.picture).hexdigest())
+    return repr((replace(letter, logo=None), logo, numbers.lines, faith, large, personal))
+
+
+def picture_of(letter: Letterhead) -> bytes:
+    """Give the logo's picture, or nothing."""
+    return letter.logo.picture if letter.logo else b""
 
 
 def draft_pdf(handout: Handout, letter: Letterhead, numbers: Numbers) -> bytes:
@@ -71,7 +90,7 @@ def draft_pdf(handout: Handout, letter: Letterhead, numbers: Numbers) -> bytes:
     Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
     """
     html = sheet_html(handout, letter, numbers, faith=True, draft=True)
-    return pdf.render(html, picture=letter.logo.picture if letter.logo else b"")
+    return pdf.render(html, picture=picture_of(letter))
 
 
 def sheet_html(

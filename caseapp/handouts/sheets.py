@@ -193,9 +193,11 @@ def empty_block_reason(name: str) -> Reason:
 
 
 def number_lines(name: str, numbers: Numbers, language: str) -> list[NumberLine]:
-    """List the lines of one block in a reader's words."""
+    """List the lines of one block in a reader's words; within a kind those in their language come first."""
     return [
-        _number_line(line, WORDS[language], language) for line in numbers.of(*KINDS_OF_BLOCK[name])
+        _number_line(line, WORDS[language], language)
+        for kind in KINDS_OF_BLOCK[name]
+        for line in sorted(numbers.of(kind), key=lambda line: not line.speaks(language))
     ]
 
 
@@ -204,7 +206,7 @@ def _number_line(line: HelpLine, words: Words, language: str) -> NumberLine:
     if line.text_to:
         form = words.or_text_to if line.phone else words.text_to
         text = form.format(keyword=line.text_keyword or "", number=line.text_to).replace("  ", " ")
-    spoken = "" if not line.languages or language in line.languages else line.languages[0]
+    spoken = "" if line.speaks(language) else line.languages[0]
     details = ", ".join(
         detail
         for detail in (

@@ -17,7 +17,7 @@ from caseapp.clients.models import Client, ClientKey
 from caseapp.clients.queries import sees, visible_to
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
-from caseapp.core.paging import Page, after, page_of
+from caseapp.core.paging import Page, after, at_most, page_of
 from caseapp.core.vault import DataKey, unseal, unwrap
 from caseapp.notes.models import Note
 from caseapp.notes.schemas import (
@@ -183,16 +183,13 @@ def notes_of(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Pag
 
 
 @cache
-def _newest(role: Role, rows: int) -> sa.Select[*tuple[Any, ...]]:
-    """Build the first page of a case's notes, which is read more often than any other, once for each role and length.
-
-    The length stands in the statement itself: to a length that it does not know PostgreSQL plans anew every time.
-    """
+def _newest(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
+    """Build the first page of a case's notes, which is read more often than any other, once for a role and length."""
     return (
         _with_names(role, sa.bindparam("asks"))
         .where(Note.case_id == sa.bindparam("case"))
         .order_by(Note.held_at.desc(), Note.id.desc())
-        .limit(sa.literal_column(str(rows)))
+        .limit(at_most(number))
     )
 
 

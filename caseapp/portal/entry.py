@@ -23,10 +23,10 @@ from caseapp.core.transaction import transaction
 from caseapp.http.doors import Door
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, public, the_actor
-from caseapp.http.pages import practice, say
+from caseapp.http.pages import say
 from caseapp.http.payload import Form, form_of, read_form
 from caseapp.http.sessions import forget, remember
-from caseapp.practice.queries import numbers
+from caseapp.practice.queries import office
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -127,7 +127,7 @@ def pin_now() -> ResponseReturnValue:
 
 
 def _pin_form(step: Step, form: Form) -> str:
-    emergency = numbers(practice()).emergency
+    emergency = office().numbers.emergency
     return render_template("portal/pin.html", form=form, step=step, emergency=emergency)
 
 
@@ -137,7 +137,7 @@ def first_page() -> ResponseReturnValue:
     """Say once, before anything is read, how to use these pages safely."""
     if next_step(the_actor()) is not Step.READ_FIRST:
         return redirect(url_for("portal_entry.pin_page"), code=303)
-    return render_template("portal/first.html", emergency=numbers(practice()).emergency)
+    return render_template("portal/first.html", emergency=office().numbers.emergency)
 
 
 @blueprint.post("/first")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
-from caseapp.assignments.operations import mark_read, note_opened
+from caseapp.assignments.operations import mark_read
 from caseapp.assignments.paper import assignment_pdf, own_pack, own_pack_pdf
 from caseapp.assignments.reading import reading, reading_list
 from caseapp.audit.operations import record_read
@@ -20,10 +20,10 @@ from caseapp.handouts.packs import MOST_SHEETS
 from caseapp.handouts.sheets import Inputs, page_html
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.pages import practice, say
+from caseapp.http.pages import say
 from caseapp.http.payload import Form
 from caseapp.portal.shelf import entry_of, guide_of, lines_apart, number_of, shelf_of
-from caseapp.practice.queries import numbers
+from caseapp.practice.queries import office
 from caseapp.screening.queries import safety_of
 from caseapp.worksheets.queries import as_words, paper_of
 from caseapp.worksheets.schemas import PREFIX
@@ -49,7 +49,7 @@ def list_page() -> ResponseReturnValue:
     actor = the_actor()
     shelf = shelf_of(reading_list(actor), help_first=safety_of(actor.id).hold == "safety")
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
-    case, known = newest_case_of(actor.id), numbers(practice())
+    case, known = newest_case_of(actor.id), office().numbers
     return render_template(
         "portal/list.html",
         shelf=shelf,
@@ -81,7 +81,8 @@ class Unsaved:
 def show_sheet(found: AssignmentRecord, unsaved: Unsaved | None = None) -> str:
     """Show a sheet with its fields to write in: what is saved there, or what was sent and is not saved."""
     actor, unsaved = the_actor(), unsaved or Unsaved()
-    known = numbers(practice(), found.handout.language)
+    known = found.recipient.office.numbers
+    apart = lines_apart("crisis_block", known, found.handout.language)
     paper = paper_of(actor, found)
     form = unsaved.form or Form()
     inputs = Inputs(
@@ -99,7 +100,7 @@ def show_sheet(found: AssignmentRecord, unsaved: Unsaved | None = None) -> str:
             found.handout, known, faith=found.recipient.faith, staff=False, inputs=inputs
         ),
         emergency=known.emergency,
-        crisis=[line for line in lines_apart("crisis_block", known) if line.phone][:MOST_LINES],
+        crisis=[line for line in apart if line.phone][:MOST_LINES],
         writes=bool(found.handout.fields),
         paper=paper,
         form=form,
@@ -127,23 +128,21 @@ def all_sheets() -> ResponseReturnValue:
     records = own_pack(actor)
     made = own_pack_pdf(actor, records)
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
-    unopened = [record.place for record in records if record.opened_at is None]
-    if unopened and request.method == "GET":
-        with transaction():
-            for place in unopened:
-                note_opened(actor, place)
+    for record in records:
+        _note_opened(record)
     return pdf_answer(made, "reading-all.pdf")
 
 
 def _opened(place: int) -> AssignmentRecord:
-    """Find a sheet of the client's, and note that it was opened unless a program only asks for the headers."""
-    actor = the_actor()
-    found = reading(actor, place)
-    record_read(actor, Action.PORTAL_READ, "assignment", found.id, actor.id)
-    if found.opened_at is None and request.method == "GET":
-        with transaction():
-            note_opened(actor, place)
+    found = reading(the_actor(), place)
+    _note_opened(found)
     return found
+
+
+def _note_opened(found: AssignmentRecord) -> None:
+    """Let the log of reads say that a sheet was opened, unless a program only asks for the headers."""
+    if request.method == "GET":
+        record_read(the_actor(), Action.PORTAL_READ, "assignment", found.id, found.client_id)
 
 
 @blueprint.post("/h/<int(max=9999):place>/read")

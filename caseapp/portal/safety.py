@@ -12,11 +12,10 @@ from caseapp.access.actions import Action
 from caseapp.clients.portal import leave_now
 from caseapp.http.doors import Door
 from caseapp.http.guard import needs, public, the_actor
-from caseapp.http.pages import practice
 from caseapp.http.sessions import COOKIES, forget
 from caseapp.portal.shelf import guide_of, lines_apart
 from caseapp.practice.models import NEUTRAL_SITE
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.practice.queries import office, the_practice
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -63,7 +62,7 @@ def _end(app: Flask, reference: str, found: list[str]) -> None:
 @public("numbers and advice, the same for everybody; they must not hide behind a sign-in")
 def safety_page() -> ResponseReturnValue:
     """Show every number, and how to use these pages safely."""
-    known = numbers(practice())
+    known = office().numbers
     groups = [(heading, lines_apart(block, known)) for block, heading in GROUPS.items()]
     return render_template(
         "portal/safety.html", emergency=known.emergency, groups=groups, stale=known.stale

@@ -112,8 +112,8 @@ def guide_of(actor: Actor, case: Case | None = None) -> str:
     return name.split()[0] if name else "The practice"
 
 
-def lines_apart(block: str, known: Numbers) -> list[NumberLine]:
+def lines_apart(block: str, known: Numbers, language: str = "en") -> list[NumberLine]:
     """List a block's help lines without the emergency number, which has its own place on every page."""
     return [
-        line for line in number_lines(block, known, "en") if line.phone != known.emergency.phone
+        line for line in number_lines(block, known, language) if line.phone != known.emergency.phone
     ]

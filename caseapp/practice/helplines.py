@@ -36,6 +36,10 @@ class HelpLine:
     last_checked: date | None
     source: str
 
+    def speaks(self, language: str) -> bool:
+        """Tell whether somebody answers in a language; a line that names none is the practice's own and does."""
+        return not self.languages or language in self.languages
+
 
 @dataclass(frozen=True)
 class Country:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from caseapp.core import clock, links
-from caseapp.core.database import db
+from caseapp.core.database import Part, db, run
 from caseapp.practice.helplines import STALE_AFTER_DAYS, HelpLine, countries
 from caseapp.practice.models import LocalLine, Practice, PracticeLogo
 
@@ -56,18 +57,6 @@ def the_logo() -> Logo | None:
     return Logo(*row) if row else None
 
 
-def letterhead(practice: Practice) -> Letterhead:
-    """Gather what stands on the practice's paper."""
-    return Letterhead(
-        practice.name,
-        practice.tagline,
-        practice.contact,
-        practice.paper,
-        the_logo(),
-        links.portal() if practice.paper_code else "",
-    )
-
-
 def today() -> date:
     """Tell the date in the practice's zone."""
     return clock.today(the_practice().zone)
@@ -96,41 +85,75 @@ class Numbers:
         return self.of("emergency")[0]
 
 
-def numbers(practice: Practice, language: str = "en") -> Numbers:
-    """Gather the country's lines and the practice's own; regional lines only where they apply.
+class Office:
+    """Show what clients see of the practice: its letterhead and the numbers to call, as they are at this moment."""
 
-    Lines in the reader's language come first within their kind. Numbers that the practice has not confirmed for
-    90 days count as stale.
-    """
-    shipped = [
-        line
-        for line in countries()[practice.country].lines
-        if line.region is None or practice.region is None or line.region == practice.region
-    ]
-    own = [
-        HelpLine(
-            kind=line.kind,
-            name=line.name,
-            phone=line.phone,
-            text_to=None,
-            text_keyword=None,
-            web=None,
-            hours=line.hours,
-            hint="",
-            region=None,
-            audience="anyone",
-            languages=(),
-            last_checked=None,
-            source="",
+    def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
+        """Take the rows of `OFFICE`: the practice beside each of the lines that it added, or beside none."""
+        self._practice, self._has_logo = Part(rows[0], Practice), rows[0].has_logo
+        self._added = [line for row in rows if (line := Part(row, LocalLine)).id is not None]
+
+    @cached_property
+    def letterhead(self) -> Letterhead:
+        """Gather what stands on the practice's paper."""
+        found = self._practice
+        logo = the_logo() if self._has_logo else None
+        code = links.portal() if found.paper_code else ""
+        return Letterhead(found.name, found.tagline, found.contact, found.paper, logo, code)
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """Gather the practice's own lines and the country's; regional lines only where they apply.
+
+        Numbers that the practice has not confirmed for 90 days count as stale.
+        """
+        found = self._practice
+        shipped = (
+            line
+            for line in countries()[found.country].lines
+            if line.region is None or found.region is None or line.region == found.region
         )
-        for line in local_lines()
-    ]
-    shipped.sort(key=lambda line: language not in line.languages)
-    confirmed = practice.numbers_confirmed_on
-    return Numbers((*own, *shipped), confirmed, stale=numbers_stale(practice))
+        lines = (*map(_own_line, self._added), *shipped)
+        return Numbers(lines, found.numbers_confirmed_on, stale=numbers_stale(found))
 
 
-def numbers_stale(practice: Practice) -> bool:
+def _own_line(line: Part) -> HelpLine:
+    return HelpLine(
+        kind=line.kind,
+        name=line.name,
+        phone=line.phone,
+        text_to=None,
+        text_keyword=None,
+        web=None,
+        hours=line.hours,
+        hint="",
+        region=None,
+        audience="anyone",
+        languages=(),
+        last_checked=None,
+        source="",
+    )
+
+
+def office() -> Office:
+    """Look at what clients see of the practice, in one statement."""
+    return Office(run(OFFICE).all())
+
+
+OFFICE = (
+    sa.select(
+        *Practice.__table__.c,
+        PracticeLogo.id.is_not(None).label("has_logo"),
+        *LocalLine.__table__.c,
+    )
+    .select_from(Practice)
+    .outerjoin(PracticeLogo, sa.true())
+    .outerjoin(LocalLine, sa.true())
+    .order_by(LocalLine.kind, LocalLine.name)
+)
+
+
+def numbers_stale(practice: Practice | Part) -> bool:
     """Tell whether nobody has confirmed the practice's numbers for 90 days, without asking the database."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
     return practice.numbers_confirmed_on is None or practice.numbers_confirmed_on < limit

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
-from caseapp.clients.models import ClientKey
+from caseapp.clients.models import Client, ClientKey
 from caseapp.clients.queries import must_see, seen_by
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import Part, db
 from caseapp.core.errors import NotFound, Reason
-from caseapp.core.paging import Page, after, page_of
+from caseapp.core.paging import Page, after, at_most, page_of
 from caseapp.core.vault import DataKey, open_row, unwrap
 from caseapp.followups.queries import tasks_from
 from caseapp.followups.schemas import TASKS
@@ -24,12 +24,14 @@ from caseapp.screening.protocol import ITEMS, SAFETY_ITEMS, STEADY_APART, VALID_
 from caseapp.screening.schemas import ScreeningRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
+Columns = TypeVarTuple("Columns")
 
-def levels_of(row: Screening) -> dict[str, int | None]:
+
+def levels_of(row: Screening | Part) -> dict[str, int | None]:
     """Give the levels of a stored screening by question."""
     return {item.key: getattr(row, item.key) for item in ITEMS}
 
@@ -46,7 +48,7 @@ def _opened(row: Any) -> ScreeningRecord:  # noqa: ANN401 - a result row
     return _record(row.Screening, unwrap(row.Screening.client_id, row.wrapped))
 
 
-def _record(found: Screening, key: DataKey) -> ScreeningRecord:
+def _record(found: Screening | Part, key: DataKey) -> ScreeningRecord:
     return ScreeningRecord(
         id=found.id,
         client_id=found.client_id,
@@ -139,10 +141,23 @@ def flags_of(actor: Actor, client_id: UUID) -> Sequence[Flag]:
 
 
 @dataclass(frozen=True)
+class OpenHold:
+    """Show a hold that pauses the coaching now."""
+
+    id: UUID
+    client_id: UUID
+    kind: str
+    opened_at: datetime
+    opened_by: UUID
+    reasons: list[dict[str, Any]]
+    version: int
+
+
+@dataclass(frozen=True)
 class Safety:
     """Say how safe coaching is for one client at this moment; derived at each use, never stored."""
 
-    holds: tuple[Hold, ...]
+    holds: tuple[OpenHold, ...]
     flags: frozenset[str]
     last: ScreeningRecord | None
     at: datetime
@@ -171,52 +186,65 @@ class Safety:
         return highest(self.last.levels) if self.last else None
 
 
+NEWEST = aliased(Screening)
+LAST = (
+    sa.select(NEWEST.id)
+    .where(NEWEST.client_id == Client.id)
+    .order_by(NEWEST.at.desc(), NEWEST.id.desc())
+    .limit(at_most(1))
+    .correlate(Client)
+    .scalar_subquery()
+)
+FLAGS_UP = (
+    sa.select(sa.func.aggregate_strings(Flag.kind, ","))
+    .where(Flag.client_id == Client.id, Flag.lowered_at.is_(None))
+    .correlate(Client)
+    .label("flags_up")
+)
+SAFETY = (*Screening.__table__.c, *Hold.__table__.c, FLAGS_UP)
+"""What a statement has to select that goes through `with_safety`."""
+
+
+def with_safety(query: sa.Select[*Columns]) -> sa.Select[*Columns]:
+    """Join the last screening and the open holds to a statement about clients; each open hold makes a row."""
+    is_open = sa.and_(Hold.client_id == Client.id, Hold.cleared_at.is_(None))
+    return query.outerjoin(Screening, Screening.id == LAST).outerjoin(Hold, is_open)
+
+
+def safety_in(rows: Sequence[sa.Row[*tuple[Any, ...]]], key: DataKey) -> Safety:
+    """Say what one client's rows of such a statement mean for them now."""
+    last, holds = Part(rows[0], Screening), [Part(row, Hold) for row in rows]
+    return Safety(
+        tuple(_open_hold(hold) for hold in holds if hold.id is not None),
+        frozenset((rows[0].flags_up or "").split(",")) - {""},
+        None if last.id is None else _record(last, key),
+        now(),
+    )
+
+
+def _open_hold(row: Part) -> OpenHold:
+    return OpenHold(
+        row.id, row.client_id, row.kind, row.opened_at, row.opened_by, row.reasons, row.version
+    )
+
+
 def safety_of(client_id: UUID) -> Safety:
-    """Gather holds, flags and the last screening of a client, for those who have already been let in."""
-    holds = db.session.scalars(
-        sa.select(Hold).where(Hold.client_id == client_id, Hold.cleared_at.is_(None))
-    ).all()
-    flags = db.session.scalars(
-        sa.select(Flag.kind).where(Flag.client_id == client_id, Flag.lowered_at.is_(None))
-    )
-    last = recent_screenings(client_id, 1)
-    return Safety(tuple(holds), frozenset(flags), last[0] if last else None, now())
+    """Gather holds, flags and the last screening of a client, for those who have already been let in.
+
+    Raises NotFound when the client is gone.
+    """
+    rows = db.session.execute(ONE_CLIENT, {"client": client_id}).all()
+    if not rows:
+        raise NotFound
+    return safety_in(rows, unwrap(client_id, rows[0].wrapped))
 
 
-def safeties_of(keys: Mapping[UUID, DataKey]) -> dict[UUID, Safety]:
-    """Gather the same for many clients at once, in three statements; `keys` holds the opened key of each."""
-    holds: dict[UUID, list[Hold]] = defaultdict(list)
-    for hold in db.session.scalars(
-        sa.select(Hold).where(Hold.client_id.in_(keys), Hold.cleared_at.is_(None))
-    ):
-        holds[hold.client_id].append(hold)
-    flags: dict[UUID, set[str]] = defaultdict(set)
-    for client_id, kind in db.session.execute(
-        sa.select(Flag.client_id, Flag.kind).where(
-            Flag.client_id.in_(keys), Flag.lowered_at.is_(None)
-        )
-    ):
-        flags[client_id].add(kind)
-    place = (
-        sa.func.row_number()
-        .over(partition_by=Screening.client_id, order_by=(Screening.at.desc(), Screening.id.desc()))
-        .label("place")
-    )
-    newest = sa.select(Screening.id, place).where(Screening.client_id.in_(keys)).subquery()
-    last = {
-        row.client_id: _record(row, keys[row.client_id])
-        for row in db.session.scalars(
-            sa.select(Screening)
-            .join(newest, newest.c.id == Screening.id)
-            .where(newest.c.place == 1)
-        )
-    }
-    return {
-        client_id: Safety(
-            tuple(holds[client_id]), frozenset(flags[client_id]), last.get(client_id), now()
-        )
-        for client_id in keys
-    }
+ONE_CLIENT = with_safety(
+    sa.select(ClientKey.wrapped, *SAFETY)
+    .select_from(Client)
+    .join(ClientKey, ClientKey.client_id == Client.id)
+    .where(Client.id == sa.bindparam("client"))
+)
 
 
 def two_steady(screenings: Sequence[ScreeningRecord]) -> bool:
@@ -230,7 +258,7 @@ def two_steady(screenings: Sequence[ScreeningRecord]) -> bool:
     return bool(steady) and steady[0].at - steady[-1].at >= STEADY_APART
 
 
-def what_keeps(hold: Hold, actor: Actor) -> list[Reason]:
+def what_keeps(hold: Hold | OpenHold, actor: Actor) -> list[Reason]:
     """List what still stands between a hold and its end; an empty list means that a supervisor may clear it.
 
     A fresh full screening at none or watch, dated after the hold; every task of the hold closed; for a care hold two

@@ -10,9 +10,8 @@ import sqlalchemy as sa
 from caseapp.access.actions import Role
 from caseapp.access.actor import SYSTEM_ID, Actor
 from caseapp.access.models import Session, Token
-from caseapp.access.queries import live_session, live_token
+from caseapp.access.queries import live_session, live_token, the_session
 from caseapp.access.secrets import reference_hash
-from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.users.models import User
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
+SIGNED_IN = (
+    sa.select(Session.id.label("session"), Session.seen_at, User.id, User.role, User.name)
+    .join(User, User.id == Session.subject_id)
+    .where(live_session(), User.disabled_at.is_(None))
+)
 BEARER = (
     sa.select(User.id, User.role, User.name)
     .join(Token, Token.user_id == User.id)
@@ -40,15 +44,10 @@ class SignedIn:
 
 def signed_in(reference: str) -> SignedIn | None:
     """Find the member of staff behind a session cookie, in one statement."""
-    row = db.session.execute(
-        sa.select(Session.id, Session.seen_at, User.id, User.role, User.name)
-        .join(User, User.id == Session.subject_id)
-        .where(live_session("staff", reference, now()), User.disabled_at.is_(None))
-    ).first()
+    row = run(SIGNED_IN, **the_session("staff", reference)).first()
     if row is None:
         return None
-    session_id, seen_at, user_id, role, name = row
-    return SignedIn(Actor(user_id, Role(role), name, "web", session_id), seen_at)
+    return SignedIn(Actor(row.id, Role(row.role), row.name, "web", row.session), row.seen_at)
 
 
 def bearer(reference: str) -> Actor | None:

@@ -38,7 +38,6 @@ from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
 from caseapp.http.pages import say
 from caseapp.http.payload import Form, form_of, form_version, read_form, uuid_of
-from caseapp.users.queries import names_of
 from caseapp.web.handouts import language_asked, large_asked, stage_asked
 from caseapp.web.identity import seen_case
 from caseapp.worksheets.queries import returned_for
@@ -104,7 +103,6 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         page=Page(shown, more),
         resting=resting_in(actor, head),
         returned=returned_for(actor, [record.id for record in shown]),
-        names=names_of({record.assigned_by for record in shown}),
         unsaid=unsaid_on(head, shown),
         reasons=reasons,
     )
@@ -188,10 +186,11 @@ def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
 @needs(Action.ASSIGNMENT_READ)
 def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
     """Give the PDF of what was given, in the edition that was given; its file name tells nothing."""
-    actor, head = the_actor(), seen_case(number)
+    actor = the_actor()
     found = printable(actor, assignment_id)
-    if found.case_id != head.case.id:
+    if found.case_number != number:
         raise NotFound
+    record_read(actor, Action.ASSIGNMENT_READ, "assignment", found.id, found.client_id)
     name = f"reading-{found.place:02}{'-large' if large_asked() else ''}.pdf"
     return pdf_answer(pdf_of(found, large=large_asked(), code=True), name)
 

@@ -39,9 +39,9 @@ from caseapp.http.downloads import pdf_answer
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
-from caseapp.http.pages import practice, say
+from caseapp.http.pages import say
 from caseapp.http.payload import Form, form_of, read_form
-from caseapp.practice.queries import letterhead, numbers
+from caseapp.practice.queries import office
 from caseapp.screening.schemas import FLAGS
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def handout_page(slug: str) -> ResponseReturnValue:
 
 def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ()) -> str:
     actor, item = the_actor(), _edition(slug)
-    known = numbers(practice(), item.handout.language)
+    known = office().numbers
     empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
     versions = versions_of(actor, slug)
     newest = next(v for v in versions if v.handout.language == item.handout.language)
@@ -196,8 +196,8 @@ def handout_pdf(slug: str) -> ResponseReturnValue:
     handout = not_recalled(_edition(slug))
     made = sheet_pdf(
         handout,
-        letterhead(practice()),
-        numbers(practice(), handout.language),
+        office().letterhead,
+        office().numbers,
         faith=request.args.get("faith") == "yes",
         large=large_asked(),
     )

@@ -15,9 +15,9 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import open_row
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.pages import practice, say
+from caseapp.http.pages import say
 from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.practice.queries import numbers
+from caseapp.practice.queries import office
 from caseapp.screening.operations import clear_hold
 from caseapp.screening.protocol import ITEM, steps_for
 from caseapp.screening.queries import get_hold, holds_of, what_keeps
@@ -60,7 +60,7 @@ def _holds(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words 
         now_steps=steps_for(head.safety.last.levels) if head.safety.last else [],
         item_of=ITEM,
         names=names_of(people),
-        lines=numbers(practice()),
+        lines=office().numbers,
         resting=resting_in(actor, head),
         **{"form": Form(), "reasons": [], "clearing": None} | words,
     )

@@ -16,7 +16,7 @@ from caseapp.core.transaction import transaction
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
-from caseapp.http.pages import clock_time, local, practice, say, zone
+from caseapp.http.pages import clock_time, local, say, zone
 from caseapp.http.payload import Form, form_of, form_version, read_form
 from caseapp.notes.operations import (
     discard_draft,
@@ -41,7 +41,7 @@ from caseapp.notes.schemas import (
     DraftFormSchema,
     NewNoteSchema,
 )
-from caseapp.practice.queries import numbers
+from caseapp.practice.queries import office
 from caseapp.screening.protocol import ITEMS, Level, demanded, steps_for
 from caseapp.screening.queries import screening_shown
 from caseapp.web.identity import seen_case
@@ -340,7 +340,7 @@ def _editor(
         last=head.safety.last,
         plan=last_plan(actor, note),
         steps=steps_for(note.draft.answers),
-        lines=numbers(practice()),
+        lines=office().numbers,
     )
 
 

@@ -47,9 +47,9 @@ from caseapp.handouts.sheets import page_html
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
-from caseapp.http.pages import practice, say, today
+from caseapp.http.pages import say, today
 from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.practice.queries import letterhead, numbers
+from caseapp.practice.queries import office
 from caseapp.users.queries import everyone, names_of
 from caseapp.web.handouts import EFFECT_WORDS, TAG_WORDS
 
@@ -100,7 +100,7 @@ def _preview(source: str) -> Preview:
     except BrokenHandout:
         return Preview(None, None, faults)
     try:
-        known = numbers(practice(), handout.language)
+        known = office().numbers
         return Preview(page_html(handout, known, faith=True, staff=True), handout, faults)
     except RuleBroken as error:
         return Preview(None, handout, faults, error.reasons)
@@ -297,7 +297,7 @@ def pdf_now(draft_id: UUID) -> ResponseReturnValue:
     try:
         source = _source_sent(draft) if "body" in request.form else draft.source
         handout = read(source)
-        made = draft_pdf(handout, letterhead(practice()), numbers(practice(), handout.language))
+        made = draft_pdf(handout, office().letterhead, office().numbers)
     except BrokenHandout:
         found = Invalid(faults_in(source, today()))
         return _not_printed(draft, found), 422

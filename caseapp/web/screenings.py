@@ -15,9 +15,9 @@ from caseapp.core.paging import PAGE_SIZE
 from caseapp.core.transaction import transaction
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
-from caseapp.http.pages import practice, say
+from caseapp.http.pages import say
 from caseapp.http.payload import Form, form_of, read_form
-from caseapp.practice.queries import numbers
+from caseapp.practice.queries import office
 from caseapp.screening.operations import record_screening
 from caseapp.screening.protocol import ACTIONS_TAKEN, STEPS, demanded, steps_for
 from caseapp.screening.queries import recent_screenings, screenings_of
@@ -53,7 +53,7 @@ def _screenings(number: str, form: Form | None = None) -> str:
         trend=recent_screenings(client_id, TREND)[::-1],
         names=names_of({screening.recorded_by for screening in page.items}),
         now_steps=steps_for(head.safety.last.levels) if head.safety.last else [],
-        lines=numbers(practice()),
+        lines=office().numbers,
         form=form or Form(),
         resting=resting_in(actor, head),
     )

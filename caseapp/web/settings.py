@@ -26,7 +26,7 @@ from caseapp.practice.operations import (
     remove_line,
     remove_logo,
 )
-from caseapp.practice.queries import local_lines, numbers, the_logo, the_practice
+from caseapp.practice.queries import local_lines, office, the_logo, the_practice
 from caseapp.practice.schemas import LogoSchema, NewLineSchema, PracticeSchema
 from caseapp.users.queries import names_of
 
@@ -141,7 +141,7 @@ def _numbers(form: Form) -> str:
     return render_template(
         "settings/numbers.html",
         form=form,
-        numbers=numbers(practice),
+        numbers=office().numbers,
         local_lines=local_lines(),
         country=countries()[practice.country],
         kinds=KINDS,

@@ -10,9 +10,9 @@ from caseapp.access.actions import Action
 from caseapp.audit.operations import record_read
 from caseapp.core.clock import now
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.pages import local, practice
+from caseapp.http.pages import local
 from caseapp.overview import queries
-from caseapp.practice.queries import numbers
+from caseapp.practice.queries import office
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -29,7 +29,7 @@ def today() -> ResponseReturnValue:
     actor = the_actor()
     found = queries.today(actor)
     if not actor.may(Action.CASE_READ):
-        return render_template("today/admin.html", lines=numbers(practice()), greeting=_greeting())
+        return render_template("today/admin.html", lines=office().numbers, greeting=_greeting())
     record_read(actor, Action.TODAY_READ, "today", None, None)
     return render_template("today/today.html", found=found, greeting=_greeting())
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.access.actions import Role
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor
 from caseapp.assignments.models import Assignment
 from caseapp.assignments.offers import advice_for, offers_for
@@ -14,7 +14,6 @@ from caseapp.assignments.operations import (
     assign,
     assign_several,
     mark_read,
-    note_opened,
     replace_older,
     withdraw,
 )
@@ -29,6 +28,7 @@ from caseapp.assignments.queries import (
 from caseapp.assignments.reading import reading, reading_list
 from caseapp.assignments.schemas import NewAssignment
 from caseapp.audit.models import AuditEntry
+from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.clients.schemas import SafeContact
 from caseapp.core.clock import at, now
@@ -219,8 +219,6 @@ def test_a_flag_raised_later_pauses_what_was_given(team, made):
     assert codes(refused) == ["resting"]
     assert "hold" not in str([(r.message, r.how) for r in refused.value.reasons])
     with pytest.raises(RuleBroken), transaction():
-        note_opened(client, 1)
-    with pytest.raises(RuleBroken), transaction():
         mark_read(client, 1)
     paused = assignments_of(coach, case_head(coach, made.case_id))[1]
     assert paused.state == "stopped"
@@ -228,7 +226,7 @@ def test_a_flag_raised_later_pauses_what_was_given(team, made):
     with pytest.raises(RuleBroken) as no_reprint:
         printable(coach, paused.id)
     assert codes(no_reprint) == ["hold_open"]
-    assert db.session.get(Assignment, paused.id).opened_at is None
+    assert paused.opened_at is None
 
 
 def test_nothing_in_the_portal_once_no_way_is_safe(team, made):
@@ -254,19 +252,23 @@ def test_a_contact_sheet_goes_stale_with_its_screening(team):
 def test_a_client_opens_and_marks_once(team, made):
     give(team["coach"], made)
     client = reader(made)
-    with transaction():
-        note_opened(client, 1)
+    given = reading(client, 1)
+    assert given.state == "given"
+    with at(now() - timedelta(minutes=5)):
+        record_read(client, Action.PORTAL_READ, "assignment", given.id, client.id)
+    opened = reading(client, 1)
+    assert opened.state == "opened"
     with transaction():
         mark_read(client, 1)
     with transaction():
         mark_read(client, 1)
     record = reading(client, 1)
-    assert record.opened_at
-    assert record.read_at
+    assert record.opened_at == opened.opened_at
+    assert record.read_at > record.opened_at
     marks = db.session.scalars(
         sa.select(AuditEntry.details).where(AuditEntry.action == "portal.mark")
     ).all()
-    assert marks == [{"opened": True}, {"read": True}]
+    assert marks == [{"read": True}]
 
 
 def test_a_client_reads_only_their_own_and_only_what_is_in_the_portal(team, made):

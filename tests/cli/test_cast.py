@@ -23,7 +23,7 @@ from caseapp.core.vault import open_data
 from caseapp.followups.queries import due_followups, followups_of
 from caseapp.notes.models import Note
 from caseapp.notes.queries import drafts_of
-from caseapp.practice.queries import numbers, the_practice, today
+from caseapp.practice.queries import office, the_practice, today
 from caseapp.screening.models import Hold
 from caseapp.screening.protocol import Level
 from caseapp.users.models import User
@@ -55,7 +55,7 @@ def test_harbour_lane(app):
     for address in ("coach", "coach2", "supervisor", "admin", "priya", "daniel"):
         assert any(line.startswith(f"{address}@demo.test") for line in lines)
     assert the_practice().name == "Harbour Lane"
-    assert not numbers(the_practice()).stale
+    assert not office().numbers.stale
     cases_in_every_stage()
     two_on_hold()
     drafts_and_tasks_for_today()

@@ -237,11 +237,15 @@ def test_what_the_fonts_can_print_passes(the_app, text):
     assert pdf.render(page(f"<p>{text}</p>"))
 
 
+def kept(document, key=None):
+    return pdf.kept(document, lambda: pdf.render(document), key=key)
+
+
 def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
     document = page("<p>Kept once.</p>")
-    first = pdf.kept(document)
+    first = kept(document)
     monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("it was rendered again"))
-    assert pdf.kept(document) == first
+    assert kept(document) == first
     folder = settings.active().data_dir / "pdf"
     assert [*folder.rglob("*.pdf")]
     whole = {pdf.KEPT, pdf.SEALED}
@@ -296,28 +300,28 @@ def files():
 
 def test_what_is_about_somebody_is_kept_sealed_and_named_by_their_key(the_app, monkeypatch):
     document, before = page("<p>For Quetzalcoatl.</p>"), files()
-    made = pdf.kept(document, key=KEY)
+    made = kept(document, key=KEY)
     [file] = files() - before
     assert file.suffix == ".sealed"
     assert made not in file.read_bytes()
-    plain = pdf.kept(document)
-    assert plain == made == pdf.kept(document, key=OTHER)
+    plain = kept(document)
+    assert plain == made == kept(document, key=OTHER)
     assert len(files() - before) == 3
     monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("it was rendered again"))
-    assert pdf.kept(document, key=KEY) == made
+    assert kept(document, key=KEY) == made
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut", "another's"])
 def test_a_sealed_file_that_is_not_what_was_kept_is_made_anew(the_app, damage):
     document, before = page(f"<p>{damage}</p>"), files()
-    made = pdf.kept(document, key=KEY)
+    made = kept(document, key=KEY)
     [file] = files() - before
     stored = file.read_bytes()
-    pdf.kept(document, key=OTHER)
+    kept(document, key=OTHER)
     [theirs] = files() - before - {file}
     wrong = {"changed": stored[:-1] + b"\0", "cut": stored[:20], "another's": theirs.read_bytes()}
     file.write_bytes(wrong[damage])
-    assert pdf.kept(document, key=KEY) == made
+    assert kept(document, key=KEY) == made
     assert file.read_bytes() not in wrong.values()
 
 
@@ -330,12 +334,12 @@ def test_the_folder_is_written_through_after_the_file(the_app, monkeypatch):
         real(number)
 
     monkeypatch.setattr(os, "fsync", note)
-    pdf.kept(page("<p>Written through.</p>"))
+    kept(page("<p>Written through.</p>"))
     assert flushed == [False, True]
 
 
 def test_what_a_crash_leaves_behind_is_swept_and_so_is_what_is_old(the_app):
-    pdf.kept(page("<p>Fresh.</p>"))
+    kept(page("<p>Fresh.</p>"))
     [fresh, *_] = files()
     old, ageing, draft, writing = (
         fresh.with_name(name) for name in ("a.pdf", "b.sealed", "c.12-34", "d.12-34")
@@ -350,7 +354,7 @@ def test_what_a_crash_leaves_behind_is_swept_and_so_is_what_is_old(the_app):
     assert not {old, draft} & left
     ageing.unlink()
     writing.unlink()
-    assert pdf.kept(page("<p>Fresh.</p>")).startswith(b"%PDF")
+    assert kept(page("<p>Fresh.</p>")).startswith(b"%PDF")
 
 
 def test_a_longer_document_needs_to_be_asked_for(the_app):

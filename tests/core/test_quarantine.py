@@ -58,7 +58,7 @@ def test_a_document_is_tried_three_times_and_others_are_made(monkeypatch):
     monkeypatch.setattr(pdf._workshop, "do", lambda _job: pytest.fail("it was tried again"))  # noqa: SLF001
     refused(poison("a"))
     with pytest.raises(RuleBroken):
-        pdf.kept(poison("a"))
+        pdf.kept("a", lambda: pdf.render(poison("a")))
 
 
 def test_another_text_is_another_document():

@@ -17,7 +17,14 @@ from caseapp.core.errors import RenderFailed
 from caseapp.handouts import sheets
 from caseapp.handouts.library import library
 from caseapp.handouts.packs import PackPart, pack_html, pack_pdf
-from caseapp.handouts.paper import NOBODY, Personal, sheet_html, sheet_pdf, spoken
+from caseapp.handouts.paper import (
+    NOBODY,
+    Personal,
+    paper_source,
+    sheet_html,
+    sheet_pdf,
+    spoken,
+)
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Logo, Numbers
 from tests.paper import faults_of, outline_of, poppler, text_of
@@ -44,7 +51,7 @@ def dressed(the_app):
     return replace(PLAIN, logo=logo, portal=PORTAL)
 
 
-def numbers(_language="en"):
+def numbers():
     return Numbers(countries()["GB"].lines, None, stale=True)
 
 
@@ -58,7 +65,39 @@ def made(handout, letter, *, personal=ANA, large=False, paper="A4"):
 
 def pack(keys, letter, *, personal=ANA, large=False, week=None, line=""):
     parts = [PackPart(LIBRARY[key], week, line) for key in keys]
-    return pack_pdf(parts, letter, numbers, KEY, faith=False, large=large, personal=personal)
+    return pack_pdf(parts, letter, numbers(), KEY, faith=False, large=large, personal=personal)
+
+
+def test_whatever_decides_about_a_paper_makes_another_file_of_it(dressed):
+    """What is kept is found by its ingredients, so that none of them may be forgotten."""
+    ours = numbers()
+    first = {
+        "letter": dressed,
+        "numbers": ours,
+        "faith": False,
+        "large": False,
+        "personal": ANA,
+    }
+    others = [
+        *(
+            {"letter": replace(dressed, **{name: "other"})}
+            for name in ("name", "tagline", "contact")
+        ),
+        {"letter": replace(dressed, paper="Letter")},
+        {"letter": dressed.without_code()},
+        {"letter": replace(dressed, logo=None)},
+        {"letter": replace(dressed, logo=replace(dressed.logo, picture=b"other"))},
+        {"letter": replace(dressed, logo=replace(dressed.logo, alternative="other"))},
+        {"numbers": replace(ours, lines=ours.lines[1:])},
+        {"numbers": replace(ours, lines=(replace(ours.lines[0], hours="other"), *ours.lines[1:]))},
+        {"faith": True},
+        {"large": True},
+        *({"personal": replace(ANA, **{name: "other"})} for name in ("called", "coach", "line")),
+        {"personal": NOBODY},
+    ]
+    named = {paper_source(**(first | other)) for other in [{}, *others]}
+    assert len(named) == 1 + len(others)
+    assert paper_source(**first) == paper_source(**(first | {"letter": replace(dressed)}))
 
 
 @pytest.mark.parametrize(
@@ -195,6 +234,6 @@ def test_a_pack_in_one_language_speaks_it(dressed):
 def test_the_largest_pack_in_large_print_fits(dressed):
     longest = sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:12]
     parts = [PackPart(LIBRARY[key], None, "word " * 100) for key in longest]
-    html = pack_html(parts, dressed, numbers, faith=True, large=True, personal=ANA)
+    html = pack_html(parts, dressed, numbers(), faith=True, large=True, personal=ANA)
     info = poppler("pdfinfo", pdf.render(html, picture=dressed.logo.picture, most_pages=120))
     assert 50 < int(info.partition("Pages:")[2].split()[0]) < 120

@@ -11,7 +11,7 @@ from caseapp.clients import portal
 from caseapp.core import links, outbox
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.practice.queries import office
 from tests import build, people
 from tests.people import csrf
 from tests.reader import (
@@ -228,7 +228,7 @@ def test_a_wrong_pin_says_how_many_tries_are_left_and_never_shows_digits(coach, 
         visitor.post("/portal/pin", data={"csrf_token": csrf(closed), "pin": PIN}).status_code
         == 409
     )
-    assert f"tel:{numbers(the_practice()).emergency.phone}" in text(closed)
+    assert f"tel:{office().numbers.emergency.phone}" in text(closed)
 
 
 @pytest.mark.parametrize(

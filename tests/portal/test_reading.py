@@ -21,6 +21,7 @@ from caseapp.core.transaction import transaction
 from caseapp.portal.shelf import shelf_of
 from caseapp.practice.queries import the_practice
 from tests import build, people
+from tests.desk import Statements
 from tests.paper import text_of
 from tests.people import csrf
 from tests.reader import BANNED, inside
@@ -61,6 +62,12 @@ def ids_of(found):
 def row(assignment_id):
     db.session.rollback()
     return db.session.get(Assignment, assignment_id, populate_existing=True)
+
+
+def opened_at(coach, assignment_id):
+    """Tell when the client first opened a sheet, as the coach sees it."""
+    db.session.rollback()
+    return assignment_shown(coach, assignment_id).opened_at
 
 
 def test_the_list_shows_what_was_given_and_where_the_reader_is(coach, reader):
@@ -105,19 +112,19 @@ def test_an_empty_list_says_so(reader):
 def test_a_sheet_shows_the_line_and_the_text_and_notes_the_first_opening(coach, reader):
     visitor, found = reader
     given = give(coach, found, CALM, "Read <b>the first part</b>.")
-    assert row(given).opened_at is None
+    assert opened_at(coach, given) is None
     visitor.head("/portal/h/1")
-    assert row(given).opened_at is None
+    assert opened_at(coach, given) is None
     page = visitor.get("/portal/h/1")
     assert page.status_code == 200
     assert "Marta wrote" in text(page)
     assert "Read &lt;b&gt;the first part&lt;/b&gt;." in page.get_data(as_text=True)
     assert "Three things, and no more" in text(page)
     assert "{{" not in text(page)
-    opened = row(given).opened_at
+    opened = opened_at(coach, given)
     assert opened is not None
     visitor.get("/portal/h/1")
-    assert row(given).opened_at == opened
+    assert opened_at(coach, given) == opened
 
 
 def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
@@ -195,7 +202,6 @@ def test_nobody_reads_what_another_was_given(app, coach, reader):
     other, theirs = inside(app, coach, "Jonas Weber")
     build.screen(coach, theirs.client_id)
     given = give(coach, theirs, CALM, "For Jonas alone")
-    before = row(given)
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     token = csrf(visitor.get("/portal"))
     for place in (0, 1, 2, 99999999999999999999):
@@ -204,8 +210,7 @@ def test_nobody_reads_what_another_was_given(app, coach, reader):
         assert (
             visitor.post(f"/portal/h/{place}/read", data={"csrf_token": token}).status_code == 404
         )
-    after = row(given)
-    assert (before.opened_at, before.read_at) == (after.opened_at, after.read_at) == (None, None)
+    assert (opened_at(coach, given), row(given).read_at) == (None, None)
     assert "For Jonas alone" in text(other.get("/portal/h/1"))
     give(coach, found, PAUSE, "For Ines alone")
     assert "For Ines alone" in text(visitor.get("/portal/h/1"))
@@ -312,12 +317,12 @@ def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
     second = give(coach, found, PAUSE)
     assert "Save all 2 as one PDF" in text(visitor.get("/portal"))
     assert visitor.head("/portal/reading-all.pdf").status_code == 200
-    assert row(first).opened_at is None
+    assert opened_at(coach, first) is None
     answer = visitor.get("/portal/reading-all.pdf")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
     assert "For Ines, from Marta" in text_of(answer.data)
     assert BANNED.findall(str(answer.headers)) == []
-    assert None not in {row(first).opened_at, row(second).opened_at}
+    assert None not in {opened_at(coach, first), opened_at(coach, second)}
     build.screen(coach, found.client_id, self_harm="concern")
     assert visitor.get("/portal/reading-all.pdf").status_code == 404
 
@@ -332,3 +337,17 @@ def test_a_saved_sheet_says_for_whom_it_is_but_never_the_whole_name(coach, reade
     quiet = text_of(visitor.get("/portal/h/2/reading-02.pdf").data)
     assert "Ines" not in quiet
     assert "Keep it near" not in quiet
+
+
+def test_a_stored_pdf_is_judged_anew_in_three_statements(coach, reader):
+    """Who asks, the sheet with all that decides about it, and the practice: each is looked at every time."""
+    visitor, found = reader
+    give(coach, found, CALM, "Slowly.")
+    address = "/portal/h/1/reading-01.pdf"
+    first = visitor.get(address)
+    with Statements() as asked:
+        again = visitor.get(address)
+    assert again.data == first.data
+    assert len(asked.seen) == 3
+    build.screen(coach, found.client_id, self_harm="concern")
+    assert visitor.get(address).status_code == 409

@@ -214,7 +214,7 @@ def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
     page = visitor.get(PAGE)
     fields = form(page, f"{PAGE}/save") | {"answer_what_happened": CANARY}
     with transaction():
-        withdraw(coach, the_assignment(), 2)
+        withdraw(coach, the_assignment(), 1)
     for action in ("save", "share", "draft", "unshare"):
         answer = visitor.post(f"{PAGE}/{action}", data=fields)
         assert answer.status_code == 409

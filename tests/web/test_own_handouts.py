@@ -39,11 +39,11 @@ SCRIPTS = [
 ]
 TEMPLATES = [
     "{{ config }}",
-    "{{7*7}}",
+    "{{8123*7919}}",
     "{% for x in y %}",
     "{{ ''.__class__ }}",
-    "${7*7}",
-    "#{7*7}",
+    "${8123*7919}",
+    "#{8123*7919}",
 ]
 BODY = """Walk, whatever the weather. MARK
 
@@ -310,7 +310,7 @@ def test_nothing_that_looks_like_a_template_is_run(desks, payload):
     titled = begun(desks["supervisor"])
     assert save(desks["supervisor"], titled, title=f"Walk {payload}").status_code == 303
     page = desks["supervisor"].text(titled)
-    assert "49" not in re.sub(r"[0-9a-f-]{36}|\d{2}:\d{2}", "", page).replace("&#39;", "")
+    assert str(8123 * 7919) not in page
 
 
 @pytest.mark.parametrize("payload", SCRIPTS)

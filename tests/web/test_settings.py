@@ -12,7 +12,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from caseapp.practice.models import LocalLine, Practice, PracticeLogo
 from caseapp.practice.operations import confirm_numbers
-from caseapp.practice.queries import numbers, the_practice
+from caseapp.practice.queries import office
 from tests import people
 from tests.desk import Desk, Statements
 from tests.paper import text_of
@@ -120,7 +120,7 @@ def test_a_local_number_is_added_once_and_removed(admin):
     for _ in range(2):
         assert admin.post(form.action, form.fields | LINE).status_code == 303
     [line] = lines()
-    assert numbers(the_practice()).of("dv")[0].name == "Haven House"
+    assert office().numbers.of("dv")[0].name == "Haven House"
     assert "Haven House" in admin.text("/settings/numbers")
     removal = f"/settings/numbers/local/{line.id}/remove"
     assert admin.send("/settings/numbers", removal).status_code == 303

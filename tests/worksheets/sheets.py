@@ -10,7 +10,7 @@ from pikepdf import Array, Dictionary, Name, String
 
 from caseapp.handouts.library import library
 from caseapp.handouts.paper import sheet_pdf
-from caseapp.practice.queries import letterhead, numbers, the_practice
+from caseapp.practice.queries import office
 
 # Between them these two have every kind of field.
 PAUSE, REASONS, LIMITS = "first-days-pause", "my-reasons", "my-limits"
@@ -23,11 +23,10 @@ def handout(slug, language="en"):
 
 def blank(slug, language="en", *, large=False):
     """Make the PDF that the portal gives."""
-    practice = the_practice()
     return sheet_pdf(
         handout(slug, language),
-        letterhead(practice),
-        numbers(practice, language),
+        office().letterhead,
+        office().numbers,
         faith=False,
         large=large,
     )
