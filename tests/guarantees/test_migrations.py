@@ -12,10 +12,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
+from caseapp.access.actions import Action, Role
+from caseapp.access.actor import Actor
+from caseapp.assignments.operations import assign
+from caseapp.assignments.queries import assignment_shown
+from caseapp.audit.operations import record_read
 from caseapp.core import settings
-from caseapp.core.database import db
+from caseapp.core.database import UTCTime, db
 from caseapp.core.migrate import alembic_config, upgrade
 from caseapp.core.settings import ROOT
+from caseapp.core.transaction import transaction
 from caseapp.tables import METADATA
 from tests import build, people
 
@@ -83,6 +89,34 @@ def test_down_and_up_again_with_rows_in_place(engine, app):
         connection.commit()
     assert differences(engine) == []
     assert triggers(engine) == guards
+
+
+def test_the_way_down_says_again_when_a_sheet_was_opened(engine, app):
+    coach = people.add("coach")
+    made = build.case(coach)
+    build.screen(coach, made.client_id)
+    with transaction():
+        opened, unopened = (
+            assign(coach, made.case_id, slug, line="", channel="portal", confirmed=True)
+            for slug in ("keep-the-day-running", "first-days-pause")
+        )
+    reader = Actor(made.client_id, Role.CLIENT, "Ana", "portal")
+    for _ in range(2):
+        record_read(reader, Action.PORTAL_READ, "assignment", opened, reader.id)
+    record_read(coach, Action.ASSIGNMENT_READ, "assignment", unopened, reader.id)
+    shown = assignment_shown(coach, opened).opened_at
+    db.session.remove()
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "0007")
+        connection.commit()
+        table = sa.table("assignment", sa.column("id", sa.Uuid), sa.column("opened_at", UTCTime))
+        found = dict(connection.execute(sa.select(table.c.id, table.c.opened_at)).all())
+        connection.commit()
+        upgrade(connection)
+        connection.commit()
+    assert shown is not None
+    assert found == {opened: shown, unopened: None}
+    assert differences(engine) == []
 
 
 def test_bringing_a_new_database_up_twice_changes_nothing(engine):
