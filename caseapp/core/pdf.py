@@ -80,7 +80,14 @@ def render(
     check_glyphs(html)
     whole = "\n".join((_style_hash(style), hashlib.sha256(picture).hexdigest(), html))
     with on_trial(vault.fingerprint("document", whole)):
-        return _made(f"{style} {most_pages} {len(picture)}\n".encode() + picture + html.encode())
+        return _made(job_of(html, style=style, picture=picture, most_pages=most_pages))
+
+
+def job_of(
+    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MOST_PAGES
+) -> bytes:
+    """Write a document down as the job that `prepare` makes a hand ready for."""
+    return f"{style} {most_pages} {len(picture)}\n".encode() + picture + html.encode()
 
 
 def _made(job: bytes) -> bytes:

@@ -56,7 +56,7 @@ def papers(folder: Path, rounds: int) -> Iterator[Ratio]:
             each=4,
             at_most=0.8,
         )
-    job = f"handout.css\n{html}".encode()
+    job = pdf.job_of(html)
     one, two = (_workshop(hands) for hands in (1, 2))
     yield compare(
         "PDF: a new hand and its first document, against a cold process",
