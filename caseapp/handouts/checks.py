@@ -148,7 +148,7 @@ def of_help_lines(handouts: Iterable[Handout]) -> list[str]:
     ]
     known = office().numbers
     found += [
-        f"{_name(handout)}: the practice has no {BLOCK_NAMES[block]}"
+        f"{_name(handout)}: names {BLOCK_NAMES[block]}, and the practice has none on its list"
         for handout in handouts
         for block in empty_blocks(handout, known)
     ]

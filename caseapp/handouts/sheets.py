@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 CLINICAL = "clinical"
 FAITH = "faith_insert"
+BETWEEN_DIGITS = re.compile(r"(?<=\d) (?=\d)")
 CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
 KINDS_OF_BLOCK = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
@@ -51,10 +52,10 @@ NEEDED_IN_BLOCK = {
     "ed_block": "ed",
 }
 BLOCK_NAMES = {
-    "crisis_block": "crisis line",
-    "dv_block": "domestic abuse service",
-    "substance_block": "drink and drugs service",
-    "ed_block": "eating disorder service",
+    "crisis_block": "a crisis line",
+    "dv_block": "a domestic abuse service",
+    "substance_block": "a drink and drugs service",
+    "ed_block": "an eating disorder service",
 }
 
 
@@ -187,7 +188,7 @@ def empty_block_reason(name: str) -> Reason:
     """Say in words that a help-line block would stand empty."""
     return Reason(
         "help_lines_empty",
-        f"This sheet names a {BLOCK_NAMES[name]}, and the practice has none on its list.",
+        f"This sheet names {BLOCK_NAMES[name]}, and the practice has none on its list.",
         "An admin can add a local number under Settings.",
     )
 
@@ -205,20 +206,21 @@ def _number_line(line: HelpLine, words: Words, language: str) -> NumberLine:
     text = ""
     if line.text_to:
         form = words.or_text_to if line.phone else words.text_to
-        text = form.format(keyword=line.text_keyword or "", number=line.text_to).replace("  ", " ")
+        to = words.keyword_to if line.text_keyword else words.just_to
+        text = form.format(what=to.format(keyword=line.text_keyword, number=line.text_to))
     spoken = "" if line.speaks(language) else line.languages[0]
     details = ", ".join(
         detail
         for detail in (
-            line.region,
+            _said(line.region or "", words),
             words.audiences.get(line.audience),
-            line.hours,
+            _said(line.hours, words),
             words.languages.get(spoken),
             None if line.phone or line.text_to else line.web,
         )
         if detail
     )
-    notes = (details[:1].upper() + details[1:], line.hint.rstrip("."))
+    notes = (details[:1].upper() + details[1:], _said(line.hint, words).rstrip("."))
     return NumberLine(
         phone=line.phone or "",
         dial=re.sub(r"[^\d+]", "", line.phone or ""),
@@ -226,6 +228,11 @@ def _number_line(line: HelpLine, words: Words, language: str) -> NumberLine:
         name=plain(line.name),
         note=". ".join(note for note in notes if note),
     )
+
+
+def _said(phrase: str, words: Words) -> str:
+    """Give what a help line says in a reader's words, with no number broken over two lines."""
+    return BETWEEN_DIGITS.sub("\N{NO-BREAK SPACE}", words.phrases.get(phrase, phrase))
 
 
 @dataclass(frozen=True)

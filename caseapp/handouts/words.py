@@ -26,6 +26,8 @@ class Words:
     so_far: str
     text_to: str
     or_text_to: str
+    keyword_to: str
+    just_to: str
     dedication: str
     week: str
     pack: str
@@ -33,6 +35,8 @@ class Words:
     code_spoken: str
     audiences: dict[str, str]
     languages: dict[str, str]
+    phrases: dict[str, str]
+    """What the shipped help lines say in English, phrase by phrase; nothing for English itself."""
 
 
 WORDS = {
@@ -65,15 +69,18 @@ WORDS = {
         one="Choose one.",
         blank="No answer",
         so_far="Saved so far:",
-        text_to="Text {keyword} to {number}",
-        or_text_to="or text {keyword} to {number}",
+        text_to="Text {what}",
+        or_text_to="or text {what}",
+        keyword_to="{keyword} to {number}",
+        just_to="{number}",
         dedication="For {called}, from {coach}",
         week="For the week of {day} {month}.",
         pack="Your reading",
         code="More to read",
         code_spoken="QR code that opens {address}",
-        audiences={"women": "for women"},
+        audiences={"women": "for women", "men": "for men", "carers": "for carers"},
         languages={"es": "in Spanish", "en": "in English"},
+        phrases={},
     ),
     "es": Words(
         any_stage="Para cualquier momento.",
@@ -104,14 +111,70 @@ WORDS = {
         one="Elige una.",
         blank="Sin respuesta",
         so_far="Guardado hasta ahora:",
-        text_to="Escribe {keyword} al {number}",
-        or_text_to="o escribe {keyword} al {number}",
+        text_to="Escribe {what}",
+        or_text_to="o escribe {what}",
+        keyword_to="{keyword} al {number}",
+        just_to="al {number}",
         dedication="Para {called}, de {coach}",
         week="Para la semana del {day} de {month}.",
         pack="Tus lecturas",
         code="Más para leer",
         code_spoken="Código QR que abre {address}",
-        audiences={"women": "para mujeres"},
+        audiences={
+            "women": "para mujeres",
+            "men": "para hombres",
+            "carers": "para quienes cuidan",
+        },
         languages={"es": "en español", "en": "en inglés"},
+        phrases={
+            "England": "Inglaterra",
+            "Scotland": "Escocia",
+            "Wales": "Gales",
+            "Northern Ireland": "Irlanda del Norte",
+            "Alberta": "Alberta",
+            "Nova Scotia": "Nueva Escocia",
+            "Catalonia": "Cataluña",
+            "State of Mexico": "Estado de México",
+            "24/7": "las 24 horas",
+            "24/7; in South Australia 8:30am-10pm": "las 24 horas; en Australia Meridional, de 8:30 a 22:00",
+            "Daily 8am-midnight AET": "todos los días de 8:00 a 24:00, hora del este de Australia",
+            "Mon-Fri 3pm-8pm": "de lunes a viernes, de 15:00 a 20:00",
+            "Mon-Fri 9:30am-5:30pm": "de lunes a viernes, de 9:30 a 17:30",
+            "Mon-Fri 9am-5pm": "de lunes a viernes, de 9:00 a 17:00",
+            "Free to call.": "Llamada gratuita.",
+            "Choose option 1.": "Elige la opción 1.",
+            "Choose option 2.": "Elige la opción 2.",
+            "999 works too.": "También sirve el 999.",
+            "112 works too. If you cannot speak, call from a mobile and press 55.": (
+                "También sirve el 112. Si no puedes hablar, llama desde un móvil y marca 55."
+            ),
+            "If you cannot speak, stay silent and press 55.": (
+                "Si no puedes hablar, guarda silencio y marca 55."
+            ),
+            "Some areas have no 911: call the local police number there.": (
+                "En algunas zonas no hay 911: llama allí al número de la policía local."
+            ),
+            "Press 1 for veterans, 2 for Spanish.": (
+                "Marca 1 si serviste en las fuerzas armadas, 2 para hablar en español."
+            ),
+            "Finds treatment and support near you; it is not counselling.": (
+                "Busca tratamiento y apoyo cerca de ti; no es un servicio de terapia."
+            ),
+            "For people of any gender.": "Para personas de cualquier género.",
+            "Its Shielded Site web chat is made to leave no browser history.": (
+                "Su chat Shielded Site está hecho para no dejar rastro en el historial del navegador."
+            ),
+            "For families and carers. If it is you who struggles to eat, call or text 1737.": (
+                "Para familias y personas cuidadoras. Si eres tú quien tiene problemas con la comida, "
+                "llama o escribe al 1737."
+            ),
+            "Also for people worried about their own behaviour.": (
+                "También para quien se preocupa por su propia conducta."
+            ),
+            "It can stay in the phone's call log: delete it there. WhatsApp, messages only: 600 000 016.": (
+                "La llamada puede quedar en el registro del teléfono: bórrala ahí. "
+                "WhatsApp, solo mensajes: 600 000 016."
+            ),
+        },
     ),
 }

@@ -237,6 +237,34 @@ def test_lines_are_shown_in_the_readers_words(the_app):
     assert (shout.phone, shout.text) == ("", "Text SHOUT to 85258")
 
 
+def test_everything_that_a_line_says_has_words_in_every_language():
+    lines = [line for country in countries().values() for line in country.lines]
+    assert {line.audience for line in lines} - {"anyone"} <= words.WORDS["en"].audiences.keys()
+    for language, known in words.WORDS.items():
+        assert known.audiences.keys() == words.WORDS["en"].audiences.keys()
+        if language != "en":
+            said = {said for line in lines for said in (line.region, line.hours, line.hint) if said}
+            assert said == known.phrases.keys()
+
+
+def test_a_line_is_told_whole_in_spanish(the_app):
+    [service, _] = sheets.number_lines("dv_block", numbers("ES"), "es")
+    assert service.name == "Servicio contra la violencia de género"
+    assert "bórrala ahí" in service.note
+    assert "600\N{NO-BREAK SPACE}000\N{NO-BREAK SPACE}016" in service.note
+
+
+def test_where_to_write_is_told_with_and_without_a_keyword(the_app):
+    texts = {
+        line.text
+        for country in countries()
+        for line in sheets.number_lines("crisis_block", numbers(country), "en")
+        if line.text
+    }
+    assert {"Text SHOUT to 85258", "or text 988"} <= texts
+    assert not [text for text in texts if "text to" in text.lower()]
+
+
 def test_an_empty_block_of_help_lines_refuses(the_app):
     handout = LIBRARY["enough-to-eat", "en"]
     assert sheets.empty_blocks(handout, numbers("US")) == ("ed_block",)
