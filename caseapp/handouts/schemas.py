@@ -10,6 +10,8 @@ from marshmallow import Schema, fields, post_load, validate
 if TYPE_CHECKING:
     from datetime import date
 
+    from caseapp.handouts.library import Handout
+
 LANGUAGES = {"en": "English", "es": "Español"}
 KIND_WORDS = {
     "guide": "Guide",
@@ -19,6 +21,38 @@ KIND_WORDS = {
     "conversation-practice": "Conversation practice",
     "safety-sheet": "Safety sheet",
 }
+
+
+@dataclass(frozen=True)
+class OfHandout:
+    """Name the edition of a handout that a record is about."""
+
+    handout: Handout
+
+    @property
+    def slug(self) -> str:
+        """Give the handout's name in addresses."""
+        return self.handout.id
+
+    @property
+    def title(self) -> str:
+        """Give the title that staff see."""
+        return self.handout.title
+
+    @property
+    def outside_title(self) -> str:
+        """Give the title that may be seen outside the room."""
+        return self.handout.outside_title
+
+    @property
+    def language(self) -> str:
+        """Give the edition's language."""
+        return self.handout.language
+
+    @property
+    def edition(self) -> int:
+        """Give the edition's number."""
+        return self.handout.version
 
 
 @dataclass(frozen=True)
