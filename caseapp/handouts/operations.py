@@ -1,4 +1,4 @@
-"""Done: the library published, reviewed by a clinician, recalled; a sheet hidden or shown again."""
+"""Done: editions published, reviewed by a clinician, recalled; a sheet hidden or shown again."""
 
 from __future__ import annotations
 
