@@ -11,6 +11,7 @@ from caseapp.followups import models as followups
 from caseapp.givings import models as givings
 from caseapp.handouts import models as handouts
 from caseapp.notes import models as notes
+from caseapp.own_handouts import models as own_handouts
 from caseapp.practice import models as practice
 from caseapp.reports import models as reports
 from caseapp.screening import models as screening
@@ -29,6 +30,7 @@ MODULES = (
     notes,
     once,
     outbox,
+    own_handouts,
     practice,
     reports,
     screening,

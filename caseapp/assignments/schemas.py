@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, post_load, pre_load, validate
 from caseapp.core.clock import week_of
 from caseapp.core.schemas import ReasonView
 from caseapp.handouts.library import STOP_BOX, Handout
-from caseapp.handouts.schemas import ReviewView
+from caseapp.handouts.schemas import OfHandout, ReviewView
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -207,14 +207,13 @@ class Recipient:
 
 
 @dataclass(frozen=True)
-class AssignmentRecord:
+class AssignmentRecord(OfHandout):
     """Show an assignment, opened, with what stops it at this moment."""
 
     id: UUID
     case_id: UUID
     case_number: str
     client_id: UUID
-    handout: Handout
     edition_id: UUID
     place: int
     stage: str
@@ -231,31 +230,6 @@ class AssignmentRecord:
     stopped: tuple[Reason, ...]
     recipient: Recipient = field(repr=False)
     version: int
-
-    @property
-    def slug(self) -> str:
-        """Give the handout's name in addresses."""
-        return self.handout.id
-
-    @property
-    def title(self) -> str:
-        """Give the title that staff see."""
-        return self.handout.title
-
-    @property
-    def outside_title(self) -> str:
-        """Give the title that may be seen outside the room."""
-        return self.handout.outside_title
-
-    @property
-    def language(self) -> str:
-        """Give the edition's language."""
-        return self.handout.language
-
-    @property
-    def version_number(self) -> int:
-        """Give the edition's number, which stays with the assignment for ever."""
-        return self.handout.version
 
     @property
     def week(self) -> date | None:
@@ -286,7 +260,7 @@ class AssignmentView(Schema):
     title = fields.String(required=True)
     outside_title = fields.String(required=True)
     language = fields.String(required=True)
-    edition = fields.Integer(required=True, attribute="version_number")
+    edition = fields.Integer(required=True)
     place = fields.Integer(required=True)
     stage = fields.String(required=True)
     channel = fields.String(required=True)

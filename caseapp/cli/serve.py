@@ -12,9 +12,10 @@ from gunicorn.app.base import BaseApplication
 
 from caseapp.cli.house import House, tell
 from caseapp.cli.setup import fill_demo, must_be_whole, set_up, who_can_sign_in
-from caseapp.core import forms, limited, migrate, pdf
+from caseapp.core import forms, migrate, pdf
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.workshop import NotReady
 from caseapp.users.queries import everyone
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _warm() -> None:
         tell([f"{reason.message} {reason.how}" for reason in fault.reasons])
     try:
         forms.warm()
-    except limited.NotReady as fault:
+    except NotReady as fault:
         tell([f"PDFs that clients send back cannot be read on this machine: {fault}."])
 
 

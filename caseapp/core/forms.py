@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from caseapp.core import limited
+from caseapp.core.workshop import NotReady, Stopped, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,10 +49,10 @@ def fields_of(data: bytes) -> dict[str, str]:
         raise Unreadable("too_big")
     try:
         answer = _workshop.do(data)
-    except limited.NotReady as fault:
+    except NotReady as fault:
         log.error("forms.not_ready", fault=str(fault))  # noqa: TRY400 - a trace may quote a person
         raise Unreadable("busy") from None
-    except limited.Stopped as fault:
+    except Stopped as fault:
         log.warning("forms.unread", cause=str(fault))
         raise Unreadable(WORDS.get(str(fault), "broken")) from None
     found: dict[str, str] = json.loads(answer)
@@ -71,12 +72,12 @@ WORDS = {
 def warm() -> None:
     """Start the foreman before this process forks.
 
-    Raises limited.NotReady.
+    Raises NotReady.
     """
     _workshop.start()
 
 
-_workshop = limited.Workshop("caseapp.core.forms", largest=LARGEST_FILE)
+_workshop = Workshop("caseapp.core.forms", largest=LARGEST_FILE)
 
 
 def prepare(_told: list[str]) -> Callable[[bytes], bytes]:

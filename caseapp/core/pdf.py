@@ -27,6 +27,7 @@ from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, missing_signs, print_font
 from caseapp.core.quarantine import on_trial
 from caseapp.core.settings import ROOT
+from caseapp.core.workshop import NotReady, Stopped, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,9 +94,9 @@ def job_of(
 def _made(job: bytes) -> bytes:
     try:
         return _workshop.do(job)
-    except limited.NotReady as fault:
+    except NotReady as fault:
         raise _not_ready(fault) from None
-    except limited.Stopped as fault:
+    except Stopped as fault:
         cause = str(fault)
         log.error("pdf.failed", cause=cause)  # noqa: TRY400 - a trace may quote a person
         raise RenderFailed(WORDS.get(cause, OTHERWISE), cause) from None
@@ -145,11 +146,11 @@ def warm() -> None:
     """
     try:
         _workshop.start()
-    except limited.NotReady as fault:
+    except NotReady as fault:
         raise _not_ready(fault) from None
 
 
-def _not_ready(fault: limited.NotReady) -> RuleBroken | RenderFailed:
+def _not_ready(fault: NotReady) -> RuleBroken | RenderFailed:
     if str(fault) != OSError.__name__:
         log.error("pdf.failed", cause="not_ready", fault=str(fault))
         return RenderFailed("The program that makes PDFs did not start.", "not_ready")
@@ -338,7 +339,7 @@ def told() -> list[str]:
     return [f"{face}={path}" for face, path in faces().items()]
 
 
-_workshop = limited.Workshop("caseapp.core.pdf", told)
+_workshop = Workshop("caseapp.core.pdf", told)
 
 
 def prepare(given: list[str]) -> Callable[[bytes], bytes]:

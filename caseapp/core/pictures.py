@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core import limited
 from caseapp.core.errors import Invalid
+from caseapp.core.workshop import NotReady, Stopped, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,13 +52,13 @@ def logo_from(content: bytes) -> bytes:
     with _one_at_a_time:
         try:
             return _workshop.do(content)
-        except (limited.Stopped, limited.NotReady) as fault:
+        except (Stopped, NotReady) as fault:
             raise Invalid({"logo": [WORDS.get(str(fault), OTHERWISE)]}) from None
         finally:
             _workshop.close()
 
 
-_workshop = limited.Workshop("caseapp.core.pictures", hands=1)
+_workshop = Workshop("caseapp.core.pictures", hands=1)
 _one_at_a_time = threading.Lock()
 
 

@@ -9,7 +9,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 
 from caseapp.assignments.schemas import CHANNEL_WORDS, LONGEST_LINE
 from caseapp.core.schemas import ReasonView
-from caseapp.handouts.library import STOP_BOX, Handout
+from caseapp.handouts.library import STOP_BOX
+from caseapp.handouts.schemas import OfHandout
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -139,37 +140,16 @@ class GivingItemRecord:
 
 
 @dataclass(frozen=True)
-class GivingRecord:
+class GivingRecord(OfHandout):
     """Show a giving and those of its cases that the reader may see."""
 
     id: UUID
-    handout: Handout
     channel: str
     due_on: date | None
     made_at: datetime
     made_by: UUID
     sender: str
     items: list[GivingItemRecord]
-
-    @property
-    def slug(self) -> str:
-        """Give the handout's name in addresses."""
-        return self.handout.id
-
-    @property
-    def title(self) -> str:
-        """Give the title that staff see."""
-        return self.handout.title
-
-    @property
-    def language(self) -> str:
-        """Give the edition's language."""
-        return self.handout.language
-
-    @property
-    def edition(self) -> int:
-        """Give the edition's number."""
-        return self.handout.version
 
     def of(self, state: str) -> list[GivingItemRecord]:
         """List the cases in a state."""

@@ -1,4 +1,4 @@
-"""Done: the library published, reviewed by a clinician, recalled; a sheet hidden or shown again."""
+"""Done: editions published, reviewed by a clinician, recalled; a sheet hidden or shown again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from caseapp.audit.operations import record
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
-from caseapp.handouts.library import BrokenHandout, library
+from caseapp.handouts.library import BrokenHandout, Handout, library
 from caseapp.handouts.models import Edition, HiddenHandout, Review
 from caseapp.handouts.queries import hidden_row, unreplaced
 from caseapp.handouts.schemas import LANGUAGES
@@ -40,16 +40,7 @@ def publish_library() -> int:
     for (slug, language), handout in library().items():
         before = known.get((slug, language, handout.version))
         if before is None:
-            new.append(
-                Edition(
-                    slug=slug,
-                    language=language,
-                    number=handout.version,
-                    sha256=handout.sha256,
-                    source=handout.source,
-                    published_at=now(),
-                )
-            )
+            new.append(_edition_of(handout))
         elif before != handout.sha256:
             raise BrokenHandout(
                 f"{slug} ({language}): the text changed, but version {handout.version} did not."
@@ -57,6 +48,25 @@ def publish_library() -> int:
     db.session.add_all(new)
     db.session.flush()
     return len(new)
+
+
+def publish(handout: Handout) -> UUID:
+    """Publish one text; whoever asks has judged it, and asked and recorded who may."""
+    edition = _edition_of(handout)
+    db.session.add(edition)
+    db.session.flush()
+    return edition.id
+
+
+def _edition_of(handout: Handout) -> Edition:
+    return Edition(
+        slug=handout.id,
+        language=handout.language,
+        number=handout.version,
+        sha256=handout.sha256,
+        source=handout.source,
+        published_at=now(),
+    )
 
 
 def record_review(actor: Actor, edition_id: UUID, new: NewReview) -> UUID:

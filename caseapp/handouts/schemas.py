@@ -10,6 +10,8 @@ from marshmallow import Schema, fields, post_load, validate
 if TYPE_CHECKING:
     from datetime import date
 
+    from caseapp.handouts.library import Handout
+
 LANGUAGES = {"en": "English", "es": "Español"}
 KIND_WORDS = {
     "guide": "Guide",
@@ -19,6 +21,38 @@ KIND_WORDS = {
     "conversation-practice": "Conversation practice",
     "safety-sheet": "Safety sheet",
 }
+
+
+@dataclass(frozen=True)
+class OfHandout:
+    """Name the edition of a handout that a record is about."""
+
+    handout: Handout
+
+    @property
+    def slug(self) -> str:
+        """Give the handout's name in addresses."""
+        return self.handout.id
+
+    @property
+    def title(self) -> str:
+        """Give the title that staff see."""
+        return self.handout.title
+
+    @property
+    def outside_title(self) -> str:
+        """Give the title that may be seen outside the room."""
+        return self.handout.outside_title
+
+    @property
+    def language(self) -> str:
+        """Give the edition's language."""
+        return self.handout.language
+
+    @property
+    def edition(self) -> int:
+        """Give the edition's number."""
+        return self.handout.version
 
 
 @dataclass(frozen=True)
@@ -100,53 +134,3 @@ class ReviewView(Schema):
 
     clinician = fields.String(required=True)
     reviewed_on = fields.Date(required=True)
-
-
-@dataclass(frozen=True)
-class NewOwn:
-    """Hold with what a new handout of the practice's own begins."""
-
-    title: str
-    language: str
-
-
-class NewOwnSchema(Schema):
-    """Check the beginning of a new handout."""
-
-    title = fields.String(
-        required=True,
-        validate=validate.Length(3, 120),
-        error_messages={"required": "Give it a title; you can change it later."},
-    )
-    language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: object) -> NewOwn:
-        """Give the plain value."""
-        return NewOwn(" ".join(data["title"].split()), data["language"])
-
-
-class SendBackSchema(Schema):
-    """Check why a draft is sent back."""
-
-    reason = fields.String(
-        required=True,
-        validate=validate.Length(5, 300),
-        error_messages={"required": "Say what should change; its authors read it."},
-    )
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the plain value."""
-        return " ".join(data["reason"].split())
-
-
-class ApprovalSchema(Schema):
-    """Check an approval."""
-
-    hide_original = fields.Boolean(load_default=False)
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: object) -> bool:
-        """Give the plain value."""
-        return bool(data["hide_original"])

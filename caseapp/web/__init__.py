@@ -19,6 +19,7 @@ from caseapp.web import (
     invitations,
     log,
     notes,
+    own_editor,
     own_handouts,
     people,
     reports,
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Open every page of the staff's door; intake and stages belong to the blueprint of cases."""
+    """Open every page of the staff's door.
+
+    Intake and stages belong to the blueprint of cases, the own handouts' editor to that of own handouts.
+    """
     modules = (
         entry,
         today,
@@ -49,6 +53,7 @@ def init_app(app: Flask) -> None:
         followups,
         handouts,
         own_handouts,
+        own_editor,
         hiding,
         assignments,
         givings,

@@ -86,7 +86,7 @@ def test_an_assignment_keeps_edition_line_levels_and_a_number_of_its_own(team, m
     assert (oldest.id, oldest.place, newest.place) == (first, 1, 2)
     assert oldest.line == "Try the worry note first."
     assert oldest.levels["sleep"] == 1
-    assert (oldest.slug, oldest.version_number, oldest.stage) == ("better-nights", 1, "steady")
+    assert (oldest.slug, oldest.edition, oldest.stage) == ("better-nights", 1, "steady")
     assert oldest.stopped == ()
     stored = db.session.get(Assignment, first)
     assert b"worry" not in stored.line
@@ -498,7 +498,7 @@ def test_an_assignment_keeps_its_edition_when_a_new_one_is_published(team, made,
         assert publish_library() == 1
     assert edition_of("better-nights").handout.title == "When sleep stays away"
     assert assignment_shown(coach, old).title == "When sleep will not come"
-    assert reading(reader(made), 1).version_number == 1
+    assert reading(reader(made), 1).edition == 1
     assert [v.handout.version for v in versions_of(coach, "better-nights")] == [2, 1, 1]
     queries._texts.pop(second.sha256)  # noqa: SLF001 - the next tests know only the library on disk
 
@@ -559,10 +559,10 @@ def test_older_versions_are_replaced_each_judged_anew(team, made, monkeypatch):
     with transaction():
         new = replace_older(coach, pause, line="A clearer one.")
     record = assignment_shown(coach, new)
-    assert (record.version_number, record.line, record.channel) == (2, "A clearer one.", "portal")
+    assert (record.edition, record.line, record.channel) == (2, "A clearer one.", "portal")
     assert record.due_on == today()
     assert assignment_shown(coach, pause).state == "withdrawn"
-    assert [r.version_number for r in reading_list(reader(made))] == [2]
+    assert [r.edition for r in reading_list(reader(made))] == [2]
     build.screen(coach, other.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
         replace_older(coach, later, line="")

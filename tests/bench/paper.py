@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caseapp.core import limited, pdf, settings
+from caseapp.core import pdf, settings
+from caseapp.core.workshop import Stopped, Workshop
 from caseapp.handouts.library import library
 from caseapp.handouts.paper import sheet_html
 from caseapp.practice.helplines import countries
@@ -81,7 +82,7 @@ def papers(folder: Path, rounds: int) -> Iterator[Ratio]:
     two.close()
 
 
-def _memory(shop: limited.Workshop, job: bytes) -> Ratio:
+def _memory(shop: Workshop, job: bytes) -> Ratio:
     """Compare what foreman and hands hold among the last tenth of many documents with the first tenth."""
     held = []
     for _ in range(MANY // BATCH):
@@ -110,20 +111,20 @@ def _with_its_style(html: str) -> str:
     return html.replace("</head>", f"<style>{style}</style></head>", 1)
 
 
-def _workshop(hands: int) -> limited.Workshop:
-    return limited.Workshop("caseapp.core.pdf", pdf.told, hands=hands)
+def _workshop(hands: int) -> Workshop:
+    return Workshop("caseapp.core.pdf", pdf.told, hands=hands)
 
 
-def _first(shop: limited.Workshop, job: bytes) -> bytes:
+def _first(shop: Workshop, job: bytes) -> bytes:
     """End the only hand of a workshop by a job that fails, and have the next one do its first."""
     try:
         shop.do(b"no such style")
-    except limited.Stopped:
+    except Stopped:
         return shop.do(job)
     raise AssertionError
 
 
-def _batch(shop: limited.Workshop, job: bytes, askers: int) -> None:
+def _batch(shop: Workshop, job: bytes, askers: int) -> None:
     def ask() -> None:
         for _ in range(BATCH // askers):
             shop.do(job)
@@ -135,7 +136,7 @@ def _batch(shop: limited.Workshop, job: bytes, askers: int) -> None:
         thread.join()
 
 
-def _held(shop: limited.Workshop) -> float:
+def _held(shop: Workshop) -> float:
     """Give the memory that the foreman and its hands hold, what they share counted once, in MiB."""
     foreman = shop._foreman.pid  # noqa: SLF001 - which process it is stands nowhere else
     hands = Path(f"/proc/{foreman}/task/{foreman}/children").read_text().split()

@@ -6,7 +6,7 @@ import time
 import pikepdf
 import pytest
 
-from caseapp.core import forms, limited
+from caseapp.core import forms, workshop
 from caseapp.core.forms import LARGEST_FILE, Unreadable, fields_of
 from tests.worksheets import sheets
 
@@ -82,13 +82,13 @@ def test_a_hostile_file_ends_with_its_hand_and_the_next_one_is_read(app, make):
     assert len(data) < LARGEST_FILE
     began = time.monotonic()
     assert word(data) in {"too_much", "broken", "no_form"}
-    assert time.monotonic() - began < limited.PATIENCE + 1
+    assert time.monotonic() - began < workshop.PATIENCE + 1
     good = sheets.filled(sheets.blank(sheets.PAUSE), {"what_happened": "Rang."})
     assert fields_of(good)["what_happened"] == "Rang."
 
 
 def test_a_foreman_that_cannot_start_is_said_to_be_busy(monkeypatch):
     monkeypatch.setattr(
-        forms, "_workshop", limited.Workshop("tests.core.works", lambda: ["OSError"])
+        forms, "_workshop", workshop.Workshop("tests.core.works", lambda: ["OSError"])
     )
     assert word(sheets.scan()) == "busy"

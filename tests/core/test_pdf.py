@@ -18,6 +18,7 @@ import pytest
 from caseapp.core import limited, pdf, settings, vault
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES
+from caseapp.core.workshop import Workshop
 
 PAGE = '<!doctype html><html lang="en-GB"><head><title>{title}</title></head><body>{body}</body></html>'
 
@@ -254,7 +255,7 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
 
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
 def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
-    broken = limited.Workshop("tests.core.works", lambda: [fault])
+    broken = Workshop("tests.core.works", lambda: [fault])
     monkeypatch.setattr(pdf, "_workshop", broken)
     for attempt in (pdf.warm, lambda: pdf.render(page("<p>x</p>"))):
         with pytest.raises((RuleBroken, RenderFailed)) as refused:

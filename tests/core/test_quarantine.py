@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from caseapp.cli.check import LOOK, print_shop
-from caseapp.core import limited, pdf, quarantine, settings
+from caseapp.core import pdf, quarantine, settings, workshop
 from caseapp.core.errors import RenderFailed, RuleBroken
 
 GOOD = '<html lang="en"><head><title>Good</title></head><body><p>Good.</p></body></html>'
@@ -103,7 +103,7 @@ def test_success_forgets_what_failed_before(monkeypatch):
 
 
 def test_a_document_is_not_blamed_for_a_queue(monkeypatch):
-    monkeypatch.setattr(limited, "PATIENCE", 0)
+    monkeypatch.setattr(workshop, "PATIENCE", 0)
     for _ in range(5):
         with pytest.raises(RenderFailed) as failed:
             pdf.render(GOOD)
@@ -143,7 +143,7 @@ class Dead:
         self.word = word
 
     def do(self, _job):
-        raise limited.Stopped(self.word)
+        raise workshop.Stopped(self.word)
 
 
 class Slow:

@@ -220,7 +220,7 @@ SHEET = EN["better-nights"]
         ),
     ],
 )
-def test_the_check_finds_what_is_wrong_with_a_sheet(changed, fault):
+def test_the_check_finds_what_is_wrong_with_a_sheet(the_app, changed, fault):
     found = checks.of_handout(replace(SHEET, **changed), RELEASE)
     assert any(fault in line for line in found), found
 

@@ -20,9 +20,9 @@ from caseapp.followups.operations import add_followup
 from caseapp.followups.schemas import NewFollowUp
 from caseapp.givings.operations import begin_giving
 from caseapp.givings.schemas import NewGiving
-from caseapp.handouts.drafts import start_own
-from caseapp.handouts.schemas import NewOwn
 from caseapp.http.guard import FOREIGN, rules
+from caseapp.own_handouts.operations import start_own
+from caseapp.own_handouts.schemas import NewOwn
 from caseapp.portal.shelf import number_of
 from caseapp.practice.operations import add_line
 from caseapp.practice.schemas import NewLine

@@ -7,8 +7,12 @@ import subprocess
 from collections import Counter
 from dataclasses import replace
 
+import nh3
 import pikepdf
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as how
+from hypothesis import strategies as st
 
 from caseapp.core.errors import RuleBroken
 from caseapp.handouts import paper, sheets, words
@@ -223,6 +227,13 @@ def test_no_html_of_a_text_comes_through(the_app):
     assert "<script" not in page
     assert "<img" not in page
     assert 'href="javascript' not in page
+
+
+@how(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.sampled_from("<>&\"'/=![]()*_`#-\\n abimgsvgonerrorstyle{}%"), max_size=80))
+def test_what_was_made_safe_once_stays_as_it_is(the_app, text):
+    safe = str(sheets.prose(text))
+    assert nh3.clean(safe, tags=sheets.ALLOWED_TAGS, attributes={}) == safe
 
 
 def test_lines_are_shown_in_the_readers_words(the_app):

@@ -9,9 +9,9 @@ from playwright.sync_api import expect
 
 from caseapp.cases.queries import case_head
 from caseapp.core.transaction import transaction
-from caseapp.handouts.drafts import save_own, start_own
-from caseapp.handouts.editor import OwnTextSchema
-from caseapp.handouts.schemas import NewOwn
+from caseapp.own_handouts.editor import OwnTextSchema
+from caseapp.own_handouts.operations import save_own, start_own
+from caseapp.own_handouts.schemas import NewOwn
 from tests import build, people, reader
 from tests.journeys.test_writing_a_note import enter
 from tests.web.test_own_handouts import BODY, SCRIPTS

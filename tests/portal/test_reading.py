@@ -14,7 +14,7 @@ from caseapp.assignments.models import Assignment
 from caseapp.assignments.operations import assign, withdraw
 from caseapp.assignments.queries import assignment_shown
 from caseapp.cases.queries import case_head
-from caseapp.core import limited
+from caseapp.core import workshop
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
@@ -164,7 +164,7 @@ def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch
     with transaction():
         # A sheet that another test has had made would be at hand.
         the_practice().name = f"Practice {uuid4().hex}"
-    monkeypatch.setattr(limited, "PATIENCE", 0)
+    monkeypatch.setattr(workshop, "PATIENCE", 0)
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"

@@ -12,8 +12,10 @@ import sqlalchemy as sa
 
 from caseapp.core import settings
 from caseapp.core.database import db
-from caseapp.handouts.models import Edition, HandoutDraft
-from caseapp.handouts.queries import edition_of, newest_editions, steps_of
+from caseapp.handouts.models import Edition
+from caseapp.handouts.queries import edition_of, newest_editions
+from caseapp.own_handouts.models import HandoutDraft
+from caseapp.own_handouts.queries import steps_of
 from tests import people
 from tests.desk import Desk
 

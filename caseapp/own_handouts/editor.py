@@ -19,7 +19,7 @@ from caseapp.handouts.library import (
     Field,
     library,
 )
-from caseapp.handouts.own import LONGEST_BODY, MOST_PLACES, MOST_WARNINGS, OwnText
+from caseapp.own_handouts.texts import OwnText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +34,10 @@ TYPES = {
     "date": "A date",
 }
 BLANK_ROWS = 3
+LONGEST_BODY = 20_000
 LONGEST_VALUE = 4000
+MOST_PLACES = 30
+MOST_WARNINGS = 20
 WARNING_PARTS = ("tag", "effect", "because", "use_instead")
 PLACE_PARTS = ("id", "label", "type", "options", "lines", "max_length", "sensitive")
 ROW = re.compile(r"(\d{1,2})\.(\w+)", re.ASCII)

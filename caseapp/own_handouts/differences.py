@@ -1,4 +1,4 @@
-"""The history of a text in words: a source as plain lines, and what changed between two of them."""
+"""Differences between two sources: each as plain lines that a person reads, compared word by word."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from caseapp.handouts.own import text_in
+from caseapp.own_handouts.texts import text_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,33 +16,33 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.handouts.library import OWN, Handout, parse
-from caseapp.handouts.models import DraftStep, Edition, HandoutDraft
-from caseapp.handouts.operations import hide_handout, one_at_a_time
-from caseapp.handouts.own import (
+from caseapp.handouts.operations import hide_handout, one_at_a_time, publish
+from caseapp.handouts.queries import edition_of
+from caseapp.own_handouts.faults import faults_in
+from caseapp.own_handouts.models import DraftStep, HandoutDraft
+from caseapp.own_handouts.queries import (
+    NOT_WAITING,
+    OPEN,
+    as_source,
+    authors_of,
+    draft_of,
+    why_not_approved,
+)
+from caseapp.own_handouts.texts import (
     BEGINNING,
     FIRST,
     Name,
     OwnText,
     copied,
-    faults_in,
     source_of,
     text_in,
-)
-from caseapp.handouts.queries import (
-    NOT_WAITING,
-    OPEN,
-    authors_of,
-    draft_of,
-    edition_before,
-    edition_of,
-    why_not_approved,
 )
 from caseapp.practice.queries import today
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.handouts.schemas import NewOwn
+    from caseapp.own_handouts.schemas import NewOwn
 
 UNTITLED = "Untitled"
 BEING_WRITTEN = Reason(
@@ -194,20 +194,10 @@ def approve_own(
     handout = _flawless(draft.source)
     # Whoever was a moment slower fails at the draft's version, before there is a second edition.
     _move(actor, Action.HANDOUT_APPROVE, draft, "published", "published", expected_version)
-    edition = Edition(
-        id=new_id(),
-        slug=draft.slug,
-        language=draft.language,
-        number=handout.version,
-        sha256=handout.sha256,
-        source=handout.source,
-        published_at=now(),
-    )
-    db.session.add(edition)
-    db.session.flush()
+    edition_id = publish(handout)
     if hide_original and draft.based_on:
         hide_handout(actor, draft.based_on)
-    return edition.id
+    return edition_id
 
 
 def _flawless(source: str) -> Handout:
@@ -236,12 +226,6 @@ def _waiting(actor: Actor, draft_id: UUID) -> HandoutDraft:
     if draft.state != "waiting":
         raise RuleBroken(NOT_WAITING)
     return draft
-
-
-def as_source(draft: HandoutDraft, text: OwnText) -> str:
-    """Write a text as the source that a draft would hold today."""
-    name = Name(draft.slug, draft.language, draft.based_on)
-    return source_of(text, name, today(), edition_before(draft))
 
 
 def _move(
