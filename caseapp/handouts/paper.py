@@ -19,7 +19,7 @@ from caseapp.handouts.library import (
     Handout,
     sources,
 )
-from caseapp.handouts.sheets import plain, sheet_values
+from caseapp.handouts.sheets import plain, sheet_values, unbroken
 from caseapp.handouts.words import WORDS, Words
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def adornments(letter: Letterhead, words: Words, *, bare: bool) -> dict[str, obj
     """Give the letterhead to a page of paper, with logo and QR code unless it has to be bare."""
     code = letter.portal and not bare
     return {
-        "letter": letter,
+        "letter": replace(letter, contact=unbroken(letter.contact)),
         "logo": None if bare else letter.logo,
         "logo_address": pdf.PICTURE,
         "code": code_svg(letter.portal, words.code_spoken.format(address=letter.portal))

@@ -231,8 +231,13 @@ def _number_line(line: HelpLine, words: Words, language: str) -> NumberLine:
 
 
 def _said(phrase: str, words: Words) -> str:
-    """Give what a help line says in a reader's words, with no number broken over two lines."""
-    return BETWEEN_DIGITS.sub("\N{NO-BREAK SPACE}", words.phrases.get(phrase, phrase))
+    """Give what a help line says in a reader's words."""
+    return unbroken(words.phrases.get(phrase, phrase))
+
+
+def unbroken(text: str) -> str:
+    """Keep every number of a text on one line."""
+    return BETWEEN_DIGITS.sub("\N{NO-BREAK SPACE}", text)
 
 
 @dataclass(frozen=True)
