@@ -64,7 +64,7 @@ def made(handout, letter, *, personal=ANA, large=False, paper="A4"):
 
 
 def pack(keys, letter, *, personal=ANA, large=False, week=None, line=""):
-    parts = [PackPart(LIBRARY[key], week, line) for key in keys]
+    parts = [PackPart(LIBRARY[key], place, week, line) for place, key in enumerate(keys, start=3)]
     return pack_pdf(parts, letter, numbers(), KEY, faith=False, large=large, personal=personal)
 
 
@@ -219,6 +219,24 @@ def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
     assert len(names) == 3 * len(alone)
 
 
+def test_the_same_sheet_at_another_place_is_another_pack(dressed):
+    """Else a kept file would bear a place at which the sheet is not any more, and its answers would not be found."""
+    first, other = (
+        pack_pdf(
+            [PackPart(LIBRARY[FOUR[0]], place)],
+            dressed,
+            numbers(),
+            KEY,
+            faith=False,
+            personal=NOBODY,
+        )
+        for place in (1, 2)
+    )
+    with pikepdf.open(io.BytesIO(first)) as one, pikepdf.open(io.BytesIO(other)) as two:
+        places = [{str(f.T)[:2] for f in document.Root.AcroForm.Fields} for document in (one, two)]
+    assert places == [{"1_"}, {"2_"}]
+
+
 def test_a_pack_with_a_sensitive_sheet_has_a_cover_that_tells_nothing(dressed):
     cover = poppler("pdftotext", pack([FOUR[0], ("help-right-now", "en")], dressed), "-l", "1")
     assert "coaching" not in cover.lower()
@@ -233,7 +251,10 @@ def test_a_pack_in_one_language_speaks_it(dressed):
 
 def test_the_largest_pack_in_large_print_fits(dressed):
     longest = sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:12]
-    parts = [PackPart(LIBRARY[key], None, "word " * 100) for key in longest]
+    parts = [
+        PackPart(LIBRARY[key], place, None, "word " * 100)
+        for place, key in enumerate(longest, start=1)
+    ]
     html = pack_html(parts, dressed, numbers(), faith=True, large=True, personal=ANA)
     info = poppler("pdfinfo", pdf.render(html, picture=dressed.logo.picture, most_pages=120))
     assert 50 < int(info.partition("Pages:")[2].split()[0]) < 120
