@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +20,12 @@ Answer: TypeAlias = str | list[str]
 
 # A sheet may call its fields what it likes; in a form they must not meet `version` and the like.
 PREFIX = "answer_"
+KEPT_FOR = timedelta(days=90)
+"""How long a file that could not be read waits for its client to send it on or to write the answers instead.
+
+What is told about a person is kept no longer than it is needed (UK GDPR, Article 5(1)(e)). The law names no number;
+this one leaves room for some weeks without a session, and is the practice's lawyer's to confirm.
+"""
 WHY_WORDS = {
     "no_form": "There are no form fields in this file: it may be a scan, a photo, or printed to PDF again.",
     "other_sheet": "The fields in this file are not those of this sheet: it may be an older version of it.",
@@ -85,6 +92,11 @@ class KeptFile:
     def words(self) -> str:
         """Say why it could not be read."""
         return WHY_WORDS[self.why]
+
+    @property
+    def kept_until(self) -> datetime:
+        """Give the moment from which it is removed, if it is not sent before."""
+        return self.received_at + KEPT_FOR
 
 
 @dataclass(frozen=True)

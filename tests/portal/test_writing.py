@@ -9,11 +9,14 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from caseapp.assignments.operations import assign, withdraw
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.forms import LARGEST_FILE
 from caseapp.core.transaction import transaction
+from caseapp.http.pages import long_day
 from caseapp.http.uploads import ROOM_FOR_THE_REST
 from caseapp.worksheets.queries import desk_of
+from caseapp.worksheets.schemas import KEPT_FOR
 from tests import build, people
 from tests.desk import Desk, _Reader
 from tests.people import csrf
@@ -327,6 +330,7 @@ def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, read
     shown = visitor.get(PAGE)
     assert "There are no form fields in this file" in text(shown)
     assert "Nobody but you can see that it is here." in text(shown)
+    assert f"It is kept until {long_day(now() + KEPT_FOR)} and then removed" in text(shown)
     assert "Sent back" not in desk.text(f"{page}/answers")
     [file_id] = kept_files(coach, sent=False)
     assert desk.get(f"{page}/files/{file_id}").status_code == 404
