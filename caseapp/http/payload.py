@@ -130,12 +130,13 @@ def read_query(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
 
 
 def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain value
-    """Load plain data through a schema.
+    """Load plain data through a schema, which may have its own words for what no database takes as text.
 
     Raises Invalid naming each field.
     """
     if unstorable := set(_unstorable(raw)):
-        raise Invalid({name: ["Take out the signs that are no letters."] for name in unstorable})
+        words = getattr(schema, "unstorable", "Take out the signs that are no letters.")
+        raise Invalid({name: [words] for name in unstorable})
     try:
         return schema.load(raw)
     except ValidationError as error:
