@@ -27,7 +27,7 @@ from caseapp.handouts.paper import (
 )
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Logo, Numbers
-from tests.paper import faults_of, outline_of, poppler, text_of
+from tests.paper import codes_in, faults_of, outline_of, poppler, text_of
 
 LIBRARY = library()
 PORTAL = "https://desk.example.org/portal"
@@ -174,6 +174,16 @@ def test_a_code_is_drawn_only_where_the_practice_wants_one(dressed):
     assert "More to read" not in text_of(made(LIBRARY["help-right-now", "en"], dressed))
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "-".join(map(str, size.values())) or "a4")
+def test_a_camera_reads_the_address_from_the_printed_code(dressed, size):
+    assert codes_in(made(LIBRARY["better-nights", "en"], dressed, **size)) == [PORTAL]
+
+
+def test_a_camera_finds_no_code_where_none_may_be(dressed):
+    assert codes_in(made(LIBRARY["better-nights", "en"], dressed.without_code())) == []
+    assert codes_in(made(LIBRARY["help-right-now", "en"], dressed)) == []
+
+
 FOUR = [
     ("first-days-pause", "en"),
     ("better-nights", "en"),
@@ -208,6 +218,14 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
     for (_, below), key in zip(told[1:], FOUR, strict=True):
         parts = sheets.sheet_of(LIBRARY[key]).parts
         assert [title for title, _ in below] == [part.heading for part in parts if part.heading]
+
+
+def test_a_pack_has_its_code_on_the_cover_alone(dressed):
+    content = pack(FOUR[:2], dressed)
+    assert codes_in(content) == [PORTAL]
+    pages = int(poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
+    assert pages > 2
+    assert [code for page in range(2, pages + 1) for code in codes_in(content, page=page)] == []
 
 
 def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
