@@ -15,6 +15,7 @@ from caseapp.core.settings import ROOT
 from caseapp.givings import operations as givings
 from caseapp.handouts.library import library
 from caseapp.http import errors, fonts, guard, health, pages, requests, security, sessions
+from caseapp.worksheets import operations as worksheets
 
 if TYPE_CHECKING:
     from caseapp.core.settings import Settings
@@ -54,7 +55,7 @@ def create_app(chosen: Settings) -> Flask:
     api.init_app(app)
     outbox.handle(client_portal.MAIL_LINK, client_portal.mail_link)
     outbox.handle(givings.GIVE, givings.carry_out)
-    app.extensions["queue"] = queue.open_queue(app.app_context)
+    app.extensions["queue"] = queue.open_queue(app.app_context, worksheets.remove_expired)
     library()
     guard.check_declared(app)
     return app

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pikepdf
+import zxingcpp
 from pdfua import validate
+from PIL import Image
 
 # The structure types of PDF 1.7 that our templates use; everything else would be a surprise.
 TYPES = {
@@ -76,6 +78,19 @@ def poppler(tool, content, *options):
 def text_of(content, *options):
     """Give a PDF's text in its order, with single blanks."""
     return " ".join(poppler("pdftotext", content, *options).split())
+
+
+def codes_in(content, *, page=1):
+    """Give what a phone's camera would read from the QR codes of a page, printed in grey."""
+    number = str(page)
+    with as_file(content) as file:
+        drawn = subprocess.run(  # noqa: S603 - a tool of the system, on a file of ours
+            ["/usr/bin/pdftoppm", "-gray", "-png", "-r", "150", "-f", number, "-l", number, file],
+            capture_output=True,
+            check=True,
+        )
+    with Image.open(io.BytesIO(drawn.stdout)) as picture:
+        return [found.text for found in zxingcpp.read_barcodes(picture)]
 
 
 def _children(element):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from marshmallow import fields, validate
+
 from caseapp.access.actions import Action
-from caseapp.api.door import Door, ListQuery, Wanted
+from caseapp.api.door import Door, ListQuery, PaperQuery, Wanted
 from caseapp.assignments.operations import assign, assign_several, replace_older, withdraw
 from caseapp.assignments.paper import assignment_pdf as pdf_of
+from caseapp.assignments.paper import case_pack_pdf
 from caseapp.assignments.queries import (
     assignment_shown,
     assignments_of,
@@ -32,6 +35,7 @@ from caseapp.audit.operations import record_read
 from caseapp.cases.queries import case_head
 from caseapp.core.paging import Page, page_of
 from caseapp.core.transaction import transaction
+from caseapp.handouts.packs import MOST_SHEETS
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import api_once
@@ -44,6 +48,17 @@ if TYPE_CHECKING:
     from flask import Response
 
 door = Door("assignments", "Handouts given to a client; each keeps its edition for ever.")
+
+
+class PackQuery(PaperQuery):
+    """Choose the sheets of a pack."""
+
+    sheet = fields.List(
+        fields.UUID(),
+        required=True,
+        validate=validate.Length(1, MOST_SHEETS),
+        metadata={"description": "The id of an assignment of this case; give it once for each."},
+    )
 
 
 @door.at("/cases/<uuid:case_id>/assignments")
@@ -89,6 +104,19 @@ def give_several(case_id: UUID, body: NewAssignment) -> dict[str, Any]:
     }
 
 
+@door.at("/cases/<uuid:case_id>/assignments/pack", also=(409,))
+@needs(Action.ASSIGNMENT_READ)
+@door.gives_file("application/pdf")
+@door.asks(PackQuery())
+def pack(case_id: UUID, query: dict[str, Any]) -> Response:
+    """Download several sheets of a case as one PDF; what may not go out now refuses the whole, with its reasons."""
+    actor, large = the_actor(), "size" in query
+    head = case_head(actor, case_id)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, head.case.client_id)
+    made = case_pack_pdf(actor, head, query["sheet"], large=large)
+    return pdf_answer(made, f"reading-all{'-large' if large else ''}.pdf")
+
+
 @door.at("/assignments/<uuid:assignment_id>/replace", "POST")
 @needs(Action.ASSIGNMENT_MAKE)
 @door.gives(AssignmentView(), 201, at=lambda given: f"/assignments/{given['id']}")
@@ -127,13 +155,14 @@ def assignment(assignment_id: UUID) -> AssignmentRecord:
 @door.at("/assignments/<uuid:assignment_id>/pdf", also=(409,))
 @needs(Action.ASSIGNMENT_READ)
 @door.gives_file("application/pdf")
-def assignment_pdf(assignment_id: UUID) -> Response:
+@door.asks(PaperQuery())
+def assignment_pdf(assignment_id: UUID, query: dict[str, Any]) -> Response:
     """Download the edition that was given, unless something stops it now; the file's name tells nothing."""
-    actor = the_actor()
+    actor, large = the_actor(), "size" in query
     found = printable(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
-    made = pdf_of(found, large=False, code=True)
-    return pdf_answer(made, f"reading-{found.place:02}.pdf")
+    made = pdf_of(found, large=large, code=True)
+    return pdf_answer(made, f"reading-{found.place:02}{'-large' if large else ''}.pdf")
 
 
 @door.at("/assignments/<uuid:assignment_id>/answers")

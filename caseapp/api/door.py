@@ -95,6 +95,15 @@ class ListQuery(Schema):
         return Wanted(data.pop("cursor", None), data.pop("limit"), data)
 
 
+class PaperQuery(Schema):
+    """Check what every PDF may be asked."""
+
+    size = fields.String(
+        validate=validate.OneOf(["large"], error="Ask for “large”, or leave this out."),
+        metadata={"description": "“large” for large print."},
+    )
+
+
 class _Reader:
     """Stand where flask-smorest expects webargs: read with the house's own schemas and errors."""
 

@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.access.actions import Action
 from caseapp.api.answers import whole
-from caseapp.api.door import Door
+from caseapp.api.door import Door, PaperQuery
 from caseapp.assignments.offers import advice_for, offers_for
 from caseapp.assignments.queries import holding_count
 from caseapp.assignments.schemas import HandoutView, HandoutWholeView, Offer
@@ -51,6 +51,12 @@ class LanguageQuery(Schema):
     def make(self, data: dict[str, Any], **_: object) -> str:
         """Give the plain value."""
         return str(data["language"])
+
+
+class SheetPaperQuery(PaperQuery):
+    """Choose language and print of one sheet."""
+
+    language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
 
 
 class LibraryQuery(Schema):
@@ -131,12 +137,13 @@ def handout(slug: str, query: str) -> dict[str, Any]:
 @door.at("/handouts/<string:slug>/pdf", also=(409,))
 @needs(Action.HANDOUT_READ)
 @door.gives_file("application/pdf")
-@door.asks(LanguageQuery())
-def handout_pdf(slug: str, query: str) -> Response:
+@door.asks(SheetPaperQuery())
+def handout_pdf(slug: str, query: dict[str, Any]) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
-    found = not_recalled(edition_of(slug, query))
-    made = sheet_pdf(found, office().letterhead, office().numbers, faith=False)
-    return pdf_answer(made, file_name(found))
+    large = "size" in query
+    found = not_recalled(edition_of(slug, query["language"]))
+    made = sheet_pdf(found, office().letterhead, office().numbers, faith=False, large=large)
+    return pdf_answer(made, file_name(found, large=large))
 
 
 @door.at("/handouts/<string:slug>/recall", "POST", also=(409,))

@@ -215,7 +215,7 @@ def _pack_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool) -
 
     return pack_pdf(
         [
-            PackPart(record.handout, _week_ahead(record), own.line)
+            PackPart(record.handout, record.place, _week_ahead(record), own.line)
             for record, own in zip(records, personal, strict=True)
         ],
         _letter(recipient, code=code),

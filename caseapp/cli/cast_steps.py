@@ -36,6 +36,8 @@ from caseapp.screening import operations as screening
 from caseapp.screening.protocol import ITEMS
 from caseapp.screening.queries import holds_of
 from caseapp.screening.schemas import ScreeningSchema
+from caseapp.worksheets import operations as worksheets
+from caseapp.worksheets.schemas import PREFIX, answers_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -311,6 +313,17 @@ class Person:
                 assignments.mark_read(self._reader(), found.place)
             else:
                 assignments.mark_read(self.coach, found.id, found.version)
+
+    def do_share(self, told: dict[str, Any], _moment: datetime) -> None:
+        """Write in a sheet in the portal and let the coach read it; `days` counts a date's days on from today."""
+        found = self._assignment(told["slug"])
+        days = {
+            name: str(self.today + timedelta(days=ahead)) for name, ahead in told["days"].items()
+        }
+        raw = {f"{PREFIX}{name}": answer for name, answer in (told["answers"] | days).items()}
+        answers = answers_schema(found.handout).load(raw)
+        with transaction():
+            worksheets.share_answers(self._reader(), found.place, answers, 0)
 
     def do_withdraw(self, slug: str, _moment: datetime) -> None:
         """Take a handout back."""

@@ -1,4 +1,4 @@
-"""The queue: a task delivers an outbox row; others sweep up what was never taken, and PDFs that nobody needs."""
+"""The queue: a task delivers an outbox row; others sweep up what was never taken, and files that nobody needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-def open_queue(context: Callable[[], AbstractContextManager[object]]) -> SqliteHuey:
+def open_queue(
+    context: Callable[[], AbstractContextManager[object]], remove_expired: Callable[[], object]
+) -> SqliteHuey:
     """Open the embedded queue in the data directory; its tasks run inside `context`."""
     queue = SqliteHuey("caseapp", filename=str(settings.active().data_dir / "queue.db"))
 
@@ -31,6 +33,11 @@ def open_queue(context: Callable[[], AbstractContextManager[object]]) -> SqliteH
     @queue.periodic_task(crontab(minute="17"), name="sweep_pdfs")  # type: ignore[untyped-decorator]
     def sweep_pdfs() -> None:
         pdf.sweep()
+
+    @queue.periodic_task(crontab(minute="47"), name="sweep_expired")  # type: ignore[untyped-decorator]
+    def sweep_expired() -> None:
+        with context():
+            remove_expired()
 
     outbox.hand_over_with(lambda row_id: deliver(row_id.hex))
     return queue

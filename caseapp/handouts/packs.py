@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 MOST_SHEETS = 12
 MOST_PAGES = 120
 """Twelve sheets in large print take some eighty pages."""
+OF_A_PACK = re.compile(r"(\d{1,9})_(.+)", re.DOTALL | re.ASCII)
+"""What the fields of a pack are called, and none of a single sheet: a field's own name begins with a letter."""
 
 
 @dataclass(frozen=True)
 class PackPart:
-    """Be one sheet of a pack: for which week it is meant, and what the coach wrote with it."""
+    """Be one sheet of a pack: its place on the client's list, for which week, and what the coach wrote with it."""
 
     handout: Handout
+    place: int
     week: date | None = None
     line: str = ""
 
@@ -61,7 +65,7 @@ def pack_pdf(
         html = pack_html(parts, letter, numbers, faith=faith, large=large, personal=personal)
         return pdf.render(html, picture=picture_of(letter), most_pages=MOST_PAGES)
 
-    sheets = [(part.handout.sha256, part.week, part.line) for part in parts]
+    sheets = [(part.handout.sha256, part.place, part.week, part.line) for part in parts]
     source = paper_source(letter, numbers, faith=faith, large=large, personal=personal)
     return pdf.kept(f"pack {sheets} {source}", make, key=key)
 
@@ -77,8 +81,9 @@ def pack_html(
 ) -> str:
     """Give the HTML document of a pack.
 
-    Each sheet begins a page and prefixes the names of its fields; logo and QR code stand on the cover alone, and not
-    even there when a sheet goes by a neutral title.
+    Each sheet begins a page and prefixes the names of its fields with its place, by which `place_and_name` tells them
+    apart when the file comes back; logo and QR code stand on the cover alone, and not even there when a sheet goes by a
+    neutral title.
     """
     languages = {part.handout.language for part in parts}
     language = languages.pop() if len(languages) == 1 else "en"
@@ -105,13 +110,19 @@ def pack_html(
                         numbers,
                         faith=faith,
                         personal=Personal(line=part.line),
-                        prefix=f"s{place}_",
+                        prefix=f"{part.place}_",
                     ),
                 }
-                for place, part in enumerate(parts, start=1)
+                for part in parts
             ],
         },
     )
+
+
+def place_and_name(name: str) -> tuple[int, str]:
+    """Tell to which sheet's place a field of a PDF belongs and what it is called there; 0 in a sheet by itself."""
+    found = OF_A_PACK.fullmatch(name)
+    return (int(found[1]), found[2]) if found else (0, name)
 
 
 def _about(part: PackPart, words: Words) -> str:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Words:
-    """Hold the few words that a sheet says around its text, in one language."""
+    """Hold the few words that a sheet says around its text and about what is written in it, in one language.
+
+    The four of `choose` to `unstorable` say what is wrong with an answer; marshmallow fills in `{max}` and `{input}`.
+    """
 
     any_stage: str
     stage: str
@@ -24,6 +27,10 @@ class Words:
     one: str
     blank: str
     so_far: str
+    choose: str
+    shorten: str
+    one_day: str
+    unstorable: str
     text_to: str
     or_text_to: str
     keyword_to: str
@@ -69,6 +76,10 @@ WORDS = {
         one="Choose one.",
         blank="No answer",
         so_far="Saved so far:",
+        choose="Choose from what stands there.",
+        shorten="Shorten this to {max} characters.",
+        one_day="Choose the day: “{input}” cannot be read as just one.",
+        unstorable="Take out the signs that are no letters.",
         text_to="Text {what}",
         or_text_to="or text {what}",
         keyword_to="{keyword} to {number}",
@@ -111,6 +122,10 @@ WORDS = {
         one="Elige una.",
         blank="Sin respuesta",
         so_far="Guardado hasta ahora:",
+        choose="Elige entre las opciones que aparecen aquí.",
+        shorten="Acorta este texto a {max} caracteres como máximo.",
+        one_day="Elige el día: “{input}” no se entiende como una sola fecha.",
+        unstorable="Quita los caracteres que no son letras.",
         text_to="Escribe {what}",
         or_text_to="o escribe {what}",
         keyword_to="{keyword} al {number}",

@@ -49,6 +49,9 @@ MESSAGES = {
     "sheet_shared": "Shared. What you write from now on stays yours until you share it again.",
     "sheet_taken_back": "Taken back. What you wrote is still here, for you alone.",
     "pdf_read": "Your answers were read from the file and saved, for you alone. Look them over.",
+    "others_read": "The file held answers to other sheets as well. They are saved there, for you alone.",
+    "others_left": "Another sheet in the file needs a look from you. Keep the file, and send it from that sheet too if "
+    "it is on your list.",
     "file_waits": "We could not read the answers in that file. Nothing is lost: see below.",
     "file_sent": "The file is sent.",
     "file_removed": "The file is removed.",

@@ -114,21 +114,29 @@ def json_object() -> dict[str, Any]:
 def read_query(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
     """Load the query string through a schema; blanks count as not given, unknown names are refused.
 
-    Raises Invalid naming each field.
+    Only what the schema calls a list may stand there more than once. Raises Invalid naming each field.
     """
-    twice = [name for name, values in request.args.lists() if len(values) > 1]
+    several = {name for name, kind in schema.load_fields.items() if isinstance(kind, fields.List)}
+    twice = [
+        name for name, values in request.args.lists() if len(values) > 1 and name not in several
+    ]
     if twice:
         raise Invalid({name: ["Give this once."] for name in twice})
-    return load(schema, {name: value for name, value in request.args.items() if value.strip()})
+    raw: dict[str, Any] = {}
+    for name, values in request.args.lists():
+        if filled := [value for value in values if value.strip()]:
+            raw[name] = filled if name in several else filled[0]
+    return load(schema, raw)
 
 
 def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain value
-    """Load plain data through a schema.
+    """Load plain data through a schema, which may have its own words for what no database takes as text.
 
     Raises Invalid naming each field.
     """
     if unstorable := set(_unstorable(raw)):
-        raise Invalid({name: ["Take out the signs that are no letters."] for name in unstorable})
+        words = getattr(schema, "unstorable", "Take out the signs that are no letters.")
+        raise Invalid({name: [words] for name in unstorable})
     try:
         return schema.load(raw)
     except ValidationError as error:

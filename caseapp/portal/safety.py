@@ -16,6 +16,7 @@ from caseapp.http.sessions import COOKIES, forget
 from caseapp.portal.shelf import guide_of, lines_apart
 from caseapp.practice.models import NEUTRAL_SITE
 from caseapp.practice.queries import office, the_practice
+from caseapp.worksheets.schemas import KEPT_FOR
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -73,4 +74,6 @@ def safety_page() -> ResponseReturnValue:
 @needs(Action.PORTAL_READ)
 def privacy_page() -> ResponseReturnValue:
     """Say what the coach can see, and what nobody can."""
-    return render_template("portal/privacy.html", guide=guide_of(the_actor()))
+    return render_template(
+        "portal/privacy.html", guide=guide_of(the_actor()), kept_days=KEPT_FOR.days
+    )

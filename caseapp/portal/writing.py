@@ -20,7 +20,14 @@ from caseapp.http.pages import clock_time, say
 from caseapp.http.payload import Form, form_of, form_version, load, read_form
 from caseapp.http.uploads import sent_file, takes_file
 from caseapp.portal.reading import Unsaved, show_sheet
-from caseapp.worksheets.filled import OtherSheet, answers_in, sheet_with, together
+from caseapp.worksheets.filled import (
+    OtherSheet,
+    answers_in,
+    filled_in,
+    holds,
+    parts_of,
+    together,
+)
 from caseapp.worksheets.operations import (
     keep_file,
     remove_file,
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.assignments.schemas import AssignmentRecord
+    from caseapp.worksheets.filled import Parts
 
 blueprint = Blueprint("portal_writing", __name__, url_prefix="/portal/h/<int(max=9999):place>")
 
@@ -128,28 +136,69 @@ def unshare_now(place: int) -> ResponseReturnValue:
 @needs(Action.PORTAL_WRITE)
 @takes_file(LARGEST_FILE)
 def upload_now(place: int) -> ResponseReturnValue:
-    """Read the answers out of a PDF that was filled in; keep for later what cannot be read."""
+    """Read the answers out of a PDF that was filled in, alone or in a pack; keep for later what cannot be read."""
     found = reading(the_actor(), place)
     try:
         data = sent_file("file")
         # Reading a file may take seconds, in which no snapshot of the database should be held.
         end_reading()
-        return _take(found, answers_in(found.handout, data))
+        parts = parts_of(data)
+        read = answers_in(parts, found.handout, place)
     except Unreadable as fault:
         return _unread(found, str(fault), data)
-    except OtherSheet as fault:
-        others = [record.handout for record in reading_list(the_actor())]
-        if other := sheet_with(fault.names, others):
-            title = plain(other.outside_title)
-            return _refused(
-                found, f"This file belongs to “{title}”. Open that sheet and send it from there."
-            )
-        return _unread(found, "other_sheet", data)
+    except OtherSheet:
+        return _elsewhere(found, parts, data)
     except Invalid as error:
         return show_sheet(found, Unsaved(Form(errors=error.fields))), 422
+    return _take(found, read, _take_others(found, parts))
 
 
-def _take(found: AssignmentRecord, read: dict[str, object]) -> ResponseReturnValue:
+def _elsewhere(found: AssignmentRecord, parts: Parts, data: bytes) -> ResponseReturnValue:
+    """Name the sheets of the client's list to which a file belongs, if any."""
+    named = dict.fromkeys(
+        f"“{plain(record.handout.outside_title)}”"
+        for record in reading_list(the_actor())
+        if holds(parts, record.handout, record.place)
+    )
+    if not named:
+        return _unread(found, "other_sheet", data)
+    there = "that sheet" if len(named) == 1 else "one of them"
+    return _refused(
+        found, f"This file belongs to {' and '.join(named)}. Open {there} and send it from there."
+    )
+
+
+def _take_others(found: AssignmentRecord, parts: Parts) -> list[str]:
+    """Save what a pack says about the client's other sheets too; give what to say of them and of what is left."""
+    others = filled_in(parts) - {found.place}
+    saved = {
+        record.place
+        for record in reading_list(the_actor())
+        if record.place in others and _saved_unseen(record, parts)
+    }
+    told = {"others_read": saved, "others_left": others - saved}
+    return [code for code, places in told.items() if places]
+
+
+def _saved_unseen(record: AssignmentRecord, parts: Parts) -> bool:
+    """Save what a pack says about a sheet that is not open now, unless the client had better look; tell which."""
+    actor = the_actor()
+    paper = paper_of(actor, record)
+    try:
+        read = answers_in(parts, record.handout, record.place)
+        whole, lost = together(paper.answers, read)
+        answers = load(answers_schema(record.handout), whole)
+        if not lost:
+            with transaction():
+                save_answers(actor, record.place, answers, paper.version)
+    except (OtherSheet, Invalid, Stale, RuleBroken):
+        return False
+    return not lost
+
+
+def _take(
+    found: AssignmentRecord, read: dict[str, object], others: list[str]
+) -> ResponseReturnValue:
     """Save what a PDF says unless it has faults or contradicts what is saved; then the client looks first."""
     actor = the_actor()
     paper = paper_of(actor, found)
@@ -159,12 +208,15 @@ def _take(found: AssignmentRecord, read: dict[str, object]) -> ResponseReturnVal
         if not lost:
             with transaction():
                 save_answers(actor, found.place, answers, paper.version)
-            return _back(found.place, "pdf_read")
+            return _back(found.place, "pdf_read", *others)
+        unsaved, status = Unsaved(Form(whole), lost, "pdf"), 409
     except Stale:
-        return show_sheet(found, Unsaved(Form(whole), conflict="window")), 412
+        unsaved, status = Unsaved(Form(whole), conflict="window"), 412
     except Invalid as error:
-        return show_sheet(found, Unsaved(Form(whole, error.fields), lost, "pdf")), 422
-    return show_sheet(found, Unsaved(Form(whole), lost, "pdf")), 409
+        unsaved, status = Unsaved(Form(whole, error.fields), lost, "pdf"), 422
+    for code in others:
+        say(code)
+    return show_sheet(found, unsaved), status
 
 
 def _unread(found: AssignmentRecord, why: str, data: bytes) -> ResponseReturnValue:
@@ -201,6 +253,7 @@ def remove_now(place: int, returned_id: UUID) -> ResponseReturnValue:
     return _back(place, "file_removed")
 
 
-def _back(place: int, done: str) -> ResponseReturnValue:
-    say(done)
+def _back(place: int, *done: str) -> ResponseReturnValue:
+    for code in done:
+        say(code)
     return redirect(url_for("portal_reading.sheet", place=place), code=303)

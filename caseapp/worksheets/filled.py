@@ -1,21 +1,30 @@
-"""Filled: the answers in a PDF that came back, checked to be this sheet's and brought into the web form's shape."""
+"""Filled: the answers in a PDF that came back, checked to be a sheet's and brought into the web form's shape.
+
+The PDF may be one sheet by itself or a pack, whose fields say to which place of the client's list they belong.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caseapp.core.forms import fields_of
+from caseapp.handouts.packs import place_and_name
 from caseapp.handouts.sheets import plain
 from caseapp.handouts.words import WORDS
 from caseapp.worksheets.schemas import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from caseapp.handouts.library import Field, Handout
     from caseapp.worksheets.schemas import Answer
+
+# What a PDF says, by the place of each sheet in it.
+Parts: TypeAlias = dict[int, dict[str, str]]
+BY_ITSELF = 0
+"""Stands for the place where the PDF is one sheet, which may be read at any place that has this sheet."""
 
 IN_DIGITS = re.compile(r"(\d{1,2})[./\- ]{1,2}(\d{1,2})[./\- ]{1,2}(\d{4})")
 IN_WORDS = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?\.? (?:de )?([^\W\d]+)\.?,? (?:de )?(\d{4})")
@@ -25,12 +34,26 @@ LONGEST_DAY = 40
 
 
 class OtherSheet(Exception):
-    """The file holds the fields of another sheet; `names` are what they are called."""
+    """The file does not hold the fields of this sheet."""
 
-    def __init__(self, names: frozenset[str]) -> None:
-        """Keep the names, by which the other sheet may be found."""
-        super().__init__("other_sheet")
-        self.names = names
+
+def parts_of(data: bytes) -> Parts:
+    """Read the fields of a PDF, each with the sheet that it belongs to.
+
+    Raises core.forms.Unreadable.
+    """
+    parts: Parts = {}
+    for name, value in fields_of(data).items():
+        place, own = place_and_name(name)
+        parts.setdefault(place, {})[own] = value
+    return parts
+
+
+def filled_in(parts: Parts) -> set[int]:
+    """Give the places of those sheets in a pack of which something is filled in."""
+    return {
+        place for place, found in parts.items() if place and any(map(str.strip, found.values()))
+    }
 
 
 def names_of(handout: Handout) -> frozenset[str]:
@@ -44,24 +67,25 @@ def _names(field: Field) -> list[str]:
     return [field.id]
 
 
-def answers_in(handout: Handout, data: bytes) -> dict[str, Any]:
-    """Read the answers to a sheet out of its PDF, as its web form would send them, for its schema to check.
+def holds(parts: Parts, handout: Handout, place: int) -> bool:
+    """Tell whether a PDF holds the sheet that is at this place of the client's list."""
+    found = parts.get(place) or parts.get(BY_ITSELF)
+    return found is not None and found.keys() == names_of(handout)
 
-    Raises core.forms.Unreadable, and OtherSheet.
+
+def answers_in(parts: Parts, handout: Handout, place: int) -> dict[str, Any]:
+    """Give the answers to the sheet at this place, as its web form would send them, for its schema to check.
+
+    Raises OtherSheet.
     """
-    found = fields_of(data)
-    if found.keys() != names_of(handout):
-        raise OtherSheet(frozenset(found))
+    if not holds(parts, handout, place):
+        raise OtherSheet
+    found = parts.get(place) or parts[BY_ITSELF]
     raw: dict[str, Any] = {}
     for field in handout.fields:
         if answer := _answer(field, found):
             raw[f"{PREFIX}{field.id}"] = answer
     return raw
-
-
-def sheet_with(names: frozenset[str], handouts: Iterable[Handout]) -> Handout | None:
-    """Find the sheet that has fields of these names."""
-    return next((handout for handout in handouts if names_of(handout) == names), None)
 
 
 def _answer(field: Field, found: Mapping[str, str]) -> Answer:

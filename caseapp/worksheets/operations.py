@@ -1,4 +1,6 @@
-"""Done: answers saved, shared and taken back; files kept, sent on and removed. Only the client does any of it.
+"""Done: answers saved, shared and taken back; files kept, sent on and removed.
+
+Only the client does any of it, but for files that have waited too long: those the queue removes.
 
 What stops reading a sheet stops all of it too, judged at that moment and said in the same neutral words. The log has
 an entry for every change, and nothing of what was written, not even which fields.
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.access.actions import Action
-from caseapp.access.actor import Actor, require
+from caseapp.access.actor import Actor, operator, require
 from caseapp.assignments.reading import reading
 from caseapp.audit.operations import record
 from caseapp.clients.queries import key_of, lock_client
@@ -21,9 +23,11 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken, Stale
 from caseapp.core.forms import LARGEST_FILE
 from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
 from caseapp.core.vault import open_data, seal_bytes, seal_data
 from caseapp.worksheets.models import AnswerSheet, ReturnedFile
 from caseapp.worksheets.queries import sheet_row
+from caseapp.worksheets.schemas import KEPT_FOR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +70,7 @@ def share_answers(
     row.shared = seal_data(row, "shared", dict(answers), key_of(actor.id))
     row.shared_at = now()
     db.session.flush()
-    _record(actor, given, "shared")
+    _record(actor, given.id, actor.id, "shared")
 
 
 def take_back(actor: Actor, place: int) -> None:
@@ -79,7 +83,7 @@ def take_back(actor: Actor, place: int) -> None:
         return
     row.shared, row.shared_at = None, None
     db.session.flush()
-    _record(actor, given, "taken_back")
+    _record(actor, given.id, actor.id, "taken_back")
 
 
 def keep_file(actor: Actor, place: int, data: bytes, why: str) -> UUID:
@@ -100,7 +104,7 @@ def keep_file(actor: Actor, place: int, data: bytes, why: str) -> UUID:
     row.content = seal_bytes(row, "content", data, key_of(actor.id))
     db.session.add(row)
     db.session.flush()
-    _record(actor, given, "file_kept")
+    _record(actor, given.id, actor.id, "file_kept")
     return row.id
 
 
@@ -113,7 +117,7 @@ def send_file(actor: Actor, place: int, returned_id: UUID) -> None:
     if row.sent_at is None:
         row.sent_at = now()
         db.session.flush()
-        _record(actor, given, "file_sent")
+        _record(actor, given.id, actor.id, "file_sent")
 
 
 def remove_file(actor: Actor, place: int, returned_id: UUID) -> None:
@@ -124,7 +128,24 @@ def remove_file(actor: Actor, place: int, returned_id: UUID) -> None:
     given, row = _file(actor, place, returned_id)
     db.session.delete(row)
     db.session.flush()
-    _record(actor, given, "file_removed")
+    _record(actor, given.id, actor.id, "file_removed")
+
+
+def remove_expired() -> int:
+    """Remove the files that were not sent within KEPT_FOR, also where their sheet rests or was withdrawn; count them.
+
+    A file that was sent stays the coach's to read for as long as the client leaves it there, as shared answers do: it
+    should not vanish from what a coach works with. The client can remove it on any day.
+    """
+    with transaction() as session:
+        gone = session.execute(
+            sa.delete(ReturnedFile)
+            .where(ReturnedFile.sent_at.is_(None), ReturnedFile.received_at <= now() - KEPT_FOR)
+            .returning(ReturnedFile.assignment_id, ReturnedFile.client_id)
+        ).all()
+        for assignment_id, client_id in gone:
+            _record(operator(), assignment_id, client_id, "file_expired")
+    return len(gone)
 
 
 def _sheet(actor: Actor, place: int) -> tuple[AssignmentRecord, AnswerSheet | None]:
@@ -169,7 +190,7 @@ def _saved(
     row.answers = seal_data(row, "answers", dict(answers), key)
     row.saved_at = now()
     db.session.flush()
-    _record(actor, given, "saved")
+    _record(actor, given.id, actor.id, "saved")
     return row
 
 
@@ -190,12 +211,12 @@ def _must_have_room(actor: Actor, given: AssignmentRecord, size: int) -> None:
         )
 
 
-def _record(actor: Actor, given: AssignmentRecord, what: str) -> None:
+def _record(actor: Actor, assignment_id: UUID, client_id: UUID, what: str) -> None:
     record(
         actor,
         Action.PORTAL_WRITE,
         "assignment",
-        given.id,
-        client_id=actor.id,
+        assignment_id,
+        client_id=client_id,
         details={"answers": what},
     )

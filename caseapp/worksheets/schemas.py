@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from marshmallow import Schema, fields, post_load, validate
+
+from caseapp.handouts.words import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,11 +17,18 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.handouts.library import Field, Handout
+    from caseapp.handouts.words import Words
 
 Answer: TypeAlias = str | list[str]
 
 # A sheet may call its fields what it likes; in a form they must not meet `version` and the like.
 PREFIX = "answer_"
+KEPT_FOR = timedelta(days=90)
+"""How long a file that could not be read waits for its client to send it on or to write the answers instead.
+
+What is told about a person is kept no longer than it is needed (UK GDPR, Article 5(1)(e)). The law names no number;
+this one leaves room for some weeks without a session, and is the practice's lawyer's to confirm.
+"""
 WHY_WORDS = {
     "no_form": "There are no form fields in this file: it may be a scan, a photo, or printed to PDF again.",
     "other_sheet": "The fields in this file are not those of this sheet: it may be an older version of it.",
@@ -26,7 +36,7 @@ WHY_WORDS = {
 }
 
 
-class Words(fields.String):
+class Typed(fields.String):
     """Be text as it was typed, with one kind of line end and nothing around it."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ANN401
@@ -36,6 +46,8 @@ class Words(fields.String):
 
 class AnswersSchema(Schema):
     """Check the answers to one sheet; nothing in it has to be answered."""
+
+    unstorable = ""
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> dict[str, Answer]:
@@ -49,26 +61,27 @@ class AnswersSchema(Schema):
 
 @lru_cache(maxsize=256)
 def answers_schema(handout: Handout) -> Schema:
-    """Make the schema of a sheet from its fields; the web form and a PDF are both read through it."""
-    made = {f"{PREFIX}{field.id}": _kind(field) for field in handout.fields}
-    return AnswersSchema.from_dict(made)()
+    """Make the schema of a sheet from its fields, with faults told in its language.
+
+    The web form and a PDF are both read through it.
+    """
+    words = WORDS[handout.language]
+    made = {f"{PREFIX}{field.id}": _kind(field, words) for field in handout.fields}
+    schema = cast("AnswersSchema", AnswersSchema.from_dict(made)())
+    schema.unstorable = words.unstorable
+    return schema
 
 
-def _kind(field: Field) -> fields.Field[Any]:
-    one = validate.OneOf(field.options, error="Choose from what stands there.")
+def _kind(field: Field, words: Words) -> fields.Field[Any]:
+    one = validate.OneOf(field.options, error=words.choose)
     if field.type == "checkboxes":
-        most = validate.Length(max=len(field.options))
+        most = validate.Length(max=len(field.options), error=words.choose)
         return fields.List(fields.String(validate=one), validate=most)
     if field.type == "choice":
         return fields.String(validate=one)
     if field.type == "date":
-        return fields.Date(
-            error_messages={"invalid": "Choose the day: “{input}” cannot be read as just one."}
-        )
-    most = validate.Length(
-        max=field.max_length, error=f"Shorten this to {field.max_length} characters."
-    )
-    return Words(validate=most)
+        return fields.Date(error_messages={"invalid": words.one_day})
+    return Typed(validate=validate.Length(max=field.max_length, error=words.shorten))
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,11 @@ class KeptFile:
     def words(self) -> str:
         """Say why it could not be read."""
         return WHY_WORDS[self.why]
+
+    @property
+    def kept_until(self) -> datetime:
+        """Give the moment from which it is removed, if it is not sent before."""
+        return self.received_at + KEPT_FOR
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,19 @@
-import pytest
+import io
 
-from caseapp.access.actions import Role
+import pikepdf
+import pytest
+import sqlalchemy as sa
+
+from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor
+from caseapp.audit.models import AuditEntry
+from caseapp.core.database import db
 from caseapp.core.transaction import transaction
+from caseapp.handouts.packs import MOST_SHEETS
 from caseapp.worksheets.operations import save_answers, share_answers, take_back
 from tests import build
 from tests.api.desk import (
+    NOBODYS,
     assert_error,
     assert_hidden,
     assert_needs_a_role,
@@ -16,6 +24,12 @@ from tests.api.desk import (
     assert_refuses_what_is_no_json,
     etag,
 )
+from tests.paper import text_of
+
+
+def pages_of(content):
+    with pikepdf.open(io.BytesIO(content)) as document:
+        return len(document.pages)
 
 
 @pytest.fixture
@@ -100,6 +114,54 @@ def test_a_hold_stops_what_was_given(coach, made, given):
     assert assert_refused(coach.get(f"/assignments/{given['id']}/pdf")) == wanted
 
 
+def name_of(answer):
+    assert answer.mimetype == "application/pdf", answer.get_data(as_text=True)
+    return answer.headers["Content-Disposition"].partition("filename=")[2].strip('"')
+
+
+def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
+    here = f"/assignments/{given['id']}/pdf"
+    plain, large = coach.get(here), coach.get(f"{here}?size=large")
+    assert name_of(large) == "reading-01-large.pdf"
+    assert pages_of(large.data) > pages_of(plain.data)
+    assert coach.get(f"{here}?size=").data == plain.data
+    for query in ("size=small", "size=large&size=large", "scale=large"):
+        field = query.partition("=")[0]
+        assert assert_error(coach.get(f"{here}?{query}"), 422)["fields"].keys() == {field}
+
+
+def test_several_sheets_as_one_pdf(coach, path, allowed):
+    first, second = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
+    chosen = f"{path}/pack?sheet={second['id']}&sheet={first['id']}"
+    plain, large = coach.get(chosen), coach.get(f"{chosen}&size=large")
+    assert (name_of(plain), name_of(large)) == ("reading-all.pdf", "reading-all-large.pdf")
+    assert pages_of(large.data) > pages_of(plain.data)
+    text = text_of(plain.data)
+    # In the order in which they were given, and no sheet twice.
+    assert text.index(first["outside_title"]) < text.index(second["outside_title"])
+    assert coach.get(f"{chosen}&sheet={first['id']}").data == plain.data
+
+
+def test_a_pack_is_refused_whole_and_names_its_faults(coach, made, path, allowed):
+    kept, back = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
+    chosen = f"{path}/pack?sheet={kept['id']}&sheet={back['id']}"
+    coach.post(f"/assignments/{back['id']}/withdraw", version=back)
+    assert assert_refused(coach.get(chosen)) == ["already_withdrawn"]
+    other = build.steady_case(coach.actor)
+    theirs = coach.post(f"/cases/{other.case_id}/assignments", wish(allowed[0])).get_json()
+    for missing in (theirs["id"], NOBODYS):
+        assert_error(coach.get(f"{path}/pack?sheet={kept['id']}&sheet={missing}"), 404, "not_found")
+    many = "&".join([f"sheet={NOBODYS}"] * (MOST_SHEETS + 1))
+    for query, field in (
+        ("", "sheet"),
+        ("sheet=", "sheet"),
+        ("sheet=first", "sheet"),
+        (many, "sheet"),
+        (f"sheet={kept['id']}&size=huge", "size"),
+    ):
+        assert assert_error(coach.get(f"{path}/pack?{query}"), 422)["fields"].keys() == {field}
+
+
 def test_withdraw(coach, given):
     here = f"/assignments/{given['id']}"
     assert_needs_a_version(coach, "POST", f"{here}/withdraw", None, given)
@@ -149,7 +211,23 @@ def test_hides_what_is_not_yours(stranger, made, given):
     assert_hidden(stranger, "POST", "/cases/{}/assignments", made.case_id, wish(given["slug"]))
     assert_hidden(stranger, "GET", "/assignments/{}", given["id"])
     assert_hidden(stranger, "GET", "/assignments/{}/pdf", given["id"])
+    assert_hidden(
+        stranger, "GET", f"/cases/{{}}/assignments/pack?sheet={given['id']}", made.case_id
+    )
     assert_hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
+
+
+def test_a_pack_is_noted_as_a_reading_of_the_case(coach, made, path, given):
+    def seen():
+        db.session.rollback()
+        query = sa.select(sa.func.count()).where(
+            AuditEntry.action == Action.ASSIGNMENT_READ, AuditEntry.object_id == made.case_id
+        )
+        return db.session.scalar(query)
+
+    assert seen() == 0
+    assert coach.get(f"{path}/pack?sheet={given['id']}").status_code == 200
+    assert seen() == 1
 
 
 def test_needs_a_coach(staff, path, given):
@@ -160,6 +238,7 @@ def test_needs_a_coach(staff, path, given):
         ("POST", path),
         ("GET", here),
         ("GET", f"{here}/pdf"),
+        ("GET", f"{path}/pack?sheet={given['id']}"),
         ("POST", f"{here}/withdraw"),
     )
 
@@ -168,6 +247,7 @@ def test_other_methods(coach, path, given):
     assert_only_answers(coach, path, "GET", "POST")
     assert_only_answers(coach, f"/assignments/{given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
+    assert_only_answers(coach, f"{path}/pack?sheet={given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
 
 

@@ -76,6 +76,9 @@ def test_one_handout_and_its_pdf(coach):
     assert file.mimetype == "application/pdf"
     assert file.data.startswith(b"%PDF-")
     assert ".pdf" in file.headers["Content-Disposition"]
+    large = coach.get(f"/handouts/{slug}/pdf?size=large")
+    assert '-large.pdf"' in large.headers["Content-Disposition"]
+    assert large.data != file.data
 
 
 def test_names_its_faults(coach):
@@ -90,6 +93,9 @@ def test_names_its_faults(coach):
     assert assert_error(coach.get(f"/handouts/{slug}?language=xx"), 422)["fields"].keys() == {
         "language"
     }
+    for query, field in (("size=small", "size"), ("language=xx", "language")):
+        fault = assert_error(coach.get(f"/handouts/{slug}/pdf?{query}"), 422)
+        assert fault["fields"].keys() == {field}
     for strange in ("no-such-sheet", "%00", "x" * 3000):
         assert_error(coach.get(f"/handouts/{strange}"), 404, "not_found")
         assert_error(coach.get(f"/handouts/{strange}/pdf"), 404, "not_found")

@@ -118,6 +118,8 @@ def walk(operation, mode, token, records):
             case.path_parameters["slug"] = "better-nights"
         if real and isinstance(case.body, dict) and "client_id" in case.body:
             case.body["client_id"] = records["client_id"]
+        if operation.path.endswith("/pack") and real and "sheet" in (case.query or {}):
+            case.query["sheet"] = [records["assignment_id"]]
         headers = {"Authorization": f"Bearer {token}"}
         if version and "If-Match" in (case.headers or {}):
             headers["If-Match"] = version

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -27,6 +27,7 @@ from caseapp.practice.queries import office, the_practice, today
 from caseapp.screening.models import Hold
 from caseapp.screening.protocol import Level
 from caseapp.users.models import User
+from caseapp.worksheets.queries import returned_for, shared_answers
 
 PASSWORD = "seven quiet harbours at dusk"
 PIN = "482915"
@@ -60,6 +61,7 @@ def test_harbour_lane(app):
     two_on_hold()
     drafts_and_tasks_for_today()
     handouts_given_opened_read_withdrawn_and_stopped()
+    a_sheet_that_was_filled_in_and_shared()
     a_pair_that_only_a_supervisor_sees()
     all_kinds_of_people()
     histories_in_the_past()
@@ -120,6 +122,19 @@ def handouts_given_opened_read_withdrawn_and_stopped():
     entered = db.session.scalars(sa.select(PortalAccess)).all()
     assert len(entered) == 2
     assert all(row.pin_hash and row.start_code_hash is None for row in entered)
+
+
+def a_sheet_that_was_filled_in_and_shared():
+    coach = who("coach")
+    given = assignments_of(coach, head(coach, "Daniel Brandt"))
+    returned = returned_for(coach, [record.id for record in given])
+    [shared] = [record for record in given if record.id in returned]
+    assert (shared.slug, shared.state) == ("my-reasons", "opened")
+    found, _ = shared_answers(coach, shared.id)
+    told = {answer.id: answer.text for answer in found.answers}
+    assert "Sophie" in told["unsure_reasons"]
+    assert date.fromisoformat(told["review_on"]) > today()
+    assert told["change_mind"] == ""
 
 
 def a_pair_that_only_a_supervisor_sees():

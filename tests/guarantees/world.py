@@ -185,7 +185,10 @@ class Route:
         filled = {name: values[name] for name in self.rule.arguments}
         if self.rule.endpoint == "portal_reading.sheet_file":
             filled["number"] = number_of(values["place"])
-        return self.rule.build(filled, append_unknown=False)[1]
+        path = self.rule.build(filled, append_unknown=False)[1]
+        if self.rule.endpoint == "api_assignments.pack":
+            path += f"?sheet={values['assignment_id']}"
+        return path
 
 
 def door_of(path):

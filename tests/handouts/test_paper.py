@@ -27,7 +27,7 @@ from caseapp.handouts.paper import (
 )
 from caseapp.practice.helplines import countries
 from caseapp.practice.queries import Letterhead, Logo, Numbers
-from tests.paper import faults_of, outline_of, poppler, text_of
+from tests.paper import codes_in, faults_of, outline_of, poppler, text_of
 
 LIBRARY = library()
 PORTAL = "https://desk.example.org/portal"
@@ -64,7 +64,7 @@ def made(handout, letter, *, personal=ANA, large=False, paper="A4"):
 
 
 def pack(keys, letter, *, personal=ANA, large=False, week=None, line=""):
-    parts = [PackPart(LIBRARY[key], week, line) for key in keys]
+    parts = [PackPart(LIBRARY[key], place, week, line) for place, key in enumerate(keys, start=3)]
     return pack_pdf(parts, letter, numbers(), KEY, faith=False, large=large, personal=personal)
 
 
@@ -174,6 +174,16 @@ def test_a_code_is_drawn_only_where_the_practice_wants_one(dressed):
     assert "More to read" not in text_of(made(LIBRARY["help-right-now", "en"], dressed))
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: "-".join(map(str, size.values())) or "a4")
+def test_a_camera_reads_the_address_from_the_printed_code(dressed, size):
+    assert codes_in(made(LIBRARY["better-nights", "en"], dressed, **size)) == [PORTAL]
+
+
+def test_a_camera_finds_no_code_where_none_may_be(dressed):
+    assert codes_in(made(LIBRARY["better-nights", "en"], dressed.without_code())) == []
+    assert codes_in(made(LIBRARY["help-right-now", "en"], dressed)) == []
+
+
 FOUR = [
     ("first-days-pause", "en"),
     ("better-nights", "en"),
@@ -210,6 +220,14 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
         assert [title for title, _ in below] == [part.heading for part in parts if part.heading]
 
 
+def test_a_pack_has_its_code_on_the_cover_alone(dressed):
+    content = pack(FOUR[:2], dressed)
+    assert codes_in(content) == [PORTAL]
+    pages = int(poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
+    assert pages > 2
+    assert [code for page in range(2, pages + 1) for code in codes_in(content, page=page)] == []
+
+
 def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
     content = pack([FOUR[0]] * 3, dressed)
     with pikepdf.open(io.BytesIO(content)) as document:
@@ -217,6 +235,24 @@ def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
     assert max(Counter(names).values()) == 1
     alone = {name.partition("_")[2] for name in names}
     assert len(names) == 3 * len(alone)
+
+
+def test_the_same_sheet_at_another_place_is_another_pack(dressed):
+    """Else a kept file would bear a place at which the sheet is not any more, and its answers would not be found."""
+    first, other = (
+        pack_pdf(
+            [PackPart(LIBRARY[FOUR[0]], place)],
+            dressed,
+            numbers(),
+            KEY,
+            faith=False,
+            personal=NOBODY,
+        )
+        for place in (1, 2)
+    )
+    with pikepdf.open(io.BytesIO(first)) as one, pikepdf.open(io.BytesIO(other)) as two:
+        places = [{str(f.T)[:2] for f in document.Root.AcroForm.Fields} for document in (one, two)]
+    assert places == [{"1_"}, {"2_"}]
 
 
 def test_a_pack_with_a_sensitive_sheet_has_a_cover_that_tells_nothing(dressed):
@@ -233,7 +269,10 @@ def test_a_pack_in_one_language_speaks_it(dressed):
 
 def test_the_largest_pack_in_large_print_fits(dressed):
     longest = sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:12]
-    parts = [PackPart(LIBRARY[key], None, "word " * 100) for key in longest]
+    parts = [
+        PackPart(LIBRARY[key], place, None, "word " * 100)
+        for place, key in enumerate(longest, start=1)
+    ]
     html = pack_html(parts, dressed, numbers(), faith=True, large=True, personal=ANA)
     info = poppler("pdfinfo", pdf.render(html, picture=dressed.logo.picture, most_pages=120))
     assert 50 < int(info.partition("Pages:")[2].split()[0]) < 120

@@ -9,11 +9,14 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
 from caseapp.assignments.operations import assign, withdraw
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.forms import LARGEST_FILE
 from caseapp.core.transaction import transaction
+from caseapp.http.pages import long_day
 from caseapp.http.uploads import ROOM_FOR_THE_REST
 from caseapp.worksheets.queries import desk_of
+from caseapp.worksheets.schemas import KEPT_FOR
 from tests import build, people
 from tests.desk import Desk, _Reader
 from tests.people import csrf
@@ -39,9 +42,17 @@ def reader(app, coach):
     return visitor, found
 
 
-def give(coach, found, slug):
+def give(coach, found, slug, language="en"):
     with transaction():
-        return assign(coach, found.case_id, slug, line="", channel="portal", confirmed=True)
+        return assign(
+            coach,
+            found.case_id,
+            slug,
+            line="",
+            channel="portal",
+            confirmed=True,
+            language=language,
+        )
 
 
 def text(answer):
@@ -159,6 +170,29 @@ def test_what_does_not_fit_is_named_beside_its_field(reader):
     assert "This stays." in text(answer)
     assert write(visitor, no_such_field="x").status_code == 422
     assert write(visitor, start="often").status_code == 422
+
+
+def test_a_spanish_sheet_says_in_spanish_what_does_not_fit(coach, reader):
+    visitor, found = reader
+    give(coach, found, "better-nights", "es")
+    path = "/portal/h/2"
+    fields = form(visitor.get(path), f"{path}/save")
+    told = "Acorta este texto a 160 caracteres como máximo."
+    answer = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "x" * 161})
+    assert answer.status_code == 422
+    assert f'<ul lang="es"><li><a href="#answer_one_change">{told}</a></li></ul>' in text(answer)
+    assert f'<span class="visually-hidden">Error: </span>{told}</p>' in text(answer)
+    assert "Shorten" not in text(answer)
+    strange = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "a\x00b"})
+    assert "Quita los caracteres que no son letras." in text(strange)
+    assert "Take out" not in text(strange)
+
+
+def test_a_missing_file_is_told_in_the_pages_language_on_a_spanish_sheet_too(coach, reader):
+    visitor, found = reader
+    give(coach, found, "better-nights", "es")
+    answer = upload(visitor, b"", path="/portal/h/2")
+    assert '<ul><li><a href="#file">Choose a file first.</a></li></ul>' in text(answer)
 
 
 def test_only_sharing_shows_the_coach_anything_anywhere(app, coach, reader):
@@ -327,6 +361,7 @@ def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, read
     shown = visitor.get(PAGE)
     assert "There are no form fields in this file" in text(shown)
     assert "Nobody but you can see that it is here." in text(shown)
+    assert f"It is kept until {long_day(now() + KEPT_FOR)} and then removed" in text(shown)
     assert "Sent back" not in desk.text(f"{page}/answers")
     [file_id] = kept_files(coach, sent=False)
     assert desk.get(f"{page}/files/{file_id}").status_code == 404

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import zlib
+from uuid import UUID
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, String
 
+from caseapp.core.vault import DataKey
 from caseapp.handouts.library import library
-from caseapp.handouts.paper import sheet_pdf
+from caseapp.handouts.packs import PackPart, pack_pdf
+from caseapp.handouts.paper import NOBODY, sheet_pdf
 from caseapp.practice.queries import office
 
 # Between them these two have every kind of field.
@@ -29,6 +32,19 @@ def blank(slug, language="en", *, large=False):
         office().numbers,
         faith=False,
         large=large,
+    )
+
+
+def packed(places, *, large=False):
+    """Make the PDF of several sheets, each given by its place on the client's list."""
+    return pack_pdf(
+        [PackPart(handout(slug), place) for place, slug in places.items()],
+        office().letterhead,
+        office().numbers,
+        DataKey(UUID(int=1), b"k" * 32),
+        faith=False,
+        large=large,
+        personal=NOBODY,
     )
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
 from marshmallow import ValidationError
@@ -12,6 +14,7 @@ from caseapp.cases.queries import case_head
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
+from caseapp.handouts.words import WORDS as SAID
 from caseapp.overview.queries import timeline
 from caseapp.worksheets import operations
 from caseapp.worksheets.operations import (
@@ -269,6 +272,47 @@ def test_what_a_field_does_not_take_is_named_by_the_field(slug, sent):
     with pytest.raises(ValidationError) as found:
         answers_schema(sheets.handout(slug)).load({f"{PREFIX}{name}": value})
     assert list(found.value.messages) == [f"{PREFIX}{name}"]
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        (
+            "en",
+            {
+                "topic": "Choose from what stands there.",
+                "look_again": "Choose the day: “4/5” cannot be read as just one.",
+                "my_limit": "Shorten this to {most} characters.",
+            },
+        ),
+        (
+            "es",
+            {
+                "topic": "Elige entre las opciones que aparecen aquí.",
+                "look_again": "Elige el día: “4/5” no se entiende como una sola fecha.",
+                "my_limit": "Acorta este texto a {most} caracteres como máximo.",
+            },
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_the_sheets_language(language, told):
+    handout = replace(sheets.handout(sheets.LIMITS), language=language)
+    most = next(field.max_length for field in handout.fields if field.id == "my_limit")
+    sent = {"topic": "another", "look_again": "4/5", "my_limit": "x" * (most + 1)}
+    with pytest.raises(ValidationError) as found:
+        answers_schema(handout).load({f"{PREFIX}{name}": value for name, value in sent.items()})
+    assert found.value.messages == {
+        f"{PREFIX}{name}": [words.format(most=most)] for name, words in told.items()
+    }
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_too_many_ticks_are_told_in_the_sheets_language_too(language):
+    handout = replace(sheets.handout(sheets.PAUSE), language=language)
+    field = next(field for field in handout.fields if field.type == "checkboxes")
+    with pytest.raises(ValidationError) as found:
+        answers_schema(handout).load({f"{PREFIX}{field.id}": [*field.options, field.options[0]]})
+    assert found.value.messages == {f"{PREFIX}{field.id}": [SAID[language].choose]}
 
 
 def test_blanks_are_no_answers_and_line_ends_are_one_kind():

@@ -3,13 +3,17 @@ from __future__ import annotations
 import pytest
 
 from caseapp.handouts.library import library
+from caseapp.handouts.packs import place_and_name
 from caseapp.handouts.sheets import plain
 from caseapp.worksheets.filled import (
+    BY_ITSELF,
     OtherSheet,
     _day,
     answers_in,
+    filled_in,
+    holds,
     names_of,
-    sheet_with,
+    parts_of,
     together,
 )
 from caseapp.worksheets.schemas import PREFIX, answers_schema
@@ -42,19 +46,51 @@ def test_our_own_pdf_filled_in_gives_back_every_answer(app, slug, language, larg
     handout = sheets.handout(slug, language)
     answers, typed = everything(handout)
     data = sheets.filled(sheets.blank(slug, language, large=large), typed)
-    assert answers_schema(handout).load(answers_in(handout, data)) == answers
+    parts = parts_of(data)
+    assert parts.keys() == {BY_ITSELF}
+    for place in (1, 40):
+        assert answers_schema(handout).load(answers_in(parts, handout, place)) == answers
 
 
 def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
-    assert answers_in(sheets.handout(sheets.LIMITS), sheets.blank(sheets.LIMITS)) == {}
+    parts = parts_of(sheets.blank(sheets.LIMITS))
+    assert answers_in(parts, sheets.handout(sheets.LIMITS), 1) == {}
+    assert filled_in(parts_of(sheets.packed({2: sheets.LIMITS, 3: sheets.PAUSE}))) == set()
 
 
 def test_another_sheets_file_is_known_by_its_fields(app):
-    with pytest.raises(OtherSheet) as found:
-        answers_in(sheets.handout(sheets.PAUSE), sheets.blank(sheets.LIMITS))
-    among = [sheets.handout(slug) for slug in (sheets.PAUSE, sheets.LIMITS)]
-    assert sheet_with(found.value.names, among) is among[1]
-    assert sheet_with(found.value.names, among[:1]) is None
+    parts = parts_of(sheets.blank(sheets.LIMITS))
+    with pytest.raises(OtherSheet):
+        answers_in(parts, sheets.handout(sheets.PAUSE), 1)
+    assert holds(parts, sheets.handout(sheets.LIMITS), 1)
+    assert not holds(parts, sheets.handout(sheets.PAUSE), 1)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
+    """Also where one was left blank, and where one was given twice."""
+    places = {2: sheets.LIMITS, 5: "help-right-now", 7: sheets.PAUSE, 31: sheets.LIMITS}
+    limits, pause = sheets.handout(sheets.LIMITS), sheets.handout(sheets.PAUSE)
+    (first, typed), (second, noted) = everything(limits), everything(pause)
+    values = {f"2_{name}": value for name, value in typed.items()}
+    values |= {f"7_{name}": value for name, value in noted.items()}
+    values["31_my_limit"] = "Another one."
+    parts = parts_of(sheets.filled(sheets.packed(places, large=large), values))
+    assert filled_in(parts) == {2, 7, 31}
+    assert answers_schema(limits).load(answers_in(parts, limits, 2)) == first
+    assert answers_schema(pause).load(answers_in(parts, pause, 7)) == second
+    assert answers_schema(limits).load(answers_in(parts, limits, 31)) == {
+        "my_limit": "Another one."
+    }
+    for handout, place in ((limits, 7), (pause, 2), (pause, 3)):
+        with pytest.raises(OtherSheet):
+            answers_in(parts, handout, place)
+
+
+def test_no_field_of_the_library_looks_like_one_of_a_pack():
+    names = {name for handout in library().values() for name in names_of(handout)}
+    assert len(names) > 100
+    assert {place_and_name(name) for name in names} == {(0, name) for name in names}
 
 
 def test_no_two_sheets_of_one_language_have_the_same_fields():
