@@ -56,6 +56,10 @@ def died_before(line, module, work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def kept(document):
+    return pdf.kept(document, lambda: pdf.render(document))
+
+
 def files(folder, *endings):
     return [path for path in folder.glob("pdf/*/*") if path.suffix in endings]
 
@@ -66,10 +70,10 @@ def test_a_pdf_is_kept_whole_or_not_at_all_whenever_the_process_is_killed(folder
     while not finished:
         line += 1
         document = PAGE.format(words=f"Killed before line {line}.")
-        finished = died_before(line, pdf, lambda d=document: pdf.kept(d)) == 0
-        for kept in files(folder, pdf.KEPT):
-            assert kept.read_bytes()[:8] == whole[:8]
-            assert kept.read_bytes().rstrip().endswith(b"%%EOF")
+        finished = died_before(line, pdf, lambda d=document: kept(d)) == 0
+        for file in files(folder, pdf.KEPT):
+            assert file.read_bytes()[:8] == whole[:8]
+            assert file.read_bytes().rstrip().endswith(b"%%EOF")
         half = [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.KEPT]
         drafts += len(half)
         for draft in half:
@@ -79,7 +83,7 @@ def test_a_pdf_is_kept_whole_or_not_at_all_whenever_the_process_is_killed(folder
         # What was left half written is gone, and nothing that was whole.
         assert [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.KEPT] == []
         assert len(files(folder, pdf.KEPT)) == there
-        assert pdf.kept(document) == pdf.kept(document)
+        assert kept(document) == kept(document)
         assert len(files(folder, pdf.KEPT)) == line
     assert line > 15
     # Some of the deaths fell between the first byte and the name, or this proved nothing.
@@ -94,13 +98,13 @@ def test_a_disk_that_is_full_leaves_nothing_under_the_name_of_a_file(folder):
         pdf.render(document)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
         try:
-            pdf.kept(document)
+            kept(document)
         except OSError:
             os._exit(7)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     assert files(folder, pdf.KEPT, pdf.SEALED) == []
-    assert pdf.kept(document).rstrip().endswith(b"%%EOF")
+    assert kept(document).rstrip().endswith(b"%%EOF")
 
 
 @pytest.mark.parametrize(("owner", "step"), [(TTFont, "save"), (os, "fsync"), (Path, "rename")])

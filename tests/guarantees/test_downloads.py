@@ -24,6 +24,7 @@ FETCHED = {
     "GET /portal/h/<int(max=9999):place>/reading-<string:number>.pdf": "client",
     "GET /portal/reading-all.pdf": "client",
     "GET /api/v1/assignments/<uuid:assignment_id>/pdf": "coach",
+    "GET /api/v1/cases/<uuid:case_id>/assignments/pack": "coach",
     "GET /api/v1/exports/<uuid:export_id>/file": "admin",
     "GET /api/v1/handouts/<string:slug>/pdf": "coach",
 }

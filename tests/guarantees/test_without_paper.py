@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from caseapp.assignments.models import Assignment
-from caseapp.core import limited, pdf, quarantine
+from caseapp.audit.models import AuditEntry
+from caseapp.core import pdf, quarantine, workshop
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.practice.queries import the_practice
@@ -43,7 +43,7 @@ def world(app):
 def no_foreman(fault):
     """Let every foreman fail at its start, as where Pango or a package is missing."""
     before = pdf._workshop  # noqa: SLF001 - which workshop is asked stands nowhere else
-    pdf._workshop = limited.Workshop("tests.core.works", lambda: [fault])  # noqa: SLF001
+    pdf._workshop = workshop.Workshop("tests.core.works", lambda: [fault])  # noqa: SLF001
     try:
         yield
     finally:
@@ -53,16 +53,16 @@ def no_foreman(fault):
 @contextmanager
 def busy_hands(_fault):
     """Keep every hand at work for longer than anybody waits."""
-    before, patience = pdf._workshop, limited.PATIENCE  # noqa: SLF001
-    pdf._workshop = slow = limited.Workshop("tests.core.works", hands=1)  # noqa: SLF001
+    before, patience = pdf._workshop, workshop.PATIENCE  # noqa: SLF001
+    pdf._workshop = slow = workshop.Workshop("tests.core.works", hands=1)  # noqa: SLF001
     slow.do(b"echo ready")
     working = threading.Thread(target=lambda: slow.do(b"sleep 3"))
     working.start()
-    limited.PATIENCE = 0.2
+    workshop.PATIENCE = 0.2
     try:
         yield
     finally:
-        limited.PATIENCE = patience
+        workshop.PATIENCE = patience
         working.join()
         slow.close()
         pdf._workshop = before  # noqa: SLF001
@@ -96,9 +96,14 @@ def papers(world):
 
 
 def opened(world):
+    """Give what the log says of sheets that this client has opened."""
     db.session.rollback()
-    query = sa.select(Assignment.opened_at).where(Assignment.client_id == world.own["client_id"])
-    return [moment for moment in db.session.scalars(query) if moment]
+    query = sa.select(AuditEntry.id).where(
+        AuditEntry.action == "portal.read",
+        AuditEntry.object_id.is_not(None),
+        AuditEntry.client_id == world.own["client_id"],
+    )
+    return db.session.scalars(query).all()
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -18,10 +18,11 @@ from caseapp.core.documents import TEMPLATES, text_of
 from caseapp.core.settings import ROOT
 from caseapp.handouts import paper
 from caseapp.handouts.library import Field, library, parse
-from caseapp.handouts.own import BEGINNING, Name, OwnText, faults_in, source_of
 from caseapp.handouts.packs import PackPart, pack_html
 from caseapp.handouts.paper import Personal
 from caseapp.handouts.sheets import page_html
+from caseapp.own_handouts.faults import faults_in
+from caseapp.own_handouts.texts import BEGINNING, Name, OwnText, source_of
 from caseapp.practice.helplines import HelpLine, countries
 from caseapp.practice.queries import Letterhead, Logo, Numbers
 from caseapp.reports.paper import page as report_page
@@ -119,9 +120,9 @@ def documents(text):
     letter, personal = letter_of(text), Personal(text, text, text)
     yield paper.sheet_html(calm, letter, helps(), faith=True, personal=personal)
     yield pack_html(
-        [PackPart(calm, DAY, text), PackPart(sheet, None, text)],
+        [PackPart(calm, 1, DAY, text), PackPart(sheet, 2, None, text)],
         letter,
-        lambda _language: helps(),
+        helps(),
         faith=False,
         personal=personal,
     )
@@ -130,6 +131,8 @@ def documents(text):
 
 def tree(html):
     """Read a document as the engine does; give every tag with its attributes and words, in order."""
+    # A blank that holds the parts of a number together is a blank.
+    html = html.replace("\N{NO-BREAK SPACE}", " ")
     return [
         (str(node.tag), sorted(node.attrib.items()), node.text or "", node.tail or "")
         for node in tinyhtml5.parse(html, namespace_html_elements=False).iter()
@@ -264,10 +267,10 @@ def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):
     """The cores in every field at once, a few to a sheet, all as one file."""
     calm = library()["keep-the-day-running", "en"]
     groups = [" ".join(CORES[n : n + 5]) for n in range(0, len(CORES), 5)]
-    parts = [PackPart(calm, DAY, text) for text in groups]
+    parts = [PackPart(calm, n, DAY, text) for n, text in enumerate(groups)]
     letter = Letterhead(CORES[0], CORES[3], CORES[12])
     html = pack_html(
-        parts, letter, lambda _: helps(CORES[2]), faith=False, personal=Personal(CORES[4], CORES[8])
+        parts, letter, helps(CORES[2]), faith=False, personal=Personal(CORES[4], CORES[8])
     )
     content = pdf.render(html, most_pages=120)
     assert faults_of(content, language="en-GB", title="Your reading") == []
