@@ -78,6 +78,9 @@ def _subset(key: str, flavor: str) -> Path:
         font.flavor = options.flavor
         # Two processes may make it at the same time; a rename is whole or nothing.
         draft = target.with_suffix(f".{os.getpid()}")
-        font.save(draft)
+        with draft.open("wb") as file:
+            font.save(file)
+            file.flush()
+            os.fsync(file.fileno())
         draft.rename(target)
     return target

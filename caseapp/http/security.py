@@ -82,6 +82,12 @@ def refuse_nul() -> None:
         abort(400)
 
 
+def refuse_nameless() -> None:
+    """Refuse a form one of whose parts has no name: no browser sends it, and the search for the token trips over it."""
+    if request.method not in SAFE_METHODS and None in request.form:
+        abort(400)
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Set limits, cookies and headers; the API brings no cookie and so needs no CSRF token."""
     app.config.update(
@@ -98,6 +104,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     # Before CSRF, which reads the whole form.
     uploads.init_app(app)
+    app.before_request(refuse_nameless)
     csrf.init_app(app)
     app.before_request(refuse_nul)
     app.before_request(refuse_cross_site)

@@ -46,9 +46,17 @@ FRIENDLY = {
     "String does not match": "use small letters, digits and _, beginning with a letter.",
 }
 # A promise not to die helps nobody and is no plan; the evidence reviews say so, and SAFE-08 forbids it.
+_GIVEN = (
+    r"\b(promise|agree|swear|vow|pledge|contract|my word|prometo|juro|me comprometo|mi palabra)\b"
+)
+_DEATH = (
+    r"\b((kill|harm|hurt|injure|cut) (my|your|one)self|(end|take) (my|your|one.s)( own)? life|attempt suicide"
+    r"|matar(me|te)|hacer(me|te) daño|quitar(me|te) la vida|suicidar(me|te)|voy a matar)"
+)
 CONTRACT = re.compile(
-    r"\bno[- ]suicide\b|\b(promise|agree|swear)\b[^.\n]{0,40}\bnot\b[^.\n]{0,20}\b(kill|harm|hurt|end)\b"
-    r"|\bprometo\b[^.\n]{0,40}\bno\b[^.\n]{0,20}\b(matar|hacerme|quitarme|suicid)",
+    r"\bno[- ]suicid|\bsafety contract\b|\bcontract for (my )?safety\b|\bcontrato de (vida|seguridad)\b"
+    rf"|{_GIVEN}[^.!?]{{0,60}}\bnot?\b[^.!?]{{0,30}}{_DEATH}|\bI (will|shall) not\b[^.!?]{{0,20}}{_DEATH}"
+    rf"|{_GIVEN}[^.!?]{{0,40}}\b(stay alive|seguir (con vida|viv[oa]))",
     re.IGNORECASE,
 )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.access.actions import Action
@@ -14,7 +16,7 @@ from caseapp.assignments.reading import reading, reading_list
 from caseapp.audit.operations import record_read
 from caseapp.cases.queries import newest_case_of
 from caseapp.cases.stages import stage_by_id
-from caseapp.core.errors import NotFound
+from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.handouts.packs import MOST_SHEETS
 from caseapp.handouts.sheets import Inputs, page_html
@@ -29,13 +31,14 @@ from caseapp.worksheets.queries import as_words, paper_of
 from caseapp.worksheets.schemas import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from flask.typing import ResponseReturnValue
 
     from caseapp.assignments.schemas import AssignmentRecord
-    from caseapp.core.errors import Reason
     from caseapp.worksheets.schemas import Answer
+
+log = structlog.get_logger()
 
 blueprint = Blueprint("portal_reading", __name__, url_prefix="/portal")
 
@@ -114,9 +117,11 @@ def sheet_file(place: int, number: str) -> ResponseReturnValue:
     """Give one sheet as a PDF whose name tells nothing."""
     if number != number_of(place):
         raise NotFound
-    found, large = _opened(place), request.args.get("size") == "large"
+    found, large = reading(the_actor(), place), request.args.get("size") == "large"
     name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
-    made = assignment_pdf(found, large=large, code=False)
+    with _in_calm_words():
+        made = assignment_pdf(found, large=large, code=False)
+    _note_opened(found)
     return pdf_answer(made, name)
 
 
@@ -126,11 +131,31 @@ def all_sheets() -> ResponseReturnValue:
     """Give what is on the list as one PDF, each sheet judged now and opened with it."""
     actor = the_actor()
     records = own_pack(actor)
-    made = own_pack_pdf(actor, records)
+    with _in_calm_words():
+        made = own_pack_pdf(actor, records)
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
     for record in records:
         _note_opened(record)
     return pdf_answer(made, "reading-all.pdf")
+
+
+@contextmanager
+def _in_calm_words() -> Iterator[None]:
+    """Tell a client that there is no PDF just now; why, and what an operator could do, is for the practice to read.
+
+    Raises RuleBroken.
+    """
+    try:
+        yield
+    except RuleBroken as fault:
+        log.warning("portal.no_pdf", codes=[reason.code for reason in fault.reasons])
+        raise RuleBroken(
+            Reason(
+                "no_pdf",
+                "This cannot be saved as a PDF just now.",
+                "You can read it here, and your coach can print it for you later.",
+            )
+        ) from None
 
 
 def _opened(place: int) -> AssignmentRecord:

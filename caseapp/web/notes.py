@@ -324,7 +324,8 @@ def _editor(
     )
     whole = "format" in sent.raw
     form = Form(blank | (sent.raw if whole else _as_sent(note)), sent.errors)
-    if form.value("format") not in FORMATS:
+    # A field that was sent twice is a list here.
+    if str(form.value("format")) not in FORMATS:
         form.raw["format"] = note.format
     return render_template(
         "notes/editor.html",

@@ -1,0 +1,208 @@
+"""Whatever is sent to whatever address is answered as understood or as not, never with a fault of ours (SEC-38)."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote_plus
+
+import pytest
+
+from caseapp.access.actions import ACTIONS_OF, Role
+from tests.desk import _Reader
+from tests.guarantees import world as w
+
+DEEP = 200_000
+NESTED = 20_000
+# Bodies that are no honest JSON, or none that anybody asked for.
+RAW = {
+    "nothing": b"",
+    "null": b"null",
+    "a list": b"[]",
+    "a word": b'"x"',
+    "yes": b"true",
+    "no number": b'{"minutes": NaN, "limit": Infinity, "version": -1e999}',
+    "a number without end": b'{"minutes": ' + b"9" * 5000 + b"}",
+    "a list without end": b"[" * DEEP,
+    "lists in lists": b"[" * DEEP + b"]" * DEEP,
+    "objects in objects": b'{"a":' * NESTED + b"1" + b"}" * NESTED,
+    "a list in a field": b'{"name": ' + b"[" * NESTED + b"]" * NESTED + b"}",
+    "half a letter": b'{"name": "\\ud800", "slug": "\\udfff", "reason": "\\ud83d"}',
+    "a NUL": b'{"name": "a\\u0000b", "slug": "\\u0000", "reason": "\\u0000"}',
+    "another alphabet": '{"name": "x"}'.encode("utf-16"),
+    "no alphabet": b'\xff\xfe\xfd{"name": "\xff"}',
+    "the same twice": b'{"name": "a", "name": ["b"], "name": {"c": 1}}',
+    "a name that Python knows": b'{"__class__": {"__init__": 1}, "constructor": 1, "self": 1, "": 1}',
+    "a very long name": b'{"' + b"x" * 100_000 + b'": 1}',
+}
+VALUES = (
+    None,
+    [],
+    {},
+    True,
+    -1,
+    1.5,
+    10**30,
+    "\ud800",
+    "a\0b",
+    "x" * 70_000,
+    [[]],
+    [None],
+    {"a": {"b": []}},
+    "{{7*7}}",
+)
+TYPED = ("", "\0", "\ud800 ﷺ % s%n{0}", "x" * 20_000, "-1")
+
+
+@pytest.fixture
+def world(app, monkeypatch):
+    found = w.make(app)
+    # As it answers people: a fault of ours becomes a page instead of a failed test.
+    monkeypatch.setattr(app, "testing", False)
+    return found
+
+
+def who_may(world, route):
+    if route.door == "portal":
+        return "client"
+    may = (who for who in ("coach", "supervisor", "admin") if route.action in ACTIONS_OF[Role(who)])
+    return next(may, "nobody")
+
+
+def changes(world, *doors):
+    return [
+        r
+        for r in w.routes(world.app)
+        if not r.safe and r.door in doors and "sign-out" not in r.rule.rule
+    ]
+
+
+def asked(world, route, who, **more):
+    headers = {"If-Match": '"1"', **more.pop("headers", {})}
+    if who in world.tokens:
+        headers["Authorization"] = f"Bearer {world.tokens[who]}"
+    path = route.path(world.seen_by(who))
+    return world.browsers[who].open(path, method=route.method, headers=headers, **more)
+
+
+def names_of(world):
+    """Give the name of every property that the API's description knows."""
+    described = world.browsers["nobody"].get("/api/v1/openapi.json").get_json()
+    schemas = described["components"]["schemas"].values()
+    return sorted({name for schema in schemas for name in schema.get("properties", {})})
+
+
+def test_no_json_of_any_shape_is_a_fault_of_ours(world):
+    found, names = [], names_of(world)
+    bodies = [
+        *RAW.values(),
+        *(json.dumps(dict.fromkeys(names, value)).encode() for value in VALUES),
+    ]
+    assert len(names) > 60
+    for route in changes(world, "api"):
+        who = who_may(world, route)
+        for body in bodies:
+            answer = asked(world, route, who, data=body, content_type="application/json")
+            if answer.status_code >= 500 or answer.mimetype != "application/json":
+                found.append((route.name, body[:40], answer.status_code))
+    assert found == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_value_in_a_single_field_is_a_fault_of_ours(world):
+    """Each property of each body by itself, so that no other fault hides what it does."""
+    described = world.browsers["nobody"].get("/api/v1/openapi.json").get_json()
+    found, sent = [], 0
+    for route in changes(world, "api"):
+        who = who_may(world, route)
+        for name in properties(described, route):
+            for value in VALUES:
+                body = w.BODIES.get(route.name, {}) | {name: value}
+                answer = asked(
+                    world, route, who, data=json.dumps(body), content_type="application/json"
+                )
+                sent += 1
+                if answer.status_code >= 500:
+                    found.append((route.name, name, value, answer.status_code))
+    assert sent > 500
+    assert found == []
+
+
+def properties(described, route):
+    """Give the names that a route's body takes, by the description."""
+    path = route.rule.rule.replace("<uuid:", "{").replace("<string:", "{").replace(">", "}")
+    body = described["paths"][path][route.method.lower()].get("requestBody")
+    if not body:
+        return []
+    schema = body["content"]["application/json"]["schema"]
+    while "$ref" in schema:
+        schema = described["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return schema.get("properties", {})
+
+
+def forms_on_pages(world):
+    """Give the names of the fields of every form that stands on a page, by where the form goes."""
+    forms = {}
+    for route in w.routes(world.app):
+        if route.method != "GET" or route.door == "api":
+            continue
+        who = who_may(world, route)
+        page = w.send(world, route, who, world.seen_by(who))
+        if page.mimetype == "text/html":
+            reader = _Reader(route.path(world.seen_by(who)))
+            reader.feed(page.get_data(as_text=True))
+            for form in reader.forms:
+                forms.setdefault(form.action, set()).update(form.fields)
+    return forms
+
+
+def test_nothing_that_is_typed_into_any_form_is_a_fault_of_ours(world):
+    """Each form with the fields that it has on its page, all of them hostile, and each of them sent twice."""
+    forms, found = forms_on_pages(world), []
+    every = {name for names in forms.values() for name in names}
+    assert len(every) > 80
+    for route in changes(world, "staff", "portal"):
+        who = who_may(world, route)
+        path = route.path(world.seen_by(who))
+        names = sorted(forms.get(path, every) - {"csrf_token"})
+        for values in (*([value] for value in TYPED), ["x", "y"]):
+            body = encoded(world.csrf[who], names, values)
+            kind = "application/x-www-form-urlencoded"
+            answer = world.browsers[who].post(path, data=body, content_type=kind)
+            if answer.status_code >= 500:
+                found.append((route.name, values, answer.status_code))
+    assert found == []
+
+
+def encoded(token, names, values):
+    """Write a form as a browser would, whatever signs are in it."""
+    pairs = [
+        (name, quote_plus(value.encode("utf-8", "surrogatepass")))
+        for name in names
+        for value in values
+    ]
+    return "&".join(
+        [f"csrf_token={token}", *(f"{quote_plus(name)}={value}" for name, value in pairs)]
+    )
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_kind_of_body_is_a_fault_of_ours(world):
+    kinds = (
+        ("text/plain", b"hello"),
+        ("application/json", b"[1"),
+        ("application/json; charset=utf-7", b"+AFs-"),
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=", b"--x"),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n--x--"),
+        ("application/x-www-form-urlencoded", b"%ff=%fe&=&&a=%u0041"),
+        ("application/xml", b"<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x>&e;</x>"),
+        ("\xff", b"x"),
+    )
+    found = []
+    for route in changes(world, "api", "staff", "portal"):
+        who = who_may(world, route)
+        for kind, body in kinds:
+            answer = asked(world, route, who, data=body, content_type=kind)
+            if answer.status_code >= 500 or b"root:" in answer.data:
+                found.append((route.name, kind, answer.status_code))
+    assert found == []

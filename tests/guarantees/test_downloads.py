@@ -1,0 +1,164 @@
+"""Every file that can be fetched is judged anew each time it is fetched, however it is asked for (SEC-27)."""
+
+from __future__ import annotations
+
+import pytest
+
+from caseapp.access.actions import Role
+from caseapp.access.actor import Actor, operator
+from caseapp.assignments.operations import withdraw
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.users.operations import disable_user
+from caseapp.worksheets.operations import remove_file
+from tests import build
+from tests.guarantees import world as w
+
+# Who fetches each, and how; whoever adds a download enters it here and has it judged below.
+FETCHED = {
+    "GET /case/<string:number>/handouts/<uuid:assignment_id>/pdf": "coach",
+    "GET /case/<string:number>/handouts/<uuid:assignment_id>/files/<uuid:returned_id>": "coach",
+    "GET /case/<string:number>/handouts/reading-all.pdf": "coach",
+    "GET /handouts/<string:slug>/pdf": "coach",
+    "GET /reports/<uuid:export_id>": "admin",
+    "GET /portal/h/<int(max=9999):place>/reading-<string:number>.pdf": "client",
+    "GET /portal/reading-all.pdf": "client",
+    "GET /api/v1/assignments/<uuid:assignment_id>/pdf": "coach",
+    "GET /api/v1/cases/<uuid:case_id>/assignments/pack": "coach",
+    "GET /api/v1/exports/<uuid:export_id>/file": "admin",
+    "GET /api/v1/handouts/<string:slug>/pdf": "coach",
+}
+ASKED = (
+    {},
+    {"Range": "bytes=0-3"},
+    {"Range": "bytes=0-3,9-12", "If-Range": '"x"'},
+    {"If-None-Match": "*"},
+    {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
+    {"If-Match": "*", "Range": "bytes=-5"},
+)
+
+
+@pytest.fixture
+def world(app):
+    found = w.make(app)
+    build.screen(found.actors["coach"], found.own["client_id"])
+    return found
+
+
+def downloads(world):
+    """Give each download with its address; the one of several sheets names those that go in."""
+    for route in w.routes(world.app):
+        if route.name in FETCHED:
+            path = route.path(world.own)
+            pack = route.rule.endpoint == "assignments.pack_file"
+            yield route, f"{path}?sheet={world.own['assignment_id']}" if pack else path
+
+
+def fetch(world, route, path, who, *, method="GET", **headers):
+    asked = w.Route(route.rule, method, route.action, route.door)
+    return w.send(world, asked, who, world.own, path=path, headers=headers)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_every_answer_for_saving_is_known_here(world):
+    found = set()
+    for route in w.routes(world.app):
+        if route.method != "GET" or route.rule.endpoint == "assignments.pack_file":
+            continue
+        for asker in ("client",) if route.door == "portal" else ("coach", "admin"):
+            answer = w.send(world, route, asker, world.seen_by(asker))
+            if answer.headers.get("Content-Disposition", "").startswith("attachment"):
+                found.add(route.name)
+            if answer.status_code != 403:
+                break
+    # Several sheets are a file only once some are chosen.
+    assert found | {"GET /case/<string:number>/handouts/reading-all.pdf"} == set(FETCHED)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_download_comes_whole_and_is_never_known_from_before(world):
+    """No part of a file, no answer that it has not changed: each asking runs through the same judgement to the end."""
+    failures = []
+    for route, path in downloads(world):
+        who = FETCHED[route.name]
+        whole = fetch(world, route, path, who)
+        assert (whole.status_code, bool(whole.data)) == (200, True), route.name
+        for asked in ASKED:
+            answer = fetch(world, route, path, who, **asked)
+            if answer.status_code != 200 or len(answer.data) != len(whole.data):
+                failures.append((route.name, asked, answer.status_code))
+            head = fetch(world, route, path, who, method="HEAD", **asked)
+            if head.status_code != 200 or head.data:
+                failures.append((route.name, asked, head.status_code, "HEAD"))
+            for found in (answer, head):
+                told = {"ETag", "Last-Modified", "Accept-Ranges", "Content-Range"} & {
+                    *found.headers.keys()
+                }
+                if told or not found.headers["Content-Disposition"].startswith("attachment; "):
+                    failures.append((route.name, asked, told))
+    assert failures == []
+
+
+def test_nobody_else_gets_a_byte_however_it_is_asked_for(world):
+    failures = []
+    for route, path in downloads(world):
+        others = {"coach2", "supervisor2", "admin", "client", "client2", "arriving", "nobody"}
+        if route.rule.rule.endswith("/handouts/<string:slug>/pdf"):
+            # The library's own text: for all staff, for nobody else.
+            others = {"client", "client2", "arriving", "nobody"}
+        if FETCHED[route.name] == "admin":
+            others = others - {"admin"} | {"coach", "supervisor"}
+        if route.rule.endpoint == "portal_reading.all_sheets":
+            # Everybody has this address for their own list; the second client has one sheet, which is no pack.
+            others -= {"client"}
+        elif route.door == "portal":
+            others -= {"client"}
+        for who in sorted(others):
+            for asked in ASKED:
+                for method in ("GET", "HEAD"):
+                    answer = fetch(world, route, path, who, method=method, **asked)
+                    refused = answer.status_code in {303, 401, 403, 404}
+                    if (
+                        not refused
+                        or "Content-Disposition" in answer.headers
+                        or b"%PDF" in answer.data
+                    ):
+                        failures.append((route.name, who, method, asked, answer.status_code))
+    assert failures == []
+
+
+def test_what_was_taken_back_is_gone_at_the_next_asking(world):
+    """Withdrawn, removed, signed out, disabled: each ends it at once, also for an address that was fetched before."""
+    coach, own = world.actors["coach"], world.own
+    client = Actor(own["client_id"], Role.CLIENT, "A client", "portal")
+    routes = {route.name: (route, path) for route, path in downloads(world)}
+
+    def status(name, who=None):
+        route, path = routes[f"GET {name}"]
+        answer = fetch(world, route, path, who or FETCHED[route.name])
+        assert ("Content-Disposition" in answer.headers) == (answer.status_code == 200)
+        return answer.status_code
+
+    sheet = "/case/<string:number>/handouts/<uuid:assignment_id>"
+    mine = "/portal/h/<int(max=9999):place>/reading-<string:number>.pdf"
+    names = (f"{sheet}/files/<uuid:returned_id>", f"{sheet}/pdf", mine)
+    assert [status(name) for name in names] == [200] * 3
+    with transaction():
+        remove_file(client, own["place"], own["returned_id"])
+    assert status(names[0]) == 404
+    db.session.remove()
+    version = (
+        db.session.connection().exec_driver_sql("SELECT max(version) FROM assignment").scalar()
+    )
+    db.session.remove()
+    with transaction():
+        withdraw(coach, own["assignment_id"], version)
+    assert [status(names[1]), status(names[2])] == [409, 409]
+    assert status("/portal/reading-all.pdf") == 404
+    world.browsers["client"].get("/exit")
+    assert status("/portal/reading-all.pdf") == 303
+    library = "/handouts/<string:slug>/pdf"
+    assert status(library) == 200
+    with transaction():
+        disable_user(operator(), "coach@practice.test")
+    assert [status(library), status(f"/api/v1{library}")] == [303, 401]

@@ -1,0 +1,134 @@
+"""What is sent as a file is bounded before anybody looks at it (SEC-29); tests/core asks what is in it."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from caseapp.core.forms import LARGEST_FILE
+from caseapp.http.security import LARGEST_BODY
+from caseapp.http.uploads import ROOM_FOR_THE_REST
+from tests.guarantees import world as w
+
+MEBIBYTE = 2**20
+MOST_MEMORY = 48 * MEBIBYTE
+MOST_SECONDS = 20
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+@pytest.fixture
+def world(app):
+    return w.make(app)
+
+
+class Pipe(io.RawIOBase):
+    """Be a body without a known length, made while it is read, and remember how much of it was."""
+
+    def __init__(self, head, piece, times):
+        """Take what comes first, and what comes so many times after it."""
+        self.left, self.taken, self.head, self.piece = times, 0, head, piece
+
+    def readable(self):
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, room):
+        """Give the next bytes."""
+        while len(self.head) < len(room) and self.left:
+            many = min(self.left, 1 + (len(room) - len(self.head)) // len(self.piece))
+            self.head, self.left = self.head + self.piece * many, self.left - many
+        given, self.head = self.head[: len(room)], self.head[len(room) :]
+        room[: len(given)] = given
+        self.taken += len(given)
+        return len(given)
+
+
+def field(name, value):
+    return b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (name, value)
+
+
+def begin(token):
+    return field(b"csrf_token", token.encode())
+
+
+FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
+# Each piece is sent again and again; CVE-2023-25577 is about many parts, CVE-2023-46136 about one that begins with CR.
+FLOODS = {
+    "a million fields": (b"", field(b"a", b""), 1_000_000),
+    "a million files": (
+        b"",
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n\r\n',
+        1_000_000,
+    ),
+    "one file of line ends": (FILE, b"\r" * 4096, 15_000),
+    "one file of half boundaries": (FILE, b"\r\n--" * 1024, 15_000),
+    "one field without an end": (
+        b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n',
+        b"a" * 4096,
+        15_000,
+    ),
+    "one head without an end": (b"--x\r\n", b"X-A: b\r\n" * 512, 15_000),
+}
+
+
+def peak():
+    """Give the most memory that this process has held since `forget_peak`, in bytes."""
+    told = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", told)[1]) * 1024
+
+
+def forget_peak():
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_flood_is_refused_early_at_no_cost(world):
+    """Neither a length that is told nor one that is not lets more in than the limit, whatever it is made of."""
+    doors = (
+        ("client", f"/portal/h/{world.own['place']}/upload", LARGEST_FILE + ROOM_FOR_THE_REST),
+        ("admin", "/settings/logo", LARGEST_BODY),
+    )
+    for (who, path, most), (name, flood) in product(doors, FLOODS.items()):
+        head, piece, times = flood
+        head = begin(world.csrf[who]) + head
+        before, began = forget_peak(), time.process_time()
+        endless = Pipe(head, piece, times)
+        answer = sent(world, who, path, endless, **{"wsgi.input_terminated": True})
+        assert answer.status_code == 413, (path, name)
+        assert endless.taken <= most + MEBIBYTE, (path, name)
+        measured = Pipe(head, piece, times)
+        size = len(head) + len(piece) * times
+        answer = sent(world, who, path, measured, CONTENT_LENGTH=str(size))
+        assert answer.status_code == 413, (path, name)
+        assert measured.taken <= MEBIBYTE, (path, name)
+        assert peak() - before < MOST_MEMORY, (path, name)
+        assert time.process_time() - began < MOST_SECONDS, (path, name)
+
+
+def sent(world, who, path, body, **environ):
+    """Send a body as a server would hand it over."""
+    environ |= {"wsgi.input": body, "CONTENT_TYPE": MULTIPART}
+    return world.browsers[who].post(path, environ_overrides=environ)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_only_two_forms_take_a_file_and_both_have_a_limit(world):
+    taking = {
+        route.name
+        for route in w.routes(world.app)
+        if getattr(world.app.view_functions[route.rule.endpoint], "largest_file", 0)
+    }
+    forms = {
+        path.as_posix().partition("templates/")[2]
+        for path in Path(world.app.root_path, world.app.template_folder).rglob("*.html")
+        if "multipart/form-data" in path.read_text()
+    }
+    assert taking == {"POST /portal/h/<int(max=9999):place>/upload"}
+    # The logo fits the limit of every other form.
+    assert forms == {"portal/sheet.html", "settings/logo.html"}

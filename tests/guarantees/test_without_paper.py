@@ -1,0 +1,174 @@
+"""When no PDF can be made, all else works, and whoever asked for one hears the truth (REL-22).
+
+tests/cli/test_serve.py kills and stops the renderers of a running server; here every door is asked what it says.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from html import unescape
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.audit.models import AuditEntry
+from caseapp.core import pdf, quarantine, workshop
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.practice.queries import the_practice
+from tests import build
+from tests.desk import Desk
+from tests.guarantees import world as w
+from tests.web.test_own_handouts import BODY, begun, save
+
+# What the renderers do has nothing to do with the kind of database.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def world(app):
+    found = w.make(app)
+    build.screen(found.actors["coach"], found.own["client_id"])
+    with transaction():
+        # Nothing that another test has had made is at hand under this name.
+        the_practice().name = f"Practice {uuid4().hex}"
+    for path in quarantine.folder().glob("*"):
+        path.unlink()
+    return found
+
+
+@contextmanager
+def no_foreman(fault):
+    """Let every foreman fail at its start, as where Pango or a package is missing."""
+    before = pdf._workshop  # noqa: SLF001 - which workshop is asked stands nowhere else
+    pdf._workshop = workshop.Workshop("tests.core.works", lambda: [fault])  # noqa: SLF001
+    try:
+        yield
+    finally:
+        pdf._workshop = before  # noqa: SLF001
+
+
+@contextmanager
+def busy_hands(_fault):
+    """Keep every hand at work for longer than anybody waits."""
+    before, patience = pdf._workshop, workshop.PATIENCE  # noqa: SLF001
+    pdf._workshop = slow = workshop.Workshop("tests.core.works", hands=1)  # noqa: SLF001
+    slow.do(b"echo ready")
+    working = threading.Thread(target=lambda: slow.do(b"sleep 3"))
+    working.start()
+    workshop.PATIENCE = 0.2
+    try:
+        yield
+    finally:
+        workshop.PATIENCE = patience
+        working.join()
+        slow.close()
+        pdf._workshop = before  # noqa: SLF001
+
+
+WAYS = {
+    "missing": (no_foreman, "ImportError"),
+    "slow": (busy_hands, ""),
+    "no Pango": (no_foreman, "OSError"),
+}
+
+
+def ask(world, who, path):
+    key = {"Authorization": f"Bearer {world.tokens[who]}"} if path.startswith("/api") else {}
+    return world.browsers[who].get(path, headers=key)
+
+
+def papers(world):
+    """Give every address that makes a PDF, and who asks for it."""
+    own = world.own
+    case = f"/case/{own['number']}/handouts"
+    return [
+        ("coach", f"{case}/{own['assignment_id']}/pdf"),
+        ("coach", f"{case}/reading-all.pdf?sheet={own['assignment_id']}"),
+        ("coach", "/handouts/my-limits/pdf"),
+        ("coach", "/api/v1/handouts/my-limits/pdf"),
+        ("coach", f"/api/v1/assignments/{own['assignment_id']}/pdf"),
+        ("client", f"/portal/h/{own['place']}/reading-02.pdf"),
+        ("client", "/portal/reading-all.pdf"),
+    ]
+
+
+def opened(world):
+    """Give what the log says of sheets that this client has opened."""
+    db.session.rollback()
+    query = sa.select(AuditEntry.id).where(
+        AuditEntry.action == "portal.read",
+        AuditEntry.object_id.is_not(None),
+        AuditEntry.client_id == world.own["client_id"],
+    )
+    return db.session.scalars(query).all()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_work_goes_on_and_every_door_says_what_is_the_matter(world, way):
+    meet, fault = WAYS[way]
+    coach, own = world.browsers["coach"], world.own
+    before = w.digest()
+    with meet(fault):
+        for who, path in papers(world):
+            answer = ask(world, who, path)
+            said = unescape(answer.get_data(as_text=True))
+            if way == "no Pango":
+                assert answer.status_code == 409, path
+                wanted = "PDFs cannot be made on this machine"
+                if who == "client":
+                    wanted = "This cannot be saved as a PDF just now. You can read it here"
+                assert wanted in said, path
+                assert ("libpango" in said) == (who == "coach"), path
+            else:
+                assert answer.status_code == 503, path
+                assert answer.headers["Retry-After"] == "60", path
+                assert "Nothing was changed" in said, path
+                assert "Try again in a minute" in said, path
+            assert "Content-Disposition" not in answer.headers, path
+        assert opened(world) == []
+        assert w.digest() == before
+        for path in (
+            "/today",
+            "/cases",
+            f"/case/{own['number']}",
+            f"/case/{own['number']}/notes",
+            "/handouts",
+        ):
+            assert coach.get(path).status_code == 200, path
+        assert world.browsers["client"].get("/portal").status_code == 200
+        assert world.browsers["client"].get(f"/portal/h/{own['place']}").status_code == 200
+        build.note(world.actors["coach"], own["case_id"])
+    # Nobody's document is blamed for it: each is made as soon as it can be.
+    assert quarantine.quarantined() == []
+    for who, path in papers(world):
+        assert ask(world, who, path).data.startswith(b"%PDF"), path
+
+
+def test_what_was_made_before_is_still_given(world):
+    who, path = papers(world)[0]
+    made = ask(world, who, path).data
+    with no_foreman("ImportError"):
+        assert ask(world, who, path).data == made
+
+
+def test_a_text_that_cannot_be_laid_out_is_tried_three_times_and_others_are_made(world):
+    """A real one, through the form: a text of a thousand headings takes more pages than a sheet may have."""
+    desk = Desk(world.app, world.actors["supervisor"])
+    draft = begun(desk)
+    body = BODY.replace("MARK", "\n\n" + "### a\n\n" * 1000)
+    assert save(desk, draft, body=body).status_code == 303
+    token = desk.token
+    answers = [desk.post(f"{draft}/pdf", token) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [503, 503, 503, 409]
+    assert "Nothing was changed" in answers[0].get_data(as_text=True)
+    said = unescape(answers[3].get_data(as_text=True))
+    assert "could not be made 3 times and is not tried again as it is" in said
+    assert "Change what is in it" in said
+    assert len(quarantine.quarantined()) == 1
+    assert ask(world, "coach", "/handouts/my-limits/pdf").data.startswith(b"%PDF")
+    assert desk.get(draft).status_code == 200
+    assert save(desk, draft, body=BODY.replace("MARK", "### a")).status_code == 303
+    assert desk.post(f"{draft}/pdf", token).data.startswith(b"%PDF")

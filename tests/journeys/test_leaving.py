@@ -1,0 +1,137 @@
+"""Leaving at once, in every way there is, in a real browser: what was open is gone here and on the server (SAFE-15)."""
+
+from __future__ import annotations
+
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import expect
+
+from caseapp.assignments.operations import assign
+from caseapp.core.transaction import transaction
+from caseapp.practice.models import Practice
+from tests import build, people, reader
+from tests.journeys.test_writing_a_sheet import come_in
+from tests.portal.test_safety import BY_HAND
+
+pytestmark = [
+    pytest.mark.journey,
+    # What a browser does has nothing to do with the kind of database.
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
+TITLE = "Keeping the day running"
+
+
+@pytest.fixture
+def invited(app):
+    coach = people.team()["coach"]
+    found = reader.invited(coach, "Ines Okafor")
+    build.screen(coach, found.client_id)
+    with transaction():
+        assign(
+            coach, found.case_id, "keep-the-day-running", line="", channel="portal", confirmed=True
+        )
+    return found
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Be the ordinary site that leaving leads to."""
+
+    def do_GET(self):
+        """Answer with a page that tells nothing."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>Elsewhere</title><h1>Elsewhere</h1>")
+
+    def log_message(self, *_given):
+        """Keep quiet."""
+
+
+@pytest.fixture
+def elsewhere(app):
+    """Run another site on loopback and have the practice choose it."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        with transaction() as session:
+            session.execute(sa.update(Practice).values(exit_url=address))
+        yield address
+        server.shutdown()
+        thread.join()
+
+
+def by_button(page):
+    page.get_by_role("link", name="Leave now").click()
+
+
+def by_hidden_link(page):
+    """Skip to content is the first stop of the keyboard, leaving the second."""
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Leave this site")).to_be_focused()
+    page.keyboard.press("Enter")
+
+
+def by_shift(page):
+    for _ in range(3):
+        page.keyboard.press("Shift")
+
+
+@pytest.mark.parametrize("way", [by_button, by_hidden_link, by_shift])
+def test_each_way_out_leaves_nothing_open(app, invited, elsewhere, live, page, way):
+    come_in(page, live, invited)
+    expect(page.get_by_role("heading", level=1)).to_have_text(TITLE)
+    [cookie] = [one["value"] for one in page.context.cookies() if one["name"] == BY_HAND]
+    page.reload()
+    way(page)
+    page.wait_for_url(elsewhere)
+    assert BY_HAND not in [one["name"] for one in page.context.cookies()]
+    thief = app.test_client()
+    thief.set_cookie(BY_HAND, cookie)
+    assert thief.get("/portal").location == "/portal/sign-in"
+    for _ in range(3):
+        page.go_back()
+        expect(page.get_by_text(TITLE)).to_have_count(0)
+        expect(page.get_by_text("Hello Ines")).to_have_count(0)
+    page.goto(f"{live}/portal/h/1")
+    expect(page).to_have_url(f"{live}/portal/sign-in")
+
+
+def test_shift_leaves_nobody_who_is_writing_or_pressed_it_twice(invited, live, page):
+    come_in(page, live, invited)
+    page.keyboard.press("Shift")
+    page.keyboard.press("Shift")
+    page.get_by_role("textbox").first.click()
+    by_shift(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text(TITLE)
+    assert page.url == f"{live}/portal/h/1"
+
+
+def test_the_way_out_works_without_scripts(invited, elsewhere, live, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    come_in(page, live, invited)
+    page.get_by_role("link", name="Leave now").click()
+    page.wait_for_url(elsewhere)
+    page.go_back()
+    expect(page.get_by_text(TITLE)).to_have_count(0)
+    page.goto(f"{live}/portal")
+    expect(page).to_have_url(f"{live}/portal/sign-in")
+    context.close()
+
+
+def test_a_tab_that_is_opened_again_shows_nothing(invited, elsewhere, live, page):
+    come_in(page, live, invited)
+    again = page.context.new_page()
+    again.goto(f"{live}/portal")
+    expect(again.get_by_role("heading", level=1)).to_have_text("Hello Ines")
+    page.bring_to_front()
+    by_button(page)
+    page.wait_for_url(elsewhere)
+    again.reload()
+    expect(again).to_have_url(f"{live}/portal/sign-in")
+    expect(again.get_by_text("Ines")).to_have_count(0)

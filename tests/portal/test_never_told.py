@@ -1,0 +1,155 @@
+"""What a client's pages, files and mails never tell whoever else holds the phone (SAFE-09, SAFE-12)."""
+
+from __future__ import annotations
+
+from html import unescape
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.assignments.models import Assignment
+from caseapp.assignments.operations import assign
+from caseapp.clients.portal import ask_for_link
+from caseapp.clients.schemas import SafeContact
+from caseapp.core import outbox
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.followups.operations import add_followup
+from caseapp.followups.schemas import NewFollowUp
+from caseapp.handouts.library import library
+from caseapp.screening.operations import raise_flag
+from caseapp.screening.protocol import ITEM, SAFETY_ITEMS
+from caseapp.screening.schemas import FLAGS
+from tests import build, people, reader
+from tests.desk import Desk
+from tests.people import csrf
+from tests.portal.crawl import PASSING, seen, told
+
+CANARY = "Quetzalcoatl"
+SHEETS = ("help-right-now", "better-nights", "keep-the-day-running")
+# What only the practice says: the canary, names in full, and the words of screening, flags and holds.
+INSIDE = (
+    CANARY, "Paul", "Alder", *FLAGS, *FLAGS.values(), *SAFETY_ITEMS, *(ITEM[key].label for key in SAFETY_ITEMS),
+    "safety hold", "screening",
+)  # fmt: skip
+QUIET = sorted(
+    key for key, handout in library().items() if handout.alias and "portal" in handout.channels
+)
+
+
+@pytest.fixture
+def coach(app):
+    return people.add("coach")
+
+
+@pytest.fixture
+def post(app):
+    with reader.letterbox() as found:
+        yield found
+
+
+def let_in(app, coach, post, surname):
+    """Bring a client in by mail; the coach has written the canary wherever a client's record takes words."""
+    address = f"ines.{surname.lower()}@example.test"
+    found = reader.invited(
+        coach,
+        f"Ines {surname}",
+        address=address,
+        partner_name=f"Paul {CANARY}",
+        safe=SafeContact(("email", "portal"), CANARY, CANARY, CANARY),
+    )
+    visitor = app.test_client()
+    reader.by_link(visitor, post.tokens()[-1])
+    reader.choose(visitor, found.start_code)
+    visitor.post("/portal/first", data={"csrf_token": csrf(visitor.get("/portal/first"))})
+    build.screen(coach, found.client_id, comment=CANARY)
+    for slug in SHEETS:
+        with transaction():
+            assign(coach, found.case_id, slug, line="", channel="portal", confirmed=True)
+    with transaction():
+        add_followup(coach, found.client_id, NewFollowUp(CANARY, now()))
+    build.note(coach, found.case_id, dict.fromkeys(("data", "assessment", "plan"), CANARY))
+    return visitor, found, address
+
+
+def mailed_again(post, address):
+    """Ask for one more link; give the mail as it came, without what differs between any two."""
+    ask_for_link(address, "192.0.2.7")
+    outbox.sweep()
+    letter = post.letters()[-1]
+    for name in ("Date", "Message-ID"):
+        del letter[name]
+    words = letter.as_string().replace(post.tokens()[-1], "·").replace(address, "·")
+    return PASSING.sub("·", words)
+
+
+def test_fear_at_home_looks_like_any_other_urgent_answer(app, coach, post):
+    """Two clients, the same sheets: one answers of fear, the other of self-harm; nothing that comes out differs.
+
+    That nothing may travel follows from the first answer by itself; for the other client the coach has noted it.
+    """
+    shown, mails = [], []
+    for surname, answer in (("Alder", "fear_at_home"), ("Birch", "self_harm")):
+        visitor, found, address = let_in(app, coach, post, surname)
+        before = told(visitor.get("/portal"))
+        build.screen(coach, found.client_id, comment=CANARY, **{answer: "urgent"})
+        if answer == "self_harm":
+            with transaction():
+                raise_flag(coach, found.client_id, "unsafe_delivery")
+        shown.append(seen(app, visitor, [1, 2, 3]))
+        assert shown[-1]["/portal"] != before
+        mails.append(mailed_again(post, address))
+    assert shown[0] == shown[1]
+    assert mails[0] == mails[1]
+    everything = "\n".join((*shown[0].values(), *mails))
+    assert [word for word in INSIDE if word in everything] == []
+
+
+@pytest.mark.parametrize("level", ["watch", "concern"])
+def test_a_milder_answer_about_fear_tells_nothing_either(app, coach, post, level):
+    """What rests then rests without a word why, and what does not is as it was."""
+    visitor, found, address = let_in(app, coach, post, "Alder")
+    calm = mailed_again(post, address)
+    build.screen(coach, found.client_id, comment=CANARY, fear_at_home=level)
+    pages = seen(app, visitor, [1, 2, 3])
+    everything = "\n".join((*pages, *pages.values()))
+    outside = [page.partition("\n\n")[0] for page in pages.values()]
+    assert not reader.BANNED.search("\n".join(outside))
+    assert [word for word in INSIDE if word in everything] == []
+    assert mailed_again(post, address) == calm
+
+
+@pytest.fixture
+def every_quiet_sheet(app, coach):
+    """Give a client every sheet that goes by another title outside, the coach's own reading being the real one."""
+    visitor, found = reader.inside(app, coach, "Ines Okafor")
+    build.screen(coach, found.client_id)
+    with transaction():
+        for slug, language in QUIET:
+            assign(
+                coach, found.case_id, slug, language=language, line="", channel="portal",
+                confirmed=True,
+            )  # fmt: skip
+    return visitor, found
+
+
+def test_a_hard_subject_is_named_in_no_byte_that_a_client_gets(app, coach, every_quiet_sheet):
+    visitor, _found = every_quiet_sheet
+    places = [*range(1, len(QUIET) + 1)]
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Assignment)) == len(places)
+    pages = seen(app, visitor, places)
+    real = {word for key in QUIET for word in (library()[key].title, library()[key].code, key[0])}
+    found_in = [
+        (path, word)
+        for path, page in pages.items()
+        for word in real
+        if word.lower() in f"{path}\n{page}".lower()
+    ]
+    assert found_in == []
+    for key in QUIET:
+        assert any(library()[key].alias in page for page in pages.values()), key
+    desk = Desk(app, coach).text("/handouts?stage=any")
+    for key in QUIET:
+        if key[1] == "en" and library()[key].stage == "any":
+            assert library()[key].title in unescape(desk)
