@@ -121,7 +121,10 @@ def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = 
     except vault.Tampered:
         log.error("pdf.tampered", file=file.name)  # noqa: TRY400 - it is made anew
     made = make()
-    _keep(file, vault.seal_file(name, made, key) if key else made)
+    try:
+        _keep(file, vault.seal_file(name, made, key) if key else made)
+    except OSError as fault:
+        log.error("pdf.not_kept", fault=type(fault).__name__)  # noqa: TRY400 - it is made anew next time
     return made
 
 
@@ -322,11 +325,15 @@ def _keep(file: Path, made: bytes) -> None:
     """Write beside, then rename: a reader finds a whole file or none, also after a crash or a power cut."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-    with draft.open("wb") as target:
-        target.write(made)
-        target.flush()
-        os.fsync(target.fileno())
-    draft.rename(file)
+    try:
+        with draft.open("wb") as target:
+            target.write(made)
+            target.flush()
+            os.fsync(target.fileno())
+        draft.rename(file)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

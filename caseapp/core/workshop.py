@@ -28,7 +28,8 @@ AT_ONCE = 2
 """How many jobs are done at once, whoever asks; more wait for their turn."""
 PATIENCE = 14.0
 """Seconds that an asker waits, its turn included."""
-STARTING = 60.0
+STARTING = 25.0
+"""Seconds that a foreman may take to load what its hands need: less than a server waits for its worker."""
 LARGEST_JOB = 2 * MIB
 # What a program's surroundings say about libraries, fonts and folders; nothing that could be secret.
 SURROUNDINGS = (

@@ -192,7 +192,7 @@ BOMBS = {
         {"ZeroDivisionError"},
     ),
     "ten thousand pages": ("<p>word</p>" * 500_000, {"too_big"}),
-    "sixty pages": ("<p>word</p>" * 3000, {"too_big"}),
+    "sixty pages": ("<p>word</p>" * 3000, {"too_big"} | WHICHEVER),
     "a table without end": ("<table>" + ("<tr>" + "<td>x" * 50) * 3000, WHICHEVER),
     "memory": (
         f"<table><tr>{'<td rowspan=65000>x' * 60}" + "<tr><td>x" * 65_000,
