@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
-from caseapp.assignments.queries import recipient_in, some_of
+from caseapp.assignments.queries import some_of
 from caseapp.assignments.reading import reading_list
+from caseapp.assignments.recipients import recipient_in
 from caseapp.core.clock import week_of
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.fonts import missing_signs

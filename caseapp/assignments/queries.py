@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.offers import IN_PERSON_ONLY, objections, situation_in, what_stops
+from caseapp.assignments.offers import objections, situation_in, what_stops
+from caseapp.assignments.recipients import recipient_in, recipient_of, with_recipient
 from caseapp.assignments.schemas import AssignmentRecord, Recipient
-from caseapp.assignments.suitability import situation_of
 from caseapp.audit.queries import first_touch
 from caseapp.cases.models import Case
-from caseapp.cases.queries import CaseHead, newest_case
-from caseapp.clients.models import Client, ClientKey
-from caseapp.clients.queries import opened, seen_by, sees, visible_to
+from caseapp.clients.models import Client
+from caseapp.clients.queries import seen_by, sees, visible_to
 from caseapp.core.database import Part, db, run
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.paging import Page, after, page_of, read_cursor
-from caseapp.core.vault import open_row, unseal, unwrap
+from caseapp.core.vault import open_row
 from caseapp.handouts.models import Edition
 from caseapp.handouts.queries import RECALLED, LibraryItem, edition_of, texts_of
-from caseapp.practice.queries import Office, office
-from caseapp.screening.queries import SAFETY, safety_in, with_safety
+from caseapp.practice.queries import office
 from caseapp.users.models import User
 
 if TYPE_CHECKING:
@@ -36,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.cases.queries import CaseHead
     from caseapp.handouts.library import Handout
 
 
@@ -291,7 +288,7 @@ def only_record(rows: Sequence[Any]) -> AssignmentRecord:
     """
     if not rows:
         raise NotFound
-    return records_of(rows[:1], _recipient(rows))[0]
+    return records_of(rows[:1], recipient_of(rows))[0]
 
 
 @cache
@@ -316,64 +313,3 @@ def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
     if found.stopped:
         raise RuleBroken(*found.stopped)
     return found
-
-
-TOLD_IN = aliased(Case)
-
-
-def with_recipient(
-    query: sa.Select[*tuple[Any, ...]],
-    case: Any,  # noqa: ANN401 - a column or a select
-) -> sa.Select[*tuple[Any, ...]]:
-    """Add to a statement about clients all that makes them recipients, with the facts of one case of theirs."""
-    return with_safety(
-        query.add_columns(
-            *Client.__table__.c,
-            ClientKey.wrapped,
-            TOLD_IN.id.label("told_in"),
-            TOLD_IN.facts.label("facts"),
-            *SAFETY,
-        )
-        .join(ClientKey, ClientKey.client_id == Client.id)
-        .outerjoin(TOLD_IN, TOLD_IN.id == case)
-    )
-
-
-RECIPIENT = with_recipient(
-    sa.select().select_from(Client).where(Client.id == sa.bindparam("client")),
-    newest_case(Client.id),
-)
-
-
-def recipient_for(client_id: UUID) -> Recipient:
-    """Open a client and gather their situation, for those who have already been let in.
-
-    The facts are those of their newest case. Raises NotFound when the client is gone.
-    """
-    rows = run(RECIPIENT, client=client_id).all()
-    if not rows:
-        raise NotFound
-    return _recipient(rows)
-
-
-def recipient_in(head: CaseHead, seen: Office | None = None) -> Recipient:
-    """Give the recipient of a case that was found for somebody who may see it."""
-    return Recipient(
-        head.client, head.key, situation_in(head), seen or office(), wants_faith(head.facts)
-    )
-
-
-def _recipient(rows: Sequence[Any]) -> Recipient:
-    row, found = rows[0], Part(rows[0], Client)
-    key = unwrap(found.id, row.wrapped)
-    client = opened(found, key)
-    text = unseal(Case.__tablename__, "facts", row.told_in, row.facts, key)
-    facts = json.loads(text) if text else {}
-    in_person_only = IN_PERSON_ONLY in client.safe.channels
-    situation = situation_of(safety_in(rows, key), facts, in_person_only=in_person_only)
-    return Recipient(client, key, situation, office(), wants_faith(facts))
-
-
-def wants_faith(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts
-    """Tell from a case's facts whether the client asked for the faith variants."""
-    return bool(facts.get("faith_variant") == "yes")

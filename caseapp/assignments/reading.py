@@ -9,13 +9,8 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.queries import (
-    given_where,
-    only_record,
-    recipient_for,
-    records_of,
-    with_recipient,
-)
+from caseapp.assignments.queries import given_where, only_record, records_of
+from caseapp.assignments.recipients import recipient_for, with_recipient
 from caseapp.cases.queries import newest_case
 from caseapp.clients.models import Client
 from caseapp.core.database import db, run

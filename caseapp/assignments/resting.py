@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.queries import given_where, recipient_in, records_of
+from caseapp.assignments.queries import given_where, records_of
+from caseapp.assignments.recipients import recipient_in
 from caseapp.cases.models import Case
 from caseapp.cases.queries import CaseFilter, case_heads, list_cases
 from caseapp.clients.queries import must_see
