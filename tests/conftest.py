@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from contextlib import nullcontext
 from contextvars import Context
+from dataclasses import replace
 from pathlib import Path
 
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="run-")
@@ -21,7 +22,9 @@ from caseapp.access import secrets
 from caseapp.core import clock
 from caseapp.core.database import db, prepare
 from caseapp.core.migrate import upgrade
+from caseapp.core.settings import active as active_settings
 from caseapp.core.settings import from_environment
+from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
 from caseapp.handouts.operations import publish_library
@@ -157,6 +160,14 @@ def app(the_app, database_url):
         db.session.remove()
         db.engines[None] = before
     engine.dispose()
+
+
+@pytest.fixture
+def scanner(the_app):
+    """Give a function that chooses the program which looks at every uploaded file."""
+    before = active_settings()
+    yield lambda *command: use_settings(replace(before, scan_command=command))
+    use_settings(before)
 
 
 @pytest.fixture

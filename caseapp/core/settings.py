@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import shlex
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -37,6 +39,7 @@ class Settings:
     mail_from: str
     trusted_proxies: int
     log_format: LogFormat
+    scan_command: tuple[str, ...] = ()
 
     @property
     def demo(self) -> bool:
@@ -54,6 +57,7 @@ EXPLAINED = {
     "SMTP_URL": "smtp://user:password@host:587 or smtps://… (mail stays in DATA_DIR/mail without it)",
     "MAIL_FROM": "sender of every mail (default: no-reply at the host of BASE_URL)",
     "TRUSTED_PROXIES": "number of proxies in front whose X-Forwarded-For is believed (default: 0)",
+    "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit 0 lets it in (default: none)",
     "LOG_FORMAT": "json or text (default: json in production, else text)",
 }
 
@@ -109,6 +113,20 @@ class _Reader:
             self.fault("SMTP_URL", "is required in production")
         return found
 
+    def command(self, name: str) -> tuple[str, ...]:
+        try:
+            found = tuple(shlex.split(self.text(name)))
+        except ValueError as fault:
+            self.fault(name, f"cannot be read as a command: {fault}")
+            return ()
+        if not found:
+            return ()
+        program = shutil.which(found[0])
+        if program is None:
+            self.fault(name, f"there is no program {found[0]!r}")
+            return ()
+        return (program, *found[1:])
+
     def key(self, name: str, env: str, default: Path) -> bytes:
         path = self.text(name)
         if not path and env == "production":
@@ -138,6 +156,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     proxies = read.whole_number("TRUSTED_PROXIES")
     secret_key = read.key("SECRET_KEY_FILE", env, data_dir / "secret.key")
     vault_key = read.key("VAULT_KEY_FILE", env, data_dir / "vault.key")
+    scan_command = read.command("SCAN_COMMAND")
     if read.faults:
         raise BadSettings("\n".join(read.faults))
     return Settings(
@@ -151,6 +170,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         mail_from=read.text("MAIL_FROM", f"no-reply@{urlsplit(base_url).hostname}"),
         trusted_proxies=proxies,
         log_format=cast("LogFormat", log_format),
+        scan_command=scan_command,
     )
 
 

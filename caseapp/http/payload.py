@@ -182,18 +182,6 @@ def form_of(error: Invalid | None = None) -> Form:
     return Form(raw, error.fields if error else {})
 
 
-def read_file(name: str, most: int) -> bytes:
-    """Read an uploaded file, of which no more than `most` bytes and one are taken; its own name is never looked at.
-
-    Raises Invalid when there is none.
-    """
-    sent = request.files.get(name)
-    content = sent.stream.read(most + 1) if sent else b""
-    if not content:
-        raise Invalid({name: ["Choose a file."]})
-    return content
-
-
 def form_version() -> int:
     """Read the version that a form started from.
 

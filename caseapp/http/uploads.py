@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Request, g, request
 
 from caseapp.core.errors import Invalid
+from caseapp.core.scanning import objection
+from caseapp.core.transaction import end_reading
 from caseapp.http.guard import answering_view
 
 if TYPE_CHECKING:
@@ -50,12 +52,16 @@ def make_room() -> None:
 def sent_file(name: str) -> bytes:
     """Give the bytes of the file that was sent; its name and what it claims to be are never looked at.
 
-    Raises Invalid when there is none.
+    Raises Invalid when there is none, or when the operator's scanner refuses it.
     """
     found = request.files.get(name)
     data = found.read() if found else b""
     if not data:
         raise Invalid({name: ["Choose a file first."]})
+    # Looking at a file may take seconds, in which no snapshot of the database should be held.
+    end_reading()
+    if fault := objection(data):
+        raise Invalid({name: [fault]})
     return data
 
 

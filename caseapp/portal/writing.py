@@ -11,7 +11,7 @@ from caseapp.assignments.reading import reading, reading_list
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.forms import LARGEST_FILE, Unreadable
-from caseapp.core.transaction import end_reading, transaction
+from caseapp.core.transaction import transaction
 from caseapp.handouts.sheets import plain
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
@@ -140,8 +140,6 @@ def upload_now(place: int) -> ResponseReturnValue:
     found = reading(the_actor(), place)
     try:
         data = sent_file("file")
-        # Reading a file may take seconds, in which no snapshot of the database should be held.
-        end_reading()
         parts = parts_of(data)
         read = answers_in(parts, found.handout, place)
     except Unreadable as fault:

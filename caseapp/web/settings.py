@@ -11,12 +11,13 @@ from flask import Blueprint, redirect, render_template, url_for
 from caseapp.access.actions import Action
 from caseapp.core import links
 from caseapp.core.errors import Invalid, Stale
-from caseapp.core.pictures import LARGEST_UPLOAD, logo_from
+from caseapp.core.pictures import logo_from
 from caseapp.core.transaction import transaction
 from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
 from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, form_version, read_file, read_form
+from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.http.uploads import sent_file
 from caseapp.practice.helplines import KINDS, STALE_AFTER_DAYS, countries
 from caseapp.practice.operations import (
     add_line,
@@ -109,7 +110,7 @@ def put_logo_now() -> ResponseReturnValue:
     """Put a logo in place; it is drawn anew before anything is stored."""
     try:
         alternative = read_form(LogoSchema())
-        picture = logo_from(read_file("logo", LARGEST_UPLOAD))
+        picture = logo_from(sent_file("logo"))
         with transaction():
             put_logo(the_actor(), picture, alternative)
     except Invalid as error:

@@ -60,6 +60,8 @@ def test_secrets_stay_out_of_the_settings_text(read):
         ({"TRUSTED_PROXIES": "some"}, "TRUSTED_PROXIES: must be a whole number"),
         ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES: must be a whole number"),
         ({"TRUSTED_PROXIES": "²"}, "TRUSTED_PROXIES: must be a whole number"),
+        ({"SCAN_COMMAND": "no-such-program -"}, "SCAN_COMMAND: there is no program"),
+        ({"SCAN_COMMAND": "scan 'it"}, "SCAN_COMMAND: cannot be read as a command"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: must be json or text"),
         ({"DEBUG": "1"}, "DEBUG: there is no such setting"),
     ],

@@ -17,6 +17,7 @@ WRONG = {
     "BASE_URL": "desk.example.org",
     "SMTP_URL": "https://mail.example.org",
     "TRUSTED_PROXIES": "some",
+    "SCAN_COMMAND": "no-such-program -",
     "LOG_FORMAT": "xml",
     "SECRET_KEY_FILE": "/nowhere/secret",
     "VAULT_KEY_FILE": "/nowhere/vault",

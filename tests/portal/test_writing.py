@@ -12,6 +12,7 @@ from caseapp.assignments.operations import assign, withdraw
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.forms import LARGEST_FILE
+from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
 from caseapp.http.pages import long_day
 from caseapp.http.uploads import ROOM_FOR_THE_REST
@@ -407,6 +408,17 @@ def test_what_is_not_taken_says_why_and_is_not_kept(coach, reader, data, status,
     answer = upload(visitor, data)
     assert answer.status_code == status
     assert words in text(answer)
+    assert kept_files(coach, sent=False) == []
+
+
+def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader, scanner):
+    visitor, _ = reader
+    page = visitor.get(PAGE)
+    scanner("false")
+    for data in (sheets.scan(), sheets.filled(sheets.blank(sheets.PAUSE), {})):
+        answer = upload(visitor, data, page=page)
+        assert answer.status_code == 422
+        assert HARMFUL in text(answer)
     assert kept_files(coach, sent=False) == []
 
 

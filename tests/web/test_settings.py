@@ -9,6 +9,7 @@ from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
+from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
 from caseapp.practice.models import LocalLine, Practice, PracticeLogo
 from caseapp.practice.operations import confirm_numbers
@@ -224,7 +225,7 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
 @pytest.mark.parametrize(
     ("content", "words", "said"),
     [
-        (b"", "A lighthouse", "Choose a file."),
+        (b"", "A lighthouse", "Choose a file first."),
         (b"<svg/>", "A lighthouse", "drawings such as SVG too"),
         (picture() + b"PK", "A lighthouse", "something more in this file"),
         (picture()[:-20], "A lighthouse", "may be cut short"),
@@ -237,6 +238,14 @@ def test_a_logo_that_is_none_is_named_and_nothing_is_kept(admin, content, words,
     answer = upload(admin, content, words)
     assert answer.status_code == 422
     assert said in answer.get_data(as_text=True)
+    assert logos() == []
+
+
+def test_a_logo_that_the_scanner_refuses_is_not_kept(admin, scanner):
+    scanner("false")
+    answer = upload(admin, picture())
+    assert answer.status_code == 422
+    assert HARMFUL in answer.get_data(as_text=True)
     assert logos() == []
 
 
