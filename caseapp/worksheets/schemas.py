@@ -34,6 +34,14 @@ class Words(fields.String):
         return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
+class Line(Words):
+    """Be words on one line: a line break that was typed is a space."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ANN401
+        text = super()._deserialize(value, attr, data, **kwargs)
+        return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
 class AnswersSchema(Schema):
     """Check the answers to one sheet; nothing in it has to be answered."""
 
@@ -68,7 +76,7 @@ def _kind(field: Field) -> fields.Field[Any]:
     most = validate.Length(
         max=field.max_length, error=f"Shorten this to {field.max_length} characters."
     )
-    return Words(validate=most)
+    return (Line if field.type == "text" else Words)(validate=most)
 
 
 @dataclass(frozen=True)
