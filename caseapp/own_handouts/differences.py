@@ -115,12 +115,11 @@ def _by_word(was: str, now: str) -> list[Change]:
 def _pieces(
     words: Sequence[str], parts: Sequence[tuple[str, int, int]]
 ) -> Iterator[tuple[str, bool]]:
-    """Give the words that stay and those that differ in turn; a blank between two that differ differs with them."""
-    whole = [("".join(words[a:b]), kind != "equal") for kind, a, b in parts if a < b]
-    differing = [False, *(differs for _, differs in whole), False]
+    """Give the words that stay and those that differ in turn; a blank differs where both words beside it do."""
+    differs = [False, *(kind != "equal" for kind, a, b in parts for _ in range(a, b)), False]
     marked = [
-        (text, differs or (not text.strip() and differing[at] and differing[at + 2]))
-        for at, (text, differs) in enumerate(whole)
+        (word, differs[at] if word.strip() else differs[at - 1] and differs[at + 1])
+        for at, word in enumerate(words, start=1)
     ]
-    for differs, run in groupby(marked, key=itemgetter(1)):
-        yield "".join(text for text, _ in run), differs
+    for different, run in groupby(marked, key=itemgetter(1)):
+        yield "".join(word for word, _ in run), different
