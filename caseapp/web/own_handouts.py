@@ -261,9 +261,8 @@ def history_page(draft_id: UUID) -> ResponseReturnValue:
     """Show every step of a draft, and what one of them changed: unless asked, the last that changed the text."""
     actor = the_actor()
     draft, steps = draft_of(actor, draft_id), steps_of(draft_id)
-    newest = last_changed([step.source for step in steps])
-    wanted = request.args.get("step", str(steps[newest].number))
-    chosen = next((step for step in steps if str(step.number) == wanted), None)
+    wanted = request.args.get("step") or last_changed([step.source for step in steps]) + 1
+    chosen = next((step for step in steps if str(step.number) == str(wanted)), None)
     if chosen is None:
         raise NotFound
     before = steps[chosen.number - 2].source if chosen.number > 1 else _before(draft)[0]
