@@ -17,7 +17,7 @@ from caseapp.handouts.paper import (
     picture_of,
     spoken,
 )
-from caseapp.handouts.sheets import plain
+from caseapp.handouts.sheets import number_lines, plain
 from caseapp.handouts.words import WORDS
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def pack_html(
             "words": words,
             "look": f"{letter.paper.lower()}{' large' if large else ''}",
             "discreet": discreet,
+            "crisis": [] if discreet else number_lines("crisis_block", numbers, language),
             "personal": personal,
             "sheets": [
                 {

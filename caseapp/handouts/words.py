@@ -38,6 +38,7 @@ class Words:
     dedication: str
     week: str
     pack: str
+    help_now: str
     code: str
     code_spoken: str
     audiences: dict[str, str]
@@ -87,6 +88,7 @@ WORDS = {
         dedication="For {called}, from {coach}",
         week="For the week of {day} {month}.",
         pack="Your reading",
+        help_now="If you need help now",
         code="More to read",
         code_spoken="QR code that opens {address}",
         audiences={"women": "for women", "men": "for men", "carers": "for carers"},
@@ -133,6 +135,7 @@ WORDS = {
         dedication="Para {called}, de {coach}",
         week="Para la semana del {day} de {month}.",
         pack="Tus lecturas",
+        help_now="Si necesitas ayuda ahora",
         code="Más para leer",
         code_spoken="Código QR que abre {address}",
         audiences={

@@ -139,10 +139,10 @@ def clock_time(moment: datetime) -> str:
     return f"{local(moment):%H:%M}"
 
 
-def when(moment: datetime) -> str:
-    """Write a moment for lists: `Today, 14:00` or `Thu 14 May, 14:00`."""
+def when(moment: datetime, *, inside: bool = False) -> str:
+    """Write a moment: `Today, 14:00` or `Thu 14 May, 14:00`, and `today, 14:00` inside a sentence."""
     found = local(moment)
-    name = "Today" if found.date() == today() else day(moment)
+    name = ("today" if inside else "Today") if found.date() == today() else day(moment)
     return f"{name}, {found:%H:%M}"
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from caseapp.handouts.library import CLAIMS_MARKER
 from caseapp.own_handouts.texts import text_in
 
 if TYPE_CHECKING:
@@ -16,6 +19,9 @@ AROUND = 2
 """How many unchanged lines are shown beside a change."""
 WORD = re.compile(r"\s+|[^\s]+")
 SAME, OUT, IN, GAP = "same", "out", "in", "gap"
+RESTS_ON = "Rests on: "
+"""Begins the line of what a section rests on, which is shown only where it changed."""
+UNBROKEN_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,15 @@ def lines_of(source: str) -> list[str]:
         + (f" Options: {'; '.join(p.options)}" if p.options else "")
         for p in text.places
     ]
-    return [*found, *(line for line in text.body.split("\n") if line)]
+    return [*found, *(line for block in text.body.split("\n") for line in _parted(block))]
+
+
+def _parted(block: str) -> Iterator[str]:
+    """Give a line of the text without its marker of claims, then what it names as a line of its own."""
+    if text := CLAIMS_MARKER.sub("", block):
+        yield text
+    for named in CLAIMS_MARKER.findall(block):
+        yield RESTS_ON + ", ".join(named.replace("-", UNBROKEN_HYPHEN).split())
 
 
 def changes(before: str | None, after: str) -> list[Change]:
@@ -67,7 +81,11 @@ def changes(before: str | None, after: str) -> list[Change]:
             found.append(Change(GAP))
         for kind, a, b, c, d in group:
             if kind == "equal":
-                found += [Change(SAME, ((line, False),)) for line in old[a:b]]
+                found += [
+                    Change(SAME, ((line, False),))
+                    for line in old[a:b]
+                    if not line.startswith(RESTS_ON)
+                ]
             elif b - a == d - c:
                 for was, now in zip(old[a:b], new[c:d], strict=True):
                     found += _by_word(was, now)
@@ -75,6 +93,14 @@ def changes(before: str | None, after: str) -> list[Change]:
                 found += [Change(OUT, ((line, True),)) for line in old[a:b]]
                 found += [Change(IN, ((line, True),)) for line in new[c:d]]
     return found
+
+
+def last_changed(sources: Sequence[str]) -> int:
+    """Find the last of several sources, each grown from the one before it, in which a person reads a change."""
+    for at in range(len(sources) - 1, 0, -1):
+        if sources[at] != sources[at - 1] and changes(sources[at - 1], sources[at]):
+            return at
+    return 0
 
 
 def _by_word(was: str, now: str) -> list[Change]:
@@ -89,6 +115,11 @@ def _by_word(was: str, now: str) -> list[Change]:
 def _pieces(
     words: Sequence[str], parts: Sequence[tuple[str, int, int]]
 ) -> Iterator[tuple[str, bool]]:
-    for kind, begin, end in parts:
-        if begin < end:
-            yield "".join(words[begin:end]), kind != "equal"
+    """Give the words that stay and those that differ in turn; a blank differs where both words beside it do."""
+    differs = [False, *(kind != "equal" for kind, a, b in parts for _ in range(a, b)), False]
+    marked = [
+        (word, differs[at] if word.strip() else differs[at - 1] and differs[at + 1])
+        for at, word in enumerate(words, start=1)
+    ]
+    for different, run in groupby(marked, key=itemgetter(1)):
+        yield "".join(word for word, _ in run), different

@@ -18,7 +18,7 @@ from caseapp.http.guard import needs, the_actor
 from caseapp.http.once import form_once
 from caseapp.http.pages import say, today
 from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.own_handouts.differences import changes
+from caseapp.own_handouts.differences import changes, last_changed
 from caseapp.own_handouts.faults import faults_in
 from caseapp.own_handouts.operations import (
     approve_own,
@@ -258,11 +258,11 @@ def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnV
 @blueprint.get("/handouts/own/<uuid:draft_id>/history")
 @needs(Action.HANDOUT_WRITE)
 def history_page(draft_id: UUID) -> ResponseReturnValue:
-    """Show every step of a draft, and what one of them changed."""
+    """Show every step of a draft, and what one of them changed: unless asked, the last that changed the text."""
     actor = the_actor()
     draft, steps = draft_of(actor, draft_id), steps_of(draft_id)
-    wanted = request.args.get("step", str(steps[-1].number))
-    chosen = next((step for step in steps if str(step.number) == wanted), None)
+    wanted = request.args.get("step") or last_changed([step.source for step in steps]) + 1
+    chosen = next((step for step in steps if str(step.number) == str(wanted)), None)
     if chosen is None:
         raise NotFound
     before = steps[chosen.number - 2].source if chosen.number > 1 else _before(draft)[0]

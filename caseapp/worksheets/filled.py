@@ -13,7 +13,7 @@ from caseapp.core.forms import fields_of
 from caseapp.handouts.packs import place_and_name
 from caseapp.handouts.sheets import plain
 from caseapp.handouts.words import WORDS
-from caseapp.worksheets.schemas import PREFIX
+from caseapp.worksheets.schemas import PREFIX, as_typed, on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,13 +92,13 @@ def _answer(field: Field, found: Mapping[str, str]) -> Answer:
     if field.type == "checkboxes":
         pairs = zip(_names(field), field.options, strict=True)
         return [option for name, option in pairs if found[name]]
-    text = found[field.id].strip()
+    text = as_typed(found[field.id])
     if field.type == "choice":
         # The PDF shows options with proper quotation marks.
         return next((option for option in field.options if plain(option) == text), text)
     if field.type == "date":
         return _day(text[:LONGEST_DAY])
-    return text
+    return on_one_line(text) if field.type == "text" else text
 
 
 def _day(text: str) -> str:

@@ -36,12 +36,29 @@ WHY_WORDS = {
 }
 
 
+def as_typed(text: str) -> str:
+    """Give a text as it was typed, with one kind of line end and nothing around it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def on_one_line(text: str) -> str:
+    """Give a text on one line: a line break that was typed is a space."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
 class Typed(fields.String):
-    """Be text as it was typed, with one kind of line end and nothing around it."""
+    """Be text as it was typed."""
+
+    tidy = staticmethod(as_typed)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ANN401
-        text = super()._deserialize(value, attr, data, **kwargs)
-        return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+        return self.tidy(super()._deserialize(value, attr, data, **kwargs))
+
+
+class Line(Typed):
+    """Be text on one line."""
+
+    tidy = staticmethod(on_one_line)
 
 
 class AnswersSchema(Schema):
@@ -81,7 +98,8 @@ def _kind(field: Field, words: Words) -> fields.Field[Any]:
         return fields.String(validate=one)
     if field.type == "date":
         return fields.Date(error_messages={"invalid": words.one_day})
-    return Typed(validate=validate.Length(max=field.max_length, error=words.shorten))
+    most = validate.Length(max=field.max_length, error=words.shorten)
+    return (Line if field.type == "text" else Typed)(validate=most)
 
 
 @dataclass(frozen=True)

@@ -260,6 +260,26 @@ def test_a_pack_with_a_sensitive_sheet_has_a_cover_that_tells_nothing(dressed):
     assert "coaching" not in cover.lower()
     assert "More to read" not in cover
     assert LIBRARY["help-right-now", "en"].title not in cover
+    assert "If you need help now" not in cover
+    assert "116 123" not in cover
+
+
+@pytest.mark.parametrize(
+    ("keys", "heading"),
+    [
+        (FOUR[:1], "If you need help now"),
+        (FOUR, "If you need help now"),
+        ([("better-nights", "es")], "Si necesitas ayuda ahora"),
+    ],
+)
+def test_the_cover_of_a_pack_gives_the_numbers_for_a_crisis(dressed, keys, heading):
+    language = "es" if heading.startswith("Si") else "en"
+    cover = " ".join(poppler("pdftotext", pack(keys, dressed), "-l", "1").split())
+    _, _, below = cover.partition(heading)
+    lines = sheets.number_lines("crisis_block", numbers(), language)
+    assert len(lines) > 2
+    for line in lines:
+        assert f"{line.phone or line.text} {line.name}" in below
 
 
 def test_a_pack_in_one_language_speaks_it(dressed):

@@ -277,7 +277,7 @@ def test_the_day(app, live, browser, looking):
         admin.page.get_by_label("Kind of file").select_option(ending[1:])
         admin.press("Make report")
         with admin.page.expect_download() as download:
-            admin.page.get_by_role("link", name=f"Download {words}").first.click()
+            admin.page.get_by_role("link", name=f"Save {words}").first.click()
         assert download.value.suggested_filename.endswith(ending)
         assert "Okafor" not in download.value.path().read_bytes().decode("latin-1")
     admin.see("reports")

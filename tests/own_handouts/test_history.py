@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.own_handouts.differences import changes
+from caseapp.own_handouts.differences import changes, last_changed
 from caseapp.own_handouts.queries import steps_of
 from caseapp.own_handouts.texts import source_of
 from caseapp.practice.queries import today
@@ -42,3 +42,55 @@ def test_a_comparison_says_word_by_word_what_changed(app):
     assert any(differs and "morning" in text for text, differs in into.pieces)
     assert {change.kind for change in rest} == {"same"}
     assert {change.kind for change in changes(None, new)} == {"in"}
+
+
+def of_body(body):
+    return source_of(whole(body=body), NAME, today(), None)
+
+
+def pieces(change):
+    return [text for text, differs in change.pieces if differs]
+
+
+def test_neighbouring_words_that_changed_are_marked_as_one(app):
+    out, into = (
+        change
+        for change in changes(
+            of_body("To ease. Connect before you correct."),
+            of_body("To ease. Be kind first, and correct later."),
+        )
+        if change.kind != "same"
+    )
+    assert pieces(out) == ["Connect before you correct."]
+    assert pieces(into) == ["Be kind first, and correct later."]
+    for change in (out, into):
+        assert "".join(text for text, _ in change.pieces).startswith("To ease. ")
+    [less, _] = (
+        change
+        for change in changes(of_body("One two three"), of_body("One three"))
+        if change.kind != "same"
+    )
+    assert pieces(less) == ["two"]
+
+
+def test_what_a_section_rests_on_is_told_only_where_it_changed(app):
+    old = of_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA short walk.")
+    words = of_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA long walk.")
+    told = " ".join(text for change in changes(old, words) for text, _ in change.pieces)
+    assert "## Walk" in told
+    assert "claims" not in told
+    assert "SMD" not in told
+    basis = of_body("## Walk {{claims:SMD-05}}\n\nA short walk.")
+    out, into = (change for change in changes(old, basis) if change.kind != "same")
+    assert pieces(out) == ["SMD\N{NON-BREAKING HYPHEN}04,"]
+    assert pieces(into) == []
+    assert "".join(text for text, _ in into.pieces) == "Rests on: SMD\N{NON-BREAKING HYPHEN}05"
+
+
+def test_a_history_opens_on_the_last_step_that_changed_what_one_reads(app):
+    first, second = of_body("One."), of_body("Two.")
+    dated = second.replace("review_date: ", "review_date:  ")
+    assert dated != second
+    assert last_changed([first, second, second, dated]) == 1
+    assert last_changed([first, second, first]) == 2
+    assert last_changed([first, first]) == 0

@@ -136,6 +136,32 @@ def test_markup_in_an_answer_stays_text(reader):
     assert "&lt;/textarea&gt;&lt;script&gt;" in page
 
 
+def test_a_long_line_has_room_on_the_page_and_stays_one_line(reader):
+    visitor, _ = reader
+    lines = [one for one in sheets.handout(sheets.PAUSE).fields if one.type == "text"]
+    roomy = next(one for one in lines if one.max_length > 100)
+    page = text(visitor.get(PAGE))
+    assert f'id="answer_{roomy.id}" name="answer_{roomy.id}" rows="2"' in page
+    written = {roomy.id: " One call,\r\n\r\nthen tea. \u2028Then\tbed."}
+    assert write(visitor, **written).status_code == 303
+    saved = form(visitor.get(PAGE), f"{PAGE}/save")[f"answer_{roomy.id}"]
+    assert saved == ["One call, then tea. Then\tbed."]
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_a_line_from_a_pdf_stays_one_line_too(reader, end):
+    visitor, _ = reader
+    line = next(one for one in sheets.handout(sheets.PAUSE).fields if one.type == "text")
+    broken = {line.id: f"One call,{end}then tea.", "what_happened": f"It rained.{end}We rowed."}
+    data = sheets.filled(sheets.blank(sheets.PAUSE), broken)
+    for _ in range(2):
+        # The same file again contradicts nothing.
+        assert upload(visitor, data).status_code == 303
+    saved = form(visitor.get(PAGE), f"{PAGE}/save")
+    assert saved[f"answer_{line.id}"] == ["One call, then tea."]
+    assert saved["answer_what_happened"][0].splitlines()[-2:] == ["It rained.", "We rowed."]
+
+
 def test_an_older_window_is_told_and_every_word_stays(reader):
     visitor, _ = reader
     write(visitor, what_happened="From the phone.")

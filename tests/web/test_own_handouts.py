@@ -248,9 +248,14 @@ def test_history_shows_each_step_and_what_it_changed(desks):
     assert step(desks["admin"], draft, "return", reason="Say how long.").status_code == 303
     assert "Say how long." in desks["supervisor"].text(draft)
     assert save(desks["supervisor"], draft, title="A ten-minute walk").status_code == 303
+    assert step(desks["supervisor"], draft, "send").status_code == 303
     page = desks["admin"].text(f"{draft}/history")
+    assert "6. Sent for approval</a>" in page
+    assert 'step=5" aria-current="page">5. Saved</a> by' in page
+    assert ", today, " in page
     assert page.count("<del>") >= 1
     assert "ten-minute" in page
+    assert "Nothing changed" in desks["admin"].text(f"{draft}/history?step=6")
     assert "Taken out:" in page
     assert "Sent back" in page
     assert "Say how long." in desks["admin"].text(f"{draft}/history?step=4")
@@ -286,7 +291,9 @@ def test_our_own_edition_of_a_sheet_starts_from_its_text_and_hides_it_on_approva
     )
     assert saved.status_code == 303
     page = desks["admin"].text(draft)
-    assert "What differs from the sheet of the library" in page
+    in_order = ("What differs from the sheet of the library", "Approve and publish", 'id="sheet"')
+    places = [page.index(words) for words in in_order]
+    assert places == sorted(places)
     assert step(desks["admin"], draft, "approve", hide_original="yes").status_code == 303
     shown = {item.handout.id for item in newest_editions()}
     assert "own-01" in shown
