@@ -78,6 +78,8 @@ def settings_lines(house: House) -> Iterator[str]:
         "SMTP_URL": "set" if house.settings.smtp_url else "not set",
         "MAIL_FROM": house.settings.mail_from,
         "TRUSTED_PROXIES": str(house.settings.trusted_proxies),
+        # What follows the program may be a secret of its own.
+        "SCAN_COMMAND": " ".join(house.settings.scan_command[:1]) or "not set",
         "LOG_FORMAT": house.settings.log_format,
     }
     for name, words in EXPLAINED.items():
