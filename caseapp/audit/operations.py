@@ -80,7 +80,8 @@ def _seen_in(quarter: int) -> set[str]:
     """Give what is known to be recorded in this quarter of an hour; earlier quarters are forgotten."""
     known = _recorded.setdefault(db.engine, {})
     for past in known.keys() - {quarter}:
-        del known[past]
+        # Another thread may have forgotten it first.
+        known.pop(past, None)
     return known.setdefault(quarter, set())
 
 

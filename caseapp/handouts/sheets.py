@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 CLINICAL = "clinical"
 FAITH = "faith_insert"
-BETWEEN_DIGITS = re.compile(r"(?<=\d) (?=\d)")
+IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d|h\b)")
 CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
 KINDS_OF_BLOCK = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
@@ -236,8 +236,8 @@ def _said(phrase: str, words: Words) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Keep every number of a text on one line."""
-    return BETWEEN_DIGITS.sub("\N{NO-BREAK SPACE}", text)
+    """Keep every number of a text, and every hour, on one line."""
+    return IN_A_NUMBER.sub("\N{NO-BREAK SPACE}", text)
 
 
 @dataclass(frozen=True)
