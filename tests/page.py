@@ -28,8 +28,12 @@ class Look:
         page.on("pageerror", lambda error: self.said.append(str(error)))
 
     def at(self, name):
-        """Look at this page in every width and theme; `name` tells which one failed."""
+        """Look at this page in every width and theme; `name` tells which one failed.
+
+        A click ends when the answer begins, so the rest of the page is waited for.
+        """
         page = self.page
+        page.wait_for_load_state()
         assert page.locator("h1").count() == 1, f"{name}: {page.locator('h1').count()} h1"
         assert page.title(), f"{name}: no title"
         for width, height in (WIDE, PHONE):
