@@ -67,7 +67,7 @@ def first_touch(client_id: Any, object_id: Any) -> sa.Label[datetime | None]:  #
     return (
         sa.select(sa.func.min(AuditEntry.at))
         .where(
-            AuditEntry.actor_role == Role.CLIENT.value,
+            AuditEntry.actor_role == sa.literal_column(f"'{Role.CLIENT.value}'"),
             AuditEntry.actor_id == client_id,
             AuditEntry.object_id == object_id,
             AuditEntry.outcome == "done",
