@@ -99,21 +99,6 @@ def side_transaction() -> Iterator[Connection]:
         raise
 
 
-def end_reading() -> None:
-    """Let go of what a request only read by COMMIT, since psycopg forgets its prepared plans at every ROLLBACK.
-
-    Does nothing while `transaction()` is open; what was changed outside one is rolled back.
-    """
-    session = db.session()
-    if _open.get() is not None or not session.in_transaction():
-        return
-    if _changed(session):
-        session.rollback()
-    else:
-        session.expire_all()
-        session.commit()
-
-
 @event.listens_for(db.session, "before_flush")
 def _refuse_outside(*_given: object) -> None:
     """Let no change slip out of a page that only reads: on PostgreSQL it would stand at once."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
 from flask import g, request
 
 from caseapp.core.logging import request_id
-from caseapp.core.transaction import end_reading
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -26,8 +24,6 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = request_id.get()
-    if response.status_code < HTTPStatus.BAD_REQUEST:
-        end_reading()
     if request.endpoint not in {"static", "bootstrap.static", "health.livez"}:
         log.info(
             "request",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Request, g, request
 
+from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.scanning import objection
-from caseapp.core.transaction import end_reading
 from caseapp.http.guard import answering_view
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def sent_file(name: str) -> bytes:
     if not data:
         raise Invalid({name: ["Choose a file first."]})
     # Looking at a file may take seconds, in which no snapshot of the database should be held.
-    end_reading()
+    db.session.rollback()
     if fault := objection(data):
         raise Invalid({name: [fault]})
     return data

@@ -1,7 +1,7 @@
 """The floors: the same Flask, SQLAlchemy, engine and server with nothing of ours on top.
 
-One indexed query answered as JSON, one plain insert, committed, and one file. No session, no role, no seal, no
-audit entry.
+One indexed query answered as JSON, one plain insert, committed, and one file, as it is or behind three queries. No
+session, no role, no seal, no audit entry.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import Flask, jsonify, request, send_file
+from flask import Flask, Response, jsonify, request, send_file
 
 from caseapp.cases.models import Case
 from caseapp.core.database import prepare
@@ -30,8 +30,12 @@ if engine.dialect.name == "sqlite":
 def one(case_id: str):
     """Answer one row that an index finds."""
     with engine.connect() as connection:
-        row = connection.execute(sa.select(*COLUMNS).where(Case.id == UUID(case_id))).one()
+        row = _row(connection, case_id)
     return jsonify(row._asdict())
+
+
+def _row(connection: sa.Connection, case_id: str) -> sa.Row:
+    return connection.execute(sa.select(*COLUMNS).where(Case.id == UUID(case_id))).one()
 
 
 @app.post("/case/<case_id>/notes")
@@ -53,4 +57,17 @@ def note(case_id: str):
 @app.get("/file")
 def file():
     """Answer a file as it lies there."""
+    return _file()
+
+
+@app.get("/case/<case_id>/file")
+def file_asked_for(case_id: str):
+    """Answer a file after three queries of one row each."""
+    with engine.connect() as connection:
+        for _ in range(3):
+            _row(connection, case_id)
+    return _file()
+
+
+def _file() -> Response:
     return send_file(os.environ["FLOOR_FILE"], mimetype="application/pdf", as_attachment=True)

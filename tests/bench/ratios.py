@@ -32,10 +32,15 @@ class Ratio:
     unit: str = "ms"
 
     @property
+    def over(self) -> bool:
+        """Tell whether a mark was set and is missed."""
+        return self.at_most is not None and self.ratio > self.at_most
+
+    @property
     def line(self) -> str:
         """Say it in one line."""
         wanted = f"  (at most {self.at_most:g})" if self.at_most else ""
-        verdict = "" if self.at_most is None else "  ok" if self.ratio <= self.at_most else "  OVER"
+        verdict = "" if self.at_most is None else "  OVER" if self.over else "  ok"
         return (
             f"{self.what:<70} {self.ratio:5.2f}x [{self.least:.2f}-{self.most:.2f}]  "
             f"undisturbed {self.undisturbed:.2f}x  {self.base_ms:6.2f} -> {self.ms:6.2f} {self.unit}{wanted}{verdict}"
@@ -53,7 +58,7 @@ def compare(
     *,
     rounds: int,
     each: int,
-    at_most: float,
+    at_most: float | None = None,
 ) -> Ratio:
     """Let two targets take turns and compare their medians round by round."""
     for call in (base, other):
