@@ -11,7 +11,7 @@ import click
 from gunicorn.app.base import BaseApplication
 
 from caseapp.cli.house import House, tell
-from caseapp.cli.setup import fill_demo, must_be_whole, set_up, who_can_sign_in
+from caseapp.cli.setup import fill_demo, set_up_demo, who_can_sign_in
 from caseapp.core import forms, migrate, pdf
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
@@ -119,8 +119,7 @@ def serve(house: House, host: str, port: int, processes: int, threads: int) -> N
 def _ready(house: House) -> list[str]:
     """Make sure that there is a database; in the demo also that there are people in it."""
     if house.settings.demo:
-        must_be_whole(house)
-        set_up()
+        set_up_demo(house)
         if not everyone():
             click.echo("Filling the demo practice; this takes a moment, and only the first time …")
             return list(fill_demo(house))

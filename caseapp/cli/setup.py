@@ -13,6 +13,7 @@ from caseapp.clients.portal import PIN_LENGTH, pin_fault
 from caseapp.core import migrate
 from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.transaction import transaction
+from caseapp.handouts.library import BrokenHandout
 from caseapp.handouts.operations import publish_library
 from caseapp.practice.operations import set_up_practice
 from caseapp.users.queries import everyone
@@ -78,19 +79,25 @@ def fill_demo(house: House) -> Iterator[str]:
     )
 
 
-def must_be_whole(house: House) -> None:
-    """Refuse a demo practice whose first filling was interrupted: half of its stories would look like faults.
+def set_up_demo(house: House) -> None:
+    """Set up a demo practice.
 
-    Raises RuleBroken.
+    Raises RuleBroken when its first filling was interrupted, since half of its stories would look like faults, and when
+    its clients hold texts that this program has changed since: made-up people are filled anew rather than kept.
     """
+    anew = f"Delete {house.settings.data_dir} and what stands in its database, then start again."
     if _filling(house).exists():
         raise RuleBroken(
             Reason(
-                "demo_half_filled",
-                "The first filling of the demo practice was interrupted.",
-                f"Delete {house.settings.data_dir} and what stands in its database, then start again.",
+                "demo_half_filled", "The first filling of the demo practice was interrupted.", anew
             )
         )
+    try:
+        set_up()
+    except BrokenHandout as fault:
+        raise RuleBroken(
+            Reason("demo_outdated", f"The demo practice is of an earlier state. {fault}", anew)
+        ) from None
 
 
 def _filling(house: House) -> Path:

@@ -1,8 +1,12 @@
 import pytest
+import sqlalchemy as sa
 
 from caseapp.cli import setup
 from caseapp.cli.house import House
 from caseapp.clients.portal import pin_fault
+from caseapp.core.errors import RuleBroken
+from caseapp.core.transaction import transaction
+from caseapp.handouts.models import Edition
 from tests import people
 
 
@@ -36,6 +40,19 @@ def test_the_demo_never_goes_into_production(app, caseapp_says, tmp_path):
     )
     assert done.exit_code == 1
     assert done.stderr == "The demo practice is only for CASEAPP_ENV=demo or test.\n"
+
+
+def test_a_demo_with_other_texts_is_filled_anew_and_never_mixed(app, data_dir):
+    house = House(lambda _settings: app, {"CASEAPP_ENV": "demo", "CASEAPP_DATA_DIR": str(data_dir)})
+    setup.set_up_demo(house)
+    with transaction() as session:
+        session.execute(sa.update(Edition).values(sha256="0" * 64))
+    with pytest.raises(RuleBroken) as refused:
+        setup.set_up_demo(house)
+    [reason] = refused.value.reasons
+    assert reason.code == "demo_outdated"
+    assert "but version 1 did not" in reason.message
+    assert str(data_dir) in reason.how
 
 
 def test_wrong_settings_are_told_before_anything_is_made(data_dir):
