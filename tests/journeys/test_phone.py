@@ -1,0 +1,35 @@
+"""A coach on a phone: what keeps a client from being coached is seen without pushing a list sideways."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests import build, people
+from tests.journeys.test_writing_a_note import enter
+from tests.page import NARROW, PHONE
+
+pytestmark = [
+    pytest.mark.journey,
+    # How a page is laid out has nothing to do with the kind of database.
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
+
+
+@pytest.mark.parametrize("size", [PHONE, NARROW])
+@pytest.mark.parametrize("path", ["/cases", "/today"])
+def test_a_hold_is_in_sight(app, live, page, path, size):
+    coach = people.team()["coach"]
+    found = build.case(coach, "Ines Okafor with a long name of her own")
+    build.screen(coach, found.client_id, fear_at_home="concern")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    enter(page, live)
+    page.goto(f"{live}{path}")
+    row = page.get_by_role("table").get_by_role("row").filter(has_text="Ines Okafor")
+    badge = row.get_by_text("Safety hold")
+    expect(badge).to_be_visible()
+    edge = badge.bounding_box()
+    assert edge["x"] >= 0
+    assert edge["x"] + edge["width"] <= size[0]
+    inside = "box => box.scrollWidth <= box.clientWidth"
+    assert page.get_by_role("region", name="Table of").evaluate(inside)
