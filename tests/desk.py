@@ -62,6 +62,16 @@ class _Reader(HTMLParser):
             self.select = None
 
 
+def forms_in(text, path, action=None):
+    """Find the forms on a page that post to `action`, or to the page itself."""
+    reader = _Reader(urlsplit(path).path)
+    reader.feed(text)
+    wanted = action or urlsplit(path).path
+    found = [form for form in reader.forms if form.method == "post" and form.action == wanted]
+    assert found, f"{path} has no form for {wanted}: {[form.action for form in reader.forms]}"
+    return found
+
+
 class Desk:
     """Read and write as one member of staff."""
 
@@ -82,13 +92,8 @@ class Desk:
         return answer.get_data(as_text=True)
 
     def form(self, path, action=None):
-        """Find the form on a page that posts to `action`, or to the page itself."""
-        reader = _Reader(urlsplit(path).path)
-        reader.feed(self.text(path))
-        wanted = action or urlsplit(path).path
-        found = [form for form in reader.forms if form.method == "post" and form.action == wanted]
-        assert found, f"{path} has no form for {wanted}: {[form.action for form in reader.forms]}"
-        return found[0]
+        """Find the first form on a page that posts to `action`, or to the page itself."""
+        return forms_in(self.text(path), path, action)[0]
 
     @property
     def token(self):

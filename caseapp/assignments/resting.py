@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from caseapp.assignments.schemas import AssignmentRecord
     from caseapp.cases.queries import CaseHead
 
-# A page looks through so many open cases; Today, which everybody opens all day, through fewer.
 LOOKED_THROUGH = 100
-COUNTED_IN = 50
+"""How many open cases a page looks through, and Today for its count: more than a coach usually has."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,8 @@ def resting_list(actor: Actor, cursor: str | None, limit: int) -> Page[RestingCa
 
 
 def resting_count(actor: Actor) -> tuple[int, bool]:
-    """Count what rests in the newest open cases, and tell whether there are cases that were not looked at."""
-    page = resting_list(actor, None, COUNTED_IN)
+    """Count what rests in the newest LOOKED_THROUGH open cases, and tell whether there are more cases than those."""
+    page = resting_list(actor, None, LOOKED_THROUGH)
     return sum(len(case.assignments) for case in page.items), page.next is not None
 
 

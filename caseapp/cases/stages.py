@@ -70,6 +70,13 @@ def stage_by_id() -> dict[str, Stage]:
     return {stage.id: stage for stage in stages()}
 
 
+@cache
+def attested_criteria() -> dict[str, str]:
+    """Give the words of each criterion that a coach attests, by its id, in the order of the stages."""
+    every = (criterion for stage in stages() for criterion in (*stage.entry, *stage.exit))
+    return {criterion.id: criterion.text for criterion in every if not criterion.check}
+
+
 def following(stage: Stage) -> Stage | None:
     """Give the next stage forward, or None after the last."""
     after = [found for found in stages() if found.number == stage.number + 1]

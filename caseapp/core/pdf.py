@@ -49,7 +49,7 @@ KEPT_DAYS = 90
 WORDS = {
     "too_big": "This document came out too long to print.",
     "ended": "This document took too much time or memory and was stopped.",
-    "late": "This document took too much time and was stopped.",
+    "late": "This document was not ready in time; PDFs take long just now.",
     "outside": "This document asks for something outside itself.",
 }
 OTHERWISE = "This document could not be laid out."

@@ -38,6 +38,7 @@ WORDS = {
     "moving": "This picture moves. Choose one that stands still.",
     "too_pale": "This picture is so pale that it would hardly show in black and white. Choose a darker one.",
     "too_big": "The file is too big: at most 2 MB.",
+    "late": "This picture could not be looked at just now. Nothing was changed; try again in a minute.",
 }
 OTHERWISE = "This picture cannot be read; it may be cut short. Save it anew and try again."
 
@@ -52,7 +53,9 @@ def logo_from(content: bytes) -> bytes:
     with _one_at_a_time:
         try:
             return _workshop.do(content)
-        except (Stopped, NotReady) as fault:
+        except NotReady:
+            raise Invalid({"logo": [WORDS["late"]]}) from None
+        except Stopped as fault:
             raise Invalid({"logo": [WORDS.get(str(fault), OTHERWISE)]}) from None
         finally:
             _workshop.close()

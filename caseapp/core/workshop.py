@@ -1,33 +1,34 @@
 """Ask for work apart: a job is given to the hands of `core.limited`, and its answer waited for.
 
 Jobs go through one socket, which the program's own forks may share. A foreman that was killed is replaced by whoever
-asks next, and so is one that stands still, or whose hands do.
+asks next, and so is one that stands still, or whose hands do. `core.waiting` says how long a page that asks may wait.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caseapp.core.limited import HEAD, LARGEST_ANSWER, MIB, READY
 from caseapp.core.settings import ROOT
+from caseapp.core.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 AT_ONCE = 2
 """How many jobs are done at once, whoever asks; more wait for their turn."""
 PATIENCE = 14.0
-"""Seconds that an asker waits, its turn included."""
+"""Seconds that an asker waits at most, its turn included."""
 STARTING = 25.0
 """Seconds that a foreman may take to load what its hands need: less than a server waits for its worker."""
 LARGEST_JOB = 2 * MIB
@@ -78,15 +79,13 @@ class Workshop:
         self._owner = 0
         atexit.register(self.close)
 
-    def start(self) -> socket.socket:
-        """Start a foreman unless there is one, and give the line to it.
+    def start(self) -> None:
+        """Start a foreman unless there is one.
 
         Raises NotReady.
         """
-        with self._lock:
-            if self._line is None:
-                self._line = self._hire()
-            return self._line
+        with Waiting(STARTING) as waiting:
+            self._the_line(waiting)
 
     def close(self) -> None:
         """Let go of the foreman; it ends when nobody holds the line any more."""
@@ -101,49 +100,61 @@ class Workshop:
         """
         if len(job) > self.largest:
             raise Stopped("too_big")
-        until = time.monotonic() + PATIENCE
-        self._end_what_stands_still()
-        with self._handed_over() as answer:
+        with Waiting(PATIENCE) as waiting:
             try:
-                answer.settimeout(_left(until))
-                answer.sendall(job)
-                answer.shutdown(socket.SHUT_WR)
-                return _read_answer(answer, until)
+                with self._handed_over(waiting) as answer:
+                    return _asked(answer, job, waiting)
             except TimeoutError:
                 raise Stopped("late") from None
-            except OSError:
-                raise Stopped("ended") from None
 
-    def _handed_over(self) -> socket.socket:
+    @contextmanager
+    def _locked(self, waiting: Waiting) -> Iterator[None]:
+        """Wait for other threads, of which one may be waiting for a foreman."""
+        while not self._lock.acquire(timeout=waiting.left(STARTING)):
+            pass
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _the_line(self, waiting: Waiting) -> socket.socket:
+        with self._locked(waiting):
+            if self._line is None:
+                self._line = self._hire(waiting)
+            return self._line
+
+    def _handed_over(self, waiting: Waiting) -> socket.socket:
         """Send a socket for the answer to whichever hand is free; a foreman that is gone is replaced once."""
+        self._end_what_stands_still(waiting)
         for _ in range(2):
-            line = self.start()
+            line = self._the_line(waiting)
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
                     socket.send_fds(line, [b"."], [theirs.fileno()])
-                except TimeoutError:
+                except BlockingIOError:
+                    # Hundreds wait already.
                     ours.close()
                     raise Stopped("late") from None
                 except OSError:
                     ours.close()
-                    with self._lock:
+                    with self._locked(waiting):
                         if self._line is line:
                             self._let_go()
                 else:
                     return ours
         raise Stopped("ended")
 
-    def _end_what_stands_still(self) -> None:
+    def _end_what_stands_still(self, waiting: Waiting) -> None:
         """End a foreman that somebody stopped (SIGSTOP), or one of whose hands: their clocks stand still too."""
-        with self._lock:
+        with self._locked(waiting):
             foreman = self._foreman
             if foreman and any(map(_stands_still, (foreman.pid, *_children(foreman.pid)))):
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._handle, signal.SIGKILL)
                 self._let_go()
 
-    def _hire(self) -> socket.socket:
+    def _hire(self, waiting: Waiting) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             told = [str(theirs.fileno()), str(self.hands), *self.arguments()]
@@ -161,16 +172,18 @@ class Workshop:
             )
         self._owner = os.getpid()
         self._handle = os.pidfd_open(self._foreman.pid)
-        ours.settimeout(STARTING)
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's own
         try:
+            _wait_for(ours, select.POLLIN, waiting, STARTING)
             word = ours.recv(200)
         except OSError:
+            # Whoever says nothing does not hear that it is let go either.
+            self._foreman.kill()
             word = b""
         if word != READY:
             self._line = ours
             self._let_go()
             raise NotReady(word.decode())
-        ours.settimeout(PATIENCE)
         return ours
 
     def _let_go(self) -> None:
@@ -202,25 +215,28 @@ def _stands_still(process: int) -> bool:
     return said.rpartition(")")[2].split()[0] == "T"
 
 
-def _left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
+def _wait_for(channel: socket.socket, event: int, waiting: Waiting, at_least: float = 0) -> None:
+    asked = select.poll()
+    asked.register(channel, event)
+    while not asked.poll(1000 * waiting.left(at_least)):
+        pass
 
 
-def _read_answer(answer: socket.socket, until: float) -> bytes:
-    """Read one answer to its end; what is cut short counts as none."""
-    pieces, size = [], 0
-    while size <= LARGEST_ANSWER + HEAD.size:
-        answer.settimeout(_left(until))
-        piece = answer.recv(MIB)
-        if not piece:
-            break
-        pieces.append(piece)
-        size += len(piece)
-    whole = b"".join(pieces)
-    if size < HEAD.size:
+def _asked(answer: socket.socket, job: bytes, waiting: Waiting) -> bytes:
+    """Give the job and read its answer to the end; what is cut short counts as none."""
+    answer.setblocking(False)  # noqa: FBT003
+    try:
+        rest = memoryview(job)
+        while rest:
+            _wait_for(answer, select.POLLOUT, waiting)
+            rest = rest[answer.send(rest) :]
+        answer.shutdown(socket.SHUT_WR)
+        whole = _read(answer, waiting)
+    except TimeoutError:
+        raise
+    except OSError:
+        raise Stopped("ended") from None
+    if len(whole) < HEAD.size:
         raise Stopped("ended")
     good, length = HEAD.unpack_from(whole)
     body = whole[HEAD.size :]
@@ -229,3 +245,15 @@ def _read_answer(answer: socket.socket, until: float) -> bytes:
     if not good:
         raise Stopped(body.decode())
     return body
+
+
+def _read(answer: socket.socket, waiting: Waiting) -> bytes:
+    pieces, size = [], 0
+    while size <= LARGEST_ANSWER + HEAD.size:
+        _wait_for(answer, select.POLLIN, waiting)
+        piece = answer.recv(MIB)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)

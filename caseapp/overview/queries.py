@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from caseapp.access.actions import Action, Role
 from caseapp.access.actor import Actor, require
 from caseapp.assignments.models import Assignment
-from caseapp.assignments.resting import resting_count
+from caseapp.assignments.resting import LOOKED_THROUGH, resting_count
 from caseapp.cases.models import Case
 from caseapp.cases.queries import STRICTEST_HOLD
 from caseapp.cases.stages import stage_by_id, stages
@@ -67,7 +67,7 @@ def today(actor: Actor) -> Today:
         return Today(moment)
     holds = _open_holds(actor)
     tasks = due_followups(actor, until=moment + SOON, limit=SHOWN_TASKS + 1)
-    resting, more_resting = resting_count(actor)
+    resting, more_cases = resting_count(actor)
     return Today(
         at=moment,
         drafts=drafts_of(actor, SHOWN_DRAFTS),
@@ -80,7 +80,7 @@ def today(actor: Actor) -> Today:
         by_stage=_by_stage(actor),
         numbers=case_numbers(task.client_id for task in tasks),
         resting=resting,
-        more_resting=more_resting,
+        resting_in=LOOKED_THROUGH if more_cases else None,
     )
 
 

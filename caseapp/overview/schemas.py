@@ -69,7 +69,10 @@ class StageCount:
 
 @dataclass(frozen=True)
 class Today:
-    """Hold what needs one person at one moment; an admin's holds nothing about clients."""
+    """Hold what needs one person at one moment; an admin's holds nothing about clients.
+
+    `resting` counts the sheets that rest in all open cases, or in the `resting_in` newest of them.
+    """
 
     at: datetime
     drafts: list[DraftLine] = field(default_factory=list)
@@ -82,7 +85,7 @@ class Today:
     by_stage: list[StageCount] = field(default_factory=list)
     numbers: dict[UUID, str] = field(default_factory=dict)
     resting: int = 0
-    more_resting: bool = False
+    resting_in: int | None = None
 
     @property
     def grave_drafts(self) -> list[DraftLine]:

@@ -10,7 +10,7 @@ from caseapp.access.actions import Action
 from caseapp.cases.operations import move_case
 from caseapp.cases.queries import always_asked, case_by_number, gate_of
 from caseapp.cases.schemas import MoveSchema
-from caseapp.cases.stages import stages
+from caseapp.cases.stages import attested_criteria, stages
 from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.http.errors import remember_refusal
@@ -23,6 +23,8 @@ from caseapp.web.identity import seen_case
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
+    from caseapp.cases.queries import Gate
+
 __all__ = ["blueprint"]
 
 
@@ -33,17 +35,30 @@ def stage_page(number: str) -> ResponseReturnValue:
     return _stage(number)
 
 
-def _stage(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words of a page
-    head = seen_case(number)
+def _stage(number: str, *, form: Form | None = None, **words: Any) -> str:  # noqa: ANN401 - words of a page
+    head, form = seen_case(number), form or Form()
+    gate = gate_of(head, today=today()) if head.case.status == "open" else None
     return render_template(
         "cases/stage.html",
         head=head,
         tab="Stage",
-        gate=gate_of(head, today=today()),
+        gate=gate,
         always=always_asked(head.safety),
         earlier={stage.id: stage.title for stage in stages() if stage.number < head.stage.number},
-        **{"form": Form(), "reasons": []} | words,
+        form=form,
+        left_over=_left_over(gate, form),
+        **{"reasons": []} | words,
     )
+
+
+def _left_over(gate: Gate | None, form: Form) -> list[tuple[str, str]]:
+    """Give the lines that came in for criteria which are not asked for where the case stands now, with their words."""
+    asked = {check.criterion.id for check in gate.checks} if gate else set()
+    return [
+        (text, line)
+        for id_, text in attested_criteria().items()
+        if id_ not in asked and (line := str(form.value(f"evidence.{id_}")).strip())
+    ]
 
 
 @blueprint.post("/case/<string:number>/stage")

@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -140,6 +140,27 @@ def foreman_of(pid):
     return found
 
 
+class Asking(threading.Thread):
+    """Ask the API in a thread, and keep what was heard."""
+
+    def __init__(self, address, token, path):
+        """Begin at once."""
+        super().__init__(daemon=True)
+        self.request = Request(  # noqa: S310 - our own address
+            f"{address}/api/v1{path}", headers={"Authorization": f"Bearer {token}"}
+        )
+        self.status, self.headers, self.body = 0, {}, b""
+        self.start()
+
+    def run(self):
+        try:
+            answer = urlopen(self.request, timeout=LONGEST)  # noqa: S310
+        except HTTPError as refused:
+            answer = refused
+        with answer:
+            self.status, self.headers, self.body = answer.status, answer.headers, answer.read()
+
+
 def stop(pid):
     os.kill(pid, signal.SIGSTOP)
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
@@ -152,12 +173,9 @@ def test_renderers_that_fail_harm_nothing_else_and_come_back(practice, harm):
     token, case = practice.python(MAKE_A_CASE).split()
 
     def ask(address, path):
-        request = Request(f"{address}/api/v1{path}", headers={"Authorization": f"Bearer {token}"})  # noqa: S310
-        try:
-            with urlopen(request, timeout=LONGEST) as answer:  # noqa: S310 - our own address
-                return answer.status, answer.headers, answer.read()
-        except HTTPError as refused:
-            return refused.code, refused.headers, refused.read()
+        asking = Asking(address, token, path)
+        asking.join(LONGEST)
+        return asking.status, asking.headers, asking.body
 
     with serving(practice, "--processes", "1") as (server, address, _):
         assert ask(address, "/handouts/better-nights/pdf")[2].startswith(b"%PDF")
@@ -178,6 +196,76 @@ def test_renderers_that_fail_harm_nothing_else_and_come_back(practice, harm):
             assert (status, body[:4]) == (200, b"%PDF")
             assert has_ended()
         assert server.poll() is None
+
+
+class StandingStill(threading.Thread):
+    """Stop every foreman of a server as soon as it is there, until told to let them go on."""
+
+    def __init__(self, server):
+        """Begin at once."""
+        super().__init__(daemon=True)
+        self.server, self.over, self.found = server, threading.Event(), set()
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.01):
+            for pid in self.foremen():
+                if pid not in self.found:
+                    self.found.add(pid)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+
+    def foremen(self):
+        """Look among the children of the server and of its processes."""
+        for pid in (*children(self.server), *(c for p in children(self.server) for c in kin(p))):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if b"caseapp.core.pdf" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    yield pid
+
+    def end(self):
+        self.over.set()
+        self.join()
+        for pid in self.found:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def kin(pid):
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return children(pid)
+    return []
+
+
+@pytest.mark.fault
+def test_renderers_that_stand_still_hold_one_process_and_the_other_serves(practice):
+    """Each foreman is stopped while it starts, so that whoever asks for a PDF waits for all that time."""
+    token, case = practice.python(MAKE_A_CASE).split()
+    with serving(practice, "--processes", "2") as (server, address, _):
+        stop(foreman_of(server.pid))
+        still = StandingStill(server.pid)
+        asked = {
+            name: Asking(address, token, f"/handouts/{name}/pdf")
+            for name in ("better-nights", "keep-the-day-running")
+        }
+        answered = set()
+        while not answered:
+            answered = {name for name, asking in asked.items() if not asking.is_alive()}
+            still.over.wait(0.01)
+        [sent_away], [waiting] = answered, set(asked) - answered
+        assert asked[sent_away].status == 503
+        assert asked[sent_away].headers["Retry-After"] == "60"
+        # The other one still waits, and everything else is done before it hears anything.
+        for path in (f"/cases/{case}", f"/cases/{case}/notes", "/cases"):
+            page = Asking(address, token, path)
+            page.join(LONGEST)
+            assert page.status == 200
+        assert asked[waiting].is_alive()
+        still.end()
+        asked[waiting].join(LONGEST)
+        for name in asked:
+            again = Asking(address, token, f"/handouts/{name}/pdf")
+            again.join(LONGEST)
+            assert (again.status, again.body[:4]) == (200, b"%PDF")
 
 
 @pytest.mark.fault

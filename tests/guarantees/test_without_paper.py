@@ -1,6 +1,7 @@
 """When no PDF can be made, all else works, and whoever asked for one hears the truth (REL-22).
 
-tests/cli/test_serve.py kills and stops the renderers of a running server; here every door is asked what it says.
+tests/cli/test_serve.py kills and stops the renderers of a running server; here every door is asked what it says, and
+tests/core/test_waiting.py asks who may wait for a slow one.
 """
 
 from __future__ import annotations

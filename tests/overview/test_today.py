@@ -2,12 +2,15 @@ from datetime import timedelta
 
 import pytest
 
+from caseapp.assignments.operations import assign
+from caseapp.assignments.resting import LOOKED_THROUGH
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.followups.operations import add_followup
 from caseapp.followups.schemas import NewFollowUp
 from caseapp.notes.operations import record_draft_screening
 from caseapp.overview.queries import MOST_COUNTED, today
+from caseapp.screening.operations import raise_flag
 from tests import build, people
 from tests.desk import Statements
 from tests.overview import bulk
@@ -99,6 +102,23 @@ def test_a_count_stops_at_its_cap(team):
     found = today(coach)
     assert found.capped
     assert [row.cases for row in found.by_stage if row.cases] == [MOST_COUNTED, MOST_COUNTED]
+
+
+def test_resting_sheets_are_counted_in_every_case_or_it_says_in_how_many(team):
+    coach = team["coach"]
+    with at(now() - timedelta(days=1)):
+        oldest = build.case(coach, "Ines Okafor")
+        build.screen(coach, oldest.client_id)
+        with transaction():
+            assign(coach, oldest.case_id, "first-days-pause", line="", channel="portal")
+    with transaction():
+        raise_flag(coach, oldest.client_id, "unsafe_delivery")
+    bulk.caseload(coach, LOOKED_THROUGH - 1)
+    found = today(coach)
+    assert (found.resting, found.resting_in) == (1, None)
+    bulk.caseload(coach, 1, since=LOOKED_THROUGH)
+    found = today(coach)
+    assert (found.resting, found.resting_in) == (0, LOOKED_THROUGH)
 
 
 def test_a_supervisor_sees_the_holds_of_their_coaches_and_the_age_of_their_drafts(team):

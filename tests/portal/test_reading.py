@@ -168,7 +168,7 @@ def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"
-    assert "took too much time and was stopped. Nothing was changed" in text(answer)
+    assert "was not ready in time; PDFs take long just now. Nothing was changed" in text(answer)
     monkeypatch.undo()
     assert visitor.get("/portal/h/1/reading-01.pdf").status_code == 200
 

@@ -4,7 +4,7 @@ import pytest
 
 from caseapp.cases.queries import case_head
 from tests import build, people
-from tests.desk import Desk
+from tests.desk import Desk, forms_in
 
 EVIDENCE = {
     "evidence.two_supports_named": "Her sister and Ruth from work.",
@@ -150,6 +150,64 @@ def test_a_stale_move_changes_nothing_and_keeps_the_lines(team, coach, ines, pag
     assert answer.status_code == 412
     assert 'value="Her sister and Ruth from work."' in answer.get_data(as_text=True)
     assert stage_of(team, ines) == "steady"
+
+
+def lines_in(form):
+    """Give the lines of evidence that stand in a form."""
+    return {name: value for name, [value] in form.items() if name.startswith("evidence.")}
+
+
+REFUSALS = {
+    "a line is missing": ({"evidence.pause_described": ""}, 409),
+    "a line is too long": ({"evidence.pause_described": "y" * 501}, 422),
+    "no such stage": ({"to": "moon"}, 422),
+    "a stage is skipped": ({"to": "repair"}, 409),
+    "the version is old": ({"version": "0"}, 412),
+    "the version is missing": ({"version": ""}, 422),
+    "a field is unknown": ({"speed": "fast"}, 422),
+}
+
+
+@pytest.mark.parametrize("why", REFUSALS)
+def test_whatever_is_refused_every_line_stands_in_the_form_again(coach, page, why):
+    changed, status = REFUSALS[why]
+    sent = EVIDENCE | {"evidence.two_supports_named": 'Ruth "from work" & <Kate>'} | changed
+    answer = move(coach, page, **sent)
+    assert answer.status_code == status
+    wanted = {name: line for name, line in sent.items() if name.startswith("evidence.")}
+    # The page itself, which was opened anew, has not got them: nothing of a refused move is kept.
+    assert lines_in(coach.form(page).fields) == dict.fromkeys(wanted, "")
+    assert lines_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == wanted
+
+
+def test_under_a_hold_every_line_stands_in_the_form_again(team, coach, ines, page):
+    form = coach.form(page)
+    build.screen(team["coach"], ines.client_id, sleep="concern")
+    answer = coach.post(page, form.fields | EVIDENCE)
+    assert answer.status_code == 409
+    assert lines_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == EVIDENCE
+
+
+@pytest.mark.parametrize("now", ["understand", "closed"])
+def test_lines_for_a_stage_that_the_case_has_left_are_shown_to_be_copied(
+    team, coach, ines, page, now
+):
+    """Somebody else was quicker, so that the form which comes back asks for other things."""
+    form = coach.form(page)
+    theirs = dict.fromkeys(EVIDENCE, "As the supervisor heard it.")
+    if now == "closed":
+        closing = {"outcome": "other", "reason": "decision", "final_screening": "done"}
+        coach.send(f"/case/{ines.number}/close", **closing)
+    else:
+        move(coach, page, **theirs)
+    answer = coach.post(page, form.fields | EVIDENCE)
+    assert answer.status_code == 409
+    text = answer.get_data(as_text=True)
+    assert "These lines are not asked for where the case stands now, and were not saved." in text
+    for line in EVIDENCE.values():
+        assert f"<p>{line}</p>" in text
+    assert "Two supports are named" in text
+    assert "were not saved" not in coach.text(page)
 
 
 def test_nobody_else_moves_a_case(app, team, ines, page):

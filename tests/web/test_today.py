@@ -1,5 +1,8 @@
 import pytest
 
+from caseapp.assignments.operations import assign
+from caseapp.core.transaction import transaction
+from caseapp.screening.operations import raise_flag
 from tests import build, people
 from tests.desk import Desk, Statements
 from tests.overview import bulk
@@ -73,3 +76,20 @@ def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, wh
         page = desk.text("/today")
     assert "1,000 open" in page
     assert len(many.seen) == len(few.seen) <= 22
+
+
+def test_where_more_cases_are_open_than_are_looked_through_it_says_so_and_leads_to_all(app, team):
+    coach = team["coach"]
+    desk = Desk(app, coach)
+    bulk.caseload(coach, 100)
+    assert "newest open cases" not in desk.text("/today")
+    bulk.caseload(coach, 1, since=100)
+    page = desk.text("/today")
+    assert "In the 100 newest open cases no sheets rest for now." in page
+    assert '<a href="/handouts/resting">See what rests in all open cases</a>' in page
+    made = build.case(coach, "Ines Okafor")
+    build.screen(coach, made.client_id)
+    with transaction():
+        assign(coach, made.case_id, "first-days-pause", line="", channel="portal")
+        raise_flag(coach, made.client_id, "unsafe_delivery")
+    assert "In the 100 newest open cases one sheet rests for now." in desk.text("/today")
