@@ -10,8 +10,11 @@ from flask import url_for
 
 from caseapp.cases.queries import newest_case_of
 from caseapp.core.clock import week_of
+from caseapp.handouts.paper import spoken
 from caseapp.handouts.sheets import number_lines, plain
+from caseapp.handouts.words import WORDS
 from caseapp.http.pages import today
+from caseapp.portal.words import Speech
 from caseapp.users.queries import names_of
 
 if TYPE_CHECKING:
@@ -75,11 +78,11 @@ def shelf_of(records: Iterable[AssignmentRecord], *, help_first: bool) -> Shelf:
 def entry_of(record: AssignmentRecord) -> Entry:
     """Describe one sheet; one that goes by another title outside the room keeps its summary to itself."""
     handout = record.handout
-    week = week_ahead(record)
+    week, tell = week_ahead(record), Speech(handout.language)
     meta = (
-        f"For the week of {week.day} {week:%B}" if week else "",
-        f"About {handout.minutes} minutes",
-        KIND_WORDS.get(handout.kind, ""),
+        tell("For the week of {day}", day=WORDS[handout.language].day_of(week)) if week else "",
+        tell("About {minutes} minutes", minutes=handout.minutes),
+        tell(KIND_WORDS.get(handout.kind, "")),
     )
     return Entry(
         place=record.place,
@@ -90,7 +93,7 @@ def entry_of(record: AssignmentRecord) -> Entry:
             "portal_reading.sheet_file", place=record.place, number=number_of(record.place)
         ),
         read_at=record.read_at,
-        language="en-GB" if handout.language == "en" else handout.language,
+        language=spoken(handout.language),
     )
 
 

@@ -137,7 +137,9 @@ ONE_LEAF = [
 ]
 
 
-@pytest.mark.parametrize(("key", "paper"), ONE_LEAF, ids=lambda v: v if isinstance(v, str) else ".".join(v))
+@pytest.mark.parametrize(
+    ("key", "paper"), ONE_LEAF, ids=lambda v: v if isinstance(v, str) else ".".join(v)
+)
 def test_a_sheet_with_everything_on_it_is_one_leaf_of_paper(dressed, key, paper):
     """Two pages, and the numbers of a crisis on one: with logo, code, faith line, names and a line of 120 signs."""
     line = (
