@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ KIND_WORDS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """Show one sheet on the list."""
+    """Show one sheet on the list; `apart` is its number where another one there goes by the same title."""
 
     place: int
     title: str
@@ -48,6 +49,7 @@ class Entry:
     pdf: str
     read_at: datetime | None
     language: str
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,18 @@ class Shelf:
 
 def shelf_of(records: Iterable[AssignmentRecord], *, help_first: bool) -> Shelf:
     """Sort a client's sheets; while coaching rests for safety, Help right now comes first, read or not."""
+    records = list(records)
+    titles = Counter(record.handout.outside_title for record in records)
     to_read: list[Entry] = []
     read: list[Entry] = []
     weeks = sorted(records, key=lambda record: week_ahead(record) or date.min)
     for record in sorted(weeks, key=lambda record: help_first and record.handout.id != HELP):
         urgent = help_first and record.handout.id == HELP
-        (read if record.read_at and not urgent else to_read).append(entry_of(record))
+        entry = entry_of(record)
+        if titles[record.handout.outside_title] > 1:
+            number = Speech(record.handout.language)("No. {number}", number=record.place)
+            entry = replace(entry, apart=number, meta=(number, *entry.meta))
+        (read if record.read_at and not urgent else to_read).append(entry)
     return Shelf(tuple(to_read), tuple(read), help_first)
 
 

@@ -82,6 +82,7 @@ PHRASES: dict[str, dict[str, str]] = {
     | {
         # What a sheet is called and does.
         "For the week of {day}": "Para la semana del {day}",
+        "No. {number}": "N.º {number}",
         "About {minutes} minutes": "Unos {minutes} minutos",
         "With room to write": "Con espacio para escribir",
         "With a checklist": "Con casillas para marcar",
