@@ -80,6 +80,16 @@ ENGLISH = Speech("en")
 PHRASES: dict[str, dict[str, str]] = {
     "es": WORDS["es"].phrases
     | {
+        # On every page.
+        "Skip to main content": "Saltar al contenido",
+        "Leave this site": "Salir de este sitio",
+        "Leave now": "Salir ya",
+        "Demo practice: every person here is made up.": (
+            "Consulta de demostración: todas las personas son inventadas."
+        ),
+        "Help and safety": "Ayuda y seguridad",
+        "Who sees what": "Quién ve qué",
+        "Sign out": "Cerrar sesión",
         # What a sheet is called and does.
         "For the week of {day}": "Para la semana del {day}",
         "No. {number}": "N.º {number}",
