@@ -80,7 +80,11 @@ def _parted(block: str) -> Iterator[str]:
     """
     if text := CLAIMS_MARKER.sub("", block):
         yield next(
-            (said + text[found.end() :] for sign, said in BEGINNINGS if (found := sign.match(text))),
+            (
+                said + text[found.end() :]
+                for sign, said in BEGINNINGS
+                if (found := sign.match(text))
+            ),
             text,
         )
     for named in CLAIMS_MARKER.findall(block):
