@@ -5,6 +5,11 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe
 
 WIDE, PHONE, NARROW = (1440, 900), (390, 844), (320, 640)
+# Where one is has to be seen without pushing a strip sideways first.
+OUT_OF_SIGHT = """[...document.querySelectorAll("nav [aria-current]")].filter((one) => {
+  const box = one.getBoundingClientRect();
+  return box.left < 0 || box.right > innerWidth || !box.width;
+}).map((one) => one.textContent.trim())"""
 RULES = {
     "runOnly": {
         "type": "tag",
@@ -49,6 +54,8 @@ class Look:
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
         assert over <= 0, f"{name}: {over} px sideways at {NARROW[0]}"
+        hidden = page.evaluate(OUT_OF_SIGHT)
+        assert hidden == [], f"{name}: out of sight at {NARROW[0]}: {hidden}"
         page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
         page.emulate_media(color_scheme="light")
         assert not self.said, f"{name}: {self.said}"

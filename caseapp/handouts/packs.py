@@ -130,5 +130,4 @@ def _about(part: PackPart, words: Words) -> str:
     minutes = words.minutes.format(minutes=part.handout.minutes)
     if part.week is None:
         return minutes
-    week = words.week.format(day=part.week.day, month=words.months[part.week.month - 1])
-    return f"{week} {minutes}"
+    return f"{words.week.format(day=words.day_of(part.week))} {minutes}"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Words:
     others: str
     and_: str
     months: tuple[str, ...]
+    day: str
+    year: str
     page: str
     of: str
     one: str
@@ -45,6 +51,14 @@ class Words:
     languages: dict[str, str]
     phrases: dict[str, str]
     """What the shipped help lines say in English, phrase by phrase; nothing for English itself."""
+
+    def day_of(self, day: date) -> str:
+        """Write a date without its year."""
+        return self.day.format(day=day.day, month=self.months[day.month - 1])
+
+    def in_full(self, day: date) -> str:
+        """Write a date in full."""
+        return self.year.format(day=self.day_of(day), year=day.year)
 
 
 WORDS = {
@@ -72,6 +86,8 @@ WORDS = {
             "November",
             "December",
         ),
+        day="{day} {month}",
+        year="{day} {year}",
         page="Page",
         of="of",
         one="Choose one.",
@@ -86,7 +102,7 @@ WORDS = {
         keyword_to="{keyword} to {number}",
         just_to="{number}",
         dedication="For {called}, from {coach}",
-        week="For the week of {day} {month}.",
+        week="For the week of {day}.",
         pack="Your reading",
         help_now="If you need help now",
         code="More to read",
@@ -119,6 +135,8 @@ WORDS = {
             "noviembre",
             "diciembre",
         ),
+        day="{day} de {month}",
+        year="{day} de {year}",
         page="Página",
         of="de",
         one="Elige una.",
@@ -133,7 +151,7 @@ WORDS = {
         keyword_to="{keyword} al {number}",
         just_to="al {number}",
         dedication="Para {called}, de {coach}",
-        week="Para la semana del {day} de {month}.",
+        week="Para la semana del {day}.",
         pack="Tus lecturas",
         help_now="Si necesitas ayuda ahora",
         code="Más para leer",

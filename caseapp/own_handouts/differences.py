@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 AROUND = 2
 """How many unchanged lines are shown beside a change."""
 WORD = re.compile(r"\s+|[^\s]+")
+# Stars and lines that touch a word on one side; neither a product nor a name such as my_walk has any.
+EMPHASIS = re.compile(r"(?<![\w\\])[*_]{1,3}(?=[^\s*_])|(?<=[^\s*_])[*_]{1,3}(?!\w)")
+BEGINNINGS = (
+    (re.compile(r"#{1,2} +"), "Heading: "),
+    (re.compile(r"#{3,6} +"), "Smaller heading: "),
+    (re.compile(r"[-*+] +"), "• "),
+    (re.compile(r"> ?"), "Quoted: "),
+)
+"""How a line of Markdown begins, and how that is said."""
 SAME, OUT, IN, GAP = "same", "out", "in", "gap"
 RESTS_ON = "Rests on: "
 """Begins the line of what a section rests on, which is shown only where it changed."""
@@ -65,9 +74,19 @@ def lines_of(source: str) -> list[str]:
 
 
 def _parted(block: str) -> Iterator[str]:
-    """Give a line of the text without its marker of claims, then what it names as a line of its own."""
+    """Give a line of the text without its marker of claims, then what it names as a line of its own.
+
+    What the line is stands there in words; its emphasis stays marked, so that a change of it is found.
+    """
     if text := CLAIMS_MARKER.sub("", block):
-        yield text
+        yield next(
+            (
+                said + text[found.end() :]
+                for sign, said in BEGINNINGS
+                if (found := sign.match(text))
+            ),
+            text,
+        )
     for named in CLAIMS_MARKER.findall(block):
         yield RESTS_ON + ", ".join(named.replace("-", UNBROKEN_HYPHEN).split())
 
@@ -82,7 +101,7 @@ def changes(before: str | None, after: str) -> list[Change]:
         for kind, a, b, c, d in group:
             if kind == "equal":
                 found += [
-                    Change(SAME, ((line, False),))
+                    Change(SAME, ((_bare(line), False),))
                     for line in old[a:b]
                     if not line.startswith(RESTS_ON)
                 ]
@@ -90,8 +109,8 @@ def changes(before: str | None, after: str) -> list[Change]:
                 for was, now in zip(old[a:b], new[c:d], strict=True):
                     found += _by_word(was, now)
             else:
-                found += [Change(OUT, ((line, True),)) for line in old[a:b]]
-                found += [Change(IN, ((line, True),)) for line in new[c:d]]
+                found += [Change(OUT, ((_bare(line), True),)) for line in old[a:b]]
+                found += [Change(IN, ((_bare(line), True),)) for line in new[c:d]]
     return found
 
 
@@ -103,13 +122,28 @@ def last_changed(sources: Sequence[str]) -> int:
     return 0
 
 
+def _bare(text: str) -> str:
+    """Give a text without its signs of emphasis."""
+    return EMPHASIS.sub("", text)
+
+
 def _by_word(was: str, now: str) -> list[Change]:
-    old, new = WORD.findall(was), WORD.findall(now)
+    """Compare two lines word by word; their emphasis only where nothing else differs, and then say so."""
+    emphasis = _bare(was) == _bare(now)
+    old, new = (WORD.findall(line if emphasis else _bare(line)) for line in (was, now))
     codes = SequenceMatcher(None, old, new).get_opcodes()
+    told = [(_told(was, now), False)] if emphasis else []
     return [
         Change(OUT, tuple(_pieces(old, [(k, a, b) for k, a, b, _, _ in codes]))),
-        Change(IN, tuple(_pieces(new, [(k, c, d) for k, _, _, c, d in codes]))),
+        Change(IN, (*_pieces(new, [(k, c, d) for k, _, _, c, d in codes]), *told)),
     ]
+
+
+def _told(was: str, now: str) -> str:
+    """Say in words what became of the emphasis in a line."""
+    before, after = (sum(map(len, EMPHASIS.findall(line))) for line in (was, now))
+    done = "put in" if before < after else "taken out" if before > after else "changed"
+    return f" (emphasis {done})"
 
 
 def _pieces(
@@ -122,4 +156,4 @@ def _pieces(
         for at, word in enumerate(words, start=1)
     ]
     for different, run in groupby(marked, key=itemgetter(1)):
-        yield "".join(word for word, _ in run), different
+        yield _bare("".join(word for word, _ in run)), different

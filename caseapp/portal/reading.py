@@ -25,6 +25,7 @@ from caseapp.http.guard import needs, the_actor
 from caseapp.http.pages import say
 from caseapp.http.payload import Form
 from caseapp.portal.shelf import entry_of, guide_of, lines_apart, number_of, shelf_of
+from caseapp.portal.words import ENGLISH, Speech
 from caseapp.practice.queries import office
 from caseapp.screening.queries import safety_of
 from caseapp.worksheets.queries import as_words, paper_of
@@ -43,6 +44,10 @@ log = structlog.get_logger()
 blueprint = Blueprint("portal_reading", __name__, url_prefix="/portal")
 
 MOST_LINES = 2
+
+
+# Every page speaks English unless its view says otherwise.
+blueprint.add_app_template_global(ENGLISH, "tell")
 
 
 @blueprint.get("")
@@ -87,12 +92,16 @@ def show_sheet(found: AssignmentRecord, unsaved: Unsaved | None = None) -> str:
     known = found.recipient.office.numbers
     apart = lines_apart("crisis_block", known, found.handout.language)
     paper = paper_of(actor, found)
-    form = unsaved.form or Form()
+    tell, sent = Speech(found.handout.language), unsaved.form or Form()
+    form = Form(sent.raw, tell.errors(sent.errors))
     inputs = Inputs(
         PREFIX,
         form.raw or {f"{PREFIX}{name}": answer for name, answer in paper.answers.items()},
         form.errors,
-        {f"{PREFIX}{name}": as_words(answer) for name, answer in unsaved.lost.items()},
+        {
+            f"{PREFIX}{name}": as_words(answer, found.handout.language)
+            for name, answer in unsaved.lost.items()
+        },
     )
     return render_template(
         "portal/sheet.html",
@@ -108,6 +117,8 @@ def show_sheet(found: AssignmentRecord, unsaved: Unsaved | None = None) -> str:
         paper=paper,
         form=form,
         unsaved=unsaved,
+        reasons=tuple(map(tell.reason, unsaved.reasons)),
+        tell=tell,
     )
 
 

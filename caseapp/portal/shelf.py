@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,11 @@ from flask import url_for
 
 from caseapp.cases.queries import newest_case_of
 from caseapp.core.clock import week_of
+from caseapp.handouts.paper import spoken
 from caseapp.handouts.sheets import number_lines, plain
+from caseapp.handouts.words import WORDS
 from caseapp.http.pages import today
+from caseapp.portal.words import Speech
 from caseapp.users.queries import names_of
 
 if TYPE_CHECKING:
@@ -36,7 +40,7 @@ KIND_WORDS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """Show one sheet on the list."""
+    """Show one sheet on the list; `apart` is its number where another one there goes by the same title."""
 
     place: int
     title: str
@@ -45,6 +49,7 @@ class Entry:
     pdf: str
     read_at: datetime | None
     language: str
+    apart: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,23 +68,29 @@ class Shelf:
 
 def shelf_of(records: Iterable[AssignmentRecord], *, help_first: bool) -> Shelf:
     """Sort a client's sheets; while coaching rests for safety, Help right now comes first, read or not."""
+    records = list(records)
+    titles = Counter(record.handout.outside_title for record in records)
     to_read: list[Entry] = []
     read: list[Entry] = []
     weeks = sorted(records, key=lambda record: week_ahead(record) or date.min)
     for record in sorted(weeks, key=lambda record: help_first and record.handout.id != HELP):
         urgent = help_first and record.handout.id == HELP
-        (read if record.read_at and not urgent else to_read).append(entry_of(record))
+        entry = entry_of(record)
+        if titles[record.handout.outside_title] > 1:
+            number = Speech(record.handout.language)("No. {number}", number=record.place)
+            entry = replace(entry, apart=number, meta=(number, *entry.meta))
+        (read if record.read_at and not urgent else to_read).append(entry)
     return Shelf(tuple(to_read), tuple(read), help_first)
 
 
 def entry_of(record: AssignmentRecord) -> Entry:
     """Describe one sheet; one that goes by another title outside the room keeps its summary to itself."""
     handout = record.handout
-    week = week_ahead(record)
+    week, tell = week_ahead(record), Speech(handout.language)
     meta = (
-        f"For the week of {week.day} {week:%B}" if week else "",
-        f"About {handout.minutes} minutes",
-        KIND_WORDS.get(handout.kind, ""),
+        tell("For the week of {day}", day=WORDS[handout.language].day_of(week)) if week else "",
+        tell("About {minutes} minutes", minutes=handout.minutes),
+        tell(KIND_WORDS.get(handout.kind, "")),
     )
     return Entry(
         place=record.place,
@@ -90,7 +101,7 @@ def entry_of(record: AssignmentRecord) -> Entry:
             "portal_reading.sheet_file", place=record.place, number=number_of(record.place)
         ),
         read_at=record.read_at,
-        language="en-GB" if handout.language == "en" else handout.language,
+        language=spoken(handout.language),
     )
 
 

@@ -20,6 +20,7 @@ from caseapp.http.pages import clock_time, say
 from caseapp.http.payload import Form, form_of, form_version, load, read_form
 from caseapp.http.uploads import sent_file, takes_file
 from caseapp.portal.reading import Unsaved, show_sheet
+from caseapp.portal.words import NOT_KEPT, Speech
 from caseapp.worksheets.filled import (
     OtherSheet,
     answers_in,
@@ -49,15 +50,6 @@ if TYPE_CHECKING:
     from caseapp.worksheets.filled import Parts
 
 blueprint = Blueprint("portal_writing", __name__, url_prefix="/portal/h/<int(max=9999):place>")
-
-# Such a file is not kept: whoever wants it read can do something about it, or it is better not passed on.
-NOT_KEPT = {
-    "not_pdf": "This is not a PDF. Choose the file that you saved from this page and filled in.",
-    "too_big": "This file is larger than 5 MB. Save it again in a smaller size, or write here.",
-    "locked": "This file is locked with a password. Save it without one and try again.",
-    "too_much": "Reading this file took too much and was stopped. Write your answers here instead.",
-    "busy": "Files cannot be read just now. Try again in a minute.",
-}
 
 
 @blueprint.post("/save")
@@ -110,7 +102,8 @@ def autosave(place: int) -> ResponseReturnValue:
         with transaction():
             version = save_answers(actor, place, answers, start)
     except Invalid as error:
-        return jsonify(code=error.code, message=error.message, fields=error.fields), 422
+        fields = Speech(found.handout.language).errors(error.fields)
+        return jsonify(code=error.code, message=error.message, fields=fields), 422
     except Stale as error:
         other = paper_of(actor, found)
         return jsonify(
@@ -160,9 +153,20 @@ def _elsewhere(found: AssignmentRecord, parts: Parts, data: bytes) -> ResponseRe
     )
     if not named:
         return _unread(found, "other_sheet", data)
-    there = "that sheet" if len(named) == 1 else "one of them"
-    return _refused(
-        found, f"This file belongs to {' and '.join(named)}. Open {there} and send it from there."
+    return _refused(found, _belongs(Speech(found.handout.language), *named))
+
+
+def _belongs(tell: Speech, *named: str) -> str:
+    """Say to which of several sheets a file belongs."""
+    *others, last = named
+    if not others:
+        return tell(
+            "This file belongs to {sheet}. Open that sheet and send it from there.", sheet=last
+        )
+    return tell(
+        "This file belongs to {sheets} and {sheet}. Open one of them and send it from there.",
+        sheets=", ".join(others),
+        sheet=last,
     )
 
 
@@ -225,7 +229,8 @@ def _unread(found: AssignmentRecord, why: str, data: bytes) -> ResponseReturnVal
             form_once(lambda: keep_file(the_actor(), found.place, data, why))
     except RuleBroken as error:
         remember_refusal(error)
-        return _refused(found, f"{error.message} {error.reasons[0].how}", 409)
+        full = Speech(found.handout.language).reason(error.reasons[0])
+        return _refused(found, f"{full.message} {full.how}", 409)
     return _back(found.place, "file_waits")
 
 

@@ -16,6 +16,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.vault import open_bytes, open_data
 from caseapp.handouts.sheets import plain
+from caseapp.handouts.words import WORDS
 from caseapp.worksheets.models import AnswerSheet, ReturnedFile
 from caseapp.worksheets.schemas import Answered, KeptFile, Paper, Returned, SharedAnswers
 
@@ -164,12 +165,11 @@ def file_of(actor: Actor, assignment_id: UUID, returned_id: UUID) -> bytes:
     return open_bytes(ReturnedFile.__tablename__, "content", returned_id, sealed, key)
 
 
-def as_words(answer: Answer) -> str:
-    """Write an answer in one line, for showing beside the field."""
+def as_words(answer: Answer, language: str = "en") -> str:
+    """Write an answer in one line, for showing beside the field; a day is written as in `language`."""
     if isinstance(answer, list):
         return "; ".join(map(plain, answer))
     try:
-        day = date.fromisoformat(answer)
+        return WORDS[language].in_full(date.fromisoformat(answer))
     except ValueError:
         return answer
-    return f"{day.day} {day:%B %Y}"

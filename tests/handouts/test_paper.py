@@ -55,6 +55,10 @@ def numbers():
     return Numbers(countries()["GB"].lines, None, stale=True)
 
 
+def pages_of(content):
+    return int(poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
+
+
 def made(handout, letter, *, personal=ANA, large=False, paper="A4"):
     letter = replace(letter, paper=paper)
     key = KEY if personal else None
@@ -125,6 +129,27 @@ def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, k
         at = text.index(words, at)
     page = sheets.page_html(handout, numbers(), faith=True, staff=False).striptags()
     assert set(re.findall(r"\w+", page)) - set(re.findall(r"\w+", text)) == set()
+
+
+ONE_LEAF = [
+    *((key, "Letter") for key in LIBRARY),
+    *((key, "A4") for key in sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:8]),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "paper"), ONE_LEAF, ids=lambda v: v if isinstance(v, str) else ".".join(v)
+)
+def test_a_sheet_with_everything_on_it_is_one_leaf_of_paper(dressed, key, paper):
+    """Two pages, and the numbers of a crisis on one: with logo, code, faith line, names and a line of 120 signs."""
+    line = (
+        "Mornings are hardest for you just now. Begin with the first part, "
+        "and leave all the rest of it till we meet on Thursday."
+    )
+    assert len(line) == 120
+    personal = Personal("Priya", "Maya Lindqvist", line)
+    most = 1 if key == ("help-right-now", "en") else 2
+    assert pages_of(made(LIBRARY[key], dressed, personal=personal, paper=paper)) <= most
 
 
 def test_the_names_and_the_line_stand_in_the_text_and_nowhere_else(dressed):
@@ -223,7 +248,7 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
 def test_a_pack_has_its_code_on_the_cover_alone(dressed):
     content = pack(FOUR[:2], dressed)
     assert codes_in(content) == [PORTAL]
-    pages = int(poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
+    pages = pages_of(content)
     assert pages > 2
     assert [code for page in range(2, pages + 1) for code in codes_in(content, page=page)] == []
 
@@ -294,5 +319,4 @@ def test_the_largest_pack_in_large_print_fits(dressed):
         for place, key in enumerate(longest, start=1)
     ]
     html = pack_html(parts, dressed, numbers(), faith=True, large=True, personal=ANA)
-    info = poppler("pdfinfo", pdf.render(html, picture=dressed.logo.picture, most_pages=120))
-    assert 50 < int(info.partition("Pages:")[2].split()[0]) < 120
+    assert 50 < pages_of(pdf.render(html, picture=dressed.logo.picture, most_pages=120)) < 120

@@ -105,6 +105,27 @@ def test_a_second_device_never_overwrites_by_itself(coach, invited, live, page):
     expect(box(other)).to_have_value("From this one.")
 
 
+def test_a_spanish_sheet_tells_in_spanish_that_it_was_not_saved(coach, invited, live, page):
+    with transaction():
+        assign(
+            coach,
+            invited.case_id,
+            "better-nights",
+            line="",
+            channel="portal",
+            confirmed=True,
+            language="es",
+        )
+    come_in(page, live, invited)
+    page.goto(f"{live}/portal/h/2")
+    page.route("**/draft", lambda route: route.abort())
+    page.locator("#answer_one_change").fill("Apagar la luz.")
+    state = page.locator("[data-save-text]")
+    expect(state).to_have_text("No se ha guardado. Lo intentamos otra vez…")
+    page.unroute("**/draft")
+    expect(state).to_contain_text("Guardado a las")
+
+
 def test_a_file_that_says_something_else_waits_for_the_client(coach, invited, live, page, look):
     come_in(page, live, invited)
     box(page).fill("Typed here.")

@@ -77,7 +77,8 @@ def test_what_a_section_rests_on_is_told_only_where_it_changed(app):
     old = of_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA short walk.")
     words = of_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA long walk.")
     told = " ".join(text for change in changes(old, words) for text, _ in change.pieces)
-    assert "## Walk" in told
+    assert "Heading: Walk" in told
+    assert "#" not in told
     assert "claims" not in told
     assert "SMD" not in told
     basis = of_body("## Walk {{claims:SMD-05}}\n\nA short walk.")
@@ -85,6 +86,64 @@ def test_what_a_section_rests_on_is_told_only_where_it_changed(app):
     assert pieces(out) == ["SMD\N{NON-BREAKING HYPHEN}04,"]
     assert pieces(into) == []
     assert "".join(text for text, _ in into.pieces) == "Rests on: SMD\N{NON-BREAKING HYPHEN}05"
+
+
+def said(old, new):
+    """Give what a person reads of each line that changed, and the words in it that differ."""
+    found = [change for change in changes(of_body(old), of_body(new)) if change.kind != "same"]
+    return [("".join(text for text, _ in change.pieces), pieces(change)) for change in found]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        (
+            "**Go out** each day.",
+            "**Go out** every day.",
+            [("Go out each day.", ["each"]), ("Go out every day.", ["every"])],
+        ),
+        (
+            "Go out now.",
+            "Go **out** now.",
+            [("Go out now.", ["out"]), ("Go out now. (emphasis put in)", ["out"])],
+        ),
+        (
+            "*Go out* now.",
+            "Go out now.",
+            [("Go out now.", ["Go out"]), ("Go out now. (emphasis taken out)", ["Go out"])],
+        ),
+        (
+            "_Go_ out.",
+            "*Go* out.",
+            [("Go out.", ["Go"]), ("Go out. (emphasis changed)", ["Go"])],
+        ),
+        (
+            "Go **out** each day.",
+            "Go out every day.",
+            [("Go out each day.", ["each"]), ("Go out every day.", ["every"])],
+        ),
+        (
+            "## Walk",
+            "Walk",
+            [("Heading: Walk", ["Heading:"]), ("Walk", [])],
+        ),
+        (
+            "- Walk 2 * 3 times\n- my_walk",
+            "- Walk 2 * 4 times\n- my_walk",
+            [("• Walk 2 * 3 times", ["3"]), ("• Walk 2 * 4 times", ["4"])],
+        ),
+        (
+            "One.\n\nTwo.",
+            "One.\n\n### **Small** steps\n\n> Said once\n\nTwo.",
+            [
+                ("Smaller heading: Small steps", ["Smaller heading: Small steps"]),
+                ("Quoted: Said once", ["Quoted: Said once"]),
+            ],
+        ),
+    ],
+)
+def test_a_comparison_is_read_without_the_signs_of_its_file(app, old, new, wanted):
+    assert said(old, new) == wanted
 
 
 def test_a_history_opens_on_the_last_step_that_changed_what_one_reads(app):

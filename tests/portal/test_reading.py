@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from uuid import uuid4
@@ -22,6 +23,7 @@ from caseapp.portal.shelf import shelf_of
 from caseapp.practice.queries import the_practice
 from tests import build, people
 from tests.desk import Statements
+from tests.own_handouts import drafts
 from tests.paper import text_of
 from tests.people import csrf
 from tests.reader import BANNED, inside
@@ -68,6 +70,31 @@ def opened_at(coach, assignment_id):
     """Tell when the client first opened a sheet, as the coach sees it."""
     db.session.rollback()
     return assignment_shown(coach, assignment_id).opened_at
+
+
+def names_of_links(page):
+    """Give what a screen reader calls the links of the list's main part."""
+    main = text(page).partition("<main")[2].partition("</main>")[0]
+    found = re.findall(r"<a [^>]*>(.*?)</a>", main, flags=re.DOTALL)
+    return [" ".join(re.sub("<[^>]+>", "", name).split()) for name in found]
+
+
+def test_sheets_with_one_title_are_told_apart_by_their_number(coach, reader):
+    visitor, found = reader
+    supervisor, admin = people.add("supervisor"), people.add("admin")
+    title = "Keeping the day running"
+    namesakes = [drafts.published(supervisor, admin, drafts.whole(title)) for _ in range(2)]
+    for slug in (CALM, PAUSE, *namesakes):
+        give(coach, found, slug)
+    token = {"csrf_token": csrf(visitor.get("/portal"))}
+    assert visitor.post("/portal/h/4/read", data=token).status_code == 303
+    page = visitor.get("/portal")
+    names = names_of_links(page)
+    assert len(set(names)) == len(names)
+    assert {f"Open {title}, No. 1", f"Save PDF of {title}, No. 3", f"{title}, No. 4"} <= {*names}
+    assert "<span>No. 3</span>" in text(page)
+    # A title that stands alone stays as it is.
+    assert not any("No. 2" in name for name in names)
 
 
 def test_the_list_shows_what_was_given_and_where_the_reader_is(coach, reader):

@@ -21,6 +21,7 @@ SHEETS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", "e
 # Their words get somebody in and reach nobody.
 AT_THE_DOOR = {"/portal/sign-in", "/portal/card", "/portal/pin", "/portal/first"}
 WRITES = re.compile(r'<textarea|<input[^>]* type="(text|file|search)"')
+UNWATCHED = {"en": "nobody is watching it", "es": "nadie lo está mirando"}
 NOTICE = re.compile(r'<div class="notice sheet-notice">.*?</div></div>', re.DOTALL)
 
 
@@ -72,7 +73,8 @@ def forms_with_notice(app, client, country):
             seen.add(action)
             notice = NOTICE.search(before)
             assert notice, f"{country.code}: {path}: {action}"
-            assert "nobody is watching it" in notice[0]
+            language = re.search(r'<body class="portal"(?: lang="(\w+)")?>', before)[1] or "en"
+            assert UNWATCHED[language] in notice[0]
             rung = re.findall(r'href="tel:([^"]+)"', notice[0])
             assert rung[0] == emergency.replace(" ", ""), f"{country.code}: {path}"
             assert not crisis or crisis[0] in notice[0], f"{country.code}: {path}"

@@ -1,0 +1,180 @@
+"""A Spanish sheet in the portal: all that stands around it is Spanish too, whatever happens there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from datetime import timedelta
+from string import Formatter
+
+import pytest
+
+from caseapp.core.clock import at, now
+from caseapp.core.settings import ROOT
+from caseapp.http.pages import MESSAGES
+from caseapp.portal.shelf import KIND_WORDS
+from caseapp.portal.words import AUTOSAVE, ENGLISH, NOT_KEPT, PHRASES, Speech
+from caseapp.worksheets.queries import as_words
+from caseapp.worksheets.schemas import WHY_WORDS
+from tests import build, people
+from tests.people import csrf
+from tests.portal.test_writing import form, give, text, upload
+from tests.reader import inside
+from tests.worksheets import sheets
+
+SLUG = "better-nights"
+PAGE = "/portal/h/1"
+# No Spanish text holds one of these; a page that is English in one place nearly always does.
+ENGLISH_WORDS = re.compile(
+    r"\b(the|this|that|leave|list|sign|help|you|your|and|is|was|it|of|from|saved|sheet|file|share|read|with|not|here|"
+    r"January|February|March|April|May|June|July|August|September|October|November|December|"
+    r"Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture
+def coach(app):
+    return people.add("coach")
+
+
+@pytest.fixture
+def reader(app, coach):
+    """Give a client inside the portal with one Spanish sheet to write in."""
+    visitor, found = inside(app, coach, "Ines Okafor")
+    build.screen(coach, found.client_id)
+    give(coach, found, SLUG, "es")
+    return visitor
+
+
+def spanish(answer):
+    """Give what a page says, which has to be Spanish all through but for its title in the browser's history."""
+    page = text(answer)
+    assert "<title>Reading list</title>" in page
+    _, found, body = page.partition('<body class="portal" lang="es">')
+    assert found
+    # Services keep their own names, and what they speak is said in Spanish.
+    body = re.sub(r'<ul class="sheet-numbers">.*?</ul>', "", body, flags=re.DOTALL)
+    said = " ".join(re.sub(r"<[^>]+>", " ", body).split())
+    assert ENGLISH_WORDS.findall(said) == []
+    return said
+
+
+def send(visitor, action="save", start=None, **answers):
+    fields = form(visitor.get(PAGE), f"{PAGE}/save") | {
+        f"answer_{k}": v for k, v in answers.items()
+    }
+    if start is not None:
+        fields["version"] = str(start)
+    return visitor.post(f"{PAGE}/{action}", data=fields)
+
+
+def test_the_page_around_a_spanish_sheet_is_spanish_from_the_first_word_to_sharing(reader):
+    said = spanish(reader.get(PAGE))
+    assert "Marta no ve esto mientras escribes." in said
+    assert "Aún no hay nada escrito" in said
+    assert re.search(r"Unos \d+ minutos", said)
+    assert send(reader, one_change="Apagar la luz.").status_code == 303
+    said = spanish(reader.get(PAGE))
+    assert "Guardado, solo para ti." in said
+    assert re.search(r"Guardado a las \d\d:\d\d", said)
+    assert send(reader, "share", one_change="Apagar la luz.").status_code == 303
+    said = spanish(reader.get(PAGE))
+    assert re.search(r"Compartiste esta hoja el \d+ de [a-z]+ a las \d\d:\d\d\.", said)
+    send(reader, one_change="Apagar el teléfono.")
+    assert "sigue siendo solo tuyo" in spanish(reader.get(PAGE))
+    token = {"csrf_token": csrf(reader.get(PAGE))}
+    assert reader.post(f"{PAGE}/read", data=token).status_code == 303
+    reader.get("/portal")
+    assert "Marcaste esto como leído el" in spanish(reader.get(PAGE))
+
+
+def test_what_goes_wrong_around_a_spanish_sheet_is_told_in_spanish(reader):
+    nothing = send(reader, "share")
+    assert nothing.status_code == 409
+    assert "Todavía no hay nada que compartir. Escribe algo antes." in spanish(nothing)
+    send(reader, one_change="Desde el móvil.")
+    stale = send(reader, start=0, one_change="Desde el portátil.")
+    assert stale.status_code == 412
+    assert "Esta hoja se guardó desde otra ventana u otro aparato a las" in spanish(stale)
+    assert "Abre la página de nuevo" in spanish(send(reader, start="often"))
+    wrong = send(reader, "draft", start="often")
+    assert wrong.json["fields"]["version"][0].startswith("Abre la página de nuevo")
+
+
+def test_what_a_file_meets_on_a_spanish_sheet_is_told_in_spanish(coach, reader):
+    assert "Elige antes un archivo." in spanish(upload(reader, b""))
+    assert "Esto no es un PDF." in spanish(upload(reader, b"no"))
+    send(reader, one_change="Escrito aquí.")
+    data = sheets.filled(sheets.blank(SLUG, "es"), {"one_change": "Del papel."})
+    other = upload(reader, data)
+    assert other.status_code == 409
+    assert "En un lugar habías escrito otra cosa" in spanish(other)
+    for _ in range(5):
+        assert upload(reader, sheets.scan()).status_code == 303
+    said = spanish(reader.get(PAGE))
+    assert "Este archivo no tiene campos" in said
+    assert re.search(r"Se guarda hasta el \d+ de [a-z]+ de \d{4} y después se borra", said)
+    assert "Hay sitio para 5 archivos" in spanish(upload(reader, sheets.scan()))
+
+
+def test_only_the_sheet_is_spanish_on_the_list(reader):
+    page = text(reader.get("/portal"))
+    assert '<h3 lang="es">' in page
+    assert '<body class="portal">' in page
+    assert "There is no rush." in page
+
+
+def test_a_day_is_written_as_the_language_does():
+    assert as_words("2027-03-01") == "1 March 2027"
+    assert as_words("2027-03-01", "es") == "1 de marzo de 2027"
+    assert as_words("mañana", "es") == "mañana"
+
+
+def test_a_day_of_another_year_names_the_year(app):
+    with at(now() - timedelta(days=400)):
+        long_ago = now()
+    assert Speech("es").day(long_ago) == Speech("es").long_day(long_ago)
+    assert Speech("es").long_day(long_ago).endswith(f" de {long_ago.year}")
+    assert ENGLISH.day(long_ago).endswith(str(long_ago.year))
+
+
+def said_in_templates():
+    """List every English phrase that the page of a sheet has said for it."""
+    for name in ("portal/sheet.html", "portal/parts.html", "layout/portal.html"):
+        source = (ROOT / "templates" / name).read_text(encoding="utf-8")
+        yield from re.findall(r'tell\("([^"]+)"', source)
+
+
+def said_in_code():
+    """List every English phrase that the portal's code says through a Speech."""
+    for file in (ROOT / "caseapp/portal").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if named and node.func.id == "tell" and isinstance(node.args[0], ast.Constant):
+                yield node.args[0].value
+
+
+def names_in(phrase):
+    return {name for _, name, _, _ in Formatter().parse(phrase) if name}
+
+
+def test_everything_said_around_a_sheet_has_spanish_words():
+    writing = (ROOT / "caseapp/portal/writing.py").read_text(encoding="utf-8")
+    done = [words for code, words in MESSAGES.items() if f'"{code}"' in writing]
+    wanted = {*said_in_templates(), *said_in_code(), *done, *WHY_WORDS.values()}
+    wanted |= {*NOT_KEPT.values(), *KIND_WORDS.values()}
+    assert len(wanted) > 60
+    assert wanted - PHRASES["es"].keys() == set()
+    for english, said in PHRASES["es"].items():
+        assert names_in(english) == names_in(said), english
+
+
+def test_the_words_of_saving_are_those_that_the_script_says():
+    script = (ROOT / "caseapp/static/app.js").read_text(encoding="utf-8")
+    block = script.partition("const words = {")[2].partition("...JSON")[0]
+    english = dict(re.findall(r'(\w+): "([^"]*)"', block))
+    assert english.keys() == AUTOSAVE["es"].keys()
+    assert {key for key in english if f"words.{key}" in script} == english.keys()
+    for key, said in AUTOSAVE["es"].items():
+        assert names_in(english[key]) == names_in(said), key
