@@ -167,7 +167,17 @@ def database_url(request, tmp_path):
 
 
 @pytest.fixture
-def app(the_app, database_url):
+def moment(the_app):
+    """Let all of a test happen at the moment it began: no midnight, quarter of an hour or slow machine comes between.
+
+    A test about time going by goes on with `clock.at`.
+    """
+    with clock.at(clock.now()):
+        yield
+
+
+@pytest.fixture
+def app(the_app, database_url, moment):
     """Give the app on a fresh database, inside an application context."""
     engine = sa.create_engine(database_url)
     prepare(engine)
