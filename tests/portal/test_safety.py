@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from caseapp.assignments.operations import assign
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
-from caseapp.core.transaction import transaction
+from caseapp.core.transaction import WRITES, transaction
 from caseapp.practice.models import NEUTRAL_SITE, Practice
 from tests import build, people
 from tests.desk import lasting
@@ -184,7 +184,8 @@ def test_leave_now_does_not_wait_for_a_busy_database(app, reader):
     cookie = visitor.get_cookie(BY_HAND).value
     engine = db.engine
     db.session.remove()
-    with engine.connect().execution_options(writes=True) as busy, busy.begin():
+    writes = WRITES[engine.dialect.name]
+    with engine.connect().execution_options(**writes) as busy, busy.begin():
         busy.execute(sa.text("UPDATE session SET seen_at = seen_at"))
         answer = visitor.get("/exit")
         leaving = [found for found in enumerate_threads() if found.name == "leave-now"]
