@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from contextvars import Context
 from dataclasses import replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="run-")
@@ -19,6 +20,7 @@ import structlog
 from flask.testing import FlaskClient
 
 from caseapp.access import secrets
+from caseapp.cli.library import release_day
 from caseapp.core import clock, workshop
 from caseapp.core.database import db, prepare
 from caseapp.core.migrate import upgrade
@@ -173,6 +175,16 @@ def moment(the_app):
     A test about time going by goes on with `clock.at`.
     """
     with clock.at(clock.now()):
+        yield
+
+
+@pytest.fixture
+def on_release_day(the_app):
+    """Let all of a test happen at noon of the release's day.
+
+    Later its texts fall due for review; and at noon so many days ago is so many dates ago, whatever summer time does.
+    """
+    with clock.at(datetime.combine(release_day(), time(12), UTC)):
         yield
 
 

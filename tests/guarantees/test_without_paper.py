@@ -25,7 +25,10 @@ from tests.guarantees import world as w
 from tests.web.test_own_handouts import BODY, begun, save
 
 # What the renderers do has nothing to do with the kind of database.
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+    pytest.mark.usefixtures("on_release_day"),
+]
 
 
 @pytest.fixture
