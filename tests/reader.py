@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import email
 import re
-import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from email import policy
-
-from aiosmtpd.controller import Controller
 
 from caseapp.clients.portal import invite
 from caseapp.clients.schemas import SafeContact
 from caseapp.core import outbox, settings
 from caseapp.core.transaction import transaction
 from tests import build
+from tests.loopback import MailServer
 from tests.people import csrf
 
 PIN = "482913"
@@ -63,14 +61,11 @@ def token_of(letter):
 @contextmanager
 def letterbox():
     """Run a real mail server on loopback for as long as the block lasts."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     found = Letterbox()
-    server = Controller(found, hostname="127.0.0.1", port=port)
+    server = MailServer(found)
     server.start()
     before = settings.active()
-    settings.use(replace(before, smtp_url=f"smtp://127.0.0.1:{port}"))
+    settings.use(replace(before, smtp_url=server.url))
     try:
         yield found
     finally:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+from caseapp.core.clock import at, now
+
 
 def together(app, times, call):
     """Run `call(number)` in `times` threads that start at the same moment; give results and errors in order."""
-    gate = Barrier(times)
+    gate, moment = Barrier(times), now()
 
     def one(number):
-        with app.app_context():
-            gate.wait(timeout=30)
+        with app.app_context(), at(moment):
+            gate.wait(timeout=60)
             try:
                 return call(number)
             except Exception as fault:  # noqa: BLE001 - the caller looks at what came out

@@ -4,9 +4,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import time_machine
 
 from caseapp.access.actor import operator
+from caseapp.core.clock import at
 from caseapp.core.transaction import transaction
 from caseapp.users.operations import disable_user
 from tests import people
@@ -80,7 +80,7 @@ def test_nobody_can_tell_a_known_account_from_an_unknown_or_disabled_one(coach, 
 
 def test_a_closed_throttle_looks_the_same_for_both_and_says_when_to_come_back(coach, visitor):
     answers = {}
-    with time_machine.travel(NOON, tick=False):
+    with at(NOON):
         for email in ("coach@practice.test", "nobod@practice.test"):
             for _ in range(8):
                 assert attempt(visitor, email, "wrong").status_code == 401
@@ -93,22 +93,22 @@ def test_a_closed_throttle_looks_the_same_for_both_and_says_when_to_come_back(co
 
 
 def test_the_throttle_opens_again(coach, visitor):
-    with time_machine.travel(NOON, tick=False):
+    with at(NOON):
         for _ in range(9):
             answer = attempt(visitor, password="wrong")
     assert answer.status_code == 429
-    with time_machine.travel(NOON + timedelta(minutes=15, seconds=1), tick=False):
+    with at(NOON + timedelta(minutes=15, seconds=1)):
         assert attempt(visitor).status_code == 303
 
 
 def test_a_new_browser_is_no_way_around_the_throttle(coach, app):
-    with time_machine.travel(NOON, tick=False):
+    with at(NOON):
         answers = [attempt(app.test_client(), password="wrong").status_code for _ in range(9)]
     assert answers == [401] * 8 + [429]
 
 
 def test_an_address_of_ones_own_choosing_is_no_way_around_either(coach, visitor):
-    with time_machine.travel(NOON, tick=False):
+    with at(NOON):
         answers = [
             attempt(
                 visitor, password="wrong", headers={"X-Forwarded-For": f"192.0.2.{n}"}

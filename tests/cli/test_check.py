@@ -16,6 +16,8 @@ from caseapp.practice.operations import confirm_numbers
 from caseapp.users.operations import add_user, disable_user
 from tests import people
 
+pytestmark = pytest.mark.usefixtures("on_release_day")
+
 
 @pytest.fixture
 def team(app):

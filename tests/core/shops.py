@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,23 @@ def children(pid):
 
 def foreman_of(shop):
     return shop._foreman.pid  # noqa: SLF001 - which process it is stands nowhere else
+
+
+@contextmanager
+def kept_busy(shop, askers=5):
+    """Keep a workshop of one hand from everybody: askers who never come to an end stand before all others.
+
+    Each holds the hand for as long as a job may take.
+    """
+    shop.start()
+    line = shop._line  # noqa: SLF001 - as for which process it is
+    with ExitStack() as held:
+        for _ in range(askers):
+            ours, theirs = socket.socketpair()
+            held.enter_context(ours)
+            with theirs:
+                socket.send_fds(line, [b"."], [theirs.fileno()])
+        yield
 
 
 def stopped(shop, job):

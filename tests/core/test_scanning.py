@@ -23,16 +23,18 @@ def test_without_a_scanner_every_file_may_come_in(the_app):
         (("true",), b"x" * 3_000_000, ""),
         (("sh", "-c", "kill -9 $$"), b"anything", HARMFUL),
         (("/nowhere/scanner",), b"anything", NOT_CHECKED),
-        (("sleep", "30"), b"anything", NOT_CHECKED),
     ],
-    ids=["clean", "harmful", "empty", "reads nothing", "killed", "missing", "slow"],
+    ids=["clean", "harmful", "empty", "reads nothing", "killed", "missing"],
 )
-def test_only_what_was_looked_at_and_found_clean_comes_in(
-    scanner, monkeypatch, command, content, said
-):
-    monkeypatch.setattr(scanning, "PATIENCE", 1.0)
+def test_only_what_was_looked_at_and_found_clean_comes_in(scanner, command, content, said):
     scanner(*command)
     assert objection(content) == said
+
+
+def test_a_scanner_that_takes_too_long_has_not_checked(scanner, monkeypatch):
+    monkeypatch.setattr(scanning, "PATIENCE", 0.2)
+    scanner("sleep", "30")
+    assert objection(b"anything") == NOT_CHECKED
 
 
 def test_a_scanner_learns_nothing_of_our_settings(scanner, monkeypatch):

@@ -16,7 +16,7 @@ PRODUCTION = {
 @pytest.fixture
 def read(tmp_path):
     for name in ("secret", "vault"):
-        (tmp_path / name).write_bytes(b"0" * 32)
+        (tmp_path / name).write_bytes(b"Quetzalcoatl" * 3)
         (tmp_path / name).chmod(0o600)
     keys = {
         "SECRET_KEY_FILE": str(tmp_path / "secret"),
@@ -41,7 +41,7 @@ def test_production_with_everything_set(read, tmp_path):
 
 def test_secrets_stay_out_of_the_settings_text(read):
     assert "hush" not in repr(read())
-    assert "000" not in repr(read())
+    assert "Quetzalcoatl" not in repr(read())
 
 
 @pytest.mark.parametrize(

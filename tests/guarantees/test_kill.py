@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from caseapp.notes.operations import start_note
 from caseapp.notes.schemas import NewNote
 from caseapp.users.operations import make_token
 from tests import build, people
+from tests.loopback import own_port
 
 KILLS = int(os.environ.get("ROUNDS", "5"))
 DRAFTS = 3
@@ -115,8 +115,7 @@ class Desk:
 
 @contextmanager
 def serving(database_url, settings, tmp_path):
-    """Serve from real processes on a free port; at the end nothing of them is left."""
-    port = free_port()
+    """Serve from real processes on a port of their own; at the end nothing of them is left."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CASEAPP_")}
     environ |= {
         "CASEAPP_ENV": "test",
@@ -124,7 +123,7 @@ def serving(database_url, settings, tmp_path):
         "CASEAPP_DATABASE_URL": database_url.render_as_string(hide_password=False),
         "CASEAPP_VAULT_KEY_FILE": str(settings.data_dir / "vault.key"),
     }
-    with (tmp_path / "server.log").open("ab") as log:
+    with own_port() as port, (tmp_path / "server.log").open("ab") as log:
         server = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "caseapp", "serve", "--port", str(port), "--processes", "2"],
             cwd=ROOT,
@@ -134,20 +133,14 @@ def serving(database_url, settings, tmp_path):
             start_new_session=True,
             text=True,
         )
-    try:
-        assert any(line.startswith("Open ") for line in server.stdout), "the server did not start"
-        yield port
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait(PATIENCE)
-        server.stdout.close()
-
-
-def free_port():
-    """Find a port that nobody uses."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+        try:
+            told = any(line.startswith("Open ") for line in server.stdout)
+            assert told, "the server did not start"
+            yield port
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait(PATIENCE)
+            server.stdout.close()
 
 
 def keep_writing(port, act):

@@ -6,7 +6,6 @@ tests/core/test_waiting.py asks who may wait for a slow one.
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from html import unescape
 from uuid import uuid4
@@ -20,12 +19,16 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.practice.queries import the_practice
 from tests import build
+from tests.core.shops import kept_busy, shop_of
 from tests.desk import Desk
 from tests.guarantees import world as w
 from tests.web.test_own_handouts import BODY, begun, save
 
 # What the renderers do has nothing to do with the kind of database.
-pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+    pytest.mark.usefixtures("on_release_day"),
+]
 
 
 @pytest.fixture
@@ -55,18 +58,15 @@ def no_foreman(fault):
 def busy_hands(_fault):
     """Keep every hand at work for longer than anybody waits."""
     before, patience = pdf._workshop, workshop.PATIENCE  # noqa: SLF001
-    pdf._workshop = slow = workshop.Workshop("tests.core.works", hands=1)  # noqa: SLF001
-    slow.do(b"echo ready")
-    working = threading.Thread(target=lambda: slow.do(b"sleep 3"))
-    working.start()
-    workshop.PATIENCE = 0.2
-    try:
-        yield
-    finally:
-        workshop.PATIENCE = patience
-        working.join()
-        slow.close()
-        pdf._workshop = before  # noqa: SLF001
+    pdf._workshop = slow = shop_of(hands=1)  # noqa: SLF001
+    with kept_busy(slow):
+        workshop.PATIENCE = 0.2
+        try:
+            yield
+        finally:
+            workshop.PATIENCE = patience
+            pdf._workshop = before  # noqa: SLF001
+    slow.close()
 
 
 WAYS = {

@@ -18,6 +18,8 @@ from caseapp.handouts.queries import edition_of, library_list
 from tests import build, people
 from tests.own_handouts.drafts import codes, listed, own_edition
 
+pytestmark = pytest.mark.usefixtures("on_release_day")
+
 
 @pytest.fixture
 def team(app):

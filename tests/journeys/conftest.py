@@ -30,6 +30,11 @@ def browser_type_launch_args(browser_type_launch_args):
 
 
 @pytest.fixture
+def moment():
+    """Let time go on: the server has threads of its own, which know only the real clock."""
+
+
+@pytest.fixture
 def live(app):
     """Serve the app on loopback for as long as a test runs."""
     server = make_server("127.0.0.1", 0, app, threaded=True)

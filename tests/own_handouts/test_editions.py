@@ -20,6 +20,8 @@ from caseapp.practice.queries import today
 from tests import build
 from tests.own_handouts.drafts import codes, own_edition, published, whole
 
+pytestmark = pytest.mark.usefixtures("on_release_day")
+
 
 def test_publishing_the_library_leaves_our_own_alone(team):
     slug = published(team["supervisor"], team["admin"])

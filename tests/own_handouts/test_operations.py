@@ -29,6 +29,8 @@ from caseapp.own_handouts.texts import OwnText, text_in
 from tests.own_handouts.drafts import codes, listed, published, sent, started, whole
 from tests.together import together
 
+pytestmark = pytest.mark.usefixtures("on_release_day")
+
 
 def test_a_text_goes_from_desk_to_library_through_two_people(team):
     draft_id, version = sent(team["supervisor"])

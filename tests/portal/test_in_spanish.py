@@ -18,7 +18,7 @@ from caseapp.worksheets.queries import as_words
 from caseapp.worksheets.schemas import WHY_WORDS
 from tests import build, people
 from tests.people import csrf
-from tests.portal.test_writing import form, give, text, upload
+from tests.portal.sheet import form, give, text, upload
 from tests.reader import inside
 from tests.worksheets import sheets
 

@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.worksheets.queries import paper_of, returned_for
 from tests import build, people
-from tests.portal.test_writing import PAGE, form, give, text, upload, write
+from tests.portal.sheet import PAGE, form, give, text, upload, write
 from tests.reader import inside
 from tests.worksheets import sheets
 

@@ -18,6 +18,7 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from caseapp.http.payload import load
+from caseapp.practice.queries import today
 from caseapp.reports import queries
 from caseapp.reports.operations import make_export
 from caseapp.reports.queries import count_cases, export_file, list_exports, report_rows
@@ -25,6 +26,8 @@ from caseapp.reports.schemas import ExportSchema, ReportFilter
 from caseapp.reports.sheet import HEAD, coach_code
 from tests import build, people
 from tests.desk import Statements
+
+pytestmark = pytest.mark.usefixtures("on_release_day")
 
 CANARY = "Zanzibar"
 FACTS = {
@@ -79,9 +82,9 @@ def test_a_row_holds_the_coded_facts_and_nothing_else(cast):
         "peace not_heard",
         "2",
     )
-    assert row["sleep_levels"] == f"{now().date()}:concern"
+    assert row["sleep_levels"] == f"{today()}:concern"
     assert (row["care_holds"], row["safety_holds"]) == ("1", "0")
-    assert row["stage_history"] == f"{now().date()}:steady"
+    assert row["stage_history"] == f"{today()}:steady"
     text = body.decode()
     for hidden in (
         CANARY,
@@ -105,7 +108,7 @@ def test_the_file_is_csv_as_the_rfc_says(cast):
 
 
 def test_a_case_counts_when_it_was_open_on_any_day_of_the_period(cast):
-    coach, today = cast["coach"], now().date()
+    coach, day = cast["coach"], today()
     with at(now() - timedelta(days=40)):
         old = build.case(coach)
         build.screen(coach, old.client_id)
@@ -119,14 +122,14 @@ def test_a_case_counts_when_it_was_open_on_any_day_of_the_period(cast):
         return [row["case_number"] for row in rows]
 
     assert numbers() == [new.number, old.number]
-    assert numbers(since=today - timedelta(days=20)) == [new.number]
-    assert numbers(since=today - timedelta(days=30)) == [new.number, old.number]
-    assert numbers(until=today - timedelta(days=1)) == [old.number]
-    assert numbers(until=today - timedelta(days=41)) == []
+    assert numbers(since=day - timedelta(days=20)) == [new.number]
+    assert numbers(since=day - timedelta(days=30)) == [new.number, old.number]
+    assert numbers(until=day - timedelta(days=1)) == [old.number]
+    assert numbers(until=day - timedelta(days=41)) == []
     assert numbers(status="closed") == [old.number]
     assert numbers(stage="steady") == [new.number]
     assert numbers(coach=cast["coach2"].id) == []
-    assert numbers(coach=coach.id, since=today, until=today) == [new.number]
+    assert numbers(coach=coach.id, since=day, until=day) == [new.number]
 
 
 def test_what_happened_outside_the_case_is_not_counted_in_it(cast):
@@ -156,7 +159,7 @@ def test_a_move_stands_in_the_history(cast):
         version = get_case(cast["coach"], made.case_id).version
         move_case(cast["coach"], made.case_id, Move("close", "", {}), version)
     [row], _ = read(cast["admin"])
-    day = now().date()
+    day = today()
     assert row["stage_history"] == f"{day}:steady {day}:close"
 
 

@@ -1,6 +1,8 @@
+"""A screening opens what it demands in one change, and whatever happens, only clearing ends a hold."""
+
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -11,13 +13,12 @@ from hypothesis import strategies as st
 from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import at
 from caseapp.core.database import db
-from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.followups.operations import complete_followup
 from caseapp.followups.queries import followups_of, tasks_from
 from caseapp.screening.models import Flag, Hold, Screening
-from caseapp.screening.operations import clear_hold, lower_flag, raise_flag, record_screening
-from caseapp.screening.protocol import ITEMS, demanded
+from caseapp.screening.operations import lower_flag, record_screening
+from caseapp.screening.protocol import demanded
 from caseapp.screening.queries import (
     flags_of,
     holds_of,
@@ -25,61 +26,21 @@ from caseapp.screening.queries import (
     safety_of,
     screening_shown,
     screenings_of,
-    what_keeps,
 )
-from caseapp.screening.schemas import LEVEL_NAMES, NewScreening, ReasonSchema, ScreeningSchema
-from tests import build, people
+from caseapp.screening.schemas import NewScreening
+from tests import build
+from tests.screening.holds import (
+    KEYS,
+    REASON,
+    START,
+    clear,
+    day,
+    finish_tasks,
+    keeps,
+    only_hold,
+    open_holds,
+)
 from tests.together import together
-
-START = datetime(2026, 5, 14, 12, tzinfo=UTC)
-REASON = "Two steady weeks and a plan on file."
-KEYS = [item.key for item in ITEMS]
-
-
-def day(number):
-    return at(START + timedelta(days=number))
-
-
-@pytest.fixture
-def team(app):
-    with day(-1):
-        found = people.team()
-        found["supervisor2"] = people.add("supervisor2", role="supervisor")
-    return found
-
-
-@pytest.fixture
-def ines(team):
-    with day(-1):
-        return build.client(team["coach"])
-
-
-def only_hold(client_id):
-    db.session.rollback()
-    [hold] = db.session.scalars(sa.select(Hold).where(Hold.client_id == client_id))
-    return hold
-
-
-def open_holds(client_id):
-    db.session.rollback()
-    return {hold.kind: hold for hold in safety_of(client_id).holds}
-
-
-def finish_tasks(actor, client_id):
-    with transaction():
-        for task in followups_of(actor, client_id, open_only=True):
-            complete_followup(actor, task.id, "Done and written down.", task.version)
-
-
-def keeps(hold, actor):
-    db.session.rollback()
-    return [reason.code for reason in what_keeps(db.session.get(Hold, hold.id), actor)]
-
-
-def clear(actor, hold, reason=REASON, version=None):
-    db.session.rollback()
-    with transaction():
-        clear_hold(actor, hold.id, reason, version or db.session.get(Hold, hold.id).version)
 
 
 def test_a_screening_and_all_that_it_demands_are_one_change(team, ines):
@@ -155,185 +116,6 @@ def test_a_safety_hold_opens_beside_a_care_hold_and_is_the_stricter(team, ines):
     assert safety_of(ines).hold == "safety"
 
 
-@pytest.fixture
-def held(team, ines):
-    """Give a safety hold for which everything is done by somebody other than the second supervisor."""
-    with day(0):
-        build.screen(team["coach"], ines, self_harm="urgent")
-    with day(8):
-        finish_tasks(team["coach"], ines)
-        build.screen(team["coach"], ines)
-    return only_hold(ines)
-
-
-def test_a_safety_hold_ends_by_a_second_persons_written_reason(team, held, ines):
-    with day(8):
-        assert keeps(held, team["supervisor"]) == []
-        clear(team["supervisor"], held)
-    hold = only_hold(ines)
-    assert (hold.cleared_by, hold.cleared_at) == (team["supervisor"].id, START + timedelta(days=8))
-    assert REASON.encode() not in hold.clear_reason
-    assert open_holds(ines) == {}
-    with pytest.raises(RuleBroken) as refused:
-        clear(team["supervisor"], hold)
-    assert refused.value.reasons[0].code == "already_cleared"
-
-
-def test_without_a_fresh_screening_it_stays(team, ines):
-    with day(-1):
-        build.screen(team["coach"], ines)
-    with day(0):
-        build.screen(team["coach"], ines, self_harm="urgent")
-        finish_tasks(team["coach"], ines)
-    with day(8):
-        assert keeps(only_hold(ines), team["supervisor"]) == ["screening_not_steady"]
-
-
-@pytest.mark.parametrize(
-    "levels",
-    [{"sleep": "concern"}, {"sleep": None}, {"fear_at_home": None}, {"self_harm": "concern"}],
-)
-def test_a_screening_with_a_gap_or_a_concern_keeps_it(team, ines, levels):
-    with day(0):
-        build.screen(team["coach"], ines, self_harm="urgent")
-    with day(8):
-        build.screen(team["coach"], ines)
-    with day(9):
-        build.screen(team["coach"], ines, **levels)
-        finish_tasks(team["coach"], ines)
-        assert keeps(open_holds(ines)["safety"], team["supervisor"]) == ["screening_not_steady"]
-
-
-def test_watch_is_steady_enough(team, ines):
-    with day(0):
-        build.screen(team["coach"], ines, self_harm="urgent")
-    with day(8):
-        finish_tasks(team["coach"], ines)
-        build.screen(team["coach"], ines, **dict.fromkeys(KEYS, "watch"))
-        assert keeps(only_hold(ines), team["supervisor"]) == []
-
-
-def test_every_task_of_the_hold_keeps_it(team, ines):
-    with day(0):
-        build.screen(team["coach"], ines, self_harm="urgent")
-    hold = only_hold(ines)
-    with day(8):
-        build.screen(team["coach"], ines)
-        count = len(tasks_from(hold.id))
-        assert count == 10
-        for left in range(count, 0, -1):
-            assert keeps(hold, team["supervisor"]) == ["task_open"] * left
-            task = next(task for task in tasks_from(hold.id) if task.done_at is None)
-            with transaction():
-                complete_followup(team["coach"], task.id, "Done.", task.version)
-        assert keeps(hold, team["supervisor"]) == []
-
-
-def test_whoever_opened_it_is_not_the_second_person(team):
-    with day(-1):
-        client_id = build.client(team["supervisor"])
-    with day(0):
-        build.screen(team["supervisor"], client_id, self_harm="urgent")
-    hold = only_hold(client_id)
-    with day(8):
-        finish_tasks(team["supervisor"], client_id)
-        build.screen(team["supervisor"], client_id)
-        assert keeps(hold, team["supervisor"]) == ["second_person_needed"]
-        with pytest.raises(RuleBroken):
-            clear(team["supervisor"], hold)
-        assert keeps(hold, team["supervisor2"]) == []
-
-
-def test_whoever_did_the_last_screening_is_not_the_second_person_either(team, ines):
-    with day(0):
-        build.screen(team["coach"], ines, self_harm="urgent")
-    with day(8):
-        finish_tasks(team["coach"], ines)
-        build.screen(team["supervisor"], ines)
-        assert keeps(only_hold(ines), team["supervisor"]) == ["second_person_needed"]
-
-
-def test_a_coach_and_an_admin_clear_nothing_and_a_foreign_hold_is_not_there(team, held):
-    with day(8):
-        for who in ("coach", "coach2", "admin"):
-            with pytest.raises(Forbidden):
-                clear(team[who], held)
-        with pytest.raises(NotFound):
-            clear(team["supervisor2"], held)
-        with pytest.raises(NotFound), transaction():
-            clear_hold(team["supervisor"], UUID(int=1), REASON, 1)
-
-
-def test_a_hold_that_changed_meanwhile_is_stale(team, held):
-    with day(8), pytest.raises(Stale):
-        clear(team["supervisor"], held, version=held.version + 1)
-
-
-@pytest.mark.parametrize(
-    ("days", "kept"),
-    [
-        ((1,), ["only_one_steady_screening"]),
-        ((1, 7), ["only_one_steady_screening"]),
-        ((1, 8), []),
-        ((1, 4, 8), []),
-        ((1, 30), []),
-    ],
-)
-def test_a_care_hold_ends_after_two_steady_screenings_a_week_apart(team, ines, days, kept):
-    with day(0):
-        build.screen(team["coach"], ines, sleep="concern")
-    for number in days:
-        with day(number):
-            build.screen(team["coach"], ines)
-    with day(40):
-        finish_tasks(team["coach"], ines)
-        hold = only_hold(ines)
-        assert keeps(hold, team["supervisor"]) == kept
-        if not kept:
-            clear(team["supervisor"], hold)
-            assert open_holds(ines) == {}
-
-
-def test_a_setback_starts_the_two_weeks_anew(team, ines):
-    with day(0):
-        build.screen(team["coach"], ines, sleep="concern")
-    for number, level in ((1, "none"), (5, "concern"), (9, "none")):
-        with day(number):
-            build.screen(team["coach"], ines, sleep=level)
-    with day(10):
-        finish_tasks(team["coach"], ines)
-        hold = open_holds(ines)["care"]
-        assert keeps(hold, team["supervisor"]) == ["only_one_steady_screening"]
-
-
-def test_steady_screenings_from_before_the_hold_do_not_count(team, ines):
-    for number in (-20, -10):
-        with day(number):
-            build.screen(team["coach"], ines)
-    with day(0):
-        build.screen(team["coach"], ines, sleep="concern")
-    with day(1):
-        build.screen(team["coach"], ines)
-        finish_tasks(team["coach"], ines)
-        assert keeps(only_hold(ines), team["supervisor"]) == ["only_one_steady_screening"]
-
-
-def test_both_holds_end_each_by_itself(team, ines):
-    with day(0):
-        build.screen(team["coach"], ines, sleep="concern", self_harm="concern")
-    holds = open_holds(ines)
-    with day(8):
-        finish_tasks(team["coach"], ines)
-        build.screen(team["coach"], ines)
-        clear(team["supervisor"], holds["safety"])
-        assert set(open_holds(ines)) == {"care"}
-        assert keeps(holds["care"], team["supervisor"]) == ["only_one_steady_screening"]
-    with day(15):
-        build.screen(team["coach"], ines)
-        clear(team["supervisor"], holds["care"])
-    assert open_holds(ines) == {}
-
-
 def test_after_an_end_a_new_urgent_answer_opens_a_new_hold(team, held, ines):
     with day(8):
         clear(team["supervisor"], held)
@@ -342,38 +124,6 @@ def test_after_an_end_a_new_urgent_answer_opens_a_new_hold(team, held, ines):
     holds = holds_of(team["coach"], ines)
     assert [hold.cleared_at is None for hold in holds] == [True, False]
     assert holds[0].id != held.id
-
-
-def test_flags_outlive_holds_and_only_a_supervisor_lowers_them(team, held, ines):
-    with day(8):
-        clear(team["supervisor"], held)
-    [flag] = flags_of(team["coach"], ines)
-    assert flag.kind == "self_harm_flag"
-    for who in ("coach", "admin"):
-        with pytest.raises(Forbidden), transaction():
-            lower_flag(team[who], flag.id, REASON)
-    with pytest.raises(NotFound), transaction():
-        lower_flag(team["supervisor2"], flag.id, REASON)
-    with pytest.raises(NotFound), transaction():
-        lower_flag(team["supervisor"], UUID(int=1), REASON)
-    with transaction():
-        lower_flag(team["supervisor"], flag.id, REASON)
-    assert list(flags_of(team["coach"], ines)) == []
-    row = db.session.get(Flag, flag.id, populate_existing=True)
-    assert REASON.encode() not in row.lower_reason
-    with pytest.raises(RuleBroken), transaction():
-        lower_flag(team["supervisor"], flag.id, REASON)
-
-
-def test_raising_a_flag_twice_changes_nothing(team, ines):
-    for _ in range(2):
-        with transaction():
-            raise_flag(team["coach"], ines, "eating_disorder_flag")
-    assert len(flags_of(team["coach"], ines)) == 1
-    count = sa.select(sa.func.count()).where(AuditEntry.action == "flag.raise")
-    assert db.session.scalar(count) == 1
-    with pytest.raises(NotFound), transaction():
-        raise_flag(team["coach2"], ines, "contact_block")
 
 
 def test_a_foreign_client_looks_like_none_at_all(team, ines):
@@ -403,46 +153,6 @@ def test_the_log_holds_codes_and_the_words_stay_sealed(team, ines):
     assert b"river" not in db.session.scalar(sa.select(Screening.comment))
     assert recent_screenings(ines)[0].comment == "said: by the river"
     assert "river" not in repr(recent_screenings(ines)[0])
-
-
-@pytest.mark.parametrize(
-    ("raw", "field"),
-    [
-        ({"sleep": "3"}, "sleep"),
-        ({"sleep": "dreadful"}, "sleep"),
-        ({"actions_taken": ["prayed"]}, "actions_taken"),
-        ({"comment": "x" * 2001}, "comment"),
-        ({"mood": "low"}, "mood"),
-        ({"at": "2020-01-01T00:00:00Z"}, "at"),
-        ({"recorded_by": str(UUID(int=1))}, "recorded_by"),
-    ],
-)
-def test_answers_that_make_no_sense_are_refused_by_name(raw, field):
-    assert list(ScreeningSchema().validate(raw)) == [field]
-
-
-def test_a_word_for_each_level_and_blank_is_not_asked():
-    words = {
-        "sleep": "none",
-        "eating": "watch",
-        "caring": "concern",
-        "work": "urgent",
-        "self_harm": "",
-    }
-    found = ScreeningSchema().load(words)
-    assert found.levels == {
-        **dict.fromkeys(KEYS),
-        "sleep": 0,
-        "eating": 1,
-        "caring": 2,
-        "work": 3,
-    }
-    assert set(LEVEL_NAMES) == {"none", "watch", "concern", "urgent"}
-
-
-@pytest.mark.parametrize("reason", ["", "short", "x" * 2001])
-def test_a_reason_is_a_sentence(reason):
-    assert ReasonSchema().validate({"reason": reason})
 
 
 levels = st.fixed_dictionaries(

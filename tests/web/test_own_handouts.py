@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import timedelta
 from uuid import UUID
 
 import pikepdf
 import pytest
 import sqlalchemy as sa
 
+from caseapp.cli.library import release_day
 from caseapp.core import settings
 from caseapp.core.database import db
 from caseapp.handouts.models import Edition
@@ -18,6 +20,8 @@ from caseapp.own_handouts.models import HandoutDraft
 from caseapp.own_handouts.queries import steps_of
 from tests import people
 from tests.desk import Desk
+
+pytestmark = pytest.mark.usefixtures("on_release_day")
 
 SCRIPTS = [
     "<script>alert(1)</script>",
@@ -68,7 +72,7 @@ WHOLE = {
     "stage": "steady",
     "kind": "worksheet",
     "minutes": "10",
-    "review_date": "2027-05-01",
+    "review_date": f"{release_day() + timedelta(days=180)}",
     "places.0.label": "Where I will walk",
     "places.0.id": "where",
     "change": "First edition.",

@@ -13,10 +13,12 @@ from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
 from caseapp.practice.models import LocalLine, Practice, PracticeLogo
 from caseapp.practice.operations import confirm_numbers
-from caseapp.practice.queries import office
+from caseapp.practice.queries import office, today
 from tests import people
 from tests.desk import Desk, Statements
 from tests.paper import text_of
+
+pytestmark = pytest.mark.usefixtures("on_release_day")
 
 CHANGED = {
     "name": "Harbour Lane",
@@ -112,7 +114,7 @@ def test_numbers_stand_with_their_source_and_are_confirmed(team, admin):
     assert "Nobody in this practice has confirmed" in page
     assert admin.send("/settings/numbers").status_code == 303
     row = stored()
-    assert (row.numbers_confirmed_on, row.numbers_confirmed_by) == (now().date(), team["admin"].id)
+    assert (row.numbers_confirmed_on, row.numbers_confirmed_by) == (today(), team["admin"].id)
     assert "by Ade Bello" in admin.text("/settings/numbers")
 
 

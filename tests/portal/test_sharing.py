@@ -1,0 +1,94 @@
+"""What the coach sees of a sheet: nothing before the client shares it, and nothing of anybody else's."""
+
+from __future__ import annotations
+
+from caseapp.assignments.operations import withdraw
+from caseapp.core.transaction import transaction
+from caseapp.worksheets.queries import desk_of
+from tests import build
+from tests.desk import Desk
+from tests.people import csrf
+from tests.portal.sheet import (
+    CANARY,
+    PAGE,
+    desk_number,
+    form,
+    give,
+    kept_files,
+    text,
+    the_assignment,
+    upload,
+    write,
+)
+from tests.reader import inside
+from tests.worksheets import sheets
+
+
+def test_only_sharing_shows_the_coach_anything_anywhere(app, coach, reader):
+    visitor, found = reader
+    desk = Desk(app, coach)
+    assignment_id = the_assignment()
+    case = f"/case/{desk_number(found)}"
+    pages = [
+        "/today",
+        case,
+        f"{case}/handouts",
+        f"{case}/handouts/{assignment_id}/answers",
+        f"{case}/details",
+        "/follow-ups",
+    ]
+    write(visitor, what_happened=CANARY)
+    upload(visitor, b"%PDF-1.4\n" + CANARY.encode())
+    assert not any(CANARY in desk.text(page) for page in pages)
+    assert "Nothing shared" in desk.text(pages[3])
+    assert "Shared with you" not in desk.text(pages[2])
+    assert write(visitor, "share", what_happened=CANARY).status_code == 303
+    assert [page for page in pages if CANARY in desk.text(page)] == [pages[3]]
+    assert "Shared with you on" in desk.text(pages[2])
+    write(visitor, what_happened="Written after that.")
+    assert "Written after that." not in desk.text(pages[3])
+    assert "What you changed since then is still yours alone." in text(visitor.get(PAGE))
+    token = {"csrf_token": csrf(visitor.get(PAGE))}
+    assert visitor.post(f"{PAGE}/unshare", data=token).status_code == 303
+    assert not any(CANARY in desk.text(page) for page in pages)
+    assert "Written after that." in text(visitor.get(PAGE))
+
+
+def test_an_empty_sheet_is_not_shared(reader):
+    visitor, _ = reader
+    answer = write(visitor, "share")
+    assert answer.status_code == 409
+    assert "There is nothing to share yet." in text(answer)
+
+
+def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
+    visitor, _ = reader
+    page = visitor.get(PAGE)
+    fields = form(page, f"{PAGE}/save") | {"answer_what_happened": CANARY}
+    with transaction():
+        withdraw(coach, the_assignment(), 1)
+    for action in ("save", "share", "draft", "unshare"):
+        answer = visitor.post(f"{PAGE}/{action}", data=fields)
+        assert answer.status_code == 409
+        assert "has taken this sheet back" in text(answer)
+        assert CANARY not in text(answer)
+    answer = upload(visitor, sheets.scan(), page=page)
+    assert answer.status_code == 409
+    assert desk_of(coach, the_assignment()).shared is None
+
+
+def test_anothers_place_is_not_there(app, coach, reader):
+    visitor, _ = reader
+    other, theirs = inside(app, coach, "Jonas Weber")
+    build.screen(coach, theirs.client_id)
+    token = {"csrf_token": csrf(other.get("/portal")), "version": "0", "once": "x"}
+    for action in ("save", "share", "draft", "unshare", "upload"):
+        assert other.post(f"{PAGE}/{action}", data=token).status_code == 404
+    kept = upload(visitor, sheets.scan())
+    assert kept.status_code == 303
+    [file_id] = kept_files(coach, sent=False)
+    give(coach, theirs, sheets.PAUSE)
+    for action in ("send", "remove"):
+        answer = other.post(f"{PAGE}/files/{file_id}/{action}", data=token)
+        assert answer.status_code == 404
+    assert kept_files(coach, sent=False) == [file_id]

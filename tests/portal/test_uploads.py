@@ -1,0 +1,221 @@
+"""A sheet comes back as a file: read into answers, kept for the coach, or not taken and why."""
+
+from __future__ import annotations
+
+import pytest
+
+from caseapp.core.clock import now
+from caseapp.core.forms import LARGEST_FILE
+from caseapp.core.scanning import HARMFUL
+from caseapp.http.pages import long_day
+from caseapp.http.uploads import ROOM_FOR_THE_REST
+from caseapp.worksheets.schemas import KEPT_FOR
+from tests.desk import Desk
+from tests.people import csrf
+from tests.portal.sheet import (
+    PAGE,
+    desk_number,
+    form,
+    give,
+    kept_files,
+    text,
+    the_assignment,
+    upload,
+    write,
+)
+from tests.together import together
+from tests.worksheets import sheets
+
+
+def test_a_filled_in_pdf_comes_back_as_answers(reader):
+    visitor, _ = reader
+    pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
+    data = sheets.filled(
+        pdf, {"what_happened": sheets.ABROAD, "body_signs_1": True, "strongest_urge": "beg"}
+    )
+    answer = upload(visitor, data)
+    assert (answer.status_code, answer.location) == (303, PAGE)
+    page = visitor.get(PAGE)
+    assert "Your answers were read from the file" in text(page)
+    fields = form(page, f"{PAGE}/save")
+    assert fields["answer_what_happened"] == [sheets.ABROAD]
+    assert fields["answer_body_signs"] == ["tight chest"]
+    assert fields["answer_strongest_urge"] == ["beg"]
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_a_line_from_a_pdf_stays_one_line_too(reader, end):
+    visitor, _ = reader
+    line = next(one for one in sheets.handout(sheets.PAUSE).fields if one.type == "text")
+    broken = {line.id: f"One call,{end}then tea.", "what_happened": f"It rained.{end}We rowed."}
+    data = sheets.filled(sheets.blank(sheets.PAUSE), broken)
+    for _ in range(2):
+        # The same file again contradicts nothing.
+        assert upload(visitor, data).status_code == 303
+    saved = form(visitor.get(PAGE), f"{PAGE}/save")
+    assert saved[f"answer_{line.id}"] == ["One call, then tea."]
+    assert saved["answer_what_happened"][0].splitlines()[-2:] == ["It rained.", "We rowed."]
+
+
+def test_what_is_typed_here_is_never_overwritten_by_a_file(reader):
+    visitor, _ = reader
+    write(visitor, what_happened="Typed here.", twenty_minutes="Kept as it is.")
+    pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
+    data = sheets.filled(pdf, {"what_happened": "From paper.", "strongest_urge": "beg"})
+    answer = upload(visitor, data)
+    assert answer.status_code == 409
+    assert "This is what your file says. It is not saved yet." in text(answer)
+    assert "Saved so far: <span>Typed here.</span>" in text(answer)
+    fields = form(answer, f"{PAGE}/save")
+    assert fields["answer_what_happened"] == ["From paper."]
+    assert fields["answer_twenty_minutes"] == ["Kept as it is."]
+    saved = form(visitor.get(PAGE), f"{PAGE}/save")
+    assert saved["answer_what_happened"] == ["Typed here."]
+    assert visitor.post(f"{PAGE}/save", data=fields).status_code == 303
+    saved = form(visitor.get(PAGE), f"{PAGE}/save")
+    assert saved["answer_what_happened"] == ["From paper."]
+
+
+def test_what_a_file_says_too_long_is_named_and_nothing_is_saved(reader):
+    visitor, _ = reader
+    pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
+    answer = upload(visitor, sheets.filled(pdf, {"twenty_minutes": "x" * 4001}))
+    assert answer.status_code == 422
+    assert 'href="#answer_twenty_minutes"' in text(answer)
+    assert "Nothing written yet" in text(visitor.get(PAGE))
+
+
+def test_a_day_that_may_be_two_is_asked_for(coach, reader):
+    visitor, found = reader
+    give(coach, found, sheets.LIMITS)
+    path = "/portal/h/2"
+    data = sheets.filled(sheets.blank(sheets.LIMITS), {"look_again": "4/5/2030", "topic": "money"})
+    answer = upload(visitor, data, path=path)
+    assert answer.status_code == 422
+    assert "Choose the day: “4/5/2030” cannot be read as just one." in text(answer)
+    fields = form(answer, f"{path}/save")
+    assert (fields["answer_look_again"], fields["answer_topic"]) == ([""], ["money"])
+
+
+def test_another_sheets_file_is_named_by_its_outside_title(coach, reader):
+    visitor, found = reader
+    unknown = upload(visitor, sheets.blank(sheets.LIMITS))
+    assert unknown.status_code == 303
+    assert "not those of this sheet" in text(visitor.get(PAGE))
+    give(coach, found, "help-right-now")
+    answer = upload(visitor, sheets.blank("help-right-now"))
+    assert answer.status_code == 422
+    assert "This file belongs to “Numbers to keep”." in text(answer)
+    assert len(kept_files(coach, sent=False)) == 1
+
+
+def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, reader):
+    visitor, found = reader
+    desk = Desk(app, coach)
+    page = f"/case/{desk_number(found)}/handouts/{the_assignment()}"
+    data = sheets.scan()
+    assert upload(visitor, data).status_code == 303
+    shown = visitor.get(PAGE)
+    assert "There are no form fields in this file" in text(shown)
+    assert "Nobody but you can see that it is here." in text(shown)
+    assert f"It is kept until {long_day(now() + KEPT_FOR)} and then removed" in text(shown)
+    assert "Sent back" not in desk.text(f"{page}/answers")
+    [file_id] = kept_files(coach, sent=False)
+    assert desk.get(f"{page}/files/{file_id}").status_code == 404
+    token = {"csrf_token": csrf(shown)}
+    assert visitor.post(f"{PAGE}/files/{file_id}/send", data=token).status_code == 303
+    assert "Sent back" in desk.text(f"{page}/answers")
+    answer = desk.get(f"{page}/files/{file_id}")
+    assert answer.data == data
+    assert answer.mimetype == "application/octet-stream"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="returned-01.pdf"'
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"].endswith("; sandbox")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert visitor.post(f"{PAGE}/files/{file_id}/remove", data=token).status_code == 303
+    assert desk.get(f"{page}/files/{file_id}").status_code == 404
+
+
+def test_a_file_sent_twice_is_kept_once_and_there_is_an_end_of_room(coach, reader):
+    visitor, _ = reader
+    page = visitor.get(PAGE)
+    for _ in range(2):
+        assert upload(visitor, sheets.scan(), page=page).status_code == 303
+    assert len(kept_files(coach, sent=False)) == 1
+    for _ in range(4):
+        assert upload(visitor, sheets.scan()).status_code == 303
+    answer = upload(visitor, sheets.scan())
+    assert answer.status_code == 409
+    assert "There is room for 5 files" in text(answer)
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (b"", 422, "Choose a file first."),
+        (b"\xff\xd8\xff a photo", 422, "This is not a PDF."),
+        (b"%PDF-" + b"x" * LARGEST_FILE, 422, "larger than 5 MB"),
+        (b"%PDF-" + b"x" * (LARGEST_FILE + ROOM_FOR_THE_REST), 413, "up to 5 MB"),
+    ],
+    ids=["nothing", "photo", "large", "enormous"],
+)
+def test_what_is_not_taken_says_why_and_is_not_kept(coach, reader, data, status, words):
+    visitor, _ = reader
+    answer = upload(visitor, data)
+    assert answer.status_code == status
+    assert words in text(answer)
+    assert kept_files(coach, sent=False) == []
+
+
+def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader, scanner):
+    visitor, _ = reader
+    page = visitor.get(PAGE)
+    scanner("false")
+    for data in (sheets.scan(), sheets.filled(sheets.blank(sheets.PAUSE), {})):
+        answer = upload(visitor, data, page=page)
+        assert answer.status_code == 422
+        assert HARMFUL in text(answer)
+    assert kept_files(coach, sent=False) == []
+
+
+def test_a_locked_file_is_not_kept(coach, reader):
+    visitor, _ = reader
+    answer = upload(visitor, sheets.locked(sheets.scan()))
+    assert answer.status_code == 422
+    assert "locked with a password" in text(answer)
+    assert kept_files(coach, sent=False) == []
+
+
+def test_very_many_parts_are_refused(reader):
+    visitor, _ = reader
+    page = visitor.get(PAGE)
+    token = csrf(page)
+    parts = b"".join(
+        b'--x\r\nContent-Disposition: form-data; name="a%d"\r\n\r\n\r\n' % number
+        for number in range(60_000)
+    )
+    head = (
+        b'--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n%s\r\n' % token.encode()
+    )
+    answer = visitor.post(
+        f"{PAGE}/upload",
+        data=head + parts + b"--x--\r\n",
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert answer.status_code == 413
+    assert visitor.get(PAGE).status_code == 200
+
+
+def test_the_app_answers_while_a_bomb_is_taken_apart(app, reader):
+    visitor, _ = reader
+    bomb = sheets.bomb()
+    page = visitor.get(PAGE)
+    tasks = [
+        lambda: upload(visitor, bomb, page=page),
+        lambda: app.test_client().get("/livez"),
+        lambda: app.test_client().get("/portal/safety"),
+    ]
+    found = together(app, len(tasks), lambda number: tasks[number]())
+    assert found[0].status_code in {303, 422}
+    assert [answer.status_code for answer in found[1:]] == [200, 200]
+    assert visitor.get(PAGE).status_code == 200

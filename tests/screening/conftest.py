@@ -1,0 +1,33 @@
+"""A team, a client, and a safety hold for which all is done."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import build, people
+from tests.screening.holds import day, finish_tasks, only_hold
+
+
+@pytest.fixture
+def team(app):
+    with day(-1):
+        found = people.team()
+        found["supervisor2"] = people.add("supervisor2", role="supervisor")
+    return found
+
+
+@pytest.fixture
+def ines(team):
+    with day(-1):
+        return build.client(team["coach"])
+
+
+@pytest.fixture
+def held(team, ines):
+    """Give a safety hold for which everything is done by somebody other than the second supervisor."""
+    with day(0):
+        build.screen(team["coach"], ines, self_harm="urgent")
+    with day(8):
+        finish_tasks(team["coach"], ines)
+        build.screen(team["coach"], ines)
+    return only_hold(ines)

@@ -1,0 +1,282 @@
+"""The pages of a case's handouts: choosing and giving, withdrawing, looking at several and fetching them."""
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import sqlalchemy as sa
+
+from caseapp.assignments.models import Assignment
+from caseapp.assignments.operations import withdraw
+from caseapp.audit.models import AuditEntry
+from caseapp.clients.schemas import SafeContact
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.handouts.library import library
+from tests import build
+from tests.desk import Desk, Statements
+from tests.paper import text_of
+from tests.web.sheets import count, given, opened
+
+
+def test_a_coach_assigns_two_handouts_with_a_line(app):
+    _, made, desk = opened(app)
+    path = f"/case/{made.number}/handouts/assign"
+    page = desk.text(path)
+    assert "Suits" in page
+    assert "Light time together" not in page
+    form = desk.form(path)
+    sent = form.fields | {
+        "slugs": ["better-nights", "keep-the-day-running"],
+        "channel": "portal",
+        "line": "Start with the worry note.",
+    }
+    first, second = desk.post(path, sent), desk.post(path, sent)
+    assert first.status_code == second.status_code == 303
+    assert count(Assignment) == 2
+    shown = desk.text(f"/case/{made.number}/handouts")
+    assert shown.count("Start with the worry note.") == 2
+    assert "Not opened yet" in shown
+    assert "The handouts are assigned." in shown
+
+
+def test_refused_sheets_say_why_and_cannot_be_chosen(app):
+    _, made, desk = opened(app, fear_at_home="concern")
+    page = desk.text(f"/case/{made.number}/handouts/assign?stage=all")
+    assert "Not now" in page
+    assert "A safety hold is open" in page
+    assert 'value="reaching-out"' not in page
+    assert 'value="a-private-check"' in page
+    path = f"/case/{made.number}/handouts/assign"
+    answer = desk.send(path, slugs="reaching-out", channel="print", confirmed="yes")
+    assert answer.status_code == 409
+    assert "Reaching out: what helps, what hurts: " in answer.get_data(as_text=True)
+    assert count(Assignment) == 0
+    refused = db.session.scalars(
+        sa.select(AuditEntry.details).where(AuditEntry.outcome == "refused")
+    ).all()
+    assert "hold_open" in refused[-1]["reasons"]
+
+
+def test_the_next_best_stand_on_the_case_and_where_handouts_are_chosen(app):
+    _, made, desk = opened(app, sleep="watch")
+    for path in (f"/case/{made.number}", f"/case/{made.number}/handouts/assign?stage=understand"):
+        page = desk.text(path)
+        assert "Next best" in page
+        assert (
+            "0 of about 30 minutes a week are still unread. Lowered from 60: sleep is at watch."
+            in page
+        )
+        assert "Everybody has the numbers to ring" in page
+        assert "Sleep is at watch." in page
+        assert f"/case/{made.number}/handouts/assign?stage=all" in page
+        assert "#o-better-nights" in page
+    assert 'id="o-better-nights"' in desk.text(f"/case/{made.number}/handouts/assign?stage=all")
+
+
+def test_a_pack_says_what_was_given_when_and_what_was_left_out(app):
+    team, made, desk = opened(app)
+    with at(now() - timedelta(minutes=5)):
+        given(team, made, "first-days-pause")
+    path = f"/case/{made.number}/handouts/assign?stage=all"
+    form = desk.form(path, f"/case/{made.number}/handouts/assign")
+    fields = form.fields | {
+        "slugs": ["first-days-pause", "hold-back-list", "running-on-empty", "better-nights"],
+        "order.running-on-empty": "1",
+        "spread": "yes",
+        "confirmed": "yes",
+    }
+    sent = desk.post(form.action, fields)
+    assert sent.status_code == 303
+    page = desk.text(sent.location)
+    assert (
+        page.index("Running on empty?")
+        < page.index("Things to hold back from")
+        < page.index("Left out")
+    )
+    assert page.count("For the week of") == 2
+    assert "For whenever it is needed" in page
+    assert "The client already has this sheet in this way." in page
+    again = desk.post(form.action, fields)
+    assert again.location == sent.location, "sent twice, given once"
+    assert count(Assignment) == 4
+    assert "For the week of" in desk.text(f"/case/{made.number}/handouts")
+    wrong = desk.send(path, form.action, slugs="hold-back-list", due_on="2020-01-01")
+    assert wrong.status_code == 422
+    assert "Choose a day from this week on" in wrong.get_data(as_text=True)
+    odd = desk.send(path, form.action, slugs="hold-back-list", **{"order.hold-back-list": "x"})
+    assert odd.status_code == 422
+    stranger = Desk(app, team["coach2"])
+    assert stranger.get(sent.location).status_code == 404
+
+
+def test_care_is_confirmed_on_a_second_look(app):
+    _, made, desk = opened(app)
+    path = f"/case/{made.number}/handouts/assign?stage=all"
+    first = desk.send(
+        path,
+        f"/case/{made.number}/handouts/assign",
+        slugs="my-limits",
+        channel="print",
+        line="Slowly.",
+    )
+    page = first.get_data(as_text=True)
+    assert first.status_code == 409
+    assert "It belongs to Rebuild" in page
+    assert 'name="confirmed"' in page
+    assert "Slowly." in page
+    sent = desk.send(
+        path,
+        f"/case/{made.number}/handouts/assign",
+        slugs="my-limits",
+        channel="print",
+        confirmed="yes",
+    )
+    assert sent.status_code == 303
+
+
+def test_an_empty_or_odd_form_changes_nothing(app):
+    _, made, desk = opened(app)
+    path = f"/case/{made.number}/handouts/assign"
+    nothing = desk.send(path)
+    assert nothing.status_code == 422
+    assert "Choose at least one handout." in nothing.get_data(as_text=True)
+    assert desk.send(path, slugs="better-nights", channel="pigeon").status_code == 422
+    assert desk.send(path, slugs="better-nights", line="x" * 501).status_code == 422
+    assert desk.send(path, slugs="better-nights", extra="1").status_code == 422
+    assert desk.send(path, slugs="no-such-sheet").status_code == 404
+    assert count(Assignment) == 0
+
+
+def test_withdraw_and_mark_as_read(app):
+    team, made, desk = opened(app)
+    paper = given(team, made, channel="print")
+    portal = given(team, made)
+    path = f"/case/{made.number}/handouts"
+    assert desk.send(path, f"{path}/{paper}/read").status_code == 303
+    assert "Marked as read." in desk.text(path)
+    stale = desk.send(path, f"{path}/{portal}/withdraw", version="9")
+    assert stale.status_code == 412
+    assert desk.send(path, f"{path}/{portal}/withdraw").status_code == 303
+    page = desk.text(path)
+    assert "Withdrawn" in page
+    token = desk.form(path, f"{path}/{paper}/withdraw").fields
+    again = desk.post(f"{path}/{portal}/withdraw", token | {"version": ["2"]})
+    assert again.status_code == 409
+    assert "already withdrawn" in again.get_data(as_text=True)
+
+
+def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
+    team, made, desk = opened(app)
+    assignment = given(team, made, "first-days-pause")
+    path = f"/case/{made.number}/handouts/{assignment}/pdf"
+    answer = desk.get(path)
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
+    large = desk.get(f"{path}?size=large")
+    assert large.headers["Content-Disposition"] == 'attachment; filename="reading-01-large.pdf"'
+    build.screen(team["coach"], made.client_id, self_harm="concern")
+    refused = desk.get(path)
+    assert refused.status_code == 409
+    assert "A safety hold is open" in refused.get_data(as_text=True)
+    page = desk.text(f"/case/{made.number}/handouts")
+    assert "1 sheet rests for now" in page
+    assert path not in page
+    with transaction():
+        withdraw(team["coach"], assignment, 1)
+    assert desk.get(path).status_code == 409
+
+
+def test_foreign_cases_and_assignments_look_missing(app):
+    team, made, desk = opened(app)
+    assignment = given(team, made)
+    other = build.case(team["coach"], "Daniel Roth", safe=SafeContact(("portal",)))
+    stranger = Desk(app, team["coach2"])
+    for path in ("", "/assign", f"/{assignment}/pdf"):
+        assert stranger.get(f"/case/{made.number}/handouts{path}").status_code == 404
+    assert desk.get(f"/case/{other.number}/handouts/{assignment}/pdf").status_code == 404
+    fields = desk.form(
+        f"/case/{made.number}/handouts", f"/case/{made.number}/handouts/{assignment}/withdraw"
+    ).fields
+    wrong = desk.post(f"/case/{other.number}/handouts/{assignment}/withdraw", fields)
+    assert wrong.status_code == 404
+    assert db.session.get(Assignment, assignment).withdrawn_at is None
+
+
+def test_long_lists_are_paged_in_a_fixed_number_of_statements(app):
+    team, made, desk = opened(app)
+    slugs = [
+        "help-right-now", "a-private-check", "enough-to-eat", "drink-pills-drugs", "better-nights",
+        "first-days-pause", "keep-the-day-running", "hold-back-list", "space-and-pace",
+    ]  # fmt: skip
+    given(team, made)
+    path = f"/case/{made.number}/handouts"
+    desk.text(path)
+    with Statements() as few:
+        desk.text(path)
+    for slug in slugs:
+        for channel in library()[slug, "en"].channels:
+            if (slug, channel) != ("better-nights", "portal"):
+                given(team, made, slug, channel)
+    with Statements() as many:
+        page = desk.text(path)
+    assert len(many.seen) == len(few.seen)
+    assert page.count("Withdraw<") == 25
+    following = page.split('rel="next"')[0].rpartition('href="')[2].split('"')[0]
+    rest = desk.text(following.replace("&amp;", "&"))
+    assert rest.count("Withdraw<") == 2
+
+
+def test_reading_is_in_the_log(app):
+    team, made, desk = opened(app)
+    given(team, made)
+    desk.text(f"/case/{made.number}/handouts")
+    desk.text("/handouts/better-nights")
+    kinds = db.session.scalars(
+        sa.select(AuditEntry.object_kind).where(AuditEntry.action == "assignment.read")
+    ).all()
+    assert sorted(kinds) == ["assignment", "case"]
+
+
+def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
+    team, made, desk = opened(app)
+    plain, other = given(team, made, line="Slowly."), given(team, made, "first-days-pause")
+    quiet = given(team, made, "help-right-now")
+    here = f"/case/{made.number}/handouts"
+    page = desk.text(here)
+    assert page.count('name="sheet"') == 3
+    assert "since a sheet goes by a neutral title" in page
+    look = desk.text(f"{here}/pack?sheet={plain}&sheet={other}")
+    assert "Left out" not in look
+    [link, large] = re.findall(r'href="(/case[^"]*reading-all.pdf[^"]*)"', look)
+    answer = desk.get(unescape(link))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
+    assert "For Ines, from Marta" in text_of(answer.data)
+    answer = desk.get(unescape(large))
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all-large.pdf"'
+    build.screen(team["coach"], made.client_id, self_harm="concern")
+    look = desk.text(f"{here}/pack?sheet={other}&sheet={quiet}")
+    assert "A safety hold is open" in look
+    assert str(other) not in look
+    assert "neutral title" in look
+    refused = desk.get(unescape(link))
+    assert refused.status_code == 409
+    assert "A safety hold is open" in refused.get_data(as_text=True)
+
+
+def test_a_pack_is_of_one_case_and_of_what_was_chosen(app):
+    team, made, desk = opened(app)
+    mine = given(team, made)
+    foreign = build.case(team["coach"], "Daniel Roth")
+    build.screen(team["coach"], foreign.client_id)
+    theirs = given(team, foreign)
+    here = f"/case/{made.number}/handouts"
+    for path in ("pack", "reading-all.pdf"):
+        assert desk.get(f"{here}/{path}?sheet={mine}&sheet={theirs}").status_code == 404
+        assert desk.get(f"{here}/{path}?sheet=../../etc/passwd").status_code == 404
+        stranger = Desk(app, team["coach2"])
+        assert stranger.get(f"{here}/{path}?sheet={mine}").status_code == 404
+        many = "&".join(f"sheet={made.client_id.hex[:-2]}{n:02}" for n in range(13))
+        assert desk.get(f"{here}/{path}?{many}").status_code == 422
+    assert "Nothing goes into it" in desk.text(f"{here}/pack")
+    assert desk.get(f"{here}/reading-all.pdf").status_code == 303
