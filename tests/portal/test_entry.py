@@ -36,11 +36,6 @@ def post(app):
         yield found
 
 
-@pytest.fixture
-def coach(app):
-    return people.add("coach")
-
-
 def text(page):
     return unescape(page.get_data(as_text=True))
 

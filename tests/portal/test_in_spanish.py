@@ -16,7 +16,7 @@ from caseapp.portal.shelf import KIND_WORDS
 from caseapp.portal.words import AUTOSAVE, ENGLISH, NOT_KEPT, PHRASES, Speech
 from caseapp.worksheets.queries import as_words
 from caseapp.worksheets.schemas import WHY_WORDS
-from tests import build, people
+from tests import build
 from tests.people import csrf
 from tests.portal.sheet import form, give, text, upload
 from tests.reader import inside
@@ -31,11 +31,6 @@ ENGLISH_WORDS = re.compile(
     r"Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b",
     re.IGNORECASE,
 )
-
-
-@pytest.fixture
-def coach(app):
-    return people.add("coach")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from caseapp.handouts.library import library
 from caseapp.screening.operations import raise_flag
 from caseapp.screening.protocol import ITEM, SAFETY_ITEMS
 from caseapp.screening.schemas import FLAGS
-from tests import build, people, reader
+from tests import build, reader
 from tests.desk import Desk, lasting
 from tests.people import csrf
 from tests.portal.crawl import seen, told
@@ -36,11 +36,6 @@ INSIDE = (
 QUIET = sorted(
     key for key, handout in library().items() if handout.alias and "portal" in handout.channels
 )
-
-
-@pytest.fixture
-def coach(app):
-    return people.add("coach")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from caseapp.assignments.reading import reading
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.worksheets.queries import paper_of, returned_for
-from tests import build, people
+from tests import build
 from tests.portal.sheet import PAGE, form, give, text, upload, write
 from tests.reader import inside
 from tests.worksheets import sheets
@@ -24,11 +24,6 @@ HERE, OTHERS, LEFT = (
     "Another sheet in the file needs a look from you.",
 )
 FILLED = {"1_what_happened": "Rang twice.", "1_body_signs_1": True, "2_my_limit": "Not after nine."}
-
-
-@pytest.fixture
-def coach(app):
-    return people.add("coach")
 
 
 @pytest.fixture

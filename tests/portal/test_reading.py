@@ -32,11 +32,6 @@ CALM, PAUSE, HELP = "keep-the-day-running", "first-days-pause", "help-right-now"
 
 
 @pytest.fixture
-def coach(app):
-    return people.add("coach")
-
-
-@pytest.fixture
 def reader(app, coach):
     """Give a client inside the portal who was screened today."""
     visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")

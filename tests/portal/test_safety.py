@@ -13,17 +13,12 @@ from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import WRITES, transaction
 from caseapp.practice.models import NEUTRAL_SITE, Practice
-from tests import build, people
+from tests import build
 from tests.desk import lasting
 from tests.people import csrf
 from tests.reader import BANNED, by_card, choose, give_pin, inside, invited
 
 BY_HAND = "__Host-reader"
-
-
-@pytest.fixture
-def coach(app):
-    return people.add("coach")
 
 
 @pytest.fixture
