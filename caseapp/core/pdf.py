@@ -8,6 +8,7 @@ there WeasyPrint is imported.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import html as markup
 import os
@@ -114,7 +115,7 @@ def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = 
     name = vault.keyed_hash(whole, key) if key else hashlib.sha256(whole.encode()).hexdigest()
     file = _folder() / name[:2] / f"{name}{SEALED if key else KEPT}"
     try:
-        found = file.read_bytes()
+        found = _read(file)
         return vault.open_file(name, found, key) if key else found
     except FileNotFoundError:
         pass
@@ -319,6 +320,22 @@ def _style_hash(name: str) -> str:
 
 def _folder() -> Path:
     return settings.active().data_dir / "pdf"
+
+
+def _read(file: Path) -> bytes:
+    """Read a kept file, never through a link that somebody put in its place.
+
+    Raises FileNotFoundError.
+    """
+    try:
+        opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as fault:
+        if fault.errno != errno.ELOOP:
+            raise
+        log.error("pdf.link", file=file.name)  # noqa: TRY400 - it is made anew
+        raise FileNotFoundError from None
+    with os.fdopen(opened, "rb") as source:
+        return source.read()
 
 
 def _keep(file: Path, made: bytes) -> None:

@@ -138,3 +138,17 @@ def test_a_font_is_written_through_before_it_gets_its_name(folder, monkeypatch):
     monkeypatch.setattr(Path, "rename", note_name)
     fonts.print_font("serif-600")
     assert done[:2] == ["flush", "name"]
+
+
+def test_a_link_in_the_place_of_a_kept_pdf_is_not_followed(folder):
+    document = PAGE.format(words="Whole.")
+    whole = kept(document)
+    [place] = files(folder, pdf.KEPT)
+    elsewhere = folder / "elsewhere.pdf"
+    elsewhere.write_bytes(b"%PDF of somebody else")
+    place.unlink()
+    place.symlink_to(elsewhere)
+    assert kept(document) == whole
+    assert not place.is_symlink()
+    assert place.read_bytes() == whole
+    assert elsewhere.read_bytes() == b"%PDF of somebody else"
