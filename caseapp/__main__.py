@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from caseapp.cli.commands import caseapp
-from caseapp.cli.house import House
+from caseapp.cli.context import House
 from caseapp.factory import create_app
 
 

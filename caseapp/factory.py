@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING
 from flask import Flask
 from flask_bootstrap import Bootstrap5
 
-from caseapp import api, portal, tables, web
-from caseapp.clients import portal as client_portal
+from caseapp import api, portal, web
 from caseapp.core import logging, outbox, queue, settings
 from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
-from caseapp.givings import operations as givings
-from caseapp.handouts.library import library
-from caseapp.http import errors, fonts, guard, health, pages, requests, security, sessions
-from caseapp.worksheets import operations as worksheets
+from caseapp.domain import models
+from caseapp.domain.bulk_assignments import operations as givings
+from caseapp.domain.clients import portal_access as client_portal
+from caseapp.domain.handouts.library import library
+from caseapp.domain.worksheets import operations as worksheets
+from caseapp.http import (
+    errors,
+    fonts,
+    guard,
+    health,
+    request_log,
+    security,
+    sessions,
+    template_helpers,
+)
 
 if TYPE_CHECKING:
     from caseapp.core.settings import Settings
@@ -36,18 +46,18 @@ def create_app(chosen: Settings) -> Flask:
         BOOTSTRAP_SERVE_LOCAL=True,
         TEMPLATES_AUTO_RELOAD=False,
     )
-    assert tables.METADATA is db.metadata  # noqa: S101 - every model is known from here on
+    assert models.METADATA is db.metadata  # noqa: S101 - every model is known from here on
     chosen.data_dir.mkdir(parents=True, exist_ok=True)
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
     Bootstrap5(app)
-    requests.init_app(app)
+    request_log.init_app(app)
     sessions.init_app(app)
     security.init_app(app, chosen)
     app.before_request(guard.check_action)
     errors.init_app(app)
-    pages.init_app(app)
+    template_helpers.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(fonts.blueprint)
     web.init_app(app)

@@ -9,7 +9,7 @@ from alembic import context
 
 from caseapp.core import settings
 from caseapp.core.database import UTCTime
-from caseapp.tables import METADATA
+from caseapp.domain.models import METADATA
 
 
 def render_item(kind: str, item: object, autogen: Any) -> str | bool:  # noqa: ANN401 - Alembic's own

@@ -19,22 +19,23 @@ import sqlalchemy as sa
 import structlog
 from flask.testing import FlaskClient
 
-from caseapp.access import secrets
-from caseapp.cli.library import release_day
-from caseapp.core import clock, workshop
+from caseapp.cli.handouts import release_day
+from caseapp.core import clock
 from caseapp.core.database import db, prepare
 from caseapp.core.migrate import upgrade
+from caseapp.core.sandbox import pool
 from caseapp.core.settings import active as active_settings
 from caseapp.core.settings import from_environment
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth import credentials
+from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
-from caseapp.handouts.operations import publish_library
-from caseapp.practice.operations import set_up_practice
 
 # One cheap hash for every test; the real parameters have a test of their own.
-secrets._hasher = secrets.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
-secrets._NOBODY = secrets._hasher.hash("nobody")  # noqa: SLF001
+credentials._hasher = credentials.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
+credentials._NOBODY = credentials._hasher.hash("nobody")  # noqa: SLF001
 # The same examples in every run, each for as long as it takes: what fails does so for what was changed, not by luck.
 hypothesis.settings.register_profile(
     "suite",
@@ -45,7 +46,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 # On a busy machine a renderer may take its time, the first one above all; tests about impatience set their own.
-workshop.PATIENCE = 120.0
+pool.PATIENCE = 120.0
 
 
 class Browser(FlaskClient):

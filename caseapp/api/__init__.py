@@ -9,18 +9,18 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from caseapp.api import (
     assignments,
     audit,
+    bulk_assignments,
     cases,
     clients,
     docs,
     exports,
     followups,
-    givings,
     handouts,
     me,
     notes,
     screenings,
 )
-from caseapp.api.door import JsonApi, schema_name
+from caseapp.api.blueprint import JsonApi, schema_name
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -34,7 +34,7 @@ NOUNS = (
     followups,
     handouts,
     assignments,
-    givings,
+    bulk_assignments,
     exports,
     audit,
 )

@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
 
-from caseapp.access.actions import Action
-from caseapp.api.door import Door, ListQuery, PaperQuery, Wanted
-from caseapp.assignments.operations import assign, assign_several, replace_older, withdraw
-from caseapp.assignments.paper import assignment_pdf as pdf_of
-from caseapp.assignments.paper import case_pack_pdf
-from caseapp.assignments.queries import (
+from caseapp.api.blueprint import Door, ListQuery, PaperQuery, Wanted
+from caseapp.core.pagination import Page, page_of
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign, assign_several, replace_older, withdraw
+from caseapp.domain.assignments.printing import assignment_pdf as pdf_of
+from caseapp.domain.assignments.printing import case_pack_pdf
+from caseapp.domain.assignments.queries import (
     assignment_shown,
     assignments_of,
     given_together,
     left_out_of,
     printable,
 )
-from caseapp.assignments.resting import RestingCase, resting_list
-from caseapp.assignments.schemas import (
+from caseapp.domain.assignments.schemas import (
     AssignmentRecord,
     AssignmentView,
     AssignOneSchema,
@@ -31,16 +32,15 @@ from caseapp.assignments.schemas import (
     RestingView,
     SeveralView,
 )
-from caseapp.audit.operations import record_read
-from caseapp.cases.queries import case_head
-from caseapp.core.paging import Page, page_of
-from caseapp.core.transaction import transaction
-from caseapp.handouts.packs import MOST_SHEETS
+from caseapp.domain.assignments.suspended import RestingCase, resting_list
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.handouts.packets import MOST_SHEETS
+from caseapp.domain.worksheets.queries import shared_answers
+from caseapp.domain.worksheets.schemas import SharedAnswers, SharedAnswersView
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_once
-from caseapp.worksheets.queries import shared_answers
-from caseapp.worksheets.schemas import SharedAnswers, SharedAnswersView
+from caseapp.http.idempotency import api_once
 
 if TYPE_CHECKING:
     from uuid import UUID

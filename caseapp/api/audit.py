@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from marshmallow import fields, validate
 
-from caseapp.access.actions import Action
-from caseapp.api.door import Door, ListQuery, Wanted
-from caseapp.audit.queries import Entry, LogFilter, entries
-from caseapp.audit.schemas import EntryView
+from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.core.permissions import Action
+from caseapp.domain.audit.queries import Entry, LogFilter, entries
+from caseapp.domain.audit.schemas import EntryView
 from caseapp.http.guard import needs, the_actor
 
 if TYPE_CHECKING:
-    from caseapp.core.paging import Page
+    from caseapp.core.pagination import Page
 
 door = Door("audit", "Who did what to what; nothing here can be changed.")
 

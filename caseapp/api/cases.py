@@ -6,14 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
 
-from caseapp.access.actions import Action
-from caseapp.api.answers import plain, shows
-from caseapp.api.door import Door, ListQuery, Wanted, merged
-from caseapp.audit.operations import record_read
-from caseapp.cases.facts import FACTS
-from caseapp.cases.operations import change_case, close_case, move_case, open_case, reopen_case
-from caseapp.cases.queries import CaseFilter, CaseHead, case_head, list_cases
-from caseapp.cases.schemas import (
+from caseapp.api.blueprint import Door, ListQuery, Wanted, merged
+from caseapp.api.serialization import plain, shows
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.facts import FACTS
+from caseapp.domain.cases.operations import (
+    change_case,
+    close_case,
+    move_case,
+    open_case,
+    reopen_case,
+)
+from caseapp.domain.cases.queries import CaseFilter, CaseHead, case_head, list_cases
+from caseapp.domain.cases.schemas import (
     CaseInList,
     CaseLine,
     CaseView,
@@ -26,20 +33,19 @@ from caseapp.cases.schemas import (
     NewCaseSchema,
     WhySchema,
 )
-from caseapp.cases.stages import stage_by_id
-from caseapp.clients.operations import add_client
-from caseapp.core.transaction import transaction
-from caseapp.followups.schemas import A_LIKELY_TIME
+from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.clients.operations import add_client
+from caseapp.domain.dashboard.queries import timeline
+from caseapp.domain.dashboard.schemas import Happening, HappeningView
+from caseapp.domain.dashboard.timeline import KINDS
+from caseapp.domain.followups.schemas import A_LIKELY_TIME
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_once
-from caseapp.overview.happenings import KINDS
-from caseapp.overview.queries import timeline
-from caseapp.overview.schemas import Happening, HappeningView
+from caseapp.http.idempotency import api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.paging import Page
+    from caseapp.core.pagination import Page
 
 door = Door("cases", "Courses of coaching; a client has many over time and at most one open.")
 show = shows(CaseView())

@@ -6,21 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
 
-from caseapp.access.actions import Action
-from caseapp.api.answers import plain, shows
-from caseapp.api.door import Door, ListQuery, Wanted, merged
-from caseapp.audit.operations import record_read
-from caseapp.clients.operations import add_client, change_client
-from caseapp.clients.queries import ClientInList, ClientRecord, client_record, list_clients
-from caseapp.clients.schemas import ClientLine, ClientSchema, ClientView, NewClient, NewClientSchema
+from caseapp.api.blueprint import Door, ListQuery, Wanted, merged
+from caseapp.api.serialization import plain, shows
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.clients.operations import add_client, change_client
+from caseapp.domain.clients.queries import ClientInList, ClientRecord, client_record, list_clients
+from caseapp.domain.clients.schemas import (
+    ClientLine,
+    ClientSchema,
+    ClientView,
+    NewClient,
+    NewClientSchema,
+)
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_once
+from caseapp.http.idempotency import api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.paging import Page
+    from caseapp.core.pagination import Page
 
 door = Door("clients", "The people who are coached; another coach's client looks like none at all.")
 show = shows(ClientView())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, current_app, render_template
 
-from caseapp.api.answers import answer
-from caseapp.api.door import PREFIX
+from caseapp.api.blueprint import PREFIX
+from caseapp.api.serialization import answer
 from caseapp.http.guard import public
 
 if TYPE_CHECKING:

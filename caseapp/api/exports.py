@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from flask import Response, stream_with_context
 
-from caseapp.access.actions import Action
-from caseapp.api.door import Door, ListQuery, Wanted
-from caseapp.audit.operations import record_read
+from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.queries import export_file, export_shown, list_exports
+from caseapp.domain.reports.schemas import ExportRecord, ExportSchema, ExportView, NewExport
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_once
-from caseapp.reports.operations import make_export
-from caseapp.reports.queries import export_file, export_shown, list_exports
-from caseapp.reports.schemas import ExportRecord, ExportSchema, ExportView, NewExport
+from caseapp.http.idempotency import api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.paging import Page
+    from caseapp.core.pagination import Page
 
 door = Door(
     "exports", "Case reports: coded fields of the whole practice, without names or free text."

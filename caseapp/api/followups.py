@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from marshmallow import fields
 
-from caseapp.access.actions import Action
-from caseapp.api.door import Door, ListQuery, Wanted
-from caseapp.audit.operations import record_read
+from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.followups.operations import add_followup, complete_followup
-from caseapp.followups.queries import followup_shown, list_followups
-from caseapp.followups.schemas import (
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.followups.operations import add_followup, complete_followup
+from caseapp.domain.followups.queries import followup_shown, list_followups
+from caseapp.domain.followups.schemas import (
     FollowUpAbout,
     FollowUpAboutSchema,
     FollowUpInList,
@@ -20,12 +20,12 @@ from caseapp.followups.schemas import (
     OutcomeSchema,
 )
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_once
+from caseapp.http.idempotency import api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.paging import Page
+    from caseapp.core.pagination import Page
 
 door = Door("followups", "Tasks with a due time, made by people and by the screening protocol.")
 

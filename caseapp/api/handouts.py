@@ -6,34 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.access.actions import Action
-from caseapp.api.answers import whole
-from caseapp.api.door import Door, PaperQuery
-from caseapp.assignments.offers import advice_for, offers_for
-from caseapp.assignments.queries import holding_count
-from caseapp.assignments.schemas import HandoutView, HandoutWholeView, Offer
-from caseapp.assignments.suitability import CAREFUL, GIVE, REFUSE
-from caseapp.audit.operations import record_read
-from caseapp.cases.queries import case_head
-from caseapp.cases.stages import stage_by_id
+from caseapp.api.blueprint import Door, PaperQuery
+from caseapp.api.serialization import whole
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.handouts.library import STOP_BOX, Handout
-from caseapp.handouts.operations import recall
-from caseapp.handouts.paper import file_name, sheet_pdf
-from caseapp.handouts.queries import LibraryItem, edition_of, library_list, not_recalled
-from caseapp.handouts.schemas import RecalledView, Recalling, RecallOneSchema
-from caseapp.handouts.sheets import page_html
+from caseapp.domain.assignments.eligibility import advice_for, offers_for
+from caseapp.domain.assignments.queries import holding_count
+from caseapp.domain.assignments.schemas import HandoutView, HandoutWholeView, Offer
+from caseapp.domain.assignments.suitability import CAREFUL, GIVE, REFUSE
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.handouts.library import STOP_BOX, Handout
+from caseapp.domain.handouts.operations import recall
+from caseapp.domain.handouts.printing import file_name, sheet_pdf
+from caseapp.domain.handouts.queries import LibraryItem, edition_of, library_list, not_recalled
+from caseapp.domain.handouts.rendering import page_html
+from caseapp.domain.handouts.schemas import RecalledView, Recalling, RecallOneSchema
+from caseapp.domain.practice.queries import office
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.guard import needs, the_actor
-from caseapp.practice.queries import office
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from flask import Response
 
-    from caseapp.core.paging import Page
-    from caseapp.handouts.models import Review
+    from caseapp.core.pagination import Page
+    from caseapp.domain.handouts.models import Review
 
 door = Door(
     "handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one."

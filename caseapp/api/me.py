@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caseapp.access.actions import ACTIONS_OF, Action
-from caseapp.api.answers import whole
-from caseapp.api.door import Door
-from caseapp.cases.schemas import StageView
-from caseapp.cases.stages import Stage, stages
+from caseapp.api.blueprint import Door
+from caseapp.api.serialization import whole
+from caseapp.core.permissions import ACTIONS_OF, Action
+from caseapp.domain.cases.schemas import StageView
+from caseapp.domain.cases.stages import Stage, stages
+from caseapp.domain.users.schemas import MeView
 from caseapp.http.guard import needs, the_actor
-from caseapp.users.schemas import MeView
 
 if TYPE_CHECKING:
-    from caseapp.core.paging import Page
+    from caseapp.core.pagination import Page
 
 door = Door("me", "Who is asking, and the stage model.")
 

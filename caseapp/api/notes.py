@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.access.actions import Action
-from caseapp.api.door import Door, ListQuery, Wanted
-from caseapp.audit.operations import record_read
+from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_made
-from caseapp.notes.operations import save_draft, sign_note, start_note
-from caseapp.notes.queries import note_shown, notes_of
-from caseapp.notes.schemas import (
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.notes.operations import save_draft, sign_note, start_note
+from caseapp.domain.notes.queries import note_shown, notes_of
+from caseapp.domain.notes.schemas import (
     DraftChange,
     DraftSchema,
     NewNote,
@@ -20,11 +18,13 @@ from caseapp.notes.schemas import (
     NoteRecord,
     NoteView,
 )
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.idempotency import api_made
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.paging import Page
+    from caseapp.core.pagination import Page
 
 door = Door(
     "notes", "Session notes: drafts of your own, and signed notes of everybody on the care team."

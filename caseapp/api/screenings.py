@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields
 
-from caseapp.access.actions import Action
-from caseapp.api.answers import whole
-from caseapp.api.door import Door, ListQuery, Wanted
-from caseapp.assignments.resting import resting_of
-from caseapp.assignments.schemas import AssignmentView
-from caseapp.audit.operations import record_read
+from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.api.serialization import whole
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import api_once
-from caseapp.screening.operations import clear_hold, record_screening
-from caseapp.screening.queries import (
+from caseapp.domain.assignments.schemas import AssignmentView
+from caseapp.domain.assignments.suspended import resting_of
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.screening.operations import clear_hold, record_screening
+from caseapp.domain.screening.queries import (
     flags_of,
     get_hold,
     holds_of,
@@ -24,7 +22,7 @@ from caseapp.screening.queries import (
     screenings_of,
     what_keeps,
 )
-from caseapp.screening.schemas import (
+from caseapp.domain.screening.schemas import (
     FlagView,
     HoldView,
     HoldWholeView,
@@ -34,12 +32,14 @@ from caseapp.screening.schemas import (
     ScreeningSchema,
     ScreeningView,
 )
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.idempotency import api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.core.paging import Page
-    from caseapp.screening.models import Flag, Hold
+    from caseapp.core.pagination import Page
+    from caseapp.domain.screening.models import Flag, Hold
 
 door = Door(
     "screenings",

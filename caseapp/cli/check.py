@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 import click
 import sqlalchemy as sa
 
-from caseapp.access.actions import ACTIONS_OF, Action, Role
-from caseapp.cli.house import REFUSED, House
-from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, quarantine, settings
+from caseapp.cli.context import REFUSED, House
+from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, settings
 from caseapp.core.database import SQLITE_PRAGMAS, db
 from caseapp.core.errors import RuleBroken
+from caseapp.core.permissions import ACTIONS_OF, Action, Role
+from caseapp.core.sandbox import circuit_breaker
 from caseapp.core.settings import EXPLAINED, PREFIX
-from caseapp.handouts.checks import faults
-from caseapp.practice.queries import numbers_stale, the_practice
-from caseapp.users.queries import everyone
+from caseapp.domain.handouts.checks import faults
+from caseapp.domain.practice.queries import numbers_stale, the_practice
+from caseapp.domain.users.queries import everyone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,11 +162,11 @@ def print_shop() -> Iterator[Finding]:
         yield Finding(FAULT, f"{fault.reasons[0].message} {fault.reasons[0].how}")
     else:
         yield Finding(GOOD, "The PDF engine starts")
-    if failed := quarantine.quarantined():
+    if failed := circuit_breaker.quarantined():
         yield Finding(
             LOOK,
-            f"Documents that failed {quarantine.MOST_TRIES} times and are not tried again: {len(failed)}; "
-            f"remove {quarantine.folder()} to try them",
+            f"Documents that failed {circuit_breaker.MOST_TRIES} times and are not tried again: {len(failed)}; "
+            f"remove {circuit_breaker.folder()} to try them",
         )
 
 

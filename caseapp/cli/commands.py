@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from caseapp.cli.check import check
-from caseapp.cli.house import Commands
-from caseapp.cli.library import handouts
+from caseapp.cli.context import Commands
+from caseapp.cli.handouts import handouts
 from caseapp.cli.report import report
 from caseapp.cli.serve import serve, worker
 from caseapp.cli.setup import demo, init
-from caseapp.cli.staff import token, user
+from caseapp.cli.users import token, user
 
 
 @click.group(cls=Commands)

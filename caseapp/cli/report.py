@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from caseapp.access.actor import operator
-from caseapp.cases.stages import stages
+from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.http.payload import load
-from caseapp.reports.operations import make_export
-from caseapp.reports.queries import export_file
-from caseapp.reports.schemas import FORMATS, STATUSES, ExportSchema
-from caseapp.users.queries import user_by_email
+from caseapp.domain.cases.stages import stages
+from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.queries import export_file
+from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
+from caseapp.domain.users.queries import user_by_email
+from caseapp.http.request_parsing import load
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from caseapp.cli.house import House
+    from caseapp.cli.context import House
 
 DAY = click.DateTime(["%Y-%m-%d"])
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from gunicorn.app.base import BaseApplication
 
-from caseapp.cli.house import House, tell
+from caseapp.cli.context import House, tell
 from caseapp.cli.setup import fill_demo, set_up_demo, who_can_sign_in
-from caseapp.core import forms, migrate, pdf
+from caseapp.core import migrate, pdf, pdf_forms
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
-from caseapp.core.workshop import NotReady
-from caseapp.users.queries import everyone
+from caseapp.core.sandbox.pool import NotReady
+from caseapp.domain.users.queries import everyone
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -138,7 +138,7 @@ def _warm() -> None:
     except RuleBroken as fault:
         tell([f"{reason.message} {reason.how}" for reason in fault.reasons])
     try:
-        forms.warm()
+        pdf_forms.warm()
     except NotReady as fault:
         tell([f"PDFs that clients send back cannot be read on this machine: {fault}."])
 

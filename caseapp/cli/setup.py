@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caseapp.access.secrets import new_code
-from caseapp.cli import cast
-from caseapp.clients.portal import PIN_LENGTH, pin_fault
+from caseapp.cli import demo as cast
 from caseapp.core import migrate
 from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.handouts.library import BrokenHandout
-from caseapp.handouts.operations import publish_library
-from caseapp.practice.operations import set_up_practice
-from caseapp.users.queries import everyone
+from caseapp.domain.auth.credentials import new_code
+from caseapp.domain.clients.portal_access import PIN_LENGTH, pin_fault
+from caseapp.domain.handouts.library import BrokenHandout
+from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.practice.operations import set_up_practice
+from caseapp.domain.users.queries import everyone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from caseapp.cli.house import House
+    from caseapp.cli.context import House
 
 
 @click.command()

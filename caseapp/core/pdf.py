@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 
-from caseapp.core import limited, settings, vault
+from caseapp.core import settings, vault
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, missing_signs, print_font
-from caseapp.core.quarantine import on_trial
+from caseapp.core.sandbox import supervisor
+from caseapp.core.sandbox.circuit_breaker import on_trial
+from caseapp.core.sandbox.pool import NotReady, Stopped, Workshop
 from caseapp.core.settings import ROOT
-from caseapp.core.workshop import NotReady, Stopped, Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,15 +235,15 @@ class Press:
                 font_config=self.fonts, **options
             )
             if len(document.pages) > most_pages:
-                raise limited.Refused("too_big")
+                raise supervisor.Refused("too_big")
             made: bytes = document.write_pdf(finisher=_tidy_choices, **options)
         except self.weasyprint.urls.FatalURLFetchingError:
-            raise limited.Refused("outside") from None
+            raise supervisor.Refused("outside") from None
         return made
 
 
 def _no_more_faces(*_given: object) -> NoReturn:
-    raise limited.Refused("outside")
+    raise supervisor.Refused("outside")
 
 
 def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
@@ -398,4 +399,4 @@ if __name__ == "__main__":
     import logging
 
     logging.disable()
-    limited.serve(prepare)
+    supervisor.serve(prepare)

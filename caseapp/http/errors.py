@@ -11,8 +11,6 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, OperationalError
 from werkzeug.exceptions import HTTPException
 
-from caseapp.access.actions import Role
-from caseapp.audit.operations import record_refusal
 from caseapp.core.database import db
 from caseapp.core.errors import (
     DomainError,
@@ -27,8 +25,10 @@ from caseapp.core.errors import (
     VersionMissing,
 )
 from caseapp.core.logging import request_id
-from caseapp.http.doors import Door, door
+from caseapp.core.permissions import Role
+from caseapp.domain.audit.operations import record_refusal
 from caseapp.http.guard import answering_view
+from caseapp.http.interfaces import Door, door
 
 if TYPE_CHECKING:
     from uuid import UUID

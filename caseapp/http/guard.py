@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import current_app, g, request
 
-from caseapp.access.actor import require
+from caseapp.core.actor import require
 from caseapp.core.errors import Unauthenticated
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from werkzeug.routing import Rule
 
-    from caseapp.access.actions import Action
-    from caseapp.access.actor import Actor
+    from caseapp.core.actor import Actor
+    from caseapp.core.permissions import Action
 
 View = TypeVar("View", bound="Callable[..., Any]")
 

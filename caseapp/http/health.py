@@ -8,10 +8,10 @@ from flask import Blueprint, Response
 
 from caseapp.core import settings
 from caseapp.core.clock import now
+from caseapp.core.idempotency import OnceKey
 from caseapp.core.ids import new_id
-from caseapp.core.once import OnceKey
 from caseapp.core.transaction import side_transaction
-from caseapp.handouts.library import library
+from caseapp.domain.handouts.library import library
 from caseapp.http.guard import public
 
 log = structlog.get_logger()

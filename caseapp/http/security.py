@@ -10,7 +10,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from caseapp.http import uploads
-from caseapp.http.doors import Door, door
+from caseapp.http.interfaces import Door, door
 
 if TYPE_CHECKING:
     from flask import Flask, Response

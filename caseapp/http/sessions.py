@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from flask import Flask, g, request
 from flask.sessions import SecureCookieSessionInterface
 
-from caseapp.access.operations import touch_session
-from caseapp.clients.portal import client_signed_in
 from caseapp.core.clock import now
-from caseapp.http.doors import Door, door
-from caseapp.users.queries import bearer, signed_in
+from caseapp.domain.auth.operations import touch_session
+from caseapp.domain.clients.portal_access import client_signed_in
+from caseapp.domain.users.queries import bearer, signed_in
+from caseapp.http.interfaces import Door, door
 
 if TYPE_CHECKING:
     from flask import Request
     from flask.sessions import SecureCookieSession
     from werkzeug.wrappers import Response as AnyResponse
 
-    from caseapp.access.actor import Actor
+    from caseapp.core.actor import Actor
 
 # The portal's cookie has a name that tells a partner nothing.
 COOKIES = {Door.STAFF: "__Host-desk", Door.PORTAL: "__Host-reader"}

@@ -1,10 +1,10 @@
-"""The clients' door: a calm reading list that tells a partner nothing."""
+"""The clients' door: a calm handouts list that tells a partner nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.portal import entry, reading, safety, writing
+from caseapp.portal import handouts, safety, sign_in, worksheets
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def init_app(app: Flask) -> None:
     """Open every page of the portal."""
-    for module in (entry, reading, safety, writing):
+    for module in (sign_in, handouts, safety, worksheets):
         app.register_blueprint(module.blueprint)

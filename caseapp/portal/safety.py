@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import Blueprint, Flask, current_app, redirect, render_template, request
 
-from caseapp.access.actions import Action
-from caseapp.clients.portal import leave_now
-from caseapp.http.doors import Door
+from caseapp.core.permissions import Action
+from caseapp.domain.clients.portal_access import leave_now
+from caseapp.domain.practice.models import NEUTRAL_SITE
+from caseapp.domain.practice.queries import office, the_practice
+from caseapp.domain.worksheets.schemas import KEPT_FOR
 from caseapp.http.guard import needs, public, the_actor
+from caseapp.http.interfaces import Door
 from caseapp.http.sessions import COOKIES, forget
-from caseapp.portal.shelf import guide_of, lines_apart
-from caseapp.practice.models import NEUTRAL_SITE
-from caseapp.practice.queries import office, the_practice
-from caseapp.worksheets.schemas import KEPT_FOR
+from caseapp.portal.reading_list import guide_of, lines_apart
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue

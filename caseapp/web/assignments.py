@@ -6,41 +6,41 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from caseapp.access.actions import Action
-from caseapp.assignments.offers import advice_for, offers_for
-from caseapp.assignments.operations import assign_several, mark_read, withdraw
-from caseapp.assignments.paper import assignment_pdf as pdf_of
-from caseapp.assignments.paper import case_pack_pdf, pack_of, unsaid_on
-from caseapp.assignments.queries import (
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.pagination import PAGE_SIZE, Page, cursor_of
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.eligibility import advice_for, offers_for
+from caseapp.domain.assignments.operations import assign_several, mark_read, withdraw
+from caseapp.domain.assignments.printing import assignment_pdf as pdf_of
+from caseapp.domain.assignments.printing import case_pack_pdf, pack_of, unsaid_on
+from caseapp.domain.assignments.queries import (
     assignment_shown,
     assignments_of,
     given_together,
     left_out_of,
     printable,
 )
-from caseapp.assignments.resting import LOOKED_THROUGH, resting_in, resting_list
-from caseapp.assignments.schemas import (
+from caseapp.domain.assignments.schemas import (
     CHANNEL_WORDS,
     LONGEST_LINE,
     MOST_AT_ONCE,
     OUTCOME_WORDS,
     AssignSchema,
 )
-from caseapp.audit.operations import record_read
-from caseapp.cases.queries import case_by_number
-from caseapp.cases.stages import stages
-from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
-from caseapp.core.paging import PAGE_SIZE, Page, cursor_of
-from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.suspended import LOOKED_THROUGH, resting_in, resting_list
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import case_by_number
+from caseapp.domain.cases.stages import stages
+from caseapp.domain.worksheets.queries import returned_for
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, form_version, read_form, uuid_of
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, form_version, read_form, uuid_of
+from caseapp.http.template_helpers import say
+from caseapp.web.case_header import seen_case
 from caseapp.web.handouts import language_asked, large_asked, stage_asked
-from caseapp.web.identity import seen_case
-from caseapp.worksheets.queries import returned_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,42 +7,42 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from caseapp.access.actions import Action, Role
-from caseapp.assignments.offers import advice_for
-from caseapp.assignments.queries import assignments_of
-from caseapp.assignments.resting import resting_in
-from caseapp.audit.operations import record_read
-from caseapp.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
-from caseapp.cases.operations import change_case, close_case, lift_flag, reopen_case
-from caseapp.cases.queries import CaseFilter, case_by_number, list_cases
-from caseapp.cases.schemas import ClosingSchema, DetailsSchema, WhySchema
-from caseapp.cases.stages import stage_by_id
-from caseapp.clients.operations import change_client
-from caseapp.clients.queries import matches_of
-from caseapp.clients.schemas import CHANNELS, CONSENT, ClientSchema
 from caseapp.core.errors import Invalid, RuleBroken, Stale
-from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.followups.queries import followups_of
+from caseapp.domain.assignments.eligibility import advice_for
+from caseapp.domain.assignments.queries import assignments_of
+from caseapp.domain.assignments.suspended import resting_in
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
+from caseapp.domain.cases.operations import change_case, close_case, lift_flag, reopen_case
+from caseapp.domain.cases.queries import CaseFilter, case_by_number, list_cases
+from caseapp.domain.cases.schemas import ClosingSchema, DetailsSchema, WhySchema
+from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.clients.operations import change_client
+from caseapp.domain.clients.queries import matches_of
+from caseapp.domain.clients.schemas import CHANNELS, CONSENT, ClientSchema
+from caseapp.domain.dashboard.queries import timeline
+from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.screening.operations import raise_flag
+from caseapp.domain.screening.protocol import ITEMS, highest
+from caseapp.domain.screening.queries import flags_of, recent_screenings
+from caseapp.domain.screening.schemas import FLAGS, RAISED_BY_HAND, FlagSchema, ReasonSchema
+from caseapp.domain.users.queries import coaches_for, names_of
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, form_version, read_form, uuid_of
-from caseapp.overview.queries import timeline
-from caseapp.screening.operations import raise_flag
-from caseapp.screening.protocol import ITEMS, highest
-from caseapp.screening.queries import flags_of, recent_screenings
-from caseapp.screening.schemas import FLAGS, RAISED_BY_HAND, FlagSchema, ReasonSchema
-from caseapp.users.queries import coaches_for, names_of
-from caseapp.web.identity import put_words, seen_case
+from caseapp.http.request_parsing import Form, form_of, form_version, read_form, uuid_of
+from caseapp.http.template_helpers import say
+from caseapp.web.case_header import put_words, seen_case
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.cases.facts import Fact
-    from caseapp.screening.schemas import ScreeningRecord
+    from caseapp.domain.cases.facts import Fact
+    from caseapp.domain.screening.schemas import ScreeningRecord
 
 blueprint = Blueprint("cases", __name__)
 put_words(blueprint)

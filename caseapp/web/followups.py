@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from caseapp.access.actions import Action
-from caseapp.audit.operations import record_read
-from caseapp.cases.queries import case_by_number
 from caseapp.core.errors import Invalid, RuleBroken
-from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.followups.operations import add_followup, complete_followup
-from caseapp.followups.queries import followup_shown, followups_page
-from caseapp.followups.schemas import NewFollowUpSchema, OutcomeSchema
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import case_by_number
+from caseapp.domain.dashboard.queries import case_numbers
+from caseapp.domain.followups.operations import add_followup, complete_followup
+from caseapp.domain.followups.queries import followup_shown, followups_page
+from caseapp.domain.followups.schemas import NewFollowUpSchema, OutcomeSchema
+from caseapp.domain.users.queries import names_of
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say, zone
-from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.overview.queries import case_numbers
-from caseapp.users.queries import names_of
-from caseapp.web.identity import seen_case
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, form_version, read_form
+from caseapp.http.template_helpers import say, zone
+from caseapp.web.case_header import seen_case
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from caseapp.access.actions import Action
-from caseapp.assignments.operations import replace_older
-from caseapp.assignments.queries import holders_of, holding_count, live_holders, older_holders
-from caseapp.assignments.schemas import (
-    LONGEST_LINE,
-    MOST_REPLACED,
-    ReplaceSchema,
-)
-from caseapp.audit.operations import record_read
-from caseapp.cases.stages import stage_by_id, stages
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
-from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.handouts.library import ANY_STAGE, claims, contradictions, library, sources
-from caseapp.handouts.operations import recall, record_review
-from caseapp.handouts.paper import file_name, sheet_pdf
-from caseapp.handouts.queries import (
+from caseapp.domain.assignments.operations import replace_older
+from caseapp.domain.assignments.queries import (
+    holders_of,
+    holding_count,
+    live_holders,
+    older_holders,
+)
+from caseapp.domain.assignments.schemas import LONGEST_LINE, MOST_REPLACED, ReplaceSchema
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.stages import stage_by_id, stages
+from caseapp.domain.handouts.library import ANY_STAGE, claims, contradictions, library, sources
+from caseapp.domain.handouts.operations import recall, record_review
+from caseapp.domain.handouts.printing import file_name, sheet_pdf
+from caseapp.domain.handouts.queries import (
     LibraryItem,
     edition_of,
     hidden_row,
@@ -33,21 +34,21 @@ from caseapp.handouts.queries import (
     not_recalled,
     versions_of,
 )
-from caseapp.handouts.schemas import KIND_WORDS, LANGUAGES, RecallSchema, ReviewSchema
-from caseapp.handouts.sheets import empty_block_reason, empty_blocks, page_html, plain
+from caseapp.domain.handouts.rendering import empty_block_reason, empty_blocks, page_html, plain
+from caseapp.domain.handouts.schemas import KIND_WORDS, LANGUAGES, RecallSchema, ReviewSchema
+from caseapp.domain.practice.queries import office
+from caseapp.domain.screening.schemas import FLAGS
 from caseapp.http.downloads import pdf_answer
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, read_form
-from caseapp.practice.queries import office
-from caseapp.screening.schemas import FLAGS
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, read_form
+from caseapp.http.template_helpers import say
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-    from caseapp.handouts.library import Handout
+    from caseapp.domain.handouts.library import Handout
 
 blueprint = Blueprint("handouts", __name__)
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from flask import redirect, render_template, url_for
 from marshmallow import Schema, fields, post_load
 
-from caseapp.access.actions import Action, Role
-from caseapp.cases.facts import GOALS
-from caseapp.cases.operations import open_case
-from caseapp.cases.queries import get_case
-from caseapp.cases.schemas import DetailsSchema
-from caseapp.clients.operations import add_client
-from caseapp.clients.schemas import CHANNELS, CONSENT, ClientSchema
 from caseapp.core.errors import Invalid, RuleBroken
+from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
+from caseapp.domain.cases.facts import GOALS
+from caseapp.domain.cases.operations import open_case
+from caseapp.domain.cases.queries import get_case
+from caseapp.domain.cases.schemas import DetailsSchema
+from caseapp.domain.clients.operations import add_client
+from caseapp.domain.clients.schemas import CHANNELS, CONSENT, ClientSchema
+from caseapp.domain.users.queries import coaches_for
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, read_forms
-from caseapp.users.queries import coaches_for
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, read_forms
+from caseapp.http.template_helpers import say
 from caseapp.web.cases import blueprint, fact_groups
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.cases.schemas import CaseDetails
-    from caseapp.clients.schemas import ClientDetails
+    from caseapp.domain.cases.schemas import CaseDetails
+    from caseapp.domain.clients.schemas import ClientDetails
 
 __all__ = ["blueprint"]
 

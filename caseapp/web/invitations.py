@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, url_for
 from marshmallow import Schema
 
-from caseapp.access.actions import Action
-from caseapp.cases.queries import case_by_number
-from caseapp.clients.portal import LINK_LASTS, TRIES, Invitation, access_of, invite
-from caseapp.core import links
+from caseapp.core import urls
 from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.cases.queries import case_by_number
+from caseapp.domain.clients.portal_access import LINK_LASTS, TRIES, Invitation, access_of, invite
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say
-from caseapp.http.payload import read_form
-from caseapp.web.identity import seen_case
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import read_form
+from caseapp.http.template_helpers import say
+from caseapp.web.case_header import seen_case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def _page(number: str, made: Invitation | None = None, reasons: Sequence[Reason]
         by_mail=bool(head.client.email) and head.client.safe.allows("email"),
         made=made,
         reasons=reasons,
-        portal=links.portal(),
+        portal=urls.portal(),
         most_tries=TRIES,
         minutes=LINK_LASTS.seconds // 60,
     )

@@ -6,26 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, jsonify, redirect, render_template, request, url_for
 
-from caseapp.access.actions import Action
-from caseapp.audit.operations import record_read
-from caseapp.cases.queries import CaseFilter, case_by_number, case_head, list_cases
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, RuleBroken, Stale
-from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import clock_time, local, say, zone
-from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.notes.operations import (
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import CaseFilter, case_by_number, case_head, list_cases
+from caseapp.domain.notes.operations import (
     discard_draft,
     record_draft_screening,
     save_draft,
     sign_note,
     start_note,
 )
-from caseapp.notes.queries import (
+from caseapp.domain.notes.queries import (
     drafts_of,
     last_plan,
     my_signed_notes,
@@ -33,7 +28,7 @@ from caseapp.notes.queries import (
     notes_of,
     what_is_missing,
 )
-from caseapp.notes.schemas import (
+from caseapp.domain.notes.schemas import (
     FORMAT_WORDS,
     FORMATS,
     HOW,
@@ -41,17 +36,22 @@ from caseapp.notes.schemas import (
     DraftFormSchema,
     NewNoteSchema,
 )
-from caseapp.practice.queries import office
-from caseapp.screening.protocol import ITEMS, Level, demanded, steps_for
-from caseapp.screening.queries import screening_shown
-from caseapp.web.identity import seen_case
+from caseapp.domain.practice.queries import office
+from caseapp.domain.screening.protocol import ITEMS, Level, demanded, steps_for
+from caseapp.domain.screening.queries import screening_shown
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, form_version, read_form
+from caseapp.http.template_helpers import clock_time, local, say, zone
+from caseapp.web.case_header import seen_case
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.notes.schemas import NoteRecord
+    from caseapp.domain.notes.schemas import NoteRecord
 
 blueprint = Blueprint("notes", __name__)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, render_template
 
-from caseapp.access.actions import Action
+from caseapp.core.permissions import Action
+from caseapp.domain.reports.csv_table import coach_code
+from caseapp.domain.users.queries import everyone
 from caseapp.http.guard import needs
-from caseapp.reports.sheet import coach_code
-from caseapp.users.queries import everyone
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue

@@ -14,21 +14,21 @@ from flask import (
     url_for,
 )
 
-from caseapp.access.actions import Action
-from caseapp.audit.operations import record_read
-from caseapp.cases.stages import stages
 from caseapp.core.errors import Invalid
-from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.stages import stages
+from caseapp.domain.reports.csv_table import coach_code
+from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.queries import export_file, list_exports
+from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
+from caseapp.domain.users.queries import everyone
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, read_form
-from caseapp.reports.operations import make_export
-from caseapp.reports.queries import export_file, list_exports
-from caseapp.reports.schemas import FORMATS, STATUSES, ExportSchema
-from caseapp.reports.sheet import coach_code
-from caseapp.users.queries import everyone
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, read_form
+from caseapp.http.template_helpers import say
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from caseapp.access.actions import Action
-from caseapp.assignments.resting import resting_in
-from caseapp.audit.operations import record_read
-from caseapp.cases.queries import case_by_number
 from caseapp.core.errors import Invalid
-from caseapp.core.paging import PAGE_SIZE
+from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.suspended import resting_in
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import case_by_number
+from caseapp.domain.practice.queries import office
+from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, STEPS, demanded, steps_for
+from caseapp.domain.screening.queries import recent_screenings, screenings_of
+from caseapp.domain.screening.schemas import ScreeningSchema
+from caseapp.domain.users.queries import names_of
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, read_form
-from caseapp.practice.queries import office
-from caseapp.screening.operations import record_screening
-from caseapp.screening.protocol import ACTIONS_TAKEN, STEPS, demanded, steps_for
-from caseapp.screening.queries import recent_screenings, screenings_of
-from caseapp.screening.schemas import ScreeningSchema
-from caseapp.users.queries import names_of
-from caseapp.web.identity import seen_case
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, read_form
+from caseapp.http.template_helpers import say
+from caseapp.web.case_header import seen_case
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue

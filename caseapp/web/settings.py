@@ -8,18 +8,13 @@ from zoneinfo import available_timezones
 
 from flask import Blueprint, redirect, render_template, url_for
 
-from caseapp.access.actions import Action
-from caseapp.core import links
+from caseapp.core import urls
 from caseapp.core.errors import Invalid, Stale
-from caseapp.core.pictures import logo_from
+from caseapp.core.images import logo_from
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.once import form_once
-from caseapp.http.pages import say
-from caseapp.http.payload import Form, form_of, form_version, read_form
-from caseapp.http.uploads import sent_file
-from caseapp.practice.helplines import KINDS, STALE_AFTER_DAYS, countries
-from caseapp.practice.operations import (
+from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
+from caseapp.domain.practice.operations import (
     add_line,
     change_practice,
     confirm_numbers,
@@ -27,9 +22,14 @@ from caseapp.practice.operations import (
     remove_line,
     remove_logo,
 )
-from caseapp.practice.queries import local_lines, office, the_logo, the_practice
-from caseapp.practice.schemas import LogoSchema, NewLineSchema, PracticeSchema
-from caseapp.users.queries import names_of
+from caseapp.domain.practice.queries import local_lines, office, the_logo, the_practice
+from caseapp.domain.practice.schemas import LogoSchema, NewLineSchema, PracticeSchema
+from caseapp.domain.users.queries import names_of
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.idempotency import form_once
+from caseapp.http.request_parsing import Form, form_of, form_version, read_form
+from caseapp.http.template_helpers import say
+from caseapp.http.uploads import sent_file
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -66,7 +66,7 @@ def _page(form: Form, *, stale: bool = False) -> str:
         form=form,
         stale=stale,
         row=the_practice(),
-        portal_address=links.portal(),
+        portal_address=urls.portal(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
         zones={

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from flask import redirect, render_template, url_for
 
-from caseapp.access.actions import Action
-from caseapp.cases.operations import move_case
-from caseapp.cases.queries import always_asked, case_by_number, gate_of
-from caseapp.cases.schemas import MoveSchema
-from caseapp.cases.stages import attested_criteria, stages
 from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.cases.operations import move_case
+from caseapp.domain.cases.queries import always_asked, case_by_number, gate_of
+from caseapp.domain.cases.schemas import MoveSchema
+from caseapp.domain.cases.stages import attested_criteria, stages
 from caseapp.http.errors import remember_refusal
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.pages import say, today
-from caseapp.http.payload import Form, form_of, form_version, read_form
+from caseapp.http.request_parsing import Form, form_of, form_version, read_form
+from caseapp.http.template_helpers import say, today
+from caseapp.web.case_header import seen_case
 from caseapp.web.cases import blueprint
-from caseapp.web.identity import seen_case
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-    from caseapp.cases.queries import Gate
+    from caseapp.domain.cases.queries import Gate
 
 __all__ = ["blueprint"]
 

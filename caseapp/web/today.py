@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, render_template
 
-from caseapp.access.actions import Action
-from caseapp.audit.operations import record_read
 from caseapp.core.clock import now
+from caseapp.core.permissions import Action
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.dashboard import queries
+from caseapp.domain.practice.queries import office
 from caseapp.http.guard import needs, the_actor
-from caseapp.http.pages import local
-from caseapp.overview import queries
-from caseapp.practice.queries import office
+from caseapp.http.template_helpers import local
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue

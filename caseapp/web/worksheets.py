@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, render_template
 
-from caseapp.access.actions import Action
-from caseapp.audit.operations import record_read
 from caseapp.core.errors import NotFound
+from caseapp.core.permissions import Action
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.worksheets.queries import as_words, desk_of, file_of
 from caseapp.http.guard import needs, the_actor
-from caseapp.web.identity import seen_case
-from caseapp.worksheets.queries import as_words, desk_of, file_of
+from caseapp.web.case_header import seen_case
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.cases.queries import CaseHead
-    from caseapp.worksheets.queries import Desk
+    from caseapp.domain.cases.queries import CaseHead
+    from caseapp.domain.worksheets.queries import Desk
 
 blueprint = Blueprint(
     "worksheets", __name__, url_prefix="/case/<string:number>/handouts/<uuid:assignment_id>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.desk import staffed
+from tests.api.api_client import staffed
 
 
 @pytest.fixture

@@ -4,15 +4,14 @@ import pikepdf
 import pytest
 import sqlalchemy as sa
 
-from caseapp.access.actions import Action, Role
-from caseapp.access.actor import Actor
-from caseapp.audit.models import AuditEntry
+from caseapp.core.actor import Actor
 from caseapp.core.database import db
+from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.handouts.packs import MOST_SHEETS
-from caseapp.worksheets.operations import save_answers, share_answers, take_back
-from tests import build
-from tests.api.desk import (
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.handouts.packets import MOST_SHEETS
+from caseapp.domain.worksheets.operations import save_answers, share_answers, take_back
+from tests.api.api_client import (
     NOBODYS,
     assert_error,
     assert_hidden,
@@ -24,7 +23,8 @@ from tests.api.desk import (
     assert_refuses_what_is_no_json,
     etag,
 )
-from tests.paper import text_of
+from tests.support import builders
+from tests.support.pdf_checks import text_of
 
 
 def pages_of(content):
@@ -34,7 +34,7 @@ def pages_of(content):
 
 @pytest.fixture
 def made(coach):
-    return build.steady_case(coach.actor, "Ines Okafor")
+    return builders.steady_case(coach.actor, "Ines Okafor")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_pages(coach, path, allowed):
 
 
 def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
-    build.screen(coach.actor, made.client_id, sleep="concern")
+    builders.screen(coach.actor, made.client_id, sleep="concern")
     offers = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     refused = [o for o in offers if o["for_case"]["outcome"] == "refused"]
     assert refused
@@ -107,7 +107,7 @@ def test_a_hold_stops_what_was_given(coach, made, given):
     assert file.mimetype == "application/pdf"
     assert file.data.startswith(b"%PDF-")
     assert file.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
-    build.screen(coach.actor, made.client_id, fear_at_home="concern")
+    builders.screen(coach.actor, made.client_id, fear_at_home="concern")
     stopped = coach.get(f"/assignments/{given['id']}").get_json()["stopped"]
     assert stopped
     wanted = [reason["code"] for reason in stopped]
@@ -147,7 +147,7 @@ def test_a_pack_is_refused_whole_and_names_its_faults(coach, made, path, allowed
     chosen = f"{path}/pack?sheet={kept['id']}&sheet={back['id']}"
     coach.post(f"/assignments/{back['id']}/withdraw", version=back)
     assert assert_refused(coach.get(chosen)) == ["already_withdrawn"]
-    other = build.steady_case(coach.actor)
+    other = builders.steady_case(coach.actor)
     theirs = coach.post(f"/cases/{other.case_id}/assignments", wish(allowed[0])).get_json()
     for missing in (theirs["id"], NOBODYS):
         assert_error(coach.get(f"{path}/pack?sheet={kept['id']}&sheet={missing}"), 404, "not_found")
@@ -256,7 +256,7 @@ def pack(*slugs, **changed):
 
 
 def test_several_in_one_step_over_the_weeks(coach, made, path):
-    build.screen(coach.actor, made.client_id, sleep="watch")
+    builders.screen(coach.actor, made.client_id, sleep="watch")
     order = ("running-on-empty", "first-days-pause", "hold-back-list", "better-nights")
     answer = coach.post(f"{path}/several", pack(*order, spread=True, confirmed=True))
     assert answer.status_code == 201, answer.get_json()
@@ -270,7 +270,7 @@ def test_several_in_one_step_over_the_weeks(coach, made, path):
 
 
 def test_several_leaves_out_what_may_not_be_given(coach, made, path):
-    build.screen(coach.actor, made.client_id, fear_at_home="concern")
+    builders.screen(coach.actor, made.client_id, fear_at_home="concern")
     wanted = pack("help-right-now", "reaching-out", confirmed=True)
     found = coach.post(f"{path}/several", wanted, once="a").get_json()
     assert [item["slug"] for item in found["items"]] == ["help-right-now"]
@@ -305,7 +305,7 @@ def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
     old = coach.post(path, wish("first-days-pause")).get_json()
     here = f"/assignments/{old['id']}/replace"
     assert assert_refused(coach.post(here, {"line": ""})) == ["already_newest"]
-    build.second_version(monkeypatch, "first-days-pause")
+    builders.second_version(monkeypatch, "first-days-pause")
     assert_hidden(stranger, "POST", "/assignments/{}/replace", old["id"], {"line": ""})
     assert_needs_a_role(staff["admin"], ("POST", here))
     assert_only_answers(coach, here, "POST")

@@ -1,10 +1,10 @@
-from tests import build
-from tests.api.desk import assert_error, assert_needs_a_role, assert_only_answers
+from tests.api.api_client import assert_error, assert_needs_a_role, assert_only_answers
+from tests.support import builders
 
 
 def test_the_log_shows_who_did_what(staff, coach):
     admin = staff["admin"]
-    client_id = build.client(coach.actor, "Ines Okafor", email="ines@example.org")
+    client_id = builders.client(coach.actor, "Ines Okafor", email="ines@example.org")
     coach.get(f"/clients/{client_id}")
     staff["coach2"].get(f"/clients/{client_id}")
     page = admin.get(f"/audit?client={client_id}").get_json()["items"]
@@ -24,7 +24,7 @@ def test_the_log_shows_who_did_what(staff, coach):
 
 def test_pages(staff):
     for _ in range(3):
-        build.client(staff["coach"].actor)
+        builders.client(staff["coach"].actor)
     admin = staff["admin"]
     whole = admin.get("/audit").get_json()["items"]
     first = admin.get("/audit?limit=2").get_json()

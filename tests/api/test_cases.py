@@ -3,8 +3,7 @@ from datetime import timedelta
 import pytest
 
 from caseapp.core.clock import at, now
-from tests import build
-from tests.api.desk import (
+from tests.api.api_client import (
     NOBODYS,
     assert_error,
     assert_hidden,
@@ -16,13 +15,14 @@ from tests.api.desk import (
     assert_refuses_what_is_no_json,
     etag,
 )
+from tests.support import builders
 
 INES = {"name": "Ines Okafor", "safe_channels": ["call"], "consent_on": "2026-05-14"}
 
 
 @pytest.fixture
 def made(coach):
-    return build.case(coach.actor, "Ines Okafor")
+    return builders.case(coach.actor, "Ines Okafor")
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_open_with_a_new_client(coach):
 
 
 def test_open_for_a_known_client_once(coach, stranger):
-    client_id = str(build.client(coach.actor))
+    client_id = str(builders.client(coach.actor))
     first = coach.post("/cases", {"client_id": client_id}, once="a")
     assert first.status_code == 201
     assert coach.post("/cases", {"client_id": client_id}, once="a").get_json() == first.get_json()
@@ -127,9 +127,9 @@ def test_a_change_names_its_faults_and_changes_nothing(coach, case):
 
 
 def test_list_and_filters(coach, staff, made):
-    held = build.case(coach.actor, "Bo Ek")
-    build.screen(coach.actor, held.client_id, sleep="concern")
-    theirs = build.case(staff["supervisor"].actor, "Cy Dee")
+    held = builders.case(coach.actor, "Bo Ek")
+    builders.screen(coach.actor, held.client_id, sleep="concern")
+    theirs = builders.case(staff["supervisor"].actor, "Cy Dee")
 
     def numbers(query, who=coach):
         return {item["number"] for item in who.get(f"/cases?{query}").get_json()["items"]}
@@ -157,7 +157,7 @@ def test_list_and_filters(coach, staff, made):
 
 
 def test_pages_meet_without_a_gap(coach):
-    made = [build.case(coach.actor).number for _ in range(5)]
+    made = [builders.case(coach.actor).number for _ in range(5)]
     seen, cursor = [], ""
     while cursor is not None:
         page = coach.get(f"/cases?limit=2&cursor={cursor}").get_json()
@@ -191,7 +191,7 @@ def test_the_gate_says_what_is_missing(coach, case):
 
 
 def test_move_on_and_back(coach):
-    made = build.steady_case(coach.actor, "Ines Okafor")
+    made = builders.steady_case(coach.actor, "Ines Okafor")
     path = f"/cases/{made.case_id}"
     case = coach.get(path).get_json()
     stages = coach.get("/stages").get_json()["items"]
@@ -223,7 +223,7 @@ def test_close_and_reopen(coach, case, made):
     assert assert_refused(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == [
         "case_open"
     ]
-    build.screen(coach.actor, made.client_id)
+    builders.screen(coach.actor, made.client_id)
     assert_refuses(
         coach,
         "POST",
@@ -255,7 +255,7 @@ def test_close_and_reopen(coach, case, made):
 
 def test_the_timeline_is_one_stream(coach, made):
     with at(now() + timedelta(minutes=1)):
-        build.screen(coach.actor, made.client_id, sleep="concern")
+        builders.screen(coach.actor, made.client_id, sleep="concern")
     path = f"/cases/{made.case_id}/timeline"
     items = coach.get(path).get_json()["items"]
     assert {item["kind"] for item in items} == {"stage", "screening", "hold"}

@@ -1,9 +1,8 @@
 import pytest
 
-from caseapp.audit.models import AuditEntry
 from caseapp.core.database import db
-from tests import build
-from tests.api.desk import (
+from caseapp.domain.audit.models import AuditEntry
+from tests.api.api_client import (
     NOBODYS,
     assert_error,
     assert_hidden,
@@ -15,6 +14,7 @@ from tests.api.desk import (
     assert_refuses_what_is_no_json,
     etag,
 )
+from tests.support import builders
 
 INES = {
     "name": "Ines Okafor",
@@ -48,7 +48,7 @@ def test_add_and_read(coach):
 
 def test_list_search_and_pages(coach, ines):
     for _ in range(3):
-        build.client(coach.actor)
+        builders.client(coach.actor)
     first = coach.get("/clients?limit=3").get_json()
     assert len(first["items"]) == 3
     second = coach.get(f"/clients?limit=3&cursor={first['next']}").get_json()

@@ -1,7 +1,7 @@
 import json
 
 from caseapp.http.guard import rules
-from tests.api.desk import BASE
+from tests.api.api_client import BASE
 
 METHODS = {"GET", "POST", "PATCH"}
 

@@ -1,8 +1,7 @@
 import csv
 import io
 
-from tests import build
-from tests.api.desk import (
+from tests.api.api_client import (
     NOBODYS,
     assert_error,
     assert_needs_a_role,
@@ -11,11 +10,12 @@ from tests.api.desk import (
     assert_refuses,
     assert_refuses_what_is_no_json,
 )
+from tests.support import builders
 
 
 def test_make_and_download(staff, coach):
-    build.case(coach.actor, "Ines Okafor", {"role": "spouse"})
-    build.case(coach.actor, "Bo Ek")
+    builders.case(coach.actor, "Ines Okafor", {"role": "spouse"})
+    builders.case(coach.actor, "Bo Ek")
     admin = staff["admin"]
     answer = admin.post("/exports", {"format": "csv", "status": "open"})
     assert answer.status_code == 201
@@ -38,7 +38,7 @@ def test_make_and_download(staff, coach):
 
 
 def test_a_pdf(staff, coach):
-    build.case(coach.actor)
+    builders.case(coach.actor)
     admin = staff["admin"]
     made = admin.post("/exports", {"format": "pdf"}).get_json()
     file = admin.get(f"/exports/{made['id']}/file")

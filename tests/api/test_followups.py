@@ -1,7 +1,6 @@
 import pytest
 
-from tests import build
-from tests.api.desk import (
+from tests.api.api_client import (
     NOBODYS,
     assert_error,
     assert_hidden,
@@ -13,13 +12,14 @@ from tests.api.desk import (
     assert_refuses_what_is_no_json,
     etag,
 )
+from tests.support import builders
 
 DUE = "2026-12-01T09:00:00Z"
 
 
 @pytest.fixture
 def ines(coach):
-    return str(build.client(coach.actor, "Ines Okafor"))
+    return str(builders.client(coach.actor, "Ines Okafor"))
 
 
 @pytest.fixture

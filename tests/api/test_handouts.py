@@ -1,10 +1,9 @@
 import pytest
 
-from caseapp.core import workshop
+from caseapp.core.sandbox import pool as workshop
 from caseapp.core.transaction import transaction
-from caseapp.practice.queries import the_practice
-from tests import build
-from tests.api.desk import (
+from caseapp.domain.practice.queries import the_practice
+from tests.api.api_client import (
     NOBODYS,
     assert_error,
     assert_hidden,
@@ -13,11 +12,12 @@ from tests.api.desk import (
     assert_refuses,
     assert_refuses_what_is_no_json,
 )
+from tests.support import builders
 
 
 @pytest.fixture
 def made(coach):
-    return build.steady_case(coach.actor, "Ines Okafor")
+    return builders.steady_case(coach.actor, "Ines Okafor")
 
 
 def slugs(answer):
@@ -42,7 +42,7 @@ def test_for_a_case_each_says_whether_it_suits(coach, made):
     assert all(
         item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "refused"
     )
-    build.screen(coach.actor, made.client_id, self_harm="urgent")
+    builders.screen(coach.actor, made.client_id, self_harm="urgent")
     held = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     refused = [item for item in held if item["for_case"]["outcome"] == "refused"]
     assert "hold_open" in {
@@ -63,7 +63,7 @@ def test_the_next_best_say_why(coach, made):
     assert every["help-right-now"]["rank"] == 1
     assert every["first-days-pause"]["why"].startswith("Belongs to Steady.")
     assert suggested("&q=first+days") == {"first-days-pause": every["first-days-pause"]}
-    build.screen(coach.actor, made.client_id, eating="concern")
+    builders.screen(coach.actor, made.client_id, eating="concern")
     assert suggested()["enough-to-eat"]["why"] == "Eating is at concern."
 
 

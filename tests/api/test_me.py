@@ -1,10 +1,10 @@
 import pytest
 
-from caseapp.access.actor import operator
+from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.users.operations import disable_user, make_token, revoke_token
-from tests import people
-from tests.api.desk import BASE, assert_error, assert_only_answers
+from caseapp.domain.users.operations import disable_user, make_token, revoke_token
+from tests.api.api_client import BASE, assert_error, assert_only_answers
+from tests.support import staff as people
 
 
 def test_me(staff):

@@ -1,7 +1,6 @@
 import pytest
 
-from tests import build
-from tests.api.desk import (
+from tests.api.api_client import (
     assert_error,
     assert_hidden,
     assert_needs_a_role,
@@ -12,7 +11,8 @@ from tests.api.desk import (
     assert_refuses_what_is_no_json,
     etag,
 )
-from tests.desk import Statements
+from tests.support import builders
+from tests.support.staff_pages import Statements
 
 HELD = "2026-11-20T10:00:00Z"
 NEW = {
@@ -27,7 +27,7 @@ WHOLE = {"sections": {"data": "Slept well.", "assessment": "Calmer.", "plan": "W
 
 @pytest.fixture
 def case(coach):
-    return build.case(coach.actor, "Ines Okafor")
+    return builders.case(coach.actor, "Ines Okafor")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_write_and_sign(coach, path):
 
 def test_signing_with_levels_records_them(coach, case, draft):
     here = f"/notes/{draft['id']}"
-    levels = {item.key: "none" for item in build.ITEMS} | {"self_harm": "concern"}
+    levels = {item.key: "none" for item in builders.ITEMS} | {"self_harm": "concern"}
     saved = coach.patch(here, WHOLE | {"screening": levels}, version=draft).get_json()
     assert saved["unrecorded_level"] == 2
     assert coach.get(f"/clients/{case.client_id}/holds").get_json()["items"] == []

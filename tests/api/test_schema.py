@@ -17,12 +17,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from caseapp.access.actions import Role
-from caseapp.access.actor import Actor
+from caseapp.core.actor import Actor
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.worksheets.operations import share_answers
-from tests import build
-from tests.api.desk import NOBODYS
+from caseapp.domain.worksheets.operations import share_answers
+from tests.api.api_client import NOBODYS
+from tests.support import builders
 
 CHECKS = [
     not_a_server_error,
@@ -55,7 +55,7 @@ def apart(app):
 def records(staff):
     """Make one record of each kind, so that addresses lead somewhere half of the time."""
     coach, admin = staff["coach"], staff["admin"]
-    made = build.steady_case(coach.actor, "Ines Okafor")
+    made = builders.steady_case(coach.actor, "Ines Okafor")
     note = coach.post(
         f"/cases/{made.case_id}/notes", {"format": "free", "held_at": "2026-11-20T10:00:00Z"}
     )
@@ -69,8 +69,8 @@ def records(staff):
     assert giving.status_code == 202
     export = admin.post("/exports", {"format": "csv"})
     assert (note.status_code, given_one.status_code, export.status_code) == (201, 201, 201)
-    held = build.client(coach.actor)
-    build.screen(coach.actor, held, sleep="concern")
+    held = builders.client(coach.actor)
+    builders.screen(coach.actor, held, sleep="concern")
     return {
         "client_id": str(held),
         "case_id": str(made.case_id),

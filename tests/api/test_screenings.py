@@ -3,9 +3,8 @@ from datetime import timedelta
 import pytest
 
 from caseapp.core.clock import at, now
-from caseapp.screening.protocol import ITEMS
-from tests import build
-from tests.api.desk import (
+from caseapp.domain.screening.protocol import ITEMS
+from tests.api.api_client import (
     assert_error,
     assert_hidden,
     assert_needs_a_role,
@@ -16,6 +15,7 @@ from tests.api.desk import (
     assert_refuses_what_is_no_json,
     etag,
 )
+from tests.support import builders
 
 CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True}
 WHY = {"reason": "Two steady weeks and every check made."}
@@ -23,7 +23,7 @@ WHY = {"reason": "Two steady weeks and every check made."}
 
 @pytest.fixture
 def ines(coach):
-    return build.client(coach.actor, "Ines Okafor")
+    return builders.client(coach.actor, "Ines Okafor")
 
 
 @pytest.fixture

@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import sqlalchemy as sa
 
-from caseapp.access import operations as access
-from caseapp.cases.models import Case
-from caseapp.clients.queries import visible_to
 from caseapp.core.database import db
 from caseapp.core.migrate import upgrade
-from caseapp.core.paging import cursor_of
+from caseapp.core.pagination import cursor_of
 from caseapp.core.settings import ROOT, from_environment
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth import operations as access
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
-from caseapp.practice.operations import set_up_practice
 from tests.bench import floor_table, rows
 from tests.bench.paper import papers
 from tests.bench.ratios import WARM, Ratio, compare
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from uuid import UUID
 
-    from caseapp.access.actor import Actor
+    from caseapp.core.actor import Actor
 
 ROUNDS = int(os.environ.get("ROUNDS", "25"))
 EACH = 12

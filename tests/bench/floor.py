@@ -13,9 +13,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import Flask, Response, jsonify, request, send_file
 
-from caseapp.cases.models import Case
 from caseapp.core.database import prepare
 from caseapp.core.ids import new_id
+from caseapp.domain.cases.models import Case
 from tests.bench.floor_table import plain_note
 
 COLUMNS = (Case.id, Case.number, Case.status, Case.stage, Case.opened_at)

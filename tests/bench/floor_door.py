@@ -10,16 +10,16 @@ import os
 
 import sqlalchemy as sa
 
-from caseapp.access.actions import Action
-from caseapp.api.door import Door
+from caseapp.api.blueprint import Door
 from caseapp.core.clock import now
 from caseapp.core.database import run
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
 from caseapp.core.settings import from_environment
 from caseapp.core.transaction import transaction
+from caseapp.domain.notes.schemas import NewNoteSchema, NoteRecord, NoteView
 from caseapp.factory import create_app
 from caseapp.http.guard import needs, the_actor
-from caseapp.notes.schemas import NewNoteSchema, NoteRecord, NoteView
 from tests.bench.floor_table import plain_note
 
 door = Door("plain", "A plain insert.")

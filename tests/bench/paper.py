@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caseapp.core import pdf, settings
-from caseapp.core.workshop import Stopped, Workshop
-from caseapp.handouts.library import library
-from caseapp.handouts.paper import sheet_html
-from caseapp.practice.helplines import countries
-from caseapp.practice.queries import Letterhead, Numbers
+from caseapp.core.sandbox.pool import Stopped, Workshop
+from caseapp.domain.handouts.library import library
+from caseapp.domain.handouts.printing import sheet_html
+from caseapp.domain.practice.help_lines import countries
+from caseapp.domain.practice.queries import Letterhead, Numbers
 from tests.bench.ratios import Ratio, compare
 
 if TYPE_CHECKING:

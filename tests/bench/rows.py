@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.access.actions import Role
-from caseapp.access.actor import Actor
-from caseapp.cases.models import Case
-from caseapp.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
-from caseapp.clients.queries import name_hash, name_words
+from caseapp.core.actor import Actor
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_data, unwrap, wrapping_key_id
-from caseapp.notes.models import Note
-from caseapp.users.models import User
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
+from caseapp.domain.clients.queries import name_hash, name_words
+from caseapp.domain.notes.models import Note
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.access import operations as access
-from caseapp.assignments.operations import assign
-from caseapp.clients.models import PortalAccess
-from caseapp.clients.portal import invite
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.settings import from_environment
 from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.auth import operations as access
+from caseapp.domain.clients.models import PortalAccess
+from caseapp.domain.clients.portal_access import invite
+from caseapp.domain.handouts.operations import publish_library
 from caseapp.factory import create_app
-from caseapp.handouts.operations import publish_library
-from tests import build
 from tests.bench.ratios import Ratio, compare
 from tests.bench.servers import serving
 from tests.bench.wire import Wire
+from tests.support import builders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
-    from caseapp.access.actor import Actor
+    from caseapp.core.actor import Actor
 
 SHEET = "keep-the-day-running"
 
@@ -88,8 +88,8 @@ def _give(environ: Mapping[str, str], coach: Actor) -> Given:
     with app.app_context():
         with transaction():
             publish_library()
-        made = build.case(coach)
-        build.screen(coach, made.client_id)
+        made = builders.case(coach)
+        builders.screen(coach, made.client_id)
         with transaction():
             sheet = assign(coach, made.case_id, SHEET, line="", channel="portal", confirmed=True)
             invite(coach, made.client_id)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from caseapp.cli.commands import caseapp
-from caseapp.cli.house import House
+from caseapp.cli.context import House
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 

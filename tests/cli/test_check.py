@@ -5,23 +5,23 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.access.actor import operator
 from caseapp.cli import check
 from caseapp.core import outbox, settings
+from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.settings import EXPLAINED
 from caseapp.core.transaction import transaction
-from caseapp.practice.operations import confirm_numbers
-from caseapp.users.operations import add_user, disable_user
-from tests import people
+from caseapp.domain.practice.operations import confirm_numbers
+from caseapp.domain.users.operations import add_user, disable_user
+from tests.support import staff
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 def section(output, title):
@@ -47,7 +47,7 @@ def test_a_practice_that_is_ready_has_no_fault(team, caseapp_says):
             "coach3@practice.test",
             "Noor Said",
             "coach",
-            people.PASSWORD,
+            staff.PASSWORD,
             supervisor="supervisor@practice.test",
         )
         disable_user(operator(), "coach2@practice.test")

@@ -1,12 +1,12 @@
-from caseapp.access.actions import Action
-from caseapp.audit.queries import LogFilter, entries
-from tests import build, people
+from caseapp.core.permissions import Action
+from caseapp.domain.audit.queries import LogFilter, entries
+from tests.support import builders, staff
 
 
 def test_the_case_report_comes_out_and_is_recorded(app, caseapp_says):
-    team = people.team()
-    made = build.case(team["coach"], "Ines Okafor")
-    build.case(team["coach2"])
+    team = staff.team()
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.case(team["coach2"])
     done = caseapp_says("report", "cases", "--coach", "coach@practice.test", "--stage", "steady")
     assert done.exit_code == 0, done.output
     lines = done.stdout_bytes.decode("utf-8-sig").splitlines()

@@ -16,18 +16,18 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.loopback import MailServer, own_port
+from tests.support.loopback import MailServer, own_port
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 LONGEST = 60
 ORDER_A_MAIL = """
 import os
-from caseapp.clients.portal import invite
-from caseapp.clients.schemas import SafeContact
+from caseapp.domain.clients.portal_access import invite
+from caseapp.domain.clients.schemas import SafeContact
 from caseapp.core.settings import from_environment
 from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
-from tests import build, people
+from tests.support import builders as build, staff as people
 
 with create_app(from_environment(os.environ)).app_context():
     coach = people.add("coach")
@@ -52,8 +52,8 @@ import os
 from caseapp.core.settings import from_environment
 from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
-from caseapp.access.operations import make_token
-from tests import build, people
+from caseapp.domain.auth.operations import make_token
+from tests.support import builders as build, staff as people
 
 with create_app(from_environment(os.environ)).app_context():
     coach = people.add("coach")

@@ -2,12 +2,12 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.cli import setup
-from caseapp.cli.house import House
-from caseapp.clients.portal import pin_fault
+from caseapp.cli.context import House
 from caseapp.core.errors import RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.handouts.models import Edition
-from tests import people
+from caseapp.domain.clients.portal_access import pin_fault
+from caseapp.domain.handouts.models import Edition
+from tests.support import staff
 
 
 def test_init_can_be_run_again(caseapp_says):
@@ -18,7 +18,7 @@ def test_init_can_be_run_again(caseapp_says):
 
 
 def test_the_demo_goes_into_an_empty_database_only(app, caseapp_says):
-    people.add("coach")
+    staff.add("coach")
     done = caseapp_says("demo")
     assert done.exit_code == 1
     assert "already holds people" in done.stderr
@@ -66,7 +66,7 @@ def test_wrong_settings_are_told_before_anything_is_made(data_dir):
 def test_nobody_can_sign_in_at_first_and_it_says_how_to_change_that(app, data_dir):
     house = House(lambda _settings: app, {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir)})
     assert setup.who_can_sign_in(house)[0].startswith("Nobody can sign in yet.")
-    people.add("coach")
+    staff.add("coach")
     assert setup.who_can_sign_in(house) == ["Who can sign in (1): caseapp user list"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.shops import shop_of
+from tests.core.sandboxes import shop_of
 
 
 @pytest.fixture

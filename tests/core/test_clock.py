@@ -11,7 +11,7 @@ from caseapp.core import clock, settings
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from caseapp.practice.models import Practice
+from caseapp.domain.practice.models import Practice
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 

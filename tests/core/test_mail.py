@@ -7,7 +7,7 @@ from email import policy
 import pytest
 
 from caseapp.core import mail, settings
-from tests.loopback import MailServer
+from tests.support.loopback import MailServer
 
 
 class Sink:

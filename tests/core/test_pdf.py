@@ -15,10 +15,11 @@ from uuid import UUID
 import pikepdf
 import pytest
 
-from caseapp.core import limited, pdf, settings, vault
+from caseapp.core import pdf, settings, vault
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES
-from caseapp.core.workshop import Workshop
+from caseapp.core.sandbox import supervisor
+from caseapp.core.sandbox.pool import Workshop
 
 PAGE = '<!doctype html><html lang="en-GB"><head><title>{title}</title></head><body>{body}</body></html>'
 
@@ -78,7 +79,7 @@ def test_nothing_of_a_document_reaches_the_next(the_app, listener):
         "<p style='font-size:1e7px'>x y</p>",
     )
     for other in others:
-        with suppress(limited.Refused, ZeroDivisionError):
+        with suppress(supervisor.Refused, ZeroDivisionError):
             used.lay_out(other, "handout.css")
         assert used.lay_out(document, "handout.css") == fresh
 
@@ -173,7 +174,7 @@ def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
 @pytest.mark.parametrize("body", [*REFUSED, *BLANK])
 def test_the_press_itself_asks_nobody(the_app, listener, body):
     """Whether or not the machine lets a hand leave the network: here nothing but the fetcher is in the way."""
-    with pytest.raises(limited.Refused, match="outside") if body in REFUSED else nullcontext():
+    with pytest.raises(supervisor.Refused, match="outside") if body in REFUSED else nullcontext():
         press().lay_out(filled(body, listener), "handout.css")
 
 
@@ -254,7 +255,7 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
 
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
 def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
-    broken = Workshop("tests.core.works", lambda: [fault])
+    broken = Workshop("tests.core.sandbox_jobs", lambda: [fault])
     monkeypatch.setattr(pdf, "_workshop", broken)
     for attempt in (pdf.warm, lambda: pdf.render(page("<p>x</p>"))):
         with pytest.raises((RuleBroken, RenderFailed)) as refused:

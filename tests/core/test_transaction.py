@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from caseapp.core.database import SQLITE_PRAGMAS, db, prepare
 from caseapp.core.errors import Stale
 from caseapp.core.transaction import after_commit, side_transaction, transaction
-from caseapp.practice.models import Practice
-from caseapp.practice.queries import the_practice
+from caseapp.domain.practice.models import Practice
+from caseapp.domain.practice.queries import the_practice
 
 
 def name():

@@ -6,11 +6,11 @@ import ast
 
 import pytest
 
-from caseapp.access.actions import ACTIONS_OF, STAFF, Action, Role
-from caseapp.access.actor import Actor, operator, require
+from caseapp.core.actor import Actor, operator, require
 from caseapp.core.errors import Forbidden
+from caseapp.core.permissions import ACTIONS_OF, STAFF, Action, Role
 from caseapp.core.settings import ROOT
-from tests.guarantees import world as w
+from tests.guarantees import sample_data as w
 
 EVERY_MEMBER_OF_STAFF = {"self.read", "session.end", "today.read", "handout.read", "practice.read"}
 COACH = EVERY_MEMBER_OF_STAFF | {

@@ -7,9 +7,9 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from caseapp.access.actions import ACTIONS_OF, Role
-from tests.desk import _Reader
-from tests.guarantees import world as w
+from caseapp.core.permissions import ACTIONS_OF, Role
+from tests.guarantees import sample_data as w
+from tests.support.staff_pages import _Reader
 
 DEEP = 200_000
 NESTED = 20_000

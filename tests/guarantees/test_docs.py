@@ -9,7 +9,7 @@ import pytest
 
 from caseapp.cli.commands import caseapp
 from caseapp.core.settings import EXPLAINED, PREFIX, ROOT
-from caseapp.handouts.library import library
+from caseapp.domain.handouts.library import library
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

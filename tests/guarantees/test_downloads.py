@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.access.actions import Role
-from caseapp.access.actor import Actor, operator
-from caseapp.assignments.operations import withdraw
+from caseapp.core.actor import Actor, operator
 from caseapp.core.database import db
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.users.operations import disable_user
-from caseapp.worksheets.operations import remove_file
-from tests import build
-from tests.guarantees import world as w
+from caseapp.domain.assignments.operations import withdraw
+from caseapp.domain.users.operations import disable_user
+from caseapp.domain.worksheets.operations import remove_file
+from tests.guarantees import sample_data as w
+from tests.support import builders
 
 # Who fetches each, and how; whoever adds a download enters it here and has it judged below.
 FETCHED = {
@@ -41,7 +41,7 @@ ASKED = (
 @pytest.fixture
 def world(app):
     found = w.make(app)
-    build.screen(found.actors["coach"], found.own["client_id"])
+    builders.screen(found.actors["coach"], found.own["client_id"])
     return found
 
 

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.http.errors import LAST_RESORT
-from tests import people
-from tests.guarantees import world as w
+from tests.guarantees import sample_data as w
+from tests.support import staff
 
 CANARY = "Quetzalcoatl"
 
@@ -20,7 +20,7 @@ def world(app):
 
 @pytest.fixture
 def desk(app, visitor):
-    people.sign_in(visitor, people.add("coach"))
+    staff.sign_in(visitor, staff.add("coach"))
     return visitor
 
 
@@ -191,7 +191,7 @@ def test_what_people_write_and_search_for_never_reaches_the_log(world, app, logg
     assert failures == []
     assert lines.count("endpoint=") > 300
     assert CANARY not in lines
-    for secret in (*world.tokens.values(), people.PASSWORD, world.own["number"], "Okafor"):
+    for secret in (*world.tokens.values(), staff.PASSWORD, world.own["number"], "Okafor"):
         assert secret not in lines
 
 

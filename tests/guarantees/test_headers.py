@@ -6,8 +6,8 @@ from http.cookies import SimpleCookie
 import pytest
 
 from caseapp.http.security import CONTENT_SECURITY_POLICY, HEADERS, LARGEST_BODY
-from tests import build, people, reader
-from tests.guarantees import world as w
+from tests.guarantees import sample_data as w
+from tests.support import builders, portal_client, staff
 
 WANTED = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
@@ -176,29 +176,29 @@ def assert_strict(cookies):
 
 
 def test_every_cookie_belongs_to_this_host_alone_and_to_no_script(app, visitor):
-    coach = people.add("coach")
+    coach = staff.add("coach")
     page = visitor.get("/sign-in")
     assert_strict(cookies_of(page))
-    signed_in = people.sign_in(visitor, coach)
+    signed_in = staff.sign_in(visitor, coach)
     assert_strict(cookies_of(signed_in))
-    signed_out = visitor.post("/sign-out", data={"csrf_token": people.csrf(page)})
+    signed_out = visitor.post("/sign-out", data={"csrf_token": staff.csrf(page)})
     assert_strict({k: v for k, v in cookies_of(signed_out).items() if k == "__Host-desk"})
     assert signed_out.headers["Clear-Site-Data"]
 
 
 def test_the_portals_cookie_is_as_strict_and_its_name_tells_nothing(app, visitor):
-    found = reader.invited(people.add("coach"))
-    answer = reader.by_card(visitor, found.card_code)
+    found = portal_client.invited(staff.add("coach"))
+    answer = portal_client.by_card(visitor, found.card_code)
     cookies = cookies_of(answer)
     assert_strict(cookies)
     assert "__Host-reader" in cookies
-    assert not reader.BANNED.search(" ".join(cookies))
+    assert not portal_client.BANNED.search(" ".join(cookies))
 
 
 def test_the_cookies_hold_references_and_no_words_about_anybody(app, visitor):
-    coach = people.add("coach")
-    build.case(coach, "Ines Okafor")
-    people.sign_in(visitor, coach)
+    coach = staff.add("coach")
+    builders.case(coach, "Ines Okafor")
+    staff.sign_in(visitor, coach)
     visitor.get("/cases?q=okafor")
     for name in ("__Host-desk", "__Host-form"):
         cookie = visitor.get_cookie(name)
@@ -214,7 +214,7 @@ def test_every_pdf_is_for_saving_at_all_three_doors(world):
     """SEC-27: an attachment under a name of ours, of its true kind, kept nowhere, showing and running nothing."""
     coach, number = world.browsers["coach"], world.own["number"]
     key = {"Authorization": f"Bearer {world.tokens['coach']}"}
-    build.screen(world.actors["coach"], world.own["client_id"])
+    builders.screen(world.actors["coach"], world.own["client_id"])
     case = f"/case/{number}/handouts"
     sheet = world.own["assignment_id"]
     answers = [

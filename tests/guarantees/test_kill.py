@@ -16,18 +16,18 @@ from http.client import HTTPConnection, HTTPException
 import pytest
 import sqlalchemy as sa
 
-from caseapp.access.actor import operator
-from caseapp.audit.models import AuditEntry
+from caseapp.core.actor import operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.notes.models import Note
-from caseapp.notes.operations import start_note
-from caseapp.notes.schemas import NewNote
-from caseapp.users.operations import make_token
-from tests import build, people
-from tests.loopback import own_port
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.operations import start_note
+from caseapp.domain.notes.schemas import NewNote
+from caseapp.domain.users.operations import make_token
+from tests.support import builders, staff
+from tests.support.loopback import own_port
 
 KILLS = int(os.environ.get("ROUNDS", "5"))
 DRAFTS = 3
@@ -165,8 +165,8 @@ def write(desk, port):
 
 @pytest.fixture
 def desk(app):
-    coach = people.add("coach")
-    made = build.case(coach)
+    coach = staff.add("coach")
+    made = builders.case(coach)
     drafts = []
     for _ in range(DRAFTS):
         with transaction():

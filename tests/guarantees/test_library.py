@@ -9,9 +9,9 @@ from types import ModuleType
 
 import pytest
 
-from caseapp.cases.stages import stages
-from caseapp.handouts import checks
-from caseapp.handouts.library import (
+from caseapp.domain.cases.stages import stages
+from caseapp.domain.handouts import checks
+from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     LINE_MARKER,
     BrokenHandout,
@@ -21,8 +21,8 @@ from caseapp.handouts.library import (
     parse,
     sources,
 )
-from caseapp.handouts.sheets import CLINICAL, prose, sheet_of
-from caseapp.practice.helplines import countries
+from caseapp.domain.handouts.rendering import CLINICAL, prose, sheet_of
+from caseapp.domain.practice.help_lines import countries
 
 # textstat 0.7.4 imports this for word lists that a grade does not need; setuptools no longer brings it.
 sys.modules.setdefault("pkg_resources", ModuleType("pkg_resources"))

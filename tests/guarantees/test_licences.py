@@ -13,7 +13,7 @@ import yaml
 
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
-from caseapp.tables import METADATA
+from caseapp.domain.models import METADATA
 
 MANIFEST = yaml.safe_load((Path(__file__).parent / "instruments.yaml").read_text(encoding="utf-8"))
 RUN = 6

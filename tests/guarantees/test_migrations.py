@@ -12,18 +12,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from caseapp.access.actions import Action, Role
-from caseapp.access.actor import Actor
-from caseapp.assignments.operations import assign
-from caseapp.assignments.queries import assignment_shown
-from caseapp.audit.operations import record_read
 from caseapp.core import settings
+from caseapp.core.actor import Actor
 from caseapp.core.database import UTCTime, db
 from caseapp.core.migrate import alembic_config, upgrade
+from caseapp.core.permissions import Action, Role
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.tables import METADATA
-from tests import build, people
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.queries import assignment_shown
+from caseapp.domain.audit.operations import record_read
+from caseapp.domain.models import METADATA
+from tests.support import builders, staff
 
 
 @pytest.fixture
@@ -36,10 +36,10 @@ def engine(app, database_url):
 
 
 def fill():
-    coach = people.add("coach")
-    made = build.case(coach, phone="07700 900123", partner_name="Tomas")
-    build.screen(coach, made.client_id, self_harm="urgent")
-    build.note(coach, made.case_id)
+    coach = staff.add("coach")
+    made = builders.case(coach, phone="07700 900123", partner_name="Tomas")
+    builders.screen(coach, made.client_id, self_harm="urgent")
+    builders.note(coach, made.case_id)
     db.session.remove()
 
 
@@ -92,9 +92,9 @@ def test_down_and_up_again_with_rows_in_place(engine, app):
 
 
 def test_the_way_down_says_again_when_a_sheet_was_opened(engine, app):
-    coach = people.add("coach")
-    made = build.case(coach)
-    build.screen(coach, made.client_id)
+    coach = staff.add("coach")
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id)
     with transaction():
         opened, unopened = (
             assign(coach, made.case_id, slug, line="", channel="portal", confirmed=True)

@@ -8,13 +8,13 @@ from itertools import product
 
 import pytest
 
-from caseapp.access.actions import ACTIONS_OF, Role
 from caseapp.core import settings
+from caseapp.core.permissions import ACTIONS_OF, Role
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.practice.operations import change_practice
-from tests.guarantees import world as w
-from tests.practice.test_practice import settings_now
+from caseapp.domain.practice.operations import change_practice
+from tests.domain.practice.test_practice import settings_now
+from tests.guarantees import sample_data as w
 
 UP = (
     "../", "..\\", "%2e%2e/", "%2e%2e%2f", "..%2f", "..%5c", "%252e%252e%252f", "..%252f", "....//", "..;/",
@@ -140,9 +140,9 @@ def test_nobody_looks_at_what_an_uploaded_file_is_called():
     ]
     # The two that save do it into memory and into a draft beside the font that it becomes.
     assert sorted({*looking}) == [
-        "caseapp/core/codes.py",
         "caseapp/core/fonts.py",
-        "caseapp/core/pictures.py",
+        "caseapp/core/images.py",
+        "caseapp/core/qr.py",
     ]
 
 

@@ -6,9 +6,9 @@ import re
 
 import sqlalchemy as sa
 
-from caseapp.cases.queries import CaseFilter, case_head, list_cases
-from caseapp.clients.queries import must_see
 from caseapp.core.database import db
+from caseapp.domain.cases.queries import CaseFilter, case_head, list_cases
+from caseapp.domain.clients.queries import must_see
 from tests.bench import rows
 
 # PostgreSQL rightly reads a small table whole, so this one is not small.

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.access.actions import ACTIONS_OF, Role
-from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from tests import build, people
-from tests.guarantees import world as w
+from caseapp.core.permissions import ACTIONS_OF, Role
+from caseapp.domain.audit.models import AuditEntry
+from tests.guarantees import sample_data as w
+from tests.support import builders, staff
 
 # Longer than the quarter of an hour in which a second look at the same record is no new entry.
 APART = timedelta(minutes=16)
@@ -21,7 +21,7 @@ APART = timedelta(minutes=16)
 @pytest.fixture
 def world(app):
     found = w.make(app)
-    build.screen(found.actors["coach"], found.own["client_id"])
+    builders.screen(found.actors["coach"], found.own["client_id"])
     return found
 
 
@@ -46,7 +46,7 @@ def test_every_address_that_shows_a_client_leaves_an_entry(world):
         moment += APART
         with at(moment):
             browser = world.app.test_client()
-            people.sign_in(browser, world.actors["coach"])
+            staff.sign_in(browser, world.actors["coach"])
             world.browsers["coach"] = browser
             before = entries(world)
             answer = w.send(world, route, "coach", world.own)

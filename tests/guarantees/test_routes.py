@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from flask import Blueprint, Flask
 
-from caseapp.access.actions import ACTIONS_OF, Role
+from caseapp.core.permissions import ACTIONS_OF, Role
 from caseapp.http.guard import UndeclaredView, check_declared
-from tests.guarantees import world as w
+from tests.guarantees import sample_data as w
 
 NAMED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE")
 
@@ -50,7 +50,7 @@ def test_every_argument_of_an_address_is_known_here(the_app):
         for name in route.rule.arguments
         if name not in known
     }
-    assert not unknown, "say in tests/guarantees/world.py what stands for it"
+    assert not unknown, "say in tests/guarantees/sample_data.py what stands for it"
 
 
 def test_a_view_that_declares_nothing_stops_the_start():

@@ -8,31 +8,31 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from caseapp.access.actions import Role
-from caseapp.access.actor import Actor
-from caseapp.assignments.operations import assign
-from caseapp.cases.models import Case
-from caseapp.cases.operations import change_case, move_case
-from caseapp.cases.queries import case_head
-from caseapp.cases.schemas import CaseDetails, Move
-from caseapp.cases.stages import criteria_between, following
-from caseapp.clients.queries import client_record
-from caseapp.clients.schemas import SafeContact
 from caseapp.core import settings
+from caseapp.core.actor import Actor
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
+from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.followups.models import FollowUp
-from caseapp.followups.operations import add_followup, complete_followup
-from caseapp.followups.queries import followups_of
-from caseapp.followups.schemas import NewFollowUp
-from caseapp.givings.operations import begin_giving
-from caseapp.givings.schemas import NewGiving
-from caseapp.screening.operations import clear_hold, lower_flag
-from caseapp.screening.queries import flags_of, holds_of
-from caseapp.tables import METADATA
-from caseapp.worksheets.operations import keep_file, save_answers, share_answers
-from tests import build, people
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.bulk_assignments.operations import begin_giving
+from caseapp.domain.bulk_assignments.schemas import NewGiving
+from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.operations import change_case, move_case
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.schemas import CaseDetails, Move
+from caseapp.domain.cases.stages import criteria_between, following
+from caseapp.domain.clients.queries import client_record
+from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.operations import add_followup, complete_followup
+from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.models import METADATA
+from caseapp.domain.screening.operations import clear_hold, lower_flag
+from caseapp.domain.screening.queries import flags_of, holds_of
+from caseapp.domain.worksheets.operations import keep_file, save_answers, share_answers
+from tests.support import builders, staff
 
 CANARY = "Quetzalcoatl"
 EMAIL = f"{CANARY}@example.test".lower()
@@ -49,11 +49,11 @@ SEALED = [
 @pytest.fixture
 def canaries(app):
     """Write the canary into every field whose words are sealed, through the operations."""
-    team = people.team()
+    team = staff.team()
     coach, supervisor = team["coach"], team["supervisor"]
     start = now()
     with at(start - timedelta(days=20)):
-        made = build.case(
+        made = builders.case(
             coach,
             "Ines Okafor",
             {"gender": CANARY},
@@ -63,13 +63,13 @@ def canaries(app):
             birth_year=1984,
             safe=SafeContact(("call", "portal"), CANARY, CANARY, CANARY),
         )
-        build.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
+        builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
     with at(start - timedelta(days=10)), transaction():
         for task in db.session.scalars(sa.select(FollowUp)):
             complete_followup(coach, task.id, CANARY, task.version)
         add_followup(coach, made.client_id, NewFollowUp(CANARY, now()))
     for days in (9, 0):
-        build.screen(coach, made.client_id, days_ago=days, comment=CANARY)
+        builders.screen(coach, made.client_id, days_ago=days, comment=CANARY)
     with transaction():
         hold = holds_of(supervisor, made.client_id)[0]
         clear_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
@@ -87,9 +87,9 @@ def canaries(app):
     with transaction():
         change_case(coach, made.case_id, CaseDetails({"gender": CANARY}, "undecided", None), 3)
     words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
-    build.note(coach, made.case_id, words)
+    builders.note(coach, made.case_id, words)
     levels = {"sleep": 1, "eating": None}
-    build.screen(coach, made.client_id)
+    builders.screen(coach, made.client_id)
     with transaction():
         assign(coach, made.case_id, "help-right-now", line=CANARY, channel="portal")
     client = Actor(made.client_id, Role.CLIENT, "Ines Okafor", "portal")
@@ -97,7 +97,7 @@ def canaries(app):
         share_answers(client, 2, {"first_person": CANARY}, 0)
         save_answers(client, 2, {"first_person": f"{CANARY} again"}, 2)
         keep_file(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
-    build.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
+    builders.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
     db.session.remove()
     return coach, made
 

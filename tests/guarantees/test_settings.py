@@ -9,8 +9,8 @@ from dataclasses import fields
 
 import pytest
 
+from caseapp.core.sandbox.pool import SURROUNDINGS
 from caseapp.core.settings import EXPLAINED, PREFIX, ROOT, Settings
-from caseapp.core.workshop import SURROUNDINGS
 
 WRONG = {
     "ENV": "staging",
@@ -72,7 +72,7 @@ def test_nothing_but_the_settings_reads_the_environment():
         for path in [*(ROOT / "caseapp").rglob("*.py"), ROOT / "wsgi.py"]
         if "os.environ" in path.read_text() or "getenv" in path.read_text()
     }
-    assert reading == {"caseapp/__main__.py", "caseapp/core/workshop.py", "wsgi.py"}
+    assert reading == {"caseapp/__main__.py", "caseapp/core/sandbox/pool.py", "wsgi.py"}
 
 
 def test_the_renderers_are_told_none_of_the_settings():

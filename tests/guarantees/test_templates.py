@@ -6,8 +6,8 @@ import pytest
 from jinja2 import nodes
 from lucide.jinja import lucide
 
-from caseapp.core.documents import TEMPLATES, environment
-from caseapp.screening.protocol import ITEMS
+from caseapp.core.templating import TEMPLATES, environment
+from caseapp.domain.screening.protocol import ITEMS
 
 FILES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.*"))
 PAGES = [name for name in FILES if not name.startswith(("pdf/", "emails/"))]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from caseapp.core.forms import LARGEST_FILE
+from caseapp.core.pdf_forms import LARGEST_FILE
 from caseapp.http.security import LARGEST_BODY
 from caseapp.http.uploads import ROOM_FOR_THE_REST
-from tests.guarantees import world as w
+from tests.guarantees import sample_data as w
 
 MEBIBYTE = 2**20
 MOST_MEMORY = 48 * MEBIBYTE

@@ -13,15 +13,16 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from caseapp.audit.models import AuditEntry
-from caseapp.core import pdf, quarantine, workshop
+from caseapp.core import pdf
 from caseapp.core.database import db
+from caseapp.core.sandbox import circuit_breaker, pool
 from caseapp.core.transaction import transaction
-from caseapp.practice.queries import the_practice
-from tests import build
-from tests.core.shops import kept_busy, shop_of
-from tests.desk import Desk
-from tests.guarantees import world as w
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.practice.queries import the_practice
+from tests.core.sandboxes import kept_busy, shop_of
+from tests.guarantees import sample_data as w
+from tests.support import builders
+from tests.support.staff_pages import Desk
 from tests.web.test_own_handouts import BODY, begun, save
 
 # What the renderers do has nothing to do with the kind of database.
@@ -34,11 +35,11 @@ pytestmark = [
 @pytest.fixture
 def world(app):
     found = w.make(app)
-    build.screen(found.actors["coach"], found.own["client_id"])
+    builders.screen(found.actors["coach"], found.own["client_id"])
     with transaction():
         # Nothing that another test has had made is at hand under this name.
         the_practice().name = f"Practice {uuid4().hex}"
-    for path in quarantine.folder().glob("*"):
+    for path in circuit_breaker.folder().glob("*"):
         path.unlink()
     return found
 
@@ -47,7 +48,7 @@ def world(app):
 def no_foreman(fault):
     """Let every foreman fail at its start, as where Pango or a package is missing."""
     before = pdf._workshop  # noqa: SLF001 - which workshop is asked stands nowhere else
-    pdf._workshop = workshop.Workshop("tests.core.works", lambda: [fault])  # noqa: SLF001
+    pdf._workshop = pool.Workshop("tests.core.sandbox_jobs", lambda: [fault])  # noqa: SLF001
     try:
         yield
     finally:
@@ -57,14 +58,14 @@ def no_foreman(fault):
 @contextmanager
 def busy_hands(_fault):
     """Keep every hand at work for longer than anybody waits."""
-    before, patience = pdf._workshop, workshop.PATIENCE  # noqa: SLF001
+    before, patience = pdf._workshop, pool.PATIENCE  # noqa: SLF001
     pdf._workshop = slow = shop_of(hands=1)  # noqa: SLF001
     with kept_busy(slow):
-        workshop.PATIENCE = 0.2
+        pool.PATIENCE = 0.2
         try:
             yield
         finally:
-            workshop.PATIENCE = patience
+            pool.PATIENCE = patience
             pdf._workshop = before  # noqa: SLF001
     slow.close()
 
@@ -141,9 +142,9 @@ def test_work_goes_on_and_every_door_says_what_is_the_matter(world, way):
             assert coach.get(path).status_code == 200, path
         assert world.browsers["client"].get("/portal").status_code == 200
         assert world.browsers["client"].get(f"/portal/h/{own['place']}").status_code == 200
-        build.note(world.actors["coach"], own["case_id"])
+        builders.note(world.actors["coach"], own["case_id"])
     # Nobody's document is blamed for it: each is made as soon as it can be.
-    assert quarantine.quarantined() == []
+    assert circuit_breaker.quarantined() == []
     for who, path in papers(world):
         assert ask(world, who, path).data.startswith(b"%PDF"), path
 
@@ -168,7 +169,7 @@ def test_a_text_that_cannot_be_laid_out_is_tried_three_times_and_others_are_made
     said = unescape(answers[3].get_data(as_text=True))
     assert "could not be made 3 times and is not tried again as it is" in said
     assert "Change what is in it" in said
-    assert len(quarantine.quarantined()) == 1
+    assert len(circuit_breaker.quarantined()) == 1
     assert ask(world, "coach", "/handouts/my-limits/pdf").data.startswith(b"%PDF")
     assert desk.get(draft).status_code == 200
     assert save(desk, draft, body=BODY.replace("MARK", "### a")).status_code == 303

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from werkzeug.serving import make_server
 
-from tests.page import Look
+from tests.support.page_checks import Look
 
 # A busy machine may take its time; what never comes still fails.
 expect.set_options(timeout=20_000)

@@ -7,8 +7,8 @@ import io
 from datetime import timedelta
 
 from caseapp.core.clock import at, now
-from caseapp.screening.protocol import ITEMS
-from tests.api.desk import assert_refused, staffed
+from caseapp.domain.screening.protocol import ITEMS
+from tests.api.api_client import assert_refused, staffed
 
 CALM = {item.key: "none" for item in ITEMS} | {
     "asked_alone": True,

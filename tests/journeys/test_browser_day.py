@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 
 from caseapp.core import mail, outbox
 from caseapp.core.database import db
-from tests import build, people
-from tests.page import PHONE, Look
+from tests.support import builders, staff
+from tests.support.page_checks import PHONE, Look
 
 NEUTRAL_SITE = "https://www.wikipedia.org/"
 
@@ -56,8 +56,8 @@ class Person:
     def sign_in(self, actor):
         """Sign in through the form."""
         self.go("/sign-in")
-        self.page.get_by_label("E-mail").fill(people.email_of(actor))
-        self.page.get_by_label("Password").fill(people.PASSWORD)
+        self.page.get_by_label("E-mail").fill(staff.email_of(actor))
+        self.page.get_by_label("Password").fill(staff.PASSWORD)
         self.press("Sign in")
         self.page.wait_for_url("**/today")
 
@@ -86,7 +86,7 @@ def last_link():
 
 @pytest.mark.journey
 def test_the_day(app, live, browser, looking):
-    team = people.team()
+    team = staff.team()
     coach = Person(browser, live, looking=looking)
     coach.sign_in(team["coach"])
     coach.see("today, empty")
@@ -250,7 +250,7 @@ def test_the_day(app, live, browser, looking):
     expect(page.get_by_text("Handout read").first).to_be_visible()
 
     # Another client is steady enough to move on.
-    ready = build.steady_case(team["coach"], "Daniel Brandt")
+    ready = builders.steady_case(team["coach"], "Daniel Brandt")
     db.session.remove()
     coach.go(f"/case/{ready.number}/stage")
     for box in page.get_by_label("What you saw or heard").all():

@@ -7,21 +7,21 @@ from playwright.sync_api import expect
 
 from caseapp.core import outbox
 from caseapp.core.transaction import transaction
-from caseapp.handouts.operations import recall
-from caseapp.handouts.queries import edition_of
-from tests import build, people
+from caseapp.domain.handouts.operations import recall
+from caseapp.domain.handouts.queries import edition_of
 from tests.journeys.test_writing_a_note import enter
+from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
 
 
 def test_a_coach_gives_one_sheet_to_several(app, live, page, look, monkeypatch):
     monkeypatch.setattr(outbox, "_hand_over", [])
-    team = people.team()
-    made = [build.case(team["coach"], name) for name in ("Ana Brandt", "Bo Castell", "Cy Dorn")]
+    team = staff.team()
+    made = [builders.case(team["coach"], name) for name in ("Ana Brandt", "Bo Castell", "Cy Dorn")]
     for one in made:
-        build.screen(team["coach"], one.client_id)
-    build.screen(team["coach"], made[1].client_id, fear_at_home="concern")
+        builders.screen(team["coach"], one.client_id)
+    builders.screen(team["coach"], made[1].client_id, fear_at_home="concern")
     enter(page, live)
     page.goto(f"{live}/handouts/my-limits")
     page.get_by_role("link", name="Give to several").click()

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import expect
 
-from caseapp.assignments.operations import assign
 from caseapp.core.transaction import transaction
-from caseapp.practice.models import Practice
-from tests import build, people, reader
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.practice.models import Practice
 from tests.journeys.test_writing_a_sheet import come_in
 from tests.portal.test_safety import BY_HAND
+from tests.support import builders, portal_client, staff
 
 pytestmark = [
     pytest.mark.journey,
@@ -26,9 +26,9 @@ TITLE = "Keeping the day running"
 
 @pytest.fixture
 def invited(app):
-    coach = people.team()["coach"]
-    found = reader.invited(coach, "Ines Okafor")
-    build.screen(coach, found.client_id)
+    coach = staff.team()["coach"]
+    found = portal_client.invited(coach, "Ines Okafor")
+    builders.screen(coach, found.client_id)
     with transaction():
         assign(
             coach, found.case_id, "keep-the-day-running", line="", channel="portal", confirmed=True

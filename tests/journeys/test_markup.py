@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.handouts.sheets import prose
+from caseapp.domain.handouts.rendering import prose
 
 pytestmark = pytest.mark.journey
 

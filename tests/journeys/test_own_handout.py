@@ -7,13 +7,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from caseapp.cases.queries import case_head
 from caseapp.core.transaction import transaction
-from caseapp.own_handouts.editor import OwnTextSchema
-from caseapp.own_handouts.operations import save_own, start_own
-from caseapp.own_handouts.schemas import NewOwn
-from tests import build, people, reader
+from caseapp.domain.authoring.editor import OwnTextSchema
+from caseapp.domain.authoring.operations import save_own, start_own
+from caseapp.domain.authoring.schemas import NewOwn
+from caseapp.domain.cases.queries import case_head
 from tests.journeys.test_writing_a_note import enter
+from tests.support import builders, portal_client, staff
 from tests.web.test_own_handouts import BODY, SCRIPTS
 
 pytestmark = pytest.mark.journey
@@ -29,9 +29,9 @@ def another(browser, live, who):
 def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     app, live, page, browser, look
 ):
-    team = people.team()
-    phone, made = reader.inside(app, team["coach"])
-    build.screen(team["coach"], made.client_id)
+    team = staff.team()
+    phone, made = portal_client.inside(app, team["coach"])
+    builders.screen(team["coach"], made.client_id)
     enter(page, live, "supervisor")
     page.goto(f"{live}/handouts")
     page.get_by_role("link", name="Our own").click()
@@ -85,7 +85,7 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
 
 
 def test_a_new_version_shows_what_differs_in_every_width(app, live, page, look):
-    team = people.team()
+    team = staff.team()
     with transaction():
         draft_id = start_own(team["admin"], NewOwn("A walk", "en"))
     with transaction():
@@ -106,7 +106,7 @@ def test_a_new_version_shows_what_differs_in_every_width(app, live, page, look):
 
 def test_nothing_that_is_typed_is_run(app, live, page):
     """Each payload goes through the live preview, the saved page and the history; no dialog may open."""
-    team = people.team()
+    team = staff.team()
     opened = []
     page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
     with transaction():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests import build, people
 from tests.journeys.test_writing_a_note import enter
-from tests.page import NARROW, PHONE
+from tests.support import builders, staff
+from tests.support.page_checks import NARROW, PHONE
 
 pytestmark = [
     pytest.mark.journey,
@@ -19,9 +19,9 @@ pytestmark = [
 @pytest.mark.parametrize("size", [PHONE, NARROW])
 @pytest.mark.parametrize("path", ["/cases", "/today"])
 def test_a_hold_is_in_sight(app, live, page, path, size):
-    coach = people.team()["coach"]
-    found = build.case(coach, "Ines Okafor with a long name of her own")
-    build.screen(coach, found.client_id, fear_at_home="concern")
+    coach = staff.team()["coach"]
+    found = builders.case(coach, "Ines Okafor with a long name of her own")
+    builders.screen(coach, found.client_id, fear_at_home="concern")
     page.set_viewport_size({"width": size[0], "height": size[1]})
     enter(page, live)
     page.goto(f"{live}{path}")

@@ -1,10 +1,10 @@
 """The first page, in a real browser."""
 
-from tests import people
+from tests.support import staff
 
 
 def test_signing_in_and_out(app, live, page, look):
-    coach = people.add("coach")
+    coach = staff.add("coach")
     page.goto(f"{live}/today")
     look.at("sign-in")
     page.get_by_label("E-mail").fill("coach@practice.test")
@@ -12,7 +12,7 @@ def test_signing_in_and_out(app, live, page, look):
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("do not match").wait_for()
     look.said.clear()
-    page.get_by_label("Password").fill(people.PASSWORD)
+    page.get_by_label("Password").fill(staff.PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/today")
     assert coach.name

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.core.database import db
-from caseapp.notes.queries import note_shown
-from tests import build, people
+from caseapp.domain.notes.queries import note_shown
+from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
 
@@ -22,23 +22,23 @@ def stored(actor, note_id):
 def enter(page, live, who="coach"):
     page.goto(f"{live}/sign-in")
     page.get_by_label("E-mail").fill(f"{who}@practice.test")
-    page.get_by_label("Password").fill(people.PASSWORD)
+    page.get_by_label("Password").fill(staff.PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/today")
 
 
 @pytest.fixture
 def coach(app):
-    return people.team()["coach"]
+    return staff.team()["coach"]
 
 
 @pytest.fixture
 def case(coach):
-    return build.case(coach, "Ines Okafor")
+    return builders.case(coach, "Ines Okafor")
 
 
 def test_a_draft_saves_itself_and_nothing_stays_in_the_browser(coach, case, live, page):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     enter(page, live)
     page.goto(f"{live}/note/{note_id}")
     page.get_by_label("Plan", exact=True).fill("Ring on Tuesday.")
@@ -54,7 +54,7 @@ def test_a_draft_saves_itself_and_nothing_stays_in_the_browser(coach, case, live
 
 
 def test_two_windows_never_overwrite_each_other_by_themselves(coach, case, live, page):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     enter(page, live)
     page.goto(f"{live}/note/{note_id}")
     other = page.context.new_page()
@@ -73,7 +73,7 @@ def test_two_windows_never_overwrite_each_other_by_themselves(coach, case, live,
 
 
 def test_words_stay_while_the_way_to_the_server_is_cut(coach, case, live, page):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     enter(page, live)
     page.goto(f"{live}/note/{note_id}")
     page.context.set_offline(True)
@@ -87,7 +87,7 @@ def test_words_stay_while_the_way_to_the_server_is_cut(coach, case, live, page):
 
 
 def test_the_steps_of_a_crisis_show_at_once(coach, case, live, page):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     enter(page, live)
     page.goto(f"{live}/note/{note_id}")
     fear = page.locator("#fear_at_home")
@@ -102,10 +102,10 @@ def test_the_steps_of_a_crisis_show_at_once(coach, case, live, page):
 
 
 def test_every_page_of_notes_is_clean(coach, case, live, page, look):
-    build.screen(coach, case.client_id, fear_at_home=2, sleep=1)
-    signed = build.note(coach, case.case_id, days_ago=2)
-    note_id = build.draft(coach, case.case_id, levels={"self_harm": 3})
-    plain = build.draft(coach, case.case_id)
+    builders.screen(coach, case.client_id, fear_at_home=2, sleep=1)
+    signed = builders.note(coach, case.case_id, days_ago=2)
+    note_id = builders.draft(coach, case.case_id, levels={"self_harm": 3})
+    plain = builders.draft(coach, case.case_id)
     enter(page, live)
     for path in (
         "/today",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from caseapp.assignments.operations import assign
 from caseapp.core.transaction import transaction
-from tests import build, people, reader
+from caseapp.domain.assignments.operations import assign
+from tests.domain.worksheets import sample_files
 from tests.journeys.test_writing_a_note import enter
-from tests.worksheets import sheets
+from tests.support import builders, portal_client, staff
 
 pytestmark = pytest.mark.journey
 WHAT = "What happened"
@@ -17,16 +17,16 @@ WHAT = "What happened"
 
 @pytest.fixture
 def coach(app):
-    return people.team()["coach"]
+    return staff.team()["coach"]
 
 
 @pytest.fixture
 def invited(coach):
     """Invite a client and give one sheet."""
-    found = reader.invited(coach, "Ines Okafor")
-    build.screen(coach, found.client_id)
+    found = portal_client.invited(coach, "Ines Okafor")
+    builders.screen(coach, found.client_id)
     with transaction():
-        assign(coach, found.case_id, sheets.PAUSE, line="", channel="portal", confirmed=True)
+        assign(coach, found.case_id, sample_files.PAUSE, line="", channel="portal", confirmed=True)
     return found
 
 
@@ -35,8 +35,8 @@ def come_in(page, live, found):
     page.get_by_label("The code on your card").fill(found.card_code)
     page.get_by_role("button", name="Use the card").click()
     page.get_by_label("Start code").fill(found.start_code)
-    page.get_by_label("Choose a PIN").fill(reader.PIN)
-    page.get_by_label("The same PIN again").fill(reader.PIN)
+    page.get_by_label("Choose a PIN").fill(portal_client.PIN)
+    page.get_by_label("The same PIN again").fill(portal_client.PIN)
     page.get_by_role("button", name="Keep this PIN").click()
     page.get_by_role("button", name="Go to my reading list").click()
     page.wait_for_url("**/portal")
@@ -49,12 +49,12 @@ def box(page):
 
 def test_typed_saved_shared_and_read_by_the_coach(coach, invited, live, page, look, browser):
     come_in(page, live, invited)
-    box(page).fill(sheets.ABROAD)
+    box(page).fill(sample_files.ABROAD)
     page.get_by_label("shaky").check()
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
     expect(page.locator("#sheet input[name=version]")).not_to_have_value("0")
     page.reload()
-    expect(box(page)).to_have_value(sheets.ABROAD)
+    expect(box(page)).to_have_value(sample_files.ABROAD)
     expect(page.get_by_label("shaky")).to_be_checked()
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     look.at("the sheet")
@@ -62,7 +62,7 @@ def test_typed_saved_shared_and_read_by_the_coach(coach, invited, live, page, lo
     page.get_by_text("You shared this sheet on").wait_for()
     box(page).fill("Written after that.")
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
-    pdf = {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": sheets.scan()}
+    pdf = {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": sample_files.scan()}
     page.locator("#file").set_input_files(pdf)
     page.get_by_role("button", name="Read my answers from it").click()
     page.get_by_text("There are no form fields in this file").wait_for()
@@ -74,13 +74,13 @@ def test_typed_saved_shared_and_read_by_the_coach(coach, invited, live, page, lo
     desk.get_by_role("link", name="Ines Okafor").first.click()
     desk.get_by_role("navigation", name="Case").get_by_role("link", name="Handouts").click()
     desk.get_by_role("link", name="Read the answers").click()
-    desk.get_by_text(sheets.ABROAD).wait_for()
+    desk.get_by_text(sample_files.ABROAD).wait_for()
     assert desk.get_by_text("Written after that.").count() == 0
     look_at_desk(desk)
 
 
 def look_at_desk(desk):
-    from tests.page import Look
+    from tests.support.page_checks import Look
 
     with desk.expect_download() as found:
         desk.get_by_role("link", name="Save file 1").click()
@@ -130,7 +130,9 @@ def test_a_file_that_says_something_else_waits_for_the_client(coach, invited, li
     come_in(page, live, invited)
     box(page).fill("Typed here.")
     expect(page.locator("#sheet input[name=version]")).to_have_value("1")
-    data = sheets.filled(sheets.blank(sheets.PAUSE), {"what_happened": "From paper."})
+    data = sample_files.filled(
+        sample_files.blank(sample_files.PAUSE), {"what_happened": "From paper."}
+    )
     pdf = {"name": "reading-01.pdf", "mimeType": "application/pdf", "buffer": data}
     page.locator("#file").set_input_files(pdf)
     page.get_by_role("button", name="Read my answers from it").click()

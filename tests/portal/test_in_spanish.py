@@ -11,16 +11,16 @@ import pytest
 
 from caseapp.core.clock import at, now
 from caseapp.core.settings import ROOT
-from caseapp.http.pages import MESSAGES
-from caseapp.portal.shelf import KIND_WORDS
-from caseapp.portal.words import AUTOSAVE, ENGLISH, NOT_KEPT, PHRASES, Speech
-from caseapp.worksheets.queries import as_words
-from caseapp.worksheets.schemas import WHY_WORDS
-from tests import build
-from tests.people import csrf
-from tests.portal.sheet import form, give, text, upload
-from tests.reader import inside
-from tests.worksheets import sheets
+from caseapp.domain.worksheets.queries import as_words
+from caseapp.domain.worksheets.schemas import WHY_WORDS
+from caseapp.http.template_helpers import MESSAGES
+from caseapp.portal.phrases import AUTOSAVE, ENGLISH, NOT_KEPT, PHRASES, Speech
+from caseapp.portal.reading_list import KIND_WORDS
+from tests.domain.worksheets import sample_files
+from tests.portal.portal_handout import form, give, text, upload
+from tests.support import builders
+from tests.support.portal_client import inside
+from tests.support.staff import csrf
 
 SLUG = "better-nights"
 PAGE = "/portal/h/1"
@@ -37,7 +37,7 @@ ENGLISH_WORDS = re.compile(
 def reader(app, coach):
     """Give a client inside the portal with one Spanish sheet to write in."""
     visitor, found = inside(app, coach, "Ines Okafor")
-    build.screen(coach, found.client_id)
+    builders.screen(coach, found.client_id)
     give(coach, found, SLUG, "es")
     return visitor
 
@@ -101,16 +101,16 @@ def test_what_a_file_meets_on_a_spanish_sheet_is_told_in_spanish(coach, reader):
     assert "Elige antes un archivo." in spanish(upload(reader, b""))
     assert "Esto no es un PDF." in spanish(upload(reader, b"no"))
     send(reader, one_change="Escrito aquí.")
-    data = sheets.filled(sheets.blank(SLUG, "es"), {"one_change": "Del papel."})
+    data = sample_files.filled(sample_files.blank(SLUG, "es"), {"one_change": "Del papel."})
     other = upload(reader, data)
     assert other.status_code == 409
     assert "En un lugar habías escrito otra cosa" in spanish(other)
     for _ in range(5):
-        assert upload(reader, sheets.scan()).status_code == 303
+        assert upload(reader, sample_files.scan()).status_code == 303
     said = spanish(reader.get(PAGE))
     assert "Este archivo no tiene campos" in said
     assert re.search(r"Se guarda hasta el \d+ de [a-z]+ de \d{4} y después se borra", said)
-    assert "Hay sitio para 5 archivos" in spanish(upload(reader, sheets.scan()))
+    assert "Hay sitio para 5 archivos" in spanish(upload(reader, sample_files.scan()))
 
 
 def test_only_the_sheet_is_spanish_on_the_list(reader):
@@ -155,7 +155,7 @@ def names_in(phrase):
 
 
 def test_everything_said_around_a_sheet_has_spanish_words():
-    writing = (ROOT / "caseapp/portal/writing.py").read_text(encoding="utf-8")
+    writing = (ROOT / "caseapp/portal/worksheets.py").read_text(encoding="utf-8")
     done = [words for code, words in MESSAGES.items() if f'"{code}"' in writing]
     wanted = {*said_in_templates(), *said_in_code(), *done, *WHY_WORDS.values()}
     wanted |= {*NOT_KEPT.values(), *KIND_WORDS.values()}

@@ -7,24 +7,24 @@ from html import unescape
 import pytest
 import sqlalchemy as sa
 
-from caseapp.assignments.models import Assignment
-from caseapp.assignments.operations import assign
-from caseapp.clients.portal import ask_for_link
-from caseapp.clients.schemas import SafeContact
 from caseapp.core import outbox
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.followups.operations import add_followup
-from caseapp.followups.schemas import NewFollowUp
-from caseapp.handouts.library import library
-from caseapp.screening.operations import raise_flag
-from caseapp.screening.protocol import ITEM, SAFETY_ITEMS
-from caseapp.screening.schemas import FLAGS
-from tests import build, reader
-from tests.desk import Desk, lasting
-from tests.people import csrf
-from tests.portal.crawl import seen, told
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.clients.portal_access import ask_for_link
+from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.followups.operations import add_followup
+from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.handouts.library import library
+from caseapp.domain.screening.operations import raise_flag
+from caseapp.domain.screening.protocol import ITEM, SAFETY_ITEMS
+from caseapp.domain.screening.schemas import FLAGS
+from tests.portal.crawler import seen, told
+from tests.support import builders, portal_client
+from tests.support.staff import csrf
+from tests.support.staff_pages import Desk, lasting
 
 CANARY = "Quetzalcoatl"
 SHEETS = ("help-right-now", "better-nights", "keep-the-day-running")
@@ -40,14 +40,14 @@ QUIET = sorted(
 
 @pytest.fixture
 def post(app):
-    with reader.letterbox() as found:
+    with portal_client.letterbox() as found:
         yield found
 
 
 def let_in(app, coach, post, surname):
     """Bring a client in by mail; the coach has written the canary wherever a client's record takes words."""
     address = f"ines.{surname.lower()}@example.test"
-    found = reader.invited(
+    found = portal_client.invited(
         coach,
         f"Ines {surname}",
         address=address,
@@ -55,16 +55,16 @@ def let_in(app, coach, post, surname):
         safe=SafeContact(("email", "portal"), CANARY, CANARY, CANARY),
     )
     visitor = app.test_client()
-    reader.by_link(visitor, post.tokens()[-1])
-    reader.choose(visitor, found.start_code)
+    portal_client.by_link(visitor, post.tokens()[-1])
+    portal_client.choose(visitor, found.start_code)
     visitor.post("/portal/first", data={"csrf_token": csrf(visitor.get("/portal/first"))})
-    build.screen(coach, found.client_id, comment=CANARY)
+    builders.screen(coach, found.client_id, comment=CANARY)
     for slug in SHEETS:
         with transaction():
             assign(coach, found.case_id, slug, line="", channel="portal", confirmed=True)
     with transaction():
         add_followup(coach, found.client_id, NewFollowUp(CANARY, now()))
-    build.note(coach, found.case_id, dict.fromkeys(("data", "assessment", "plan"), CANARY))
+    builders.note(coach, found.case_id, dict.fromkeys(("data", "assessment", "plan"), CANARY))
     return visitor, found, address
 
 
@@ -88,7 +88,7 @@ def test_fear_at_home_looks_like_any_other_urgent_answer(app, coach, post):
     for surname, answer in (("Alder", "fear_at_home"), ("Birch", "self_harm")):
         visitor, found, address = let_in(app, coach, post, surname)
         before = told(visitor.get("/portal"))
-        build.screen(coach, found.client_id, comment=CANARY, **{answer: "urgent"})
+        builders.screen(coach, found.client_id, comment=CANARY, **{answer: "urgent"})
         if answer == "self_harm":
             with transaction():
                 raise_flag(coach, found.client_id, "unsafe_delivery")
@@ -106,11 +106,11 @@ def test_a_milder_answer_about_fear_tells_nothing_either(app, coach, post, level
     """What rests then rests without a word why, and what does not is as it was."""
     visitor, found, address = let_in(app, coach, post, "Alder")
     calm = mailed_again(post, address)
-    build.screen(coach, found.client_id, comment=CANARY, fear_at_home=level)
+    builders.screen(coach, found.client_id, comment=CANARY, fear_at_home=level)
     pages = seen(app, visitor, [1, 2, 3])
     everything = "\n".join((*pages, *pages.values()))
     outside = [page.partition("\n\n")[0] for page in pages.values()]
-    assert not reader.BANNED.search("\n".join(outside))
+    assert not portal_client.BANNED.search("\n".join(outside))
     assert [word for word in INSIDE if word in everything] == []
     assert mailed_again(post, address) == calm
 
@@ -118,8 +118,8 @@ def test_a_milder_answer_about_fear_tells_nothing_either(app, coach, post, level
 @pytest.fixture
 def every_quiet_sheet(app, coach):
     """Give a client every sheet that goes by another title outside, the coach's own reading being the real one."""
-    visitor, found = reader.inside(app, coach, "Ines Okafor")
-    build.screen(coach, found.client_id)
+    visitor, found = portal_client.inside(app, coach, "Ines Okafor")
+    builders.screen(coach, found.client_id)
     with transaction():
         for slug, language in QUIET:
             assign(

@@ -8,15 +8,15 @@ from threading import enumerate as enumerate_threads
 import pytest
 import sqlalchemy as sa
 
-from caseapp.assignments.operations import assign
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import WRITES, transaction
-from caseapp.practice.models import NEUTRAL_SITE, Practice
-from tests import build
-from tests.desk import lasting
-from tests.people import csrf
-from tests.reader import BANNED, by_card, choose, give_pin, inside, invited
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.practice.models import NEUTRAL_SITE, Practice
+from tests.support import builders
+from tests.support.portal_client import BANNED, by_card, choose, give_pin, inside, invited
+from tests.support.staff import csrf
+from tests.support.staff_pages import lasting
 
 BY_HAND = "__Host-reader"
 
@@ -24,7 +24,7 @@ BY_HAND = "__Host-reader"
 @pytest.fixture
 def reader(app, coach):
     visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
-    build.screen(coach, found.client_id)
+    builders.screen(coach, found.client_id)
     with transaction():
         assign(coach, found.case_id, "help-right-now", line="", channel="portal", confirmed=True)
         assign(coach, found.case_id, "first-days-pause", line="", channel="portal", confirmed=True)

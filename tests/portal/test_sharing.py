@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from caseapp.assignments.operations import withdraw
 from caseapp.core.transaction import transaction
-from caseapp.worksheets.queries import desk_of
-from tests import build
-from tests.desk import Desk
-from tests.people import csrf
-from tests.portal.sheet import (
+from caseapp.domain.assignments.operations import withdraw
+from caseapp.domain.worksheets.queries import desk_of
+from tests.domain.worksheets import sample_files
+from tests.portal.portal_handout import (
     CANARY,
     PAGE,
     desk_number,
@@ -20,8 +18,10 @@ from tests.portal.sheet import (
     upload,
     write,
 )
-from tests.reader import inside
-from tests.worksheets import sheets
+from tests.support import builders
+from tests.support.portal_client import inside
+from tests.support.staff import csrf
+from tests.support.staff_pages import Desk
 
 
 def test_only_sharing_shows_the_coach_anything_anywhere(app, coach, reader):
@@ -72,7 +72,7 @@ def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
         assert answer.status_code == 409
         assert "has taken this sheet back" in text(answer)
         assert CANARY not in text(answer)
-    answer = upload(visitor, sheets.scan(), page=page)
+    answer = upload(visitor, sample_files.scan(), page=page)
     assert answer.status_code == 409
     assert desk_of(coach, the_assignment()).shared is None
 
@@ -80,14 +80,14 @@ def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
 def test_anothers_place_is_not_there(app, coach, reader):
     visitor, _ = reader
     other, theirs = inside(app, coach, "Jonas Weber")
-    build.screen(coach, theirs.client_id)
+    builders.screen(coach, theirs.client_id)
     token = {"csrf_token": csrf(other.get("/portal")), "version": "0", "once": "x"}
     for action in ("save", "share", "draft", "unshare", "upload"):
         assert other.post(f"{PAGE}/{action}", data=token).status_code == 404
-    kept = upload(visitor, sheets.scan())
+    kept = upload(visitor, sample_files.scan())
     assert kept.status_code == 303
     [file_id] = kept_files(coach, sent=False)
-    give(coach, theirs, sheets.PAUSE)
+    give(coach, theirs, sample_files.PAUSE)
     for action in ("send", "remove"):
         answer = other.post(f"{PAGE}/files/{file_id}/{action}", data=token)
         assert answer.status_code == 404

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pytest
 
 from caseapp.core.clock import now
-from caseapp.core.forms import LARGEST_FILE
+from caseapp.core.pdf_forms import LARGEST_FILE
 from caseapp.core.scanning import HARMFUL
-from caseapp.http.pages import long_day
+from caseapp.domain.worksheets.schemas import KEPT_FOR
+from caseapp.http.template_helpers import long_day
 from caseapp.http.uploads import ROOM_FOR_THE_REST
-from caseapp.worksheets.schemas import KEPT_FOR
-from tests.desk import Desk
-from tests.people import csrf
-from tests.portal.sheet import (
+from tests.domain.worksheets import sample_files
+from tests.portal.portal_handout import (
     PAGE,
     desk_number,
     form,
@@ -23,22 +22,23 @@ from tests.portal.sheet import (
     upload,
     write,
 )
-from tests.together import together
-from tests.worksheets import sheets
+from tests.support.concurrency import together
+from tests.support.staff import csrf
+from tests.support.staff_pages import Desk
 
 
 def test_a_filled_in_pdf_comes_back_as_answers(reader):
     visitor, _ = reader
     pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
-    data = sheets.filled(
-        pdf, {"what_happened": sheets.ABROAD, "body_signs_1": True, "strongest_urge": "beg"}
+    data = sample_files.filled(
+        pdf, {"what_happened": sample_files.ABROAD, "body_signs_1": True, "strongest_urge": "beg"}
     )
     answer = upload(visitor, data)
     assert (answer.status_code, answer.location) == (303, PAGE)
     page = visitor.get(PAGE)
     assert "Your answers were read from the file" in text(page)
     fields = form(page, f"{PAGE}/save")
-    assert fields["answer_what_happened"] == [sheets.ABROAD]
+    assert fields["answer_what_happened"] == [sample_files.ABROAD]
     assert fields["answer_body_signs"] == ["tight chest"]
     assert fields["answer_strongest_urge"] == ["beg"]
 
@@ -46,9 +46,11 @@ def test_a_filled_in_pdf_comes_back_as_answers(reader):
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
 def test_a_line_from_a_pdf_stays_one_line_too(reader, end):
     visitor, _ = reader
-    line = next(one for one in sheets.handout(sheets.PAUSE).fields if one.type == "text")
+    line = next(
+        one for one in sample_files.handout(sample_files.PAUSE).fields if one.type == "text"
+    )
     broken = {line.id: f"One call,{end}then tea.", "what_happened": f"It rained.{end}We rowed."}
-    data = sheets.filled(sheets.blank(sheets.PAUSE), broken)
+    data = sample_files.filled(sample_files.blank(sample_files.PAUSE), broken)
     for _ in range(2):
         # The same file again contradicts nothing.
         assert upload(visitor, data).status_code == 303
@@ -61,7 +63,7 @@ def test_what_is_typed_here_is_never_overwritten_by_a_file(reader):
     visitor, _ = reader
     write(visitor, what_happened="Typed here.", twenty_minutes="Kept as it is.")
     pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
-    data = sheets.filled(pdf, {"what_happened": "From paper.", "strongest_urge": "beg"})
+    data = sample_files.filled(pdf, {"what_happened": "From paper.", "strongest_urge": "beg"})
     answer = upload(visitor, data)
     assert answer.status_code == 409
     assert "This is what your file says. It is not saved yet." in text(answer)
@@ -79,7 +81,7 @@ def test_what_is_typed_here_is_never_overwritten_by_a_file(reader):
 def test_what_a_file_says_too_long_is_named_and_nothing_is_saved(reader):
     visitor, _ = reader
     pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
-    answer = upload(visitor, sheets.filled(pdf, {"twenty_minutes": "x" * 4001}))
+    answer = upload(visitor, sample_files.filled(pdf, {"twenty_minutes": "x" * 4001}))
     assert answer.status_code == 422
     assert 'href="#answer_twenty_minutes"' in text(answer)
     assert "Nothing written yet" in text(visitor.get(PAGE))
@@ -87,9 +89,11 @@ def test_what_a_file_says_too_long_is_named_and_nothing_is_saved(reader):
 
 def test_a_day_that_may_be_two_is_asked_for(coach, reader):
     visitor, found = reader
-    give(coach, found, sheets.LIMITS)
+    give(coach, found, sample_files.LIMITS)
     path = "/portal/h/2"
-    data = sheets.filled(sheets.blank(sheets.LIMITS), {"look_again": "4/5/2030", "topic": "money"})
+    data = sample_files.filled(
+        sample_files.blank(sample_files.LIMITS), {"look_again": "4/5/2030", "topic": "money"}
+    )
     answer = upload(visitor, data, path=path)
     assert answer.status_code == 422
     assert "Choose the day: “4/5/2030” cannot be read as just one." in text(answer)
@@ -99,11 +103,11 @@ def test_a_day_that_may_be_two_is_asked_for(coach, reader):
 
 def test_another_sheets_file_is_named_by_its_outside_title(coach, reader):
     visitor, found = reader
-    unknown = upload(visitor, sheets.blank(sheets.LIMITS))
+    unknown = upload(visitor, sample_files.blank(sample_files.LIMITS))
     assert unknown.status_code == 303
     assert "not those of this sheet" in text(visitor.get(PAGE))
     give(coach, found, "help-right-now")
-    answer = upload(visitor, sheets.blank("help-right-now"))
+    answer = upload(visitor, sample_files.blank("help-right-now"))
     assert answer.status_code == 422
     assert "This file belongs to “Numbers to keep”." in text(answer)
     assert len(kept_files(coach, sent=False)) == 1
@@ -113,7 +117,7 @@ def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, read
     visitor, found = reader
     desk = Desk(app, coach)
     page = f"/case/{desk_number(found)}/handouts/{the_assignment()}"
-    data = sheets.scan()
+    data = sample_files.scan()
     assert upload(visitor, data).status_code == 303
     shown = visitor.get(PAGE)
     assert "There are no form fields in this file" in text(shown)
@@ -140,11 +144,11 @@ def test_a_file_sent_twice_is_kept_once_and_there_is_an_end_of_room(coach, reade
     visitor, _ = reader
     page = visitor.get(PAGE)
     for _ in range(2):
-        assert upload(visitor, sheets.scan(), page=page).status_code == 303
+        assert upload(visitor, sample_files.scan(), page=page).status_code == 303
     assert len(kept_files(coach, sent=False)) == 1
     for _ in range(4):
-        assert upload(visitor, sheets.scan()).status_code == 303
-    answer = upload(visitor, sheets.scan())
+        assert upload(visitor, sample_files.scan()).status_code == 303
+    answer = upload(visitor, sample_files.scan())
     assert answer.status_code == 409
     assert "There is room for 5 files" in text(answer)
 
@@ -171,7 +175,10 @@ def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader,
     visitor, _ = reader
     page = visitor.get(PAGE)
     scanner("false")
-    for data in (sheets.scan(), sheets.filled(sheets.blank(sheets.PAUSE), {})):
+    for data in (
+        sample_files.scan(),
+        sample_files.filled(sample_files.blank(sample_files.PAUSE), {}),
+    ):
         answer = upload(visitor, data, page=page)
         assert answer.status_code == 422
         assert HARMFUL in text(answer)
@@ -180,7 +187,7 @@ def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader,
 
 def test_a_locked_file_is_not_kept(coach, reader):
     visitor, _ = reader
-    answer = upload(visitor, sheets.locked(sheets.scan()))
+    answer = upload(visitor, sample_files.locked(sample_files.scan()))
     assert answer.status_code == 422
     assert "locked with a password" in text(answer)
     assert kept_files(coach, sent=False) == []
@@ -208,7 +215,7 @@ def test_very_many_parts_are_refused(reader):
 
 def test_the_app_answers_while_a_bomb_is_taken_apart(app, reader):
     visitor, _ = reader
-    bomb = sheets.bomb()
+    bomb = sample_files.bomb()
     page = visitor.get(PAGE)
     tasks = [
         lambda: upload(visitor, bomb, page=page),

@@ -8,13 +8,13 @@ from html import unescape
 import pytest
 import sqlalchemy as sa
 
-from caseapp.assignments.operations import assign
 from caseapp.core.transaction import transaction
-from caseapp.handouts.library import library
-from caseapp.practice.helplines import countries
-from caseapp.practice.models import Practice
-from tests import build, people, reader
-from tests.portal.crawl import addresses
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.handouts.library import library
+from caseapp.domain.practice.help_lines import countries
+from caseapp.domain.practice.models import Practice
+from tests.portal.crawler import addresses
+from tests.support import builders, portal_client, staff
 
 # Sheets with every kind of field, in each language there is; the plan for the hardest moments is paper only.
 SHEETS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", "es"))
@@ -27,9 +27,9 @@ NOTICE = re.compile(r'<div class="notice sheet-notice">.*?</div></div>', re.DOTA
 
 @pytest.fixture
 def client(app):
-    coach = people.add("coach")
-    visitor, found = reader.inside(app, coach, "Ines Okafor")
-    build.screen(coach, found.client_id)
+    coach = staff.add("coach")
+    visitor, found = portal_client.inside(app, coach, "Ines Okafor")
+    builders.screen(coach, found.client_id)
     with transaction():
         for slug, language in SHEETS:
             assign(

@@ -6,18 +6,18 @@ from html import unescape
 
 import sqlalchemy as sa
 
-from caseapp.assignments.models import Assignment
-from caseapp.assignments.operations import withdraw
-from caseapp.audit.models import AuditEntry
-from caseapp.clients.schemas import SafeContact
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.handouts.library import library
-from tests import build
-from tests.desk import Desk, Statements
-from tests.paper import text_of
-from tests.web.sheets import count, given, opened
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.assignments.operations import withdraw
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.handouts.library import library
+from tests.support import builders
+from tests.support.pdf_checks import text_of
+from tests.support.staff_pages import Desk, Statements
+from tests.web.assigned_handouts import count, given, opened
 
 
 def test_a_coach_assigns_two_handouts_with_a_line(app):
@@ -175,7 +175,7 @@ def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
     large = desk.get(f"{path}?size=large")
     assert large.headers["Content-Disposition"] == 'attachment; filename="reading-01-large.pdf"'
-    build.screen(team["coach"], made.client_id, self_harm="concern")
+    builders.screen(team["coach"], made.client_id, self_harm="concern")
     refused = desk.get(path)
     assert refused.status_code == 409
     assert "A safety hold is open" in refused.get_data(as_text=True)
@@ -190,7 +190,7 @@ def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
 def test_foreign_cases_and_assignments_look_missing(app):
     team, made, desk = opened(app)
     assignment = given(team, made)
-    other = build.case(team["coach"], "Daniel Roth", safe=SafeContact(("portal",)))
+    other = builders.case(team["coach"], "Daniel Roth", safe=SafeContact(("portal",)))
     stranger = Desk(app, team["coach2"])
     for path in ("", "/assign", f"/{assignment}/pdf"):
         assert stranger.get(f"/case/{made.number}/handouts{path}").status_code == 404
@@ -254,7 +254,7 @@ def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
     assert "For Ines, from Marta" in text_of(answer.data)
     answer = desk.get(unescape(large))
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all-large.pdf"'
-    build.screen(team["coach"], made.client_id, self_harm="concern")
+    builders.screen(team["coach"], made.client_id, self_harm="concern")
     look = desk.text(f"{here}/pack?sheet={other}&sheet={quiet}")
     assert "A safety hold is open" in look
     assert str(other) not in look
@@ -267,8 +267,8 @@ def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
 def test_a_pack_is_of_one_case_and_of_what_was_chosen(app):
     team, made, desk = opened(app)
     mine = given(team, made)
-    foreign = build.case(team["coach"], "Daniel Roth")
-    build.screen(team["coach"], foreign.client_id)
+    foreign = builders.case(team["coach"], "Daniel Roth")
+    builders.screen(team["coach"], foreign.client_id)
     theirs = given(team, foreign)
     here = f"/case/{made.number}/handouts"
     for path in ("pack", "reading-all.pdf"):

@@ -4,24 +4,24 @@ from uuid import uuid4
 
 import pytest
 
-from caseapp.audit.queries import LogFilter, entries
-from caseapp.clients.schemas import SafeContact
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
-from caseapp.followups.operations import add_followup
-from caseapp.followups.schemas import NewFollowUp
-from tests import build, people
-from tests.desk import Desk, Statements, lasting
+from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.followups.operations import add_followup
+from caseapp.domain.followups.schemas import NewFollowUp
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk, Statements, lasting
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
 def ines(team):
-    return build.case(team["coach"], "Ines Okafor", phone="07700 900418")
+    return builders.case(team["coach"], "Ines Okafor", phone="07700 900418")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_somebody_who_is_not_signed_in_is_asked_to(app, ines):
 
 
 def test_the_caseload_holds_what_the_person_may_see(app, team, coach, supervisor, ines):
-    build.case(team["coach2"], "Tomasz Nowak")
+    builders.case(team["coach2"], "Tomasz Nowak")
     assert "Ines Okafor" in coach.text("/cases")
     assert "Tomasz Nowak" not in coach.text("/cases")
     assert "Ines Okafor" in supervisor.text("/cases")
@@ -72,8 +72,8 @@ def test_the_caseload_holds_what_the_person_may_see(app, team, coach, supervisor
 
 
 def test_filters_narrow_the_caseload_and_stay_in_the_form(team, coach, ines):
-    held = build.case(team["coach"], "Aoife Brennan")
-    build.screen(team["coach"], held.client_id, sleep="concern")
+    held = builders.case(team["coach"], "Aoife Brennan")
+    builders.screen(team["coach"], held.client_id, sleep="concern")
     assert "Aoife" not in coach.text("/cases?hold=safety")
     page = coach.text("/cases?hold=care&stage=steady&status=open&q=aoi")
     assert "Aoife Brennan" in page
@@ -113,7 +113,7 @@ def test_a_closed_case_leaves_the_plain_list_and_is_found_by_a_search(coach, tea
 
 def test_pages_follow_one_another_without_gap(team, coach):
     for number in range(27):
-        build.case(team["coach"], f"Client Number{number:02}", agreed=True)
+        builders.case(team["coach"], f"Client Number{number:02}", agreed=True)
     first = coach.text("/cases?status=open")
     assert first.count('class="case-link"') == 25
     link = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
@@ -124,7 +124,7 @@ def test_pages_follow_one_another_without_gap(team, coach):
 
 
 def test_the_identity_bar_says_who_where_and_how_to_reach_them(team, coach, ines):
-    build.screen(team["coach"], ines.client_id, fear_at_home="concern")
+    builders.screen(team["coach"], ines.client_id, fear_at_home="concern")
     page = coach.text(f"/case/{ines.number}")
     for words in (
         "<h1>Ines Okafor</h1>",
@@ -145,7 +145,7 @@ def test_the_identity_bar_says_who_where_and_how_to_reach_them(team, coach, ines
 
 
 def test_in_person_only_rules_out_all_else(coach, team):
-    made = build.case(
+    made = builders.case(
         team["coach"],
         "Ruth Adeyemi",
         safe=SafeContact(("in_person",), warning="He reads her phone."),
@@ -156,7 +156,7 @@ def test_in_person_only_rules_out_all_else(coach, team):
 
 
 def test_the_timeline_shows_what_happened_and_narrows_to_one_kind(team, coach, ines):
-    build.screen(team["coach"], ines.client_id, sleep="concern", comment="Awake at four.")
+    builders.screen(team["coach"], ines.client_id, sleep="concern", comment="Awake at four.")
     page = coach.text(f"/case/{ines.number}")
     assert "Awake at four." in page
     assert "Care hold opened" in page
@@ -169,18 +169,18 @@ def test_the_timeline_shows_what_happened_and_narrows_to_one_kind(team, coach, i
 
 
 def test_trends_are_drawn_with_the_same_in_words(team, coach, ines):
-    build.screen(team["coach"], ines.client_id, days_ago=8, sleep="watch", eating=None)
+    builders.screen(team["coach"], ines.client_id, days_ago=8, sleep="watch", eating=None)
     page = coach.text(f"/case/{ines.number}")
     assert 'aria-label="Sleep over 1 screening: watch"' in page
     assert 'aria-label="Eating over 1 screening: not asked"' in page
-    build.screen(team["coach"], ines.client_id, work="watch")
+    builders.screen(team["coach"], ines.client_id, work="watch")
     page = coach.text(f"/case/{ines.number}")
     assert 'aria-label="Sleep over 2 screenings: watch, none"' in page
     assert 'aria-label="Daily life over 2 screenings: none, watch"' in page
 
 
 def test_due_follow_ups_stand_beside_the_timeline(team, coach, ines):
-    build.screen(team["coach"], ines.client_id, sleep="watch")
+    builders.screen(team["coach"], ines.client_id, sleep="watch")
     page = coach.text(f"/case/{ines.number}")
     assert "Ask again about what is at watch or above" in page
 
@@ -216,7 +216,7 @@ def _much(team, made, rows):
         with transaction():
             add_followup(team["coach"], made.client_id, NewFollowUp(f"Task {number}", now()))
     for number in range(rows):
-        build.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
+        builders.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
 
 
 def test_the_number_of_statements_is_the_same_for_ten_rows_and_a_thousand(team, coach, ines):
@@ -368,7 +368,7 @@ def test_a_supervisor_lowers_a_flag_with_a_reason(coach, supervisor, ines):
 
 
 def test_a_supervisor_reads_possible_conflicts_and_a_coach_does_not(team, coach, supervisor, ines):
-    build.client(team["coach2"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
+    builders.client(team["coach2"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
     page = f"/case/{ines.number}/details"
     assert "Peter Okafor" in supervisor.text(page)
     assert "Peter Okafor" not in coach.text(page)
@@ -387,7 +387,7 @@ CLOSING = {
 
 
 def test_a_case_is_closed_and_opened_again(team, coach, ines):
-    build.screen(team["coach"], ines.client_id)
+    builders.screen(team["coach"], ines.client_id)
     page = f"/case/{ines.number}/close"
     assert coach.send(page, **CLOSING).status_code == 303
     text = coach.text(f"/case/{ines.number}")
@@ -421,13 +421,13 @@ def test_closing_without_a_screening_is_refused_with_the_way_out(coach, ines):
     ],
 )
 def test_a_closing_that_makes_no_sense_is_refused(team, coach, ines, changed):
-    build.screen(team["coach"], ines.client_id)
+    builders.screen(team["coach"], ines.client_id)
     assert coach.send(f"/case/{ines.number}/close", **CLOSING | changed).status_code == 422
     assert "Closed on" not in coach.text(f"/case/{ines.number}")
 
 
 def test_a_closing_sent_twice_closes_once(team, coach, ines):
-    build.screen(team["coach"], ines.client_id)
+    builders.screen(team["coach"], ines.client_id)
     form = coach.form(f"/case/{ines.number}/close")
     assert coach.post(form.action, form.fields | CLOSING).status_code == 303
     assert coach.post(form.action, form.fields | CLOSING).status_code == 409
@@ -435,7 +435,7 @@ def test_a_closing_sent_twice_closes_once(team, coach, ines):
 
 
 def test_a_stale_closing_changes_nothing(team, coach, ines):
-    build.screen(team["coach"], ines.client_id)
+    builders.screen(team["coach"], ines.client_id)
     page = f"/case/{ines.number}"
     form = coach.form(f"{page}/close")
     coach.send(f"{page}/details", f"{page}/details/facts", gender="woman")

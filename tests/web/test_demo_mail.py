@@ -6,9 +6,9 @@ from html import unescape
 import pytest
 
 from caseapp.core import outbox, settings
-from tests import people
-from tests.people import csrf
-from tests.reader import ADDRESS, BY_MAIL, invited
+from tests.support import staff
+from tests.support.portal_client import ADDRESS, BY_MAIL, invited
+from tests.support.staff import csrf
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def demo(kept):
 
 @pytest.mark.parametrize("env", ["test", "production"])
 def test_outside_the_demo_there_is_nothing(kept, visitor, env):
-    invited(people.add("coach"), safe=BY_MAIL, address=ADDRESS)
+    invited(staff.add("coach"), safe=BY_MAIL, address=ADDRESS)
     settings.use(replace(settings.active(), env=env))
     answer = visitor.get("/demo/mail")
     assert answer.status_code == 404
@@ -38,7 +38,7 @@ def test_an_empty_letterbox_says_so(demo, visitor):
 
 
 def test_the_newest_mail_comes_first_and_its_link_works(demo, app, visitor):
-    invited(people.add("coach"), safe=BY_MAIL, address=ADDRESS)
+    invited(staff.add("coach"), safe=BY_MAIL, address=ADDRESS)
     page = visitor.get("/portal/sign-in")
     visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": ADDRESS})
     outbox.sweep()

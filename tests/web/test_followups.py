@@ -4,15 +4,15 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
-from caseapp.followups.models import FollowUp
-from tests import build, people
-from tests.desk import Desk, Statements
-from tests.overview import bulk
+from caseapp.domain.followups.models import FollowUp
+from tests.domain.dashboard import bulk_rows
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk, Statements
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def desk(app, coach):
 
 @pytest.fixture
 def case(coach):
-    return build.case(coach, "Ines Okafor")
+    return builders.case(coach, "Ines Okafor")
 
 
 def tasks():
@@ -132,7 +132,7 @@ def test_an_admin_has_no_tasks(app, team, case):
 
 
 def test_pages_are_soonest_first_and_join(desk, coach, case):
-    bulk.caseload(coach, 30)
+    bulk_rows.caseload(coach, 30)
     first = desk.text("/follow-ups")
     assert first.count('id="task-') == 25
     cursor = first.split('rel="next"')[0].rsplit('href="', 1)[1].split('"')[0].replace("&amp;", "&")
@@ -140,11 +140,11 @@ def test_pages_are_soonest_first_and_join(desk, coach, case):
 
 
 def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
-    bulk.caseload(coach, 10)
+    bulk_rows.caseload(coach, 10)
     desk.text("/follow-ups")
     with Statements() as few:
         desk.text("/follow-ups")
-    bulk.caseload(coach, 990, since=10)
+    bulk_rows.caseload(coach, 990, since=10)
     with Statements() as many:
         desk.text("/follow-ups")
     assert len(many.seen) == len(few.seen) <= 8

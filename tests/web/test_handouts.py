@@ -2,13 +2,13 @@
 
 import re
 
-from caseapp.assignments.models import Assignment
-from caseapp.assignments.operations import assign
 from caseapp.core.transaction import transaction
-from caseapp.handouts.models import Review
-from tests import build
-from tests.desk import Desk
-from tests.web.sheets import count, given, opened
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.handouts.models import Review
+from tests.support import builders
+from tests.support.staff_pages import Desk
+from tests.web.assigned_handouts import count, given, opened
 
 
 def test_the_library_is_shown_by_stage_and_narrowed_by_its_filter(app):
@@ -152,23 +152,23 @@ def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
     path, slug = "/handouts/first-days-pause", "first-days-pause"
     action = f"{path}/replace?language=en"
     other, third = (
-        build.case(team["coach"], "Daniel Roth"),
-        build.case(team["coach2"], "Noor Haddad"),
+        builders.case(team["coach"], "Daniel Roth"),
+        builders.case(team["coach2"], "Noor Haddad"),
     )
     for case in (other, third):
-        build.screen(team["coach"] if case is other else team["coach2"], case.client_id)
+        builders.screen(team["coach"] if case is other else team["coach2"], case.client_id)
     ids = [str(given(team, one, slug)) for one in (made, other)]
     with transaction():
         theirs = assign(team["coach2"], third.case_id, slug, line="", channel="portal")
     assert "older version" not in desk.text(path)
-    build.second_version(monkeypatch, slug)
+    builders.second_version(monkeypatch, slug)
     page = desk.text(path)
     assert "Version 1: 2 clients of your open cases" in page
     assert '2 of your clients have an older version. <a href="#h-older">' in page
     assert "Noor Haddad" not in page
     assert "Who still has an older version" not in desk.text(f"{path}?version=1")
     assert desk.send(path, action).status_code == 422
-    build.screen(team["coach"], other.client_id, fear_at_home="concern")
+    builders.screen(team["coach"], other.client_id, fear_at_home="concern")
     form = desk.form(path, action).fields
     sent = desk.post(action, form | {"ids": [*ids, str(theirs)], "line": "A clearer one."})
     assert sent.status_code == 409

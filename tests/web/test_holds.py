@@ -8,23 +8,23 @@ import pytest
 
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
-from caseapp.followups.operations import complete_followup
-from caseapp.followups.queries import followups_of
-from caseapp.screening.queries import holds_of
-from tests import build, people
-from tests.desk import Desk
+from caseapp.domain.followups.operations import complete_followup
+from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.screening.queries import holds_of
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk
 
 REASON = {"reason": "Rested and calm; the doctor saw her twice."}
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
 def ines(team):
-    return build.case(team["coach"], "Ines Okafor")
+    return builders.case(team["coach"], "Ines Okafor")
 
 
 @pytest.fixture
@@ -47,14 +47,14 @@ def do_everything(team, made):
     for task in followups_of(team["coach"], made.client_id, open_only=True):
         with transaction():
             complete_followup(team["coach"], task.id, "Done together.", task.version)
-    build.screen(team["coach"], made.client_id, days_ago=8)
-    build.screen(team["coach"], made.client_id)
+    builders.screen(team["coach"], made.client_id, days_ago=8)
+    builders.screen(team["coach"], made.client_id)
 
 
 @pytest.fixture
 def cared(team, ines):
     """Open a care hold three weeks ago."""
-    build.screen(team["coach"], ines.client_id, days_ago=21, sleep="concern")
+    builders.screen(team["coach"], ines.client_id, days_ago=21, sleep="concern")
     hold = holds_of(team["coach"], ines.client_id)[0]
     return SimpleNamespace(id=hold.id, version=hold.version)
 
@@ -64,7 +64,7 @@ def test_without_a_hold_the_page_says_so(coach, page):
 
 
 def test_a_safety_hold_shows_why_steps_clocks_what_stops_and_what_keeps_it(team, coach, ines, page):
-    build.screen(team["coach"], ines.client_id, self_harm="urgent", sleep="concern")
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent", sleep="concern")
     text = coach.text(page)
     for words in (
         "Safety hold",
@@ -82,7 +82,7 @@ def test_a_safety_hold_shows_why_steps_clocks_what_stops_and_what_keeps_it(team,
 
 def test_a_step_that_nobody_recorded_in_time_is_overdue(team, coach, ines, page):
     with at(now() - timedelta(days=2)):
-        build.screen(team["coach"], ines.client_id, self_harm="urgent")
+        builders.screen(team["coach"], ines.client_id, self_harm="urgent")
     assert "Overdue since" in coach.text(page)
 
 
@@ -142,7 +142,7 @@ def test_a_hold_ends_once(team, supervisor, ines, cared, page):
 
 
 def test_a_hold_is_ended_only_under_its_own_case(team, supervisor, ines, cared):
-    other = build.case(team["coach"], "Aoife Brennan")
+    other = builders.case(team["coach"], "Aoife Brennan")
     do_everything(team, ines)
     for hold_id in (cared.id, uuid4()):
         action = f"/case/{other.number}/hold/{hold_id}/clear"
@@ -151,7 +151,7 @@ def test_a_hold_is_ended_only_under_its_own_case(team, supervisor, ines, cared):
 
 
 def test_a_supervisor_of_others_finds_nothing(app, team, ines, cared, page):
-    stranger = people.add("supervisor2", role="supervisor")
+    stranger = staff.add("supervisor2", role="supervisor")
     desk = Desk(app, stranger)
     assert desk.get(page).status_code == 404
     action = f"{page}/{cared.id}/clear"

@@ -3,12 +3,12 @@
 import pytest
 import sqlalchemy as sa
 
-from caseapp.audit.queries import LogFilter, entries
-from caseapp.cases.models import Case
-from caseapp.clients.models import Client
 from caseapp.core.database import db
-from tests import build, people
-from tests.desk import Desk
+from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import Client
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk
 
 ANSWERS = {
     "name": "Ines Okafor",
@@ -28,7 +28,7 @@ ANSWERS = {
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_an_admin_takes_nobody_in(app, team):
 @pytest.fixture
 def spouse(team):
     """Add the spouse, with a coach whom this supervisor does not supervise."""
-    return build.client(team["coach2"], "Peter Okafor")
+    return builders.client(team["coach2"], "Peter Okafor")
 
 
 def test_a_coach_reads_of_a_conflict_only_that_the_supervisor_is_to_be_asked(coach, spouse):

@@ -4,22 +4,22 @@ import re
 
 import pytest
 
-from caseapp.clients.portal import TRIES, access_of
-from caseapp.clients.schemas import SafeContact
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from tests import build, people
-from tests.desk import Desk
+from caseapp.domain.clients.portal_access import TRIES, access_of
+from caseapp.domain.clients.schemas import SafeContact
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
 def ines(team):
-    return build.case(team["coach"], "Ines Okafor")
+    return builders.case(team["coach"], "Ines Okafor")
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_without_a_safe_email_there_are_a_start_code_and_a_card(coach, page):
 
 
 def test_with_a_safe_email_there_is_no_card(team, coach):
-    made = build.case(
+    made = builders.case(
         team["coach"],
         "Ruth Adeyemi",
         email="ruth@example.org",
@@ -94,7 +94,7 @@ def test_after_too_many_wrong_tries_the_coach_makes_new_codes(coach, ines, page)
 
 
 def test_nobody_is_invited_where_the_portal_is_not_safe(team, coach):
-    made = build.case(team["coach"], "Ruth Adeyemi", safe=SafeContact(("call",)))
+    made = builders.case(team["coach"], "Ruth Adeyemi", safe=SafeContact(("call",)))
     page = f"/case/{made.number}/invite"
     assert "The portal is not among the safe ways." in coach.text(page)
     answer = coach.post(page, coach.token | {"once": "first"})

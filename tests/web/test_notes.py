@@ -5,14 +5,14 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
-from caseapp.notes.models import Note
-from caseapp.notes.queries import note_shown
-from caseapp.screening.models import Screening
-from caseapp.screening.protocol import ITEMS
-from caseapp.screening.queries import safety_of
-from tests import build, people
-from tests.desk import Desk, Statements
-from tests.overview import bulk
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.queries import note_shown
+from caseapp.domain.screening.models import Screening
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import safety_of
+from tests.domain.dashboard import bulk_rows
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk, Statements
 
 AUTOSAVE = {"X-Requested-With": "autosave"}
 ALL_NONE = {item.key: "none" for item in ITEMS}
@@ -20,7 +20,7 @@ ALL_NONE = {item.key: "none" for item in ITEMS}
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def desk(app, coach):
 
 @pytest.fixture
 def case(coach):
-    return build.case(coach, "Ines Okafor")
+    return builders.case(coach, "Ines Okafor")
 
 
 def count(model):
@@ -111,7 +111,7 @@ def test_a_wrong_value_starts_nothing(desk, case, field, value):
 
 
 def test_autosave_answers_with_the_next_version(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     fields = desk.form(f"/note/{note_id}").fields | {"plan": "Ring on Tuesday."}
     answer = desk.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
     assert answer.status_code == 200
@@ -121,7 +121,7 @@ def test_autosave_answers_with_the_next_version(desk, coach, case):
 
 
 def test_an_autosave_from_an_old_version_tells_both_times_and_changes_nothing(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     old = desk.form(f"/note/{note_id}").fields
     path = f"/note/{note_id}/draft"
     desk.post(path, old | {"plan": "The newer plan."})
@@ -134,14 +134,14 @@ def test_an_autosave_from_an_old_version_tells_both_times_and_changes_nothing(de
 
 
 def test_a_repeated_autosave_whose_answer_was_lost_does_no_harm(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     fields = desk.form(f"/note/{note_id}").fields | {"plan": "Ring."}
     answers = [desk.post(f"/note/{note_id}/draft", fields) for _ in range(2)]
     assert [(answer.status_code, answer.json["version"]) for answer in answers] == [(200, 2)] * 2
 
 
 def test_an_autosave_after_signing_out_says_so(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     fields = desk.form(f"/note/{note_id}").fields
     desk.send("/notes", "/sign-out")
     answer = desk.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
@@ -149,17 +149,17 @@ def test_an_autosave_after_signing_out_says_so(desk, coach, case):
 
 
 def test_an_autosave_of_a_signed_note_is_refused(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     fields = desk.form(f"/note/{note_id}").fields
     desk.send(f"/note/{note_id}/sign")
     answer = desk.post(f"/note/{note_id}/draft", fields | {"plan": "After the fact."})
     assert (answer.status_code, answer.json["code"]) == (409, "note_signed")
-    assert now_shown(coach, note_id).sections == build.WORDS
+    assert now_shown(coach, note_id).sections == builders.WORDS
 
 
 @pytest.mark.parametrize("path", ["", "/draft"])
 def test_a_note_of_one_megabyte_is_refused_in_clear_words(desk, coach, case, path):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     fields = desk.form(f"/note/{note_id}").fields | {"data": "x" * 1024 * 1024}
     answer = desk.post(f"/note/{note_id}{path}", fields)
     assert answer.status_code == 422
@@ -168,7 +168,7 @@ def test_a_note_of_one_megabyte_is_refused_in_clear_words(desk, coach, case, pat
 
 
 def test_a_stale_form_shows_both_times_keeps_its_text_and_can_then_be_kept(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
     old = desk.form(path).fields
     desk.post(path, old | {"plan": "The newer plan."})
@@ -185,13 +185,13 @@ def test_a_stale_form_shows_both_times_keeps_its_text_and_can_then_be_kept(desk,
 
 
 def test_a_form_without_its_version_is_refused(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     assert desk.send(f"/note/{note_id}", version=None).status_code == 422
     assert desk.send(f"/note/{note_id}", version="soon").status_code == 422
 
 
 def test_what_is_missing_stops_the_signature_and_the_draft_is_saved(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
     answer = desk.send(path, plan="", data="Kept.", sleep="watch", do="sign")
     answer = desk.get(answer.headers["Location"])
@@ -207,7 +207,7 @@ def test_what_is_missing_stops_the_signature_and_the_draft_is_saved(desk, coach,
 
 
 def test_a_question_left_blank_stays_blank_on_the_page(desk, coach, case):
-    note_id = build.draft(coach, case.case_id, levels={"sleep": 1, "work": None})
+    note_id = builders.draft(coach, case.case_id, levels={"sleep": 1, "work": None})
     fields = desk.form(f"/note/{note_id}").fields
     assert (fields["sleep"], fields["work"]) == (["watch"], ["not_asked"])
     assert "eating" not in fields
@@ -217,14 +217,14 @@ def test_a_question_left_blank_stays_blank_on_the_page(desk, coach, case):
 
 
 def test_the_confirmation_says_when_there_was_no_screening(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     assert "No screening in this session." in desk.text(f"/note/{note_id}/sign")
-    asked = build.draft(coach, case.case_id, levels={item.key: None for item in ITEMS})
+    asked = builders.draft(coach, case.case_id, levels={item.key: None for item in ITEMS})
     assert "Nothing was asked in this session." in desk.text(f"/note/{asked}/sign")
 
 
 def test_signing_twice_leads_to_the_same_record(desk, coach, case):
-    note_id = build.draft(coach, case.case_id, levels={item.key: 0 for item in ITEMS})
+    note_id = builders.draft(coach, case.case_id, levels={item.key: 0 for item in ITEMS})
     path = f"/note/{note_id}/sign"
     fields = desk.form(path).fields
     answers = [desk.post(path, fields) for _ in range(2)]
@@ -233,7 +233,7 @@ def test_signing_twice_leads_to_the_same_record(desk, coach, case):
 
 
 def test_an_unrecorded_concern_shows_its_steps_and_recording_leads_to_the_hold(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
     desk.send(path, self_harm="urgent")
     page = desk.text(path)
@@ -250,7 +250,7 @@ def test_an_unrecorded_concern_shows_its_steps_and_recording_leads_to_the_hold(d
 
 
 def test_recording_nothing_is_refused_and_keeps_the_words(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     fields = desk.form(f"/note/{note_id}").fields | {"plan": "Not saved yet."}
     answer = desk.post(f"/note/{note_id}/screening", fields)
     assert answer.status_code == 422
@@ -259,7 +259,7 @@ def test_recording_nothing_is_refused_and_keeps_the_words(desk, coach, case):
 
 
 def test_the_format_changes_with_every_word(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
     desk.send(path, data="Unsaved so far.", to_format="free")
     text = desk.form(path).fields["text"][0]
@@ -268,12 +268,12 @@ def test_the_format_changes_with_every_word(desk, coach, case):
 
 
 def test_a_draft_is_discarded(desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     fields = desk.form(f"/note/{note_id}").fields
     answer = desk.post(f"/note/{note_id}/discard", fields)
     assert answer.headers["Location"] == f"/case/{case.number}/notes"
     desk.text(f"/note/{note_id}", 404)
-    grave = build.draft(coach, case.case_id, levels={"self_harm": 3})
+    grave = builders.draft(coach, case.case_id, levels={"self_harm": 3})
     answer = desk.post(f"/note/{grave}/discard", desk.form(f"/note/{grave}").fields)
     assert answer.status_code == 409
     assert "not recorded yet" in answer.get_data(as_text=True)
@@ -282,7 +282,7 @@ def test_a_draft_is_discarded(desk, coach, case):
 
 @pytest.mark.parametrize("who", ["coach2", "supervisor"])
 def test_somebody_elses_draft_looks_missing(app, team, desk, case, who):
-    note_id = build.draft(team["coach"], case.case_id)
+    note_id = builders.draft(team["coach"], case.case_id)
     fields = desk.form(f"/note/{note_id}").fields
     other = Desk(app, team[who])
     missing = other.text(f"/note/{uuid4()}", 404)
@@ -307,7 +307,7 @@ def test_a_foreign_case_looks_missing_and_an_admin_is_told_no(app, team, case):
 
 
 def test_nobody_reads_or_changes_a_note_on_get_or_unsigned_in(app, desk, coach, case):
-    note_id = build.draft(coach, case.case_id)
+    note_id = builders.draft(coach, case.case_id)
     for path in ("/draft", "/screening", "/discard"):
         assert desk.get(f"/note/{note_id}{path}").status_code == 405
     stranger = app.test_client()
@@ -319,8 +319,8 @@ def test_the_lists_show_drafts_signed_notes_and_their_empty_states(app, team, de
     coach = team["coach"]
     assert "All notes are signed." in desk.text("/notes")
     assert "No notes yet" in desk.text(f"/case/{case.number}/notes")
-    build.note(coach, case.case_id)
-    build.draft(coach, case.case_id, build.WORDS | {"data": "A secret draft."})
+    builders.note(coach, case.case_id)
+    builders.draft(coach, case.case_id, builders.WORDS | {"data": "A secret draft."})
     assert "Ines Okafor" in desk.text("/notes")
     assert "A secret draft." in desk.text(f"/case/{case.number}/notes")
     page = Desk(app, team["supervisor"]).text(f"/case/{case.number}/notes")
@@ -334,16 +334,16 @@ def test_a_note_can_be_started_by_finding_the_case(desk, case):
 
 
 def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
-    bulk.history(coach, case, 10)
-    bulk.caseload(coach, 10)
+    bulk_rows.history(coach, case, 10)
+    bulk_rows.caseload(coach, 10)
     paths = ("/notes", f"/case/{case.number}/notes")
     for path in paths:
         desk.text(path)
     counts = []
     for more in (0, 990):
         if more:
-            bulk.history(coach, case, more, since=10)
-            bulk.caseload(coach, more, since=10)
+            bulk_rows.history(coach, case, more, since=10)
+            bulk_rows.caseload(coach, more, since=10)
         for path in paths:
             with Statements() as statements:
                 desk.text(path)

@@ -4,21 +4,21 @@ import io
 import pytest
 import sqlalchemy as sa
 
-from caseapp.access.actions import Action
-from caseapp.audit.queries import LogFilter, entries
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.reports.models import Export
-from caseapp.reports.operations import make_export
-from caseapp.reports.schemas import ReportFilter
-from tests import build, people
-from tests.desk import Desk, Statements
+from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.reports.models import Export
+from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.schemas import ReportFilter
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk, Statements
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def download(desk, path):
 
 
 def test_an_admin_makes_a_report_and_fetches_it(app, team, admin):
-    made = build.case(team["coach"], "Ines Okafor", {"age_band": "35_44"})
+    made = builders.case(team["coach"], "Ines Okafor", {"age_band": "35_44"})
     assert "No reports yet." in admin.text("/reports")
     answer = admin.send("/reports", stage="steady", coach=str(team["coach"].id))
     assert answer.status_code == 303
@@ -62,7 +62,7 @@ def test_the_file_is_read_from_todays_records(team, admin):
     with transaction():
         export_id = make_export(team["admin"], ReportFilter(), "csv")
     before = download(admin, f"/reports/{export_id}").data
-    made = build.case(team["coach"])
+    made = builders.case(team["coach"])
     after = download(admin, f"/reports/{export_id}").data
     assert made.number.encode() not in before
     assert made.number.encode() in after

@@ -2,22 +2,22 @@
 
 import pytest
 
-from caseapp.screening.protocol import ITEMS
-from caseapp.screening.queries import recent_screenings
-from tests import build, people
-from tests.desk import Desk, Statements
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import recent_screenings
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk, Statements
 
 NONE = {item.key: "none" for item in ITEMS}
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
 def ines(team):
-    return build.case(team["coach"], "Ines Okafor")
+    return builders.case(team["coach"], "Ines Okafor")
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_the_table_pages_and_asks_the_same_number_of_statements(team, coach, ine
     counts = []
     for rows in (10, 40):
         for number in range(rows):
-            build.screen(team["coach"], ines.client_id, days_ago=number + 1)
+            builders.screen(team["coach"], ines.client_id, days_ago=number + 1)
         coach.text(page)
         with Statements() as heard:
             text = coach.text(page)

@@ -5,18 +5,18 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
-from caseapp.audit.models import AuditEntry
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
-from caseapp.practice.models import LocalLine, Practice, PracticeLogo
-from caseapp.practice.operations import confirm_numbers
-from caseapp.practice.queries import office, today
-from tests import people
-from tests.desk import Desk, Statements
-from tests.paper import text_of
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.practice.models import LocalLine, Practice, PracticeLogo
+from caseapp.domain.practice.operations import confirm_numbers
+from caseapp.domain.practice.queries import office, today
+from tests.support import staff
+from tests.support.pdf_checks import text_of
+from tests.support.staff_pages import Desk, Statements
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
 
@@ -37,7 +37,7 @@ BANNER = "help numbers on handouts and in the portal"
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from caseapp.cases.queries import case_head
-from tests import build, people
-from tests.desk import Desk, forms_in
+from caseapp.domain.cases.queries import case_head
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk, forms_in
 
 EVIDENCE = {
     "evidence.two_supports_named": "Her sister and Ruth from work.",
@@ -15,12 +15,12 @@ EVIDENCE = {
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 @pytest.fixture
 def ines(team):
-    return build.steady_case(team["coach"], "Ines Okafor")
+    return builders.steady_case(team["coach"], "Ines Okafor")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_what_is_missing_is_named_and_the_lines_are_kept(team, coach, ines, page
 
 
 def test_under_a_hold_nothing_moves_forward(team, coach, ines, page):
-    build.screen(team["coach"], ines.client_id, sleep="concern")
+    builders.screen(team["coach"], ines.client_id, sleep="concern")
     text = coach.text(page)
     assert "A care hold is open, so coaching is paused." in text
     assert "See the hold" in text
@@ -81,12 +81,12 @@ def test_under_a_hold_nothing_moves_forward(team, coach, ines, page):
 
 
 def test_the_three_standing_conditions_each_lead_to_what_meets_them(app, team, coach):
-    fresh = build.case(team["coach"], "Aoife Brennan")
+    fresh = builders.case(team["coach"], "Aoife Brennan")
     assert "There is no screening yet." in coach.text(f"/case/{fresh.number}/stage")
-    build.screen(team["coach"], fresh.client_id, eating=None)
+    builders.screen(team["coach"], fresh.client_id, eating=None)
     assert "Not asked the last time: Eating." in coach.text(f"/case/{fresh.number}/stage")
-    old = build.case(team["coach"], "Ruth Adeyemi")
-    build.screen(team["coach"], old.client_id, days_ago=16)
+    old = builders.case(team["coach"], "Ruth Adeyemi")
+    builders.screen(team["coach"], old.client_id, days_ago=16)
     assert "The last screening is 16 days old" in coach.text(f"/case/{old.number}/stage")
 
 
@@ -182,7 +182,7 @@ def test_whatever_is_refused_every_line_stands_in_the_form_again(coach, page, wh
 
 def test_under_a_hold_every_line_stands_in_the_form_again(team, coach, ines, page):
     form = coach.form(page)
-    build.screen(team["coach"], ines.client_id, sleep="concern")
+    builders.screen(team["coach"], ines.client_id, sleep="concern")
     answer = coach.post(page, form.fields | EVIDENCE)
     assert answer.status_code == 409
     assert lines_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == EVIDENCE

@@ -1,16 +1,16 @@
 import pytest
 
-from caseapp.assignments.operations import assign
 from caseapp.core.transaction import transaction
-from caseapp.screening.operations import raise_flag
-from tests import build, people
-from tests.desk import Desk, Statements
-from tests.overview import bulk
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.screening.operations import raise_flag
+from tests.domain.dashboard import bulk_rows
+from tests.support import builders, staff
+from tests.support.staff_pages import Desk, Statements
 
 
 @pytest.fixture
 def team(app):
-    return people.team()
+    return staff.team()
 
 
 def test_a_first_day_says_what_to_do(app, team):
@@ -22,9 +22,9 @@ def test_a_first_day_says_what_to_do(app, team):
 
 def test_what_needs_me_stands_first(app, team):
     coach = team["coach"]
-    held, drafted = build.case(coach, "Tomasz Held"), build.case(coach, "Ines Drafted")
-    build.screen(coach, held.client_id, fear_at_home=2)
-    note_id = build.draft(coach, drafted.case_id, levels={"self_harm": 3})
+    held, drafted = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Drafted")
+    builders.screen(coach, held.client_id, fear_at_home=2)
+    note_id = builders.draft(coach, drafted.case_id, levels={"self_harm": 3})
     page = Desk(app, team["coach"]).text("/today")
     assert page.index("Not recorded yet") < page.index("Safety hold, day 1")
     assert f"/note/{note_id}#screening" in page
@@ -35,8 +35,8 @@ def test_what_needs_me_stands_first(app, team):
 
 def test_a_supervisor_reads_the_age_of_a_coachs_draft_and_no_level(app, team):
     coach = team["coach"]
-    case = build.case(coach, "Ines Okafor")
-    note_id = build.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
+    case = builders.case(coach, "Ines Okafor")
+    note_id = builders.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
     page = Desk(app, team["supervisor"]).text("/today")
     assert "3 days old" in page
     assert "Marta Lindqvist" in page
@@ -46,8 +46,8 @@ def test_a_supervisor_reads_the_age_of_a_coachs_draft_and_no_level(app, team):
 
 
 def test_an_admin_sees_the_practice_and_never_a_client(app, team):
-    case = build.case(team["coach"], "Ines Okafor")
-    build.screen(team["coach"], case.client_id, self_harm=3)
+    case = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], case.client_id, self_harm=3)
     page = Desk(app, team["admin"]).text("/today")
     assert "Ines Okafor" not in page
     assert case.number not in page
@@ -57,8 +57,8 @@ def test_an_admin_sees_the_practice_and_never_a_client(app, team):
 
 
 def test_nobody_elses_clients_stand_on_my_page(app, team):
-    case = build.case(team["coach"], "Ines Okafor")
-    build.screen(team["coach"], case.client_id, self_harm=3)
+    case = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], case.client_id, self_harm=3)
     page = Desk(app, team["coach2"]).text("/today")
     assert "Ines Okafor" not in page
     assert case.number not in page
@@ -67,11 +67,11 @@ def test_nobody_elses_clients_stand_on_my_page(app, team):
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, who):
     coach, desk = team["coach"], Desk(app, team[who])
-    bulk.caseload(coach, 10)
+    bulk_rows.caseload(coach, 10)
     desk.text("/today")
     with Statements() as few:
         desk.text("/today")
-    bulk.caseload(coach, 990, since=10)
+    bulk_rows.caseload(coach, 990, since=10)
     with Statements() as many:
         page = desk.text("/today")
     assert "1,000 open" in page
@@ -81,14 +81,14 @@ def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, wh
 def test_where_more_cases_are_open_than_are_looked_through_it_says_so_and_leads_to_all(app, team):
     coach = team["coach"]
     desk = Desk(app, coach)
-    bulk.caseload(coach, 100)
+    bulk_rows.caseload(coach, 100)
     assert "newest open cases" not in desk.text("/today")
-    bulk.caseload(coach, 1, since=100)
+    bulk_rows.caseload(coach, 1, since=100)
     page = desk.text("/today")
     assert "In the 100 newest open cases no sheets rest for now." in page
     assert '<a href="/handouts/resting">See what rests in all open cases</a>' in page
-    made = build.case(coach, "Ines Okafor")
-    build.screen(coach, made.client_id)
+    made = builders.case(coach, "Ines Okafor")
+    builders.screen(coach, made.client_id)
     with transaction():
         assign(coach, made.case_id, "first-days-pause", line="", channel="portal")
         raise_flag(coach, made.client_id, "unsafe_delivery")

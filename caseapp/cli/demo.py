@@ -1,0 +1,139 @@
+"""The demo practice Harbour Lane: a fixed cast, played through the operations into an empty database.
+
+People and texts are always the same; dates count back from today. Each person's story is a file under `people/`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+import yaml
+
+from caseapp.cli.demo_steps import HERE, Person
+from caseapp.core import clock
+from caseapp.core.actor import Actor, operator
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, Reason, RuleBroken
+from caseapp.core.permissions import Role
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth.credentials import password_fault
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.portal_access import pin_fault
+from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.practice.operations import change_practice, confirm_numbers, set_up_practice
+from caseapp.domain.practice.queries import the_practice
+from caseapp.domain.practice.queries import today as practice_today
+from caseapp.domain.practice.schemas import PracticeSchema
+from caseapp.domain.users.models import User
+from caseapp.domain.users.operations import add_user
+
+if TYPE_CHECKING:
+    from datetime import date
+
+STAFF = {
+    "supervisor": ("Helen Marsh", Role.SUPERVISOR),
+    "coach": ("Marta Lindqvist", Role.COACH),
+    "coach2": ("Jonas Adler", Role.COACH),
+    "admin": ("Ade Bello", Role.ADMIN),
+}
+READERS = {"priya": "Priya Raman", "daniel": "Daniel Brandt"}
+FOUNDED = 400
+NUMBERS_CHECKED = (FOUNDED, 320, 240, 160, 80, 12)
+
+
+def fill(password: str, pin: str) -> list[str]:
+    """Fill an empty database with the demo practice; give the lines that say who can sign in.
+
+    Raises RuleBroken when somebody is in the database already, and Invalid for a weak password or PIN, before anything
+    is stored.
+    """
+    _must_be_fit(password, pin)
+    _must_be_empty()
+    with transaction():
+        set_up_practice()
+        publish_library()
+    today = practice_today()
+    with clock.at(_morning(today, FOUNDED)):
+        team = _staff(password)
+        _practice(team["admin"])
+    for ago in NUMBERS_CHECKED:
+        with clock.at(_morning(today, ago)), transaction():
+            confirm_numbers(team["admin"])
+    people = [
+        Person(story, team[story["coach"]], team["supervisor"], today, pin) for story in stories()
+    ]
+    steps = [step for person in people for step in person.steps()]
+    for step in sorted(steps, key=lambda step: step.moment):
+        step.play()
+    with transaction() as session:
+        # Without it the planners guess wrongly about tables that have just been filled.
+        session.execute(sa.text("ANALYZE"))
+    return [
+        *(f"{who}@demo.test  {name}, {role.value}" for who, (name, role) in STAFF.items()),
+        *(f"{who}@demo.test  {name}, client, at /portal" for who, name in READERS.items()),
+    ]
+
+
+def stories() -> list[dict[str, Any]]:
+    """Read the cast's stories in a fixed order."""
+    files = sorted((HERE / "people").glob("*.yaml"))
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+
+
+def _must_be_fit(password: str, pin: str) -> None:
+    names = tuple(word for name, _ in STAFF.values() for word in name.split())
+    faults = {
+        "password": password_fault(password, known=(*names, *STAFF)),
+        "pin": pin_fault(pin),
+    }
+    if any(faults.values()):
+        raise Invalid({field: [fault] for field, fault in faults.items() if fault})
+
+
+def _must_be_empty() -> None:
+    people = sa.union_all(sa.select(User.id), sa.select(Client.id)).limit(1)
+    if db.session.execute(people).first() is not None:
+        raise RuleBroken(
+            Reason(
+                "not_empty",
+                "This database already holds people, so the demo practice was not added.",
+                "Choose another CASEAPP_DATABASE_URL or CASEAPP_DATA_DIR.",
+            )
+        )
+
+
+def _morning(today: date, ago: int) -> datetime:
+    return datetime.combine(today - timedelta(days=ago), time(8), UTC)
+
+
+def _staff(password: str) -> dict[str, Actor]:
+    team = {}
+    for who, (name, role) in STAFF.items():
+        with transaction():
+            user = add_user(
+                operator(),
+                f"{who}@demo.test",
+                name,
+                role,
+                password,
+                supervisor="supervisor@demo.test" if role is Role.COACH else None,
+            )
+        team[who] = Actor(user.id, role, name, via="cli")
+    return team
+
+
+def _practice(admin: Actor) -> None:
+    change = PracticeSchema().load(
+        {
+            "name": "Harbour Lane",
+            "tagline": "Separation and relationship coaching",
+            "contact": "Harbour Lane, The Old Sail Loft. 020 7946 0142, hello@demo.test",
+            "country": "GB",
+            "zone": "Europe/London",
+            "exit_url": "https://www.wikipedia.org/",
+        }
+    )
+    with transaction():
+        change_practice(admin, change, the_practice().version)

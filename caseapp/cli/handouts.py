@@ -1,0 +1,80 @@
+"""The library from the command line: its checks, its list, and one sheet as a PDF."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from caseapp.cli.context import REFUSED, House
+from caseapp.core.errors import NotFound
+from caseapp.core.settings import ROOT
+from caseapp.domain.handouts.checks import faults
+from caseapp.domain.handouts.library import library
+from caseapp.domain.handouts.printing import sheet_pdf
+from caseapp.domain.practice.queries import office
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def release_day() -> date:
+    """Give the day for which this release's texts and numbers were checked, so that its build does not age."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found = project["tool"]["caseapp"]["released"]
+    assert isinstance(found, date)  # noqa: S101 - written as a date
+    return found
+
+
+@click.group()
+def handouts() -> None:
+    """Look at the library of handouts."""
+
+
+@handouts.command("check")
+@click.option(
+    "--on", type=click.DateTime(["%Y-%m-%d"]), help="Judge as on this day (default: today)."
+)
+@click.option("--at-release", is_flag=True, help="Judge as on the day of this release.")
+@click.pass_obj
+def check_library(house: House, on: datetime | None, *, at_release: bool) -> None:
+    """Check sources, claims, review dates and help lines of every handout; every fault is one line."""
+    day = release_day() if at_release else on.date() if on else None
+    with house.open():
+        found = faults(day)
+    for fault in found:
+        click.echo(fault)
+    if found:
+        raise click.exceptions.Exit(REFUSED)
+    click.echo(f"{len(library())} texts, no faults.")
+
+
+@handouts.command("list")
+@click.pass_obj
+def list_library(house: House) -> None:
+    """List every handout with its stage, language and version."""
+    with house.open():
+        for handout in library().values():
+            click.echo(
+                f"{handout.code}  {handout.stage:10}  {handout.language}  {handout.version:>2}  {handout.id}  "
+                f"{handout.title}"
+            )
+
+
+@handouts.command()
+@click.argument("slug")
+@click.option("--language", default="en", show_default=True)
+@click.option("--faith", is_flag=True, help="With the faith variant, where there is one.")
+@click.option("-o", "--output", type=click.File("wb"), required=True, help="PDF file to write.")
+@click.pass_obj
+def render(house: House, slug: str, language: str, output: BinaryIO, *, faith: bool) -> None:
+    """Write one handout as the PDF that clients get, with this practice's letterhead and numbers."""
+    with house.open():
+        handout = library().get((slug, language))
+        if handout is None:
+            raise NotFound(
+                f"There is no handout {slug} in {language}. List them: caseapp handouts list"
+            )
+        output.write(sheet_pdf(handout, office().letterhead, office().numbers, faith=faith))

@@ -1,0 +1,166 @@
+"""Forms in PDFs: a filled-in file in, the values of its fields out, and the only place that knows pikepdf.
+
+The file comes from outside, so it is taken apart by the hands of `core.limited`: this module, run by itself, is what
+their foreman loads. Nothing of a file is executed, followed or unpacked but its field tree; scripts, actions and
+attachments are not even looked at.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import resource
+import signal
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from caseapp.core.sandbox import supervisor
+from caseapp.core.sandbox.pool import NotReady, Stopped, Workshop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+log = structlog.get_logger()
+
+MAGIC = b"%PDF-"
+LARGEST_FILE = 5 * supervisor.MIB
+MOST_NODES = 2000
+LONGEST_VALUE = 20_000
+LONGEST_SECONDS = 6.0
+# The program itself takes about 300 MiB of address space; a file of 5 MiB needs little beside it.
+MEMORY = 640 * supervisor.MIB
+PUSH_BUTTON, RADIO = 1 << 16, 1 << 15
+OFF = "/Off"
+
+
+class Unreadable(Exception):
+    """Say in one word why a file gave no answers: not_pdf, too_big, locked, no_form, broken, too_much or busy."""
+
+
+def fields_of(data: bytes) -> dict[str, str]:
+    """Read the fields of a filled-in PDF by name; a ticked box reads `on`, what is blank reads as nothing.
+
+    Raises Unreadable.
+    """
+    if not data.startswith(MAGIC):
+        raise Unreadable("not_pdf")
+    if len(data) > LARGEST_FILE:
+        raise Unreadable("too_big")
+    try:
+        answer = _workshop.do(data)
+    except NotReady as fault:
+        log.error("forms.not_ready", fault=str(fault))  # noqa: TRY400 - a trace may quote a person
+        raise Unreadable("busy") from None
+    except Stopped as fault:
+        log.warning("forms.unread", cause=str(fault))
+        raise Unreadable(WORDS.get(str(fault), "broken")) from None
+    found: dict[str, str] = json.loads(answer)
+    return found
+
+
+WORDS = {
+    "locked": "locked",
+    "no_form": "no_form",
+    "too_much": "too_much",
+    "too_big": "too_much",
+    "ended": "too_much",
+    "late": "busy",
+}
+
+
+def warm() -> None:
+    """Start the foreman before this process forks.
+
+    Raises NotReady.
+    """
+    _workshop.start()
+
+
+_workshop = Workshop("caseapp.core.pdf_forms", largest=LARGEST_FILE)
+
+
+def prepare(_told: list[str]) -> Callable[[bytes], bytes]:
+    """Load pikepdf for a foreman and give the work that its hands do."""
+    import pikepdf  # Only the foreman loads it: no page needs it.
+
+    def work(job: bytes) -> bytes:
+        _tighten()
+        try:
+            with pikepdf.open(io.BytesIO(job), suppress_warnings=True) as pdf:
+                if pdf.is_encrypted:
+                    raise supervisor.Refused("locked")
+                found = _read(pdf, pikepdf)
+        except pikepdf.PasswordError:
+            raise supervisor.Refused("locked") from None
+        return json.dumps(found).encode()
+
+    return work
+
+
+def _tighten() -> None:
+    """Keep a hand under stricter limits than those of laying out a document."""
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf is loaded late
+    form = pdf.Root.get("/AcroForm")
+    found: dict[str, str] = {}
+    if isinstance(form, pikepdf.Dictionary):
+        for name, kind, flags, node in _fields(form.get("/Fields"), pikepdf):
+            if kind == "/Btn" and not flags & PUSH_BUTTON:
+                found.setdefault(name, _button(node, radio=bool(flags & RADIO)))
+            elif kind in {"/Tx", "/Ch"}:
+                value = node.get("/V")
+                # A value may also be a stream, which nobody's hand has written.
+                text = str(value) if isinstance(value, pikepdf.String) else ""
+                found.setdefault(name, text[:LONGEST_VALUE])
+    if not found:
+        raise supervisor.Refused("no_form")
+    return found
+
+
+def _fields(top: Any, pikepdf: Any) -> Iterator[tuple[str, str, int, Any]]:  # noqa: ANN401
+    """Walk over the field tree without recursion; a field's name is made of its parents' (ISO 32000-2, 12.7.4.2)."""
+    left = [(node, "", "", 0) for node in _list(top, pikepdf)]
+    seen = 0
+    while left:
+        node, above, kind, flags = left.pop()
+        seen += 1
+        if seen > MOST_NODES:
+            raise supervisor.Refused("too_much")
+        own = node.get("/T")
+        name = f"{above}.{own}".strip(".") if own is not None else above
+        kind, flags = str(node.get("/FT", kind)), int(node.get("/Ff", flags))
+        kids = [kid for kid in _list(node.get("/Kids"), pikepdf) if "/T" in kid]
+        if kids:
+            left += [(kid, name, kind, flags) for kid in kids]
+        else:
+            yield name, kind, flags, node
+
+
+def _list(found: Any, pikepdf: Any) -> list[Any]:  # noqa: ANN401
+    if not isinstance(found, pikepdf.Array):
+        return []
+    if len(found) > MOST_NODES:
+        raise supervisor.Refused("too_much")
+    return [node for node in found if isinstance(node, pikepdf.Dictionary)]
+
+
+def _button(node: Any, *, radio: bool) -> str:  # noqa: ANN401
+    """Give `on` for a ticked box, and for radio buttons the words of the chosen one."""
+    state = str(node.get("/V", node.get("/AS", OFF)))
+    if state == OFF or not state:
+        return ""
+    if not radio:
+        return "on"
+    chosen = state.removeprefix("/")
+    words = node.get("/Opt")
+    if words is not None and chosen.isdecimal() and int(chosen) < len(words):
+        chosen = str(words[int(chosen)])
+    return chosen[:LONGEST_VALUE]
+
+
+if __name__ == "__main__":
+    supervisor.serve(prepare)

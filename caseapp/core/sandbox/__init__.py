@@ -1,0 +1,1 @@
+"""Worker processes with kernel limits, in which documents and files from outside are handled."""

@@ -1,0 +1,1 @@
+"""Everything the product is about; knows nothing of HTTP."""

@@ -1,0 +1,203 @@
+"""Done: clients added and changed, and the one sender of everything that is written to them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.core import mail
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.templating import text_of
+from caseapp.core.vault import (
+    DataKey,
+    fingerprint,
+    new_wrapped_key,
+    seal,
+    seal_data,
+    unwrap,
+    wrapping_key_id,
+)
+from caseapp.domain.audit.operations import record
+from caseapp.domain.auth import operations as access
+from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
+from caseapp.domain.clients.queries import (
+    describe_matches,
+    get_client,
+    key_of,
+    name_hash,
+    name_words,
+    opened,
+    phone_digits,
+    possible_matches,
+)
+from caseapp.domain.users.queries import coaches_for
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.clients.schemas import ClientDetails
+
+
+def add_client(
+    actor: Actor, details: ClientDetails, *, coach_id: UUID, agreed: bool = False
+) -> UUID:
+    """Add a client and put the coach on the care team.
+
+    A likely duplicate or conflict of interest stops it: a coach reads only that the supervisor must be asked, a
+    supervisor reads which records meet. With `agreed` the coach says that the supervisor has been asked; that is
+    recorded. Raises RuleBroken.
+    """
+    require(actor, Action.CLIENT_CREATE)
+    must_be_theirs(actor, coach_id)
+    found = dict(
+        possible_matches(
+            details.name, details.partner_name, details.email, details.phone, apart_from=None
+        )
+    )
+    if found and not agreed:
+        raise _conflict(actor, found)
+    client = Client(id=new_id(), made_at=now(), made_by=actor.id, name=details.name, called="")
+    wrapped = new_wrapped_key(client.id)
+    db.session.add(client)
+    _fill(client, details, unwrap(client.id, wrapped))
+    db.session.flush()
+    db.session.add_all(
+        [
+            ClientKey(client_id=client.id, wrapped=wrapped, wrapped_by=wrapping_key_id()),
+            CareTeam(user_id=coach_id, client_id=client.id, since=now()),
+        ]
+    )
+    _index(client.id, details)
+    record(
+        actor,
+        Action.CLIENT_CREATE,
+        "client",
+        client.id,
+        client_id=client.id,
+        details={"possible_conflict": "supervisor asked"} if found else None,
+    )
+    return client.id
+
+
+def must_be_theirs(actor: Actor, coach_id: UUID) -> None:
+    """Make sure that the actor may give work to this coach: themselves, or one whom they supervise.
+
+    Raises Invalid.
+    """
+    if coach_id not in {user.id for user in coaches_for(actor)}:
+        raise Invalid({"coach_id": ["Choose yourself, or a coach whom you supervise."]})
+
+
+def _conflict(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
+    message = "Talk to your supervisor before saving."
+    how = "Your answers stay in the form. Tick the box once your supervisor agrees."
+    if not actor.may(Action.CONFLICT_READ):
+        return RuleBroken(Reason("possible_conflict", message, how))
+    return RuleBroken(
+        *(
+            Reason(
+                "possible_conflict",
+                f"{match.name}, with {' and '.join(match.coaches)}, {match.why}.",
+                "Decide who can coach whom, then tick the box to save.",
+            )
+            for match in describe_matches(actor, found)
+        )
+    )
+
+
+def change_client(
+    actor: Actor, client_id: UUID, details: ClientDetails, expected_version: int
+) -> None:
+    """Change a client's details, whole.
+
+    Raises NotFound, or Stale when somebody saved a newer version first.
+    """
+    require(actor, Action.CLIENT_EDIT)
+    client = get_client(actor, client_id)
+    key = key_of(client_id)
+    before = opened(client, key)
+    set_committed_value(client, "version", expected_version)
+    _fill(client, details, key)
+    db.session.flush()
+    for table in (ClientWord, NameHash):
+        db.session.execute(sa.delete(table).where(table.client_id == client_id))
+    _index(client_id, details)
+    if not details.safe.allows("portal"):
+        access.end_all_sessions(client_id)
+    changed = [name for name, value in asdict(details).items() if value != _before(before, name)]
+    record(
+        actor,
+        Action.CLIENT_EDIT,
+        "client",
+        client_id,
+        client_id=client_id,
+        details={"fields": changed},
+    )
+
+
+def _before(before: object, name: str) -> object:
+    value = getattr(before, name)
+    return asdict(value) if name == "safe" else value
+
+
+def _fill(client: Client, details: ClientDetails, key: DataKey) -> None:
+    client.name = details.name
+    client.called = details.called
+    client.pronouns = details.pronouns
+    client.email = seal(client, "email", details.email, key)
+    client.phone = seal(client, "phone", details.phone, key)
+    client.partner_name = seal(client, "partner_name", details.partner_name, key)
+    year = str(details.birth_year) if details.birth_year else None
+    client.birth_year = seal(client, "birth_year", year, key)
+    client.safe_contact = seal_data(client, "safe_contact", asdict(details.safe), key)
+    client.email_hash = fingerprint("email", details.email) if details.email else None
+    digits = phone_digits(details.phone) if details.phone else ""
+    client.phone_hash = fingerprint("phone", digits) if digits else None
+    client.consent_on = details.consent_on
+    client.consent_how = details.consent_how
+
+
+def _index(client_id: UUID, details: ClientDetails) -> None:
+    words = {*name_words(details.name), *name_words(details.called)}
+    db.session.add_all(ClientWord(word=word, client_id=client_id) for word in words)
+    db.session.add(NameHash(hash=name_hash(details.name), client_id=client_id, whose="client"))
+    if details.partner_name and name_words(details.partner_name):
+        db.session.add(
+            NameHash(hash=name_hash(details.partner_name), client_id=client_id, whose="partner")
+        )
+
+
+def join_care_team(user_id: UUID, client_id: UUID) -> None:
+    """Put somebody on a client's care team; twice changes nothing."""
+    if db.session.get(CareTeam, (user_id, client_id)) is None:
+        db.session.add(CareTeam(user_id=user_id, client_id=client_id, since=now()))
+
+
+def write_to(client_id: UUID, template: str, values: dict[str, object]) -> bool:
+    """Write a neutral mail to a client, if e-mail is safe for them at this moment; tell whether it went.
+
+    This is the only sender of mail to clients: safe contact is asked here, when the mail leaves and not when it
+    was ordered. The subject names nobody and no service.
+    """
+    row = db.session.execute(
+        sa.select(Client, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.id == client_id)
+    ).first()
+    if row is None:
+        raise NotFound
+    client = opened(row.Client, unwrap(client_id, row.wrapped))
+    db.session.rollback()
+    if not client.email or not client.safe.allows("email"):
+        return False
+    subject, _, body = text_of(f"emails/{template}.txt", values).partition("\n\n")
+    mail.deliver(mail.Letter(client.email, subject.removeprefix("Subject: "), body))
+    return True

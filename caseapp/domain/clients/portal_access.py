@@ -1,0 +1,410 @@
+"""The way into the portal: a one-time link or a printed card, the first time a start code, then a PIN.
+
+The start code is handed over in person or read aloud; mail alone therefore opens nothing. After five wrong tries only
+the coach can let the client in again (NIST SP 800-63B: e-mail is no authenticator). Whether the portal and e-mail are
+safe for the client is asked each time, so a coach who unticks one closes that way at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from caseapp.core import outbox, urls
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db, run
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken, Unauthenticated
+from caseapp.core.permissions import Action, Role
+from caseapp.core.transaction import transaction
+from caseapp.core.vault import fingerprint, unwrap
+from caseapp.domain.audit.operations import record
+from caseapp.domain.auth import operations as access
+from caseapp.domain.auth.credentials import (
+    hash_secret,
+    matches,
+    new_code,
+    new_reference,
+    reference_hash,
+    tidy_code,
+)
+from caseapp.domain.auth.models import Session
+from caseapp.domain.auth.operations import Limit
+from caseapp.domain.auth.queries import live_session, the_session
+from caseapp.domain.clients.models import Client, ClientKey, PortalAccess
+from caseapp.domain.clients.operations import write_to
+from caseapp.domain.clients.queries import client_record, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from caseapp.domain.clients.schemas import SafeContact
+
+log = structlog.get_logger()
+
+LINK_LASTS = timedelta(minutes=15)
+TRIES = 5
+PIN_LENGTH = 6
+MAIL_LINK = "portal.link"
+
+
+class Step(StrEnum):
+    """Be what a client who has come to the door does next."""
+
+    CHOOSE = "choose"
+    PIN = "pin"
+    CLOSED = "closed"
+    READ_FIRST = "read first"
+
+
+@dataclass(frozen=True)
+class ReaderSignedIn:
+    """Say which client a cookie stands for, and when it was last noted as used."""
+
+    actor: Actor
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """Hold what the coach hands over once: the start code, and a card code where no e-mail is safe."""
+
+    start_code: str
+    card_code: str | None
+    mailed: bool
+
+
+def invite(actor: Actor, client_id: UUID) -> Invitation:
+    """Invite a client to the portal, or let them in again after too many wrong tries.
+
+    Makes a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where e-mail is safe a
+    one-time link is mailed; else the coach prints a card. Raises NotFound, and RuleBroken where the client has not said
+    that the portal is safe.
+    """
+    require(actor, Action.PORTAL_INVITE)
+    client = client_record(actor, client_id)
+    if not client.safe.allows("portal"):
+        raise RuleBroken(
+            Reason(
+                "portal_not_safe",
+                "The portal is not among the ways that are safe for this client.",
+                "Ask in private who else uses their phone, and tick Portal under Details if it is safe.",
+            )
+        )
+    by_mail = bool(client.email) and client.safe.allows("email")
+    start, card = new_code(2), None if by_mail else new_code(4)
+    row = db.session.get(PortalAccess, client_id)
+    if row is None:
+        row = PortalAccess(client_id=client_id, invited_at=now(), invited_by=actor.id)
+        db.session.add(row)
+    row.invited_at, row.invited_by = now(), actor.id
+    row.start_code_hash = hash_secret(tidy_code(start))
+    row.card_hash = reference_hash(tidy_code(card)) if card else None
+    row.pin_hash = row.link_hash = row.link_until = None
+    row.wrong_tries = 0
+    db.session.flush()
+    access.end_all_sessions(client_id)
+    if by_mail:
+        outbox.put(MAIL_LINK, {"client": client_id.hex})
+    record(
+        actor,
+        Action.PORTAL_INVITE,
+        "client",
+        client_id,
+        client_id=client_id,
+        details={"way": "mail" if by_mail else "card"},
+    )
+    return Invitation(start, card, by_mail)
+
+
+def access_of(client_id: UUID) -> PortalAccess | None:
+    """Show how far a client's way into the portal has come, to those who have already been let in."""
+    return db.session.get(PortalAccess, client_id)
+
+
+def ask_for_link(email: str, address: str) -> None:
+    """Order a fresh link for whoever has this e-mail; nothing is said about whether there is such a client.
+
+    A known and an unknown address cause the same work here: one row for the outbox, whose handler looks further.
+    Raises TooManyAttempts.
+    """
+    email = email.strip().lower()
+    access.count_attempt(_link_limits(email, address))
+    with transaction():
+        outbox.put(
+            MAIL_LINK,
+            {"email": fingerprint("email", email), "until": (now() + LINK_LASTS).isoformat()},
+        )
+
+
+def _link_limits(email: str, address: str) -> list[Limit]:
+    """Name the limits of asking for links; mail that nobody wanted could itself give a client away."""
+    quarter, hour = timedelta(minutes=15), timedelta(hours=1)
+    return [
+        Limit(fingerprint("link-pair", f"{email}\n{address}"), 4, quarter),
+        Limit(fingerprint("link-address", address), 20, quarter),
+        Limit(fingerprint("link-email", email), 12, hour),
+        Limit(fingerprint("link-all", ""), 2000, quarter),
+    ]
+
+
+def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Make a one-time link and mail it; the newest link is the only one that works.
+
+    This is the outbox's handler: whether e-mail is safe is asked now, not when the mail was ordered. A link that a
+    client asked for and that could not leave in time never leaves, since hours later somebody else may be looking.
+    """
+    if "until" in payload and now() > datetime.fromisoformat(payload["until"]):
+        return
+    for client_id in _receivers(payload):
+        token = new_reference()
+        with transaction() as session:
+            session.execute(
+                sa.update(PortalAccess)
+                .where(PortalAccess.client_id == client_id)
+                .values(link_hash=reference_hash(token), link_until=now() + LINK_LASTS)
+            )
+        write_to(
+            client_id,
+            "reading-link",
+            {"link": urls.portal_link(token), "minutes": LINK_LASTS.seconds // 60},
+        )
+
+
+def _receivers(payload: dict[str, Any]) -> Sequence[UUID]:
+    invited = sa.select(PortalAccess.client_id).join(Client, Client.id == PortalAccess.client_id)
+    if "client" in payload:
+        return db.session.scalars(invited.where(Client.id == UUID(hex=payload["client"]))).all()
+    return db.session.scalars(invited.where(Client.email_hash == payload["email"])).all()
+
+
+def redeem(secret: str, address: str) -> str:
+    """Redeem a one-time link or a card code and begin a session that still waits for the PIN.
+
+    A link works once; a card works until the coach makes a new one; neither works once its way is no longer safe for
+    the client. Raises Unauthenticated or TooManyAttempts.
+    """
+    limits = access.sign_in_limits(f"card:{address}", address)
+    access.count_attempt(limits)
+    used = reference_hash(secret)
+    with transaction() as session:
+        client_id = session.execute(
+            sa.update(PortalAccess)
+            .where(PortalAccess.link_hash == used, PortalAccess.link_until > now())
+            .values(link_hash=None, link_until=None)
+            .returning(PortalAccess.client_id)
+        ).scalar()
+        ways: tuple[str, ...] = ("portal", "email")
+        if client_id is None:
+            client_id = session.scalar(
+                sa.select(PortalAccess.client_id).where(
+                    PortalAccess.card_hash == reference_hash(tidy_code(secret))
+                )
+            )
+            ways = ("portal",)
+        if client_id is None or not all(map(_safe_contact(client_id).allows, ways)):
+            raise Unauthenticated("This link or code does not work any more. Ask for a new one.")
+        access.forget_attempts(limits)
+        return access.begin_session("client", client_id, passed_pin=False)
+
+
+def _safe_contact(client_id: UUID) -> SafeContact:
+    row = db.session.execute(
+        sa.select(Client, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.id == client_id)
+    ).first()
+    if row is None:
+        raise NotFound
+    return opened(row.Client, unwrap(client_id, row.wrapped)).safe
+
+
+SIGNED_IN = (
+    sa.select(
+        Session.id.label("session"),
+        Session.seen_at,
+        Client.id,
+        Client.called,
+        sa.and_(Session.passed_pin, PortalAccess.first_entered_at.is_not(None)).label("inside"),
+    )
+    .join(Client, Client.id == Session.subject_id)
+    .join(PortalAccess, PortalAccess.client_id == Client.id)
+    .where(live_session())
+)
+
+
+def client_signed_in(reference: str) -> ReaderSignedIn | None:
+    """Find the client behind a portal cookie, in one statement.
+
+    Until the PIN is passed, and the first time until the page about using the portal safely is read, the actor is only
+    arriving and may read nothing: no page has to remember to ask.
+    """
+    row = run(SIGNED_IN, **the_session("client", reference)).first()
+    if row is None:
+        return None
+    role = Role.CLIENT if row.inside else Role.ARRIVING
+    return ReaderSignedIn(Actor(row.id, role, row.called, "portal", row.session), row.seen_at)
+
+
+def next_step(actor: Actor) -> Step:
+    """Tell what somebody at the door does next.
+
+    Raises NotFound without a session.
+    """
+    require(actor, Action.PORTAL_PIN)
+    row = db.session.execute(
+        sa.select(Session.passed_pin, PortalAccess.pin_hash, PortalAccess.wrong_tries)
+        .join(PortalAccess, PortalAccess.client_id == Session.subject_id)
+        .where(Session.id == actor.session_id)
+    ).first()
+    if row is None:
+        raise NotFound
+    if row.passed_pin:
+        return Step.READ_FIRST
+    if row.wrong_tries >= TRIES:
+        return Step.CLOSED
+    return Step.PIN if row.pin_hash else Step.CHOOSE
+
+
+def pin_fault(pin: str) -> str | None:
+    """Say what is wrong with a new PIN, or nothing."""
+    if len(pin) != PIN_LENGTH or not pin.isascii() or not pin.isdigit():
+        return "Choose six digits."
+    if len(set(pin)) < 3 or pin in "01234567890" or pin in "09876543210":  # noqa: PLR2004
+        return "Choose digits that are harder to guess."
+    return None
+
+
+def choose_pin(actor: Actor, start_code: str, pin: str) -> str:
+    """Check the start code, which works once, and keep the PIN that the client chose.
+
+    Gives the reference of the session that takes the place of the old one. Raises Invalid for a PIN that is not six
+    digits or too easy, and what `_try` raises.
+    """
+    require(actor, Action.PORTAL_PIN)
+    if fault := pin_fault(pin):
+        raise Invalid({"pin": [fault]})
+    stored = _try(actor, tidy_code(start_code), "start_code_hash", "start_code")
+    with transaction() as session:
+        kept = session.execute(
+            sa.update(PortalAccess)
+            .where(
+                PortalAccess.client_id == actor.id,
+                # Of two that bring the same code at once, the second finds it used.
+                PortalAccess.start_code_hash == stored,
+            )
+            .values(pin_hash=hash_secret(pin), start_code_hash=None, wrong_tries=0)
+            .returning(PortalAccess.client_id)
+        ).scalar()
+        if kept is None:
+            raise Invalid({"start_code": ["This code has been used."]})
+        return _pass(actor)
+
+
+def enter_pin(actor: Actor, pin: str) -> str:
+    """Check the PIN; give the reference of the session that takes the place of the old one.
+
+    Raises Invalid for a wrong PIN and RuleBroken once the tries are used up.
+    """
+    require(actor, Action.PORTAL_PIN)
+    _try(actor, pin, "pin_hash", "pin")
+    with transaction() as session:
+        session.execute(
+            sa.update(PortalAccess).where(PortalAccess.client_id == actor.id).values(wrong_tries=0)
+        )
+        return _pass(actor)
+
+
+def enter_first_time(actor: Actor) -> None:
+    """Note that the client has read how to use the portal safely, and let them in.
+
+    Raises RuleBroken before the PIN is passed.
+    """
+    if next_step(actor) is not Step.READ_FIRST:
+        raise RuleBroken(Reason("pin_needed", "Give your PIN first."))
+    db.session.execute(
+        sa.update(PortalAccess)
+        .where(PortalAccess.client_id == actor.id)
+        .values(first_entered_at=sa.func.coalesce(PortalAccess.first_entered_at, now()))
+    )
+
+
+def _try(actor: Actor, secret: str, column: str, field: str) -> str:
+    """Count a try first, then check it, so that tries sent together cannot slip through; give the hash that fitted."""
+    with transaction() as session:
+        counted = session.execute(
+            sa.update(PortalAccess)
+            .where(PortalAccess.client_id == actor.id, PortalAccess.wrong_tries < TRIES)
+            .values(wrong_tries=PortalAccess.wrong_tries + 1)
+            .returning(PortalAccess.wrong_tries, getattr(PortalAccess, column))
+        ).first()
+    if counted is None:
+        raise RuleBroken(
+            Reason(
+                "locked",
+                "There were too many tries, so this is closed for now.",
+                "Only the person who gave you the start code can open it again.",
+            )
+        )
+    tries, stored = counted
+    if not matches(stored, secret):
+        left = TRIES - tries
+        words = "One try is left." if left == 1 else f"{left} tries are left."
+        raise Invalid(
+            {field: [f"That does not fit. {words if left else 'That was the last try.'}"]}
+        )
+    return str(stored)
+
+
+def _pass(actor: Actor) -> str:
+    """Put a new session in the place of the one that waited, so that a reference known before opens nothing.
+
+    Raises Unauthenticated when that session was ended in the meantime, as a new invitation does.
+    """
+    waited = db.session.execute(
+        sa.update(Session)
+        .where(Session.id == actor.session_id, Session.ended_at.is_(None))
+        .values(ended_at=now())
+        .returning(Session.id)
+    ).scalar()
+    if waited is None:
+        raise Unauthenticated
+    record(actor, Action.SIGN_IN, "client", actor.id, client_id=actor.id)
+    return access.begin_session("client", actor.id)
+
+
+def leave(actor: Actor) -> None:
+    """End the client's session."""
+    require(actor, Action.SESSION_END)
+    if actor.session_id:
+        access.end_session(actor.session_id)
+        record(actor, Action.SESSION_END, "client", actor.id, client_id=actor.id)
+
+
+def leave_now(reference: str) -> None:
+    """End the session behind a cookie at once; a fault of the audit log does not keep it alive.
+
+    It is the quick exit's, so it runs its own transactions: the ending is safe before the record is tried.
+    """
+    with transaction() as session:
+        ended = session.execute(
+            sa.update(Session)
+            .where(live_session())
+            .values(ended_at=now())
+            .returning(Session.id, Session.subject_id),
+            the_session("client", reference),
+        ).first()
+    if ended is None:
+        return
+    actor = Actor(ended.subject_id, Role.CLIENT, "", "portal", ended.id)
+    try:
+        with transaction():
+            record(actor, Action.SESSION_END, "client", actor.id, client_id=actor.id)
+    except sa.exc.SQLAlchemyError as fault:
+        log.warning("leave.unrecorded", fault=type(fault).__name__)

@@ -1,0 +1,303 @@
+"""Asked: what needs somebody today, and everything that happened in a case."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from heapq import merge
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid
+from caseapp.core.pagination import Page, page_of, read_cursor
+from caseapp.core.permissions import Action, Role
+from caseapp.core.vault import open_row, unwrap
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.assignments.suspended import LOOKED_THROUGH, resting_count
+from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.queries import STRICTEST_HOLD
+from caseapp.domain.cases.stages import stage_by_id, stages
+from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.dashboard.schemas import (
+    CaseToday,
+    Happening,
+    HeldClient,
+    NextTask,
+    StageCount,
+    Today,
+)
+from caseapp.domain.dashboard.timeline import KINDS, Bound, streams
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import due_followups
+from caseapp.domain.followups.schemas import TASKS
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.queries import drafts_of, waiting_drafts
+from caseapp.domain.screening.models import Hold, Screening
+from caseapp.domain.screening.protocol import ITEM, ITEMS, Level
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from caseapp.domain.cases.queries import CaseHead
+
+SHOWN_HOLDS = 25
+SHOWN_DRAFTS = 50
+SHOWN_TASKS = 8
+SHOWN_CASES = 10
+MOST_COUNTED = 1000
+SOON = timedelta(days=7)
+
+
+def today(actor: Actor) -> Today:
+    """Gather what needs the actor now, in a fixed number of statements however much there is.
+
+    A coach sees their own drafts, tasks and clients; a supervisor those of their coaches too, but of a coach's draft
+    only its age. An admin sees no client.
+    """
+    require(actor, Action.TODAY_READ)
+    moment = now()
+    if not actor.may(Action.CASE_READ):
+        return Today(moment)
+    holds = _open_holds(actor)
+    tasks = due_followups(actor, until=moment + SOON, limit=SHOWN_TASKS + 1)
+    resting, more_cases = resting_count(actor)
+    return Today(
+        at=moment,
+        drafts=drafts_of(actor, SHOWN_DRAFTS),
+        waiting=waiting_drafts(actor) if actor.role is Role.SUPERVISOR else [],
+        holds=holds[:SHOWN_HOLDS],
+        more_holds=len(holds) > SHOWN_HOLDS,
+        followups=tasks[:SHOWN_TASKS],
+        more_followups=len(tasks) > SHOWN_TASKS,
+        cases=_recent_cases(actor),
+        by_stage=_by_stage(actor),
+        numbers=case_numbers(task.client_id for task in tasks),
+        resting=resting,
+        resting_in=LOOKED_THROUGH if more_cases else None,
+    )
+
+
+def case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """Give the number of each client's newest case, for clients that the actor was shown already."""
+    rows = db.session.execute(
+        sa.select(Case.client_id, Case.number)
+        .where(Case.client_id.in_(set(client_ids)))
+        .order_by(Case.opened_at, Case.id)
+    )
+    return {row.client_id: row.number for row in rows}
+
+
+def _newest_case(column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+    return (
+        sa.select(column)
+        .where(Case.client_id == Hold.client_id)
+        .order_by(Case.opened_at.desc(), Case.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _open_holds(actor: Actor) -> list[HeldClient]:
+    coach = (
+        sa.select(User.name)
+        .join(Case, Case.coach_id == User.id)
+        .where(Case.client_id == Hold.client_id)
+        .order_by(Case.opened_at.desc(), Case.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    rows = db.session.execute(
+        sa.select(
+            Hold.id,
+            Hold.client_id,
+            Client.name.label("client"),
+            _newest_case(Case.number.expression).label("number"),
+            coach.label("coach"),
+            Hold.kind,
+            Hold.opened_at,
+            Hold.reasons,
+        )
+        .join(Client, Client.id == Hold.client_id)
+        .where(Hold.cleared_at.is_(None), Hold.client_id.in_(visible_to(actor)))
+        # 'safety' sorts after 'care'.
+        .order_by(Hold.kind.desc(), Hold.opened_at, Hold.id)
+        .limit(SHOWN_HOLDS + 1)
+    ).all()
+    nexts = _next_tasks({row.client_id for row in rows})
+    return [
+        HeldClient(
+            id=row.id,
+            client_id=row.client_id,
+            client=row.client,
+            number=row.number or "",
+            coach=row.coach or "",
+            kind=row.kind,
+            since=row.opened_at,
+            levels=_levels_of(row.reasons),
+            next=nexts.get(row.client_id),
+        )
+        for row in rows
+    ]
+
+
+def _levels_of(reasons: list[dict[str, Any]]) -> dict[str, int]:
+    """Give each question of a hold's reasons once, at its highest level, the gravest first."""
+    levels: dict[str, int] = {}
+    for reason in reasons:
+        levels[reason["item"]] = max(levels.get(reason["item"], 0), reason["level"])
+    return dict(sorted(levels.items(), key=lambda pair: -pair[1]))
+
+
+def _next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
+    place = (
+        sa.func.row_number()
+        .over(partition_by=FollowUp.client_id, order_by=(FollowUp.due_at, FollowUp.id))
+        .label("place")
+    )
+    first = (
+        sa.select(FollowUp.id, place)
+        .where(FollowUp.client_id.in_(client_ids), FollowUp.done_at.is_(None))
+        .subquery()
+    )
+    rows = db.session.execute(
+        sa.select(FollowUp, ClientKey.wrapped)
+        .join(first, first.c.id == FollowUp.id)
+        .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
+        .where(first.c.place == 1)
+    ).all()
+    return {
+        task.client_id: NextTask(
+            TASKS.get(task.kind) or open_row(task, "title", unwrap(task.client_id, wrapped)) or "",
+            task.due_at,
+        )
+        for task, wrapped in rows
+    }
+
+
+def _recent_cases(actor: Actor) -> list[CaseToday]:
+    """List the open cases in which something happened last: a session, or a change of the case."""
+    last = (
+        sa.select(sa.func.max(Note.held_at, type_=Note.held_at.type))
+        .where(Note.case_id == Case.id, Note.status == "signed")
+        .scalar_subquery()
+    )
+    touched = sa.case((last > Case.changed_at, last), else_=Case.changed_at)
+    rows = db.session.execute(
+        sa.select(
+            Case.id,
+            Case.number,
+            Case.client_id,
+            Client.name.label("client"),
+            Case.stage,
+            STRICTEST_HOLD.label("hold"),
+            last.label("last_session"),
+        )
+        .join(Client, Client.id == Case.client_id)
+        .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
+        .order_by(touched.desc(), Case.id.desc())
+        .limit(SHOWN_CASES)
+    ).all()
+    levels = _last_levels({row.client_id for row in rows})
+    handouts = _handouts({row.id for row in rows})
+    return [
+        CaseToday(
+            id=row.id,
+            number=row.number,
+            client_id=row.client_id,
+            client=row.client,
+            stage=stage_by_id()[row.stage],
+            hold=row.hold,
+            last_session=row.last_session,
+            levels=levels.get(row.client_id, {}),
+            screened=row.client_id in levels,
+            given=handouts.get(row.id, (0, 0))[0],
+            read=handouts.get(row.id, (0, 0))[1],
+        )
+        for row in rows
+    ]
+
+
+def _last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
+    """Give what stood at watch or above in each client's last screening, the gravest first."""
+    place = (
+        sa.func.row_number()
+        .over(partition_by=Screening.client_id, order_by=(Screening.at.desc(), Screening.id.desc()))
+        .label("place")
+    )
+    columns = [getattr(Screening, key) for key in ITEM]
+    newest = (
+        sa.select(Screening.client_id, *columns, place)
+        .where(Screening.client_id.in_(client_ids))
+        .subquery()
+    )
+    rows = db.session.execute(sa.select(newest).where(newest.c.place == 1)).mappings()
+    found = {}
+    for row in rows:
+        levels = {item.key: row[item.key] for item in ITEMS if (row[item.key] or 0) > Level.NONE}
+        found[row["client_id"]] = dict(sorted(levels.items(), key=lambda pair: -pair[1]))
+    return found
+
+
+def _handouts(case_ids: set[UUID]) -> dict[UUID, tuple[int, int]]:
+    rows = db.session.execute(
+        sa.select(Assignment.case_id, sa.func.count(), sa.func.count(Assignment.read_at))
+        .where(Assignment.case_id.in_(case_ids), Assignment.withdrawn_at.is_(None))
+        .group_by(Assignment.case_id)
+    ).all()
+    return {case_id: (given, read) for case_id, given, read in rows}
+
+
+def _by_stage(actor: Actor) -> list[StageCount]:
+    """Count the open cases of each stage, none further than the cap."""
+    some = sa.union_all(
+        *(
+            sa.select(
+                sa.literal(stage.number).label("stage"), sa.func.count().label("cases")
+            ).select_from(
+                sa.select(Case.id)
+                .where(
+                    Case.status == "open",
+                    Case.stage == stage.id,
+                    Case.client_id.in_(visible_to(actor)),
+                )
+                .limit(MOST_COUNTED + 1)
+                .subquery()
+            )
+            for stage in stages()
+        )
+    )
+    counted = {row.stage: row.cases for row in db.session.execute(some)}
+    return [
+        StageCount(
+            stage, min(counted[stage.number], MOST_COUNTED), counted[stage.number] > MOST_COUNTED
+        )
+        for stage in stages()
+    ]
+
+
+def timeline(
+    actor: Actor, head: CaseHead, *, kind: str | None, cursor: str | None, limit: int
+) -> Page[Happening]:
+    """List everything that happened in a case, newest first, in a fixed number of statements.
+
+    Every stream starts at the same bound and brings one row more than a page holds; merged, they make the page. The
+    case was found for this actor already. Raises Invalid for an unknown kind or a cursor that this app did not make.
+    """
+    require(actor, Action.CASE_READ)
+    if kind is not None and kind not in KINDS:
+        raise Invalid({"kind": [f"Choose one of: {', '.join(KINDS)}."]})
+    bound = Bound(read_cursor(cursor) if cursor else None, limit + 1)
+    merged = merge(
+        *streams(actor, head, bound, KINDS if kind is None else (kind,)),
+        key=lambda happening: (happening.at, happening.id),
+        reverse=True,
+    )
+    newest = list(islice(merged, limit + 1))
+    return page_of(newest, limit, lambda happening: (happening.at, happening.id))

@@ -1,0 +1,328 @@
+"""The streams of a timeline: one query for each kind of thing that can happen in a case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.vault import open_row
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.cases.models import CaseEvent
+from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.dashboard.schemas import Happening
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.schemas import TASKS
+from caseapp.domain.handouts.models import Edition
+from caseapp.domain.handouts.queries import texts_of
+from caseapp.domain.notes.queries import notes_before
+from caseapp.domain.notes.schemas import HOW
+from caseapp.domain.screening.models import Hold, Screening
+from caseapp.domain.screening.protocol import ITEM, LEVEL_WORDS, Level
+from caseapp.domain.screening.queries import levels_of
+from caseapp.domain.users.models import User
+from caseapp.domain.worksheets.models import AnswerSheet, ReturnedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
+    from caseapp.domain.cases.queries import CaseHead
+
+KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
+LONGEST_TEXT = 280
+NOBODY = "the practice"
+HOLDS = {"safety": "Safety hold", "care": "Care hold"}
+CHANNELS = {"portal": "on the portal", "print": "on paper", "in_person": "in person"}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Say after which position a stream starts and how many rows it brings."""
+
+    before: tuple[datetime, UUID] | None
+    rows: int
+
+    def run(self, query: sa.Select[*tuple[Any, ...]], moment: Any, key: Any) -> Sequence[Any]:  # noqa: ANN401
+        """Bring the rows of a query from the position on, newest first."""
+        if self.before is not None:
+            at, row = self.before
+            query = query.where(
+                sa.tuple_(moment, key)
+                < sa.tuple_(sa.literal(at, moment.type), sa.literal(row, key.type))
+            )
+        return db.session.execute(query.order_by(moment.desc(), key.desc()).limit(self.rows)).all()
+
+
+def streams(
+    actor: Actor, head: CaseHead, bound: Bound, kinds: Iterable[str]
+) -> list[list[Happening]]:
+    """Run the queries of some kinds; each stream is ordered newest first by moment and id."""
+    found: list[list[Happening]] = []
+    for kind in kinds:
+        if kind == "session":
+            found.append(_sessions(actor, head, bound))
+        elif kind == "screening":
+            found.append(_screenings(head, bound))
+        elif kind == "hold":
+            found += [_holds_opened(head, bound), _holds_ended(head, bound)]
+        elif kind == "handout":
+            found += [_given(head, bound), _read(head, bound), _returned(head, bound)]
+        elif kind == "stage":
+            found.append(_steps(head, bound))
+        else:
+            found.append(_tasks_done(head, bound))
+    return found
+
+
+def shortened(text: str) -> str:
+    """Cut a long text at a word, for one line of a timeline."""
+    plain = " ".join(text.split())
+    if len(plain) <= LONGEST_TEXT:
+        return plain
+    return f"{plain[:LONGEST_TEXT].rsplit(' ', 1)[0]} …"
+
+
+def _sessions(actor: Actor, head: CaseHead, bound: Bound) -> list[Happening]:
+    found = []
+    for note in notes_before(actor, head.case.id, bound.before, bound.rows):
+        length = f", {note.minutes} min" if note.minutes else ""
+        draft = note.status == "draft"
+        found.append(
+            Happening(
+                id=note.id,
+                at=note.held_at,
+                kind="session",
+                title="Session",
+                by=f"{note.author}, {HOW.get(note.how, note.how).lower()}{length}",
+                text=shortened(next((text for _, _, text in note.boxes if text), "")),
+                badge="Draft" if draft else "Signed",
+                levels=None,
+                link_kind="note",
+                link_id=note.id,
+            )
+        )
+    return found
+
+
+def _screenings(head: CaseHead, bound: Bound) -> list[Happening]:
+    query = (
+        sa.select(Screening, User.name)
+        .outerjoin(User, User.id == Screening.recorded_by)
+        .where(Screening.client_id == head.case.client_id)
+    )
+    return [
+        Happening(
+            id=row.id,
+            at=row.at,
+            kind="screening",
+            title="Screening",
+            by=name or NOBODY,
+            text=open_row(row, "comment", head.key) or "",
+            badge="Asked alone" if row.asked_alone else "",
+            levels=levels_of(row),
+            link_kind="screening",
+            link_id=row.id,
+        )
+        for row, name in bound.run(query, Screening.at, Screening.id)
+    ]
+
+
+def _why(hold: Hold) -> str:
+    worst: dict[str, int] = {}
+    for reason in hold.reasons:
+        worst[reason["item"]] = max(worst.get(reason["item"], 0), reason["level"])
+    said = [
+        f"{ITEM[key].label} at {LEVEL_WORDS[Level(level)].lower()}" for key, level in worst.items()
+    ]
+    return f"{'; '.join(said)}." if said else ""
+
+
+def _holds_opened(head: CaseHead, bound: Bound) -> list[Happening]:
+    query = (
+        sa.select(Hold, User.name)
+        .outerjoin(User, User.id == Hold.opened_by)
+        .where(Hold.client_id == head.case.client_id)
+    )
+    return [
+        Happening(
+            id=row.id,
+            at=row.opened_at,
+            kind="hold",
+            title=f"{HOLDS[row.kind]} opened",
+            by=name or NOBODY,
+            text=_why(row),
+            badge="Open" if row.cleared_at is None else "",
+            levels=None,
+            link_kind="hold",
+            link_id=row.id,
+        )
+        for row, name in bound.run(query, Hold.opened_at, Hold.id)
+    ]
+
+
+def _holds_ended(head: CaseHead, bound: Bound) -> list[Happening]:
+    query = (
+        sa.select(Hold, User.name)
+        .outerjoin(User, User.id == Hold.cleared_by)
+        .where(Hold.client_id == head.case.client_id, Hold.cleared_at.is_not(None))
+    )
+    return [
+        Happening(
+            id=row.id,
+            at=row.cleared_at,
+            kind="hold",
+            title=f"{HOLDS[row.kind]} ended",
+            by=name or NOBODY,
+            text=shortened(open_row(row, "clear_reason", head.key) or ""),
+            badge="",
+            levels=None,
+            link_kind="hold",
+            link_id=row.id,
+        )
+        for row, name in bound.run(query, Hold.cleared_at, Hold.id)
+    ]
+
+
+def _handouts(head: CaseHead) -> sa.Select[Any, Any, Any]:
+    return (
+        sa.select(Assignment, Edition, User.name)
+        .join(Edition, Edition.id == Assignment.edition_id)
+        .outerjoin(User, User.id == Assignment.assigned_by)
+        .where(Assignment.case_id == head.case.id)
+    )
+
+
+def _named(edition: Edition) -> str:
+    title = texts_of([edition.sha256])[edition.sha256].title
+    return f"“{title}”, version {edition.number}."
+
+
+def _given(head: CaseHead, bound: Bound) -> list[Happening]:
+    return [
+        Happening(
+            id=row.id,
+            at=row.assigned_at,
+            kind="handout",
+            title="Handout given",
+            by=f"{name or NOBODY}, {CHANNELS.get(row.channel, row.channel)}",
+            text=_named(edition),
+            badge="Withdrawn" if row.withdrawn_at else "",
+            levels=None,
+            link_kind="assignment",
+            link_id=row.id,
+        )
+        for row, edition, name in bound.run(_handouts(head), Assignment.assigned_at, Assignment.id)
+    ]
+
+
+def _read(head: CaseHead, bound: Bound) -> list[Happening]:
+    query = _handouts(head).where(Assignment.read_at.is_not(None))
+    return [
+        Happening(
+            id=row.id,
+            at=row.read_at,
+            kind="handout",
+            title="Handout read",
+            by=f"{head.client.called}, {CHANNELS.get(row.channel, row.channel)}",
+            text=_named(edition),
+            badge="",
+            levels=None,
+            link_kind="assignment",
+            link_id=row.id,
+        )
+        for row, edition, _name in bound.run(query, Assignment.read_at, Assignment.id)
+    ]
+
+
+def _returned(head: CaseHead, bound: Bound) -> list[Happening]:
+    """Bring what the client has shared or sent back, and nothing of what they keep to themselves."""
+    parts = [
+        sa.select(
+            table.id,
+            moment.label("at"),
+            sa.literal(title).label("title"),
+            Assignment.id.label("assignment_id"),
+            Assignment.edition_id,
+        )
+        .join(Assignment, Assignment.id == table.assignment_id)
+        .where(Assignment.case_id == head.case.id, moment.is_not(None))
+        for table, moment, title in (
+            (AnswerSheet, AnswerSheet.shared_at, "Shared a sheet with you"),
+            (ReturnedFile, ReturnedFile.sent_at, "Sent back a PDF"),
+        )
+    ]
+    both = sa.union_all(*parts).subquery()
+    query = sa.select(both, Edition).join(Edition, Edition.id == both.c.edition_id)
+    return [
+        Happening(
+            id=row.id,
+            at=row.at,
+            kind="handout",
+            title=row.title,
+            by=head.client.called,
+            text=_named(row.Edition),
+            badge="",
+            levels=None,
+            link_kind="answers",
+            link_id=row.assignment_id,
+        )
+        for row in bound.run(query, both.c.at, both.c.id)
+    ]
+
+
+def _steps(head: CaseHead, bound: Bound) -> list[Happening]:
+    query = (
+        sa.select(CaseEvent, User.name)
+        .outerjoin(User, User.id == CaseEvent.by)
+        .where(CaseEvent.case_id == head.case.id)
+    )
+    return [
+        Happening(
+            id=row.id,
+            at=row.at,
+            kind="stage",
+            title=_step_title(row),
+            by=name or NOBODY,
+            text=shortened(open_row(row, "reason", head.key) or ""),
+            badge="",
+            levels=None,
+            link_kind="case",
+            link_id=row.case_id,
+        )
+        for row, name in bound.run(query, CaseEvent.at, CaseEvent.id)
+    ]
+
+
+def _step_title(event: CaseEvent) -> str:
+    if event.kind == "moved" and event.to_stage in stage_by_id():
+        stage = stage_by_id()[event.to_stage]
+        return f"Moved to stage {stage.number}, {stage.title}"
+    return f"Case {event.kind}"
+
+
+def _tasks_done(head: CaseHead, bound: Bound) -> list[Happening]:
+    query = (
+        sa.select(FollowUp, User.name)
+        .outerjoin(User, User.id == FollowUp.done_by)
+        .where(FollowUp.client_id == head.case.client_id, FollowUp.done_at.is_not(None))
+    )
+    return [
+        Happening(
+            id=row.id,
+            at=row.done_at,
+            kind="followup",
+            title=TASKS.get(row.kind) or open_row(row, "title", head.key) or "",
+            by=name or NOBODY,
+            text=shortened(open_row(row, "outcome", head.key) or ""),
+            badge="Done",
+            levels=None,
+            link_kind="followup",
+            link_id=row.id,
+        )
+        for row, name in bound.run(query, FollowUp.done_at, FollowUp.id)
+    ]

@@ -1,0 +1,101 @@
+"""Done: tasks added by people and by the protocol, and closed with words about what came of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.vault import seal
+from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.queries import key_of, must_see
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import get_followup, open_kinds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from caseapp.domain.followups.schemas import NewFollowUp
+
+
+def add_followup(actor: Actor, client_id: UUID, new: NewFollowUp) -> UUID:
+    """Add a task of the actor's own about one of their clients.
+
+    Raises NotFound.
+    """
+    require(actor, Action.FOLLOWUP_WRITE)
+    must_see(actor, client_id)
+    row = FollowUp(
+        id=new_id(),
+        client_id=client_id,
+        kind="own",
+        due_at=new.due_at,
+        assigned_to=actor.id,
+        made_at=now(),
+        made_by=actor.id,
+    )
+    row.title = seal(row, "title", new.title, key_of(client_id))
+    db.session.add(row)
+    db.session.flush()
+    record(actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=client_id)
+    return row.id
+
+
+def demand(
+    actor: Actor,
+    client_id: UUID,
+    tasks: dict[str, datetime],
+    *,
+    assigned_to: UUID,
+    origin_kind: str,
+    origin_id: UUID,
+) -> list[str]:
+    """Open the tasks that a protocol demands, each kind at most once at a time; name those that are new."""
+    already = open_kinds(client_id)
+    missing = [kind for kind in tasks if kind not in already]
+    db.session.add_all(
+        FollowUp(
+            client_id=client_id,
+            kind=kind,
+            due_at=tasks[kind],
+            assigned_to=assigned_to,
+            origin_kind=origin_kind,
+            origin_id=origin_id,
+            made_at=now(),
+            made_by=actor.id,
+        )
+        for kind in missing
+    )
+    db.session.flush()
+    return missing
+
+
+def complete_followup(actor: Actor, followup_id: UUID, outcome: str, expected_version: int) -> None:
+    """Close a task with words about what came of it.
+
+    Raises NotFound, RuleBroken when it is closed already, Stale when it changed meanwhile.
+    """
+    require(actor, Action.FOLLOWUP_WRITE)
+    task = get_followup(actor, followup_id)
+    if task.done_at is not None:
+        raise RuleBroken(Reason("already_done", "This follow-up is already recorded."))
+    set_committed_value(task, "version", expected_version)
+    task.outcome = seal(task, "outcome", outcome, key_of(task.client_id))
+    task.done_at = now()
+    task.done_by = actor.id
+    db.session.flush()
+    record(
+        actor,
+        Action.FOLLOWUP_WRITE,
+        "followup",
+        task.id,
+        client_id=task.client_id,
+        details={"done": task.kind},
+    )

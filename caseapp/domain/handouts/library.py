@@ -1,0 +1,406 @@
+"""The library on disk: read and checked whole when the app starts; a broken file names itself and stops the start."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import frontmatter
+import yaml
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from caseapp.core.settings import ROOT
+from caseapp.domain.cases.stages import stage_by_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER = ROOT / "handouts"
+ANY_STAGE = "any"
+SAFETY_SHEET = "safety-sheet"
+KINDS = ("guide", "worksheet", "checklist", "journal", "conversation-practice", SAFETY_SHEET)
+TAGS = (
+    "contact_block",
+    "violence_flag",
+    "client_harm_flag",
+    "self_harm_flag",
+    "eating_disorder_flag",
+    "withdrawal_risk",
+    "unsafe_delivery",
+    "joint_consent",
+    "distance_only",
+    "safety_screen_unknown",
+    "safety_screen_older_than_14_days",
+    "recent_affair",
+    "court_order",
+)
+EFFECTS = ("block", "warn", "in_session")
+HELP_BLOCKS = ("crisis_block", "dv_block", "substance_block", "ed_block")
+STOP_BOX = {"en": "Stop and get help", "es": "Para y pide ayuda"}
+OWN = "own-"
+"""What the name of a practice's own handout begins with in addresses; no file of the library may."""
+# The look behind keeps a long run of blanks from being tried from each of its places.
+CLAIMS_MARKER = re.compile(r"(?<![ \t])[ \t]*\{\{claims:([^}]*)\}\}")
+LINE_MARKER = re.compile(r"^\{\{(field:)?(\w+)\}\}$", re.MULTILINE)
+ANY_MARKER = re.compile(r"\{\{[^}]*\}\}")
+
+
+class BrokenHandout(Exception):
+    """Name the file of the library that is broken, and what is wrong with it."""
+
+    def __init__(self, message: str, faults: dict[str, Any] | None = None) -> None:
+        """Take one line for people, and the schema's own messages where there are any."""
+        super().__init__(message)
+        self.faults = faults or {}
+
+
+@dataclass(frozen=True)
+class Contraindication:
+    """Say when a handout must not, or not simply, be given."""
+
+    tag: str
+    effect: str
+    because: str
+    use_instead: str | None
+
+
+@dataclass(frozen=True)
+class Field:
+    """Be one place to write."""
+
+    id: str
+    label: str
+    type: str
+    options: tuple[str, ...]
+    max_length: int
+    lines: int
+    required: bool
+    sensitive: bool
+
+
+@dataclass(frozen=True)
+class Handout:
+    """Be one edition of a handout: its front matter and its text."""
+
+    id: str
+    code: str
+    title: str
+    alias: str | None
+    stage: str
+    also_fits: tuple[str, ...]
+    kind: str
+    version: int
+    status: str
+    language: str
+    summary: str
+    minutes: int
+    sources: tuple[str, ...]
+    claims: tuple[str, ...]
+    hold_ok: str
+    contraindications: tuple[Contraindication, ...]
+    channels: tuple[str, ...]
+    unsafe_delivery: str
+    fields: tuple[Field, ...]
+    faith_insert: str | None
+    review_date: date
+    history: tuple[tuple[int, date, str], ...]
+    based_on: str | None
+    body: str
+    source: str
+
+    @property
+    def own(self) -> bool:
+        """Tell what the practice wrote itself from what came with the library."""
+        return self.id.startswith(OWN)
+
+    @property
+    def sha256(self) -> str:
+        """Hash the whole file."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+    @property
+    def outside_title(self) -> str:
+        """Give the title that may be seen outside the room: the neutral one where there is one."""
+        return self.alias or self.title
+
+    def fits(self, stage: str) -> bool:
+        """Tell whether the handout belongs to a stage or to every one."""
+        return self.stage in {stage, ANY_STAGE} or stage in self.also_fits
+
+
+class _ContraindicationSchema(Schema):
+    tag = fields.String(required=True, validate=validate.OneOf(TAGS))
+    effect = fields.String(required=True, validate=validate.OneOf(EFFECTS))
+    because = fields.String(required=True, validate=validate.Length(10, 300))
+    use_instead = fields.String(load_default=None, allow_none=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Contraindication:
+        """Give the plain value."""
+        return Contraindication(**data)
+
+
+class _FieldSchema(Schema):
+    id = fields.String(required=True, validate=validate.Regexp(r"^[a-z][a-z0-9_]{1,39}$"))
+    label = fields.String(required=True, validate=validate.Length(2, 160))
+    type = fields.String(
+        required=True,
+        validate=validate.OneOf(["text", "textarea", "checkboxes", "choice", "date"]),
+    )
+    options = fields.List(fields.String(), load_default=list)
+    max_length = fields.Integer(load_default=300, validate=validate.Range(10, 4000))
+    lines = fields.Integer(load_default=3, validate=validate.Range(1, 16))
+    required = fields.Boolean(load_default=False)
+    sensitive = fields.Boolean(load_default=False)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> Field:
+        """Give the plain value."""
+        return Field(**{**data, "options": tuple(data["options"])})
+
+
+class _DeliverySchema(Schema):
+    channels = fields.List(
+        fields.String(validate=validate.OneOf(["in_person", "print", "portal"])), required=True
+    )
+    unsafe_delivery = fields.String(required=True, validate=validate.OneOf(["in_person_only"]))
+
+
+class _HistorySchema(Schema):
+    version = fields.Integer(required=True)
+    date = fields.Date(required=True)
+    change = fields.String(required=True, validate=validate.Length(3, 200))
+
+
+class HandoutSchema(Schema):
+    """Check the front matter of a handout; one schema for the library and for the practice's own."""
+
+    id = fields.String(required=True, validate=validate.Regexp(r"^[a-z][a-z0-9-]{2,59}$"))
+    code = fields.String(required=True, validate=validate.Regexp(r"^(H\d\d|P\d{2,3})$"))
+    title = fields.String(required=True, validate=validate.Length(3, 120))
+    alias = fields.String(required=True, allow_none=True)
+    stage = fields.String(required=True, validate=validate.OneOf([*stage_by_id(), ANY_STAGE]))
+    also_fits = fields.List(fields.String(validate=validate.OneOf([*stage_by_id()])), required=True)
+    kind = fields.String(required=True, validate=validate.OneOf(KINDS))
+    version = fields.Integer(required=True, validate=validate.Range(1))
+    status = fields.String(
+        required=True, validate=validate.OneOf(["awaiting-clinical-review", "reviewed"])
+    )
+    language = fields.String(required=True, validate=validate.OneOf([*STOP_BOX]))
+    summary = fields.String(required=True, validate=validate.Length(10, 300))
+    minutes = fields.Integer(required=True, validate=validate.Range(1, 60))
+    sources = fields.List(fields.String(), required=True)
+    claims = fields.List(fields.String(), required=True)
+    hold_ok = fields.String(required=True, validate=validate.OneOf(["safety", "care", "none"]))
+    contraindications = fields.List(fields.Nested(_ContraindicationSchema), required=True)
+    delivery = fields.Nested(_DeliverySchema, required=True)
+    fields_ = fields.List(fields.Nested(_FieldSchema), required=True, data_key="fields")
+    faith_insert = fields.String(required=True, allow_none=True)
+    review_date = fields.Date(required=True)
+    history = fields.List(fields.Nested(_HistorySchema), required=True, validate=validate.Length(1))
+    based_on = fields.String(load_default=None, allow_none=True)
+
+
+def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
+    """Turn YAML's dates back into texts, since the schema reads texts."""
+    if isinstance(value, dict):
+        return {key: _strings(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_strings(item) for item in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def parse(source: str) -> Handout:
+    """Read one handout from its text.
+
+    Raises BrokenHandout with every fault of the front matter or the markers.
+    """
+    handout = read(source)
+    if faults := faults_between(handout):
+        raise BrokenHandout("; ".join(text for _, text in faults))
+    return handout
+
+
+def read(source: str) -> Handout:
+    """Read one handout from its text, whether or not its markers agree with its front matter.
+
+    Raises BrokenHandout with every fault of the front matter.
+    """
+    try:
+        matter, body = frontmatter.parse(source)
+        data = HandoutSchema().load(_strings(matter))
+    except yaml.YAMLError as error:
+        raise BrokenHandout(str(error)) from error
+    except ValidationError as error:
+        raise BrokenHandout(str(error), error.messages_dict) from error
+    delivery, placed = data.pop("delivery"), data.pop("fields_")
+    return Handout(
+        **{
+            **data,
+            "also_fits": tuple(data["also_fits"]),
+            "sources": tuple(data["sources"]),
+            "claims": tuple(data["claims"]),
+            "contraindications": tuple(data["contraindications"]),
+            "history": tuple((h["version"], h["date"], h["change"]) for h in data["history"]),
+        },
+        channels=tuple(delivery["channels"]),
+        unsafe_delivery=delivery["unsafe_delivery"],
+        fields=tuple(placed),
+        body=body.strip(),
+        source=source,
+    )
+
+
+def faults_between(handout: Handout) -> list[tuple[str, str]]:
+    """List where front matter and text disagree, each with the part it concerns: fields, body, history or id."""
+    faults = [("fields", text) for text in _field_faults(handout)]
+    faults += [("body", text) for text in _body_faults(handout)]
+    if handout.history[-1][0] != handout.version:
+        faults.append(("history", "the history does not end with this version"))
+    library_based = handout.based_on is not None and not handout.own
+    if handout.own != handout.code.startswith("P") or library_based:
+        faults.append(("id", "id, code and origin do not belong together"))
+    return faults
+
+
+def _field_faults(handout: Handout) -> list[str]:
+    placed = [name for kind, name in LINE_MARKER.findall(handout.body) if kind]
+    labels = [field.label for field in handout.fields]
+    ids = [field.id for field in handout.fields]
+    return [
+        *(
+            f"field {field.id} is placed {placed.count(field.id)} times"
+            for field in handout.fields
+            if placed.count(field.id) != 1
+        ),
+        *(
+            f"field {field.id} has nothing to choose from"
+            for field in handout.fields
+            if field.type in {"checkboxes", "choice"} and not field.options
+        ),
+        *(f"field {name} is there twice" for name in sorted({x for x in ids if ids.count(x) > 1})),
+        *(
+            f"label {label!r} stands twice"
+            for label in sorted({x for x in labels if labels.count(x) > 1})
+        ),
+    ]
+
+
+def _body_faults(handout: Handout) -> list[str]:
+    faults = []
+    markers = [(bool(kind), name) for kind, name in LINE_MARKER.findall(handout.body)]
+    fields_placed = [name for is_field, name in markers if is_field]
+    blocks = [name for is_field, name in markers if not is_field]
+    known = {field.id for field in handout.fields}
+    faults += [f"no field is named {name}" for name in fields_placed if name not in known]
+    allowed = {*HELP_BLOCKS, "faith_insert"}
+    faults += [f"nothing is named {name}" for name in blocks if name not in allowed]
+    if "crisis_block" not in blocks:
+        faults.append("there is no {{crisis_block}}")
+    left = CLAIMS_MARKER.sub("", LINE_MARKER.sub("", handout.body))
+    faults += [f"stray marker {found}" for found in ANY_MARKER.findall(left)]
+    boxes = handout.body.count(f"## {STOP_BOX[handout.language]}")
+    if boxes != 1:
+        faults.append(f"there are {boxes} boxes that say when to stop and get help")
+    named = {c for m in CLAIMS_MARKER.findall(handout.body) for c in m.split()} - {"clinical"}
+    if named != set(handout.claims):
+        faults.append(
+            f"claims differ between text and front matter: {sorted(named ^ set(handout.claims))}"
+        )
+    bare = [
+        line
+        for line in handout.body.splitlines()
+        if line.startswith("## ") and not CLAIMS_MARKER.search(line)
+    ]
+    if not handout.own:
+        faults += [f"this section names no claim: {line[3:]}" for line in bare]
+    return faults
+
+
+def handout_files() -> list[Path]:
+    """List the library's text files in a fixed order."""
+    return sorted(FOLDER.glob("*/*.md"))
+
+
+@cache
+def library() -> dict[tuple[str, str], Handout]:
+    """Read the whole library, by (id, language).
+
+    Raises BrokenHandout naming the file.
+    """
+    found: dict[tuple[str, str], Handout] = {}
+    for path in handout_files():
+        try:
+            handout = parse(path.read_text(encoding="utf-8"))
+            name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
+        except BrokenHandout as error:
+            raise BrokenHandout(f"{path.relative_to(FOLDER.parent)}: {error}") from error
+        if handout.own:
+            place = path.relative_to(FOLDER.parent)
+            raise BrokenHandout(f"{place}: names that begin with {OWN} are the practice's own")
+        if path.stem != name or path.parent.name != handout.stage:
+            place = path.relative_to(FOLDER.parent)
+            raise BrokenHandout(f"{place}: belongs at {handout.stage}/{name}.md")
+        found[handout.id, handout.language] = handout
+    return found
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Be one thing that an article says, in our words."""
+
+    id: str
+    text: str
+    section: str
+    type: str
+    use: str
+    turn: str | None
+
+
+@cache
+def claims() -> dict[str, Claim]:
+    """Read the claims by id."""
+    raw = yaml.safe_load((FOLDER / "claims.yaml").read_text(encoding="utf-8"))
+    return {c["id"]: Claim(**{**c, "turn": c.get("turn")}) for c in raw}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Be one article that the library was distilled from."""
+
+    id: str
+    prefix: str
+    title: str
+    author: str | None
+    year: int | None
+    viewpoint: str
+    taken: str
+    left_out: str
+
+
+@cache
+def sources() -> dict[str, Source]:
+    """Read the sources by id."""
+    raw = yaml.safe_load((FOLDER / "sources.yaml").read_text(encoding="utf-8"))
+    return {source["id"]: Source(**source) for source in raw}
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Be one clash between articles, with what this library says instead."""
+
+    id: str
+    clash: str
+    claims: tuple[str, ...]
+    says: str
+
+
+@cache
+def contradictions() -> tuple[Contradiction, ...]:
+    """Read how the contradictions between the articles were resolved."""
+    raw = yaml.safe_load((FOLDER / "contradictions.yaml").read_text(encoding="utf-8"))
+    return tuple(Contradiction(**{**one, "claims": tuple(one["claims"])}) for one in raw)

@@ -1,0 +1,174 @@
+"""Done: editions published, reviewed by a clinician, recalled; a sheet hidden or shown again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.permissions import Action
+from caseapp.domain.audit.operations import record
+from caseapp.domain.handouts.library import BrokenHandout, Handout, library
+from caseapp.domain.handouts.models import Edition, HiddenHandout, Review
+from caseapp.domain.handouts.queries import hidden_row, unreplaced
+from caseapp.domain.handouts.schemas import LANGUAGES
+from caseapp.domain.practice.models import Practice
+from caseapp.domain.practice.queries import today
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.handouts.schemas import NewReview
+
+
+def publish_library() -> int:
+    """Publish every edition of the library that is new; give their number.
+
+    Raises BrokenHandout when a text changed without a new version number, since assignments point at editions for ever.
+    """
+    known = {
+        (row.slug, row.language, row.number): row.sha256
+        for row in db.session.execute(
+            sa.select(Edition.slug, Edition.language, Edition.number, Edition.sha256)
+        )
+    }
+    new = []
+    for (slug, language), handout in library().items():
+        before = known.get((slug, language, handout.version))
+        if before is None:
+            new.append(_edition_of(handout))
+        elif before != handout.sha256:
+            raise BrokenHandout(
+                f"{slug} ({language}): the text changed, but version {handout.version} did not."
+            )
+    db.session.add_all(new)
+    db.session.flush()
+    return len(new)
+
+
+def publish(handout: Handout) -> UUID:
+    """Publish one text; whoever asks has judged it, and asked and recorded who may."""
+    edition = _edition_of(handout)
+    db.session.add(edition)
+    db.session.flush()
+    return edition.id
+
+
+def _edition_of(handout: Handout) -> Edition:
+    return Edition(
+        slug=handout.id,
+        language=handout.language,
+        number=handout.version,
+        sha256=handout.sha256,
+        source=handout.source,
+        published_at=now(),
+    )
+
+
+def record_review(actor: Actor, edition_id: UUID, new: NewReview) -> UUID:
+    """Record that a licensed clinician has read one edition; the next edition needs its own review.
+
+    Raises NotFound, and Invalid for a day that has not come yet.
+    """
+    require(actor, Action.HANDOUT_REVIEW)
+    edition = db.session.get(Edition, edition_id)
+    if edition is None:
+        raise NotFound
+    if new.reviewed_on > today():
+        raise Invalid({"reviewed_on": ["Choose today or a day before."]})
+    review = Review(
+        edition_id=edition_id,
+        clinician=new.clinician,
+        reviewed_on=new.reviewed_on,
+        recorded_at=now(),
+        recorded_by=actor.id,
+    )
+    db.session.add(review)
+    db.session.flush()
+    record(
+        actor,
+        Action.HANDOUT_REVIEW,
+        "edition",
+        edition_id,
+        details={"slug": edition.slug, "language": edition.language, "number": edition.number},
+    )
+    return review.id
+
+
+def recall(actor: Actor, edition_id: UUID, reason: str) -> None:
+    """Take an edition back from everybody at once: no list shows it, and it can neither be given nor opened.
+
+    Nothing is copied to the assignments: each looks at its edition at the moment of use. Raises NotFound, and
+    RuleBroken when it was recalled before.
+    """
+    require(actor, Action.HANDOUT_RECALL)
+    edition = db.session.scalar(
+        sa.select(Edition).where(Edition.id == edition_id).with_for_update()
+    )
+    if edition is None:
+        raise NotFound
+    if edition.recalled_at is not None:
+        raise RuleBroken(Reason("already_recalled", "This version is recalled already."))
+    edition.recalled_at, edition.recalled_by, edition.recall_reason = now(), actor.id, reason
+    db.session.flush()
+    record(
+        actor,
+        Action.HANDOUT_RECALL,
+        "edition",
+        edition_id,
+        details={"slug": edition.slug, "language": edition.language, "number": edition.number},
+    )
+
+
+def hide_handout(actor: Actor, slug: str) -> None:
+    """Keep a handout out of every list; what was given stays given.
+
+    Raises NotFound, and RuleBroken when it is hidden already, or when it is a safety sheet of the library and no safety
+    sheet of the practice's own, for the same holds and in each of its languages, stands in its place.
+    """
+    require(actor, Action.HANDOUT_HIDE)
+    _any_edition(slug)
+    one_at_a_time()
+    if hidden_row(slug) is not None:
+        raise RuleBroken(Reason("already_hidden", "This sheet is hidden already."))
+    if bare := unreplaced(slug):
+        named = " and ".join(LANGUAGES[language] for language in bare)
+        raise RuleBroken(
+            Reason(
+                "safety_sheet",
+                f"This is a safety sheet, and nothing of ours stands in for it in {named}.",
+                "Publish our own edition of it first: a safety sheet too, with the same hold mark.",
+            )
+        )
+    db.session.add(HiddenHandout(slug=slug, since=now(), by=actor.id))
+    db.session.flush()
+    record(actor, Action.HANDOUT_HIDE, "handout", details={"slug": slug, "hidden": True})
+
+
+def show_handout(actor: Actor, slug: str) -> None:
+    """Put a hidden handout back into the lists.
+
+    Raises NotFound, and RuleBroken when it is not hidden.
+    """
+    require(actor, Action.HANDOUT_HIDE)
+    _any_edition(slug)
+    found = hidden_row(slug)
+    if found is None:
+        raise RuleBroken(Reason("not_hidden", "This sheet is not hidden."))
+    db.session.delete(found)
+    db.session.flush()
+    record(actor, Action.HANDOUT_HIDE, "handout", details={"slug": slug, "hidden": False})
+
+
+def _any_edition(slug: str) -> None:
+    if db.session.scalar(sa.select(Edition.id).where(Edition.slug == slug).limit(1)) is None:
+        raise NotFound
+
+
+def one_at_a_time() -> None:
+    """Let those who hide sheets or give out numbers for new ones wait for each other, to the end of the transaction."""
+    db.session.execute(sa.select(Practice.id).with_for_update())

@@ -1,0 +1,244 @@
+"""Asked: the library and its editions."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound, Reason, RuleBroken
+from caseapp.core.permissions import Action
+from caseapp.domain.handouts.library import SAFETY_SHEET, Handout, library, parse
+from caseapp.domain.handouts.models import Edition, HiddenHandout, Review
+from caseapp.domain.handouts.schemas import LANGUAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+SLUG = re.compile(r"[a-z][a-z0-9-]{2,59}")
+
+
+@dataclass(frozen=True)
+class LibraryItem:
+    """Show one edition of the library and who has reviewed it, if anybody."""
+
+    handout: Handout
+    edition_id: UUID
+    published_at: datetime
+    reviewed: Review | None
+    recalled_at: datetime | None = None
+    recall_reason: str | None = None
+    hidden: bool = False
+
+
+_texts: dict[str, Handout] = {}
+
+
+def texts_of(hashes: Iterable[str]) -> dict[str, Handout]:
+    """Give editions by the hash of their text; each is parsed once in a process, since it never changes."""
+    if not _texts:
+        _texts.update({handout.sha256: handout for handout in library().values()})
+    wanted = set(hashes)
+    if missing := wanted - _texts.keys():
+        rows = db.session.execute(
+            sa.select(Edition.sha256, Edition.source).where(Edition.sha256.in_(missing))
+        )
+        _texts.update({row.sha256: parse(row.source) for row in rows})
+    return {sha256: _texts[sha256] for sha256 in wanted}
+
+
+EDITION = (
+    Edition.id,
+    Edition.slug,
+    Edition.language,
+    Edition.number,
+    Edition.sha256,
+    Edition.published_at,
+    Edition.recalled_at,
+    Edition.recall_reason,
+)
+RECALLED = Reason(
+    "recalled",
+    "The practice has recalled this version.",
+    "Its page says why; a newer version or another sheet may do.",
+)
+HIDDEN = Reason(
+    "hidden",
+    "The practice has hidden this sheet.",
+    "Choose another, or ask a supervisor or an admin to show it again.",
+)
+
+
+def _items(rows: Sequence[Any]) -> list[LibraryItem]:
+    reviews: dict[UUID, Review] = {}
+    for review in db.session.scalars(
+        sa.select(Review)
+        .where(Review.edition_id.in_([row.id for row in rows]))
+        .order_by(Review.reviewed_on, Review.id)
+    ):
+        reviews[review.edition_id] = review
+    texts = texts_of(row.sha256 for row in rows)
+    return [
+        LibraryItem(
+            texts[row.sha256],
+            row.id,
+            row.published_at,
+            reviews.get(row.id),
+            row.recalled_at,
+            row.recall_reason,
+        )
+        for row in rows
+    ]
+
+
+def newest_editions(*, hidden: bool = False) -> list[LibraryItem]:
+    """List the newest edition of everything that the practice shows, or of what it hides, in the library's order.
+
+    Where the newest is recalled the sheet is left out: an older text is no stand-in for one that was taken back.
+    """
+    items = _newest()
+    away = _out_of_sight(item.handout for item in items)
+    return [replace(item, hidden=hidden) for item in items if (item.handout.id in away) is hidden]
+
+
+def _out_of_sight(handouts: Iterable[Handout]) -> set[str]:
+    """Name what is hidden now; a safety sheet of the library comes back once nothing of ours stands in for it."""
+    slugs = set(db.session.scalars(sa.select(HiddenHandout.slug)))
+    known = [*handouts] if slugs else []
+    return slugs - {
+        sheet.id for sheet in known if sheet.id in slugs and not _may_be_missed(sheet, known, slugs)
+    }
+
+
+def _may_be_missed(sheet: Handout, known: Iterable[Handout], hidden: set[str]) -> bool:
+    """Tell whether a sheet may stay away: a safety sheet of the library only while one of ours does the same for it."""
+    return (
+        sheet.own
+        or sheet.kind != SAFETY_SHEET
+        or any(
+            ours.id not in hidden
+            and (ours.based_on, ours.language) == (sheet.id, sheet.language)
+            and (ours.kind, ours.hold_ok) == (sheet.kind, sheet.hold_ok)
+            for ours in known
+        )
+    )
+
+
+def unreplaced(slug: str) -> list[str]:
+    """Name the languages in which a sheet may not be hidden: it is for safety, and nothing of ours stands in for it."""
+    known = [item.handout for item in _newest()]
+    hidden = set(db.session.scalars(sa.select(HiddenHandout.slug)))
+    return [
+        sheet.language
+        for sheet in known
+        if sheet.id == slug and not _may_be_missed(sheet, known, hidden)
+    ]
+
+
+def _newest() -> list[LibraryItem]:
+    newest: dict[tuple[str, str], Any] = {}
+    for row in db.session.execute(sa.select(*EDITION).order_by(Edition.number)):
+        newest[row.slug, row.language] = row
+    current = [row for row in newest.values() if row.recalled_at is None]
+    found = {(item.handout.id, item.handout.language): item for item in _items(current)}
+    return sorted(found.values(), key=lambda item: (item.handout.code, item.handout.language))
+
+
+def _folded(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in plain if not unicodedata.combining(sign))
+
+
+def library_list(
+    actor: Actor,
+    stage: str | None = None,
+    q: str | None = None,
+    language: str | None = None,
+    *,
+    hidden: bool = False,
+) -> list[LibraryItem]:
+    """List the library, narrowed to a stage, some words, a language; sheets for any stage fit each.
+
+    What is hidden is listed apart, for those who may show it again.
+    """
+    require(actor, Action.HANDOUT_HIDE if hidden else Action.HANDOUT_READ)
+    words = _folded(q or "").split()
+    return [
+        item
+        for item in newest_editions(hidden=hidden)
+        if (language is None or item.handout.language == language)
+        and (stage is None or item.handout.fits(stage))
+        and all(word in _searched(item.handout) for word in words)
+    ]
+
+
+def _searched(handout: Handout) -> str:
+    return _folded(
+        f"{handout.code} {handout.title} {handout.alias or ''} {handout.summary} {handout.kind}"
+    )
+
+
+def edition_of(slug: str, language: str = "en", number: int | None = None) -> LibraryItem:
+    """Give one edition of a handout, the newest unless a number is given; editions tell nothing about anybody.
+
+    Raises NotFound.
+    """
+    if not SLUG.fullmatch(slug) or language not in LANGUAGES:
+        raise NotFound
+    query = sa.select(*EDITION).where(Edition.slug == slug, Edition.language == language)
+    if number is not None:
+        query = query.where(Edition.number == number)
+    row = db.session.execute(query.order_by(Edition.number.desc()).limit(1)).first()
+    if row is None:
+        raise NotFound
+    return replace(_items([row])[0], hidden=_is_hidden(slug))
+
+
+def _is_hidden(slug: str) -> bool:
+    return db.session.get(HiddenHandout, slug) is not None and slug in _out_of_sight(
+        item.handout for item in _newest()
+    )
+
+
+def edition_with(edition_id: UUID) -> LibraryItem:
+    """Give the edition that a record points at.
+
+    Raises NotFound.
+    """
+    row = db.session.execute(sa.select(*EDITION).where(Edition.id == edition_id)).first()
+    if row is None:
+        raise NotFound
+    return _items([row])[0]
+
+
+def not_recalled(item: LibraryItem) -> Handout:
+    """Give an edition's text for handing out.
+
+    Raises RuleBroken when it is recalled.
+    """
+    if item.recalled_at is not None:
+        raise RuleBroken(RECALLED)
+    return item.handout
+
+
+def versions_of(actor: Actor, slug: str) -> list[LibraryItem]:
+    """List every published edition of a handout in every language, newest first."""
+    require(actor, Action.HANDOUT_READ)
+    rows = db.session.execute(
+        sa.select(*EDITION)
+        .where(Edition.slug == slug)
+        .order_by(Edition.language, Edition.number.desc())
+    ).all()
+    return _items(rows)
+
+
+def hidden_row(slug: str) -> HiddenHandout | None:
+    """Say who hid a sheet and when, if anybody did."""
+    return db.session.get(HiddenHandout, slug)

@@ -1,0 +1,329 @@
+"""Asked: the notes that somebody may read, their own drafts, and what a draft still lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.database import db, run
+from caseapp.core.errors import NotFound
+from caseapp.core.pagination import Page, after, at_most, page_of
+from caseapp.core.permissions import Action, Role
+from caseapp.core.vault import DataKey, unseal, unwrap
+from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.queries import get_case
+from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.queries import sees, visible_to
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.schemas import (
+    FORMATS,
+    UNTOUCHED,
+    DraftLine,
+    DraftScreening,
+    NoteRecord,
+    WaitingDraft,
+)
+from caseapp.domain.screening.protocol import ITEM, Level
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+
+def _readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
+    """Say in SQL which notes somebody may read: signed ones of their clients, and drafts of their own."""
+    return sa.and_(
+        sees(role, who, Note.client_id),
+        sa.or_(Note.status == "signed", Note.author_id == who),
+    )
+
+
+COLUMNS = (
+    Note.id,
+    Note.case_id,
+    Note.client_id,
+    Note.author_id,
+    Note.format,
+    Note.held_at,
+    Note.minutes,
+    Note.how,
+    Note.status,
+    Note.sections,
+    Note.draft_screening,
+    Note.screening_id,
+    Note.unrecorded_level,
+    Note.changed_at,
+    Note.signed_at,
+    Note.sha256,
+    Note.version,
+    ClientKey.wrapped,
+    User.name.label("author"),
+    Client.name.label("client"),
+    Case.number,
+)
+
+
+def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tuple[Any, ...]]:
+    return (
+        sa.select(*COLUMNS)
+        .join(ClientKey, ClientKey.client_id == Note.client_id)
+        .join(User, User.id == Note.author_id)
+        .join(Client, Client.id == Note.client_id)
+        .join(Case, Case.id == Note.case_id)
+        .where(_readable(role, who))
+    )
+
+
+def _shown(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: ANN401 - a result row
+    key = key or unwrap(row.client_id, row.wrapped)
+    return opened(row, key, author=row.author, client=row.client, number=row.number)
+
+
+def opened(
+    note: Note | sa.Row[*tuple[Any, ...]],
+    key: DataKey,
+    *,
+    author: str = "",
+    client: str = "",
+    number: str = "",
+) -> NoteRecord:
+    """Open the sealed columns of a note, loaded as an object or as a row."""
+    return NoteRecord(
+        id=note.id,
+        case_id=note.case_id,
+        client_id=note.client_id,
+        author_id=note.author_id,
+        format=note.format,
+        held_at=note.held_at,
+        minutes=note.minutes,
+        how=note.how,
+        status=note.status,
+        sections=_data(note, "sections", key),
+        screening_id=note.screening_id,
+        unrecorded_level=note.unrecorded_level,
+        changed_at=note.changed_at,
+        signed_at=note.signed_at,
+        sha256=note.sha256,
+        version=note.version,
+        author=author,
+        client=client,
+        number=number,
+        draft=draft_screening(note, key),
+    )
+
+
+def _data(note: Note | sa.Row[*tuple[Any, ...]], column: str, key: DataKey) -> Any:  # noqa: ANN401 - JSON
+    text = unseal(Note.__tablename__, column, note.id, getattr(note, column), key)
+    return None if text is None else json.loads(text)
+
+
+def draft_screening(note: Note | sa.Row[*tuple[Any, ...]], key: DataKey) -> DraftScreening:
+    """Open the answers that a draft holds."""
+    data = _data(note, "draft_screening", key)
+    if data is None:
+        return UNTOUCHED
+    return DraftScreening(**{**data, "actions_taken": tuple(data["actions_taken"])})
+
+
+def note_shown(actor: Actor, note_id: UUID) -> NoteRecord:
+    """Show one note.
+
+    Raises NotFound, also for somebody else's draft.
+    """
+    require(actor, Action.NOTE_READ)
+    row = run(_one(actor.role), asks=actor.id, note=note_id).first()
+    if row is None:
+        raise NotFound
+    return _shown(row)
+
+
+@cache
+def _one(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    return _with_names(role, sa.bindparam("asks")).where(Note.id == sa.bindparam("note"))
+
+
+def get_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
+    """Load a note with its client's key for a change.
+
+    Raises NotFound, also for somebody else's draft.
+    """
+    row = db.session.execute(
+        sa.select(Note, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Note.client_id)
+        .where(Note.id == note_id, _readable(actor.role, actor.id))
+    ).first()
+    if row is None:
+        raise NotFound
+    return row.Note, unwrap(row.Note.client_id, row.wrapped)
+
+
+def notes_of(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Page[NoteRecord]:
+    """List a case's notes, newest session first: signed ones of everybody, drafts of the actor's own.
+
+    Raises NotFound.
+    """
+    require(actor, Action.NOTE_READ)
+    if cursor:
+        query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
+        rows = db.session.execute(after(query, Note.held_at, Note.id, cursor, limit)).all()
+    else:
+        rows = run(_newest(actor.role, limit + 1), asks=actor.id, case=case_id).all()
+    if not rows:
+        get_case(actor, case_id)
+        return Page([], None)
+    key = unwrap(rows[0].client_id, rows[0].wrapped)
+    page = page_of(rows, limit, lambda note: (note.held_at, note.id))
+    return page.map(lambda row: _shown(row, key))
+
+
+@cache
+def _newest(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
+    """Build the first page of a case's notes, which is read more often than any other, once for a role and length."""
+    return (
+        _with_names(role, sa.bindparam("asks"))
+        .where(Note.case_id == sa.bindparam("case"))
+        .order_by(Note.held_at.desc(), Note.id.desc())
+        .limit(at_most(number))
+    )
+
+
+def notes_before(
+    actor: Actor, case_id: UUID, before: tuple[datetime, UUID] | None, limit: int
+) -> list[NoteRecord]:
+    """List a case's notes before a position, for the timeline of those who have already been let in."""
+    query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
+    if before:
+        query = query.where(
+            sa.tuple_(Note.held_at, Note.id)
+            < sa.tuple_(
+                sa.literal(before[0], Note.held_at.type), sa.literal(before[1], Note.id.type)
+            )
+        )
+    rows = db.session.execute(
+        query.order_by(Note.held_at.desc(), Note.id.desc()).limit(limit)
+    ).all()
+    return [_shown(row) for row in rows]
+
+
+def my_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRecord]:
+    """List the notes that the actor has signed, the last signed first."""
+    require(actor, Action.NOTE_READ)
+    query = _with_names(actor.role, actor.id).where(
+        Note.author_id == actor.id, Note.status == "signed"
+    )
+    rows = db.session.execute(after(query, Note.changed_at, Note.id, cursor, limit)).all()
+    return page_of([_shown(row) for row in rows], limit, lambda note: (note.changed_at, note.id))
+
+
+def drafts_of(actor: Actor, limit: int = 50) -> list[DraftLine]:
+    """List the actor's own drafts; those with an unrecorded concern or urgent lead, the others oldest first."""
+    require(actor, Action.NOTE_READ)
+    grave = sa.case((Note.unrecorded_level >= Level.CONCERN, Note.unrecorded_level), else_=0)
+    rows = db.session.execute(
+        sa.select(
+            Note.id,
+            Note.case_id,
+            Note.client_id,
+            Case.number,
+            Client.name,
+            Note.held_at,
+            Note.made_at,
+            Note.changed_at,
+            Note.unrecorded_level,
+        )
+        .join(Client, Client.id == Note.client_id)
+        .join(Case, Case.id == Note.case_id)
+        .where(
+            Note.author_id == actor.id,
+            Note.status == "draft",
+            Note.client_id.in_(visible_to(actor)),
+        )
+        .order_by(grave.desc(), Note.held_at, Note.id)
+        .limit(limit)
+    ).all()
+    return [DraftLine(*row) for row in rows]
+
+
+def waiting_drafts(actor: Actor, limit: int = 50) -> list[WaitingDraft]:
+    """List the unsigned notes of the coaches that a supervisor looks after, oldest first: their age only."""
+    require(actor, Action.NOTE_READ)
+    rows = db.session.execute(
+        sa.select(User.name, Note.client_id, Case.number, Client.name, Note.made_at)
+        .join(User, User.id == Note.author_id)
+        .join(Client, Client.id == Note.client_id)
+        .join(Case, Case.id == Note.case_id)
+        .where(
+            Note.status == "draft",
+            Note.author_id != actor.id,
+            Note.client_id.in_(visible_to(actor)),
+        )
+        .order_by(Note.made_at, Note.id)
+        .limit(limit)
+    ).all()
+    return [WaitingDraft(*row) for row in rows]
+
+
+def last_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
+    """Give the newest signed note with a plan from before this session, to look back at while writing."""
+    require(actor, Action.NOTE_READ)
+    row = db.session.execute(
+        _with_names(actor.role, actor.id)
+        .where(
+            Note.case_id == note.case_id,
+            Note.status == "signed",
+            Note.format != "free",
+            Note.held_at <= note.held_at,
+        )
+        .order_by(Note.held_at.desc(), Note.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _shown(row)
+
+
+def what_is_missing(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
+    """List by field what stands between a draft and its signature; nothing means that it may be signed.
+
+    Every section has words. Of the screening either nothing was touched, which the confirmation page then says in
+    words, or every question has an answer: *Not asked* is one, a blank is none.
+    """
+    faults = {
+        key: [f"Write something under {section.label}, or say why there is nothing."]
+        for key, section in FORMATS[note.format].items()
+        if not note.sections.get(key, "").strip()
+    }
+    if note.held_at > moment:
+        faults["held_at"] = ["This session is still to come. Set the time at which it was held."]
+    draft = note.draft
+    if draft.touched:
+        for key in draft.blank:
+            faults[key] = [f"Choose a level for {ITEM[key].label.lower()}, or Not asked."]
+        if not draft.blank and draft.highest is None and (draft.comment or draft.actions_taken):
+            faults["comment"] = [
+                "Nothing was asked, so there is no screening to record. Move these words into the note."
+            ]
+    return faults
+
+
+def digest_of(note: NoteRecord) -> str:
+    """Work out the SHA-256 of a signed note's canonical form, which anybody can repeat from the record."""
+    canonical = {
+        "id": str(note.id),
+        "case": str(note.case_id),
+        "client": str(note.client_id),
+        "author": str(note.author_id),
+        "format": note.format,
+        "held_at": note.held_at.isoformat(),
+        "minutes": note.minutes,
+        "how": note.how,
+        "sections": note.sections,
+        "screening": str(note.screening_id) if note.screening_id else None,
+        "signed_at": note.signed_at.isoformat() if note.signed_at else None,
+    }
+    text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,337 @@
+"""What may come in about a session note, and what goes out; the formats and their sections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+
+from caseapp.domain.followups.schemas import A_LIKELY_TIME
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, highest
+from caseapp.domain.screening.schemas import LevelField, NewScreening
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+LONGEST_NOTE = 100_000
+LONGEST_SESSION = 600
+HOW = {"video": "Video", "phone": "Phone", "in_person": "In person", "messages": "Messages"}
+FORMAT_WORDS = {"dap": "DAP", "soap": "SOAP", "free": "Free text"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """Be one box of a note; `{name}` in the hint stands for the name that the client uses."""
+
+    label: str
+    hint: str
+
+
+_ASSESSMENT = Section("Assessment", "How you make sense of it. What has changed since last time.")
+_PLAN = Section("Plan", "What each of you will do before the next session.")
+FORMATS = {
+    "dap": {
+        "data": Section("Data", "What {name} said and what you noticed."),
+        "assessment": _ASSESSMENT,
+        "plan": _PLAN,
+    },
+    "soap": {
+        "subjective": Section("Subjective", "What {name} said, in the words used."),
+        "objective": Section("Objective", "What you saw and heard, without reading it."),
+        "assessment": _ASSESSMENT,
+        "plan": _PLAN,
+    },
+    "free": {"text": Section("Note", "What was said, what you noticed, what comes next.")},
+}
+SECTIONS = {key: section for sections in FORMATS.values() for key, section in sections.items()}
+
+
+@dataclass(frozen=True)
+class DraftScreening:
+    """Hold the answers written into a draft; a question that is missing from `answers` was left blank.
+
+    *Not asked* (None) is an answer; a blank is none.
+    """
+
+    answers: dict[str, int | None]
+    asked_alone: bool = False
+    actions_taken: tuple[str, ...] = ()
+    comment: str = field(default="", repr=False)
+
+    @property
+    def touched(self) -> bool:
+        """Tell whether anything was written here at all."""
+        return bool(self.answers or self.asked_alone or self.actions_taken or self.comment)
+
+    @property
+    def blank(self) -> list[str]:
+        """Name the questions without an answer."""
+        return [item.key for item in ITEMS if item.key not in self.answers]
+
+    @property
+    def highest(self) -> int | None:
+        """Give the highest level that was chosen."""
+        return highest(self.answers)
+
+    @property
+    def screening(self) -> NewScreening:
+        """Give the screening that these answers make; what was left blank was not asked."""
+        return NewScreening(
+            levels={item.key: self.answers.get(item.key) for item in ITEMS},
+            asked_alone=self.asked_alone,
+            actions_taken=self.actions_taken,
+            comment=self.comment,
+        )
+
+
+UNTOUCHED = DraftScreening({})
+
+
+@dataclass(frozen=True)
+class NewNote:
+    """Hold the start of a note: when the session was, how, and in which format it is written."""
+
+    format: str
+    held_at: datetime
+    minutes: int | None
+    how: str
+    sections: dict[str, str] = field(repr=False, default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DraftChange:
+    """Hold what changes in a draft; None leaves a part as it is, and zero minutes mean unknown.
+
+    `sections` replaces those that it names. A new `format` carries every written word along.
+    """
+
+    format: str | None = None
+    held_at: datetime | None = None
+    minutes: int | None = None
+    how: str | None = None
+    sections: dict[str, str] = field(repr=False, default_factory=dict)
+    screening: DraftScreening | None = None
+
+
+def _format_field(*, required: bool = False) -> fields.String:
+    extra: dict[str, Any] = {"required": True} if required else {"load_default": None}
+    return fields.String(validate=validate.OneOf(list(FORMATS)), **extra)
+
+
+def _sections_field() -> fields.Dict:
+    return fields.Dict(
+        keys=fields.String(validate=validate.OneOf(list(SECTIONS))),
+        values=fields.String(),
+        load_default=dict,
+    )
+
+
+def _minutes_field() -> fields.Integer:
+    return fields.Integer(
+        load_default=None, allow_none=True, validate=validate.Range(0, LONGEST_SESSION)
+    )
+
+
+def _level_fields() -> dict[str, fields.Field[Any]]:
+    return {item.key: LevelField(allow_none=True) for item in ITEMS}
+
+
+def _tidy(sections: dict[str, str]) -> dict[str, str]:
+    return {key: text.replace("\r\n", "\n").strip() for key, text in sections.items()}
+
+
+def _must_fit(sections: dict[str, str]) -> None:
+    """Refuse what is too long, and say so at the longest section."""
+    length = sum(map(len, sections.values()))
+    if length > LONGEST_NOTE:
+        raise ValidationError(
+            f"A note holds at most {LONGEST_NOTE:,} characters in all; this has {length:,}. "
+            "Make it shorter. Nothing was saved.",
+            max(sections, key=lambda key: len(sections[key])),
+        )
+
+
+class NewNoteSchema(Schema):
+    """Check the start of a note."""
+
+    format = _format_field(required=True)
+    held_at = fields.AwareDateTime(required=True, validate=A_LIKELY_TIME)
+    minutes = _minutes_field()
+    how = fields.String(load_default="video", validate=validate.OneOf(list(HOW)))
+    sections = _sections_field()
+
+    @validates_schema
+    def _whole(self, data: dict[str, Any], **_: object) -> None:
+        sections = data.get("sections") or {}
+        _must_fit(sections)
+        strange = sections.keys() - FORMATS.get(data.get("format", ""), {}).keys()
+        if strange and data.get("format"):
+            raise ValidationError(
+                f"This format has no section named {', '.join(sorted(strange))}.", "sections"
+            )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewNote:
+        """Give the plain value."""
+        return NewNote(**{**data, "sections": _tidy(data["sections"])})
+
+
+class _DraftAnswers(Schema):
+    asked_alone = fields.Boolean(load_default=False)
+    actions_taken = fields.List(
+        fields.String(validate=validate.OneOf(list(ACTIONS_TAKEN))), load_default=list
+    )
+    comment = fields.String(load_default="", validate=validate.Length(max=2000))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> DraftScreening:
+        """Give the plain value."""
+        return _draft_screening(data)
+
+
+def _draft_screening(data: dict[str, Any]) -> DraftScreening:
+    return DraftScreening(
+        answers={item.key: data[item.key] for item in ITEMS if item.key in data},
+        asked_alone=data["asked_alone"],
+        actions_taken=tuple(kind for kind in ACTIONS_TAKEN if kind in data["actions_taken"]),
+        comment=data["comment"].replace("\r\n", "\n").strip(),
+    )
+
+
+DraftAnswersSchema = _DraftAnswers.from_dict(_level_fields(), name="DraftAnswersSchema")
+
+
+class DraftSchema(Schema):
+    """Check a change of a draft; what is not sent stays as it is."""
+
+    format = _format_field()
+    held_at = fields.AwareDateTime(load_default=None, validate=A_LIKELY_TIME)
+    minutes = _minutes_field()
+    how = fields.String(load_default=None, validate=validate.OneOf(list(HOW)))
+    sections = _sections_field()
+    screening = fields.Nested(DraftAnswersSchema, load_default=None)
+
+    @validates_schema
+    def _whole(self, data: dict[str, Any], **_: object) -> None:
+        _must_fit(data.get("sections") or {})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> DraftChange:
+        """Give the plain value."""
+        return DraftChange(**{**data, "sections": _tidy(data["sections"])})
+
+
+class _DraftForm(_DraftAnswers):
+    """Check the editor's form, which always sends a draft whole."""
+
+    format = _format_field(required=True)
+    to_format = _format_field()
+    held_at = fields.AwareDateTime(required=True, validate=A_LIKELY_TIME)
+    minutes = _minutes_field()
+    how = fields.String(required=True, validate=validate.OneOf(list(HOW)))
+    do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign"]))
+
+    @validates_schema
+    def _fits(self, data: dict[str, Any], **_: object) -> None:
+        _must_fit({key: data.get(key, "") for key in SECTIONS})
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> DraftChange:
+        """Give the plain value."""
+        return DraftChange(
+            format=data["to_format"] or data["format"],
+            held_at=data["held_at"],
+            minutes=data["minutes"] or 0,
+            how=data["how"],
+            sections=_tidy({key: data[key] for key in FORMATS[data["format"]]}),
+            screening=_draft_screening(data),
+        )
+
+
+DraftFormSchema = _DraftForm.from_dict(
+    {**_level_fields(), **{key: fields.String(load_default="") for key in SECTIONS}},
+    name="DraftFormSchema",
+)
+
+
+class NoteView(Schema):
+    """Show a note to those who may read it."""
+
+    id = fields.UUID(required=True)
+    case_id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    author_id = fields.UUID(required=True)
+    format = fields.String(required=True)
+    held_at = fields.AwareDateTime(required=True)
+    minutes = fields.Integer(required=True, allow_none=True)
+    how = fields.String(required=True)
+    status = fields.String(required=True)
+    sections = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    screening_id = fields.UUID(required=True, allow_none=True)
+    unrecorded_level = fields.Integer(required=True, allow_none=True)
+    changed_at = fields.AwareDateTime(required=True)
+    signed_at = fields.AwareDateTime(required=True, allow_none=True)
+    sha256 = fields.String(required=True, allow_none=True)
+    version = fields.Integer(required=True)
+
+
+@dataclass(frozen=True)
+class NoteRecord:
+    """Show a note, opened."""
+
+    id: UUID
+    case_id: UUID
+    client_id: UUID
+    author_id: UUID
+    format: str
+    held_at: datetime
+    minutes: int | None
+    how: str
+    status: str
+    sections: dict[str, str] = field(repr=False)
+    screening_id: UUID | None
+    unrecorded_level: int | None
+    changed_at: datetime
+    signed_at: datetime | None
+    sha256: str | None
+    version: int
+    author: str = ""
+    client: str = field(default="", repr=False)
+    number: str = ""
+    draft: DraftScreening = UNTOUCHED
+
+    @property
+    def boxes(self) -> list[tuple[str, Section, str]]:
+        """List the sections in the order of the format, each with its text."""
+        return [
+            (key, section, self.sections.get(key, ""))
+            for key, section in FORMATS[self.format].items()
+        ]
+
+
+@dataclass(frozen=True)
+class DraftLine:
+    """Show a draft in its author's lists, without a word of what is in it."""
+
+    id: UUID
+    case_id: UUID
+    client_id: UUID
+    number: str
+    client: str = field(repr=False)
+    held_at: datetime
+    made_at: datetime
+    changed_at: datetime
+    unrecorded_level: int | None
+
+
+@dataclass(frozen=True)
+class WaitingDraft:
+    """Show a supervisor that a coach's note is still unsigned: its age, and nothing of what is in it."""
+
+    author: str
+    client_id: UUID
+    number: str
+    client: str = field(repr=False)
+    made_at: datetime

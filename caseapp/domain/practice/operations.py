@@ -1,0 +1,109 @@
+"""Done: the practice set up and changed, its logo put in place, its help numbers confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound
+from caseapp.core.permissions import Action
+from caseapp.domain.audit.operations import record
+from caseapp.domain.practice.models import NEUTRAL_SITE, LocalLine, Practice, PracticeLogo
+from caseapp.domain.practice.queries import the_practice, today
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from caseapp.domain.practice.schemas import NewLine, PracticeChange
+
+
+def set_up_practice(
+    name: str = "Our practice", country: str = "GB", zone: str = "Europe/London"
+) -> None:
+    """Make the practice's row unless it stands; part of `caseapp init`."""
+    if db.session.scalar(sa.select(Practice.id)) is None:
+        db.session.add(
+            Practice(
+                id=1,
+                name=name,
+                tagline="Separation and relationship coaching",
+                country=country,
+                zone=zone,
+                exit_url=NEUTRAL_SITE,
+                changed_at=now(),
+            )
+        )
+        db.session.flush()
+
+
+def change_practice(actor: Actor, change: PracticeChange, expected_version: int) -> None:
+    """Change the practice's settings; another country needs its numbers confirmed anew.
+
+    Raises Stale when somebody else changed them first.
+    """
+    require(actor, Action.PRACTICE_EDIT)
+    practice = the_practice()
+    set_committed_value(practice, "version", expected_version)
+    fields = [name for name, value in asdict(change).items() if getattr(practice, name) != value]
+    for name in fields:
+        setattr(practice, name, getattr(change, name))
+    if {"country", "region"} & set(fields):
+        practice.numbers_confirmed_on = practice.numbers_confirmed_by = None
+    practice.changed_at = now()
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"fields": fields})
+
+
+def put_logo(actor: Actor, picture: bytes, alternative: str) -> None:
+    """Put a logo on the practice's paper in place of any other; `picture` comes from `core.pictures.logo_from`."""
+    require(actor, Action.PRACTICE_EDIT)
+    db.session.merge(PracticeLogo(id=1, picture=picture, alternative=alternative, changed_at=now()))
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "put"})
+
+
+def remove_logo(actor: Actor) -> None:
+    """Take the logo off the practice's paper; doing it twice changes nothing."""
+    require(actor, Action.PRACTICE_EDIT)
+    gone = db.session.execute(sa.delete(PracticeLogo).returning(PracticeLogo.id)).first()
+    if gone:
+        record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "removed"})
+
+
+def confirm_numbers(actor: Actor) -> None:
+    """Record that somebody has checked today that every number shown is right."""
+    require(actor, Action.PRACTICE_EDIT)
+    practice = the_practice()
+    practice.numbers_confirmed_on = today()
+    practice.numbers_confirmed_by = actor.id
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"numbers": "confirmed"})
+
+
+def add_line(actor: Actor, line: NewLine) -> UUID:
+    """Add a help line of the practice's own."""
+    require(actor, Action.PRACTICE_EDIT)
+    row = LocalLine(**asdict(line), added_at=now(), added_by=actor.id)
+    db.session.add(row)
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "line", row.id, details={"added": line.kind})
+    return row.id
+
+
+def remove_line(actor: Actor, line_id: UUID) -> None:
+    """Remove a help line that the practice had added.
+
+    Raises NotFound.
+    """
+    require(actor, Action.PRACTICE_EDIT)
+    row = db.session.get(LocalLine, line_id)
+    if row is None:
+        raise NotFound
+    db.session.delete(row)
+    record(actor, Action.PRACTICE_EDIT, "line", line_id, details={"removed": row.kind})

@@ -1,0 +1,138 @@
+"""What may come in about the practice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates,
+    validates_schema,
+)
+
+from caseapp.core.fonts import missing_signs
+from caseapp.domain.practice.help_lines import KINDS, countries
+
+
+def refuse_missing_signs(text: str) -> None:
+    """Make sure that what stands on paper can be printed.
+
+    Raises ValidationError naming the signs that our fonts lack.
+    """
+    if strange := missing_signs(text):
+        raise ValidationError(f"Our fonts cannot print: {' '.join(strange[:20])}")
+
+
+@dataclass(frozen=True)
+class PracticeChange:
+    """Hold the practice's own settings, whole."""
+
+    name: str
+    tagline: str
+    contact: str
+    country: str
+    region: str | None
+    zone: str
+    paper: str
+    paper_code: bool
+    exit_url: str
+
+
+class PracticeSchema(Schema):
+    """Check the settings of the practice."""
+
+    name = fields.String(required=True, validate=validate.Length(1, 80))
+    tagline = fields.String(load_default="", validate=validate.Length(max=120))
+    contact = fields.String(load_default="", validate=validate.Length(max=200))
+    country = fields.String(required=True)
+    region = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=60))
+    zone = fields.String(required=True)
+    paper = fields.String(load_default="A4", validate=validate.OneOf(["A4", "Letter"]))
+    paper_code = fields.Boolean(load_default=False)
+    exit_url = fields.String(required=True, validate=validate.Length(1, 200))
+
+    @validates("name", "tagline", "contact")
+    def _printable(self, value: str, **_: object) -> None:
+        refuse_missing_signs(value)
+
+    @validates("country")
+    def _known_country(self, value: str, **_: object) -> None:
+        if value not in countries():
+            raise ValidationError("Choose a country whose help lines are known.")
+
+    @validates("zone")
+    def _known_zone(self, value: str, **_: object) -> None:
+        if value not in available_timezones():
+            raise ValidationError("Choose a time zone such as Europe/London.")
+
+    @validates("exit_url")
+    def _plain_site(self, value: str, **_: object) -> None:
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
+            raise ValidationError("Write a plain https:// address that says nothing about you.")
+
+    @validates_schema
+    def _region_of_country(self, data: dict[str, Any], **_: object) -> None:
+        if data.get("region") and data["region"] not in countries()[data["country"]].regions:
+            raise ValidationError("Choose a region of the country, or none.", "region")
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> PracticeChange:
+        """Give the plain value."""
+        return PracticeChange(**data)
+
+
+class LogoSchema(Schema):
+    """Check what is said in a logo's place; the picture itself is no field of the form."""
+
+    alternative = fields.String(
+        required=True,
+        validate=validate.Length(2, 120),
+        error_messages={"required": "Say in a few words what the logo shows."},
+    )
+
+    @validates("alternative")
+    def _printable(self, value: str, **_: object) -> None:
+        refuse_missing_signs(value)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> str:
+        """Give the words."""
+        return " ".join(data["alternative"].split())
+
+
+@dataclass(frozen=True)
+class NewLine:
+    """Hold a help line that the practice adds."""
+
+    kind: str
+    name: str
+    phone: str
+    hours: str
+
+
+class NewLineSchema(Schema):
+    """Check a local help line."""
+
+    kind = fields.String(required=True, validate=validate.OneOf(KINDS[1:]))
+    name = fields.String(required=True, validate=validate.Length(1, 80))
+    phone = fields.String(
+        required=True,
+        validate=validate.Regexp(
+            r"^[0-9+() #*-]{3,30}$",
+            error="Write the number as it is dialled: digits, + and blanks.",
+        ),
+    )
+    hours = fields.String(load_default="", validate=validate.Length(max=60))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewLine:
+        """Give the plain value."""
+        return NewLine(**data)

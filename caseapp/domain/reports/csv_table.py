@@ -1,0 +1,150 @@
+"""The case report as a table: which columns it has, and how a row becomes a line of CSV.
+
+Content map, section (g): coded values only. Free text, names, restricted facts, flags and the levels of the three
+safety questions have no column here, so that nothing can switch them on by mistake.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caseapp.core.vault import fingerprint
+from caseapp.domain.cases.facts import FACTS
+from caseapp.domain.screening.protocol import ITEMS, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import date
+    from uuid import UUID
+
+BYTE_ORDER_MARK = "\ufeff"
+# A spreadsheet takes a cell that begins so for a formula; the last four are the full-width forms.
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+LINES_AT_ONCE = 200
+EXPORTED = tuple(
+    fact for fact in FACTS if fact.exported and not fact.restricted and fact.kind != "text"
+)
+SCREENED = tuple(item for item in ITEMS if not item.safety)
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """Hold what the report may say about one case."""
+
+    number: str
+    opened_on: date
+    closed_on: date | None
+    coach: str
+    status: str
+    stage: str
+    goal: str
+    goal_chosen_on: date | None
+    review_date: date | None
+    outcome: str | None
+    close_reason: str | None
+    final_screening: str | None
+    follow_up_on: date | None
+    facts: dict[str, Any]
+    stages: tuple[tuple[date, str], ...]
+    levels: dict[str, tuple[tuple[date, int], ...]]
+    care_holds: int
+    safety_holds: int
+    handouts_given: int
+    handouts_read: int
+
+
+HEAD = (
+    "case_number",
+    "opened_on",
+    "closed_on",
+    "coach",
+    "status",
+    "stage",
+    "stage_history",
+    "goal",
+    "goal_chosen_on",
+    "review_date",
+    *(fact.name for fact in EXPORTED),
+    *(f"{item.key}_levels" for item in SCREENED),
+    "care_holds",
+    "safety_holds",
+    "handouts_given",
+    "handouts_read",
+    "outcome",
+    "close_reason",
+    "final_screening",
+    "follow_up_on",
+)
+
+
+def coach_code(user_id: UUID) -> str:
+    """Give the code that stands for a coach in reports: always the same, and no name."""
+    return f"K-{fingerprint('coach', user_id.hex)[:6].upper()}"
+
+
+def cells(row: ReportRow) -> list[str]:
+    """Write a row's values in the order of `HEAD`; several values of one cell stand apart by a blank."""
+    return [
+        plain(value)
+        for value in (
+            row.number,
+            row.opened_on,
+            row.closed_on,
+            row.coach,
+            row.status,
+            row.stage,
+            [f"{day}:{stage}" for day, stage in row.stages],
+            row.goal,
+            row.goal_chosen_on,
+            row.review_date,
+            *(row.facts.get(fact.name) for fact in EXPORTED),
+            *(
+                [
+                    f"{day}:{Level(level).name.lower()}"
+                    for day, level in row.levels.get(item.key, ())
+                ]
+                for item in SCREENED
+            ),
+            row.care_holds,
+            row.safety_holds,
+            row.handouts_given,
+            row.handouts_read,
+            row.outcome,
+            row.close_reason,
+            row.final_screening,
+            row.follow_up_on,
+        )
+    ]
+
+
+def plain(value: object) -> str:
+    """Write one value as text that no spreadsheet will take for a formula."""
+    if value is None:
+        return ""
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = text.replace("\0", "")
+    risky = text.startswith(FORMULA_SIGNS) or text.lstrip().startswith(FORMULA_SIGNS)
+    return f"'{text}" if risky else text
+
+
+def csv_lines(rows: Iterable[ReportRow]) -> Iterator[bytes]:
+    """Write rows as CSV (RFC 4180, UTF-8 with a byte-order mark), a few hundred lines at a time."""
+    text = io.StringIO(newline="")
+    text.write(BYTE_ORDER_MARK)
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(HEAD)
+    for count, row in enumerate(rows, start=1):
+        writer.writerow(cells(row))
+        if count % LINES_AT_ONCE == 0:
+            yield _taken(text)
+    yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> bytes:
+    found = text.getvalue().encode()
+    text.seek(0)
+    text.truncate()
+    return found

@@ -1,0 +1,164 @@
+"""What may come in about a screening, a hold or a flag, and what goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from caseapp.core.schemas import ReasonView
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, Level
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+LEVEL_NAMES = {level.name.lower(): level for level in Level}
+FLAGS = {
+    "contact_block": "Contact block",
+    "violence_flag": "Fear or violence",
+    "client_harm_flag": "Client may do harm",
+    "self_harm_flag": "Self-harm",
+    "eating_disorder_flag": "Eating disorder",
+    "withdrawal_risk": "Withdrawal risk",
+    "unsafe_delivery": "Hand over in person only",
+}
+RAISED_BY_HAND = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")
+
+
+@dataclass(frozen=True)
+class NewScreening:
+    """Hold the answers of one screening; None means not asked."""
+
+    levels: dict[str, int | None]
+    asked_alone: bool = False
+    actions_taken: tuple[str, ...] = ()
+    comment: str = ""
+
+
+class LevelField(fields.String):
+    """Read a level as its word; an empty answer or `not_asked` is None."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        word = super()._deserialize(value, *args, **kwargs)
+        if word not in {"", "not_asked", *LEVEL_NAMES}:
+            raise ValidationError("Choose a level, or Not asked.")
+        return LEVEL_NAMES.get(word)
+
+    def _serialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:  # noqa: ANN401
+        return "not_asked" if value is None else Level(value).name.lower()
+
+
+def _level_field() -> LevelField:
+    return LevelField(
+        load_default=None, allow_none=True, metadata={"enum": ["not_asked", *LEVEL_NAMES, None]}
+    )
+
+
+class _Answers(Schema):
+    asked_alone = fields.Boolean(load_default=False)
+    actions_taken = fields.List(
+        fields.String(validate=validate.OneOf(ACTIONS_TAKEN)), load_default=list
+    )
+    comment = fields.String(load_default="", validate=validate.Length(max=2000))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewScreening:
+        """Give the plain value."""
+        return NewScreening(
+            levels={item.key: data[item.key] for item in ITEMS},
+            asked_alone=data["asked_alone"],
+            actions_taken=tuple(data["actions_taken"]),
+            comment=data["comment"].strip(),
+        )
+
+
+ScreeningSchema = _Answers.from_dict(
+    {item.key: _level_field() for item in ITEMS}, name="ScreeningSchema"
+)
+
+
+@dataclass(frozen=True)
+class ScreeningRecord:
+    """Show a screening, opened."""
+
+    id: UUID
+    client_id: UUID
+    at: datetime
+    recorded_by: UUID
+    levels: dict[str, int | None]
+    asked_alone: bool
+    actions_taken: list[str]
+    comment: str = field(repr=False)
+
+    @property
+    def full(self) -> bool:
+        """Tell whether every question was asked."""
+        return all(level is not None for level in self.levels.values())
+
+    @property
+    def steady(self) -> bool:
+        """Tell whether every question was asked and every answer is none or watch."""
+        return self.full and all((level or 0) <= Level.WATCH for level in self.levels.values())
+
+
+class LevelsSchema(Schema):
+    """Show the level of each question."""
+
+
+LevelsView = LevelsSchema.from_dict({item.key: _level_field() for item in ITEMS}, name="LevelsView")
+
+
+class ScreeningView(Schema):
+    """Show a screening."""
+
+    id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    at = fields.AwareDateTime(required=True)
+    recorded_by = fields.UUID(required=True)
+    levels = fields.Nested(LevelsView, required=True)
+    asked_alone = fields.Boolean(required=True)
+    actions_taken = fields.List(fields.String(), required=True)
+    comment = fields.String(required=True)
+
+
+class HoldView(Schema):
+    """Show a hold."""
+
+    id = fields.UUID(required=True)
+    client_id = fields.UUID(required=True)
+    kind = fields.String(required=True)
+    opened_at = fields.AwareDateTime(required=True)
+    opened_by = fields.UUID(required=True)
+    reasons = fields.List(fields.Dict(), required=True)
+    cleared_at = fields.AwareDateTime(required=True, allow_none=True)
+    cleared_by = fields.UUID(required=True, allow_none=True)
+    version = fields.Integer(required=True)
+
+
+class HoldWholeView(HoldView):
+    """Show a hold with what still stands between it and its end."""
+
+    keeps = fields.List(fields.Nested(ReasonView), required=True)
+
+
+class FlagView(Schema):
+    """Show a flag that is up."""
+
+    id = fields.UUID(required=True)
+    kind = fields.String(required=True)
+    source = fields.String(required=True)
+    raised_at = fields.AwareDateTime(required=True)
+
+
+class ReasonSchema(Schema):
+    """Check a written reason."""
+
+    reason = fields.String(required=True, validate=validate.Length(10, 2000))
+
+
+class FlagSchema(Schema):
+    """Check a flag that a coach raises by hand."""
+
+    kind = fields.String(required=True, validate=validate.OneOf(RAISED_BY_HAND))

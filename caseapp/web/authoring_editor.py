@@ -1,0 +1,154 @@
+"""The editor of the practice's own handouts: a draft's text saved, looked at as a page and as a PDF, and sent on."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from flask import redirect, render_template, request, send_file, url_for
+
+from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.authoring.checks import faults_in
+from caseapp.domain.authoring.editor import (
+    LONGEST_BODY,
+    TYPES,
+    OwnTextSchema,
+    form_values,
+    rows_to_show,
+)
+from caseapp.domain.authoring.operations import save_own, send_own
+from caseapp.domain.authoring.queries import as_source, draft_of
+from caseapp.domain.authoring.source import text_in
+from caseapp.domain.cases.stages import stages
+from caseapp.domain.handouts.library import STOP_BOX, BrokenHandout, library, read
+from caseapp.domain.handouts.printing import draft_pdf
+from caseapp.domain.handouts.schemas import LANGUAGES
+from caseapp.domain.practice.queries import office
+from caseapp.http.errors import remember_refusal
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.request_parsing import Form, form_of, form_version, read_form
+from caseapp.http.template_helpers import say, today
+from caseapp.web.authoring import Preview, blueprint, draft_shown, preview_of
+from caseapp.web.handouts import EFFECT_WORDS, TAG_WORDS
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.domain.authoring.models import HandoutDraft
+
+__all__ = ["blueprint"]
+
+
+@blueprint.get("/handouts/own/<uuid:draft_id>/edit")
+@needs(Action.HANDOUT_WRITE)
+def edit_page(draft_id: UUID) -> ResponseReturnValue:
+    """Show the editor of a draft; what is no longer being written leads to its page."""
+    draft = draft_of(the_actor(), draft_id)
+    if draft.state != "draft":
+        return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
+    return _editor(draft)
+
+
+def _editor(draft: HandoutDraft, sent: Form | None = None, *, stale: bool = False) -> str:
+    form = sent or Form(form_values(text_in(draft.source)))
+    return render_template(
+        "authoring/edit.html",
+        draft=draft,
+        form=form,
+        stale=stale,
+        preview=preview_of(_source_sent(draft) if sent and not sent.errors else draft.source),
+        warning_rows=rows_to_show(form.raw, "warnings"),
+        place_rows=rows_to_show(form.raw, "places"),
+        stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
+        stop_words=STOP_BOX,
+        types=TYPES,
+        tags=TAG_WORDS,
+        effects=EFFECT_WORDS,
+        sheets={h.id: f"{h.code} {h.title}" for h in library().values() if h.language == "en"},
+        longest_body=LONGEST_BODY,
+        language=LANGUAGES[draft.language],
+    )
+
+
+def _source_sent(draft: HandoutDraft) -> str:
+    return as_source(draft, read_form(OwnTextSchema()))
+
+
+@blueprint.post("/handouts/own/<uuid:draft_id>/edit")
+@needs(Action.HANDOUT_WRITE)
+def save_now(draft_id: UUID) -> ResponseReturnValue:
+    """Save the draft, only look at it, or save it and send it on to a second person."""
+    actor, do = the_actor(), request.form.get("do", "save")
+    draft = draft_of(actor, draft_id)
+    try:
+        text, version = read_form(OwnTextSchema()), form_version()
+        if do == "preview":
+            return _editor(draft, form_of())
+        with transaction():
+            version = save_own(actor, draft_id, text, version)
+        if do == "send":
+            # What was written is kept, also where it is not ready to be sent.
+            with transaction():
+                send_own(actor, draft_id, version)
+    except Invalid as error:
+        return _editor(draft_of(actor, draft_id), _as_sent(error)), 422
+    except Stale:
+        return _editor(draft_of(actor, draft_id), form_of(), stale=True), 412
+    except RuleBroken as error:
+        remember_refusal(error)
+        return draft_shown(draft_id, None, error.reasons), 409
+    if do == "send":
+        say("own_sent")
+        return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
+    say("own_saved")
+    return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
+
+
+def _as_sent(error: Invalid) -> Form:
+    """Show what was sent; where the text was understood, in the order in which its faults number its rows."""
+    try:
+        values = form_values(read_form(OwnTextSchema()))
+    except Invalid:
+        return form_of(error)
+    return Form(values | {"version": request.form.get("version", "")}, error.fields)
+
+
+@blueprint.post("/handouts/own/<uuid:draft_id>/preview")
+@needs(Action.HANDOUT_WRITE)
+def preview_now(draft_id: UUID) -> ResponseReturnValue:
+    """Answer what was typed as a page, for the editor's own preview; nothing is kept."""
+    draft = draft_of(the_actor(), draft_id)
+    try:
+        preview = preview_of(_source_sent(draft))
+    except Invalid as error:
+        preview = Preview(None, None, error.fields)
+    return render_template("authoring/preview.html", preview=preview)
+
+
+@blueprint.post("/handouts/own/<uuid:draft_id>/pdf")
+@needs(Action.HANDOUT_WRITE)
+def pdf_now(draft_id: UUID) -> ResponseReturnValue:
+    """Give what was typed, or the draft as it is saved, as a PDF marked as a draft; nothing is kept."""
+    draft = draft_of(the_actor(), draft_id)
+    try:
+        source = _source_sent(draft) if "body" in request.form else draft.source
+        handout = read(source)
+        made = draft_pdf(handout, office().letterhead, office().numbers)
+    except BrokenHandout:
+        found = Invalid(faults_in(source, today()))
+        return _not_printed(draft, found), 422
+    except Invalid as error:
+        return _not_printed(draft, error), 422
+    return send_file(
+        BytesIO(made), mimetype="application/pdf", as_attachment=True, download_name="draft.pdf"
+    )
+
+
+def _not_printed(draft: HandoutDraft, error: Invalid) -> str:
+    if "body" in request.form and draft.state == "draft":
+        return _editor(draft, _as_sent(error))
+    return draft_shown(draft.id, Form(errors=error.fields))

@@ -1,0 +1,29 @@
+"""The guide: what the levels mean and which keys there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, render_template
+
+from caseapp.core.permissions import Action
+from caseapp.http.guard import needs
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("help", __name__)
+
+
+@blueprint.get("/help/levels")
+@needs(Action.SELF_READ)
+def levels() -> ResponseReturnValue:
+    """Explain the levels, question by question."""
+    return render_template("help/levels.html")
+
+
+@blueprint.get("/help/keys")
+@needs(Action.SELF_READ)
+def keys() -> ResponseReturnValue:
+    """List the keys that these pages know."""
+    return render_template("help/keys.html")

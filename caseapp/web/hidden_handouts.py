@@ -1,0 +1,72 @@
+"""Hiding sheets and showing them again, with what falls away meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, redirect, request, url_for
+
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.recommendations import ANSWERS, HELP_FIRST
+from caseapp.domain.handouts.library import library
+from caseapp.domain.handouts.operations import hide_handout, show_handout
+from caseapp.domain.screening.protocol import ITEM
+from caseapp.http.guard import needs, the_actor
+from caseapp.http.template_helpers import say
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("hiding", __name__)
+
+
+@blueprint.post("/handouts/<string:slug>/hide")
+@needs(Action.HANDOUT_HIDE)
+def hide_now(slug: str) -> ResponseReturnValue:
+    """Hide a sheet from every list."""
+    with transaction():
+        hide_handout(the_actor(), slug)
+    say("handout_hidden")
+    return _back_to(slug)
+
+
+@blueprint.post("/handouts/<string:slug>/show")
+@needs(Action.HANDOUT_HIDE)
+def show_now(slug: str) -> ResponseReturnValue:
+    """Put a hidden sheet back into the lists."""
+    with transaction():
+        show_handout(the_actor(), slug)
+    say("handout_shown")
+    return _back_to(slug)
+
+
+def _back_to(slug: str) -> ResponseReturnValue:
+    language = request.args.get("language", "en")
+    return redirect(url_for("handouts.handout_page", slug=slug, language=language), code=303)
+
+
+def what_falls_away(slug: str) -> list[str]:
+    """Say what else stops when a sheet of the library is hidden and nothing of ours stands in for it."""
+    found = []
+    if slug == HELP_FIRST:
+        found.append("Next best no longer begins with it for everybody.")
+    if asked := [ITEM[key].label.lower() for key, answer in ANSWERS.items() if answer == slug]:
+        found.append(f"Next best no longer answers the screening with it: {', '.join(asked)}.")
+    pointing = {
+        sheet.title
+        for sheet in library().values()
+        if sheet.language == "en" and any(w.use_instead == slug for w in sheet.contraindications)
+    }
+    if pointing:
+        named = ", ".join(f"“{title}”" for title in sorted(pointing))
+        found.append(
+            f"Where these must not be given, its name still stands as the way out: {named}."
+        )
+    return found
+
+
+@blueprint.app_context_processor
+def hiding_words() -> dict[str, object]:
+    """Give the pages about handouts what they say about hiding."""
+    return {"what_falls_away": what_falls_away}

@@ -1,0 +1,142 @@
+"""Programs: a member of staff's bearer token and what is sent with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from caseapp.core.actor import operator
+from caseapp.core.transaction import transaction
+from caseapp.domain.users.operations import make_token
+from tests.support import staff
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from caseapp.core.actor import Actor
+
+BASE = "/api/v1"
+
+
+@dataclass(frozen=True)
+class Program:
+    """Send requests with one person's token."""
+
+    client: FlaskClient
+    token: str
+    actor: Actor
+
+    def send(self, method, path, body=None, *, version=None, once=None, **more: Any):
+        """Send a request; a record that was read before stands for its own version."""
+        headers = {"Authorization": f"Bearer {self.token}"} | more.pop("headers", {})
+        if version is not None:
+            headers["If-Match"] = version if isinstance(version, str) else etag(version)
+        if once is not None:
+            headers["Idempotency-Key"] = once
+        if body is not None:
+            more["json"] = body
+        return self.client.open(BASE + path, method=method, headers=headers, **more)
+
+    def get(self, path, **more):
+        """Read."""
+        return self.send("GET", path, **more)
+
+    def post(self, path, body=None, **more):
+        """Make or do."""
+        return self.send("POST", path, body, **more)
+
+    def patch(self, path, body=None, **more):
+        """Change."""
+        return self.send("PATCH", path, body, **more)
+
+
+def staffed(app):
+    """Add the usual cast and give each of them a program."""
+    return {who: program(app, actor) for who, actor in staff.team().items()}
+
+
+def etag(record):
+    """Write the ETag of a record that was read."""
+    return f'"{record["version"]}"'
+
+
+def program(app, actor):
+    """Give somebody a token and the program that sends it."""
+    with transaction():
+        _, token = make_token(operator(), staff.email_of(actor), "test")
+    return Program(app.test_client(), token, actor)
+
+
+def assert_error(answer, status, code=None):
+    """Check the form of an error and give its body."""
+    assert answer.status_code == status, answer.get_data(as_text=True)
+    assert answer.mimetype == "application/json"
+    found = answer.get_json()["error"]
+    assert found.keys() - {"reasons"} == {"code", "message", "fields"}
+    if code:
+        assert found["code"] == code
+    return found
+
+
+def assert_refused(answer):
+    """List the codes of the reasons that a rule gives."""
+    return [reason["code"] for reason in assert_error(answer, 409, "rule_broken")["reasons"]]
+
+
+NOBODYS = "01890000-0000-7000-8000-000000000000"
+
+
+def assert_hidden(stranger, method, path, record_id, body=None, **more):
+    """Check that somebody else's record answers byte for byte like one that never was."""
+    foreign = stranger.send(method, path.format(record_id), body, **more)
+    missing = stranger.send(method, path.format(NOBODYS), body, **more)
+    assert_error(foreign, 404, "not_found")
+    assert foreign.data == missing.data
+    assert dict(foreign.headers).keys() == dict(missing.headers).keys()
+
+
+def assert_refuses(door, method, path, bodies, **more):
+    """Check that each body is refused with 422 and that the field at fault is named."""
+    for field, body in bodies:
+        found = assert_error(door.send(method, path, body, **more), 422, "invalid")
+        assert field in found["fields"], (body, found)
+
+
+def assert_refuses_what_is_no_json(door, method, path, **more):
+    """Check the four ways in which a body can fail before any field is read."""
+    assert_error(door.send(method, path, data="{", content_type="application/json", **more), 400)
+    assert_error(door.send(method, path, data="x=1", content_type="text/plain", **more), 415)
+    assert_error(door.send(method, path, data="", content_type="application/json", **more), 400)
+    for wrong in ("[]", '"text"', "7", "null"):
+        found = assert_error(
+            door.send(method, path, data=wrong, content_type="application/json", **more), 422
+        )
+        assert found["fields"].keys() == {"body"}
+
+
+def assert_needs_a_version(door, method, path, body, record):
+    """Check 428 without If-Match, 422 for what is no ETag and 412 for a stale one."""
+    assert_error(door.send(method, path, body), 428, "version_missing")
+    for strange in ("*", "1", 'W/"1"', '""', '"one"', '"99999999999"'):
+        found = assert_error(door.send(method, path, body, version=strange), 422)
+        assert found["fields"].keys() == {"If-Match"}
+    assert_error(
+        door.send(method, path, body, version={"version": record["version"] + 1}), 412, "stale"
+    )
+
+
+def assert_only_answers(door, path, *methods):
+    """Check that other methods are refused with the list of those that work."""
+    answer = door.send("DELETE", path)
+    assert_error(answer, 405, "method_not_allowed")
+    allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
+    assert allowed == set(methods)
+
+
+def assert_needs_a_role(outsider, *requests):
+    """Check that a known person without the action reads 403, and nobody at all 401."""
+    for method, path in requests:
+        assert_error(outsider.send(method, path, {} if method != "GET" else None), 403, "forbidden")
+        answer = outsider.client.open(BASE + path, method=method)
+        assert_error(answer, 401, "unauthenticated")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"

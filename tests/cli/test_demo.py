@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.cli import demo
+from caseapp.core.actor import Actor
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, RuleBroken
+from caseapp.core.permissions import Role
+from caseapp.core.vault import open_data
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.assignments.queries import assignments_of
+from caseapp.domain.assignments.reading import reading_list
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.cases.models import Case, CaseEvent
+from caseapp.domain.cases.queries import CaseFilter, case_head, gate_of, list_cases
+from caseapp.domain.clients.models import Client, PortalAccess
+from caseapp.domain.clients.queries import key_of, matches_of
+from caseapp.domain.followups.queries import due_followups, followups_of
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.queries import drafts_of
+from caseapp.domain.practice.queries import office, the_practice, today
+from caseapp.domain.screening.models import Hold
+from caseapp.domain.screening.protocol import Level
+from caseapp.domain.users.models import User
+from caseapp.domain.worksheets.queries import returned_for, shared_answers
+
+PASSWORD = "seven quiet harbours at dusk"
+PIN = "482915"
+
+
+def who(name):
+    user = db.session.scalars(sa.select(User).where(User.email == f"{name}@demo.test")).one()
+    return Actor(user.id, Role(user.role), user.name, "web")
+
+
+def client(name):
+    return db.session.scalars(sa.select(Client.id).where(Client.name == name)).one()
+
+
+def head(actor, name):
+    case = db.session.scalars(sa.select(Case.id).where(Case.client_id == client(name))).one()
+    return case_head(actor, case)
+
+
+def count(of, *where):
+    return db.session.scalar(sa.select(sa.func.count()).select_from(of).where(*where))
+
+
+def test_harbour_lane(app):
+    lines = demo.fill(PASSWORD, PIN)
+    for address in ("coach", "coach2", "supervisor", "admin", "priya", "daniel"):
+        assert any(line.startswith(f"{address}@demo.test") for line in lines)
+    assert the_practice().name == "Harbour Lane"
+    assert not office().numbers.stale
+    cases_in_every_stage()
+    two_on_hold()
+    drafts_and_tasks_for_today()
+    handouts_given_opened_read_withdrawn_and_stopped()
+    a_sheet_that_was_filled_in_and_shared()
+    a_pair_that_only_a_supervisor_sees()
+    all_kinds_of_people()
+    histories_in_the_past()
+    something_left_to_do()
+    with pytest.raises(RuleBroken) as refusal:
+        demo.fill(PASSWORD, PIN)
+    assert refusal.value.reasons[0].code == "not_empty"
+    assert count(Case) == 24
+
+
+def cases_in_every_stage():
+    found = db.session.execute(sa.select(Case.stage, sa.func.count()).group_by(Case.stage)).all()
+    assert dict(map(tuple, found)) == {
+        "steady": 4,
+        "understand": 4,
+        "rebuild": 5,
+        "contact": 3,
+        "reconnect": 3,
+        "repair": 2,
+        "close": 3,
+    }
+    outcomes = db.session.scalars(sa.select(Case.outcome).where(Case.status == "closed"))
+    assert sorted(outcomes) == ["divorcing", "reunited"]
+    assert len(list_cases(who("supervisor"), CaseFilter(), None, 50).items) == 24
+
+
+def two_on_hold():
+    held = db.session.execute(
+        sa.select(Client.name, Hold.kind)
+        .join(Client, Client.id == Hold.client_id)
+        .where(Hold.cleared_at.is_(None))
+    ).all()
+    assert sorted(map(tuple, held)) == [("Ines Okafor", "safety"), ("Tomasz Zieliński", "care")]
+    ended = db.session.scalars(sa.select(Hold).where(Hold.cleared_at.is_not(None))).one()
+    assert ended.cleared_by == who("supervisor").id
+    tasks = {task.kind: task for task in followups_of(who("coach"), client("Ines Okafor"))}
+    assert tasks["safety_24h"].done_at
+    assert tasks["safety_72h"].done_at
+    assert tasks["safety_7d"].done_at is None
+    assert tasks["safety_7d"].due_at.date() == today()
+
+
+def drafts_and_tasks_for_today():
+    levels = [draft.unrecorded_level for draft in drafts_of(who("coach"))]
+    assert levels == [Level.CONCERN, None, None, None]
+    for coach in ("coach", "coach2"):
+        due = due_followups(who(coach), until=now() + timedelta(days=1))
+        assert any(task.due_at.date() == today() for task in due)
+
+
+def handouts_given_opened_read_withdrawn_and_stopped():
+    reader = Actor(client("Priya Raman"), Role.CLIENT, "Priya", "portal")
+    assert {"given", "opened", "read"} <= {found.state for found in reading_list(reader)}
+    coach = who("coach")
+    stopped = assignments_of(coach, head(coach, "Ines Okafor"))
+    assert "stopped" in {found.state for found in stopped}
+    assert count(Assignment, Assignment.withdrawn_at.is_not(None)) == 1
+    entered = db.session.scalars(sa.select(PortalAccess)).all()
+    assert len(entered) == 2
+    assert all(row.pin_hash and row.start_code_hash is None for row in entered)
+
+
+def a_sheet_that_was_filled_in_and_shared():
+    coach = who("coach")
+    given = assignments_of(coach, head(coach, "Daniel Brandt"))
+    returned = returned_for(coach, [record.id for record in given])
+    [shared] = [record for record in given if record.id in returned]
+    assert (shared.slug, shared.state) == ("my-reasons", "opened")
+    found, _ = shared_answers(coach, shared.id)
+    told = {answer.id: answer.text for answer in found.answers}
+    assert "Sophie" in told["unsure_reasons"]
+    assert date.fromisoformat(told["review_on"]) > today()
+    assert told["change_mind"] == ""
+
+
+def a_pair_that_only_a_supervisor_sees():
+    for name, other in (("Gareth Lloyd", "Bethan Lloyd"), ("Bethan Lloyd", "Gareth Lloyd")):
+        assert {match.name for match in matches_of(who("supervisor"), client(name))} == {other}
+
+
+def all_kinds_of_people():
+    facts = [
+        open_data(case, "facts", key_of(case.client_id))
+        for case in db.session.scalars(sa.select(Case))
+    ]
+    assert any(found["living_arrangement"] == "long_distance" for found in facts)
+    assert {found["gender"] for found in facts} == {"woman", "man", "non-binary"}
+    assert {found["who_initiated"] for found in facts} == {"spouse", "client", "both"}
+    assert {found["children"] > 0 for found in facts} == {True, False}
+    assert len({found["age_band"] for found in facts}) == 6
+
+
+def histories_in_the_past():
+    assert db.session.scalar(sa.select(sa.func.max(AuditEntry.at))) <= now()
+    assert db.session.scalar(sa.select(sa.func.max(Note.changed_at))) < now()
+    assert count(CaseEvent, CaseEvent.kind == "moved") > 40
+    assert count(AuditEntry, AuditEntry.outcome != "done") == 0
+
+
+def something_left_to_do():
+    gate = gate_of(head(who("coach"), "Ruth Adeyemi"), today=today())
+    assert gate.blocks == ()
+    assert [check.criterion.id for check in gate.checks if not check.met] == [
+        "two_supports_named",
+        "pause_described",
+        "practical_emergencies_listed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("password", "pin", "field"),
+    [
+        ("too short", PIN, "password"),
+        ("I am Marta Lindqvist", PIN, "password"),
+        (PASSWORD, "111111", "pin"),
+    ],
+)
+def test_weak_secrets_are_refused_before_anything_is_stored(app, password, pin, field):
+    with pytest.raises(Invalid) as refusal:
+        demo.fill(password, pin)
+    assert list(refusal.value.fields) == [field]
+    assert count(User) == 0
+
+
+@pytest.mark.parametrize("story", demo.stories(), ids=lambda story: story["name"])
+def test_no_story_uses_a_word_that_the_house_avoids(story):
+    """Seasons would be wrong in half of the year, since all dates count back from today."""
+    text = str(story).lower()
+    for word in (
+        "husband",
+        "wife",
+        "patient ",
+        "christmas",
+        "summer",
+        "winter",
+        "spring",
+        "autumn",
+    ):
+        assert word not in text

@@ -1,0 +1,92 @@
+"""Works for the tests of work apart: each job is one word that says what a hand shall try."""
+
+from __future__ import annotations
+
+import ctypes
+import encodings.idna  # noqa: F401 - for `connect`; nobody may not read root's own Python
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from caseapp.core.sandbox import supervisor
+
+
+def work(job: bytes) -> bytes:
+    """Do what the word says."""
+    word, _, rest = job.decode().partition(" ")
+    return TRICKS[word](rest)
+
+
+def _spin(_rest):
+    while True:
+        pass
+
+
+def _sleep(rest):
+    time.sleep(float(rest))
+    return b"slept"
+
+
+def _memory(rest):
+    return b"%d" % len(bytearray(int(rest)))
+
+
+def _kill(rest):
+    os.kill(os.getpid(), getattr(signal, rest))
+    return b"still here"
+
+
+def _crash(_rest):
+    ctypes.string_at(0)
+
+
+def _write(rest):
+    file = Path("large")
+    file.write_bytes(bytes(int(rest)))
+    return b"%d" % file.stat().st_size
+
+
+def _connect(rest):
+    socket.create_connection(("127.0.0.1", int(rest)), 1)
+    return b"connected"
+
+
+def _refuse(rest):
+    raise supervisor.Refused(rest)
+
+
+TRICKS = {
+    "echo": str.encode,
+    "spin": _spin,
+    "sleep": _sleep,
+    "memory": _memory,
+    "kill": _kill,
+    "crash": _crash,
+    "write": _write,
+    "connect": _connect,
+    "refuse": _refuse,
+    "pid": lambda _rest: b"%d" % os.getpid(),
+    "who": lambda _rest: repr((os.getresuid(), os.getresgid(), os.getgroups())).encode(),
+    "read": lambda rest: Path(rest).read_bytes(),
+    "draft": lambda rest: tempfile.mkdtemp(prefix=rest).encode(),
+    "folder": lambda _rest: repr((Path.cwd().name, os.listdir())).encode(),  # noqa: PTH208
+    "environ": lambda _rest: " ".join(os.environ).encode(),
+    "network": lambda _rest: os.readlink("/proc/self/ns/net").encode(),  # noqa: PTH115
+    "answer": lambda rest: bytes(int(rest)),
+    "exit": lambda _rest: sys.exit(3),
+}
+
+
+def prepare(told: list[str]):
+    """Be ready, unless told which exception to raise."""
+    for name in told:
+        raise {"OSError": OSError, "ImportError": ImportError}[name]("as told")
+    return work
+
+
+if __name__ == "__main__":
+    supervisor.serve(prepare)

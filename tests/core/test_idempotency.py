@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.errors import RuleBroken
+from caseapp.core.idempotency import OnceKey, once
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
+from tests.support.concurrency import together
+
+WHO, SOMEBODY_ELSE = uuid.UUID(int=7), uuid.UUID(int=8)
+
+
+def keep(key="k", content="c", who=WHO, scope="s", make=new_id):
+    with transaction():
+        return once(who, scope, key, content, make)
+
+
+def test_the_same_form_twice_leads_to_the_same_record(app):
+    assert keep() == keep()
+
+
+def test_other_content_under_the_same_key_is_refused(app):
+    keep(content={"a": 1, "b": 2})
+    assert keep(content={"b": 2, "a": 1})
+    with pytest.raises(RuleBroken) as refused:
+        keep(content={"a": 1})
+    assert refused.value.reasons[0].code == "once_key_reused"
+
+
+def test_keys_belong_to_one_person_and_one_form(app):
+    assert len({keep(), keep(who=SOMEBODY_ELSE), keep(scope="other"), keep(key="other")}) == 4
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_without_a_key_everything_is_made(app, key):
+    assert keep(key=key) != keep(key=key)
+
+
+def test_a_making_that_fails_leaves_its_key_free(app):
+    def fail():
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        keep(make=fail)
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(OnceKey)) == 0
+    assert keep()
+
+
+def test_the_same_form_sent_eight_times_at_once_makes_one_record(app):
+    made = []
+
+    def make():
+        made.append(new_id())
+        return made[-1]
+
+    answers = together(app, 8, lambda _: keep(make=make))
+    assert set(answers) == {made[0]}
+    assert len(made) == 1

@@ -1,0 +1,25 @@
+"""Give a sheet, raise a flag and read as the client: what the tests of assignments have in common."""
+
+from caseapp.core.actor import Actor
+from caseapp.core.permissions import Role
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.screening.operations import raise_flag
+
+
+def give(actor, made, slug="better-nights", *, channel="portal", line="", **more):
+    with transaction():
+        return assign(actor, made.case_id, slug, line=line, channel=channel, **more)
+
+
+def flag(actor, made, kind):
+    with transaction():
+        raise_flag(actor, made.client_id, kind)
+
+
+def reader(made):
+    return Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+
+
+def codes(refused):
+    return [reason.code for reason in refused.value.reasons]

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.actor import operator
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign, withdraw
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.operations import record, record_read, record_refusal
+from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.cases.operations import (
+    change_case,
+    close_case,
+    move_case,
+    open_case,
+    reopen_case,
+)
+from caseapp.domain.cases.schemas import CaseDetails, Closing, Move
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.operations import add_client, change_client
+from caseapp.domain.clients.portal_access import invite
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.operations import add_followup, complete_followup
+from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.notes.operations import discard_draft, sign_note
+from caseapp.domain.practice.operations import add_line, confirm_numbers
+from caseapp.domain.practice.schemas import NewLine
+from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.schemas import ReportFilter
+from caseapp.domain.screening.operations import clear_hold, lower_flag, raise_flag, record_screening
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import flags_of, holds_of
+from caseapp.domain.screening.schemas import NewScreening
+from caseapp.domain.users.operations import add_user, disable_user, make_token, reset_password
+from tests.guarantees.sample_data import digest
+from tests.support import builders, staff
+from tests.support.concurrency import together
+from tests.support.staff_pages import Desk
+
+NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
+CLIENT = UUID(int=1)
+NONE = {item.key: 0 for item in ITEMS}
+NO = False
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+def count(**where):
+    db.session.rollback()
+    query = sa.select(sa.func.count()).select_from(AuditEntry).filter_by(**where)
+    return db.session.scalar(query)
+
+
+# Reads
+
+
+def read(actor, object_id=CLIENT, action=Action.CLIENT_READ):
+    record_read(actor, action, "client", object_id, CLIENT)
+
+
+def test_a_read_is_recorded_once_a_quarter_of_an_hour(team):
+    for minute, expected in ((0, 1), (7, 1), (14, 1), (15, 2), (29, 2), (30, 3)):
+        with at(NOON + timedelta(minutes=minute)):
+            read(team["coach"])
+        assert count(action="client.read") == expected, minute
+
+
+def test_each_person_record_and_action_has_an_entry_of_its_own(team):
+    with at(NOON):
+        for _ in range(2):
+            read(team["coach"])
+            read(team["supervisor"])
+            read(team["coach"], UUID(int=2))
+            read(team["coach"], action=Action.CASE_READ)
+            read(team["coach"], None)
+    assert count() == 5 + 4
+
+
+def test_the_same_read_many_times_at_once_is_one_entry(team, app):
+    def one(_number):
+        with at(NOON):
+            read(team["coach"])
+
+    assert together(app, 8, one) == [None] * 8
+    assert count(action="client.read") == 1
+
+
+def test_recording_a_read_leaves_what_the_page_loaded_as_it_is(team):
+    made = builders.case(team["coach"])
+    loaded = db.session.get(Client, made.client_id)
+    name = loaded.name
+    read(team["coach"], made.client_id)
+    assert sa.inspect(loaded).unloaded == set()
+    assert loaded.name == name
+
+
+# Changes
+
+
+def changes(team):
+    """Make ready one of each change; each is a name of the entry it must leave and a call."""
+    coach, supervisor, admin = team["coach"], team["supervisor"], team["admin"]
+    start = now() - timedelta(days=20)
+    with at(start):
+        made = builders.case(coach)
+        held = builders.case(coach)
+        closed = builders.case(coach)
+        moving, ending = builders.case(coach), builders.case(coach)
+        builders.screen(coach, held.client_id, self_harm="concern")
+        bare = builders.client(coach)
+    with at(start + timedelta(days=10)), transaction():
+        for task in db.session.scalars(sa.select(FollowUp)):
+            complete_followup(coach, task.id, "Done.", task.version)
+    for case in (made, held, moving):
+        builders.screen(coach, case.client_id, days_ago=9)
+        builders.screen(coach, case.client_id)
+    with transaction():
+        closing = Closing("other", "decision", "not_possible", "Gone.", NO, None)
+        close_case(coach, closed.case_id, closing, 1)
+        task = add_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
+        sheet = assign(coach, made.case_id, "help-right-now", line="", channel="in_person")
+        raise_flag(coach, made.client_id, "eating_disorder_flag")
+    draft = builders.draft(coach, made.case_id)
+    thrown = builders.draft(coach, made.case_id)
+    hold = holds_of(supervisor, held.client_id)[0]
+    flag = flags_of(supervisor, made.client_id)[0]
+    evidence = {
+        "two_supports_named": "Two friends.",
+        "pause_described": "Counts to ten.",
+        "practical_emergencies_listed": "All four.",
+    }
+    details = CaseDetails({"children": 2}, "together", None)
+    db.session.rollback()
+    return [
+        (
+            "client.create",
+            lambda: add_client(coach, builders.details("Eva Blum"), coach_id=coach.id),
+        ),
+        ("client.edit", lambda: change_client(coach, bare, builders.details("Ada New"), 1)),
+        ("case.open", lambda: open_case(coach, bare, details, coach_id=coach.id)),
+        (
+            "case.move",
+            lambda: move_case(coach, moving.case_id, Move("understand", "", evidence), 1),
+        ),
+        ("case.edit", lambda: change_case(coach, made.case_id, details, 1)),
+        ("case.reopen", lambda: reopen_case(coach, closed.case_id, "She rang.", 2)),
+        ("case.close", lambda: close_case(coach, ending.case_id, closing, 1)),
+        ("screening.record", lambda: record_screening(coach, bare, NewScreening(NONE))),
+        ("hold.open", lambda: record_screening(coach, bare, NewScreening({**NONE, "sleep": 2}))),
+        ("hold.clear", lambda: clear_hold(supervisor, hold.id, "All is done.", hold.version)),
+        ("flag.raise", lambda: raise_flag(coach, bare, "contact_block")),
+        ("flag.lower", lambda: lower_flag(supervisor, flag.id, "Talked it through.")),
+        ("followup.write", lambda: add_followup(coach, bare, NewFollowUp("Ring", NOON))),
+        ("followup.write", lambda: complete_followup(coach, task, "Rang.", 1)),
+        ("assignment.withdraw", lambda: withdraw(coach, sheet, 1)),
+        (
+            "assignment.make",
+            lambda: assign(coach, made.case_id, "better-nights", line="", channel="in_person"),
+        ),
+        ("note.sign", lambda: sign_note(coach, draft, 1)),
+        ("note.write", lambda: discard_draft(coach, thrown, 1)),
+        ("portal.invite", lambda: invite(coach, made.client_id)),
+        ("practice.edit", lambda: confirm_numbers(admin)),
+        ("practice.edit", lambda: add_line(admin, NewLine("dv", "Refuge", "01632 960123", ""))),
+        ("report.export", lambda: make_export(admin, ReportFilter(), "csv")),
+        (
+            "user.manage",
+            lambda: add_user(admin, "new@practice.test", "New", "coach", staff.PASSWORD),
+        ),
+        (
+            "user.manage",
+            lambda: reset_password(admin, "coach2@practice.test", "another good pass phrase"),
+        ),
+        ("user.manage", lambda: disable_user(admin, "coach2@practice.test")),
+        ("token.manage", lambda: make_token(admin, "coach@practice.test", "laptop")),
+    ]
+
+
+def test_every_change_leaves_an_entry_that_names_no_words(team):
+    missing = []
+    for action, call in changes(team):
+        before = count(action=action, outcome="done")
+        with transaction():
+            call()
+        if count(action=action, outcome="done") <= before:
+            missing.append(action)
+    assert missing == []
+    rows = db.session.execute(sa.select(AuditEntry.details)).scalars().all()
+    for word in ("Ring", "Rang", "Okafor", "Blum", "friends", "Talked", "Refuge", "phrase"):
+        assert word not in str(rows)
+
+
+def test_without_the_log_nothing_is_changed(team):
+    """SEC-44: the entry stands in the act's own transaction, so a log that fails takes the act with it."""
+    calls = changes(team)
+    with transaction() as session:
+        session.execute(sa.text("ALTER TABLE audit_entry RENAME TO audit_entry_gone"))
+    before = digest()
+    for _action, call in calls:
+        with pytest.raises(sa.exc.DBAPIError, match="audit_entry"), transaction():
+            call()
+    assert digest() == before
+
+
+# Refusals
+
+
+def test_a_refused_attempt_is_recorded_after_its_change_was_rolled_back(team, app):
+    made = builders.case(team["coach"])
+    desk = Desk(app, team["coach2"])
+    before = digest()
+    assert desk.get(f"/case/{made.number}").status_code == 404
+    assert desk.get("/settings").status_code == 403
+    entry = db.session.scalars(
+        sa.select(AuditEntry).where(AuditEntry.outcome == "refused").order_by(AuditEntry.id)
+    ).all()
+    assert [(row.action, row.details) for row in entry] == [
+        ("case.read", {"reasons": ["not_found"]}),
+        ("practice.edit", {"reasons": ["forbidden"]}),
+    ]
+    assert {row.actor_id for row in entry} == {team["coach2"].id}
+    assert digest()["client"] == before["client"]
+
+
+def test_a_broken_rule_is_recorded_with_its_reasons(team, app):
+    made = builders.case(team["coach"])
+    desk = Desk(app, team["coach"])
+    answer = desk.send(
+        f"/case/{made.number}/close",
+        outcome=["reunited"],
+        reason=["decision"],
+        final_screening=["done"],
+    )
+    assert answer.status_code == 409
+    entry = db.session.scalar(sa.select(AuditEntry).where(AuditEntry.outcome == "refused"))
+    assert (entry.action, entry.details) == ("case.close", {"reasons": ["final_screening"]})
+
+
+def test_every_entry_names_the_request_it_came_from(team, app):
+    made = builders.case(team["coach"])
+    answer = Desk(app, team["coach"]).get(f"/case/{made.number}")
+    db.session.rollback()
+    found = db.session.scalars(sa.select(AuditEntry.request)).all()
+    assert answer.headers["X-Request-Id"] in found
+
+
+# The log itself
+
+
+def test_only_an_admin_reads_the_log(team):
+    for who in ("coach", "coach2", "supervisor"):
+        with pytest.raises(Forbidden):
+            entries(team[who], LogFilter(), None, 10)
+    assert entries(team["admin"], LogFilter(), None, 10).items
+
+
+def test_the_log_is_narrowed_and_newest_first(team):
+    with at(NOON), transaction():
+        record(team["coach"], Action.CASE_EDIT, "case", UUID(int=3), client_id=CLIENT)
+    with at(NOON + timedelta(seconds=1)):
+        record_refusal(team["coach2"], "case.read", "cases case_page", UUID(int=3), {"reasons": []})
+
+    def actions(**wanted):
+        page = entries(team["admin"], LogFilter(**wanted), None, 50)
+        return [entry.action for entry in page.items]
+
+    assert actions(outcome="refused") == ["case.read"]
+    assert actions(action="case.edit") == ["case.edit"]
+    assert actions(client_id=CLIENT) == ["case.edit"]
+    assert actions(actor_id=team["coach2"].id) == ["case.read"]
+    assert actions(actor_id=operator().id) == ["user.manage"] * 4
+    assert len(actions()) == 6
+
+
+def test_the_log_is_walked_page_by_page(team):
+    with transaction():
+        for _ in range(7):
+            record(team["coach"], Action.CASE_EDIT, "case")
+    seen, cursor = [], None
+    while True:
+        page = entries(team["admin"], LogFilter(action="case.edit"), cursor, 3)
+        seen += [entry.id for entry in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 7

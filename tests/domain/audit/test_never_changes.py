@@ -1,0 +1,159 @@
+"""REC-06: neither a log entry nor a signed note changes, whatever statement is tried, on both databases."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import side_transaction, transaction
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.notes.models import Note
+from tests.support import builders, staff
+
+
+@pytest.fixture
+def signed(app):
+    coach = staff.add("coach")
+    made = builders.case(coach)
+    note_id = builders.note(coach, made.case_id)
+    draft_id = builders.draft(coach, made.case_id)
+    db.session.rollback()
+    return note_id, draft_id
+
+
+def stored(table):
+    """Read every row and let go of the table, since TRUNCATE would wait for a reader."""
+    db.session.rollback()
+    found = sorted(map(repr, db.session.execute(sa.select(table)).all()))
+    db.session.rollback()
+    return found
+
+
+def hexed(value):
+    """Write an id as this database stores it."""
+    return value.hex if db.engine.dialect.name == "sqlite" else str(value)
+
+
+def columns(table, **changed):
+    """Write a row's columns for INSERT … SELECT, some of them replaced."""
+    return ", ".join(changed.get(column.name, f'"{column.name}"') for column in table.columns)
+
+
+def names(table):
+    return ", ".join(f'"{column.name}"' for column in table.columns)
+
+
+BOTH = [
+    "UPDATE {t} SET {c} = 'x' WHERE id = '{id}'",
+    "UPDATE {t} SET id = '{other}' WHERE id = '{id}'",
+    "DELETE FROM {t} WHERE id = '{id}'",
+    "DELETE FROM {t}",
+    (
+        "INSERT INTO {t} ({names}) SELECT {names} FROM {t} WHERE id = '{id}' "
+        "ON CONFLICT (id) DO UPDATE SET {c} = 'x'"
+    ),
+]
+SQLITE = [
+    "UPDATE OR REPLACE {t} SET {c} = 'x' WHERE id = '{id}'",
+    "UPDATE OR IGNORE {t} SET {c} = 'x' WHERE id = '{id}'",
+    "REPLACE INTO {t} ({names}) SELECT {changed} FROM {t} WHERE id = '{id}'",
+    "INSERT OR REPLACE INTO {t} ({names}) SELECT {changed} FROM {t} WHERE id = '{id}'",
+    "INSERT OR REPLACE INTO {t} (rowid, {names}) SELECT rowid, {renamed} FROM {t} WHERE id = '{id}'",
+]
+# A draft that is moved onto a signed note's place would push it out.
+TAKEOVERS = [
+    "UPDATE OR REPLACE note SET id = '{signed}' WHERE id = '{draft}'",
+    (
+        "UPDATE OR REPLACE note SET rowid = (SELECT rowid FROM note WHERE id = '{signed}') "
+        "WHERE id = '{draft}'"
+    ),
+]
+POSTGRESQL = ["TRUNCATE {t}", "TRUNCATE {t} CASCADE"]
+
+
+def statements(table, column, row_id):
+    also = SQLITE if db.engine.dialect.name == "sqlite" else POSTGRESQL
+    for statement in BOTH + also:
+        yield statement.format(
+            t=table.name,
+            c=column,
+            id=hexed(row_id),
+            other=hexed(new_id()),
+            names=names(table),
+            changed=columns(table, **{column: "'x'"}),
+            renamed=columns(table, id=f"'{hexed(new_id())}'"),
+        )
+
+
+@pytest.mark.parametrize("which", ["audit_entry", "note"])
+def test_no_statement_changes_what_stands(signed, which):
+    table = {"audit_entry": AuditEntry.__table__, "note": Note.__table__}[which]
+    row_id = signed[0] if which == "note" else db.session.scalar(sa.select(AuditEntry.id))
+    column = "how" if which == "note" else "action"
+    before = stored(table)
+    for statement in statements(table, column, row_id):
+        with (
+            pytest.raises(sa.exc.DBAPIError, match="never change"),
+            side_transaction() as connection,
+        ):
+            connection.execute(sa.text(statement))
+    assert stored(table) == before
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_not_even_a_program_that_knows_nothing_of_our_pragmas(signed, database_url):
+    """Another program opens the file with SQLite's own defaults, where REPLACE fires no delete trigger."""
+    note_id, draft_id = (found.hex for found in signed)
+    for table, column in ((AuditEntry.__table__, "action"), (Note.__table__, "how")):
+        row_id = note_id if table.name == "note" else None
+        before = stored(table)
+        row_id = row_id or db.session.scalar(sa.select(AuditEntry.id)).hex
+        db.session.remove()
+        other = sqlite3.connect(database_url.database, isolation_level=None)
+        try:
+            for statement in statements(table, column, sa.Uuid().python_type(row_id)):
+                with pytest.raises(sqlite3.DatabaseError, match="never change"):
+                    other.execute(statement)
+            if table.name == "note":
+                for statement in TAKEOVERS:
+                    taking = statement.format(signed=note_id, draft=draft_id)
+                    with pytest.raises(sqlite3.DatabaseError, match="never change"):
+                        other.execute(taking)
+        finally:
+            other.close()
+        assert stored(table) == before
+
+
+def test_the_same_quarters_entry_is_never_replaced_by_another(signed):
+    with transaction() as session:
+        entry = dict(session.execute(sa.select(AuditEntry.__table__)).mappings().first())
+        session.execute(
+            sa.insert(AuditEntry.__table__).values(entry | {"id": new_id(), "once": "q"})
+        )
+    before = stored(AuditEntry.__table__)
+    verb = "INSERT OR REPLACE" if db.engine.dialect.name == "sqlite" else "INSERT"
+    forged = columns(AuditEntry.__table__, id=f"'{hexed(new_id())}'", action="'forged'")
+    statement = (
+        f"{verb} INTO audit_entry ({names(AuditEntry.__table__)}) "
+        f"SELECT {forged} FROM audit_entry WHERE once = 'q'"
+    )
+    try:
+        with side_transaction() as connection:
+            connection.execute(sa.text(statement))
+    except sa.exc.IntegrityError:
+        assert db.engine.dialect.name == "postgresql"
+    assert stored(AuditEntry.__table__) == before
+
+
+def test_a_draft_can_still_be_changed_and_thrown_away(signed):
+    _, draft_id = signed
+    with transaction() as session:
+        session.execute(sa.update(Note).where(Note.id == draft_id).values(how="phone"))
+    assert db.session.scalar(sa.select(Note.how).where(Note.id == draft_id)) == "phone"
+    with transaction() as session:
+        session.execute(sa.delete(Note).where(Note.id == draft_id))
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == 1

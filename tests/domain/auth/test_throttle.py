@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from caseapp.core.clock import at
+from caseapp.core.database import db
+from caseapp.core.errors import TooManyAttempts
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth.models import Attempt
+from caseapp.domain.auth.operations import Limit, count_attempt, forget_attempts, sign_in_limits
+from tests.support.concurrency import together
+
+NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
+EIGHT = Limit("pair", 8, timedelta(minutes=15))
+
+
+def count(*limits):
+    try:
+        count_attempt(list(limits))
+    except TooManyAttempts as refused:
+        return refused
+    return "counted"
+
+
+def test_the_limit_closes_and_opens_again_after_its_window(app):
+    for minute in range(8):
+        with at(NOON + timedelta(minutes=minute)):
+            assert count(EIGHT) == "counted"
+    with at(NOON + timedelta(minutes=8)):
+        refused = count(EIGHT)
+        assert refused.retry_after == 7 * 60 + 1
+    with at(NOON + timedelta(minutes=15)):
+        assert count(EIGHT) == "counted"
+        assert count(EIGHT).retry_after == 61
+
+
+def test_a_refused_try_counts_for_nothing(app):
+    with at(NOON):
+        for _ in range(8):
+            count(EIGHT)
+        for _ in range(5):
+            count(EIGHT, Limit("other", 100, timedelta(hours=1)))
+        found = db.session.scalars(sa.select(Attempt.scope)).all()
+    assert sorted(found) == ["pair"] * 8
+
+
+def test_thirty_tries_at_once_let_eight_through(app):
+    answers = together(app, 30, lambda _: count(EIGHT))
+    assert answers.count("counted") == 8
+    assert all(isinstance(one, TooManyAttempts) for one in answers if one != "counted")
+
+
+def tries(account, address):
+    return count(*sign_in_limits(account, address)) == "counted"
+
+
+def test_a_stranger_closes_only_their_own_address(app):
+    with at(NOON):
+        assert [tries("marta@x", "198.51.100.7") for _ in range(9)] == [True] * 8 + [False]
+        assert tries("marta@x", "192.0.2.1")
+        assert tries("jonas@x", "198.51.100.7")
+
+
+def test_one_address_tries_forty_times_whatever_the_accounts(app):
+    with at(NOON):
+        answers = [tries(f"somebody{n}@x", "198.51.100.7") for n in range(41)]
+    assert answers == [True] * 40 + [False]
+
+
+def test_one_account_is_tried_a_hundred_times_whatever_the_addresses(app):
+    with at(NOON):
+        answers = [tries("marta@x", f"198.51.100.{n}") for n in range(101)]
+    assert answers == [True] * 100 + [False]
+    with at(NOON + timedelta(hours=1)):
+        assert tries("marta@x", "192.0.2.1")
+
+
+def test_a_success_forgets_the_tries_of_that_pair_only(app):
+    with at(NOON):
+        for _ in range(8):
+            tries("marta@x", "198.51.100.7")
+        with transaction():
+            forget_attempts(sign_in_limits("marta@x", "198.51.100.7"))
+        assert tries("marta@x", "198.51.100.7")
+        per_address = sign_in_limits("marta@x", "198.51.100.7")[1].scope
+        assert (
+            db.session.scalar(sa.select(sa.func.count()).where(Attempt.scope == per_address)) == 9
+        )
+
+
+def test_no_account_or_address_can_be_read_back(app):
+    tries("marta@practice.test", "198.51.100.7")
+    stored = " ".join(db.session.scalars(sa.select(Attempt.scope)))
+    assert "marta" not in stored
+    assert "198.51" not in stored
+
+
+def test_yesterdays_tries_are_swept_out(app):
+    with at(NOON):
+        count(EIGHT)
+    with at(NOON + timedelta(days=1, seconds=1)):
+        count(Limit("other", 8, timedelta(minutes=15)))
+        assert db.session.scalars(sa.select(Attempt.scope)).all() == ["other"]

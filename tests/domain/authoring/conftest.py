@@ -1,0 +1,12 @@
+"""The people whom own handouts need: two supervisors, so that one may approve what the other wrote."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import staff
+
+
+@pytest.fixture
+def team(app):
+    return staff.team() | {"supervisor2": staff.add("supervisor2", role="supervisor")}

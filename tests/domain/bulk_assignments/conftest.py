@@ -1,0 +1,22 @@
+"""A team whose outbox is carried out by the test, and six calm cases."""
+
+import pytest
+
+from caseapp.core import outbox
+from tests.domain.bulk_assignments.steps import NAMES
+from tests.support import builders, staff
+
+
+@pytest.fixture
+def team(app, monkeypatch):
+    # The test's own outbox hands nothing to a queue: each test delivers when it wants to.
+    monkeypatch.setattr(outbox, "_hand_over", [])
+    return staff.team()
+
+
+@pytest.fixture
+def cases(team):
+    made = [builders.case(team["coach"], name) for name in NAMES]
+    for one in made:
+        builders.screen(team["coach"], one.client_id)
+    return made

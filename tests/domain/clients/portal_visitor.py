@@ -1,0 +1,51 @@
+"""The portal's door: who stands at it, and what is kept about them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor
+from caseapp.core.database import db
+from caseapp.core.permissions import Role
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.auth.models import Session
+from caseapp.domain.clients import portal_access
+from caseapp.domain.clients.models import PortalAccess
+from caseapp.domain.clients.operations import change_client
+from caseapp.domain.clients.queries import client_record
+from caseapp.domain.clients.schemas import SafeContact
+from tests.support import builders
+
+HOME = "192.0.2.7"
+
+
+def arrive(secret):
+    """Redeem a secret and give the one who stands at the door."""
+    return portal_access.client_signed_in(portal_access.redeem(secret, HOME)).actor
+
+
+def sessions_of(client_id):
+    db.session.rollback()
+    return db.session.scalars(sa.select(Session).where(Session.subject_id == client_id)).all()
+
+
+def access_row(client_id):
+    db.session.rollback()
+    return db.session.get(PortalAccess, client_id, populate_existing=True)
+
+
+def say_safe(coach, client_id, *channels):
+    """Change which ways are safe, as the coach does under Details."""
+    found = client_record(coach, client_id)
+    changed = builders.details(
+        found.name, called=found.called, email=found.email, safe=SafeContact(channels)
+    )
+    with transaction():
+        change_client(coach, client_id, changed, found.version)
+
+
+def log_of(client_id):
+    admin = Actor(client_id, Role.ADMIN, "Ade", "web")
+    db.session.rollback()
+    return entries(admin, LogFilter(client_id=client_id), None, 100).items

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, NotFound, RuleBroken
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.clients.operations import change_client
+from caseapp.domain.clients.queries import (
+    list_clients,
+    matches_of,
+    name_hash,
+    name_words,
+    phone_digits,
+)
+from tests.support import builders, staff
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+@pytest.fixture
+def found(team):
+    people_here = {
+        "zoe": ("Zoë Müller-Štěpánek", {"email": "zoe@example.test"}),
+        "ines": ("Inês Okafor", {"phone": "+44 7700 900123"}),
+        "bjorn": ("Bjørn O'Brien", {}),
+        "li": ("李 小龙", {}),
+        "percent": ("Per % Cent_Wild", {}),
+    }
+    ids = {
+        builders.client(team["coach"], name, **rest): who
+        for who, (name, rest) in people_here.items()
+    }
+
+    def search(q, who="coach"):
+        return {ids.get(item.id) for item in list_clients(team[who], q, None, 50).items}
+
+    return search
+
+
+@pytest.mark.parametrize(
+    ("q", "who"),
+    [
+        ("zoe", {"zoe"}),
+        ("ZOË", {"zoe"}),
+        ("Zoe\u0308", {"zoe"}),
+        ("mul", {"zoe"}),
+        ("müll step", {"zoe"}),
+        ("step zo", {"zoe"}),
+        ("zoe okafor", set()),
+        ("ine", {"ines"}),
+        ("okaf", {"ines"}),
+        ("kafor", set()),
+        ("obrien", set()),
+        ("brien", {"bjorn"}),
+        ("o'brien", {"bjorn"}),
+        ("李", {"li"}),
+        ("小", {"li"}),
+        ("zoe@example.test", {"zoe"}),
+        (" ZOE@Example.test ", {"zoe"}),
+        ("zoe@example", set()),
+        ("07700 900123", {"ines"}),
+        ("+447700900123", {"ines"}),
+        ("(0)7700-900-123", {"ines"}),
+        ("900123", set()),
+        ("%", set()),
+        ("_", set()),
+        ("' OR 1=1 --", set()),
+        ("\x00", set()),
+        ("x" * 5000, set()),
+    ],
+)
+def test_a_search_finds_by_first_letters_or_exact_contact(found, q, who):
+    assert found(q) == who
+
+
+@pytest.mark.parametrize("q", [None, "", "   "])
+def test_an_empty_search_shows_everybody(found, q):
+    assert found(q) == {"zoe", "ines", "bjorn", "li", "percent"}
+
+
+@pytest.mark.parametrize("q", ["zoe", "zoe@example.test", "07700 900123"])
+def test_a_search_stays_inside_what_the_person_may_see(found, q):
+    assert found(q, "coach2") == set()
+    assert found(q, "supervisor") != set()
+
+
+def test_a_changed_name_is_found_and_the_old_one_no_more(team, found):
+    client_id = builders.client(team["coach"], "Ada Old")
+    with transaction():
+        change_client(team["coach"], client_id, builders.details("Ada New"), 1)
+    assert found("old") == set()
+    assert found("new") == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Zoë Müller-Štěpánek", ["zoe", "muller", "stepanek"]),
+        ("STRASSE Straße", ["strasse", "strasse"]),
+        ("ﬁne", ["fine"]),
+        ("", []),
+        ("x" * 100, ["x" * 60]),
+    ],
+)
+def test_names_are_folded(name, words):
+    assert name_words(name) == words
+
+
+def test_a_middle_name_or_another_order_hides_no_match(the_app):
+    assert name_hash("Ines Maria Okafor") == name_hash("okafor ínes")
+    assert name_hash("Ines Okafor") != name_hash("Ines Weber")
+    assert name_hash("") == ""
+
+
+@pytest.mark.parametrize(
+    ("phone", "digits"),
+    [("+44 7700 900123", "700900123"), ("07700900123", "700900123"), ("12", ""), ("", "")],
+)
+def test_numbers_are_compared_by_their_last_digits(phone, digits):
+    assert phone_digits(phone) == digits
+
+
+SAME = [
+    ({"name": "Ines Okafor"}, "has the same name"),
+    ({"name": "Ines Maria OKAFOR"}, "has the same name"),
+    ({"name": "Tomas Weber"}, "names this person as their partner"),
+    (
+        {"name": "Tomas Weber", "partner_name": "Ines Okafor"},
+        "has the name of this person's partner",
+    ),
+    ({"name": "Ana Ruiz", "partner_name": "Inès Okafor"}, "has the name of this person's partner"),
+    ({"name": "Ana Ruiz", "email": "INES@example.test".lower()}, "has the same e-mail or phone"),
+    ({"name": "Ana Ruiz", "phone": "+44 7700 900123"}, "has the same e-mail or phone"),
+]
+
+
+@pytest.fixture
+def ines(team):
+    return builders.client(
+        team["coach"],
+        "Ines Okafor",
+        partner_name="Tomas Weber",
+        email="ines@example.test",
+        phone="07700 900123",
+    )
+
+
+@pytest.mark.parametrize(("new", "why"), SAME)
+@pytest.mark.parametrize("who", ["coach", "coach2"])
+def test_a_coach_reads_only_that_the_supervisor_must_be_asked(team, ines, who, new, why):
+    with pytest.raises(RuleBroken) as refused:
+        builders.client(team[who], **new)
+    [reason] = refused.value.reasons
+    assert reason.code == "possible_conflict"
+    said = f"{reason.message} {reason.how} {refused.value}"
+    for word in (
+        "Ines",
+        "Okafor",
+        "Tomas",
+        "Weber",
+        "Marta",
+        "Lindqvist",
+        "same",
+        "partner",
+        "900123",
+    ):
+        assert word not in said
+
+
+@pytest.mark.parametrize(("new", "why"), SAME)
+def test_a_supervisor_reads_both_sides(team, ines, new, why):
+    with pytest.raises(RuleBroken) as refused:
+        builders.client(team["supervisor"], **new)
+    [reason] = refused.value.reasons
+    assert reason.message == f"Ines Okafor, with Marta Lindqvist, {why}."
+
+
+@pytest.mark.parametrize(("new", "why"), SAME)
+def test_having_asked_the_supervisor_lets_it_pass_and_is_recorded(team, ines, new, why):
+    client_id = builders.client(team["coach2"], agreed=True, **new)
+    details = db.session.scalar(
+        sa.select(AuditEntry.details).where(
+            AuditEntry.action == "client.create", AuditEntry.client_id == client_id
+        )
+    )
+    assert details == {"possible_conflict": "supervisor asked"}
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        {"name": "Ana Ruiz"},
+        {"name": "Ana Ruiz", "partner_name": "Tomas Weber"},
+        {"name": "Ana Ruiz", "phone": "07700 900124", "email": "ana@example.test"},
+        {"name": "Okafor"},
+    ],
+)
+def test_others_are_no_match(team, ines, new):
+    assert builders.client(team["coach2"], **new)
+
+
+def test_short_numbers_match_nobody(team):
+    builders.client(team["coach"], "Ana Ruiz", phone="1 2 3")
+    assert builders.client(team["coach"], "Eva Blum", phone="4 5 6")
+
+
+def test_a_supervisor_sees_the_matches_of_a_client_and_a_coach_does_not(team, ines):
+    other = builders.client(team["coach2"], "Tomas Weber", agreed=True)
+    [match] = matches_of(team["supervisor"], ines)
+    assert (match.client_id, match.name, match.coaches) == (other, "Tomas Weber", ("Jonas Adler",))
+    with pytest.raises(Forbidden):
+        matches_of(team["coach"], ines)
+    with pytest.raises(NotFound):
+        matches_of(team["supervisor"], other)
+
+
+def test_a_client_is_no_conflict_with_themselves(team, ines):
+    assert matches_of(team["supervisor"], ines) == []

@@ -1,0 +1,129 @@
+"""Inviting a client into the portal, and what becomes of it when the portal or mail is no longer safe."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import outbox
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
+from caseapp.core.transaction import transaction
+from caseapp.domain.clients import portal_access
+from caseapp.domain.clients.models import PortalAccess
+from caseapp.domain.clients.schemas import SafeContact
+from tests.domain.clients.portal_visitor import HOME, access_row, arrive, say_safe, sessions_of
+from tests.support import builders, staff
+from tests.support.portal_client import ADDRESS, BANNED, BY_CARD, BY_MAIL, PIN, invited
+
+
+def test_with_a_safe_email_a_neutral_link_is_mailed(post, coach):
+    found = invited(coach, "Ines Okafor", safe=BY_MAIL, address=ADDRESS, partner_name="Paul Okafor")
+    assert found.card_code is None
+    [letter] = post.letters()
+    assert letter["To"] == ADDRESS
+    assert letter["Subject"] == "Your reading list"
+    assert letter.get_content_type() == "text/plain"
+    words = f"{letter['Subject']} {letter['From']} {letter.get_content()}".lower()
+    assert BANNED.findall(words.replace(ADDRESS, "")) == []
+    assert "ines" not in words.replace(ADDRESS, "").split()
+    assert letter.get_content().count("http") == 1
+    assert "15 minutes" in letter.get_content()
+
+
+@pytest.mark.parametrize("address", [None, ADDRESS])
+def test_without_a_safe_email_there_is_a_card_and_no_mail(post, coach, address):
+    found = invited(coach, safe=BY_CARD, address=address)
+    assert len(found.card_code.replace("-", "")) == 16
+    assert post.taken == []
+    assert arrive(found.card_code.lower().replace("-", " ")).id == found.client_id
+
+
+@pytest.mark.parametrize("channels", [("call", "email"), ("in_person",), ("in_person", "portal")])
+def test_nobody_is_invited_where_the_portal_is_not_safe(post, coach, channels):
+    client_id = builders.client(coach, safe=SafeContact(channels), email=ADDRESS)
+    with pytest.raises(RuleBroken) as refused, transaction():
+        portal_access.invite(coach, client_id)
+    assert refused.value.reasons[0].code == "portal_not_safe"
+    assert refused.value.reasons[0].how
+    assert access_row(client_id) is None
+
+
+def test_only_the_care_team_invites(app):
+    cast = staff.team()
+    client_id = builders.client(cast["coach"], safe=BY_CARD)
+    with pytest.raises(NotFound), transaction():
+        portal_access.invite(cast["coach2"], client_id)
+    with pytest.raises(Forbidden), transaction():
+        portal_access.invite(cast["admin"], client_id)
+
+
+def test_codes_are_kept_as_hashes_only(post, coach):
+    found = invited(coach, safe=BY_CARD)
+    mailed = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    for row in (access_row(found.client_id), access_row(mailed.client_id)):
+        stored = " ".join(
+            str(getattr(row, column.key)) for column in sa.inspect(PortalAccess).columns
+        )
+        for secret in (found.start_code, found.card_code, mailed.start_code, *post.tokens()):
+            assert secret not in stored
+            assert secret.replace("-", "") not in stored
+
+
+def test_inviting_again_forgets_everything_before(post, coach):
+    found = invited(coach, safe=BY_CARD)
+    first = arrive(found.card_code)
+    inside = portal_access.client_signed_in(
+        portal_access.choose_pin(first, found.start_code, PIN)
+    ).actor
+    with transaction():
+        again = portal_access.invite(coach, found.client_id)
+    assert all(session.ended_at for session in sessions_of(found.client_id))
+    assert inside.session_id is not None
+    with pytest.raises(Unauthenticated):
+        portal_access.redeem(found.card_code, HOME)
+    arriving = arrive(again.card_code)
+    assert portal_access.next_step(arriving) is portal_access.Step.CHOOSE
+    with pytest.raises(Invalid):
+        portal_access.choose_pin(arriving, found.start_code, PIN)
+    assert portal_access.choose_pin(arriving, again.start_code, PIN)
+
+
+def test_an_invitation_overtakes_a_pin_that_is_just_being_checked(coach, app):
+    found = invited(coach)
+    arriving = arrive(found.card_code)
+    portal_access.choose_pin(arriving, found.start_code, PIN)
+    waiting = arrive(found.card_code)
+    with transaction():
+        portal_access.invite(coach, found.client_id)
+        db.session.execute(sa.update(PortalAccess).values(pin_hash=portal_access.hash_secret(PIN)))
+    with pytest.raises(Unauthenticated):
+        portal_access.enter_pin(waiting, PIN)
+    assert all(session.ended_at for session in sessions_of(found.client_id))
+
+
+def test_mail_ordered_before_email_became_unsafe_never_leaves(post, coach):
+    client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
+    with transaction():
+        portal_access.invite(coach, client_id)
+    say_safe(coach, client_id, "call", "portal")
+    assert outbox.sweep() == 1
+    assert post.taken == []
+
+
+def test_a_link_already_mailed_dies_when_email_becomes_unsafe(post, coach):
+    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    say_safe(coach, found.client_id, "portal")
+    with pytest.raises(Unauthenticated):
+        portal_access.redeem(post.tokens()[0], HOME)
+    assert sessions_of(found.client_id) == []
+
+
+def test_a_client_inside_is_out_once_the_portal_is_not_safe(coach, app):
+    found = invited(coach)
+    reference = portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
+    assert portal_access.client_signed_in(reference)
+    say_safe(coach, found.client_id, "call")
+    assert portal_access.client_signed_in(reference) is None
+    with pytest.raises(Unauthenticated):
+        portal_access.redeem(found.card_code, HOME)

@@ -1,0 +1,147 @@
+"""The PIN: chosen with a start code, asked for after every link, and gone after five wrong tries."""
+
+from __future__ import annotations
+
+import pytest
+
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, Invalid, RuleBroken
+from caseapp.core.permissions import Action, Role
+from caseapp.core.transaction import transaction
+from caseapp.domain.clients import portal_access
+from tests.domain.clients.portal_visitor import HOME, access_row, arrive
+from tests.support.concurrency import together
+from tests.support.portal_client import PIN, invited
+
+
+def test_a_link_alone_reads_nothing(coach, app):
+    arriving = arrive(invited(coach).card_code)
+    assert arriving.role is Role.ARRIVING
+    assert not arriving.may(Action.PORTAL_READ)
+    assert not arriving.may(Action.PORTAL_MARK)
+    with pytest.raises(RuleBroken), transaction():
+        portal_access.enter_first_time(arriving)
+
+
+def test_the_first_time_leads_past_the_page_about_safety(coach, app):
+    found = invited(coach)
+    arriving = arrive(found.card_code)
+    assert portal_access.next_step(arriving) is portal_access.Step.CHOOSE
+    reference = portal_access.choose_pin(arriving, found.start_code.lower(), PIN)
+    almost = portal_access.client_signed_in(reference).actor
+    assert almost.role is Role.ARRIVING
+    assert portal_access.next_step(almost) is portal_access.Step.READ_FIRST
+    with transaction():
+        portal_access.enter_first_time(almost)
+    assert portal_access.client_signed_in(reference).actor.role is Role.CLIENT
+    later = arrive(found.card_code)
+    assert portal_access.next_step(later) is portal_access.Step.PIN
+    assert (
+        portal_access.client_signed_in(portal_access.enter_pin(later, PIN)).actor.role
+        is Role.CLIENT
+    )
+
+
+def test_a_reference_known_before_the_pin_opens_nothing_after_it(coach, app):
+    found = invited(coach)
+    before = portal_access.redeem(found.card_code, HOME)
+    portal_access.choose_pin(portal_access.client_signed_in(before).actor, found.start_code, PIN)
+    assert portal_access.client_signed_in(before) is None
+
+
+@pytest.mark.parametrize(
+    "pin", ["", "12345", "1234567", "12a456", "١٢٣٤٥٦", "111111", "121212", "123456", "654321"]
+)
+def test_a_pin_that_is_easy_costs_no_try(coach, app, pin):
+    found = invited(coach)
+    arriving = arrive(found.card_code)
+    with pytest.raises(Invalid) as refused:
+        portal_access.choose_pin(arriving, found.start_code, pin)
+    assert set(refused.value.fields) == {"pin"}
+    assert access_row(found.client_id).wrong_tries == 0
+
+
+def test_five_wrong_tries_and_then_only_the_coach(coach, app):
+    found = invited(coach)
+    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
+    arriving = arrive(found.card_code)
+    left = []
+    for _ in range(portal_access.TRIES):
+        with pytest.raises(Invalid) as refused:
+            portal_access.enter_pin(arriving, "000000")
+        left.append(refused.value.fields["pin"][0])
+    assert "4 tries" in left[0]
+    assert "One try" in left[3]
+    assert "last" in left[4]
+    with pytest.raises(RuleBroken) as closed:
+        portal_access.enter_pin(arriving, PIN)
+    assert closed.value.reasons[0].code == "locked"
+    assert portal_access.next_step(arrive(found.card_code)) is portal_access.Step.CLOSED
+    with transaction():
+        again = portal_access.invite(coach, found.client_id)
+    arriving = arrive(again.card_code)
+    assert portal_access.choose_pin(arriving, again.start_code, PIN)
+
+
+def test_wrong_start_codes_and_pins_share_the_five_tries(coach, app):
+    found = invited(coach)
+    arriving = arrive(found.card_code)
+    for _ in range(4):
+        with pytest.raises(Invalid):
+            portal_access.choose_pin(arriving, "2222-2222", PIN)
+    with pytest.raises(Invalid):
+        portal_access.enter_pin(arriving, PIN)
+    with pytest.raises(RuleBroken):
+        portal_access.choose_pin(arriving, found.start_code, PIN)
+
+
+def test_tries_sent_together_all_count(coach, app):
+    found = invited(coach)
+    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
+    arriving = arrive(found.card_code)
+    answers = together(app, 12, lambda _: portal_access.enter_pin(arriving, "000000"))
+    assert sum(isinstance(answer, Invalid) for answer in answers) == portal_access.TRIES
+    assert sum(isinstance(answer, RuleBroken) for answer in answers) == 12 - portal_access.TRIES
+
+
+def test_a_right_try_clears_the_count(coach, app):
+    found = invited(coach)
+    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
+    arriving = arrive(found.card_code)
+    for _ in range(4):
+        with pytest.raises(Invalid):
+            portal_access.enter_pin(arriving, "000000")
+    portal_access.enter_pin(arriving, PIN)
+    assert access_row(found.client_id).wrong_tries == 0
+
+
+def test_a_start_code_works_once_also_for_two_at_the_same_moment(coach, app):
+    found = invited(coach)
+    at_the_door = [arrive(found.card_code), arrive(found.card_code)]
+    db.session.rollback()
+    answers = together(
+        app,
+        2,
+        lambda number: portal_access.choose_pin(
+            at_the_door[number], found.start_code, f"48291{number}"
+        ),
+    )
+    assert sum(isinstance(answer, str) for answer in answers) == 1
+    assert sum(isinstance(answer, Invalid) for answer in answers) == 1
+
+
+def test_a_pin_is_kept_as_argon2id(coach, app):
+    found = invited(coach)
+    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
+    row = access_row(found.client_id)
+    assert row.pin_hash.startswith("$argon2id$")
+    assert row.start_code_hash is None
+
+
+def test_staff_have_no_pin(coach, app):
+    for call in (
+        lambda: portal_access.enter_pin(coach, PIN),
+        lambda: portal_access.choose_pin(coach, "2222", PIN),
+    ):
+        with pytest.raises(Forbidden):
+            call()

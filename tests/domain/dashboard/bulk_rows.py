@@ -1,0 +1,213 @@
+"""Many rows at once, inserted past the operations: only for counting what a page asks of the database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
+from caseapp.core.vault import new_wrapped_key, seal_data
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.cases.models import Case, CaseEvent
+from caseapp.domain.clients.models import CareTeam, Client, ClientKey
+from caseapp.domain.clients.queries import key_of
+from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.handouts.models import Edition
+from caseapp.domain.notes.models import Note
+from caseapp.domain.screening.models import Hold, Screening
+
+
+def _note(actor, case_id, client_id, key, number, status):
+    moment = now() - timedelta(minutes=number)
+    row = Note(id=new_id(), client_id=client_id)
+    return {
+        "id": row.id,
+        "case_id": case_id,
+        "client_id": client_id,
+        "author_id": actor.id,
+        "format": "free",
+        "held_at": moment,
+        "how": "video",
+        "status": status,
+        "sections": seal_data(row, "sections", {"text": f"Session {number}."}, key),
+        "made_at": moment,
+        "changed_at": moment,
+        "signed_at": moment if status == "signed" else None,
+        "version": 1,
+    }
+
+
+def _screening(actor, client_id, number):
+    return {
+        "id": new_id(),
+        "client_id": client_id,
+        "at": now() - timedelta(minutes=number),
+        "recorded_by": actor.id,
+        "sleep": number % 3,
+        "asked_alone": True,
+        "actions_taken": [],
+    }
+
+
+def _hold(actor, client_id, number, *, cleared):
+    moment = now() - timedelta(minutes=number)
+    return {
+        "id": new_id(),
+        "client_id": client_id,
+        "kind": "care",
+        "opened_at": moment,
+        "opened_by": actor.id,
+        "reasons": [{"item": "sleep", "level": 2, "screening": str(new_id())}],
+        "cleared_at": moment + timedelta(seconds=30) if cleared else None,
+        "cleared_by": actor.id if cleared else None,
+        "version": 1,
+    }
+
+
+def _task(actor, client_id, number, *, done):
+    moment = now() - timedelta(minutes=number)
+    return {
+        "id": new_id(),
+        "client_id": client_id,
+        "kind": "recheck",
+        "due_at": moment,
+        "assigned_to": actor.id,
+        "origin_kind": "screening",
+        "made_at": moment,
+        "made_by": actor.id,
+        "done_at": moment if done else None,
+        "done_by": actor.id if done else None,
+        "version": 1,
+    }
+
+
+def _assignment(actor, case_id, client_id, edition_id, number):
+    moment = now() - timedelta(minutes=number)
+    return {
+        "id": new_id(),
+        "case_id": case_id,
+        "client_id": client_id,
+        "edition_id": edition_id,
+        "place": number + 1,
+        "stage": "steady",
+        "channel": "portal",
+        "levels": {},
+        "assigned_at": moment,
+        "assigned_by": actor.id,
+        "read_at": moment + timedelta(seconds=20),
+        "version": 1,
+    }
+
+
+def _insert(model, rows):
+    db.session.execute(sa.insert(model), rows)
+
+
+def caseload(actor, count, since=0):
+    """Give a coach `count` open cases, each held, screened, with a draft, a signed note, a task and a handout."""
+    moment = now()
+    ids = [(new_id(), new_id()) for _ in range(count)]
+    numbered = list(enumerate(ids, since))
+    with transaction():
+        edition_id = db.session.scalars(sa.select(Edition.id)).first()
+        _insert(
+            Client,
+            [
+                {
+                    "id": client_id,
+                    "name": f"Client {n}",
+                    "called": "Client",
+                    "pronouns": "",
+                    "consent_how": "",
+                    "made_at": moment,
+                    "made_by": actor.id,
+                    "version": 1,
+                }
+                for n, (client_id, _) in numbered
+            ],
+        )
+        _insert(
+            ClientKey,
+            [
+                {"client_id": client_id, "wrapped": new_wrapped_key(client_id), "wrapped_by": "x"}
+                for client_id, _ in ids
+            ],
+        )
+        _insert(
+            CareTeam,
+            [
+                {"user_id": actor.id, "client_id": client_id, "since": moment}
+                for client_id, _ in ids
+            ],
+        )
+        _insert(
+            Case,
+            [
+                {
+                    "id": case_id,
+                    "number": f"C-1999-{n:04d}",
+                    "client_id": client_id,
+                    "coach_id": actor.id,
+                    "status": "open",
+                    "stage": ("steady", "rebuild")[n % 2],
+                    "stage_since": moment,
+                    "opened_at": moment,
+                    "changed_at": moment,
+                    "goal": "undecided",
+                    "version": 1,
+                }
+                for n, (client_id, case_id) in numbered
+            ],
+        )
+        keys = {client_id: key_of(client_id) for client_id, _ in ids}
+        for status in ("draft", "signed"):
+            _insert(
+                Note,
+                [
+                    _note(actor, case, client, keys[client], n, status)
+                    for n, (client, case) in numbered
+                ],
+            )
+        _insert(Screening, [_screening(actor, client, n) for n, (client, _) in numbered])
+        _insert(Hold, [_hold(actor, client, n, cleared=False) for n, (client, _) in numbered])
+        _insert(FollowUp, [_task(actor, client, n, done=False) for n, (client, _) in numbered])
+        _insert(
+            Assignment,
+            [_assignment(actor, case, client, edition_id, n) for n, (client, case) in numbered],
+        )
+
+
+def history(actor, made, count, since=0):
+    """Give one case `count` of everything that can happen in it."""
+    case_id, client_id = made.case_id, made.client_id
+    key, places = key_of(client_id), range(since, since + count)
+    with transaction():
+        edition_id = db.session.scalars(sa.select(Edition.id)).first()
+        _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in places])
+        _insert(Screening, [_screening(actor, client_id, n) for n in places])
+        _insert(Hold, [_hold(actor, client_id, n, cleared=True) for n in places])
+        _insert(FollowUp, [_task(actor, client_id, n, done=True) for n in places])
+        _insert(
+            Assignment,
+            [_assignment(actor, case_id, client_id, edition_id, n) for n in places],
+        )
+        _insert(
+            CaseEvent,
+            [
+                {
+                    "id": new_id(),
+                    "case_id": case_id,
+                    "client_id": client_id,
+                    "kind": "moved",
+                    "from_stage": "rebuild",
+                    "to_stage": "steady",
+                    "at": now() - timedelta(minutes=n),
+                    "by": actor.id,
+                }
+                for n in places
+            ],
+        )

@@ -1,0 +1,134 @@
+from datetime import timedelta
+
+import pytest
+
+from caseapp.core.clock import now
+from caseapp.core.errors import Invalid, NotFound
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.dashboard.queries import timeline
+from caseapp.domain.dashboard.timeline import KINDS, LONGEST_TEXT, shortened
+from caseapp.domain.followups.operations import add_followup, complete_followup
+from caseapp.domain.followups.schemas import NewFollowUp
+from tests.domain.dashboard import bulk_rows
+from tests.support import builders, staff
+from tests.support.staff_pages import Statements
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+def whole(actor, made, kind=None, limit=4):
+    head, found, cursor = case_head(actor, made.case_id), [], None
+    while True:
+        page = timeline(actor, head, kind=kind, cursor=cursor, limit=limit)
+        assert len(page.items) <= limit
+        found += page.items
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+def test_everything_that_happened_stands_in_one_stream(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    builders.note(coach, case.case_id, days_ago=1)
+    builders.screen(coach, case.client_id, fear_at_home=2, comment="Asked in the car.")
+    with transaction():
+        task = add_followup(coach, case.client_id, NewFollowUp("Ring on Tuesday", now()))
+    with transaction():
+        complete_followup(coach, task, "She is well.", 1)
+    found = whole(coach, case)
+    assert {item.title for item in found} == {
+        "Case opened",
+        "Session",
+        "Screening",
+        "Safety hold opened",
+        "Ring on Tuesday",
+    }
+    by_kind = {item.kind: item for item in found}
+    assert by_kind["session"].text == "Slept six hours."
+    assert by_kind["session"].by == f"{coach.name}, video, 50 min"
+    assert by_kind["screening"].levels["fear_at_home"] == 2
+    assert by_kind["screening"].text == "Asked in the car."
+    assert by_kind["hold"].text == "Fear at home at concern."
+    assert by_kind["followup"].text == "She is well."
+    assert by_kind["stage"].by == coach.name
+
+
+def test_a_draft_stands_in_its_authors_timeline_only(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    builders.draft(coach, case.case_id)
+    [draft] = whole(coach, case, "session")
+    assert draft.badge == "Draft"
+    assert whole(team["supervisor"], case, "session") == []
+    with pytest.raises(NotFound):
+        whole(team["coach2"], case)
+
+
+def test_pages_join_without_a_gap_or_a_repeat(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    bulk_rows.history(coach, case, 7)
+    at_once = timeline(coach, case_head(coach, case.case_id), kind=None, cursor=None, limit=200)
+    found = whole(coach, case, limit=3)
+    assert [(i.id, i.at) for i in found] == [(i.id, i.at) for i in at_once.items]
+    assert len(found) == 7 * 8 + 1
+    assert [i.at for i in found] == sorted((i.at for i in found), reverse=True)
+    assert len({(i.id, i.title) for i in found}) == len(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_shows_only_itself(team, kind):
+    coach = team["coach"]
+    case = builders.case(coach)
+    bulk_rows.history(coach, case, 3)
+    found = whole(coach, case, kind)
+    assert {item.kind for item in found} == {kind}
+    assert len(found) == (
+        3 if kind in {"session", "screening", "followup"} else 4 if kind == "stage" else 6
+    )
+
+
+def test_an_unknown_kind_and_a_made_up_cursor_are_refused(team):
+    coach = team["coach"]
+    head = case_head(coach, builders.case(coach).case_id)
+    with pytest.raises(Invalid) as caught:
+        timeline(coach, head, kind="gossip", cursor=None, limit=5)
+    assert "kind" in caught.value.fields
+    with pytest.raises(Invalid):
+        timeline(coach, head, kind=None, cursor="made-up", limit=5)
+
+
+def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
+    coach = team["coach"]
+    few, many = builders.case(coach), builders.case(coach)
+    bulk_rows.history(coach, few, 10)
+    bulk_rows.history(coach, many, 1000)
+    counts = []
+    for case in (few, many):
+        head = case_head(coach, case.case_id)
+        with Statements() as statements:
+            page = timeline(coach, head, kind=None, cursor=None, limit=25)
+        assert len(page.items) == 25
+        counts.append(len(statements.seen))
+    assert counts[0] == counts[1] <= 9
+
+
+def test_a_long_text_is_cut_at_a_word():
+    text = "word " * 100
+    assert shortened("  two\n words ") == "two words"
+    cut = shortened(text)
+    assert len(cut) <= LONGEST_TEXT + 2
+    assert cut.endswith("word …")
+
+
+def test_a_recorded_hour_is_kept(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    builders.note(coach, case.case_id, days_ago=3)
+    [session] = whole(coach, case, "session")
+    assert abs(now() - timedelta(days=3, hours=1) - session.at) < timedelta(minutes=5)

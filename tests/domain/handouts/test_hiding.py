@@ -1,0 +1,102 @@
+"""Sheets that the practice hides: out of every list, unless they are for safety and nothing stands in for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from caseapp.core.actor import Actor
+from caseapp.core.errors import NotFound, RuleBroken
+from caseapp.core.permissions import Role
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.eligibility import offers_for
+from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.reading import reading_list
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.handouts.library import library
+from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
+from caseapp.domain.handouts.queries import edition_of, library_list
+from tests.domain.authoring.steps import codes, listed, own_edition
+from tests.support import builders, staff
+
+pytestmark = pytest.mark.usefixtures("on_release_day")
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
+    made = builders.case(team["coach"])
+    builders.screen(team["coach"], made.client_id, work="watch")
+    head = case_head(team["coach"], made.case_id)
+    with transaction():
+        given_id = assign(
+            team["coach"],
+            made.case_id,
+            "keep-the-day-running",
+            line="",
+            channel="portal",
+            confirmed=True,
+        )
+    with transaction():
+        hide_handout(team["supervisor"], "keep-the-day-running")
+    assert given_id
+    assert "keep-the-day-running" not in listed()
+    assert "keep-the-day-running" not in {o.handout.id for o in offers_for(team["coach"], head)}
+    hidden = library_list(team["admin"], hidden=True)
+    assert {item.handout.id for item in hidden} == {"keep-the-day-running"}
+    other = builders.case(team["coach"])
+    builders.screen(team["coach"], other.client_id)
+    with pytest.raises(RuleBroken) as refused, transaction():
+        assign(team["coach"], other.case_id, "keep-the-day-running", line="", channel="print")
+    assert codes(refused) == ["hidden"]
+    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    assert [record.slug for record in reading_list(client)] == ["keep-the-day-running"]
+    with pytest.raises(RuleBroken), transaction():
+        hide_handout(team["admin"], "keep-the-day-running")
+    with transaction():
+        show_handout(team["admin"], "keep-the-day-running")
+    assert "keep-the-day-running" in listed()
+    with pytest.raises(RuleBroken), transaction():
+        show_handout(team["admin"], "keep-the-day-running")
+    with pytest.raises(NotFound), transaction():
+        hide_handout(team["admin"], "no-such-sheet")
+
+
+def safety_sheets():
+    return sorted({h.id for h in library().values() if h.kind == "safety-sheet"})
+
+
+@pytest.mark.parametrize("slug", safety_sheets())
+def test_a_safety_sheet_stays_unless_ours_stands_in_for_it(team, slug):
+    with pytest.raises(RuleBroken) as refused, transaction():
+        hide_handout(team["admin"], slug)
+    assert codes(refused) == ["safety_sheet"]
+    assert slug in listed()
+
+
+def test_a_safety_sheet_comes_back_when_ours_is_gone(team):
+    languages = ["en", "es"]
+    ours = [own_edition(team, "help-right-now", language=language) for language in languages[:1]]
+    with pytest.raises(RuleBroken) as refused, transaction():
+        hide_handout(team["admin"], "help-right-now")
+    assert "Español" in refused.value.reasons[0].message
+    ours += [own_edition(team, "help-right-now", language=language) for language in languages[1:]]
+    with transaction():
+        hide_handout(team["admin"], "help-right-now")
+    assert "help-right-now" not in listed()
+    with transaction():
+        recall(team["admin"], edition_of(ours[0]).edition_id, "It names a wrong door.")
+    assert "help-right-now" in listed()
+    assert not edition_of("help-right-now").hidden
+
+
+def test_a_stand_in_has_to_serve_the_same_holds(team):
+    for language in ("en", "es"):
+        own_edition(
+            team, "help-right-now", change={"hold_ok": "none", "title": "Ours"}, language=language
+        )
+    with pytest.raises(RuleBroken) as refused, transaction():
+        hide_handout(team["admin"], "help-right-now")
+    assert codes(refused) == ["safety_sheet"]

@@ -1,0 +1,372 @@
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.actor import operator
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.cases.operations import close_case
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.schemas import Closing
+from caseapp.domain.notes.models import Note
+from caseapp.domain.notes.operations import (
+    discard_draft,
+    record_draft_screening,
+    save_draft,
+    sign_note,
+    start_note,
+)
+from caseapp.domain.notes.queries import digest_of, note_shown
+from caseapp.domain.notes.schemas import (
+    LONGEST_NOTE,
+    UNTOUCHED,
+    DraftChange,
+    DraftScreening,
+    NewNote,
+)
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import safety_of, screening_shown
+from tests.support import builders, staff
+
+NONE = {item.key: 0 for item in ITEMS}
+
+
+def codes(caught):
+    return [reason.code for reason in caught.value.reasons]
+
+
+def save(actor, note_id, version, **change):
+    with transaction():
+        return save_draft(actor, note_id, DraftChange(**change), version)
+
+
+def answers(**levels):
+    return DraftScreening({**NONE, **levels})
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+@pytest.fixture
+def coach(team):
+    return team["coach"]
+
+
+@pytest.fixture
+def case(coach):
+    return builders.case(coach)
+
+
+def test_a_draft_keeps_what_was_written(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    version = save(
+        coach, note_id, 1, sections={"plan": "Ring on Tuesday."}, how="phone", minutes=20
+    )
+    note = note_shown(coach, note_id)
+    assert version == note.version == 2
+    assert note.sections == builders.WORDS | {"plan": "Ring on Tuesday."}
+    assert (note.how, note.minutes, note.status) == ("phone", 20, "draft")
+
+
+def test_what_is_not_sent_stays_and_zero_minutes_mean_unknown(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    save(coach, note_id, 1, minutes=0)
+    note = note_shown(coach, note_id)
+    assert note.minutes is None
+    assert note.sections == builders.WORDS
+
+
+def test_a_draft_is_nobody_elses(team, case):
+    note_id = builders.draft(team["coach"], case.case_id)
+    for other in (team["supervisor"], team["coach2"]):
+        with pytest.raises(NotFound):
+            note_shown(other, note_id)
+        with pytest.raises(NotFound):
+            save(other, note_id, 1, sections={"plan": "x"})
+        with pytest.raises(NotFound), transaction():
+            sign_note(other, note_id, 1)
+        with pytest.raises(NotFound), transaction():
+            discard_draft(other, note_id, 1)
+
+
+def test_a_signed_note_is_read_by_the_care_team_and_nobody_else(team, case):
+    note_id = builders.note(team["coach"], case.case_id)
+    assert note_shown(team["supervisor"], note_id).sections == builders.WORDS
+    with pytest.raises(NotFound):
+        note_shown(team["coach2"], note_id)
+    for nobody in (team["admin"], operator()):
+        with pytest.raises(Forbidden):
+            note_shown(nobody, note_id)
+
+
+def test_no_note_starts_in_a_foreign_or_a_closed_case(team, case):
+    new = NewNote("dap", now(), 50, "video")
+    with pytest.raises(NotFound), transaction():
+        start_note(team["coach2"], case.case_id, new)
+    builders.screen(team["coach"], case.client_id)
+    with transaction():
+        version = case_head(team["coach"], case.case_id).case.version
+        closing = Closing(
+            "other", "goal_reached", "done", "", follow_up_consent=False, follow_up_on=None
+        )
+        close_case(team["coach"], case.case_id, closing, version)
+    with pytest.raises(RuleBroken) as caught, transaction():
+        start_note(team["coach"], case.case_id, new)
+    assert codes(caught) == ["case_closed"]
+
+
+def test_an_older_version_overwrites_nothing(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    save(coach, note_id, 1, sections={"plan": "The newer plan."})
+    with pytest.raises(Stale):
+        save(coach, note_id, 1, sections={"plan": "The older plan."})
+    with pytest.raises(Stale):
+        save(coach, note_id, 9, sections={"plan": "From nowhere."})
+    assert note_shown(coach, note_id).sections["plan"] == "The newer plan."
+
+
+def test_the_same_words_again_change_nothing_whatever_the_version(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    save(coach, note_id, 1, sections={"plan": "Ring."})
+    before = db.session.scalar(sa.select(sa.func.count()).select_from(AuditEntry))
+    assert save(coach, note_id, 1, sections={"plan": "Ring."}) == 2
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEntry)) == before
+
+
+def test_a_change_of_format_loses_no_word(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    save(coach, note_id, 1, format="soap")
+    note = note_shown(coach, note_id)
+    assert note.sections == {
+        "subjective": "Data: Slept six hours.",
+        "objective": "",
+        "assessment": "More rested.",
+        "plan": "Keep the log.",
+    }
+    save(coach, note_id, 2, format="free")
+    text = note_shown(coach, note_id).sections["text"]
+    for words in builders.WORDS.values():
+        assert words in text
+    save(coach, note_id, 3, format="dap")
+    assert note_shown(coach, note_id).sections == {"data": text, "assessment": "", "plan": ""}
+
+
+def test_a_section_of_another_format_is_refused(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    with pytest.raises(Invalid) as caught:
+        save(coach, note_id, 1, sections={"objective": "Looks tired."})
+    assert "sections" in caught.value.fields
+
+
+def test_a_draft_grows_to_its_limit_and_no_further(coach, case):
+    note_id = builders.draft(coach, case.case_id, {"data": "a", "assessment": "b", "plan": "c"})
+    save(coach, note_id, 1, sections={"data": "x" * (LONGEST_NOTE - 2)})
+    with pytest.raises(Invalid) as caught:
+        save(coach, note_id, 2, sections={"plan": "yy"})
+    assert "data" in caught.value.fields
+    assert note_shown(coach, note_id).sections["plan"] == "c"
+
+
+def test_levels_in_a_draft_are_words_only(coach, case):
+    builders.draft(coach, case.case_id, levels={"fear_at_home": 3})
+    safety = safety_of(case.client_id)
+    assert (safety.hold, safety.last, safety.flags) == (None, None, frozenset())
+
+
+def test_a_draft_remembers_its_highest_unrecorded_level(coach, case):
+    note_id = builders.draft(coach, case.case_id, levels={"sleep": 1, "fear_at_home": 2})
+    assert note_shown(coach, note_id).unrecorded_level == 2
+    save(coach, note_id, 2, screening=DraftScreening({"sleep": 1}))
+    assert note_shown(coach, note_id).unrecorded_level == 1
+    save(coach, note_id, 3, screening=DraftScreening({"sleep": None}))
+    assert note_shown(coach, note_id).unrecorded_level is None
+    assert note_shown(coach, note_id).draft.answers == {"sleep": None}
+
+
+def test_recording_opens_what_the_levels_demand_and_empties_the_panel(coach, case):
+    note_id = builders.draft(
+        coach,
+        case.case_id,
+        levels={"fear_at_home": 2, "sleep": 1},
+        asked_alone=True,
+        actions_taken=("gave_numbers",),
+        comment="Asked in the car.",
+    )
+    with transaction():
+        screening_id = record_draft_screening(coach, note_id, 2)
+    note = note_shown(coach, note_id)
+    assert (note.screening_id, note.unrecorded_level, note.draft) == (screening_id, None, UNTOUCHED)
+    assert note.status == "draft"
+    found = screening_shown(coach, screening_id)
+    assert found.levels == dict.fromkeys(NONE) | {"fear_at_home": 2, "sleep": 1}
+    assert (found.asked_alone, found.actions_taken) == (True, ["gave_numbers"])
+    assert found.comment == "Asked in the car."
+    assert safety_of(case.client_id).hold == "safety"
+
+
+def test_nothing_is_recorded_where_nothing_was_asked(coach, case):
+    for levels in (None, dict.fromkeys(NONE)):
+        note_id = builders.draft(coach, case.case_id, levels=levels)
+        with pytest.raises(Invalid), transaction():
+            record_draft_screening(coach, note_id, 1 if levels is None else 2)
+    assert safety_of(case.client_id).last is None
+
+
+def test_recording_twice_from_the_same_version_makes_one_screening(coach, case):
+    note_id = builders.draft(coach, case.case_id, levels=NONE)
+    with transaction():
+        record_draft_screening(coach, note_id, 2)
+    with pytest.raises((Stale, Invalid)), transaction():
+        record_draft_screening(coach, note_id, 2)
+
+
+def test_signing_locks_a_note_for_good(coach, case):
+    note_id = builders.note(coach, case.case_id)
+    note = note_shown(coach, note_id)
+    assert note.status == "signed"
+    assert note.sha256 == digest_of(note)
+    for change in (
+        lambda: save_draft(coach, note_id, DraftChange(sections={"plan": "x"}), note.version),
+        lambda: sign_note(coach, note_id, note.version),
+        lambda: record_draft_screening(coach, note_id, note.version),
+        lambda: discard_draft(coach, note_id, note.version),
+    ):
+        with pytest.raises(RuleBroken) as caught, transaction():
+            change()
+        assert codes(caught) == ["note_signed"]
+    assert note_shown(coach, note_id) == note
+
+
+@pytest.mark.parametrize("statement", ["update", "delete"])
+def test_the_database_itself_refuses_to_touch_a_signed_note(coach, case, statement):
+    note_id = builders.note(coach, case.case_id)
+    change = (
+        sa.update(Note).where(Note.id == note_id).values(how="phone")
+        if statement == "update"
+        else sa.delete(Note).where(Note.id == note_id)
+    )
+    with pytest.raises(sa.exc.DBAPIError), transaction():
+        db.session.execute(change)
+
+
+def test_the_digest_tells_a_changed_word(coach, case):
+    from dataclasses import replace
+
+    note = note_shown(coach, builders.note(coach, case.case_id))
+    changed = replace(note, sections=note.sections | {"plan": "Keep the log!"})
+    assert digest_of(changed) != note.sha256
+
+
+def test_every_section_needs_words_before_the_signature(coach, case):
+    note_id = builders.draft(coach, case.case_id, {"data": "Slept.", "assessment": " ", "plan": ""})
+    with pytest.raises(Invalid) as caught, transaction():
+        sign_note(coach, note_id, 1)
+    assert set(caught.value.fields) == {"assessment", "plan"}
+    assert note_shown(coach, note_id).status == "draft"
+
+
+def test_a_note_without_any_screening_can_be_signed(coach, case):
+    note = note_shown(coach, builders.note(coach, case.case_id))
+    assert note.screening_id is None
+    assert safety_of(case.client_id).last is None
+
+
+def test_a_blank_question_stops_the_signature_and_not_asked_does_not(coach, case):
+    levels = NONE | {"substances": None}
+    blank = {key: level for key, level in levels.items() if key not in {"fear_at_home", "work"}}
+    note_id = builders.draft(coach, case.case_id, levels=blank)
+    with pytest.raises(Invalid) as caught, transaction():
+        sign_note(coach, note_id, 2)
+    assert set(caught.value.fields) == {"fear_at_home", "work"}
+    save(coach, note_id, 2, screening=DraftScreening(levels))
+    with transaction():
+        sign_note(coach, note_id, 3)
+    note = note_shown(coach, note_id)
+    assert screening_shown(coach, note.screening_id).levels == levels
+
+
+def test_signing_records_an_unrecorded_screening_with_its_hold(coach, case):
+    note_id = builders.note(coach, case.case_id, levels=NONE | {"self_harm": 3})
+    note = note_shown(coach, note_id)
+    assert screening_shown(coach, note.screening_id).levels["self_harm"] == 3
+    assert (note.unrecorded_level, note.draft) == (None, UNTOUCHED)
+    assert safety_of(case.client_id).hold == "safety"
+
+
+def test_a_failed_signature_opens_no_hold(coach, case):
+    note_id = builders.draft(coach, case.case_id, levels=NONE | {"self_harm": 3})
+    with pytest.raises(Stale), transaction():
+        sign_note(coach, note_id, 1)
+    safety = safety_of(case.client_id)
+    assert (safety.hold, safety.last) == (None, None)
+    assert note_shown(coach, note_id).unrecorded_level == 3
+
+
+def test_all_not_asked_is_no_screening_but_its_words_are_not_dropped(coach, case):
+    quiet = builders.note(coach, case.case_id, levels=dict.fromkeys(NONE))
+    assert note_shown(coach, quiet).screening_id is None
+    note_id = builders.draft(
+        coach, case.case_id, levels=dict.fromkeys(NONE), comment="He was in the room."
+    )
+    with pytest.raises(Invalid) as caught, transaction():
+        sign_note(coach, note_id, 2)
+    assert set(caught.value.fields) == {"comment"}
+
+
+def test_a_session_still_to_come_is_not_signed(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    save(coach, note_id, 1, held_at=now() + timedelta(hours=2))
+    with pytest.raises(Invalid) as caught, transaction():
+        sign_note(coach, note_id, 2)
+    assert set(caught.value.fields) == {"held_at"}
+    with at(now() + timedelta(hours=3)), transaction():
+        sign_note(coach, note_id, 2)
+
+
+def test_a_discarded_draft_is_gone_and_its_screening_stays(coach, case):
+    note_id = builders.draft(coach, case.case_id, levels=NONE)
+    with transaction():
+        screening_id = record_draft_screening(coach, note_id, 2)
+    with transaction():
+        discard_draft(coach, note_id, 3)
+    with pytest.raises(NotFound):
+        note_shown(coach, note_id)
+    assert screening_shown(coach, screening_id).levels == NONE
+
+
+def test_a_draft_with_an_unrecorded_concern_is_not_thrown_away(coach, case):
+    note_id = builders.draft(coach, case.case_id, levels={"self_harm": 2})
+    with pytest.raises(RuleBroken) as caught, transaction():
+        discard_draft(coach, note_id, 2)
+    assert codes(caught) == ["unrecorded_concern"]
+    save(coach, note_id, 2, screening=answers(self_harm=1))
+    with transaction():
+        discard_draft(coach, note_id, 3)
+
+
+def test_a_stale_discard_keeps_the_draft(coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    save(coach, note_id, 1, sections={"plan": "Newer."})
+    with pytest.raises(Stale), transaction():
+        discard_draft(coach, note_id, 1)
+    assert note_shown(coach, note_id).sections["plan"] == "Newer."
+
+
+def test_no_word_of_a_note_stands_in_the_database_or_the_log(coach, case):
+    word = "marmalade"
+    note_id = builders.draft(
+        coach, case.case_id, builders.WORDS | {"data": word}, levels={"sleep": 2}, comment=word
+    )
+    row = db.session.execute(
+        sa.select(Note.sections, Note.draft_screening).where(Note.id == note_id)
+    ).one()
+    assert all(word.encode() not in sealed for sealed in row)
+    entries = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.object_id == note_id)).all()
+    assert {entry.action for entry in entries} == {"note.write"}
+    assert all(word not in str(entry.details) for entry in entries)

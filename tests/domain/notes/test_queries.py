@@ -1,0 +1,112 @@
+from datetime import timedelta
+
+import pytest
+
+from caseapp.core.clock import now
+from caseapp.core.errors import NotFound
+from caseapp.domain.notes.queries import (
+    drafts_of,
+    last_plan,
+    my_signed_notes,
+    note_shown,
+    notes_of,
+    waiting_drafts,
+)
+from tests.support import builders, staff
+from tests.support.staff_pages import Statements
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+def test_a_cases_notes_are_everybodys_signed_ones_and_my_drafts(team):
+    coach, supervisor = team["coach"], team["supervisor"]
+    case = builders.case(coach)
+    signed = builders.note(coach, case.case_id, days_ago=2)
+    own = builders.draft(coach, case.case_id, days_ago=1)
+    theirs = builders.draft(supervisor, case.case_id)
+    assert [note.id for note in notes_of(coach, case.case_id, None, 10).items] == [own, signed]
+    assert [n.id for n in notes_of(supervisor, case.case_id, None, 10).items] == [theirs, signed]
+    with pytest.raises(NotFound):
+        notes_of(team["coach2"], case.case_id, None, 10)
+
+
+def test_notes_come_page_by_page_newest_first(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    ids = [builders.note(coach, case.case_id, days_ago=days) for days in range(5)]
+    found, cursor = [], None
+    while True:
+        page = notes_of(coach, case.case_id, cursor, 2)
+        found += [note.id for note in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert found == ids
+
+
+def test_twenty_notes_are_opened_with_one_statement(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    for _ in range(20):
+        builders.draft(coach, case.case_id)
+    with Statements() as statements:
+        page = notes_of(coach, case.case_id, None, 20)
+    assert len(page.items) == 20
+    assert len(statements.seen) == 1
+
+
+def test_unrecorded_concerns_lead_the_drafts(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    old = builders.draft(coach, case.case_id, days_ago=3)
+    watch = builders.draft(coach, case.case_id, days_ago=2, levels={"sleep": 1})
+    concern = builders.draft(coach, case.case_id, levels={"sleep": 2})
+    urgent = builders.draft(coach, case.case_id, levels={"sleep": 3})
+    assert [line.id for line in drafts_of(coach)] == [urgent, concern, old, watch]
+    assert drafts_of(team["supervisor"]) == []
+
+
+def test_a_supervisor_sees_only_the_age_of_a_coachs_draft(team):
+    coach = team["coach"]
+    case = builders.case(coach, "Ines Okafor")
+    builders.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
+    builders.draft(team["coach2"], builders.case(team["coach2"]).case_id)
+    [waiting] = waiting_drafts(team["supervisor"])
+    assert (waiting.author, waiting.client, waiting.number) == (
+        coach.name,
+        "Ines Okafor",
+        case.number,
+    )
+    assert abs(now() - timedelta(days=3) - waiting.made_at) < timedelta(minutes=5)
+    assert set(waiting.__dataclass_fields__) == {
+        "author",
+        "client_id",
+        "number",
+        "client",
+        "made_at",
+    }
+
+
+def test_the_last_plan_is_that_of_the_session_before(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    builders.note(coach, case.case_id, builders.WORDS | {"plan": "The older plan."}, days_ago=9)
+    builders.note(coach, case.case_id, builders.WORDS | {"plan": "The last plan."}, days_ago=4)
+    builders.note(coach, case.case_id, {"text": "A call."}, format="free", days_ago=2)
+    builders.draft(
+        coach, case.case_id, builders.WORDS | {"plan": "The plan of a draft."}, days_ago=1
+    )
+    note = note_shown(coach, builders.draft(coach, case.case_id))
+    assert last_plan(coach, note).sections["plan"] == "The last plan."
+
+
+def test_my_signed_notes_are_mine(team):
+    coach = team["coach"]
+    case = builders.case(coach)
+    mine = builders.note(coach, case.case_id)
+    builders.draft(coach, case.case_id)
+    builders.note(team["supervisor"], case.case_id)
+    assert [note.id for note in my_signed_notes(coach, None, 10).items] == [mine]

@@ -1,0 +1,89 @@
+import pytest
+from marshmallow import ValidationError
+
+from caseapp.domain.notes.schemas import (
+    FORMATS,
+    LONGEST_NOTE,
+    DraftFormSchema,
+    DraftSchema,
+    NewNoteSchema,
+)
+
+NEW = {"format": "dap", "held_at": "2026-05-14T14:00:00+01:00"}
+FORM = NEW | {"how": "phone"}
+
+
+def faults(schema, raw):
+    with pytest.raises(ValidationError) as caught:
+        schema.load(raw)
+    return caught.value.normalized_messages()
+
+
+def test_a_new_note_needs_a_format_and_a_moment():
+    assert set(faults(NewNoteSchema(), {})) == {"format", "held_at"}
+    new = NewNoteSchema().load(NEW)
+    assert (new.how, new.minutes, new.sections) == ("video", None, {})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format", "poem"),
+        ("held_at", "14 May"),
+        ("held_at", "2026-05-14T14:00:00"),
+        ("held_at", "0001-01-01T00:00:00+14:00"),
+        ("held_at", "9999-12-31T23:59:59-14:00"),
+        ("minutes", -1),
+        ("minutes", 601),
+        ("how", "telepathy"),
+        ("sections", {"objective": "x"}),
+        ("sections", {"poem": "x"}),
+        ("sections", {"data": 5}),
+        ("sections", []),
+        ("colour", "red"),
+    ],
+)
+def test_a_wrong_value_is_named(field, value):
+    assert set(faults(NewNoteSchema(), NEW | {field: value})) == {field}
+
+
+def test_a_note_that_is_too_long_is_refused_at_its_longest_section():
+    half = "x" * (LONGEST_NOTE // 2)
+    whole = {"data": half, "assessment": half}
+    assert NewNoteSchema().load(NEW | {"sections": whole}).sections["data"] == half
+    found = faults(NewNoteSchema(), NEW | {"sections": whole | {"data": half + "x"}})
+    assert "at most 100,000" in found["data"][0]
+    assert (
+        "at most 100,000" in faults(DraftSchema(), {"sections": {"plan": "x" * 10**6}})["plan"][0]
+    )
+    assert "plan" in faults(DraftFormSchema(), FORM | {"plan": "x" * 10**6})
+
+
+def test_a_change_sends_only_what_changes():
+    change = DraftSchema().load({"sections": {"plan": " Ring.\r\nWrite. "}})
+    assert change.sections == {"plan": "Ring.\nWrite."}
+    assert (change.format, change.held_at, change.minutes, change.screening) == (None,) * 4
+
+
+def test_not_asked_is_an_answer_and_a_blank_is_none():
+    sent = {"sleep": "watch", "work": "not_asked"}
+    for draft in (
+        DraftSchema().load({"screening": sent}).screening,
+        DraftFormSchema().load(FORM | sent).screening,
+    ):
+        assert draft.answers == {"sleep": 1, "work": None}
+        assert "work" not in draft.blank
+        assert "eating" in draft.blank
+        assert draft.screening.levels["eating"] is None
+
+
+def test_the_form_sends_a_draft_whole_and_knows_where_it_goes():
+    change = DraftFormSchema().load(FORM | {"plan": "Ring.", "text": "Not of this format."})
+    assert change.sections == {"data": "", "assessment": "", "plan": "Ring."}
+    assert change.minutes == 0
+    moved = DraftFormSchema().load(FORM | {"plan": "Ring.", "to_format": "free"})
+    assert (moved.format, set(moved.sections)) == ("free", set(FORMATS["dap"]))
+
+
+def test_a_level_that_is_none_of_ours_is_named():
+    assert set(faults(DraftFormSchema(), FORM | {"sleep": "dreadful"})) == {"sleep"}

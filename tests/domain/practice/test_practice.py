@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from marshmallow import ValidationError
+
+from caseapp.core.actor import operator
+from caseapp.core.clock import at
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, NotFound, Stale
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
+from caseapp.domain.practice.models import Practice
+from caseapp.domain.practice.operations import (
+    add_line,
+    change_practice,
+    confirm_numbers,
+    remove_line,
+    set_up_practice,
+)
+from caseapp.domain.practice.queries import local_lines, office, the_practice
+from caseapp.domain.practice.schemas import NewLine, NewLineSchema, PracticeChange, PracticeSchema
+from tests.support import staff
+
+NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
+WHOLE = {
+    "name": "Harbour",
+    "country": "GB",
+    "zone": "Europe/London",
+    "exit_url": "https://www.bbc.co.uk/weather",
+}
+LINE = NewLine("dv", "Harbour refuge", "01632 960123", "any time")
+
+
+def settings_now(**changed):
+    row = the_practice()
+    plain = PracticeChange(
+        row.name,
+        row.tagline,
+        row.contact,
+        row.country,
+        row.region,
+        row.zone,
+        row.paper,
+        row.paper_code,
+        row.exit_url,
+    )
+    return replace(plain, **changed)
+
+
+def test_setting_up_twice_makes_one_practice(app):
+    with transaction():
+        set_up_practice("Another", "US", "America/New_York")
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Practice)) == 1
+    assert the_practice().country == "GB"
+
+
+@pytest.mark.parametrize("who", ["coach", "supervisor"])
+def test_only_an_admin_changes_the_practice(app, who):
+    actor = staff.add(who)
+    for call in (
+        lambda: change_practice(actor, settings_now(name="x"), 1),
+        lambda: confirm_numbers(actor),
+        lambda: add_line(actor, LINE),
+        lambda: remove_line(actor, UUID(int=1)),
+    ):
+        with pytest.raises(Forbidden), transaction():
+            call()
+
+
+def test_a_change_is_kept_and_names_only_the_fields(app):
+    with transaction():
+        change_practice(operator(), settings_now(name="Harbour", contact="01632 960000"), 1)
+    row = the_practice()
+    assert (row.name, row.contact, row.version) == ("Harbour", "01632 960000", 2)
+    assert db.session.scalar(sa.select(AuditEntry.details)) == {"fields": ["name", "contact"]}
+
+
+def test_a_change_from_an_old_version_overwrites_nothing(app):
+    with transaction():
+        change_practice(operator(), settings_now(name="First"), 1)
+    with pytest.raises(Stale), transaction():
+        change_practice(operator(), settings_now(name="Second"), 1)
+    db.session.rollback()
+    assert the_practice().name == "First"
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEntry)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "stands"),
+    [({"name": "x"}, True), ({"country": "US"}, False), ({"region": "x"}, False)],
+)
+def test_another_country_needs_its_numbers_confirmed_anew(app, changed, stands):
+    with transaction():
+        confirm_numbers(operator())
+    with transaction():
+        change_practice(operator(), settings_now(**changed), the_practice().version)
+    assert (the_practice().numbers_confirmed_on is not None) == stands
+
+
+def test_confirmed_numbers_go_stale_after_ninety_days(app):
+    assert office().numbers.stale
+    with at(NOON), transaction():
+        confirm_numbers(operator())
+    with at(NOON + timedelta(days=STALE_AFTER_DAYS)):
+        assert not office().numbers.stale
+    with at(NOON + timedelta(days=STALE_AFTER_DAYS + 1)):
+        assert office().numbers.stale
+
+
+def test_the_practices_own_lines_come_before_the_countrys(app):
+    with transaction():
+        line_id = add_line(operator(), LINE)
+    found = office().numbers
+    assert found.of("dv")[0].name == "Harbour refuge"
+    assert len(found.of("dv")) > 1
+    assert found.emergency.phone == "999"
+    with transaction():
+        remove_line(operator(), line_id)
+    assert list(local_lines()) == []
+    with pytest.raises(NotFound), transaction():
+        remove_line(operator(), line_id)
+
+
+def test_lines_of_another_region_are_left_out(app):
+    for code, country in countries().items():
+        regions = {line.region for line in country.lines if line.region}
+        for region in regions:
+            with transaction():
+                chosen = settings_now(country=code, region=region)
+                change_practice(operator(), chosen, the_practice().version)
+            shown = {line.region for line in office().numbers.lines}
+            assert shown <= {None, region}
+            assert region in shown
+
+
+@pytest.mark.parametrize("code", sorted(countries()))
+def test_every_country_has_an_emergency_number_and_somebody_to_ring(code):
+    country = countries()[code]
+    assert country.lines[0].kind == "emergency"
+    kinds = {line.kind for line in country.lines}
+    assert kinds <= set(KINDS)
+    assert {"emergency", "crisis", "dv"} <= kinds
+    for line in country.lines:
+        assert line.phone or line.text_to or line.web, line.name
+        assert line.last_checked is None or isinstance(line.last_checked, date)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 81}, "name"),
+        ({"country": "XX"}, "country"),
+        ({"zone": "Mars/Base"}, "zone"),
+        ({"zone": "../../etc/passwd"}, "zone"),
+        ({"paper": "A5"}, "paper"),
+        ({"exit_url": "http://example.org"}, "exit_url"),
+        ({"exit_url": "javascript:alert(1)"}, "exit_url"),
+        ({"exit_url": "https://"}, "exit_url"),
+        ({"exit_url": "https://example.org/?from=coach"}, "exit_url"),
+        ({"exit_url": "https://me:pw@example.org/"}, "exit_url"),
+        ({"owner": "x"}, "owner"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_by_name(changed, field):
+    with pytest.raises(ValidationError) as refused:
+        PracticeSchema().load({**WHOLE, **changed})
+    assert list(refused.value.messages_dict) == [field]
+    assert PracticeSchema().load(WHOLE).paper == "A4"
+
+
+@pytest.mark.parametrize(
+    ("changed", "good"),
+    [
+        ({}, True),
+        ({"phone": "+44 (0)1632 960-123"}, True),
+        ({"phone": "ring me"}, False),
+        ({"phone": "12"}, False),
+        ({"kind": "emergency"}, False),
+        ({"kind": "other"}, False),
+        ({"name": ""}, False),
+    ],
+)
+def test_a_help_line_is_a_number_that_can_be_dialled(changed, good):
+    raw = {"kind": "dv", "name": "Refuge", "phone": "01632 960123", **changed}
+    assert (not NewLineSchema().validate(raw)) == good

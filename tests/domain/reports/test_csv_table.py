@@ -1,0 +1,60 @@
+from datetime import date
+
+import pytest
+
+from caseapp.domain.cases.facts import FACTS
+from caseapp.domain.reports.csv_table import HEAD, plain
+from caseapp.domain.screening.protocol import SAFETY_ITEMS
+
+FULL_WIDTH_EQUALS = "\uff1d"
+FORMULA_SIGNS = [
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    FULL_WIDTH_EQUALS,
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+]
+
+
+@pytest.mark.parametrize("start", FORMULA_SIGNS)
+def test_no_cell_is_a_formula(start):
+    assert plain(f"{start}1+1") == f"'{start}1+1"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", FULL_WIDTH_EQUALS])
+def test_blanks_before_a_formula_do_not_help_it(start):
+    assert plain(f" \t{start}1+1") == f"' \t{start}1+1"
+
+
+def test_a_nul_neither_ends_a_cell_nor_hides_a_formula():
+    assert plain("\0=1+1") == "'=1+1"
+    assert plain("a\0b") == "ab"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, ""),
+        ('a, "b"', 'a, "b"'),
+        (3, "3"),
+        (date(2026, 5, 1), "2026-05-01"),
+        (["a", "b"], "a b"),
+    ],
+)
+def test_everything_else_is_written_as_it_is(value, written):
+    assert plain(value) == written
+
+
+def test_no_column_is_restricted_free_or_about_a_safety_question():
+    hidden = {
+        fact.name for fact in FACTS if fact.restricted or not fact.exported or fact.kind == "text"
+    }
+    assert not hidden & set(HEAD)
+    assert not {f"{item}_levels" for item in SAFETY_ITEMS} & set(HEAD)
+    assert len(set(HEAD)) == len(HEAD)

@@ -1,0 +1,86 @@
+import io
+import re
+import shutil
+import subprocess
+
+import pikepdf
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caseapp.core.transaction import transaction
+from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.pdf_tables import FEW, KEPT_BACK, SMALLEST_SHOWN, table, total_words
+from caseapp.domain.reports.queries import export_file
+from caseapp.domain.reports.schemas import ReportFilter
+from tests.support import builders, staff
+
+
+def words(*counts):
+    return [
+        cell.words for cell in table("By stage", [(str(n), n) for n in counts], to_share=True).cells
+    ]
+
+
+def test_small_cells_are_not_told():
+    assert words(12, 4, 3, 0) == ["12", FEW, FEW, FEW]
+    assert total_words(4, to_share=True) == FEW
+    assert total_words(1234, to_share=True) == "1,234"
+
+
+def test_what_subtraction_would_tell_is_kept_back():
+    assert words(12, 7, 2) == ["12", KEPT_BACK, FEW]
+    assert words(12, 7) == ["12", "7"]
+    assert words(12, 0) == ["12", FEW]
+    assert words(2, 1) == [FEW, FEW]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=9))
+def test_total_minus_what_is_shown_is_never_a_small_number(counts):
+    shown = [cell.count for cell in table("", [("", n) for n in counts], to_share=True).cells]
+    assert all(count is None or count >= SMALLEST_SHOWN for count in shown)
+    hidden = sum(counts) - sum(count or 0 for count in shown)
+    told_total = sum(counts) >= SMALLEST_SHOWN
+    assert not told_total or hidden == 0 or hidden >= SMALLEST_SHOWN
+
+
+@pytest.fixture
+def printed(app):
+    cast = staff.team()
+    for _ in range(6):
+        builders.case(cast["coach"])
+    builders.case(cast["coach2"], goal="together")
+    with transaction():
+        export_id = make_export(cast["admin"], ReportFilter(status="open", to_share=True), "pdf")
+    pieces, kind, name = export_file(cast["admin"], export_id)
+    assert kind == "application/pdf"
+    assert re.fullmatch(r"report-\d{4}-\d\d-\d\d-[0-9a-f]{6}\.pdf", name)
+    return b"".join(pieces)
+
+
+def test_the_report_on_paper(printed):
+    with pikepdf.open(io.BytesIO(printed)) as file:
+        assert file.Root.MarkInfo.Marked
+        assert str(file.Root.Lang) == "en-GB"
+        assert str(file.docinfo["/Title"]).startswith("Case report, ")
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        pytest.skip("pdftotext (poppler-utils) is not installed")
+    text = subprocess.run(  # noqa: S603 - the reader that is installed
+        [reader, "-layout", "-", "-"], input=printed, capture_output=True, check=True
+    ).stdout.decode()
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "Status Open" in lines
+    assert "Cases 7" in lines
+    # Seven in Steady and none elsewhere; six with no goal and one with: that one would show, so six is kept back.
+    assert "Steady 7" in lines
+    assert "Undecided kept back" in lines
+    assert "Together fewer than 5" in lines
+    assert "success rate" in text
+    assert "Marta" not in text
+
+
+def test_inside_the_practice_every_number_is_told():
+    cells = table("By stage", [("Steady", 7), ("Close", 1)], to_share=False).cells
+    assert [cell.words for cell in cells] == ["7", "1"]
+    assert total_words(4, to_share=False) == "4"

@@ -1,0 +1,257 @@
+import csv
+import io
+from datetime import date, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.actor import operator
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import Forbidden, Invalid, NotFound
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.cases.operations import close_case, move_case
+from caseapp.domain.cases.queries import get_case
+from caseapp.domain.cases.schemas import Closing, Move
+from caseapp.domain.clients.models import ClientKey
+from caseapp.domain.practice.queries import today
+from caseapp.domain.reports import queries
+from caseapp.domain.reports.csv_table import HEAD, coach_code
+from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.queries import count_cases, export_file, list_exports, report_rows
+from caseapp.domain.reports.schemas import ExportSchema, ReportFilter
+from caseapp.http.request_parsing import load
+from tests.support import builders, staff
+from tests.support.staff_pages import Statements
+
+pytestmark = pytest.mark.usefixtures("on_release_day")
+
+CANARY = "Zanzibar"
+FACTS = {
+    "age_band": "35_44",
+    "stated_reasons": ["peace", "not_heard"],
+    "children": 2,
+    "gender": CANARY,
+    "affair_disclosed": "spouse",
+    "scenario": "does_not",
+    "order": "protects_client",
+    "order_until": "2031-07-09",
+    "next_legal_date": "2032-08-11",
+}
+
+
+@pytest.fixture
+def cast(app):
+    return staff.team()
+
+
+def read(actor, wanted=None):
+    """Make an export and read it back as rows by the name of their column."""
+    with transaction():
+        export_id = make_export(actor, wanted or ReportFilter(), "csv")
+    pieces, kind, _ = export_file(actor, export_id)
+    body = b"".join(pieces)
+    assert kind == "text/csv; charset=utf-8"
+    return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""))), body
+
+
+def closing(outcome="separated"):
+    return Closing(outcome, "decision", "done", "", follow_up_consent=False, follow_up_on=None)
+
+
+def close(actor, made, **changed):
+    with transaction():
+        version = get_case(actor, made.case_id).version
+        close_case(actor, made.case_id, closing(**changed), version)
+
+
+def test_a_row_holds_the_coded_facts_and_nothing_else(cast):
+    made = builders.case(
+        cast["coach"], f"Ines {CANARY}", FACTS, partner_name=f"Paul {CANARY}", goal="apart_well"
+    )
+    builders.screen(
+        cast["coach"], made.client_id, sleep="concern", self_harm="watch", comment=CANARY
+    )
+    [row], body = read(cast["admin"])
+    assert list(row) == list(HEAD)
+    assert row["case_number"] == made.number
+    assert row["coach"] == coach_code(cast["coach"].id)
+    assert (row["age_band"], row["stated_reasons"], row["children"]) == (
+        "35_44",
+        "peace not_heard",
+        "2",
+    )
+    assert row["sleep_levels"] == f"{today()}:concern"
+    assert (row["care_holds"], row["safety_holds"]) == ("1", "0")
+    assert row["stage_history"] == f"{today()}:steady"
+    text = body.decode()
+    for hidden in (
+        CANARY,
+        "Ines",
+        "Marta",
+        "2031",
+        "2032",
+        "does_not",
+        "protects_client",
+        "self_harm",
+    ):
+        assert hidden not in text
+
+
+def test_the_file_is_csv_as_the_rfc_says(cast):
+    builders.case(cast["coach"])
+    _, body = read(cast["admin"])
+    assert body.startswith(b"\xef\xbb\xbfcase_number,")
+    assert body.endswith(b"\r\n")
+    assert body.count(b"\n") == body.count(b"\r\n") == 2
+
+
+def test_a_case_counts_when_it_was_open_on_any_day_of_the_period(cast):
+    coach, day = cast["coach"], today()
+    with at(now() - timedelta(days=40)):
+        old = builders.case(coach)
+        builders.screen(coach, old.client_id)
+    with at(now() - timedelta(days=30)):
+        close(coach, old)
+    new = builders.case(coach)
+
+    def numbers(**wanted):
+        rows, _ = read(cast["admin"], ReportFilter(**wanted))
+        assert count_cases(ReportFilter(**wanted)) == len(rows)
+        return [row["case_number"] for row in rows]
+
+    assert numbers() == [new.number, old.number]
+    assert numbers(since=day - timedelta(days=20)) == [new.number]
+    assert numbers(since=day - timedelta(days=30)) == [new.number, old.number]
+    assert numbers(until=day - timedelta(days=1)) == [old.number]
+    assert numbers(until=day - timedelta(days=41)) == []
+    assert numbers(status="closed") == [old.number]
+    assert numbers(stage="steady") == [new.number]
+    assert numbers(coach=cast["coach2"].id) == []
+    assert numbers(coach=coach.id, since=day, until=day) == [new.number]
+
+
+def test_what_happened_outside_the_case_is_not_counted_in_it(cast):
+    coach = cast["coach"]
+    with at(now() - timedelta(days=40)):
+        first = builders.case(coach)
+        builders.screen(coach, first.client_id, eating="watch")
+        builders.screen(coach, first.client_id)
+    with at(now() - timedelta(days=39)):
+        close(coach, first)
+    builders.screen(coach, first.client_id, sleep="concern")
+    [row], _ = read(cast["admin"])
+    assert row["care_holds"] == "0"
+    assert row["sleep_levels"].count("concern") == 0
+    assert row["eating_levels"].split()[0].endswith(":watch")
+    assert (row["outcome"], row["close_reason"], row["final_screening"]) == (
+        "separated",
+        "decision",
+        "done",
+    )
+
+
+def test_a_move_stands_in_the_history(cast):
+    made = builders.case(cast["coach"])
+    builders.screen(cast["coach"], made.client_id)
+    with transaction():
+        version = get_case(cast["coach"], made.case_id).version
+        move_case(cast["coach"], made.case_id, Move("close", "", {}), version)
+    [row], _ = read(cast["admin"])
+    day = today()
+    assert row["stage_history"] == f"{day}:steady {day}:close"
+
+
+def test_a_case_whose_key_was_destroyed_still_counts(cast):
+    made = builders.case(cast["coach"], facts=FACTS)
+    with transaction() as session:
+        session.execute(sa.delete(ClientKey).where(ClientKey.client_id == made.client_id))
+    [row], _ = read(cast["admin"])
+    assert row["case_number"] == made.number
+    assert row["age_band"] == ""
+
+
+def test_only_an_admin_exports(cast):
+    with transaction():
+        export_id = make_export(cast["admin"], ReportFilter(), "csv")
+    for who in ("coach", "coach2", "supervisor"):
+        with pytest.raises(Forbidden), transaction():
+            make_export(cast[who], ReportFilter(), "csv")
+        with pytest.raises(Forbidden):
+            export_file(cast[who], export_id)
+        with pytest.raises(Forbidden):
+            list_exports(cast[who], None, 5)
+
+
+def test_an_unknown_export_is_not_found(cast):
+    with pytest.raises(NotFound):
+        export_file(cast["admin"], new_id())
+
+
+def test_the_audit_log_has_filters_and_rows(cast):
+    builders.case(cast["coach"])
+    with transaction():
+        export_id = make_export(
+            cast["admin"], ReportFilter(stage="steady", since=date(2026, 1, 1)), "pdf"
+        )
+    found = db.session.scalars(
+        sa.select(AuditEntry).where(AuditEntry.action == Action.REPORT_EXPORT)
+    ).one()
+    assert found.object_id == export_id
+    assert found.details == {"format": "pdf", "rows": 1, "stage": "steady", "since": "2026-01-01"}
+    [shown] = list_exports(cast["admin"], None, 5).items
+    assert shown.wanted == ReportFilter(stage="steady", since=date(2026, 1, 1))
+
+
+def test_rows_come_in_pieces_with_a_fixed_number_of_statements(cast, monkeypatch):
+    for _ in range(7):
+        builders.case(cast["coach"], facts=FACTS)
+
+    def statements(rows_at_once):
+        monkeypatch.setattr(queries, "ROWS_AT_ONCE", rows_at_once)
+        with Statements() as asked:
+            numbers = [row.number for row in report_rows(ReportFilter())]
+        return numbers, len(asked.seen)
+
+    whole, few = statements(500)
+    pieces, more = statements(3)
+    assert pieces == whole
+    assert len(set(whole)) == 7
+    # One for the practice, five for each piece.
+    assert few == 1 + 5
+    assert more == 1 + 3 * 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({}, "format"),
+        ({"format": "xls"}, "format"),
+        ({"format": "csv", "since": "yesterday"}, "since"),
+        ({"format": "csv", "since": "2026-02-01", "until": "2026-01-31"}, "until"),
+        ({"format": "csv", "until": "9999-12-31"}, "until"),
+        ({"format": "csv", "stage": "any"}, "stage"),
+        ({"format": "csv", "status": "held"}, "status"),
+        ({"format": "csv", "coach": "Marta"}, "coach"),
+        ({"format": "csv", "names": "yes"}, "names"),
+    ],
+)
+def test_a_wrong_wish_names_its_field(wrong, field):
+    with pytest.raises(Invalid) as refused:
+        load(ExportSchema(), wrong)
+    assert list(refused.value.fields) == [field]
+
+
+def test_the_first_and_last_days_there_are_do_not_break(cast):
+    builders.case(cast["coach"])
+    wanted = load(
+        ExportSchema(), {"format": "csv", "since": "0001-01-01", "until": "9999-12-30"}
+    ).wanted
+    assert count_cases(wanted) == 1
+
+
+def test_the_operator_exports_too(cast):
+    assert read(operator())[0] == []

@@ -1,0 +1,33 @@
+"""A team, a client, and a safety hold for which all is done."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.domain.screening.steps import day, finish_tasks, only_hold
+from tests.support import builders, staff
+
+
+@pytest.fixture
+def team(app):
+    with day(-1):
+        found = staff.team()
+        found["supervisor2"] = staff.add("supervisor2", role="supervisor")
+    return found
+
+
+@pytest.fixture
+def ines(team):
+    with day(-1):
+        return builders.client(team["coach"])
+
+
+@pytest.fixture
+def held(team, ines):
+    """Give a safety hold for which everything is done by somebody other than the second supervisor."""
+    with day(0):
+        builders.screen(team["coach"], ines, self_harm="urgent")
+    with day(8):
+        finish_tasks(team["coach"], ines)
+        builders.screen(team["coach"], ines)
+    return only_hold(ines)

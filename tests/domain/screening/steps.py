@@ -1,0 +1,53 @@
+"""Holds and what keeps them: found, cleared and given time, as the tests of screenings do it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from caseapp.core.clock import at
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.followups.operations import complete_followup
+from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.screening.models import Hold
+from caseapp.domain.screening.operations import clear_hold
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import safety_of, what_keeps
+
+START = datetime(2026, 5, 14, 12, tzinfo=UTC)
+REASON = "Two steady weeks and a plan on file."
+KEYS = [item.key for item in ITEMS]
+
+
+def day(number):
+    return at(START + timedelta(days=number))
+
+
+def only_hold(client_id):
+    db.session.rollback()
+    [hold] = db.session.scalars(sa.select(Hold).where(Hold.client_id == client_id))
+    return hold
+
+
+def open_holds(client_id):
+    db.session.rollback()
+    return {hold.kind: hold for hold in safety_of(client_id).holds}
+
+
+def finish_tasks(actor, client_id):
+    with transaction():
+        for task in followups_of(actor, client_id, open_only=True):
+            complete_followup(actor, task.id, "Done and written down.", task.version)
+
+
+def keeps(hold, actor):
+    db.session.rollback()
+    return [reason.code for reason in what_keeps(db.session.get(Hold, hold.id), actor)]
+
+
+def clear(actor, hold, reason=REASON, version=None):
+    db.session.rollback()
+    with transaction():
+        clear_hold(actor, hold.id, reason, version or db.session.get(Hold, hold.id).version)

@@ -1,0 +1,165 @@
+"""The protocol as a table, written from the content map, sections (d) and (e), and not from the code."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caseapp.domain.screening.protocol import (
+    ACTIONS_TAKEN,
+    ITEMS,
+    SAFETY_ITEMS,
+    STEPS,
+    demanded,
+    highest,
+    opens_safety_hold,
+    steps_for,
+    working_days,
+)
+
+THURSDAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
+NONE, WATCH, CONCERN, URGENT = range(4)
+KEYS = [item.key for item in ITEMS]
+
+RECHECK = {"recheck"}
+CARE = {"referral", "recheck", "referral_outcome"}
+SAFETY = CARE | {"tell_supervisor", "safety_plan", "safety_24h", "safety_72h", "safety_7d"}
+EMERGENCY = SAFETY | {"emergency_steps", "duty_check"}
+
+# question: (hold and tasks at concern); urgent is the same for all.
+AT_CONCERN = {
+    "sleep": ("care", CARE),
+    "eating": ("care", CARE),
+    "caring": ("care", CARE),
+    "work": ("care", CARE),
+    "household": ("care", CARE),
+    "self_harm": ("safety", SAFETY),
+    "harm_to_others": ("safety", SAFETY),
+    "fear_at_home": ("safety", SAFETY),
+    "substances": ("care", CARE),
+}
+FLAGS = {
+    ("self_harm", WATCH): {"self_harm_flag"},
+    ("self_harm", CONCERN): {"self_harm_flag"},
+    ("self_harm", URGENT): {"self_harm_flag"},
+    ("harm_to_others", CONCERN): {"contact_block", "client_harm_flag"},
+    ("harm_to_others", URGENT): {"contact_block", "client_harm_flag"},
+    ("fear_at_home", CONCERN): {"contact_block", "violence_flag", "unsafe_delivery"},
+    ("fear_at_home", URGENT): {"contact_block", "violence_flag", "unsafe_delivery"},
+}
+DUE = {
+    "recheck": timedelta(days=7),
+    "referral": timedelta(days=4),  # two working days on from a Thursday is Monday
+    "referral_outcome": timedelta(days=14),
+    "tell_supervisor": timedelta(0),
+    "safety_plan": timedelta(hours=8),
+    "safety_24h": timedelta(hours=24),
+    "safety_72h": timedelta(hours=72),
+    "safety_7d": timedelta(days=7),
+    "emergency_steps": timedelta(0),
+    "duty_check": timedelta(0),
+}
+
+
+def expected(key, level):
+    if level in {None, NONE}:
+        return {}, set()
+    if level == WATCH:
+        return {}, RECHECK
+    if level == CONCERN:
+        hold, tasks = AT_CONCERN[key]
+        return {hold: [key]}, tasks
+    return {"safety": [key]}, EMERGENCY
+
+
+def test_the_table_knows_every_question():
+    assert set(AT_CONCERN) == set(KEYS)
+    assert set(SAFETY_ITEMS) == {"self_harm", "harm_to_others", "fear_at_home"}
+
+
+@pytest.mark.parametrize("level", [None, NONE, WATCH, CONCERN, URGENT])
+@pytest.mark.parametrize("key", KEYS)
+def test_every_answer_alone(key, level):
+    found = demanded({**dict.fromkeys(KEYS, NONE), key: level}, THURSDAY)
+    holds, tasks = expected(key, level)
+    assert found.holds == holds
+    assert found.flags == FLAGS.get((key, level), set())
+    assert found.tasks == {kind: THURSDAY + DUE[kind] for kind in tasks}
+
+
+answers = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, 0, 1, 2, 3]))
+
+
+@given(answers)
+def test_answers_together_demand_what_each_demands_alone(levels):
+    found = demanded(levels, THURSDAY)
+    holds, flags, tasks = {}, set(), set()
+    for key, level in levels.items():
+        alone = expected(key, level)
+        for hold, keys in alone[0].items():
+            holds.setdefault(hold, []).extend(keys)
+        flags |= FLAGS.get((key, level), set())
+        tasks |= alone[1]
+    assert found.holds == holds
+    assert found.flags == flags
+    assert set(found.tasks) == tasks
+    assert all(found.tasks[kind] == THURSDAY + DUE[kind] for kind in tasks)
+
+
+@given(answers, st.sampled_from(KEYS))
+def test_a_worse_answer_never_demands_less(levels, key):
+    worse = {**levels, key: min((levels.get(key) or 0) + 1, URGENT)}
+    before, after = demanded(levels, THURSDAY), demanded(worse, THURSDAY)
+    assert before.flags <= after.flags
+    assert set(before.tasks) <= set(after.tasks)
+    assert ("safety" in before.holds) <= ("safety" in after.holds)
+    assert bool(before.holds) <= bool(after.holds)
+
+
+@given(answers)
+def test_not_asked_is_never_taken_for_none(levels):
+    if not any(levels.values()):
+        assert not demanded(levels, THURSDAY).holds
+    asked = {key: level for key, level in levels.items() if level is not None}
+    assert highest(levels) == (max(asked.values()) if asked else None)
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "lands"),
+    [
+        (datetime(2026, 5, 11, tzinfo=UTC), 2, 13),  # Monday
+        (datetime(2026, 5, 14, tzinfo=UTC), 2, 18),  # Thursday
+        (datetime(2026, 5, 15, tzinfo=UTC), 2, 19),  # Friday
+        (datetime(2026, 5, 16, tzinfo=UTC), 2, 19),  # Saturday
+        (datetime(2026, 5, 17, tzinfo=UTC), 2, 19),  # Sunday
+        (datetime(2026, 5, 17, tzinfo=UTC), 0, 17),
+    ],
+)
+def test_working_days_leave_weekends_out(start, days, lands):
+    assert working_days(start, days).day == lands
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_whatever_opens_a_safety_hold_says_what_to_do_now(key):
+    for level in (None, NONE, WATCH, CONCERN, URGENT):
+        steps = steps_for({key: level})
+        assert bool(steps) == opens_safety_hold(key, level)
+        if steps:
+            assert steps == list(STEPS.get(key, STEPS[""]))
+
+
+def test_steps_of_the_safety_questions_come_first_and_each_once():
+    steps = steps_for({"sleep": URGENT, "eating": URGENT, "self_harm": CONCERN})
+    assert steps[: len(STEPS["self_harm"])] == list(STEPS["self_harm"])
+    assert len(steps) == len(set(steps))
+
+
+def test_every_question_has_four_anchors_and_every_act_a_word():
+    for item in ITEMS:
+        assert len(item.anchors) == 4
+        assert all(anchor.endswith(".") for anchor in item.anchors)
+        assert item.asks.endswith("?")
+    assert all(ACTIONS_TAKEN.values())

@@ -1,0 +1,50 @@
+"""What may stand in the form of a screening, and in a written reason."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from caseapp.domain.screening.schemas import LEVEL_NAMES, ReasonSchema, ScreeningSchema
+from tests.domain.screening.steps import KEYS
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ({"sleep": "3"}, "sleep"),
+        ({"sleep": "dreadful"}, "sleep"),
+        ({"actions_taken": ["prayed"]}, "actions_taken"),
+        ({"comment": "x" * 2001}, "comment"),
+        ({"mood": "low"}, "mood"),
+        ({"at": "2020-01-01T00:00:00Z"}, "at"),
+        ({"recorded_by": str(UUID(int=1))}, "recorded_by"),
+    ],
+)
+def test_answers_that_make_no_sense_are_refused_by_name(raw, field):
+    assert list(ScreeningSchema().validate(raw)) == [field]
+
+
+def test_a_word_for_each_level_and_blank_is_not_asked():
+    words = {
+        "sleep": "none",
+        "eating": "watch",
+        "caring": "concern",
+        "work": "urgent",
+        "self_harm": "",
+    }
+    found = ScreeningSchema().load(words)
+    assert found.levels == {
+        **dict.fromkeys(KEYS),
+        "sleep": 0,
+        "eating": 1,
+        "caring": 2,
+        "work": 3,
+    }
+    assert set(LEVEL_NAMES) == {"none", "watch", "concern", "urgent"}
+
+
+@pytest.mark.parametrize("reason", ["", "short", "x" * 2001])
+def test_a_reason_is_a_sentence(reason):
+    assert ReasonSchema().validate({"reason": reason})

@@ -1,0 +1,149 @@
+"""Sheets filled in as a client would with any PDF program, and files that no honest program makes."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from uuid import UUID
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name, String
+
+from caseapp.core.vault import DataKey
+from caseapp.domain.handouts.library import library
+from caseapp.domain.handouts.packets import PackPart, pack_pdf
+from caseapp.domain.handouts.printing import NOBODY, sheet_pdf
+from caseapp.domain.practice.queries import office
+
+# Between them these two have every kind of field.
+PAUSE, REASONS, LIMITS = "first-days-pause", "my-reasons", "my-limits"
+ABROAD = "Больно, но дышу — 今日は三歩 · شكراً 🙂"
+
+
+def handout(slug, language="en"):
+    return library()[slug, language]
+
+
+def blank(slug, language="en", *, large=False):
+    """Make the PDF that the portal gives."""
+    return sheet_pdf(
+        handout(slug, language),
+        office().letterhead,
+        office().numbers,
+        faith=False,
+        large=large,
+    )
+
+
+def packed(places, *, large=False):
+    """Make the PDF of several sheets, each given by its place on the client's list."""
+    return pack_pdf(
+        [PackPart(handout(slug), place) for place, slug in places.items()],
+        office().letterhead,
+        office().numbers,
+        DataKey(UUID(int=1), b"k" * 32),
+        faith=False,
+        large=large,
+        personal=NOBODY,
+    )
+
+
+def filled(data, values, change=None):
+    """Fill fields by name: text, True for a tick, the option's words for a choice; `change` may do more to the file."""
+    with pikepdf.open(io.BytesIO(data)) as pdf:
+        fields = {str(field.T): field for field in pdf.Root.AcroForm.Fields}
+        for name, value in values.items():
+            field = fields[name]
+            if value is True:
+                field.V = field.AS = Name("/on")
+            elif "/Kids" in field:
+                number = [str(words) for words in field.Opt].index(value)
+                field.V = Name(f"/{number}")
+                field.Kids[number].AS = Name(f"/{number}")
+            else:
+                field.V = String(value)
+        if change:
+            change(pdf)
+        made = io.BytesIO()
+        pdf.save(made)
+        return made.getvalue()
+
+
+def saved(pdf, **how):
+    made = io.BytesIO()
+    pdf.save(made, **how)
+    return made.getvalue()
+
+
+def scan():
+    """Make a PDF without any field, as a scanner does."""
+    pdf = pikepdf.new()
+    pdf.add_blank_page()
+    return saved(pdf)
+
+
+def locked(data, user="secret"):
+    with pikepdf.open(io.BytesIO(data)) as pdf:
+        return saved(pdf, encryption=pikepdf.Encryption(owner="owner", user=user))
+
+
+def with_scripts(pdf):
+    """Put in everything that a viewer might run or unpack."""
+    pdf.Root.OpenAction = Dictionary(S=Name.JavaScript, JS=String("app.alert('hello')"))
+    pdf.Root.AA = Dictionary(WC=Dictionary(S=Name.Launch, F=String("/bin/sh")))
+    pdf.attachments["run.exe"] = b"MZ"
+    pdf.Root.AcroForm.Fields[0].AA = Dictionary(K=Dictionary(S=Name.JavaScript, JS=String("x")))
+
+
+def _with_form(fields):
+    pdf = pikepdf.new()
+    pdf.add_blank_page()
+    pdf.Root.AcroForm = Dictionary(Fields=fields(pdf))
+    return pdf
+
+
+def endless():
+    """Make a field tree that bites its own tail."""
+
+    def loop(pdf):
+        top = pdf.make_indirect(Dictionary(T=String("a"), FT=Name.Tx))
+        top.Kids = Array([top])
+        return Array([top])
+
+    return saved(_with_form(loop))
+
+
+def crowded(number=200_000):
+    """Make a form of very many fields."""
+    return saved(
+        _with_form(lambda _: Array([Dictionary(T=String(str(i))) for i in range(number)])),
+        object_stream_mode=pikepdf.ObjectStreamMode.generate,
+    )
+
+
+def nested(depth=300_000):
+    """Make an array within an array within an array, as text."""
+    return (
+        b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /AcroForm "
+        + b"[" * depth
+        + b"]" * depth
+        + b" >>\nendobj\ntrailer << /Root 1 0 R >>\n%%EOF"
+    )
+
+
+def bomb(mebibytes=4000):
+    """Make an object stream of a few megabytes that unpacks to very many; each piece unpacks to one."""
+    packer = zlib.compressobj(9)
+    first = packer.compress(b"2 0 " + b" " * 1020) + packer.flush(zlib.Z_FULL_FLUSH)
+    piece = packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = first + piece * mebibytes + packer.flush()
+    head = (
+        b"%%PDF-1.7\n1 0 obj\n<< /Type /ObjStm /N 1 /First 1024 /Filter /FlateDecode /Length %d >>\nstream\n"
+        % len(packed)
+    )
+    xref = bytes((0, 0, 0, 0, 255, 1, 0, 0, 9, 0, 2, 0, 0, 1, 0, 1, 0, 0, 0, 0))
+    body = head + packed + b"\nendstream\nendobj\n"
+    table = b"3 0 obj\n<< /Type /XRef /Size 4 /W [1 3 1] /Root 2 0 R /Length %d >>\nstream\n" % len(
+        xref
+    )
+    return body + table + xref + b"\nendstream\nendobj\nstartxref\n%d\n%%%%EOF" % len(body)

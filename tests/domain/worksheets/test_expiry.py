@@ -1,0 +1,111 @@
+"""Files that could not be read have an end, unless the coach has them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.actor import Actor, operator
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.permissions import Role
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign, withdraw
+from caseapp.domain.worksheets.models import ReturnedFile
+from caseapp.domain.worksheets.operations import keep_file, remove_expired, save_answers, send_file
+from caseapp.domain.worksheets.queries import desk_of
+from caseapp.domain.worksheets.schemas import KEPT_FOR
+from tests.domain.worksheets import sample_files
+from tests.support import builders, staff
+
+SCAN = b"%PDF-1.7 a scan"
+
+
+@pytest.fixture
+def coach(app):
+    return staff.team()["coach"]
+
+
+@pytest.fixture
+def given(coach):
+    made = builders.case(coach, "Ines Okafor")
+    builders.screen(coach, made.client_id)
+    with transaction():
+        row = assign(
+            coach, made.case_id, sample_files.PAUSE, line="", channel="portal", confirmed=True
+        )
+    return made, row
+
+
+@pytest.fixture
+def client(given):
+    return Actor(given[0].client_id, Role.CLIENT, "Ines", "portal")
+
+
+def kept(client, ago):
+    with at(now() - ago), transaction():
+        return keep_file(client, 1, SCAN, "no_form")
+
+
+def left():
+    db.session.rollback()
+    return set(db.session.scalars(sa.select(ReturnedFile.id)))
+
+
+def test_what_waited_too_long_goes_and_the_rest_stays(client):
+    old, young = kept(client, KEPT_FOR), kept(client, KEPT_FOR - timedelta(hours=1))
+    assert left() == {old, young}
+    assert remove_expired() == 1
+    assert left() == {young}
+    assert remove_expired() == 0
+    with at(now() + timedelta(hours=1)):
+        assert remove_expired() == 1
+    assert left() == set()
+
+
+def test_what_the_coach_has_stays_for_as_long_as_the_client_leaves_it(coach, given, client):
+    sent = kept(client, timedelta(days=80))
+    with transaction():
+        send_file(client, 1, sent)
+    with at(now() + timedelta(days=400)):
+        assert remove_expired() == 0
+    assert [file.id for file in desk_of(coach, given[1]).files] == [sent]
+
+
+def test_a_sheet_that_was_withdrawn_keeps_no_file_for_ever(coach, given, client):
+    kept(client, KEPT_FOR)
+    with transaction():
+        withdraw(coach, given[1], 1)
+    assert remove_expired() == 1
+    assert left() == set()
+
+
+def test_answers_that_were_read_do_not_expire(client):
+    with at(now() - 10 * KEPT_FOR), transaction():
+        save_answers(client, 1, {"what_happened": "Rang."}, 0)
+    assert remove_expired() == 0
+    assert db.session.scalar(sa.text("SELECT count(*) FROM answer_sheet")) == 1
+
+
+def test_each_removal_is_in_the_log_of_the_client_and_nothing_more(given, client):
+    kept(client, KEPT_FOR)
+    remove_expired()
+    query = sa.text(
+        "SELECT actor_id, object_id, client_id, details FROM audit_entry "
+        "WHERE action = 'portal.write' ORDER BY at DESC, id DESC LIMIT 1"
+    ).columns(actor_id=sa.Uuid(), object_id=sa.Uuid(), client_id=sa.Uuid(), details=sa.JSON())
+    row = db.session.execute(query).one()
+    assert row == (operator().id, given[1], client.id, {"answers": "file_expired"})
+
+
+def test_the_queue_does_it_every_hour(app, client):
+    kept(client, KEPT_FOR)
+    db.session.remove()
+    tasks = {task.name: task for task in app.extensions["queue"]._registry.periodic_tasks}  # noqa: SLF001
+    sweep = tasks["sweep_expired"]
+    hours = [sweep.validate_datetime(now().replace(minute=minute)) for minute in range(60)]
+    assert hours.count(True) == 1
+    sweep.execute()
+    assert left() == set()

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pytest
+
+from caseapp.domain.handouts.library import library
+from caseapp.domain.handouts.packets import place_and_name
+from caseapp.domain.handouts.rendering import plain
+from caseapp.domain.worksheets.pdf_responses import (
+    BY_ITSELF,
+    OtherSheet,
+    _day,
+    answers_in,
+    filled_in,
+    holds,
+    names_of,
+    parts_of,
+    together,
+)
+from caseapp.domain.worksheets.schemas import PREFIX, answers_schema
+from tests.domain.worksheets import sample_files
+
+
+def everything(handout):
+    """Give what a client might answer to each field, and how it is written into the PDF."""
+    answers, typed = {}, {}
+    for field in handout.fields:
+        if field.type == "checkboxes":
+            answers[field.id] = [field.options[0], field.options[-1]]
+            typed |= {f"{field.id}_1": True, f"{field.id}_{len(field.options)}": True}
+        elif field.type == "choice":
+            answers[field.id] = field.options[-1]
+            typed[field.id] = plain(field.options[-1])
+        elif field.type == "date":
+            answers[field.id], typed[field.id] = "2030-05-14", "14 May 2030"
+        else:
+            answers[field.id] = typed[field.id] = f"{sample_files.ABROAD} {field.id}"[
+                : field.max_length
+            ]
+    return answers, typed
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize(
+    ("slug", "language"),
+    [
+        (sample_files.PAUSE, "en"),
+        (sample_files.REASONS, "en"),
+        (sample_files.LIMITS, "en"),
+        ("better-nights", "es"),
+    ],
+)
+def test_our_own_pdf_filled_in_gives_back_every_answer(app, slug, language, large):
+    handout = sample_files.handout(slug, language)
+    answers, typed = everything(handout)
+    data = sample_files.filled(sample_files.blank(slug, language, large=large), typed)
+    parts = parts_of(data)
+    assert parts.keys() == {BY_ITSELF}
+    for place in (1, 40):
+        assert answers_schema(handout).load(answers_in(parts, handout, place)) == answers
+
+
+def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
+    parts = parts_of(sample_files.blank(sample_files.LIMITS))
+    assert answers_in(parts, sample_files.handout(sample_files.LIMITS), 1) == {}
+    assert (
+        filled_in(parts_of(sample_files.packed({2: sample_files.LIMITS, 3: sample_files.PAUSE})))
+        == set()
+    )
+
+
+def test_another_sheets_file_is_known_by_its_fields(app):
+    parts = parts_of(sample_files.blank(sample_files.LIMITS))
+    with pytest.raises(OtherSheet):
+        answers_in(parts, sample_files.handout(sample_files.PAUSE), 1)
+    assert holds(parts, sample_files.handout(sample_files.LIMITS), 1)
+    assert not holds(parts, sample_files.handout(sample_files.PAUSE), 1)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
+    """Also where one was left blank, and where one was given twice."""
+    places = {
+        2: sample_files.LIMITS,
+        5: "help-right-now",
+        7: sample_files.PAUSE,
+        31: sample_files.LIMITS,
+    }
+    limits, pause = (
+        sample_files.handout(sample_files.LIMITS),
+        sample_files.handout(sample_files.PAUSE),
+    )
+    (first, typed), (second, noted) = everything(limits), everything(pause)
+    values = {f"2_{name}": value for name, value in typed.items()}
+    values |= {f"7_{name}": value for name, value in noted.items()}
+    values["31_my_limit"] = "Another one."
+    parts = parts_of(sample_files.filled(sample_files.packed(places, large=large), values))
+    assert filled_in(parts) == {2, 7, 31}
+    assert answers_schema(limits).load(answers_in(parts, limits, 2)) == first
+    assert answers_schema(pause).load(answers_in(parts, pause, 7)) == second
+    assert answers_schema(limits).load(answers_in(parts, limits, 31)) == {
+        "my_limit": "Another one."
+    }
+    for handout, place in ((limits, 7), (pause, 2), (pause, 3)):
+        with pytest.raises(OtherSheet):
+            answers_in(parts, handout, place)
+
+
+def test_no_field_of_the_library_looks_like_one_of_a_pack():
+    names = {name for handout in library().values() for name in names_of(handout)}
+    assert len(names) > 100
+    assert {place_and_name(name) for name in names} == {(0, name) for name in names}
+
+
+def test_no_two_sheets_of_one_language_have_the_same_fields():
+    for language in ("en", "es"):
+        names = [names_of(one) for (_, spoken), one in library().items() if spoken == language]
+        assert len(names) == len(set(names)) > 5
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("2030-05-14", "2030-05-14"),
+        ("14/5/2030", "2030-05-14"),
+        ("5/14/2030", "2030-05-14"),
+        ("14.05.2030", "2030-05-14"),
+        ("3. 3. 2030", "2030-03-03"),
+        ("14 May 2030", "2030-05-14"),
+        ("14th May, 2030", "2030-05-14"),
+        ("May 14, 2030", "2030-05-14"),
+        ("14 de mayo de 2030", "2030-05-14"),
+        ("4/5/2030", "4/5/2030"),
+        ("31 February 2030", "31 February 2030"),
+        ("next Tuesday", "next Tuesday"),
+        ("14 M 2030", "14 M 2030"),
+    ],
+)
+def test_a_day_is_read_when_it_can_only_be_one(typed, read):
+    assert _day(typed) == read
+
+
+def test_only_what_contradicts_is_lost():
+    before = {"a": "mine", "b": "same", "c": "kept"}
+    whole, lost = together(before, {f"{PREFIX}a": "other", f"{PREFIX}b": "same", f"{PREFIX}d": "n"})
+    assert lost == {"a": "mine"}
+    assert whole == {
+        f"{PREFIX}a": "other",
+        f"{PREFIX}b": "same",
+        f"{PREFIX}c": "kept",
+        f"{PREFIX}d": "n",
+    }

@@ -1,0 +1,70 @@
+"""A walk through everything that a client's browser can be shown, read down to the last string of every PDF."""
+
+from __future__ import annotations
+
+import io
+from html import unescape
+
+import pikepdf
+
+from caseapp.portal.reading_list import number_of
+from tests.support.pdf_checks import outline_of, text_of
+from tests.support.staff_pages import lasting
+
+NOWHERE = 9998
+
+
+def addresses(app, places):
+    """List every address of the portal that can be opened, for each place of a list and for one that is not on it."""
+    found = {}
+    for rule in app.url_map.iter_rules():
+        if "GET" not in rule.methods or not rule.rule.startswith("/portal"):
+            continue
+        for place in (*places, NOWHERE) if "place" in rule.arguments else (None,):
+            values = {"place": place, "number": place and number_of(place), "token": "no-such-link"}
+            path = rule.build({name: values[name] for name in rule.arguments})[1]
+            found[path] = None
+            if path.endswith(".pdf") and place == places[0]:
+                found[f"{path}?size=large"] = None
+    return [*found]
+
+
+def seen(app, visitor, places):
+    """Open every address; give for each all that can be read there: status, headers, words, and what is in a file."""
+    return {path: told(visitor.get(path)) for path in addresses(app, places)}
+
+
+def told(answer):
+    """Write down everything that an answer says, headers included."""
+    headers = "\n".join(
+        f"{name}: {value}"
+        for name, value in answer.headers
+        if name not in {"X-Request-Id", "Set-Cookie", "Content-Length"}
+    )
+    pdf = answer.mimetype == "application/pdf"
+    body = "\n".join(words_of(answer.data)) if pdf else unescape(answer.get_data(as_text=True))
+    return lasting(f"{answer.status}\n{headers}\n\n{body}")
+
+
+def words_of(content):
+    """List what a PDF says anywhere: on its pages, in its head, its outline, the names and labels of its fields."""
+    yield text_of(content)
+    yield str(outline_of(content))
+    with pikepdf.open(io.BytesIO(content)) as document:
+        yield " ".join(f"{name} {value}" for name, value in document.docinfo.items())
+        yield document.Root.Metadata.read_bytes().decode()
+        yield str([*document.attachments])
+        for found in document.objects:
+            yield from _strings(found)
+
+
+def _strings(found):
+    if isinstance(found, pikepdf.String):
+        yield str(found)
+    elif isinstance(found, pikepdf.Array):
+        for inner in found:
+            yield from _strings(inner) if not getattr(inner, "is_indirect", False) else ()
+    elif isinstance(found, pikepdf.Dictionary | pikepdf.Stream):
+        for name, inner in found.items():
+            yield name
+            yield from _strings(inner) if not getattr(inner, "is_indirect", False) else ()

@@ -1,0 +1,89 @@
+"""A sheet in the portal as a client's browser handles it: its form read, filled in and sent, a file sent back."""
+
+from __future__ import annotations
+
+import io
+from html import unescape
+
+import sqlalchemy as sa
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import encode_multipart
+
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign
+from tests.support.staff_pages import _Reader
+
+PAGE = "/portal/h/1"
+CANARY = "Quetzalcoatl"
+
+
+def give(coach, found, slug, language="en"):
+    with transaction():
+        return assign(
+            coach,
+            found.case_id,
+            slug,
+            line="",
+            channel="portal",
+            confirmed=True,
+            language=language,
+        )
+
+
+def text(answer):
+    return unescape(answer.get_data(as_text=True))
+
+
+def form(page, action):
+    """Read a form as it stands on a page, with what it would send untouched."""
+    reader = _Reader(PAGE)
+    reader.feed(page.get_data(as_text=True))
+    [found] = [one for one in reader.forms if one.action == action]
+    return found.fields
+
+
+def write(visitor, action="save", *, start=None, **answers):
+    """Send the sheet's form with some answers changed."""
+    page = visitor.get(PAGE)
+    fields = form(page, f"{PAGE}/save") | {f"answer_{k}": v for k, v in answers.items()}
+    if start is not None:
+        fields["version"] = str(start)
+    return visitor.post(f"{PAGE}/{action}", data=fields)
+
+
+def upload(visitor, data, *, path=PAGE, page=None, **more):
+    fields = form(page or visitor.get(path), f"{path}/upload")
+    fields = {name: values[0] for name, values in fields.items()} | more
+    fields["file"] = FileStorage(io.BytesIO(data), "../../etc/passwd.pdf")
+    # Encoded here, since the test client would leave a temporary file open.
+    boundary, body = encode_multipart(fields)
+    kind = f"multipart/form-data; boundary={boundary}"
+    return visitor.post(f"{path}/upload", data=body, content_type=kind)
+
+
+def the_assignment(place=1):
+    db.session.rollback()
+    query = sa.text("SELECT id FROM assignment WHERE place = :place")
+    found = db.session.execute(query.columns(id=sa.Uuid()), {"place": place}).scalar_one()
+    db.session.rollback()
+    return found
+
+
+def desk_number(found):
+    db.session.rollback()
+    number = db.session.execute(
+        sa.text("SELECT number FROM coaching_case WHERE id = :id").bindparams(
+            sa.bindparam("id", found.case_id, type_=sa.Uuid())
+        )
+    ).scalar_one()
+    db.session.rollback()
+    return number
+
+
+def kept_files(coach, *, sent):
+    db.session.rollback()
+    query = sa.text("SELECT id FROM returned_file WHERE (sent_at IS NOT NULL) = :sent")
+    rows = db.session.scalars(query.columns(id=sa.Uuid()), {"sent": sent}).all()
+    db.session.rollback()
+    return rows

@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, date, datetime, timedelta
+from html import unescape
+from uuid import uuid4
+
+import pikepdf
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from caseapp.core.clock import at
+from caseapp.core.database import db
+from caseapp.core.sandbox import pool as workshop
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.assignments.operations import assign, withdraw
+from caseapp.domain.assignments.queries import assignment_shown
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.practice.queries import the_practice
+from caseapp.portal.reading_list import shelf_of
+from tests.domain.authoring import steps
+from tests.support import builders, staff
+from tests.support.pdf_checks import text_of
+from tests.support.portal_client import BANNED, inside
+from tests.support.staff import csrf
+from tests.support.staff_pages import Statements, lasting
+
+CALM, PAUSE, HELP = "keep-the-day-running", "first-days-pause", "help-right-now"
+
+
+@pytest.fixture
+def reader(app, coach):
+    """Give a client inside the portal who was screened today."""
+    visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
+    builders.screen(coach, found.client_id)
+    return visitor, found
+
+
+def give(coach, found, slug, line="", channel="portal"):
+    with transaction():
+        return assign(coach, found.case_id, slug, line=line, channel=channel, confirmed=True)
+
+
+def text(page):
+    return unescape(page.get_data(as_text=True))
+
+
+def ids_of(found):
+    return db.session.scalars(
+        sa.select(Assignment.id)
+        .where(Assignment.client_id == found.client_id)
+        .order_by(Assignment.place.desc())
+    ).all()
+
+
+def row(assignment_id):
+    db.session.rollback()
+    return db.session.get(Assignment, assignment_id, populate_existing=True)
+
+
+def opened_at(coach, assignment_id):
+    """Tell when the client first opened a sheet, as the coach sees it."""
+    db.session.rollback()
+    return assignment_shown(coach, assignment_id).opened_at
+
+
+def names_of_links(page):
+    """Give what a screen reader calls the links of the list's main part."""
+    main = text(page).partition("<main")[2].partition("</main>")[0]
+    found = re.findall(r"<a [^>]*>(.*?)</a>", main, flags=re.DOTALL)
+    return [" ".join(re.sub("<[^>]+>", "", name).split()) for name in found]
+
+
+def test_sheets_with_one_title_are_told_apart_by_their_number(coach, reader):
+    visitor, found = reader
+    supervisor, admin = staff.add("supervisor"), staff.add("admin")
+    title = "Keeping the day running"
+    namesakes = [steps.published(supervisor, admin, steps.whole(title)) for _ in range(2)]
+    for slug in (CALM, PAUSE, *namesakes):
+        give(coach, found, slug)
+    token = {"csrf_token": csrf(visitor.get("/portal"))}
+    assert visitor.post("/portal/h/4/read", data=token).status_code == 303
+    page = visitor.get("/portal")
+    names = names_of_links(page)
+    assert len(set(names)) == len(names)
+    assert {f"Open {title}, No. 1", f"Save PDF of {title}, No. 3", f"{title}, No. 4"} <= {*names}
+    assert "<span>No. 3</span>" in text(page)
+    # A title that stands alone stays as it is.
+    assert not any("No. 2" in name for name in names)
+
+
+def test_the_list_shows_what_was_given_and_where_the_reader_is(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, "Read the first part.")
+    page = visitor.get("/portal")
+    assert page.status_code == 200
+    assert "Keeping the day running" in text(page)
+    assert "About 15 minutes" in text(page)
+    assert "Step 1 of 7: Steady first." in text(page)
+    assert "/portal/h/1/reading-01.pdf" in text(page)
+    assert "Already read" not in text(page)
+
+
+def test_a_week_is_said_without_pressure_and_never_late(app, coach, reader):
+    _, found = reader
+    monday = datetime(2030, 3, 4, 9, tzinfo=UTC)
+    with at(monday):
+        builders.screen(coach, found.client_id)
+        for slug, day in ((CALM, date(2030, 3, 13)), (PAUSE, date(2030, 3, 6)), (HELP, None)):
+            with transaction():
+                assign(coach, found.case_id, slug, line="", channel="portal", due_on=day)
+    for moment, words in (
+        (monday, ["For the week of 4 March", "For the week of 11 March"]),
+        (monday + timedelta(days=8), ["For the week of 11 March"]),
+        (monday + timedelta(days=60), []),
+    ):
+        records = [assignment_shown(coach, row_id) for row_id in ids_of(found)]
+        with at(moment), app.test_request_context("/portal"):
+            entries = shelf_of(records, help_first=False).to_read
+        assert [e.meta[0] for e in entries if e.meta[0].startswith("For the week")] == words
+        assert entries[0].title == "Numbers to keep"
+
+
+def test_an_empty_list_says_so(reader):
+    visitor, _ = reader
+    assert "Nothing to read just now. Marta will add something when it helps." in text(
+        visitor.get("/portal")
+    )
+
+
+def test_a_sheet_shows_the_line_and_the_text_and_notes_the_first_opening(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM, "Read <b>the first part</b>.")
+    assert opened_at(coach, given) is None
+    visitor.head("/portal/h/1")
+    assert opened_at(coach, given) is None
+    page = visitor.get("/portal/h/1")
+    assert page.status_code == 200
+    assert "Marta wrote" in text(page)
+    assert "Read &lt;b&gt;the first part&lt;/b&gt;." in page.get_data(as_text=True)
+    assert "Three things, and no more" in text(page)
+    assert "{{" not in text(page)
+    opened = opened_at(coach, given)
+    assert opened is not None
+    visitor.get("/portal/h/1")
+    assert opened_at(coach, given) == opened
+
+
+def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, "A line that stays in the portal.")
+    answer = visitor.get("/portal/h/1/reading-01.pdf")
+    assert answer.status_code == 200
+    assert answer.mimetype == "application/pdf"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    with pikepdf.open(io.BytesIO(answer.data)) as pdf:
+        told = " ".join(str(value) for value in pdf.docinfo.values())
+        told += pdf.Root.Metadata.read_bytes().decode()
+    assert "Ines" not in told
+    assert BANNED.findall(told) == []
+    assert visitor.head("/portal/h/1/reading-01.pdf").status_code == 200
+
+
+def test_large_print_is_offered_beside_the_usual_one(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM)
+    assert "/portal/h/1/reading-01.pdf?size=large" in text(visitor.get("/portal/h/1"))
+    answer = visitor.get("/portal/h/1/reading-01.pdf?size=large")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01-large.pdf"'
+    usual = visitor.get("/portal/h/1/reading-01.pdf?size=enormous")
+    sizes = []
+    for made in (answer, usual):
+        with pikepdf.open(io.BytesIO(made.data)) as pdf:
+            sizes.append(len(pdf.pages))
+    assert sizes[0] > sizes[1]
+
+
+def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch):
+    visitor, found = reader
+    give(coach, found, CALM)
+    with transaction():
+        # A sheet that another test has had made would be at hand.
+        the_practice().name = f"Practice {uuid4().hex}"
+    monkeypatch.setattr(workshop, "PATIENCE", 0)
+    answer = visitor.get("/portal/h/1/reading-01.pdf")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "60"
+    assert "was not ready in time; PDFs take long just now. Nothing was changed" in text(answer)
+    monkeypatch.undo()
+    assert visitor.get("/portal/h/1/reading-01.pdf").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["reading-1.pdf", "reading-02.pdf", "reading-.pdf", "reading-001.pdf"]
+)
+def test_only_the_right_file_name_is_a_page(coach, reader, name):
+    visitor, found = reader
+    give(coach, found, CALM)
+    assert visitor.get(f"/portal/h/1/{name}").status_code == 404
+
+
+def test_marking_as_read_moves_a_sheet_down(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM)
+    page = visitor.get("/portal/h/1")
+    for _ in range(2):
+        answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
+        assert (answer.status_code, answer.location) == (303, "/portal")
+    assert row(given).read_at is not None
+    page = text(visitor.get("/portal"))
+    assert "Already read" in page
+    assert "You have read 1 of 1." in page
+    assert "You marked this as read" in text(visitor.get("/portal/h/1"))
+    assert visitor.post("/portal/h/1/read").status_code == 400
+
+
+def test_nobody_reads_what_another_was_given(app, coach, reader):
+    visitor, found = reader
+    other, theirs = inside(app, coach, "Jonas Weber")
+    builders.screen(coach, theirs.client_id)
+    given = give(coach, theirs, CALM, "For Jonas alone")
+    assert "Keeping the day running" not in text(visitor.get("/portal"))
+    token = csrf(visitor.get("/portal"))
+    for place in (0, 1, 2, 99999999999999999999):
+        assert visitor.get(f"/portal/h/{place}").status_code == 404
+        assert visitor.get(f"/portal/h/{place}/reading-{place:02}.pdf").status_code == 404
+        assert (
+            visitor.post(f"/portal/h/{place}/read", data={"csrf_token": token}).status_code == 404
+        )
+    assert (opened_at(coach, given), row(given).read_at) == (None, None)
+    assert "For Jonas alone" in text(other.get("/portal/h/1"))
+    give(coach, found, PAUSE, "For Ines alone")
+    assert "For Ines alone" in text(visitor.get("/portal/h/1"))
+    assert "For Ines alone" not in text(other.get("/portal/h/1"))
+
+
+def test_paper_and_talk_are_not_on_the_list(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, channel="print")
+    assert "Keeping the day running" not in text(visitor.get("/portal"))
+    assert visitor.get("/portal/h/1").status_code == 404
+
+
+def test_what_was_taken_back_says_so_and_leaves_the_list(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM)
+    with transaction():
+        withdraw(coach, given, row(given).version)
+    assert "Keeping the day running" not in text(visitor.get("/portal"))
+    for path in ("/portal/h/1", "/portal/h/1/reading-01.pdf"):
+        answer = visitor.get(path)
+        assert answer.status_code == 409
+        assert "has taken this sheet back" in text(answer)
+
+
+def test_in_a_safety_hold_help_comes_first_and_nothing_else(coach, reader):
+    visitor, found = reader
+    give(coach, found, HELP)
+    give(coach, found, CALM)
+    page = text(visitor.get("/portal"))
+    assert page.index("Keeping the day running") < page.index("Numbers to keep")
+    builders.screen(coach, found.client_id, self_harm="concern", actions_taken=("safety_plan",))
+    assert case_head(coach, found.case_id).safety.hold == "safety"
+    page = text(visitor.get("/portal"))
+    assert page.index("If you are in danger") < page.index("To read")
+    assert "Keeping the day running" not in page
+    assert "Where you are" not in page
+    assert "hold" not in lasting(page).lower().replace("household", "")
+    assert visitor.get("/portal/h/2").status_code == 409
+    assert visitor.get("/portal/h/2/reading-02.pdf").status_code == 409
+
+
+def test_a_care_hold_is_not_named(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM)
+    builders.screen(coach, found.client_id, sleep="concern")
+    assert case_head(coach, found.case_id).safety.hold == "care"
+    page = text(visitor.get("/portal"))
+    assert "Where you are" in page
+    assert page.index("To read") < page.index("If you are in danger")
+    for word in ("hold", "paused", "sleep", "concern", "urgent"):
+        assert word not in page.lower().split()
+
+
+def test_the_list_asks_the_same_number_of_questions_however_long(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM)
+    short = statements_of(visitor, "/portal")
+    give(coach, found, PAUSE)
+    give(coach, found, HELP)
+    assert statements_of(visitor, "/portal") == short
+
+
+def statements_of(visitor, path):
+    """Count the statements of a page that was opened once before."""
+    visitor.get(path)
+    seen = []
+
+    def note(*told):
+        seen.append(told[2])
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    visitor.get(path)
+    event.remove(db.engine, "before_cursor_execute", note)
+    return len(seen)
+
+
+def test_reading_is_recorded_once_a_quarter(coach, reader):
+    visitor, found = reader
+    given = give(coach, found, CALM)
+    for _ in range(3):
+        visitor.get("/portal")
+        visitor.get("/portal/h/1")
+    db.session.rollback()
+    told = db.session.execute(
+        sa.text("SELECT object_id FROM audit_entry WHERE action = 'portal.read'")
+    ).all()
+    assert len(told) == 2
+    assert given is not None
+
+
+def test_the_page_about_who_sees_what_names_the_coach_by_first_name(reader):
+    visitor, _ = reader
+    page = text(visitor.get("/portal/privacy"))
+    assert "What Marta can see" in page
+    assert "Lindqvist" not in page
+
+
+def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
+    visitor, found = reader
+    first = give(coach, found, CALM, "Slowly.")
+    assert "as one PDF" not in text(visitor.get("/portal"))
+    assert visitor.get("/portal/reading-all.pdf").status_code == 404
+    second = give(coach, found, PAUSE)
+    assert "Save all 2 as one PDF" in text(visitor.get("/portal"))
+    assert visitor.head("/portal/reading-all.pdf").status_code == 200
+    assert opened_at(coach, first) is None
+    answer = visitor.get("/portal/reading-all.pdf")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
+    assert "For Ines, from Marta" in text_of(answer.data)
+    assert BANNED.findall(str(answer.headers)) == []
+    assert None not in {opened_at(coach, first), opened_at(coach, second)}
+    builders.screen(coach, found.client_id, self_harm="concern")
+    assert visitor.get("/portal/reading-all.pdf").status_code == 404
+
+
+def test_a_saved_sheet_says_for_whom_it_is_but_never_the_whole_name(coach, reader):
+    visitor, found = reader
+    give(coach, found, CALM, "Read <b>the first part</b>.")
+    told = text_of(visitor.get("/portal/h/1/reading-01.pdf").data)
+    assert "For Ines, from Marta Read <b>the first part</b>." in told
+    assert "Okafor" not in told
+    give(coach, found, HELP, "Keep it near.")
+    quiet = text_of(visitor.get("/portal/h/2/reading-02.pdf").data)
+    assert "Ines" not in quiet
+    assert "Keep it near" not in quiet
+
+
+def test_a_stored_pdf_is_judged_anew_in_three_statements(coach, reader):
+    """Who asks, the sheet with all that decides about it, and the practice: each is looked at every time."""
+    visitor, found = reader
+    give(coach, found, CALM, "Slowly.")
+    address = "/portal/h/1/reading-01.pdf"
+    first = visitor.get(address)
+    with Statements() as asked:
+        again = visitor.get(address)
+    assert again.data == first.data
+    assert len(asked.seen) == 3
+    builders.screen(coach, found.client_id, self_harm="concern")
+    assert visitor.get(address).status_code == 409

@@ -1,0 +1,330 @@
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import outbox, urls
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth.models import Session
+from caseapp.domain.clients import portal_access
+from caseapp.domain.practice.queries import office
+from tests.support import builders, staff
+from tests.support.portal_client import (
+    ADDRESS,
+    BY_MAIL,
+    PIN,
+    by_card,
+    by_link,
+    choose,
+    give_pin,
+    inside,
+    invited,
+    letterbox,
+)
+from tests.support.staff import csrf
+
+READING = ["/portal", "/portal/privacy", "/portal/h/1", "/portal/h/1/reading-01.pdf"]
+
+
+@pytest.fixture
+def post(app):
+    with letterbox() as found:
+        yield found
+
+
+def text(page):
+    return unescape(page.get_data(as_text=True))
+
+
+def count_sessions(client_id):
+    db.session.rollback()
+    return db.session.scalar(
+        sa.select(sa.func.count()).select_from(Session).where(Session.subject_id == client_id)
+    )
+
+
+def test_the_first_visit_by_mail_from_end_to_end(post, coach, visitor):
+    found = invited(coach, "Ines Okafor", safe=BY_MAIL, address=ADDRESS)
+    answer = by_link(visitor, post.tokens()[0])
+    assert (answer.status_code, answer.location) == (303, "/portal/pin")
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-reader=")
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    answer = choose(visitor, found.start_code)
+    assert (answer.status_code, answer.location) == (303, "/portal")
+    answer = visitor.get("/portal")
+    assert (answer.status_code, answer.location) == (303, "/portal/pin")
+    assert visitor.get("/portal/pin").location == "/portal/first"
+    first = visitor.get("/portal/first")
+    assert "Leaving does not clear your history." in text(first)
+    answer = visitor.post("/portal/first", data={"csrf_token": csrf(first)})
+    assert (answer.status_code, answer.location) == (303, "/portal")
+    page = visitor.get("/portal")
+    assert page.status_code == 200
+    assert "Hello Ines" in text(page)
+    assert "Okafor" not in text(page)
+
+
+def test_the_page_about_safety_interrupts_only_once(coach, app):
+    visitor, found = inside(app, coach)
+    assert visitor.get("/portal/first").location == "/portal"
+    again = app.test_client()
+    by_card(again, found.card_code)
+    assert give_pin(again).location == "/portal"
+    assert again.get("/portal").status_code == 200
+
+
+def test_a_mail_scanner_uses_nothing_up(post, coach, app):
+    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    [token] = post.tokens()
+    scanner = app.test_client()
+    for method in ("get", "head", "get", "get", "options"):
+        answer = getattr(scanner, method)(f"/portal/enter/{token}")
+        assert answer.status_code == 200
+        assert "__Host-reader" not in str(answer.headers.getlist("Set-Cookie"))
+    assert count_sessions(found.client_id) == 0
+    assert by_link(app.test_client(), token).location == "/portal/pin"
+
+
+def test_the_page_of_a_link_tells_nothing_about_it(post, coach, visitor):
+    invited(coach, safe=BY_MAIL, address=ADDRESS)
+    strange = visitor.get("/portal/enter/nothing-at-all")
+    known = visitor.get(f"/portal/enter/{post.tokens()[0]}")
+    hidden = re.compile(r'value="[^"]+"')
+    assert strange.status_code == known.status_code == 200
+    assert hidden.sub("", text(strange)) == hidden.sub("", text(known))
+
+
+def test_a_link_sent_twice_lets_one_in(post, coach, app):
+    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    [token] = post.tokens()
+    assert by_link(app.test_client(), token).status_code == 303
+    second = by_link(app.test_client(), token)
+    assert second.status_code == 401
+    assert "does not work any more" in text(second)
+    assert count_sessions(found.client_id) == 1
+
+
+def test_a_form_without_its_token_lets_nobody_in(post, coach, visitor):
+    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    [token] = post.tokens()
+    assert visitor.post(f"/portal/enter/{token}").status_code == 400
+    assert count_sessions(found.client_id) == 0
+    cross = {"Origin": "https://elsewhere.test", "Sec-Fetch-Site": "cross-site"}
+    page = visitor.get(f"/portal/enter/{token}")
+    answer = visitor.post(f"/portal/enter/{token}", data={"csrf_token": csrf(page)}, headers=cross)
+    assert answer.status_code == 400
+    assert count_sessions(found.client_id) == 0
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "card@example.test", "nobody@example.test"])
+def test_asking_for_a_link_answers_the_same_for_everybody(post, coach, visitor, address):
+    invited(coach, safe=BY_MAIL, address=ADDRESS)
+    invited(coach, address="card@example.test")
+    post.taken.clear()
+    page = visitor.get("/portal/sign-in")
+    answer = visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": address})
+    assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
+    assert "If that address is known here" in text(visitor.get("/portal/sign-in"))
+    outbox.sweep()
+    assert [letter["To"] for letter in post.letters()] == [ADDRESS] * (address == ADDRESS)
+
+
+@pytest.mark.parametrize("address", ["", "ines", "ines@", "a b@example.test", "x" * 300])
+def test_an_address_that_is_none_is_asked_again(coach, visitor, address):
+    page = visitor.get("/portal/sign-in")
+    answer = visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": address})
+    assert answer.status_code == 422
+    assert "email-e" in text(answer)
+
+
+def test_the_throttle_says_when(coach, visitor):
+    page = visitor.get("/portal/sign-in")
+    form = {"csrf_token": csrf(page), "email": ADDRESS}
+    statuses = [visitor.post("/portal/sign-in", data=form).status_code for _ in range(5)]
+    assert statuses == [303] * 4 + [429]
+    assert int(visitor.post("/portal/sign-in", data=form).headers["Retry-After"]) > 0
+
+
+def test_a_card_forgives_how_it_is_typed_and_works_again(coach, app):
+    found = invited(coach)
+    for code in (found.card_code, found.card_code.lower(), found.card_code.replace("-", " ")):
+        assert by_card(app.test_client(), code).location == "/portal/pin"
+    wrong = by_card(app.test_client(), "2222-2222-2222-2222")
+    assert wrong.status_code == 401
+
+
+@pytest.mark.parametrize("path", READING)
+def test_a_stranger_is_led_to_the_way_in(app, visitor, path):
+    answer = visitor.get(path)
+    assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
+    assert visitor.head(path).status_code == 303
+
+
+@pytest.mark.parametrize("path", READING)
+def test_nothing_is_read_before_the_pin(coach, app, visitor, path):
+    found = invited(coach)
+    by_card(visitor, found.card_code)
+    assert visitor.get(path).location == "/portal/pin"
+    choose(visitor, found.start_code)
+    assert visitor.get(path).location == "/portal/pin"
+    again = app.test_client()
+    by_card(again, found.card_code)
+    assert again.get(path).location == "/portal/pin"
+
+
+def test_every_page_that_reads_asks_for_the_whole_session(app):
+    open_to_all = {
+        "portal_entry.sign_in_page",
+        "portal_entry.ask_now",
+        "portal_entry.card_now",
+        "portal_entry.enter_page",
+        "portal_entry.enter_now",
+        "portal_safety.safety_page",
+        "portal_safety.leave_at_once",
+    }
+    at_the_door = {
+        "portal_entry.pin_page",
+        "portal_entry.pin_now",
+        "portal_entry.first_page",
+        "portal_entry.first_read",
+        "portal_entry.sign_out_now",
+    }
+    for endpoint, view in app.view_functions.items():
+        if endpoint.startswith("portal_") and endpoint not in open_to_all | at_the_door:
+            assert view.action in {"portal.read", "portal.mark", "portal.write"}, endpoint
+
+
+def test_marking_needs_the_pin_too(coach, visitor):
+    found = invited(coach)
+    by_card(visitor, found.card_code)
+    page = visitor.get("/portal/pin")
+    answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
+    assert answer.status_code == 403
+
+
+def test_a_wrong_pin_says_how_many_tries_are_left_and_never_shows_digits(coach, app):
+    _, found = inside(app, coach)
+    visitor = app.test_client()
+    by_card(visitor, found.card_code)
+    for left in ("4 tries are left", "3 tries are left", "2 tries are left", "One try is left"):
+        answer = give_pin(visitor, "777777")
+        assert answer.status_code == 422
+        assert left in text(answer)
+        assert "777777" not in text(answer)
+    assert "Closed for now" in text(give_pin(visitor, "777777"))
+    closed = visitor.get("/portal/pin")
+    assert "Closed for now" in text(closed)
+    assert (
+        visitor.post("/portal/pin", data={"csrf_token": csrf(closed), "pin": PIN}).status_code
+        == 409
+    )
+    assert f"tel:{office().numbers.emergency.phone}" in text(closed)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"pin": "123456", "again": "123456"}, "pin"),
+        ({"again": "482914"}, "again"),
+        ({"start_code": ""}, "start_code"),
+        ({"start_code": "2222-2222"}, "start_code"),
+        ({"extra": "1"}, "extra"),
+    ],
+)
+def test_the_first_form_names_what_needs_a_look(coach, visitor, change, field):
+    found = invited(coach)
+    by_card(visitor, found.card_code)
+    page = visitor.get("/portal/pin")
+    data = {"csrf_token": csrf(page), "start_code": found.start_code, "pin": PIN, "again": PIN}
+    answer = visitor.post("/portal/pin", data=data | change)
+    assert answer.status_code == 422
+    assert f"#{field}" in text(answer)
+    assert PIN not in text(answer)
+    assert portal_access.access_of(found.client_id).pin_hash is None
+
+
+def test_the_reference_changes_with_the_pin(coach, visitor):
+    found = invited(coach)
+    before = by_card(visitor, found.card_code).headers["Set-Cookie"].split(";")[0]
+    after = choose(visitor, found.start_code).headers["Set-Cookie"].split(";")[0]
+    assert before != after
+    visitor.delete_cookie("__Host-reader")
+    visitor.set_cookie("__Host-reader", before.partition("=")[2])
+    assert visitor.get("/portal/pin").location == "/portal/sign-in"
+
+
+def test_signing_out_ends_the_session(coach, app):
+    visitor, _ = inside(app, coach)
+    cookie = visitor.get_cookie("__Host-reader").value
+    answer = visitor.post("/portal/sign-out", data={"csrf_token": csrf(visitor.get("/portal"))})
+    assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
+    assert visitor.get_cookie("__Host-reader") is None
+    visitor.set_cookie("__Host-reader", cookie)
+    assert visitor.get("/portal").location == "/portal/sign-in"
+
+
+def test_pages_that_only_a_form_opens_refuse_get(app, visitor):
+    for path in ("/portal/sign-out", "/portal/card", "/portal/h/1/read"):
+        answer = visitor.get(path)
+        assert answer.status_code == 405
+        assert "POST" in answer.headers["Allow"]
+
+
+def test_a_new_invitation_closes_what_was_open(coach, app):
+    visitor, found = inside(app, coach)
+    with transaction():
+        portal_access.invite(coach, found.client_id)
+    assert visitor.get("/portal").location == "/portal/sign-in"
+
+
+def test_staff_and_clients_never_share_a_session(coach, app):
+    visitor, _ = inside(app, coach)
+    reader = visitor.get_cookie("__Host-reader").value
+    desk = app.test_client()
+    staff.sign_in(desk, coach)
+    key = desk.get_cookie("__Host-desk").value
+    desk.set_cookie("__Host-reader", key)
+    assert desk.get("/portal").location == "/portal/sign-in"
+    visitor.set_cookie("__Host-desk", reader)
+    assert visitor.get("/today").location == "/sign-in"
+    assert visitor.get("/api/v1/me", headers={"Authorization": f"Bearer {reader}"}).status_code in {
+        401,
+        404,
+    }
+
+
+def test_the_links_in_mail_and_on_cards_are_routes(app):
+    routes = app.url_map.bind("localhost")
+    for address in (urls.portal(), urls.portal_link("token")):
+        assert routes.match(address.removeprefix("http://127.0.0.1:8000"))
+
+
+def test_a_forged_host_never_reaches_a_mail(post, coach, visitor):
+    invited(coach, safe=BY_MAIL, address=ADDRESS)
+    page = visitor.get("/portal/sign-in")
+    visitor.post(
+        "/portal/sign-in",
+        data={"csrf_token": csrf(page), "email": ADDRESS},
+        headers={"Host": "evil.test", "X-Forwarded-Host": "evil.test"},
+    )
+    outbox.sweep()
+    assert all("evil.test" not in letter.as_string() for letter in post.letters())
+
+
+def test_a_client_without_a_case_may_enter(coach, app):
+    client_id = builders.client(coach)
+    with transaction():
+        found = portal_access.invite(coach, client_id)
+    visitor = app.test_client()
+    by_card(visitor, found.card_code)
+    choose(visitor, found.start_code)
+    visitor.post("/portal/first", data={"csrf_token": csrf(visitor.get("/portal/first"))})
+    page = visitor.get("/portal")
+    assert page.status_code == 200
+    assert "Nothing to read just now" in text(page)
+    assert "Where you are" not in text(page)

@@ -1,0 +1,147 @@
+"""A sheet is a form: what is written in it is kept, what does not fit is told, and no stranger learns of it."""
+
+from __future__ import annotations
+
+from tests.domain.worksheets import sample_files
+from tests.portal.portal_handout import CANARY, PAGE, form, give, text, upload, write
+from tests.support.portal_client import BANNED
+from tests.support.staff_pages import _Reader
+
+
+def test_a_sheet_is_a_form_that_works_without_scripts(reader):
+    visitor, _ = reader
+    page = visitor.get(PAGE)
+    fields = form(page, f"{PAGE}/save")
+    wanted = {
+        f"answer_{one.id}"
+        for one in sample_files.handout(sample_files.PAUSE).fields
+        if one.type != "checkboxes"
+    }
+    assert wanted <= fields.keys()
+    assert "Nothing written yet" in text(page)
+    answer = write(
+        visitor, what_happened=f"Two lines\r\n{sample_files.ABROAD}", body_signs=["shaky", "numb"]
+    )
+    assert (answer.status_code, answer.location) == (303, PAGE)
+    page = visitor.get(PAGE)
+    assert "Saved, for you alone." in text(page)
+    assert form(page, f"{PAGE}/save")["answer_what_happened"] == [
+        f"Two lines\n{sample_files.ABROAD}"
+    ]
+    assert form(page, f"{PAGE}/save")["answer_body_signs"] == ["shaky", "numb"]
+
+
+def test_the_page_says_that_nobody_watches_and_whom_to_ring(reader):
+    visitor, _ = reader
+    page = text(visitor.get(PAGE))
+    before, _, _ = page.partition('<form id="sheet"')
+    assert "Marta does not see this while you write." in before
+    assert 'href="tel:999"' in before
+    assert "Samaritans" in before
+    assert "<title>Reading list</title>" in page
+    assert 'autocomplete="off"' in page
+
+
+def test_markup_in_an_answer_stays_text(reader):
+    visitor, _ = reader
+    write(visitor, what_happened="</textarea><script>alert(1)</script>", twenty_minutes='"><b>x')
+    page = visitor.get(PAGE).get_data(as_text=True)
+    assert "<script>alert(1)" not in page
+    assert "<b>x" not in page
+    assert "&lt;/textarea&gt;&lt;script&gt;" in page
+
+
+def test_a_long_line_has_room_on_the_page_and_stays_one_line(reader):
+    visitor, _ = reader
+    lines = [one for one in sample_files.handout(sample_files.PAUSE).fields if one.type == "text"]
+    roomy = next(one for one in lines if one.max_length > 100)
+    page = text(visitor.get(PAGE))
+    assert f'id="answer_{roomy.id}" name="answer_{roomy.id}" rows="2"' in page
+    written = {roomy.id: " One call,\r\n\r\nthen tea. \u2028Then\tbed."}
+    assert write(visitor, **written).status_code == 303
+    saved = form(visitor.get(PAGE), f"{PAGE}/save")[f"answer_{roomy.id}"]
+    assert saved == ["One call, then tea. Then\tbed."]
+
+
+def test_an_older_window_is_told_and_every_word_stays(reader):
+    visitor, _ = reader
+    write(visitor, what_happened="From the phone.")
+    answer = write(visitor, start=0, what_happened="From the laptop.")
+    assert answer.status_code == 412
+    assert "saved in another window or on another device" in text(answer)
+    assert form(answer, f"{PAGE}/save")["answer_what_happened"] == ["From the laptop."]
+    assert form(visitor.get(PAGE), f"{PAGE}/save")["answer_what_happened"] == ["From the phone."]
+    fields = form(answer, f"{PAGE}/save")
+    assert visitor.post(f"{PAGE}/save", data=fields).status_code == 303
+    assert form(visitor.get(PAGE), f"{PAGE}/save")["answer_what_happened"] == ["From the laptop."]
+
+
+def test_autosave_answers_in_json(reader):
+    visitor, _ = reader
+    answer = write(visitor, "draft", what_happened="Rang.")
+    assert answer.status_code == 200
+    assert answer.json["version"] == 1
+    assert set(answer.json) == {"version", "saved"}
+    stale = write(visitor, "draft", start=0, what_happened="Older.")
+    assert (stale.status_code, stale.json["code"], stale.json["version"]) == (409, "stale", 1)
+    wrong = write(visitor, "draft", what_happened="x" * 4001)
+    assert wrong.status_code == 422
+    assert list(wrong.json["fields"]) == ["answer_what_happened"]
+    assert "x" * 50 not in text(wrong)
+
+
+def test_what_does_not_fit_is_named_beside_its_field(reader):
+    visitor, _ = reader
+    answer = write(visitor, twenty_minutes="x" * 4001, what_happened="This stays.")
+    assert answer.status_code == 422
+    assert 'href="#answer_twenty_minutes"' in text(answer)
+    assert "This stays." in text(answer)
+    assert write(visitor, no_such_field="x").status_code == 422
+    assert write(visitor, start="often").status_code == 422
+
+
+def test_a_spanish_sheet_says_in_spanish_what_does_not_fit(coach, reader):
+    visitor, found = reader
+    give(coach, found, "better-nights", "es")
+    path = "/portal/h/2"
+    fields = form(visitor.get(path), f"{path}/save")
+    told = "Acorta este texto a 160 caracteres como máximo."
+    answer = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "x" * 161})
+    assert answer.status_code == 422
+    assert f'<ul><li><a href="#answer_one_change">{told}</a></li></ul>' in text(answer)
+    assert f'<span class="visually-hidden">Error: </span>{told}</p>' in text(answer)
+    assert "Shorten" not in text(answer)
+    strange = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "a\x00b"})
+    assert "Quita los caracteres que no son letras." in text(strange)
+    assert "Take out" not in text(strange)
+
+
+def test_every_other_address_keeps_the_small_limit(app, reader):
+    visitor, _ = reader
+    large = b"csrf_token=x&answer_what_happened=" + b"x" * (3 * 2**20)
+    kind = "application/x-www-form-urlencoded"
+    assert visitor.post(f"{PAGE}/save", data=large, content_type=kind).status_code == 413
+    stranger = app.test_client()
+    assert stranger.post(f"{PAGE}/upload", data=large, content_type=kind).status_code == 413
+
+
+def test_the_words_are_in_no_log_line_and_no_address(reader, logged):
+    visitor, _ = reader
+    write(visitor, what_happened=CANARY)
+    write(visitor, "draft", what_happened=f"{CANARY} again")
+    write(visitor, "share", what_happened=f"{CANARY} again")
+    upload(visitor, b"%PDF-1.4\n" + CANARY.encode())
+    assert "portal_writing.save_now" in logged()
+    assert CANARY not in logged()
+
+
+def test_headings_names_and_addresses_tell_a_stranger_nothing(reader):
+    visitor, _ = reader
+    page = visitor.get(PAGE)
+    reader_ = _Reader(PAGE)
+    reader_.feed(page.get_data(as_text=True))
+    told = [one.action for one in reader_.forms] + [
+        name for one in reader_.forms for name in one.fields
+    ]
+    assert any(action.endswith("/upload") for action in told)
+    assert not BANNED.search(" ".join(told))

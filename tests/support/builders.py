@@ -1,0 +1,147 @@
+"""Builders: clients, cases and screenings made through the operations, as a coach would make them."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+
+from caseapp.core.clock import at, now
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases.operations import open_case
+from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.schemas import CaseDetails
+from caseapp.domain.clients.operations import add_client
+from caseapp.domain.clients.schemas import ClientDetails, SafeContact
+from caseapp.domain.handouts.library import library, parse
+from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.notes.operations import save_draft, sign_note, start_note
+from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.practice.queries import today
+from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.schemas import LEVEL_NAMES, NewScreening
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+NAME = "Ines Okafor"
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class MadeCase:
+    """Hold the ids of a case that a builder made."""
+
+    client_id: UUID
+    case_id: UUID
+    number: str
+
+
+def details(name=NAME, **changed):
+    """Give a client's details that say yes to consent and to every usual question."""
+    plain = ClientDetails(
+        name=name,
+        called=name.split()[0],
+        pronouns="she/her",
+        email=None,
+        phone=None,
+        partner_name=None,
+        birth_year=None,
+        safe=SafeContact(("call", "portal"), "before 17:00"),
+        consent_on=today(),
+        consent_how="written",
+    )
+    return replace(plain, **changed)
+
+
+def client(actor, name=None, *, coach_id=None, agreed=False, **changed):
+    """Add a client; without a name they get one that nobody else has."""
+    name = name or f"Client Number{next(_numbers)}"
+    with transaction():
+        return add_client(
+            actor, details(name, **changed), coach_id=coach_id or actor.id, agreed=agreed
+        )
+
+
+def case(
+    actor, name=None, facts=None, *, goal="undecided", review_date=None, coach_id=None, **changed
+):
+    """Add a client and open a case in stage `steady`."""
+    client_id = client(actor, name, coach_id=coach_id, **changed)
+    with transaction():
+        case_id = open_case(
+            actor,
+            client_id,
+            CaseDetails(facts or {}, goal, review_date),
+            coach_id=coach_id or actor.id,
+        )
+        number = case_head(actor, case_id).case.number
+    return MadeCase(client_id, case_id, number)
+
+
+def screen(
+    actor, client_id, *, asked_alone=True, actions_taken=(), comment="", days_ago=0, **levels
+):
+    """Record a screening: every question at none, but for those given as a word, a number or None."""
+    answers = {item.key: 0 for item in ITEMS} | {
+        key: LEVEL_NAMES[level] if isinstance(level, str) else level
+        for key, level in levels.items()
+    }
+    moment = at(now() - timedelta(days=days_ago)) if days_ago else nullcontext()
+    with moment, transaction():
+        return record_screening(
+            actor,
+            client_id,
+            NewScreening(answers, asked_alone, tuple(actions_taken), comment),
+        )
+
+
+def steady_case(actor, name=None, **changed):
+    """Open a case that meets every computed condition of its first gate; the coach's own lines are missing."""
+    with at(now() - timedelta(days=9)):
+        made = case(actor, name, **changed)
+    screen(actor, made.client_id, days_ago=8)
+    screen(actor, made.client_id)
+    return made
+
+
+WORDS = {"data": "Slept six hours.", "assessment": "More rested.", "plan": "Keep the log."}
+
+
+def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=None, **answers):  # noqa: A002
+    """Start a note, written whole; `levels` are the answers that stand in it unrecorded."""
+    moment = now() - timedelta(days=days_ago)
+    new = NewNote(
+        format, moment - timedelta(hours=1), 50, "video", WORDS if sections is None else sections
+    )
+    with at(moment), transaction():
+        note_id = start_note(actor, case_id, new).id
+        if levels is not None:
+            change = DraftChange(screening=DraftScreening(levels, **answers))
+            save_draft(actor, note_id, change, 1)
+    return note_id
+
+
+def note(actor, case_id, sections=None, *, days_ago=0, **more):
+    """Write a note and sign it."""
+    note_id = draft(actor, case_id, sections, days_ago=days_ago, **more)
+    with at(now() - timedelta(days=days_ago)), transaction():
+        sign_note(actor, note_id, 2 if more.get("levels") is not None else 1)
+    return note_id
+
+
+def second_version(monkeypatch, slug, language="en"):
+    """Publish a second version of a handout of the library."""
+    first = library()[slug, language]
+    source = first.source.replace("version: 1\nstatus", "version: 2\nstatus", 1).replace(
+        'change: "First edition."}',
+        'change: "First edition."}\n  - {version: 2, date: 2026-12-01, change: "A clearer line."}',
+        1,
+    )
+    changed = library() | {(slug, language): parse(source)}
+    monkeypatch.setattr("caseapp.domain.handouts.operations.library", lambda: changed)
+    with transaction():
+        assert publish_library() == 1

@@ -1,0 +1,66 @@
+"""A small cast: staff made through the operations, and their visitors signed in through the real form."""
+
+from __future__ import annotations
+
+import re
+
+from caseapp.core.actor import Actor, operator
+from caseapp.core.permissions import Role
+from caseapp.core.transaction import transaction
+from caseapp.domain.users.operations import add_user
+
+PASSWORD = "correct horse battery staple"
+NAMES = {
+    "coach": "Marta Lindqvist",
+    "coach2": "Jonas Adler",
+    "supervisor": "Helen Marsh",
+    "supervisor2": "Ruth Vance",
+    "admin": "Ade Bello",
+}
+
+
+def add(who, *, role=None, supervisor=None):
+    """Add one of the cast and give their actor."""
+    name = NAMES.get(who, who.title())
+    with transaction():
+        user = add_user(
+            operator(),
+            f"{who}@practice.test",
+            name,
+            role or who.rstrip("0123456789"),
+            PASSWORD,
+            supervisor=f"{supervisor}@practice.test" if supervisor else None,
+        )
+    return Actor(user.id, Role(user.role), user.name, "web")
+
+
+def team():
+    """Add a supervisor, two coaches (only the first supervised) and an admin."""
+    supervisor = add("supervisor")
+    return {
+        "supervisor": supervisor,
+        "coach": add("coach", supervisor="supervisor"),
+        "coach2": add("coach2"),
+        "admin": add("admin"),
+    }
+
+
+def csrf(page):
+    """Read the hidden token of a page's first form."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page.get_data(as_text=True))
+    assert found, "the page has no form"
+    return found[1]
+
+
+def sign_in(visitor, actor):
+    """Sign in through the real form."""
+    email = next(f"{who}@practice.test" for who, name in NAMES.items() if name == actor.name)
+    page = visitor.get("/sign-in")
+    return visitor.post(
+        "/sign-in", data={"csrf_token": csrf(page), "email": email, "password": PASSWORD}
+    )
+
+
+def email_of(actor):
+    """Give the address of one of the cast."""
+    return next(f"{who}@practice.test" for who, name in NAMES.items() if name == actor.name)

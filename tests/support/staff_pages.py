@@ -1,0 +1,145 @@
+"""A desk: somebody signed in who reads pages and sends the forms that stand on them, as a browser would."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from tests.support import staff
+
+PASSING = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r'|(?<=name="csrf_token" value=")[^"]+|(?<=name="once" value=")[^"]+|\b\d\d:\d\d(:\d\d)?\b'
+)
+
+
+def lasting(page):
+    """Take out what differs between any two visits and tells nothing: ids, tokens, keys of forms, the time of day.
+
+    A short word that must not be on a page could otherwise stand there by chance, in one visit of many thousands.
+    """
+    return PASSING.sub("·", page)
+
+
+@dataclass
+class SentForm:
+    """Be a form as it stands on a page: where it goes and what it would send untouched."""
+
+    action: str
+    method: str
+    fields: dict[str, list[str]] = field(default_factory=dict)
+
+
+class _Reader(HTMLParser):
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.forms, self.inside, self.select, self.area = path, [], None, None, None
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "form":
+            self.inside = SentForm(given.get("action") or self.path, given.get("method", "get"))
+            self.forms.append(self.inside)
+        if self.inside is None or ("name" not in given and tag != "option"):
+            return
+        name = given.get("name")
+        if tag == "input":
+            chosen = given.get("type") not in {"checkbox", "radio"} or "checked" in given
+            if chosen:
+                self.inside.fields.setdefault(name, []).append(given.get("value") or "")
+        elif tag == "select":
+            self.select = (name, [])
+        elif tag == "option" and self.select:
+            self.select[1].append((given.get("value") or "", "selected" in given))
+        elif tag == "textarea":
+            self.area = name
+            self.inside.fields[name] = [""]
+
+    def handle_data(self, data):
+        if self.area and self.inside is not None:
+            self.inside.fields[self.area] = [data]
+
+    def handle_endtag(self, tag):
+        if tag == "form":
+            self.inside = None
+        elif tag == "textarea":
+            self.area = None
+        elif tag == "select" and self.select and self.inside is not None:
+            name, options = self.select
+            chosen = [value for value, selected in options if selected] or [options[0][0]]
+            self.inside.fields[name] = chosen[:1]
+            self.select = None
+
+
+def forms_in(text, path, action=None):
+    """Find the forms on a page that post to `action`, or to the page itself."""
+    reader = _Reader(urlsplit(path).path)
+    reader.feed(text)
+    wanted = action or urlsplit(path).path
+    found = [form for form in reader.forms if form.method == "post" and form.action == wanted]
+    assert found, f"{path} has no form for {wanted}: {[form.action for form in reader.forms]}"
+    return found
+
+
+class Desk:
+    """Read and write as one member of staff."""
+
+    def __init__(self, app, actor):
+        """Sign in through the real form."""
+        self.actor = actor
+        self.browser = app.test_client()
+        assert staff.sign_in(self.browser, actor).status_code == 303
+
+    def get(self, path):
+        """Read a page."""
+        return self.browser.get(path)
+
+    def text(self, path, status=200):
+        """Read a page's source, which must answer with `status`."""
+        answer = self.browser.get(path)
+        assert answer.status_code == status, answer.get_data(as_text=True)
+        return answer.get_data(as_text=True)
+
+    def form(self, path, action=None):
+        """Find the first form on a page that posts to `action`, or to the page itself."""
+        return forms_in(self.text(path), path, action)[0]
+
+    @property
+    def token(self):
+        """Give the hidden token alone, for forms that no page shows to this person."""
+        return {"csrf_token": self.form("/help/keys", "/sign-out").fields["csrf_token"]}
+
+    def post(self, path, fields):
+        """Send fields to an address as they are."""
+        return self.browser.post(path, data=fields)
+
+    def send(self, path, action=None, **changes):
+        """Read a page, change some fields of its form and send it; None leaves a field out."""
+        form = self.form(path, action)
+        fields = form.fields | changes
+        return self.post(
+            form.action, {name: value for name, value in fields.items() if value is not None}
+        )
+
+
+class Statements:
+    """Count the SQL statements of a block, but for transaction control."""
+
+    def __enter__(self):
+        """Begin to listen."""
+        self.seen = []
+        sa.event.listen(db.engine, "before_cursor_execute", self._hear)
+        return self
+
+    def _hear(self, _connection, _cursor, statement, *_rest):
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            self.seen.append(statement)
+
+    def __exit__(self, *_fault):
+        """Stop listening."""
+        sa.event.remove(db.engine, "before_cursor_execute", self._hear)
