@@ -28,6 +28,10 @@ KEY_BYTES = 32
 SHORTEST_SEAL = len(VERSION) + NONCE_BYTES + 16
 
 
+# Sealed text is bound to the names that table and column had when it was sealed; a later name maps to the first one.
+ORIGINAL_NAMES: dict[tuple[str, str], tuple[str, str]] = {}
+
+
 class Tampered(Exception):
     """A sealed text does not belong where it was found, or was changed."""
 
@@ -155,6 +159,7 @@ def fingerprint(kind: str, value: str) -> str:
 
 
 def _place(table: str, column: str, row_id: UUID, client_id: UUID) -> bytes:
+    table, column = ORIGINAL_NAMES.get((table, column), (table, column))
     return f"{table}\x1f{column}\x1f{row_id.hex}\x1f{client_id.hex}".encode()
 
 

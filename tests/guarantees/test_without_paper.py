@@ -23,7 +23,7 @@ from tests.core.sandboxes import kept_busy, shop_of
 from tests.guarantees import sample_data as w
 from tests.support import builders
 from tests.support.staff_pages import Desk
-from tests.web.test_own_handouts import BODY, begun, save
+from tests.web.test_authoring import BODY, begun, save
 
 # What the renderers do has nothing to do with the kind of database.
 pytestmark = [

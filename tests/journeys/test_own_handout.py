@@ -14,7 +14,7 @@ from caseapp.domain.authoring.schemas import NewOwn
 from caseapp.domain.cases.queries import case_head
 from tests.journeys.test_writing_a_note import enter
 from tests.support import builders, portal_client, staff
-from tests.web.test_own_handouts import BODY, SCRIPTS
+from tests.web.test_authoring import BODY, SCRIPTS
 
 pytestmark = pytest.mark.journey
 
