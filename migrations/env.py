@@ -7,8 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import context
 
-from caseapp.core import settings
 from caseapp.core.database import UTCTime
+from caseapp.core.migrate import check_references, migration_connection
 from caseapp.domain.models import METADATA
 
 
@@ -23,7 +23,7 @@ def render_item(kind: str, item: object, autogen: Any) -> str | bool:  # noqa: A
 
 
 def migrate(connection: sa.Connection) -> None:
-    """Run what was asked for on one connection."""
+    """Run what was asked for inside the open transaction of a connection."""
     context.configure(
         connection=connection,
         target_metadata=METADATA,
@@ -31,25 +31,12 @@ def migrate(connection: sa.Connection) -> None:
         compare_type=True,
         compare_server_default=True,
         render_item=render_item,
+        transactional_ddl=True,
     )
     with context.begin_transaction():
         context.run_migrations()
+    check_references(connection)
 
 
-given = context.config.attributes.get("connection")
-if isinstance(given, sa.Engine):
-    with given.connect() as opened:
-        migrate(opened)
-elif given is not None:
-    migrate(given)
-else:
-    # This engine leaves SQLite's foreign keys off: rebuilding a parent table would delete its children.
-    engine = sa.create_engine(settings.active().database_url, poolclass=sa.NullPool)
-    with engine.connect() as opened:
-        migrate(opened)
-        opened.commit()
-        if (
-            engine.dialect.name == "sqlite"
-            and opened.exec_driver_sql("PRAGMA foreign_key_check").all()
-        ):
-            raise RuntimeError("The migration left rows that point at nothing.")
+with migration_connection(context.config.attributes.get("url")) as opened:
+    migrate(opened)

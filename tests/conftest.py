@@ -117,9 +117,7 @@ def _fill(app, engine):
     with app.app_context():
         before, db.engines[None] = db.engines[None], engine
         try:
-            with engine.connect() as connection:
-                upgrade(connection)
-                connection.commit()
+            upgrade(engine.url)
             with transaction():
                 set_up_practice()
                 publish_library()

@@ -15,12 +15,12 @@ from alembic.migration import MigrationContext
 from caseapp.core import settings
 from caseapp.core.actor import Actor
 from caseapp.core.database import UTCTime, db
-from caseapp.core.migrate import alembic_config, upgrade
+from caseapp.core.migrate import downgrade, upgrade
 from caseapp.core.permissions import Action, Role
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.assignments.queries import assignment_shown
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.models import METADATA
 from tests.support import builders, staff
@@ -79,14 +79,10 @@ def test_down_and_up_again_with_rows_in_place(engine, app):
     fill()
     guards = triggers(engine)
     assert guards
-    with engine.connect() as connection:
-        command.downgrade(alembic_config(connection), "base")
-        connection.commit()
+    downgrade(engine.url, "base")
     assert tables(engine) == set()
     assert triggers(engine) == set()
-    with engine.connect() as connection:
-        upgrade(connection)
-        connection.commit()
+    upgrade(engine.url)
     assert differences(engine) == []
     assert triggers(engine) == guards
 
@@ -97,32 +93,27 @@ def test_the_way_down_says_again_when_a_sheet_was_opened(engine, app):
     builders.screen(coach, made.client_id)
     with transaction():
         opened, unopened = (
-            assign(coach, made.case_id, slug, line="", channel="portal", confirmed=True)
+            assign_handout(coach, made.case_id, slug, message="", channel="portal", confirmed=True)
             for slug in ("keep-the-day-running", "first-days-pause")
         )
     reader = Actor(made.client_id, Role.CLIENT, "Ana", "portal")
     for _ in range(2):
         record_read(reader, Action.PORTAL_READ, "assignment", opened, reader.id)
     record_read(coach, Action.ASSIGNMENT_READ, "assignment", unopened, reader.id)
-    shown = assignment_shown(coach, opened).opened_at
+    shown = get_assignment_record(coach, opened).opened_at
     db.session.remove()
+    downgrade(engine.url, "0007")
     with engine.connect() as connection:
-        command.downgrade(alembic_config(connection), "0007")
-        connection.commit()
         table = sa.table("assignment", sa.column("id", sa.Uuid), sa.column("opened_at", UTCTime))
         found = dict(connection.execute(sa.select(table.c.id, table.c.opened_at)).all())
-        connection.commit()
-        upgrade(connection)
-        connection.commit()
+    upgrade(engine.url)
     assert shown is not None
     assert found == {opened: shown, unopened: None}
     assert differences(engine) == []
 
 
 def test_bringing_a_new_database_up_twice_changes_nothing(engine):
-    with engine.connect() as connection:
-        upgrade(connection)
-        connection.commit()
+    upgrade(engine.url)
     assert differences(engine) == []
 
 
