@@ -1,0 +1,181 @@
+// Saves a form one second after typing stops and when the page is hidden. The server keeps the draft; the browser keeps nothing.
+
+const PAUSE_MS = 1000;
+const PAUSE_WHILE_SENDING_MS = 2000;
+const LONGEST_RETRY_MS = 30000;
+// Browsers let a request outlive its page only up to 64 KB.
+const LARGEST_KEEPALIVE_BYTES = 60000;
+
+// A form may bring texts of its own, in the language of what is written in it.
+const TEXTS = {
+  saving: "Saving…",
+  saved: "Saved at {time}",
+  again: "Not saved. Trying again…",
+  signedOut: "You're signed out. Sign in in a new tab; your text stays here.",
+  elsewhere: "Not saved. It was saved in another window.",
+  invalid: "Not saved. {why}",
+  closed: "",
+};
+
+/** The saving of one form: what is unsaved, what is on its way, and what the person is told. */
+class Autosave {
+  constructor(form, { warnBeforeLeaving }) {
+    this.form = form;
+    this.status = document.querySelector("[data-save-state]");
+    this.conflict = form.querySelector("[data-conflict]");
+    this.keepButton = this.conflict.querySelector("[data-keep]");
+    this.version = form.elements.namedItem("version");
+    this.texts = { ...TEXTS, ...JSON.parse(form.dataset.words || "{}") };
+    this.unsaved = false;
+    this.request = null;
+    this.timer = 0;
+    this.retry = PAUSE_MS;
+    this.serverVersion = this.version.value;
+    // In a conflict nothing is sent by itself: only the person can say which text is to stay.
+    this.stopped = !this.conflict.hidden;
+    this.warnBeforeLeaving = warnBeforeLeaving;
+  }
+
+  start() {
+    if (this.stopped) this.offerToKeep();
+    this.keepButton.addEventListener("click", () => this.keepOurs());
+    this.form.addEventListener("input", () => {
+      this.unsaved = true;
+      this.saveLater(this.request ? PAUSE_WHILE_SENDING_MS : PAUSE_MS);
+    });
+    this.form.addEventListener("submit", (event) => this.submit(event));
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "hidden") this.save();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.key !== "s") return;
+      event.preventDefault();
+      this.unsaved = true;
+      this.save();
+    });
+    if (this.warnBeforeLeaving) {
+      addEventListener("beforeunload", (event) => {
+        if (this.unsaved || this.request) event.preventDefault();
+      });
+    }
+  }
+
+  /** Show a state in words. Trouble and its end are announced; the saves in between are only shown. */
+  show(state, text) {
+    const routine = state !== "error" && this.status.dataset.state !== "error";
+    this.status.setAttribute("aria-live", routine ? "off" : "polite");
+    this.status.dataset.state = state;
+    this.status.querySelector("[data-save-text]").textContent = text;
+  }
+
+  saveLater(milliseconds) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.save(), milliseconds);
+  }
+
+  save() {
+    if (!this.unsaved || this.request || this.stopped) return;
+    this.unsaved = false;
+    clearTimeout(this.timer);
+    this.show("saving", this.texts.saving);
+    this.request = this.send()
+      .catch(() => this.tryAgain(this.texts.again))
+      .finally(() => {
+        this.request = null;
+      });
+  }
+
+  async send() {
+    const body = new URLSearchParams(new FormData(this.form));
+    const keepalive = document.visibilityState === "hidden" && body.toString().length < LARGEST_KEEPALIVE_BYTES;
+    const response = await fetch(this.form.dataset.autosave, {
+      method: "POST",
+      body,
+      keepalive,
+      headers: { "X-Requested-With": "autosave" },
+    });
+    const isJson = (response.headers.get("Content-Type") || "").startsWith("application/json");
+    this.take(response, isJson && response.status !== 401 ? await response.json() : {});
+  }
+
+  /** Act on the server's answer. */
+  take(response, answer) {
+    if (response.ok) {
+      this.version.value = answer.version;
+      this.retry = PAUSE_MS;
+      this.show("saved", this.texts.saved.replace("{time}", () => answer.saved));
+    } else if (response.status === 401) {
+      this.tryAgain(this.texts.signedOut);
+    } else if (answer.code === "stale") {
+      this.showConflict(answer);
+    } else if (answer.code === "invalid") {
+      this.unsaved = true;
+      this.show("error", this.texts.invalid.replace("{why}", () => Object.values(answer.fields)[0][0]));
+    } else if (response.status === 404 || response.status === 409) {
+      this.unsaved = true;
+      this.stopped = true;
+      const why = answer.message || "It was closed in another window.";
+      this.show("error", this.texts.closed || `Not saved. ${why}`);
+    } else {
+      this.tryAgain(this.texts.again);
+    }
+  }
+
+  tryAgain(text) {
+    this.unsaved = true;
+    this.show("error", text);
+    this.retry = Math.min(this.retry * 2, LONGEST_RETRY_MS);
+    this.saveLater(this.retry);
+  }
+
+  /** Show both texts after somebody saved a newer one, and stop until the person chooses. */
+  showConflict(answer) {
+    this.unsaved = true;
+    this.stopped = true;
+    this.serverVersion = answer.version;
+    this.conflict.querySelector("[data-theirs]").textContent = answer.saved;
+    this.conflict.querySelector("[data-ours]").textContent = answer.sent;
+    const fromWindow = this.conflict.querySelector("[data-window]");
+    const fromFile = this.conflict.querySelector("[data-read]");
+    if (fromWindow) fromWindow.hidden = false;
+    if (fromFile) fromFile.hidden = true;
+    this.offerToKeep();
+    this.show("error", this.texts.elsewhere);
+  }
+
+  offerToKeep() {
+    this.conflict.hidden = false;
+    this.keepButton.hidden = false;
+    this.conflict.querySelector("[data-no-script]").hidden = true;
+  }
+
+  keepOurs() {
+    this.version.value = this.serverVersion;
+    this.conflict.hidden = true;
+    this.unsaved = true;
+    this.stopped = false;
+    this.save();
+  }
+
+  /** Let a save on its way bring back its version before the form is sent. */
+  async submit(event) {
+    if (!this.request) {
+      clearTimeout(this.timer);
+      this.unsaved = false;
+      return;
+    }
+    event.preventDefault();
+    const { submitter } = event;
+    await this.request;
+    if (!this.stopped) this.form.requestSubmit(submitter);
+  }
+}
+
+/** Save the form of the page that asks for it, if there is one. */
+export function startAutosave() {
+  const form = document.querySelector("form[data-autosave]");
+  if (!form) return;
+  // A page that somebody may have to leave at once never holds them back; the save on hiding must do.
+  const warnBeforeLeaving = !document.querySelector("[data-quick-exit]");
+  new Autosave(form, { warnBeforeLeaving }).start();
+}
