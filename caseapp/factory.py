@@ -1,22 +1,22 @@
-"""The factory: the only place that knows every part and puts them together."""
+"""The application factory: the only module that knows every part."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from flask import Flask
-from flask_bootstrap import Bootstrap5
 
 from caseapp import api, portal, web
 from caseapp.core import logging, outbox, queue, settings
 from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
 from caseapp.domain import models
+from caseapp.domain.auth import portal_access
 from caseapp.domain.bulk_assignments import operations as givings
-from caseapp.domain.clients import portal_access as client_portal
 from caseapp.domain.handouts.library import library
 from caseapp.domain.worksheets import operations as worksheets
 from caseapp.http import (
+    assets,
     errors,
     fonts,
     guard,
@@ -39,11 +39,10 @@ def create_app(chosen: Settings) -> Flask:
     """
     settings.use(chosen)
     logging.set_up(chosen)
-    app = Flask("caseapp", template_folder=str(ROOT / "templates"), static_folder="static")
+    app = Flask("caseapp", template_folder=str(ROOT / "templates"), static_folder=None)
     app.config.update(
         TESTING=chosen.env == "test",
         SQLALCHEMY_DATABASE_URI=chosen.database_url,
-        BOOTSTRAP_SERVE_LOCAL=True,
         TEMPLATES_AUTO_RELOAD=False,
     )
     assert models.METADATA is db.metadata  # noqa: S101 - every model is known from here on
@@ -51,7 +50,6 @@ def create_app(chosen: Settings) -> Flask:
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
-    Bootstrap5(app)
     request_log.init_app(app)
     sessions.init_app(app)
     security.init_app(app, chosen)
@@ -59,13 +57,14 @@ def create_app(chosen: Settings) -> Flask:
     errors.init_app(app)
     template_helpers.init_app(app)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(assets.blueprint)
     app.register_blueprint(fonts.blueprint)
     web.init_app(app)
     portal.init_app(app)
     api.init_app(app)
-    outbox.handle(client_portal.MAIL_LINK, client_portal.mail_link)
-    outbox.handle(givings.GIVE, givings.carry_out)
-    app.extensions["queue"] = queue.open_queue(app.app_context, worksheets.remove_expired)
+    outbox.handle(portal_access.LINK_MAIL, portal_access.mail_link)
+    outbox.handle(givings.BULK_ASSIGNMENT, givings.deliver_bulk_assignment)
+    app.extensions["queue"] = queue.open_queue(app.app_context, worksheets.delete_expired_uploads)
     library()
     guard.check_declared(app)
     return app

@@ -20,12 +20,12 @@ from caseapp.api import (
     notes,
     screenings,
 )
-from caseapp.api.blueprint import JsonApi, schema_name
+from caseapp.api.blueprint import StaffApi, schema_name
 
 if TYPE_CHECKING:
     from flask import Flask
 
-NOUNS = (
+RESOURCES = (
     me,
     clients,
     cases,
@@ -41,8 +41,8 @@ NOUNS = (
 
 
 def init_app(app: Flask) -> None:
-    """Open the API and describe it."""
-    api = JsonApi(
+    """Register the API and its description."""
+    api = StaffApi(
         app,
         spec_kwargs={
             "title": "Case management API",
@@ -53,7 +53,7 @@ def init_app(app: Flask) -> None:
         },
     )
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
-    for noun in NOUNS:
-        api.open(app, noun.door)
+    for module in RESOURCES:
+        api.register(app, module.blueprint)
     app.extensions["api_description"] = docs.description(api.spec)
     app.register_blueprint(docs.blueprint)

@@ -6,51 +6,57 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
 
-from caseapp.api.blueprint import Door, ListQuery, PaperQuery, Wanted
-from caseapp.core.pagination import Page, page_of
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, PdfQuerySchema
+from caseapp.core.pagination import Page, make_page
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign, assign_several, replace_older, withdraw
+from caseapp.domain.assignments.operations import (
+    assign_handout,
+    assign_handouts,
+    replace_assignment,
+    withdraw,
+)
 from caseapp.domain.assignments.printing import assignment_pdf as pdf_of
-from caseapp.domain.assignments.printing import case_pack_pdf
+from caseapp.domain.assignments.printing import case_packet_pdf
 from caseapp.domain.assignments.queries import (
-    assignment_shown,
-    assignments_of,
-    given_together,
-    left_out_of,
-    printable,
+    get_assignment_record,
+    get_printable_assignment,
+    list_assigned_together,
+    list_assignments,
+    list_skipped_handouts,
 )
+from caseapp.domain.assignments.reading import list_suspended_cases
 from caseapp.domain.assignments.schemas import (
+    AssignHandoutSchema,
+    AssignHandoutsSchema,
     AssignmentRecord,
-    AssignmentView,
-    AssignOneSchema,
-    AssignSeveralSchema,
+    AssignmentResponseSchema,
+    AssignmentsResponseSchema,
     NewAssignment,
-    OneAssignment,
-    OneReplacing,
-    ReplaceOneSchema,
-    RestingView,
-    SeveralView,
+    NewAssignments,
+    ReplaceAssignmentSchema,
+    Replacement,
+    SuspendedCase,
+    SuspendedCaseResponseSchema,
 )
-from caseapp.domain.assignments.suspended import RestingCase, resting_list
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts.packets import MOST_SHEETS
-from caseapp.domain.worksheets.queries import shared_answers
-from caseapp.domain.worksheets.schemas import SharedAnswers, SharedAnswersView
-from caseapp.http.downloads import pdf_answer
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import api_once
+from caseapp.domain.worksheets.queries import get_shared_answers
+from caseapp.domain.worksheets.schemas import SharedAnswers, SharedAnswersResponseSchema
+from caseapp.http.downloads import pdf_response
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from flask import Response
 
-door = Door("assignments", "Handouts given to a client; each keeps its edition for ever.")
+blueprint = ApiBlueprint("assignments", "Handouts given to a client; each keeps its edition for ever.")
 
 
-class PackQuery(PaperQuery):
+class PackQuery(PdfQuerySchema):
     """Choose the sheets of a pack."""
 
     sheet = fields.List(
@@ -61,128 +67,128 @@ class PackQuery(PaperQuery):
     )
 
 
-@door.at("/cases/<uuid:case_id>/assignments")
+@blueprint.route("/cases/<uuid:case_id>/assignments")
 @needs(Action.ASSIGNMENT_READ)
-@door.lists(AssignmentView())
-@door.asks(ListQuery())
-def assignment_list(case_id: UUID, query: Wanted) -> Page[AssignmentRecord]:
+@blueprint.list_response_schema(AssignmentResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def assignment_list(case_id: UUID, query: ListRequest) -> Page[AssignmentRecord]:
     """List what was given in a case, newest first, each with what stops it now."""
-    actor = the_actor()
-    head = case_head(actor, case_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, head.case.client_id)
-    found = assignments_of(actor, head, before=query.cursor, limit=query.limit + 1)
-    return page_of(found, query.limit, lambda given: (given.assigned_at, given.id))
+    actor = current_actor()
+    context = get_case_context(actor, case_id)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, context.case.client_id)
+    found = list_assignments(actor, context, before=query.cursor, limit=query.limit + 1)
+    return make_page(found, query.limit, lambda given: (given.assigned_at, given.id))
 
 
-@door.at("/cases/<uuid:case_id>/assignments", "POST")
-@needs(Action.ASSIGNMENT_MAKE)
-@door.gives(AssignmentView(), 201, at=lambda given: f"/assignments/{given['id']}")
-@door.takes(AssignOneSchema())
-def give(case_id: UUID, body: OneAssignment) -> AssignmentRecord:
+@blueprint.route("/cases/<uuid:case_id>/assignments", "POST")
+@needs(Action.ASSIGNMENT_CREATE)
+@blueprint.response_schema(AssignmentResponseSchema(), 201, location=lambda given: f"/assignments/{given['id']}")
+@blueprint.request_schema(AssignHandoutSchema())
+def give(case_id: UUID, body: NewAssignment) -> AssignmentRecord:
     """Give a handout that suits the client now."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        made = api_once(lambda: assign(actor, case_id, **vars(body)))
-    return assignment_shown(actor, made)
+        made = run_api_once(lambda: assign_handout(actor, case_id, **vars(body)))
+    return get_assignment_record(actor, made)
 
 
-@door.at("/cases/<uuid:case_id>/assignments/several", "POST")
-@needs(Action.ASSIGNMENT_MAKE)
-@door.gives(SeveralView(), 201, at=lambda made: f"/assignments/{made['items'][0]['id']}")
-@door.takes(AssignSeveralSchema())
-def give_several(case_id: UUID, body: NewAssignment) -> dict[str, Any]:
+@blueprint.route("/cases/<uuid:case_id>/assignments/several", "POST")
+@needs(Action.ASSIGNMENT_CREATE)
+@blueprint.response_schema(AssignmentsResponseSchema(), 201, location=lambda made: f"/assignments/{made['items'][0]['id']}")
+@blueprint.request_schema(AssignHandoutsSchema())
+def give_several(case_id: UUID, body: NewAssignments) -> dict[str, Any]:
     """Give several handouts in one step; what may not be given now is left out, with the reasons."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        first = api_once(lambda: assign_several(actor, case_id, body)[0])
-    head = case_head(actor, case_id)
-    given = given_together(actor, head, first)
-    left_out = left_out_of(head, body.slugs, given, body.channel, body.language)
+        first = run_api_once(lambda: assign_handouts(actor, case_id, body)[0])
+    context = get_case_context(actor, case_id)
+    given = list_assigned_together(actor, context, first)
+    left_out = list_skipped_handouts(context, body.slugs, given, body.channel, body.language)
     return {
         "items": given,
         "left_out": [{"slug": one.id, "reasons": reasons} for one, reasons in left_out],
     }
 
 
-@door.at("/cases/<uuid:case_id>/assignments/pack", also=(409,))
+@blueprint.route("/cases/<uuid:case_id>/assignments/pack", error_statuses=(409,))
 @needs(Action.ASSIGNMENT_READ)
-@door.gives_file("application/pdf")
-@door.asks(PackQuery())
+@blueprint.file_response("application/pdf")
+@blueprint.query_params(PackQuery())
 def pack(case_id: UUID, query: dict[str, Any]) -> Response:
     """Download several sheets of a case as one PDF; what may not go out now refuses the whole, with its reasons."""
-    actor, large = the_actor(), "size" in query
-    head = case_head(actor, case_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, head.case.client_id)
-    made = case_pack_pdf(actor, head, query["sheet"], large=large)
-    return pdf_answer(made, f"reading-all{'-large' if large else ''}.pdf")
+    actor, large = current_actor(), "size" in query
+    context = get_case_context(actor, case_id)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, context.case.client_id)
+    made = case_packet_pdf(actor, context, query["sheet"], large=large)
+    return pdf_response(made, f"reading-all{'-large' if large else ''}.pdf")
 
 
-@door.at("/assignments/<uuid:assignment_id>/replace", "POST")
-@needs(Action.ASSIGNMENT_MAKE)
-@door.gives(AssignmentView(), 201, at=lambda given: f"/assignments/{given['id']}")
-@door.takes(ReplaceOneSchema())
-def replace(assignment_id: UUID, body: OneReplacing) -> AssignmentRecord:
+@blueprint.route("/assignments/<uuid:assignment_id>/replace", "POST")
+@needs(Action.ASSIGNMENT_CREATE)
+@blueprint.response_schema(AssignmentResponseSchema(), 201, location=lambda given: f"/assignments/{given['id']}")
+@blueprint.request_schema(ReplaceAssignmentSchema())
+def replace(assignment_id: UUID, body: Replacement) -> AssignmentRecord:
     """Withdraw an older version and give the newest in its place, in the same way and for the same week."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        made = api_once(lambda: replace_older(actor, assignment_id, **vars(body)))
-    return assignment_shown(actor, made)
+        made = run_api_once(lambda: replace_assignment(actor, assignment_id, **vars(body)))
+    return get_assignment_record(actor, made)
 
 
-@door.at("/handouts/resting")
+@blueprint.route("/handouts/resting")
 @needs(Action.ASSIGNMENT_READ)
-@door.lists(RestingView())
-@door.asks(ListQuery())
-def resting(query: Wanted) -> Page[RestingCase]:
+@blueprint.list_response_schema(SuspendedCaseResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def suspended(query: ListRequest) -> Page[SuspendedCase]:
     """Look through `limit` open cases, newest first, for what may not reach its client now; a page may be empty."""
-    actor = the_actor()
-    page = resting_list(actor, query.cursor, query.limit)
+    actor = current_actor()
+    page = list_suspended_cases(actor, query.cursor, query.limit)
     record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
     return page
 
 
-@door.at("/assignments/<uuid:assignment_id>")
+@blueprint.route("/assignments/<uuid:assignment_id>")
 @needs(Action.ASSIGNMENT_READ)
-@door.gives(AssignmentView())
+@blueprint.response_schema(AssignmentResponseSchema())
 def assignment(assignment_id: UUID) -> AssignmentRecord:
     """Show one assignment and what stops it now."""
-    actor = the_actor()
-    found = assignment_shown(actor, assignment_id)
+    actor = current_actor()
+    found = get_assignment_record(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
     return found
 
 
-@door.at("/assignments/<uuid:assignment_id>/pdf", also=(409,))
+@blueprint.route("/assignments/<uuid:assignment_id>/pdf", error_statuses=(409,))
 @needs(Action.ASSIGNMENT_READ)
-@door.gives_file("application/pdf")
-@door.asks(PaperQuery())
+@blueprint.file_response("application/pdf")
+@blueprint.query_params(PdfQuerySchema())
 def assignment_pdf(assignment_id: UUID, query: dict[str, Any]) -> Response:
     """Download the edition that was given, unless something stops it now; the file's name tells nothing."""
-    actor, large = the_actor(), "size" in query
-    found = printable(actor, assignment_id)
+    actor, large = current_actor(), "size" in query
+    found = get_printable_assignment(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
     made = pdf_of(found, large=large, code=True)
-    return pdf_answer(made, f"reading-{found.place:02}{'-large' if large else ''}.pdf")
+    return pdf_response(made, f"reading-{found.position:02}{'-large' if large else ''}.pdf")
 
 
-@door.at("/assignments/<uuid:assignment_id>/answers")
+@blueprint.route("/assignments/<uuid:assignment_id>/answers")
 @needs(Action.ASSIGNMENT_READ)
-@door.gives(SharedAnswersView())
+@blueprint.response_schema(SharedAnswersResponseSchema())
 def answers(assignment_id: UUID) -> SharedAnswers:
     """Show what the client has shared of this sheet, as it stood then; nothing is here until they do."""
-    actor = the_actor()
-    found, client_id = shared_answers(actor, assignment_id)
+    actor = current_actor()
+    found, client_id = get_shared_answers(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, client_id)
     return found
 
 
-@door.at("/assignments/<uuid:assignment_id>/withdraw", "POST", also=(409,))
+@blueprint.route("/assignments/<uuid:assignment_id>/withdraw", "POST", error_statuses=(409,))
 @needs(Action.ASSIGNMENT_WITHDRAW)
-@door.gives(AssignmentView())
-@door.changes
+@blueprint.response_schema(AssignmentResponseSchema())
+@blueprint.requires_if_match
 def take_back(assignment_id: UUID, version: int) -> AssignmentRecord:
     """Take a handout back: the portal no longer shows it, the record of it stays."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
         withdraw(actor, assignment_id, version)
-    return assignment_shown(actor, assignment_id)
+    return get_assignment_record(actor, assignment_id)

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 from marshmallow import fields, validate
 
-from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.queries import Entry, LogFilter, entries
-from caseapp.domain.audit.schemas import EntryView
-from caseapp.http.guard import needs, the_actor
+from caseapp.domain.audit.queries import AuditFilter, AuditRecord, list_audit_events
+from caseapp.domain.audit.schemas import AuditEventResponseSchema
+from caseapp.http.guard import current_actor, needs
 
 if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
-door = Door("audit", "Who did what to what; nothing here can be changed.")
+blueprint = ApiBlueprint("audit", "Who did what to which record; events can't be changed.")
 
 
-class LogQuery(ListQuery):
-    """Narrow the log."""
+class AuditQuerySchema(ListQuerySchema):
+    """Filters of the audit log."""
 
     action = fields.String(validate=validate.OneOf([str(action) for action in Action]))
     outcome = fields.String(validate=validate.OneOf(["done", "refused"]))
@@ -27,10 +27,10 @@ class LogQuery(ListQuery):
     client = fields.UUID(attribute="client_id")
 
 
-@door.at("/audit")
+@blueprint.route("/audit")
 @needs(Action.AUDIT_READ)
-@door.lists(EntryView())
-@door.asks(LogQuery())
-def log(query: Wanted) -> Page[Entry]:
-    """List the log, newest first."""
-    return entries(the_actor(), LogFilter(**query.filters), query.cursor, query.limit)
+@blueprint.list_response_schema(AuditEventResponseSchema())
+@blueprint.query_params(AuditQuerySchema())
+def list_events(query: ListRequest) -> Page[AuditRecord]:
+    """List audit events, newest first."""
+    return list_audit_events(current_actor(), AuditFilter(**query.filters), query.cursor, query.limit)

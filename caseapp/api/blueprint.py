@@ -1,8 +1,8 @@
-"""The door itself: one typed layer over flask-smorest that reads, answers and describes.
+"""The API's blueprint: a typed layer over flask-smorest that parses requests, serializes responses and documents both.
 
-Errors are left to `http.errors`, which answers for every door. Decorators stand in this order, the outermost first:
-`at` (address and method), `needs` of the guard, `gives` or `lists` (what comes out), `takes` or `asks` (what comes in)
-and `changes` (If-Match). What they read reaches the view by name: `body`, `query`, `version`.
+`http.errors` answers all errors. Decorators go in this order, outermost first: `route` (address and method), `needs`
+of the guard, `response_schema` or `list_response_schema`, `request_schema` or `query_params`, `requires_if_match`.
+What they parse is passed to the view by name: `body`, `query`, `version`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from flask_smorest import Api, Blueprint
 from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.api.serialization import Show, answer, shows, shows_page
+from caseapp.api.serialization import (
+    Serializer,
+    build_page_serializer,
+    build_serializer,
+    json_response,
+)
 from caseapp.core.errors import Invalid
 from caseapp.core.pagination import LARGEST_PAGE
-from caseapp.core.schemas import ReasonView
-from caseapp.http.etags import if_match
-from caseapp.http.request_parsing import json_object, load, read_query
+from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.http.etags import read_if_match
+from caseapp.http.request_parsing import load, read_json, read_query
 from caseapp.http.security import csrf
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ IF_MATCH = {
     "description": "The ETag of the record as you read it.",
     "schema": {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
 }
-ONCE_KEY = {
+IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "required": False,
@@ -51,8 +56,8 @@ ETAG = {"description": "The record's version, in quotes.", "schema": {"type": "s
 LOCATION = {"description": "The address of the new record.", "schema": {"type": "string"}}
 
 
-class ErrorBody(Schema):
-    """Show what went wrong; `fields` names each field at fault, `reasons` each unmet condition of a rule."""
+class ErrorSchema(Schema):
+    """What went wrong: `fields` names each invalid field, `reasons` each unmet condition of a rule."""
 
     code = fields.String(required=True)
     message = fields.String(required=True)
@@ -62,41 +67,41 @@ class ErrorBody(Schema):
         required=True,
         data_key="fields",
     )
-    reasons = fields.List(fields.Nested(ReasonView))
+    reasons = fields.List(fields.Nested(ReasonResponseSchema))
 
 
-class ErrorView(Schema):
-    """Show an error."""
+class ErrorResponseSchema(Schema):
+    """The body of every error response."""
 
-    error = fields.Nested(ErrorBody, required=True)
+    error = fields.Nested(ErrorSchema, required=True)
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Say which part of a list is wanted."""
+class ListRequest:
+    """The part of a list that a request asks for."""
 
     cursor: str | None
     limit: int
     filters: dict[str, Any]
 
 
-class ListQuery(Schema):
-    """Check what every list takes; a list with filters adds them."""
+class ListQuerySchema(Schema):
+    """Query parameters of every list; a list with filters adds them."""
 
     cursor = fields.String(
         validate=validate.Length(max=200),
-        metadata={"description": "“next” of the page before."},
+        metadata={"description": "“next” of the previous page."},
     )
     limit = fields.Integer(load_default=PAGE_SIZE, validate=validate.Range(1, LARGEST_PAGE))
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> Wanted:
-        """Give the plain value."""
-        return Wanted(data.pop("cursor", None), data.pop("limit"), data)
+    def make(self, data: dict[str, Any], **_: object) -> ListRequest:
+        """Build the dataclass."""
+        return ListRequest(data.pop("cursor", None), data.pop("limit"), data)
 
 
-class PaperQuery(Schema):
-    """Check what every PDF may be asked."""
+class PdfQuerySchema(Schema):
+    """Query parameters of every PDF."""
 
     size = fields.String(
         validate=validate.OneOf(["large"], error="Ask for “large”, or leave this out."),
@@ -104,81 +109,81 @@ class PaperQuery(Schema):
     )
 
 
-class _Reader:
-    """Stand where flask-smorest expects webargs: read with the house's own schemas and errors."""
+class _RequestParser:
+    """The parser that flask-smorest uses instead of webargs, with our own parsing and errors."""
 
     DEFAULT_VALIDATION_STATUS = 422
 
     @staticmethod
     def use_args(schema: Schema, *, location: str) -> Callable[[View], View]:
-        """Hand what was read to the view by name."""
+        """Pass what was parsed to the view as `body` or `query`."""
         name = "query" if location == "query" else "body"
 
         def read() -> Any:  # noqa: ANN401 - a plain value
             if name == "query":
                 return read_query(schema)
-            return _something(schema)
+            return _parse_body(schema)
 
         def decorate(view: View) -> View:
             @wraps(view)
-            def reading(**arguments: Any) -> Any:  # noqa: ANN401 - whatever the view takes
+            def parsing(**arguments: Any) -> Any:  # noqa: ANN401 - whatever the view takes
                 return view(**arguments, **{name: read()})
 
-            return cast("View", reading)
+            return cast("View", parsing)
 
         return decorate
 
 
-def _something(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
-    sent = json_object()
+def _parse_body(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
+    sent = read_json()
     if not sent and (schema.partial or not any(f.required for f in schema.load_fields.values())):
         raise Invalid({"body": ["Send at least one field."]})
     return sent if schema.partial else load(schema, sent)
 
 
-def merged(schema: Schema, stands: dict[str, Any], sent: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Lay the fields that were sent over those that stand and load the whole through the schema.
+def merge_changes(schema: Schema, current: dict[str, Any], sent: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Merge the fields that were sent into the current ones and load the result through the schema.
 
     Raises Invalid naming each field.
     """
-    return load(schema, {name: stands[name] for name in schema.load_fields} | sent)
+    return load(schema, {name: current[name] for name in schema.load_fields} | sent)
 
 
-class Door(Blueprint):  # type: ignore[misc]
-    """Be one noun of the API."""
+class ApiBlueprint(Blueprint):  # type: ignore[misc]
+    """The views of one resource of the API."""
 
-    ARGUMENTS_PARSER = _Reader()
+    ARGUMENTS_PARSER = _RequestParser()
 
     def __init__(self, name: str, description: str) -> None:
-        """Open a noun; it brings no cookie and so needs no CSRF token."""
+        """Create the blueprint; the API uses no cookies and so needs no CSRF token."""
         super().__init__(name, f"caseapp.api.{name}", url_prefix=PREFIX, description=description)
         self.name = f"api_{name}"
-        self.noun = name
+        self.resource = name
         csrf.exempt(self)
 
-    def at(
-        self, rule: str, method: str = "GET", *, also: tuple[int, ...] = ()
+    def route(
+        self, rule: str, method: str = "GET", *, error_statuses: tuple[int, ...] = ()
     ) -> Callable[[View], View]:
-        """Answer at an address, and document every status that can come from there."""
+        """Register a view and document every status that it can answer; `error_statuses` adds to the usual ones."""
 
         def register(view: View) -> View:
-            documented = self.doc(**_described(self.noun, view, rule, also))(view)
-            self.add_url_rule(rule, view.__name__, documented, methods=[method], tags=[self.noun])
+            documented = self.doc(**_describe(self.resource, view, rule, error_statuses))(view)
+            self.add_url_rule(rule, view.__name__, documented, methods=[method], tags=[self.resource])
             return view
 
         return register
 
-    def gives(
-        self, schema: Schema, status: int = 200, *, at: Callable[[Any], str] | None = None
+    def response_schema(
+        self, schema: Schema, status: int = 200, *, location: Callable[[Any], str] | None = None
     ) -> Callable[[View], View]:
-        """Answer one record; `at` gives the address of a new one."""
+        """Serialize one record; `location` returns the path of a new one for the Location header."""
         headers = {"ETag": ETAG} if "version" in schema.fields else {}
-        if at:
+        if location:
             headers["Location"] = LOCATION
-        return self._answers(schema, status, shows(schema), headers, at)
+        return self._serialize(schema, status, build_serializer(schema), headers, location)
 
-    def lists(self, schema: Schema) -> Callable[[View], View]:
-        """Answer a page of records."""
+    def list_response_schema(self, schema: Schema) -> Callable[[View], View]:
+        """Serialize a page of records."""
         page = Schema.from_dict(
             {
                 "items": fields.List(fields.Nested(schema), required=True),
@@ -186,33 +191,33 @@ class Door(Blueprint):  # type: ignore[misc]
             },
             name=f"{type(schema).__name__}Page",
         )
-        return self._answers(page(), HTTPStatus.OK, shows_page(schema), {}, None)
+        return self._serialize(page(), HTTPStatus.OK, build_page_serializer(schema), {}, None)
 
-    def _answers(
+    def _serialize(
         self,
         schema: Schema,
         status: int,
-        show: Show,
+        serialize: Serializer,
         headers: dict[str, Any],
-        at: Callable[[Any], str] | None,
+        location: Callable[[Any], str] | None,
     ) -> Callable[[View], View]:
         describe = self.response(status, schema, headers=headers or None)
 
         def decorate(view: View) -> View:
             @wraps(view)
-            def answering(**arguments: Any) -> Response:  # noqa: ANN401
-                body = show(view(**arguments))
-                response = answer(body, status)
-                if at:
-                    response.headers["Location"] = PREFIX + at(body)
+            def serializing(**arguments: Any) -> Response:  # noqa: ANN401
+                body = serialize(view(**arguments))
+                response = json_response(body, status)
+                if location:
+                    response.headers["Location"] = PREFIX + location(body)
                 return response
 
-            return cast("View", describe(answering))
+            return cast("View", describe(serializing))
 
         return decorate
 
-    def gives_file(self, *types: str) -> Callable[[View], View]:
-        """Describe a file; the view answers it itself."""
+    def file_response(self, *types: str) -> Callable[[View], View]:
+        """Document a file response; the view returns it itself."""
 
         def decorate(view: View) -> View:
             for kind in types:
@@ -224,33 +229,33 @@ class Door(Blueprint):  # type: ignore[misc]
 
         return decorate
 
-    def takes(self, schema: Schema) -> Callable[[View], View]:
-        """Read the JSON body into `body`: a plain value, or for a partial schema the fields that were sent."""
+    def request_schema(self, schema: Schema) -> Callable[[View], View]:
+        """Parse the JSON body into `body`: what the schema loads, or for a partial schema the fields that were sent."""
         return cast("Callable[[View], View]", self.arguments(schema))
 
-    def asks(self, schema: Schema) -> Callable[[View], View]:
-        """Read the query string into `query`."""
+    def query_params(self, schema: Schema) -> Callable[[View], View]:
+        """Parse the query string into `query`."""
         return cast("Callable[[View], View]", self.arguments(schema, location="query"))
 
     @staticmethod
-    def changes(view: View) -> View:
-        """Read If-Match into `version`."""
+    def requires_if_match(view: View) -> View:
+        """Parse the If-Match header into `version`."""
 
         @wraps(view)
-        def changing(**arguments: Any) -> Any:  # noqa: ANN401 - whatever the view takes
-            return view(**arguments, version=if_match())
+        def checking(**arguments: Any) -> Any:  # noqa: ANN401 - whatever the view takes
+            return view(**arguments, version=read_if_match())
 
-        changing.changes = True  # type: ignore[attr-defined]
-        return cast("View", changing)
+        checking.requires_if_match = True  # type: ignore[attr-defined]
+        return cast("View", checking)
 
 
-def _described(
-    noun: str, view: Callable[..., Any], rule: str, also: tuple[int, ...]
+def _describe(
+    resource: str, view: Callable[..., Any], rule: str, error_statuses: tuple[int, ...]
 ) -> dict[str, Any]:
     known: dict[str, Any] = getattr(view, "_apidoc", {})
     arguments = known.get("arguments", {}).get("parameters", [])
     creates = {HTTPStatus.CREATED, HTTPStatus.ACCEPTED} & set(known.get("success_status_codes", []))
-    statuses = {*also, HTTPStatus.SERVICE_UNAVAILABLE}
+    statuses = {*error_statuses, HTTPStatus.SERVICE_UNAVAILABLE}
     action = getattr(view, "action", None)
     if action is not None:
         statuses |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
@@ -265,7 +270,7 @@ def _described(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         }
     headers = []
-    if getattr(view, "changes", False):
+    if getattr(view, "requires_if_match", False):
         statuses |= {
             HTTPStatus.PRECONDITION_FAILED,
             HTTPStatus.PRECONDITION_REQUIRED,
@@ -274,9 +279,9 @@ def _described(
         headers.append(IF_MATCH)
     if creates:
         statuses.add(HTTPStatus.CONFLICT)
-        headers.append(ONCE_KEY)
+        headers.append(IDEMPOTENCY_KEY)
     described: dict[str, Any] = {
-        "operationId": f"{noun}_{view.__name__}",
+        "operationId": f"{resource}_{view.__name__}",
         "responses": {int(status): HTTPStatus(status).name for status in sorted(statuses)},
         "security": [] if action is None else [{"token": []}],
     }
@@ -287,33 +292,34 @@ def _described(
     return described
 
 
-class JsonApi(Api):  # type: ignore[misc]
-    """Describe the API; errors stay with `http.errors`, and a description has no default answer to hide behind."""
+class StaffApi(Api):  # type: ignore[misc]
+    """The API's OpenAPI description; `http.errors` handles errors, and no default response is documented."""
 
-    ERROR_SCHEMA = ErrorView
+    ERROR_SCHEMA = ErrorResponseSchema
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """Register nothing: `http.errors` answers every door."""
+        """Register nothing: `http.errors` answers every error."""
 
     def _register_etag_headers(self) -> None:
-        """Register nothing: an ETag here is a version, described where it stands."""
+        """Register nothing: our ETag is a record's version, documented with its view."""
 
     def _register_pagination_header(self) -> None:
-        """Register nothing: the next cursor stands in the body."""
+        """Register nothing: the next cursor is in the body."""
 
-    def open(self, app: Flask, door: Door) -> None:
-        """Open one noun and describe it."""
-        app.register_blueprint(door)
-        door.register_views_in_doc(self, app, self.spec, name=door.name, parameters=None)
-        self.spec.tag({"name": door.noun, "description": door.description})
+    def register(self, app: Flask, blueprint: ApiBlueprint) -> None:
+        """Register a blueprint and document its views."""
+        app.register_blueprint(blueprint)
+        blueprint.register_views_in_doc(self, app, self.spec, name=blueprint.name, parameters=None)
+        self.spec.tag({"name": blueprint.resource, "description": blueprint.description})
 
 
 def schema_name(schema: Schema | type[Schema]) -> str:
-    """Name a schema in the description: what is shown by its noun, what is taken by what it does."""
+    """Name a schema in the description: `Client` for ClientResponseSchema, `ClientRequest` for ClientSchema."""
     name = schema.__name__ if isinstance(schema, type) else type(schema).__name__
-    if name.endswith("Schema"):
-        name = name.removesuffix("Schema") + "Input"
-    if isinstance(schema, Schema) and schema.partial:
-        name = name.removesuffix("Input") + "Changes"
-    return name
+    if name.endswith("ResponseSchema"):
+        return name.removesuffix("ResponseSchema")
+    name = name.removesuffix("Schema").removesuffix("Request")
+    if name.endswith("Page"):
+        return name.removesuffix("Page").removesuffix("ResponseSchema") + "Page"
+    return f"{name}Changes" if isinstance(schema, Schema) and schema.partial else f"{name}Request"

@@ -6,52 +6,52 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
 
-from caseapp.api.blueprint import Door, ListQuery, Wanted, merged
-from caseapp.api.serialization import plain, shows
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, merge_changes
+from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.facts import FACTS
 from caseapp.domain.cases.operations import (
-    change_case,
     close_case,
     move_case,
     open_case,
     reopen_case,
+    update_case,
 )
-from caseapp.domain.cases.queries import CaseFilter, CaseHead, case_head, list_cases
+from caseapp.domain.cases.queries import CaseContext, CaseFilter, get_case_context, list_cases
 from caseapp.domain.cases.schemas import (
-    CaseInList,
-    CaseLine,
-    CaseView,
-    Closing,
-    ClosingSchema,
-    DetailsSchema,
-    Move,
-    MoveSchema,
+    CaseClosing,
+    CaseClosingSchema,
+    CaseDetailsSchema,
+    CaseListItem,
+    CaseListItemResponseSchema,
+    CaseResponseSchema,
     NewCase,
     NewCaseSchema,
-    WhySchema,
+    ReopenSchema,
+    StageMove,
+    StageMoveSchema,
 )
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.operations import add_client
 from caseapp.domain.dashboard.queries import timeline
 from caseapp.domain.dashboard.schemas import Happening, HappeningView
 from caseapp.domain.dashboard.timeline import KINDS
-from caseapp.domain.followups.schemas import A_LIKELY_TIME
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import api_once
+from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
 
-door = Door("cases", "Courses of coaching; a client has many over time and at most one open.")
-show = shows(CaseView())
+blueprint = ApiBlueprint("cases", "Courses of coaching; a client has many over time and at most one open.")
+show = build_serializer(CaseResponseSchema())
 
 
-class CaseQuery(ListQuery):
+class CaseQuery(ListQuerySchema):
     """Narrow the list of cases."""
 
     stage = fields.String(validate=validate.OneOf(list(stage_by_id())))
@@ -64,17 +64,17 @@ class CaseQuery(ListQuery):
             "description": "A case number, a name's first letters, an exact e-mail or phone."
         },
     )
-    updated_since = fields.AwareDateTime(validate=A_LIKELY_TIME)
+    updated_since = fields.AwareDateTime(validate=PLAUSIBLE_TIME)
 
 
-class TimelineQuery(ListQuery):
+class TimelineQuery(ListQuerySchema):
     """Narrow a timeline."""
 
     kind = fields.String(validate=validate.OneOf(KINDS))
 
 
-def _record(head: CaseHead) -> dict[str, Any]:
-    case, facts = head.case, head.facts
+def _record(context: CaseContext) -> dict[str, Any]:
+    case, facts = context.case, context.facts
     return {
         **{
             fact.name: facts.get(fact.name, [] if fact.kind == "several" else None)
@@ -83,16 +83,16 @@ def _record(head: CaseHead) -> dict[str, Any]:
         "id": case.id,
         "number": case.number,
         "client_id": case.client_id,
-        "client": head.client.name,
+        "client": context.client.name,
         "coach_id": case.coach_id,
-        "coach": head.coach,
+        "coach": context.coach,
         "status": case.status,
         "stage": case.stage,
         "stage_since": case.stage_since,
         "opened_at": case.opened_at,
-        "changed_at": case.changed_at,
+        "updated_at": case.updated_at,
         "closed_at": case.closed_at,
-        "hold": head.safety.hold,
+        "hold": context.safety.hold,
         "goal": case.goal,
         "goal_chosen_on": case.goal_chosen_on,
         "review_date": case.review_date,
@@ -104,32 +104,32 @@ def _record(head: CaseHead) -> dict[str, Any]:
     }
 
 
-@door.at("/cases")
+@blueprint.route("/cases")
 @needs(Action.CASE_READ)
-@door.lists(CaseLine())
-@door.asks(CaseQuery())
-def case_list(query: Wanted) -> Page[CaseInList]:
+@blueprint.list_response_schema(CaseListItemResponseSchema())
+@blueprint.query_params(CaseQuery())
+def case_list(query: ListRequest) -> Page[CaseListItem]:
     """List the cases of your clients, newest first."""
-    actor = the_actor()
+    actor = current_actor()
     page = list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
     record_read(actor, Action.CASE_READ, "case", None, None)
     return page
 
 
-@door.at("/cases", "POST", also=(404,))
+@blueprint.route("/cases", "POST", error_statuses=(404,))
 @needs(Action.CASE_OPEN)
-@door.gives(CaseView(), 201, at=lambda case: f"/cases/{case['id']}")
-@door.takes(NewCaseSchema())
+@blueprint.response_schema(CaseResponseSchema(), 201, location=lambda case: f"/cases/{case['id']}")
+@blueprint.request_schema(NewCaseSchema())
 def open_one(body: NewCase) -> dict[str, Any]:
     """Open a case in the first stage, for a client who is known or for a new one."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        case_id = api_once(lambda: _open(body))
-    return _record(case_head(actor, case_id))
+        case_id = run_api_once(lambda: _open(body))
+    return _record(get_case_context(actor, case_id))
 
 
 def _open(new: NewCase) -> UUID:
-    actor = the_actor()
+    actor = current_actor()
     coach_id = new.coach_id or actor.id
     client_id = new.client_id
     if new.client:
@@ -140,80 +140,80 @@ def _open(new: NewCase) -> UUID:
     return open_case(actor, client_id, new.details, coach_id=coach_id)
 
 
-@door.at("/cases/<uuid:case_id>")
+@blueprint.route("/cases/<uuid:case_id>")
 @needs(Action.CASE_READ)
-@door.gives(CaseView())
+@blueprint.response_schema(CaseResponseSchema())
 def case(case_id: UUID) -> dict[str, Any]:
     """Show one case whole."""
-    actor = the_actor()
-    head = case_head(actor, case_id)
-    record_read(actor, Action.CASE_READ, "case", case_id, head.case.client_id)
-    return _record(head)
+    actor = current_actor()
+    context = get_case_context(actor, case_id)
+    record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
+    return _record(context)
 
 
-@door.at("/cases/<uuid:case_id>", "PATCH")
+@blueprint.route("/cases/<uuid:case_id>", "PATCH")
 @needs(Action.CASE_EDIT)
-@door.gives(CaseView())
-@door.takes(DetailsSchema(partial=True))
-@door.changes
+@blueprint.response_schema(CaseResponseSchema())
+@blueprint.request_schema(CaseDetailsSchema(partial=True))
+@blueprint.requires_if_match
 def change(case_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
     """Change the facts, the goal or the review date that are sent; the whole is checked."""
-    actor = the_actor()
-    stands = plain(show(_record(case_head(actor, case_id))))
-    details = merged(DetailsSchema(), stands, body)
+    actor = current_actor()
+    stands = to_json_types(show(_record(get_case_context(actor, case_id))))
+    details = merge_changes(CaseDetailsSchema(), stands, body)
     with transaction():
-        change_case(actor, case_id, details, version)
-    return _record(case_head(actor, case_id))
+        update_case(actor, case_id, details, version)
+    return _record(get_case_context(actor, case_id))
 
 
-@door.at("/cases/<uuid:case_id>/stage", "POST", also=(409,))
+@blueprint.route("/cases/<uuid:case_id>/stage", "POST", error_statuses=(409,))
 @needs(Action.CASE_MOVE)
-@door.gives(CaseView())
-@door.takes(MoveSchema())
-@door.changes
-def move(case_id: UUID, body: Move, version: int) -> dict[str, Any]:
+@blueprint.response_schema(CaseResponseSchema())
+@blueprint.request_schema(StageMoveSchema())
+@blueprint.requires_if_match
+def move(case_id: UUID, body: StageMove, version: int) -> dict[str, Any]:
     """Move a case to the next stage when its gate is open, or back with a reason."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
         move_case(actor, case_id, body, version)
-    return _record(case_head(actor, case_id))
+    return _record(get_case_context(actor, case_id))
 
 
-@door.at("/cases/<uuid:case_id>/close", "POST", also=(409,))
+@blueprint.route("/cases/<uuid:case_id>/close", "POST", error_statuses=(409,))
 @needs(Action.CASE_CLOSE)
-@door.gives(CaseView())
-@door.takes(ClosingSchema())
-@door.changes
-def close(case_id: UUID, body: Closing, version: int) -> dict[str, Any]:
+@blueprint.response_schema(CaseResponseSchema())
+@blueprint.request_schema(CaseClosingSchema())
+@blueprint.requires_if_match
+def close(case_id: UUID, body: CaseClosing, version: int) -> dict[str, Any]:
     """Close a case with its outcome."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
         close_case(actor, case_id, body, version)
-    return _record(case_head(actor, case_id))
+    return _record(get_case_context(actor, case_id))
 
 
-@door.at("/cases/<uuid:case_id>/reopen", "POST", also=(409,))
+@blueprint.route("/cases/<uuid:case_id>/reopen", "POST", error_statuses=(409,))
 @needs(Action.CASE_REOPEN)
-@door.gives(CaseView())
-@door.takes(WhySchema())
-@door.changes
+@blueprint.response_schema(CaseResponseSchema())
+@blueprint.request_schema(ReopenSchema())
+@blueprint.requires_if_match
 def reopen(case_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
     """Reopen a closed case in the first stage, with a reason."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
         reopen_case(actor, case_id, body["reason"], version)
-    return _record(case_head(actor, case_id))
+    return _record(get_case_context(actor, case_id))
 
 
-@door.at("/cases/<uuid:case_id>/timeline")
+@blueprint.route("/cases/<uuid:case_id>/timeline")
 @needs(Action.CASE_READ)
-@door.lists(HappeningView())
-@door.asks(TimelineQuery())
-def happenings(case_id: UUID, query: Wanted) -> Page[Happening]:
+@blueprint.list_response_schema(HappeningView())
+@blueprint.query_params(TimelineQuery())
+def happenings(case_id: UUID, query: ListRequest) -> Page[Happening]:
     """List everything that happened in a case, newest first."""
-    actor = the_actor()
-    head = case_head(actor, case_id)
-    record_read(actor, Action.CASE_READ, "case", case_id, head.case.client_id)
+    actor = current_actor()
+    context = get_case_context(actor, case_id)
+    record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     return timeline(
-        actor, head, kind=query.filters.get("kind"), cursor=query.cursor, limit=query.limit
+        actor, context, kind=query.filters.get("kind"), cursor=query.cursor, limit=query.limit
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validate
 
-from caseapp.api.blueprint import Door, ListQuery, Wanted, merged
-from caseapp.api.serialization import plain, shows
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, merge_changes
+from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
@@ -20,19 +20,19 @@ from caseapp.domain.clients.schemas import (
     NewClient,
     NewClientSchema,
 )
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import api_once
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
 
-door = Door("clients", "The people who are coached; another coach's client looks like none at all.")
-show = shows(ClientView())
+blueprint = ApiBlueprint("clients", "The people who are coached; another coach's client looks like none at all.")
+show = build_serializer(ClientView())
 
 
-class ClientQuery(ListQuery):
+class ClientQuery(ListQuerySchema):
     """Narrow the list of clients."""
 
     q = fields.String(
@@ -41,53 +41,53 @@ class ClientQuery(ListQuery):
     )
 
 
-@door.at("/clients")
+@blueprint.route("/clients")
 @needs(Action.CLIENT_READ)
-@door.lists(ClientLine())
-@door.asks(ClientQuery())
-def client_list(query: Wanted) -> Page[ClientInList]:
+@blueprint.list_response_schema(ClientLine())
+@blueprint.query_params(ClientQuery())
+def client_list(query: ListRequest) -> Page[ClientInList]:
     """List your clients, newest first."""
-    actor = the_actor()
+    actor = current_actor()
     page = list_clients(actor, query.filters.get("q"), query.cursor, query.limit)
     record_read(actor, Action.CLIENT_READ, "client", None, None)
     return page
 
 
-@door.at("/clients", "POST")
+@blueprint.route("/clients", "POST")
 @needs(Action.CLIENT_CREATE)
-@door.gives(ClientView(), 201, at=lambda client: f"/clients/{client['id']}")
-@door.takes(NewClientSchema())
+@blueprint.response_schema(ClientView(), 201, location=lambda client: f"/clients/{client['id']}")
+@blueprint.request_schema(NewClientSchema())
 def add(body: NewClient) -> ClientRecord:
     """Add a client with you on the care team."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        client_id = api_once(
+        client_id = run_api_once(
             lambda: add_client(actor, body.details, coach_id=actor.id, agreed=body.agreed)
         )
     return client_record(actor, client_id)
 
 
-@door.at("/clients/<uuid:client_id>")
+@blueprint.route("/clients/<uuid:client_id>")
 @needs(Action.CLIENT_READ)
-@door.gives(ClientView())
+@blueprint.response_schema(ClientView())
 def client(client_id: UUID) -> ClientRecord:
     """Show one client."""
-    actor = the_actor()
+    actor = current_actor()
     found = client_record(actor, client_id)
     record_read(actor, Action.CLIENT_READ, "client", client_id, client_id)
     return found
 
 
-@door.at("/clients/<uuid:client_id>", "PATCH")
+@blueprint.route("/clients/<uuid:client_id>", "PATCH")
 @needs(Action.CLIENT_EDIT)
-@door.gives(ClientView())
-@door.takes(ClientSchema(partial=True))
-@door.changes
+@blueprint.response_schema(ClientView())
+@blueprint.request_schema(ClientSchema(partial=True))
+@blueprint.requires_if_match
 def change(client_id: UUID, body: dict[str, Any], version: int) -> ClientRecord:
     """Change the fields that are sent; the whole is checked."""
-    actor = the_actor()
-    stands = plain(show(client_record(actor, client_id)))
-    details = merged(ClientSchema(), stands, body)
+    actor = current_actor()
+    stands = to_json_types(show(client_record(actor, client_id)))
+    details = merge_changes(ClientSchema(), stands, body)
     with transaction():
         change_client(actor, client_id, details, version)
     return client_record(actor, client_id)

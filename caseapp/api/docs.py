@@ -1,4 +1,4 @@
-"""The description of the API: OpenAPI 3.1 for programs, and a plain page over it for people."""
+"""The API's documentation: OpenAPI 3.1 for programs, and a page made from it for people."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, current_app, render_template
 
 from caseapp.api.blueprint import PREFIX
-from caseapp.api.serialization import answer
+from caseapp.api.serialization import json_response
 from caseapp.http.guard import public
 
 if TYPE_CHECKING:
     from apispec import APISpec
 
 INTRODUCTION = """\
-The same records and the same rules as the pages of the staff, for programs. Send a bearer token, which an admin
-makes with “caseapp token create”. Times are RFC 3339 in UTC.
+The records and rules of the staff pages, for programs. Send a bearer token, which an admin creates with
+“caseapp token create”. Times are RFC 3339 in UTC.
 
-A list answers “items” and “next”, the cursor of the page after. A change needs If-Match with the ETag that you read:
-428 without it, 412 when somebody saved a newer version first. A POST that makes a record takes Idempotency-Key: sent
-twice, it makes one. 202 means that the work goes on in the background: follow it at Location.
+A list returns “items” and “next”, the cursor of the next page. A change needs If-Match with the ETag that you read:
+428 without it, 412 if somebody has saved a newer version. A POST that creates a record takes Idempotency-Key: sent
+twice, it creates one record. 202 means that the work continues in the background: poll the address in Location.
 
-The record of somebody else is 404, exactly like none at all. 422 names each field at fault; 409 lists the conditions
-of a rule that are not met, each with a way out.
+A record that you may not see is 404, exactly like one that doesn't exist. 422 names each invalid field; 409 lists the
+unmet conditions of a rule, each with a way out.
 """
 
 blueprint = Blueprint("api_docs", __name__, url_prefix=PREFIX)
 
 
 def description(spec: APISpec) -> dict[str, Any]:
-    """Give the whole description; what no schema names is neither taken nor given."""
+    """Return the whole description; every object is closed: no fields beyond those of its schema."""
     described: dict[str, Any] = spec.to_dict()
     for schema in described["components"]["schemas"].values():
         schema.setdefault("additionalProperties", False)
@@ -39,71 +39,71 @@ def description(spec: APISpec) -> dict[str, Any]:
 
 
 @blueprint.get("/openapi.json")
-@public("describes the API and tells nothing about anybody")
+@public("describes the API and holds no personal data")
 def openapi() -> Response:
-    """Serve the description."""
-    return answer(current_app.extensions["api_description"], 200)
+    """Serve the OpenAPI description."""
+    return json_response(current_app.extensions["api_description"], 200)
 
 
 @dataclass(frozen=True)
-class Slot:
-    """Show one thing that a call takes or a record holds."""
+class Field:
+    """A parameter of an operation or a field of a schema."""
 
     name: str
     kind: str
-    where: str
-    needed: bool
-    about: str
+    location: str
+    required: bool
+    description: str
 
 
 @dataclass(frozen=True)
-class Call:
-    """Show one address with one method."""
+class Operation:
+    """One address with one method."""
 
     id: str
     method: str
     path: str
     summary: str
-    about: str
-    slots: tuple[Slot, ...]
-    takes: str
-    gives: str
+    description: str
+    parameters: tuple[Field, ...]
+    request: str
+    response: str
     statuses: tuple[tuple[str, str], ...]
 
 
-def calls(api: dict[str, Any]) -> dict[str, list[Call]]:
-    """Gather the calls by noun, in the order in which the nouns were opened."""
-    found: dict[str, list[Call]] = {tag["name"]: [] for tag in api["tags"]}
+def list_operations(api: dict[str, Any]) -> dict[str, list[Operation]]:
+    """Group the operations by resource, in the order of registration."""
+    found: dict[str, list[Operation]] = {tag["name"]: [] for tag in api["tags"]}
     for path, item in api["paths"].items():
         shared = item.get("parameters", [])
         for method, call in item.items():
             if method != "parameters":
-                found[call["tags"][0]].append(_call(method, path, call, shared))
+                found[call["tags"][0]].append(_operation(method, path, call, shared))
     return found
 
 
-def _call(method: str, path: str, call: dict[str, Any], shared: list[dict[str, Any]]) -> Call:
+def _operation(method: str, path: str, call: dict[str, Any], shared: list[dict[str, Any]]) -> Operation:
     body = call.get("requestBody", {}).get("content", {}).get("application/json", {})
-    good = next(answer for status, answer in call["responses"].items() if status < "300")
+    good = next(response for status, response in call["responses"].items() if status < "300")
     kinds = good.get("content", {})
-    return Call(
+    return Operation(
         id=call["operationId"],
         method=method.upper(),
         path=path,
         summary=call["summary"],
-        about=call.get("description", ""),
-        slots=tuple(
-            Slot(
-                slot["name"],
-                kind_of(slot["schema"]),
-                slot["in"],
-                slot.get("required", False),
-                slot.get("description", ""),
+        description=call.get("description", ""),
+        parameters=tuple(
+            Field(
+                item["name"],
+                describe_type(item["schema"]),
+                item["in"],
+                item.get("required", False),
+                item.get("description", ""),
             )
-            for slot in (*shared, *call.get("parameters", []))
+            for item in (*shared, *call.get("parameters", []))
         ),
-        takes=kind_of(body["schema"]) if body else "",
-        gives=kind_of(kinds["application/json"]["schema"])
+        request=describe_type(body["schema"]) if body else "",
+        response=describe_type(kinds["application/json"]["schema"])
         if "application/json" in kinds
         else " or ".join(kinds),
         statuses=tuple(
@@ -112,35 +112,35 @@ def _call(method: str, path: str, call: dict[str, Any], shared: list[dict[str, A
     )
 
 
-def records(api: dict[str, Any]) -> dict[str, list[Slot]]:
-    """List what each schema holds."""
+def list_schemas(api: dict[str, Any]) -> dict[str, list[Field]]:
+    """List the fields of each schema."""
     return {
         name: [
-            Slot(field, kind_of(schema), "", field in found.get("required", ()), "")
+            Field(field, describe_type(schema), "", field in found.get("required", ()), "")
             for field, schema in found["properties"].items()
         ]
         for name, found in sorted(api["components"]["schemas"].items())
     }
 
 
-def kind_of(schema: dict[str, Any]) -> str:
-    """Say in a few words what a value is."""
+def describe_type(schema: dict[str, Any]) -> str:
+    """Describe the type of a value in a few words."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:
-        return " or ".join(kind_of(one) for one in schema["anyOf"])
+        return " or ".join(describe_type(one) for one in schema["anyOf"])
     if "enum" in schema:
         return ", ".join("null" if one is None else str(one) for one in schema["enum"])
     kinds = schema.get("type", "anything")
     words = " or ".join(kinds) if isinstance(kinds, list) else kinds
     if "items" in schema:
-        return f"list of {kind_of(schema['items'])}"
+        return f"list of {describe_type(schema['items'])}"
     return f"{words} ({schema['format']})" if "format" in schema else words
 
 
 @blueprint.get("/docs")
-@public("describes the API and tells nothing about anybody")
+@public("describes the API and holds no personal data")
 def page() -> str:
-    """Show the description as a page."""
+    """Show the documentation."""
     api = current_app.extensions["api_description"]
-    return render_template("api/docs.html", api=api, calls=calls(api), records=records(api))
+    return render_template("api/docs.html", api=api, operations=list_operations(api), schemas=list_schemas(api))

@@ -6,44 +6,44 @@ from typing import TYPE_CHECKING
 
 from marshmallow import fields
 
-from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.followups.operations import add_followup, complete_followup
-from caseapp.domain.followups.queries import followup_shown, list_followups
+from caseapp.domain.followups.operations import complete_followup, create_followup
+from caseapp.domain.followups.queries import get_followup_record, list_followups
 from caseapp.domain.followups.schemas import (
-    FollowUpAbout,
-    FollowUpAboutSchema,
-    FollowUpInList,
-    FollowUpView,
+    ClientFollowUp,
+    ClientFollowUpSchema,
+    FollowUpRecord,
+    FollowUpResponseSchema,
     OutcomeSchema,
 )
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import api_once
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
 
-door = Door("followups", "Tasks with a due time, made by people and by the screening protocol.")
+blueprint = ApiBlueprint("followups", "Tasks with a due time, made by people and by the screening protocol.")
 
 
-class FollowUpQuery(ListQuery):
+class FollowUpQuery(ListQuerySchema):
     """Narrow the list of follow-ups."""
 
     done = fields.Boolean(load_default=False)
     client = fields.UUID()
 
 
-@door.at("/followups")
+@blueprint.route("/followups")
 @needs(Action.FOLLOWUP_READ)
-@door.lists(FollowUpView())
-@door.asks(FollowUpQuery())
-def followup_list(query: Wanted) -> Page[FollowUpInList]:
+@blueprint.list_response_schema(FollowUpResponseSchema())
+@blueprint.query_params(FollowUpQuery())
+def followup_list(query: ListRequest) -> Page[FollowUpRecord]:
     """List open or done follow-ups of your clients, newest first."""
-    actor, client_id = the_actor(), query.filters.get("client")
+    actor, client_id = current_actor(), query.filters.get("client")
     page = list_followups(
         actor,
         done=query.filters["done"],
@@ -55,37 +55,37 @@ def followup_list(query: Wanted) -> Page[FollowUpInList]:
     return page
 
 
-@door.at("/followups", "POST", also=(404,))
+@blueprint.route("/followups", "POST", error_statuses=(404,))
 @needs(Action.FOLLOWUP_WRITE)
-@door.gives(FollowUpView(), 201, at=lambda task: f"/followups/{task['id']}")
-@door.takes(FollowUpAboutSchema())
-def add(body: FollowUpAbout) -> FollowUpInList:
+@blueprint.response_schema(FollowUpResponseSchema(), 201, location=lambda task: f"/followups/{task['id']}")
+@blueprint.request_schema(ClientFollowUpSchema())
+def add(body: ClientFollowUp) -> FollowUpRecord:
     """Add a follow-up of your own about one of your clients."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        task_id = api_once(lambda: add_followup(actor, body.client_id, body.task))
-    return followup_shown(actor, task_id)
+        task_id = run_api_once(lambda: create_followup(actor, body.client_id, body.task))
+    return get_followup_record(actor, task_id)
 
 
-@door.at("/followups/<uuid:followup_id>")
+@blueprint.route("/followups/<uuid:followup_id>")
 @needs(Action.FOLLOWUP_READ)
-@door.gives(FollowUpView())
-def followup(followup_id: UUID) -> FollowUpInList:
+@blueprint.response_schema(FollowUpResponseSchema())
+def followup(followup_id: UUID) -> FollowUpRecord:
     """Show one follow-up."""
-    actor = the_actor()
-    found = followup_shown(actor, followup_id)
+    actor = current_actor()
+    found = get_followup_record(actor, followup_id)
     record_read(actor, Action.FOLLOWUP_READ, "followup", followup_id, found.client_id)
     return found
 
 
-@door.at("/followups/<uuid:followup_id>", "PATCH", also=(409,))
+@blueprint.route("/followups/<uuid:followup_id>", "PATCH", error_statuses=(409,))
 @needs(Action.FOLLOWUP_WRITE)
-@door.gives(FollowUpView())
-@door.takes(OutcomeSchema())
-@door.changes
-def complete(followup_id: UUID, body: dict[str, str], version: int) -> FollowUpInList:
+@blueprint.response_schema(FollowUpResponseSchema())
+@blueprint.request_schema(OutcomeSchema())
+@blueprint.requires_if_match
+def complete(followup_id: UUID, body: dict[str, str], version: int) -> FollowUpRecord:
     """Close a follow-up with words about what came of it."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
         complete_followup(actor, followup_id, body["outcome"], version)
-    return followup_shown(actor, followup_id)
+    return get_followup_record(actor, followup_id)

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.api.blueprint import Door, PaperQuery
-from caseapp.api.serialization import whole
+from caseapp.api.blueprint import ApiBlueprint, PdfQuerySchema
+from caseapp.api.serialization import single_page
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.eligibility import advice_for, offers_for
-from caseapp.domain.assignments.queries import holding_count
-from caseapp.domain.assignments.schemas import HandoutView, HandoutWholeView, Offer
-from caseapp.domain.assignments.suitability import CAREFUL, GIVE, REFUSE
+from caseapp.domain.assignments.queries import count_clients_with_version, list_handout_options
+from caseapp.domain.assignments.reading import get_recommendation
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import STOP_BOX, Handout
 from caseapp.domain.handouts.operations import recall
@@ -24,8 +22,16 @@ from caseapp.domain.handouts.queries import LibraryItem, edition_of, library_lis
 from caseapp.domain.handouts.rendering import page_html
 from caseapp.domain.handouts.schemas import RecalledView, Recalling, RecallOneSchema
 from caseapp.domain.practice.queries import office
-from caseapp.http.downloads import pdf_answer
-from caseapp.http.guard import needs, the_actor
+from caseapp.domain.suitability.schemas import (
+    BLOCKED,
+    CAUTION,
+    ELIGIBLE,
+    HandoutDetailResponseSchema,
+    HandoutOption,
+    HandoutResponseSchema,
+)
+from caseapp.http.downloads import pdf_response
+from caseapp.http.guard import current_actor, needs
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -35,11 +41,11 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
     from caseapp.domain.handouts.models import Review
 
-door = Door(
+blueprint = ApiBlueprint(
     "handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one."
 )
 
-WORDS = {GIVE: "allowed", CAREFUL: "warned", REFUSE: "refused"}
+WORDS = {ELIGIBLE: "allowed", CAUTION: "warned", BLOCKED: "refused"}
 
 
 class LanguageQuery(Schema):
@@ -53,7 +59,7 @@ class LanguageQuery(Schema):
         return str(data["language"])
 
 
-class SheetPaperQuery(PaperQuery):
+class SheetPaperQuery(PdfQuerySchema):
     """Choose language and print of one sheet."""
 
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
@@ -87,46 +93,46 @@ def _shown(handout: Handout, reviewed: Review | None) -> dict[str, Any]:
     }
 
 
-def _offered(offer: Offer, suggested: dict[UUID, dict[str, Any]]) -> dict[str, Any]:
-    verdict = offer.verdict
-    return _shown(offer.handout, offer.reviewed) | {
+def _offered(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> dict[str, Any]:
+    suitability = option.suitability
+    return _shown(option.handout, option.reviewed) | {
         "for_case": {
-            "outcome": WORDS[verdict.outcome],
-            "channels": verdict.channels,
-            "reasons": verdict.reasons,
-            "given": offer.given,
-            "suggested": suggested.get(offer.edition_id),
+            "outcome": WORDS[suitability.outcome],
+            "channels": suitability.channels,
+            "reasons": suitability.reasons,
+            "given": option.given,
+            "suggested": suggested.get(option.edition_id),
         }
     }
 
 
-@door.at("/handouts", also=(404,))
+@blueprint.route("/handouts", error_statuses=(404,))
 @needs(Action.HANDOUT_READ)
-@door.lists(HandoutView())
-@door.asks(LibraryQuery())
+@blueprint.list_response_schema(HandoutResponseSchema())
+@blueprint.query_params(LibraryQuery())
 def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
     """List the library, narrowed to a stage or judged for a case."""
-    actor, case_id = the_actor(), query.get("for_case")
+    actor, case_id = current_actor(), query.get("for_case")
     items: list[LibraryItem] = library_list(
         actor, query.get("stage"), query.get("q"), query["language"]
     )
     if case_id is None:
-        return whole(_shown(item.handout, item.reviewed) for item in items)
-    head = case_head(actor, case_id)
-    record_read(actor, Action.CASE_READ, "case", case_id, head.case.client_id)
+        return single_page(_shown(item.handout, item.reviewed) for item in items)
+    context = get_case_context(actor, case_id)
+    record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     kept = {item.edition_id for item in items}
-    offers = offers_for(actor, head, query.get("stage"), query["language"])
+    options = list_handout_options(actor, context, query.get("stage"), query["language"])
     suggested = {
-        found.offer.edition_id: {"rank": rank, "why": found.why}
-        for rank, found in enumerate(advice_for(actor, head, query["language"]).suggestions, 1)
+        found.option.edition_id: {"rank": rank, "why": found.why}
+        for rank, found in enumerate(get_recommendation(actor, context, query["language"]).suggestions, 1)
     }
-    return whole(_offered(offer, suggested) for offer in offers if offer.edition_id in kept)
+    return single_page(_offered(option, suggested) for option in options if option.edition_id in kept)
 
 
-@door.at("/handouts/<string:slug>", also=(409,))
+@blueprint.route("/handouts/<string:slug>", error_statuses=(409,))
 @needs(Action.HANDOUT_READ)
-@door.gives(HandoutWholeView())
-@door.asks(LanguageQuery())
+@blueprint.response_schema(HandoutDetailResponseSchema())
+@blueprint.query_params(LanguageQuery())
 def handout(slug: str, query: str) -> dict[str, Any]:
     """Show one handout with its text."""
     item = edition_of(slug, query)
@@ -134,25 +140,25 @@ def handout(slug: str, query: str) -> dict[str, Any]:
     return _shown(item.handout, item.reviewed) | {"html": str(text)}
 
 
-@door.at("/handouts/<string:slug>/pdf", also=(409,))
+@blueprint.route("/handouts/<string:slug>/pdf", error_statuses=(409,))
 @needs(Action.HANDOUT_READ)
-@door.gives_file("application/pdf")
-@door.asks(SheetPaperQuery())
+@blueprint.file_response("application/pdf")
+@blueprint.query_params(SheetPaperQuery())
 def handout_pdf(slug: str, query: dict[str, Any]) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
     large = "size" in query
     found = not_recalled(edition_of(slug, query["language"]))
     made = sheet_pdf(found, office().letterhead, office().numbers, faith=False, large=large)
-    return pdf_answer(made, file_name(found, large=large))
+    return pdf_response(made, file_name(found, large=large))
 
 
-@door.at("/handouts/<string:slug>/recall", "POST", also=(409,))
+@blueprint.route("/handouts/<string:slug>/recall", "POST", error_statuses=(409,))
 @needs(Action.HANDOUT_RECALL)
-@door.gives(RecalledView())
-@door.takes(RecallOneSchema())
+@blueprint.response_schema(RecalledView())
+@blueprint.request_schema(RecallOneSchema())
 def recall_edition(slug: str, body: Recalling) -> dict[str, Any]:
     """Take one version back from every client at once; it cannot be undone."""
-    actor, item = the_actor(), edition_of(slug, body.language, body.edition)
+    actor, item = current_actor(), edition_of(slug, body.language, body.edition)
     with transaction():
         recall(actor, item.edition_id, body.reason)
     now = edition_of(slug, body.language, body.edition)
@@ -162,5 +168,5 @@ def recall_edition(slug: str, body: Recalling) -> dict[str, Any]:
         "edition": body.edition,
         "recalled_at": now.recalled_at,
         "reason": now.recall_reason,
-        "clients": holding_count(actor, item.edition_id),
+        "clients": count_clients_with_version(actor, item.edition_id),
     }

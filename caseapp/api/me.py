@@ -1,36 +1,36 @@
-"""Who is asking, and the stage model that everything goes by."""
+"""The owner of the token, and the stage model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caseapp.api.blueprint import Door
-from caseapp.api.serialization import whole
-from caseapp.core.permissions import ACTIONS_OF, Action
-from caseapp.domain.cases.schemas import StageView
+from caseapp.api.blueprint import ApiBlueprint
+from caseapp.api.serialization import single_page
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
+from caseapp.domain.cases.schemas import StageResponseSchema
 from caseapp.domain.cases.stages import Stage, stages
-from caseapp.domain.users.schemas import MeView
-from caseapp.http.guard import needs, the_actor
+from caseapp.domain.users.schemas import MeResponseSchema
+from caseapp.http.guard import current_actor, needs
 
 if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
-door = Door("me", "Who is asking, and the stage model.")
+blueprint = ApiBlueprint("me", "The owner of the token, and the stage model.")
 
 
-@door.at("/me")
+@blueprint.route("/me")
 @needs(Action.SELF_READ)
-@door.gives(MeView())
-def me() -> dict[str, Any]:
-    """Tell who the token stands for and what they may do."""
-    actor = the_actor()
-    may = sorted(ACTIONS_OF[actor.role])
+@blueprint.response_schema(MeResponseSchema())
+def get_me() -> dict[str, Any]:
+    """Return the owner of the token and the actions their role allows."""
+    actor = current_actor()
+    may = sorted(ACTIONS_BY_ROLE[actor.role])
     return {"id": actor.id, "name": actor.name, "role": actor.role, "may": may}
 
 
-@door.at("/stages")
+@blueprint.route("/stages")
 @needs(Action.SELF_READ)
-@door.lists(StageView())
-def stage_list() -> Page[Stage]:
-    """List the seven stages with what each asks for."""
-    return whole(stages())
+@blueprint.list_response_schema(StageResponseSchema())
+def list_stages() -> Page[Stage]:
+    """List the seven stages with their entry and exit criteria."""
+    return single_page(stages())

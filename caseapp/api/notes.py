@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.api.blueprint import Door, ListQuery, Wanted
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
@@ -18,76 +18,76 @@ from caseapp.domain.notes.schemas import (
     NoteRecord,
     NoteView,
 )
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import api_made
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import create_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
 
-door = Door(
+blueprint = ApiBlueprint(
     "notes", "Session notes: drafts of your own, and signed notes of everybody on the care team."
 )
 
 
-@door.at("/cases/<uuid:case_id>/notes")
+@blueprint.route("/cases/<uuid:case_id>/notes")
 @needs(Action.NOTE_READ)
-@door.lists(NoteView())
-@door.asks(ListQuery())
-def note_list(case_id: UUID, query: Wanted) -> Page[NoteRecord]:
+@blueprint.list_response_schema(NoteView())
+@blueprint.query_params(ListQuerySchema())
+def note_list(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
     """List a case's notes, the newest session first."""
-    actor = the_actor()
+    actor = current_actor()
     page = notes_of(actor, case_id, query.cursor, query.limit)
     client_id = page.items[0].client_id if page.items else None
     record_read(actor, Action.NOTE_READ, "case", case_id, client_id)
     return page
 
 
-@door.at("/cases/<uuid:case_id>/notes", "POST")
+@blueprint.route("/cases/<uuid:case_id>/notes", "POST")
 @needs(Action.NOTE_WRITE)
-@door.gives(NoteView(), 201, at=lambda note: f"/notes/{note['id']}")
-@door.takes(NewNoteSchema())
+@blueprint.response_schema(NoteView(), 201, location=lambda note: f"/notes/{note['id']}")
+@blueprint.request_schema(NewNoteSchema())
 def start(case_id: UUID, body: NewNote) -> NoteRecord:
     """Start a draft about a session."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        return api_made(
+        return create_api_once(
             lambda: start_note(actor, case_id, body), lambda note_id: note_shown(actor, note_id)
         )
 
 
-@door.at("/notes/<uuid:note_id>")
+@blueprint.route("/notes/<uuid:note_id>")
 @needs(Action.NOTE_READ)
-@door.gives(NoteView())
+@blueprint.response_schema(NoteView())
 def note(note_id: UUID) -> NoteRecord:
     """Show one note."""
-    actor = the_actor()
+    actor = current_actor()
     found = note_shown(actor, note_id)
     record_read(actor, Action.NOTE_READ, "note", note_id, found.client_id)
     return found
 
 
-@door.at("/notes/<uuid:note_id>", "PATCH", also=(409,))
+@blueprint.route("/notes/<uuid:note_id>", "PATCH", error_statuses=(409,))
 @needs(Action.NOTE_WRITE)
-@door.gives(NoteView())
-@door.takes(DraftSchema())
-@door.changes
+@blueprint.response_schema(NoteView())
+@blueprint.request_schema(DraftSchema())
+@blueprint.requires_if_match
 def change(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
     """Save what changed in your draft; what is not sent stays as it is."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
         save_draft(actor, note_id, body, version)
         return note_shown(actor, note_id)
 
 
-@door.at("/notes/<uuid:note_id>/sign", "POST", also=(409, 422))
+@blueprint.route("/notes/<uuid:note_id>/sign", "POST", error_statuses=(409, 422))
 @needs(Action.NOTE_SIGN)
-@door.gives(NoteView())
-@door.changes
+@blueprint.response_schema(NoteView())
+@blueprint.requires_if_match
 def sign(note_id: UUID, version: int) -> NoteRecord:
     """Sign and lock your draft; levels in it that nobody has recorded are recorded with it."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
         sign_note(actor, note_id, version)
         return note_shown(actor, note_id)

@@ -6,34 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields
 
-from caseapp.api.blueprint import Door, ListQuery, Wanted
-from caseapp.api.serialization import whole
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
+from caseapp.api.serialization import single_page
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.schemas import AssignmentView
-from caseapp.domain.assignments.suspended import resting_of
+from caseapp.domain.assignments.reading import list_client_suspended_assignments
+from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.screening.operations import clear_hold, record_screening
+from caseapp.domain.screening.operations import record_screening, release_hold
 from caseapp.domain.screening.queries import (
-    flags_of,
     get_hold,
-    holds_of,
-    screening_shown,
-    screenings_of,
-    what_keeps,
+    get_screening,
+    list_flags,
+    list_holds,
+    list_release_blockers,
+    list_screenings,
 )
 from caseapp.domain.screening.schemas import (
-    FlagView,
-    HoldView,
-    HoldWholeView,
+    FlagResponseSchema,
+    HoldDetailResponseSchema,
+    HoldResponseSchema,
     NewScreening,
     ReasonSchema,
     ScreeningRecord,
+    ScreeningResponseSchema,
     ScreeningSchema,
-    ScreeningView,
 )
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import api_once
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -41,92 +41,92 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
     from caseapp.domain.screening.models import Flag, Hold
 
-door = Door(
+blueprint = ApiBlueprint(
     "screenings",
     "Screenings, flags and holds. They support a coach's judgement; the protocol awaits clinical sign-off.",
 )
 
 
-class ScreeningMadeView(ScreeningView):
+class NewScreeningResponseSchema(ScreeningResponseSchema):
     """Show a new screening with every sheet of the open case that may not reach the client now."""
 
-    resting = fields.List(fields.Nested(AssignmentView), required=True)
+    suspended = fields.List(fields.Nested(AssignmentResponseSchema), required=True)
 
 
-@door.at("/clients/<uuid:client_id>/screenings")
+@blueprint.route("/clients/<uuid:client_id>/screenings")
 @needs(Action.SCREENING_READ)
-@door.lists(ScreeningView())
-@door.asks(ListQuery())
-def screening_list(client_id: UUID, query: Wanted) -> Page[ScreeningRecord]:
+@blueprint.list_response_schema(ScreeningResponseSchema())
+@blueprint.query_params(ListQuerySchema())
+def screening_list(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]:
     """List a client's screenings, newest first."""
-    actor = the_actor()
-    page = screenings_of(actor, client_id, query.cursor, query.limit)
+    actor = current_actor()
+    page = list_screenings(actor, client_id, query.cursor, query.limit)
     record_read(actor, Action.SCREENING_READ, "client", client_id, client_id)
     return page
 
 
-@door.at("/clients/<uuid:client_id>/screenings", "POST")
+@blueprint.route("/clients/<uuid:client_id>/screenings", "POST")
 @needs(Action.SCREENING_RECORD)
-@door.gives(ScreeningMadeView(), 201)
-@door.takes(ScreeningSchema())
+@blueprint.response_schema(NewScreeningResponseSchema(), 201)
+@blueprint.request_schema(ScreeningSchema())
 def screen(client_id: UUID, body: NewScreening) -> dict[str, Any]:
     """Record a screening with the holds, flags and follow-ups that it demands; `resting` lists what it stops."""
-    actor = the_actor()
+    actor = current_actor()
     with transaction():
-        screening_id = api_once(lambda: record_screening(actor, client_id, body))
-    found = screening_shown(actor, screening_id)
-    shown = {name: getattr(found, name) for name in ScreeningView().fields}
-    return shown | {"resting": resting_of(actor, client_id)}
+        screening_id = run_api_once(lambda: record_screening(actor, client_id, body))
+    found = get_screening(actor, screening_id)
+    shown = {name: getattr(found, name) for name in ScreeningResponseSchema().fields}
+    return shown | {"resting": list_client_suspended_assignments(actor, client_id)}
 
 
-@door.at("/clients/<uuid:client_id>/flags")
+@blueprint.route("/clients/<uuid:client_id>/flags")
 @needs(Action.SCREENING_READ)
-@door.lists(FlagView())
+@blueprint.list_response_schema(FlagResponseSchema())
 def flag_list(client_id: UUID) -> Page[Flag]:
     """List the flags that are up for a client."""
-    actor = the_actor()
-    page = whole(flags_of(actor, client_id))
+    actor = current_actor()
+    page = single_page(list_flags(actor, client_id))
     record_read(actor, Action.SCREENING_READ, "flags", client_id, client_id)
     return page
 
 
-@door.at("/clients/<uuid:client_id>/holds")
+@blueprint.route("/clients/<uuid:client_id>/holds")
 @needs(Action.HOLD_READ)
-@door.lists(HoldView())
+@blueprint.list_response_schema(HoldResponseSchema())
 def hold_list(client_id: UUID) -> Page[Hold]:
     """List a client's holds, open ones first."""
-    actor = the_actor()
-    page = whole(holds_of(actor, client_id))
+    actor = current_actor()
+    page = single_page(list_holds(actor, client_id))
     record_read(actor, Action.HOLD_READ, "client", client_id, client_id)
     return page
 
 
-@door.at("/holds/<uuid:hold_id>")
+@blueprint.route("/holds/<uuid:hold_id>")
 @needs(Action.HOLD_READ)
-@door.gives(HoldWholeView())
+@blueprint.response_schema(HoldDetailResponseSchema())
 def hold(hold_id: UUID) -> dict[str, Any]:
     """Show one hold and what still keeps it."""
-    actor = the_actor()
+    actor = current_actor()
     found = _whole(hold_id)
     record_read(actor, Action.HOLD_READ, "hold", hold_id, found["client_id"])
     return found
 
 
 def _whole(hold_id: UUID) -> dict[str, Any]:
-    actor = the_actor()
+    actor = current_actor()
     found = get_hold(actor, hold_id)
-    keeps = [] if found.cleared_at else what_keeps(found, actor)
-    shown = {name: getattr(found, name) for name in HoldView().fields}
-    return shown | {"keeps": keeps}
+    blockers = [] if found.released_at else list_release_blockers(found, actor)
+    shown = {name: getattr(found, name) for name in HoldResponseSchema().fields}
+    return shown | {"keeps": blockers}
 
 
-@door.at("/holds/<uuid:hold_id>/clear", "POST", also=(409,))
-@needs(Action.HOLD_CLEAR)
-@door.gives(HoldWholeView())
-@door.takes(ReasonSchema())
-@door.changes
+@blueprint.route("/holds/<uuid:hold_id>/release", "POST", error_statuses=(409,))
+@needs(Action.HOLD_RELEASE)
+@blueprint.response_schema(HoldDetailResponseSchema())
+@blueprint.request_schema(ReasonSchema())
+@blueprint.requires_if_match
 def clear(hold_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
     """End a hold with a written reason, once nothing keeps it any more."""
     with transaction():
-        clear_hold(the_actor(), hold_id, body["reason"], version)
+        release_hold(current_actor(), hold_id, body["reason"], version)
     return _whole(hold_id)

@@ -1,4 +1,4 @@
-"""The one who acts: a plain value that outlives a rollback, made by a door, a job or the command line."""
+"""The actor of a request, a job or a command: a plain value that outlives a rollback."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from caseapp.core.errors import Forbidden
-from caseapp.core.permissions import ACTIONS_OF, STAFF, Action, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, STAFF_ROLES, Action, Role
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Say who acts; `via` tells the door (web, api, portal, cli) for the audit log."""
+    """Who acts, in which role, and through which interface (`via`: web, api, portal, cli or job)."""
 
     id: UUID
     role: Role
@@ -20,27 +20,27 @@ class Actor:
     session_id: UUID | None = None
 
     @property
-    def staff(self) -> bool:
-        """Tell staff from clients."""
-        return self.role in STAFF
+    def is_staff(self) -> bool:
+        """Whether the actor is a member of staff."""
+        return self.role in STAFF_ROLES
 
     def may(self, action: Action) -> bool:
-        """Tell whether the role has this action."""
-        return action in ACTIONS_OF[self.role]
+        """Return whether the role includes this action."""
+        return action in ACTIONS_BY_ROLE[self.role]
 
 
 def require(actor: Actor, action: Action) -> None:
-    """Refuse an actor whose role lacks the action.
+    """Check that the actor's role includes the action.
 
-    Raises Forbidden; whether the record is theirs to see is asked separately and answered with NotFound.
+    Raises Forbidden. Whether a record is visible to the actor is a separate check, answered with NotFound.
     """
     if not actor.may(action):
-        raise Forbidden("Your role does not include this.")
+        raise Forbidden("Your role doesn't include this.")
 
 
 SYSTEM_ID = UUID(int=0)
 
 
 def operator(name: str = "operator") -> Actor:
-    """Make the actor of the command line, which acts with an admin's rights."""
+    """Return the actor of the command line, which has an admin's rights."""
     return Actor(SYSTEM_ID, Role.ADMIN, name, via="cli")

@@ -1,4 +1,4 @@
-"""The database: one declarative base, UTC times, and the pragmas that SQLite needs to be trusted."""
+"""The database: declarative base, UTC times, connection settings for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ SQLITE_PRAGMAS = {
     "mmap_size": "268435456",
 }
 
-# A PostgreSQL connection that was at work this recently is believed to be alive.
-TRUSTED_SECONDS = 5
+# A PostgreSQL connection used this recently is not pinged again.
+PING_AFTER_SECONDS = 5
 
 
 class UTCTime(sa.TypeDecorator[datetime]):
-    """Keep moments in UTC and refuse a moment without a zone."""
+    """A column of UTC times; a time without a zone is refused."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware moment into UTC before it is stored."""
+        """Convert an aware time to UTC before it is stored."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("A moment needs a time zone.")
+            raise ValueError("A time needs a time zone.")
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give every stored moment back as UTC."""
+        """Return every stored time as UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
@@ -61,7 +61,7 @@ JSONType = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 class Model(DeclarativeBase):
-    """Be the parent of every stored thing."""
+    """The declarative base of all models."""
 
     registry = registry(
         metadata=sa.MetaData(
@@ -88,25 +88,25 @@ db = SQLAlchemy(
 
 
 def run(statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:  # noqa: ANN401 - bound values
-    """Run a statement that was built once, on the session's connection; rows come back, not objects.
+    """Run a prebuilt statement on the session's connection and return rows, not entities.
 
-    Building a statement and loading objects cost several times as much as running it, so the busiest paths do neither.
+    Building a statement and loading entities cost several times as much as running it, so the busiest paths do neither.
     """
     return db.session.connection().execute(statement, values)
 
 
-class Part:
-    """Show what a row of several tables holds of one of them, column by column, like an object loaded from it."""
+class RowView:
+    """One table's columns in a row of a joined Core query, readable like an entity of that table."""
 
     def __init__(self, row: sa.Row[*tuple[Any, ...]], model: type[Model]) -> None:
-        """Look at the row through a table; all its columns have to be among those selected."""
-        self._found = row._mapping  # noqa: SLF001 - SQLAlchemy's public name, against clashes with columns
+        """Wrap a row; every column of the model that is read must have been selected."""
+        self._mapping = row._mapping  # noqa: SLF001 - SQLAlchemy's public name, against clashes with columns
         self._columns = model.__table__.c
         self.__tablename__ = model.__tablename__
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a column of any kind
-        """Give one column."""
-        return self._found[self._columns[name]]
+        """Return one column."""
+        return self._mapping[self._columns[name]]
 
 
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own type
@@ -116,39 +116,39 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a d
 
 
 def _on_begin(connection: Connection) -> None:
-    # A read that turns into a write fails at once on SQLite, so a writer says so before it reads.
+    # On SQLite a read transaction that turns into a write may fail at once, so a writer takes the lock before it reads.
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _on_checkin(_connection: Any, record: ConnectionPoolEntry) -> None:  # noqa: ANN401
-    record.info["rests_since"] = monotonic()
+    record.info["idle_since"] = monotonic()
 
 
-def _still_there(engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
-    """Ask a connection that rested whether it still lives: the pool's own pre-ping costs every request a round trip."""
+def _ping_idle(engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], None]:
+    """Ping a connection only after it was idle; the pool's own pre-ping costs every request a round trip."""
 
-    def ask(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
-        if monotonic() - record.info.get("rests_since", monotonic()) < TRUSTED_SECONDS:
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:  # noqa: ANN401
+        if monotonic() - record.info.get("idle_since", monotonic()) < PING_AFTER_SECONDS:
             return
         try:
             engine.dialect.do_ping(connection)
         except psycopg.Error as error:
             raise DisconnectionError from error
 
-    return ask
+    return ping
 
 
 def prepare(engine: Engine) -> None:
-    """Teach an engine our transaction modes, and assert SQLite's pragmas once; let PostgreSQL prove that it is there.
+    """Set up an engine: transaction modes, SQLite's pragmas, pings of idle PostgreSQL connections.
 
-    Raises RuntimeError when a pragma did not take, since durability would then be a guess.
+    Raises RuntimeError when a pragma is not in force, since durability would then be unknown.
     """
     if engine.dialect.name != "sqlite":
-        # A read needs no transaction where every statement looks afresh; without one it costs two round trips less.
+        # At READ COMMITTED a read needs no transaction; without one it saves two round trips.
         engine.update_execution_options(isolation_level="AUTOCOMMIT")
         event.listen(engine, "checkin", _on_checkin)
-        event.listen(engine, "checkout", _still_there(engine))
+        event.listen(engine, "checkout", _ping_idle(engine))
         return
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)

@@ -1,4 +1,4 @@
-"""The few ways in which the house says no, each told apart by its type."""
+"""Domain errors, one class for each HTTP outcome."""
 
 from __future__ import annotations
 
@@ -6,118 +6,118 @@ from dataclasses import dataclass
 
 
 class DomainError(Exception):
-    """Say no to a request; `http.errors` turns it into a page or a JSON answer."""
+    """A request that is refused; `http.errors` turns it into a page or JSON."""
 
     code = "refused"
 
     def __init__(self, message: str) -> None:
-        """Keep the sentence that the person will read."""
+        """Take the message that the person reads."""
         super().__init__(message)
         self.message = message
 
 
 class Unauthenticated(DomainError):
-    """Nobody is signed in, or the session has ended."""
+    """Nobody is signed in, or the session has ended (401)."""
 
     code = "unauthenticated"
 
-    def __init__(self, message: str = "Sign in to go on.") -> None:
-        """Use one sentence for every reason, so that nothing is told about accounts."""
+    def __init__(self, message: str = "Sign in to continue.") -> None:
+        """Use one message for every reason, so that nothing is revealed about accounts."""
         super().__init__(message)
 
 
 class Forbidden(DomainError):
-    """The person is known and may not do this."""
+    """The actor's role doesn't include this action (403)."""
 
     code = "forbidden"
 
 
 class NotFound(DomainError):
-    """The record does not exist, or is not theirs to see: both look the same."""
+    """The record doesn't exist or isn't visible to the actor: both look the same (404)."""
 
     code = "not_found"
 
     def __init__(self, message: str = "There is nothing here.") -> None:
-        """Never say which of the two it was."""
+        """Use one message for both cases."""
         super().__init__(message)
 
 
 class Invalid(DomainError):
-    """What came in has the wrong shape or meaning; every field at fault is named."""
+    """The submitted data is invalid; each invalid field is named (422)."""
 
     code = "invalid"
 
     def __init__(
-        self, fields: dict[str, list[str]], message: str = "Some answers need a look."
+        self, fields: dict[str, list[str]], message: str = "Check the answers that are marked."
     ) -> None:
-        """Take messages by field name, in the words shown beside that field."""
+        """Take messages by field name; each is shown beside its field."""
         super().__init__(message)
         self.fields = fields
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One condition that a rule found unmet: a code for machines, words and a way out for people."""
+    """An unmet condition of a rule: a code for programs, a message and a way out for people."""
 
     code: str
     message: str
-    how: str = ""
+    way_out: str = ""
 
 
 class RuleBroken(DomainError):
-    """A rule of the practice refuses; the reasons say which condition fails and how to meet it."""
+    """A rule refuses the change; the reasons name the unmet conditions and how to meet them (409)."""
 
     code = "rule_broken"
 
     def __init__(self, *reasons: Reason) -> None:
-        """Take at least one reason; the first is the headline."""
+        """Take at least one reason; the first becomes the message."""
         super().__init__(reasons[0].message)
         self.reasons = reasons
 
 
 class Stale(DomainError):
-    """Somebody saved a newer version first; nothing was overwritten."""
+    """Somebody has saved a newer version; nothing was overwritten (412)."""
 
     code = "stale"
 
     def __init__(
-        self, message: str = "Somebody changed this in the meantime. Nothing was lost."
+        self, message: str = "Somebody has changed this in the meantime. Nothing was lost."
     ) -> None:
-        """Ask for a reload rather than a merge that nobody has looked at."""
+        """Take the message; the record is never merged automatically."""
         super().__init__(message)
 
 
 class VersionMissing(DomainError):
-    """A change was sent without saying which version it starts from."""
+    """The request doesn't say which version it starts from (428)."""
 
     code = "version_missing"
 
     def __init__(self, message: str = "Send If-Match with the ETag you read.") -> None:
-        """Name the header that is missing."""
+        """Take the message, which names the missing header."""
         super().__init__(message)
 
 
 class TooManyAttempts(DomainError):
-    """The throttle is closed for a while."""
+    """A sign-in limit is reached (429)."""
 
     code = "too_many_attempts"
 
     def __init__(self, message: str, retry_after: int) -> None:
-        """Take the waiting time in whole seconds."""
+        """Take the message and the waiting time in whole seconds."""
         super().__init__(message)
         self.retry_after = retry_after
 
 
 class RenderFailed(DomainError):
-    """A document could not be made, because of itself or of the machine; nothing was changed."""
+    """A document could not be rendered; nothing was changed (503)."""
 
     code = "render_failed"
     retry_after = 60
 
     def __init__(self, message: str, cause: str) -> None:
-        """Take a sentence for the person, and a word for the log."""
+        """Take a message for the person and a cause for the log."""
         super().__init__(
-            f"{message} Nothing was changed. Try again in a minute; if it happens again, tell whoever runs this "
-            "program."
+            f"{message} Nothing was changed. Try again in a minute. If it happens again, tell whoever runs this "
+            "application."
         )
         self.cause = cause

@@ -1,4 +1,4 @@
-"""Once-keys: the same request sent twice makes one record, and both answers lead to it."""
+"""Idempotency keys: a request that is sent twice creates one record, and both answers lead to it."""
 
 from __future__ import annotations
 
@@ -20,53 +20,55 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class OnceKey(Model):
-    """Remember what a key made, for whom and from which content."""
+class IdempotencyKey(Model):
+    """The record that a key created, for whom, and a hash of what was sent."""
 
-    __tablename__ = "once_key"
+    __tablename__ = "idempotency_key"
 
     subject_id: Mapped[UUID] = mapped_column(primary_key=True)
     scope: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     key: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
-    content: Mapped[str] = mapped_column(sa.String(64))
-    made_id: Mapped[UUID | None]
-    at: Mapped[datetime]
+    content_hash: Mapped[str] = mapped_column(sa.String(64))
+    record_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
 
 
-def once(
-    subject_id: UUID, scope: str, key: str | None, content: object, make: Callable[[], UUID]
+def run_idempotent(
+    subject_id: UUID, scope: str, key: str | None, content: object, create: Callable[[], UUID]
 ) -> UUID:
-    """Run `make` unless this key has already made something; give the id of what stands.
+    """Run `create` unless this key has already created a record; return the record's id.
 
-    To be called inside a transaction, so that key and record are stored together. Raises RuleBroken when
-    the key comes back with other content.
+    Call it inside a transaction, so that key and record are stored together. Raises RuleBroken when the key is sent
+    again with other content.
     """
     if not key:
-        return make()
+        return create()
     digest = hashlib.sha256(
         json.dumps(content, sort_keys=True, default=str, ensure_ascii=False).encode()
     ).hexdigest()
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
-    place = {"subject_id": subject_id, "scope": scope, "key": key}
-    taken = db.session.execute(
-        insert(OnceKey)
-        .values(**place, content=digest, at=now())
+    primary_key = {"subject_id": subject_id, "scope": scope, "key": key}
+    inserted = db.session.execute(
+        insert(IdempotencyKey)
+        .values(**primary_key, content_hash=digest, created_at=now())
         .on_conflict_do_nothing()
-        .returning(OnceKey.content)
+        .returning(IdempotencyKey.content_hash)
     ).first()
-    here = [getattr(OnceKey, name) == value for name, value in place.items()]
-    if taken is None:
-        before = db.session.execute(sa.select(OnceKey.content, OnceKey.made_id).where(*here)).one()
-        if before.content != digest or before.made_id is None:
+    is_this_key = [getattr(IdempotencyKey, name) == value for name, value in primary_key.items()]
+    if inserted is None:
+        before = db.session.execute(
+            sa.select(IdempotencyKey.content_hash, IdempotencyKey.record_id).where(*is_this_key)
+        ).one()
+        if before.content_hash != digest or before.record_id is None:
             raise RuleBroken(
                 Reason(
-                    "once_key_reused",
+                    "idempotency_key_reused",
                     "This form was already sent with other answers.",
                     "Open the page again and send it once more.",
                 )
             )
-        found: UUID = before.made_id
+        found: UUID = before.record_id
         return found
-    made = make()
-    db.session.execute(sa.update(OnceKey).where(*here).values(made_id=made))
-    return made
+    created = create()
+    db.session.execute(sa.update(IdempotencyKey).where(*is_this_key).values(record_id=created))
+    return created

@@ -1,4 +1,4 @@
-"""Identifiers: UUIDs that sort by the time of their making."""
+"""Identifiers: UUIDs (version 7) that sort by creation time."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def new_id() -> UUID:
-    """Make an identifier that sorts after those made before it in this process."""
+    """Create an identifier that sorts after those created earlier in this process."""
     return uuid7()

@@ -1,4 +1,4 @@
-"""Keyset paging: a page starts after the last row of the one before, however deep."""
+"""Keyset pagination: a page starts after the last row of the previous one, at the same cost however deep."""
 
 from __future__ import annotations
 
@@ -23,71 +23,71 @@ Columns = TypeVarTuple("Columns")
 
 PAGE_SIZE = 25
 LARGEST_PAGE = 200
-NOT_OURS = {"cursor": ["Use the cursor of the page before, unchanged."]}
+UNKNOWN_CURSOR = {"cursor": ["Use the cursor of the previous page, unchanged."]}
 
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """Hold some rows and the cursor of the next page, or None at the end."""
+    """Some items and the cursor of the next page, or None at the end."""
 
     items: list[T]
     next: str | None
 
-    def map(self, make: Callable[[T], U]) -> Page[U]:
-        """Turn every item into something else, keeping the cursor."""
-        return Page([make(item) for item in self.items], self.next)
+    def map(self, convert: Callable[[T], U]) -> Page[U]:
+        """Convert every item, keeping the cursor."""
+        return Page([convert(item) for item in self.items], self.next)
 
 
-def after(
+def page_newest_first(
     query: sa.Select[*Columns],
     moment: Any,  # noqa: ANN401 - a column of any kind of row
     key: Any,  # noqa: ANN401
     cursor: str | None,
     limit: int,
 ) -> sa.Select[*Columns]:
-    """Order newest first by (moment, key), start after `cursor`, take one row more than `limit`.
+    """Order newest first by (moment, key), start after `cursor` and select one row more than `limit`.
 
-    Raises Invalid for a cursor that this app did not make.
+    Raises Invalid for a cursor that this application did not create.
     """
-    query = query.order_by(moment.desc(), key.desc()).limit(at_most(limit + 1))
+    query = query.order_by(moment.desc(), key.desc()).limit(literal_limit(limit + 1))
     if cursor:
         query = query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(cursor, moment, key)))
     return query
 
 
-def ahead(
+def page_soonest_first(
     query: sa.Select[*Columns],
     moment: Any,  # noqa: ANN401 - a column of any kind of row
     key: Any,  # noqa: ANN401
     cursor: str | None,
     limit: int,
 ) -> sa.Select[*Columns]:
-    """Order soonest first by (moment, key), start after `cursor`, take one row more than `limit`.
+    """Order soonest first by (moment, key), start after `cursor` and select one row more than `limit`.
 
-    Raises Invalid for a cursor that this app did not make.
+    Raises Invalid for a cursor that this application did not create.
     """
-    query = query.order_by(moment, key).limit(at_most(limit + 1))
+    query = query.order_by(moment, key).limit(literal_limit(limit + 1))
     if cursor:
         query = query.where(sa.tuple_(moment, key) > sa.tuple_(*_bound(cursor, moment, key)))
     return query
 
 
-def at_most(number: int) -> sa.ColumnElement[int]:
-    """Write a number of rows into the statement itself: for one that is left open PostgreSQL plans anew each time."""
+def literal_limit(number: int) -> sa.ColumnElement[int]:
+    """Inline a number of rows into the statement: with a bound LIMIT PostgreSQL plans it anew each time."""
     return sa.literal_column(str(int(number)), sa.Integer)
 
 
-def page_of(
+def make_page(
     rows: Sequence[T], limit: int, position: Callable[[T], tuple[datetime, UUID]]
 ) -> Page[T]:
-    """Cut the extra row off and turn the last row's position into the next cursor."""
+    """Cut off the extra row and make the next cursor from the position of the last row shown."""
     shown = list(rows[:limit])
     more = len(rows) > limit
-    return Page(shown, cursor_of(*position(shown[-1])) if more else None)
+    return Page(shown, make_cursor(*position(shown[-1])) if more else None)
 
 
-def cursor_of(moment: datetime, key: UUID) -> str:
-    """Write a position as an opaque text that fits into a URL."""
+def make_cursor(moment: datetime, key: UUID) -> str:
+    """Encode a position as an opaque string for a URL."""
     return (
         base64.urlsafe_b64encode(json.dumps([moment.isoformat(), key.hex]).encode())
         .decode()
@@ -95,10 +95,10 @@ def cursor_of(moment: datetime, key: UUID) -> str:
     )
 
 
-def read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    """Read a position back.
+def parse_cursor(cursor: str) -> tuple[datetime, UUID]:
+    """Decode a position.
 
-    Raises Invalid when the text was not made by `cursor_of`.
+    Raises Invalid when the string was not made by `cursor_of`.
     """
     try:
         moment, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -113,12 +113,12 @@ def read_cursor(cursor: str) -> tuple[datetime, UUID]:
         RecursionError,
         binascii.Error,
     ) as error:
-        raise Invalid(NOT_OURS) from error
+        raise Invalid(UNKNOWN_CURSOR) from error
     if not zoned:
-        raise Invalid(NOT_OURS)
+        raise Invalid(UNKNOWN_CURSOR)
     return at, row
 
 
 def _bound(cursor: str, moment: Any, key: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    at, row = read_cursor(cursor)
+    at, row = parse_cursor(cursor)
     return sa.literal(at, moment.type), sa.literal(row, key.type)

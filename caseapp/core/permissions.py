@@ -1,4 +1,4 @@
-"""Every action of the house and the roles that may take it."""
+"""Roles, actions, and the actions that each role may take."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Be one of the three staff roles, a client in the portal, or a client still at its door."""
+    """The three staff roles, a client in the portal, and a client who has not finished signing in."""
 
     COACH = "coach"
     SUPERVISOR = "supervisor"
     ADMIN = "admin"
     CLIENT = "client"
-    ARRIVING = "arriving"
+    SIGNING_IN = "signing_in"
 
 
-STAFF = frozenset({Role.COACH, Role.SUPERVISOR, Role.ADMIN})
+STAFF_ROLES = frozenset({Role.COACH, Role.SUPERVISOR, Role.ADMIN})
 
 
 class Action(StrEnum):
-    """Name one thing that somebody may do; the audit log uses the same words."""
+    """Something that a role may do; audit events carry the same codes."""
 
     SELF_READ = "self.read"
     SESSION_END = "session.end"
@@ -40,27 +40,25 @@ class Action(StrEnum):
     NOTE_SIGN = "note.sign"
     SCREENING_READ = "screening.read"
     SCREENING_RECORD = "screening.record"
-    FLAG_RAISE = "flag.raise"
-    FLAG_LOWER = "flag.lower"
+    FLAG_SET = "flag.set"
+    FLAG_CLEAR = "flag.clear"
     HOLD_READ = "hold.read"
     HOLD_OPEN = "hold.open"
-    HOLD_CLEAR = "hold.clear"
+    HOLD_RELEASE = "hold.release"
     FOLLOWUP_READ = "followup.read"
     FOLLOWUP_WRITE = "followup.write"
     HANDOUT_READ = "handout.read"
     HANDOUT_REVIEW = "handout.review"
     HANDOUT_RECALL = "handout.recall"
-    HANDOUT_PUBLISH = "handout.publish"
     HANDOUT_WRITE = "handout.write"
     HANDOUT_APPROVE = "handout.approve"
     HANDOUT_HIDE = "handout.hide"
     ASSIGNMENT_READ = "assignment.read"
-    ASSIGNMENT_MAKE = "assignment.make"
+    ASSIGNMENT_CREATE = "assignment.create"
     ASSIGNMENT_WITHDRAW = "assignment.withdraw"
     ASSIGNMENT_MARK = "assignment.mark"
     REPORT_EXPORT = "report.export"
     AUDIT_READ = "audit.read"
-    PRACTICE_READ = "practice.read"
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - an action, not a secret
@@ -77,7 +75,6 @@ _ALL_STAFF = frozenset(
         Action.SESSION_END,
         Action.TODAY_READ,
         Action.HANDOUT_READ,
-        Action.PRACTICE_READ,
     }
 )
 _COACH = _ALL_STAFF | {
@@ -96,25 +93,25 @@ _COACH = _ALL_STAFF | {
     Action.NOTE_SIGN,
     Action.SCREENING_READ,
     Action.SCREENING_RECORD,
-    Action.FLAG_RAISE,
+    Action.FLAG_SET,
     Action.HOLD_READ,
     Action.HOLD_OPEN,
     Action.FOLLOWUP_READ,
     Action.FOLLOWUP_WRITE,
     Action.ASSIGNMENT_READ,
-    Action.ASSIGNMENT_MAKE,
+    Action.ASSIGNMENT_CREATE,
     Action.ASSIGNMENT_WITHDRAW,
     Action.ASSIGNMENT_MARK,
 }
 
-ACTIONS_OF: dict[Role, frozenset[Action]] = {
+ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
     Role.COACH: frozenset(_COACH),
     Role.SUPERVISOR: frozenset(
         _COACH
         | {
             Action.CONFLICT_READ,
-            Action.HOLD_CLEAR,
-            Action.FLAG_LOWER,
+            Action.HOLD_RELEASE,
+            Action.FLAG_CLEAR,
             Action.HANDOUT_REVIEW,
             Action.HANDOUT_RECALL,
             Action.HANDOUT_WRITE,
@@ -132,7 +129,6 @@ ACTIONS_OF: dict[Role, frozenset[Action]] = {
             Action.TOKEN_MANAGE,
             Action.HANDOUT_REVIEW,
             Action.HANDOUT_RECALL,
-            Action.HANDOUT_PUBLISH,
             Action.HANDOUT_WRITE,
             Action.HANDOUT_APPROVE,
             Action.HANDOUT_HIDE,
@@ -141,6 +137,6 @@ ACTIONS_OF: dict[Role, frozenset[Action]] = {
     Role.CLIENT: frozenset(
         {Action.PORTAL_READ, Action.PORTAL_MARK, Action.PORTAL_WRITE, Action.SESSION_END}
     ),
-    # A link or a card alone shows nothing: it only lets somebody give the PIN, or leave.
-    Role.ARRIVING: frozenset({Action.PORTAL_PIN, Action.SESSION_END}),
+    # A link or a card alone shows nothing: it only allows entering the PIN, or leaving.
+    Role.SIGNING_IN: frozenset({Action.PORTAL_PIN, Action.SESSION_END}),
 }

@@ -1,13 +1,13 @@
-"""What goes out about no slice in particular: the reasons that a rule gives."""
+"""Schemas that several packages share."""
 
 from __future__ import annotations
 
 from marshmallow import Schema, fields
 
 
-class ReasonView(Schema):
-    """Show one condition that a rule found unmet: a code for machines, words and a way out for people."""
+class ReasonResponseSchema(Schema):
+    """An unmet condition of a rule: a code for programs, a message and a way out for people."""
 
     code = fields.String(required=True)
     message = fields.String(required=True)
-    how = fields.String(required=True)
+    way_out = fields.String(required=True)

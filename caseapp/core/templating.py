@@ -1,4 +1,4 @@
-"""Texts made outside a page: mail bodies and the HTML that becomes a PDF."""
+"""Templates outside a request: mail bodies and the HTML that becomes a PDF."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ TEMPLATES = ROOT / "templates"
 
 
 @cache
-def environment() -> Environment:
-    """Make the one Jinja environment for documents; a missing value is a fault, never a gap."""
+def get_environment() -> Environment:
+    """Return the Jinja environment for documents; a missing value raises an error instead of leaving a gap."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html"]),
@@ -27,9 +27,9 @@ def environment() -> Environment:
     )
 
 
-def text_of(template: str, values: Mapping[str, object]) -> str:
-    """Fill a template of `templates/pdf` or `templates/emails`.
+def render_text(template: str, values: Mapping[str, object]) -> str:
+    """Render a template of `templates/pdf` or `templates/emails`.
 
     Raises jinja2.UndefinedError when a value is missing.
     """
-    return environment().get_template(template).render(**values)
+    return get_environment().get_template(template).render(**values)

@@ -1,4 +1,4 @@
-"""The only places where anything is committed."""
+"""Transactions: the only module that commits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
 
-# SQLite is told to take the writer's lock, PostgreSQL to begin a transaction at all.
+# Options that make SQLite take the write lock at once, and PostgreSQL begin a transaction.
 WRITES: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": True},
     "postgresql": {"isolation_level": "READ COMMITTED"},
@@ -28,16 +28,16 @@ _open: ContextVar[list[Callable[[], None]] | None] = ContextVar("open_transactio
 
 @contextmanager
 def transaction() -> Iterator[Session]:
-    """Run one change whole or not at all.
+    """Run one change completely or not at all.
 
-    Drops what was only read, takes the writer's lock at once, commits at the end and then runs what `after_commit`
-    collected. Raises RuntimeError when opened inside another one, and Stale when a row had a newer version than the
-    one the change started from.
+    Expires what was read before, takes the write lock at once, commits at the end and then runs the functions that
+    `after_commit` collected. Raises RuntimeError inside another transaction, and Stale when a row has a newer version
+    than the one the change started from.
     """
     if _open.get() is not None:
         raise RuntimeError("A transaction is already open.")
-    waiting: list[Callable[[], None]] = []
-    token = _open.set(waiting)
+    callbacks: list[Callable[[], None]] = []
+    token = _open.set(callbacks)
     session = db.session()
     try:
         session.expire_all()
@@ -52,15 +52,15 @@ def transaction() -> Iterator[Session]:
         raise
     finally:
         _open.reset(token)
-    for call in waiting:
+    for call in callbacks:
         call()
 
 
 def _begin_writing(session: Session) -> Connection:
-    """Go over from reading to writing.
+    """Switch from reading to writing.
 
-    SQLite would read on in its old snapshot and refuse the first write, so it begins anew, on the connection that is
-    there, with the writer's lock. PostgreSQL reads outside any transaction and begins one only now.
+    SQLite would keep its old snapshot and refuse the first write, so a new transaction begins on the same connection
+    with the write lock. PostgreSQL reads outside any transaction and begins one only now.
     """
     if _changed(session):
         session.rollback()
@@ -75,21 +75,21 @@ def _begin_writing(session: Session) -> Connection:
 
 
 def after_commit(call: Callable[[], None]) -> None:
-    """Run `call` once the open transaction is safely on disk; a rollback forgets it."""
-    waiting = _open.get()
-    if waiting is None:
+    """Run `call` after the open transaction has been committed; a rollback drops it."""
+    callbacks = _open.get()
+    if callbacks is None:
         raise RuntimeError("after_commit needs an open transaction.")
-    waiting.append(call)
+    callbacks.append(call)
 
 
 @contextmanager
-def side_transaction() -> Iterator[Connection]:
-    """Write in the midst of a page's reading: sightings, refusals, failed sign-ins; what the page loaded stays loaded.
+def separate_transaction() -> Iterator[Connection]:
+    """Write while a page is being read (read events, refusals, failed sign-ins); loaded entities stay loaded.
 
-    Raises RuntimeError while `transaction()` is open, since it would commit that one's half.
+    Raises RuntimeError while `transaction()` is open, since it would commit half of that one.
     """
     if _open.get() is not None:
-        raise RuntimeError("A side transaction would end the open one.")
+        raise RuntimeError("A separate transaction would end the open one.")
     session = db.session()
     try:
         yield _begin_writing(session)
@@ -101,9 +101,9 @@ def side_transaction() -> Iterator[Connection]:
 
 @event.listens_for(db.session, "before_flush")
 def _refuse_outside(*_given: object) -> None:
-    """Let no change slip out of a page that only reads: on PostgreSQL it would stand at once."""
+    """Refuse a change outside a transaction: on PostgreSQL it would be committed at once."""
     if _open.get() is None:
-        raise RuntimeError("A change belongs in a transaction.")
+        raise RuntimeError("Changes need a transaction.")
 
 
 def _changed(session: Session) -> bool:

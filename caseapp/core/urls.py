@@ -1,15 +1,15 @@
-"""The few addresses that stand outside a page: in mail, on printed cards. Each is tested against the app's routes."""
+"""Addresses used outside a request: in mail and on printed cards. Each is tested against the routes."""
 
 from __future__ import annotations
 
 from caseapp.core import settings
 
 
-def portal() -> str:
-    """Give the address of the portal."""
+def portal_url() -> str:
+    """Return the address of the portal."""
     return f"{settings.active().base_url}/portal"
 
 
-def portal_link(token: str) -> str:
-    """Give the one-time address that a client gets by mail."""
+def portal_link_url(token: str) -> str:
+    """Return the one-time sign-in link that a client gets by mail."""
     return f"{settings.active().base_url}/portal/enter/{token}"

@@ -1,12 +1,12 @@
-"""Import every slice's models, so that the metadata is whole."""
+"""Import the models of every package, so that the metadata is complete."""
 
-from caseapp.core import idempotency, outbox
+from caseapp.core import idempotency, outbox, sessions
 from caseapp.core.database import Model
 from caseapp.domain.assignments import models as assignments
 from caseapp.domain.audit import models as audit
-from caseapp.domain.auth import models as access
-from caseapp.domain.authoring import models as own_handouts
-from caseapp.domain.bulk_assignments import models as givings
+from caseapp.domain.auth import models as auth
+from caseapp.domain.authoring import models as authoring
+from caseapp.domain.bulk_assignments import models as bulk_assignments
 from caseapp.domain.cases import models as cases
 from caseapp.domain.clients import models as clients
 from caseapp.domain.followups import models as followups
@@ -19,21 +19,22 @@ from caseapp.domain.users import models as users
 from caseapp.domain.worksheets import models as worksheets
 
 MODULES = (
-    access,
     assignments,
     audit,
+    auth,
+    authoring,
+    bulk_assignments,
     cases,
     clients,
     followups,
-    givings,
     handouts,
     notes,
     idempotency,
     outbox,
-    own_handouts,
     practice,
     reports,
     screening,
+    sessions,
     users,
     worksheets,
 )

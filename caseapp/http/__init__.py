@@ -1,1 +1,1 @@
-"""What the doors share: guard, sessions, headers, payloads, errors, downloads, links between pages."""
+"""Shared by the interfaces: guard, sessions, headers, request parsing, errors, downloads, template helpers."""

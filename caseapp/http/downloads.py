@@ -1,15 +1,15 @@
-"""Downloads: a PDF for saving under a name, the same at every door; `http.security` adds what every answer carries."""
+"""PDF downloads, the same in every interface; `http.security` adds the headers of every response."""
 
 from __future__ import annotations
 
 from flask import Response
 
 
-def pdf_answer(made: bytes, name: str) -> Response:
-    """Answer a PDF for saving, never for showing.
+def pdf_response(content: bytes, name: str) -> Response:
+    """Build a response that is saved as a file, never shown in the browser.
 
-    The name is made by us of letters, digits, dashes and a dot, so that it needs no escaping (RFC 6266).
+    `name` is generated from letters, digits, dashes and a dot, so it needs no escaping (RFC 6266).
     """
-    answer = Response(made, mimetype="application/pdf")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    response = Response(content, mimetype="application/pdf")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

@@ -1,8 +1,9 @@
-"""Errors: one place turns them into a page or into JSON, and records refusals after the rollback."""
+"""Error handling: turns every error into a page or JSON, and records refusals after the rollback."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,8 +28,8 @@ from caseapp.core.errors import (
 from caseapp.core.logging import request_id
 from caseapp.core.permissions import Role
 from caseapp.domain.audit.operations import record_refusal
-from caseapp.http.guard import answering_view
-from caseapp.http.interfaces import Door, door
+from caseapp.http.guard import current_view
+from caseapp.http.interfaces import Interface, current_interface
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-STATUS: dict[type[DomainError], HTTPStatus] = {
+TRACE_LINES = 12
+
+STATUS_CODES: dict[type[DomainError], HTTPStatus] = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
@@ -48,27 +51,27 @@ STATUS: dict[type[DomainError], HTTPStatus] = {
     TooManyAttempts: HTTPStatus.TOO_MANY_REQUESTS,
     RenderFailed: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-PLAIN_WORDS = {
-    HTTPStatus.BAD_REQUEST: "That could not be understood. Go back, reload the page and try again.",
+MESSAGES = {
+    HTTPStatus.BAD_REQUEST: "We couldn't read that request. Go back, reload the page and try again.",
     HTTPStatus.NOT_FOUND: "There is nothing here.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "That cannot be done at this address.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too large to take in. Make it shorter; a file may be up to 5 MB.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address doesn't support that method.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too large. Make it shorter; a file can be up to 5 MB.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The practice's records cannot be reached just now. Nothing was changed.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "We can't reach the practice's records right now. Nothing was changed.",
 }
-API_WORDS = {
-    HTTPStatus.BAD_REQUEST: "The body is not JSON that can be read.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too long.",
+API_MESSAGES = {
+    HTTPStatus.BAD_REQUEST: "The body is not valid JSON.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON, with Content-Type: application/json.",
 }
-LAST_RESORT = (
+FALLBACK_PAGE = (
     "<!doctype html><html lang=en><meta charset=utf-8><title>Something went wrong</title>"
     "<h1>Something went wrong</h1><p>Nothing was changed. Go back and try again.</p></html>"
 )
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of every door."""
+    """Register the handlers of all errors."""
     app.register_error_handler(DomainError, _domain)
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
@@ -77,24 +80,24 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def reasons_of(error: DomainError) -> list[dict[str, str]]:
-    """List the machine-readable reasons of a broken rule."""
+def reasons_as_json(error: DomainError) -> list[dict[str, str]]:
+    """Return the reasons of a broken rule as JSON; other errors have none."""
     if not isinstance(error, RuleBroken):
         return []
-    return [{"code": r.code, "message": r.message, "how": r.how} for r in error.reasons]
+    return [{"code": r.code, "message": r.message, "way_out": r.way_out} for r in error.reasons]
 
 
-def remember_refusal(error: DomainError) -> None:
-    """Record a refused attempt, once the change it belonged to was rolled back."""
+def record_refused_request(error: DomainError) -> None:
+    """Record a refused request, after rolling back the change it belonged to."""
     actor = g.get("actor")
     if actor is None or not isinstance(error, (Forbidden, NotFound, RuleBroken)):
         return
     db.session.rollback()
-    action = getattr(answering_view(), "action", None)
+    action = getattr(current_view(), "action", None)
     object_id: UUID | None = next(
         (value for value in (request.view_args or {}).values() if hasattr(value, "hex")), None
     )
-    codes = [reason["code"] for reason in reasons_of(error)] or [error.code]
+    codes = [reason["code"] for reason in reasons_as_json(error)] or [error.code]
     record_refusal(
         actor,
         str(action or request.method.lower()),
@@ -105,30 +108,37 @@ def remember_refusal(error: DomainError) -> None:
 
 
 def _domain(error: DomainError) -> AnyResponse | tuple[Any, int]:
-    if isinstance(error, Forbidden) and (way := _portal_way()):
-        return redirect(way, code=303)
-    remember_refusal(error)
-    status = STATUS[type(error)]
-    if isinstance(error, Unauthenticated) and door() in {Door.STAFF, Door.PORTAL}:
+    if isinstance(error, Forbidden) and (target := _portal_redirect()):
+        return redirect(target, code=303)
+    record_refused_request(error)
+    status = STATUS_CODES[type(error)]
+    if isinstance(error, Unauthenticated) and current_interface() in {
+        Interface.STAFF,
+        Interface.PORTAL,
+    }:
         if request.headers.get("X-Requested-With") == "autosave":
             return Response(status=status)
         if request.method in {"GET", "HEAD"}:
-            start = "/portal/sign-in" if door() is Door.PORTAL else "/sign-in"
+            start = "/portal/sign-in" if current_interface() is Interface.PORTAL else "/sign-in"
             return redirect(start, code=303)
     response = _answer(status, error.code, error.message, error=error)
     if isinstance(error, (TooManyAttempts, RenderFailed)):
         response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, Unauthenticated) and door() is Door.API:
+    if isinstance(error, Unauthenticated) and current_interface() is Interface.API:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
-def _portal_way() -> str | None:
-    """Lead a client who opens a page of another step to where they are: at the door, or inside."""
+def _portal_redirect() -> str | None:
+    """Return the page for a client who opens one of another step: the PIN page, or the portal once signed in."""
     actor = g.get("actor")
-    if door() is not Door.PORTAL or actor is None or request.method not in {"GET", "HEAD"}:
+    if (
+        current_interface() is not Interface.PORTAL
+        or actor is None
+        or request.method not in {"GET", "HEAD"}
+    ):
         return None
-    return "/portal/pin" if actor.role is Role.ARRIVING else "/portal"
+    return "/portal/pin" if actor.role is Role.SIGNING_IN else "/portal"
 
 
 def _csrf(_error: CSRFError) -> AnyResponse:
@@ -143,8 +153,10 @@ def _http(error: HTTPException) -> AnyResponse:
     status = HTTPStatus(error.code or 500)
     if error.response is not None:
         return error.get_response()
-    words = (API_WORDS if door() is Door.API else {}).get(status) or PLAIN_WORDS.get(status)
-    response = _answer(status, status.name.lower(), words or str(error.description))
+    message = (API_MESSAGES if current_interface() is Interface.API else {}).get(
+        status
+    ) or MESSAGES.get(status)
+    response = _answer(status, status.name.lower(), message or str(error.description))
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
@@ -152,23 +164,23 @@ def _http(error: HTTPException) -> AnyResponse:
 
 def _unreachable(error: OperationalError) -> AnyResponse:
     db.session.rollback()
-    log.error("database.unreachable", fault=type(error.orig).__name__)
+    log.error("database.unreachable", error=_type_name(error.orig))
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    return _answer(status, "unavailable", PLAIN_WORDS[status])
+    return _answer(status, "unavailable", MESSAGES[status])
 
 
 def _unstorable(_error: DataError) -> AnyResponse:
-    """Answer what no database takes as text, such as a NUL in an address."""
+    """Answer characters that no database stores as text, such as NUL in an address."""
     db.session.rollback()
     status = HTTPStatus.BAD_REQUEST
-    return _answer(status, status.name.lower(), PLAIN_WORDS[status])
+    return _answer(status, status.name.lower(), MESSAGES[status])
 
 
 def _unexpected(error: Exception) -> AnyResponse:
     if current_app.testing:
         raise error
     db.session.rollback()
-    log.error("request.failed", fault=type(error).__name__, where=_where(error))
+    log.error("request.failed", error=_type_name(error), trace=_trace(error))
     return _answer(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "failed",
@@ -176,14 +188,34 @@ def _unexpected(error: Exception) -> AnyResponse:
     )
 
 
-def _where(error: Exception) -> list[str]:
-    """Name the lines that an error passed, without any values: values could be about a person."""
-    trace, found = error.__traceback__, []
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        found.append(f"{code.co_name}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return found[-6:]
+def _type_name(error: BaseException | None) -> str:
+    """Return the qualified name of an exception's type, such as `sqlalchemy.exc.DataError`."""
+    kind = type(error)
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
+
+
+def _trace(error: BaseException) -> list[str]:
+    """Return the lines of our own code that an error passed, as `module:function:line`, innermost last.
+
+    Exceptions that led to this one come first, each introduced by its type. Neither messages nor values are included,
+    since both may hold personal data.
+    """
+    chain: list[BaseException] = [error]
+    while (earlier := chain[0].__cause__ or chain[0].__context__) and earlier not in chain:
+        chain.insert(0, earlier)
+    lines = []
+    for number, link in enumerate(chain):
+        if number < len(chain) - 1:
+            lines.append(_type_name(link))
+        for frame, line in walk_tb(link.__traceback__):
+            module = frame.f_globals.get("__name__", "")
+            if module.partition(".")[0] == "caseapp":
+                lines.append(f"{module}:{frame.f_code.co_qualname}:{line}")
+    return lines[-TRACE_LINES:]
 
 
 def _answer(
@@ -195,23 +227,25 @@ def _answer(
     fields: dict[str, list[str]] | None = None,
 ) -> Response:
     fields = error.fields if isinstance(error, Invalid) else fields or {}
-    if door() is Door.API:
+    if current_interface() is Interface.API:
         body: dict[str, Any] = {"code": code, "message": message, "fields": fields}
-        if error and (reasons := reasons_of(error)):
+        if error and (reasons := reasons_as_json(error)):
             body["reasons"] = reasons
         response = jsonify({"error": body})
         response.status_code = status
         return response
     try:
         page = render_template(
-            "errors/portal.html" if door() in {Door.PORTAL, Door.EXIT} else "errors/staff.html",
+            "errors/portal.html"
+            if current_interface() in {Interface.PORTAL, Interface.EXIT}
+            else "errors/staff.html",
             status=int(status),
             message=message,
-            reasons=reasons_of(error) if error else [],
+            reasons=reasons_as_json(error) if error else [],
             fields=fields,
             request_id=request_id.get(),
         )
-    except Exception as fault:  # noqa: BLE001 - an error page must never fail
-        log.error("error_page.failed", fault=type(fault).__name__)  # noqa: TRY400 - a trace may quote a person
-        page = LAST_RESORT
+    except Exception as fault:  # noqa: BLE001 - the error page itself must not fail
+        log.error("error_page.failed", error=_type_name(fault))  # noqa: TRY400 - a traceback may hold personal data
+        page = FALLBACK_PAGE
     return Response(page, status=status, mimetype="text/html")

@@ -1,4 +1,4 @@
-"""Versions at the API: an `ETag` is a record's version in quotes, `If-Match` the one that a change starts from."""
+"""Versions in the API: an `ETag` is a record's version in quotes, `If-Match` the version that a change starts from."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from caseapp.core.errors import Invalid, VersionMissing
 ETAG = re.compile(r'"(\d{1,9})"', re.ASCII)
 
 
-def etag_of(version: int) -> str:
-    """Write a version as an ETag."""
+def make_etag(version: int) -> str:
+    """Format a version as an ETag."""
     return f'"{version}"'
 
 
-def if_match() -> int:
+def read_if_match() -> int:
     """Read the version that a change starts from.
 
-    Raises VersionMissing without the header, and Invalid when it does not hold one ETag of ours.
+    Raises VersionMissing without the header, and Invalid when it is not exactly one of our ETags.
     """
     sent = request.headers.get("If-Match")
     if sent is None:

@@ -1,4 +1,4 @@
-"""Web fonts: the installed faces as WOFF2, made once; a missing one falls back to the system's."""
+"""Web fonts: the installed faces as WOFF2, converted once; a missing one falls back to the system's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ blueprint = Blueprint("fonts", __name__)
 @blueprint.get("/fonts/<string:key>.woff2")
 @public("fonts are the same for everybody")
 def font(key: str) -> Response:
-    """Serve one face."""
+    """Serve one font face."""
     if key not in FACES:
         abort(404)
     return send_file(web_font(key), mimetype="font/woff2")

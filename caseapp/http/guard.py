@@ -1,4 +1,4 @@
-"""The guard: every view says which action it needs, or why it is public; one that says neither stops the start."""
+"""The guard: every view declares the action it needs or that it is public; otherwise the application doesn't start."""
 
 from __future__ import annotations
 
@@ -20,16 +20,13 @@ if TYPE_CHECKING:
 
 View = TypeVar("View", bound="Callable[..., Any]")
 
-# Views that are not ours and serve nothing about anybody.
-FOREIGN = frozenset({"static", "bootstrap.static"})
-
 
 class UndeclaredView(Exception):
-    """Name every view that declares neither an action nor that it is public."""
+    """At least one view declares neither an action nor that it is public; the message lists them all."""
 
 
 def needs(action: Action) -> Callable[[View], View]:
-    """Declare the action that a view needs; the guard asks for it before the view runs."""
+    """Declare the action that a view needs; the guard checks it before the view runs."""
 
     def declare(view: View) -> View:
         view.action = action  # type: ignore[attr-defined]
@@ -39,7 +36,7 @@ def needs(action: Action) -> Callable[[View], View]:
 
 
 def public(why: str) -> Callable[[View], View]:
-    """Declare that a view serves anybody, and why that is right."""
+    """Declare that a view serves anybody; `why` is the reason, for readers."""
 
     def declare(view: View) -> View:
         view.public = why  # type: ignore[attr-defined]
@@ -48,37 +45,35 @@ def public(why: str) -> Callable[[View], View]:
     return declare
 
 
-def rules(app: Flask) -> Iterator[tuple[Rule, str, Callable[..., Any]]]:
-    """Walk over every rule and method with the function that answers it."""
+def iter_routes(app: Flask) -> Iterator[tuple[Rule, str, Callable[..., Any]]]:
+    """Yield every URL rule and method with the function that answers it."""
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         for method in sorted(rule.methods or ()):
             if method == "OPTIONS":
                 continue
-            answering: Any = view
+            handler: Any = view
             if view_class := getattr(view, "view_class", None):
-                answering = getattr(view_class, "get" if method == "HEAD" else method.lower())
-            yield rule, method, answering
+                handler = getattr(view_class, "get" if method == "HEAD" else method.lower())
+            yield rule, method, handler
 
 
 def check_declared(app: Flask) -> None:
-    """Make sure that every view is declared.
+    """Check that every view is declared; runs at start.
 
-    Raises UndeclaredView, which stops the start.
+    Raises UndeclaredView.
     """
-    bare = sorted(
+    undeclared = sorted(
         f"{method} {rule.rule} ({rule.endpoint})"
-        for rule, method, view in rules(app)
-        if rule.endpoint not in FOREIGN
-        and not hasattr(view, "action")
-        and not hasattr(view, "public")
+        for rule, method, view in iter_routes(app)
+        if not hasattr(view, "action") and not hasattr(view, "public")
     )
-    if bare:
-        raise UndeclaredView("No action and not public: " + "; ".join(bare))
+    if undeclared:
+        raise UndeclaredView("No action and not public: " + "; ".join(undeclared))
 
 
-def answering_view() -> Callable[..., Any] | None:
-    """Give the function that will answer the present request."""
+def current_view() -> Callable[..., Any] | None:
+    """Return the function that answers the current request, or None for an unknown address."""
     if request.endpoint is None:
         return None
     view: Any = current_app.view_functions.get(request.endpoint)
@@ -89,18 +84,18 @@ def answering_view() -> Callable[..., Any] | None:
 
 
 def check_action() -> None:
-    """Ask for the declared action before a view runs.
+    """Check that the actor may take the action that the current view declares.
 
     Raises Unauthenticated or Forbidden.
     """
-    view = answering_view()
+    view = current_view()
     action: Action | None = getattr(view, "action", None)
     if action is not None:
-        require(the_actor(), action)
+        require(current_actor(), action)
 
 
-def the_actor() -> Actor:
-    """Give the one who asks; the session layer has put them there.
+def current_actor() -> Actor:
+    """Return the actor of the current request.
 
     Raises Unauthenticated when nobody is signed in.
     """

@@ -8,9 +8,9 @@ from flask import Blueprint, Response
 
 from caseapp.core import settings
 from caseapp.core.clock import now
-from caseapp.core.idempotency import OnceKey
+from caseapp.core.idempotency import IdempotencyKey
 from caseapp.core.ids import new_id
-from caseapp.core.transaction import side_transaction
+from caseapp.core.transaction import separate_transaction
 from caseapp.domain.handouts.library import library
 from caseapp.http.guard import public
 
@@ -21,25 +21,25 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/livez")
 @public("tells only that the process answers")
 def livez() -> Response:
-    """Say that the process answers."""
+    """Answer that the process is alive."""
     return Response("ok\n", mimetype="text/plain")
 
 
 @blueprint.get("/readyz")
 @public("tells only yes or no")
 def readyz() -> Response:
-    """Say whether the database takes a write, the library stands and the queue's folder is there."""
+    """Answer whether the database accepts a write, the library is loaded and the data folder exists."""
     try:
-        with side_transaction() as connection:
+        with separate_transaction() as connection:
             probe = new_id()
             connection.execute(
-                sa.insert(OnceKey).values(
-                    subject_id=probe, scope="readyz", key="probe", content="", at=now()
+                sa.insert(IdempotencyKey).values(
+                    subject_id=probe, scope="readyz", key="probe", content_hash="", created_at=now()
                 )
             )
-            connection.execute(sa.delete(OnceKey).where(OnceKey.subject_id == probe))
+            connection.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.subject_id == probe))
         ready = bool(library()) and settings.active().data_dir.is_dir()
-    except Exception as fault:  # noqa: BLE001 - whatever it is, the answer is no
+    except Exception as fault:  # noqa: BLE001 - any failure means not ready
         log.error("readyz.failed", fault=type(fault).__name__)  # noqa: TRY400 - a trace may quote a person
         ready = False
     return Response(

@@ -1,4 +1,4 @@
-"""Once-keys at the doors: a form carries one in a hidden field, an API call in `Idempotency-Key`."""
+"""Idempotency keys in requests: a form sends one in a hidden field, an API client in `Idempotency-Key`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from flask import request
 
 from caseapp.core.errors import Invalid
-from caseapp.core.idempotency import once
+from caseapp.core.idempotency import run_idempotent
 from caseapp.core.ids import new_id
-from caseapp.http.guard import the_actor
+from caseapp.http.guard import current_actor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,61 +18,61 @@ if TYPE_CHECKING:
 
 
 class Record(Protocol):
-    """Be whatever can be found again by its id."""
+    """A record with an id."""
 
     @property
     def id(self) -> UUID:
-        """Give the id."""
+        """The record's id."""
 
 
-Made = TypeVar("Made", bound=Record)
+Created = TypeVar("Created", bound=Record)
 LONGEST_KEY = 80
 API_KEY = re.compile(r"[A-Za-z0-9._:-]{1,80}")
 
 
-def fresh_key() -> str:
-    """Make the key that a form carries from its rendering to its sending."""
+def new_idempotency_key() -> str:
+    """Create a key for a form that is being rendered."""
     return new_id().hex
 
 
-def form_once(make: Callable[[], UUID]) -> UUID:
-    """Run `make` once for the form that was sent; a second sending gives the id of the first.
+def run_form_once(create: Callable[[], UUID]) -> UUID:
+    """Run `create` once for the submitted form; when the form is sent again, return the id of the first record.
 
-    To be called inside a transaction. Raises Invalid when the form brings no key.
+    Call it inside a transaction. Raises Invalid when the form has no key.
     """
-    key = request.form.get("once", "")
+    key = request.form.get("idempotency_key", "")
     if not key or len(key) > LONGEST_KEY:
-        raise Invalid({"once": ["Open the page again and send the form from there."]})
+        raise Invalid({"idempotency_key": ["Open the page again and send the form from there."]})
     content = sorted(
         (name, values)
         for name, values in request.form.lists()
-        if name not in {"csrf_token", "once"}
+        if name not in {"csrf_token", "idempotency_key"}
     )
-    return once(the_actor().id, request.endpoint or "", key, content, make)
+    return run_idempotent(current_actor().id, request.endpoint or "", key, content, create)
 
 
-def api_once(make: Callable[[], UUID]) -> UUID:
-    """Run `make` once for an `Idempotency-Key`; without the header it simply runs.
+def run_api_once(create: Callable[[], UUID]) -> UUID:
+    """Run `create` once for an `Idempotency-Key`; without the header just run it.
 
-    To be called inside a transaction. Raises Invalid for a key that is too long or holds strange signs.
+    Call it inside a transaction. Raises Invalid for a key that is too long or has other characters.
     """
     key = request.headers.get("Idempotency-Key")
     if key is not None and not API_KEY.fullmatch(key):
         raise Invalid({"Idempotency-Key": ["Use 1 to 80 letters, digits, dots, colons or dashes."]})
     content = [request.path, request.get_json(silent=True)]
-    return once(the_actor().id, request.endpoint or "", key, content, make)
+    return run_idempotent(current_actor().id, request.endpoint or "", key, content, create)
 
 
-def api_made(make: Callable[[], Made], show: Callable[[UUID], Made]) -> Made:
-    """Run `make` once for an `Idempotency-Key` and give what it made; a second sending gets what stands there now.
+def create_api_once(create: Callable[[], Created], get: Callable[[UUID], Created]) -> Created:
+    """Run `create` once for an `Idempotency-Key` and return the record; when it is sent again, return `get(id)`.
 
-    To be called inside a transaction. Raises what `api_once` raises.
+    Call it inside a transaction. Raises what `run_api_once` raises.
     """
-    made: list[Made] = []
+    created: list[Created] = []
 
-    def once_made() -> UUID:
-        made.append(make())
-        return made[0].id
+    def create_and_keep() -> UUID:
+        created.append(create())
+        return created[0].id
 
-    found = api_once(once_made)
-    return made[0] if made else show(found)
+    found = run_api_once(create_and_keep)
+    return created[0] if created else get(found)

@@ -1,4 +1,4 @@
-"""The doors that speak HTTP, told apart by the address."""
+"""The interfaces that speak HTTP, told apart by the path."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from enum import Enum
 from flask import request
 
 
-class Door(Enum):
-    """Be one audience: staff pages, the clients' portal, the way out of it, the staff API, or what belongs to none."""
+class Interface(Enum):
+    """Staff pages, the clients' portal, its quick exit, the staff API, or what belongs to none of them."""
 
     STAFF = "web"
     PORTAL = "portal"
     EXIT = "exit"
     API = "api"
-    OPEN = "open"
+    NONE = "none"
 
 
-def door() -> Door:
-    """Tell which door the present request came to."""
+def current_interface() -> Interface:
+    """Return the interface of the current request."""
     path = request.path
     if path == "/api" or path.startswith("/api/"):
-        return Door.API
+        return Interface.API
     if path == "/exit":
-        return Door.EXIT
+        return Interface.EXIT
     if path == "/portal" or path.startswith("/portal/"):
-        return Door.PORTAL
-    if path.startswith(("/static/", "/bootstrap/", "/fonts/")) or path in {"/livez", "/readyz"}:
-        return Door.OPEN
-    return Door.STAFF
+        return Interface.PORTAL
+    if path.startswith(("/assets/", "/fonts/")) or path in {"/livez", "/readyz"}:
+        return Interface.NONE
+    return Interface.STAFF

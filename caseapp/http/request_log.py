@@ -1,4 +1,4 @@
-"""Each request gets an id and one line in the log: method, endpoint, status, time; never the address itself."""
+"""Each request gets an id and one log line: method, endpoint, status, duration; never the address itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-Id"] = request_id.get()
-    if request.endpoint not in {"static", "bootstrap.static", "health.livez"}:
+    if request.endpoint not in {"assets.file", "health.livez"}:
         log.info(
             "request",
             method=request.method,
@@ -36,6 +36,6 @@ def _end(response: Response) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Begin before everything else, end after everything else."""
+    """Register the first function before and the last one after each request."""
     app.before_request(_begin)
     app.after_request(_end)

@@ -1,4 +1,4 @@
-"""Payloads: the same marshmallow schema reads a form and a JSON body; what comes out is a plain value."""
+"""Request parsing: one marshmallow schema loads a form or a JSON body into a dataclass."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
 
-FORM_FIELDS = frozenset({"csrf_token", "once", "version"})
+COMMON_FIELDS = frozenset({"csrf_token", "idempotency_key", "version"})
 
 
 @dataclass
 class Form:
-    """Hold a form as it was sent and what was wrong with it, so that a page can show it again."""
+    """A form as it was submitted, with its errors, so that the page can show it again."""
 
     raw: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, list[str]] = field(default_factory=dict)
 
     def value(self, name: str, default: Any = "") -> Any:  # noqa: ANN401 - whatever was sent
-        """Give what was sent for a field."""
+        """Return the submitted value of a field."""
         found = self.raw.get(name)
         return default if found is None else found
 
 
 def read_form(schema: Schema, *, zone: tzinfo | None = None) -> Any:  # noqa: ANN401 - a plain value
-    """Load the sent form through a schema; blanks count as not given, unknown fields are refused.
+    """Load the submitted form through a schema; blanks count as absent, unknown fields are refused.
 
     A local date and time is read in `zone`; a dictionary's entries are named `field.key`. Raises Invalid naming
     each field.
@@ -43,26 +43,26 @@ def read_form(schema: Schema, *, zone: tzinfo | None = None) -> Any:  # noqa: AN
 
 
 def read_forms(*schemas: Schema, zone: tzinfo | None = None) -> list[Any]:
-    """Load one sent form through several schemas, each of which takes its own fields.
+    """Load one submitted form through several schemas, each taking its own fields.
 
-    Raises Invalid naming each field at fault in any of them, and each field that none of them knows.
+    Raises Invalid naming each invalid field of any of them and each field that none of them knows.
     """
     unknown = [
         name
         for name in request.form
-        if name not in FORM_FIELDS and not any(_knows(schema, name) for schema in schemas)
+        if name not in COMMON_FIELDS and not any(_knows(schema, name) for schema in schemas)
     ]
     if unknown:
-        raise Invalid({name: ["There is no such field."] for name in unknown})
+        raise Invalid({name: ["Unknown field."] for name in unknown})
     values: list[Any] = []
-    faults: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
     for schema in schemas:
         try:
-            values.append(load(schema, _sent(schema, zone)))
+            values.append(load(schema, _submitted_values(schema, zone)))
         except Invalid as error:
-            faults |= {name.removesuffix(".value"): texts for name, texts in error.fields.items()}
-    if faults:
-        raise Invalid(faults)
+            errors |= {name.removesuffix(".value"): texts for name, texts in error.fields.items()}
+    if errors:
+        raise Invalid(errors)
     return values
 
 
@@ -71,7 +71,7 @@ def _knows(schema: Schema, name: str) -> bool:
     return kind is not None and ("." in name) == isinstance(kind, fields.Dict)
 
 
-def _sent(schema: Schema, zone: tzinfo | None) -> dict[str, Any]:
+def _submitted_values(schema: Schema, zone: tzinfo | None) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for name, kind in schema.load_fields.items():
         if isinstance(kind, fields.List):
@@ -93,14 +93,14 @@ def _with_zone(name: str, value: str, zone: tzinfo) -> str:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise Invalid({name: ["Write a date and time."]}) from error
+        raise Invalid({name: ["Enter a date and time."]}) from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
 
 
-def json_object() -> dict[str, Any]:
-    """Give the JSON object that was sent.
+def read_json() -> dict[str, Any]:
+    """Return the JSON object of the body.
 
-    Raises UnsupportedMediaType, BadRequest when it cannot be read, Invalid when it is not an object.
+    Raises UnsupportedMediaType, BadRequest when it can't be parsed, Invalid when it is not an object.
     """
     try:
         raw = request.get_json()
@@ -112,39 +112,41 @@ def json_object() -> dict[str, Any]:
 
 
 def read_query(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
-    """Load the query string through a schema; blanks count as not given, unknown names are refused.
+    """Load the query string through a schema; blanks count as absent, unknown names are refused.
 
-    Only what the schema calls a list may stand there more than once. Raises Invalid naming each field.
+    Only a field that is a list in the schema may be repeated. Raises Invalid naming each field.
     """
-    several = {name for name, kind in schema.load_fields.items() if isinstance(kind, fields.List)}
-    twice = [
-        name for name, values in request.args.lists() if len(values) > 1 and name not in several
+    repeatable = {
+        name for name, kind in schema.load_fields.items() if isinstance(kind, fields.List)
+    }
+    repeated = [
+        name for name, values in request.args.lists() if len(values) > 1 and name not in repeatable
     ]
-    if twice:
-        raise Invalid({name: ["Give this once."] for name in twice})
+    if repeated:
+        raise Invalid({name: ["Send this only once."] for name in repeated})
     raw: dict[str, Any] = {}
     for name, values in request.args.lists():
         if filled := [value for value in values if value.strip()]:
-            raw[name] = filled if name in several else filled[0]
+            raw[name] = filled if name in repeatable else filled[0]
     return load(schema, raw)
 
 
 def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain value
-    """Load plain data through a schema, which may have its own words for what no database takes as text.
+    """Load plain data through a schema, whose `unstorable` may replace the message about characters no database stores.
 
     Raises Invalid naming each field.
     """
     if unstorable := set(_unstorable(raw)):
-        words = getattr(schema, "unstorable", "Take out the signs that are no letters.")
-        raise Invalid({name: [words] for name in unstorable})
+        message = getattr(schema, "unstorable", "Remove the characters that can't be stored.")
+        raise Invalid({name: [message] for name in unstorable})
     try:
         return schema.load(raw)
     except ValidationError as error:
-        raise Invalid(flat(error.messages_dict)) from error
+        raise Invalid(flatten_errors(error.messages_dict)) from error
 
 
 def _unstorable(raw: dict[str, Any]) -> Iterator[str]:
-    """Name the fields that hold what no database takes as text: NUL and halves of characters."""
+    """Yield the fields with characters that no database stores as text: NUL and lone surrogates."""
     left: list[tuple[str, Any]] = [("", raw)]
     while left:
         name, value = left.pop()
@@ -164,39 +166,43 @@ def _is_text(value: str) -> bool:
         return False
 
 
-def flat(messages: Any, prefix: str = "") -> dict[str, list[str]]:  # noqa: ANN401 - marshmallow's nesting
-    """Flatten marshmallow's nested messages to one list for each field."""
+def flatten_errors(messages: Any, prefix: str = "") -> dict[str, list[str]]:  # noqa: ANN401 - marshmallow's nesting
+    """Flatten marshmallow's nested messages into one list for each field."""
     if isinstance(messages, list):
         return {prefix or "form": [str(message) for message in messages]}
     found: dict[str, list[str]] = {}
     for key, value in messages.items():
         inner = prefix if isinstance(key, int) else f"{prefix}.{key}".strip(".")
-        for name, texts in flat(value, inner).items():
+        for name, texts in flatten_errors(value, inner).items():
             found.setdefault(name, []).extend(texts)
     return found
 
 
-def form_of(error: Invalid | None = None) -> Form:
-    """Keep the sent form for showing it again."""
+def submitted_form(error: Invalid | None = None) -> Form:
+    """Return the submitted form, with the errors of `error`, for showing it again."""
     raw = {name: values if len(values) > 1 else values[0] for name, values in request.form.lists()}
     return Form(raw, error.fields if error else {})
 
 
 def form_version() -> int:
-    """Read the version that a form started from.
+    """Read the record's version that the form was made from.
 
-    Raises Invalid when the form does not say it.
+    Raises Invalid when the form has none.
     """
     version = request.form.get("version", "")
     if not (version.isascii() and version.isdigit()) or len(version) > 9:  # noqa: PLR2004
         raise Invalid(
-            {"version": ["Open the page again; this form does not say where it started."]}
+            {
+                "version": [
+                    "Open the page again: this form doesn't say which version it was made from."
+                ]
+            }
         )
     return int(version)
 
 
-def uuid_of(text: str) -> UUID | None:
-    """Read an id from text, or nothing."""
+def parse_uuid(text: str) -> UUID | None:
+    """Parse an id, or return None."""
     try:
         return UUID(text)
     except ValueError:

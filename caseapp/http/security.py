@@ -9,8 +9,8 @@ from flask import abort, request
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from caseapp.http import uploads
-from caseapp.http.interfaces import Door, door
+from caseapp.http import assets, uploads
+from caseapp.http.interfaces import Interface, current_interface
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -40,7 +40,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Robots-Tag": "noindex, nofollow",
 }
-FILES = frozenset({"static", "bootstrap.static", "fonts.font"})
+FILES = frozenset({"assets.file", "fonts.font"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 csrf = CSRFProtect()
@@ -53,8 +53,9 @@ def add_headers(response: Response) -> Response:
         # Should a browser show the file after all, it belongs to no site and runs nothing.
         response.headers["Content-Security-Policy"] = f"{CONTENT_SECURITY_POLICY}; sandbox"
     if request.endpoint in FILES and response.status_code in {200, 304}:
-        # Only an address that carries its content's stamp may be kept for good.
-        age = "max-age=31536000, immutable" if "v" in request.args else "max-age=3600"
+        # Only an address that carries the hash of its content may be kept for good.
+        current = (request.view_args or {}).get("stamp") == assets.content_stamp()
+        age = "max-age=31536000, immutable" if current else "max-age=3600"
         response.headers["Cache-Control"] = f"public, {age}"
     else:
         response.headers["Cache-Control"] = "no-store"
@@ -64,7 +65,7 @@ def add_headers(response: Response) -> Response:
 
 def refuse_cross_site() -> None:
     """Refuse a change that another site's page asks for, before any cookie is believed."""
-    if request.method in SAFE_METHODS or door() is Door.API:
+    if request.method in SAFE_METHODS or current_interface() is Interface.API:
         return
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     # Under our own `no-referrer` a browser sends the origin of its own forms as "null".
@@ -78,7 +79,9 @@ def refuse_nul() -> None:
     """Refuse an address that holds NUL, which no database takes as text; the API names the field itself."""
     if "\x00" in request.path:
         abort(404)
-    if door() is not Door.API and any("\x00" in value for value in request.args.values()):
+    if current_interface() is not Interface.API and any(
+        "\x00" in value for value in request.args.values()
+    ):
         abort(400)
 
 

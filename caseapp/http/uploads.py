@@ -1,4 +1,4 @@
-"""Uploads: room for a file where a view asks for it, for somebody who may; nothing lies on disk on the way."""
+"""Uploads: a larger body limit for views that accept a file, for actors who may send it; nothing touches the disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Request, g, request
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.scanning import objection
-from caseapp.http.guard import answering_view
+from caseapp.http.guard import current_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from caseapp.http.guard import View
 
-ROOM_FOR_THE_REST = 64 * 1024
+OTHER_FIELDS_BYTES = 64 * 1024
 
 
-class InMemory(Request):
-    """Keep what is uploaded in memory: the sizes are small, and a temporary file would be a copy in plain words."""
+class InMemoryRequest(Request):
+    """A request that keeps uploads in memory: they are small, and a temporary file would be an unencrypted copy."""
 
     def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:  # noqa: ANN401 - Werkzeug's own arguments
         return io.BytesIO()
 
 
-def takes_file(largest: int) -> Callable[[View], View]:
-    """Declare that a view takes a file of at most `largest` bytes; every other one keeps to the small limit."""
+def accepts_file(largest: int) -> Callable[[View], View]:
+    """Declare that a view accepts a file of at most `largest` bytes; other views keep the small limit."""
 
     def declare(view: View) -> View:
         view.largest_file = largest  # type: ignore[attr-defined]
@@ -40,17 +40,17 @@ def takes_file(largest: int) -> Callable[[View], View]:
     return declare
 
 
-def make_room() -> None:
-    """Widen the limit of this request if its view takes a file and the one who asks may send it."""
-    view, actor = answering_view(), g.get("actor")
+def raise_body_limit() -> None:
+    """Raise the body limit if the current view accepts a file and the actor may send one."""
+    view, actor = current_view(), g.get("actor")
     largest = getattr(view, "largest_file", 0)
     action = getattr(view, "action", None)
     if largest and actor is not None and action is not None and actor.may(action):
-        request.max_content_length = largest + ROOM_FOR_THE_REST
+        request.max_content_length = largest + OTHER_FIELDS_BYTES
 
 
-def sent_file(name: str) -> bytes:
-    """Give the bytes of the file that was sent; its name and what it claims to be are never looked at.
+def read_uploaded_file(name: str) -> bytes:
+    """Return the bytes of the uploaded file; its name and its declared type are ignored.
 
     Raises Invalid when there is none, or when the operator's scanner refuses it.
     """
@@ -58,7 +58,7 @@ def sent_file(name: str) -> bytes:
     data = found.read() if found else b""
     if not data:
         raise Invalid({name: ["Choose a file first."]})
-    # Looking at a file may take seconds, in which no snapshot of the database should be held.
+    # Scanning may take seconds, during which no database snapshot should be held.
     db.session.rollback()
     if fault := objection(data):
         raise Invalid({name: [fault]})
@@ -66,6 +66,6 @@ def sent_file(name: str) -> bytes:
 
 
 def init_app(app: Flask) -> None:
-    """Teach the app about files."""
-    app.request_class = InMemory
-    app.before_request(make_room)
+    """Use in-memory requests and the body limit for uploads."""
+    app.request_class = InMemoryRequest
+    app.before_request(raise_body_limit)

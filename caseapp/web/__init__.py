@@ -1,4 +1,4 @@
-"""The staff's door: pages for coaches, supervisors and admins."""
+"""The staff interface: pages for coaches, supervisors and admins."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Open every page of the staff's door.
+    """Register the blueprints of all staff pages.
 
-    Intake and stages belong to the blueprint of cases, the own handouts' editor to that of own handouts.
+    Intake and stages share the blueprint of cases, the authoring editor that of authoring.
     """
     modules = (
         sign_in,

@@ -1,4 +1,4 @@
-"""The demo's letterbox: mail that would have been sent, since the demo has no mail server."""
+"""The demo's mailbox: mail that would have been sent, since the demo has no mail server."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-MOST_SHOWN = 25
+MAX_SHOWN = 25
 blueprint = Blueprint("demo_mail", __name__)
 
 
 @dataclass(frozen=True)
-class KeptLetter:
-    """Show one mail that was kept."""
+class StoredMail:
+    """A stored mail."""
 
     to: str
     subject: str
-    at: datetime
+    sent_at: datetime
     lines: tuple[str, ...]
 
 
 @blueprint.get("/demo/mail")
-@public("demo only: everybody in the demo is made up, and outside it there is nothing here")
-def letters() -> ResponseReturnValue:
-    """Show the newest mails of the demo."""
+@public("demo only, where everybody is fictional; elsewhere it is 404")
+def mail_list() -> ResponseReturnValue:
+    """List the demo's newest mails."""
     if not settings.active().demo:
         raise NotFound
-    files = sorted(kept_mail().glob("*.eml"), reverse=True)[:MOST_SHOWN]
-    return render_template("demo/mail.html", letters=[_read(file) for file in files])
+    files = sorted(kept_mail().glob("*.eml"), reverse=True)[:MAX_SHOWN]
+    return render_template("demo/mail.html", mails=[_read(file) for file in files])
 
 
-def _read(file: Path) -> KeptLetter:
+def _read(file: Path) -> StoredMail:
     found = email.message_from_bytes(file.read_bytes(), policy=policy.default)
-    return KeptLetter(
+    return StoredMail(
         to=str(found["To"]),
         subject=str(found["Subject"]),
-        at=found["Date"].datetime,
+        sent_at=found["Date"].datetime,
         lines=tuple(found.get_content().strip().splitlines()),
     )

@@ -1,4 +1,4 @@
-"""The guide: what the levels mean and which keys there are."""
+"""Help: what the screening levels mean, and the keyboard shortcuts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ blueprint = Blueprint("help", __name__)
 @blueprint.get("/help/levels")
 @needs(Action.SELF_READ)
 def levels() -> ResponseReturnValue:
-    """Explain the levels, question by question."""
+    """Explain the levels, item by item."""
     return render_template("help/levels.html")
 
 
 @blueprint.get("/help/keys")
 @needs(Action.SELF_READ)
 def keys() -> ResponseReturnValue:
-    """List the keys that these pages know."""
+    """List the keyboard shortcuts."""
     return render_template("help/keys.html")

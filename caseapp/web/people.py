@@ -1,4 +1,4 @@
-"""People: who works here and in which role; changes are made on the command line."""
+"""Staff: who works here and in which role; changes are made on the command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Blueprint, render_template
 
 from caseapp.core.permissions import Action
 from caseapp.domain.reports.csv_table import coach_code
-from caseapp.domain.users.queries import everyone
+from caseapp.domain.users.queries import list_users
 from caseapp.http.guard import needs
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ blueprint = Blueprint("people", __name__)
 @blueprint.get("/people")
 @needs(Action.USER_MANAGE)
 def people_list() -> ResponseReturnValue:
-    """Show the staff, those who left last."""
-    staff = sorted(everyone(), key=lambda person: person.disabled_at is not None)
+    """List the staff, disabled accounts last."""
+    staff = sorted(list_users(), key=lambda person: person.disabled_at is not None)
     return render_template(
         "people/list.html",
         staff=staff,

@@ -1,4 +1,4 @@
-"""Getting in and out: sign-in, sign-out, and the way from `/` to Today."""
+"""Signing in and out, and the redirect from `/` to Today."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from caseapp.core.errors import Invalid, TooManyAttempts, Unauthenticated
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.users.operations import sign_in, sign_out
-from caseapp.domain.users.schemas import SignInSchema
-from caseapp.http.guard import needs, public, the_actor
-from caseapp.http.interfaces import Door
-from caseapp.http.request_parsing import Form, form_of, read_form
-from caseapp.http.sessions import forget, remember
-from caseapp.http.template_helpers import say
+from caseapp.domain.auth import operations as auth
+from caseapp.domain.auth.schemas import SignInSchema
+from caseapp.http.guard import current_actor, needs, public
+from caseapp.http.interfaces import Interface
+from caseapp.http.request_parsing import Form, read_form, submitted_form
+from caseapp.http.sessions import clear_session_cookie, set_session_cookie
+from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-blueprint = Blueprint("entry", __name__)
+blueprint = Blueprint("sign_in", __name__)
 
 
 @blueprint.get("/")
-@public("leads to Today, which asks who it is")
-def start() -> ResponseReturnValue:
-    """Lead to Today."""
+@public("redirects to Today, which requires a session")
+def home() -> ResponseReturnValue:
+    """Redirect to Today."""
     return redirect(url_for("today.today"), code=303)
 
 
@@ -41,25 +41,29 @@ def sign_in_page() -> ResponseReturnValue:
 
 @blueprint.post("/sign-in")
 @public("nobody is signed in yet")
-def sign_in_now() -> ResponseReturnValue:
+def sign_in() -> ResponseReturnValue:
     """Check the password and begin a session."""
     try:
-        reference = sign_in(read_form(SignInSchema()), request.remote_addr or "")
+        token = auth.sign_in(read_form(SignInSchema()), request.remote_addr or "")
     except Invalid as error:
-        return render_template("sign_in/sign_in.html", form=form_of(error)), 422
+        return render_template("sign_in/sign_in.html", form=submitted_form(error)), 422
     except Unauthenticated as error:
-        return render_template("sign_in/sign_in.html", form=form_of(), refused=error.message), 401
+        return render_template(
+            "sign_in/sign_in.html", form=submitted_form(), refused=error.message
+        ), 401
     except TooManyAttempts as error:
-        page = render_template("sign_in/sign_in.html", form=form_of(), refused=error.message)
+        page = render_template("sign_in/sign_in.html", form=submitted_form(), refused=error.message)
         return page, 429, {"Retry-After": str(error.retry_after)}
-    return remember(redirect(url_for("today.today"), code=303), Door.STAFF, reference)
+    return set_session_cookie(redirect(url_for("today.today"), code=303), Interface.STAFF, token)
 
 
 @blueprint.post("/sign-out")
 @needs(Action.SESSION_END)
-def sign_out_now() -> ResponseReturnValue:
+def sign_out() -> ResponseReturnValue:
     """End the session."""
     with transaction():
-        sign_out(the_actor())
-    say("signed_out")
-    return forget(redirect(url_for("entry.sign_in_page"), code=303), Door.STAFF)
+        auth.sign_out(current_actor())
+    flash("signed_out")
+    return clear_session_cookie(
+        redirect(url_for("sign_in.sign_in_page"), code=303), Interface.STAFF
+    )

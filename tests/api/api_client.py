@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.users.operations import make_token
+from caseapp.domain.auth.operations import create_token
 from tests.support import staff
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ class Program:
     token: str
     actor: Actor
 
-    def send(self, method, path, body=None, *, version=None, once=None, **more: Any):
+    def send(self, method, path, body=None, *, version=None, idempotency_key=None, **more: Any):
         """Send a request; a record that was read before stands for its own version."""
         headers = {"Authorization": f"Bearer {self.token}"} | more.pop("headers", {})
         if version is not None:
             headers["If-Match"] = version if isinstance(version, str) else etag(version)
-        if once is not None:
-            headers["Idempotency-Key"] = once
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         if body is not None:
             more["json"] = body
         return self.client.open(BASE + path, method=method, headers=headers, **more)
@@ -63,7 +63,7 @@ def etag(record):
 def program(app, actor):
     """Give somebody a token and the program that sends it."""
     with transaction():
-        _, token = make_token(operator(), staff.email_of(actor), "test")
+        _, token = create_token(operator(), staff.email_of(actor), "test")
     return Program(app.test_client(), token, actor)
 
 

@@ -8,9 +8,9 @@ from caseapp.core.actor import Actor
 from caseapp.core.database import db
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.handouts.packets import MOST_SHEETS
-from caseapp.domain.worksheets.operations import save_answers, share_answers, take_back
+from caseapp.domain.worksheets.operations import save_answers, share_answers, stop_sharing
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -53,7 +53,7 @@ def allowed(coach, made):
 
 
 def wish(slug, **changed):
-    return {"slug": slug, "channel": "portal", "line": "For your evenings."} | changed
+    return {"slug": slug, "channel": "portal", "message": "For your evenings."} | changed
 
 
 @pytest.fixture
@@ -65,19 +65,19 @@ def test_give_and_read(coach, made, path, allowed):
     answer = coach.post(path, wish(allowed[0]))
     assert answer.status_code == 201, answer.get_json()
     given = answer.get_json()
-    assert (given["slug"], given["line"], given["state"]) == (
+    assert (given["slug"], given["message"], given["state"]) == (
         allowed[0],
         "For your evenings.",
         "given",
     )
-    assert (given["place"], given["stopped"], given["due_on"]) == (1, [], None)
+    assert (given["position"], given["blockers"], given["due_on"]) == (1, [], None)
     assert answer.headers["Location"] == f"/api/v1/assignments/{given['id']}"
     read = coach.get(f"/assignments/{given['id']}")
     assert read.get_json() == given
     assert read.headers["ETag"] == etag(given)
     assert coach.get(path).get_json()["items"] == [given]
-    offers = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
-    assert [o["slug"] for o in offers if o["for_case"]["given"]] == [allowed[0]]
+    options = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
+    assert [o["slug"] for o in options if o["for_case"]["given"]] == [allowed[0]]
 
 
 def test_pages(coach, path, allowed):
@@ -90,13 +90,13 @@ def test_pages(coach, path, allowed):
 
 def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
     builders.screen(coach.actor, made.client_id, sleep="concern")
-    offers = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
-    refused = [o for o in offers if o["for_case"]["outcome"] == "refused"]
+    options = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
+    refused = [o for o in options if o["for_case"]["outcome"] == "refused"]
     assert refused
-    for offer in refused:
-        wanted = [reason["code"] for reason in offer["for_case"]["reasons"]]
-        assert assert_refused(coach.post(path, wish(offer["slug"]))) == wanted
-    warned = [o["slug"] for o in offers if o["for_case"]["outcome"] == "warned"]
+    for option in refused:
+        wanted = [reason["code"] for reason in option["for_case"]["reasons"]]
+        assert assert_refused(coach.post(path, wish(option["slug"]))) == wanted
+    warned = [o["slug"] for o in options if o["for_case"]["outcome"] == "warned"]
     for slug in warned:
         assert "confirm_needed" in assert_refused(coach.post(path, wish(slug, channel="in_person")))
     assert coach.get(path).get_json()["items"] == []
@@ -108,9 +108,9 @@ def test_a_hold_stops_what_was_given(coach, made, given):
     assert file.data.startswith(b"%PDF-")
     assert file.headers["Content-Disposition"] == 'attachment; filename="reading-01.pdf"'
     builders.screen(coach.actor, made.client_id, fear_at_home="concern")
-    stopped = coach.get(f"/assignments/{given['id']}").get_json()["stopped"]
-    assert stopped
-    wanted = [reason["code"] for reason in stopped]
+    blockers = coach.get(f"/assignments/{given['id']}").get_json()["blockers"]
+    assert blockers
+    wanted = [reason["code"] for reason in blockers]
     assert assert_refused(coach.get(f"/assignments/{given['id']}/pdf")) == wanted
 
 
@@ -176,10 +176,10 @@ def test_withdraw(coach, given):
 
 
 def test_sent_twice_gives_once(coach, path, allowed):
-    first = coach.post(path, wish(allowed[0]), once="a")
-    assert coach.post(path, wish(allowed[0]), once="a").get_json() == first.get_json()
-    assert assert_refused(coach.post(path, wish(allowed[0], line="Other."), once="a")) == [
-        "once_key_reused"
+    first = coach.post(path, wish(allowed[0]), idempotency_key="a")
+    assert coach.post(path, wish(allowed[0]), idempotency_key="a").get_json() == first.get_json()
+    assert assert_refused(coach.post(path, wish(allowed[0], message="Other."), idempotency_key="a")) == [
+        "idempotency_key_reused"
     ]
     assert len(coach.get(path).get_json()["items"]) == 1
 
@@ -193,7 +193,7 @@ def test_names_its_faults(coach, path, allowed):
             ("slug", {}),
             ("slug", wish(7)),
             ("channel", wish(allowed[0], channel="pigeon")),
-            ("line", wish(allowed[0], line="x" * 1_000_000)),
+            ("message", wish(allowed[0], message="x" * 1_000_000)),
             ("language", wish(allowed[0], language="xx")),
             ("confirmed", wish(allowed[0], confirmed="perhaps")),
             ("due_on", wish(allowed[0], due_on="soon")),
@@ -221,7 +221,7 @@ def test_a_pack_is_noted_as_a_reading_of_the_case(coach, made, path, given):
     def seen():
         db.session.rollback()
         query = sa.select(sa.func.count()).where(
-            AuditEntry.action == Action.ASSIGNMENT_READ, AuditEntry.object_id == made.case_id
+            AuditEvent.action == Action.ASSIGNMENT_READ, AuditEvent.object_id == made.case_id
         )
         return db.session.scalar(query)
 
@@ -272,12 +272,12 @@ def test_several_in_one_step_over_the_weeks(coach, made, path):
 def test_several_leaves_out_what_may_not_be_given(coach, made, path):
     builders.screen(coach.actor, made.client_id, fear_at_home="concern")
     wanted = pack("help-right-now", "reaching-out", confirmed=True)
-    found = coach.post(f"{path}/several", wanted, once="a").get_json()
+    found = coach.post(f"{path}/several", wanted, idempotency_key="a").get_json()
     assert [item["slug"] for item in found["items"]] == ["help-right-now"]
     [left] = found["left_out"]
     assert left["slug"] == "reaching-out"
     assert "hold_open" in [reason["code"] for reason in left["reasons"]]
-    again = coach.post(f"{path}/several", wanted, once="a")
+    again = coach.post(f"{path}/several", wanted, idempotency_key="a")
     assert again.get_json() == found
     assert "hold_open" in assert_refused(coach.post(f"{path}/several", pack("reaching-out")))
 
@@ -304,25 +304,25 @@ def test_several_names_its_faults(coach, stranger, staff, made, path):
 def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
     old = coach.post(path, wish("first-days-pause")).get_json()
     here = f"/assignments/{old['id']}/replace"
-    assert assert_refused(coach.post(here, {"line": ""})) == ["already_newest"]
+    assert assert_refused(coach.post(here, {"message": ""})) == ["already_newest"]
     builders.second_version(monkeypatch, "first-days-pause")
-    assert_hidden(stranger, "POST", "/assignments/{}/replace", old["id"], {"line": ""})
+    assert_hidden(stranger, "POST", "/assignments/{}/replace", old["id"], {"message": ""})
     assert_needs_a_role(staff["admin"], ("POST", here))
     assert_only_answers(coach, here, "POST")
     assert_refuses(
         coach,
         "POST",
         here,
-        [("line", {"confirmed": True}), ("due_on", {"line": "", "due_on": "x"})],
+        [("message", {"confirmed": True}), ("due_on", {"message": "", "due_on": "x"})],
     )
-    answer = coach.post(here, {"line": "A clearer one."}, once="a")
+    answer = coach.post(here, {"message": "A clearer one."}, idempotency_key="a")
     assert answer.status_code == 201, answer.get_json()
     new = answer.get_json()
-    assert (new["edition"], new["line"], new["channel"]) == (2, "A clearer one.", "portal")
+    assert (new["edition"], new["message"], new["channel"]) == (2, "A clearer one.", "portal")
     assert answer.headers["Location"] == f"/api/v1/assignments/{new['id']}"
     assert coach.get(f"/assignments/{old['id']}").get_json()["state"] == "withdrawn"
-    assert coach.post(here, {"line": "A clearer one."}, once="a").get_json() == new
-    assert assert_refused(coach.post(here, {"line": ""})) == ["already_withdrawn"]
+    assert coach.post(here, {"message": "A clearer one."}, idempotency_key="a").get_json() == new
+    assert assert_refused(coach.post(here, {"message": ""})) == ["already_withdrawn"]
 
 
 def test_what_rests(coach, stranger, staff, made, path):
@@ -334,9 +334,9 @@ def test_what_rests(coach, stranger, staff, made, path):
     assert [item["id"] for item in screened["resting"]] == [given["id"]]
     [case] = coach.get("/handouts/resting").get_json()["items"]
     assert (case["case_id"], case["number"]) == (str(made.case_id), made.number)
-    [resting] = case["assignments"]
-    assert resting["id"] == given["id"]
-    assert "hold_open" in [reason["code"] for reason in resting["stopped"]]
+    [suspended] = case["assignments"]
+    assert suspended["id"] == given["id"]
+    assert "hold_open" in [reason["code"] for reason in suspended["blockers"]]
     assert stranger.get("/handouts/resting").get_json()["items"] == []
     assert_needs_a_role(staff["admin"], ("GET", "/handouts/resting"))
     assert_only_answers(coach, "/handouts/resting", "GET")
@@ -349,11 +349,11 @@ def test_answers_are_there_once_the_client_has_shared_them(coach, made, path):
     answers = f"/assignments/{given['id']}/answers"
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():
-        save_answers(client, given["place"], {"what_happened": "For nobody."}, 0)
+        save_answers(client, given["position"], {"what_happened": "For nobody."}, 0)
     assert coach.get(answers).status_code == 404
     told = {"what_happened": "Rang twice.", "body_signs": ["shaky", "numb"]}
     with transaction():
-        share_answers(client, given["place"], told, 1)
+        share_answers(client, given["position"], told, 1)
     answer = coach.get(answers)
     assert answer.status_code == 200
     found = {one["id"]: one for one in answer.get_json()["answers"]}
@@ -367,10 +367,10 @@ def test_answers_are_there_once_the_client_has_shared_them(coach, made, path):
         "chosen": [],
     }
     with transaction():
-        save_answers(client, given["place"], {"what_happened": "Later."}, 3)
+        save_answers(client, given["position"], {"what_happened": "Later."}, 3)
     assert coach.get(answers).get_json() == answer.get_json()
     with transaction():
-        take_back(client, given["place"])
+        stop_sharing(client, given["position"])
     assert coach.get(answers).status_code == 404
 
 
@@ -378,6 +378,6 @@ def test_nobody_else_reads_what_was_shared(coach, stranger, staff, made, path):
     given = coach.post(path, wish("first-days-pause", confirmed=True)).get_json()
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():
-        share_answers(client, given["place"], {"what_happened": "Rang."}, 0)
+        share_answers(client, given["position"], {"what_happened": "Rang."}, 0)
     assert stranger.get(f"/assignments/{given['id']}/answers").status_code == 404
     assert staff["admin"].get(f"/assignments/{given['id']}/answers").status_code == 403

@@ -26,7 +26,7 @@ def made(coach, monkeypatch):
 
 def wish(made, **changed):
     cases = [str(one.case_id) for one in made]
-    return {"cases": cases, "channel": "portal", "line": "For you."} | changed
+    return {"cases": cases, "channel": "portal", "message": "For you."} | changed
 
 
 @pytest.fixture
@@ -46,17 +46,17 @@ def test_ask_for_it_and_follow_it(coach, made):
     assert (found["given"], found["waiting"], found["left_out"], found["done"]) == (1, 0, 1, True)
     daniel, ines = found["items"]
     assert (ines["number"], ines["state"], ines["reasons"]) == (made[0].number, "given", [])
-    assert coach.get(f"/assignments/{ines['assignment_id']}").get_json()["line"] == "For you."
+    assert coach.get(f"/assignments/{ines['assignment_id']}").get_json()["message"] == "For you."
     assert daniel["state"] == "left_out"
     assert "hold_open" in [reason["code"] for reason in daniel["reasons"]]
     assert daniel["assignment_id"] is None
 
 
 def test_sent_twice_it_is_one(coach, made):
-    first = coach.post(PATH, wish(made[:1]), once="a")
-    assert coach.post(PATH, wish(made[:1]), once="a").get_json() == first.get_json()
-    again = coach.post(PATH, wish(made[:1], line="Other."), once="a")
-    assert assert_refused(again) == ["once_key_reused"]
+    first = coach.post(PATH, wish(made[:1]), idempotency_key="a")
+    assert coach.post(PATH, wish(made[:1]), idempotency_key="a").get_json() == first.get_json()
+    again = coach.post(PATH, wish(made[:1], message="Other."), idempotency_key="a")
+    assert assert_refused(again) == ["idempotency_key_reused"]
     outbox.sweep()
     given = coach.get(f"/cases/{made[0].case_id}/assignments").get_json()["items"]
     assert len(given) == 1
@@ -87,7 +87,7 @@ def test_names_its_faults(coach, made):
         ("cases", wish(made, cases=["me"])),
         ("cases", wish(made, cases=[NOBODYS] * 501)),
         ("channel", wish(made, channel="pigeon")),
-        ("line", wish(made, line="x" * 501)),
+        ("message", wish(made, message="x" * 501)),
         ("due_on", wish(made, due_on="2020-01-01")),
         ("edition", wish(made, edition=0)),
         ("confirmed", wish(made, confirmed="all")),

@@ -48,9 +48,9 @@ def test_open_with_a_new_client(coach):
 
 def test_open_for_a_known_client_once(coach, stranger):
     client_id = str(builders.client(coach.actor))
-    first = coach.post("/cases", {"client_id": client_id}, once="a")
+    first = coach.post("/cases", {"client_id": client_id}, idempotency_key="a")
     assert first.status_code == 201
-    assert coach.post("/cases", {"client_id": client_id}, once="a").get_json() == first.get_json()
+    assert coach.post("/cases", {"client_id": client_id}, idempotency_key="a").get_json() == first.get_json()
     assert assert_refused(coach.post("/cases", {"client_id": client_id})) == ["case_open"]
     foreign = stranger.post("/cases", {"client_id": client_id})
     missing = stranger.post("/cases", {"client_id": NOBODYS})
@@ -231,7 +231,7 @@ def test_close_and_reopen(coach, case, made):
         [
             ("outcome", {}),
             ("outcome", closing(outcome="married")),
-            ("why_not_screened", closing(final_screening="not_possible")),
+            ("not_screened_reason", closing(final_screening="not_possible")),
             ("follow_up_on", closing(follow_up_consent=True)),
             ("follow_up_on", closing(follow_up_on="never")),
         ],

@@ -1,7 +1,7 @@
 import pytest
 
 from caseapp.core.database import db
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -131,14 +131,14 @@ def test_a_body_can_be_too_long(coach):
 
 
 def test_sent_twice_makes_one(coach):
-    first = coach.post("/clients", INES, once="key-1")
-    again = coach.post("/clients", INES, once="key-1")
+    first = coach.post("/clients", INES, idempotency_key="key-1")
+    again = coach.post("/clients", INES, idempotency_key="key-1")
     assert first.status_code == again.status_code == 201
     assert first.get_json() == again.get_json()
     assert len(coach.get("/clients").get_json()["items"]) == 1
-    other = coach.post("/clients", INES | {"name": "Somebody Else"}, once="key-1")
-    assert assert_refused(other) == ["once_key_reused"]
-    found = assert_error(coach.post("/clients", INES, once="x" * 81), 422)
+    other = coach.post("/clients", INES | {"name": "Somebody Else"}, idempotency_key="key-1")
+    assert assert_refused(other) == ["idempotency_key_reused"]
+    found = assert_error(coach.post("/clients", INES, idempotency_key="x" * 81), 422)
     assert found["fields"].keys() == {"Idempotency-Key"}
 
 
@@ -184,7 +184,7 @@ def test_reading_and_refusing_are_recorded(coach, stranger, ines):
     stranger.get(f"/clients/{NOBODYS}")
     found = [
         (row.action, row.outcome, row.via)
-        for row in db.session.scalars(db.select(AuditEntry).order_by(AuditEntry.at, AuditEntry.id))
+        for row in db.session.scalars(db.select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id))
         if row.action.startswith("client.")
     ]
     assert found == [

@@ -48,10 +48,10 @@ def test_a_pdf(staff, coach):
 
 def test_sent_twice_makes_one(staff):
     admin = staff["admin"]
-    first = admin.post("/exports", {"format": "csv"}, once="a")
-    assert admin.post("/exports", {"format": "csv"}, once="a").get_json() == first.get_json()
-    assert assert_refused(admin.post("/exports", {"format": "pdf"}, once="a")) == [
-        "once_key_reused"
+    first = admin.post("/exports", {"format": "csv"}, idempotency_key="a")
+    assert admin.post("/exports", {"format": "csv"}, idempotency_key="a").get_json() == first.get_json()
+    assert assert_refused(admin.post("/exports", {"format": "pdf"}, idempotency_key="a")) == [
+        "idempotency_key_reused"
     ]
 
 

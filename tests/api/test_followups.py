@@ -33,7 +33,7 @@ def test_add_list_and_complete(coach, ines):
     answer = coach.post("/followups", body)
     assert answer.status_code == 201
     task = answer.get_json()
-    assert (task["title"], task["due_at"], task["kind"]) == ("Ask about the flat", DUE, "own")
+    assert (task["title"], task["due_at"], task["kind"]) == ("Ask about the flat", DUE, "custom")
     assert answer.headers["Location"] == f"/api/v1/followups/{task['id']}"
     assert coach.get("/followups").get_json()["items"] == [task]
     path = f"/followups/{task['id']}"
@@ -44,16 +44,16 @@ def test_add_list_and_complete(coach, ines):
     assert coach.get("/followups").get_json()["items"] == []
     assert coach.get("/followups?done=true").get_json()["items"] == [done.get_json()]
     assert assert_refused(coach.patch(path, {"outcome": "Twice."}, version=done.get_json())) == [
-        "already_done"
+        "already_completed"
     ]
 
 
 def test_sent_twice_makes_one(coach, ines):
     body = {"client_id": ines, "title": "Ask", "due_at": DUE}
-    first = coach.post("/followups", body, once="a")
-    assert coach.post("/followups", body, once="a").get_json() == first.get_json()
-    assert assert_refused(coach.post("/followups", body | {"title": "B"}, once="a")) == [
-        "once_key_reused"
+    first = coach.post("/followups", body, idempotency_key="a")
+    assert coach.post("/followups", body, idempotency_key="a").get_json() == first.get_json()
+    assert assert_refused(coach.post("/followups", body | {"title": "B"}, idempotency_key="a")) == [
+        "idempotency_key_reused"
     ]
     assert len(coach.get("/followups").get_json()["items"]) == 1
 

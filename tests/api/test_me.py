@@ -2,7 +2,7 @@ import pytest
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.users.operations import disable_user, make_token, revoke_token
+from caseapp.domain.auth.operations import create_token, disable_user, revoke_token
 from tests.api.api_client import BASE, assert_error, assert_only_answers
 from tests.support import staff as people
 
@@ -13,7 +13,7 @@ def test_me(staff):
         assert (found["id"], found["name"]) == (str(program.actor.id), program.actor.name)
         assert found["role"] == who.rstrip("2")
         assert ("report.export" in found["may"]) == (who == "admin")
-        assert ("hold.clear" in found["may"]) == (who == "supervisor")
+        assert ("hold.release" in found["may"]) == (who == "supervisor")
     assert_only_answers(staff["coach"], "/me", "GET")
 
 
@@ -30,7 +30,7 @@ def test_no_token_no_answer(app, header):
 def test_a_revoked_token_and_a_disabled_person_are_out_at_once(staff):
     coach, email = staff["coach"], "coach@practice.test"
     with transaction():
-        token_id, text = make_token(operator(), email, "second")
+        token_id, text = create_token(operator(), email, "second")
     second = {"Authorization": f"Bearer {text}"}
     assert coach.client.get(f"{BASE}/me", headers=second).status_code == 200
     with transaction():

@@ -84,9 +84,9 @@ def test_an_unfinished_note_is_not_signed(coach, draft):
 
 
 def test_sent_twice_makes_one(coach, path):
-    first = coach.post(path, NEW, once="a")
-    assert coach.post(path, NEW, once="a").get_json() == first.get_json()
-    assert assert_refused(coach.post(path, NEW | {"minutes": 5}, once="a")) == ["once_key_reused"]
+    first = coach.post(path, NEW, idempotency_key="a")
+    assert coach.post(path, NEW, idempotency_key="a").get_json() == first.get_json()
+    assert assert_refused(coach.post(path, NEW | {"minutes": 5}, idempotency_key="a")) == ["idempotency_key_reused"]
     assert len(coach.get(path).get_json()["items"]) == 1
 
 

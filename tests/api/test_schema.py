@@ -77,7 +77,7 @@ def records(staff):
         "note_id": note.get_json()["id"],
         "assignment_id": given_one.get_json()["id"],
         "export_id": export.get_json()["id"],
-        "giving_id": giving.get_json()["id"],
+        "bulk_assignment_id": giving.get_json()["id"],
         "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
         "slug": "first-days-pause",
@@ -88,7 +88,7 @@ def who_asks(operation):
     """Choose somebody who may do it."""
     if operation.tags[0] in ADMINS:
         return "admin"
-    return "supervisor" if operation.path.endswith(("/clear", "/recall")) else "coach"
+    return "supervisor" if operation.path.endswith(("/release", "/recall")) else "coach"
 
 
 def walk(operation, mode, token, records):

@@ -49,7 +49,7 @@ def test_record_and_list(coach, ines):
 
 
 def test_a_concern_opens_a_hold_with_flags_and_tasks(coach, ines, hold):
-    assert (hold["kind"], hold["cleared_at"]) == ("safety", None)
+    assert (hold["kind"], hold["released_at"]) == ("safety", None)
     assert hold["reasons"][0]["item"] == "self_harm"
     flags = coach.get(f"/clients/{ines}/flags").get_json()["items"]
     assert [flag["kind"] for flag in flags] == ["self_harm_flag"]
@@ -62,10 +62,10 @@ def test_a_concern_opens_a_hold_with_flags_and_tasks(coach, ines, hold):
 
 def test_sent_twice_is_recorded_once(coach, ines):
     path = f"/clients/{ines}/screenings"
-    first = coach.post(path, CALM, once="a")
-    assert coach.post(path, CALM, once="a").get_json() == first.get_json()
-    assert assert_refused(coach.post(path, CALM | {"sleep": "watch"}, once="a")) == [
-        "once_key_reused"
+    first = coach.post(path, CALM, idempotency_key="a")
+    assert coach.post(path, CALM, idempotency_key="a").get_json() == first.get_json()
+    assert assert_refused(coach.post(path, CALM | {"sleep": "watch"}, idempotency_key="a")) == [
+        "idempotency_key_reused"
     ]
     assert len(coach.get(path).get_json()["items"]) == 1
 
@@ -92,7 +92,7 @@ def test_recording_names_its_faults(coach, ines):
 
 
 def test_a_supervisor_clears_when_nothing_keeps_it(staff, coach, ines, hold):
-    supervisor, path = staff["supervisor"], f"/holds/{hold['id']}/clear"
+    supervisor, path = staff["supervisor"], f"/holds/{hold['id']}/release"
     refused = assert_refused(supervisor.post(path, WHY, version=hold))
     assert {"screening_not_steady", "task_open"} <= set(refused)
     with at(now() + timedelta(days=8)):
@@ -110,9 +110,9 @@ def test_a_supervisor_clears_when_nothing_keeps_it(staff, coach, ines, hold):
         assert_needs_a_version(supervisor, "POST", path, WHY, hold)
         cleared = supervisor.post(path, WHY, version=hold)
     assert cleared.status_code == 200, cleared.get_json()
-    assert cleared.get_json()["cleared_by"] == str(supervisor.actor.id)
+    assert cleared.get_json()["released_by"] == str(supervisor.actor.id)
     assert assert_refused(supervisor.post(path, WHY, version=cleared.get_json())) == [
-        "already_cleared"
+        "already_released"
     ]
 
 
@@ -124,7 +124,7 @@ def test_hides_what_is_not_yours(stranger, staff, ines, hold):
 
 
 def test_needs_a_role(staff, coach, ines, hold):
-    assert_error(coach.post(f"/holds/{hold['id']}/clear", WHY, version=hold), 403, "forbidden")
+    assert_error(coach.post(f"/holds/{hold['id']}/release", WHY, version=hold), 403, "forbidden")
     assert_needs_a_role(
         staff["admin"],
         ("GET", f"/clients/{ines}/screenings"),
@@ -132,7 +132,7 @@ def test_needs_a_role(staff, coach, ines, hold):
         ("GET", f"/clients/{ines}/flags"),
         ("GET", f"/clients/{ines}/holds"),
         ("GET", f"/holds/{hold['id']}"),
-        ("POST", f"/holds/{hold['id']}/clear"),
+        ("POST", f"/holds/{hold['id']}/release"),
     )
 
 
@@ -141,4 +141,4 @@ def test_other_methods(coach, ines, hold):
     assert_only_answers(coach, f"/clients/{ines}/flags", "GET")
     assert_only_answers(coach, f"/clients/{ines}/holds", "GET")
     assert_only_answers(coach, f"/holds/{hold['id']}", "GET")
-    assert_only_answers(coach, f"/holds/{hold['id']}/clear", "POST")
+    assert_only_answers(coach, f"/holds/{hold['id']}/release", "POST")

@@ -24,15 +24,18 @@ from typing import TYPE_CHECKING, Any
 import click
 import sqlalchemy as sa
 
+from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.migrate import upgrade
-from caseapp.core.pagination import cursor_of
+from caseapp.core.pagination import make_cursor
 from caseapp.core.settings import ROOT, from_environment
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import operations as access
+from caseapp.core.sessions import begin_session
+from caseapp.domain.auth.operations import create_token
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.practice.operations import set_up_practice
+from caseapp.domain.users.models import User
 from caseapp.factory import create_app
 from tests.bench import floor_table, rows
 from tests.bench.paper import papers
@@ -102,8 +105,9 @@ def practice(folder: Path, url: str | None, cases: int) -> Practice:
         filled = rows.fill(cases, OWN, readers=READERS)
         actors = [filled.supervisor, *(actor for actor, _ in filled.readers)]
         with transaction():
-            tokens = {actor.id: access.make_token(actor.id, "bench")[1] for actor in actors}
-            cookie = access.begin_session("staff", filled.coach.id)
+            tokens = {actor.id: create_token(operator(), db.session.get(User, actor.id).email, "bench")[1]
+                for actor in actors}
+            cookie = begin_session("staff", filled.coach.id)
             floor_table.create(db.session.connection())
         cursors = {
             "coach": _cursors(filled.coach, OWN),
@@ -124,7 +128,7 @@ def _cursors(actor: Actor, number: int) -> dict[str, str | None]:
     )
     found: dict[str, str | None] = {"first": None}
     for name, place in (("middle", number // 2), ("last", number - PAGE - 1)):
-        found[name] = cursor_of(*db.session.execute(order.offset(place)).one())
+        found[name] = make_cursor(*db.session.execute(order.offset(place)).one())
     return found
 
 

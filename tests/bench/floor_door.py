@@ -10,7 +10,7 @@ import os
 
 import sqlalchemy as sa
 
-from caseapp.api.blueprint import Door
+from caseapp.api.blueprint import ApiBlueprint
 from caseapp.core.clock import now
 from caseapp.core.database import run
 from caseapp.core.ids import new_id
@@ -19,20 +19,20 @@ from caseapp.core.settings import from_environment
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.schemas import NewNoteSchema, NoteRecord, NoteView
 from caseapp.factory import create_app
-from caseapp.http.guard import needs, the_actor
+from caseapp.http.guard import needs, current_actor
 from tests.bench.floor_table import plain_note
 
-door = Door("plain", "A plain insert.")
+blueprint = ApiBlueprint("plain", "A plain insert.")
 INSERT = sa.insert(plain_note)
 
 
-@door.at("/cases/<uuid:case_id>/plain", "POST")
+@blueprint.route("/cases/<uuid:case_id>/plain", "POST")
 @needs(Action.NOTE_WRITE)
-@door.gives(NoteView(), 201)
-@door.takes(NewNoteSchema())
+@blueprint.response_schema(NoteView(), 201)
+@blueprint.request_schema(NewNoteSchema())
 def start(case_id, body):
     """Insert one row as it came, and commit."""
-    actor, made = the_actor(), new_id()
+    actor, made = current_actor(), new_id()
     with transaction():
         run(
             INSERT,
@@ -63,4 +63,4 @@ def start(case_id, body):
 
 
 app = create_app(from_environment(os.environ))
-app.register_blueprint(door)
+app.register_blueprint(blueprint)

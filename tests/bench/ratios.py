@@ -40,10 +40,10 @@ class Ratio:
     def line(self) -> str:
         """Say it in one line."""
         wanted = f"  (at most {self.at_most:g})" if self.at_most else ""
-        verdict = "" if self.at_most is None else "  OVER" if self.over else "  ok"
+        suitability = "" if self.at_most is None else "  OVER" if self.over else "  ok"
         return (
             f"{self.what:<70} {self.ratio:5.2f}x [{self.least:.2f}-{self.most:.2f}]  "
-            f"undisturbed {self.undisturbed:.2f}x  {self.base_ms:6.2f} -> {self.ms:6.2f} {self.unit}{wanted}{verdict}"
+            f"undisturbed {self.undisturbed:.2f}x  {self.base_ms:6.2f} -> {self.ms:6.2f} {self.unit}{wanted}{suitability}"
         )
 
     def plain(self) -> dict[str, object]:

@@ -18,7 +18,7 @@ from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import new_wrapped_key, seal, seal_data, unwrap, wrapping_key_id
+from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap, wrapping_key_id
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
 from caseapp.domain.clients.queries import name_hash, name_words
@@ -122,7 +122,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                     "called": FIRST[number % len(FIRST)],
                     "pronouns": "they/them",
                     "phone": seal(client, "phone", f"07700 9{number:05d}", key),
-                    "safe_contact": seal_data(client, "safe_contact", {"channels": ["call"]}, key),
+                    "safe_contact": seal_json(client, "safe_contact", {"channels": ["call"]}, key),
                     "consent_on": moment.date(),
                     "consent_how": "written",
                     "made_at": moment,
@@ -148,7 +148,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                     "opened_at": moment,
                     "changed_at": moment,
                     "goal": "undecided",
-                    "facts": seal_data(case, "facts", {"children": number % 4}, key),
+                    "facts": seal_json(case, "facts", {"children": number % 4}, key),
                     "version": 1,
                 }
             ],
@@ -169,7 +169,7 @@ def _note(case: dict, key, number: int) -> dict[str, object]:
         "minutes": 50,
         "how": "phone",
         "status": "signed",
-        "sections": seal_data(row, "sections", sections, key),
+        "sections": seal_json(row, "sections", sections, key),
         "made_at": held,
         "changed_at": held,
         "signed_at": held,

@@ -12,10 +12,10 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.settings import from_environment
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.auth import operations as access
-from caseapp.domain.clients.models import PortalAccess
-from caseapp.domain.clients.portal_access import invite
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.core.sessions import begin_session
+from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.factory import create_app
 from tests.bench.ratios import Ratio, compare
@@ -91,16 +91,16 @@ def _give(environ: Mapping[str, str], coach: Actor) -> Given:
         made = builders.case(coach)
         builders.screen(coach, made.client_id)
         with transaction():
-            sheet = assign(coach, made.case_id, SHEET, line="", channel="portal", confirmed=True)
-            invite(coach, made.client_id)
+            sheet = assign_handout(coach, made.case_id, SHEET, message="", channel="portal", confirmed=True)
+            invite_client(coach, made.client_id)
         with transaction() as session:
             session.execute(
                 sa.update(PortalAccess)
                 .where(PortalAccess.client_id == made.client_id)
-                .values(first_entered_at=now())
+                .values(first_signed_in_at=now())
             )
-            desk = access.begin_session("staff", coach.id)
-            reader = access.begin_session("client", made.client_id)
+            desk = begin_session("staff", coach.id)
+            reader = begin_session("client", made.client_id)
         db.session.remove()
         db.engine.dispose()
     return Given(

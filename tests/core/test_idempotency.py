@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.errors import RuleBroken
-from caseapp.core.idempotency import OnceKey, once
+from caseapp.core.idempotency import IdempotencyKey, run_idempotent
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from tests.support.concurrency import together
@@ -17,7 +17,7 @@ WHO, SOMEBODY_ELSE = uuid.UUID(int=7), uuid.UUID(int=8)
 
 def keep(key="k", content="c", who=WHO, scope="s", make=new_id):
     with transaction():
-        return once(who, scope, key, content, make)
+        return run_idempotent(who, scope, key, content, make)
 
 
 def test_the_same_form_twice_leads_to_the_same_record(app):
@@ -29,7 +29,7 @@ def test_other_content_under_the_same_key_is_refused(app):
     assert keep(content={"b": 2, "a": 1})
     with pytest.raises(RuleBroken) as refused:
         keep(content={"a": 1})
-    assert refused.value.reasons[0].code == "once_key_reused"
+    assert refused.value.reasons[0].code == "idempotency_key_reused"
 
 
 def test_keys_belong_to_one_person_and_one_form(app):
@@ -47,7 +47,7 @@ def test_a_making_that_fails_leaves_its_key_free(app):
 
     with pytest.raises(LookupError):
         keep(make=fail)
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(OnceKey)) == 0
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 0
     assert keep()
 
 

@@ -14,10 +14,10 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
-from caseapp.core.pagination import Page, after, cursor_of, page_of, read_cursor
+from caseapp.core.pagination import Page, page_newest_first, make_cursor, make_page, parse_cursor
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
@@ -34,8 +34,8 @@ def written(value):
 )
 def test_a_cursor_comes_back_as_it_was(moment, minutes, key):
     moment = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
-    cursor = cursor_of(moment, key)
-    assert read_cursor(cursor) == (moment, key)
+    cursor = make_cursor(moment, key)
+    assert parse_cursor(cursor) == (moment, key)
     assert cursor.replace("-", "").replace("_", "").isalnum()
 
 
@@ -63,7 +63,7 @@ def test_a_cursor_comes_back_as_it_was(moment, minutes, key):
 )
 def test_a_foreign_cursor_is_refused_by_name(cursor):
     with pytest.raises(Invalid) as refused:
-        read_cursor(cursor)
+        parse_cursor(cursor)
     assert list(refused.value.fields) == ["cursor"]
 
 
@@ -75,9 +75,9 @@ def test_a_walk_sees_every_row_once_however_many_share_a_moment(app, size):
                 record(operator(), Action.PRACTICE_EDIT, "walk")
     seen, cursor, pages = [], None, 0
     while True:
-        query = sa.select(AuditEntry.at, AuditEntry.id).where(AuditEntry.object_kind == "walk")
-        rows = db.session.execute(after(query, AuditEntry.at, AuditEntry.id, cursor, size)).all()
-        page = page_of(rows, size, lambda row: (row.at, row.id))
+        query = sa.select(AuditEvent.occurred_at, AuditEvent.id).where(AuditEvent.object_kind == "walk")
+        rows = db.session.execute(page_newest_first(query, AuditEvent.occurred_at, AuditEvent.id, cursor, size)).all()
+        page = make_page(rows, size, lambda row: (row.at, row.id))
         assert len(page.items) <= size
         seen += page.items
         pages += 1

@@ -262,7 +262,7 @@ def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
             attempt()
         if fault == "OSError":
             assert refused.value.reasons[0].code == "pdf_unavailable"
-            assert "libpango" in refused.value.reasons[0].how
+            assert "libpango" in refused.value.reasons[0].way_out
         else:
             assert refused.value.cause == "not_ready"
 

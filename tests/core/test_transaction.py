@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from caseapp.core.database import SQLITE_PRAGMAS, db, prepare
 from caseapp.core.errors import Stale
-from caseapp.core.transaction import after_commit, side_transaction, transaction
+from caseapp.core.transaction import after_commit, separate_transaction, transaction
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.queries import the_practice
 
@@ -38,7 +38,7 @@ def test_a_second_one_inside_is_refused_and_the_first_goes_on(app):
         the_practice().name = "Outer"
         with pytest.raises(RuntimeError, match="already open"), transaction():
             pass
-        with pytest.raises(RuntimeError, match="would end"), side_transaction():
+        with pytest.raises(RuntimeError, match="would end"), separate_transaction():
             pass
     assert name() == "Outer"
 
@@ -53,7 +53,7 @@ def test_a_refused_inner_one_does_not_close_the_door_for_good(app):
 
 def test_an_older_version_is_stale(app):
     row = the_practice()
-    with side_transaction() as other:
+    with separate_transaction() as other:
         other.execute(sa.update(Practice).values(name="Theirs", version=Practice.version + 1))
     with pytest.raises(Stale), transaction() as session:
         mine = session.get(Practice, 1)
@@ -65,7 +65,7 @@ def test_an_older_version_is_stale(app):
 def test_the_snapshot_of_an_earlier_read_is_dropped(app):
     assert name() != "Theirs"
     the_practice()
-    with side_transaction() as other:
+    with separate_transaction() as other:
         other.execute(sa.update(Practice).values(name="Theirs"))
     with transaction() as session:
         assert session.scalar(sa.select(Practice.name)) == "Theirs"
@@ -94,10 +94,10 @@ def test_a_rollback_forgets_what_waited(app):
 
 
 def test_a_side_transaction_is_kept_whole_or_not_at_all(app):
-    with side_transaction() as connection:
+    with separate_transaction() as connection:
         connection.execute(sa.update(Practice).values(name="Aside"))
     assert name() == "Aside"
-    with pytest.raises(LookupError), side_transaction() as connection:
+    with pytest.raises(LookupError), separate_transaction() as connection:
         connection.execute(sa.update(Practice).values(name="Half"))
         raise LookupError
     assert name() == "Aside"

@@ -38,7 +38,7 @@ def another_key_file(the_app):
 def test_what_is_sealed_opens_in_its_place(text):
     row = Row()
     row.words = vault.seal(row, "words", text, KEY)
-    assert vault.open_row(row, "words", KEY) == text
+    assert vault.unseal_column(row, "words", KEY) == text
     if len(text) > 3:
         assert text.encode() not in row.words
 
@@ -46,15 +46,15 @@ def test_what_is_sealed_opens_in_its_place(text):
 def test_nothing_stays_nothing():
     row = Row()
     assert vault.seal(row, "words", None, KEY) is None
-    assert vault.open_row(row, "words", KEY) is None
-    assert vault.open_data(row, "words", KEY) is None
+    assert vault.unseal_column(row, "words", KEY) is None
+    assert vault.unseal_json(row, "words", KEY) is None
 
 
 def test_plain_data_comes_back_as_it_was():
     row = Row()
     data = {"channels": ["call"], "ünïcode": "ok", "n": 3, "none": None}
-    row.words = vault.seal_data(row, "words", data, KEY)
-    assert vault.open_data(row, "words", KEY) == data
+    row.words = vault.seal_json(row, "words", data, KEY)
+    assert vault.unseal_json(row, "words", KEY) == data
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_plain_data_comes_back_as_it_was():
 def test_a_copy_moved_elsewhere_does_not_open(table, column, row_id, key):
     sealed = vault.seal(Row(), "words", "afraid of going home", KEY)
     with pytest.raises(vault.Tampered):
-        vault.unseal(table, column, row_id, sealed, key)
+        vault.unseal_text(table, column, row_id, sealed, key)
 
 
 def test_every_changed_byte_is_noticed():
@@ -79,10 +79,10 @@ def test_every_changed_byte_is_noticed():
     for place in range(len(sealed)):
         changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
         with pytest.raises(vault.Tampered):
-            vault.unseal("things", "words", ROW, changed, KEY)
+            vault.unseal_text("things", "words", ROW, changed, KEY)
     for length in range(len(sealed)):
         with pytest.raises(vault.Tampered):
-            vault.unseal("things", "words", ROW, sealed[:length], KEY)
+            vault.unseal_text("things", "words", ROW, sealed[:length], KEY)
 
 
 def test_the_place_is_written_as_stored_records_have_it():
@@ -90,7 +90,7 @@ def test_the_place_is_written_as_stored_records_have_it():
     nonce = b"n" * 12
     place = f"things\x1fwords\x1f{ROW.hex}\x1f{CLIENT.hex}".encode()
     stored = b"\x01" + nonce + AESGCM(KEY.secret).encrypt(nonce, b"from last year", place)
-    assert vault.unseal("things", "words", ROW, stored, KEY) == "from last year"
+    assert vault.unseal_text("things", "words", ROW, stored, KEY) == "from last year"
 
 
 def test_the_same_words_never_look_the_same():

@@ -13,25 +13,25 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.assignments.queries import assignments_of
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.authoring.operations import start_own
 from caseapp.domain.authoring.schemas import NewOwn
-from caseapp.domain.bulk_assignments.operations import begin_giving
-from caseapp.domain.bulk_assignments.schemas import NewGiving
-from caseapp.domain.cases.queries import case_by_number
-from caseapp.domain.followups.operations import add_followup
+from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
+from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
+from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
 from caseapp.domain.practice.operations import add_line
 from caseapp.domain.practice.schemas import NewLine
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
-from caseapp.domain.screening.queries import flags_of, holds_of
-from caseapp.domain.users.operations import make_token
-from caseapp.domain.worksheets.operations import keep_file, send_file, share_answers
-from caseapp.http.guard import FOREIGN, rules
-from caseapp.portal.reading_list import number_of
+from caseapp.domain.screening.queries import list_flags, list_holds
+from caseapp.domain.auth.operations import create_token
+from caseapp.domain.worksheets.operations import keep_upload, send_upload, share_answers
+from caseapp.http.guard import iter_routes
+from caseapp.portal.reading_list import format_position
 from tests.support import builders, portal_client, staff
 
 NOBODYS = UUID("01890000-0000-7000-8000-000000000000")
@@ -44,18 +44,18 @@ OWNED = {
     "client_id",
     "flag_id",
     "followup_id",
-    "giving_id",
+    "bulk_assignment_id",
     "hold_id",
     "note_id",
     "number",
-    "place",
-    "returned_id",
+    "position",
+    "upload_id",
     "screening_id",
 }
 SHARED = {"draft_id", "export_id", "filename", "key", "line_id", "slug", "token"}
 MISSING = {
     "number": "C-1999-0001",
-    "place": 9999,
+    "position": 9999,
     "slug": "no-such-sheet",
     "key": "no-such-font",
     "filename": "no-such-file.css",
@@ -87,26 +87,28 @@ def _belongings(app, coach, sheets):
     browser, found = portal_client.inside(app, coach)
     with transaction():
         for slug in sheets:
-            assign(coach, found.case_id, slug, line="For you.", channel="portal", confirmed=True)
-        add_followup(coach, found.client_id, NewFollowUp("Ring the school", now()))
+            assign_handout(
+                coach, found.case_id, slug, message="For you.", channel="portal", confirmed=True
+            )
+        create_followup(coach, found.client_id, NewFollowUp("Ring the school", now()))
     client = Actor(found.client_id, Role.CLIENT, "A client", "portal")
-    place = len(sheets)
+    position = len(sheets)
     with transaction():
-        returned_id = keep_file(client, place, b"%PDF-1.7 a scan", "no_form")
-        send_file(client, place, returned_id)
-        share_answers(client, place, {"one": "For you."}, 0)
+        upload_id = keep_upload(client, position, b"%PDF-1.7 a scan", "no_form")
+        send_upload(client, position, upload_id)
+        share_answers(client, position, {"one": "For you."}, 0)
     with transaction():
-        followup_id = add_followup(coach, found.client_id, NewFollowUp("Ring again", now()))
+        followup_id = create_followup(coach, found.client_id, NewFollowUp("Ring again", now()))
     with transaction():
-        wish = NewGiving(None, "en", "print", "", None, (found.case_id,), {})
-        giving_id = begin_giving(coach, SLUG, wish)
+        wish = NewBulkAssignment(None, "en", "print", "", None, (found.case_id,), {})
+        bulk_assignment_id = start_bulk_assignment(coach, SLUG, wish)
     screening_id = builders.screen(coach, found.client_id, self_harm="urgent", sleep="concern")
     note_id = builders.draft(coach, found.case_id)
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
     )
-    head = case_by_number(coach, number)
-    assignments = assignments_of(coach, head)
+    context = get_case_context_by_number(coach, number)
+    assignments = list_assignments(coach, context)
     return browser, {
         "case_id": found.case_id,
         "client_id": found.client_id,
@@ -114,12 +116,12 @@ def _belongings(app, coach, sheets):
         "followup_id": followup_id,
         "screening_id": screening_id,
         "note_id": note_id,
-        "giving_id": giving_id,
-        "hold_id": holds_of(coach, found.client_id)[0].id,
-        "flag_id": flags_of(coach, found.client_id)[0].id,
+        "bulk_assignment_id": bulk_assignment_id,
+        "hold_id": list_holds(coach, found.client_id)[0].id,
+        "flag_id": list_flags(coach, found.client_id)[0].id,
         "assignment_id": assignments[0].id,
-        "place": assignments[0].place,
-        "returned_id": returned_id,
+        "position": assignments[0].position,
+        "upload_id": upload_id,
     }
 
 
@@ -135,7 +137,8 @@ def make(app):
             "draft_id": start_own(actors["admin"], NewOwn("A walk", "en")),
             "slug": SLUG,
             "key": "sans-400",
-            "filename": "app.css",
+            "stamp": "0000000000",
+            "name": "app.css",
             "token": "no-such-link",
         }
     client, own = _belongings(app, actors["coach"], [SLUG, "better-nights"])
@@ -149,13 +152,13 @@ def make(app):
         assert staff.sign_in(browser, actors[who]).status_code == 303
         world.browsers[who] = browser
         with transaction():
-            world.tokens[who] = make_token(operator(), f"{who}@practice.test", "test")[1]
+            world.tokens[who] = create_token(operator(), f"{who}@practice.test", "test")[1]
     arriving = app.test_client()
     invited = portal_client.invited(actors["coach"])
     portal_client.by_card(arriving, invited.card_code)
-    world.browsers["arriving"] = arriving
+    world.browsers["signing_in"] = arriving
     world.browsers["nobody"] = app.test_client()
-    for who in ("client", "client2", "arriving"):
+    for who in ("client", "client2", "signing_in"):
         world.csrf[who] = staff.csrf(world.browsers[who].get("/portal/safety"))
     world.csrf["nobody"] = staff.csrf(world.browsers["nobody"].get("/sign-in"))
     return world
@@ -183,8 +186,8 @@ class Route:
     def path(self, values):
         """Fill the address."""
         filled = {name: values[name] for name in self.rule.arguments}
-        if self.rule.endpoint == "portal_reading.sheet_file":
-            filled["number"] = number_of(values["place"])
+        if self.rule.endpoint == "portal_handouts.handout_pdf":
+            filled["number"] = format_position(values["position"])
         path = self.rule.build(filled, append_unknown=False)[1]
         if self.rule.endpoint == "api_assignments.pack":
             path += f"?sheet={values['assignment_id']}"
@@ -204,8 +207,7 @@ def routes(app):
     """List every route of ours."""
     return [
         Route(rule, method, getattr(view, "action", None), door_of(rule.rule))
-        for rule, method, view in rules(app)
-        if rule.endpoint not in FOREIGN
+        for rule, method, view in iter_routes(app)
     ]
 
 
@@ -228,7 +230,7 @@ BODIES = {
     f"POST {API}/cases/<uuid:case_id>/assignments/several": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"line": ""},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
-    f"POST {API}/holds/<uuid:hold_id>/clear": {"reason": "All is done and written down."},
+    f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
     "POST /note/<uuid:note_id>/draft": {
         "format": "dap",
         "held_at": "2026-05-14T12:00",
@@ -248,7 +250,7 @@ def send(world, route, who, values, *, csrf=True, headers=None, path=None, body=
             given.setdefault("If-Match", '"1"')
             more["json"] = body or {}
     elif not route.safe:
-        more["data"] = {"version": "1", "once": "guarantee"} | (body or {})
+        more["data"] = {"version": "1", "idempotency_key": "guarantee"} | (body or {})
         if csrf:
             more["data"]["csrf_token"] = world.csrf[who]
     browser = world.browsers[who]
@@ -259,7 +261,7 @@ def send(world, route, who, values, *, csrf=True, headers=None, path=None, body=
 LEFT_BY_READING = {"session": {"seen_at"}, "assignment": {"opened_at", "version"}}
 
 
-def digest(*, but=("audit_entry",)):
+def digest(*, but=("audit_event",)):
     """Hash all that is stored, table by table."""
     db.session.rollback()
     found = {}
@@ -276,7 +278,7 @@ def digest(*, but=("audit_entry",)):
 def refusals():
     """Count the refused attempts in the log."""
     db.session.rollback()
-    log = METADATA.tables["audit_entry"]
+    log = METADATA.tables["audit_event"]
     return db.session.scalar(
         sa.select(sa.func.count()).select_from(log).where(log.c.outcome == "refused")
     )

@@ -8,11 +8,11 @@ import pytest
 
 from caseapp.core.actor import Actor, operator, require
 from caseapp.core.errors import Forbidden
-from caseapp.core.permissions import ACTIONS_OF, STAFF, Action, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, STAFF_ROLES, Action, Role
 from caseapp.core.settings import ROOT
 from tests.guarantees import sample_data as w
 
-EVERY_MEMBER_OF_STAFF = {"self.read", "session.end", "today.read", "handout.read", "practice.read"}
+EVERY_MEMBER_OF_STAFF = {"self.read", "session.end", "today.read", "handout.read"}
 COACH = EVERY_MEMBER_OF_STAFF | {
     "client.create",
     "client.read",
@@ -29,20 +29,20 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "note.sign",
     "screening.read",
     "screening.record",
-    "flag.raise",
+    "flag.set",
     "hold.read",
     "hold.open",
     "followup.read",
     "followup.write",
     "assignment.read",
-    "assignment.make",
+    "assignment.create",
     "assignment.mark",
     "assignment.withdraw",
 }
 SUPERVISOR = COACH | {
     "conflict.read",
-    "hold.clear",
-    "flag.lower",
+    "hold.release",
+    "flag.clear",
     "handout.review",
     "handout.recall",
     "handout.write",
@@ -57,7 +57,6 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "token.manage",
     "handout.review",
     "handout.recall",
-    "handout.publish",
     "handout.write",
     "handout.approve",
     "handout.hide",
@@ -68,19 +67,19 @@ TABLE = {
     Role.SUPERVISOR: SUPERVISOR,
     Role.ADMIN: ADMIN,
     Role.CLIENT: CLIENT,
-    Role.ARRIVING: {"portal.pin", "session.end"},
+    Role.SIGNING_IN: {"portal.pin", "session.end"},
 }
 
 
 @pytest.mark.parametrize("role", Role)
 def test_each_role_has_these_actions_and_no_others(role):
-    assert set(map(str, ACTIONS_OF[role])) == TABLE[role]
+    assert set(map(str, ACTIONS_BY_ROLE[role])) == TABLE[role]
 
 
 def test_an_admin_sees_no_client_and_a_coach_clears_no_hold():
     about_clients = ("client.", "case.", "note.", "screening.", "hold.", "followup.", "assignment.")
     assert not any(action.startswith(about_clients) for action in ADMIN)
-    assert not {"hold.clear", "flag.lower", "conflict.read"} & COACH
+    assert not {"hold.release", "flag.clear", "conflict.read"} & COACH
 
 
 @pytest.mark.parametrize("role", Role)
@@ -97,8 +96,8 @@ def test_what_a_role_lacks_is_refused(role, action):
 
 
 def test_staff_and_clients_are_told_apart():
-    assert {role for role in Role if Actor(operator().id, role, "x", "web").staff} == STAFF
-    assert not STAFF & {Role.CLIENT, Role.ARRIVING}
+    assert {role for role in Role if Actor(operator().id, role, "x", "web").staff} == STAFF_ROLES
+    assert not STAFF_ROLES & {Role.CLIENT, Role.SIGNING_IN}
 
 
 def named(path):
@@ -113,7 +112,7 @@ def named(path):
 
 
 def test_every_action_is_asked_for_somewhere():
-    sources = [path for path in (ROOT / "caseapp").rglob("*.py") if path.name != "actions.py"]
+    sources = [path for path in (ROOT / "caseapp").rglob("*.py") if path.name != "permissions.py"]
     used = set().union(*map(named, sources))
     assert {action.name for action in Action} - used == set()
 
@@ -123,9 +122,7 @@ def test_every_action_that_changes_something_over_http_is_declared_by_a_view(the
     declared = {str(route.action) for route in w.routes(the_app) if route.action}
     elsewhere = {
         "conflict.read",  # asked while a client is added
-        "handout.publish",  # the command line
         "hold.open",  # a screening opens it
-        "practice.read",  # no page of its own yet
         "sign_in",  # recorded; whoever signs in is nobody yet
         "token.manage",  # the command line
     }

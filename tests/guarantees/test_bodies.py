@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from caseapp.core.permissions import ACTIONS_OF, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from tests.guarantees import sample_data as w
 from tests.support.staff_pages import _Reader
 
@@ -64,7 +64,11 @@ def world(app, monkeypatch):
 def who_may(world, route):
     if route.door == "portal":
         return "client"
-    may = (who for who in ("coach", "supervisor", "admin") if route.action in ACTIONS_OF[Role(who)])
+    may = (
+        who
+        for who in ("coach", "supervisor", "admin")
+        if route.action in ACTIONS_BY_ROLE[Role(who)]
+    )
     return next(may, "nobody")
 
 

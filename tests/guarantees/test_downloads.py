@@ -9,19 +9,19 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
-from caseapp.domain.users.operations import disable_user
-from caseapp.domain.worksheets.operations import remove_file
+from caseapp.domain.auth.operations import disable_user
+from caseapp.domain.worksheets.operations import delete_upload
 from tests.guarantees import sample_data as w
 from tests.support import builders
 
 # Who fetches each, and how; whoever adds a download enters it here and has it judged below.
 FETCHED = {
     "GET /case/<string:number>/handouts/<uuid:assignment_id>/pdf": "coach",
-    "GET /case/<string:number>/handouts/<uuid:assignment_id>/files/<uuid:returned_id>": "coach",
+    "GET /case/<string:number>/handouts/<uuid:assignment_id>/files/<uuid:upload_id>": "coach",
     "GET /case/<string:number>/handouts/reading-all.pdf": "coach",
     "GET /handouts/<string:slug>/pdf": "coach",
     "GET /reports/<uuid:export_id>": "admin",
-    "GET /portal/h/<int(max=9999):place>/reading-<string:number>.pdf": "client",
+    "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf": "client",
     "GET /portal/reading-all.pdf": "client",
     "GET /api/v1/assignments/<uuid:assignment_id>/pdf": "coach",
     "GET /api/v1/cases/<uuid:case_id>/assignments/pack": "coach",
@@ -102,13 +102,13 @@ def test_a_download_comes_whole_and_is_never_known_from_before(world):
 def test_nobody_else_gets_a_byte_however_it_is_asked_for(world):
     failures = []
     for route, path in downloads(world):
-        others = {"coach2", "supervisor2", "admin", "client", "client2", "arriving", "nobody"}
+        others = {"coach2", "supervisor2", "admin", "client", "client2", "signing_in", "nobody"}
         if route.rule.rule.endswith("/handouts/<string:slug>/pdf"):
             # The library's own text: for all staff, for nobody else.
-            others = {"client", "client2", "arriving", "nobody"}
+            others = {"client", "client2", "signing_in", "nobody"}
         if FETCHED[route.name] == "admin":
             others = others - {"admin"} | {"coach", "supervisor"}
-        if route.rule.endpoint == "portal_reading.all_sheets":
+        if route.rule.endpoint == "portal_handouts.packet_pdf":
             # Everybody has this address for their own list; the second client has one sheet, which is no pack.
             others -= {"client"}
         elif route.door == "portal":
@@ -140,11 +140,11 @@ def test_what_was_taken_back_is_gone_at_the_next_asking(world):
         return answer.status_code
 
     sheet = "/case/<string:number>/handouts/<uuid:assignment_id>"
-    mine = "/portal/h/<int(max=9999):place>/reading-<string:number>.pdf"
-    names = (f"{sheet}/files/<uuid:returned_id>", f"{sheet}/pdf", mine)
+    mine = "/portal/h/<int(max=9999):position>/reading-<string:number>.pdf"
+    names = (f"{sheet}/files/<uuid:upload_id>", f"{sheet}/pdf", mine)
     assert [status(name) for name in names] == [200] * 3
     with transaction():
-        remove_file(client, own["place"], own["returned_id"])
+        delete_upload(client, own["position"], own["upload_id"])
     assert status(names[0]) == 404
     db.session.remove()
     version = (

@@ -178,7 +178,7 @@ def test_what_people_write_and_search_for_never_reaches_the_log(world, app, logg
                 more["data"] = dict.fromkeys(FIELDS, CANARY) | {
                     "csrf_token": world.csrf[who],
                     "version": "1",
-                    "once": CANARY,
+                    "idempotency_key": CANARY,
                 }
             if "sign-out" in path:
                 continue

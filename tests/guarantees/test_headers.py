@@ -5,6 +5,7 @@ from http.cookies import SimpleCookie
 
 import pytest
 
+from caseapp.http.assets import content_stamp
 from caseapp.http.security import CONTENT_SECURITY_POLICY, HEADERS, LARGEST_BODY
 from tests.guarantees import sample_data as w
 from tests.support import builders, portal_client, staff
@@ -128,7 +129,7 @@ def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "path", ["/no-such", "/api/v1/no-such", "/portal/no-such", "/static/no-such.css"]
+    "path", ["/no-such", "/api/v1/no-such", "/portal/no-such", "/assets/0/no-such.css"]
 )
 def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visitor, path):
     answer = visitor.get(path)
@@ -137,7 +138,7 @@ def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visi
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/app.css", "/bootstrap/static/css/bootstrap.min.css", "/fonts/sans-400.woff2"]
+    "path", ["/assets/0/app.css", "/assets/0/js/main.js", "/fonts/sans-400.woff2"]
 )
 def test_files_are_the_same_for_everybody_and_may_be_kept(app, visitor, path):
     answer = visitor.get(path)
@@ -147,8 +148,9 @@ def test_files_are_the_same_for_everybody_and_may_be_kept(app, visitor, path):
     again = visitor.get(path, headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304
     assert faults(again, file=True) == []
-    stamped = visitor.get(f"{path}?v=1")
-    assert stamped.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    if path.startswith("/assets/"):
+        current = visitor.get(path.replace("/0/", f"/{content_stamp()}/"))
+        assert current.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -222,7 +224,7 @@ def test_every_pdf_is_for_saving_at_all_three_doors(world):
         coach.get(f"{case}/{sheet}/pdf?size=large", headers={"Range": "bytes=0-9"}),
         coach.get(f"{case}/reading-all.pdf?sheet={sheet}"),
         coach.get("/handouts/better-nights/pdf"),
-        world.browsers["client"].get(f"/portal/h/{world.own['place']}/reading-02.pdf"),
+        world.browsers["client"].get(f"/portal/h/{world.own['position']}/reading-02.pdf"),
         world.browsers["client"].get("/portal/reading-all.pdf"),
         coach.get(f"/api/v1/assignments/{sheet}/pdf", headers=key),
         coach.get("/api/v1/handouts/better-nights/pdf", headers=key),

@@ -21,11 +21,11 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import start_note
 from caseapp.domain.notes.schemas import NewNote
-from caseapp.domain.users.operations import make_token
+from caseapp.domain.auth.operations import create_token
 from tests.support import builders, staff
 from tests.support.loopback import own_port
 
@@ -175,7 +175,7 @@ def desk(app):
             ).id
         drafts.append(Draft(str(note_id)))
     with transaction():
-        _, token = make_token(operator(), "coach@practice.test", "kill")
+        _, token = create_token(operator(), "coach@practice.test", "kill")
     db.session.remove()
     return Desk(token, str(made.case_id), drafts)
 
@@ -229,9 +229,9 @@ def everything_is_whole(desk, before):
         map(
             tuple,
             db.session.execute(
-                sa.select(AuditEntry.object_id, sa.func.count())
-                .where(AuditEntry.action == "note.write", AuditEntry.outcome == "done")
-                .group_by(AuditEntry.object_id)
+                sa.select(AuditEvent.object_id, sa.func.count())
+                .where(AuditEvent.action == "note.write", AuditEvent.outcome == "done")
+                .group_by(AuditEvent.object_id)
             ),
         )
     )

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 
 from caseapp.core import settings
-from caseapp.core.permissions import ACTIONS_OF, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice.operations import change_practice
@@ -56,7 +56,7 @@ def world(app):
 def who_may(route):
     if route.door == "portal":
         return "client"
-    return "coach" if route.action in {None, *ACTIONS_OF[Role.COACH]} else "admin"
+    return "coach" if route.action in {None, *ACTIONS_BY_ROLE[Role.COACH]} else "admin"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -71,7 +71,7 @@ def test_no_payload_leads_out_of_a_folder(world):
             continue
         view = world.app.view_functions[rule.endpoint]
         route = w.Route(rule, "GET", getattr(view, "action", None), w.door_of(rule.rule))
-        argument = "number" if rule.endpoint == "portal_reading.sheet_file" else min(texts)
+        argument = "number" if rule.endpoint == "portal_handouts.handout_pdf" else min(texts)
         values = {name: world.own[name] for name in rule.arguments} | {argument: "MARK"}
         path = rule.build(values, append_unknown=False)[1]
         for payload in PAYLOADS:

@@ -7,7 +7,7 @@ import re
 import sqlalchemy as sa
 
 from caseapp.core.database import db
-from caseapp.domain.cases.queries import CaseFilter, case_head, list_cases
+from caseapp.domain.cases.queries import CaseFilter, get_case_context, list_cases
 from caseapp.domain.clients.queries import must_see
 from tests.bench import rows
 
@@ -69,7 +69,10 @@ def test_neither_a_caseload_page_nor_a_single_record_scans_a_table(app):
         assert plan
         assert scans(plan) == [], f"{actor.role}, {wanted}, after {pages}:\n" + "\n".join(plan)
     case = list_cases(filled.supervisor, CaseFilter(), None, 1).items[0]
-    for ask in (lambda who: case_head(who, case.id), lambda who: must_see(who, case.client_id)):
+    for ask in (
+        lambda who: get_case_context(who, case.id),
+        lambda who: must_see(who, case.client_id),
+    ):
         for sent in statements(lambda: ask(filled.supervisor)):  # noqa: B023 - run at once
             plan = plan_of(*sent)
             gathered = [

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.permissions import ACTIONS_OF, Role
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
+from caseapp.domain.audit.models import AuditEvent
 from tests.guarantees import sample_data as w
 from tests.support import builders, staff
 
@@ -28,15 +28,15 @@ def world(app):
 def entries(world):
     """Count the reads of this client by this coach."""
     db.session.rollback()
-    query = sa.select(sa.func.count()).where(AuditEntry.client_id == world.own["client_id"])
+    query = sa.select(sa.func.count()).where(AuditEvent.client_id == world.own["client_id"])
     return db.session.scalar(query)
 
 
 def of_one_client(world):
     """Give every address that shows something of one client to their coach."""
     for route in w.routes(world.app):
-        about = w.OWNED & route.rule.arguments - {"giving_id"}
-        if route.method == "GET" and about and route.action in ACTIONS_OF[Role.COACH]:
+        about = w.OWNED & route.rule.arguments - {"bulk_assignment_id"}
+        if route.method == "GET" and about and route.action in ACTIONS_BY_ROLE[Role.COACH]:
             yield route
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Blueprint, Flask
 
-from caseapp.core.permissions import ACTIONS_OF, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.http.guard import UndeclaredView, check_declared
 from tests.guarantees import sample_data as w
 
@@ -26,13 +26,13 @@ def role_of(world, who):
     """Give the role by which somebody is known at a door."""
     if who in world.actors:
         return world.actors[who].role
-    return {"client": Role.CLIENT, "client2": Role.CLIENT, "arriving": Role.ARRIVING}.get(who)
+    return {"client": Role.CLIENT, "client2": Role.CLIENT, "signing_in": Role.SIGNING_IN}.get(who)
 
 
 def known_at(world, who, door):
     """Tell whether somebody's cookie or token means anything at a door."""
     role = role_of(world, who)
-    return role is not None and (door == "portal") == (role in {Role.CLIENT, Role.ARRIVING})
+    return role is not None and (door == "portal") == (role in {Role.CLIENT, Role.SIGNING_IN})
 
 
 def what_a_stranger_reads(route):
@@ -105,7 +105,7 @@ def test_nobody_gets_past_any_door(world, routes):
     assert w.digest(but=()) == before
 
 
-@pytest.mark.parametrize("who", ["client", "arriving", "coach"])
+@pytest.mark.parametrize("who", ["client", "signing_in", "coach"])
 def test_a_key_to_one_door_opens_no_other(world, routes, who):
     before, failures = w.digest(but=()), []
     for route in routes:
@@ -119,9 +119,9 @@ def test_a_key_to_one_door_opens_no_other(world, routes, who):
     assert w.digest(but=()) == before
 
 
-@pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client", "arriving"])
+@pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client", "signing_in"])
 def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, who):
-    mine = ACTIONS_OF[role_of(world, who)]
+    mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures = w.digest(), []
     for route in routes:
         if route.action in mine or route.action is None or not known_at(world, who, route.door):
@@ -144,7 +144,7 @@ def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
 def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world, routes, who):
-    mine = ACTIONS_OF[role_of(world, who)]
+    mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures = w.digest(), []
     for route in routes:
         if not route.safe or route.action not in mine or not known_at(world, who, route.door):
@@ -167,7 +167,7 @@ def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
 def test_a_role_with_the_action_gets_as_far_as_the_form(world, routes, who):
     """An empty form is sent, so most answers name a field at fault; none is a refusal or a fault of ours."""
-    mine = ACTIONS_OF[role_of(world, who)]
+    mine = ACTIONS_BY_ROLE[role_of(world, who)]
     failures = []
     for route in sorted(routes, key=lambda route: "sign-out" in route.rule.rule):
         if route.safe or route.action not in mine or not known_at(world, who, route.door):
@@ -187,7 +187,7 @@ def like(answer):
 @pytest.mark.parametrize("who", ["coach2", "supervisor2", "client2"])
 def test_somebody_elses_record_looks_like_none_at_all(world, routes, who):
     """Each argument alone is exchanged for the other coach's, and for one that never was."""
-    mine = ACTIONS_OF[role_of(world, who)]
+    mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures, looked = w.digest(), [], 0
     base = (
         world.own | {name: world.foreign[name] for name in w.OWNED}
@@ -199,7 +199,7 @@ def test_somebody_elses_record_looks_like_none_at_all(world, routes, who):
         if not owned or route.action not in mine or not known_at(world, who, route.door):
             continue
         for name in owned:
-            if who == "client2" and name != "place":
+            if who == "client2" and name != "position":
                 continue
             missing = w.MISSING.get(name, w.NOBODYS)
             # The second client has fewer sheets, so the first one's last place is on nobody else's list.
@@ -220,14 +220,14 @@ def test_somebody_elses_record_looks_like_none_at_all(world, routes, who):
 
 
 def test_a_foreign_record_inside_ones_own_case_is_not_there(world, routes):
-    """`/case/<mine>/flags/<theirs>/lower` and its like: the case is the actor's own, the record is not of it."""
+    """`/case/<mine>/flags/<theirs>/clear` and its like: the case is the actor's own, the record is not of it."""
     before, failures = w.digest(), []
     for route in routes:
         inner = (w.OWNED & route.rule.arguments) - {"number", "case_id", "client_id"}
         outer = {"number", "case_id", "client_id"} & route.rule.arguments
         if not inner or not outer or route.door != "staff":
             continue
-        who = "coach2" if route.action in ACTIONS_OF[Role.COACH] else "supervisor2"
+        who = "coach2" if route.action in ACTIONS_BY_ROLE[Role.COACH] else "supervisor2"
         for name in inner:
             values = world.foreign | {name: world.own[name]}
             answer = w.send(world, route, who, values, body=w.BODIES.get(route.name))
@@ -332,7 +332,7 @@ def test_no_address_however_strange_breaks_anything(world, routes):
         name = next(iter(texts & route.rule.arguments), None)
         if name is None or len(route.rule.arguments) > 1 or not route.safe:
             continue
-        staff = "coach" if route.action in {None, *ACTIONS_OF[Role.COACH]} else "supervisor"
+        staff = "coach" if route.action in {None, *ACTIONS_BY_ROLE[Role.COACH]} else "supervisor"
         who = "client" if route.door == "portal" else staff
         marked = route.path(world.own | {name: "MARK"})
         for hostile in HOSTILE:

@@ -14,24 +14,24 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.bulk_assignments.operations import begin_giving
-from caseapp.domain.bulk_assignments.schemas import NewGiving
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
+from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.models import Case
-from caseapp.domain.cases.operations import change_case, move_case
-from caseapp.domain.cases.queries import case_head
-from caseapp.domain.cases.schemas import CaseDetails, Move
-from caseapp.domain.cases.stages import criteria_between, following
+from caseapp.domain.cases.operations import update_case, move_case
+from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.schemas import CaseDetails, StageMove
+from caseapp.domain.cases.stages import criteria_between, next_stage
 from caseapp.domain.clients.queries import client_record
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.operations import add_followup, complete_followup
-from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.followups.operations import create_followup, complete_followup
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
-from caseapp.domain.screening.operations import clear_hold, lower_flag
-from caseapp.domain.screening.queries import flags_of, holds_of
-from caseapp.domain.worksheets.operations import keep_file, save_answers, share_answers
+from caseapp.domain.screening.operations import release_hold, clear_flag
+from caseapp.domain.screening.queries import list_flags, list_holds
+from caseapp.domain.worksheets.operations import keep_upload, save_answers, share_answers
 from tests.support import builders, staff
 
 CANARY = "Quetzalcoatl"
@@ -67,36 +67,36 @@ def canaries(app):
     with at(start - timedelta(days=10)), transaction():
         for task in db.session.scalars(sa.select(FollowUp)):
             complete_followup(coach, task.id, CANARY, task.version)
-        add_followup(coach, made.client_id, NewFollowUp(CANARY, now()))
+        create_followup(coach, made.client_id, NewFollowUp(CANARY, now()))
     for days in (9, 0):
         builders.screen(coach, made.client_id, days_ago=days, comment=CANARY)
     with transaction():
-        hold = holds_of(supervisor, made.client_id)[0]
-        clear_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
-        lower_flag(supervisor, flags_of(supervisor, made.client_id)[0].id, CANARY)
-        assign(coach, made.case_id, "help-right-now", line=CANARY, channel="in_person")
-        wish = NewGiving(None, "en", "print", CANARY, None, (made.case_id,), {})
-        begin_giving(coach, "help-right-now", wish)
+        hold = list_holds(supervisor, made.client_id)[0]
+        release_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
+        clear_flag(supervisor, list_flags(supervisor, made.client_id)[0].id, CANARY)
+        assign_handout(coach, made.case_id, "help-right-now", message=CANARY, channel="in_person")
+        wish = NewBulkAssignment(None, "en", "print", CANARY, None, (made.case_id,), {})
+        start_bulk_assignment(coach, "help-right-now", wish)
     with transaction():
-        here = case_head(coach, made.case_id).stage
-        asked = criteria_between(here, following(here))
+        here = get_case_context(coach, made.case_id).stage
+        asked = criteria_between(here, next_stage(here))
         evidence = {one.id: CANARY for one in asked if not one.check}
-        move_case(coach, made.case_id, Move("understand", "", evidence), 1)
+        move_case(coach, made.case_id, StageMove("understand", "", evidence), 1)
     with transaction():
-        move_case(coach, made.case_id, Move("steady", CANARY, {}), 2)
+        move_case(coach, made.case_id, StageMove("steady", CANARY, {}), 2)
     with transaction():
-        change_case(coach, made.case_id, CaseDetails({"gender": CANARY}, "undecided", None), 3)
+        update_case(coach, made.case_id, CaseDetails({"gender": CANARY}, "undecided", None), 3)
     words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
     builders.note(coach, made.case_id, words)
     levels = {"sleep": 1, "eating": None}
     builders.screen(coach, made.client_id)
     with transaction():
-        assign(coach, made.case_id, "help-right-now", line=CANARY, channel="portal")
+        assign_handout(coach, made.case_id, "help-right-now", message=CANARY, channel="portal")
     client = Actor(made.client_id, Role.CLIENT, "Ines Okafor", "portal")
     with transaction():
         share_answers(client, 2, {"first_person": CANARY}, 0)
         save_answers(client, 2, {"first_person": f"{CANARY} again"}, 2)
-        keep_file(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
+        keep_upload(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
     builders.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
     db.session.remove()
     return coach, made
@@ -145,6 +145,6 @@ def test_and_yet_the_coach_reads_all_of_it(canaries):
     coach, made = canaries
     client = client_record(coach, made.client_id)
     assert (client.email, client.safe.code_word) == (EMAIL, CANARY)
-    assert case_head(coach, made.case_id).facts == {"gender": CANARY}
-    assert {task.outcome for task in followups_of(coach, made.client_id)} == {CANARY, None}
+    assert get_case_context(coach, made.case_id).facts == {"gender": CANARY}
+    assert {task.outcome for task in list_client_followups(coach, made.client_id)} == {CANARY, None}
     assert db.session.scalar(sa.select(Case.facts)) is not None

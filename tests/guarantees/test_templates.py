@@ -6,7 +6,7 @@ import pytest
 from jinja2 import nodes
 from lucide.jinja import lucide
 
-from caseapp.core.templating import TEMPLATES, environment
+from caseapp.core.templating import TEMPLATES, get_environment
 from caseapp.domain.screening.protocol import ITEMS
 
 FILES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.*"))
@@ -28,7 +28,7 @@ INLINE = re.compile(r"\son[a-z]+\s*=|\sstyle\s*=|<style\b|javascript:", re.IGNOR
 @pytest.fixture(scope="session")
 def jinja(the_app):
     def env_of(name):
-        return the_app.jinja_env if name in PAGES else environment()
+        return the_app.jinja_env if name in PAGES else get_environment()
 
     return env_of
 

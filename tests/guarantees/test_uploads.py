@@ -91,7 +91,7 @@ def forget_peak():
 def test_a_flood_is_refused_early_at_no_cost(world):
     """Neither a length that is told nor one that is not lets more in than the limit, whatever it is made of."""
     doors = (
-        ("client", f"/portal/h/{world.own['place']}/upload", LARGEST_FILE + ROOM_FOR_THE_REST),
+        ("client", f"/portal/h/{world.own['position']}/upload", LARGEST_FILE + ROOM_FOR_THE_REST),
         ("admin", "/settings/logo", LARGEST_BODY),
     )
     for (who, path, most), (name, flood) in product(doors, FLOODS.items()):
@@ -129,6 +129,6 @@ def test_only_two_forms_take_a_file_and_both_have_a_limit(world):
         for path in Path(world.app.root_path, world.app.template_folder).rglob("*.html")
         if "multipart/form-data" in path.read_text()
     }
-    assert taking == {"POST /portal/h/<int(max=9999):place>/upload"}
+    assert taking == {"POST /portal/h/<int(max=9999):position>/upload"}
     # The logo fits the limit of every other form.
-    assert forms == {"portal/sheet.html", "settings/logo.html"}
+    assert forms == {"portal/handout.html", "settings/logo.html"}

@@ -17,7 +17,7 @@ from caseapp.core import pdf
 from caseapp.core.database import db
 from caseapp.core.sandbox import circuit_breaker, pool
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.queries import the_practice
 from tests.core.sandboxes import kept_busy, shop_of
 from tests.guarantees import sample_data as w
@@ -92,7 +92,7 @@ def papers(world):
         ("coach", "/handouts/my-limits/pdf"),
         ("coach", "/api/v1/handouts/my-limits/pdf"),
         ("coach", f"/api/v1/assignments/{own['assignment_id']}/pdf"),
-        ("client", f"/portal/h/{own['place']}/reading-02.pdf"),
+        ("client", f"/portal/h/{own['position']}/reading-02.pdf"),
         ("client", "/portal/reading-all.pdf"),
     ]
 
@@ -100,10 +100,10 @@ def papers(world):
 def opened(world):
     """Give what the log says of sheets that this client has opened."""
     db.session.rollback()
-    query = sa.select(AuditEntry.id).where(
-        AuditEntry.action == "portal.read",
-        AuditEntry.object_id.is_not(None),
-        AuditEntry.client_id == world.own["client_id"],
+    query = sa.select(AuditEvent.id).where(
+        AuditEvent.action == "portal.read",
+        AuditEvent.object_id.is_not(None),
+        AuditEvent.client_id == world.own["client_id"],
     )
     return db.session.scalars(query).all()
 
@@ -141,7 +141,7 @@ def test_work_goes_on_and_every_door_says_what_is_the_matter(world, way):
         ):
             assert coach.get(path).status_code == 200, path
         assert world.browsers["client"].get("/portal").status_code == 200
-        assert world.browsers["client"].get(f"/portal/h/{own['place']}").status_code == 200
+        assert world.browsers["client"].get(f"/portal/h/{own['position']}").status_code == 200
         builders.note(world.actors["coach"], own["case_id"])
     # Nobody's document is blamed for it: each is made as soon as it can be.
     assert circuit_breaker.quarantined() == []

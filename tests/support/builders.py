@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import open_case
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.operations import add_client
 from caseapp.domain.clients.schemas import ClientDetails, SafeContact
@@ -78,7 +78,7 @@ def case(
             CaseDetails(facts or {}, goal, review_date),
             coach_id=coach_id or actor.id,
         )
-        number = case_head(actor, case_id).case.number
+        number = get_case_context(actor, case_id).case.number
     return MadeCase(client_id, case_id, number)
 
 

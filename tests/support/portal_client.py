@@ -10,7 +10,7 @@ from email import policy
 
 from caseapp.core import outbox, settings
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients.portal_access import invite
+from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.clients.schemas import SafeContact
 from tests.support import builders
 from tests.support.loopback import MailServer
@@ -87,7 +87,7 @@ def invited(coach, name=None, *, safe=BY_CARD, address=None, **changed):
     """Open a case and invite its client, as the coach does."""
     made = builders.case(coach, name, safe=safe, email=address, **changed)
     with transaction():
-        found = invite(coach, made.client_id)
+        found = invite_client(coach, made.client_id)
     outbox.sweep()
     return Invited(made.client_id, made.case_id, found.start_code, found.card_code)
 

@@ -7,7 +7,7 @@ import re
 from caseapp.core.actor import Actor, operator
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.users.operations import add_user
+from caseapp.domain.auth.operations import add_user
 
 PASSWORD = "correct horse battery staple"
 NAMES = {

@@ -14,7 +14,7 @@ from tests.support import staff
 
 PASSING = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r'|(?<=name="csrf_token" value=")[^"]+|(?<=name="once" value=")[^"]+|\b\d\d:\d\d(:\d\d)?\b'
+    r'|(?<=name="csrf_token" value=")[^"]+|(?<=name="idempotency_key" value=")[^"]+|\b\d\d:\d\d(:\d\d)?\b'
 )
 
 

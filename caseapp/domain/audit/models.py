@@ -1,4 +1,4 @@
-"""Stored: one row per act; neither UPDATE nor DELETE reaches it (triggers on both databases)."""
+"""Table: audit events, append-only (triggers refuse UPDATE and DELETE on both databases)."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from caseapp.core.database import Model
 from caseapp.core.ids import new_id
 
 
-class AuditEntry(Model):
-    """Hold ids, coded words and field names; never a name of a client or words about one.
+class AuditEvent(Model):
+    """Who did what to which record: ids, codes and field names, never a client's name or text about them.
 
-    There are no foreign keys, so that history outlives its subjects.
+    There are no foreign keys, so that events outlive the records they are about.
     """
 
-    __tablename__ = "audit_entry"
+    __tablename__ = "audit_event"
     __table_args__ = (
-        sa.Index("ix_audit_entry_at", "at", "id"),
-        sa.Index("ix_audit_entry_client", "client_id", "at"),
-        sa.Index("ix_audit_entry_actor", "actor_id", "at"),
-        # Which of what they were given a client has opened.
+        sa.Index("ix_audit_event_occurred_at", "occurred_at", "id"),
+        sa.Index("ix_audit_event_client", "client_id", "occurred_at"),
+        sa.Index("ix_audit_event_actor", "actor_id", "occurred_at"),
+        # For reads of what a client has opened.
         sa.Index(
-            "ix_audit_entry_by_client",
+            "ix_audit_event_by_client",
             "object_id",
-            "at",
+            "occurred_at",
             sqlite_where=sa.text("actor_role = 'client'"),
             postgresql_where=sa.text("actor_role = 'client'"),
         ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    at: Mapped[datetime]
+    occurred_at: Mapped[datetime]
     actor_id: Mapped[UUID]
     actor_role: Mapped[str] = mapped_column(sa.String(12))
     via: Mapped[str] = mapped_column(sa.String(8))
@@ -45,5 +45,5 @@ class AuditEntry(Model):
     object_id: Mapped[UUID | None]
     client_id: Mapped[UUID | None]
     details: Mapped[dict[str, Any]]
-    request: Mapped[str] = mapped_column(sa.String(32))
-    once: Mapped[str | None] = mapped_column(sa.String(32), unique=True)
+    request_id: Mapped[str] = mapped_column(sa.String(32))
+    dedup_key: Mapped[str | None] = mapped_column(sa.String(32), unique=True)

@@ -1,4 +1,4 @@
-"""Done: entries are written here and nowhere else, in the transaction of the act itself."""
+"""Changes: the only place that writes audit events, in the transaction of the change they record."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
-from caseapp.core.transaction import side_transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.core.transaction import separate_transaction
+from caseapp.domain.audit.models import AuditEvent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.permissions import Action
 
-QUARTER = timedelta(minutes=15)
-THIS_QUARTER = sa.select(AuditEntry.id).where(AuditEntry.once == sa.bindparam("once"))
-WRITE = sa.insert(AuditEntry.__table__)  # type: ignore[arg-type]
-WRITE_ONCE = {
-    name: dialect.insert(AuditEntry.__table__).on_conflict_do_nothing(index_elements=["once"])
+READ_WINDOW = timedelta(minutes=15)
+FIND_DUPLICATE = sa.select(AuditEvent.id).where(AuditEvent.dedup_key == sa.bindparam("dedup_key"))
+INSERT = sa.insert(AuditEvent.__table__)  # type: ignore[arg-type]
+INSERT_UNLESS_PRESENT = {
+    name: dialect.insert(AuditEvent.__table__).on_conflict_do_nothing(index_elements=["dedup_key"])
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
 
@@ -46,41 +46,43 @@ def record(
     client_id: UUID | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Record an act in the open transaction.
+    """Record a change in the open transaction.
 
-    `details` takes coded values and the names of changed fields, never what was written in them.
+    `details` takes codes and the names of changed fields, never their content.
     """
-    run(WRITE, **_entry(actor, action, "done", kind, object_id, client_id, details))
+    run(INSERT, **_values(actor, action, "done", kind, object_id, client_id, details))
 
 
 def record_read(
     actor: Actor, action: Action, kind: str, object_id: UUID | None, client_id: UUID | None
 ) -> None:
-    """Record that a record was read: once per person, record and quarter of an hour.
+    """Record that a record was read: one event for each actor, record and quarter of an hour.
 
-    Each process remembers what it saw recorded in this quarter. SQLite has one writer, so it looks before it writes,
-    in a transaction of its own; PostgreSQL reads outside any transaction and finds out while writing.
+    Each process remembers what is recorded in this quarter. SQLite has one writer, so the event is looked up before a
+    separate transaction writes it; on PostgreSQL the insert itself skips a duplicate.
     """
-    quarter = int(now().timestamp() // QUARTER.total_seconds())
-    once = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
-    seen = _seen_in(quarter)
-    if once in seen:
+    quarter = int(now().timestamp() // READ_WINDOW.total_seconds())
+    dedup_key = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
+    seen = _recorded_in(quarter)
+    if dedup_key in seen:
         return
-    values = _entry(actor, action, "done", kind, object_id, client_id, None) | {"once": once}
+    values = _values(actor, action, "done", kind, object_id, client_id, None) | {
+        "dedup_key": dedup_key
+    }
     dialect = db.engine.dialect.name
     if dialect == "postgresql":
-        run(WRITE_ONCE[dialect], **values)
-    elif run(THIS_QUARTER, once=once).first() is None:
-        with side_transaction() as connection:
-            connection.execute(WRITE_ONCE[dialect], values)
-    seen.add(once)
+        run(INSERT_UNLESS_PRESENT[dialect], **values)
+    elif run(FIND_DUPLICATE, dedup_key=dedup_key).first() is None:
+        with separate_transaction() as connection:
+            connection.execute(INSERT_UNLESS_PRESENT[dialect], values)
+    seen.add(dedup_key)
 
 
-def _seen_in(quarter: int) -> set[str]:
-    """Give what is known to be recorded in this quarter of an hour; earlier quarters are forgotten."""
+def _recorded_in(quarter: int) -> set[str]:
+    """Return the keys known to be recorded in this quarter of an hour; earlier quarters are dropped."""
     known = _recorded.setdefault(db.engine, {})
     for past in known.keys() - {quarter}:
-        # Another thread may have forgotten it first.
+        # Another thread may have dropped it first.
         known.pop(past, None)
     return known.setdefault(quarter, set())
 
@@ -88,12 +90,14 @@ def _seen_in(quarter: int) -> set[str]:
 def record_refusal(
     actor: Actor, action: str, kind: str, object_id: UUID | None, details: dict[str, Any]
 ) -> None:
-    """Record a refused attempt after its transaction was rolled back."""
-    with side_transaction() as connection:
-        connection.execute(WRITE, _entry(actor, action, "refused", kind, object_id, None, details))
+    """Record a refused request after its transaction was rolled back."""
+    with separate_transaction() as connection:
+        connection.execute(
+            INSERT, _values(actor, action, "refused", kind, object_id, None, details)
+        )
 
 
-def _entry(
+def _values(
     actor: Actor,
     action: str,
     outcome: str,
@@ -105,7 +109,7 @@ def _entry(
     moment: datetime = now()
     return {
         "id": new_id(),
-        "at": moment,
+        "occurred_at": moment,
         "actor_id": actor.id,
         "actor_role": actor.role.value,
         "via": actor.via,
@@ -115,5 +119,5 @@ def _entry(
         "object_id": object_id,
         "client_id": client_id,
         "details": details or {},
-        "request": request_id.get(),
+        "request_id": request_id.get(),
     }

@@ -1,4 +1,4 @@
-"""Asked: the log itself, filtered, newest first."""
+"""Reads: the audit log, filtered, newest first."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
-from caseapp.core.pagination import Page, after, page_of
+from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LogFilter:
-    """Narrow the log; None means any."""
+class AuditFilter:
+    """A filter of the audit log; None means any."""
 
     action: str | None = None
     outcome: str | None = None
@@ -29,11 +29,11 @@ class LogFilter:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Show one act as it was recorded."""
+class AuditRecord:
+    """An audit event as it was recorded."""
 
     id: UUID
-    at: datetime
+    occurred_at: datetime
     actor_id: UUID
     actor_role: str
     via: str
@@ -43,50 +43,56 @@ class Entry:
     object_id: UUID | None
     client_id: UUID | None
     details: dict[str, Any]
-    request: str
+    request_id: str
 
 
 COLUMNS = (
-    AuditEntry.id,
-    AuditEntry.at,
-    AuditEntry.actor_id,
-    AuditEntry.actor_role,
-    AuditEntry.via,
-    AuditEntry.action,
-    AuditEntry.outcome,
-    AuditEntry.object_kind,
-    AuditEntry.object_id,
-    AuditEntry.client_id,
-    AuditEntry.details,
-    AuditEntry.request,
+    AuditEvent.id,
+    AuditEvent.occurred_at,
+    AuditEvent.actor_id,
+    AuditEvent.actor_role,
+    AuditEvent.via,
+    AuditEvent.action,
+    AuditEvent.outcome,
+    AuditEvent.object_kind,
+    AuditEvent.object_id,
+    AuditEvent.client_id,
+    AuditEvent.details,
+    AuditEvent.request_id,
 )
 
 
-def first_touch(client_id: Any, object_id: Any) -> sa.Label[datetime | None]:  # noqa: ANN401 - columns
+def select_first_client_activity(client_id: Any, object_id: Any) -> sa.Label[datetime | None]:  # noqa: ANN401 - columns
     """Select when a client first did anything with a record of theirs, and reading it is the least of that."""
     return (
-        sa.select(sa.func.min(AuditEntry.at))
+        sa.select(sa.func.min(AuditEvent.occurred_at))
         .where(
-            AuditEntry.actor_role == sa.literal_column(f"'{Role.CLIENT.value}'"),
-            AuditEntry.actor_id == client_id,
-            AuditEntry.object_id == object_id,
-            AuditEntry.outcome == "done",
+            AuditEvent.actor_role == sa.literal_column(f"'{Role.CLIENT.value}'"),
+            AuditEvent.actor_id == client_id,
+            AuditEvent.object_id == object_id,
+            AuditEvent.outcome == "done",
         )
         .label("first_touch")
     )
 
 
-def entries(actor: Actor, wanted: LogFilter, cursor: str | None, limit: int) -> Page[Entry]:
-    """List the log, newest first."""
+def list_audit_events(
+    actor: Actor, filters: AuditFilter, cursor: str | None, limit: int
+) -> Page[AuditRecord]:
+    """List audit events, newest first."""
     require(actor, Action.AUDIT_READ)
     query = sa.select(*COLUMNS)
     for column, value in (
-        (AuditEntry.action, wanted.action),
-        (AuditEntry.outcome, wanted.outcome),
-        (AuditEntry.actor_id, wanted.actor_id),
-        (AuditEntry.client_id, wanted.client_id),
+        (AuditEvent.action, filters.action),
+        (AuditEvent.outcome, filters.outcome),
+        (AuditEvent.actor_id, filters.actor_id),
+        (AuditEvent.client_id, filters.client_id),
     ):
         if value is not None:
             query = query.where(column == value)
-    rows = db.session.execute(after(query, AuditEntry.at, AuditEntry.id, cursor, limit)).all()
-    return page_of([Entry(*row) for row in rows], limit, lambda entry: (entry.at, entry.id))
+    rows = db.session.execute(
+        page_newest_first(query, AuditEvent.occurred_at, AuditEvent.id, cursor, limit)
+    ).all()
+    return make_page(
+        [AuditRecord(*row) for row in rows], limit, lambda event: (event.occurred_at, event.id)
+    )

@@ -1,15 +1,15 @@
-"""What goes out about the log."""
+"""Schemas of the audit log."""
 
 from __future__ import annotations
 
 from marshmallow import Schema, fields
 
 
-class EntryView(Schema):
-    """Show one act: ids, coded words and field names, never a client's name."""
+class AuditEventResponseSchema(Schema):
+    """An audit event: ids, codes and field names, never a client's name."""
 
     id = fields.UUID(required=True)
-    at = fields.AwareDateTime(required=True)
+    occurred_at = fields.AwareDateTime(required=True)
     actor_id = fields.UUID(required=True)
     actor_role = fields.String(required=True)
     via = fields.String(required=True)
@@ -19,4 +19,4 @@ class EntryView(Schema):
     object_id = fields.UUID(required=True, allow_none=True)
     client_id = fields.UUID(required=True, allow_none=True)
     details = fields.Dict(required=True)
-    request = fields.String(required=True)
+    request_id = fields.String(required=True)

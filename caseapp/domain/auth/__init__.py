@@ -1,1 +1,1 @@
-"""Who is asking and what they may do: actions, actors, sessions, tokens, the throttle."""
+"""Authentication: staff accounts and sign-in, bearer tokens, throttling, and clients' access to the portal."""

@@ -1,11 +1,10 @@
-"""Secrets that open doors: passwords and PINs (Argon2id), references and codes that are stored as hashes.
+"""Passwords and PINs, stored as Argon2id hashes.
 
 Argon2id with 19 MiB, two passes, one lane: the first choice of the OWASP Password Storage Cheat Sheet.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 
 from argon2 import PasswordHasher
@@ -16,12 +15,9 @@ _NOBODY = _hasher.hash(secrets.token_urlsafe())
 
 SHORTEST_PASSWORD = 15
 LONGEST_PASSWORD = 128
-FEWEST_SIGNS = 5
-# A name such as Al stands in too many words to say anything.
-SHORTEST_WORD = 4
-
-# Without look-alikes, so that a code can be read aloud and copied from paper.
-CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+FEWEST_DISTINCT_CHARACTERS = 5
+# A short name such as Al is part of too many words to be worth refusing.
+SHORTEST_NAME_PART = 4
 
 
 def hash_secret(secret: str) -> str:
@@ -29,8 +25,11 @@ def hash_secret(secret: str) -> str:
     return _hasher.hash(secret)
 
 
-def matches(stored: str | None, secret: str) -> bool:
-    """Tell whether a secret fits; nobody's secret costs the same time and never fits."""
+def verify_secret(stored: str | None, secret: str) -> bool:
+    """Return whether a secret matches a stored hash.
+
+    Without a stored hash the answer is False and takes the same time, so that timing doesn't reveal who has an account.
+    """
     try:
         fits = _hasher.verify(stored or _NOBODY, secret[: LONGEST_PASSWORD + 1])
     except (VerificationError, InvalidHashError):
@@ -38,47 +37,28 @@ def matches(stored: str | None, secret: str) -> bool:
     return fits and stored is not None
 
 
-def outdated(stored: str) -> bool:
-    """Tell whether a stored hash should be made anew with today's parameters."""
+def needs_rehash(stored: str) -> bool:
+    """Return whether a hash was made with other parameters than today's."""
     return _hasher.check_needs_rehash(stored)
 
 
-def password_fault(password: str, *, known: tuple[str, ...] = ()) -> str | None:
-    """Say what is wrong with a new password, or nothing.
+def find_password_error(password: str, *, personal_words: tuple[str, ...] = ()) -> str | None:
+    """Return what is wrong with a new password, or None.
 
-    Fifteen characters or more when the password is the only factor, no rules of composition (NIST SP 800-63B-4);
-    not the person's own name or address, nor one sign repeated.
+    At least 15 characters when the password is the only factor, no composition rules (NIST SP 800-63B-4); it may not
+    contain the person's own name or address (`personal_words`) or consist of a few repeated characters.
     """
     if len(password) < SHORTEST_PASSWORD:
         return f"Use {SHORTEST_PASSWORD} characters or more; a few words in a row are fine."
     if len(password) > LONGEST_PASSWORD:
         return f"Use {LONGEST_PASSWORD} characters or fewer."
-    plain = password.casefold()
-    own = any(len(word) >= SHORTEST_WORD and word.casefold() in plain for word in known)
-    if own or len(set(plain)) < FEWEST_SIGNS:
+    lower = password.casefold()
+    personal = any(
+        len(word) >= SHORTEST_NAME_PART and word.casefold() in lower for word in personal_words
+    )
+    if personal or len(set(lower)) < FEWEST_DISTINCT_CHARACTERS:
         return (
-            "Choose one that is harder to guess: not your own name, address or one sign repeated."
+            "Choose a password that is harder to guess: not your name or address, "
+            "and not one character repeated."
         )
     return None
-
-
-def new_reference() -> str:
-    """Make a reference of 256 random bits for a cookie, a token or a link."""
-    return secrets.token_urlsafe(32)
-
-
-def new_code(groups: int, letters: int = 4) -> str:
-    """Make a code for reading aloud, such as `7KQ2-M9XD`; 4.95 bits a letter."""
-    return "-".join(
-        "".join(secrets.choice(CODE_LETTERS) for _ in range(letters)) for _ in range(groups)
-    )
-
-
-def tidy_code(code: str) -> str:
-    """Forgive small letters, blanks and missing hyphens in a code that somebody typed."""
-    return "".join(letter for letter in code.upper() if letter in CODE_LETTERS)
-
-
-def reference_hash(reference: str) -> str:
-    """Hash a random reference; it needs no slow hash, since it cannot be guessed."""
-    return hashlib.sha256(reference.encode()).hexdigest()

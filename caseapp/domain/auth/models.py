@@ -1,4 +1,4 @@
-"""Stored: sessions and tokens as hashes, and the attempts that the throttle counts."""
+"""Tables: bearer tokens, a client's portal access and counted sign-in attempts; secrets are kept as hashes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,8 @@ from caseapp.core.database import Model
 from caseapp.core.ids import new_id
 
 
-class Session(Model):
-    """Be one signed-in browser of a member of staff or a client; the cookie holds only its reference."""
-
-    __tablename__ = "session"
-    __table_args__ = (sa.Index("ix_session_subject", "subject_id", "ended_at"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    subject_kind: Mapped[str] = mapped_column(sa.String(10))
-    subject_id: Mapped[UUID]
-    made_at: Mapped[datetime]
-    seen_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
-    passed_pin: Mapped[bool] = mapped_column(default=True)
-
-
 class Token(Model):
-    """Be one bearer token of a member of staff, kept as a hash."""
+    """A bearer token of a member of staff, stored as a hash."""
 
     __tablename__ = "token"
 
@@ -37,16 +21,33 @@ class Token(Model):
     secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
     user_id: Mapped[UUID] = mapped_column(index=True)
     name: Mapped[str] = mapped_column(sa.String(80))
-    made_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
-class Attempt(Model):
-    """Be one try to get in that has not succeeded (yet); `scope` is a keyed hash."""
+class PortalAccess(Model):
+    """A client's means of entering the portal: start code, PIN, link and card, each stored as a hash."""
 
-    __tablename__ = "attempt"
-    __table_args__ = (sa.Index("ix_attempt_scope_at", "scope", "at"),)
+    __tablename__ = "portal_access"
+
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    invited_at: Mapped[datetime]
+    invited_by: Mapped[UUID]
+    start_code_hash: Mapped[str | None] = mapped_column(sa.String(160))
+    pin_hash: Mapped[str | None] = mapped_column(sa.String(160))
+    failed_pin_attempts: Mapped[int] = mapped_column(default=0)
+    link_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    link_expires_at: Mapped[datetime | None]
+    card_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+    first_signed_in_at: Mapped[datetime | None]
+
+
+class SignInAttempt(Model):
+    """A counted attempt to sign in or to request a link; `scope` is a keyed hash of what the attempts share."""
+
+    __tablename__ = "sign_in_attempt"
+    __table_args__ = (sa.Index("ix_sign_in_attempt_scope", "scope", "occurred_at"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     scope: Mapped[str] = mapped_column(sa.String(64))
-    at: Mapped[datetime]
+    occurred_at: Mapped[datetime]

@@ -1,149 +1,155 @@
-"""Done: sessions begun and ended, tokens made and revoked, attempts counted."""
+"""Changes: staff accounts, signing in and out, bearer tokens."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import NotFound, TooManyAttempts
-from caseapp.core.transaction import side_transaction
-from caseapp.core.vault import fingerprint
-from caseapp.domain.auth.credentials import new_reference, reference_hash
-from caseapp.domain.auth.models import Attempt, Session, Token
+from caseapp.core.errors import Invalid, NotFound, Unauthenticated
+from caseapp.core.permissions import Action, Role
+from caseapp.core.sessions import begin_session, end_all_sessions, end_session
+from caseapp.core.tokens import generate_token, hash_token
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import record
+from caseapp.domain.auth.credentials import (
+    find_password_error,
+    hash_secret,
+    needs_rehash,
+    verify_secret,
+)
+from caseapp.domain.auth.models import Token
+from caseapp.domain.auth.throttling import clear_attempts, count_attempt, sign_in_limits
+from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import get_user_by_email
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-# The number of an advisory lock; any number that nothing else in the house uses.
-COUNTING = 7_403_001
+    from caseapp.domain.auth.schemas import SignIn
 
 
-def begin_session(kind: str, subject_id: UUID, *, passed_pin: bool = True) -> str:
-    """Begin a session for a `staff` member or a `client`; give the reference for the cookie."""
-    reference = new_reference()
-    moment = now()
-    db.session.add(
-        Session(
-            secret_hash=reference_hash(reference),
-            subject_kind=kind,
-            subject_id=subject_id,
-            made_at=moment,
-            seen_at=moment,
-            passed_pin=passed_pin,
-        )
+def add_user(
+    actor: Actor, email: str, name: str, role: str, password: str, *, supervisor: str | None = None
+) -> User:
+    """Add a member of staff; `supervisor` is the email address of theirs.
+
+    Raises Invalid for an address in use, an unknown role or a weak password, and NotFound for an unknown supervisor.
+    """
+    require(actor, Action.USER_MANAGE)
+    email = email.strip().lower()
+    errors: dict[str, list[str]] = {}
+    if email.count("@") != 1 or email.startswith("@") or email.endswith("@") or " " in email:
+        errors["email"] = ["Enter a full email address, such as name@example.org."]
+    elif db.session.scalar(sa.select(User.id).where(User.email == email)) is not None:
+        errors["email"] = ["Somebody already has that email address."]
+    if role not in {Role.COACH, Role.SUPERVISOR, Role.ADMIN}:
+        errors["role"] = ["Choose coach, supervisor or admin."]
+    if not name.strip():
+        errors["name"] = ["Enter a name."]
+    if error := find_password_error(password, personal_words=(*name.split(), email.split("@")[0])):
+        errors["password"] = [error]
+    if errors:
+        raise Invalid(errors)
+    user = User(
+        email=email,
+        name=name.strip(),
+        role=role,
+        password_hash=hash_secret(password),
+        supervisor_id=get_user_by_email(supervisor).id if supervisor else None,
+        created_at=now(),
     )
+    db.session.add(user)
     db.session.flush()
-    return reference
+    record(actor, Action.USER_MANAGE, "user", user.id, details={"added": role})
+    return user
 
 
-def end_session(session_id: UUID) -> None:
-    """End one session; ending it twice changes nothing."""
-    db.session.execute(
-        sa.update(Session)
-        .where(Session.id == session_id, Session.ended_at.is_(None))
-        .values(ended_at=now())
+def disable_user(actor: Actor, email: str) -> None:
+    """Disable a member of staff and end their sessions at once; their records stay."""
+    require(actor, Action.USER_MANAGE)
+    user = get_user_by_email(email)
+    user.disabled_at = now()
+    end_all_sessions(user.id)
+    record(actor, Action.USER_MANAGE, "user", user.id, details={"disabled": True})
+
+
+def reset_password(actor: Actor, email: str, password: str) -> None:
+    """Set a new password and end every session of that person.
+
+    Raises Invalid for a weak password.
+    """
+    require(actor, Action.USER_MANAGE)
+    user = get_user_by_email(email)
+    if error := find_password_error(
+        password, personal_words=(*user.name.split(), email.split("@", maxsplit=1)[0])
+    ):
+        raise Invalid({"password": [error]})
+    user.password_hash = hash_secret(password)
+    end_all_sessions(user.id)
+    record(actor, Action.USER_MANAGE, "user", user.id, details={"password": "reset"})
+
+
+def sign_in(attempt: SignIn, address: str) -> str:
+    """Check a password, begin a session and return the token for the cookie.
+
+    A wrong password and an unknown email address get the same answer in the same time. Opens its own transactions,
+    because a failed attempt must be counted although nothing else is stored. Raises Unauthenticated, or
+    TooManyAttempts when a limit is reached.
+    """
+    limits = sign_in_limits(attempt.email, address)
+    count_attempt(limits)
+    user = db.session.scalar(
+        sa.select(User).where(User.email == attempt.email, User.disabled_at.is_(None))
     )
+    stored = user.password_hash if user else None
+    if not verify_secret(stored, attempt.password) or user is None:
+        raise Unauthenticated("That email and password do not match.")
+    actor = Actor(user.id, Role(user.role), user.name, "web")
+    with transaction():
+        if needs_rehash(user.password_hash):
+            db.session.execute(
+                sa.update(User)
+                .where(User.id == actor.id)
+                .values(password_hash=hash_secret(attempt.password))
+            )
+        clear_attempts(limits)
+        token = begin_session("staff", actor.id)
+        record(actor, Action.SIGN_IN, "user", actor.id)
+    return token
 
 
-def end_all_sessions(subject_id: UUID) -> None:
-    """End every session of a person: sign out everywhere."""
-    db.session.execute(
-        sa.update(Session)
-        .where(Session.subject_id == subject_id, Session.ended_at.is_(None))
-        .values(ended_at=now())
-    )
+def sign_out(actor: Actor) -> None:
+    """End the session that the actor came with."""
+    if actor.session_id:
+        end_session(actor.session_id)
+        record(actor, Action.SESSION_END, "user", actor.id)
 
 
-def touch_session(session_id: UUID) -> None:
-    """Note that a session was used; a session that was ended meanwhile stays ended."""
-    with side_transaction() as connection:
-        connection.execute(
-            sa.update(Session)
-            .where(Session.id == session_id, Session.ended_at.is_(None))
-            .values(seen_at=now())
-        )
-
-
-def make_token(user_id: UUID, name: str) -> tuple[UUID, str]:
-    """Make a bearer token; its text is given once and never again."""
-    reference = new_reference()
-    token = Token(secret_hash=reference_hash(reference), user_id=user_id, name=name, made_at=now())
+def create_token(actor: Actor, email: str, name: str) -> tuple[UUID, str]:
+    """Create a bearer token for a member of staff; return its id and its text, which is not stored."""
+    require(actor, Action.TOKEN_MANAGE)
+    user = get_user_by_email(email)
+    text = generate_token()
+    token = Token(secret_hash=hash_token(text), user_id=user.id, name=name, created_at=now())
     db.session.add(token)
     db.session.flush()
-    return token.id, reference
+    record(actor, Action.TOKEN_MANAGE, "token", token.id, details={"created": True})
+    return token.id, text
 
 
-def revoke_token(token_id: UUID) -> None:
-    """Revoke a token for good.
+def revoke_token(actor: Actor, token_id: UUID) -> None:
+    """Revoke a bearer token for good.
 
-    Raises NotFound when there is no such token.
+    Raises NotFound.
     """
-    changed = db.session.execute(
-        sa.update(Token).where(Token.id == token_id).values(ended_at=now())
-    )
-    if changed.rowcount == 0:  # type: ignore[attr-defined]
+    require(actor, Action.TOKEN_MANAGE)
+    revoked = db.session.execute(
+        sa.update(Token).where(Token.id == token_id).values(revoked_at=now()).returning(Token.id)
+    ).scalar()
+    if revoked is None:
         raise NotFound
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Allow `tries` tries in `window` for whatever shares `scope`."""
-
-    scope: str
-    tries: int
-    window: timedelta
-
-
-def sign_in_limits(account: str, address: str) -> list[Limit]:
-    """Name the limits of one try to sign in.
-
-    Somebody else's wrong tries close the door for their address first; the account's own limit is far higher,
-    so that nobody is locked out by a stranger (ASVS 6.3.1). All workers share the counts.
-    """
-    quarter, hour = timedelta(minutes=15), timedelta(hours=1)
-    return [
-        Limit(fingerprint("attempt-pair", f"{account}\n{address}"), 8, quarter),
-        Limit(fingerprint("attempt-address", address), 40, quarter),
-        Limit(fingerprint("attempt-account", account), 100, hour),
-        Limit(fingerprint("attempt-all", ""), 2000, quarter),
-    ]
-
-
-def count_attempt(limits: list[Limit]) -> None:
-    """Count one try before it is checked, so that tries sent at the same time count too.
-
-    Raises TooManyAttempts when one of the limits is reached.
-    """
-    moment = now()
-    with side_transaction() as connection:
-        if connection.dialect.name == "postgresql":
-            # SQLite has one writer anyway; here tries sent at the same moment would not see each other.
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(COUNTING)))
-        for limit in limits:
-            first, seen = connection.execute(
-                sa.select(sa.func.min(Attempt.at), sa.func.count()).where(
-                    Attempt.scope == limit.scope, Attempt.at > moment - limit.window
-                )
-            ).one()
-            if seen >= limit.tries:
-                wait = int((first + limit.window - moment).total_seconds()) + 1
-                raise TooManyAttempts(
-                    "Too many tries. Wait a little, then try again.", retry_after=max(wait, 1)
-                )
-        connection.execute(
-            sa.insert(Attempt.__table__),  # type: ignore[arg-type]
-            [{"scope": limit.scope, "at": moment} for limit in limits],
-        )
-        connection.execute(sa.delete(Attempt).where(Attempt.at < moment - timedelta(days=1)))
-
-
-def forget_attempts(limits: list[Limit]) -> None:
-    """Forget the tries that led to a success, so that they do not count against the next one."""
-    db.session.execute(
-        sa.delete(Attempt).where(Attempt.scope.in_([limit.scope for limit in limits[:1]]))
-    )
+    record(actor, Action.TOKEN_MANAGE, "token", token_id, details={"revoked": True})

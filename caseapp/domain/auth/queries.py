@@ -1,54 +1,92 @@
-"""Asked: which session or token a reference stands for."""
+"""Reads: who is behind a session cookie or a bearer token."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.core.clock import now
-from caseapp.core.database import db
-from caseapp.domain.auth.credentials import reference_hash
-from caseapp.domain.auth.models import Session, Token
+from caseapp.core.actor import Actor
+from caseapp.core.database import db, run
+from caseapp.core.permissions import Role
+from caseapp.core.sessions import Session, session_is_live, session_params
+from caseapp.core.tokens import hash_token
+from caseapp.domain.auth.models import PortalAccess, Token
+from caseapp.domain.clients.models import Client
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from uuid import UUID
 
-IDLE = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
-ABSOLUTE = timedelta(hours=12)
-
-
-def live_session() -> sa.ColumnElement[bool]:
-    """Say in SQL that a session is the one that `the_session` names and has neither ended, idled nor grown too old."""
-    return sa.and_(
-        Session.secret_hash == sa.bindparam("secret"),
-        Session.subject_kind == sa.bindparam("kind"),
-        Session.ended_at.is_(None),
-        Session.seen_at > sa.bindparam("seen_since"),
-        Session.made_at > sa.bindparam("made_since"),
+STAFF_SESSION = (
+    sa.select(Session.id.label("session"), Session.last_seen_at, User.id, User.role, User.name)
+    .join(User, User.id == Session.subject_id)
+    .where(session_is_live(), User.disabled_at.is_(None))
+)
+CLIENT_SESSION = (
+    sa.select(
+        Session.id.label("session"),
+        Session.last_seen_at,
+        Client.id,
+        Client.preferred_name,
+        sa.and_(Session.pin_verified, PortalAccess.first_signed_in_at.is_not(None)).label("inside"),
     )
+    .join(Client, Client.id == Session.subject_id)
+    .join(PortalAccess, PortalAccess.client_id == Client.id)
+    .where(session_is_live())
+)
+TOKEN_OWNER = (
+    sa.select(User.id, User.role, User.name)
+    .join(Token, Token.user_id == User.id)
+    .where(
+        Token.secret_hash == sa.bindparam("secret"),
+        Token.revoked_at.is_(None),
+        User.disabled_at.is_(None),
+    )
+)
 
 
-def the_session(kind: str, reference: str) -> dict[str, Any]:
-    """Give the parameters of `live_session` at this moment for a reference out of a cookie."""
-    moment = now()
-    return {
-        "secret": reference_hash(reference),
-        "kind": kind,
-        "seen_since": moment - IDLE[kind],
-        "made_since": moment - ABSOLUTE,
-    }
+@dataclass(frozen=True)
+class SignedIn:
+    """The actor behind a session cookie, and when the session was last seen."""
+
+    actor: Actor
+    last_seen_at: datetime
 
 
-def live_token() -> sa.ColumnElement[bool]:
-    """Say in SQL that a token's hash is the parameter `secret` and that it has not been revoked."""
-    return sa.and_(Token.secret_hash == sa.bindparam("secret"), Token.ended_at.is_(None))
+def find_staff_session(token: str) -> SignedIn | None:
+    """Find the member of staff behind a session cookie, in one statement."""
+    row = run(STAFF_SESSION, **session_params("staff", token)).first()
+    if row is None:
+        return None
+    return SignedIn(Actor(row.id, Role(row.role), row.name, "web", row.session), row.last_seen_at)
 
 
-def tokens_of(user_id: UUID) -> Sequence[Token]:
+def find_client_session(token: str) -> SignedIn | None:
+    """Find the client behind a portal cookie, in one statement.
+
+    The role is SIGNING_IN, which may read nothing, until the PIN is verified and the client has read once how to use
+    the portal safely. No page has to check this itself.
+    """
+    row = run(CLIENT_SESSION, **session_params("client", token)).first()
+    if row is None:
+        return None
+    role = Role.CLIENT if row.inside else Role.SIGNING_IN
+    actor = Actor(row.id, role, row.preferred_name, "portal", row.session)
+    return SignedIn(actor, row.last_seen_at)
+
+
+def find_token_actor(token: str) -> Actor | None:
+    """Find the member of staff behind a bearer token, in one statement."""
+    row = run(TOKEN_OWNER, secret=hash_token(token)).first()
+    return None if row is None else Actor(row.id, Role(row.role), row.name, "api")
+
+
+def list_tokens(user_id: UUID) -> Sequence[Token]:
     """List a person's tokens, newest first."""
     return db.session.scalars(
-        sa.select(Token).where(Token.user_id == user_id).order_by(Token.made_at.desc())
+        sa.select(Token).where(Token.user_id == user_id).order_by(Token.created_at.desc())
     ).all()

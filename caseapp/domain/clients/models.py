@@ -82,20 +82,3 @@ class NameHash(Model):
     hash: Mapped[str] = mapped_column(sa.String(26), primary_key=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
     whose: Mapped[str] = mapped_column(sa.String(8), primary_key=True)
-
-
-class PortalAccess(Model):
-    """Hold what a client needs to enter the portal; every code is kept as a hash."""
-
-    __tablename__ = "portal_access"
-
-    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
-    invited_at: Mapped[datetime]
-    invited_by: Mapped[UUID]
-    start_code_hash: Mapped[str | None] = mapped_column(sa.String(160))
-    pin_hash: Mapped[str | None] = mapped_column(sa.String(160))
-    wrong_tries: Mapped[int] = mapped_column(default=0)
-    link_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
-    link_until: Mapped[datetime | None]
-    card_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
-    first_entered_at: Mapped[datetime | None]

@@ -15,18 +15,18 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.templating import text_of
+from caseapp.core.sessions import end_all_sessions
+from caseapp.core.templating import render_text
 from caseapp.core.vault import (
     DataKey,
     fingerprint,
     new_wrapped_key,
     seal,
-    seal_data,
+    seal_json,
     unwrap,
     wrapping_key_id,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.auth import operations as access
 from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
 from caseapp.domain.clients.queries import (
     describe_matches,
@@ -38,7 +38,7 @@ from caseapp.domain.clients.queries import (
     phone_digits,
     possible_matches,
 )
-from caseapp.domain.users.queries import coaches_for
+from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -92,7 +92,7 @@ def must_be_theirs(actor: Actor, coach_id: UUID) -> None:
 
     Raises Invalid.
     """
-    if coach_id not in {user.id for user in coaches_for(actor)}:
+    if coach_id not in {user.id for user in list_assignable_coaches(actor)}:
         raise Invalid({"coach_id": ["Choose yourself, or a coach whom you supervise."]})
 
 
@@ -131,7 +131,7 @@ def change_client(
         db.session.execute(sa.delete(table).where(table.client_id == client_id))
     _index(client_id, details)
     if not details.safe.allows("portal"):
-        access.end_all_sessions(client_id)
+        end_all_sessions(client_id)
     changed = [name for name, value in asdict(details).items() if value != _before(before, name)]
     record(
         actor,
@@ -157,7 +157,7 @@ def _fill(client: Client, details: ClientDetails, key: DataKey) -> None:
     client.partner_name = seal(client, "partner_name", details.partner_name, key)
     year = str(details.birth_year) if details.birth_year else None
     client.birth_year = seal(client, "birth_year", year, key)
-    client.safe_contact = seal_data(client, "safe_contact", asdict(details.safe), key)
+    client.safe_contact = seal_json(client, "safe_contact", asdict(details.safe), key)
     client.email_hash = fingerprint("email", details.email) if details.email else None
     digits = phone_digits(details.phone) if details.phone else ""
     client.phone_hash = fingerprint("phone", digits) if digits else None
@@ -198,6 +198,6 @@ def write_to(client_id: UUID, template: str, values: dict[str, object]) -> bool:
     db.session.rollback()
     if not client.email or not client.safe.allows("email"):
         return False
-    subject, _, body = text_of(f"emails/{template}.txt", values).partition("\n\n")
+    subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")
     mail.deliver(mail.Letter(client.email, subject.removeprefix("Subject: "), body))
     return True

@@ -11,15 +11,15 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import Part, db
+from caseapp.core.database import RowView, db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, after, page_of
+from caseapp.core.pagination import Page, page_newest_first, make_page
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import DataKey, fingerprint, open_data, open_row, unwrap
+from caseapp.core.vault import DataKey, fingerprint, unseal_json, unseal_column, unwrap
 from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.users.models import User
-from caseapp.domain.users.queries import coached_in, is_coached
+from caseapp.domain.users.queries import select_visible_coaches_for, is_visible_coach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ def visible_in(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID
     if role is Role.COACH:
         return sa.select(CareTeam.client_id).where(CareTeam.user_id == who)
     if role is Role.SUPERVISOR:
-        return sa.select(CareTeam.client_id).where(CareTeam.user_id.in_(coached_in(role, who)))
+        return sa.select(CareTeam.client_id).where(CareTeam.user_id.in_(select_visible_coaches_for(role, who)))
     return sa.select(CareTeam.client_id).where(sa.false())
 
 
@@ -63,7 +63,7 @@ def sees(
     return (
         sa.select(CareTeam.client_id)
         .join(member, member.id == CareTeam.user_id)
-        .where(CareTeam.client_id == client_id, is_coached(member, role, who))
+        .where(CareTeam.client_id == client_id, is_visible_coach(member, role, who))
         .exists()
     )
 
@@ -157,18 +157,18 @@ def key_of(client_id: UUID) -> DataKey:
     return unwrap(client_id, wrapped)
 
 
-def opened(client: Client | Part, key: DataKey) -> ClientRecord:
+def opened(client: Client | RowView, key: DataKey) -> ClientRecord:
     """Open the sealed columns of a loaded client."""
-    safe = open_data(client, "safe_contact", key) or {"channels": []}
-    year = open_row(client, "birth_year", key)
+    safe = unseal_json(client, "safe_contact", key) or {"channels": []}
+    year = unseal_column(client, "birth_year", key)
     return ClientRecord(
         id=client.id,
         name=client.name,
         called=client.called,
         pronouns=client.pronouns,
-        email=open_row(client, "email", key),
-        phone=open_row(client, "phone", key),
-        partner_name=open_row(client, "partner_name", key),
+        email=unseal_column(client, "email", key),
+        phone=unseal_column(client, "phone", key),
+        partner_name=unseal_column(client, "partner_name", key),
         birth_year=int(year) if year else None,
         safe=SafeContact(**{**safe, "channels": tuple(safe["channels"])}),
         consent_on=client.consent_on,
@@ -213,9 +213,9 @@ def list_clients(actor: Actor, q: str | None, cursor: str | None, limit: int) ->
     )
     if q and q.strip():
         query = query.where(Client.id.in_(found_by(q)))
-    rows = db.session.execute(after(query, Client.made_at, Client.id, cursor, limit)).all()
+    rows = db.session.execute(page_newest_first(query, Client.made_at, Client.id, cursor, limit)).all()
     items = [ClientInList(*row) for row in rows]
-    return page_of(items, limit, lambda item: (item.made_at, item.id))
+    return make_page(items, limit, lambda item: (item.made_at, item.id))
 
 
 def found_by(q: str) -> sa.Select[UUID]:

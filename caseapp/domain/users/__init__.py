@@ -1,1 +1,1 @@
-"""Staff: who they are, their role, how they sign in."""
+"""Staff: who works in the practice, in which role, and who supervises whom."""

@@ -1,4 +1,4 @@
-"""Stored: the people who work in the practice."""
+"""Table: the people who work in the practice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from caseapp.core.ids import new_id
 
 
 class User(Model):
-    """Be a coach, a supervisor or an admin."""
+    """A member of staff: coach, supervisor or admin."""
 
     __tablename__ = "user_account"
     __table_args__ = (sa.CheckConstraint("role IN ('coach', 'supervisor', 'admin')", name="role"),)
@@ -24,7 +24,7 @@ class User(Model):
     role: Mapped[str] = mapped_column(sa.String(12))
     password_hash: Mapped[str] = mapped_column(sa.String(160))
     supervisor_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
-    made_at: Mapped[datetime]
+    created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
 

@@ -12,34 +12,39 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign, withdraw
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record, record_read, record_refusal
-from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.operations import (
-    change_case,
+    update_case,
     close_case,
     move_case,
     open_case,
     reopen_case,
 )
-from caseapp.domain.cases.schemas import CaseDetails, Closing, Move
+from caseapp.domain.cases.schemas import CaseDetails, CaseClosing, StageMove
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import add_client, change_client
-from caseapp.domain.clients.portal_access import invite
+from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.operations import add_followup, complete_followup
+from caseapp.domain.followups.operations import create_followup, complete_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import discard_draft, sign_note
 from caseapp.domain.practice.operations import add_line, confirm_numbers
 from caseapp.domain.practice.schemas import NewLine
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
-from caseapp.domain.screening.operations import clear_hold, lower_flag, raise_flag, record_screening
+from caseapp.domain.screening.operations import (
+    release_hold,
+    clear_flag,
+    set_manual_flag,
+    record_screening,
+)
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import flags_of, holds_of
+from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.screening.schemas import NewScreening
-from caseapp.domain.users.operations import add_user, disable_user, make_token, reset_password
+from caseapp.domain.auth.operations import add_user, create_token, disable_user, reset_password
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
 from tests.support.concurrency import together
@@ -58,7 +63,7 @@ def team(app):
 
 def count(**where):
     db.session.rollback()
-    query = sa.select(sa.func.count()).select_from(AuditEntry).filter_by(**where)
+    query = sa.select(sa.func.count()).select_from(AuditEvent).filter_by(**where)
     return db.session.scalar(query)
 
 
@@ -126,15 +131,17 @@ def changes(team):
         builders.screen(coach, case.client_id, days_ago=9)
         builders.screen(coach, case.client_id)
     with transaction():
-        closing = Closing("other", "decision", "not_possible", "Gone.", NO, None)
+        closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, closed.case_id, closing, 1)
-        task = add_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
-        sheet = assign(coach, made.case_id, "help-right-now", line="", channel="in_person")
-        raise_flag(coach, made.client_id, "eating_disorder_flag")
+        task = create_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
+        sheet = assign_handout(
+            coach, made.case_id, "help-right-now", message="", channel="in_person"
+        )
+        set_manual_flag(coach, made.client_id, "eating_disorder_flag")
     draft = builders.draft(coach, made.case_id)
     thrown = builders.draft(coach, made.case_id)
-    hold = holds_of(supervisor, held.client_id)[0]
-    flag = flags_of(supervisor, made.client_id)[0]
+    hold = list_holds(supervisor, held.client_id)[0]
+    flag = list_flags(supervisor, made.client_id)[0]
     evidence = {
         "two_supports_named": "Two friends.",
         "pause_described": "Counts to ten.",
@@ -151,26 +158,28 @@ def changes(team):
         ("case.open", lambda: open_case(coach, bare, details, coach_id=coach.id)),
         (
             "case.move",
-            lambda: move_case(coach, moving.case_id, Move("understand", "", evidence), 1),
+            lambda: move_case(coach, moving.case_id, StageMove("understand", "", evidence), 1),
         ),
-        ("case.edit", lambda: change_case(coach, made.case_id, details, 1)),
+        ("case.edit", lambda: update_case(coach, made.case_id, details, 1)),
         ("case.reopen", lambda: reopen_case(coach, closed.case_id, "She rang.", 2)),
         ("case.close", lambda: close_case(coach, ending.case_id, closing, 1)),
         ("screening.record", lambda: record_screening(coach, bare, NewScreening(NONE))),
         ("hold.open", lambda: record_screening(coach, bare, NewScreening({**NONE, "sleep": 2}))),
-        ("hold.clear", lambda: clear_hold(supervisor, hold.id, "All is done.", hold.version)),
-        ("flag.raise", lambda: raise_flag(coach, bare, "contact_block")),
-        ("flag.lower", lambda: lower_flag(supervisor, flag.id, "Talked it through.")),
-        ("followup.write", lambda: add_followup(coach, bare, NewFollowUp("Ring", NOON))),
+        ("hold.release", lambda: release_hold(supervisor, hold.id, "All is done.", hold.version)),
+        ("flag.set", lambda: set_manual_flag(coach, bare, "contact_block")),
+        ("flag.clear", lambda: clear_flag(supervisor, flag.id, "Talked it through.")),
+        ("followup.write", lambda: create_followup(coach, bare, NewFollowUp("Ring", NOON))),
         ("followup.write", lambda: complete_followup(coach, task, "Rang.", 1)),
         ("assignment.withdraw", lambda: withdraw(coach, sheet, 1)),
         (
-            "assignment.make",
-            lambda: assign(coach, made.case_id, "better-nights", line="", channel="in_person"),
+            "assignment.create",
+            lambda: assign_handout(
+                coach, made.case_id, "better-nights", message="", channel="in_person"
+            ),
         ),
         ("note.sign", lambda: sign_note(coach, draft, 1)),
         ("note.write", lambda: discard_draft(coach, thrown, 1)),
-        ("portal.invite", lambda: invite(coach, made.client_id)),
+        ("portal.invite", lambda: invite_client(coach, made.client_id)),
         ("practice.edit", lambda: confirm_numbers(admin)),
         ("practice.edit", lambda: add_line(admin, NewLine("dv", "Refuge", "01632 960123", ""))),
         ("report.export", lambda: make_export(admin, ReportFilter(), "csv")),
@@ -183,7 +192,7 @@ def changes(team):
             lambda: reset_password(admin, "coach2@practice.test", "another good pass phrase"),
         ),
         ("user.manage", lambda: disable_user(admin, "coach2@practice.test")),
-        ("token.manage", lambda: make_token(admin, "coach@practice.test", "laptop")),
+        ("token.manage", lambda: create_token(admin, "coach@practice.test", "laptop")),
     ]
 
 
@@ -196,7 +205,7 @@ def test_every_change_leaves_an_entry_that_names_no_words(team):
         if count(action=action, outcome="done") <= before:
             missing.append(action)
     assert missing == []
-    rows = db.session.execute(sa.select(AuditEntry.details)).scalars().all()
+    rows = db.session.execute(sa.select(AuditEvent.details)).scalars().all()
     for word in ("Ring", "Rang", "Okafor", "Blum", "friends", "Talked", "Refuge", "phrase"):
         assert word not in str(rows)
 
@@ -205,10 +214,10 @@ def test_without_the_log_nothing_is_changed(team):
     """SEC-44: the entry stands in the act's own transaction, so a log that fails takes the act with it."""
     calls = changes(team)
     with transaction() as session:
-        session.execute(sa.text("ALTER TABLE audit_entry RENAME TO audit_entry_gone"))
+        session.execute(sa.text("ALTER TABLE audit_event RENAME TO audit_event_gone"))
     before = digest()
     for _action, call in calls:
-        with pytest.raises(sa.exc.DBAPIError, match="audit_entry"), transaction():
+        with pytest.raises(sa.exc.DBAPIError, match="audit_event"), transaction():
             call()
     assert digest() == before
 
@@ -223,7 +232,7 @@ def test_a_refused_attempt_is_recorded_after_its_change_was_rolled_back(team, ap
     assert desk.get(f"/case/{made.number}").status_code == 404
     assert desk.get("/settings").status_code == 403
     entry = db.session.scalars(
-        sa.select(AuditEntry).where(AuditEntry.outcome == "refused").order_by(AuditEntry.id)
+        sa.select(AuditEvent).where(AuditEvent.outcome == "refused").order_by(AuditEvent.id)
     ).all()
     assert [(row.action, row.details) for row in entry] == [
         ("case.read", {"reasons": ["not_found"]}),
@@ -243,7 +252,7 @@ def test_a_broken_rule_is_recorded_with_its_reasons(team, app):
         final_screening=["done"],
     )
     assert answer.status_code == 409
-    entry = db.session.scalar(sa.select(AuditEntry).where(AuditEntry.outcome == "refused"))
+    entry = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.outcome == "refused"))
     assert (entry.action, entry.details) == ("case.close", {"reasons": ["final_screening"]})
 
 
@@ -251,7 +260,7 @@ def test_every_entry_names_the_request_it_came_from(team, app):
     made = builders.case(team["coach"])
     answer = Desk(app, team["coach"]).get(f"/case/{made.number}")
     db.session.rollback()
-    found = db.session.scalars(sa.select(AuditEntry.request)).all()
+    found = db.session.scalars(sa.select(AuditEvent.request_id)).all()
     assert answer.headers["X-Request-Id"] in found
 
 
@@ -261,8 +270,8 @@ def test_every_entry_names_the_request_it_came_from(team, app):
 def test_only_an_admin_reads_the_log(team):
     for who in ("coach", "coach2", "supervisor"):
         with pytest.raises(Forbidden):
-            entries(team[who], LogFilter(), None, 10)
-    assert entries(team["admin"], LogFilter(), None, 10).items
+            list_audit_events(team[who], AuditFilter(), None, 10)
+    assert list_audit_events(team["admin"], AuditFilter(), None, 10).items
 
 
 def test_the_log_is_narrowed_and_newest_first(team):
@@ -272,7 +281,7 @@ def test_the_log_is_narrowed_and_newest_first(team):
         record_refusal(team["coach2"], "case.read", "cases case_page", UUID(int=3), {"reasons": []})
 
     def actions(**wanted):
-        page = entries(team["admin"], LogFilter(**wanted), None, 50)
+        page = list_audit_events(team["admin"], AuditFilter(**wanted), None, 50)
         return [entry.action for entry in page.items]
 
     assert actions(outcome="refused") == ["case.read"]
@@ -289,7 +298,7 @@ def test_the_log_is_walked_page_by_page(team):
             record(team["coach"], Action.CASE_EDIT, "case")
     seen, cursor = [], None
     while True:
-        page = entries(team["admin"], LogFilter(action="case.edit"), cursor, 3)
+        page = list_audit_events(team["admin"], AuditFilter(action="case.edit"), cursor, 3)
         seen += [entry.id for entry in page.items]
         cursor = page.next
         if cursor is None:

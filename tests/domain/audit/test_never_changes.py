@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
-from caseapp.core.transaction import side_transaction, transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.core.transaction import separate_transaction, transaction
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.notes.models import Note
 from tests.support import builders, staff
 
@@ -89,16 +89,16 @@ def statements(table, column, row_id):
         )
 
 
-@pytest.mark.parametrize("which", ["audit_entry", "note"])
+@pytest.mark.parametrize("which", ["audit_event", "note"])
 def test_no_statement_changes_what_stands(signed, which):
-    table = {"audit_entry": AuditEntry.__table__, "note": Note.__table__}[which]
-    row_id = signed[0] if which == "note" else db.session.scalar(sa.select(AuditEntry.id))
+    table = {"audit_event": AuditEvent.__table__, "note": Note.__table__}[which]
+    row_id = signed[0] if which == "note" else db.session.scalar(sa.select(AuditEvent.id))
     column = "how" if which == "note" else "action"
     before = stored(table)
     for statement in statements(table, column, row_id):
         with (
             pytest.raises(sa.exc.DBAPIError, match="never change"),
-            side_transaction() as connection,
+            separate_transaction() as connection,
         ):
             connection.execute(sa.text(statement))
     assert stored(table) == before
@@ -108,10 +108,10 @@ def test_no_statement_changes_what_stands(signed, which):
 def test_not_even_a_program_that_knows_nothing_of_our_pragmas(signed, database_url):
     """Another program opens the file with SQLite's own defaults, where REPLACE fires no delete trigger."""
     note_id, draft_id = (found.hex for found in signed)
-    for table, column in ((AuditEntry.__table__, "action"), (Note.__table__, "how")):
+    for table, column in ((AuditEvent.__table__, "action"), (Note.__table__, "how")):
         row_id = note_id if table.name == "note" else None
         before = stored(table)
-        row_id = row_id or db.session.scalar(sa.select(AuditEntry.id)).hex
+        row_id = row_id or db.session.scalar(sa.select(AuditEvent.id)).hex
         db.session.remove()
         other = sqlite3.connect(database_url.database, isolation_level=None)
         try:
@@ -130,23 +130,23 @@ def test_not_even_a_program_that_knows_nothing_of_our_pragmas(signed, database_u
 
 def test_the_same_quarters_entry_is_never_replaced_by_another(signed):
     with transaction() as session:
-        entry = dict(session.execute(sa.select(AuditEntry.__table__)).mappings().first())
+        entry = dict(session.execute(sa.select(AuditEvent.__table__)).mappings().first())
         session.execute(
-            sa.insert(AuditEntry.__table__).values(entry | {"id": new_id(), "once": "q"})
+            sa.insert(AuditEvent.__table__).values(entry | {"id": new_id(), "dedup_key": "q"})
         )
-    before = stored(AuditEntry.__table__)
+    before = stored(AuditEvent.__table__)
     verb = "INSERT OR REPLACE" if db.engine.dialect.name == "sqlite" else "INSERT"
-    forged = columns(AuditEntry.__table__, id=f"'{hexed(new_id())}'", action="'forged'")
+    forged = columns(AuditEvent.__table__, id=f"'{hexed(new_id())}'", action="'forged'")
     statement = (
-        f"{verb} INTO audit_entry ({names(AuditEntry.__table__)}) "
-        f"SELECT {forged} FROM audit_entry WHERE once = 'q'"
+        f"{verb} INTO audit_event ({names(AuditEvent.__table__)}) "
+        f"SELECT {forged} FROM audit_event WHERE dedup_key = 'q'"
     )
     try:
-        with side_transaction() as connection:
+        with separate_transaction() as connection:
             connection.execute(sa.text(statement))
     except sa.exc.IntegrityError:
         assert db.engine.dialect.name == "postgresql"
-    assert stored(AuditEntry.__table__) == before
+    assert stored(AuditEvent.__table__) == before
 
 
 def test_a_draft_can_still_be_changed_and_thrown_away(signed):

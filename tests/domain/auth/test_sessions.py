@@ -11,12 +11,16 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth import operations as access
-from caseapp.domain.auth.models import Session, Token
-from caseapp.domain.auth.queries import ABSOLUTE, IDLE, tokens_of
-from caseapp.domain.clients.portal_access import client_signed_in, invite
-from caseapp.domain.users.operations import disable_user, reset_password
-from caseapp.domain.users.queries import bearer, signed_in
+from caseapp.core import sessions
+from caseapp.domain.auth.operations import create_token, revoke_token
+from caseapp.core.sessions import Session
+from caseapp.domain.auth.models import Token
+from caseapp.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
+from caseapp.domain.auth.queries import list_tokens
+from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.operations import disable_user, reset_password
+from caseapp.domain.auth.queries import find_staff_session, find_token_actor
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
@@ -25,12 +29,12 @@ A_MOMENT = timedelta(seconds=1)
 
 def begin(subject, kind="staff"):
     with transaction():
-        return access.begin_session(kind, subject)
+        return sessions.begin_session(kind, subject)
 
 
 def live(reference, kind="staff"):
     db.session.rollback()
-    return (signed_in if kind == "staff" else client_signed_in)(reference) is not None
+    return (find_staff_session if kind == "staff" else find_client_session)(reference) is not None
 
 
 @pytest.fixture
@@ -41,7 +45,7 @@ def coach(app):
 def invited(coach):
     client_id = builders.client(coach)
     with transaction():
-        invite(coach, client_id)
+        invite_client(coach, client_id)
     return client_id
 
 
@@ -51,9 +55,9 @@ def test_a_session_ends_when_nobody_uses_it(coach, kind):
     with at(start):
         subject = coach.id if kind == "staff" else invited(coach)
         reference = begin(subject, kind)
-    with at(start + IDLE[kind] - A_MOMENT):
+    with at(start + IDLE_TIMEOUT[kind] - A_MOMENT):
         assert live(reference, kind)
-    with at(start + IDLE[kind] + A_MOMENT):
+    with at(start + IDLE_TIMEOUT[kind] + A_MOMENT):
         assert not live(reference, kind)
 
 
@@ -64,14 +68,14 @@ def test_a_session_ends_after_twelve_hours_however_busy(coach, kind):
         subject = coach.id if kind == "staff" else invited(coach)
         reference = begin(subject, kind)
     moment = start
-    while moment < start + ABSOLUTE - timedelta(minutes=10):
+    while moment < start + ABSOLUTE_TIMEOUT - timedelta(minutes=10):
         moment += timedelta(minutes=10)
         with at(moment):
             assert live(reference, kind)
-            access.touch_session(db.session.scalar(sa.select(Session.id)))
-    with at(start + ABSOLUTE - A_MOMENT):
+            sessions.touch_session(db.session.scalar(sa.select(Session.id)))
+    with at(start + ABSOLUTE_TIMEOUT - A_MOMENT):
         assert live(reference, kind)
-    with at(start + ABSOLUTE + A_MOMENT):
+    with at(start + ABSOLUTE_TIMEOUT + A_MOMENT):
         assert not live(reference, kind)
 
 
@@ -96,23 +100,23 @@ def test_only_a_hash_is_stored(coach):
 def test_ending_one_session_leaves_the_others(coach):
     first, second = begin(coach.id), begin(coach.id)
     with transaction():
-        access.end_session(signed_in(first).actor.session_id)
+        sessions.end_session(find_staff_session(first).actor.session_id)
     assert not live(first)
     assert live(second)
     with transaction():
-        access.end_all_sessions(coach.id)
+        sessions.end_all_sessions(coach.id)
     assert not live(second)
 
 
 def test_a_disabled_person_is_out_at_once(coach):
     reference = begin(coach.id)
     with transaction():
-        _, token = access.make_token(coach.id, "laptop")
-    assert bearer(token)
+        _, token = create_token(operator(), "coach@practice.test", "laptop")
+    assert find_token_actor(token)
     with transaction():
         disable_user(operator(), "coach@practice.test")
     assert not live(reference)
-    assert bearer(token) is None
+    assert find_token_actor(token) is None
 
 
 def test_a_new_password_ends_every_session(coach):
@@ -124,30 +128,30 @@ def test_a_new_password_ends_every_session(coach):
 
 def test_an_ended_session_stays_ended_whoever_touches_it(coach, app):
     reference = begin(coach.id)
-    session_id = signed_in(reference).actor.session_id
+    session_id = find_staff_session(reference).actor.session_id
 
     def touch_or_end(number):
         if number == 3:
             with transaction():
-                access.end_session(session_id)
+                sessions.end_session(session_id)
         else:
-            access.touch_session(session_id)
+            sessions.touch_session(session_id)
 
     assert together(app, 8, touch_or_end) == [None] * 8
     assert not live(reference)
-    access.touch_session(session_id)
+    sessions.touch_session(session_id)
     assert not live(reference)
 
 
 def test_a_token_works_until_it_is_revoked(coach):
     with transaction():
-        token_id, text = access.make_token(coach.id, "laptop")
-    found = bearer(text)
+        token_id, text = create_token(operator(), "coach@practice.test", "laptop")
+    found = find_token_actor(text)
     assert (found.id, found.via) == (coach.id, "api")
-    assert [token.name for token in tokens_of(coach.id)] == ["laptop"]
+    assert [token.name for token in list_tokens(coach.id)] == ["laptop"]
     assert text not in str(db.session.execute(sa.select(Token.__table__)).all())
     with transaction():
-        access.revoke_token(token_id)
-    assert bearer(text) is None
+        revoke_token(operator(), token_id)
+    assert find_token_actor(text) is None
     with pytest.raises(NotFound), transaction():
-        access.revoke_token(UUID(int=1))
+        revoke_token(operator(), UUID(int=1))

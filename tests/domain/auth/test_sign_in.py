@@ -8,7 +8,7 @@ import pytest
 from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.transaction import transaction
-from caseapp.domain.users.operations import disable_user
+from caseapp.domain.auth.operations import disable_user
 from tests.support import staff
 
 DESK = "__Host-desk"

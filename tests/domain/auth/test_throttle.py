@@ -8,8 +8,8 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import TooManyAttempts
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.models import Attempt
-from caseapp.domain.auth.operations import Limit, count_attempt, forget_attempts, sign_in_limits
+from caseapp.domain.auth.models import SignInAttempt
+from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from tests.support.concurrency import together
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ def test_a_refused_try_counts_for_nothing(app):
             count(EIGHT)
         for _ in range(5):
             count(EIGHT, Limit("other", 100, timedelta(hours=1)))
-        found = db.session.scalars(sa.select(Attempt.scope)).all()
+        found = db.session.scalars(sa.select(SignInAttempt.scope)).all()
     assert sorted(found) == ["pair"] * 8
 
 
@@ -82,17 +82,18 @@ def test_a_success_forgets_the_tries_of_that_pair_only(app):
         for _ in range(8):
             tries("marta@x", "198.51.100.7")
         with transaction():
-            forget_attempts(sign_in_limits("marta@x", "198.51.100.7"))
+            clear_attempts(sign_in_limits("marta@x", "198.51.100.7"))
         assert tries("marta@x", "198.51.100.7")
         per_address = sign_in_limits("marta@x", "198.51.100.7")[1].scope
         assert (
-            db.session.scalar(sa.select(sa.func.count()).where(Attempt.scope == per_address)) == 9
+            db.session.scalar(sa.select(sa.func.count()).where(SignInAttempt.scope == per_address))
+            == 9
         )
 
 
 def test_no_account_or_address_can_be_read_back(app):
     tries("marta@practice.test", "198.51.100.7")
-    stored = " ".join(db.session.scalars(sa.select(Attempt.scope)))
+    stored = " ".join(db.session.scalars(sa.select(SignInAttempt.scope)))
     assert "marta" not in stored
     assert "198.51" not in stored
 
@@ -102,4 +103,4 @@ def test_yesterdays_tries_are_swept_out(app):
         count(EIGHT)
     with at(NOON + timedelta(days=1, seconds=1)):
         count(Limit("other", 8, timedelta(minutes=15)))
-        assert db.session.scalars(sa.select(Attempt.scope)).all() == ["other"]
+        assert db.session.scalars(sa.select(SignInAttempt.scope)).all() == ["other"]

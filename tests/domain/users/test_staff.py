@@ -7,27 +7,26 @@ from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth import credentials
 from caseapp.domain.users.models import User
-from caseapp.domain.users.operations import (
+from caseapp.domain.auth.operations import (
     add_user,
+    create_token,
     disable_user,
-    make_token,
     reset_password,
     revoke_token,
     sign_in,
 )
+from caseapp.domain.auth.queries import find_staff_session, find_token_actor
 from caseapp.domain.users.queries import (
-    bearer,
-    coached_by,
-    coaches_for,
-    names_of,
-    signed_in,
+    get_user_by_email,
+    get_user_names,
+    list_assignable_coaches,
+    select_visible_coaches,
     supervisor_of,
-    user_by_email,
 )
-from caseapp.domain.users.schemas import SignIn
+from caseapp.domain.auth.schemas import SignIn
 from tests.support import staff
 
 GOOD = {
@@ -88,7 +87,7 @@ def test_only_an_admin_manages_people(app, who):
         lambda: add_user(actor, **GOOD),
         lambda: disable_user(actor, f"{who}@practice.test"),
         lambda: reset_password(actor, f"{who}@practice.test", "another good pass phrase"),
-        lambda: make_token(actor, f"{who}@practice.test", "mine"),
+        lambda: create_token(actor, f"{who}@practice.test", "mine"),
         lambda: revoke_token(actor, actor.id),
     )
     for call in calls:
@@ -98,15 +97,15 @@ def test_only_an_admin_manages_people(app, who):
 
 def test_addresses_are_kept_small_and_found_in_any_case(app):
     add(email="  New@Practice.Test ")
-    assert user_by_email("NEW@practice.test ").email == "new@practice.test"
+    assert get_user_by_email("NEW@practice.test ").email == "new@practice.test"
     with pytest.raises(NotFound):
-        user_by_email("nobody@practice.test")
+        get_user_by_email("nobody@practice.test")
 
 
 def test_signing_in_gives_a_session_of_ones_own(app):
     coach = staff.add("coach")
     reference = sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
-    found = signed_in(reference).actor
+    found = find_staff_session(reference).actor
     assert (found.id, found.role, found.via) == (coach.id, coach.role, "web")
 
 
@@ -120,8 +119,8 @@ def test_a_hash_with_old_parameters_is_made_anew_at_the_next_sign_in(app):
     sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
     kept = db.session.scalar(sa.select(User.password_hash))
     assert kept != old
-    assert not credentials.outdated(kept)
-    assert credentials.matches(kept, staff.PASSWORD)
+    assert not credentials.needs_rehash(kept)
+    assert credentials.verify_secret(kept, staff.PASSWORD)
 
 
 def test_a_reset_password_is_the_only_one_that_works(app):
@@ -138,19 +137,19 @@ def test_a_reset_password_is_the_only_one_that_works(app):
 def test_a_disabled_person_does_not_get_in_but_their_name_stays(app):
     coach = staff.add("coach")
     with transaction():
-        _, token = make_token(operator(), "coach@practice.test", "laptop")
+        _, token = create_token(operator(), "coach@practice.test", "laptop")
         disable_user(operator(), "coach@practice.test")
     with pytest.raises(Unauthenticated):
         sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
-    assert bearer(token) is None
-    assert names_of({coach.id}) == {coach.id: coach.name, operator().id: "the practice"}
+    assert find_token_actor(token) is None
+    assert get_user_names({coach.id}) == {coach.id: coach.name, operator().id: "the practice"}
 
 
 def test_whose_clients_are_whose(app):
     team = staff.team()
 
     def seen_by(who):
-        return set(db.session.scalars(coached_by(team[who])))
+        return set(db.session.scalars(select_visible_coaches(team[who])))
 
     assert seen_by("coach") == {team["coach"].id}
     assert seen_by("coach2") == {team["coach2"].id}
@@ -163,25 +162,25 @@ def test_whose_clients_are_whose(app):
 
 def test_neither_admins_nor_the_disabled_can_be_a_clients_coach(app):
     team = staff.team()
-    assert {user.id for user in coaches_for(team["supervisor"])} == {
+    assert {user.id for user in list_assignable_coaches(team["supervisor"])} == {
         team["supervisor"].id,
         team["coach"].id,
     }
-    assert list(coaches_for(team["admin"])) == []
+    assert list(list_assignable_coaches(team["admin"])) == []
     with transaction():
         disable_user(operator(), "coach@practice.test")
-    assert list(coaches_for(team["coach"])) == []
+    assert list(list_assignable_coaches(team["coach"])) == []
 
 
 def test_what_is_done_to_people_is_recorded_without_secrets(app):
     add()
     with transaction():
-        token_id, text = make_token(operator(), "new@practice.test", "laptop")
+        token_id, text = create_token(operator(), "new@practice.test", "laptop")
         revoke_token(operator(), token_id)
         reset_password(operator(), "new@practice.test", "another good pass phrase")
         disable_user(operator(), "new@practice.test")
     rows = db.session.execute(
-        sa.select(AuditEntry.action, AuditEntry.details).order_by(AuditEntry.id)
+        sa.select(AuditEvent.action, AuditEvent.details).order_by(AuditEvent.id)
     ).all()
     assert [row.details for row in rows] == [
         {"added": "coach"},

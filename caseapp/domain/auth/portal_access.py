@@ -19,25 +19,25 @@ import structlog
 from caseapp.core import outbox, urls
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db, run
+from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken, Unauthenticated
 from caseapp.core.permissions import Action, Role
+from caseapp.core.sessions import (
+    Session,
+    begin_session,
+    end_all_sessions,
+    end_session,
+    session_is_live,
+    session_params,
+)
+from caseapp.core.tokens import generate_code, generate_token, hash_token, normalize_code
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import fingerprint, unwrap
 from caseapp.domain.audit.operations import record
-from caseapp.domain.auth import operations as access
-from caseapp.domain.auth.credentials import (
-    hash_secret,
-    matches,
-    new_code,
-    new_reference,
-    reference_hash,
-    tidy_code,
-)
-from caseapp.domain.auth.models import Session
-from caseapp.domain.auth.operations import Limit
-from caseapp.domain.auth.queries import live_session, the_session
-from caseapp.domain.clients.models import Client, ClientKey, PortalAccess
+from caseapp.domain.auth.credentials import hash_secret, verify_secret
+from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
+from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.operations import write_to
 from caseapp.domain.clients.queries import client_record, opened
 
@@ -48,27 +48,19 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-LINK_LASTS = timedelta(minutes=15)
-TRIES = 5
+LINK_LIFETIME = timedelta(minutes=15)
+MAX_PIN_ATTEMPTS = 5
 PIN_LENGTH = 6
-MAIL_LINK = "portal.link"
+LINK_MAIL = "portal.link"
 
 
-class Step(StrEnum):
+class SignInStep(StrEnum):
     """Be what a client who has come to the door does next."""
 
     CHOOSE = "choose"
     PIN = "pin"
     CLOSED = "closed"
     READ_FIRST = "read first"
-
-
-@dataclass(frozen=True)
-class ReaderSignedIn:
-    """Say which client a cookie stands for, and when it was last noted as used."""
-
-    actor: Actor
-    seen_at: datetime
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,7 @@ class Invitation:
     mailed: bool
 
 
-def invite(actor: Actor, client_id: UUID) -> Invitation:
+def invite_client(actor: Actor, client_id: UUID) -> Invitation:
     """Invite a client to the portal, or let them in again after too many wrong tries.
 
     Makes a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where e-mail is safe a
@@ -98,20 +90,20 @@ def invite(actor: Actor, client_id: UUID) -> Invitation:
             )
         )
     by_mail = bool(client.email) and client.safe.allows("email")
-    start, card = new_code(2), None if by_mail else new_code(4)
+    start, card = generate_code(2), None if by_mail else generate_code(4)
     row = db.session.get(PortalAccess, client_id)
     if row is None:
         row = PortalAccess(client_id=client_id, invited_at=now(), invited_by=actor.id)
         db.session.add(row)
     row.invited_at, row.invited_by = now(), actor.id
-    row.start_code_hash = hash_secret(tidy_code(start))
-    row.card_hash = reference_hash(tidy_code(card)) if card else None
-    row.pin_hash = row.link_hash = row.link_until = None
-    row.wrong_tries = 0
+    row.start_code_hash = hash_secret(normalize_code(start))
+    row.card_hash = hash_token(normalize_code(card)) if card else None
+    row.pin_hash = row.link_hash = row.link_expires_at = None
+    row.failed_pin_attempts = 0
     db.session.flush()
-    access.end_all_sessions(client_id)
+    end_all_sessions(client_id)
     if by_mail:
-        outbox.put(MAIL_LINK, {"client": client_id.hex})
+        outbox.put(LINK_MAIL, {"client": client_id.hex})
     record(
         actor,
         Action.PORTAL_INVITE,
@@ -123,23 +115,23 @@ def invite(actor: Actor, client_id: UUID) -> Invitation:
     return Invitation(start, card, by_mail)
 
 
-def access_of(client_id: UUID) -> PortalAccess | None:
+def find_portal_access(client_id: UUID) -> PortalAccess | None:
     """Show how far a client's way into the portal has come, to those who have already been let in."""
     return db.session.get(PortalAccess, client_id)
 
 
-def ask_for_link(email: str, address: str) -> None:
+def request_link(email: str, address: str) -> None:
     """Order a fresh link for whoever has this e-mail; nothing is said about whether there is such a client.
 
     A known and an unknown address cause the same work here: one row for the outbox, whose handler looks further.
     Raises TooManyAttempts.
     """
     email = email.strip().lower()
-    access.count_attempt(_link_limits(email, address))
+    count_attempt(_link_limits(email, address))
     with transaction():
         outbox.put(
-            MAIL_LINK,
-            {"email": fingerprint("email", email), "until": (now() + LINK_LASTS).isoformat()},
+            LINK_MAIL,
+            {"email": fingerprint("email", email), "until": (now() + LINK_LIFETIME).isoformat()},
         )
 
 
@@ -163,17 +155,17 @@ def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
     if "until" in payload and now() > datetime.fromisoformat(payload["until"]):
         return
     for client_id in _receivers(payload):
-        token = new_reference()
+        token = generate_token()
         with transaction() as session:
             session.execute(
                 sa.update(PortalAccess)
                 .where(PortalAccess.client_id == client_id)
-                .values(link_hash=reference_hash(token), link_until=now() + LINK_LASTS)
+                .values(link_hash=hash_token(token), link_expires_at=now() + LINK_LIFETIME)
             )
         write_to(
             client_id,
             "reading-link",
-            {"link": urls.portal_link(token), "minutes": LINK_LASTS.seconds // 60},
+            {"link": urls.portal_link_url(token), "minutes": LINK_LIFETIME.seconds // 60},
         )
 
 
@@ -184,34 +176,34 @@ def _receivers(payload: dict[str, Any]) -> Sequence[UUID]:
     return db.session.scalars(invited.where(Client.email_hash == payload["email"])).all()
 
 
-def redeem(secret: str, address: str) -> str:
+def redeem_link_or_card(secret: str, address: str) -> str:
     """Redeem a one-time link or a card code and begin a session that still waits for the PIN.
 
     A link works once; a card works until the coach makes a new one; neither works once its way is no longer safe for
     the client. Raises Unauthenticated or TooManyAttempts.
     """
-    limits = access.sign_in_limits(f"card:{address}", address)
-    access.count_attempt(limits)
-    used = reference_hash(secret)
+    limits = sign_in_limits(f"card:{address}", address)
+    count_attempt(limits)
+    used = hash_token(secret)
     with transaction() as session:
         client_id = session.execute(
             sa.update(PortalAccess)
-            .where(PortalAccess.link_hash == used, PortalAccess.link_until > now())
-            .values(link_hash=None, link_until=None)
+            .where(PortalAccess.link_hash == used, PortalAccess.link_expires_at > now())
+            .values(link_hash=None, link_expires_at=None)
             .returning(PortalAccess.client_id)
         ).scalar()
         ways: tuple[str, ...] = ("portal", "email")
         if client_id is None:
             client_id = session.scalar(
                 sa.select(PortalAccess.client_id).where(
-                    PortalAccess.card_hash == reference_hash(tidy_code(secret))
+                    PortalAccess.card_hash == hash_token(normalize_code(secret))
                 )
             )
             ways = ("portal",)
         if client_id is None or not all(map(_safe_contact(client_id).allows, ways)):
             raise Unauthenticated("This link or code does not work any more. Ask for a new one.")
-        access.forget_attempts(limits)
-        return access.begin_session("client", client_id, passed_pin=False)
+        clear_attempts(limits)
+        return begin_session("client", client_id, pin_verified=False)
 
 
 def _safe_contact(client_id: UUID) -> SafeContact:
@@ -225,54 +217,27 @@ def _safe_contact(client_id: UUID) -> SafeContact:
     return opened(row.Client, unwrap(client_id, row.wrapped)).safe
 
 
-SIGNED_IN = (
-    sa.select(
-        Session.id.label("session"),
-        Session.seen_at,
-        Client.id,
-        Client.called,
-        sa.and_(Session.passed_pin, PortalAccess.first_entered_at.is_not(None)).label("inside"),
-    )
-    .join(Client, Client.id == Session.subject_id)
-    .join(PortalAccess, PortalAccess.client_id == Client.id)
-    .where(live_session())
-)
-
-
-def client_signed_in(reference: str) -> ReaderSignedIn | None:
-    """Find the client behind a portal cookie, in one statement.
-
-    Until the PIN is passed, and the first time until the page about using the portal safely is read, the actor is only
-    arriving and may read nothing: no page has to remember to ask.
-    """
-    row = run(SIGNED_IN, **the_session("client", reference)).first()
-    if row is None:
-        return None
-    role = Role.CLIENT if row.inside else Role.ARRIVING
-    return ReaderSignedIn(Actor(row.id, role, row.called, "portal", row.session), row.seen_at)
-
-
-def next_step(actor: Actor) -> Step:
+def get_sign_in_step(actor: Actor) -> SignInStep:
     """Tell what somebody at the door does next.
 
     Raises NotFound without a session.
     """
     require(actor, Action.PORTAL_PIN)
     row = db.session.execute(
-        sa.select(Session.passed_pin, PortalAccess.pin_hash, PortalAccess.wrong_tries)
+        sa.select(Session.pin_verified, PortalAccess.pin_hash, PortalAccess.failed_pin_attempts)
         .join(PortalAccess, PortalAccess.client_id == Session.subject_id)
         .where(Session.id == actor.session_id)
     ).first()
     if row is None:
         raise NotFound
-    if row.passed_pin:
-        return Step.READ_FIRST
-    if row.wrong_tries >= TRIES:
-        return Step.CLOSED
-    return Step.PIN if row.pin_hash else Step.CHOOSE
+    if row.pin_verified:
+        return SignInStep.READ_FIRST
+    if row.failed_pin_attempts >= MAX_PIN_ATTEMPTS:
+        return SignInStep.CLOSED
+    return SignInStep.PIN if row.pin_hash else SignInStep.CHOOSE
 
 
-def pin_fault(pin: str) -> str | None:
+def find_pin_error(pin: str) -> str | None:
     """Say what is wrong with a new PIN, or nothing."""
     if len(pin) != PIN_LENGTH or not pin.isascii() or not pin.isdigit():
         return "Choose six digits."
@@ -288,9 +253,9 @@ def choose_pin(actor: Actor, start_code: str, pin: str) -> str:
     digits or too easy, and what `_try` raises.
     """
     require(actor, Action.PORTAL_PIN)
-    if fault := pin_fault(pin):
+    if fault := find_pin_error(pin):
         raise Invalid({"pin": [fault]})
-    stored = _try(actor, tidy_code(start_code), "start_code_hash", "start_code")
+    stored = _try(actor, normalize_code(start_code), "start_code_hash", "start_code")
     with transaction() as session:
         kept = session.execute(
             sa.update(PortalAccess)
@@ -299,7 +264,7 @@ def choose_pin(actor: Actor, start_code: str, pin: str) -> str:
                 # Of two that bring the same code at once, the second finds it used.
                 PortalAccess.start_code_hash == stored,
             )
-            .values(pin_hash=hash_secret(pin), start_code_hash=None, wrong_tries=0)
+            .values(pin_hash=hash_secret(pin), start_code_hash=None, failed_pin_attempts=0)
             .returning(PortalAccess.client_id)
         ).scalar()
         if kept is None:
@@ -316,22 +281,24 @@ def enter_pin(actor: Actor, pin: str) -> str:
     _try(actor, pin, "pin_hash", "pin")
     with transaction() as session:
         session.execute(
-            sa.update(PortalAccess).where(PortalAccess.client_id == actor.id).values(wrong_tries=0)
+            sa.update(PortalAccess)
+            .where(PortalAccess.client_id == actor.id)
+            .values(failed_pin_attempts=0)
         )
         return _pass(actor)
 
 
-def enter_first_time(actor: Actor) -> None:
+def complete_first_visit(actor: Actor) -> None:
     """Note that the client has read how to use the portal safely, and let them in.
 
     Raises RuleBroken before the PIN is passed.
     """
-    if next_step(actor) is not Step.READ_FIRST:
+    if get_sign_in_step(actor) is not SignInStep.READ_FIRST:
         raise RuleBroken(Reason("pin_needed", "Give your PIN first."))
     db.session.execute(
         sa.update(PortalAccess)
         .where(PortalAccess.client_id == actor.id)
-        .values(first_entered_at=sa.func.coalesce(PortalAccess.first_entered_at, now()))
+        .values(first_signed_in_at=sa.func.coalesce(PortalAccess.first_signed_in_at, now()))
     )
 
 
@@ -340,9 +307,12 @@ def _try(actor: Actor, secret: str, column: str, field: str) -> str:
     with transaction() as session:
         counted = session.execute(
             sa.update(PortalAccess)
-            .where(PortalAccess.client_id == actor.id, PortalAccess.wrong_tries < TRIES)
-            .values(wrong_tries=PortalAccess.wrong_tries + 1)
-            .returning(PortalAccess.wrong_tries, getattr(PortalAccess, column))
+            .where(
+                PortalAccess.client_id == actor.id,
+                PortalAccess.failed_pin_attempts < MAX_PIN_ATTEMPTS,
+            )
+            .values(failed_pin_attempts=PortalAccess.failed_pin_attempts + 1)
+            .returning(PortalAccess.failed_pin_attempts, getattr(PortalAccess, column))
         ).first()
     if counted is None:
         raise RuleBroken(
@@ -353,8 +323,8 @@ def _try(actor: Actor, secret: str, column: str, field: str) -> str:
             )
         )
     tries, stored = counted
-    if not matches(stored, secret):
-        left = TRIES - tries
+    if not verify_secret(stored, secret):
+        left = MAX_PIN_ATTEMPTS - tries
         words = "One try is left." if left == 1 else f"{left} tries are left."
         raise Invalid(
             {field: [f"That does not fit. {words if left else 'That was the last try.'}"]}
@@ -376,18 +346,18 @@ def _pass(actor: Actor) -> str:
     if waited is None:
         raise Unauthenticated
     record(actor, Action.SIGN_IN, "client", actor.id, client_id=actor.id)
-    return access.begin_session("client", actor.id)
+    return begin_session("client", actor.id)
 
 
 def leave(actor: Actor) -> None:
     """End the client's session."""
     require(actor, Action.SESSION_END)
     if actor.session_id:
-        access.end_session(actor.session_id)
+        end_session(actor.session_id)
         record(actor, Action.SESSION_END, "client", actor.id, client_id=actor.id)
 
 
-def leave_now(reference: str) -> None:
+def end_session_by_reference(reference: str) -> None:
     """End the session behind a cookie at once; a fault of the audit log does not keep it alive.
 
     It is the quick exit's, so it runs its own transactions: the ending is safe before the record is tried.
@@ -395,10 +365,10 @@ def leave_now(reference: str) -> None:
     with transaction() as session:
         ended = session.execute(
             sa.update(Session)
-            .where(live_session())
+            .where(session_is_live())
             .values(ended_at=now())
             .returning(Session.id, Session.subject_id),
-            the_session("client", reference),
+            session_params("client", reference),
         ).first()
     if ended is None:
         return

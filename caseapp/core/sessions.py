@@ -1,0 +1,107 @@
+"""Server-side sessions: the cookie holds a random token, the table only its hash.
+
+A session belongs to a subject (a member of staff or a client) that this module knows by kind and id alone;
+`domain.auth` joins it to the person.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from caseapp.core.clock import now
+from caseapp.core.database import Model, db
+from caseapp.core.ids import new_id
+from caseapp.core.tokens import generate_token, hash_token
+from caseapp.core.transaction import separate_transaction
+
+IDLE_TIMEOUT = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
+ABSOLUTE_TIMEOUT = timedelta(hours=12)
+
+
+class Session(Model):
+    """A signed-in browser of a member of staff or a client."""
+
+    __tablename__ = "session"
+    __table_args__ = (sa.Index("ix_session_subject", "subject_id", "ended_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    subject_kind: Mapped[str] = mapped_column(sa.String(10))
+    subject_id: Mapped[UUID]
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    pin_verified: Mapped[bool] = mapped_column(default=True)
+
+
+def session_is_live() -> sa.ColumnElement[bool]:
+    """Build the SQL condition for a session that has not ended, idled or expired; fill it with `session_params`."""
+    return sa.and_(
+        Session.secret_hash == sa.bindparam("secret"),
+        Session.subject_kind == sa.bindparam("kind"),
+        Session.ended_at.is_(None),
+        Session.last_seen_at > sa.bindparam("seen_since"),
+        Session.created_at > sa.bindparam("created_since"),
+    )
+
+
+def session_params(kind: str, token: str) -> dict[str, Any]:
+    """Return the parameters of `session_is_live` for a cookie's token at this moment."""
+    moment = now()
+    return {
+        "secret": hash_token(token),
+        "kind": kind,
+        "seen_since": moment - IDLE_TIMEOUT[kind],
+        "created_since": moment - ABSOLUTE_TIMEOUT,
+    }
+
+
+def begin_session(kind: str, subject_id: UUID, *, pin_verified: bool = True) -> str:
+    """Begin a session for a `staff` member or a `client` and return the token for the cookie."""
+    token = generate_token()
+    moment = now()
+    db.session.add(
+        Session(
+            secret_hash=hash_token(token),
+            subject_kind=kind,
+            subject_id=subject_id,
+            created_at=moment,
+            last_seen_at=moment,
+            pin_verified=pin_verified,
+        )
+    )
+    db.session.flush()
+    return token
+
+
+def end_session(session_id: UUID) -> None:
+    """End one session; a session that has ended stays as it is."""
+    db.session.execute(
+        sa.update(Session)
+        .where(Session.id == session_id, Session.ended_at.is_(None))
+        .values(ended_at=now())
+    )
+
+
+def end_all_sessions(subject_id: UUID) -> None:
+    """End every session of one person."""
+    db.session.execute(
+        sa.update(Session)
+        .where(Session.subject_id == subject_id, Session.ended_at.is_(None))
+        .values(ended_at=now())
+    )
+
+
+def touch_session(session_id: UUID) -> None:
+    """Record that a session was used; a session that ended in the meantime stays ended."""
+    with separate_transaction() as connection:
+        connection.execute(
+            sa.update(Session)
+            .where(Session.id == session_id, Session.ended_at.is_(None))
+            .values(last_seen_at=now())
+        )
