@@ -12,7 +12,7 @@ from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
 from caseapp.domain import models
 from caseapp.domain.auth import portal_access
-from caseapp.domain.bulk_assignments import operations as givings
+from caseapp.domain.bulk_assignments import operations as bulk_assignments
 from caseapp.domain.handouts.library import library
 from caseapp.domain.worksheets import operations as worksheets
 from caseapp.http import (
@@ -63,7 +63,7 @@ def create_app(chosen: Settings) -> Flask:
     portal.init_app(app)
     api.init_app(app)
     outbox.handle(portal_access.LINK_MAIL, portal_access.mail_link)
-    outbox.handle(givings.BULK_ASSIGNMENT, givings.deliver_bulk_assignment)
+    outbox.handle(bulk_assignments.BULK_ASSIGNMENT, bulk_assignments.deliver_bulk_assignment)
     app.extensions["queue"] = queue.open_queue(app.app_context, worksheets.delete_expired_uploads)
     library()
     guard.check_declared(app)

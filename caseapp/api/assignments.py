@@ -1,4 +1,4 @@
-"""Assignments: handouts given to a client in a case."""
+"""API of assignments: handouts assigned to a client in a case."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from caseapp.domain.assignments.operations import (
     replace_assignment,
     withdraw,
 )
-from caseapp.domain.assignments.printing import assignment_pdf as pdf_of
-from caseapp.domain.assignments.printing import case_packet_pdf
+from caseapp.domain.assignments.printing import assignment_pdf, case_packet_pdf
 from caseapp.domain.assignments.queries import (
     get_assignment_record,
     get_printable_assignment,
@@ -53,17 +52,19 @@ if TYPE_CHECKING:
 
     from flask import Response
 
-blueprint = ApiBlueprint("assignments", "Handouts given to a client; each keeps its edition for ever.")
+blueprint = ApiBlueprint(
+    "assignments", "Handouts assigned to a client; each keeps its handout version."
+)
 
 
-class PackQuery(PdfQuerySchema):
-    """Choose the sheets of a pack."""
+class PacketQuerySchema(PdfQuerySchema):
+    """The assignments to put into one packet."""
 
-    sheet = fields.List(
+    assignment = fields.List(
         fields.UUID(),
         required=True,
         validate=validate.Length(1, MOST_SHEETS),
-        metadata={"description": "The id of an assignment of this case; give it once for each."},
+        metadata={"description": "The id of an assignment of this case; repeat it for each."},
     )
 
 
@@ -71,76 +72,82 @@ class PackQuery(PdfQuerySchema):
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.list_response_schema(AssignmentResponseSchema())
 @blueprint.query_params(ListQuerySchema())
-def assignment_list(case_id: UUID, query: ListRequest) -> Page[AssignmentRecord]:
-    """List what was given in a case, newest first, each with what stops it now."""
+def list_case_assignments(case_id: UUID, query: ListRequest) -> Page[AssignmentRecord]:
+    """List the assignments of a case, newest first, each with its blockers."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
     record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, context.case.client_id)
     found = list_assignments(actor, context, before=query.cursor, limit=query.limit + 1)
-    return make_page(found, query.limit, lambda given: (given.assigned_at, given.id))
+    return make_page(found, query.limit, lambda record: (record.assigned_at, record.id))
 
 
 @blueprint.route("/cases/<uuid:case_id>/assignments", "POST")
 @needs(Action.ASSIGNMENT_CREATE)
-@blueprint.response_schema(AssignmentResponseSchema(), 201, location=lambda given: f"/assignments/{given['id']}")
+@blueprint.response_schema(
+    AssignmentResponseSchema(), 201, location=lambda record: f"/assignments/{record['id']}"
+)
 @blueprint.request_schema(AssignHandoutSchema())
-def give(case_id: UUID, body: NewAssignment) -> AssignmentRecord:
-    """Give a handout that suits the client now."""
+def create_assignment(case_id: UUID, body: NewAssignment) -> AssignmentRecord:
+    """Assign a handout that suits the client now."""
     actor = current_actor()
     with transaction():
         made = run_api_once(lambda: assign_handout(actor, case_id, **vars(body)))
     return get_assignment_record(actor, made)
 
 
-@blueprint.route("/cases/<uuid:case_id>/assignments/several", "POST")
+@blueprint.route("/cases/<uuid:case_id>/assignments/batch", "POST")
 @needs(Action.ASSIGNMENT_CREATE)
-@blueprint.response_schema(AssignmentsResponseSchema(), 201, location=lambda made: f"/assignments/{made['items'][0]['id']}")
+@blueprint.response_schema(
+    AssignmentsResponseSchema(), 201, location=lambda made: f"/assignments/{made['items'][0]['id']}"
+)
 @blueprint.request_schema(AssignHandoutsSchema())
-def give_several(case_id: UUID, body: NewAssignments) -> dict[str, Any]:
-    """Give several handouts in one step; what may not be given now is left out, with the reasons."""
+def create_assignments(case_id: UUID, body: NewAssignments) -> dict[str, Any]:
+    """Assign several handouts in one step; blocked ones are skipped, with the reasons."""
     actor = current_actor()
     with transaction():
         first = run_api_once(lambda: assign_handouts(actor, case_id, body)[0])
     context = get_case_context(actor, case_id)
-    given = list_assigned_together(actor, context, first)
-    left_out = list_skipped_handouts(context, body.slugs, given, body.channel, body.language)
+    assigned = list_assigned_together(actor, context, first)
+    skipped = list_skipped_handouts(context, body.slugs, assigned, body.channel, body.language)
     return {
-        "items": given,
-        "left_out": [{"slug": one.id, "reasons": reasons} for one, reasons in left_out],
+        "items": assigned,
+        "skipped": [{"slug": handout.id, "reasons": reasons} for handout, reasons in skipped],
     }
 
 
-@blueprint.route("/cases/<uuid:case_id>/assignments/pack", error_statuses=(409,))
+@blueprint.route("/cases/<uuid:case_id>/assignments/packet", error_statuses=(409,))
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.file_response("application/pdf")
-@blueprint.query_params(PackQuery())
-def pack(case_id: UUID, query: dict[str, Any]) -> Response:
-    """Download several sheets of a case as one PDF; what may not go out now refuses the whole, with its reasons."""
+@blueprint.query_params(PacketQuerySchema())
+def download_packet(case_id: UUID, query: dict[str, Any]) -> Response:
+    """Download several handouts of a case as one PDF; refused with the reasons when one of them has blockers."""
     actor, large = current_actor(), "size" in query
     context = get_case_context(actor, case_id)
     record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, context.case.client_id)
-    made = case_packet_pdf(actor, context, query["sheet"], large=large)
+    made = case_packet_pdf(actor, context, query["assignment"], large=large)
     return pdf_response(made, f"reading-all{'-large' if large else ''}.pdf")
 
 
 @blueprint.route("/assignments/<uuid:assignment_id>/replace", "POST")
 @needs(Action.ASSIGNMENT_CREATE)
-@blueprint.response_schema(AssignmentResponseSchema(), 201, location=lambda given: f"/assignments/{given['id']}")
+@blueprint.response_schema(
+    AssignmentResponseSchema(), 201, location=lambda record: f"/assignments/{record['id']}"
+)
 @blueprint.request_schema(ReplaceAssignmentSchema())
-def replace(assignment_id: UUID, body: Replacement) -> AssignmentRecord:
-    """Withdraw an older version and give the newest in its place, in the same way and for the same week."""
+def replace_with_newest(assignment_id: UUID, body: Replacement) -> AssignmentRecord:
+    """Withdraw an older version and assign the newest instead, with the same channel and week."""
     actor = current_actor()
     with transaction():
         made = run_api_once(lambda: replace_assignment(actor, assignment_id, **vars(body)))
     return get_assignment_record(actor, made)
 
 
-@blueprint.route("/handouts/resting")
+@blueprint.route("/handouts/suspended")
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.list_response_schema(SuspendedCaseResponseSchema())
 @blueprint.query_params(ListQuerySchema())
-def suspended(query: ListRequest) -> Page[SuspendedCase]:
-    """Look through `limit` open cases, newest first, for what may not reach its client now; a page may be empty."""
+def list_suspended(query: ListRequest) -> Page[SuspendedCase]:
+    """Search `limit` open cases, newest first, for suspended assignments; a page may be empty."""
     actor = current_actor()
     page = list_suspended_cases(actor, query.cursor, query.limit)
     record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
@@ -150,8 +157,8 @@ def suspended(query: ListRequest) -> Page[SuspendedCase]:
 @blueprint.route("/assignments/<uuid:assignment_id>")
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.response_schema(AssignmentResponseSchema())
-def assignment(assignment_id: UUID) -> AssignmentRecord:
-    """Show one assignment and what stops it now."""
+def show_assignment(assignment_id: UUID) -> AssignmentRecord:
+    """Get one assignment with its blockers."""
     actor = current_actor()
     found = get_assignment_record(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
@@ -162,20 +169,20 @@ def assignment(assignment_id: UUID) -> AssignmentRecord:
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.file_response("application/pdf")
 @blueprint.query_params(PdfQuerySchema())
-def assignment_pdf(assignment_id: UUID, query: dict[str, Any]) -> Response:
-    """Download the edition that was given, unless something stops it now; the file's name tells nothing."""
+def download_assignment(assignment_id: UUID, query: dict[str, Any]) -> Response:
+    """Download the assigned handout version, unless it has blockers; the file name reveals nothing."""
     actor, large = current_actor(), "size" in query
     found = get_printable_assignment(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
-    made = pdf_of(found, large=large, code=True)
+    made = assignment_pdf(found, large=large, code=True)
     return pdf_response(made, f"reading-{found.position:02}{'-large' if large else ''}.pdf")
 
 
 @blueprint.route("/assignments/<uuid:assignment_id>/answers")
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.response_schema(SharedAnswersResponseSchema())
-def answers(assignment_id: UUID) -> SharedAnswers:
-    """Show what the client has shared of this sheet, as it stood then; nothing is here until they do."""
+def show_answers(assignment_id: UUID) -> SharedAnswers:
+    """Get the answers that the client shared, as they were then; empty until they share."""
     actor = current_actor()
     found, client_id = get_shared_answers(actor, assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, client_id)
@@ -186,8 +193,8 @@ def answers(assignment_id: UUID) -> SharedAnswers:
 @needs(Action.ASSIGNMENT_WITHDRAW)
 @blueprint.response_schema(AssignmentResponseSchema())
 @blueprint.requires_if_match
-def take_back(assignment_id: UUID, version: int) -> AssignmentRecord:
-    """Take a handout back: the portal no longer shows it, the record of it stays."""
+def withdraw_assignment(assignment_id: UUID, version: int) -> AssignmentRecord:
+    """Withdraw an assignment: the portal no longer shows it, the record stays."""
     actor = current_actor()
     with transaction():
         withdraw(actor, assignment_id, version)

@@ -1,4 +1,4 @@
-"""Givings: one sheet to several cases, carried out in the background."""
+"""API of bulk assignments: one handout to several cases, in the background."""
 
 from __future__ import annotations
 
@@ -24,29 +24,33 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 blueprint = ApiBlueprint(
-    "givings",
-    "One sheet to several cases. Each case is judged when it is asked for, and anew at the moment it is given.",
+    "bulk_assignments",
+    "One handout to several cases. Each case is assessed on request, and again when the handout is assigned.",
 )
 
 
-@blueprint.route("/handouts/<string:slug>/givings", "POST")
+@blueprint.route("/handouts/<string:slug>/bulk-assignments", "POST")
 @needs(Action.ASSIGNMENT_CREATE)
-@blueprint.response_schema(BulkAssignmentResponseSchema(), HTTPStatus.ACCEPTED, location=lambda bulk_assignment: f"/givings/{bulk_assignment['id']}")
+@blueprint.response_schema(
+    BulkAssignmentResponseSchema(),
+    HTTPStatus.ACCEPTED,
+    location=lambda created: f"/bulk-assignments/{created['id']}",
+)
 @blueprint.request_schema(BulkAssignmentSchema())
-def give_to_several(slug: str, body: NewBulkAssignment) -> BulkAssignmentRecord:
-    """Give the newest edition to up to 500 cases; those that may not get it are left out, with the reasons."""
+def create_bulk_assignment(slug: str, body: NewBulkAssignment) -> BulkAssignmentRecord:
+    """Assign the newest version to up to 500 cases; cases that can't get it are skipped, with the reasons."""
     actor = current_actor()
     with transaction():
         bulk_assignment_id = run_api_once(lambda: start_bulk_assignment(actor, slug, body))
     return get_bulk_assignment(actor, bulk_assignment_id)
 
 
-@blueprint.route("/givings/<uuid:bulk_assignment_id>")
+@blueprint.route("/bulk-assignments/<uuid:bulk_assignment_id>")
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.response_schema(BulkAssignmentResponseSchema())
-def bulk_assignment(bulk_assignment_id: UUID) -> BulkAssignmentRecord:
-    """Show how far it is, and of its cases those that the reader may see."""
+def show_bulk_assignment(bulk_assignment_id: UUID) -> BulkAssignmentRecord:
+    """Get the progress, with those of its cases that the user may see."""
     actor = current_actor()
     found = get_bulk_assignment(actor, bulk_assignment_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "giving", bulk_assignment_id, None)
+    record_read(actor, Action.ASSIGNMENT_READ, "bulk_assignment", bulk_assignment_id, None)
     return found

@@ -77,7 +77,7 @@ def _record(context: CaseContext) -> dict[str, Any]:
     case, facts = context.case, context.facts
     return {
         **{
-            fact.name: facts.get(fact.name, [] if fact.kind == "several" else None)
+            fact.name: facts.get(fact.name, [] if fact.kind == "multiple" else None)
             for fact in FACTS
         },
         "id": case.id,

@@ -23,9 +23,6 @@ from caseapp.domain.handouts.rendering import page_html
 from caseapp.domain.handouts.schemas import RecalledView, Recalling, RecallOneSchema
 from caseapp.domain.practice.queries import office
 from caseapp.domain.suitability.schemas import (
-    BLOCKED,
-    CAUTION,
-    ELIGIBLE,
     HandoutDetailResponseSchema,
     HandoutOption,
     HandoutResponseSchema,
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
 blueprint = ApiBlueprint(
     "handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one."
 )
-
-WORDS = {ELIGIBLE: "allowed", CAUTION: "warned", BLOCKED: "refused"}
 
 
 class LanguageQuery(Schema):
@@ -83,7 +78,7 @@ def _shown(handout: Handout, reviewed: Review | None) -> dict[str, Any]:
         "stage": handout.stage,
         "also_fits": handout.also_fits,
         "kind": handout.kind,
-        "edition": handout.version,
+        "handout_version": handout.version,
         "language": handout.language,
         "summary": handout.summary,
         "minutes": handout.minutes,
@@ -97,10 +92,10 @@ def _offered(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> di
     suitability = option.suitability
     return _shown(option.handout, option.reviewed) | {
         "for_case": {
-            "outcome": WORDS[suitability.outcome],
+            "outcome": suitability.outcome,
             "channels": suitability.channels,
             "reasons": suitability.reasons,
-            "given": option.given,
+            "assigned": option.assigned,
             "suggested": suggested.get(option.edition_id),
         }
     }
@@ -124,9 +119,13 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
     options = list_handout_options(actor, context, query.get("stage"), query["language"])
     suggested = {
         found.option.edition_id: {"rank": rank, "why": found.why}
-        for rank, found in enumerate(get_recommendation(actor, context, query["language"]).suggestions, 1)
+        for rank, found in enumerate(
+            get_recommendation(actor, context, query["language"]).suggestions, 1
+        )
     }
-    return single_page(_offered(option, suggested) for option in options if option.edition_id in kept)
+    return single_page(
+        _offered(option, suggested) for option in options if option.edition_id in kept
+    )
 
 
 @blueprint.route("/handouts/<string:slug>", error_statuses=(409,))

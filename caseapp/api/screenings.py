@@ -76,7 +76,7 @@ def screen(client_id: UUID, body: NewScreening) -> dict[str, Any]:
         screening_id = run_api_once(lambda: record_screening(actor, client_id, body))
     found = get_screening(actor, screening_id)
     shown = {name: getattr(found, name) for name in ScreeningResponseSchema().fields}
-    return shown | {"resting": list_client_suspended_assignments(actor, client_id)}
+    return shown | {"suspended": list_client_suspended_assignments(actor, client_id)}
 
 
 @blueprint.route("/clients/<uuid:client_id>/flags")
@@ -117,7 +117,7 @@ def _whole(hold_id: UUID) -> dict[str, Any]:
     found = get_hold(actor, hold_id)
     blockers = [] if found.released_at else list_release_blockers(found, actor)
     shown = {name: getattr(found, name) for name in HoldResponseSchema().fields}
-    return shown | {"keeps": blockers}
+    return shown | {"blockers": blockers}
 
 
 @blueprint.route("/holds/<uuid:hold_id>/release", "POST", error_statuses=(409,))

@@ -18,16 +18,16 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.credentials import password_fault
+from caseapp.domain.auth.credentials import find_password_error
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.portal_access import pin_fault
+from caseapp.domain.auth.portal_access import find_pin_error
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import change_practice, confirm_numbers, set_up_practice
 from caseapp.domain.practice.queries import the_practice
 from caseapp.domain.practice.queries import today as practice_today
 from caseapp.domain.practice.schemas import PracticeSchema
 from caseapp.domain.users.models import User
-from caseapp.domain.users.operations import add_user
+from caseapp.domain.auth.operations import add_user
 
 if TYPE_CHECKING:
     from datetime import date
@@ -85,8 +85,8 @@ def stories() -> list[dict[str, Any]]:
 def _must_be_fit(password: str, pin: str) -> None:
     names = tuple(word for name, _ in STAFF.values() for word in name.split())
     faults = {
-        "password": password_fault(password, known=(*names, *STAFF)),
-        "pin": pin_fault(pin),
+        "password": find_password_error(password, personal_words=(*names, *STAFF)),
+        "pin": find_pin_error(pin),
     }
     if any(faults.values()):
         raise Invalid({field: [fault] for field, fault in faults.items() if fault})

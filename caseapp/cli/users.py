@@ -9,15 +9,9 @@ import click
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.queries import tokens_of
-from caseapp.domain.users.operations import (
-    add_user,
-    disable_user,
-    make_token,
-    reset_password,
-    revoke_token,
-)
-from caseapp.domain.users.queries import everyone, user_by_email
+from caseapp.domain.auth.queries import list_tokens
+from caseapp.domain.auth.operations import add_user, create_token, disable_user, reset_password, revoke_token
+from caseapp.domain.users.queries import list_users, get_user_by_email
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -60,10 +54,10 @@ def add(house: House, email: str, name: str, role: str, supervisor: str | None) 
 
 @user.command("list")
 @click.pass_obj
-def list_users(house: House) -> None:
+def list_command(house: House) -> None:
     """List everybody with their role."""
     with house.open():
-        for person in everyone():
+        for person in list_users():
             ended = f"  no access since {_day(person.disabled_at)}" if person.disabled_at else ""
             click.echo(f"{person.email}  {person.name}, {person.role}{ended}")
 
@@ -101,19 +95,19 @@ def token() -> None:
 def create(house: House, email: str, name: str) -> None:
     """Make a token with somebody's rights; it is printed once."""
     with house.open(), transaction():
-        _, text = make_token(operator(), email, name)
+        _, text = create_token(operator(), email, name)
     click.echo(text)
 
 
 @token.command("list")
 @click.argument("email")
 @click.pass_obj
-def list_tokens(house: House, email: str) -> None:
+def list_tokens_command(house: House, email: str) -> None:
     """List somebody's tokens; their texts are kept nowhere."""
     with house.open():
-        for found in tokens_of(user_by_email(email).id):
-            ended = f"  revoked {_day(found.ended_at)}" if found.ended_at else ""
-            click.echo(f"{found.id}  {found.name}, made {_day(found.made_at)}{ended}")
+        for found in list_tokens(get_user_by_email(email).id):
+            ended = f"  revoked {_day(found.revoked_at)}" if found.revoked_at else ""
+            click.echo(f"{found.id}  {found.name}, created {_day(found.created_at)}{ended}")
 
 
 @token.command()

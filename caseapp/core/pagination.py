@@ -51,7 +51,7 @@ def page_newest_first(
     """
     query = query.order_by(moment.desc(), key.desc()).limit(literal_limit(limit + 1))
     if cursor:
-        query = query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(cursor, moment, key)))
+        query = query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(parse_cursor(cursor), moment, key)))
     return query
 
 
@@ -68,8 +68,22 @@ def page_soonest_first(
     """
     query = query.order_by(moment, key).limit(literal_limit(limit + 1))
     if cursor:
-        query = query.where(sa.tuple_(moment, key) > sa.tuple_(*_bound(cursor, moment, key)))
+        query = query.where(sa.tuple_(moment, key) > sa.tuple_(*_bound(parse_cursor(cursor), moment, key)))
     return query
+
+
+def newest_before(
+    query: sa.Select[*Columns],
+    moment: Any,  # noqa: ANN401 - a column of any kind of row
+    key: Any,  # noqa: ANN401
+    position: tuple[datetime, UUID] | None,
+    limit: int,
+) -> sa.Select[*Columns]:
+    """Order newest first by (moment, key) and select at most `limit` rows before `position`; None is the start."""
+    query = query.order_by(moment.desc(), key.desc()).limit(limit)
+    if position is None:
+        return query
+    return query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(position, moment, key)))
 
 
 def literal_limit(number: int) -> sa.ColumnElement[int]:
@@ -119,6 +133,6 @@ def parse_cursor(cursor: str) -> tuple[datetime, UUID]:
     return at, row
 
 
-def _bound(cursor: str, moment: Any, key: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    at, row = parse_cursor(cursor)
+def _bound(position: tuple[datetime, UUID], moment: Any, key: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    at, row = position
     return sa.literal(at, moment.type), sa.literal(row, key.type)

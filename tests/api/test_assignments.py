@@ -98,7 +98,7 @@ def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
         assert assert_refused(coach.post(path, wish(option["slug"]))) == wanted
     warned = [o["slug"] for o in options if o["for_case"]["outcome"] == "warned"]
     for slug in warned:
-        assert "confirm_needed" in assert_refused(coach.post(path, wish(slug, channel="in_person")))
+        assert "confirmation_required" in assert_refused(coach.post(path, wish(slug, channel="in_person")))
     assert coach.get(path).get_json()["items"] == []
 
 
@@ -132,7 +132,7 @@ def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
 
 def test_several_sheets_as_one_pdf(coach, path, allowed):
     first, second = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
-    chosen = f"{path}/pack?sheet={second['id']}&sheet={first['id']}"
+    chosen = f"{path}/pack?assignment={second['id']}&sheet={first['id']}"
     plain, large = coach.get(chosen), coach.get(f"{chosen}&size=large")
     assert (name_of(plain), name_of(large)) == ("reading-all.pdf", "reading-all-large.pdf")
     assert pages_of(large.data) > pages_of(plain.data)
@@ -144,13 +144,13 @@ def test_several_sheets_as_one_pdf(coach, path, allowed):
 
 def test_a_pack_is_refused_whole_and_names_its_faults(coach, made, path, allowed):
     kept, back = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
-    chosen = f"{path}/pack?sheet={kept['id']}&sheet={back['id']}"
+    chosen = f"{path}/pack?assignment={kept['id']}&sheet={back['id']}"
     coach.post(f"/assignments/{back['id']}/withdraw", version=back)
     assert assert_refused(coach.get(chosen)) == ["already_withdrawn"]
     other = builders.steady_case(coach.actor)
     theirs = coach.post(f"/cases/{other.case_id}/assignments", wish(allowed[0])).get_json()
     for missing in (theirs["id"], NOBODYS):
-        assert_error(coach.get(f"{path}/pack?sheet={kept['id']}&sheet={missing}"), 404, "not_found")
+        assert_error(coach.get(f"{path}/pack?assignment={kept['id']}&sheet={missing}"), 404, "not_found")
     many = "&".join([f"sheet={NOBODYS}"] * (MOST_SHEETS + 1))
     for query, field in (
         ("", "sheet"),
@@ -212,7 +212,7 @@ def test_hides_what_is_not_yours(stranger, made, given):
     assert_hidden(stranger, "GET", "/assignments/{}", given["id"])
     assert_hidden(stranger, "GET", "/assignments/{}/pdf", given["id"])
     assert_hidden(
-        stranger, "GET", f"/cases/{{}}/assignments/pack?sheet={given['id']}", made.case_id
+        stranger, "GET", f"/cases/{{}}/assignments/packet?assignment={given['id']}", made.case_id
     )
     assert_hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
 
@@ -226,7 +226,7 @@ def test_a_pack_is_noted_as_a_reading_of_the_case(coach, made, path, given):
         return db.session.scalar(query)
 
     assert seen() == 0
-    assert coach.get(f"{path}/pack?sheet={given['id']}").status_code == 200
+    assert coach.get(f"{path}/pack?assignment={given['id']}").status_code == 200
     assert seen() == 1
 
 
@@ -238,7 +238,7 @@ def test_needs_a_coach(staff, path, given):
         ("POST", path),
         ("GET", here),
         ("GET", f"{here}/pdf"),
-        ("GET", f"{path}/pack?sheet={given['id']}"),
+        ("GET", f"{path}/pack?assignment={given['id']}"),
         ("POST", f"{here}/withdraw"),
     )
 
@@ -247,7 +247,7 @@ def test_other_methods(coach, path, given):
     assert_only_answers(coach, path, "GET", "POST")
     assert_only_answers(coach, f"/assignments/{given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
-    assert_only_answers(coach, f"{path}/pack?sheet={given['id']}", "GET")
+    assert_only_answers(coach, f"{path}/pack?assignment={given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
 
 
@@ -294,7 +294,7 @@ def test_several_names_its_faults(coach, stranger, staff, made, path):
     assert_refuses(coach, "POST", f"{path}/several", faults)
     assert_refuses_what_is_no_json(coach, "POST", f"{path}/several")
     assert_hidden(
-        stranger, "POST", "/cases/{}/assignments/several", made.case_id, pack("better-nights")
+        stranger, "POST", "/cases/{}/assignments/batch", made.case_id, pack("better-nights")
     )
     assert_needs_a_role(staff["admin"], ("POST", f"{path}/several"))
     assert_only_answers(coach, f"{path}/several", "POST")
@@ -327,20 +327,20 @@ def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
 
 def test_what_rests(coach, stranger, staff, made, path):
     given = coach.post(path, wish("first-days-pause")).get_json()
-    assert coach.get("/handouts/resting").get_json() == {"items": [], "next": None}
+    assert coach.get("/handouts/suspended").get_json() == {"items": [], "next": None}
     screened = coach.post(
         f"/clients/{made.client_id}/screenings", {"fear_at_home": "concern"}
     ).get_json()
     assert [item["id"] for item in screened["resting"]] == [given["id"]]
-    [case] = coach.get("/handouts/resting").get_json()["items"]
+    [case] = coach.get("/handouts/suspended").get_json()["items"]
     assert (case["case_id"], case["number"]) == (str(made.case_id), made.number)
     [suspended] = case["assignments"]
     assert suspended["id"] == given["id"]
     assert "hold_open" in [reason["code"] for reason in suspended["blockers"]]
-    assert stranger.get("/handouts/resting").get_json()["items"] == []
-    assert_needs_a_role(staff["admin"], ("GET", "/handouts/resting"))
-    assert_only_answers(coach, "/handouts/resting", "GET")
-    assert_error(coach.get("/handouts/resting?cursor=x"), 422, "invalid")
+    assert stranger.get("/handouts/suspended").get_json()["items"] == []
+    assert_needs_a_role(staff["admin"], ("GET", "/handouts/suspended"))
+    assert_only_answers(coach, "/handouts/suspended", "GET")
+    assert_error(coach.get("/handouts/suspended?cursor=x"), 422, "invalid")
 
 
 def test_answers_are_there_once_the_client_has_shared_them(coach, made, path):

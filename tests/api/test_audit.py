@@ -2,7 +2,7 @@ from tests.api.api_client import assert_error, assert_needs_a_role, assert_only_
 from tests.support import builders
 
 
-def test_the_log_shows_who_did_what(staff, coach):
+def test_list_events_shows_actor_action_and_record(staff, coach):
     admin = staff["admin"]
     client_id = builders.client(coach.actor, "Ines Okafor", email="ines@example.org")
     coach.get(f"/clients/{client_id}")
@@ -22,7 +22,7 @@ def test_the_log_shows_who_did_what(staff, coach):
     assert "example.org" not in text
 
 
-def test_pages(staff):
+def test_list_events_pages(staff):
     for _ in range(3):
         builders.client(staff["coach"].actor)
     admin = staff["admin"]
@@ -32,7 +32,7 @@ def test_pages(staff):
     assert first["items"] + rest == whole
 
 
-def test_names_its_faults(staff):
+def test_list_events_names_invalid_filters(staff):
     for query, field in (
         ("action=steal", "action"),
         ("outcome=maybe", "outcome"),
@@ -43,7 +43,7 @@ def test_names_its_faults(staff):
         assert assert_error(staff["admin"].get(f"/audit?{query}"), 422)["fields"].keys() == {field}
 
 
-def test_needs_an_admin(staff):
+def test_list_events_needs_an_admin(staff):
     assert_needs_a_role(staff["coach"], ("GET", "/audit"))
     assert_needs_a_role(staff["supervisor"], ("GET", "/audit"))
     assert_only_answers(staff["admin"], "/audit", "GET")

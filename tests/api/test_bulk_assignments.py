@@ -13,7 +13,7 @@ from tests.api.api_client import (
 )
 from tests.support import builders
 
-PATH = "/handouts/better-nights/givings"
+PATH = "/handouts/better-nights/bulk-assignments"
 
 
 @pytest.fixture
@@ -31,18 +31,18 @@ def wish(made, **changed):
 
 @pytest.fixture
 def giving(coach, made):
-    return coach.post("/handouts/first-days-pause/givings", wish(made)).get_json()
+    return coach.post("/handouts/first-days-pause/bulk-assignments", wish(made)).get_json()
 
 
 def test_ask_for_it_and_follow_it(coach, made):
-    answer = coach.post("/handouts/first-days-pause/givings", wish(made))
+    answer = coach.post("/handouts/first-days-pause/bulk-assignments", wish(made))
     assert answer.status_code == 202, answer.get_json()
     asked = answer.get_json()
-    assert answer.headers["Location"] == f"/api/v1/givings/{asked['id']}"
+    assert answer.headers["Location"] == f"/api/v1/bulk-assignments/{asked['id']}"
     assert (asked["waiting"], asked["left_out"], asked["done"]) == (1, 1, False)
-    assert coach.get(f"/givings/{asked['id']}").get_json() == asked
+    assert coach.get(f"/bulk-assignments/{asked['id']}").get_json() == asked
     outbox.sweep()
-    found = coach.get(f"/givings/{asked['id']}").get_json()
+    found = coach.get(f"/bulk-assignments/{asked['id']}").get_json()
     assert (found["given"], found["waiting"], found["left_out"], found["done"]) == (1, 0, 1, True)
     daniel, ines = found["items"]
     assert (ines["number"], ines["state"], ines["reasons"]) == (made[0].number, "given", [])
@@ -63,15 +63,15 @@ def test_sent_twice_it_is_one(coach, made):
 
 
 def test_what_is_refused_says_why(coach, made):
-    assert assert_refused(coach.post(PATH, wish(made[:1], edition=9))) == ["edition_changed"]
-    codes = assert_refused(coach.post("/handouts/reaching-out/givings", wish(made[1:])))
-    assert codes[0] == "nobody_left"
+    assert assert_refused(coach.post(PATH, wish(made[:1], edition=9))) == ["handout_version_changed"]
+    codes = assert_refused(coach.post("/handouts/reaching-out/bulk-assignments", wish(made[1:])))
+    assert codes[0] == "no_eligible_client"
     assert "hold_open" in codes
-    assert_error(coach.post("/handouts/no-such-sheet/givings", wish(made)), 404, "not_found")
+    assert_error(coach.post("/handouts/no-such-sheet/bulk-assignments", wish(made)), 404, "not_found")
 
 
 def test_care_is_confirmed_case_by_case_with_what_was_read(coach, made):
-    path, ines = "/handouts/my-limits/givings", str(made[0].case_id)
+    path, ines = "/handouts/my-limits/bulk-assignments", str(made[0].case_id)
     for confirmed in ({}, {ines: []}, {made[1].client_id.hex: ["later_stage"]}):
         refused = coach.post(path, wish(made[:1], confirmed=confirmed))
         assert "not_confirmed" in assert_refused(refused)
@@ -100,21 +100,21 @@ def test_names_its_faults(coach, made):
 
 
 def test_hides_what_is_not_yours(staff, stranger, made, giving):
-    assert_hidden(stranger, "GET", "/givings/{}", giving["id"])
+    assert_hidden(stranger, "GET", "/bulk-assignments/{}", giving["id"])
     foreign = stranger.post(PATH, wish(made))
     missing = stranger.post(PATH, wish([], cases=[NOBODYS]))
     assert foreign.status_code == missing.status_code == 404
     assert foreign.data == missing.data
-    seen = staff["supervisor"].get(f"/givings/{giving['id']}")
+    seen = staff["supervisor"].get(f"/bulk-assignments/{giving['id']}")
     assert seen.get_json() == giving
 
 
 def test_needs_a_coach(staff, giving):
-    assert_needs_a_role(staff["admin"], ("POST", PATH), ("GET", f"/givings/{giving['id']}"))
+    assert_needs_a_role(staff["admin"], ("POST", PATH), ("GET", f"/bulk-assignments/{giving['id']}"))
     assert giving["waiting"] == 1
 
 
 def test_other_methods(coach, giving):
     assert_only_answers(coach, PATH, "POST")
-    assert_only_answers(coach, f"/givings/{giving['id']}", "GET")
+    assert_only_answers(coach, f"/bulk-assignments/{giving['id']}", "GET")
     assert giving["done"] is False

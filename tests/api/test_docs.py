@@ -6,7 +6,7 @@ from tests.api.api_client import BASE
 METHODS = {"GET", "POST", "PATCH"}
 
 
-def test_every_view_is_described(app):
+def test_every_view_is_documented(app):
     described = app.test_client().get(f"{BASE}/openapi.json").get_json()
     assert described["openapi"] == "3.1.0"
     there = {
@@ -23,7 +23,7 @@ def test_every_view_is_described(app):
     assert there == ours
 
 
-def test_every_call_names_its_action_and_its_errors(app):
+def test_every_operation_names_its_action_and_errors(app):
     described = app.test_client().get(f"{BASE}/openapi.json").get_json()
     names = []
     for path, item in described["paths"].items():
@@ -44,7 +44,7 @@ def test_every_call_names_its_action_and_its_errors(app):
     assert len(names) == len(set(names))
 
 
-def test_nothing_hangs_and_nothing_unknown_passes(app):
+def test_every_reference_resolves_and_objects_are_closed(app):
     described = app.test_client().get(f"{BASE}/openapi.json").get_json()
     schemas = described["components"]["schemas"]
     text = json.dumps(described)
@@ -53,7 +53,7 @@ def test_nothing_hangs_and_nothing_unknown_passes(app):
         assert schema["additionalProperties"] is False
 
 
-def test_a_page_for_people(app):
+def test_docs_page_lists_every_operation(app):
     page = app.test_client().get(f"{BASE}/docs")
     assert page.status_code == 200
     text = page.get_data(as_text=True)

@@ -7,7 +7,7 @@ from tests.api.api_client import BASE, assert_error, assert_only_answers
 from tests.support import staff as people
 
 
-def test_me(staff):
+def test_get_me_returns_owner_and_actions(staff):
     for who, program in staff.items():
         found = program.get("/me").get_json()
         assert (found["id"], found["name"]) == (str(program.actor.id), program.actor.name)
@@ -20,14 +20,14 @@ def test_me(staff):
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Bearer wrong", "Basic dTpw", "Bearer a b", "\xe9"]
 )
-def test_no_token_no_answer(app, header):
+def test_missing_or_unknown_token_is_unauthenticated(app, header):
     headers = {} if header is None else {"Authorization": header}
     answer = app.test_client().get(f"{BASE}/me", headers=headers)
     assert_error(answer, 401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_revoked_token_and_a_disabled_person_are_out_at_once(staff):
+def test_revoked_token_and_disabled_owner_are_refused(staff):
     coach, email = staff["coach"], "coach@practice.test"
     with transaction():
         token_id, text = create_token(operator(), email, "second")
@@ -42,13 +42,13 @@ def test_a_revoked_token_and_a_disabled_person_are_out_at_once(staff):
     assert_error(coach.get("/me"), 401)
 
 
-def test_a_staff_cookie_opens_nothing_here(app, staff):
+def test_staff_cookie_is_refused(app, staff):
     browser = app.test_client()
     assert people.sign_in(browser, staff["coach"].actor).status_code == 303
     assert_error(browser.get(f"{BASE}/me"), 401)
 
 
-def test_stages(staff):
+def test_list_stages_returns_seven_with_criteria(staff):
     items = staff["admin"].get("/stages").get_json()["items"]
     assert [stage["id"] for stage in items][::6] == ["steady", "close"]
     assert [stage["number"] for stage in items] == list(range(1, 8))
@@ -57,6 +57,6 @@ def test_stages(staff):
     assert_only_answers(staff["coach"], "/stages", "GET")
 
 
-def test_an_address_that_is_none(staff):
+def test_unknown_address_is_not_found(staff):
     assert_error(staff["coach"].get("/nowhere"), 404, "not_found")
     assert_error(staff["coach"].client.get("/api/v2/me"), 404, "not_found")

@@ -65,7 +65,7 @@ def records(staff):
     with transaction():
         share_answers(client, given_one.get_json()["place"], {"what_happened": "Rang."}, 0)
     several = {"cases": [str(made.case_id)], "channel": "print"}
-    giving = coach.post("/handouts/first-days-pause/givings", several)
+    giving = coach.post("/handouts/first-days-pause/bulk-assignments", several)
     assert giving.status_code == 202
     export = admin.post("/exports", {"format": "csv"})
     assert (note.status_code, given_one.status_code, export.status_code) == (201, 201, 201)
@@ -133,7 +133,7 @@ def walk(operation, mode, token, records):
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-def test_the_description_holds(app, staff, records, mode):
+def test_api_answers_as_described(app, staff, records, mode):
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", apart(app))
     seen = {}
     for found in schema.get_all_operations():

@@ -37,7 +37,7 @@ def test_record_and_list(coach, ines):
     answer = coach.post(path, CALM | {"sleep": "watch", "eating": "not_asked", "comment": "Tired."})
     assert answer.status_code == 201
     made = answer.get_json()
-    assert made.pop("resting") == []
+    assert made.pop("suspended") == []
     assert made["levels"] == {item.key: "none" for item in ITEMS} | {
         "sleep": "watch",
         "eating": "not_asked",
@@ -57,7 +57,7 @@ def test_a_concern_opens_a_hold_with_flags_and_tasks(coach, ines, hold):
     assert {"tell_supervisor", "safety_24h", "safety_72h", "safety_7d"} <= tasks
     whole = coach.get(f"/holds/{hold['id']}")
     assert whole.headers["ETag"] == etag(hold)
-    assert "screening_not_steady" in {reason["code"] for reason in whole.get_json()["keeps"]}
+    assert "screening_not_steady" in {reason["code"] for reason in whole.get_json()["blockers"]}
 
 
 def test_sent_twice_is_recorded_once(coach, ines):

@@ -146,7 +146,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                     "stage": STAGES[number % len(STAGES)],
                     "stage_since": moment,
                     "opened_at": moment,
-                    "changed_at": moment,
+                    "updated_at": moment,
                     "goal": "undecided",
                     "facts": seal_json(case, "facts", {"children": number % 4}, key),
                     "version": 1,

@@ -20,11 +20,11 @@ def keep(key="k", content="c", who=WHO, scope="s", make=new_id):
         return run_idempotent(who, scope, key, content, make)
 
 
-def test_the_same_form_twice_leads_to_the_same_record(app):
+def test_same_key_and_content_returns_the_same_record(app):
     assert keep() == keep()
 
 
-def test_other_content_under_the_same_key_is_refused(app):
+def test_same_key_with_other_content_is_refused(app):
     keep(content={"a": 1, "b": 2})
     assert keep(content={"b": 2, "a": 1})
     with pytest.raises(RuleBroken) as refused:
@@ -32,16 +32,16 @@ def test_other_content_under_the_same_key_is_refused(app):
     assert refused.value.reasons[0].code == "idempotency_key_reused"
 
 
-def test_keys_belong_to_one_person_and_one_form(app):
+def test_keys_are_separate_per_subject_and_scope(app):
     assert len({keep(), keep(who=SOMEBODY_ELSE), keep(scope="other"), keep(key="other")}) == 4
 
 
 @pytest.mark.parametrize("key", [None, ""])
-def test_without_a_key_everything_is_made(app, key):
+def test_without_a_key_every_call_creates(app, key):
     assert keep(key=key) != keep(key=key)
 
 
-def test_a_making_that_fails_leaves_its_key_free(app):
+def test_failed_creation_leaves_its_key_unused(app):
     def fail():
         raise LookupError
 
@@ -51,7 +51,7 @@ def test_a_making_that_fails_leaves_its_key_free(app):
     assert keep()
 
 
-def test_the_same_form_sent_eight_times_at_once_makes_one_record(app):
+def test_simultaneous_requests_create_one_record(app):
     made = []
 
     def make():

@@ -32,7 +32,7 @@ def written(value):
     st.integers(-14 * 60, 14 * 60),
     st.uuids(),
 )
-def test_a_cursor_comes_back_as_it_was(moment, minutes, key):
+def test_cursor_round_trips(moment, minutes, key):
     moment = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     cursor = make_cursor(moment, key)
     assert parse_cursor(cursor) == (moment, key)
@@ -61,14 +61,14 @@ def test_a_cursor_comes_back_as_it_was(moment, minutes, key):
         base64.urlsafe_b64encode(b"\xff\xfe").decode(),
     ],
 )
-def test_a_foreign_cursor_is_refused_by_name(cursor):
+def test_unknown_cursor_is_refused(cursor):
     with pytest.raises(Invalid) as refused:
         parse_cursor(cursor)
     assert list(refused.value.fields) == ["cursor"]
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 20])
-def test_a_walk_sees_every_row_once_however_many_share_a_moment(app, size):
+def test_paging_sees_every_row_once(app, size):
     for step in range(5):
         with at(NOON + timedelta(minutes=step)), transaction():
             for _ in range(4):
@@ -89,5 +89,5 @@ def test_a_walk_sees_every_row_once_however_many_share_a_moment(app, size):
     assert pages == -(-20 // size)
 
 
-def test_a_page_keeps_its_cursor_when_its_items_change():
+def test_page_map_keeps_the_cursor():
     assert Page([1, 2], "c").map(str) == Page(["1", "2"], "c")

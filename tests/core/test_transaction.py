@@ -17,14 +17,14 @@ def name():
     return db.session.scalar(sa.select(Practice.name))
 
 
-def test_a_change_is_kept(app):
+def test_transaction_commits(app):
     with transaction():
         the_practice().name = "New name"
     assert name() == "New name"
 
 
 @pytest.mark.parametrize("fault", [LookupError, KeyboardInterrupt])
-def test_a_fault_takes_everything_back(app, fault):
+def test_transaction_rolls_back_on_any_error(app, fault):
     before = name()
     with pytest.raises(fault), transaction() as session:
         the_practice().name = "Half"
@@ -33,7 +33,7 @@ def test_a_fault_takes_everything_back(app, fault):
     assert name() == before
 
 
-def test_a_second_one_inside_is_refused_and_the_first_goes_on(app):
+def test_nested_transaction_is_refused_and_the_outer_continues(app):
     with transaction():
         the_practice().name = "Outer"
         with pytest.raises(RuntimeError, match="already open"), transaction():
@@ -43,7 +43,7 @@ def test_a_second_one_inside_is_refused_and_the_first_goes_on(app):
     assert name() == "Outer"
 
 
-def test_a_refused_inner_one_does_not_close_the_door_for_good(app):
+def test_transaction_works_after_a_refused_nested_one(app):
     with pytest.raises(RuntimeError), transaction(), transaction():
         pass
     with transaction():
@@ -51,7 +51,7 @@ def test_a_refused_inner_one_does_not_close_the_door_for_good(app):
     assert name() == "Later"
 
 
-def test_an_older_version_is_stale(app):
+def test_older_version_raises_stale(app):
     row = the_practice()
     with separate_transaction() as other:
         other.execute(sa.update(Practice).values(name="Theirs", version=Practice.version + 1))
@@ -62,7 +62,7 @@ def test_an_older_version_is_stale(app):
     assert name() == "Theirs"
 
 
-def test_the_snapshot_of_an_earlier_read_is_dropped(app):
+def test_transaction_drops_the_snapshot_of_an_earlier_read(app):
     assert name() != "Theirs"
     the_practice()
     with separate_transaction() as other:
@@ -71,7 +71,7 @@ def test_the_snapshot_of_an_earlier_read_is_dropped(app):
         assert session.scalar(sa.select(Practice.name)) == "Theirs"
 
 
-def test_what_waits_for_the_commit_runs_after_it_in_order(app):
+def test_after_commit_runs_callbacks_in_order(app):
     ran = []
     with transaction():
         the_practice().name = "Safe on disk"
@@ -81,7 +81,7 @@ def test_what_waits_for_the_commit_runs_after_it_in_order(app):
     assert ran == ["Safe on disk", "second"]
 
 
-def test_a_rollback_forgets_what_waited(app):
+def test_rollback_drops_after_commit_callbacks(app):
     ran = []
     with pytest.raises(LookupError), transaction():
         after_commit(lambda: ran.append("never"))
@@ -93,7 +93,7 @@ def test_a_rollback_forgets_what_waited(app):
         after_commit(print)
 
 
-def test_a_side_transaction_is_kept_whole_or_not_at_all(app):
+def test_separate_transaction_is_atomic(app):
     with separate_transaction() as connection:
         connection.execute(sa.update(Practice).values(name="Aside"))
     assert name() == "Aside"
@@ -107,7 +107,7 @@ ONLY_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @ONLY_SQLITE
-def test_sqlite_takes_the_writers_lock_before_the_first_word(app):
+def test_sqlite_takes_the_write_lock_at_once(app):
     other = sqlite3.connect(db.engine.url.database, timeout=0, isolation_level=None)
     try:
         with transaction(), pytest.raises(sqlite3.OperationalError, match="locked"):
@@ -122,7 +122,7 @@ def test_sqlite_takes_the_writers_lock_before_the_first_word(app):
 
 
 @ONLY_SQLITE
-def test_every_connection_to_sqlite_has_our_pragmas(app):
+def test_every_sqlite_connection_has_our_pragmas(app):
     with db.engine.connect() as first, db.engine.connect() as second:
         for connection in (first, second):
             found = {
@@ -132,14 +132,14 @@ def test_every_connection_to_sqlite_has_our_pragmas(app):
             assert found == SQLITE_PRAGMAS
 
 
-def test_a_pragma_that_does_not_take_stops_the_start():
+def test_missing_pragma_stops_the_start():
     engine = sa.create_engine("sqlite://")
     with pytest.raises(RuntimeError, match="journal_mode"):
         prepare(engine)
     engine.dispose()
 
 
-def test_a_change_outside_a_transaction_is_refused_before_it_reaches_the_database(app):
+def test_change_outside_a_transaction_is_refused(app):
     before = name()
     the_practice().name = "Slipped"
     with pytest.raises(RuntimeError, match="belongs in a transaction"):

@@ -35,7 +35,7 @@ def another_key_file(the_app):
 
 
 @given(st.text())
-def test_what_is_sealed_opens_in_its_place(text):
+def test_sealed_text_opens_where_it_belongs(text):
     row = Row()
     row.words = vault.seal(row, "words", text, KEY)
     assert vault.unseal_column(row, "words", KEY) == text
@@ -43,14 +43,14 @@ def test_what_is_sealed_opens_in_its_place(text):
         assert text.encode() not in row.words
 
 
-def test_nothing_stays_nothing():
+def test_none_stays_none():
     row = Row()
     assert vault.seal(row, "words", None, KEY) is None
     assert vault.unseal_column(row, "words", KEY) is None
     assert vault.unseal_json(row, "words", KEY) is None
 
 
-def test_plain_data_comes_back_as_it_was():
+def test_sealed_json_round_trips():
     row = Row()
     data = {"channels": ["call"], "ünïcode": "ok", "n": 3, "none": None}
     row.words = vault.seal_json(row, "words", data, KEY)
@@ -68,13 +68,13 @@ def test_plain_data_comes_back_as_it_was():
     ],
     ids=["another table", "another column", "another row", "another client", "another key"],
 )
-def test_a_copy_moved_elsewhere_does_not_open(table, column, row_id, key):
+def test_moved_copy_does_not_open(table, column, row_id, key):
     sealed = vault.seal(Row(), "words", "afraid of going home", KEY)
     with pytest.raises(vault.Tampered):
         vault.unseal_text(table, column, row_id, sealed, key)
 
 
-def test_every_changed_byte_is_noticed():
+def test_every_changed_byte_is_detected():
     sealed = vault.seal(Row(), "words", "short", KEY)
     for place in range(len(sealed)):
         changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
@@ -85,7 +85,7 @@ def test_every_changed_byte_is_noticed():
             vault.unseal_text("things", "words", ROW, sealed[:length], KEY)
 
 
-def test_the_place_is_written_as_stored_records_have_it():
+def test_binding_has_the_stored_form():
     """Pin the stored form: changing it would make every record unreadable."""
     nonce = b"n" * 12
     place = f"things\x1fwords\x1f{ROW.hex}\x1f{CLIENT.hex}".encode()
@@ -93,23 +93,23 @@ def test_the_place_is_written_as_stored_records_have_it():
     assert vault.unseal_text("things", "words", ROW, stored, KEY) == "from last year"
 
 
-def test_the_same_words_never_look_the_same():
+def test_same_text_is_sealed_differently_each_time():
     assert len({vault.seal(Row(), "words", "same", KEY) for _ in range(50)}) == 50
 
 
-def test_a_wrapped_key_belongs_to_one_client():
+def test_wrapped_key_opens_for_its_client_only():
     wrapped = vault.new_wrapped_key(CLIENT)
     assert vault.unwrap(CLIENT, wrapped) == vault.unwrap(CLIENT, wrapped)
     with pytest.raises(vault.Tampered):
         vault.unwrap(OTHER_CLIENT, wrapped)
 
 
-def test_clients_have_keys_of_their_own():
+def test_each_client_has_a_key():
     keys = {vault.unwrap(CLIENT, vault.new_wrapped_key(CLIENT)).secret for _ in range(20)}
     assert len(keys) == 20
 
 
-def test_another_key_file_opens_nothing_and_finds_nothing(request):
+def test_other_key_file_opens_and_finds_nothing(request):
     wrapped = vault.new_wrapped_key(CLIENT)
     name, mark = vault.wrapping_key_id(), vault.fingerprint("email", "ines@example.test")
     request.getfixturevalue("another_key_file")
@@ -119,12 +119,12 @@ def test_another_key_file_opens_nothing_and_finds_nothing(request):
     assert vault.fingerprint("email", "ines@example.test") != mark
 
 
-def test_a_fingerprint_depends_on_its_kind_and_is_26_letters():
+def test_fingerprint_depends_on_its_kind_and_has_26_letters():
     email, phone = vault.fingerprint("email", "1"), vault.fingerprint("phone", "1")
     assert email != phone
     assert len(email) == 26
     assert email == vault.fingerprint("email", "1")
 
 
-def test_a_key_never_shows_its_secret():
+def test_key_repr_hides_the_secret():
     assert "kkkk" not in f"{KEY} {KEY!r}"

@@ -227,7 +227,7 @@ BODIES = {
     f"POST {API}/cases/<uuid:case_id>/reopen": {"reason": "She rang."},
     f"POST {API}/cases/<uuid:case_id>/notes": {"format": "dap", "held_at": "2026-05-14T12:00:00Z"},
     f"POST {API}/cases/<uuid:case_id>/assignments": {"slug": SLUG, "channel": "print"},
-    f"POST {API}/cases/<uuid:case_id>/assignments/several": {"slugs": [SLUG], "channel": "print"},
+    f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"line": ""},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},

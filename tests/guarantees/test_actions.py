@@ -72,11 +72,11 @@ TABLE = {
 
 
 @pytest.mark.parametrize("role", Role)
-def test_each_role_has_these_actions_and_no_others(role):
+def test_each_role_has_exactly_its_actions(role):
     assert set(map(str, ACTIONS_BY_ROLE[role])) == TABLE[role]
 
 
-def test_an_admin_sees_no_client_and_a_coach_clears_no_hold():
+def test_admin_sees_no_client_and_coach_releases_no_hold():
     about_clients = ("client.", "case.", "note.", "screening.", "hold.", "followup.", "assignment.")
     assert not any(action.startswith(about_clients) for action in ADMIN)
     assert not {"hold.release", "flag.clear", "conflict.read"} & COACH
@@ -84,7 +84,7 @@ def test_an_admin_sees_no_client_and_a_coach_clears_no_hold():
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("action", Action)
-def test_what_a_role_lacks_is_refused(role, action):
+def test_action_outside_the_role_is_refused(role, action):
     actor = Actor(operator().id, role, "Somebody", "web")
     if str(action) in TABLE[role]:
         require(actor, action)
@@ -95,7 +95,7 @@ def test_what_a_role_lacks_is_refused(role, action):
             require(actor, action)
 
 
-def test_staff_and_clients_are_told_apart():
+def test_staff_and_client_roles_are_disjoint():
     assert {role for role in Role if Actor(operator().id, role, "x", "web").staff} == STAFF_ROLES
     assert not STAFF_ROLES & {Role.CLIENT, Role.SIGNING_IN}
 
@@ -111,13 +111,13 @@ def named(path):
     }
 
 
-def test_every_action_is_asked_for_somewhere():
+def test_every_action_is_used():
     sources = [path for path in (ROOT / "caseapp").rglob("*.py") if path.name != "permissions.py"]
     used = set().union(*map(named, sources))
     assert {action.name for action in Action} - used == set()
 
 
-def test_every_action_that_changes_something_over_http_is_declared_by_a_view(the_app):
+def test_every_http_action_is_declared_by_a_view(the_app):
     """Actions of the command line, and those that only an operation asks for, are named here."""
     declared = {str(route.action) for route in w.routes(the_app) if route.action}
     elsewhere = {

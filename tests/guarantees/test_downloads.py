@@ -24,7 +24,7 @@ FETCHED = {
     "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf": "client",
     "GET /portal/reading-all.pdf": "client",
     "GET /api/v1/assignments/<uuid:assignment_id>/pdf": "coach",
-    "GET /api/v1/cases/<uuid:case_id>/assignments/pack": "coach",
+    "GET /api/v1/cases/<uuid:case_id>/assignments/packet": "coach",
     "GET /api/v1/exports/<uuid:export_id>/file": "admin",
     "GET /api/v1/handouts/<string:slug>/pdf": "coach",
 }
@@ -50,7 +50,7 @@ def downloads(world):
     for route in w.routes(world.app):
         if route.name in FETCHED:
             path = route.path(world.own)
-            pack = route.rule.endpoint == "assignments.pack_file"
+            pack = route.rule.endpoint == "assignments.packet_pdf"
             yield route, f"{path}?sheet={world.own['assignment_id']}" if pack else path
 
 
@@ -63,7 +63,7 @@ def fetch(world, route, path, who, *, method="GET", **headers):
 def test_every_answer_for_saving_is_known_here(world):
     found = set()
     for route in w.routes(world.app):
-        if route.method != "GET" or route.rule.endpoint == "assignments.pack_file":
+        if route.method != "GET" or route.rule.endpoint == "assignments.packet_pdf":
             continue
         for asker in ("client",) if route.door == "portal" else ("coach", "admin"):
             answer = w.send(world, route, asker, world.seen_by(asker))

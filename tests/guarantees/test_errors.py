@@ -1,12 +1,16 @@
-"""Error pages cannot fail, tell nothing, and leave nothing about a person in the log."""
+"""Error pages never fail, reveal nothing, and log nothing personal."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import vault
 from caseapp.core.database import db
-from caseapp.http.errors import LAST_RESORT
+from caseapp.http import errors
+from caseapp.http.errors import FALLBACK_PAGE
 from tests.guarantees import sample_data as w
 from tests.support import staff
 
@@ -32,11 +36,11 @@ def broken(app, monkeypatch):
         raise RuntimeError(f"{CANARY} could not be read")
 
     monkeypatch.setitem(app.view_functions, "today.today", fail)
-    monkeypatch.setitem(app.view_functions, "api_me.me", fail)
+    monkeypatch.setitem(app.view_functions, "api_me.get_me", fail)
     monkeypatch.setattr(app, "testing", False)
 
 
-def test_a_fault_of_ours_gives_a_page_with_a_code_and_no_reason(desk, broken, logged):
+def test_unexpected_error_shows_a_code_and_no_details(desk, broken, logged):
     answer = desk.get("/today")
     page = answer.get_data(as_text=True)
     assert answer.status_code == 500
@@ -50,14 +54,14 @@ def test_a_fault_of_ours_gives_a_page_with_a_code_and_no_reason(desk, broken, lo
     assert CANARY not in lines
 
 
-def test_the_api_answers_a_fault_of_ours_as_json(app, visitor, broken):
+def test_unexpected_error_in_the_api_is_json(app, visitor, broken):
     answer = visitor.get("/api/v1/me")
     assert answer.status_code == 500
     assert answer.get_json()["error"]["code"] == "failed"
     assert CANARY not in answer.get_data(as_text=True)
 
 
-def test_a_broken_error_page_still_answers(desk, app, monkeypatch, logged):
+def test_broken_error_page_still_answers(desk, app, monkeypatch, logged):
     def fail(*_args):
         raise LookupError(CANARY)
 
@@ -65,10 +69,21 @@ def test_a_broken_error_page_still_answers(desk, app, monkeypatch, logged):
     for path, status in (("/no-such-page", 404), ("/settings", 403), ("/portal/no-such", 404)):
         answer = desk.get(path)
         assert answer.status_code == status
-        assert answer.get_data(as_text=True) == LAST_RESORT
+        assert answer.get_data(as_text=True) == FALLBACK_PAGE
     lines = logged()
     assert "error_page.failed" in lines
     assert CANARY not in lines
+
+
+def test_trace_of_an_unexpected_error_names_types_modules_functions_and_lines():
+    try:
+        vault._decrypt(bytes(vault.KEY_BYTES), vault.VERSION + bytes(64), CANARY.encode())
+    except vault.Tampered as error:
+        first, *lines = errors._trace(error)
+        assert errors._type_name(error) == "caseapp.core.vault.Tampered"
+    assert first == "cryptography.exceptions.InvalidTag"
+    assert lines
+    assert all(re.fullmatch(r"caseapp\.core\.vault:_decrypt:\d+", line) for line in lines)
 
 
 @pytest.fixture
@@ -93,7 +108,7 @@ def unreachable(app):
         db.engines[None] = before[0]
 
 
-def test_without_the_database_every_door_says_so(world, unreachable, logged):
+def test_unreachable_database_is_answered_by_every_interface(world, unreachable, logged):
     unreachable()
     number = world.own["number"]
     for who, path in (("coach", f"/case/{number}"), ("client", "/portal"), ("coach", "/no-such")):

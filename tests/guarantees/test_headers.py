@@ -222,7 +222,7 @@ def test_every_pdf_is_for_saving_at_all_three_doors(world):
     answers = [
         coach.get(f"{case}/{sheet}/pdf"),
         coach.get(f"{case}/{sheet}/pdf?size=large", headers={"Range": "bytes=0-9"}),
-        coach.get(f"{case}/reading-all.pdf?sheet={sheet}"),
+        coach.get(f"{case}/reading-all.pdf?assignment={sheet}"),
         coach.get("/handouts/better-nights/pdf"),
         world.browsers["client"].get(f"/portal/h/{world.own['position']}/reading-02.pdf"),
         world.browsers["client"].get("/portal/reading-all.pdf"),

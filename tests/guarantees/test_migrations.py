@@ -70,12 +70,12 @@ def tables(engine):
     return set(sa.inspect(engine).get_table_names()) - {"alembic_version"}
 
 
-def test_the_newest_migration_and_the_models_are_the_same(engine):
+def test_models_match_the_newest_migration(engine):
     assert differences(engine) == []
     assert tables(engine) == set(METADATA.tables)
 
 
-def test_down_and_up_again_with_rows_in_place(engine, app):
+def test_downgrade_and_upgrade_keep_rows(engine, app):
     fill()
     guards = triggers(engine)
     assert guards
@@ -87,7 +87,7 @@ def test_down_and_up_again_with_rows_in_place(engine, app):
     assert triggers(engine) == guards
 
 
-def test_the_way_down_says_again_when_a_sheet_was_opened(engine, app):
+def test_downgrade_restores_opened_at(engine, app):
     coach = staff.add("coach")
     made = builders.case(coach)
     builders.screen(coach, made.client_id)
@@ -112,7 +112,7 @@ def test_the_way_down_says_again_when_a_sheet_was_opened(engine, app):
     assert differences(engine) == []
 
 
-def test_bringing_a_new_database_up_twice_changes_nothing(engine):
+def test_second_upgrade_changes_nothing(engine):
     upgrade(engine.url)
     assert differences(engine) == []
 
@@ -134,7 +134,7 @@ def downgrade():
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_rebuilt_table_keeps_its_children(engine, app, tmp_path, database_url):
+def test_rebuilt_table_keeps_its_children(engine, app, tmp_path, database_url):
     """SQLite rebuilds a table by dropping it: with foreign keys on, that would delete or refuse its children."""
     fill()
     with engine.connect() as connection:

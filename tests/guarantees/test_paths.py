@@ -60,7 +60,7 @@ def who_may(route):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_no_payload_leads_out_of_a_folder(world):
+def test_path_payload_never_leaves_its_folder(world):
     assert len({*PAYLOADS}) >= 80
     secret = (settings.active().data_dir / "vault.key").read_bytes()
     found, asked = [], 0
@@ -88,7 +88,7 @@ def test_no_payload_leads_out_of_a_folder(world):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_nor_does_any_question_behind_an_address(world):
+def test_query_string_payload_never_leaves_its_folder(world):
     found = []
     for name, payload in product(ASKED, PAYLOADS):
         answer = world.browsers["coach"].get(
@@ -102,7 +102,7 @@ def test_nor_does_any_question_behind_an_address(world):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_no_slug_sent_as_json_leads_anywhere(world):
+def test_json_slug_payload_never_leaves_its_folder(world):
     key = {"Authorization": f"Bearer {world.tokens['coach']}"}
     path = f"/api/v1/cases/{world.own['case_id']}/assignments"
     answers = [
@@ -114,7 +114,7 @@ def test_no_slug_sent_as_json_leads_anywhere(world):
     assert {answer.status_code for answer in answers} <= {404, 422}
 
 
-def test_every_file_of_ours_bears_a_name_of_ours(world):
+def test_stored_files_have_generated_names(world):
     """Whatever people are called and write, nothing of it is in a file's name, and no file is a link to another."""
     canary = "Quetzalcoatl"
     with transaction():
@@ -130,7 +130,7 @@ def test_every_file_of_ours_bears_a_name_of_ours(world):
     assert not any(path.is_symlink() for path in written)
 
 
-def test_nobody_looks_at_what_an_uploaded_file_is_called():
+def test_uploaded_file_name_is_never_read():
     """The name that a browser sends along is read nowhere, so that it can lead nowhere."""
     looking = [
         path.relative_to(ROOT).as_posix()
@@ -146,7 +146,7 @@ def test_nobody_looks_at_what_an_uploaded_file_is_called():
     ]
 
 
-def test_no_folder_that_is_served_or_read_holds_a_link():
+def test_served_folders_hold_no_symlink():
     for name in ("caseapp/static", "templates", "handouts"):
         assert [path for path in (ROOT / name).rglob("*") if path.is_symlink()] == []
         assert (ROOT / name).is_dir()

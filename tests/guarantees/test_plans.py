@@ -48,7 +48,7 @@ def scans(plan):
     return [line.strip() for line in plan if wanted.search(line) and line != WALK]
 
 
-def test_neither_a_caseload_page_nor_a_single_record_scans_a_table(app):
+def test_case_list_and_single_record_scan_no_table(app):
     filled = rows.fill(CASES, OWN)
     asked = [
         *(
@@ -81,7 +81,7 @@ def test_neither_a_caseload_page_nor_a_single_record_scans_a_table(app):
             assert scans(plan) == gathered == [], "\n".join(plan)
 
 
-def test_both_ways_of_asking_give_the_same_cases(app):
+def test_coach_and_supervisor_queries_return_the_same_cases(app):
     """A coach's cases are gathered, a supervisor's are walked to: page by page both give them all, newest first."""
     filled = rows.fill(1000, OWN)
     for actor, number in ((filled.coach, OWN), (filled.supervisor, 1000)):

@@ -26,12 +26,12 @@ def modules(found):
     return {path.relative_to(ROOT / "caseapp").as_posix() for path in found}
 
 
-def test_only_one_module_speaks_smtp_and_only_one_writes_to_clients():
+def test_one_module_uses_smtp_and_one_mails_clients():
     assert modules(p for p in SOURCES if "import smtplib" in p.read_text()) == {"core/mail.py"}
     assert modules(p for p in SOURCES if "mail.deliver" in calls(p)) == {"clients/operations.py"}
 
 
-def test_only_one_module_commits_and_only_one_reads_the_clock():
+def test_one_module_commits_and_one_reads_the_clock():
     committing = {p for p in SOURCES if any(call.endswith(".commit") for call in calls(p))}
     assert modules(committing) == {"core/transaction.py"}
     assert modules(p for p in SOURCES if "datetime.now" in calls(p)) == {"core/clock.py"}
@@ -40,21 +40,21 @@ def test_only_one_module_commits_and_only_one_reads_the_clock():
 @pytest.mark.parametrize(
     ("engine", "module"), [("weasyprint", "core/pdf.py"), ("pikepdf", "core/forms.py")]
 )
-def test_only_one_module_imports_each_pdf_engine_and_only_when_it_works(engine, module):
+def test_each_pdf_engine_is_imported_lazily_by_one_module(engine, module):
     wanted = re.compile(rf"^(\s*)(from|import) {engine}", re.MULTILINE)
     found = {p: wanted.findall(p.read_text()) for p in SOURCES}
     assert modules(p for p in SOURCES if found[p]) == {module}
     assert all(indent for hits in found.values() for indent, _ in hits)
 
 
-def test_every_part_of_an_address_has_a_type(the_app):
+def test_every_url_argument_has_a_type(the_app):
     ours = [rule.rule for rule in the_app.url_map.iter_rules()]
     untyped = [rule for rule in ours if re.search(r"<[^:>]+>", rule)]
     assert untyped == []
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_page_asks_another_site_for_anything(template):
+def test_no_page_loads_from_another_site(template):
     text = template.read_text()
     assert not re.search(r'(src|href|action)="(https?:)?//', text)
     assert not re.search(r"\sstyle=|\son[a-z]+=|<style|javascript:", text)

@@ -40,7 +40,7 @@ def of_one_client(world):
             yield route
 
 
-def test_every_address_that_shows_a_client_leaves_an_entry(world):
+def test_every_page_that_shows_a_client_records_a_read(world):
     silent, moment, looked = [], now(), 0
     for route in of_one_client(world):
         moment += APART

@@ -42,7 +42,7 @@ def what_a_stranger_reads(route):
     return 303, "/portal/sign-in" if route.door == "portal" else "/sign-in"
 
 
-def test_every_argument_of_an_address_is_known_here(the_app):
+def test_every_url_argument_has_sample_data(the_app):
     known = w.OWNED | w.SHARED
     unknown = {
         f"{route.name}: {name}"
@@ -53,7 +53,7 @@ def test_every_argument_of_an_address_is_known_here(the_app):
     assert not unknown, "say in tests/guarantees/sample_data.py what stands for it"
 
 
-def test_a_view_that_declares_nothing_stops_the_start():
+def test_undeclared_view_stops_the_start():
     app = Flask("bare")
     blueprint = Blueprint("bare", __name__)
     blueprint.add_url_rule("/bare", "page", lambda: "bare")
@@ -62,7 +62,7 @@ def test_a_view_that_declares_nothing_stops_the_start():
         check_declared(app)
 
 
-def test_every_route_is_declared_and_the_public_ones_say_why(the_app):
+def test_every_route_is_declared_and_public_ones_give_a_reason(the_app):
     check_declared(the_app)
     public = {route.name: route for route in w.routes(the_app) if route.action is None}
     for route in public.values():
@@ -89,7 +89,7 @@ def test_every_route_is_declared_and_the_public_ones_say_why(the_app):
     }
 
 
-def test_nobody_gets_past_any_door(world, routes):
+def test_anonymous_request_is_refused_everywhere(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
         if route.action is None:
@@ -106,7 +106,7 @@ def test_nobody_gets_past_any_door(world, routes):
 
 
 @pytest.mark.parametrize("who", ["client", "signing_in", "coach"])
-def test_a_key_to_one_door_opens_no_other(world, routes, who):
+def test_credentials_of_one_interface_are_refused_by_others(world, routes, who):
     before, failures = w.digest(but=()), []
     for route in routes:
         if route.action is None or known_at(world, who, route.door):
@@ -120,7 +120,7 @@ def test_a_key_to_one_door_opens_no_other(world, routes, who):
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client", "signing_in"])
-def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, who):
+def test_role_without_the_action_is_refused_and_recorded(world, routes, who):
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures = w.digest(), []
     for route in routes:
@@ -143,7 +143,7 @@ def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, 
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
-def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world, routes, who):
+def test_role_with_the_action_reads_and_changes_nothing(world, routes, who):
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures = w.digest(), []
     for route in routes:
@@ -165,7 +165,7 @@ def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
-def test_a_role_with_the_action_gets_as_far_as_the_form(world, routes, who):
+def test_role_with_the_action_reaches_the_form(world, routes, who):
     """An empty form is sent, so most answers name a field at fault; none is a refusal or a fault of ours."""
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
     failures = []
@@ -185,7 +185,7 @@ def like(answer):
 
 
 @pytest.mark.parametrize("who", ["coach2", "supervisor2", "client2"])
-def test_somebody_elses_record_looks_like_none_at_all(world, routes, who):
+def test_foreign_record_looks_like_a_missing_one(world, routes, who):
     """Each argument alone is exchanged for the other coach's, and for one that never was."""
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures, looked = w.digest(), [], 0
@@ -219,7 +219,7 @@ def test_somebody_elses_record_looks_like_none_at_all(world, routes, who):
     assert w.digest() == before
 
 
-def test_a_foreign_record_inside_ones_own_case_is_not_there(world, routes):
+def test_foreign_record_in_own_case_is_not_found(world, routes):
     """`/case/<mine>/flags/<theirs>/clear` and its like: the case is the actor's own, the record is not of it."""
     before, failures = w.digest(), []
     for route in routes:
@@ -237,7 +237,7 @@ def test_a_foreign_record_inside_ones_own_case_is_not_there(world, routes):
     assert w.digest() == before
 
 
-def test_a_change_without_the_forms_token_is_refused(world, routes):
+def test_post_without_csrf_token_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
         if route.safe or route.door == "api":
@@ -266,7 +266,7 @@ CROSS = (
 )
 
 
-def test_a_change_that_another_site_asks_for_is_refused(world, routes):
+def test_cross_site_post_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
         if route.safe or route.door == "api":
@@ -280,7 +280,7 @@ def test_a_change_that_another_site_asks_for_is_refused(world, routes):
     assert w.digest(but=()) == before
 
 
-def test_methods_that_are_not_listed_are_refused_by_name(world, app):
+def test_unlisted_method_is_refused_with_allow(world, app):
     listed = {}
     for rule in app.url_map.iter_rules():
         listed.setdefault(rule.rule, [set(), rule])[0].update(rule.methods)
@@ -301,7 +301,7 @@ def test_methods_that_are_not_listed_are_refused_by_name(world, app):
     assert w.digest(but=()) == before
 
 
-def test_no_method_hides_behind_another(world):
+def test_method_override_is_ignored(world):
     """Neither a header nor a field turns a POST into something else."""
     answer = world.browsers["coach"].post(
         f"/case/{world.own['number']}",
@@ -325,7 +325,7 @@ HOSTILE = (
 )
 
 
-def test_no_address_however_strange_breaks_anything(world, routes):
+def test_strange_address_never_fails(world, routes):
     texts = {"number", "slug", "key", "token", "filename"}
     failures = []
     for route in routes:

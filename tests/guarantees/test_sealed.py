@@ -102,7 +102,7 @@ def canaries(app):
     return coach, made
 
 
-def test_every_sealed_column_was_reached(canaries):
+def test_every_sealed_column_holds_a_canary(canaries):
     """A new sealed column has to be filled by the fixture above, or it is not looked at."""
     empty = []
     for table, column in SEALED:
@@ -113,7 +113,7 @@ def test_every_sealed_column_was_reached(canaries):
     assert empty == []
 
 
-def test_no_stored_value_holds_the_words(canaries):
+def test_no_stored_value_holds_plain_text(canaries):
     found = []
     for table in METADATA.sorted_tables:
         for row in db.session.execute(sa.select(table)).mappings():
@@ -127,7 +127,7 @@ def test_no_stored_value_holds_the_words(canaries):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_no_byte_of_the_file_or_its_log_holds_the_words(canaries, database_url):
+def test_no_byte_of_the_database_files_holds_plain_text(canaries, database_url):
     files = list(Path(database_url.database).parent.glob("test.db*"))
     assert any(file.name.endswith("-wal") for file in files)
     for file in files:
@@ -135,13 +135,13 @@ def test_no_byte_of_the_file_or_its_log_holds_the_words(canaries, database_url):
     assert b"Okafor" in b"".join(file.read_bytes() for file in files)
 
 
-def test_no_file_beside_the_database_holds_the_words(canaries):
+def test_no_other_file_holds_plain_text(canaries):
     for file in settings.active().data_dir.rglob("*"):
         if file.is_file():
             assert CANARY.lower().encode() not in file.read_bytes().lower(), file.name
 
 
-def test_and_yet_the_coach_reads_all_of_it(canaries):
+def test_coach_reads_all_sealed_text(canaries):
     coach, made = canaries
     client = client_record(coach, made.client_id)
     assert (client.email, client.safe.code_word) == (EMAIL, CANARY)

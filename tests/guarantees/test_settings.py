@@ -40,7 +40,7 @@ def console(folder, *arguments, **chosen):
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "check"])
-def test_all_that_is_wrong_is_told_at_once_and_nothing_starts(tmp_path, command):
+def test_all_wrong_settings_are_reported_at_once(tmp_path, command):
     done = console(tmp_path, command, **WRONG, COLOUR="green")
     assert done.returncode == 2
     assert done.stdout == ""
@@ -51,7 +51,7 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_starts(tmp_path, command)
     assert not (tmp_path / "data").exists()
 
 
-def test_production_asks_for_everything_that_it_cannot_guess(tmp_path):
+def test_production_requires_explicit_settings(tmp_path):
     done = console(tmp_path, "init")
     assert done.returncode == 2
     assert {line.partition(":")[0] for line in done.stderr.splitlines()} == {
@@ -59,12 +59,12 @@ def test_production_asks_for_everything_that_it_cannot_guess(tmp_path):
     }
 
 
-def test_every_setting_has_one_declaration_and_one_explanation():
+def test_every_setting_is_declared_and_explained_once():
     declared = {field.name.upper() for field in fields(Settings)}
     assert {name.removesuffix("_FILE") for name in EXPLAINED} == declared
 
 
-def test_nothing_but_the_settings_reads_the_environment():
+def test_only_settings_read_the_environment():
     # The console script and wsgi.py hand the environment over; gunicorn's child gets it from there. The foreman of the
     # renderers is given where libraries and fonts lie, and none of our settings.
     reading = {
@@ -75,5 +75,5 @@ def test_nothing_but_the_settings_reads_the_environment():
     assert reading == {"caseapp/__main__.py", "caseapp/core/sandbox/pool.py", "wsgi.py"}
 
 
-def test_the_renderers_are_told_none_of_the_settings():
+def test_sandbox_workers_get_no_settings():
     assert not [name for name in SURROUNDINGS if name.startswith(PREFIX)]

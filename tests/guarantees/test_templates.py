@@ -39,7 +39,7 @@ def test_every_template_compiles(jinja, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_template_carries_script_or_style_of_its_own(name):
+def test_templates_have_no_inline_script_or_style(name):
     text = (TEMPLATES / name).read_text()
     assert not INLINE.search(text)
     for tag in re.findall(r"<script\b[^>]*>", text):
@@ -73,12 +73,12 @@ def test_every_icon_exists(jinja, name):
         assert "<svg" in lucide(icon)
 
 
-def test_the_questions_have_icons_that_exist():
+def test_screening_items_have_existing_icons():
     for item in ITEMS:
         assert "<svg" in lucide(item.icon)
 
 
-def test_every_form_that_changes_something_carries_the_token():
+def test_every_post_form_has_a_csrf_token():
     for name in PAGES:
         text = (TEMPLATES / name).read_text()
         for form in re.findall(r"<form\b.*?</form>", text, re.DOTALL):

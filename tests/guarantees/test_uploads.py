@@ -88,7 +88,7 @@ def forget_peak():
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_flood_is_refused_early_at_no_cost(world):
+def test_oversized_body_is_refused_early(world):
     """Neither a length that is told nor one that is not lets more in than the limit, whatever it is made of."""
     doors = (
         ("client", f"/portal/h/{world.own['position']}/upload", LARGEST_FILE + ROOM_FOR_THE_REST),
@@ -118,7 +118,7 @@ def sent(world, who, path, body, **environ):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_only_two_forms_take_a_file_and_both_have_a_limit(world):
+def test_only_two_forms_accept_a_file_with_a_limit(world):
     taking = {
         route.name
         for route in w.routes(world.app)

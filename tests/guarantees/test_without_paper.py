@@ -88,7 +88,7 @@ def papers(world):
     case = f"/case/{own['number']}/handouts"
     return [
         ("coach", f"{case}/{own['assignment_id']}/pdf"),
-        ("coach", f"{case}/reading-all.pdf?sheet={own['assignment_id']}"),
+        ("coach", f"{case}/reading-all.pdf?assignment={own['assignment_id']}"),
         ("coach", "/handouts/my-limits/pdf"),
         ("coach", "/api/v1/handouts/my-limits/pdf"),
         ("coach", f"/api/v1/assignments/{own['assignment_id']}/pdf"),
@@ -109,7 +109,7 @@ def opened(world):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_work_goes_on_and_every_door_says_what_is_the_matter(world, way):
+def test_pages_work_and_report_when_pdfs_fail(world, way):
     meet, fault = WAYS[way]
     coach, own = world.browsers["coach"], world.own
     before = w.digest()
@@ -149,14 +149,14 @@ def test_work_goes_on_and_every_door_says_what_is_the_matter(world, way):
         assert ask(world, who, path).data.startswith(b"%PDF"), path
 
 
-def test_what_was_made_before_is_still_given(world):
+def test_stored_pdf_is_served_when_rendering_fails(world):
     who, path = papers(world)[0]
     made = ask(world, who, path).data
     with no_foreman("ImportError"):
         assert ask(world, who, path).data == made
 
 
-def test_a_text_that_cannot_be_laid_out_is_tried_three_times_and_others_are_made(world):
+def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     """A real one, through the form: a text of a thousand headings takes more pages than a sheet may have."""
     desk = Desk(world.app, world.actors["supervisor"])
     draft = begun(desk)

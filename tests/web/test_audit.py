@@ -4,7 +4,7 @@ from uuid import uuid4
 import pytest
 
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.web.audit import WORDS
 from tests.support import builders, staff
 from tests.support.staff_pages import Desk, Statements, lasting
@@ -24,7 +24,7 @@ def rows(page):
     return re.findall(r"<tr>\s*<th scope=\"row\".*?</tr>", page, re.DOTALL)
 
 
-def test_the_log_names_staff_and_never_a_client(team, admin):
+def test_log_names_staff_but_no_client(team, admin):
     made = builders.case(team["coach"], "Ines Okafor")
     page = admin.text("/log")
     assert "Marta Lindqvist" in page
@@ -33,7 +33,7 @@ def test_the_log_names_staff_and_never_a_client(team, admin):
     assert "Ines" not in lasting(page)
 
 
-def test_filters_narrow_the_log(app, team, admin):
+def test_log_filters(app, team, admin):
     ines = builders.case(team["coach"])
     builders.case(team["coach2"])
     Desk(app, team["coach2"]).get(f"/case/{ines.number}")
@@ -45,7 +45,7 @@ def test_filters_narrow_the_log(app, team, admin):
     assert '<option value="client.create" selected>' in page
 
 
-def test_the_log_goes_on_page_by_page(team, admin):
+def test_log_pages(team, admin):
     for _ in range(15):
         builders.case(team["coach"])
     first = admin.text("/log?action=case.open")
@@ -57,33 +57,33 @@ def test_the_log_goes_on_page_by_page(team, admin):
 
 
 @pytest.mark.parametrize("wrong", ["action=everything", "outcome=maybe", "by=Marta", "client=Ines"])
-def test_what_cannot_be_meant_is_named_and_left_out(admin, wrong):
+def test_invalid_filter_is_named_and_ignored(admin, wrong):
     page = admin.text(f"/log?{wrong}")
     name = wrong.partition("=")[0]
     assert f'<a href="#{name}">' in page
     assert rows(page)
 
 
-def test_an_empty_answer_says_so(admin):
+def test_empty_log_shows_a_message(admin):
     assert "Nothing in the log matches." in admin.text(f"/log?client={uuid4()}")
 
 
-def test_reading_the_log_stands_in_it_once_a_quarter_of_an_hour(team, admin):
+def test_reading_the_log_is_recorded_once_per_quarter_hour(team, admin):
     admin.text("/log")
     admin.text("/log")
-    assert len(entries(team["admin"], LogFilter(action=Action.AUDIT_READ), None, 9).items) == 1
+    assert len(list_audit_events(team["admin"], AuditFilter(action=Action.AUDIT_READ), None, 9).items) == 1
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_only_an_admin_reads_the_log(app, team, who):
+def test_only_admins_read_the_log(app, team, who):
     assert Desk(app, team[who]).get("/log").status_code == 403
 
 
-def test_every_action_has_words():
+def test_every_action_has_a_label():
     assert set(WORDS) == set(Action)
 
 
-def test_the_log_asks_the_same_for_few_entries_and_for_many(team, admin):
+def test_log_uses_a_fixed_number_of_statements(team, admin):
     def seen():
         with Statements() as asked:
             admin.text("/log")

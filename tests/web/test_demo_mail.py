@@ -25,7 +25,7 @@ def demo(kept):
 
 
 @pytest.mark.parametrize("env", ["test", "production"])
-def test_outside_the_demo_there_is_nothing(kept, visitor, env):
+def test_mail_list_is_not_found_outside_the_demo(kept, visitor, env):
     invited(staff.add("coach"), safe=BY_MAIL, address=ADDRESS)
     settings.use(replace(settings.active(), env=env))
     answer = visitor.get("/demo/mail")
@@ -33,11 +33,11 @@ def test_outside_the_demo_there_is_nothing(kept, visitor, env):
     assert "/portal/enter/" not in answer.get_data(as_text=True)
 
 
-def test_an_empty_letterbox_says_so(demo, visitor):
+def test_empty_mail_list_shows_a_message(demo, visitor):
     assert "No mail yet." in visitor.get("/demo/mail").get_data(as_text=True)
 
 
-def test_the_newest_mail_comes_first_and_its_link_works(demo, app, visitor):
+def test_mail_list_shows_newest_first_with_working_link(demo, app, visitor):
     invited(staff.add("coach"), safe=BY_MAIL, address=ADDRESS)
     page = visitor.get("/portal/sign-in")
     visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": ADDRESS})

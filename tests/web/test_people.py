@@ -3,7 +3,7 @@ import pytest
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.reports.csv_table import coach_code
-from caseapp.domain.users.operations import disable_user
+from caseapp.domain.auth.operations import disable_user
 from tests.support import staff
 from tests.support.staff_pages import Desk
 
@@ -13,7 +13,7 @@ def team(app):
     return staff.team()
 
 
-def test_people_shows_roles_supervisors_and_codes(app, team):
+def test_people_list_shows_roles_supervisors_and_codes(app, team):
     with transaction():
         disable_user(operator(), "coach2@practice.test")
     page = Desk(app, team["admin"]).text("/people")
@@ -30,5 +30,5 @@ def test_people_shows_roles_supervisors_and_codes(app, team):
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_only_an_admin_sees_people(app, team, who):
+def test_only_admins_see_people(app, team, who):
     assert Desk(app, team[who]).get("/people").status_code == 403

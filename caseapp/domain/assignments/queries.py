@@ -1,56 +1,55 @@
-"""Asked: what was given, to whom, and what stops it now."""
+"""Queries for assignments: who has which handout, what blocks it now, and what can be assigned."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import Part, db, run
+from caseapp.core.database import RowView, db, run
 from caseapp.core.errors import NotFound, Reason, RuleBroken
-from caseapp.core.pagination import Page, after, page_of, read_cursor
+from caseapp.core.pagination import Page, make_page, newest_before, page_newest_first, parse_cursor
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import open_row
-from caseapp.domain.assignments.eligibility import objections, situation_in, what_stops
+from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.recipients import recipient_in, recipient_of, with_recipient
-from caseapp.domain.assignments.schemas import AssignmentRecord, Recipient
-from caseapp.domain.audit.queries import first_touch
+from caseapp.domain.assignments.schemas import AssignedClient, AssignmentRecord
+from caseapp.domain.audit.queries import select_first_client_activity
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import seen_by, sees, visible_to
 from caseapp.domain.handouts.models import Edition
 from caseapp.domain.handouts.queries import RECALLED, LibraryItem, edition_of, texts_of
 from caseapp.domain.practice.queries import office
+from caseapp.domain.suitability.queries import (
+    assess_library,
+    get_situation,
+    join_recipient,
+    recipient_from_rows,
+    recipient_in_case,
+)
+from caseapp.domain.suitability.rules import (
+    assess_for_practice,
+    assignment_blockers,
+    delivery_blockers,
+)
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.cases.queries import CaseHead
+    from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.handouts.library import Handout
+    from caseapp.domain.practice.queries import Numbers
+    from caseapp.domain.suitability.schemas import HandoutOption, Recipient, Situation
 
 
-@dataclass(frozen=True)
-class Holder:
-    """Show one client who was given a handout."""
-
-    id: UUID
-    number: str
-    client: str
-    edition: int
-    language: str
-    assigned_at: datetime
-    read_at: datetime | None
-    withdrawn_at: datetime | None
-
-
-def _holders() -> sa.Select[UUID, str, str, int, str, datetime, datetime | None, datetime | None]:
+def _select_assigned_clients() -> sa.Select[
+    UUID, str, str, int, str, datetime, datetime | None, datetime | None
+]:
     return (
         sa.select(
             Assignment.id,
@@ -68,21 +67,29 @@ def _holders() -> sa.Select[UUID, str, str, int, str, datetime, datetime | None,
     )
 
 
-def holders_of(actor: Actor, slug: str, cursor: str | None, limit: int) -> Page[Holder]:
-    """List to which of the actor's clients a handout was given, newest first."""
+def list_assigned_clients(
+    actor: Actor, slug: str, cursor: str | None, limit: int
+) -> Page[AssignedClient]:
+    """List which of the actor's clients were assigned a handout, newest first."""
     require(actor, Action.ASSIGNMENT_READ)
-    query = _holders().where(Edition.slug == slug, Assignment.client_id.in_(visible_to(actor)))
+    query = _select_assigned_clients().where(
+        Edition.slug == slug, Assignment.client_id.in_(visible_to(actor))
+    )
     rows = db.session.execute(
-        after(query, Assignment.assigned_at, Assignment.id, cursor, limit)
+        page_newest_first(query, Assignment.assigned_at, Assignment.id, cursor, limit)
     ).all()
-    return page_of([Holder(*row) for row in rows], limit, lambda row: (row.assigned_at, row.id))
+    return make_page(
+        [AssignedClient(*row) for row in rows], limit, lambda row: (row.assigned_at, row.id)
+    )
 
 
-def older_holders(actor: Actor, item: LibraryItem, limit: int) -> list[Holder]:
-    """List which of the actor's clients still hold an older version of an edition in an open case, by name."""
+def list_clients_with_older_version(
+    actor: Actor, item: LibraryItem, limit: int
+) -> list[AssignedClient]:
+    """List which of the actor's clients with an open case still have an older version of a handout, by name."""
     require(actor, Action.ASSIGNMENT_READ)
     rows = db.session.execute(
-        _holders()
+        _select_assigned_clients()
         .where(
             Edition.slug == item.handout.id,
             Edition.language == item.handout.language,
@@ -94,14 +101,14 @@ def older_holders(actor: Actor, item: LibraryItem, limit: int) -> list[Holder]:
         .order_by(Edition.number, Client.name, Assignment.id)
         .limit(limit)
     ).all()
-    return [Holder(*row) for row in rows]
+    return [AssignedClient(*row) for row in rows]
 
 
-def live_holders(actor: Actor, edition_id: UUID, limit: int) -> list[Holder]:
-    """List which of the actor's clients hold an edition now, by name."""
+def list_clients_with_version(actor: Actor, edition_id: UUID, limit: int) -> list[AssignedClient]:
+    """List which of the actor's clients have a handout version now, by name."""
     require(actor, Action.ASSIGNMENT_READ)
     rows = db.session.execute(
-        _holders()
+        _select_assigned_clients()
         .where(
             Assignment.edition_id == edition_id,
             Assignment.withdrawn_at.is_(None),
@@ -110,11 +117,11 @@ def live_holders(actor: Actor, edition_id: UUID, limit: int) -> list[Holder]:
         .order_by(Client.name, Assignment.id)
         .limit(limit)
     ).all()
-    return [Holder(*row) for row in rows]
+    return [AssignedClient(*row) for row in rows]
 
 
-def holding_count(actor: Actor, edition_id: UUID) -> int:
-    """Count the clients of the whole practice who hold an edition now, for those who may recall it."""
+def count_clients_with_version(actor: Actor, edition_id: UUID) -> int:
+    """Count the clients of the whole practice who have a handout version now, for those who may recall it."""
     require(actor, Action.HANDOUT_RECALL)
     return (
         db.session.scalar(
@@ -126,8 +133,8 @@ def holding_count(actor: Actor, edition_id: UUID) -> int:
     )
 
 
-def given_where(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
-    """Select assignments with their case, their edition, who gave them, and when the client first opened them."""
+def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """Select assignments with case, handout version, name of the assigning user and time of first opening."""
     return (
         sa.select(
             *Assignment.__table__.c,
@@ -135,7 +142,7 @@ def given_where(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
             Edition.recalled_at,
             Case.number.label("case_number"),
             User.name.label("giver"),
-            first_touch(Assignment.client_id, Assignment.id),
+            select_first_client_activity(Assignment.client_id, Assignment.id),
         )
         .join(Edition, Edition.id == Assignment.edition_id)
         .join(Case, Case.id == Assignment.case_id)
@@ -144,116 +151,118 @@ def given_where(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def records_of(rows: Iterable[Any], recipient: Recipient) -> list[AssignmentRecord]:
-    """Open what was selected by `given_where`, all for one recipient, each with what stops it now."""
+def assignment_records(rows: Iterable[Any], recipient: Recipient) -> list[AssignmentRecord]:
+    """Build the records from rows of `select_assignments`, all for one recipient, each with its blockers."""
     rows = [*rows]
     texts = texts_of(row.sha256 for row in rows)
     return [_record(row, texts[row.sha256], recipient) for row in rows]
 
 
 def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecord:  # noqa: ANN401 - a result row
-    given = Part(row, Assignment)
-    stopped: tuple[Reason, ...] = ()
-    if given.withdrawn_at is None:
-        stopped = what_stops(handout, given.channel, recipient.situation, recipient.office.numbers)
+    found = RowView(row, Assignment)
+    blockers: tuple[Reason, ...] = ()
+    if found.withdrawn_at is None:
+        blockers = delivery_blockers(
+            handout, found.channel, recipient.situation, recipient.office.numbers
+        )
         if row.recalled_at is not None:
-            stopped = (RECALLED,)
+            blockers = (RECALLED,)
     return AssignmentRecord(
-        id=given.id,
-        case_id=given.case_id,
+        id=found.id,
+        case_id=found.case_id,
         case_number=row.case_number,
-        client_id=given.client_id,
+        client_id=found.client_id,
         handout=handout,
-        edition_id=given.edition_id,
-        place=given.place,
-        stage=given.stage,
-        channel=given.channel,
-        line=open_row(given, "line", recipient.key) or "",
-        levels=given.levels,
-        due_on=given.due_on,
-        assigned_at=given.assigned_at,
-        assigned_by=given.assigned_by,
-        giver=row.giver or "",
+        edition_id=found.edition_id,
+        position=found.position,
+        stage=found.stage,
+        channel=found.channel,
+        message=unseal_column(found, "message", recipient.key) or "",
+        levels=found.levels,
+        due_on=found.due_on,
+        assigned_at=found.assigned_at,
+        assigned_by=found.assigned_by,
+        assigned_by_name=row.assigned_by_name or "",
         opened_at=row.first_touch,
-        read_at=given.read_at,
-        withdrawn_at=given.withdrawn_at,
-        stopped=stopped,
+        read_at=found.read_at,
+        withdrawn_at=found.withdrawn_at,
+        blockers=blockers,
         recipient=recipient,
-        version=given.version,
+        version=found.version,
     )
 
 
-def assignments_of(
+def list_assignments(
     actor: Actor,
-    head: CaseHead,
+    context: CaseContext,
     *,
     before: tuple[datetime, UUID] | str | None = None,
     limit: int = 100,
 ) -> list[AssignmentRecord]:
-    """List what was given in a case, newest first, each with what stops it now; in a fixed number of statements."""
+    """List the assignments of a case, newest first, each with its blockers; in a fixed number of statements."""
     require(actor, Action.ASSIGNMENT_READ)
-    query = given_where(Assignment.case_id == head.case.id)
-    if before is not None:
-        at, row = read_cursor(before) if isinstance(before, str) else before
-        query = query.where(
-            sa.tuple_(Assignment.assigned_at, Assignment.id)
-            < sa.tuple_(
-                sa.literal(at, Assignment.assigned_at.type), sa.literal(row, Assignment.id.type)
-            )
-        )
+    query = select_assignments(Assignment.case_id == context.case.id)
+    position = parse_cursor(before) if isinstance(before, str) else before
     rows = db.session.execute(
-        query.order_by(Assignment.assigned_at.desc(), Assignment.id.desc()).limit(limit)
+        newest_before(query, Assignment.assigned_at, Assignment.id, position, limit)
     ).all()
-    return records_of(rows, recipient_in(head))
+    return assignment_records(rows, recipient_in_case(context))
 
 
-def some_of(actor: Actor, head: CaseHead, ids: set[UUID]) -> list[AssignmentRecord]:
-    """List some of a case's assignments, in the order in which they were given.
+def list_chosen_assignments(
+    actor: Actor, context: CaseContext, ids: set[UUID]
+) -> list[AssignmentRecord]:
+    """List chosen assignments of a case in the order in which they were assigned.
 
-    Raises NotFound when one of them is not of this case.
+    Raises NotFound when one of them isn't part of this case.
     """
     require(actor, Action.ASSIGNMENT_READ)
     rows = db.session.execute(
-        given_where(Assignment.case_id == head.case.id, Assignment.id.in_(ids)).order_by(
-            Assignment.place
+        select_assignments(Assignment.case_id == context.case.id, Assignment.id.in_(ids)).order_by(
+            Assignment.position
         )
     ).all()
     if len(rows) != len(ids):
         raise NotFound
-    return records_of(rows, recipient_in(head))
+    return assignment_records(rows, recipient_in_case(context))
 
 
-def given_together(actor: Actor, head: CaseHead, assignment_id: UUID) -> list[AssignmentRecord]:
-    """List what was given in one step with an assignment, in its order.
+def list_assigned_together(
+    actor: Actor, context: CaseContext, assignment_id: UUID
+) -> list[AssignmentRecord]:
+    """List what was assigned together with an assignment in one step, in order.
 
     Raises NotFound.
     """
     require(actor, Action.ASSIGNMENT_READ)
-    here = Assignment.case_id == head.case.id
+    here = Assignment.case_id == context.case.id
     moment = sa.select(Assignment.assigned_at).where(Assignment.id == assignment_id, here)
     rows = db.session.execute(
-        given_where(here, Assignment.assigned_at == moment.scalar_subquery()).order_by(
-            Assignment.place
+        select_assignments(here, Assignment.assigned_at == moment.scalar_subquery()).order_by(
+            Assignment.position
         )
     ).all()
     if not rows:
         raise NotFound
-    return records_of(rows, recipient_in(head))
+    return assignment_records(rows, recipient_in_case(context))
 
 
-def left_out_of(
-    head: CaseHead,
+def list_skipped_handouts(
+    context: CaseContext,
     slugs: Iterable[str],
-    given: Iterable[AssignmentRecord],
+    assigned: Iterable[AssignmentRecord],
     channel: str,
     language: str,
 ) -> list[tuple[Handout, list[Reason]]]:
-    """Say of each chosen sheet that was not among those given what stands against it now."""
-    there = {record.slug for record in given}
-    situation, known = situation_in(head), office().numbers
+    """List the chosen handouts that were not assigned, each with its blockers now."""
+    assigned_slugs = {record.slug for record in assigned}
+    situation, help_lines = get_situation(context), office().numbers
     return [
-        (item.handout, objections(head, item, situation, known, channel, confirmed=True))
-        for item in (edition_of(slug, language) for slug in slugs if slug not in there)
+        (
+            item.handout,
+            list_assignment_blockers(context, item, situation, help_lines, channel, confirmed=True),
+        )
+        for item in (edition_of(slug, language) for slug in slugs if slug not in assigned_slugs)
     ]
 
 
@@ -272,29 +281,29 @@ def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
     return found
 
 
-def assignment_shown(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
-    """Show one assignment to staff, also when it is stopped or withdrawn.
+def get_assignment_record(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
+    """Get one assignment for staff, also when it is suspended or withdrawn.
 
     Raises NotFound.
     """
     require(actor, Action.ASSIGNMENT_READ)
-    return only_record(run(_shown_to(actor.role), asks=actor.id, assignment=assignment_id).all())
+    return single_record(run(_shown_to(actor.role), asks=actor.id, assignment=assignment_id).all())
 
 
-def only_record(rows: Sequence[Any]) -> AssignmentRecord:
-    """Open one assignment that came with its recipient.
+def single_record(rows: Sequence[Any]) -> AssignmentRecord:
+    """Build one record from the rows of one assignment joined with its recipient.
 
     Raises NotFound when there is none.
     """
     if not rows:
         raise NotFound
-    return records_of(rows[:1], recipient_of(rows))[0]
+    return assignment_records(rows[:1], recipient_from_rows(rows))[0]
 
 
 @cache
 def _shown_to(role: Role) -> sa.Select[*tuple[Any, ...]]:
-    return with_recipient(
-        given_where(
+    return join_recipient(
+        select_assignments(
             Assignment.id == sa.bindparam("assignment"),
             sees(role, sa.bindparam("asks"), Assignment.client_id),
         ).join(Client, Client.id == Assignment.client_id),
@@ -302,14 +311,67 @@ def _shown_to(role: Role) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def printable(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
-    """Show an assignment that is about to be printed again: what may not be given now is not handed out twice.
+def get_printable_assignment(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
+    """Get an assignment to print again; a suspended one can't be printed.
 
-    Raises NotFound, and RuleBroken with what stops it.
+    Raises NotFound, and RuleBroken when it is withdrawn or has blockers.
     """
-    found = assignment_shown(actor, assignment_id)
+    found = get_assignment_record(actor, assignment_id)
     if found.withdrawn_at is not None:
         raise RuleBroken(Reason("already_withdrawn", "This handout is withdrawn."))
-    if found.stopped:
-        raise RuleBroken(*found.stopped)
+    if found.blockers:
+        raise RuleBroken(*found.blockers)
     return found
+
+
+def list_handout_options(
+    actor: Actor, context: CaseContext, stage: str | None = None, language: str | None = "en"
+) -> list[HandoutOption]:
+    """Assess the library for a case; `stage` keeps the handouts that fit it, None means any stage."""
+    require(actor, Action.ASSIGNMENT_READ)
+    assigned = {
+        (row.slug, row.language)
+        for row in db.session.execute(
+            sa.select(Edition.slug, Edition.language)
+            .join(Assignment, Assignment.edition_id == Edition.id)
+            .where(
+                Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None)
+            )
+        )
+    }
+    return assess_library(context, assigned, stage, language)
+
+
+def list_assignment_blockers(
+    context: CaseContext,
+    item: LibraryItem,
+    situation: Situation,
+    help_lines: Numbers,
+    channel: str,
+    *,
+    confirmed: bool,
+) -> list[Reason]:
+    """List why a handout can't be assigned in a case now; empty when it can."""
+    suitability = assess_for_practice(item.handout, situation, help_lines, context.case.stage)
+    already_assigned = context.case.client_id in list_assigned_client_ids(
+        item, channel, {context.case.client_id}
+    )
+    return assignment_blockers(
+        item, suitability, channel, already_assigned=already_assigned, confirmed=confirmed
+    )
+
+
+def list_assigned_client_ids(
+    item: LibraryItem, channel: str, client_ids: Collection[UUID]
+) -> set[UUID]:
+    """Return which of some clients already have a handout version through a channel."""
+    return set(
+        db.session.scalars(
+            sa.select(Assignment.client_id).where(
+                Assignment.client_id.in_(client_ids),
+                Assignment.edition_id == item.edition_id,
+                Assignment.channel == channel,
+                Assignment.withdrawn_at.is_(None),
+            )
+        )
+    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from caseapp.core.text import fold
 from caseapp.domain.authoring.source import OwnText
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import (
@@ -120,7 +120,7 @@ def _by_row(sent: Mapping[str, str], parts: Iterable[str], name: str) -> list[tu
     for key, text in sent.items():
         found = ROW.fullmatch(key)
         if found is None or found[2] not in known:
-            raise ValidationError({f"{name}.{key}": ["There is no such field."]})
+            raise ValidationError({f"{name}.{key}": ["Unknown field."]})
         rows[int(found[1])][found[2]] = text
     return sorted(rows.items())
 
@@ -182,7 +182,7 @@ def _whole(text: str, usual: int, name: str) -> int:
 
 def _id_for(label: str, taken: set[str]) -> str:
     """Make the name for the marker out of a label: “My next step” becomes `my_next_step`."""
-    plain = unicodedata.normalize("NFKD", label.lower()).encode("ascii", "ignore").decode()
+    plain = fold(label).encode("ascii", "ignore").decode()
     word = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:30] or "place"
     word = word if word[0].isalpha() else f"place_{word}"
     names = (word if n == 1 else f"{word}_{n}" for n in range(1, len(taken) + 2))

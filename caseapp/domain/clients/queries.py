@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,14 @@ from sqlalchemy.orm import aliased
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import RowView, db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, page_newest_first, make_page
+from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import DataKey, fingerprint, unseal_json, unseal_column, unwrap
+from caseapp.core.text import fold
+from caseapp.core.vault import DataKey, fingerprint, unseal_column, unseal_json, unwrap
 from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.users.models import User
-from caseapp.domain.users.queries import select_visible_coaches_for, is_visible_coach
+from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -239,12 +239,7 @@ def found_by(q: str) -> sa.Select[UUID]:
 
 def name_words(name: str) -> list[str]:
     """Fold a name into its words: no case, no accents, letters and digits only."""
-    plain = "".join(
-        sign
-        for sign in unicodedata.normalize("NFKD", name.casefold())
-        if not unicodedata.combining(sign)
-    )
-    return [word[:LONGEST_WORD] for word in re.findall(r"\w+", plain)]
+    return [word[:LONGEST_WORD] for word in re.findall(r"\w+", fold(name))]
 
 
 def name_hash(name: str) -> str:

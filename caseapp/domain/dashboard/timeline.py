@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core.database import db
-from caseapp.core.vault import open_row
+from caseapp.core.pagination import newest_before
+from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import CaseEvent
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.dashboard.schemas import Happening
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.schemas import TASKS
+from caseapp.domain.followups.schemas import TASK_LABELS
 from caseapp.domain.handouts.models import Edition
 from caseapp.domain.handouts.queries import texts_of
 from caseapp.domain.notes.queries import notes_before
 from caseapp.domain.notes.schemas import HOW
 from caseapp.domain.screening.models import Hold, Screening
-from caseapp.domain.screening.protocol import ITEM, LEVEL_WORDS, Level
-from caseapp.domain.screening.queries import levels_of
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
+from caseapp.domain.screening.queries import get_levels
 from caseapp.domain.users.models import User
-from caseapp.domain.worksheets.models import AnswerSheet, ReturnedFile
+from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
-    from caseapp.domain.cases.queries import CaseHead
+    from caseapp.domain.cases.queries import CaseContext
 
 KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
 LONGEST_TEXT = 280
@@ -49,33 +50,29 @@ class Bound:
 
     def run(self, query: sa.Select[*tuple[Any, ...]], moment: Any, key: Any) -> Sequence[Any]:  # noqa: ANN401
         """Bring the rows of a query from the position on, newest first."""
-        if self.before is not None:
-            at, row = self.before
-            query = query.where(
-                sa.tuple_(moment, key)
-                < sa.tuple_(sa.literal(at, moment.type), sa.literal(row, key.type))
-            )
-        return db.session.execute(query.order_by(moment.desc(), key.desc()).limit(self.rows)).all()
+        return db.session.execute(
+            newest_before(query, moment, key, self.before, self.rows)
+        ).all()
 
 
 def streams(
-    actor: Actor, head: CaseHead, bound: Bound, kinds: Iterable[str]
+    actor: Actor, context: CaseContext, bound: Bound, kinds: Iterable[str]
 ) -> list[list[Happening]]:
     """Run the queries of some kinds; each stream is ordered newest first by moment and id."""
     found: list[list[Happening]] = []
     for kind in kinds:
         if kind == "session":
-            found.append(_sessions(actor, head, bound))
+            found.append(_sessions(actor, context, bound))
         elif kind == "screening":
-            found.append(_screenings(head, bound))
+            found.append(_screenings(context, bound))
         elif kind == "hold":
-            found += [_holds_opened(head, bound), _holds_ended(head, bound)]
+            found += [_holds_opened(context, bound), _holds_ended(context, bound)]
         elif kind == "handout":
-            found += [_given(head, bound), _read(head, bound), _returned(head, bound)]
+            found += [_given(context, bound), _read(context, bound), _returned(context, bound)]
         elif kind == "stage":
-            found.append(_steps(head, bound))
+            found.append(_steps(context, bound))
         else:
-            found.append(_tasks_done(head, bound))
+            found.append(_tasks_done(context, bound))
     return found
 
 
@@ -87,9 +84,9 @@ def shortened(text: str) -> str:
     return f"{plain[:LONGEST_TEXT].rsplit(' ', 1)[0]} …"
 
 
-def _sessions(actor: Actor, head: CaseHead, bound: Bound) -> list[Happening]:
+def _sessions(actor: Actor, context: CaseContext, bound: Bound) -> list[Happening]:
     found = []
-    for note in notes_before(actor, head.case.id, bound.before, bound.rows):
+    for note in notes_before(actor, context.case.id, bound.before, bound.rows):
         length = f", {note.minutes} min" if note.minutes else ""
         draft = note.status == "draft"
         found.append(
@@ -109,26 +106,26 @@ def _sessions(actor: Actor, head: CaseHead, bound: Bound) -> list[Happening]:
     return found
 
 
-def _screenings(head: CaseHead, bound: Bound) -> list[Happening]:
+def _screenings(context: CaseContext, bound: Bound) -> list[Happening]:
     query = (
         sa.select(Screening, User.name)
         .outerjoin(User, User.id == Screening.recorded_by)
-        .where(Screening.client_id == head.case.client_id)
+        .where(Screening.client_id == context.case.client_id)
     )
     return [
         Happening(
             id=row.id,
-            at=row.at,
+            at=row.recorded_at,
             kind="screening",
             title="Screening",
             by=name or NOBODY,
-            text=open_row(row, "comment", head.key) or "",
+            text=unseal_column(row, "comment", context.key) or "",
             badge="Asked alone" if row.asked_alone else "",
-            levels=levels_of(row),
+            levels=get_levels(row),
             link_kind="screening",
             link_id=row.id,
         )
-        for row, name in bound.run(query, Screening.at, Screening.id)
+        for row, name in bound.run(query, Screening.recorded_at, Screening.id)
     ]
 
 
@@ -137,16 +134,16 @@ def _why(hold: Hold) -> str:
     for reason in hold.reasons:
         worst[reason["item"]] = max(worst.get(reason["item"], 0), reason["level"])
     said = [
-        f"{ITEM[key].label} at {LEVEL_WORDS[Level(level)].lower()}" for key, level in worst.items()
+        f"{ITEMS_BY_KEY[key].label} at {LEVEL_LABELS[Level(level)].lower()}" for key, level in worst.items()
     ]
     return f"{'; '.join(said)}." if said else ""
 
 
-def _holds_opened(head: CaseHead, bound: Bound) -> list[Happening]:
+def _holds_opened(context: CaseContext, bound: Bound) -> list[Happening]:
     query = (
         sa.select(Hold, User.name)
         .outerjoin(User, User.id == Hold.opened_by)
-        .where(Hold.client_id == head.case.client_id)
+        .where(Hold.client_id == context.case.client_id)
     )
     return [
         Happening(
@@ -156,7 +153,7 @@ def _holds_opened(head: CaseHead, bound: Bound) -> list[Happening]:
             title=f"{HOLDS[row.kind]} opened",
             by=name or NOBODY,
             text=_why(row),
-            badge="Open" if row.cleared_at is None else "",
+            badge="Open" if row.released_at is None else "",
             levels=None,
             link_kind="hold",
             link_id=row.id,
@@ -165,35 +162,35 @@ def _holds_opened(head: CaseHead, bound: Bound) -> list[Happening]:
     ]
 
 
-def _holds_ended(head: CaseHead, bound: Bound) -> list[Happening]:
+def _holds_ended(context: CaseContext, bound: Bound) -> list[Happening]:
     query = (
         sa.select(Hold, User.name)
-        .outerjoin(User, User.id == Hold.cleared_by)
-        .where(Hold.client_id == head.case.client_id, Hold.cleared_at.is_not(None))
+        .outerjoin(User, User.id == Hold.released_by)
+        .where(Hold.client_id == context.case.client_id, Hold.released_at.is_not(None))
     )
     return [
         Happening(
             id=row.id,
-            at=row.cleared_at,
+            at=row.released_at,
             kind="hold",
             title=f"{HOLDS[row.kind]} ended",
             by=name or NOBODY,
-            text=shortened(open_row(row, "clear_reason", head.key) or ""),
+            text=shortened(unseal_column(row, "release_reason", context.key) or ""),
             badge="",
             levels=None,
             link_kind="hold",
             link_id=row.id,
         )
-        for row, name in bound.run(query, Hold.cleared_at, Hold.id)
+        for row, name in bound.run(query, Hold.released_at, Hold.id)
     ]
 
 
-def _handouts(head: CaseHead) -> sa.Select[Any, Any, Any]:
+def _handouts(context: CaseContext) -> sa.Select[Any, Any, Any]:
     return (
         sa.select(Assignment, Edition, User.name)
         .join(Edition, Edition.id == Assignment.edition_id)
         .outerjoin(User, User.id == Assignment.assigned_by)
-        .where(Assignment.case_id == head.case.id)
+        .where(Assignment.case_id == context.case.id)
     )
 
 
@@ -202,7 +199,7 @@ def _named(edition: Edition) -> str:
     return f"“{title}”, version {edition.number}."
 
 
-def _given(head: CaseHead, bound: Bound) -> list[Happening]:
+def _given(context: CaseContext, bound: Bound) -> list[Happening]:
     return [
         Happening(
             id=row.id,
@@ -216,19 +213,19 @@ def _given(head: CaseHead, bound: Bound) -> list[Happening]:
             link_kind="assignment",
             link_id=row.id,
         )
-        for row, edition, name in bound.run(_handouts(head), Assignment.assigned_at, Assignment.id)
+        for row, edition, name in bound.run(_handouts(context), Assignment.assigned_at, Assignment.id)
     ]
 
 
-def _read(head: CaseHead, bound: Bound) -> list[Happening]:
-    query = _handouts(head).where(Assignment.read_at.is_not(None))
+def _read(context: CaseContext, bound: Bound) -> list[Happening]:
+    query = _handouts(context).where(Assignment.read_at.is_not(None))
     return [
         Happening(
             id=row.id,
             at=row.read_at,
             kind="handout",
             title="Handout read",
-            by=f"{head.client.called}, {CHANNELS.get(row.channel, row.channel)}",
+            by=f"{context.client.called}, {CHANNELS.get(row.channel, row.channel)}",
             text=_named(edition),
             badge="",
             levels=None,
@@ -239,7 +236,7 @@ def _read(head: CaseHead, bound: Bound) -> list[Happening]:
     ]
 
 
-def _returned(head: CaseHead, bound: Bound) -> list[Happening]:
+def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
     """Bring what the client has shared or sent back, and nothing of what they keep to themselves."""
     parts = [
         sa.select(
@@ -250,10 +247,10 @@ def _returned(head: CaseHead, bound: Bound) -> list[Happening]:
             Assignment.edition_id,
         )
         .join(Assignment, Assignment.id == table.assignment_id)
-        .where(Assignment.case_id == head.case.id, moment.is_not(None))
+        .where(Assignment.case_id == context.case.id, moment.is_not(None))
         for table, moment, title in (
-            (AnswerSheet, AnswerSheet.shared_at, "Shared a sheet with you"),
-            (ReturnedFile, ReturnedFile.sent_at, "Sent back a PDF"),
+            (WorksheetResponse, WorksheetResponse.shared_at, "Shared a sheet with you"),
+            (WorksheetUpload, WorksheetUpload.sent_at, "Sent back a PDF"),
         )
     ]
     both = sa.union_all(*parts).subquery()
@@ -264,7 +261,7 @@ def _returned(head: CaseHead, bound: Bound) -> list[Happening]:
             at=row.at,
             kind="handout",
             title=row.title,
-            by=head.client.called,
+            by=context.client.called,
             text=_named(row.Edition),
             badge="",
             levels=None,
@@ -275,26 +272,26 @@ def _returned(head: CaseHead, bound: Bound) -> list[Happening]:
     ]
 
 
-def _steps(head: CaseHead, bound: Bound) -> list[Happening]:
+def _steps(context: CaseContext, bound: Bound) -> list[Happening]:
     query = (
         sa.select(CaseEvent, User.name)
-        .outerjoin(User, User.id == CaseEvent.by)
-        .where(CaseEvent.case_id == head.case.id)
+        .outerjoin(User, User.id == CaseEvent.recorded_by)
+        .where(CaseEvent.case_id == context.case.id)
     )
     return [
         Happening(
             id=row.id,
-            at=row.at,
+            at=row.occurred_at,
             kind="stage",
             title=_step_title(row),
             by=name or NOBODY,
-            text=shortened(open_row(row, "reason", head.key) or ""),
+            text=shortened(unseal_column(row, "reason", context.key) or ""),
             badge="",
             levels=None,
             link_kind="case",
             link_id=row.case_id,
         )
-        for row, name in bound.run(query, CaseEvent.at, CaseEvent.id)
+        for row, name in bound.run(query, CaseEvent.occurred_at, CaseEvent.id)
     ]
 
 
@@ -305,24 +302,24 @@ def _step_title(event: CaseEvent) -> str:
     return f"Case {event.kind}"
 
 
-def _tasks_done(head: CaseHead, bound: Bound) -> list[Happening]:
+def _tasks_done(context: CaseContext, bound: Bound) -> list[Happening]:
     query = (
         sa.select(FollowUp, User.name)
-        .outerjoin(User, User.id == FollowUp.done_by)
-        .where(FollowUp.client_id == head.case.client_id, FollowUp.done_at.is_not(None))
+        .outerjoin(User, User.id == FollowUp.completed_by)
+        .where(FollowUp.client_id == context.case.client_id, FollowUp.completed_at.is_not(None))
     )
     return [
         Happening(
             id=row.id,
-            at=row.done_at,
+            at=row.completed_at,
             kind="followup",
-            title=TASKS.get(row.kind) or open_row(row, "title", head.key) or "",
+            title=TASK_LABELS.get(row.kind) or unseal_column(row, "title", context.key) or "",
             by=name or NOBODY,
-            text=shortened(open_row(row, "outcome", head.key) or ""),
+            text=shortened(unseal_column(row, "outcome", context.key) or ""),
             badge="Done",
             levels=None,
             link_kind="followup",
             link_id=row.id,
         )
-        for row, name in bound.run(query, FollowUp.done_at, FollowUp.id)
+        for row, name in bound.run(query, FollowUp.completed_at, FollowUp.id)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -12,7 +11,8 @@ from markupsafe import Markup
 
 from caseapp.core import pdf
 from caseapp.core.qr import code_svg
-from caseapp.core.templating import text_of
+from caseapp.core.templating import render_text
+from caseapp.core.text import fold
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.labels import WORDS, Words
 from caseapp.domain.handouts.library import ANY_STAGE, Handout, sources
@@ -100,7 +100,7 @@ def sheet_html(
     draft: bool = False,
 ) -> str:
     """Give the whole HTML document that becomes a handout's PDF; large print takes the pages that it needs."""
-    return text_of(
+    return render_text(
         "pdf/handout.html",
         {
             "language": spoken(handout.language),
@@ -153,7 +153,7 @@ def paper_body(
         | adornments(letter, words, bare=bool(handout.alias))
         | own
     )
-    return Markup(text_of("pdf/sheet.html", values))  # noqa: S704 - a template of ours, escaped
+    return Markup(render_text("pdf/sheet.html", values))  # noqa: S704 - a template of ours, escaped
 
 
 def adornments(letter: Letterhead, words: Words, *, bare: bool) -> dict[str, object]:
@@ -208,7 +208,6 @@ def _authors(handout: Handout, words: Words) -> str:
 
 def file_name(handout: Handout, *, large: bool = False) -> str:
     """Name a handout's file by its outside title, in letters that every system can keep."""
-    folded = unicodedata.normalize("NFKD", handout.outside_title.lower())
-    letters = "".join(sign for sign in folded if not unicodedata.combining(sign))
+    letters = fold(handout.outside_title)
     name = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
     return f"{name}-{handout.version}{'-large' if large else ''}.pdf"

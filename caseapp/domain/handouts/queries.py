@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
+from caseapp.core.text import fold
 from caseapp.domain.handouts.library import SAFETY_SHEET, Handout, library, parse
 from caseapp.domain.handouts.models import Edition, HiddenHandout, Review
 from caseapp.domain.handouts.schemas import LANGUAGES
@@ -151,11 +151,6 @@ def _newest() -> list[LibraryItem]:
     return sorted(found.values(), key=lambda item: (item.handout.code, item.handout.language))
 
 
-def _folded(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(sign for sign in plain if not unicodedata.combining(sign))
-
-
 def library_list(
     actor: Actor,
     stage: str | None = None,
@@ -169,7 +164,7 @@ def library_list(
     What is hidden is listed apart, for those who may show it again.
     """
     require(actor, Action.HANDOUT_HIDE if hidden else Action.HANDOUT_READ)
-    words = _folded(q or "").split()
+    words = fold(q or "").split()
     return [
         item
         for item in newest_editions(hidden=hidden)
@@ -180,7 +175,7 @@ def library_list(
 
 
 def _searched(handout: Handout) -> str:
-    return _folded(
+    return fold(
         f"{handout.code} {handout.title} {handout.alias or ''} {handout.summary} {handout.kind}"
     )
 

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, after, at_most, page_of
+from caseapp.core.pagination import Page, literal_limit, make_page, newest_before, page_newest_first
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import DataKey, unseal, unwrap
+from caseapp.core.vault import DataKey, unseal_text, unwrap
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.models import Client, ClientKey
@@ -28,7 +28,7 @@ from caseapp.domain.notes.schemas import (
     NoteRecord,
     WaitingDraft,
 )
-from caseapp.domain.screening.protocol import ITEM, Level
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def opened(
 
 
 def _data(note: Note | sa.Row[*tuple[Any, ...]], column: str, key: DataKey) -> Any:  # noqa: ANN401 - JSON
-    text = unseal(Note.__tablename__, column, note.id, getattr(note, column), key)
+    text = unseal_text(Note.__tablename__, column, note.id, getattr(note, column), key)
     return None if text is None else json.loads(text)
 
 
@@ -171,14 +171,14 @@ def notes_of(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Pag
     require(actor, Action.NOTE_READ)
     if cursor:
         query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
-        rows = db.session.execute(after(query, Note.held_at, Note.id, cursor, limit)).all()
+        rows = db.session.execute(page_newest_first(query, Note.held_at, Note.id, cursor, limit)).all()
     else:
         rows = run(_newest(actor.role, limit + 1), asks=actor.id, case=case_id).all()
     if not rows:
         get_case(actor, case_id)
         return Page([], None)
     key = unwrap(rows[0].client_id, rows[0].wrapped)
-    page = page_of(rows, limit, lambda note: (note.held_at, note.id))
+    page = make_page(rows, limit, lambda note: (note.held_at, note.id))
     return page.map(lambda row: _shown(row, key))
 
 
@@ -189,7 +189,7 @@ def _newest(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
         _with_names(role, sa.bindparam("asks"))
         .where(Note.case_id == sa.bindparam("case"))
         .order_by(Note.held_at.desc(), Note.id.desc())
-        .limit(at_most(number))
+        .limit(literal_limit(number))
     )
 
 
@@ -198,16 +198,7 @@ def notes_before(
 ) -> list[NoteRecord]:
     """List a case's notes before a position, for the timeline of those who have already been let in."""
     query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
-    if before:
-        query = query.where(
-            sa.tuple_(Note.held_at, Note.id)
-            < sa.tuple_(
-                sa.literal(before[0], Note.held_at.type), sa.literal(before[1], Note.id.type)
-            )
-        )
-    rows = db.session.execute(
-        query.order_by(Note.held_at.desc(), Note.id.desc()).limit(limit)
-    ).all()
+    rows = db.session.execute(newest_before(query, Note.held_at, Note.id, before, limit)).all()
     return [_shown(row) for row in rows]
 
 
@@ -217,8 +208,8 @@ def my_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRe
     query = _with_names(actor.role, actor.id).where(
         Note.author_id == actor.id, Note.status == "signed"
     )
-    rows = db.session.execute(after(query, Note.changed_at, Note.id, cursor, limit)).all()
-    return page_of([_shown(row) for row in rows], limit, lambda note: (note.changed_at, note.id))
+    rows = db.session.execute(page_newest_first(query, Note.changed_at, Note.id, cursor, limit)).all()
+    return make_page([_shown(row) for row in rows], limit, lambda note: (note.changed_at, note.id))
 
 
 def drafts_of(actor: Actor, limit: int = 50) -> list[DraftLine]:
@@ -302,8 +293,8 @@ def what_is_missing(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
     draft = note.draft
     if draft.touched:
         for key in draft.blank:
-            faults[key] = [f"Choose a level for {ITEM[key].label.lower()}, or Not asked."]
-        if not draft.blank and draft.highest is None and (draft.comment or draft.actions_taken):
+            faults[key] = [f"Choose a level for {ITEMS_BY_KEY[key].label.lower()}, or Not asked."]
+        if not draft.blank and draft.highest_level is None and (draft.comment or draft.actions_taken):
             faults["comment"] = [
                 "Nothing was asked, so there is no screening to record. Move these words into the note."
             ]

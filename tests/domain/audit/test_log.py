@@ -74,14 +74,14 @@ def read(actor, object_id=CLIENT, action=Action.CLIENT_READ):
     record_read(actor, action, "client", object_id, CLIENT)
 
 
-def test_a_read_is_recorded_once_a_quarter_of_an_hour(team):
+def test_read_is_recorded_once_per_quarter_hour(team):
     for minute, expected in ((0, 1), (7, 1), (14, 1), (15, 2), (29, 2), (30, 3)):
         with at(NOON + timedelta(minutes=minute)):
             read(team["coach"])
         assert count(action="client.read") == expected, minute
 
 
-def test_each_person_record_and_action_has_an_entry_of_its_own(team):
+def test_reads_are_recorded_per_actor_record_and_action(team):
     with at(NOON):
         for _ in range(2):
             read(team["coach"])
@@ -92,7 +92,7 @@ def test_each_person_record_and_action_has_an_entry_of_its_own(team):
     assert count() == 5 + 4
 
 
-def test_the_same_read_many_times_at_once_is_one_entry(team, app):
+def test_simultaneous_reads_are_recorded_once(team, app):
     def one(_number):
         with at(NOON):
             read(team["coach"])
@@ -101,7 +101,7 @@ def test_the_same_read_many_times_at_once_is_one_entry(team, app):
     assert count(action="client.read") == 1
 
 
-def test_recording_a_read_leaves_what_the_page_loaded_as_it_is(team):
+def test_recording_a_read_keeps_loaded_entities(team):
     made = builders.case(team["coach"])
     loaded = db.session.get(Client, made.client_id)
     name = loaded.name
@@ -196,7 +196,7 @@ def changes(team):
     ]
 
 
-def test_every_change_leaves_an_entry_that_names_no_words(team):
+def test_every_change_is_recorded_without_its_text(team):
     missing = []
     for action, call in changes(team):
         before = count(action=action, outcome="done")
@@ -210,7 +210,7 @@ def test_every_change_leaves_an_entry_that_names_no_words(team):
         assert word not in str(rows)
 
 
-def test_without_the_log_nothing_is_changed(team):
+def test_change_fails_when_it_cannot_be_recorded(team):
     """SEC-44: the entry stands in the act's own transaction, so a log that fails takes the act with it."""
     calls = changes(team)
     with transaction() as session:
@@ -225,7 +225,7 @@ def test_without_the_log_nothing_is_changed(team):
 # Refusals
 
 
-def test_a_refused_attempt_is_recorded_after_its_change_was_rolled_back(team, app):
+def test_refusal_is_recorded_after_the_rollback(team, app):
     made = builders.case(team["coach"])
     desk = Desk(app, team["coach2"])
     before = digest()
@@ -242,7 +242,7 @@ def test_a_refused_attempt_is_recorded_after_its_change_was_rolled_back(team, ap
     assert digest()["client"] == before["client"]
 
 
-def test_a_broken_rule_is_recorded_with_its_reasons(team, app):
+def test_broken_rule_is_recorded_with_its_reasons(team, app):
     made = builders.case(team["coach"])
     desk = Desk(app, team["coach"])
     answer = desk.send(
@@ -256,7 +256,7 @@ def test_a_broken_rule_is_recorded_with_its_reasons(team, app):
     assert (entry.action, entry.details) == ("case.close", {"reasons": ["final_screening"]})
 
 
-def test_every_entry_names_the_request_it_came_from(team, app):
+def test_events_carry_the_request_id(team, app):
     made = builders.case(team["coach"])
     answer = Desk(app, team["coach"]).get(f"/case/{made.number}")
     db.session.rollback()
@@ -267,14 +267,14 @@ def test_every_entry_names_the_request_it_came_from(team, app):
 # The log itself
 
 
-def test_only_an_admin_reads_the_log(team):
+def test_only_admins_list_audit_events(team):
     for who in ("coach", "coach2", "supervisor"):
         with pytest.raises(Forbidden):
             list_audit_events(team[who], AuditFilter(), None, 10)
     assert list_audit_events(team["admin"], AuditFilter(), None, 10).items
 
 
-def test_the_log_is_narrowed_and_newest_first(team):
+def test_list_audit_events_filters_and_sorts_newest_first(team):
     with at(NOON), transaction():
         record(team["coach"], Action.CASE_EDIT, "case", UUID(int=3), client_id=CLIENT)
     with at(NOON + timedelta(seconds=1)):
@@ -292,7 +292,7 @@ def test_the_log_is_narrowed_and_newest_first(team):
     assert len(actions()) == 6
 
 
-def test_the_log_is_walked_page_by_page(team):
+def test_list_audit_events_pages_through_everything(team):
     with transaction():
         for _ in range(7):
             record(team["coach"], Action.CASE_EDIT, "case")

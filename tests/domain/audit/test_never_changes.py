@@ -90,7 +90,7 @@ def statements(table, column, row_id):
 
 
 @pytest.mark.parametrize("which", ["audit_event", "note"])
-def test_no_statement_changes_what_stands(signed, which):
+def test_audit_events_and_signed_notes_refuse_every_change(signed, which):
     table = {"audit_event": AuditEvent.__table__, "note": Note.__table__}[which]
     row_id = signed[0] if which == "note" else db.session.scalar(sa.select(AuditEvent.id))
     column = "how" if which == "note" else "action"
@@ -105,7 +105,7 @@ def test_no_statement_changes_what_stands(signed, which):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_not_even_a_program_that_knows_nothing_of_our_pragmas(signed, database_url):
+def test_audit_events_refuse_changes_without_our_pragmas(signed, database_url):
     """Another program opens the file with SQLite's own defaults, where REPLACE fires no delete trigger."""
     note_id, draft_id = (found.hex for found in signed)
     for table, column in ((AuditEvent.__table__, "action"), (Note.__table__, "how")):
@@ -128,7 +128,7 @@ def test_not_even_a_program_that_knows_nothing_of_our_pragmas(signed, database_u
         assert stored(table) == before
 
 
-def test_the_same_quarters_entry_is_never_replaced_by_another(signed):
+def test_event_with_the_same_dedup_key_is_not_replaced(signed):
     with transaction() as session:
         entry = dict(session.execute(sa.select(AuditEvent.__table__)).mappings().first())
         session.execute(
@@ -149,7 +149,7 @@ def test_the_same_quarters_entry_is_never_replaced_by_another(signed):
     assert stored(AuditEvent.__table__) == before
 
 
-def test_a_draft_can_still_be_changed_and_thrown_away(signed):
+def test_draft_note_can_be_changed_and_deleted(signed):
     _, draft_id = signed
     with transaction() as session:
         session.execute(sa.update(Note).where(Note.id == draft_id).values(how="phone"))

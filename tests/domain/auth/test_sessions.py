@@ -50,7 +50,7 @@ def invited(coach):
 
 
 @pytest.mark.parametrize("kind", ["staff", "client"])
-def test_a_session_ends_when_nobody_uses_it(coach, kind):
+def test_idle_session_ends(coach, kind):
     start = now()
     with at(start):
         subject = coach.id if kind == "staff" else invited(coach)
@@ -62,7 +62,7 @@ def test_a_session_ends_when_nobody_uses_it(coach, kind):
 
 
 @pytest.mark.parametrize("kind", ["staff", "client"])
-def test_a_session_ends_after_twelve_hours_however_busy(coach, kind):
+def test_busy_session_ends_after_twelve_hours(coach, kind):
     start = now()
     with at(start):
         subject = coach.id if kind == "staff" else invited(coach)
@@ -79,7 +79,7 @@ def test_a_session_ends_after_twelve_hours_however_busy(coach, kind):
         assert not live(reference, kind)
 
 
-def test_the_doors_do_not_take_each_others_sessions(coach):
+def test_session_of_one_interface_is_refused_by_the_other(coach):
     reference = begin(coach.id, "client")
     assert not live(reference, "staff")
     reference = begin(invited(coach), "staff")
@@ -87,17 +87,17 @@ def test_the_doors_do_not_take_each_others_sessions(coach):
 
 
 @pytest.mark.parametrize("reference", ["", "nonsense", "x" * 10_000, "\x00", "ünï"])
-def test_a_made_up_reference_opens_nothing(coach, reference):
+def test_unknown_token_finds_no_session(coach, reference):
     begin(coach.id)
     assert not live(reference)
 
 
-def test_only_a_hash_is_stored(coach):
+def test_session_token_is_stored_as_hash_only(coach):
     reference = begin(coach.id)
     assert reference not in str(db.session.execute(sa.select(Session.__table__)).all())
 
 
-def test_ending_one_session_leaves_the_others(coach):
+def test_end_session_leaves_other_sessions(coach):
     first, second = begin(coach.id), begin(coach.id)
     with transaction():
         sessions.end_session(find_staff_session(first).actor.session_id)
@@ -108,7 +108,7 @@ def test_ending_one_session_leaves_the_others(coach):
     assert not live(second)
 
 
-def test_a_disabled_person_is_out_at_once(coach):
+def test_disabling_a_user_ends_sessions_and_tokens(coach):
     reference = begin(coach.id)
     with transaction():
         _, token = create_token(operator(), "coach@practice.test", "laptop")
@@ -119,14 +119,14 @@ def test_a_disabled_person_is_out_at_once(coach):
     assert find_token_actor(token) is None
 
 
-def test_a_new_password_ends_every_session(coach):
+def test_reset_password_ends_every_session(coach):
     references = [begin(coach.id) for _ in range(3)]
     with transaction():
         reset_password(operator(), "coach@practice.test", "another horse battery staple")
     assert not any(live(reference) for reference in references)
 
 
-def test_an_ended_session_stays_ended_whoever_touches_it(coach, app):
+def test_touching_an_ended_session_leaves_it_ended(coach, app):
     reference = begin(coach.id)
     session_id = find_staff_session(reference).actor.session_id
 
@@ -143,7 +143,7 @@ def test_an_ended_session_stays_ended_whoever_touches_it(coach, app):
     assert not live(reference)
 
 
-def test_a_token_works_until_it_is_revoked(coach):
+def test_bearer_token_works_until_revoked(coach):
     with transaction():
         token_id, text = create_token(operator(), "coach@practice.test", "laptop")
     found = find_token_actor(text)

@@ -34,7 +34,7 @@ def plain(answer):
     return answer.status_code, headers, body
 
 
-def test_a_coach_signs_in_and_out(coach, visitor):
+def test_coach_can_sign_in_and_out(coach, visitor):
     token = staff.csrf(visitor.get("/sign-in"))
     answer = staff.sign_in(visitor, coach)
     assert (answer.status_code, answer.location) == (303, "/today")
@@ -46,7 +46,7 @@ def test_a_coach_signs_in_and_out(coach, visitor):
     assert visitor.get("/today").location == "/sign-in"
 
 
-def test_an_old_cookie_is_worth_nothing_after_signing_out(coach, visitor):
+def test_cookie_is_refused_after_signing_out(coach, visitor):
     token = staff.csrf(visitor.get("/sign-in"))
     staff.sign_in(visitor, coach)
     reference = visitor.get_cookie(DESK).value
@@ -55,13 +55,13 @@ def test_an_old_cookie_is_worth_nothing_after_signing_out(coach, visitor):
     assert visitor.get("/today").status_code == 303
 
 
-def test_signing_in_again_gives_a_new_reference(coach, visitor):
+def test_signing_in_again_gives_a_new_token(coach, visitor):
     visitor.set_cookie(DESK, "planted-by-somebody-else", domain="localhost", secure=True)
     staff.sign_in(visitor, coach)
     assert visitor.get_cookie(DESK).value != "planted-by-somebody-else"
 
 
-def test_nobody_can_tell_a_known_account_from_an_unknown_or_disabled_one(coach, visitor):
+def test_answer_is_the_same_for_known_unknown_and_disabled_accounts(coach, visitor):
     staff.add("admin")
     with transaction():
         disable_user(operator(), "admin@practice.test")
@@ -78,7 +78,7 @@ def test_nobody_can_tell_a_known_account_from_an_unknown_or_disabled_one(coach, 
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_a_closed_throttle_looks_the_same_for_both_and_says_when_to_come_back(coach, visitor):
+def test_reached_limit_answers_the_same_with_retry_after(coach, visitor):
     answers = {}
     with at(NOON):
         for email in ("coach@practice.test", "nobod@practice.test"):
@@ -92,7 +92,7 @@ def test_a_closed_throttle_looks_the_same_for_both_and_says_when_to_come_back(co
     assert known[2].replace("coach@", "") == unknown[2].replace("nobod@", "")
 
 
-def test_the_throttle_opens_again(coach, visitor):
+def test_sign_in_works_after_the_limit_has_passed(coach, visitor):
     with at(NOON):
         for _ in range(9):
             answer = attempt(visitor, password="wrong")
@@ -101,13 +101,13 @@ def test_the_throttle_opens_again(coach, visitor):
         assert attempt(visitor).status_code == 303
 
 
-def test_a_new_browser_is_no_way_around_the_throttle(coach, app):
+def test_new_browser_does_not_avoid_the_limit(coach, app):
     with at(NOON):
         answers = [attempt(app.test_client(), password="wrong").status_code for _ in range(9)]
     assert answers == [401] * 8 + [429]
 
 
-def test_an_address_of_ones_own_choosing_is_no_way_around_either(coach, visitor):
+def test_forged_forwarded_address_does_not_avoid_the_limit(coach, visitor):
     with at(NOON):
         answers = [
             attempt(
@@ -129,11 +129,11 @@ def test_an_address_of_ones_own_choosing_is_no_way_around_either(coach, visitor)
         {"password": "\x00" * 20},
     ],
 )
-def test_whatever_is_typed_is_answered(coach, visitor, changed):
+def test_any_input_gets_an_answer(coach, visitor, changed):
     assert attempt(visitor, **changed).status_code in {401, 422}
 
 
-def test_the_password_never_comes_back_in_the_page(coach, visitor):
+def test_password_is_not_in_the_answer(coach, visitor):
     answer = attempt(visitor, password="a wrong password, long enough")
     assert "a wrong password" not in answer.get_data(as_text=True)
     answer = attempt(visitor, email="", password="a wrong password, long enough")
@@ -141,5 +141,5 @@ def test_the_password_never_comes_back_in_the_page(coach, visitor):
     assert "a wrong password" not in answer.get_data(as_text=True)
 
 
-def test_the_email_is_read_without_case_and_blanks(coach, visitor):
+def test_email_ignores_case_and_spaces(coach, visitor):
     assert attempt(visitor, " Coach@Practice.TEST ").status_code == 303

@@ -24,7 +24,7 @@ def count(*limits):
     return "counted"
 
 
-def test_the_limit_closes_and_opens_again_after_its_window(app):
+def test_limit_refuses_until_its_window_has_passed(app):
     for minute in range(8):
         with at(NOON + timedelta(minutes=minute)):
             assert count(EIGHT) == "counted"
@@ -36,7 +36,7 @@ def test_the_limit_closes_and_opens_again_after_its_window(app):
         assert count(EIGHT).retry_after == 61
 
 
-def test_a_refused_try_counts_for_nothing(app):
+def test_refused_attempt_is_not_counted(app):
     with at(NOON):
         for _ in range(8):
             count(EIGHT)
@@ -46,7 +46,7 @@ def test_a_refused_try_counts_for_nothing(app):
     assert sorted(found) == ["pair"] * 8
 
 
-def test_thirty_tries_at_once_let_eight_through(app):
+def test_simultaneous_attempts_do_not_exceed_the_limit(app):
     answers = together(app, 30, lambda _: count(EIGHT))
     assert answers.count("counted") == 8
     assert all(isinstance(one, TooManyAttempts) for one in answers if one != "counted")
@@ -56,20 +56,20 @@ def tries(account, address):
     return count(*sign_in_limits(account, address)) == "counted"
 
 
-def test_a_stranger_closes_only_their_own_address(app):
+def test_wrong_attempts_block_only_their_own_address(app):
     with at(NOON):
         assert [tries("marta@x", "198.51.100.7") for _ in range(9)] == [True] * 8 + [False]
         assert tries("marta@x", "192.0.2.1")
         assert tries("jonas@x", "198.51.100.7")
 
 
-def test_one_address_tries_forty_times_whatever_the_accounts(app):
+def test_address_limit_counts_all_accounts(app):
     with at(NOON):
         answers = [tries(f"somebody{n}@x", "198.51.100.7") for n in range(41)]
     assert answers == [True] * 40 + [False]
 
 
-def test_one_account_is_tried_a_hundred_times_whatever_the_addresses(app):
+def test_account_limit_counts_all_addresses(app):
     with at(NOON):
         answers = [tries("marta@x", f"198.51.100.{n}") for n in range(101)]
     assert answers == [True] * 100 + [False]
@@ -77,7 +77,7 @@ def test_one_account_is_tried_a_hundred_times_whatever_the_addresses(app):
         assert tries("marta@x", "192.0.2.1")
 
 
-def test_a_success_forgets_the_tries_of_that_pair_only(app):
+def test_success_clears_attempts_of_its_pair_only(app):
     with at(NOON):
         for _ in range(8):
             tries("marta@x", "198.51.100.7")
@@ -91,14 +91,14 @@ def test_a_success_forgets_the_tries_of_that_pair_only(app):
         )
 
 
-def test_no_account_or_address_can_be_read_back(app):
+def test_attempts_store_keyed_hashes_only(app):
     tries("marta@practice.test", "198.51.100.7")
     stored = " ".join(db.session.scalars(sa.select(SignInAttempt.scope)))
     assert "marta" not in stored
     assert "198.51" not in stored
 
 
-def test_yesterdays_tries_are_swept_out(app):
+def test_old_attempts_are_deleted(app):
     with at(NOON):
         count(EIGHT)
     with at(NOON + timedelta(days=1, seconds=1)):

@@ -60,7 +60,7 @@ def add(**changed):
         ({"password": "my name is Person and so on"}, "password"),
     ],
 )
-def test_a_person_is_added_whole_or_not_at_all(app, changed, field):
+def test_add_user_with_an_invalid_field_adds_nobody(app, changed, field):
     staff.add("coach")
     with pytest.raises(Invalid) as refused:
         add(**changed)
@@ -68,20 +68,20 @@ def test_a_person_is_added_whole_or_not_at_all(app, changed, field):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(User)) == 1
 
 
-def test_every_fault_is_named_at_once(app):
+def test_add_user_names_every_error(app):
     with pytest.raises(Invalid) as refused:
         add(email="", role="", name="", password="")
     assert set(refused.value.fields) == {"email", "role", "name", "password"}
 
 
-def test_an_unknown_supervisor_stops_it(app):
+def test_add_user_with_unknown_supervisor_is_refused(app):
     with pytest.raises(NotFound):
         add(supervisor="nobody@practice.test")
     assert db.session.scalar(sa.select(sa.func.count()).select_from(User)) == 0
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_only_an_admin_manages_people(app, who):
+def test_only_admins_manage_users(app, who):
     actor = staff.add(who)
     calls = (
         lambda: add_user(actor, **GOOD),
@@ -95,21 +95,21 @@ def test_only_an_admin_manages_people(app, who):
             call()
 
 
-def test_addresses_are_kept_small_and_found_in_any_case(app):
+def test_email_is_stored_in_lower_case_and_found_in_any_case(app):
     add(email="  New@Practice.Test ")
     assert get_user_by_email("NEW@practice.test ").email == "new@practice.test"
     with pytest.raises(NotFound):
         get_user_by_email("nobody@practice.test")
 
 
-def test_signing_in_gives_a_session_of_ones_own(app):
+def test_sign_in_begins_a_session_of_that_user(app):
     coach = staff.add("coach")
     reference = sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
     found = find_staff_session(reference).actor
     assert (found.id, found.role, found.via) == (coach.id, coach.role, "web")
 
 
-def test_a_hash_with_old_parameters_is_made_anew_at_the_next_sign_in(app):
+def test_outdated_hash_is_renewed_at_sign_in(app):
     staff.add("coach")
     old = credentials.PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(
         staff.PASSWORD
@@ -123,7 +123,7 @@ def test_a_hash_with_old_parameters_is_made_anew_at_the_next_sign_in(app):
     assert credentials.verify_secret(kept, staff.PASSWORD)
 
 
-def test_a_reset_password_is_the_only_one_that_works(app):
+def test_reset_password_replaces_the_old_one(app):
     staff.add("coach")
     with pytest.raises(Invalid), transaction():
         reset_password(operator(), "coach@practice.test", "too short")
@@ -134,7 +134,7 @@ def test_a_reset_password_is_the_only_one_that_works(app):
     assert sign_in(SignIn("coach@practice.test", "another good pass phrase"), "192.0.2.1")
 
 
-def test_a_disabled_person_does_not_get_in_but_their_name_stays(app):
+def test_disabled_user_cannot_sign_in_but_keeps_their_name(app):
     coach = staff.add("coach")
     with transaction():
         _, token = create_token(operator(), "coach@practice.test", "laptop")
@@ -145,7 +145,7 @@ def test_a_disabled_person_does_not_get_in_but_their_name_stays(app):
     assert get_user_names({coach.id}) == {coach.id: coach.name, operator().id: "the practice"}
 
 
-def test_whose_clients_are_whose(app):
+def test_visible_coaches_are_oneself_and_supervised_coaches(app):
     team = staff.team()
 
     def seen_by(who):
@@ -160,7 +160,7 @@ def test_whose_clients_are_whose(app):
     assert supervisor_of(operator().id) is None
 
 
-def test_neither_admins_nor_the_disabled_can_be_a_clients_coach(app):
+def test_assignable_coaches_exclude_admins_and_disabled_users(app):
     team = staff.team()
     assert {user.id for user in list_assignable_coaches(team["supervisor"])} == {
         team["supervisor"].id,
@@ -172,7 +172,7 @@ def test_neither_admins_nor_the_disabled_can_be_a_clients_coach(app):
     assert list(list_assignable_coaches(team["coach"])) == []
 
 
-def test_what_is_done_to_people_is_recorded_without_secrets(app):
+def test_user_changes_are_audited_without_secrets(app):
     add()
     with transaction():
         token_id, text = create_token(operator(), "new@practice.test", "laptop")

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from caseapp.core.text import fold
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"), [("Élodie", "elodie"), ("STRASSE", "strasse"), ("Straße", "strasse"), ("", "")]
+)
+def test_fold_removes_case_and_accents(text, folded):
+    assert fold(text) == folded
