@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from caseapp.core.clock import now
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import case_by_number, steps_of
+from caseapp.domain.cases.queries import get_case_context_by_number, list_case_events
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.followups.queries import tasks_from
-from caseapp.domain.followups.schemas import TASKS
-from caseapp.domain.screening.protocol import ITEM, LEVEL_WORDS, Level
-from caseapp.domain.screening.schemas import FLAGS
-from caseapp.http.guard import the_actor
+from caseapp.domain.followups.queries import list_followups_by_origin
+from caseapp.domain.followups.schemas import TASK_LABELS
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
+from caseapp.domain.screening.schemas import FLAG_LABELS
+from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import local, today
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from flask import Blueprint
 
-    from caseapp.domain.cases.queries import CaseHead
+    from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.screening.models import Hold
 
-WAYS = {
+CONTACT_CHANNEL_LABELS = {
     "call": "phone call",
     "voicemail": "voicemail",
     "text": "text message",
@@ -35,33 +35,33 @@ WAYS = {
     "post": "letter",
     "portal": "portal",
 }
-PHONE_WAYS = ("call", "voicemail", "text")
-LOUD_FLAGS = frozenset({"contact_block", "violence_flag", "client_harm_flag", "self_harm_flag"})
+PHONE_CHANNELS = ("call", "voicemail", "text")
+ALERT_FLAGS = frozenset({"contact_block", "violence_flag", "client_harm_flag", "self_harm_flag"})
 DIGITS_SHOWN = 3
-LONGEST_HISTORY = 200
+MAX_EVENTS = 200
 TO = "\u2013"  # an en dash
 
 
-def seen_case(number: str) -> CaseHead:
+def load_case_context(number: str) -> CaseContext:
     """Find the case that a page is about, and record that its record was read.
 
     Raises NotFound.
     """
-    actor = the_actor()
-    head = case_by_number(actor, number)
-    record_read(actor, Action.CASE_READ, "case", head.case.id, head.case.client_id)
-    return head
+    actor = current_actor()
+    context = get_case_context_by_number(actor, number)
+    record_read(actor, Action.CASE_READ, "case", context.case.id, context.case.client_id)
+    return context
 
 
-def safe_words(client: ClientRecord) -> tuple[str, str]:
+def describe_safe_contact(client: ClientRecord) -> tuple[str, str]:
     """Say how a client may be reached, and then how not; a number shows its last digits only."""
     safe = client.safe
     if not safe.channels:
         return "no way is recorded yet.", "Ask the client before you ring or write."
     if "in_person" in safe.channels:
         return "in person only.", " ".join(filter(None, ("Do not ring or write.", safe.warning)))
-    by_phone = [WAYS[channel] for channel in PHONE_WAYS if channel in safe.channels]
-    ways = [WAYS[channel] for channel in WAYS if channel in safe.channels][len(by_phone) :]
+    by_phone = [CONTACT_CHANNEL_LABELS[channel] for channel in PHONE_CHANNELS if channel in safe.channels]
+    ways = [CONTACT_CHANNEL_LABELS[channel] for channel in CONTACT_CHANNEL_LABELS if channel in safe.channels][len(by_phone) :]
     digits = re.sub(r"\D", "", client.phone or "")
     if by_phone:
         number = f" to the number ending {digits[-DIGITS_SHOWN:]}" if digits else ""
@@ -69,7 +69,7 @@ def safe_words(client: ClientRecord) -> tuple[str, str]:
     parts = [" or ".join(ways)]
     if safe.times:
         parts.append(safe.times)
-    barred = [words for channel, words in WAYS.items() if channel not in safe.channels]
+    barred = [words for channel, words in CONTACT_CHANNEL_LABELS.items() if channel not in safe.channels]
     rest = [f"{', '.join(f'no {words}' for words in barred)}.".capitalize()] if barred else []
     if safe.code_word:
         rest.append(f"Code word: {safe.code_word}.")
@@ -78,25 +78,25 @@ def safe_words(client: ClientRecord) -> tuple[str, str]:
     return f"{', '.join(parts).rstrip('.')}.", " ".join(rest)
 
 
-def stage_dates(head: CaseHead) -> dict[int, str]:
+def stage_dates(context: CaseContext) -> dict[int, str]:
     """Write beside each stage that a case has been through when that was, in one statement."""
     entered: dict[str, datetime] = {}
     left: dict[str, datetime] = {}
-    for step in reversed(steps_of(head, limit=LONGEST_HISTORY)):
-        if step.from_stage:
-            left[step.from_stage] = step.at
-        if step.to_stage:
-            entered[step.to_stage] = step.at
+    for event in reversed(list_case_events(context, limit=MAX_EVENTS)):
+        if event.from_stage:
+            left[event.from_stage] = event.occurred_at
+        if event.to_stage:
+            entered[event.to_stage] = event.occurred_at
     found = {}
     for stage in stages():
-        if stage.number > head.stage.number or stage.id not in entered:
+        if stage.number > context.stage.number or stage.id not in entered:
             continue
-        if stage.id != head.stage.id:
+        if stage.id != context.stage.id:
             found[stage.number] = _span(entered[stage.id], left[stage.id])
-        elif head.case.closed_at:
-            found[stage.number] = f"Closed {_short(head.case.closed_at)}"
+        elif context.case.closed_at:
+            found[stage.number] = f"Closed {_short(context.case.closed_at)}"
         else:
-            held = ", on hold" if head.safety.hold else ""
+            held = ", on hold" if context.safety.hold else ""
             found[stage.number] = f"Since {_short(entered[stage.id])}{held}"
     return found
 
@@ -116,49 +116,49 @@ def _span(start: datetime, end: datetime) -> str:
     return f"{_short(start)} {TO} {_short(end)}"
 
 
-def flag_tags(head: CaseHead) -> list[tuple[str, str]]:
+def flag_tags(context: CaseContext) -> list[tuple[str, str]]:
     """Name the flags that are up, each with the colour of its tag."""
     return [
-        (words, "alert" if kind in LOUD_FLAGS else "watch")
-        for kind, words in FLAGS.items()
-        if kind in head.safety.flags
+        (words, "alert" if kind in ALERT_FLAGS else "watch")
+        for kind, words in FLAG_LABELS.items()
+        if kind in context.safety.flags
     ]
 
 
-def hold_words(hold: Hold) -> str:
+def describe_hold_reasons(hold: Hold) -> str:
     """Say in words which answers opened a hold; of several for one question the highest counts."""
     worst: dict[str, int] = {}
     for reason in hold.reasons:
         worst[reason["item"]] = max(reason["level"], worst.get(reason["item"], 0))
-    words = [f"{ITEM[key].label} is at {LEVEL_WORDS[Level(n)].lower()}" for key, n in worst.items()]
+    words = [f"{ITEMS_BY_KEY[key].label} is at {LEVEL_LABELS[Level(n)].lower()}" for key, n in worst.items()]
     return f"{'; '.join(words)}." if words else ""
 
 
 @dataclass(frozen=True)
-class Step:
+class RequiredAction:
     """Show one step of a hold: what is to be done, until when, and when it was."""
 
     title: str
     due_at: datetime
-    done_at: datetime | None
+    completed_at: datetime | None
 
     @property
     def late(self) -> bool:
         """Tell whether nobody has recorded it in time."""
-        return self.done_at is None and self.due_at < now()
+        return self.completed_at is None and self.due_at < now()
 
 
-def hold_steps(hold: Hold) -> list[Step]:
+def list_required_actions(hold: Hold) -> list[RequiredAction]:
     """List the steps that a hold asks for, the most pressing first."""
-    return [Step(TASKS[task.kind], task.due_at, task.done_at) for task in tasks_from(hold.id)]
+    return [RequiredAction(TASK_LABELS[task.kind], task.due_at, task.completed_at) for task in list_followups_by_origin(hold.id)]
 
 
-def day_number(hold: Hold) -> int:
+def hold_day(hold: Hold) -> int:
     """Count the days of a hold; the day on which it opened is the first."""
     return (today() - local(hold.opened_at).date()).days + 1
 
 
-def put_words(blueprint: Blueprint) -> None:
+def register_template_globals(blueprint: Blueprint) -> None:
     """Give these words to every page of the staff's door."""
-    for words in (safe_words, stage_dates, flag_tags, hold_words, hold_steps, day_number):
+    for words in (describe_safe_contact, stage_dates, flag_tags, describe_hold_reasons, list_required_actions, hold_day):
         blueprint.add_app_template_global(words)

@@ -11,30 +11,30 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.eligibility import advice_for
-from caseapp.domain.assignments.queries import assignments_of
-from caseapp.domain.assignments.suspended import resting_in
+from caseapp.domain.assignments.queries import list_assignments
+from caseapp.domain.assignments.reading import get_recommendation, list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
-from caseapp.domain.cases.operations import change_case, close_case, lift_flag, reopen_case
-from caseapp.domain.cases.queries import CaseFilter, case_by_number, list_cases
-from caseapp.domain.cases.schemas import ClosingSchema, DetailsSchema, WhySchema
+from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_case, update_case
+from caseapp.domain.cases.queries import CaseFilter, get_case_context_by_number, list_cases
+from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, ReopenSchema
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.operations import change_client
 from caseapp.domain.clients.queries import matches_of
 from caseapp.domain.clients.schemas import CHANNELS, CONSENT, ClientSchema
 from caseapp.domain.dashboard.queries import timeline
-from caseapp.domain.followups.queries import followups_of
-from caseapp.domain.screening.operations import raise_flag
-from caseapp.domain.screening.protocol import ITEMS, highest
-from caseapp.domain.screening.queries import flags_of, recent_screenings
-from caseapp.domain.screening.schemas import FLAGS, RAISED_BY_HAND, FlagSchema, ReasonSchema
-from caseapp.domain.users.queries import coaches_for, names_of
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form, uuid_of
-from caseapp.http.template_helpers import say
-from caseapp.web.case_header import put_words, seen_case
+from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.queries import list_flags, list_recent_screenings
+from caseapp.domain.screening.rules import highest_level
+from caseapp.domain.screening.schemas import FLAG_LABELS, MANUAL_FLAGS, FlagSchema, ReasonSchema
+from caseapp.domain.users.queries import get_user_names, list_assignable_coaches
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.request_parsing import Form, form_version, parse_uuid, read_form, submitted_form
+from caseapp.http.template_helpers import flash
+from caseapp.web.case_header import load_case_context, register_template_globals
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.schemas import ScreeningRecord
 
 blueprint = Blueprint("cases", __name__)
-put_words(blueprint)
+register_template_globals(blueprint)
 
 LONGEST_SEARCH = 120
 TREND = 6
@@ -71,7 +71,7 @@ def fact_groups() -> list[tuple[str, list[Fact]]]:
 @needs(Action.CASE_READ)
 def case_list() -> ResponseReturnValue:
     """List the cases that the person who asks may see."""
-    actor, asked = the_actor(), request.args
+    actor, asked = current_actor(), request.args
     q = asked.get("q", "").strip()[:LONGEST_SEARCH]
     # A search from the top bar looks everywhere; the plain list shows what is going on.
     status = asked.get("status", "any" if q else "open")
@@ -79,7 +79,7 @@ def case_list() -> ResponseReturnValue:
     wanted = CaseFilter(
         stage=asked["stage"] if asked.get("stage") in stage_by_id() else None,
         status=None if status == "any" else status,
-        coach_id=uuid_of(asked.get("coach", "")),
+        coach_id=parse_uuid(asked.get("coach", "")),
         hold=asked["hold"] if asked.get("hold") in HOLDS else None,
         q=q or None,
     )
@@ -91,8 +91,8 @@ def case_list() -> ResponseReturnValue:
         wanted=wanted,
         status=status,
         narrowed=any(asked.get(name) for name in ("stage", "status", "coach", "hold", "q")),
-        coaches=coaches_for(actor) if actor.role is Role.SUPERVISOR else [],
-        names=names_of({item.coach_id for item in page.items}),
+        coaches=list_assignable_coaches(actor) if actor.role is Role.SUPERVISOR else [],
+        names=get_user_names({item.coach_id for item in page.items}),
         holds=HOLDS,
         statuses=STATUSES,
     )
@@ -102,25 +102,25 @@ def case_list() -> ResponseReturnValue:
 @needs(Action.CASE_READ)
 def case_page(number: str) -> ResponseReturnValue:
     """Show a case whole: what happened, how safe it is, what the client reads, what is due."""
-    actor, head = the_actor(), seen_case(number)
+    actor, context = current_actor(), load_case_context(number)
     kind = request.args.get("kind") or None
     cursor = request.args.get("cursor")
     return render_template(
         "cases/overview.html",
-        head=head,
+        context=context,
         tab="Overview",
-        happenings=timeline(actor, head, kind=kind, cursor=cursor, limit=PAGE_SIZE),
+        happenings=timeline(actor, context, kind=kind, cursor=cursor, limit=PAGE_SIZE),
         kind=kind,
         kinds=KINDS,
-        trends=_trends(recent_screenings(head.case.client_id, TREND)[::-1]),
+        trends=_trends(list_recent_screenings(context.case.client_id, TREND)[::-1]),
         handouts=[
             given
-            for given in assignments_of(actor, head, limit=PAGE_SIZE)
+            for given in list_assignments(actor, context, limit=PAGE_SIZE)
             if given.withdrawn_at is None
         ],
-        resting=resting_in(actor, head),
-        advice=advice_for(actor, head),
-        tasks=followups_of(actor, head.case.client_id, open_only=True, limit=PAGE_SIZE),
+        suspended=list_suspended_assignments(actor, context),
+        recommendation=get_recommendation(actor, context),
+        tasks=list_client_followups(actor, context.case.client_id, open_only=True, limit=PAGE_SIZE),
         outcomes=OUTCOMES,
     )
 
@@ -136,34 +136,34 @@ def _trends(screenings: list[ScreeningRecord]) -> list[tuple[str, str, list[int 
         del rows[key]
     rows[DAILY_LIFE[0]] = ("sun", "Daily life", DAILY_LIFE)
     return [
-        (icon, label, [highest({key: each.levels[key] for key in keys}) for each in screenings])
+        (icon, label, [highest_level({key: each.levels[key] for key in keys}) for each in screenings])
         for icon, label, keys in rows.values()
     ]
 
 
 @blueprint.get("/case/<string:number>/details")
 @needs(Action.CASE_READ)
-def details(number: str) -> ResponseReturnValue:
+def details_page(number: str) -> ResponseReturnValue:
     """Show what is known about a client and their case, to be changed."""
     return _details(number)
 
 
 def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - forms and words of a page
-    actor, head = the_actor(), seen_case(number)
-    flags = flags_of(actor, head.case.client_id)
+    actor, context = current_actor(), load_case_context(number)
+    flags = list_flags(actor, context.case.client_id)
     may_compare = actor.may(Action.CONFLICT_READ)
     page = {"client_form": Form(), "facts_form": Form(), "flag_form": Form(), "lower_form": Form()}
     return render_template(
         "cases/details.html",
-        head=head,
+        context=context,
         tab="Details",
         flags=flags,
-        flag_words=FLAGS,
-        raisable={kind: FLAGS[kind] for kind in RAISED_BY_HAND if kind not in head.safety.flags},
-        names=names_of({flag.raised_by for flag in flags}),
-        matches=matches_of(actor, head.case.client_id) if may_compare else [],
+        flag_words=FLAG_LABELS,
+        settable_flags={kind: FLAG_LABELS[kind] for kind in MANUAL_FLAGS if kind not in context.safety.flags},
+        names=get_user_names({flag.set_by for flag in flags}),
+        matches=matches_of(actor, context.case.client_id) if may_compare else [],
         groups=fact_groups(),
-        resting=resting_in(actor, head),
+        suspended=list_suspended_assignments(actor, context),
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT,
@@ -178,14 +178,14 @@ def save_client(number: str) -> ResponseReturnValue:
     try:
         wanted, version = read_form(ClientSchema()), form_version()
         with transaction():
-            head = case_by_number(the_actor(), number)
-            change_client(the_actor(), head.case.client_id, wanted, version)
+            context = get_case_context_by_number(current_actor(), number)
+            change_client(current_actor(), context.case.client_id, wanted, version)
     except Invalid as error:
-        return _details(number, client_form=form_of(error)), 422
+        return _details(number, client_form=submitted_form(error)), 422
     except Stale:
-        return _details(number, client_form=form_of(), stale="client"), 412
-    say("saved")
-    return redirect(url_for("cases.details", number=number), code=303)
+        return _details(number, client_form=submitted_form(), stale="client"), 412
+    flash("saved")
+    return redirect(url_for("cases.details_page", number=number), code=303)
 
 
 @blueprint.post("/case/<string:number>/details/facts")
@@ -193,49 +193,49 @@ def save_client(number: str) -> ResponseReturnValue:
 def save_facts(number: str) -> ResponseReturnValue:
     """Save a case's presenting facts, goal and review date."""
     try:
-        wanted, version = read_form(DetailsSchema()), form_version()
+        wanted, version = read_form(CaseDetailsSchema()), form_version()
         with transaction():
-            head = case_by_number(the_actor(), number)
-            change_case(the_actor(), head.case.id, wanted, version)
+            context = get_case_context_by_number(current_actor(), number)
+            update_case(current_actor(), context.case.id, wanted, version)
     except Invalid as error:
-        return _details(number, facts_form=form_of(error)), 422
+        return _details(number, facts_form=submitted_form(error)), 422
     except Stale:
-        return _details(number, facts_form=form_of(), stale="facts"), 412
-    say("saved")
-    return redirect(url_for("cases.details", number=number), code=303)
+        return _details(number, facts_form=submitted_form(), stale="facts"), 412
+    flash("saved")
+    return redirect(url_for("cases.details_page", number=number), code=303)
 
 
 @blueprint.post("/case/<string:number>/flags")
-@needs(Action.FLAG_RAISE)
-def raise_one(number: str) -> ResponseReturnValue:
+@needs(Action.FLAG_SET)
+def set_flag(number: str) -> ResponseReturnValue:
     """Raise a flag by hand; sent twice it is up once."""
     try:
         kind = read_form(FlagSchema())["kind"]
         with transaction():
-            head = case_by_number(the_actor(), number)
-            raise_flag(the_actor(), head.case.client_id, kind)
+            context = get_case_context_by_number(current_actor(), number)
+            set_manual_flag(current_actor(), context.case.client_id, kind)
     except Invalid as error:
-        return _details(number, flag_form=form_of(error)), 422
-    say("flag_raised")
-    return redirect(url_for("cases.details", number=number, _anchor="flags"), code=303)
+        return _details(number, flag_form=submitted_form(error)), 422
+    flash("flag_set")
+    return redirect(url_for("cases.details_page", number=number, _anchor="flags"), code=303)
 
 
-@blueprint.post("/case/<string:number>/flags/<uuid:flag_id>/lower")
-@needs(Action.FLAG_LOWER)
-def lower_one(number: str, flag_id: UUID) -> ResponseReturnValue:
+@blueprint.post("/case/<string:number>/flags/<uuid:flag_id>/clear")
+@needs(Action.FLAG_CLEAR)
+def clear_flag(number: str, flag_id: UUID) -> ResponseReturnValue:
     """Lower a flag with a written reason."""
     try:
         reason = read_form(ReasonSchema())["reason"]
         with transaction():
-            head = case_by_number(the_actor(), number)
-            lift_flag(the_actor(), head.case.id, flag_id, reason)
+            context = get_case_context_by_number(current_actor(), number)
+            clear_case_flag(current_actor(), context.case.id, flag_id, reason)
     except Invalid as error:
-        return _details(number, lower_form=form_of(error), lowering=flag_id), 422
+        return _details(number, clear_form=submitted_form(error), clearing=flag_id), 422
     except RuleBroken as error:
-        remember_refusal(error)
+        record_refused_request(error)
         return _details(number, reasons=error.reasons), 409
-    say("flag_lowered")
-    return redirect(url_for("cases.details", number=number, _anchor="flags"), code=303)
+    flash("flag_cleared")
+    return redirect(url_for("cases.details_page", number=number, _anchor="flags"), code=303)
 
 
 @blueprint.get("/case/<string:number>/close")
@@ -246,11 +246,11 @@ def close_page(number: str) -> ResponseReturnValue:
 
 
 def _close(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words of a page
-    head = seen_case(number)
+    context = load_case_context(number)
     return render_template(
         "cases/close.html",
-        head=head,
-        tab="Close" if head.case.status == "open" else "Reopen",
+        context=context,
+        tab="Close" if context.case.status == "open" else "Reopen",
         outcomes=OUTCOMES,
         close_reasons=CLOSE_REASONS,
         **{"form": Form(), "reasons": []} | words,
@@ -259,39 +259,39 @@ def _close(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words 
 
 @blueprint.post("/case/<string:number>/close")
 @needs(Action.CASE_CLOSE)
-def close_now(number: str) -> ResponseReturnValue:
+def close(number: str) -> ResponseReturnValue:
     """Close a case."""
     try:
-        closing, version = read_form(ClosingSchema()), form_version()
+        closing, version = read_form(CaseClosingSchema()), form_version()
         with transaction():
-            head = case_by_number(the_actor(), number)
-            close_case(the_actor(), head.case.id, closing, version)
+            context = get_case_context_by_number(current_actor(), number)
+            close_case(current_actor(), context.case.id, closing, version)
     except Invalid as error:
-        return _close(number, form=form_of(error)), 422
+        return _close(number, form=submitted_form(error)), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _close(number, form=form_of(), reasons=error.reasons), 409
+        record_refused_request(error)
+        return _close(number, form=submitted_form(), reasons=error.reasons), 409
     except Stale:
-        return _close(number, form=form_of(), stale=True), 412
-    say("case_closed")
+        return _close(number, form=submitted_form(), stale=True), 412
+    flash("case_closed")
     return redirect(url_for("cases.case_page", number=number), code=303)
 
 
 @blueprint.post("/case/<string:number>/reopen")
 @needs(Action.CASE_REOPEN)
-def reopen_now(number: str) -> ResponseReturnValue:
+def reopen(number: str) -> ResponseReturnValue:
     """Open a closed case again, in its first stage."""
     try:
-        reason, version = read_form(WhySchema())["reason"], form_version()
+        reason, version = read_form(ReopenSchema())["reason"], form_version()
         with transaction():
-            head = case_by_number(the_actor(), number)
-            reopen_case(the_actor(), head.case.id, reason, version)
+            context = get_case_context_by_number(current_actor(), number)
+            reopen_case(current_actor(), context.case.id, reason, version)
     except Invalid as error:
-        return _close(number, form=form_of(error)), 422
+        return _close(number, form=submitted_form(error)), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _close(number, form=form_of(), reasons=error.reasons), 409
+        record_refused_request(error)
+        return _close(number, form=submitted_form(), reasons=error.reasons), 409
     except Stale:
-        return _close(number, form=form_of(), stale=True), 412
-    say("case_reopened")
+        return _close(number, form=submitted_form(), stale=True), 412
+    flash("case_reopened")
     return redirect(url_for("cases.case_page", number=number), code=303)

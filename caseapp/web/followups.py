@@ -11,18 +11,18 @@ from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import case_by_number
+from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.dashboard.queries import case_numbers
-from caseapp.domain.followups.operations import add_followup, complete_followup
-from caseapp.domain.followups.queries import followup_shown, followups_page
+from caseapp.domain.followups.operations import complete_followup, create_followup
+from caseapp.domain.followups.queries import get_followup_record, list_followups_by_due_date
 from caseapp.domain.followups.schemas import NewFollowUpSchema, OutcomeSchema
-from caseapp.domain.users.queries import names_of
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form
-from caseapp.http.template_helpers import say, zone
-from caseapp.web.case_header import seen_case
+from caseapp.domain.users.queries import get_user_names
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
+from caseapp.http.template_helpers import flash, zone
+from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -42,8 +42,8 @@ def followup_list() -> ResponseReturnValue:
 def _mine(
     form: Form | None = None, task: UUID | None = None, refused: RuleBroken | None = None
 ) -> str:
-    actor, done = the_actor(), request.args.get("done") == "yes"
-    page = followups_page(
+    actor, done = current_actor(), request.args.get("done") == "yes"
+    page = list_followups_by_due_date(
         actor, done=done, client_id=None, cursor=request.args.get("cursor"), limit=PAGE_SIZE
     )
     record_read(actor, Action.FOLLOWUP_READ, "followup", None, None)
@@ -71,26 +71,26 @@ def _of_case(
     task: UUID | None = None,
     refused: RuleBroken | None = None,
 ) -> str:
-    actor, done = the_actor(), request.args.get("done") == "yes"
-    head = seen_case(number)
-    page = followups_page(
+    actor, done = current_actor(), request.args.get("done") == "yes"
+    context = load_case_context(number)
+    page = list_followups_by_due_date(
         actor,
         done=done,
-        client_id=head.case.client_id,
+        client_id=context.case.client_id,
         cursor=request.args.get("cursor"),
         limit=PAGE_SIZE,
     )
-    record_read(actor, Action.FOLLOWUP_READ, "client", head.case.client_id, head.case.client_id)
+    record_read(actor, Action.FOLLOWUP_READ, "client", context.case.client_id, context.case.client_id)
     people = {item.assigned_to for item in page.items} | {
-        item.done_by for item in page.items if item.done_by
+        item.completed_by for item in page.items if item.completed_by
     }
     return render_template(
         "followups/case_followups.html",
-        head=head,
+        context=context,
         tab="Follow-ups",
         page=page,
         done=done,
-        names=names_of(people),
+        names=get_user_names(people),
         form=form or Form(),
         none_sent=Form(),
         open_task=task,
@@ -100,53 +100,53 @@ def _of_case(
 
 @blueprint.post("/case/<string:number>/follow-ups")
 @needs(Action.FOLLOWUP_WRITE)
-def add_now(number: str) -> ResponseReturnValue:
+def create(number: str) -> ResponseReturnValue:
     """Add a task of my own."""
-    actor = the_actor()
+    actor = current_actor()
     try:
         new = read_form(NewFollowUpSchema(), zone=zone())
         with transaction():
-            head = case_by_number(actor, number)
-            form_once(lambda: add_followup(actor, head.case.client_id, new))
+            context = get_case_context_by_number(actor, number)
+            run_form_once(lambda: create_followup(actor, context.case.client_id, new))
     except Invalid as error:
-        return _of_case(number, form_of(error)), 422
-    say("followup_added")
+        return _of_case(number, submitted_form(error)), 422
+    flash("followup_added")
     return redirect(url_for("followups.case_followups", number=number), code=303)
 
 
 @blueprint.post("/follow-ups/<uuid:followup_id>")
 @needs(Action.FOLLOWUP_WRITE)
-def complete_mine(followup_id: UUID) -> ResponseReturnValue:
+def complete(followup_id: UUID) -> ResponseReturnValue:
     """Record what came of a task, from the list of mine."""
     try:
         _complete(followup_id)
     except Invalid as error:
-        return _mine(form_of(error), followup_id), 422
+        return _mine(submitted_form(error), followup_id), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _mine(form_of(), followup_id, error), 409
-    say("followup_done")
+        record_refused_request(error)
+        return _mine(submitted_form(), followup_id, error), 409
+    flash("followup_completed")
     return redirect(url_for("followups.followup_list"), code=303)
 
 
 @blueprint.post("/case/<string:number>/follow-ups/<uuid:followup_id>")
 @needs(Action.FOLLOWUP_WRITE)
-def complete_now(number: str, followup_id: UUID) -> ResponseReturnValue:
+def complete_in_case(number: str, followup_id: UUID) -> ResponseReturnValue:
     """Record what came of a task, from the client's list."""
     try:
         _complete(followup_id)
     except Invalid as error:
-        return _of_case(number, form_of(error), followup_id), 422
+        return _of_case(number, submitted_form(error), followup_id), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _of_case(number, form_of(), followup_id, error), 409
-    say("followup_done")
+        record_refused_request(error)
+        return _of_case(number, submitted_form(), followup_id, error), 409
+    flash("followup_completed")
     return redirect(url_for("followups.case_followups", number=number), code=303)
 
 
 def _complete(followup_id: UUID) -> None:
-    actor = the_actor()
-    followup_shown(actor, followup_id)
+    actor = current_actor()
+    get_followup_record(actor, followup_id)
     outcome = read_form(OutcomeSchema())["outcome"]
     with transaction():
         complete_followup(actor, followup_id, outcome, form_version())

@@ -14,15 +14,15 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.facts import GOALS
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case
-from caseapp.domain.cases.schemas import DetailsSchema
+from caseapp.domain.cases.schemas import CaseDetailsSchema
 from caseapp.domain.clients.operations import add_client
 from caseapp.domain.clients.schemas import CHANNELS, CONSENT, ClientSchema
-from caseapp.domain.users.queries import coaches_for
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, read_forms
-from caseapp.http.template_helpers import say
+from caseapp.domain.users.queries import list_assignable_coaches
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, read_forms, submitted_form
+from caseapp.http.template_helpers import flash
 from caseapp.web.cases import blueprint, fact_groups
 
 if TYPE_CHECKING:
@@ -58,16 +58,16 @@ class ChoiceSchema(Schema):
 
 @blueprint.get("/cases/new")
 @needs(Action.CLIENT_CREATE)
-def new_case() -> ResponseReturnValue:
+def new_case_page() -> ResponseReturnValue:
     """Show the empty intake form."""
     return _intake()
 
 
 def _intake(**words: Any) -> str:  # noqa: ANN401 - forms and words of a page
-    actor = the_actor()
+    actor = current_actor()
     return render_template(
         "cases/new.html",
-        coaches=coaches_for(actor) if actor.role is Role.SUPERVISOR else [],
+        coaches=list_assignable_coaches(actor) if actor.role is Role.SUPERVISOR else [],
         groups=fact_groups(),
         goals=GOALS,
         channels=CHANNELS,
@@ -78,25 +78,25 @@ def _intake(**words: Any) -> str:  # noqa: ANN401 - forms and words of a page
 
 @blueprint.post("/cases/new")
 @needs(Action.CLIENT_CREATE)
-def take_in() -> ResponseReturnValue:
+def create() -> ResponseReturnValue:
     """Make the client and their case, or neither."""
-    actor = the_actor()
+    actor = current_actor()
     try:
-        client, case, choice = read_forms(ClientSchema(), DetailsSchema(), ChoiceSchema())
+        client, case, choice = read_forms(ClientSchema(), CaseDetailsSchema(), ChoiceSchema())
         with transaction():
-            case_id = form_once(lambda: _make(client, case, choice))
+            case_id = run_form_once(lambda: _make(client, case, choice))
             number = get_case(actor, case_id).number
     except Invalid as error:
-        return _intake(form=form_of(error)), 422
+        return _intake(form=submitted_form(error)), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _intake(form=form_of(), reasons=error.reasons), 409
-    say("client_added")
+        record_refused_request(error)
+        return _intake(form=submitted_form(), reasons=error.reasons), 409
+    flash("client_added")
     return redirect(url_for("cases.case_page", number=number), code=303)
 
 
 def _make(client: ClientDetails, case: CaseDetails, choice: Choice) -> UUID:
-    actor = the_actor()
+    actor = current_actor()
     coach_id = choice.coach_id or actor.id
     client_id = add_client(actor, client, coach_id=coach_id, agreed=choice.agreed)
     return open_case(actor, client_id, case, coach_id=coach_id)

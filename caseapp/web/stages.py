@@ -10,20 +10,21 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import move_case
-from caseapp.domain.cases.queries import always_asked, case_by_number, gate_of
-from caseapp.domain.cases.schemas import MoveSchema
+from caseapp.domain.cases.queries import get_case_context_by_number, get_stage_gate
+from caseapp.domain.cases.rules import list_common_blockers
+from caseapp.domain.cases.schemas import StageMoveSchema
 from caseapp.domain.cases.stages import attested_criteria, stages
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form
-from caseapp.http.template_helpers import say, today
-from caseapp.web.case_header import seen_case
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
+from caseapp.http.template_helpers import flash, today
+from caseapp.web.case_header import load_case_context
 from caseapp.web.cases import blueprint
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-    from caseapp.domain.cases.queries import Gate
+    from caseapp.domain.cases.rules import StageGate
 
 __all__ = ["blueprint"]
 
@@ -36,22 +37,22 @@ def stage_page(number: str) -> ResponseReturnValue:
 
 
 def _stage(number: str, *, form: Form | None = None, **words: Any) -> str:  # noqa: ANN401 - words of a page
-    head, form = seen_case(number), form or Form()
-    gate = gate_of(head, today=today()) if head.case.status == "open" else None
+    context, form = load_case_context(number), form or Form()
+    gate = get_stage_gate(context, today=today()) if context.case.status == "open" else None
     return render_template(
         "cases/stage.html",
-        head=head,
+        context=context,
         tab="Stage",
         gate=gate,
-        always=always_asked(head.safety),
-        earlier={stage.id: stage.title for stage in stages() if stage.number < head.stage.number},
+        always=list_common_blockers(context.safety),
+        earlier={stage.id: stage.title for stage in stages() if stage.number < context.stage.number},
         form=form,
         left_over=_left_over(gate, form),
         **{"reasons": []} | words,
     )
 
 
-def _left_over(gate: Gate | None, form: Form) -> list[tuple[str, str]]:
+def _left_over(gate: StageGate | None, form: Form) -> list[tuple[str, str]]:
     """Give the lines that came in for criteria which are not asked for where the case stands now, with their words."""
     asked = {check.criterion.id for check in gate.checks} if gate else set()
     return [
@@ -63,19 +64,19 @@ def _left_over(gate: Gate | None, form: Form) -> list[tuple[str, str]]:
 
 @blueprint.post("/case/<string:number>/stage")
 @needs(Action.CASE_MOVE)
-def move_now(number: str) -> ResponseReturnValue:
+def move(number: str) -> ResponseReturnValue:
     """Move a case to another stage."""
     try:
-        move, version = read_form(MoveSchema()), form_version()
+        move, version = read_form(StageMoveSchema()), form_version()
         with transaction():
-            head = case_by_number(the_actor(), number)
-            move_case(the_actor(), head.case.id, move, version)
+            context = get_case_context_by_number(current_actor(), number)
+            move_case(current_actor(), context.case.id, move, version)
     except Invalid as error:
-        return _stage(number, form=form_of(error)), 422
+        return _stage(number, form=submitted_form(error)), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _stage(number, form=form_of(), reasons=error.reasons), 409
+        record_refused_request(error)
+        return _stage(number, form=submitted_form(), reasons=error.reasons), 409
     except Stale:
-        return _stage(number, form=form_of(), stale=True), 412
-    say("case_moved")
+        return _stage(number, form=submitted_form(), stale=True), 412
+    flash("case_moved")
     return redirect(url_for("cases.case_page", number=number), code=303)

@@ -82,10 +82,21 @@ VALUES: dict[tuple[str, str], dict[str, str]] = {
         "hold.clear": "hold.release",
     },
     ("audit_event", "actor_role"): {"arriving": "signing_in"},
-    ("audit_event", "object_kind"): {"log": "audit_event"},
+    ("audit_event", "object_kind"): {"giving": "bulk_assignment", "log": "audit_event"},
     ("bulk_assignment_item", "state"): {"given": "assigned", "left_out": "skipped"},
     ("outbox", "kind"): {"giving": "bulk_assignment"},
     ("worksheet_upload", "reason"): {"other_sheet": "wrong_form"},
+}
+
+# New table name and new column name of a JSON list of codes, then old code to new code.
+LIST_VALUES: dict[tuple[str, str], dict[str, str]] = {
+    ("bulk_assignment_item", "reasons"): {
+        "already_given": "already_assigned",
+        "case_gone": "case_not_found",
+        "channel_not_offered": "channel_not_available",
+        "fault": "failed",
+        "sender_gone": "creator_inactive",
+    },
 }
 
 
@@ -97,9 +108,13 @@ def upgrade() -> None:
             op.execute(f'ALTER TABLE "{table}" RENAME COLUMN "{old}" TO "{new}"')
     for (table, column), codes in VALUES.items():
         _recode(table, column, codes)
+    for (table, column), codes in LIST_VALUES.items():
+        _recode_list(table, column, codes)
 
 
 def downgrade() -> None:
+    for (table, column), codes in LIST_VALUES.items():
+        _recode_list(table, column, {new: old for old, new in codes.items()})
     for (table, column), codes in VALUES.items():
         _recode(table, column, {new: old for old, new in codes.items()})
     for table, columns in COLUMNS.items():
@@ -117,6 +132,18 @@ def _recode(table: str, column: str, codes: dict[str, str]) -> None:
             sa.update(place)
             .where(place.c[column].in_(codes))
             .values({column: sa.case(codes, value=place.c[column])})
+        )
+
+
+def _recode_list(table: str, column: str, codes: dict[str, str]) -> None:
+    """Replace codes in a column of JSON lists; a code never contains another one between quotes."""
+    postgresql = op.get_bind().dialect.name == "postgresql"
+    for old, new in codes.items():
+        text = f'CAST("{column}" AS TEXT)'
+        changed = f"replace({text}, '\"{old}\"', '\"{new}\"')"
+        value = f"CAST({changed} AS JSONB)" if postgresql else changed
+        op.execute(
+            f'UPDATE "{table}" SET "{column}" = {value} WHERE {text} LIKE \'%"{old}"%\''  # noqa: S608 - constants
         )
 
 

@@ -1,1 +1,1 @@
-"""Cases: a client's coaching from intake to closing, stage by stage."""
+"""Cases: a client's coaching from intake to closing."""

@@ -1,7 +1,7 @@
-"""The presenting facts of a case: the coded fields of the case report, told by one side and never more than that.
+"""The presenting facts of a case: the coded fields of the case report. They are one side's account only.
 
-`restricted` fields leave the house only for a permitted role with a recorded reason; `exported` is False for those that
-never do. Source: the library's content map, section (g).
+`restricted` fields are exported only for a permitted role with a recorded reason; fields with `exported` False never
+are. Source: the library's content map, section (g).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Fact:
-    """Be one field: a code out of `options`, several of them, or a value of its `kind`."""
+    """A field of the case report: one code of `options`, several of them, or a value of its `kind`."""
 
     name: str
     label: str
@@ -109,7 +109,7 @@ FACTS = (
             "other": "Something else",
             "not_said": "Not said",
         },
-        kind="several",
+        kind="multiple",
         hint="One side's account; never a fact about the spouse.",
     ),
     Fact(
@@ -190,7 +190,7 @@ FACTS = (
             "does_not": "Spouse does not value it",
             "unknown": "Unknown",
         },
-        hint="Yours, from one side's account; never quoted to anybody.",
+        hint="Your guess from one side's account. Do not quote it to anyone.",
         restricted=True,
     ),
     Fact("children", "Number of children", "Family and support", kind="number"),
@@ -199,7 +199,7 @@ FACTS = (
         "Children's ages",
         "Family and support",
         {"0_4": "0 to 4", "5_11": "5 to 11", "12_17": "12 to 17", "adult": "18 or over"},
-        kind="several",
+        kind="multiple",
     ),
     Fact("care_agreed", "Care arrangement agreed", "Family and support", YES_NO),
     Fact("dependants_other", "Other dependants", "Family and support", YES_NO),
@@ -225,7 +225,7 @@ FACTS = (
         hint="Only if the client asked for them.",
     ),
 )
-FACT = {fact.name: fact for fact in FACTS}
+FACTS_BY_NAME = {fact.name: fact for fact in FACTS}
 
 GOALS = {
     "undecided": "Undecided",
@@ -244,7 +244,7 @@ OUTCOMES = {
     "lost_contact": "Lost contact",
     "other": "Other",
 }
-APART = {"separated", "divorcing", "stopped_hoping"}
+OUTCOMES_APART = {"separated", "divorcing", "stopped_hoping"}
 CLOSE_REASONS = {
     "decision": "A decision was made",
     "goal_changed": "The client's goal changed",

@@ -1,4 +1,4 @@
-"""Stored: the case, what happened to it, and the criteria that a coach has attested."""
+"""Models for cases, their events and the criteria that coaches attest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from caseapp.core.ids import new_id
 
 
 class Case(Model):
-    """Be one course of coaching; *held* is derived from the client's holds, never stored."""
+    """A course of coaching. Whether it is on hold is derived from the client's holds and never stored."""
 
     __tablename__ = "coaching_case"
     __table_args__ = (
@@ -38,7 +38,7 @@ class Case(Model):
     stage: Mapped[str] = mapped_column(sa.String(12), default="steady")
     stage_since: Mapped[datetime]
     opened_at: Mapped[datetime]
-    changed_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
     goal: Mapped[str] = mapped_column(sa.String(12), default="undecided")
     goal_chosen_on: Mapped[date | None]
@@ -54,7 +54,7 @@ class Case(Model):
 
 
 class CaseCounter(Model):
-    """Count the cases of one year, so that numbers never repeat or leave a clue about other coaches."""
+    """The last case number of a year, so that numbers are unique and reveal nothing about other coaches."""
 
     __tablename__ = "case_counter"
 
@@ -63,10 +63,10 @@ class CaseCounter(Model):
 
 
 class CaseEvent(Model):
-    """Be one step of a case: opened, moved, closed, reopened."""
+    """An event of a case: opened, moved, closed or reopened."""
 
     __tablename__ = "case_event"
-    __table_args__ = (sa.Index("ix_case_event_case", "case_id", "at", "id"),)
+    __table_args__ = (sa.Index("ix_case_event_case", "case_id", "occurred_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
@@ -74,13 +74,13 @@ class CaseEvent(Model):
     kind: Mapped[str] = mapped_column(sa.String(10))
     from_stage: Mapped[str | None] = mapped_column(sa.String(12))
     to_stage: Mapped[str | None] = mapped_column(sa.String(12))
-    at: Mapped[datetime]
-    by: Mapped[UUID]
+    occurred_at: Mapped[datetime]
+    recorded_by: Mapped[UUID]
     reason: Mapped[bytes | None]
 
 
 class Attestation(Model):
-    """Say that a coach saw a criterion met, with one sealed line of evidence."""
+    """A coach's statement that a criterion is met, with sealed evidence."""
 
     __tablename__ = "attestation"
     __table_args__ = (sa.UniqueConstraint("case_id", "criterion"),)
@@ -90,5 +90,5 @@ class Attestation(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     criterion: Mapped[str] = mapped_column(sa.String(60))
     evidence: Mapped[bytes]
-    at: Mapped[datetime]
-    by: Mapped[UUID]
+    attested_at: Mapped[datetime]
+    attested_by: Mapped[UUID]

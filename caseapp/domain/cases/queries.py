@@ -101,8 +101,12 @@ def _page_of_cases(
     if actor.role is Role.SUPERVISOR:
         visible = cases.where(seen_by(actor, Case.client_id))
         return page_newest_first(visible, Case.opened_at, Case.id, cursor, limit)
-    mine = cases.where(Case.client_id.in_(visible_to(actor))).cte("mine").prefix_with("MATERIALIZED")
-    return page_newest_first(sa.select(mine.c.id, mine.c.opened_at), mine.c.opened_at, mine.c.id, cursor, limit)
+    mine = (
+        cases.where(Case.client_id.in_(visible_to(actor))).cte("mine").prefix_with("MATERIALIZED")
+    )
+    return page_newest_first(
+        sa.select(mine.c.id, mine.c.opened_at), mine.c.opened_at, mine.c.id, cursor, limit
+    )
 
 
 def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
@@ -161,7 +165,9 @@ def _select_contexts(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[*
 def _context_from_rows(rows: Sequence[Any]) -> CaseContext:
     row = rows[0]
     key = unwrap(row.Case.client_id, row.wrapped)
-    return CaseContext(row.Case, opened(row.Client, key), row.coach, safety_from_rows(rows, key), key)
+    return CaseContext(
+        row.Case, opened(row.Client, key), row.coach, safety_from_rows(rows, key), key
+    )
 
 
 def _get_single_context(actor: Actor, where: sa.ColumnElement[bool]) -> CaseContext:
@@ -184,7 +190,9 @@ def list_case_contexts(actor: Actor, case_ids: Iterable[UUID]) -> list[CaseConte
     """List cases with their context, newest first, in one statement; cases the actor may not see are left out."""
     require(actor, Action.CASE_READ)
     rows = db.session.execute(
-        _select_contexts(actor, Case.id.in_(set(case_ids))).order_by(Case.opened_at.desc(), Case.id.desc())
+        _select_contexts(actor, Case.id.in_(set(case_ids))).order_by(
+            Case.opened_at.desc(), Case.id.desc()
+        )
     )
     return [_context_from_rows([*found]) for _, found in groupby(rows, lambda row: row.Case.id)]
 

@@ -1,4 +1,4 @@
-"""What may come in about a case, and what goes out."""
+"""Data about cases, and their request and response schemas."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from caseapp.domain.clients.schemas import NewClient, NewClientSchema
 if TYPE_CHECKING:
     from uuid import UUID
 
-MOST_CHILDREN = 30
+MAX_CHILDREN = 30
 
 
 def _field(fact: Fact) -> fields.Field[Any]:
-    if fact.kind == "several":
+    if fact.kind == "multiple":
         return fields.List(fields.String(validate=validate.OneOf(fact.options)), load_default=list)
     if fact.kind == "number":
         return fields.Integer(
-            load_default=None, allow_none=True, validate=validate.Range(0, MOST_CHILDREN)
+            load_default=None, allow_none=True, validate=validate.Range(0, MAX_CHILDREN)
         )
     if fact.kind == "date":
         return fields.Date(load_default=None, allow_none=True)
@@ -44,7 +44,7 @@ def _field(fact: Fact) -> fields.Field[Any]:
 
 @dataclass(frozen=True)
 class CaseDetails:
-    """Hold what a coach writes about a case: the coded facts, the goal, the review date."""
+    """What a coach records about a case: facts, goal and review date."""
 
     facts: dict[str, Any]
     goal: str
@@ -57,7 +57,7 @@ class _Details(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> CaseDetails:
-        """Give the plain value; dates inside the facts become texts, since facts are sealed as JSON."""
+        """Build the dataclass; dates in the facts become ISO strings, because facts are sealed as JSON."""
         facts = {fact.name: data.get(fact.name) for fact in FACTS}
         return CaseDetails(
             {
@@ -70,14 +70,14 @@ class _Details(Schema):
         )
 
 
-DetailsSchema = _Details.from_dict(
+CaseDetailsSchema = _Details.from_dict(
     {fact.name: _field(fact) for fact in FACTS}, name="CaseDetailsSchema"
 )
 
 
 @dataclass(frozen=True)
 class NewCase:
-    """Hold a case to be opened, for a client who is known or for a new one; without a coach it is the opener's own."""
+    """A case to open for an existing or a new client; without `coach_id` the actor coaches it."""
 
     client_id: UUID | None
     client: NewClient | None
@@ -86,7 +86,7 @@ class NewCase:
 
 
 class _NewCase(_Details):
-    """Check a new case; a new client stands inside `client`."""
+    """Input of a new case; a new client is nested in `client`."""
 
     client_id = fields.UUID(load_default=None, allow_none=True)
     client = fields.Nested(NewClientSchema, load_default=None, allow_none=True)
@@ -95,11 +95,11 @@ class _NewCase(_Details):
     @validates_schema
     def _one_client(self, data: dict[str, Any], **_: object) -> None:
         if bool(data.get("client_id")) == bool(data.get("client")):
-            raise ValidationError("Give either a client's id or a new client.", "client_id")
+            raise ValidationError("Send either the id of a client or a new client.", "client_id")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewCase:
-        """Give the plain value."""
+        """Build the dataclass."""
         details = super().make(data)
         return NewCase(data["client_id"], data["client"], data["coach_id"], details)
 
@@ -110,8 +110,8 @@ NewCaseSchema = _NewCase.from_dict(
 
 
 @dataclass(frozen=True)
-class Move:
-    """Hold a wish to move a case to another stage."""
+class StageMove:
+    """A requested move of a case to another stage."""
 
     to: str
     reason: str
@@ -123,8 +123,8 @@ def _known_stage(value: str) -> None:
         raise ValidationError("Choose one of the seven stages.")
 
 
-class MoveSchema(Schema):
-    """Check a move; `evidence` has one line for each criterion that the coach attests."""
+class StageMoveSchema(Schema):
+    """Input of a move; `evidence` has a text for each criterion that the coach attests."""
 
     to = fields.String(required=True, validate=_known_stage, metadata={"enum": list(stage_by_id())})
     reason = fields.String(load_default="", validate=validate.Length(max=2000))
@@ -135,60 +135,60 @@ class MoveSchema(Schema):
     )
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> Move:
-        """Give the plain value."""
-        evidence = {key: line.strip() for key, line in data["evidence"].items() if line.strip()}
-        return Move(data["to"], data["reason"].strip(), evidence)
+    def make(self, data: dict[str, Any], **_: object) -> StageMove:
+        """Build the dataclass."""
+        evidence = {key: text.strip() for key, text in data["evidence"].items() if text.strip()}
+        return StageMove(data["to"], data["reason"].strip(), evidence)
 
 
 @dataclass(frozen=True)
-class Closing:
-    """Hold how a case ends."""
+class CaseClosing:
+    """How a case is closed."""
 
     outcome: str
     reason: str
     final_screening: str
-    why_not_screened: str
+    not_screened_reason: str
     follow_up_consent: bool
     follow_up_on: date | None
 
 
-class ClosingSchema(Schema):
-    """Check a closing."""
+class CaseClosingSchema(Schema):
+    """Input of a closing."""
 
     outcome = fields.String(required=True, validate=validate.OneOf(list(OUTCOMES)))
     reason = fields.String(required=True, validate=validate.OneOf(list(CLOSE_REASONS)))
     final_screening = fields.String(
         required=True, validate=validate.OneOf(["done", "not_possible"])
     )
-    why_not_screened = fields.String(load_default="", validate=validate.Length(max=500))
+    not_screened_reason = fields.String(load_default="", validate=validate.Length(max=500))
     follow_up_consent = fields.Boolean(load_default=False)
     follow_up_on = fields.Date(load_default=None, allow_none=True)
 
     @validates_schema
-    def _whole(self, data: dict[str, Any], **_: object) -> None:
-        if data.get("final_screening") == "not_possible" and not data.get("why_not_screened"):
+    def _require_consistency(self, data: dict[str, Any], **_: object) -> None:
+        if data.get("final_screening") == "not_possible" and not data.get("not_screened_reason"):
             raise ValidationError(
-                "Write why the final screening was not possible.", "why_not_screened"
+                "Write why the final screening was not possible.", "not_screened_reason"
             )
         if data.get("follow_up_consent") and not data.get("follow_up_on"):
             raise ValidationError("Choose the date of the follow-up.", "follow_up_on")
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> Closing:
-        """Give the plain value."""
-        return Closing(**data)
+    def make(self, data: dict[str, Any], **_: object) -> CaseClosing:
+        """Build the dataclass."""
+        return CaseClosing(**data)
 
 
-class WhySchema(Schema):
-    """Check the reason for reopening a case."""
+class ReopenSchema(Schema):
+    """Input of the reason for reopening a case."""
 
     reason = fields.String(required=True, validate=validate.Length(3, 2000))
 
 
 @dataclass(frozen=True)
-class CaseInList:
-    """Show a case in a list."""
+class CaseListItem:
+    """A case in a list."""
 
     id: UUID
     number: str
@@ -198,12 +198,12 @@ class CaseInList:
     status: str
     stage: str
     opened_at: datetime
-    changed_at: datetime
+    updated_at: datetime
     hold: str | None
 
 
-class CaseLine(Schema):
-    """Show a case in a list."""
+class CaseListItemResponseSchema(Schema):
+    """A case in a list."""
 
     id = fields.UUID(required=True)
     number = fields.String(required=True)
@@ -213,12 +213,12 @@ class CaseLine(Schema):
     status = fields.String(required=True)
     stage = fields.String(required=True)
     opened_at = fields.AwareDateTime(required=True)
-    changed_at = fields.AwareDateTime(required=True)
+    updated_at = fields.AwareDateTime(required=True)
     hold = fields.String(required=True, allow_none=True)
 
 
-class _CaseView(CaseLine):
-    """Show a case whole; the presenting facts stand beside the rest, under the names by which they are sent."""
+class _CaseView(CaseListItemResponseSchema):
+    """A case in full; the presenting facts are fields beside the others, with the names used in requests."""
 
     coach = fields.String(required=True)
     goal = fields.String(required=True)
@@ -233,11 +233,13 @@ class _CaseView(CaseLine):
     version = fields.Integer(required=True)
 
 
-CaseView = _CaseView.from_dict({fact.name: _field(fact) for fact in FACTS}, name="CaseView")
+CaseResponseSchema = _CaseView.from_dict(
+    {fact.name: _field(fact) for fact in FACTS}, name="CaseView"
+)
 
 
-class CriterionView(Schema):
-    """Show one condition of a stage; `check` is empty where a coach attests it with a line of evidence."""
+class CriterionResponseSchema(Schema):
+    """A criterion of a stage; `check` is empty when a coach attests it with evidence."""
 
     id = fields.String(required=True)
     text = fields.String(required=True)
@@ -245,8 +247,8 @@ class CriterionView(Schema):
     check = fields.String(required=True)
 
 
-class StageView(Schema):
-    """Show a stage in the words of staff and of clients, with what it asks for on the way in and out."""
+class StageResponseSchema(Schema):
+    """A stage with its titles for staff and clients and its entry and exit criteria."""
 
     id = fields.String(required=True)
     number = fields.Integer(required=True)
@@ -254,6 +256,6 @@ class StageView(Schema):
     client_title = fields.String(required=True)
     purpose = fields.String(required=True)
     weeks = fields.List(fields.Integer(), required=True)
-    entry = fields.List(fields.Nested(CriterionView), required=True)
-    exit = fields.List(fields.Nested(CriterionView), required=True)
+    entry = fields.List(fields.Nested(CriterionResponseSchema), required=True)
+    exit = fields.List(fields.Nested(CriterionResponseSchema), required=True)
     not_here = fields.List(fields.String(), required=True)

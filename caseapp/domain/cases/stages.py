@@ -1,4 +1,4 @@
-"""The seven stages, read once from the library; their criteria are computed by code or attested by a coach."""
+"""The seven stages, read once from the library. Their criteria are computed or attested by a coach."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = ROOT / "handouts" / "stages.yaml"
 
 @dataclass(frozen=True)
 class Criterion:
-    """Be one condition of a stage: `check` names the computation, or is empty where a coach attests."""
+    """A condition of a stage. `check` names its computation and is empty when a coach attests it."""
 
     id: str
     text: str
@@ -26,7 +26,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Stage:
-    """Be one stage, in the words of staff and of clients."""
+    """A stage with its titles for staff and for clients."""
 
     id: str
     number: int
@@ -47,7 +47,7 @@ def _criterion(raw: dict[str, Any]) -> Criterion:
 
 @cache
 def stages() -> tuple[Stage, ...]:
-    """Give the stages in order."""
+    """Return the stages in order."""
     return tuple(
         Stage(
             id=raw["id"],
@@ -66,26 +66,26 @@ def stages() -> tuple[Stage, ...]:
 
 @cache
 def stage_by_id() -> dict[str, Stage]:
-    """Give the stages by their id."""
+    """Return the stages by id."""
     return {stage.id: stage for stage in stages()}
 
 
 @cache
 def attested_criteria() -> dict[str, str]:
-    """Give the words of each criterion that a coach attests, by its id, in the order of the stages."""
-    every = (criterion for stage in stages() for criterion in (*stage.entry, *stage.exit))
-    return {criterion.id: criterion.text for criterion in every if not criterion.check}
+    """Return the text of each criterion that a coach attests by its id, in the order of the stages."""
+    criteria = (criterion for stage in stages() for criterion in (*stage.entry, *stage.exit))
+    return {criterion.id: criterion.text for criterion in criteria if not criterion.check}
 
 
-def following(stage: Stage) -> Stage | None:
-    """Give the next stage forward, or None after the last."""
+def next_stage(stage: Stage) -> Stage | None:
+    """Return the next stage, or None after the last."""
     after = [found for found in stages() if found.number == stage.number + 1]
     return after[0] if after else None
 
 
-def criteria_between(now: Stage, to: Stage) -> tuple[Criterion, ...]:
-    """List what a move forward asks for: the exit of one stage and the entry of the next, each check once."""
+def criteria_between(current: Stage, to: Stage) -> tuple[Criterion, ...]:
+    """List the criteria of a move forward: the exit of one stage and the entry of the next, each check once."""
     found: dict[str, Criterion] = {}
-    for criterion in (*now.exit, *to.entry):
+    for criterion in (*current.exit, *to.entry):
         found.setdefault(criterion.check or criterion.id, criterion)
     return tuple(found.values())

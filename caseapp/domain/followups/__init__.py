@@ -1,1 +1,1 @@
-"""Follow-ups: tasks with a due time, made by people and by the screening protocol."""
+"""Follow-ups: tasks with a due time, created by people and by the screening protocol."""

@@ -1,4 +1,4 @@
-"""Stored: one task about one client."""
+"""Model for follow-ups."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from caseapp.core.ids import new_id
 
 
 class FollowUp(Model):
-    """Be a task; `kind` is a word of the protocol or `own`, whose title is sealed."""
+    """A task about a client. `kind` is a protocol task or `custom`; a custom task has a sealed title."""
 
     __tablename__ = "follow_up"
     __table_args__ = (
-        sa.Index("ix_follow_up_client_open", "client_id", "done_at", "due_at"),
-        sa.Index("ix_follow_up_assigned_open", "assigned_to", "done_at", "due_at"),
+        sa.Index("ix_follow_up_client_open", "client_id", "completed_at", "due_at"),
+        sa.Index("ix_follow_up_assigned_open", "assigned_to", "completed_at", "due_at"),
         sa.Index("ix_follow_up_origin", "origin_id"),
     )
 
@@ -30,10 +30,10 @@ class FollowUp(Model):
     assigned_to: Mapped[UUID]
     origin_kind: Mapped[str] = mapped_column(sa.String(12), default="person")
     origin_id: Mapped[UUID | None]
-    made_at: Mapped[datetime]
-    made_by: Mapped[UUID]
-    done_at: Mapped[datetime | None]
-    done_by: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID]
+    completed_at: Mapped[datetime | None]
+    completed_by: Mapped[UUID | None]
     outcome: Mapped[bytes | None]
     version: Mapped[int] = mapped_column(default=1)
 

@@ -1,4 +1,4 @@
-"""Done: tasks added by people and by the protocol, and closed with words about what came of them."""
+"""Operations on follow-ups: create and complete them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.queries import key_of, must_see
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import get_followup, open_kinds
+from caseapp.domain.followups.queries import get_followup, list_open_kinds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from caseapp.domain.followups.schemas import NewFollowUp
 
 
-def add_followup(actor: Actor, client_id: UUID, new: NewFollowUp) -> UUID:
-    """Add a task of the actor's own about one of their clients.
+def create_followup(actor: Actor, client_id: UUID, new: NewFollowUp) -> UUID:
+    """Create a task for the actor about one of their clients.
 
     Raises NotFound.
     """
@@ -35,11 +35,11 @@ def add_followup(actor: Actor, client_id: UUID, new: NewFollowUp) -> UUID:
     row = FollowUp(
         id=new_id(),
         client_id=client_id,
-        kind="own",
+        kind="custom",
         due_at=new.due_at,
         assigned_to=actor.id,
-        made_at=now(),
-        made_by=actor.id,
+        created_at=now(),
+        created_by=actor.id,
     )
     row.title = seal(row, "title", new.title, key_of(client_id))
     db.session.add(row)
@@ -48,7 +48,7 @@ def add_followup(actor: Actor, client_id: UUID, new: NewFollowUp) -> UUID:
     return row.id
 
 
-def demand(
+def create_required_followups(
     actor: Actor,
     client_id: UUID,
     tasks: dict[str, datetime],
@@ -57,9 +57,12 @@ def demand(
     origin_kind: str,
     origin_id: UUID,
 ) -> list[str]:
-    """Open the tasks that a protocol demands, each kind at most once at a time; name those that are new."""
-    already = open_kinds(client_id)
-    missing = [kind for kind in tasks if kind not in already]
+    """Create the tasks that a protocol requires and return the new kinds; a kind that is already open is skipped.
+
+    `tasks` maps each kind to its due time.
+    """
+    existing = list_open_kinds(client_id)
+    missing = [kind for kind in tasks if kind not in existing]
     db.session.add_all(
         FollowUp(
             client_id=client_id,
@@ -68,8 +71,8 @@ def demand(
             assigned_to=assigned_to,
             origin_kind=origin_kind,
             origin_id=origin_id,
-            made_at=now(),
-            made_by=actor.id,
+            created_at=now(),
+            created_by=actor.id,
         )
         for kind in missing
     )
@@ -78,18 +81,18 @@ def demand(
 
 
 def complete_followup(actor: Actor, followup_id: UUID, outcome: str, expected_version: int) -> None:
-    """Close a task with words about what came of it.
+    """Complete a task with a written outcome.
 
-    Raises NotFound, RuleBroken when it is closed already, Stale when it changed meanwhile.
+    Raises NotFound, RuleBroken when it is already completed, or Stale when it has changed.
     """
     require(actor, Action.FOLLOWUP_WRITE)
     task = get_followup(actor, followup_id)
-    if task.done_at is not None:
-        raise RuleBroken(Reason("already_done", "This follow-up is already recorded."))
+    if task.completed_at is not None:
+        raise RuleBroken(Reason("already_completed", "This follow-up is already completed."))
     set_committed_value(task, "version", expected_version)
     task.outcome = seal(task, "outcome", outcome, key_of(task.client_id))
-    task.done_at = now()
-    task.done_by = actor.id
+    task.completed_at = now()
+    task.completed_by = actor.id
     db.session.flush()
     record(
         actor,

@@ -1,4 +1,4 @@
-"""Asked: which tasks are open or done, for a client or for those an actor may see."""
+"""Queries for open and completed follow-ups."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, after, ahead, page_of
+from caseapp.core.pagination import Page, make_page, page_newest_first, page_soonest_first
 from caseapp.core.permissions import Action
-from caseapp.core.vault import open_row, unwrap
+from caseapp.core.vault import unseal_column, unwrap
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import seen_by, visible_to
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.schemas import TASKS, FollowUpInList
+from caseapp.domain.followups.schemas import TASK_LABELS, FollowUpRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-def _visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
+def _select_visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
     return (
         sa.select(FollowUp, Client.name, ClientKey.wrapped)
         .join(Client, Client.id == FollowUp.client_id)
@@ -32,106 +32,120 @@ def _visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
     )
 
 
-def _shown(row: Any) -> FollowUpInList:  # noqa: ANN401 - a result row
+def _record_from_row(row: Any) -> FollowUpRecord:  # noqa: ANN401 - a result row
     task: FollowUp = row.FollowUp
     key = unwrap(task.client_id, row.wrapped)
-    return FollowUpInList(
+    return FollowUpRecord(
         id=task.id,
         client_id=task.client_id,
         client=row.name,
         kind=task.kind,
-        title=TASKS.get(task.kind) or open_row(task, "title", key) or "",
+        title=TASK_LABELS.get(task.kind) or unseal_column(task, "title", key) or "",
         due_at=task.due_at,
         assigned_to=task.assigned_to,
-        done_at=task.done_at,
-        done_by=task.done_by,
-        outcome=open_row(task, "outcome", key),
-        made_at=task.made_at,
+        completed_at=task.completed_at,
+        completed_by=task.completed_by,
+        outcome=unseal_column(task, "outcome", key),
+        created_at=task.created_at,
         version=task.version,
     )
 
 
-def due_followups(
+def list_due_followups(
     actor: Actor, *, until: datetime | None = None, limit: int = 50, mine: bool = True
-) -> list[FollowUpInList]:
-    """List open tasks, the most pressing first: the actor's own, or all that they may see."""
+) -> list[FollowUpRecord]:
+    """List open tasks by due time: the actor's own when `mine`, otherwise all that they may see."""
     require(actor, Action.FOLLOWUP_READ)
-    query = _visible(actor).where(FollowUp.done_at.is_(None))
+    query = _select_visible(actor).where(FollowUp.completed_at.is_(None))
     if mine:
         query = query.where(FollowUp.assigned_to == actor.id)
     if until is not None:
         query = query.where(FollowUp.due_at <= until)
     rows = db.session.execute(query.order_by(FollowUp.due_at, FollowUp.id).limit(limit)).all()
-    return [_shown(row) for row in rows]
+    return [_record_from_row(row) for row in rows]
 
 
-def followups_of(
+def list_client_followups(
     actor: Actor, client_id: UUID, *, open_only: bool = False, limit: int = 100
-) -> list[FollowUpInList]:
-    """List a client's tasks: open ones first by due time, then those done, newest first."""
+) -> list[FollowUpRecord]:
+    """List a client's tasks: open ones by due time, then completed ones, newest first."""
     require(actor, Action.FOLLOWUP_READ)
-    query = _visible(actor).where(FollowUp.client_id == client_id)
+    query = _select_visible(actor).where(FollowUp.client_id == client_id)
     if open_only:
-        query = query.where(FollowUp.done_at.is_(None))
+        query = query.where(FollowUp.completed_at.is_(None))
     rows = db.session.execute(
         query.order_by(
-            FollowUp.done_at.is_not(None), FollowUp.done_at.desc(), FollowUp.due_at, FollowUp.id
+            FollowUp.completed_at.is_not(None),
+            FollowUp.completed_at.desc(),
+            FollowUp.due_at,
+            FollowUp.id,
         ).limit(limit)
     ).all()
-    return [_shown(row) for row in rows]
+    return [_record_from_row(row) for row in rows]
 
 
 def list_followups(
     actor: Actor, *, done: bool, client_id: UUID | None, cursor: str | None, limit: int
-) -> Page[FollowUpInList]:
-    """List tasks page by page, newest first."""
+) -> Page[FollowUpRecord]:
+    """List a page of tasks, newest first."""
     require(actor, Action.FOLLOWUP_READ)
-    query = _visible(actor).where(
-        FollowUp.done_at.is_not(None) if done else FollowUp.done_at.is_(None)
+    query = _select_visible(actor).where(
+        FollowUp.completed_at.is_not(None) if done else FollowUp.completed_at.is_(None)
     )
     if client_id is not None:
         query = query.where(FollowUp.client_id == client_id)
-    rows = db.session.execute(after(query, FollowUp.made_at, FollowUp.id, cursor, limit)).all()
-    return page_of([_shown(row) for row in rows], limit, lambda item: (item.made_at, item.id))
+    rows = db.session.execute(
+        page_newest_first(query, FollowUp.created_at, FollowUp.id, cursor, limit)
+    ).all()
+    return make_page(
+        [_record_from_row(row) for row in rows], limit, lambda item: (item.created_at, item.id)
+    )
 
 
-def followups_page(
+def list_followups_by_due_date(
     actor: Actor, *, done: bool, client_id: UUID | None, cursor: str | None, limit: int
-) -> Page[FollowUpInList]:
-    """List a client's tasks, or without a client the actor's own: open ones soonest first, done ones latest first."""
+) -> Page[FollowUpRecord]:
+    """List a page of a client's tasks, or the actor's own when `client_id` is None.
+
+    Open tasks are sorted by due time, completed ones newest first.
+    """
     require(actor, Action.FOLLOWUP_READ)
-    query = _visible(actor)
+    query = _select_visible(actor)
     if client_id is None:
         query = query.where(FollowUp.assigned_to == actor.id)
     else:
         query = query.where(FollowUp.client_id == client_id)
     if done:
-        query = after(
-            query.where(FollowUp.done_at.is_not(None)), FollowUp.done_at, FollowUp.id, cursor, limit
+        query = page_newest_first(
+            query.where(FollowUp.completed_at.is_not(None)),
+            FollowUp.completed_at,
+            FollowUp.id,
+            cursor,
+            limit,
         )
-        rows = [_shown(row) for row in db.session.execute(query).all()]
-        return page_of(rows, limit, lambda item: (item.done_at or item.made_at, item.id))
-    query = ahead(
-        query.where(FollowUp.done_at.is_(None)), FollowUp.due_at, FollowUp.id, cursor, limit
+        rows = [_record_from_row(row) for row in db.session.execute(query).all()]
+        return make_page(rows, limit, lambda item: (item.completed_at or item.created_at, item.id))
+    query = page_soonest_first(
+        query.where(FollowUp.completed_at.is_(None)), FollowUp.due_at, FollowUp.id, cursor, limit
     )
-    rows = [_shown(row) for row in db.session.execute(query).all()]
-    return page_of(rows, limit, lambda item: (item.due_at, item.id))
+    rows = [_record_from_row(row) for row in db.session.execute(query).all()]
+    return make_page(rows, limit, lambda item: (item.due_at, item.id))
 
 
-def followup_shown(actor: Actor, followup_id: UUID) -> FollowUpInList:
-    """Show one task.
+def get_followup_record(actor: Actor, followup_id: UUID) -> FollowUpRecord:
+    """Load a task for display.
 
     Raises NotFound.
     """
     require(actor, Action.FOLLOWUP_READ)
-    row = db.session.execute(_visible(actor).where(FollowUp.id == followup_id)).first()
+    row = db.session.execute(_select_visible(actor).where(FollowUp.id == followup_id)).first()
     if row is None:
         raise NotFound
-    return _shown(row)
+    return _record_from_row(row)
 
 
 def get_followup(actor: Actor, followup_id: UUID) -> FollowUp:
-    """Load a task for a change.
+    """Load a task for an update.
 
     Raises NotFound.
     """
@@ -143,19 +157,19 @@ def get_followup(actor: Actor, followup_id: UUID) -> FollowUp:
     return found
 
 
-def open_kinds(client_id: UUID) -> set[str]:
-    """Name the protocol tasks that are open for a client."""
+def list_open_kinds(client_id: UUID) -> set[str]:
+    """Return the kinds of a client's open tasks."""
     return set(
         db.session.scalars(
             sa.select(FollowUp.kind).where(
-                FollowUp.client_id == client_id, FollowUp.done_at.is_(None)
+                FollowUp.client_id == client_id, FollowUp.completed_at.is_(None)
             )
         )
     )
 
 
-def tasks_from(origin_id: UUID) -> Sequence[FollowUp]:
-    """List the tasks that a hold or a closing made."""
+def list_followups_by_origin(origin_id: UUID) -> Sequence[FollowUp]:
+    """List the tasks that a hold, a screening or a closing created, by due time."""
     return db.session.scalars(
         sa.select(FollowUp).where(FollowUp.origin_id == origin_id).order_by(FollowUp.due_at)
     ).all()

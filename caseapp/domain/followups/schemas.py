@@ -1,4 +1,4 @@
-"""What may come in about a follow-up, and what goes out; the words of the protocol's tasks."""
+"""Data about follow-ups, their schemas, and the labels of the protocol's tasks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from marshmallow import Schema, fields, post_load, validate
 if TYPE_CHECKING:
     from uuid import UUID
 
-# Beyond these years a moment is a slip of the keyboard, and some cannot even be told in UTC.
-A_LIKELY_TIME = validate.Range(
+# A time outside these years is a typing error, and some cannot be converted to UTC.
+PLAUSIBLE_TIME = validate.Range(
     datetime(2000, 1, 1, tzinfo=UTC),
     datetime(2100, 1, 1, tzinfo=UTC),
     error="Write a date between 2000 and 2099.",
 )
-TASKS = {
-    "recheck": "Ask again about what is at watch or above",
+TASK_LABELS = {
+    "recheck": "Ask again about every item at watch or above",
     "referral": "Make the referral",
     "referral_outcome": "Find out how the referral went",
     "safety_plan": "Make the safety plan together",
@@ -35,52 +35,52 @@ TASKS = {
 
 @dataclass(frozen=True)
 class NewFollowUp:
-    """Hold a task that a person adds."""
+    """A task that a person adds."""
 
     title: str
     due_at: datetime
 
 
 class NewFollowUpSchema(Schema):
-    """Check a task that a person adds."""
+    """Input of a task that a person adds."""
 
     title = fields.String(required=True, validate=validate.Length(1, 160))
-    due_at = fields.AwareDateTime(required=True, validate=A_LIKELY_TIME)
+    due_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewFollowUp:
-        """Give the plain value."""
+        """Build the dataclass."""
         return NewFollowUp(**data)
 
 
 @dataclass(frozen=True)
-class FollowUpAbout:
-    """Hold a task together with the client whom it is about."""
+class ClientFollowUp:
+    """A new task and its client."""
 
     client_id: UUID
     task: NewFollowUp
 
 
-class FollowUpAboutSchema(NewFollowUpSchema):
-    """Check a task that names its client."""
+class ClientFollowUpSchema(NewFollowUpSchema):
+    """Input of a new task and its client."""
 
     client_id = fields.UUID(required=True)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> FollowUpAbout:
-        """Give the plain value."""
-        return FollowUpAbout(data.pop("client_id"), super().make(data))
+    def make(self, data: dict[str, Any], **_: object) -> ClientFollowUp:
+        """Build the dataclass."""
+        return ClientFollowUp(data.pop("client_id"), super().make(data))
 
 
 class OutcomeSchema(Schema):
-    """Check what came of a task; it is required, so that a tick alone never ends a safety check."""
+    """Input of an outcome; it is required, so that a tick alone cannot complete a safety check."""
 
     outcome = fields.String(required=True, validate=validate.Length(1, 2000))
 
 
 @dataclass(frozen=True)
-class FollowUpInList:
-    """Show a task, opened."""
+class FollowUpRecord:
+    """A task with its sealed texts opened."""
 
     id: UUID
     client_id: UUID
@@ -89,15 +89,15 @@ class FollowUpInList:
     title: str
     due_at: datetime
     assigned_to: UUID
-    done_at: datetime | None
-    done_by: UUID | None
+    completed_at: datetime | None
+    completed_by: UUID | None
     outcome: str | None
-    made_at: datetime
+    created_at: datetime
     version: int
 
 
-class FollowUpView(Schema):
-    """Show a task."""
+class FollowUpResponseSchema(Schema):
+    """A task."""
 
     id = fields.UUID(required=True)
     client_id = fields.UUID(required=True)
@@ -106,6 +106,6 @@ class FollowUpView(Schema):
     title = fields.String(required=True)
     due_at = fields.AwareDateTime(required=True)
     assigned_to = fields.UUID(required=True)
-    done_at = fields.AwareDateTime(required=True, allow_none=True)
+    completed_at = fields.AwareDateTime(required=True, allow_none=True)
     outcome = fields.String(required=True, allow_none=True)
     version = fields.Integer(required=True)

@@ -1,1 +1,1 @@
-"""Screening: seven questions about safety and daily life, and the holds, flags and tasks they demand."""
+"""Screening: nine questions about safety and daily life, and the holds, flags and tasks that answers require."""

@@ -1,4 +1,4 @@
-"""Stored: screenings, holds and flags; corrections are new rows, never changes."""
+"""Models for screenings, holds and flags. A screening is never changed; a correction is a new row."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from caseapp.core.ids import new_id
 
 
 class Screening(Model):
-    """Be one recorded screening; each level is 0 none to 3 urgent, NULL where it was not asked."""
+    """A recorded screening. Each level is 0 (none) to 3 (urgent), or NULL when the question was not asked."""
 
     __tablename__ = "screening"
-    __table_args__ = (sa.Index("ix_screening_client_at", "client_id", "at", "id"),)
+    __table_args__ = (
+        sa.Index("ix_screening_client_recorded_at", "client_id", "recorded_at", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
     recorded_by: Mapped[UUID]
     note_id: Mapped[UUID | None]
     sleep: Mapped[int | None] = mapped_column(sa.SmallInteger)
@@ -39,7 +41,7 @@ class Screening(Model):
 
 
 class Hold(Model):
-    """Be a pause of the coaching: `care` or `safety`; at most one of each kind is open."""
+    """A pause of the coaching, `care` or `safety`; a client has at most one open hold of each kind."""
 
     __tablename__ = "hold"
     __table_args__ = (
@@ -48,8 +50,8 @@ class Hold(Model):
             "client_id",
             "kind",
             unique=True,
-            sqlite_where=sa.text("cleared_at IS NULL"),
-            postgresql_where=sa.text("cleared_at IS NULL"),
+            sqlite_where=sa.text("released_at IS NULL"),
+            postgresql_where=sa.text("released_at IS NULL"),
         ),
         sa.Index("ix_hold_client", "client_id", "opened_at"),
         sa.CheckConstraint("kind IN ('care', 'safety')", name="kind"),
@@ -61,26 +63,26 @@ class Hold(Model):
     opened_at: Mapped[datetime]
     opened_by: Mapped[UUID]
     reasons: Mapped[list[dict[str, Any]]]
-    cleared_at: Mapped[datetime | None]
-    cleared_by: Mapped[UUID | None]
-    clear_reason: Mapped[bytes | None]
+    released_at: Mapped[datetime | None]
+    released_by: Mapped[UUID | None]
+    release_reason: Mapped[bytes | None]
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
 
 class Flag(Model):
-    """Be a lasting mark that decides which advice is safe; at most one of each kind is up."""
+    """A lasting mark that decides which advice is safe; a client has at most one active flag of each kind."""
 
     __tablename__ = "flag"
     __table_args__ = (
         sa.Index(
-            "uq_flag_up",
+            "uq_flag_active",
             "client_id",
             "kind",
             unique=True,
-            sqlite_where=sa.text("lowered_at IS NULL"),
-            postgresql_where=sa.text("lowered_at IS NULL"),
+            sqlite_where=sa.text("cleared_at IS NULL"),
+            postgresql_where=sa.text("cleared_at IS NULL"),
         ),
     )
 
@@ -88,8 +90,8 @@ class Flag(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     kind: Mapped[str] = mapped_column(sa.String(24))
     source: Mapped[str] = mapped_column(sa.String(12))
-    raised_at: Mapped[datetime]
-    raised_by: Mapped[UUID]
-    lowered_at: Mapped[datetime | None]
-    lowered_by: Mapped[UUID | None]
-    lower_reason: Mapped[bytes | None]
+    set_at: Mapped[datetime]
+    set_by: Mapped[UUID]
+    cleared_at: Mapped[datetime | None]
+    cleared_by: Mapped[UUID | None]
+    clear_reason: Mapped[bytes | None]

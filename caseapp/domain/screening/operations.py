@@ -1,4 +1,4 @@
-"""Done: a screening recorded with everything it demands, flags raised and lowered, holds cleared."""
+"""Operations on screenings, flags and holds."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.queries import get_client, key_of, lock_client, must_see
-from caseapp.domain.followups.operations import demand
+from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.screening.models import Flag, Hold, Screening
-from caseapp.domain.screening.protocol import Demands, demanded
-from caseapp.domain.screening.queries import get_hold, what_keeps
+from caseapp.domain.screening.queries import get_hold, list_release_blockers
+from caseapp.domain.screening.rules import RequiredActions, derive_required_actions
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -30,22 +30,20 @@ if TYPE_CHECKING:
 def record_screening(
     actor: Actor, client_id: UUID, new: NewScreening, *, note_id: UUID | None = None
 ) -> UUID:
-    """Record a screening and, in the same transaction, open the holds, flags and tasks that it demands.
+    """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
-    A second urgent screening joins the hold that is open already and adds its reasons. Raises NotFound, and Invalid
-    when nothing was asked at all.
+    When a hold of the required kind is already open, the reasons are added to it. Raises NotFound, or Invalid when no
+    question was asked.
     """
     require(actor, Action.SCREENING_RECORD)
     must_see(actor, client_id)
     lock_client(client_id)
     if all(level is None for level in new.levels.values()):
-        raise Invalid(
-            {"levels": ["Record at least one answer; “Not asked” alone is no screening."]}
-        )
+        raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
     row = Screening(
         id=new_id(),
         client_id=client_id,
-        at=now(),
+        recorded_at=now(),
         recorded_by=actor.id,
         note_id=note_id,
         asked_alone=new.asked_alone,
@@ -55,18 +53,21 @@ def record_screening(
     row.comment = seal(row, "comment", new.comment or None, key_of(client_id))
     db.session.add(row)
     db.session.flush()
-    demands = demanded(new.levels, row.at)
-    for flag in sorted(demands.flags):
-        put_flag(actor, client_id, flag, source="screening")
-    # Tasks belong to the strictest hold that asks for them; a mere recheck keeps no hold open.
-    held = [_hold(actor, client_id, kind, reasons) for kind, reasons in _reasons(demands, new, row)]
-    demand(
+    required = derive_required_actions(new.levels, row.recorded_at)
+    for flag in sorted(required.flags):
+        ensure_flag(actor, client_id, flag, source="screening")
+    # The tasks belong to the strictest hold. A recheck alone belongs to the screening, so it blocks no release.
+    hold_ids = [
+        _open_hold(actor, client_id, kind, reasons)
+        for kind, reasons in _hold_reasons(required, new, row)
+    ]
+    create_required_followups(
         actor,
         client_id,
-        demands.tasks,
+        required.tasks,
         assigned_to=actor.id,
-        origin_kind="hold" if held else "screening",
-        origin_id=held[-1] if held else row.id,
+        origin_kind="hold" if hold_ids else "screening",
+        origin_id=hold_ids[-1] if hold_ids else row.id,
     )
     record(
         actor,
@@ -74,27 +75,27 @@ def record_screening(
         "screening",
         row.id,
         client_id=client_id,
-        details={"holds": sorted(demands.holds), "flags": sorted(demands.flags)},
+        details={"holds": sorted(required.holds), "flags": sorted(required.flags)},
     )
     return row.id
 
 
-def _reasons(
-    demands: Demands, new: NewScreening, row: Screening
+def _hold_reasons(
+    required: RequiredActions, new: NewScreening, row: Screening
 ) -> list[tuple[str, list[dict[str, object]]]]:
     return [
         (
             kind,
             [{"item": key, "level": new.levels[key], "screening": str(row.id)} for key in keys],
         )
-        for kind, keys in sorted(demands.holds.items())
+        for kind, keys in sorted(required.holds.items())
     ]
 
 
-def _hold(actor: Actor, client_id: UUID, kind: str, reasons: list[dict[str, object]]) -> UUID:
+def _open_hold(actor: Actor, client_id: UUID, kind: str, reasons: list[dict[str, object]]) -> UUID:
     hold = db.session.scalar(
         sa.select(Hold)
-        .where(Hold.client_id == client_id, Hold.kind == kind, Hold.cleared_at.is_(None))
+        .where(Hold.client_id == client_id, Hold.kind == kind, Hold.released_at.is_(None))
         .with_for_update()
     )
     if hold is None:
@@ -109,52 +110,52 @@ def _hold(actor: Actor, client_id: UUID, kind: str, reasons: list[dict[str, obje
     return hold.id
 
 
-def put_flag(actor: Actor, client_id: UUID, kind: str, *, source: str) -> bool:
-    """Raise a flag unless it is up already; tell whether it is new. Callers have let the actor in."""
+def ensure_flag(actor: Actor, client_id: UUID, kind: str, *, source: str) -> bool:
+    """Set a flag unless it is already set, and tell whether it is new; access was already checked."""
     lock_client(client_id)
-    up = db.session.scalar(
+    active = db.session.scalar(
         sa.select(Flag.id).where(
-            Flag.client_id == client_id, Flag.kind == kind, Flag.lowered_at.is_(None)
+            Flag.client_id == client_id, Flag.kind == kind, Flag.cleared_at.is_(None)
         )
     )
-    if up is not None:
+    if active is not None:
         return False
-    flag = Flag(client_id=client_id, kind=kind, source=source, raised_at=now(), raised_by=actor.id)
+    flag = Flag(client_id=client_id, kind=kind, source=source, set_at=now(), set_by=actor.id)
     db.session.add(flag)
     db.session.flush()
-    record(actor, Action.FLAG_RAISE, "flag", flag.id, client_id=client_id, details={"kind": kind})
+    record(actor, Action.FLAG_SET, "flag", flag.id, client_id=client_id, details={"kind": kind})
     return True
 
 
-def raise_flag(actor: Actor, client_id: UUID, kind: str) -> None:
-    """Raise a flag by hand; raising it twice changes nothing.
+def set_manual_flag(actor: Actor, client_id: UUID, kind: str) -> None:
+    """Set a flag by hand; setting it again changes nothing.
 
     Raises NotFound.
     """
-    require(actor, Action.FLAG_RAISE)
+    require(actor, Action.FLAG_SET)
     get_client(actor, client_id)
-    put_flag(actor, client_id, kind, source="person")
+    ensure_flag(actor, client_id, kind, source="person")
 
 
-def lower_flag(actor: Actor, flag_id: UUID, reason: str) -> None:
-    """Lower a flag with a written reason; a supervisor's decision.
+def clear_flag(actor: Actor, flag_id: UUID, reason: str) -> None:
+    """Clear a flag with a written reason; supervisors only.
 
-    Raises NotFound, and RuleBroken when it is down already.
+    Raises NotFound, or RuleBroken when it is already cleared.
     """
-    require(actor, Action.FLAG_LOWER)
+    require(actor, Action.FLAG_CLEAR)
     flag = db.session.get(Flag, flag_id)
     if flag is None:
         raise NotFound
     must_see(actor, flag.client_id)
-    if flag.lowered_at is not None:
-        raise RuleBroken(Reason("already_lowered", "This flag is already down."))
-    flag.lowered_at = now()
-    flag.lowered_by = actor.id
-    flag.lower_reason = seal(flag, "lower_reason", reason, key_of(flag.client_id))
+    if flag.cleared_at is not None:
+        raise RuleBroken(Reason("already_cleared", "This flag is already cleared."))
+    flag.cleared_at = now()
+    flag.cleared_by = actor.id
+    flag.clear_reason = seal(flag, "clear_reason", reason, key_of(flag.client_id))
     db.session.flush()
     record(
         actor,
-        Action.FLAG_LOWER,
+        Action.FLAG_CLEAR,
         "flag",
         flag.id,
         client_id=flag.client_id,
@@ -162,25 +163,25 @@ def lower_flag(actor: Actor, flag_id: UUID, reason: str) -> None:
     )
 
 
-def clear_hold(actor: Actor, hold_id: UUID, reason: str, expected_version: int) -> None:
-    """End a hold with a written reason, once nothing keeps it any more; a supervisor's decision.
+def release_hold(actor: Actor, hold_id: UUID, reason: str, expected_version: int) -> None:
+    """Release a hold with a written reason when nothing blocks it; supervisors only.
 
-    Raises NotFound, RuleBroken with everything that still keeps it, Stale when it changed meanwhile.
+    Raises NotFound, RuleBroken with every blocker, or Stale when the hold has changed.
     """
-    require(actor, Action.HOLD_CLEAR)
+    require(actor, Action.HOLD_RELEASE)
     hold = get_hold(actor, hold_id)
-    if hold.cleared_at is not None:
-        raise RuleBroken(Reason("already_cleared", "This hold has already ended."))
-    if reasons := what_keeps(hold, actor):
-        raise RuleBroken(*reasons)
+    if hold.released_at is not None:
+        raise RuleBroken(Reason("already_released", "This hold is already released."))
+    if blockers := list_release_blockers(hold, actor):
+        raise RuleBroken(*blockers)
     set_committed_value(hold, "version", expected_version)
-    hold.cleared_at = now()
-    hold.cleared_by = actor.id
-    hold.clear_reason = seal(hold, "clear_reason", reason, key_of(hold.client_id))
+    hold.released_at = now()
+    hold.released_by = actor.id
+    hold.release_reason = seal(hold, "release_reason", reason, key_of(hold.client_id))
     db.session.flush()
     record(
         actor,
-        Action.HOLD_CLEAR,
+        Action.HOLD_RELEASE,
         "hold",
         hold.id,
         client_id=hold.client_id,

@@ -1,27 +1,24 @@
-"""The screening protocol: the questions, their anchors, and what each level demands.
+"""The screening protocol: the items, their anchors and the immediate steps. `rules` holds what levels require.
 
-Every anchor, level and time limit here awaits sign-off by a licensed clinician and a local legal check. It supports a
-coach's judgement; it is neither a diagnosis nor a validated scale. Source: the library's content map, sections (d) and
-(e); only the list of domains stems from the articles (REC-08 to REC-17), the rest is ordinary clinical caution.
+Every anchor, level and time limit awaits sign-off by a licensed clinician and a local legal check. The protocol
+supports a coach's judgement; it is neither a diagnosis nor a validated scale. Source: the library's content map,
+sections (d) and (e). Only the list of domains comes from the articles (REC-08 to REC-17); the rest is ordinary clinical
+caution.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 AWAITING_SIGN_OFF = "Awaiting sign-off by a licensed clinician"
-VALID_FOR = timedelta(days=14)
-STEADY_APART = timedelta(days=7)
+SCREENING_VALIDITY = timedelta(days=14)
+STEADY_INTERVAL = timedelta(days=7)
 
 
 class Level(IntEnum):
-    """Be an answer; *not asked* is None, which never counts as none."""
+    """An answer to an item. "Not asked" is None and never counts as none."""
 
     NONE = 0
     WATCH = 1
@@ -29,7 +26,7 @@ class Level(IntEnum):
     URGENT = 3
 
 
-LEVEL_WORDS = {
+LEVEL_LABELS = {
     Level.NONE: "None",
     Level.WATCH: "Watch",
     Level.CONCERN: "Concern",
@@ -40,13 +37,13 @@ NOT_ASKED = "Not asked"
 
 @dataclass(frozen=True)
 class Item:
-    """Be one question, with what each level looks like from outside."""
+    """A screening question with an observable anchor for each level."""
 
     key: str
     label: str
     icon: str
     safety: bool
-    asks: str
+    question: str
     anchors: tuple[str, str, str, str]
 
 
@@ -56,7 +53,7 @@ ITEMS = (
         "Sleep",
         "moon",
         safety=False,
-        asks="How have you been sleeping?",
+        question="How have you been sleeping?",
         anchors=(
             "Usual sleep, or the odd bad night.",
             "Trouble falling or staying asleep, or waking early, on some nights for under two weeks; copes by day.",
@@ -77,7 +74,7 @@ ITEMS = (
         "Eating",
         "utensils",
         safety=False,
-        asks="How have you been eating and drinking?",
+        question="How have you been eating and drinking?",
         anchors=(
             "Usual meals.",
             "Smaller appetite or comfort eating for under two weeks; still eats twice a day and drinks.",
@@ -97,7 +94,7 @@ ITEMS = (
         "Care of children or others",
         "baby",
         safety=False,
-        asks="Is anyone in your care going short at the moment?",
+        question="Is anyone in your care going short at the moment?",
         anchors=(
             "Nobody in their care, or care goes on as usual.",
             "Slower, forgetful, some things missed, with cover; under two weeks.",
@@ -110,7 +107,7 @@ ITEMS = (
         "Work or study",
         "briefcase",
         safety=False,
-        asks="Are you managing work, study or looking for work?",
+        question="Are you managing work, study or looking for work?",
         anchors=(
             "Goes on about as usual.",
             "Slower, forgetful, some tasks missed, cover exists; under two weeks.",
@@ -123,7 +120,7 @@ ITEMS = (
         "The rest of the day",
         "house",
         safety=False,
-        asks="Bills, letters, washing, going out: what is slipping?",
+        question="Bills, letters, washing, going out: what is slipping?",
         anchors=(
             "Gets done about as usual.",
             "Some of it missed; under two weeks.",
@@ -136,7 +133,7 @@ ITEMS = (
         "Self-harm",
         "heart-pulse",
         safety=True,
-        asks="Have you had thoughts of ending your life or hurting yourself?",
+        question="Have you had thoughts of ending your life or hurting yourself?",
         anchors=(
             "Asked directly: no thoughts, no history.",
             "Past thoughts or an attempt more than a year ago, or hopeless words; denies any thoughts now.",
@@ -153,7 +150,7 @@ ITEMS = (
         "Harm to others",
         "users",
         safety=True,
-        asks="Have you had thoughts of hurting anyone, or followed or checked on anyone?",
+        question="Have you had thoughts of hurting anyone, or followed or checked on anyone?",
         anchors=(
             "Asked directly: none.",
             "Angry images, no wish to act, upset by them.",
@@ -169,7 +166,7 @@ ITEMS = (
         "Fear at home",
         "shield",
         safety=True,
-        asks="Asked alone: are you afraid of anyone, or is anyone controlling what you do?",
+        question="Asked alone: are you afraid of anyone, or is anyone controlling what you do?",
         anchors=(
             "Asked alone: no fear of anyone.",
             "Tension, put-downs or treading carefully without fear; or could not be asked alone.",
@@ -189,7 +186,7 @@ ITEMS = (
         "Drink and drugs",
         "wine",
         safety=False,
-        asks="What are you drinking or taking, and what for?",
+        question="What are you drinking or taking, and what for?",
         anchors=(
             "No use, or usual low use.",
             "More than usual to cope or to sleep, under two weeks, no harm.",
@@ -205,7 +202,7 @@ ITEMS = (
         ),
     ),
 )
-ITEM = {item.key: item for item in ITEMS}
+ITEMS_BY_KEY = {item.key: item for item in ITEMS}
 SAFETY_ITEMS = tuple(item.key for item in ITEMS if item.safety)
 
 ACTIONS_TAKEN = {
@@ -217,7 +214,7 @@ ACTIONS_TAKEN = {
     "referred": "Referred to a doctor, therapist or specialist",
 }
 
-STEPS = {
+IMMEDIATE_STEPS = {
     "self_harm": (
         "Stay with the client; do not end the call before a next step is in place.",
         "In immediate danger: emergency services, and remove means with somebody's help.",
@@ -252,91 +249,3 @@ STEPS = {
         "Somebody stays with the client until help is in place.",
     ),
 }
-
-
-@dataclass
-class Demands:
-    """Say what a set of levels demands: holds with their reasons, flags to raise, tasks with due times."""
-
-    holds: dict[str, list[str]] = field(default_factory=dict)
-    flags: set[str] = field(default_factory=set)
-    tasks: dict[str, datetime] = field(default_factory=dict)
-
-    def task(self, kind: str, due: datetime) -> None:
-        """Ask for a task; the earlier of two due times stands."""
-        self.tasks[kind] = min(due, self.tasks.get(kind, due))
-
-
-def working_days(moment: datetime, days: int) -> datetime:
-    """Count working days on from a moment, Monday to Friday."""
-    while days:
-        moment += timedelta(days=1)
-        if moment.weekday() < 5:  # noqa: PLR2004 - Saturday is 5
-            days -= 1
-    return moment
-
-
-def demanded(levels: Mapping[str, int | None], moment: datetime) -> Demands:
-    """Work out what the protocol demands for these levels at this moment; a pure function.
-
-    Concern in sleep, eating, daily life or substances opens a care hold. Urgent anywhere, or concern in one of the
-    three safety items, opens a safety hold; one report is enough. Watch asks for a recheck within seven days. Content
-    map, section (e), "Protocol by level"; awaiting clinical sign-off.
-    """
-    out = Demands()
-    urgent = any(level == Level.URGENT for level in levels.values())
-    for key, level in levels.items():
-        if level is None or level == Level.NONE:
-            continue
-        if level == Level.WATCH:
-            out.task("recheck", moment + timedelta(days=7))
-        elif opens_safety_hold(key, level):
-            out.holds.setdefault("safety", []).append(key)
-        else:
-            out.holds.setdefault("care", []).append(key)
-    out.flags = _flags(levels)
-    if out.holds:
-        out.task("referral", working_days(moment, 2))
-        out.task("recheck", moment + timedelta(days=7))
-        out.task("referral_outcome", moment + timedelta(days=14))
-    if "safety" in out.holds:
-        out.task("tell_supervisor", moment)
-        out.task("safety_plan", moment + timedelta(hours=8))
-        out.task("safety_24h", moment + timedelta(hours=24))
-        out.task("safety_72h", moment + timedelta(hours=72))
-        out.task("safety_7d", moment + timedelta(days=7))
-    if urgent:
-        out.task("emergency_steps", moment)
-        out.task("duty_check", moment)
-    return out
-
-
-def _flags(levels: Mapping[str, int | None]) -> set[str]:
-    self_harm, others, fear = (levels.get(key) or 0 for key in SAFETY_ITEMS)
-    flags = set()
-    if self_harm >= Level.WATCH:
-        flags.add("self_harm_flag")
-    if others >= Level.CONCERN:
-        flags |= {"contact_block", "client_harm_flag"}
-    if fear >= Level.CONCERN:
-        flags |= {"contact_block", "violence_flag", "unsafe_delivery"}
-    return flags
-
-
-def opens_safety_hold(key: str, level: int | None) -> bool:
-    """Tell whether this answer alone opens a safety hold."""
-    return level is not None and level >= (Level.CONCERN if ITEM[key].safety else Level.URGENT)
-
-
-def steps_for(levels: Mapping[str, int | None]) -> list[str]:
-    """List what to do on the spot for answers that open a safety hold, the safety items first."""
-    keys = [key for key, level in levels.items() if opens_safety_hold(key, level)]
-    found: list[str] = []
-    for key in sorted(keys, key=lambda key: not ITEM[key].safety):
-        found += [step for step in STEPS.get(key, STEPS[""]) if step not in found]
-    return found
-
-
-def highest(levels: Mapping[str, int | None]) -> int | None:
-    """Give the highest level that was asked about; the highest always wins."""
-    return max((level for level in levels.values() if level is not None), default=None)

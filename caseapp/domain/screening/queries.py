@@ -1,4 +1,4 @@
-"""Asked: screenings, open holds and raised flags, and what they mean for a client now."""
+"""Queries for screenings, holds and flags, and the safety state that they add up to."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import Part, db
-from caseapp.core.errors import NotFound, Reason
-from caseapp.core.pagination import Page, after, at_most, page_of
+from caseapp.core.database import RowView, db
+from caseapp.core.errors import NotFound
+from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action
-from caseapp.core.vault import DataKey, open_row, unwrap
+from caseapp.core.vault import DataKey, unseal_column, unwrap
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import must_see, seen_by
-from caseapp.domain.followups.queries import tasks_from
-from caseapp.domain.followups.schemas import TASKS
+from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.screening.models import Flag, Hold, Screening
-from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, STEADY_APART, VALID_FOR, highest
+from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
+from caseapp.domain.screening.rules import highest_level, release_blockers
 from caseapp.domain.screening.schemas import ScreeningRecord
 
 if TYPE_CHECKING:
@@ -28,15 +28,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.core.errors import Reason
+
+RELEASE_SCREENINGS = 20
 Columns = TypeVarTuple("Columns")
 
 
-def levels_of(row: Screening | Part) -> dict[str, int | None]:
-    """Give the levels of a stored screening by question."""
+def get_levels(row: Screening | RowView) -> dict[str, int | None]:
+    """Return the levels of a stored screening by item."""
     return {item.key: getattr(row, item.key) for item in ITEMS}
 
 
-def _with_key(client: sa.ColumnElement[bool]) -> sa.Select[Screening, bytes]:
+def _select_with_key(client: sa.ColumnElement[bool]) -> sa.Select[Screening, bytes]:
     return (
         sa.select(Screening, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Screening.client_id)
@@ -44,24 +47,24 @@ def _with_key(client: sa.ColumnElement[bool]) -> sa.Select[Screening, bytes]:
     )
 
 
-def _opened(row: Any) -> ScreeningRecord:  # noqa: ANN401 - a result row
+def _record_from_row(row: Any) -> ScreeningRecord:  # noqa: ANN401 - a result row
     return _record(row.Screening, unwrap(row.Screening.client_id, row.wrapped))
 
 
-def _record(found: Screening | Part, key: DataKey) -> ScreeningRecord:
+def _record(found: Screening | RowView, key: DataKey) -> ScreeningRecord:
     return ScreeningRecord(
         id=found.id,
         client_id=found.client_id,
-        at=found.at,
+        recorded_at=found.recorded_at,
         recorded_by=found.recorded_by,
-        levels=levels_of(found),
+        levels=get_levels(found),
         asked_alone=found.asked_alone,
         actions_taken=found.actions_taken,
-        comment=open_row(found, "comment", key) or "",
+        comment=unseal_column(found, "comment", key) or "",
     )
 
 
-def screenings_of(
+def list_screenings(
     actor: Actor, client_id: UUID, cursor: str | None, limit: int
 ) -> Page[ScreeningRecord]:
     """List a client's screenings, newest first.
@@ -70,36 +73,40 @@ def screenings_of(
     """
     require(actor, Action.SCREENING_READ)
     must_see(actor, client_id)
-    query = _with_key(Screening.client_id == client_id)
-    rows = db.session.execute(after(query, Screening.at, Screening.id, cursor, limit)).all()
-    return page_of([_opened(row) for row in rows], limit, lambda item: (item.at, item.id))
+    query = _select_with_key(Screening.client_id == client_id)
+    rows = db.session.execute(
+        page_newest_first(query, Screening.recorded_at, Screening.id, cursor, limit)
+    ).all()
+    return make_page(
+        [_record_from_row(row) for row in rows], limit, lambda item: (item.recorded_at, item.id)
+    )
 
 
-def screening_shown(actor: Actor, screening_id: UUID) -> ScreeningRecord:
-    """Show one screening.
+def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
+    """Load a screening.
 
     Raises NotFound.
     """
     require(actor, Action.SCREENING_READ)
     row = db.session.execute(
-        _with_key(sa.and_(Screening.id == screening_id, seen_by(actor, Screening.client_id)))
+        _select_with_key(sa.and_(Screening.id == screening_id, seen_by(actor, Screening.client_id)))
     ).first()
     if row is None:
         raise NotFound
-    return _opened(row)
+    return _record_from_row(row)
 
 
-def recent_screenings(client_id: UUID, limit: int = 6) -> list[ScreeningRecord]:
-    """List a client's last screenings, newest first, for those who have already been let in."""
+def list_recent_screenings(client_id: UUID, limit: int = 6) -> list[ScreeningRecord]:
+    """List a client's latest screenings, newest first; access was already checked."""
     rows = db.session.execute(
-        _with_key(Screening.client_id == client_id)
-        .order_by(Screening.at.desc(), Screening.id.desc())
+        _select_with_key(Screening.client_id == client_id)
+        .order_by(Screening.recorded_at.desc(), Screening.id.desc())
         .limit(limit)
     ).all()
-    return [_opened(row) for row in rows]
+    return [_record_from_row(row) for row in rows]
 
 
-def holds_of(actor: Actor, client_id: UUID) -> Sequence[Hold]:
+def list_holds(actor: Actor, client_id: UUID) -> Sequence[Hold]:
     """List a client's holds, open ones first.
 
     Raises NotFound.
@@ -109,7 +116,7 @@ def holds_of(actor: Actor, client_id: UUID) -> Sequence[Hold]:
     return db.session.scalars(
         sa.select(Hold)
         .where(Hold.client_id == client_id)
-        .order_by(Hold.cleared_at.is_not(None), Hold.opened_at.desc())
+        .order_by(Hold.released_at.is_not(None), Hold.opened_at.desc())
     ).all()
 
 
@@ -126,8 +133,8 @@ def get_hold(actor: Actor, hold_id: UUID) -> Hold:
     return found
 
 
-def flags_of(actor: Actor, client_id: UUID) -> Sequence[Flag]:
-    """List the flags that are up for a client.
+def list_flags(actor: Actor, client_id: UUID) -> Sequence[Flag]:
+    """List a client's active flags.
 
     Raises NotFound.
     """
@@ -135,14 +142,14 @@ def flags_of(actor: Actor, client_id: UUID) -> Sequence[Flag]:
     must_see(actor, client_id)
     return db.session.scalars(
         sa.select(Flag)
-        .where(Flag.client_id == client_id, Flag.lowered_at.is_(None))
-        .order_by(Flag.raised_at)
+        .where(Flag.client_id == client_id, Flag.cleared_at.is_(None))
+        .order_by(Flag.set_at)
     ).all()
 
 
 @dataclass(frozen=True)
 class OpenHold:
-    """Show a hold that pauses the coaching now."""
+    """A hold that is open now."""
 
     id: UUID
     client_id: UUID
@@ -154,151 +161,110 @@ class OpenHold:
 
 
 @dataclass(frozen=True)
-class Safety:
-    """Say how safe coaching is for one client at this moment; derived at each use, never stored."""
+class SafetyState:
+    """A client's open holds, active flags and last screening at one moment; derived on each use, never stored."""
 
     holds: tuple[OpenHold, ...]
     flags: frozenset[str]
-    last: ScreeningRecord | None
-    at: datetime
+    last_screening: ScreeningRecord | None
+    as_of: datetime
 
     @property
     def hold(self) -> str | None:
-        """Name the strictest open hold."""
+        """Return the kind of the strictest open hold."""
         kinds = {hold.kind for hold in self.holds}
         return "safety" if "safety" in kinds else "care" if kinds else None
 
     @property
-    def recent(self) -> bool:
+    def is_recent(self) -> bool:
         """Tell whether the last screening is at most 14 days old."""
-        return self.last is not None and self.at - self.last.at <= VALID_FOR
-
-    @property
-    def safety_known(self) -> bool:
-        """Tell whether the three safety questions were asked the last time."""
-        return self.last is not None and all(
-            self.last.levels[key] is not None for key in SAFETY_ITEMS
+        return (
+            self.last_screening is not None
+            and self.as_of - self.last_screening.recorded_at <= SCREENING_VALIDITY
         )
 
     @property
-    def level(self) -> int | None:
-        """Give the highest level of the last screening."""
-        return highest(self.last.levels) if self.last else None
+    def safety_items_asked(self) -> bool:
+        """Tell whether the last screening has an answer to each of the three safety items."""
+        return self.last_screening is not None and all(
+            self.last_screening.levels[key] is not None for key in SAFETY_ITEMS
+        )
+
+    @property
+    def highest_level(self) -> int | None:
+        """Return the highest level of the last screening."""
+        return highest_level(self.last_screening.levels) if self.last_screening else None
 
 
 NEWEST = aliased(Screening)
-LAST = (
+LAST_SCREENING_ID = (
     sa.select(NEWEST.id)
     .where(NEWEST.client_id == Client.id)
-    .order_by(NEWEST.at.desc(), NEWEST.id.desc())
-    .limit(at_most(1))
+    .order_by(NEWEST.recorded_at.desc(), NEWEST.id.desc())
+    .limit(literal_limit(1))
     .correlate(Client)
     .scalar_subquery()
 )
-FLAGS_UP = (
+ACTIVE_FLAGS = (
     sa.select(sa.func.aggregate_strings(Flag.kind, ","))
-    .where(Flag.client_id == Client.id, Flag.lowered_at.is_(None))
+    .where(Flag.client_id == Client.id, Flag.cleared_at.is_(None))
     .correlate(Client)
-    .label("flags_up")
+    .label("active_flags")
 )
-SAFETY = (*Screening.__table__.c, *Hold.__table__.c, FLAGS_UP)
-"""What a statement has to select that goes through `with_safety`."""
+SAFETY_COLUMNS = (*Screening.__table__.c, *Hold.__table__.c, ACTIVE_FLAGS)
+"""The columns that a statement must select before it is passed to `with_safety`."""
 
 
-def with_safety(query: sa.Select[*Columns]) -> sa.Select[*Columns]:
-    """Join the last screening and the open holds to a statement about clients; each open hold makes a row."""
-    is_open = sa.and_(Hold.client_id == Client.id, Hold.cleared_at.is_(None))
-    return query.outerjoin(Screening, Screening.id == LAST).outerjoin(Hold, is_open)
+def join_safety(query: sa.Select[*Columns]) -> sa.Select[*Columns]:
+    """Join the last screening and the open holds to a statement about clients; it returns a row for each open hold."""
+    is_open = sa.and_(Hold.client_id == Client.id, Hold.released_at.is_(None))
+    return query.outerjoin(Screening, Screening.id == LAST_SCREENING_ID).outerjoin(Hold, is_open)
 
 
-def safety_in(rows: Sequence[sa.Row[*tuple[Any, ...]]], key: DataKey) -> Safety:
-    """Say what one client's rows of such a statement mean for them now."""
-    last, holds = Part(rows[0], Screening), [Part(row, Hold) for row in rows]
-    return Safety(
+def safety_from_rows(rows: Sequence[sa.Row[*tuple[Any, ...]]], key: DataKey) -> SafetyState:
+    """Build the safety state from one client's rows of a statement made with `join_safety`."""
+    last, holds = RowView(rows[0], Screening), [RowView(row, Hold) for row in rows]
+    return SafetyState(
         tuple(_open_hold(hold) for hold in holds if hold.id is not None),
-        frozenset((rows[0].flags_up or "").split(",")) - {""},
+        frozenset((rows[0].active_flags or "").split(",")) - {""},
         None if last.id is None else _record(last, key),
         now(),
     )
 
 
-def _open_hold(row: Part) -> OpenHold:
+def _open_hold(row: RowView) -> OpenHold:
     return OpenHold(
         row.id, row.client_id, row.kind, row.opened_at, row.opened_by, row.reasons, row.version
     )
 
 
-def safety_of(client_id: UUID) -> Safety:
-    """Gather holds, flags and the last screening of a client, for those who have already been let in.
+def get_safety_state(client_id: UUID) -> SafetyState:
+    """Load a client's safety state; access was already checked.
 
-    Raises NotFound when the client is gone.
+    Raises NotFound when the client does not exist.
     """
-    rows = db.session.execute(ONE_CLIENT, {"client": client_id}).all()
+    rows = db.session.execute(CLIENT_SAFETY_QUERY, {"client": client_id}).all()
     if not rows:
         raise NotFound
-    return safety_in(rows, unwrap(client_id, rows[0].wrapped))
+    return safety_from_rows(rows, unwrap(client_id, rows[0].wrapped))
 
 
-ONE_CLIENT = with_safety(
-    sa.select(ClientKey.wrapped, *SAFETY)
+CLIENT_SAFETY_QUERY = join_safety(
+    sa.select(ClientKey.wrapped, *SAFETY_COLUMNS)
     .select_from(Client)
     .join(ClientKey, ClientKey.client_id == Client.id)
     .where(Client.id == sa.bindparam("client"))
 )
 
 
-def two_steady(screenings: Sequence[ScreeningRecord]) -> bool:
-    """Tell whether the newest screenings hold two steady ones seven or more days apart, with nothing worse since."""
-    steady: list[ScreeningRecord] = []
-    for screening in screenings:
-        if any((level or 0) > 1 for level in screening.levels.values()):
-            break
-        if screening.steady:
-            steady.append(screening)
-    return bool(steady) and steady[0].at - steady[-1].at >= STEADY_APART
-
-
-def what_keeps(hold: Hold | OpenHold, actor: Actor) -> list[Reason]:
-    """List what still stands between a hold and its end; an empty list means that a supervisor may clear it.
-
-    A fresh full screening at none or watch, dated after the hold; every task of the hold closed; for a care hold two
-    such contacts a week apart; for a safety hold a second person, who neither opened it nor recorded the screening. No
-    timer and no client ends a hold. Content map, section (d), "The hold"; awaiting clinical sign-off.
-    """
-    since = [s for s in recent_screenings(hold.client_id, 20) if s.at > hold.opened_at]
-    reasons = []
-    if not since or not since[0].steady:
-        reasons.append(
-            Reason(
-                "screening_not_steady",
-                "There is no full screening at none or watch since the hold opened.",
-                "Ask every question again, in private, and record the screening.",
-            )
-        )
-    elif hold.kind == "care" and not two_steady(since):
-        reasons.append(
-            Reason(
-                "only_one_steady_screening",
-                "A care hold ends after two steady screenings, seven or more days apart.",
-                "Screen again a week after the first steady one.",
-            )
-        )
-    reasons += [
-        Reason(
-            "task_open",
-            f"Still open: {TASKS[task.kind]}.",
-            "Record what came of it under Follow-ups.",
-        )
-        for task in tasks_from(hold.id)
-        if task.done_at is None
+def list_release_blockers(hold: Hold | OpenHold, actor: Actor) -> list[Reason]:
+    """List what still has to happen before this actor can release a hold; empty when they can."""
+    since = [
+        screening
+        for screening in list_recent_screenings(hold.client_id, RELEASE_SCREENINGS)
+        if screening.recorded_at > hold.opened_at
     ]
-    authors = {hold.opened_by, *(screening.recorded_by for screening in since[:1])}
-    if hold.kind == "safety" and actor.id in authors:
-        reasons.append(
-            Reason(
-                "second_person_needed",
-                "A safety hold is cleared by somebody who neither opened it nor did the last screening.",
-                "Ask another supervisor.",
-            )
-        )
-    return reasons
+    open_kinds = [
+        task.kind for task in list_followups_by_origin(hold.id) if task.completed_at is None
+    ]
+    return release_blockers(hold, since, open_kinds, actor.id)

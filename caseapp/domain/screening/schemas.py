@@ -1,4 +1,4 @@
-"""What may come in about a screening, a hold or a flag, and what goes out."""
+"""Data about screenings, holds and flags, and their request and response schemas."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from caseapp.core.schemas import ReasonView
+from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, Level
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
-FLAGS = {
+FLAG_LABELS = {
     "contact_block": "Contact block",
     "violence_flag": "Fear or violence",
     "client_harm_flag": "Client may do harm",
@@ -24,12 +24,12 @@ FLAGS = {
     "withdrawal_risk": "Withdrawal risk",
     "unsafe_delivery": "Hand over in person only",
 }
-RAISED_BY_HAND = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")
+MANUAL_FLAGS = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")
 
 
 @dataclass(frozen=True)
 class NewScreening:
-    """Hold the answers of one screening; None means not asked."""
+    """The answers of a screening; None means not asked."""
 
     levels: dict[str, int | None]
     asked_alone: bool = False
@@ -38,13 +38,13 @@ class NewScreening:
 
 
 class LevelField(fields.String):
-    """Read a level as its word; an empty answer or `not_asked` is None."""
+    """A level by name; an empty value or `not_asked` is None."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        word = super()._deserialize(value, *args, **kwargs)
-        if word not in {"", "not_asked", *LEVEL_NAMES}:
+        name = super()._deserialize(value, *args, **kwargs)
+        if name not in {"", "not_asked", *LEVEL_NAMES}:
             raise ValidationError("Choose a level, or Not asked.")
-        return LEVEL_NAMES.get(word)
+        return LEVEL_NAMES.get(name)
 
     def _serialize(self, value: Any, *_args: Any, **_kwargs: Any) -> Any:  # noqa: ANN401
         return "not_asked" if value is None else Level(value).name.lower()
@@ -65,7 +65,7 @@ class _Answers(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewScreening:
-        """Give the plain value."""
+        """Build the dataclass."""
         return NewScreening(
             levels={item.key: data[item.key] for item in ITEMS},
             asked_alone=data["asked_alone"],
@@ -81,11 +81,11 @@ ScreeningSchema = _Answers.from_dict(
 
 @dataclass(frozen=True)
 class ScreeningRecord:
-    """Show a screening, opened."""
+    """A screening with its comment unsealed."""
 
     id: UUID
     client_id: UUID
-    at: datetime
+    recorded_at: datetime
     recorded_by: UUID
     levels: dict[str, int | None]
     asked_alone: bool
@@ -104,27 +104,29 @@ class ScreeningRecord:
 
 
 class LevelsSchema(Schema):
-    """Show the level of each question."""
+    """The level of each item."""
 
 
-LevelsView = LevelsSchema.from_dict({item.key: _level_field() for item in ITEMS}, name="LevelsView")
+LevelsResponseSchema = LevelsSchema.from_dict(
+    {item.key: _level_field() for item in ITEMS}, name="LevelsView"
+)
 
 
-class ScreeningView(Schema):
-    """Show a screening."""
+class ScreeningResponseSchema(Schema):
+    """A screening."""
 
     id = fields.UUID(required=True)
     client_id = fields.UUID(required=True)
-    at = fields.AwareDateTime(required=True)
+    recorded_at = fields.AwareDateTime(required=True)
     recorded_by = fields.UUID(required=True)
-    levels = fields.Nested(LevelsView, required=True)
+    levels = fields.Nested(LevelsResponseSchema, required=True)
     asked_alone = fields.Boolean(required=True)
     actions_taken = fields.List(fields.String(), required=True)
     comment = fields.String(required=True)
 
 
-class HoldView(Schema):
-    """Show a hold."""
+class HoldResponseSchema(Schema):
+    """A hold."""
 
     id = fields.UUID(required=True)
     client_id = fields.UUID(required=True)
@@ -132,33 +134,33 @@ class HoldView(Schema):
     opened_at = fields.AwareDateTime(required=True)
     opened_by = fields.UUID(required=True)
     reasons = fields.List(fields.Dict(), required=True)
-    cleared_at = fields.AwareDateTime(required=True, allow_none=True)
-    cleared_by = fields.UUID(required=True, allow_none=True)
+    released_at = fields.AwareDateTime(required=True, allow_none=True)
+    released_by = fields.UUID(required=True, allow_none=True)
     version = fields.Integer(required=True)
 
 
-class HoldWholeView(HoldView):
-    """Show a hold with what still stands between it and its end."""
+class HoldDetailResponseSchema(HoldResponseSchema):
+    """A hold with what still blocks its release."""
 
-    keeps = fields.List(fields.Nested(ReasonView), required=True)
+    blockers = fields.List(fields.Nested(ReasonResponseSchema), required=True)
 
 
-class FlagView(Schema):
-    """Show a flag that is up."""
+class FlagResponseSchema(Schema):
+    """An active flag."""
 
     id = fields.UUID(required=True)
     kind = fields.String(required=True)
     source = fields.String(required=True)
-    raised_at = fields.AwareDateTime(required=True)
+    set_at = fields.AwareDateTime(required=True)
 
 
 class ReasonSchema(Schema):
-    """Check a written reason."""
+    """Input of a written reason."""
 
     reason = fields.String(required=True, validate=validate.Length(10, 2000))
 
 
 class FlagSchema(Schema):
-    """Check a flag that a coach raises by hand."""
+    """Input of a flag that a person sets."""
 
-    kind = fields.String(required=True, validate=validate.OneOf(RAISED_BY_HAND))
+    kind = fields.String(required=True, validate=validate.OneOf(MANUAL_FLAGS))

@@ -12,19 +12,30 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.facts import APART, FACTS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseCounter
-from caseapp.domain.cases.operations import change_case, close_case, open_case, reopen_case
-from caseapp.domain.cases.queries import CaseFilter, case_by_number, case_head, list_cases, steps_of
-from caseapp.domain.cases.schemas import CaseDetails, Closing, ClosingSchema, DetailsSchema
-from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.cases.operations import close_case, open_case, reopen_case, update_case
+from caseapp.domain.cases.queries import (
+    CaseFilter,
+    get_case_context,
+    get_case_context_by_number,
+    list_case_events,
+    list_cases,
+)
+from caseapp.domain.cases.schemas import (
+    CaseClosing,
+    CaseClosingSchema,
+    CaseDetails,
+    CaseDetailsSchema,
+)
+from caseapp.domain.followups.queries import list_client_followups
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 NOTHING = CaseDetails({}, "undecided", None)
-TOGETHER = Closing("reunited", "decision", "done", "", follow_up_consent=False, follow_up_on=None)
+TOGETHER = CaseClosing("reunited", "decision", "done", "", follow_up_consent=False, follow_up_on=None)
 
 
 def day(number):
@@ -69,9 +80,9 @@ def code(call):
 
 
 def test_a_case_opens_in_the_first_stage(team, made):
-    head = case_by_number(team["coach"], made.number)
-    assert (head.case.id, head.stage.id, head.coach) == (made.case_id, "steady", "Marta Lindqvist")
-    assert [step.kind for step in steps_of(head)] == ["opened"]
+    context = get_case_context_by_number(team["coach"], made.number)
+    assert (context.case.id, context.stage.id, context.coach) == (made.case_id, "steady", "Marta Lindqvist")
+    assert [step.kind for step in list_case_events(context)] == ["opened"]
 
 
 def test_numbers_count_on_within_the_year(team):
@@ -100,7 +111,7 @@ def test_cases_opened_at_once_get_numbers_of_their_own(team, app):
     def one(number):
         with day(0), transaction():
             case_id = open_case(team["coach"], clients[number], NOTHING, coach_id=team["coach"].id)
-            return case_head(team["coach"], case_id).case.number
+            return get_case_context(team["coach"], case_id).case.number
 
     assert sorted(together(app, 8, one)) == [f"C-2026-000{n}" for n in range(1, 9)]
 
@@ -128,16 +139,16 @@ def test_the_database_itself_refuses_a_second_open_case(team, made):
 def test_a_foreign_case_looks_like_none_at_all(team, made):
     for case_id, number in ((made.case_id, made.number), (UUID(int=1), "C-1999-0001")):
         for call in (
-            lambda case_id, _: case_head(team["coach2"], case_id),
-            lambda _, number: case_by_number(team["coach2"], number),
-            lambda case_id, _: change_case(team["coach2"], case_id, NOTHING, 1),
+            lambda case_id, _: get_case_context(team["coach2"], case_id),
+            lambda _, number: get_case_context_by_number(team["coach2"], number),
+            lambda case_id, _: update_case(team["coach2"], case_id, NOTHING, 1),
             lambda case_id, _: close_case(team["coach2"], case_id, TOGETHER, 1),
             lambda case_id, _: reopen_case(team["coach2"], case_id, "why", 1),
         ):
             with pytest.raises(NotFound, match="nothing here"):
                 call(case_id, number)
     for call in (
-        lambda: case_head(team["admin"], made.case_id),
+        lambda: get_case_context(team["admin"], made.case_id),
         lambda: list_cases(team["admin"], CaseFilter(), None, 10),
         lambda: close_case(team["admin"], made.case_id, TOGETHER, 1),
     ):
@@ -148,19 +159,19 @@ def test_a_foreign_case_looks_like_none_at_all(team, made):
 def test_facts_are_sealed_and_their_words_stay_out_of_the_log(team, made):
     details = CaseDetails({"gender": "a rare word", "order": "none"}, "together", None)
     with day(0), transaction():
-        change_case(team["coach"], made.case_id, details, 1)
-    head = case_head(team["coach"], made.case_id)
-    assert head.facts == {"gender": "a rare word", "order": "none"}
-    assert head.case.goal_chosen_on == date(2026, 5, 14)
-    assert b"rare" not in head.case.facts
-    entry = db.session.scalar(sa.select(AuditEntry).where(AuditEntry.action == "case.edit"))
+        update_case(team["coach"], made.case_id, details, 1)
+    context = get_case_context(team["coach"], made.case_id)
+    assert context.facts == {"gender": "a rare word", "order": "none"}
+    assert context.case.goal_chosen_on == date(2026, 5, 14)
+    assert b"rare" not in context.case.facts
+    entry = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.action == "case.edit"))
     assert entry.details == {"fields": ["gender", "order"]}
 
 
 def test_two_who_save_at_once_do_not_overwrite_each_other(team, made, app):
     def save(number):
         with transaction():
-            change_case(
+            update_case(
                 team["coach"], made.case_id, CaseDetails({"children": number}, "other", None), 1
             )
 
@@ -168,7 +179,7 @@ def test_two_who_save_at_once_do_not_overwrite_each_other(team, made, app):
     assert answers.count(None) == 1
     assert sum(isinstance(answer, Stale) for answer in answers) == 3, answers
     db.session.rollback()
-    assert case_head(team["coach"], made.case_id).facts == {"children": answers.index(None)}
+    assert get_case_context(team["coach"], made.case_id).facts == {"children": answers.index(None)}
 
 
 def test_every_fact_has_a_label_and_choices_that_the_schema_takes():
@@ -176,9 +187,9 @@ def test_every_fact_has_a_label_and_choices_that_the_schema_takes():
         assert fact.label
         if fact.options:
             value = next(iter(fact.options))
-            raw = {fact.name: [value] if fact.kind == "several" else value}
-            assert not DetailsSchema().validate(raw), fact.name
-            assert DetailsSchema().validate({fact.name: "made up"}), fact.name
+            raw = {fact.name: [value] if fact.kind == "multiple" else value}
+            assert not CaseDetailsSchema().validate(raw), fact.name
+            assert CaseDetailsSchema().validate({fact.name: "made up"}), fact.name
 
 
 # Closing
@@ -195,7 +206,7 @@ def test_a_case_closes_after_a_final_screening(team, made):
     found = row(made)
     assert (found.status, found.stage, found.outcome) == ("closed", "close", "reunited")
     assert found.closed_at == TODAY
-    assert followups_of(team["coach"], made.client_id) == []
+    assert list_client_followups(team["coach"], made.client_id) == []
     assert code(lambda: close(team["coach"], made)) == "case_closed"
 
 
@@ -203,7 +214,7 @@ def test_a_case_closes_after_a_final_screening(team, made):
 def test_after_a_parting_the_client_is_screened_again_within_a_week(team, made, outcome):
     screen(team, made)
     close(team["coach"], made, replace(TOGETHER, outcome=outcome))
-    tasks = {task.kind: task for task in followups_of(team["coach"], made.client_id)}
+    tasks = {task.kind: task for task in list_client_followups(team["coach"], made.client_id)}
     assert ("close_screening" in tasks) == (outcome in APART)
     if outcome in APART:
         assert tasks["close_screening"].due_at == TODAY + timedelta(days=7)
@@ -218,7 +229,7 @@ def test_a_check_in_follows_only_with_consent(team, made):
     reopen(team["coach"], made)
     close(team["coach"], made, replace(TOGETHER, follow_up_on=on, follow_up_consent=True))
     assert row(made).follow_up_on == on
-    [task] = followups_of(team["coach"], made.client_id)
+    [task] = list_client_followups(team["coach"], made.client_id)
     assert (task.kind, task.due_at.date()) == ("close_check_in", on)
 
 
@@ -248,14 +259,14 @@ def test_done_means_a_full_screening_of_the_last_two_weeks(team, made, screening
 def test_without_a_final_screening_the_last_level_decides_who_may_close(team, made, levels, closes):
     if levels is not None:
         screen(team, made, **levels)
-    closing = replace(TOGETHER, final_screening="not_possible", why_not_screened="Moved away.")
+    closing = replace(TOGETHER, final_screening="not_possible", not_screened_reason="Moved away.")
     if closes:
         close(team["coach"], made, closing)
-        assert steps_of(case_head(team["coach"], made.case_id))[0].reason == "Moved away."
+        assert list_case_events(get_case_context(team["coach"], made.case_id))[0].reason == "Moved away."
     else:
         assert code(lambda: close(team["coach"], made, closing)) == "supervisor_needed"
         close(team["supervisor"], made, closing)
-        assert case_head(team["coach"], made.case_id).safety.hold == "care"
+        assert get_case_context(team["coach"], made.case_id).safety.hold == "care"
 
 
 def test_a_case_that_changed_meanwhile_is_not_closed(team, made):
@@ -271,15 +282,15 @@ def test_a_case_that_changed_meanwhile_is_not_closed(team, made):
         ({"outcome": "won"}, "outcome"),
         ({"reason": ""}, "reason"),
         ({"final_screening": "later"}, "final_screening"),
-        ({"final_screening": "not_possible"}, "why_not_screened"),
+        ({"final_screening": "not_possible"}, "not_screened_reason"),
         ({"follow_up_consent": True}, "follow_up_on"),
         ({"follow_up_on": "soon"}, "follow_up_on"),
     ],
 )
 def test_a_closing_that_makes_no_sense_is_refused_by_name(changed, field):
     whole = {"outcome": "reunited", "reason": "decision", "final_screening": "done"}
-    assert not ClosingSchema().validate(whole)
-    assert list(ClosingSchema().validate({**whole, **changed})) == [field]
+    assert not CaseClosingSchema().validate(whole)
+    assert list(CaseClosingSchema().validate({**whole, **changed})) == [field]
 
 
 # Reopening
@@ -287,14 +298,14 @@ def test_a_closing_that_makes_no_sense_is_refused_by_name(changed, field):
 
 def test_a_reopened_case_starts_steady_and_brings_its_holds_and_flags_back(team, made):
     screen(team, made, sleep="concern", self_harm="watch")
-    closing = replace(TOGETHER, final_screening="not_possible", why_not_screened="Gone.")
+    closing = replace(TOGETHER, final_screening="not_possible", not_screened_reason="Gone.")
     close(team["supervisor"], made, closing)
     reopen(team["coach"], made)
-    head = case_head(team["coach"], made.case_id)
-    assert (head.case.status, head.case.stage) == ("open", "steady")
-    assert (head.case.closed_at, head.case.outcome, head.case.close_reason) == (None, None, None)
-    assert (head.safety.hold, head.safety.flags) == ("care", {"self_harm_flag"})
-    assert [step.kind for step in steps_of(head)] == ["reopened", "closed", "opened"]
+    context = get_case_context(team["coach"], made.case_id)
+    assert (context.case.status, context.case.stage) == ("open", "steady")
+    assert (context.case.closed_at, context.case.outcome, context.case.close_reason) == (None, None, None)
+    assert (context.safety.hold, context.safety.flags) == ("care", {"self_harm_flag"})
+    assert [step.kind for step in list_case_events(context)] == ["reopened", "closed", "opened"]
     assert code(lambda: reopen(team["coach"], made)) == "case_open"
 
 
@@ -365,7 +376,7 @@ def test_a_list_and_a_case_cost_the_same_however_much_there_is(team):
     def look():
         db.session.rollback()
         list_cases(team["coach"], CaseFilter(q="client"), None, 25)
-        case_head(team["coach"], first.case_id)
+        get_case_context(team["coach"], first.case_id)
 
     look()
     few = statements(look)

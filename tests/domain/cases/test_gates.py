@@ -12,17 +12,17 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.models import Attestation, Case
-from caseapp.domain.cases.operations import change_case, move_case
-from caseapp.domain.cases.queries import case_head, gate_of, steps_of
-from caseapp.domain.cases.schemas import CaseDetails, Move, MoveSchema
-from caseapp.domain.cases.stages import criteria_between, following, stage_by_id, stages
-from caseapp.domain.screening.operations import raise_flag
+from caseapp.domain.cases.operations import move_case, update_case
+from caseapp.domain.cases.queries import get_case_context, get_stage_gate, list_case_events
+from caseapp.domain.cases.schemas import CaseDetails, StageMove, StageMoveSchema
+from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id, stages
+from caseapp.domain.screening.operations import set_manual_flag
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 OPEN = CaseDetails({"spouse_contact_wish": "open"}, "together", TODAY.date() + timedelta(days=30))
-PAIRS = [(stage, following(stage)) for stage in stages() if following(stage)]
+PAIRS = [(stage, next_stage(stage)) for stage in stages() if next_stage(stage)]
 CASES = [(here, to, criterion) for here, to in PAIRS for criterion in criteria_between(here, to)]
 
 
@@ -38,7 +38,7 @@ def team(app):
 
 def lines(here):
     """Write evidence for everything that a coach attests at this gate."""
-    asked = criteria_between(here, following(here))
+    asked = criteria_between(here, next_stage(here))
     return {criterion.id: f"Seen: {criterion.id}" for criterion in asked if not criterion.check}
 
 
@@ -66,21 +66,21 @@ def move(actor, made, to, reason="", evidence=None, version=None):
         move_case(
             actor,
             made.case_id,
-            Move(to, reason, evidence or {}),
+            StageMove(to, reason, evidence or {}),
             version or db.session.get(Case, made.case_id).version,
         )
 
 
 def stage_of(actor, made):
     db.session.rollback()
-    return case_head(actor, made.case_id).case.stage
+    return get_case_context(actor, made.case_id).case.stage
 
 
 def refused(actor, made, here, evidence=None, on=0):
     before = stage_of(actor, made)
     with pytest.raises(RuleBroken) as broken, day(on):
         move(
-            actor, made, following(here).id, evidence=lines(here) if evidence is None else evidence
+            actor, made, next_stage(here).id, evidence=lines(here) if evidence is None else evidence
         )
     assert stage_of(actor, made) == before
     return {reason.code for reason in broken.value.reasons}
@@ -92,10 +92,10 @@ def test_a_gate_opens_when_all_is_met(team, here, to):
     with day(0):
         move(team["coach"], made, to.id, evidence=lines(here))
     assert stage_of(team["coach"], made) == to.id
-    head = case_head(team["coach"], made.case_id)
-    assert head.case.stage_since == TODAY
-    step = steps_of(head)[0]
-    assert (step.kind, step.from_stage, step.to_stage, step.by) == (
+    context = get_case_context(team["coach"], made.case_id)
+    assert context.case.stage_since == TODAY
+    step = list_case_events(context)[0]
+    assert (step.kind, step.from_stage, step.to_stage, step.recorded_by) == (
         "moved",
         here.id,
         to.id,
@@ -130,7 +130,7 @@ def test_each_condition_alone_keeps_the_gate_shut(team, here, to, criterion):
         made = ready(team["coach"], here, **BREAKING[criterion.check])
         if criterion.check == "no_contact_block":
             with transaction():
-                raise_flag(team["coach"], made.client_id, "contact_block")
+                set_manual_flag(team["coach"], made.client_id, "contact_block")
     assert refused(team["coach"], made, here, evidence) == {criterion.id}
 
 
@@ -162,11 +162,11 @@ def test_a_review_date_in_the_past_is_none(team):
 @pytest.mark.parametrize("here", [stage for stage, _ in PAIRS], ids=lambda stage: stage.id)
 class TestWhatAlwaysHolds:
     def private(self, here):
-        found = criteria_between(here, following(here))
+        found = criteria_between(here, next_stage(here))
         return {one.id for one in found if one.check == "private_safety_screen"}
 
     def steady(self, here):
-        found = criteria_between(here, following(here))
+        found = criteria_between(here, next_stage(here))
         return {one.id for one in found if one.check == "two_steady_screenings"}
 
     def test_an_open_hold(self, team, here):
@@ -203,7 +203,7 @@ def test_on_the_fourteenth_day_a_screening_still_counts(team):
 def test_every_condition_that_fails_is_named_at_once(team):
     here = stage_by_id()["rebuild"]
     made = ready(team["coach"], here, screenings=(), details=CaseDetails({}, "undecided", None))
-    expected = {criterion.id for criterion in criteria_between(here, following(here))}
+    expected = {criterion.id for criterion in criteria_between(here, next_stage(here))}
     expected -= {"contact_no_block"}
     assert refused(team["coach"], made, here, {}) == expected | {"never_screened"}
 
@@ -215,7 +215,7 @@ def test_an_order_or_a_clear_wish_shuts_the_way_to_contact(team, fact):
     here = stage_by_id()["rebuild"]
     made = ready(team["coach"], here)
     with transaction():
-        change_case(
+        update_case(
             team["coach"],
             made.case_id,
             CaseDetails({**OPEN.facts, **fact}, "together", OPEN.review_date),
@@ -240,10 +240,10 @@ def test_back_is_always_possible_with_a_reason_even_under_a_hold(team, here):
         with pytest.raises(Invalid):
             move(team["coach"], made, "steady")
         move(team["coach"], made, "steady", "A hard week.")
-    head = case_head(team["coach"], made.case_id)
-    assert head.case.stage == "steady"
-    assert head.safety.hold == "safety"
-    assert steps_of(head)[0].reason == "A hard week."
+    context = get_case_context(team["coach"], made.case_id)
+    assert context.case.stage == "steady"
+    assert context.safety.hold == "safety"
+    assert list_case_events(context)[0].reason == "A hard week."
 
 
 @pytest.mark.parametrize("here", stages()[:5], ids=lambda stage: stage.id)
@@ -282,19 +282,19 @@ def test_evidence_is_kept_sealed_and_need_not_be_written_twice(team):
     assert {row.criterion for row in rows} == set(lines(here))
     assert all(b"Seen" not in row.evidence for row in rows)
     put_in(made, "understand")
-    gate = gate_of(case_head(team["coach"], made.case_id), today=TODAY.date())
+    gate = get_stage_gate(get_case_context(team["coach"], made.case_id), today=TODAY.date())
     assert {check.evidence for check in gate.checks if check.attested} == set(lines(here).values())
 
 
 def test_blank_evidence_is_none():
-    found = MoveSchema().load({"to": "rebuild", "evidence": {"limits_written": "   "}})
+    found = StageMoveSchema().load({"to": "rebuild", "evidence": {"limits_written": "   "}})
     assert found.evidence == {}
-    assert MoveSchema().validate({"to": "nowhere"})
+    assert StageMoveSchema().validate({"to": "nowhere"})
 
 
 def test_the_last_stage_has_no_gate(team):
     made = ready(team["coach"], stages()[-1])
-    assert gate_of(case_head(team["coach"], made.case_id), today=TODAY.date()) is None
+    assert get_stage_gate(get_case_context(team["coach"], made.case_id), today=TODAY.date()) is None
 
 
 def test_two_who_move_at_once_move_it_once(team, app):
@@ -308,8 +308,8 @@ def test_two_who_move_at_once_move_it_once(team, app):
     answers = together(app, 4, go)
     assert answers.count(None) == 1
     assert all(isinstance(one, (Stale, RuleBroken)) for one in answers if one is not None), answers
-    head = case_head(team["coach"], made.case_id)
-    assert [step.kind for step in steps_of(head)] == ["moved", "opened"]
+    context = get_case_context(team["coach"], made.case_id)
+    assert [step.kind for step in list_case_events(context)] == ["moved", "opened"]
 
 
 def test_only_those_on_the_care_team_move_a_case(team):

@@ -10,16 +10,25 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.operations import add_followup, complete_followup, demand
+from caseapp.domain.followups.operations import (
+    complete_followup,
+    create_followup,
+    create_required_followups,
+)
 from caseapp.domain.followups.queries import (
-    due_followups,
-    followup_shown,
-    followups_of,
+    get_followup_record,
+    list_client_followups,
+    list_due_followups,
     list_followups,
 )
-from caseapp.domain.followups.schemas import TASKS, NewFollowUp, NewFollowUpSchema, OutcomeSchema
+from caseapp.domain.followups.schemas import (
+    TASK_LABELS,
+    NewFollowUp,
+    NewFollowUpSchema,
+    OutcomeSchema,
+)
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
@@ -38,7 +47,7 @@ def ines(team):
 
 def add(actor, client_id, title="Ring the school", due=NOON):
     with transaction():
-        return add_followup(actor, client_id, NewFollowUp(title, due))
+        return create_followup(actor, client_id, NewFollowUp(title, due))
 
 
 def complete(actor, task, outcome="She is well.", version=1):
@@ -48,11 +57,11 @@ def complete(actor, task, outcome="She is well.", version=1):
 
 def test_a_task_of_ones_own_is_added_and_closed_with_words(team, ines):
     task = add(team["coach"], ines)
-    assert followup_shown(team["coach"], task).title == "Ring the school"
+    assert get_followup_record(team["coach"], task).title == "Ring the school"
     complete(team["coach"], task)
-    found = followup_shown(team["coach"], task)
-    assert (found.outcome, found.done_by, found.version) == ("She is well.", team["coach"].id, 2)
-    assert found.done_at is not None
+    found = get_followup_record(team["coach"], task)
+    assert (found.outcome, found.completed_by, found.version) == ("She is well.", team["coach"].id, 2)
+    assert found.completed_at is not None
 
 
 def test_the_words_are_sealed_and_not_in_the_log(team, ines):
@@ -60,7 +69,7 @@ def test_the_words_are_sealed_and_not_in_the_log(team, ines):
     stored = db.session.execute(sa.select(FollowUp.title, FollowUp.outcome)).one()
     assert b"school" not in stored.title
     assert b"well" not in stored.outcome
-    assert "school" not in str(db.session.execute(sa.select(AuditEntry.__table__)).all())
+    assert "school" not in str(db.session.execute(sa.select(AuditEvent.__table__)).all())
 
 
 def test_a_closed_task_stays_as_it_was(team, ines):
@@ -68,9 +77,9 @@ def test_a_closed_task_stays_as_it_was(team, ines):
     complete(team["coach"], task)
     with pytest.raises(RuleBroken) as refused:
         complete(team["coach"], task, "Something else", 2)
-    assert refused.value.reasons[0].code == "already_done"
+    assert refused.value.reasons[0].code == "already_completed"
     db.session.rollback()
-    assert followup_shown(team["coach"], task).outcome == "She is well."
+    assert get_followup_record(team["coach"], task).outcome == "She is well."
 
 
 def test_two_who_close_it_at_once_leave_one_outcome(team, ines, app):
@@ -79,7 +88,7 @@ def test_two_who_close_it_at_once_leave_one_outcome(team, ines, app):
     assert answers.count(None) == 1
     assert all(isinstance(one, (Stale, RuleBroken)) for one in answers if one is not None)
     db.session.rollback()
-    assert followup_shown(team["coach"], task).outcome == f"writer {answers.index(None)}"
+    assert get_followup_record(team["coach"], task).outcome == f"writer {answers.index(None)}"
 
 
 def test_an_old_version_is_stale(team, ines):
@@ -91,7 +100,7 @@ def test_a_foreign_task_looks_like_none_at_all(team, ines):
     task = add(team["coach"], ines)
     for wanted in (task, UUID(int=1)):
         for call in (
-            lambda one: followup_shown(team["coach2"], one),
+            lambda one: get_followup_record(team["coach2"], one),
             lambda one: complete(team["coach2"], one),
         ):
             with pytest.raises(NotFound, match="nothing here"):
@@ -99,7 +108,7 @@ def test_a_foreign_task_looks_like_none_at_all(team, ines):
     with pytest.raises(NotFound):
         add(team["coach2"], ines)
     for call in (
-        lambda: followup_shown(team["admin"], task),
+        lambda: get_followup_record(team["admin"], task),
         lambda: add(team["admin"], ines),
         lambda: complete(team["admin"], task),
     ):
@@ -113,13 +122,13 @@ def test_lists_hold_what_the_person_may_see_the_most_pressing_first(team, ines):
     done = add(team["coach"], ines, "Done", NOON - timedelta(days=1))
     add(team["coach2"], builders.client(team["coach2"]), "Theirs")
     complete(team["coach"], done)
-    assert [task.id for task in due_followups(team["coach"])] == [sooner, later]
-    assert [task.id for task in due_followups(team["coach"], until=NOON)] == [sooner]
-    assert due_followups(team["supervisor"]) == []
-    seen = due_followups(team["supervisor"], mine=False)
+    assert [task.id for task in list_due_followups(team["coach"])] == [sooner, later]
+    assert [task.id for task in list_due_followups(team["coach"], until=NOON)] == [sooner]
+    assert list_due_followups(team["supervisor"]) == []
+    seen = list_due_followups(team["supervisor"], mine=False)
     assert [task.id for task in seen] == [sooner, later]
-    assert [task.id for task in followups_of(team["coach"], ines)] == [sooner, later, done]
-    assert [task.id for task in followups_of(team["coach"], ines, open_only=True)] == [
+    assert [task.id for task in list_client_followups(team["coach"], ines)] == [sooner, later, done]
+    assert [task.id for task in list_client_followups(team["coach"], ines, open_only=True)] == [
         sooner,
         later,
     ]
@@ -130,7 +139,7 @@ def test_lists_hold_what_the_person_may_see_the_most_pressing_first(team, ines):
 def test_a_protocol_asks_for_each_kind_once_at_a_time(team, ines):
     def ask():
         with transaction():
-            return demand(
+            return create_required_followups(
                 team["coach"],
                 ines,
                 {"recheck": now(), "referral": now()},
@@ -142,8 +151,8 @@ def test_a_protocol_asks_for_each_kind_once_at_a_time(team, ines):
     with at(NOON):
         assert ask() == ["recheck", "referral"]
         assert ask() == []
-    tasks = {task.kind: task for task in followups_of(team["coach"], ines)}
-    assert {task.title for task in tasks.values()} == {TASKS["recheck"], TASKS["referral"]}
+    tasks = {task.kind: task for task in list_client_followups(team["coach"], ines)}
+    assert {task.title for task in tasks.values()} == {TASK_LABELS["recheck"], TASK_LABELS["referral"]}
     complete(team["coach"], tasks["recheck"].id)
     assert ask() == ["recheck"]
 
@@ -155,7 +164,7 @@ def test_a_protocol_asks_for_each_kind_once_at_a_time(team, ines):
         ({"title": "x" * 161}, "title"),
         ({"due_at": "soon"}, "due_at"),
         ({"due_at": "2026-05-14T12:00:00"}, "due_at"),
-        ({"done_at": "2026-05-14T12:00:00Z"}, "done_at"),
+        ({"completed_at": "2026-05-14T12:00:00Z"}, "completed_at"),
     ],
 )
 def test_a_task_that_makes_no_sense_is_refused_by_name(changed, field):

@@ -10,11 +10,11 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.models import Hold
-from caseapp.domain.screening.operations import clear_hold
+from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import safety_of, what_keeps
+from caseapp.domain.screening.queries import get_safety_state, list_release_blockers
 
 START = datetime(2026, 5, 14, 12, tzinfo=UTC)
 REASON = "Two steady weeks and a plan on file."
@@ -33,21 +33,21 @@ def only_hold(client_id):
 
 def open_holds(client_id):
     db.session.rollback()
-    return {hold.kind: hold for hold in safety_of(client_id).holds}
+    return {hold.kind: hold for hold in get_safety_state(client_id).holds}
 
 
 def finish_tasks(actor, client_id):
     with transaction():
-        for task in followups_of(actor, client_id, open_only=True):
+        for task in list_client_followups(actor, client_id, open_only=True):
             complete_followup(actor, task.id, "Done and written down.", task.version)
 
 
-def keeps(hold, actor):
+def blockers(hold, actor):
     db.session.rollback()
-    return [reason.code for reason in what_keeps(db.session.get(Hold, hold.id), actor)]
+    return [reason.code for reason in list_release_blockers(db.session.get(Hold, hold.id), actor)]
 
 
 def clear(actor, hold, reason=REASON, version=None):
     db.session.rollback()
     with transaction():
-        clear_hold(actor, hold.id, reason, version or db.session.get(Hold, hold.id).version)
+        release_hold(actor, hold.id, reason, version or db.session.get(Hold, hold.id).version)

@@ -8,16 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.domain.screening.protocol import (
-    ACTIONS_TAKEN,
-    ITEMS,
-    SAFETY_ITEMS,
-    STEPS,
-    demanded,
-    highest,
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, IMMEDIATE_STEPS, ITEMS, SAFETY_ITEMS
+from caseapp.domain.screening.rules import (
+    add_working_days,
+    derive_required_actions,
+    highest_level,
+    list_immediate_steps,
     opens_safety_hold,
-    steps_for,
-    working_days,
 )
 
 THURSDAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
@@ -26,8 +23,8 @@ KEYS = [item.key for item in ITEMS]
 
 RECHECK = {"recheck"}
 CARE = {"referral", "recheck", "referral_outcome"}
-SAFETY = CARE | {"tell_supervisor", "safety_plan", "safety_24h", "safety_72h", "safety_7d"}
-EMERGENCY = SAFETY | {"emergency_steps", "duty_check"}
+SAFETY_COLUMNS = CARE | {"tell_supervisor", "safety_plan", "safety_24h", "safety_72h", "safety_7d"}
+EMERGENCY = SAFETY_COLUMNS | {"emergency_steps", "duty_check"}
 
 # question: (hold and tasks at concern); urgent is the same for all.
 AT_CONCERN = {
@@ -36,12 +33,12 @@ AT_CONCERN = {
     "caring": ("care", CARE),
     "work": ("care", CARE),
     "household": ("care", CARE),
-    "self_harm": ("safety", SAFETY),
-    "harm_to_others": ("safety", SAFETY),
-    "fear_at_home": ("safety", SAFETY),
+    "self_harm": ("safety", SAFETY_COLUMNS),
+    "harm_to_others": ("safety", SAFETY_COLUMNS),
+    "fear_at_home": ("safety", SAFETY_COLUMNS),
     "substances": ("care", CARE),
 }
-FLAGS = {
+FLAG_LABELS = {
     ("self_harm", WATCH): {"self_harm_flag"},
     ("self_harm", CONCERN): {"self_harm_flag"},
     ("self_harm", URGENT): {"self_harm_flag"},
@@ -83,10 +80,10 @@ def test_the_table_knows_every_question():
 @pytest.mark.parametrize("level", [None, NONE, WATCH, CONCERN, URGENT])
 @pytest.mark.parametrize("key", KEYS)
 def test_every_answer_alone(key, level):
-    found = demanded({**dict.fromkeys(KEYS, NONE), key: level}, THURSDAY)
+    found = derive_required_actions({**dict.fromkeys(KEYS, NONE), key: level}, THURSDAY)
     holds, tasks = expected(key, level)
     assert found.holds == holds
-    assert found.flags == FLAGS.get((key, level), set())
+    assert found.flags == FLAG_LABELS.get((key, level), set())
     assert found.tasks == {kind: THURSDAY + DUE[kind] for kind in tasks}
 
 
@@ -95,13 +92,13 @@ answers = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, 0, 1, 2,
 
 @given(answers)
 def test_answers_together_demand_what_each_demands_alone(levels):
-    found = demanded(levels, THURSDAY)
+    found = derive_required_actions(levels, THURSDAY)
     holds, flags, tasks = {}, set(), set()
     for key, level in levels.items():
         alone = expected(key, level)
         for hold, keys in alone[0].items():
             holds.setdefault(hold, []).extend(keys)
-        flags |= FLAGS.get((key, level), set())
+        flags |= FLAG_LABELS.get((key, level), set())
         tasks |= alone[1]
     assert found.holds == holds
     assert found.flags == flags
@@ -112,7 +109,7 @@ def test_answers_together_demand_what_each_demands_alone(levels):
 @given(answers, st.sampled_from(KEYS))
 def test_a_worse_answer_never_demands_less(levels, key):
     worse = {**levels, key: min((levels.get(key) or 0) + 1, URGENT)}
-    before, after = demanded(levels, THURSDAY), demanded(worse, THURSDAY)
+    before, after = derive_required_actions(levels, THURSDAY), derive_required_actions(worse, THURSDAY)
     assert before.flags <= after.flags
     assert set(before.tasks) <= set(after.tasks)
     assert ("safety" in before.holds) <= ("safety" in after.holds)
@@ -122,9 +119,9 @@ def test_a_worse_answer_never_demands_less(levels, key):
 @given(answers)
 def test_not_asked_is_never_taken_for_none(levels):
     if not any(levels.values()):
-        assert not demanded(levels, THURSDAY).holds
+        assert not derive_required_actions(levels, THURSDAY).holds
     asked = {key: level for key, level in levels.items() if level is not None}
-    assert highest(levels) == (max(asked.values()) if asked else None)
+    assert highest_level(levels) == (max(asked.values()) if asked else None)
 
 
 @pytest.mark.parametrize(
@@ -139,21 +136,21 @@ def test_not_asked_is_never_taken_for_none(levels):
     ],
 )
 def test_working_days_leave_weekends_out(start, days, lands):
-    assert working_days(start, days).day == lands
+    assert add_working_days(start, days).day == lands
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_whatever_opens_a_safety_hold_says_what_to_do_now(key):
     for level in (None, NONE, WATCH, CONCERN, URGENT):
-        steps = steps_for({key: level})
+        steps = list_immediate_steps({key: level})
         assert bool(steps) == opens_safety_hold(key, level)
         if steps:
-            assert steps == list(STEPS.get(key, STEPS[""]))
+            assert steps == list(IMMEDIATE_STEPS.get(key, IMMEDIATE_STEPS[""]))
 
 
 def test_steps_of_the_safety_questions_come_first_and_each_once():
-    steps = steps_for({"sleep": URGENT, "eating": URGENT, "self_harm": CONCERN})
-    assert steps[: len(STEPS["self_harm"])] == list(STEPS["self_harm"])
+    steps = list_immediate_steps({"sleep": URGENT, "eating": URGENT, "self_harm": CONCERN})
+    assert steps[: len(IMMEDIATE_STEPS["self_harm"])] == list(IMMEDIATE_STEPS["self_harm"])
     assert len(steps) == len(set(steps))
 
 
@@ -161,5 +158,5 @@ def test_every_question_has_four_anchors_and_every_act_a_word():
     for item in ITEMS:
         assert len(item.anchors) == 4
         assert all(anchor.endswith(".") for anchor in item.anchors)
-        assert item.asks.endswith("?")
+        assert item.question.endswith("?")
     assert all(ACTIONS_TAKEN.values())

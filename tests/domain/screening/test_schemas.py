@@ -18,7 +18,7 @@ from tests.domain.screening.steps import KEYS
         ({"actions_taken": ["prayed"]}, "actions_taken"),
         ({"comment": "x" * 2001}, "comment"),
         ({"mood": "low"}, "mood"),
-        ({"at": "2020-01-01T00:00:00Z"}, "at"),
+        ({"recorded_at": "2020-01-01T00:00:00Z"}, "recorded_at"),
         ({"recorded_by": str(UUID(int=1))}, "recorded_by"),
     ],
 )
