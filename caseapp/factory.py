@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def create_app(chosen: Settings) -> Flask:
-    """Make the app from checked settings.
+    """Create the application from checked settings.
 
-    Raises what the parts raise when something is missing: an undeclared view, a broken library file, a pragma that did
-    not take. Nothing starts half.
+    Raises what the parts raise (an undeclared view, a broken library file, a missing pragma), so nothing starts half
+    configured.
     """
     settings.use(chosen)
     logging.set_up(chosen)

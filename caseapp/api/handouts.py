@@ -96,7 +96,7 @@ def _offered(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> di
             "channels": suitability.channels,
             "reasons": suitability.reasons,
             "assigned": option.assigned,
-            "suggested": suggested.get(option.edition_id),
+            "suggested": suggested.get(option.handout_version_id),
         }
     }
 
@@ -118,13 +118,13 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
     kept = {item.edition_id for item in items}
     options = list_handout_options(actor, context, query.get("stage"), query["language"])
     suggested = {
-        found.option.edition_id: {"rank": rank, "why": found.why}
+        found.option.handout_version_id: {"rank": rank, "why": found.why}
         for rank, found in enumerate(
             get_recommendation(actor, context, query["language"]).suggestions, 1
         )
     }
     return single_page(
-        _offered(option, suggested) for option in options if option.edition_id in kept
+        _offered(option, suggested) for option in options if option.handout_version_id in kept
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from caseapp.core.errors import Forbidden
-from caseapp.core.permissions import ACTIONS_BY_ROLE, STAFF_ROLES, Action, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,6 @@ class Actor:
     name: str
     via: str
     session_id: UUID | None = None
-
-    @property
-    def is_staff(self) -> bool:
-        """Whether the actor is a member of staff."""
-        return self.role in STAFF_ROLES
 
     def may(self, action: Action) -> bool:
         """Return whether the role includes this action."""

@@ -48,7 +48,7 @@ class Invalid(DomainError):
     code = "invalid"
 
     def __init__(
-        self, fields: dict[str, list[str]], message: str = "Check the answers that are marked."
+        self, fields: dict[str, list[str]], message: str = "Check your answers."
     ) -> None:
         """Take messages by field name; each is shown beside its field."""
         super().__init__(message)

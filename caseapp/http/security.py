@@ -1,4 +1,4 @@
-"""What every answer carries and every form must bring: headers, CSRF, size limits."""
+"""Security headers, CSRF protection and body limits."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ csrf = CSRFProtect()
 
 
 def add_headers(response: Response) -> Response:
-    """Put the same headers on every answer, errors and files included."""
+    """Add the same headers to every response, errors and files included."""
     response.headers.extend(HEADERS)
     if response.headers.get("Content-Disposition", "").startswith("attachment"):
-        # Should a browser show the file after all, it belongs to no site and runs nothing.
+        # If a browser shows the file after all, it has no origin and runs nothing.
         response.headers["Content-Security-Policy"] = f"{CONTENT_SECURITY_POLICY}; sandbox"
     if request.endpoint in FILES and response.status_code in {200, 304}:
-        # Only an address that carries the hash of its content may be kept for good.
+        # Only an address with the current content hash may be cached for good.
         current = (request.view_args or {}).get("stamp") == assets.content_stamp()
         age = "max-age=31536000, immutable" if current else "max-age=3600"
         response.headers["Cache-Control"] = f"public, {age}"
@@ -64,7 +64,7 @@ def add_headers(response: Response) -> Response:
 
 
 def refuse_cross_site() -> None:
-    """Refuse a change that another site's page asks for, before any cookie is believed."""
+    """Refuse a change requested by a page of another site, before any cookie is trusted."""
     if request.method in SAFE_METHODS or current_interface() is Interface.API:
         return
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
@@ -76,7 +76,7 @@ def refuse_cross_site() -> None:
 
 
 def refuse_nul() -> None:
-    """Refuse an address that holds NUL, which no database takes as text; the API names the field itself."""
+    """Refuse an address with NUL, which no database stores as text; the API names the field itself."""
     if "\x00" in request.path:
         abort(404)
     if current_interface() is not Interface.API and any(
@@ -85,14 +85,14 @@ def refuse_nul() -> None:
         abort(400)
 
 
-def refuse_nameless() -> None:
-    """Refuse a form one of whose parts has no name: no browser sends it, and the search for the token trips over it."""
+def refuse_unnamed_parts() -> None:
+    """Refuse a form with an unnamed part: no browser sends one, and Flask-WTF fails on it when it looks for the token."""
     if request.method not in SAFE_METHODS and None in request.form:
         abort(400)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Set limits, cookies and headers; the API brings no cookie and so needs no CSRF token."""
+    """Set limits, cookies and headers; the API uses no cookies and so needs no CSRF token."""
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=LARGEST_BODY,
@@ -105,9 +105,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
     )
-    # Before CSRF, which reads the whole form.
+    # Before the CSRF check, which reads the whole form.
     uploads.init_app(app)
-    app.before_request(refuse_nameless)
+    app.before_request(refuse_unnamed_parts)
     csrf.init_app(app)
     app.before_request(refuse_nul)
     app.before_request(refuse_cross_site)

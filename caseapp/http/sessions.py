@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
 
-# The portal's cookie has a name that tells a partner nothing.
+# The name of the portal's cookie reveals nothing to a partner who finds it.
 COOKIES = {Interface.STAFF: "__Host-desk", Interface.PORTAL: "__Host-reader"}
 TOUCH_AFTER = timedelta(minutes=1)
 

@@ -48,7 +48,7 @@ def allowed(coach, made):
     return [
         item["slug"]
         for item in items
-        if item["for_case"]["outcome"] == "allowed" and "portal" in item["for_case"]["channels"]
+        if item["for_case"]["outcome"] == "eligible" and "portal" in item["for_case"]["channels"]
     ]
 
 
@@ -77,7 +77,7 @@ def test_give_and_read(coach, made, path, allowed):
     assert read.headers["ETag"] == etag(given)
     assert coach.get(path).get_json()["items"] == [given]
     options = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
-    assert [o["slug"] for o in options if o["for_case"]["given"]] == [allowed[0]]
+    assert [o["slug"] for o in options if o["for_case"]["assigned"]] == [allowed[0]]
 
 
 def test_pages(coach, path, allowed):
@@ -91,12 +91,12 @@ def test_pages(coach, path, allowed):
 def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
     builders.screen(coach.actor, made.client_id, sleep="concern")
     options = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
-    refused = [o for o in options if o["for_case"]["outcome"] == "refused"]
+    refused = [o for o in options if o["for_case"]["outcome"] == "blocked"]
     assert refused
     for option in refused:
         wanted = [reason["code"] for reason in option["for_case"]["reasons"]]
         assert assert_refused(coach.post(path, wish(option["slug"]))) == wanted
-    warned = [o["slug"] for o in options if o["for_case"]["outcome"] == "warned"]
+    warned = [o["slug"] for o in options if o["for_case"]["outcome"] == "caution"]
     for slug in warned:
         assert "confirmation_required" in assert_refused(coach.post(path, wish(slug, channel="in_person")))
     assert coach.get(path).get_json()["items"] == []
@@ -132,32 +132,32 @@ def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
 
 def test_several_sheets_as_one_pdf(coach, path, allowed):
     first, second = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
-    chosen = f"{path}/pack?assignment={second['id']}&sheet={first['id']}"
+    chosen = f"{path}/pack?assignment={second['id']}&assignment={first['id']}"
     plain, large = coach.get(chosen), coach.get(f"{chosen}&size=large")
     assert (name_of(plain), name_of(large)) == ("reading-all.pdf", "reading-all-large.pdf")
     assert pages_of(large.data) > pages_of(plain.data)
     text = text_of(plain.data)
     # In the order in which they were given, and no sheet twice.
     assert text.index(first["outside_title"]) < text.index(second["outside_title"])
-    assert coach.get(f"{chosen}&sheet={first['id']}").data == plain.data
+    assert coach.get(f"{chosen}&assignment={first['id']}").data == plain.data
 
 
 def test_a_pack_is_refused_whole_and_names_its_faults(coach, made, path, allowed):
     kept, back = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
-    chosen = f"{path}/pack?assignment={kept['id']}&sheet={back['id']}"
+    chosen = f"{path}/pack?assignment={kept['id']}&assignment={back['id']}"
     coach.post(f"/assignments/{back['id']}/withdraw", version=back)
     assert assert_refused(coach.get(chosen)) == ["already_withdrawn"]
     other = builders.steady_case(coach.actor)
     theirs = coach.post(f"/cases/{other.case_id}/assignments", wish(allowed[0])).get_json()
     for missing in (theirs["id"], NOBODYS):
-        assert_error(coach.get(f"{path}/pack?assignment={kept['id']}&sheet={missing}"), 404, "not_found")
-    many = "&".join([f"sheet={NOBODYS}"] * (MOST_SHEETS + 1))
+        assert_error(coach.get(f"{path}/pack?assignment={kept['id']}&assignment={missing}"), 404, "not_found")
+    many = "&".join([f"assignment={NOBODYS}"] * (MOST_SHEETS + 1))
     for query, field in (
         ("", "sheet"),
-        ("sheet=", "sheet"),
-        ("sheet=first", "sheet"),
+        ("assignment=", "sheet"),
+        ("assignment=first", "sheet"),
         (many, "sheet"),
-        (f"sheet={kept['id']}&size=huge", "size"),
+        (f"assignment={kept['id']}&size=huge", "size"),
     ):
         assert assert_error(coach.get(f"{path}/pack?{query}"), 422)["fields"].keys() == {field}
 
@@ -198,7 +198,7 @@ def test_names_its_faults(coach, path, allowed):
             ("confirmed", wish(allowed[0], confirmed="perhaps")),
             ("due_on", wish(allowed[0], due_on="soon")),
             ("due_on", wish(allowed[0], due_on="2020-01-01")),
-            ("edition", wish(allowed[0], edition=3)),
+            ("handout_version", wish(allowed[0], edition=3)),
         ],
     )
     assert_refuses_what_is_no_json(coach, "POST", path)
@@ -262,7 +262,7 @@ def test_several_in_one_step_over_the_weeks(coach, made, path):
     assert answer.status_code == 201, answer.get_json()
     made = answer.get_json()
     assert [item["slug"] for item in made["items"]] == list(order)
-    assert made["left_out"] == []
+    assert made["skipped"] == []
     assert answer.headers["Location"] == f"/api/v1/assignments/{made['items'][0]['id']}"
     weeks = [item["due_on"] for item in made["items"] if item["due_on"]]
     assert weeks == sorted(weeks)
@@ -274,7 +274,7 @@ def test_several_leaves_out_what_may_not_be_given(coach, made, path):
     wanted = pack("help-right-now", "reaching-out", confirmed=True)
     found = coach.post(f"{path}/several", wanted, idempotency_key="a").get_json()
     assert [item["slug"] for item in found["items"]] == ["help-right-now"]
-    [left] = found["left_out"]
+    [left] = found["skipped"]
     assert left["slug"] == "reaching-out"
     assert "hold_open" in [reason["code"] for reason in left["reasons"]]
     again = coach.post(f"{path}/several", wanted, idempotency_key="a")
@@ -318,7 +318,7 @@ def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
     answer = coach.post(here, {"message": "A clearer one."}, idempotency_key="a")
     assert answer.status_code == 201, answer.get_json()
     new = answer.get_json()
-    assert (new["edition"], new["message"], new["channel"]) == (2, "A clearer one.", "portal")
+    assert (new["handout_version"], new["message"], new["channel"]) == (2, "A clearer one.", "portal")
     assert answer.headers["Location"] == f"/api/v1/assignments/{new['id']}"
     assert coach.get(f"/assignments/{old['id']}").get_json()["state"] == "withdrawn"
     assert coach.post(here, {"message": "A clearer one."}, idempotency_key="a").get_json() == new

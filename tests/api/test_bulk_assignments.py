@@ -39,15 +39,15 @@ def test_ask_for_it_and_follow_it(coach, made):
     assert answer.status_code == 202, answer.get_json()
     asked = answer.get_json()
     assert answer.headers["Location"] == f"/api/v1/bulk-assignments/{asked['id']}"
-    assert (asked["waiting"], asked["left_out"], asked["done"]) == (1, 1, False)
+    assert (asked["waiting"], asked["skipped"], asked["done"]) == (1, 1, False)
     assert coach.get(f"/bulk-assignments/{asked['id']}").get_json() == asked
     outbox.sweep()
     found = coach.get(f"/bulk-assignments/{asked['id']}").get_json()
-    assert (found["given"], found["waiting"], found["left_out"], found["done"]) == (1, 0, 1, True)
+    assert (found["assigned"], found["waiting"], found["skipped"], found["done"]) == (1, 0, 1, True)
     daniel, ines = found["items"]
-    assert (ines["number"], ines["state"], ines["reasons"]) == (made[0].number, "given", [])
+    assert (ines["number"], ines["state"], ines["reasons"]) == (made[0].number, "assigned", [])
     assert coach.get(f"/assignments/{ines['assignment_id']}").get_json()["message"] == "For you."
-    assert daniel["state"] == "left_out"
+    assert daniel["state"] == "skipped"
     assert "hold_open" in [reason["code"] for reason in daniel["reasons"]]
     assert daniel["assignment_id"] is None
 
@@ -63,7 +63,7 @@ def test_sent_twice_it_is_one(coach, made):
 
 
 def test_what_is_refused_says_why(coach, made):
-    assert assert_refused(coach.post(PATH, wish(made[:1], edition=9))) == ["handout_version_changed"]
+    assert assert_refused(coach.post(PATH, wish(made[:1], handout_version=9))) == ["handout_version_changed"]
     codes = assert_refused(coach.post("/handouts/reaching-out/bulk-assignments", wish(made[1:])))
     assert codes[0] == "no_eligible_client"
     assert "hold_open" in codes
@@ -89,7 +89,7 @@ def test_names_its_faults(coach, made):
         ("channel", wish(made, channel="pigeon")),
         ("message", wish(made, message="x" * 501)),
         ("due_on", wish(made, due_on="2020-01-01")),
-        ("edition", wish(made, edition=0)),
+        ("handout_version", wish(made, handout_version=0)),
         ("confirmed", wish(made, confirmed="all")),
         ("confirmed", wish(made, confirmed=[NOBODYS])),
         ("colour", wish(made, colour="red")),

@@ -38,13 +38,13 @@ def test_the_library(coach, staff):
 
 def test_for_a_case_each_says_whether_it_suits(coach, made):
     items = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
-    assert {item["for_case"]["outcome"] for item in items} <= {"allowed", "warned", "refused"}
+    assert {item["for_case"]["outcome"] for item in items} <= {"eligible", "caution", "blocked"}
     assert all(
-        item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "refused"
+        item["for_case"]["reasons"] for item in items if item["for_case"]["outcome"] == "blocked"
     )
     builders.screen(coach.actor, made.client_id, self_harm="urgent")
     held = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
-    refused = [item for item in held if item["for_case"]["outcome"] == "refused"]
+    refused = [item for item in held if item["for_case"]["outcome"] == "blocked"]
     assert "hold_open" in {
         reason["code"] for item in refused for reason in item["for_case"]["reasons"]
     }
@@ -127,19 +127,19 @@ def test_a_recall_names_its_version_and_takes_it_from_everybody(staff, coach, ma
     wish = {"slug": "better-nights", "channel": "portal", "confirmed": True}
     given = coach.post(f"/cases/{made.case_id}/assignments", wish).get_json()
     supervisor = staff["supervisor"]
-    assert_error(coach.post(path, {"edition": 1, "reason": reason}), 403, "forbidden")
+    assert_error(coach.post(path, {"handout_version": 1, "reason": reason}), 403, "forbidden")
     faults = [
-        ("edition", {"reason": reason}),
-        ("edition", {"reason": reason, "edition": "newest"}),
-        ("reason", {"edition": 1, "reason": "No"}),
-        ("language", {"edition": 1, "reason": reason, "language": "xx"}),
+        ("handout_version", {"reason": reason}),
+        ("handout_version", {"reason": reason, "handout_version": "newest"}),
+        ("reason", {"handout_version": 1, "reason": "No"}),
+        ("language", {"handout_version": 1, "reason": reason, "language": "xx"}),
     ]
     assert_refuses(supervisor, "POST", path, faults)
     assert_refuses_what_is_no_json(supervisor, "POST", path)
-    assert_error(supervisor.post(path, {"edition": 2, "reason": reason}), 404, "not_found")
-    found = staff["admin"].post(path, {"edition": 1, "reason": reason}).get_json()
-    assert (found["clients"], found["reason"], found["edition"]) == (1, reason, 1)
-    again = supervisor.post(path, {"edition": 1, "reason": reason})
+    assert_error(supervisor.post(path, {"handout_version": 2, "reason": reason}), 404, "not_found")
+    found = staff["admin"].post(path, {"handout_version": 1, "reason": reason}).get_json()
+    assert (found["clients"], found["reason"], found["handout_version"]) == (1, reason, 1)
+    again = supervisor.post(path, {"handout_version": 1, "reason": reason})
     assert assert_refused(again) == ["already_recalled"]
     assert coach.get(f"/assignments/{given['id']}").get_json()["state"] == "recalled"
     assert "better-nights" not in slugs(coach.get("/handouts"))

@@ -14,7 +14,7 @@ from caseapp.core.actor import operator
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
-from caseapp.core.pagination import Page, page_newest_first, make_cursor, make_page, parse_cursor
+from caseapp.core.pagination import Page, make_cursor, make_page, page_newest_first, parse_cursor
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
@@ -77,7 +77,7 @@ def test_paging_sees_every_row_once(app, size):
     while True:
         query = sa.select(AuditEvent.occurred_at, AuditEvent.id).where(AuditEvent.object_kind == "walk")
         rows = db.session.execute(page_newest_first(query, AuditEvent.occurred_at, AuditEvent.id, cursor, size)).all()
-        page = make_page(rows, size, lambda row: (row.at, row.id))
+        page = make_page(rows, size, lambda row: (row.occurred_at, row.id))
         assert len(page.items) <= size
         seen += page.items
         pages += 1

@@ -142,6 +142,6 @@ def test_missing_pragma_stops_the_start():
 def test_change_outside_a_transaction_is_refused(app):
     before = name()
     the_practice().name = "Slipped"
-    with pytest.raises(RuntimeError, match="belongs in a transaction"):
+    with pytest.raises(RuntimeError, match="Changes need a transaction"):
         db.session.flush()
     assert name() == before

@@ -15,6 +15,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.queries import list_assignments
+from caseapp.domain.auth.operations import create_token
 from caseapp.domain.authoring.operations import start_own
 from caseapp.domain.authoring.schemas import NewOwn
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
@@ -28,7 +29,6 @@ from caseapp.domain.practice.schemas import NewLine
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.queries import list_flags, list_holds
-from caseapp.domain.auth.operations import create_token
 from caseapp.domain.worksheets.operations import keep_upload, send_upload, share_answers
 from caseapp.http.guard import iter_routes
 from caseapp.portal.reading_list import format_position

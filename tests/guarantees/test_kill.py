@@ -22,10 +22,10 @@ from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.auth.operations import create_token
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import start_note
 from caseapp.domain.notes.schemas import NewNote
-from caseapp.domain.auth.operations import create_token
 from tests.support import builders, staff
 from tests.support.loopback import own_port
 

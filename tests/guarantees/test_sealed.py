@@ -18,18 +18,18 @@ from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.models import Case
-from caseapp.domain.cases.operations import update_case, move_case
+from caseapp.domain.cases.operations import move_case, update_case
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage
 from caseapp.domain.clients.queries import client_record
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.operations import create_followup, complete_followup
+from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
-from caseapp.domain.screening.operations import release_hold, clear_flag
+from caseapp.domain.screening.operations import clear_flag, release_hold
 from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.worksheets.operations import keep_upload, save_answers, share_answers
 from tests.support import builders, staff

@@ -5,7 +5,7 @@ import pytest
 
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
-from caseapp.web.audit import WORDS
+from caseapp.web.audit import ACTION_LABELS
 from tests.support import builders, staff
 from tests.support.staff_pages import Desk, Statements, lasting
 
@@ -65,7 +65,7 @@ def test_invalid_filter_is_named_and_ignored(admin, wrong):
 
 
 def test_empty_log_shows_a_message(admin):
-    assert "Nothing in the log matches." in admin.text(f"/log?client={uuid4()}")
+    assert "No events match." in admin.text(f"/log?client={uuid4()}")
 
 
 def test_reading_the_log_is_recorded_once_per_quarter_hour(team, admin):
@@ -80,7 +80,7 @@ def test_only_admins_read_the_log(app, team, who):
 
 
 def test_every_action_has_a_label():
-    assert set(WORDS) == set(Action)
+    assert set(ACTION_LABELS) == set(Action)
 
 
 def test_log_uses_a_fixed_number_of_statements(team, admin):

@@ -2,8 +2,8 @@ import pytest
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.reports.csv_table import coach_code
 from caseapp.domain.auth.operations import disable_user
+from caseapp.domain.reports.csv_table import coach_code
 from tests.support import staff
 from tests.support.staff_pages import Desk
 

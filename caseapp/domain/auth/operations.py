@@ -10,7 +10,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Unauthenticated
-from caseapp.core.permissions import Action, Role
+from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.sessions import begin_session, end_all_sessions, end_session
 from caseapp.core.tokens import generate_token, hash_token
 from caseapp.core.transaction import transaction
@@ -46,7 +46,7 @@ def add_user(
         errors["email"] = ["Enter a full email address, such as name@example.org."]
     elif db.session.scalar(sa.select(User.id).where(User.email == email)) is not None:
         errors["email"] = ["Somebody already has that email address."]
-    if role not in {Role.COACH, Role.SUPERVISOR, Role.ADMIN}:
+    if role not in STAFF_ROLES:
         errors["role"] = ["Choose coach, supervisor or admin."]
     if not name.strip():
         errors["name"] = ["Enter a name."]

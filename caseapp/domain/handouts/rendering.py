@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from caseapp.core.errors import Reason, RuleBroken
-from caseapp.core.templating import text_of
+from caseapp.core.templating import render_text
 from caseapp.domain.handouts.labels import WORDS, Words
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
@@ -271,7 +271,7 @@ def page_html(
     RuleBroken when a block of help lines would stand empty.
     """
     values = sheet_values(handout, numbers, faith=faith, staff=staff) | {"inputs": inputs}
-    return Markup(text_of("components/sheet.html", values))  # noqa: S704 - a template of ours, escaped
+    return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
 def sheet_values(

@@ -16,19 +16,20 @@ from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record, record_read, record_refusal
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
+from caseapp.domain.auth.operations import add_user, create_token, disable_user, reset_password
+from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.cases.operations import (
-    update_case,
     close_case,
     move_case,
     open_case,
     reopen_case,
+    update_case,
 )
-from caseapp.domain.cases.schemas import CaseDetails, CaseClosing, StageMove
+from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import add_client, change_client
-from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.operations import create_followup, complete_followup
+from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import discard_draft, sign_note
 from caseapp.domain.practice.operations import add_line, confirm_numbers
@@ -36,15 +37,14 @@ from caseapp.domain.practice.schemas import NewLine
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.operations import (
-    release_hold,
     clear_flag,
-    set_manual_flag,
     record_screening,
+    release_hold,
+    set_manual_flag,
 )
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.screening.schemas import NewScreening
-from caseapp.domain.auth.operations import add_user, create_token, disable_user, reset_password
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
 from tests.support.concurrency import together

@@ -6,21 +6,22 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import sessions
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
+from caseapp.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, Session
 from caseapp.core.transaction import transaction
-from caseapp.core import sessions
-from caseapp.domain.auth.operations import create_token, revoke_token
-from caseapp.core.sessions import Session
 from caseapp.domain.auth.models import Token
-from caseapp.core.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
-from caseapp.domain.auth.queries import list_tokens
+from caseapp.domain.auth.operations import create_token, disable_user, reset_password, revoke_token
 from caseapp.domain.auth.portal_access import invite_client
-from caseapp.domain.auth.queries import find_client_session
-from caseapp.domain.auth.operations import disable_user, reset_password
-from caseapp.domain.auth.queries import find_staff_session, find_token_actor
+from caseapp.domain.auth.queries import (
+    find_client_session,
+    find_staff_session,
+    find_token_actor,
+    list_tokens,
+)
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
