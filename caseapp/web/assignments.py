@@ -1,4 +1,4 @@
-"""Assignments: what suits a case now, giving it, and what became of it."""
+"""Pages of assignments: assign handouts in a case, see what became of them, print them."""
 
 from __future__ import annotations
 
@@ -7,39 +7,44 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
-from caseapp.core.pagination import PAGE_SIZE, Page, cursor_of
+from caseapp.core.pagination import PAGE_SIZE, Page, make_cursor
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.eligibility import advice_for, offers_for
-from caseapp.domain.assignments.operations import assign_several, mark_read, withdraw
-from caseapp.domain.assignments.printing import assignment_pdf as pdf_of
-from caseapp.domain.assignments.printing import case_pack_pdf, pack_of, unsaid_on
+from caseapp.domain.assignments import operations
+from caseapp.domain.assignments.printing import assignment_pdf as make_pdf
+from caseapp.domain.assignments.printing import case_packet_pdf, get_packet, list_omissions
 from caseapp.domain.assignments.queries import (
-    assignment_shown,
-    assignments_of,
-    given_together,
-    left_out_of,
-    printable,
+    get_assignment_record,
+    get_printable_assignment,
+    list_assigned_together,
+    list_assignments,
+    list_handout_options,
+    list_skipped_handouts,
+)
+from caseapp.domain.assignments.reading import (
+    SUSPENDED_PAGE_SIZE,
+    get_recommendation,
+    list_suspended_assignments,
+    list_suspended_cases,
 )
 from caseapp.domain.assignments.schemas import (
-    CHANNEL_WORDS,
-    LONGEST_LINE,
-    MOST_AT_ONCE,
-    OUTCOME_WORDS,
-    AssignSchema,
+    CHANNEL_LABELS,
+    MAX_HANDOUTS,
+    MAX_MESSAGE_LENGTH,
+    AssignHandoutsFormSchema,
 )
-from caseapp.domain.assignments.suspended import LOOKED_THROUGH, resting_in, resting_list
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import case_by_number
+from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.worksheets.queries import returned_for
-from caseapp.http.downloads import pdf_answer
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form, uuid_of
-from caseapp.http.template_helpers import say
-from caseapp.web.case_header import seen_case
+from caseapp.domain.suitability.schemas import OUTCOME_LABELS
+from caseapp.domain.worksheets.queries import get_shared_summaries
+from caseapp.http.downloads import pdf_response
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, form_version, parse_uuid, read_form, submitted_form
+from caseapp.http.template_helpers import flash
+from caseapp.web.case_header import load_case_context
 from caseapp.web.handouts import language_asked, large_asked, stage_asked
 
 if TYPE_CHECKING:
@@ -51,181 +56,191 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("assignments", __name__)
 
-STATE_WORDS = {
-    "given": ("Not opened yet", ""),
+STATE_LABELS = {
+    "assigned": ("Not opened yet", ""),
     "opened": ("Opened", "info"),
     "read": ("Read", "ok"),
-    "stopped": ("Resting", "watch"),
+    "suspended": ("Suspended", "watch"),
     "withdrawn": ("Withdrawn", ""),
     "recalled": ("Recalled", "alert"),
 }
 
 
 @blueprint.app_context_processor
-def assignment_words() -> dict[str, object]:
-    """Give the words about suitability and giving to the pages that use them."""
+def assignment_labels() -> dict[str, object]:
+    """Add the labels of channels, outcomes and states to the templates."""
     return {
-        "channel_words": CHANNEL_WORDS,
-        "outcome_words": OUTCOME_WORDS,
-        "assignment_states": STATE_WORDS,
+        "channel_labels": CHANNEL_LABELS,
+        "outcome_labels": OUTCOME_LABELS,
+        "assignment_states": STATE_LABELS,
     }
 
 
-@blueprint.get("/handouts/resting")
+@blueprint.get("/handouts/suspended")
 @needs(Action.ASSIGNMENT_READ)
-def resting_page() -> ResponseReturnValue:
-    """Show what rests in the open cases, client by client."""
-    actor = the_actor()
-    page = resting_list(actor, request.args.get("cursor") or None, LOOKED_THROUGH)
+def suspended_page() -> ResponseReturnValue:
+    """Show the suspended assignments of open cases, client by client."""
+    actor = current_actor()
+    page = list_suspended_cases(actor, request.args.get("cursor") or None, SUSPENDED_PAGE_SIZE)
     record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
-    return render_template("assignments/resting.html", page=page, looked=LOOKED_THROUGH)
+    return render_template("assignments/suspended.html", page=page, page_size=SUSPENDED_PAGE_SIZE)
 
 
 @blueprint.get("/case/<string:number>/handouts")
 @needs(Action.ASSIGNMENT_READ)
 def case_handouts(number: str) -> ResponseReturnValue:
-    """Show what was given in a case, newest first."""
+    """Show the assignments of a case, newest first."""
     return _case_handouts(number)
 
 
 def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
-    actor, head = the_actor(), seen_case(number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
-    found = assignments_of(
-        actor, head, before=request.args.get("cursor") or None, limit=PAGE_SIZE + 1
+    actor, context = current_actor(), load_case_context(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
+    found = list_assignments(
+        actor, context, before=request.args.get("cursor") or None, limit=PAGE_SIZE + 1
     )
     shown = found[:PAGE_SIZE]
-    more = cursor_of(shown[-1].assigned_at, shown[-1].id) if len(found) > PAGE_SIZE else None
+    more = make_cursor(shown[-1].assigned_at, shown[-1].id) if len(found) > PAGE_SIZE else None
     return render_template(
-        "assignments/case.html",
-        head=head,
+        "assignments/case_handouts.html",
+        context=context,
         tab="Handouts",
         page=Page(shown, more),
-        resting=resting_in(actor, head),
-        returned=returned_for(actor, [record.id for record in shown]),
-        unsaid=unsaid_on(head, shown),
+        suspended=list_suspended_assignments(actor, context),
+        shared=get_shared_summaries(actor, [record.id for record in shown]),
+        omissions=list_omissions(context, shown),
         reasons=reasons,
     )
 
 
 @blueprint.get("/case/<string:number>/handouts/assign")
-@needs(Action.ASSIGNMENT_MAKE)
+@needs(Action.ASSIGNMENT_CREATE)
 def assign_page(number: str) -> ResponseReturnValue:
-    """Show which handouts suit a case now, and let the coach choose."""
-    return _assign(number, Form())
+    """Show which handouts suit a case now, to choose from."""
+    return _assign_page(number, Form())
 
 
-def _assign(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
-    actor, head = the_actor(), seen_case(number)
-    stage = stage_asked(head.case.stage)
-    offers = offers_for(actor, head, stage or None, language_asked())
+def _assign_page(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
+    actor, context = current_actor(), load_case_context(number)
+    stage = stage_asked(context.case.stage)
+    options = list_handout_options(actor, context, stage or None, language_asked())
     groups = [
-        (outcome, [offer for offer in offers if offer.verdict.outcome == outcome])
-        for outcome in OUTCOME_WORDS
+        (outcome, [option for option in options if option.suitability.outcome == outcome])
+        for outcome in OUTCOME_LABELS
     ]
     return render_template(
         "assignments/assign.html",
-        head=head,
+        context=context,
         tab="Handouts",
         groups=[(outcome, found) for outcome, found in groups if found],
         filters=Form({"stage": stage or "all", "language": language_asked()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
         | {"all": "All stages"},
-        advice=advice_for(actor, head, language_asked()),
+        recommendation=get_recommendation(actor, context, language_asked()),
         form=form,
         reasons=reasons,
-        confirm=any(reason.code == "confirm_needed" for reason in reasons),
-        longest_line=LONGEST_LINE,
+        confirm=any(reason.code == "confirmation_required" for reason in reasons),
+        max_message_length=MAX_MESSAGE_LENGTH,
     )
 
 
 @blueprint.post("/case/<string:number>/handouts/assign")
-@needs(Action.ASSIGNMENT_MAKE)
-def assign_now(number: str) -> ResponseReturnValue:
-    """Give the chosen handouts, all or none."""
-    actor = the_actor()
+@needs(Action.ASSIGNMENT_CREATE)
+def assign(number: str) -> ResponseReturnValue:
+    """Assign the chosen handouts; blocked ones are skipped."""
+    actor = current_actor()
     try:
-        wanted = read_form(AssignSchema())
+        wanted = read_form(AssignHandoutsFormSchema())
         with transaction():
-            head = case_by_number(actor, number)
-            first = form_once(lambda: assign_several(actor, head.case.id, wanted)[0])
+            context = get_case_context_by_number(actor, number)
+            first = run_form_once(
+                lambda: operations.assign_handouts(actor, context.case.id, wanted)[0]
+            )
     except Invalid as error:
-        return _assign(number, form_of(error)), 422
+        return _assign_page(number, submitted_form(error)), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _assign(number, form_of(), error.reasons), 409
-    say("handouts_assigned")
+        record_refused_request(error)
+        return _assign_page(number, submitted_form(), error.reasons), 409
+    flash("handouts_assigned")
     if len(wanted.slugs) == 1:
         return redirect(url_for("assignments.case_handouts", number=number), code=303)
     chosen = {"channel": wanted.channel, "language": wanted.language, "chosen": wanted.slugs}
     return redirect(
-        url_for("assignments.given_page", number=number, assignment_id=first, **chosen), code=303
+        url_for("assignments.assigned_page", number=number, assignment_id=first, **chosen), code=303
     )
 
 
-@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/given")
+@blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/assigned")
 @needs(Action.ASSIGNMENT_READ)
-def given_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Show what was given in one step, for which week, and what was left out and why."""
-    actor, head = the_actor(), seen_case(number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
-    given = given_together(actor, head, assignment_id)
-    left_out = left_out_of(
-        head,
-        request.args.getlist("chosen")[:MOST_AT_ONCE],
-        given,
+def assigned_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Show what was assigned in one step, for which week, and what was skipped and why."""
+    actor, context = current_actor(), load_case_context(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
+    assigned = list_assigned_together(actor, context, assignment_id)
+    skipped = list_skipped_handouts(
+        context,
+        request.args.getlist("chosen")[:MAX_HANDOUTS],
+        assigned,
         request.args.get("channel", "portal"),
         language_asked(),
     )
     return render_template(
-        "assignments/given.html", head=head, tab="Handouts", given=given, left_out=left_out
+        "assignments/assigned.html",
+        context=context,
+        tab="Handouts",
+        assigned=assigned,
+        skipped=skipped,
     )
 
 
 @blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/pdf")
 @needs(Action.ASSIGNMENT_READ)
 def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Give the PDF of what was given, in the edition that was given; its file name tells nothing."""
-    actor = the_actor()
-    found = printable(actor, assignment_id)
+    """Download an assignment's PDF in its handout version; the file name reveals nothing."""
+    actor = current_actor()
+    found = get_printable_assignment(actor, assignment_id)
     if found.case_number != number:
         raise NotFound
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", found.id, found.client_id)
-    name = f"reading-{found.place:02}{'-large' if large_asked() else ''}.pdf"
-    return pdf_answer(pdf_of(found, large=large_asked(), code=True), name)
+    name = f"reading-{found.position:02}{'-large' if large_asked() else ''}.pdf"
+    return pdf_response(make_pdf(found, large=large_asked(), code=True), name)
 
 
-@blueprint.get("/case/<string:number>/handouts/pack")
+@blueprint.get("/case/<string:number>/handouts/packet")
 @needs(Action.ASSIGNMENT_READ)
-def pack_page(number: str) -> ResponseReturnValue:
-    """Show what one PDF of the chosen handouts holds, and what is left out of it and why."""
-    actor, head = the_actor(), seen_case(number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
+def packet_page(number: str) -> ResponseReturnValue:
+    """Show what one PDF of the chosen handouts contains, and what is left out and why."""
+    actor, context = current_actor(), load_case_context(number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
     try:
-        pack = pack_of(actor, head, _chosen())
+        packet = get_packet(actor, context, _chosen_ids())
     except Invalid as error:
-        return _case_handouts(number, tuple(Reason("sheet", t) for t in error.fields["sheet"])), 422
-    return render_template("assignments/pack.html", head=head, tab="Handouts", pack=pack)
+        return _case_handouts(
+            number, tuple(Reason("too_many", text) for text in error.fields["assignment"])
+        ), 422
+    return render_template(
+        "assignments/packet.html", context=context, tab="Handouts", packet=packet
+    )
 
 
 @blueprint.get("/case/<string:number>/handouts/reading-all.pdf")
 @needs(Action.ASSIGNMENT_READ)
-def pack_file(number: str) -> ResponseReturnValue:
-    """Give the chosen handouts as one PDF; whatever may not go out now refuses the whole, with its reasons."""
-    actor, head = the_actor(), seen_case(number)
-    if not _chosen():
+def packet_pdf(number: str) -> ResponseReturnValue:
+    """Download the chosen handouts as one PDF; refused with the reasons when one of them has blockers."""
+    actor, context = current_actor(), load_case_context(number)
+    if not _chosen_ids():
         return redirect(url_for("assignments.case_handouts", number=number), code=303)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", head.case.id, head.case.client_id)
-    made = case_pack_pdf(actor, head, _chosen(), large=large_asked())
-    return pdf_answer(made, f"reading-all{'-large' if large_asked() else ''}.pdf")
+    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
+    pdf = case_packet_pdf(actor, context, _chosen_ids(), large=large_asked())
+    return pdf_response(pdf, f"reading-all{'-large' if large_asked() else ''}.pdf")
 
 
-def _chosen() -> list[UUID]:
-    """Read which assignments an address asks for.
+def _chosen_ids() -> list[UUID]:
+    """Read the ids of assignments from the query string.
 
-    Raises NotFound for what is no id.
+    Raises NotFound for a value that isn't an id.
     """
-    found = [uuid_of(text) for text in request.args.getlist("sheet")]
+    found = [parse_uuid(text) for text in request.args.getlist("assignment")]
     if None in found:
         raise NotFound
     return [one for one in found if one]
@@ -233,42 +248,42 @@ def _chosen() -> list[UUID]:
 
 @blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/withdraw")
 @needs(Action.ASSIGNMENT_WITHDRAW)
-def withdraw_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Take a handout back."""
+def withdraw(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Withdraw a handout."""
     version = form_version()
-    return _change(
+    return _apply_change(
         number,
         assignment_id,
-        lambda: withdraw(the_actor(), assignment_id, version),
+        lambda: operations.withdraw(current_actor(), assignment_id, version),
         "handout_withdrawn",
     )
 
 
 @blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/read")
 @needs(Action.ASSIGNMENT_MARK)
-def read_now(number: str, assignment_id: UUID) -> ResponseReturnValue:
+def mark_read(number: str, assignment_id: UUID) -> ResponseReturnValue:
     """Mark as read what was handed over or read together."""
     version = form_version()
-    return _change(
+    return _apply_change(
         number,
         assignment_id,
-        lambda: mark_read(the_actor(), assignment_id, version),
+        lambda: operations.mark_read(current_actor(), assignment_id, version),
         "handout_read",
     )
 
 
-def _change(
+def _apply_change(
     number: str, assignment_id: UUID, change: Callable[[], None], done: str
 ) -> ResponseReturnValue:
-    actor = the_actor()
+    actor = current_actor()
     try:
         with transaction():
-            head = case_by_number(actor, number)
-            if assignment_shown(actor, assignment_id).case_id != head.case.id:
+            context = get_case_context_by_number(actor, number)
+            if get_assignment_record(actor, assignment_id).case_id != context.case.id:
                 raise NotFound
             change()
     except RuleBroken as error:
-        remember_refusal(error)
+        record_refused_request(error)
         return _case_handouts(number, error.reasons), 409
-    say(done)
+    flash(done)
     return redirect(url_for("assignments.case_handouts", number=number), code=303)

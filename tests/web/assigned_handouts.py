@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.operations import assign_handout
 from tests.support import builders, staff
 from tests.support.staff_pages import Desk
 
@@ -16,9 +16,9 @@ def opened(app, **levels):
     return team, made, Desk(app, team["coach"])
 
 
-def given(team, made, slug="better-nights", channel="portal", line=""):
+def given(team, made, slug="better-nights", channel="portal", message=""):
     with transaction():
-        return assign(team["coach"], made.case_id, slug, line=line, channel=channel, confirmed=True)
+        return assign_handout(team["coach"], made.case_id, slug, message=message, channel=channel, confirmed=True)
 
 
 def count(model):

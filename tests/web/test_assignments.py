@@ -11,7 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import withdraw
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
 from tests.support import builders
@@ -30,7 +30,7 @@ def test_a_coach_assigns_two_handouts_with_a_line(app):
     sent = form.fields | {
         "slugs": ["better-nights", "keep-the-day-running"],
         "channel": "portal",
-        "line": "Start with the worry note.",
+        "message": "Start with the worry note.",
     }
     first, second = desk.post(path, sent), desk.post(path, sent)
     assert first.status_code == second.status_code == 303
@@ -38,7 +38,7 @@ def test_a_coach_assigns_two_handouts_with_a_line(app):
     shown = desk.text(f"/case/{made.number}/handouts")
     assert shown.count("Start with the worry note.") == 2
     assert "Not opened yet" in shown
-    assert "The handouts are assigned." in shown
+    assert "Handouts assigned." in shown
 
 
 def test_refused_sheets_say_why_and_cannot_be_chosen(app):
@@ -54,7 +54,7 @@ def test_refused_sheets_say_why_and_cannot_be_chosen(app):
     assert "Reaching out: what helps, what hurts: " in answer.get_data(as_text=True)
     assert count(Assignment) == 0
     refused = db.session.scalars(
-        sa.select(AuditEntry.details).where(AuditEntry.outcome == "refused")
+        sa.select(AuditEvent.details).where(AuditEvent.outcome == "refused")
     ).all()
     assert "hold_open" in refused[-1]["reasons"]
 
@@ -119,7 +119,7 @@ def test_care_is_confirmed_on_a_second_look(app):
         f"/case/{made.number}/handouts/assign",
         slugs="my-limits",
         channel="print",
-        line="Slowly.",
+        message="Slowly.",
     )
     page = first.get_data(as_text=True)
     assert first.status_code == 409
@@ -143,7 +143,7 @@ def test_an_empty_or_odd_form_changes_nothing(app):
     assert nothing.status_code == 422
     assert "Choose at least one handout." in nothing.get_data(as_text=True)
     assert desk.send(path, slugs="better-nights", channel="pigeon").status_code == 422
-    assert desk.send(path, slugs="better-nights", line="x" * 501).status_code == 422
+    assert desk.send(path, slugs="better-nights", message="x" * 501).status_code == 422
     assert desk.send(path, slugs="better-nights", extra="1").status_code == 422
     assert desk.send(path, slugs="no-such-sheet").status_code == 404
     assert count(Assignment) == 0
@@ -233,20 +233,20 @@ def test_reading_is_in_the_log(app):
     desk.text(f"/case/{made.number}/handouts")
     desk.text("/handouts/better-nights")
     kinds = db.session.scalars(
-        sa.select(AuditEntry.object_kind).where(AuditEntry.action == "assignment.read")
+        sa.select(AuditEvent.object_kind).where(AuditEvent.action == "assignment.read")
     ).all()
     assert sorted(kinds) == ["assignment", "case"]
 
 
 def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
     team, made, desk = opened(app)
-    plain, other = given(team, made, line="Slowly."), given(team, made, "first-days-pause")
+    plain, other = given(team, made, message="Slowly."), given(team, made, "first-days-pause")
     quiet = given(team, made, "help-right-now")
     here = f"/case/{made.number}/handouts"
     page = desk.text(here)
-    assert page.count('name="sheet"') == 3
+    assert page.count('name="assignment"') == 3
     assert "since a sheet goes by a neutral title" in page
-    look = desk.text(f"{here}/pack?sheet={plain}&sheet={other}")
+    look = desk.text(f"{here}/packet?assignment={plain}&assignment={other}")
     assert "Left out" not in look
     [link, large] = re.findall(r'href="(/case[^"]*reading-all.pdf[^"]*)"', look)
     answer = desk.get(unescape(link))
@@ -255,7 +255,7 @@ def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
     answer = desk.get(unescape(large))
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all-large.pdf"'
     builders.screen(team["coach"], made.client_id, self_harm="concern")
-    look = desk.text(f"{here}/pack?sheet={other}&sheet={quiet}")
+    look = desk.text(f"{here}/packet?assignment={other}&assignment={quiet}")
     assert "A safety hold is open" in look
     assert str(other) not in look
     assert "neutral title" in look
@@ -271,12 +271,12 @@ def test_a_pack_is_of_one_case_and_of_what_was_chosen(app):
     builders.screen(team["coach"], foreign.client_id)
     theirs = given(team, foreign)
     here = f"/case/{made.number}/handouts"
-    for path in ("pack", "reading-all.pdf"):
-        assert desk.get(f"{here}/{path}?sheet={mine}&sheet={theirs}").status_code == 404
-        assert desk.get(f"{here}/{path}?sheet=../../etc/passwd").status_code == 404
+    for path in ("packet", "reading-all.pdf"):
+        assert desk.get(f"{here}/{path}?assignment={mine}&assignment={theirs}").status_code == 404
+        assert desk.get(f"{here}/{path}?assignment=../../etc/passwd").status_code == 404
         stranger = Desk(app, team["coach2"])
-        assert stranger.get(f"{here}/{path}?sheet={mine}").status_code == 404
-        many = "&".join(f"sheet={made.client_id.hex[:-2]}{n:02}" for n in range(13))
+        assert stranger.get(f"{here}/{path}?assignment={mine}").status_code == 404
+        many = "&".join(f"assignment={made.client_id.hex[:-2]}{n:02}" for n in range(13))
         assert desk.get(f"{here}/{path}?{many}").status_code == 422
-    assert "Nothing goes into it" in desk.text(f"{here}/pack")
+    assert "Nothing goes into it" in desk.text(f"{here}/packet")
     assert desk.get(f"{here}/reading-all.pdf").status_code == 303

@@ -11,8 +11,8 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.bulk_assignments.models import Giving, GivingItem
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.bulk_assignments.models import BulkAssignment, BulkAssignmentItem
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import edition_of
 from tests.domain.dashboard import bulk_rows
@@ -20,7 +20,7 @@ from tests.support import builders, staff
 from tests.support.staff_pages import Desk, Statements
 
 SLUG = "my-limits"
-CHOOSE, GIVE = f"/handouts/{SLUG}/give", f"/handouts/{SLUG}/givings?language=en"
+CHOOSE, GIVE = f"/handouts/{SLUG}/bulk-assign", f"/handouts/{SLUG}/bulk-assignments?language=en"
 HERE = f"{CHOOSE}?language=en"
 
 
@@ -43,7 +43,7 @@ def cases(team):
         builders.screen(team["coach"], one.client_id)
     builders.screen(team["coach"], made[1].client_id, fear_at_home="concern")
     with transaction():
-        assign(team["coach"], made[2].case_id, SLUG, line="", channel="print", confirmed=True)
+        assign_handout(team["coach"], made[2].case_id, SLUG, message="", channel="print", confirmed=True)
     return made
 
 
@@ -83,7 +83,7 @@ def test_nobody_is_ticked_and_all_is_a_plain_choice(desk, cases):
     assert "Choose at least one client." in nothing.get_data(as_text=True)
     pigeon = desk.send(CHOOSE, HERE, all="yes", channel="pigeon")
     assert pigeon.status_code == 422
-    assert "Choose how the clients get it." in pigeon.get_data(as_text=True)
+    assert "Choose a channel." in pigeon.get_data(as_text=True)
     past = desk.send(CHOOSE, HERE, all="yes", channel="print", due_on="2020-01-01")
     assert past.status_code == 422
     assert "Choose a day from this week on" in past.get_data(as_text=True)
@@ -92,39 +92,39 @@ def test_nobody_is_ticked_and_all_is_a_plain_choice(desk, cases):
 
 def test_the_confirm_page_says_who_gets_it_and_who_not_and_why(desk, cases):
     found = parts(look(desk))
-    assert "Ana Brandt" in found["care"]
-    assert "It belongs to Rebuild" in found["care"]
-    assert "Bo Castell" in found["out"]
-    assert "A safety hold is open" in found["out"]
-    assert "Cy Dorn" in found["out"]
-    assert "already has this sheet" in found["out"]
-    assert "fit" not in found
-    assert count(Giving) == 0
+    assert "Ana Brandt" in found["caution"]
+    assert "It belongs to Rebuild" in found["caution"]
+    assert "Bo Castell" in found["blocked"]
+    assert "A safety hold is open" in found["blocked"]
+    assert "Cy Dorn" in found["blocked"]
+    assert "already has this handout" in found["blocked"]
+    assert "eligible" not in found
+    assert count(BulkAssignment) == 0
 
 
 def test_from_the_choice_to_the_end(desk, cases, team):
-    fields = confirmation(desk, look(desk, line="Take your time."))
+    fields = confirmation(desk, look(desk, message="Take your time."))
     sent = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
     assert sent.status_code == 303
     again = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
     assert again.location == sent.location
-    assert (count(Giving), count(GivingItem)) == (1, 3)
+    assert (count(BulkAssignment), count(BulkAssignmentItem)) == (1, 3)
     waiting = desk.get(sent.location)
     assert waiting.headers["Refresh"] == "5"
     page = waiting.get_data(as_text=True)
-    assert "0 given, 2 left out, 1 waiting." in page
+    assert "0 assigned, 2 skipped, 1 waiting." in page
     assert '<progress class="meter" value="2" max="3"' in page
     with at(now() + timedelta(minutes=11)):
         late = desk.get(sent.location)
     assert "Refresh" not in late.headers
-    assert "It takes longer than usual" in late.get_data(as_text=True)
+    assert "This is taking longer than usual" in late.get_data(as_text=True)
     outbox.sweep()
     done = desk.get(sent.location)
     assert "Refresh" not in done.headers
     found = parts(done.get_data(as_text=True))
-    assert "1 given, 2 left out, 0 waiting." in found["far"]
-    assert "Ana Brandt" in found["given"]
-    assert "A hold is open." in found["left_out"]
+    assert "1 assigned, 2 skipped, 0 waiting." in found["progress"]
+    assert "Ana Brandt" in found["assigned"]
+    assert "A hold is open." in found["skipped"]
     assert "Take your time." in desk.text(f"/case/{cases[0].number}/handouts")
     assert count(Assignment) == 2
 
@@ -134,9 +134,9 @@ def test_without_a_tick_nobody_is_left_and_it_says_so(desk, cases):
     sent = desk.post(GIVE, fields)
     assert sent.status_code == 409
     page = sent.get_data(as_text=True)
-    assert "None of those you chose can get this sheet like this." in page
-    assert "It asked for care and was not confirmed." in page
-    assert count(Giving) == 0
+    assert "None of the clients you chose can get this handout now." in page
+    assert "It needs caution, and the reasons weren&#39;t confirmed." in page
+    assert count(BulkAssignment) == 0
 
 
 def test_a_version_recalled_meanwhile_is_not_given(desk, cases, team):
@@ -148,7 +148,7 @@ def test_a_version_recalled_meanwhile_is_not_given(desk, cases, team):
         == 409
     )
     assert desk.get(CHOOSE).status_code == 409
-    assert count(Giving) == 0
+    assert count(BulkAssignment) == 0
 
 
 def test_it_is_hidden_from_others_and_shown_to_the_supervisor(app, desk, cases, team):
@@ -158,15 +158,15 @@ def test_it_is_hidden_from_others_and_shown_to_the_supervisor(app, desk, cases, 
     stranger = Desk(app, team["coach2"])
     assert stranger.get(sent.location).status_code == 404
     assert "Ana Brandt" not in stranger.text(CHOOSE)
-    theirs = stranger.post(GIVE, fields | stranger.token | {"once": "another"})
+    theirs = stranger.post(GIVE, fields | stranger.token | {"idempotency_key": "another"})
     assert theirs.status_code == 404
     admin = Desk(app, team["admin"])
     assert admin.get(sent.location).status_code == admin.get(CHOOSE).status_code == 403
-    assert count(Giving) == 1
+    assert count(BulkAssignment) == 1
 
 
 def test_the_pages_ask_as_much_for_many_as_for_few(app, desk, team):
-    counts, path = [], "/handouts/help-right-now/give"
+    counts, path = [], "/handouts/help-right-now/bulk-assign"
     for more, since in ((10, 0), (190, 10)):
         bulk_rows.caseload(team["coach"], more, since=since)
         desk.text(path)
@@ -185,33 +185,33 @@ def test_what_rests_is_shown_after_a_screening_a_flag_and_on_its_own_page(app, d
     made = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], made.client_id)
     with transaction():
-        assign(team["coach"], made.case_id, "first-days-pause", line="", channel="portal")
-    assert "Nothing rests." in desk.text("/handouts/resting")
+        assign_handout(team["coach"], made.case_id, "first-days-pause", message="", channel="portal")
+    assert "No suspended handouts." in desk.text("/handouts/suspended")
     assert "for now" not in desk.text("/today").split("</h1>")[1].split("</p>")[0]
     case = f"/case/{made.number}"
     raised = desk.send(f"{case}/details", f"{case}/flags", kind="unsafe_delivery")
-    words = "1 sheet rests for now"
+    words = "1 handout is suspended"
     assert words in desk.text(raised.location.partition("#")[0])
     screened = desk.send(f"{case}/screening", fear_at_home="concern")
     assert screened.location.endswith("/hold")
     for path in (screened.location, f"{case}/screening", case, f"{case}/handouts"):
         assert words in desk.text(path), path
-    page = desk.text("/handouts/resting")
+    page = desk.text("/handouts/suspended")
     assert "Ines Okafor" in page
     assert "The first days: pause before you act" in page
     assert "A safety hold is open" in page
     assert "One sheet rests for now" in desk.text("/today")
-    assert "Ines Okafor" not in Desk(app, team["coach2"]).text("/handouts/resting")
-    assert Desk(app, team["admin"]).get("/handouts/resting").status_code == 403
+    assert "Ines Okafor" not in Desk(app, team["coach2"]).text("/handouts/suspended")
+    assert Desk(app, team["admin"]).get("/handouts/suspended").status_code == 403
 
 
 def test_resting_sheets_are_paged_by_case_for_a_fixed_price(desk, team, monkeypatch):
     coach, counts = team["coach"], []
     for more, since in ((10, 0), (110, 10)):
         bulk_rows.caseload(coach, more, since=since)
-        desk.text("/handouts/resting")
+        desk.text("/handouts/suspended")
         with Statements() as asked:
-            page = desk.text("/handouts/resting")
+            page = desk.text("/handouts/suspended")
         counts.append(len(asked.seen))
     assert counts[0] == counts[1]
     assert "Each page looks through 100 open cases" in page

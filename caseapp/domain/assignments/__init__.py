@@ -1,1 +1,1 @@
-"""Assignments: which handouts suit a client now, and what was given, opened, read and taken back."""
+"""Assignments: which handouts a client was assigned, opened and read, and which were withdrawn."""

@@ -1,4 +1,4 @@
-"""Stored: what was given to whom."""
+"""Table of assignments."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from caseapp.core.ids import new_id
 
 
 class Assignment(Model):
-    """Be one edition given to one client; it points at that edition for ever."""
+    """One handout version assigned to one client; it keeps pointing to that version."""
 
     __tablename__ = "assignment"
     __table_args__ = (
         sa.Index("ix_assignment_case", "case_id", "assigned_at", "id"),
         sa.Index("ix_assignment_client", "client_id", "assigned_at", "id"),
-        sa.Index("ix_assignment_edition", "edition_id"),
-        sa.UniqueConstraint("client_id", "place"),
+        sa.Index("ix_assignment_handout_version", "handout_version_id"),
+        sa.UniqueConstraint("client_id", "position"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    edition_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
-    place: Mapped[int]
+    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
+    position: Mapped[int]
     stage: Mapped[str] = mapped_column(sa.String(12))
     channel: Mapped[str] = mapped_column(sa.String(12))
-    line: Mapped[bytes | None]
+    message: Mapped[bytes | None]
     levels: Mapped[dict[str, Any]]
     due_on: Mapped[date | None]
     assigned_at: Mapped[datetime]

@@ -61,7 +61,7 @@ def _select_assigned_clients() -> sa.Select[
             Assignment.read_at,
             Assignment.withdrawn_at,
         )
-        .join(Edition, Edition.id == Assignment.edition_id)
+        .join(Edition, Edition.id == Assignment.handout_version_id)
         .join(Case, Case.id == Assignment.case_id)
         .join(Client, Client.id == Assignment.client_id)
     )
@@ -104,13 +104,13 @@ def list_clients_with_older_version(
     return [AssignedClient(*row) for row in rows]
 
 
-def list_clients_with_version(actor: Actor, edition_id: UUID, limit: int) -> list[AssignedClient]:
+def list_clients_with_version(actor: Actor, handout_version_id: UUID, limit: int) -> list[AssignedClient]:
     """List which of the actor's clients have a handout version now, by name."""
     require(actor, Action.ASSIGNMENT_READ)
     rows = db.session.execute(
         _select_assigned_clients()
         .where(
-            Assignment.edition_id == edition_id,
+            Assignment.handout_version_id == handout_version_id,
             Assignment.withdrawn_at.is_(None),
             Assignment.client_id.in_(visible_to(actor)),
         )
@@ -120,13 +120,13 @@ def list_clients_with_version(actor: Actor, edition_id: UUID, limit: int) -> lis
     return [AssignedClient(*row) for row in rows]
 
 
-def count_clients_with_version(actor: Actor, edition_id: UUID) -> int:
+def count_clients_with_version(actor: Actor, handout_version_id: UUID) -> int:
     """Count the clients of the whole practice who have a handout version now, for those who may recall it."""
     require(actor, Action.HANDOUT_RECALL)
     return (
         db.session.scalar(
             sa.select(sa.func.count(Assignment.client_id.distinct())).where(
-                Assignment.edition_id == edition_id, Assignment.withdrawn_at.is_(None)
+                Assignment.handout_version_id == handout_version_id, Assignment.withdrawn_at.is_(None)
             )
         )
         or 0
@@ -141,10 +141,10 @@ def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, 
             Edition.sha256,
             Edition.recalled_at,
             Case.number.label("case_number"),
-            User.name.label("giver"),
+            User.name.label("assigned_by_name"),
             select_first_client_activity(Assignment.client_id, Assignment.id),
         )
-        .join(Edition, Edition.id == Assignment.edition_id)
+        .join(Edition, Edition.id == Assignment.handout_version_id)
         .join(Case, Case.id == Assignment.case_id)
         .outerjoin(User, User.id == Assignment.assigned_by)
         .where(*where)
@@ -173,7 +173,7 @@ def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecor
         case_number=row.case_number,
         client_id=found.client_id,
         handout=handout,
-        edition_id=found.edition_id,
+        handout_version_id=found.handout_version_id,
         position=found.position,
         stage=found.stage,
         channel=found.channel,
@@ -333,7 +333,7 @@ def list_handout_options(
         (row.slug, row.language)
         for row in db.session.execute(
             sa.select(Edition.slug, Edition.language)
-            .join(Assignment, Assignment.edition_id == Edition.id)
+            .join(Assignment, Assignment.handout_version_id == Edition.id)
             .where(
                 Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None)
             )
@@ -369,7 +369,7 @@ def list_assigned_client_ids(
         db.session.scalars(
             sa.select(Assignment.client_id).where(
                 Assignment.client_id.in_(client_ids),
-                Assignment.edition_id == item.edition_id,
+                Assignment.handout_version_id == item.edition_id,
                 Assignment.channel == channel,
                 Assignment.withdrawn_at.is_(None),
             )

@@ -1,66 +1,205 @@
-"""Asked: what a client may read in the portal now."""
+"""Queries for what clients can read now, what they still have to read, and what is suspended."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
+from caseapp.core.clock import week_of
 from caseapp.core.database import db, run
 from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.pagination import Page
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.queries import given_where, only_record, records_of
-from caseapp.domain.assignments.recipients import recipient_for, with_recipient
-from caseapp.domain.cases.queries import newest_case
+from caseapp.domain.assignments.queries import (
+    assignment_records,
+    list_handout_options,
+    select_assignments,
+    single_record,
+)
+from caseapp.domain.assignments.schemas import AssignmentRecord, ReadingItem, SuspendedCase
+from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
 from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.queries import must_see
+from caseapp.domain.handouts.models import Edition
+from caseapp.domain.handouts.queries import texts_of
+from caseapp.domain.practice.queries import office, today
+from caseapp.domain.suitability.queries import (
+    IN_PERSON_ONLY,
+    get_recipient,
+    get_situation,
+    join_recipient,
+    recipient_in_case,
+)
+from caseapp.domain.suitability.recommendations import plan_reading, recommend
+from caseapp.domain.suitability.rules import delivery_blockers
+from caseapp.domain.suitability.schemas import Recommendation
 
 if TYPE_CHECKING:
-    from caseapp.domain.assignments.schemas import AssignmentRecord
+    from uuid import UUID
 
-IN_THE_PORTAL = with_recipient(
-    given_where(
+    from caseapp.domain.cases.queries import CaseContext
+
+# How many open cases one page searches, and the dashboard for its count: more than a coach usually has.
+SUSPENDED_PAGE_SIZE = 100
+
+PORTAL_ASSIGNMENT = join_recipient(
+    select_assignments(
         Assignment.client_id == sa.bindparam("client"),
-        Assignment.place == sa.bindparam("place"),
+        Assignment.position == sa.bindparam("position"),
         Assignment.channel == "portal",
     ).join(Client, Client.id == Assignment.client_id),
-    newest_case(Client.id),
+    newest_case_id(Client.id),
 )
 WITHDRAWN = Reason(
-    "withdrawn", "Your coach has taken this sheet back.", "Ask your coach if you need it."
+    "withdrawn", "Your coach has withdrawn this handout.", "Ask your coach if you need it."
 )
-RESTING = Reason(
-    "resting",
-    "This sheet is resting just now.",
-    "Your coach can tell you more the next time you talk.",
+SUSPENDED = Reason(
+    "suspended",
+    "This handout isn't available at the moment.",
+    "You can ask your coach about it the next time you talk.",
 )
 
 
-def reading_list(actor: Actor) -> list[AssignmentRecord]:
-    """List what a client may read in the portal now: given there, not withdrawn, still suitable."""
+def get_reading_list(actor: Actor) -> list[AssignmentRecord]:
+    """List what a client can read in the portal now: assigned there, not withdrawn and not suspended."""
     require(actor, Action.PORTAL_READ)
     rows = db.session.execute(
-        given_where(
+        select_assignments(
             Assignment.client_id == actor.id,
             Assignment.channel == "portal",
             Assignment.withdrawn_at.is_(None),
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
     )
-    found = records_of(rows, recipient_for(actor.id))
-    return [record for record in found if not record.stopped]
+    found = assignment_records(rows, get_recipient(actor.id))
+    return [record for record in found if not record.blockers]
 
 
-def reading(actor: Actor, place: int) -> AssignmentRecord:
-    """Show a client one sheet of their list, judged at this moment.
+def get_reading_list_item(actor: Actor, position: int) -> AssignmentRecord:
+    """Get one handout of a client's own list by its position.
 
-    Raises NotFound, and RuleBroken in neutral words when it was withdrawn (`withdrawn`) or is stopped (`resting`): a
-    client's page never says why.
+    Raises NotFound, and RuleBroken with a neutral reason when it was withdrawn (`withdrawn`) or is suspended
+    (`suspended`): a client's page never says why.
     """
     require(actor, Action.PORTAL_READ)
-    found = only_record(run(IN_THE_PORTAL, client=actor.id, place=place).all())
+    found = single_record(run(PORTAL_ASSIGNMENT, client=actor.id, position=position).all())
     if found.withdrawn_at is not None or found.state == "recalled":
         raise RuleBroken(WITHDRAWN)
-    if found.stopped:
-        raise RuleBroken(RESTING)
+    if found.blockers:
+        raise RuleBroken(SUSPENDED)
     return found
+
+
+def get_recommendation(actor: Actor, context: CaseContext, language: str = "en") -> Recommendation:
+    """Recommend what to assign next in a case, in a fixed number of statements; nothing new for a closed case."""
+    levels = context.safety.last_screening.levels if context.safety.last_screening else {}
+    items, this_week = list_reading_items(context), week_of(today())
+    unread = [
+        item.handout
+        for item in items
+        if item.unread and (item.due_on is None or week_of(item.due_on) <= this_week)
+    ]
+    if context.case.status != "open":
+        return Recommendation(plan_reading(levels, unread))
+    assigned = {item.handout.id for item in items}
+    # What the client has in another language counts as assigned, too.
+    options = [
+        replace(option, assigned=option.handout.id in assigned)
+        for option in list_handout_options(actor, context, language=language)
+    ]
+    return recommend(options, stage=context.case.stage, levels=levels, unread=unread)
+
+
+def list_reading_items(context: CaseContext) -> list[ReadingItem]:
+    """List what a client has and which of it is unread; access was already checked."""
+    rows = db.session.execute(
+        sa.select(
+            Edition.sha256,
+            Edition.recalled_at,
+            Assignment.channel,
+            Assignment.read_at,
+            Assignment.due_on,
+        )
+        .join(Edition, Edition.id == Assignment.handout_version_id)
+        .where(Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None))
+    ).all()
+    texts = texts_of(row.sha256 for row in rows)
+    situation, help_lines = get_situation(context), office().numbers
+    return [
+        ReadingItem(
+            texts[row.sha256],
+            row.read_at is None
+            and row.channel != IN_PERSON_ONLY
+            and row.recalled_at is None
+            and not delivery_blockers(texts[row.sha256], row.channel, situation, help_lines),
+            row.due_on,
+        )
+        for row in rows
+    ]
+
+
+def list_suspended_cases(actor: Actor, cursor: str | None, limit: int) -> Page[SuspendedCase]:
+    """Search a page of the actor's open cases, newest first, for suspended assignments.
+
+    Suspension is derived and not stored, so a page of `limit` cases may hold fewer cases, or none. The number of
+    statements is fixed.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    page = list_cases(actor, CaseFilter(status="open"), cursor, limit)
+    heads = list_case_contexts(actor, [item.id for item in page.items])
+    rows: dict[UUID, list[Any]] = defaultdict(list)
+    for row in db.session.execute(
+        select_assignments(
+            Assignment.case_id.in_([context.case.id for context in heads]),
+            Assignment.withdrawn_at.is_(None),
+        ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
+    ):
+        rows[row.case_id].append(row)
+    texts_of(row.sha256 for found in rows.values() for row in found)
+    seen = office()
+    shown = []
+    for context in heads:
+        records = assignment_records(rows[context.case.id], recipient_in_case(context, seen))
+        if suspended := [record for record in records if record.blockers]:
+            case = context.case
+            shown.append(
+                SuspendedCase(case.id, case.client_id, case.number, context.client.name, suspended)
+            )
+    return Page(shown, page.next)
+
+
+def count_suspended(actor: Actor) -> tuple[int, bool]:
+    """Count what is suspended in the newest SUSPENDED_PAGE_SIZE open cases, and tell whether there are more cases."""
+    page = list_suspended_cases(actor, None, SUSPENDED_PAGE_SIZE)
+    return sum(len(case.assignments) for case in page.items), page.next is not None
+
+
+def list_suspended_assignments(actor: Actor, context: CaseContext) -> list[AssignmentRecord]:
+    """List what is suspended in one case, newest first."""
+    require(actor, Action.ASSIGNMENT_READ)
+    rows = db.session.execute(
+        select_assignments(
+            Assignment.case_id == context.case.id, Assignment.withdrawn_at.is_(None)
+        ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
+    ).all()
+    records = assignment_records(rows, recipient_in_case(context))
+    return [record for record in records if record.blockers]
+
+
+def list_client_suspended_assignments(actor: Actor, client_id: UUID) -> list[AssignmentRecord]:
+    """List what is suspended in a client's open case; empty when no case is open.
+
+    Raises NotFound.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    must_see(actor, client_id)
+    case_id = db.session.scalar(
+        sa.select(Case.id).where(Case.client_id == client_id, Case.status == "open")
+    )
+    heads = list_case_contexts(actor, [case_id] if case_id else [])
+    return [record for context in heads for record in list_suspended_assignments(actor, context)]

@@ -1,1 +1,1 @@
-"""Givings: one sheet to several clients, confirmed by a person and carried out by a job."""
+"""Bulk assignments: one handout assigned to several clients by a background job."""

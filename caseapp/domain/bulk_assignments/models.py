@@ -1,4 +1,4 @@
-"""Stored: givings, and what became of each of their cases."""
+"""Tables of bulk assignments and of the cases in each."""
 
 from __future__ import annotations
 
@@ -11,46 +11,46 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import Model
 from caseapp.core.ids import new_id
 
-WAITING, GIVEN, LEFT_OUT = "waiting", "given", "left_out"
+WAITING, ASSIGNED, SKIPPED = "waiting", "assigned", "skipped"
 
 
-class Giving(Model):
-    """Be one wish to give one edition to several clients; a job carries it out case by case."""
+class BulkAssignment(Model):
+    """A request to assign one handout version to several clients; a job carries it out case by case."""
 
-    __tablename__ = "giving"
-    __table_args__ = (sa.Index("ix_giving_made_by", "made_by", "made_at"),)
+    __tablename__ = "bulk_assignment"
+    __table_args__ = (sa.Index("ix_bulk_assignment_created_by", "created_by", "created_at"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(sa.String(60))
     language: Mapped[str] = mapped_column(sa.String(5))
-    edition_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
+    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
     channel: Mapped[str] = mapped_column(sa.String(12))
     due_on: Mapped[date | None]
-    made_at: Mapped[datetime]
-    made_by: Mapped[UUID]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID]
 
 
-class GivingItem(Model):
-    """Be one case of a giving: waiting, given or left out; `reasons` are codes.
+class BulkAssignmentItem(Model):
+    """One case of a bulk assignment: waiting, assigned or skipped; `reasons` are codes.
 
-    While it waits, `reasons` are those that were confirmed; `line` is forgotten once it is done.
+    While it waits, `reasons` are those that the coach confirmed. `message` is erased once it is done.
     """
 
-    __tablename__ = "giving_item"
+    __tablename__ = "bulk_assignment_item"
     __table_args__ = (
-        sa.Index("ix_giving_item_waiting", "giving_id", "state", "id"),
-        sa.Index("ix_giving_item_client", "client_id"),
-        sa.UniqueConstraint("giving_id", "case_id"),
+        sa.Index("ix_bulk_assignment_item_waiting", "bulk_assignment_id", "state", "id"),
+        sa.Index("ix_bulk_assignment_item_client", "client_id"),
+        sa.UniqueConstraint("bulk_assignment_id", "case_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    giving_id: Mapped[UUID] = mapped_column(sa.ForeignKey("giving.id"))
+    bulk_assignment_id: Mapped[UUID] = mapped_column(sa.ForeignKey("bulk_assignment.id"))
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    line: Mapped[bytes | None]
+    message: Mapped[bytes | None]
     confirmed: Mapped[bool]
     state: Mapped[str] = mapped_column(sa.String(10))
     reasons: Mapped[list[str]]
-    tries: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     assignment_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("assignment.id"))
     done_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Done: a giving begun, and carried out case by case by a job, one transaction for each."""
+"""Changes to bulk assignments: start one, and assign case by case in a job, one transaction each."""
 
 from __future__ import annotations
 
@@ -16,81 +16,93 @@ from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import open_row, seal
-from caseapp.domain.assignments.eligibility import who_has
-from caseapp.domain.assignments.operations import day_in_reach, give_out
-from caseapp.domain.assignments.suitability import CAREFUL, REFUSE
+from caseapp.core.vault import seal, unseal_column
+from caseapp.domain.assignments.operations import create_assignment, validate_due_on
+from caseapp.domain.assignments.queries import list_assigned_client_ids
 from caseapp.domain.audit.operations import record
-from caseapp.domain.bulk_assignments.models import GIVEN, LEFT_OUT, WAITING, Giving, GivingItem
-from caseapp.domain.bulk_assignments.queries import candidate_of, candidates_for, in_words
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.bulk_assignments.models import (
+    ASSIGNED,
+    SKIPPED,
+    WAITING,
+    BulkAssignment,
+    BulkAssignmentItem,
+)
+from caseapp.domain.bulk_assignments.queries import (
+    assess_candidate,
+    describe_reason,
+    list_candidates,
+)
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.queries import edition_of, edition_with
 from caseapp.domain.practice.queries import office
-from caseapp.domain.users.queries import at_work
+from caseapp.domain.suitability.schemas import BLOCKED, CAUTION
+from caseapp.domain.users.queries import find_job_actor
 
 if TYPE_CHECKING:
     from caseapp.domain.bulk_assignments.queries import Candidate
-    from caseapp.domain.bulk_assignments.schemas import NewGiving
+    from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 
-GIVE = "giving"
-# So few that a delivery ends long before its outbox row counts as forgotten; what is left gets a row of its own.
-AT_ONCE = 100
-TRIES = 3
+BULK_ASSIGNMENT = "bulk_assignment"
+# Small enough that a delivery ends long before its outbox row counts as abandoned; the rest gets its own row.
+BATCH_SIZE = 100
+MAX_ATTEMPTS = 3
 
 log = structlog.get_logger()
 
 
 class Unfinished(Exception):
-    """Some cases of a giving failed and are to be tried again."""
+    """Some cases of a bulk assignment failed and must be tried again."""
 
 
-def begin_giving(actor: Actor, slug: str, wanted: NewGiving) -> UUID:
-    """Write down who is to get a sheet, judged now, and hand the work to the job; in a fixed number of statements.
+def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) -> UUID:
+    """Create a bulk assignment, assessed now, and queue its job; in a fixed number of statements.
 
-    Cases that are not the actor's count as not chosen. Those that may not get it, or ask for care in a way that was
-    not read and confirmed, are left out from the start. Raises NotFound, Invalid for a day out of reach, and RuleBroken
-    when a newer version came out meanwhile or nobody is left.
+    Cases that the actor can't see are ignored. Blocked cases, and those with cautions that were not confirmed, are
+    skipped from the start. Raises NotFound, Invalid for a due day out of range, and RuleBroken when a newer version was
+    published meanwhile or no case is left.
     """
-    require(actor, Action.ASSIGNMENT_MAKE)
+    require(actor, Action.ASSIGNMENT_CREATE)
     item = edition_of(slug, wanted.language)
-    if wanted.edition is not None and wanted.edition != item.handout.version:
+    if wanted.handout_version is not None and wanted.handout_version != item.handout.version:
         raise RuleBroken(
             Reason(
-                "edition_changed",
-                "This version is not the newest any more.",
-                "Look at the newest one, then choose again.",
+                "handout_version_changed",
+                "There is a newer version of this handout.",
+                "Read the newest version, then choose again.",
             )
         )
-    due_on = day_in_reach(wanted.due_on)
-    found = candidates_for(actor, item, wanted.channel, wanted.cases)
+    due_on = validate_due_on(wanted.due_on)
+    found = list_candidates(actor, item, wanted.channel, wanted.cases)
     if not found:
         raise NotFound
-    giving = Giving(
+    bulk_assignment = BulkAssignment(
         id=new_id(),
         slug=slug,
         language=wanted.language,
-        edition_id=item.edition_id,
+        handout_version_id=item.edition_id,
         channel=wanted.channel,
         due_on=due_on,
-        made_at=now(),
-        made_by=actor.id,
+        created_at=now(),
+        created_by=actor.id,
     )
-    items = [_item(giving, candidate, wanted) for candidate in found]
-    if all(one.state == LEFT_OUT for one in items):
+    items = [_build_item(bulk_assignment, candidate, wanted) for candidate in found]
+    if all(one.state == SKIPPED for one in items):
         raise RuleBroken(
-            Reason("nobody_left", "None of those you chose can get this sheet like this."),
-            *{code: in_words(code, item.handout) for one in items for code in one.reasons}.values(),
+            Reason("no_eligible_client", "None of the clients you chose can get this handout now."),
+            *{
+                code: describe_reason(code, item.handout) for one in items for code in one.reasons
+            }.values(),
         )
-    db.session.add(giving)
+    db.session.add(bulk_assignment)
     db.session.flush()
     db.session.add_all(items)
     db.session.flush()
     record(
         actor,
-        Action.ASSIGNMENT_MAKE,
-        "giving",
-        giving.id,
+        Action.ASSIGNMENT_CREATE,
+        "bulk_assignment",
+        bulk_assignment.id,
         details={
             "slug": slug,
             "language": wanted.language,
@@ -100,110 +112,130 @@ def begin_giving(actor: Actor, slug: str, wanted: NewGiving) -> UUID:
             "cases": len(items),
         },
     )
-    outbox.put(GIVE, {"giving": giving.id.hex})
-    return giving.id
+    outbox.put(BULK_ASSIGNMENT, {"bulk_assignment": bulk_assignment.id.hex})
+    return bulk_assignment.id
 
 
-def _item(giving: Giving, candidate: Candidate, wanted: NewGiving) -> GivingItem:
-    case, codes = candidate.head.case, candidate.codes
+def _build_item(
+    bulk_assignment: BulkAssignment, candidate: Candidate, wanted: NewBulkAssignment
+) -> BulkAssignmentItem:
+    case, codes = candidate.context.case, candidate.codes
     read = wanted.confirmed.get(case.id)
-    confirmed = candidate.outcome == CAREFUL and read is not None and read.issuperset(codes)
-    unsure = candidate.outcome == CAREFUL and not confirmed
-    out = unsure or candidate.outcome == REFUSE
-    row = GivingItem(
+    confirmed = candidate.outcome == CAUTION and read is not None and read.issuperset(codes)
+    unconfirmed = candidate.outcome == CAUTION and not confirmed
+    skipped = unconfirmed or candidate.outcome == BLOCKED
+    row = BulkAssignmentItem(
         id=new_id(),
-        giving_id=giving.id,
+        bulk_assignment_id=bulk_assignment.id,
         case_id=case.id,
         client_id=case.client_id,
         confirmed=confirmed,
-        state=LEFT_OUT if out else WAITING,
-        reasons=["not_confirmed", *codes] if unsure else codes,
-        tries=0,
-        done_at=giving.made_at if out else None,
+        state=SKIPPED if skipped else WAITING,
+        reasons=["not_confirmed", *codes] if unconfirmed else codes,
+        attempts=0,
+        done_at=bulk_assignment.created_at if skipped else None,
     )
-    row.line = None if out else seal(row, "line", wanted.line or None, candidate.head.key)
+    row.message = (
+        None if skipped else seal(row, "message", wanted.message or None, candidate.context.key)
+    )
     return row
 
 
-def carry_out(_row_id: UUID, payload: dict[str, Any]) -> None:
-    """Give to the next of those who wait, each in a transaction of its own; safe to run twice, killed or side by side.
+def deliver_bulk_assignment(_row_id: UUID, payload: dict[str, Any]) -> None:
+    """Assign to the next waiting cases, each in its own transaction; safe to repeat, interrupt or run concurrently.
 
-    Raises Unfinished when some failed, so that the outbox comes back to them.
+    Raises Unfinished when some failed, so that the outbox tries again.
     """
-    giving_id = UUID(hex=payload["giving"])
+    # Rows queued before the rename still use the key "giving".
+    bulk_assignment_id = UUID(hex=payload.get("bulk_assignment") or payload["giving"])
     waiting = db.session.scalars(
-        sa.select(GivingItem.id)
-        .where(GivingItem.giving_id == giving_id, GivingItem.state == WAITING)
-        .order_by(GivingItem.id)
-        .limit(AT_ONCE)
+        sa.select(BulkAssignmentItem.id)
+        .where(
+            BulkAssignmentItem.bulk_assignment_id == bulk_assignment_id,
+            BulkAssignmentItem.state == WAITING,
+        )
+        .order_by(BulkAssignmentItem.id)
+        .limit(BATCH_SIZE)
     ).all()
     failed = 0
     for item_id in waiting:
         try:
-            _give_one(item_id)
-        except Exception as fault:  # noqa: BLE001 - one case must not keep the others waiting
-            log.warning("giving.failed", item=str(item_id), fault=type(fault).__name__)
+            _process_item(item_id)
+        except Exception as fault:  # noqa: BLE001 - one failing case must not stop the others
+            log.warning("bulk_assignment.failed", item=str(item_id), fault=type(fault).__name__)
             _count_failure(item_id)
             failed += 1
     if failed:
         raise Unfinished
-    if len(waiting) == AT_ONCE:
+    if len(waiting) == BATCH_SIZE:
         with transaction():
-            outbox.put(GIVE, payload)
+            outbox.put(BULK_ASSIGNMENT, payload)
 
 
-def _give_one(item_id: UUID) -> None:
-    """Judge one case anew with the rights of this moment, then give or leave out; what another worker has is passed."""
+def _process_item(item_id: UUID) -> None:
+    """Assess one case again with the creator's current rights, then assign or skip; a locked case is left alone."""
     with transaction() as session:
-        # What an earlier case loaded must not be believed: flags, holds and rights change while the job runs.
+        # Don't trust what an earlier case loaded: flags, holds and rights change while the job runs.
         session.expire_all()
         row = session.execute(
-            sa.select(GivingItem, Giving)
-            .join(Giving, Giving.id == GivingItem.giving_id)
-            .where(GivingItem.id == item_id, GivingItem.state == WAITING)
-            .with_for_update(of=GivingItem, skip_locked=True)
+            sa.select(BulkAssignmentItem, BulkAssignment)
+            .join(BulkAssignment, BulkAssignment.id == BulkAssignmentItem.bulk_assignment_id)
+            .where(BulkAssignmentItem.id == item_id, BulkAssignmentItem.state == WAITING)
+            .with_for_update(of=BulkAssignmentItem, skip_locked=True)
         ).first()
         if row is None:
             return
-        item: GivingItem = row.GivingItem
-        made = _made(item, row.Giving)
-        if isinstance(made, UUID):
-            item.state, item.assignment_id, item.reasons = GIVEN, made, []
+        item: BulkAssignmentItem = row.BulkAssignmentItem
+        result = _assign_or_explain(item, row.BulkAssignment)
+        if isinstance(result, UUID):
+            item.state, item.assignment_id, item.reasons = ASSIGNED, result, []
         else:
-            item.state, item.reasons = LEFT_OUT, made
-        item.line, item.done_at = None, now()
+            item.state, item.reasons = SKIPPED, result
+        item.message, item.done_at = None, now()
 
 
-def _made(item: GivingItem, giving: Giving) -> UUID | list[str]:
-    """Give the assignment that was made, or the codes of what stands against it.
+def _assign_or_explain(
+    item: BulkAssignmentItem, bulk_assignment: BulkAssignment
+) -> UUID | list[str]:
+    """Return the new assignment's id, or the codes of its blockers.
 
-    A confirmation covers the reasons that were read and no others.
+    A confirmation only covers the reasons that were shown.
     """
-    actor = at_work(giving.made_by)
-    if actor is None or not actor.may(Action.ASSIGNMENT_MAKE):
-        return ["sender_gone"]
+    actor = find_job_actor(bulk_assignment.created_by)
+    if actor is None or not actor.may(Action.ASSIGNMENT_CREATE):
+        return ["creator_inactive"]
     lock_client(item.client_id)
     try:
-        head = case_head(actor, item.case_id)
+        context = get_case_context(actor, item.case_id)
     except NotFound:
-        return ["case_gone"]
-    sheet = edition_with(giving.edition_id)
-    has_it = bool(who_has(sheet, giving.channel, {item.client_id}))
-    found = candidate_of(head, sheet, office().numbers, giving.channel, has_it=has_it)
-    if found.outcome == REFUSE:
+        return ["case_not_found"]
+    version = edition_with(bulk_assignment.handout_version_id)
+    already_assigned = bool(
+        list_assigned_client_ids(version, bulk_assignment.channel, {item.client_id})
+    )
+    found = assess_candidate(
+        context, version, office().numbers, bulk_assignment.channel, already_assigned=already_assigned
+    )
+    if found.outcome == BLOCKED:
         return found.codes
     if set(found.codes) - set(item.reasons):
         return ["not_confirmed", *found.codes]
-    line = open_row(item, "line", head.key) or ""
-    return give_out(actor, head, sheet, line, giving.channel, giving.due_on, now())
+    message = unseal_column(item, "message", context.key) or ""
+    return create_assignment(
+        actor, context, version, message, bulk_assignment.channel, bulk_assignment.due_on, now()
+    )
 
 
 def _count_failure(item_id: UUID) -> None:
     with transaction() as session:
-        here = (GivingItem.id == item_id, GivingItem.state == WAITING)
-        session.execute(sa.update(GivingItem).where(*here).values(tries=GivingItem.tries + 1))
+        here = (BulkAssignmentItem.id == item_id, BulkAssignmentItem.state == WAITING)
         session.execute(
-            sa.update(GivingItem)
-            .where(*here, GivingItem.tries >= TRIES)
-            .values(state=LEFT_OUT, reasons=["fault"], line=None, done_at=now())
+            sa.update(BulkAssignmentItem)
+            .where(*here)
+            .values(attempts=BulkAssignmentItem.attempts + 1)
+        )
+        session.execute(
+            sa.update(BulkAssignmentItem)
+            .where(*here, BulkAssignmentItem.attempts >= MAX_ATTEMPTS)
+            .values(state=SKIPPED, reasons=["failed"], message=None, done_at=now())
         )

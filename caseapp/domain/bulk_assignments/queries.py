@@ -1,4 +1,4 @@
-"""Asked: one sheet judged for many cases at once, the words for each reason, and how far a giving is."""
+"""Queries that assess a handout for many cases at once and show the progress of a bulk assignment."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
 from caseapp.core.permissions import Action
-from caseapp.domain.assignments.eligibility import situation_in, stands_against, verdict_of, who_has
-from caseapp.domain.assignments.suitability import CAREFUL, GIVE, HOW, REFUSE
-from caseapp.domain.bulk_assignments.models import LEFT_OUT, Giving, GivingItem
-from caseapp.domain.bulk_assignments.schemas import GivingItemRecord, GivingRecord
+from caseapp.domain.assignments.queries import list_assigned_client_ids
+from caseapp.domain.bulk_assignments.models import SKIPPED, BulkAssignment, BulkAssignmentItem
+from caseapp.domain.bulk_assignments.schemas import BulkAssignmentItemRecord, BulkAssignmentRecord
 from caseapp.domain.cases.models import Case
-from caseapp.domain.cases.queries import CaseHead, case_heads
+from caseapp.domain.cases.queries import CaseContext, list_case_contexts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.handouts.queries import edition_with
 from caseapp.domain.practice.queries import Numbers, office
+from caseapp.domain.suitability.queries import get_situation
+from caseapp.domain.suitability.rules import WAYS_OUT, assess_for_practice, assignment_blockers
+from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
 from caseapp.domain.users.models import User
-from caseapp.domain.users.queries import coached_by
+from caseapp.domain.users.queries import select_visible_coaches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,137 +34,162 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.queries import LibraryItem
 
 CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
-# What a giving stores are codes; these are their words where the sheet itself has none.
-WORDS = {
-    "already_given": "The client already has this sheet in this way.",
-    "by_hand_only": "No safe way to send anything is confirmed, so it only changes hands in the room.",
+# Items store the codes; these are the messages for codes without a wording in the handout itself.
+REASON_LABELS = {
+    "already_assigned": "The client already has this handout through this channel.",
+    "by_hand_only": "No safe way to send anything is confirmed, so only use it in a session.",
     "case_closed": "The case is closed.",
-    "case_gone": "The case is no longer in the care of whoever asked.",
-    "channel_not_offered": "This sheet is not given in this way.",
-    "contact_block": "Contact is barred at present.",
-    "fault": "Something went wrong here, and nothing was given. Try it from the case.",
-    "hidden": "The practice has hidden this sheet.",
-    "help_lines_empty": "The sheet names help numbers that the practice has not listed.",
+    "case_not_found": "The coach no longer has access to this case.",
+    "channel_not_available": "This handout isn't available through this channel.",
+    "contact_block": "Contact is blocked at present.",
+    "failed": "Something went wrong and nothing was assigned. Try again from the case.",
+    "hidden": "The practice has hidden this handout.",
+    "help_lines_empty": "The handout needs help lines that the practice hasn't listed.",
     "hold_open": "A hold is open.",
-    "in_session_only": "Only together, in the room.",
-    "later_stage": "The sheet belongs to a later stage.",
+    "in_session_only": "Only together, in a session.",
+    "later_stage": "The handout belongs to a later stage.",
     "never_screened": "There is no screening yet.",
-    "not_confirmed": "It asked for care and was not confirmed.",
+    "not_confirmed": "It needs caution, and the reasons weren't confirmed.",
     "recalled": "The practice has recalled this version.",
     "safety_screen_older_than_14_days": "The last screening is more than 14 days old.",
-    "safety_screen_unknown": "A safety question was left out the last time.",
-    "sender_gone": "Whoever asked for this may no longer give handouts.",
+    "safety_screen_unknown": "A safety question wasn't answered in the last screening.",
+    "creator_inactive": "The person who started this can no longer assign handouts.",
 }
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Say whether one case can get a sheet now: give, careful or refuse, and why not or why with care."""
+    """A case with the suitability of one handout for it now, and the reasons."""
 
-    head: CaseHead
+    context: CaseContext
     outcome: str
     reasons: tuple[Reason, ...]
 
     @property
     def codes(self) -> list[str]:
-        """Give the reasons as they are stored."""
+        """Give the codes of the reasons, as they are stored."""
         return list(dict.fromkeys(reason.code for reason in self.reasons))
 
 
-def candidates_for(
+def list_candidates(
     actor: Actor, item: LibraryItem, channel: str, case_ids: Iterable[UUID]
 ) -> list[Candidate]:
-    """Judge a sheet for many cases by name, in a fixed number of statements; cases not the actor's are left away."""
-    require(actor, Action.ASSIGNMENT_MAKE)
-    heads = sorted(case_heads(actor, case_ids), key=lambda head: (head.client.name, head.case.id))
-    having = who_has(item, channel, {head.case.client_id for head in heads})
-    known = office().numbers
+    """Assess a handout for many cases, sorted by client name, in a fixed number of statements.
+
+    Cases that the actor can't see are left out.
+    """
+    require(actor, Action.ASSIGNMENT_CREATE)
+    heads = sorted(
+        list_case_contexts(actor, case_ids),
+        key=lambda context: (context.client.name, context.case.id),
+    )
+    having = list_assigned_client_ids(item, channel, {context.case.client_id for context in heads})
+    help_lines = office().numbers
     return [
-        candidate_of(head, item, known, channel, has_it=head.case.client_id in having)
-        for head in heads
+        assess_candidate(
+            context, item, help_lines, channel, already_assigned=context.case.client_id in having
+        )
+        for context in heads
     ]
 
 
-def candidate_of(
-    head: CaseHead, item: LibraryItem, known: Numbers, channel: str, *, has_it: bool
+def assess_candidate(
+    context: CaseContext,
+    item: LibraryItem,
+    help_lines: Numbers,
+    channel: str,
+    *,
+    already_assigned: bool,
 ) -> Candidate:
-    """Judge a sheet for one case; a pure function."""
-    if head.case.status != "open":
-        return Candidate(head, REFUSE, (CLOSED,))
-    verdict = verdict_of(item.handout, situation_in(head), known, head.case.stage)
-    found = stands_against(item, verdict, channel, has_it=has_it, confirmed=False)
+    """Assess a handout for one case; a pure function."""
+    if context.case.status != "open":
+        return Candidate(context, BLOCKED, (CLOSED,))
+    suitability = assess_for_practice(
+        item.handout, get_situation(context), help_lines, context.case.stage
+    )
+    found = assignment_blockers(
+        item, suitability, channel, already_assigned=already_assigned, confirmed=False
+    )
     if not found:
-        return Candidate(head, GIVE, ())
-    if found[0].code == "confirm_needed":
-        return Candidate(head, CAREFUL, tuple(found[1:]))
-    return Candidate(head, REFUSE, tuple(found))
+        return Candidate(context, ELIGIBLE, ())
+    if found[0].code == "confirmation_required":
+        return Candidate(context, CAUTION, tuple(found[1:]))
+    return Candidate(context, BLOCKED, tuple(found))
 
 
-def in_words(code: str, handout: Handout) -> Reason:
-    """Say a stored code in words: the sheet's own where it has some."""
+def describe_reason(code: str, handout: Handout) -> Reason:
+    """Turn a stored code into a reason, with the handout's own wording where it has one."""
     own = {found.tag: found.because for found in handout.contraindications}
     return Reason(
-        code, own.get(code) or WORDS.get(code, "It does not suit now."), HOW.get(code, "")
+        code,
+        own.get(code) or REASON_LABELS.get(code, "It doesn't suit the client now."),
+        WAYS_OUT.get(code, ""),
     )
 
 
-def giving_shown(actor: Actor, giving_id: UUID) -> GivingRecord:
-    """Show how far a giving is, to whoever asked for it and their supervisor: the cases that they may see.
+def get_bulk_assignment(actor: Actor, bulk_assignment_id: UUID) -> BulkAssignmentRecord:
+    """Get a bulk assignment for its creator and their supervisor, with those of its cases that they may see.
 
     Raises NotFound.
     """
     require(actor, Action.ASSIGNMENT_READ)
     row = db.session.execute(
-        sa.select(Giving, User.name)
-        .join(User, User.id == Giving.made_by)
-        .where(Giving.id == giving_id, Giving.made_by.in_(coached_by(actor)))
+        sa.select(BulkAssignment, User.name)
+        .join(User, User.id == BulkAssignment.created_by)
+        .where(
+            BulkAssignment.id == bulk_assignment_id,
+            BulkAssignment.created_by.in_(select_visible_coaches(actor)),
+        )
         .execution_options(populate_existing=True)
     ).first()
     if row is None:
         raise NotFound
-    giving: Giving = row.Giving
-    handout = edition_with(giving.edition_id).handout
-    return GivingRecord(
-        id=giving.id,
+    bulk_assignment: BulkAssignment = row.BulkAssignment
+    handout = edition_with(bulk_assignment.handout_version_id).handout
+    return BulkAssignmentRecord(
+        id=bulk_assignment.id,
         handout=handout,
-        channel=giving.channel,
-        due_on=giving.due_on,
-        made_at=giving.made_at,
-        made_by=giving.made_by,
-        sender=row.name,
+        channel=bulk_assignment.channel,
+        due_on=bulk_assignment.due_on,
+        created_at=bulk_assignment.created_at,
+        created_by=bulk_assignment.created_by,
+        created_by_name=row.name,
         items=[
-            GivingItemRecord(
+            BulkAssignmentItemRecord(
                 case_id=item.case_id,
                 number=item.number,
                 client=item.name,
                 state=item.state,
-                reasons=tuple(in_words(code, handout) for code in _told(item)),
+                reasons=tuple(describe_reason(code, handout) for code in _shown_reasons(item)),
                 assignment_id=item.assignment_id,
                 done_at=item.done_at,
             )
-            for item in _items(actor, giving_id)
+            for item in _items(actor, bulk_assignment_id)
         ],
     )
 
 
-def _told(item: Any) -> list[str]:  # noqa: ANN401 - a result row
-    """Give the codes to show: while a case waits, they are only what was confirmed."""
-    return list(item.reasons) if item.state == LEFT_OUT else []
+def _shown_reasons(item: Any) -> list[str]:  # noqa: ANN401 - a result row
+    """Give the codes to show; those of a waiting case are only what was confirmed."""
+    return list(item.reasons) if item.state == SKIPPED else []
 
 
-def _items(actor: Actor, giving_id: UUID) -> Sequence[Any]:
+def _items(actor: Actor, bulk_assignment_id: UUID) -> Sequence[Any]:
     return db.session.execute(
         sa.select(
-            GivingItem.case_id,
+            BulkAssignmentItem.case_id,
             Case.number,
             Client.name,
-            GivingItem.state,
-            GivingItem.reasons,
-            GivingItem.assignment_id,
-            GivingItem.done_at,
+            BulkAssignmentItem.state,
+            BulkAssignmentItem.reasons,
+            BulkAssignmentItem.assignment_id,
+            BulkAssignmentItem.done_at,
         )
-        .join(Case, Case.id == GivingItem.case_id)
-        .join(Client, Client.id == GivingItem.client_id)
-        .where(GivingItem.giving_id == giving_id, GivingItem.client_id.in_(visible_to(actor)))
-        .order_by(Client.name, GivingItem.id)
+        .join(Case, Case.id == BulkAssignmentItem.case_id)
+        .join(Client, Client.id == BulkAssignmentItem.client_id)
+        .where(
+            BulkAssignmentItem.bulk_assignment_id == bulk_assignment_id,
+            BulkAssignmentItem.client_id.in_(visible_to(actor)),
+        )
+        .order_by(Client.name, BulkAssignmentItem.id)
     ).all()

@@ -1,4 +1,4 @@
-"""What may come in about giving one sheet to several cases, and what goes out."""
+"""Request and response data of bulk assignments."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
-from caseapp.core.schemas import ReasonView
-from caseapp.domain.assignments.schemas import CHANNEL_WORDS, LONGEST_LINE
+from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.domain.assignments.schemas import CHANNEL_LABELS, MAX_MESSAGE_LENGTH
 from caseapp.domain.handouts.library import STOP_BOX
 from caseapp.domain.handouts.schemas import OfHandout
 
@@ -18,71 +18,73 @@ if TYPE_CHECKING:
 
     from caseapp.core.errors import Reason
 
-MOST_GIVEN = 500
-CHOOSE_HOW = "Choose how the clients get it."
+MAX_CASES = 500
+CHANNEL_REQUIRED = "Choose a channel."
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Hold whom a coach has chosen for a sheet, before anything is confirmed."""
+class ClientSelection:
+    """The clients that a coach selected for a handout, before the confirmation."""
 
     cases: list[UUID]
     all: bool
     channel: str
-    line: str
+    message: str
     due_on: date | None
 
 
-class ChoiceSchema(Schema):
-    """Check a choice of clients; `all` means everybody on the list that was shown."""
+class ClientSelectionSchema(Schema):
+    """Form to select clients; `all` means everybody on the list that was shown."""
 
-    cases = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=MOST_GIVEN))
+    cases = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=MAX_CASES))
     all = fields.Boolean(load_default=False)
     channel = fields.String(
         required=True,
-        validate=validate.OneOf(CHANNEL_WORDS, error=CHOOSE_HOW),
-        error_messages={"required": CHOOSE_HOW},
+        validate=validate.OneOf(CHANNEL_LABELS, error=CHANNEL_REQUIRED),
+        error_messages={"required": CHANNEL_REQUIRED},
     )
-    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     due_on = fields.Date(
         load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
     )
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> Choice:
-        """Give the plain value.
+    def build(self, data: dict[str, Any], **_: object) -> ClientSelection:
+        """Build the dataclass.
 
-        Raises ValidationError when nobody is chosen.
+        Raises ValidationError when nobody is selected.
         """
         if not (data["cases"] or data["all"]):
             raise ValidationError("Choose at least one client.", "cases")
-        return Choice(**{**data, "line": data["line"].strip()})
+        return ClientSelection(**{**data, "message": data["message"].strip()})
 
 
 @dataclass(frozen=True)
-class NewGiving:
-    """Hold a wish to give one sheet to several cases; `confirmed` holds the reasons for care that were read."""
+class NewBulkAssignment:
+    """A handout to assign to several cases; `confirmed` holds the cautions that were read for each case."""
 
-    edition: int | None
+    handout_version: int | None
     language: str
     channel: str
-    line: str
+    message: str
     due_on: date | None
     cases: tuple[UUID, ...]
     confirmed: dict[UUID, frozenset[str]]
 
 
-class GivingSchema(Schema):
-    """Check a wish to give one sheet to several cases; `edition` says which version was looked at."""
+class BulkAssignmentSchema(Schema):
+    """Request to assign one handout to several cases; `handout_version` is the version that the coach read."""
 
-    edition = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(1, 9999))
+    handout_version = fields.Integer(
+        load_default=None, allow_none=True, validate=validate.Range(1, 9999)
+    )
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
     channel = fields.String(
         required=True,
-        validate=validate.OneOf(CHANNEL_WORDS, error=CHOOSE_HOW),
-        error_messages={"required": CHOOSE_HOW},
+        validate=validate.OneOf(CHANNEL_LABELS, error=CHANNEL_REQUIRED),
+        error_messages={"required": CHANNEL_REQUIRED},
     )
-    line = fields.String(load_default="", validate=validate.Length(max=LONGEST_LINE))
+    message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     due_on = fields.Date(
         load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
     )
@@ -90,20 +92,22 @@ class GivingSchema(Schema):
         fields.UUID(),
         required=True,
         validate=validate.Length(
-            1, MOST_GIVEN, error=f"Choose at least one client, and at most {MOST_GIVEN}."
+            1, MAX_CASES, error=f"Choose at least one client, and at most {MAX_CASES}."
         ),
     )
     confirmed = fields.Dict(
         keys=fields.UUID(),
         values=fields.List(fields.String(validate=validate.Length(max=60))),
         load_default=dict,
-        validate=validate.Length(max=MOST_GIVEN),
-        metadata={"description": "For each case that asks for care, the codes that were read."},
+        validate=validate.Length(max=MAX_CASES),
+        metadata={
+            "description": "For each case that needs caution, the codes of the reasons that were read."
+        },
     )
 
     @pre_load
-    def as_lists(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
-        """Part the codes that a form's tick holds in one value."""
+    def split_codes(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Split the codes that a form's checkbox holds in one value."""
         sent = data.get("confirmed")
         if not isinstance(sent, dict):
             return data
@@ -113,13 +117,13 @@ class GivingSchema(Schema):
         return data | {"confirmed": lists}
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> NewGiving:
-        """Give the plain value."""
-        return NewGiving(
-            data["edition"],
+    def build(self, data: dict[str, Any], **_: object) -> NewBulkAssignment:
+        """Build the dataclass."""
+        return NewBulkAssignment(
+            data["handout_version"],
             data["language"],
             data["channel"],
-            data["line"].strip(),
+            data["message"].strip(),
             data["due_on"],
             tuple(dict.fromkeys(data["cases"])),
             {case: frozenset(codes) for case, codes in data["confirmed"].items()},
@@ -127,8 +131,8 @@ class GivingSchema(Schema):
 
 
 @dataclass(frozen=True)
-class GivingItemRecord:
-    """Show one case of a giving: waiting, given, or left out and why."""
+class BulkAssignmentItemRecord:
+    """One case of a bulk assignment: waiting, assigned, or skipped and why."""
 
     case_id: UUID
     number: str
@@ -140,67 +144,69 @@ class GivingItemRecord:
 
 
 @dataclass(frozen=True)
-class GivingRecord(OfHandout):
-    """Show a giving and those of its cases that the reader may see."""
+class BulkAssignmentRecord(OfHandout):
+    """A bulk assignment and those of its cases that the user may see."""
 
     id: UUID
     channel: str
     due_on: date | None
-    made_at: datetime
-    made_by: UUID
-    sender: str
-    items: list[GivingItemRecord]
+    created_at: datetime
+    created_by: UUID
+    created_by_name: str
+    items: list[BulkAssignmentItemRecord]
 
-    def of(self, state: str) -> list[GivingItemRecord]:
+    def in_state(self, state: str) -> list[BulkAssignmentItemRecord]:
         """List the cases in a state."""
         return [item for item in self.items if item.state == state]
 
     @property
     def waiting(self) -> int:
-        """Count the cases that wait."""
-        return len(self.of("waiting"))
+        """Count the waiting cases."""
+        return len(self.in_state("waiting"))
 
     @property
-    def given(self) -> int:
-        """Count the cases that got it."""
-        return len(self.of("given"))
+    def assigned(self) -> int:
+        """Count the cases that were assigned the handout."""
+        return len(self.in_state("assigned"))
 
     @property
-    def left_out(self) -> int:
-        """Count the cases that were left out."""
-        return len(self.of("left_out"))
+    def skipped(self) -> int:
+        """Count the skipped cases."""
+        return len(self.in_state("skipped"))
 
     @property
     def done(self) -> bool:
-        """Tell whether nobody waits any more."""
+        """Tell whether no case is waiting."""
         return self.waiting == 0
 
 
-class GivingItemView(Schema):
-    """Show one case of a giving; `reasons` says why it was left out."""
+class BulkAssignmentItemResponseSchema(Schema):
+    """One case of a bulk assignment; `reasons` says why it was skipped."""
 
     case_id = fields.UUID(required=True)
     number = fields.String(required=True)
-    state = fields.String(required=True, validate=validate.OneOf(["waiting", "given", "left_out"]))
-    reasons = fields.List(fields.Nested(ReasonView), required=True)
+    state = fields.String(
+        required=True, validate=validate.OneOf(["waiting", "assigned", "skipped"])
+    )
+    reasons = fields.List(fields.Nested(ReasonResponseSchema), required=True)
     assignment_id = fields.UUID(required=True, allow_none=True)
     done_at = fields.AwareDateTime(required=True, allow_none=True)
 
 
-class GivingView(Schema):
-    """Show how far a giving is; it is `done` when nobody waits any more."""
+class BulkAssignmentResponseSchema(Schema):
+    """The progress of a bulk assignment; `done` when no case is waiting."""
 
     id = fields.UUID(required=True)
     slug = fields.String(required=True)
     title = fields.String(required=True)
     language = fields.String(required=True)
-    edition = fields.Integer(required=True)
+    handout_version = fields.Integer(required=True, attribute="edition")
     channel = fields.String(required=True)
     due_on = fields.Date(required=True, allow_none=True)
-    made_at = fields.AwareDateTime(required=True)
-    made_by = fields.UUID(required=True)
+    created_at = fields.AwareDateTime(required=True)
+    created_by = fields.UUID(required=True)
     done = fields.Boolean(required=True)
     waiting = fields.Integer(required=True)
-    given = fields.Integer(required=True)
-    left_out = fields.Integer(required=True)
-    items = fields.List(fields.Nested(GivingItemView), required=True)
+    assigned = fields.Integer(required=True)
+    skipped = fields.Integer(required=True)
+    items = fields.List(fields.Nested(BulkAssignmentItemResponseSchema), required=True)

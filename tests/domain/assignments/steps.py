@@ -3,18 +3,18 @@
 from caseapp.core.actor import Actor
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.screening.operations import raise_flag
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.screening.operations import set_manual_flag
 
 
-def give(actor, made, slug="better-nights", *, channel="portal", line="", **more):
+def give(actor, made, slug="better-nights", *, channel="portal", message="", **more):
     with transaction():
-        return assign(actor, made.case_id, slug, line=line, channel=channel, **more)
+        return assign_handout(actor, made.case_id, slug, message=message, channel=channel, **more)
 
 
 def flag(actor, made, kind):
     with transaction():
-        raise_flag(actor, made.client_id, kind)
+        set_manual_flag(actor, made.client_id, kind)
 
 
 def reader(made):

@@ -15,20 +15,13 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign, withdraw
-from caseapp.domain.assignments.printing import (
-    assignment_pdf,
-    case_pack_pdf,
-    discretion,
-    own_pack,
-    own_pack_pdf,
-    pack_of,
-    unsaid_on,
-)
-from caseapp.domain.assignments.queries import assignment_shown, assignments_of
-from caseapp.domain.assignments.reading import reading, reading_list
-from caseapp.domain.assignments.suitability import Situation
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.assignments.printing import list_omissions, assignment_pdf, case_packet_pdf, list_client_packet, client_packet_pdf, get_packet
+from caseapp.domain.assignments.rules import discretion_reasons
+from caseapp.domain.assignments.queries import get_assignment_record, list_assignments
+from caseapp.domain.assignments.reading import get_reading_list_item, get_reading_list
+from caseapp.domain.suitability.schemas import Situation
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.models import ClientKey
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
@@ -45,7 +38,7 @@ CALM, PAUSE, HELP, NIGHTS = (
 )
 PLAIN = library()[CALM, "en"]
 QUIET = library()[HELP, "en"]
-KNOWN = Situation(screened=True, safety_known=True)
+KNOWN = Situation(screened=True, safety_items_asked=True)
 SAFE = SafeContact(("call", "portal"))
 
 
@@ -60,21 +53,21 @@ SAFE = SafeContact(("call", "portal"))
         ([PLAIN], replace(KNOWN, in_person_only=True), SAFE, ["by_hand_only"]),
         ([PLAIN], replace(KNOWN, flags=frozenset({"violence_flag"})), SAFE, ["by_hand_only"]),
         ([PLAIN], replace(KNOWN, flags=frozenset({"unsafe_delivery"})), SAFE, ["by_hand_only"]),
-        ([PLAIN], replace(KNOWN, safety_known=False), SAFE, ["safety_screen_unknown"]),
-        ([PLAIN], Situation(screened=False, safety_known=False), SAFE, ["safety_screen_unknown"]),
+        ([PLAIN], replace(KNOWN, safety_items_asked=False), SAFE, ["safety_screen_unknown"]),
+        ([PLAIN], Situation(screened=False, safety_items_asked=False), SAFE, ["safety_screen_unknown"]),
         ([PLAIN], KNOWN, SafeContact(("call", "voicemail")), ["nothing_written"]),
         ([PLAIN], KNOWN, SafeContact(()), ["nothing_written"]),
         ([PLAIN], KNOWN, SafeContact(("in_person", "post")), ["nothing_written"]),
         (
             [QUIET],
-            replace(KNOWN, in_person_only=True, safety_known=False),
+            replace(KNOWN, in_person_only=True, safety_items_asked=False),
             SafeContact(("in_person",)),
             ["neutral_title", "by_hand_only"],
         ),
     ],
 )
 def test_a_file_names_somebody_only_where_nothing_speaks_against_it(sheets, situation, safe, codes):
-    assert [reason.code for reason in discretion(sheets, situation, safe)] == codes
+    assert [reason.code for reason in discretion_reasons(sheets, situation, safe)] == codes
 
 
 @pytest.fixture
@@ -89,14 +82,14 @@ def made(coach):
     return found
 
 
-def give(coach, made, slug=CALM, line="Slowly, Ana.", **more):
+def give(coach, made, slug=CALM, message="Slowly, Ana.", **more):
     with transaction():
         channel = more.pop("channel", "portal")
-        return assign(coach, made.case_id, slug, line=line, channel=channel, confirmed=True, **more)
+        return assign_handout(coach, made.case_id, slug, message=message, channel=channel, confirmed=True, **more)
 
 
 def printed(coach, made, assignment_id, *, large=False):
-    return assignment_pdf(assignment_shown(coach, assignment_id), large=large, code=True)
+    return assignment_pdf(get_assignment_record(coach, assignment_id), large=large, code=True)
 
 
 def client(made):
@@ -108,8 +101,8 @@ def kept():
 
 
 def test_staff_and_client_read_for_whom_and_from_whom_it_is(coach, made):
-    shown = assignment_shown(coach, give(coach, made))
-    for record in (shown, reading(client(made), shown.place)):
+    shown = get_assignment_record(coach, give(coach, made))
+    for record in (shown, get_reading_list_item(client(made), shown.position)):
         text = text_of(assignment_pdf(record, large=False, code=False))
         assert "For Ana, from Marta Slowly, Ana." in text
         assert "Okafor" not in text
@@ -119,8 +112,8 @@ def test_staff_and_client_read_for_whom_and_from_whom_it_is(coach, made):
 def test_what_is_left_out_is_told_to_the_coach(coach, made):
     plain, quiet = give(coach, made), give(coach, made, HELP)
     strange = give(coach, made, NIGHTS, "You can do it 🙂")
-    head = case_head(coach, made.case_id)
-    told = unsaid_on(head, assignments_of(coach, head))
+    context = get_case_context(coach, made.case_id)
+    told = list_omissions(context, list_assignments(coach, context))
     assert {key: [reason.code for reason in reasons] for key, reasons in told.items()} == {
         plain: [],
         quiet: ["neutral_title"],
@@ -165,7 +158,7 @@ def test_a_destroyed_key_leaves_a_file_that_nobody_can_read(coach, made):
     with transaction():
         db.session.execute(sa.delete(ClientKey).where(ClientKey.client_id == made.client_id))
     with pytest.raises(NotFound):
-        reading_list(client(made))
+        get_reading_list(client(made))
     assert b"%PDF-1.7" not in kept()[name].read_bytes()
 
 
@@ -184,17 +177,17 @@ def test_a_code_is_left_out_where_the_portal_is_not_safe(coach, app):
         builders.screen(coach, made.client_id)
         given = give(coach, made, channel="print")
         assert ("More to read" in text_of(printed(coach, made, given))) is there
-    without = assignment_pdf(assignment_shown(coach, given), large=False, code=False)
+    without = assignment_pdf(get_assignment_record(coach, given), large=False, code=False)
     assert "More to read" not in text_of(without)
 
 
 def test_several_sheets_are_one_pdf_in_the_order_in_which_they_were_given(coach, made):
     first, second = give(coach, made), give(coach, made, NIGHTS, "And this.")
-    head = case_head(coach, made.case_id)
-    pack = pack_of(coach, head, [second, first, second])
+    context = get_case_context(coach, made.case_id)
+    pack = get_packet(coach, context, [second, first, second])
     assert [record.id for record in pack.records] == [first, second]
-    assert (pack.left_out, pack.unsaid) == ((), ())
-    content = case_pack_pdf(coach, head, [second, first], large=False)
+    assert (pack.left_out, pack.omissions) == ((), ())
+    content = case_packet_pdf(coach, context, [second, first], large=False)
     assert [title for title, _ in outline_of(content)] == [
         "Your reading",
         "Keeping the day running",
@@ -211,26 +204,26 @@ def test_what_may_not_go_out_is_left_out_and_said_and_refused_to_who_did_not_loo
     with transaction():
         withdraw(coach, gone, 1)
     builders.screen(coach, made.client_id, self_harm="concern")
-    head = case_head(coach, made.case_id)
-    pack = pack_of(coach, head, [plain, calm, gone])
+    context = get_case_context(coach, made.case_id)
+    pack = get_packet(coach, context, [plain, calm, gone])
     assert [record.id for record in pack.records] == [calm]
     assert {record.id: why[0].code for record, why in pack.left_out} == {
         plain: "hold_open",
         gone: "already_withdrawn",
     }
-    assert [reason.code for reason in pack.unsaid] == ["neutral_title"]
+    assert [reason.code for reason in pack.omissions] == ["neutral_title"]
     with pytest.raises(RuleBroken) as refused:
-        case_pack_pdf(coach, head, [plain, calm], large=False)
+        case_packet_pdf(coach, context, [plain, calm], large=False)
     assert refused.value.reasons[0].code == "hold_open"
     with pytest.raises(RuleBroken) as refused:
-        case_pack_pdf(coach, head, [], large=False)
+        case_packet_pdf(coach, context, [], large=False)
     assert refused.value.reasons[0].code == "nothing_chosen"
 
 
 def test_one_sensitive_sheet_makes_the_whole_pack_nameless(coach, made):
     plain, quiet = give(coach, made), give(coach, made, HELP)
-    head = case_head(coach, made.case_id)
-    text = text_of(case_pack_pdf(coach, head, [plain, quiet], large=False))
+    context = get_case_context(coach, made.case_id)
+    text = text_of(case_packet_pdf(coach, context, [plain, quiet], large=False))
     assert "Ana" not in text
     assert "Marta" not in text
     assert QUIET.title not in text
@@ -240,35 +233,35 @@ def test_a_pack_holds_nothing_of_another_case(coach, made):
     other = builders.case(coach)
     builders.screen(coach, other.client_id)
     theirs, ours = give(coach, other), give(coach, made)
-    head = case_head(coach, made.case_id)
+    context = get_case_context(coach, made.case_id)
     for wanted in ([theirs], [ours, theirs], [made.client_id]):
         with pytest.raises(NotFound):
-            pack_of(coach, head, wanted)
+            get_packet(coach, context, wanted)
     with pytest.raises(Forbidden):
-        pack_of(client(made), head, [ours])
+        get_packet(client(made), context, [ours])
 
 
 def test_a_pack_has_its_limit(coach, made):
-    head = case_head(coach, made.case_id)
+    context = get_case_context(coach, made.case_id)
     with pytest.raises(Invalid):
-        pack_of(coach, head, [builders.NAME + str(n) for n in range(13)])
+        get_packet(coach, context, [builders.NAME + str(n) for n in range(13)])
 
 
 def test_a_client_has_all_that_may_be_read_now_as_one_pdf(coach, made):
     give(coach, made)
     reader = client(made)
     with pytest.raises(NotFound):
-        own_pack(reader)
+        list_client_packet(reader)
     give(coach, made, NIGHTS)
     give(coach, made, PAUSE, channel="print")
-    records = own_pack(reader)
+    records = list_client_packet(reader)
     assert [record.slug for record in records] == [CALM, NIGHTS]
-    content = own_pack_pdf(reader, records)
+    content = client_packet_pdf(reader, records)
     assert "For Ana, from Marta" in text_of(content)
-    assert content == own_pack_pdf(reader, records)
+    assert content == client_packet_pdf(reader, records)
     with pikepdf.open(io.BytesIO(content)) as document:
         assert str(document.docinfo["/Title"]) == "Your reading"
     builders.screen(coach, made.client_id, self_harm="concern")
-    assert [record.slug for record in reading_list(reader)] == [NIGHTS]
+    assert [record.slug for record in get_reading_list(reader)] == [NIGHTS]
     with pytest.raises(NotFound):
-        own_pack(reader)
+        list_client_packet(reader)

@@ -10,17 +10,17 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign, mark_read, withdraw
+from caseapp.domain.assignments.operations import assign_handout, mark_read, withdraw
 from caseapp.domain.assignments.queries import (
-    assignment_shown,
-    assignments_of,
-    holders_of,
-    printable,
+    get_assignment_record,
+    list_assignments,
+    list_assigned_clients,
+    get_printable_assignment,
 )
-from caseapp.domain.assignments.reading import reading, reading_list
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.assignments.reading import get_reading_list_item, get_reading_list
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.queries import get_case_context
 from tests.domain.assignments.steps import codes, give, reader
 from tests.support import builders
 
@@ -29,22 +29,22 @@ def test_a_flag_raised_later_pauses_what_was_given(team, made):
     coach, client = team["coach"], reader(made)
     give(coach, made, "first-days-pause")
     give(coach, made, "better-nights")
-    assert len(reading_list(client)) == 2
+    assert len(get_reading_list(client)) == 2
     builders.screen(coach, made.client_id, sleep="concern")
-    assert [record.slug for record in reading_list(client)] == ["better-nights", "first-days-pause"]
+    assert [record.slug for record in get_reading_list(client)] == ["better-nights", "first-days-pause"]
     builders.screen(coach, made.client_id, self_harm="concern")
-    assert [record.slug for record in reading_list(client)] == ["better-nights"]
+    assert [record.slug for record in get_reading_list(client)] == ["better-nights"]
     with pytest.raises(RuleBroken) as refused:
-        reading(client, 1)
-    assert codes(refused) == ["resting"]
-    assert "hold" not in str([(r.message, r.how) for r in refused.value.reasons])
+        get_reading_list_item(client, 1)
+    assert codes(refused) == ["suspended"]
+    assert "hold" not in str([(r.message, r.way_out) for r in refused.value.reasons])
     with pytest.raises(RuleBroken), transaction():
         mark_read(client, 1)
-    paused = assignments_of(coach, case_head(coach, made.case_id))[1]
-    assert paused.state == "stopped"
-    assert paused.stopped[0].code == "hold_open"
+    paused = list_assignments(coach, get_case_context(coach, made.case_id))[1]
+    assert paused.state == "suspended"
+    assert paused.blockers[0].code == "hold_open"
     with pytest.raises(RuleBroken) as no_reprint:
-        printable(coach, paused.id)
+        get_printable_assignment(coach, paused.id)
     assert codes(no_reprint) == ["hold_open"]
     assert paused.opened_at is None
 
@@ -52,7 +52,7 @@ def test_a_flag_raised_later_pauses_what_was_given(team, made):
 def test_nothing_in_the_portal_once_no_way_is_safe(team, made):
     give(team["coach"], made)
     builders.screen(team["coach"], made.client_id, fear_at_home="concern")
-    assert reading_list(reader(made)) == []
+    assert get_reading_list(reader(made)) == []
 
 
 def test_a_contact_sheet_goes_stale_with_its_screening(team):
@@ -62,31 +62,31 @@ def test_a_contact_sheet_goes_stale_with_its_screening(team):
     builders.screen(coach, made.client_id)
     give(coach, made, "reaching-out", confirmed=True)
     client = reader(made)
-    assert reading(client, 1).slug == "reaching-out"
+    assert get_reading_list_item(client, 1).slug == "reaching-out"
     with at(now() + timedelta(days=15)):
-        assert reading_list(client) == []
+        assert get_reading_list(client) == []
         builders.screen(coach, made.client_id)
-        assert reading(client, 1).slug == "reaching-out"
+        assert get_reading_list_item(client, 1).slug == "reaching-out"
 
 
 def test_a_client_opens_and_marks_once(team, made):
     give(team["coach"], made)
     client = reader(made)
-    given = reading(client, 1)
-    assert given.state == "given"
+    given = get_reading_list_item(client, 1)
+    assert given.state == "assigned"
     with at(now() - timedelta(minutes=5)):
         record_read(client, Action.PORTAL_READ, "assignment", given.id, client.id)
-    opened = reading(client, 1)
+    opened = get_reading_list_item(client, 1)
     assert opened.state == "opened"
     with transaction():
         mark_read(client, 1)
     with transaction():
         mark_read(client, 1)
-    record = reading(client, 1)
+    record = get_reading_list_item(client, 1)
     assert record.opened_at == opened.opened_at
     assert record.read_at > record.opened_at
     marks = db.session.scalars(
-        sa.select(AuditEntry.details).where(AuditEntry.action == "portal.mark")
+        sa.select(AuditEvent.details).where(AuditEvent.action == "portal.mark")
     ).all()
     assert marks == [{"read": True}]
 
@@ -94,13 +94,13 @@ def test_a_client_opens_and_marks_once(team, made):
 def test_a_client_reads_only_their_own_and_only_what_is_in_the_portal(team, made):
     give(team["coach"], made, channel="print")
     with pytest.raises(NotFound):
-        reading(reader(made), 1)
+        get_reading_list_item(reader(made), 1)
     other = builders.case(team["coach"], "Daniel Roth")
     builders.screen(team["coach"], other.client_id)
     give(team["coach"], other)
     with pytest.raises(NotFound):
-        reading(reader(made), 2)
-    assert reading(reader(other), 1).client_id == other.client_id
+        get_reading_list_item(reader(made), 2)
+    assert get_reading_list_item(reader(other), 1).client_id == other.client_id
 
 
 def test_withdrawing_takes_it_from_the_portal_and_keeps_the_record(team, made):
@@ -110,11 +110,11 @@ def test_withdrawing_takes_it_from_the_portal_and_keeps_the_record(team, made):
         withdraw(coach, given, 7)
     with transaction():
         withdraw(coach, given, 1)
-    assert reading_list(reader(made)) == []
+    assert get_reading_list(reader(made)) == []
     with pytest.raises(RuleBroken) as refused:
-        reading(reader(made), 1)
+        get_reading_list_item(reader(made), 1)
     assert codes(refused) == ["withdrawn"]
-    assert assignment_shown(coach, given).state == "withdrawn"
+    assert get_assignment_record(coach, given).state == "withdrawn"
     with pytest.raises(RuleBroken), transaction():
         withdraw(coach, given, 2)
     assert give(coach, made)
@@ -125,7 +125,7 @@ def test_staff_mark_only_what_went_over_the_table(team, made):
     paper, portal = give(coach, made, channel="print"), give(coach, made)
     with transaction():
         mark_read(coach, paper)
-    assert assignment_shown(coach, paper).read_at
+    assert get_assignment_record(coach, paper).read_at
     with pytest.raises(RuleBroken) as refused, transaction():
         mark_read(coach, portal)
     assert codes(refused) == ["client_marks_it"]
@@ -135,16 +135,16 @@ def test_other_peoples_assignments_look_missing(team, made):
     given = give(team["coach"], made)
     stranger = team["coach2"]
     for attempt in (
-        lambda: assignment_shown(stranger, given),
+        lambda: get_assignment_record(stranger, given),
         lambda: withdraw(stranger, given, 1),
         lambda: mark_read(stranger, given),
-        lambda: assign(stranger, made.case_id, "better-nights", line="", channel="portal"),
+        lambda: assign_handout(stranger, made.case_id, "better-nights", message="", channel="portal"),
     ):
         with pytest.raises(NotFound), transaction():
             attempt()
-    assert holders_of(stranger, "better-nights", None, 25).items == []
-    assert [h.client for h in holders_of(team["coach"], "better-nights", None, 25).items] == [
+    assert list_assigned_clients(stranger, "better-nights", None, 25).items == []
+    assert [h.client for h in list_assigned_clients(team["coach"], "better-nights", None, 25).items] == [
         "Ines Okafor"
     ]
     with pytest.raises(Forbidden):
-        holders_of(team["admin"], "better-nights", None, 25)
+        list_assigned_clients(team["admin"], "better-nights", None, 25)

@@ -5,9 +5,9 @@ import sqlalchemy as sa
 from caseapp.core import outbox
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.bulk_assignments.operations import begin_giving
-from caseapp.domain.bulk_assignments.queries import giving_shown
-from caseapp.domain.bulk_assignments.schemas import NewGiving
+from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
+from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
+from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import CaseFilter, list_cases
 
 SLUG = "better-nights"
@@ -16,15 +16,15 @@ NAMES = ("Ana Brandt", "Bo Castell", "Cy Dorn", "Di Ebner", "El Faro", "Fay Goul
 
 def wish(cases, **changed):
     plain = {
-        "edition": None,
+        "handout_version": None,
         "language": "en",
         "channel": "print",
-        "line": "For your evenings.",
+        "message": "For your evenings.",
         "due_on": None,
         "cases": tuple(getattr(one, "case_id", one) for one in cases),
         "confirmed": {},
     }
-    return NewGiving(**(plain | changed))
+    return NewBulkAssignment(**(plain | changed))
 
 
 def read(*cases, codes=("later_stage",)):
@@ -34,12 +34,12 @@ def read(*cases, codes=("later_stage",)):
 
 def begin(actor, cases, slug=SLUG, **changed):
     with transaction():
-        return begin_giving(actor, slug, wish(cases, **changed))
+        return start_bulk_assignment(actor, slug, wish(cases, **changed))
 
 
-def states(actor, giving_id):
+def states(actor, bulk_assignment_id):
     db.session.rollback()
-    shown = giving_shown(actor, giving_id)
+    shown = get_bulk_assignment(actor, bulk_assignment_id)
     return {item.client: (item.state, [r.code for r in item.reasons]) for item in shown.items}
 
 

@@ -13,17 +13,17 @@ from caseapp.core.outbox import TAKEN_FOR, OutboxRow
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.bulk_assignments import operations as givings
-from caseapp.domain.bulk_assignments.models import GivingItem
-from caseapp.domain.bulk_assignments.operations import AT_ONCE, TRIES, carry_out
-from caseapp.domain.bulk_assignments.queries import giving_shown
+from caseapp.domain.bulk_assignments import operations as bulk_assignments
+from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
+from caseapp.domain.bulk_assignments.operations import BATCH_SIZE, MAX_ATTEMPTS, deliver_bulk_assignment
+from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeam
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import edition_of
-from caseapp.domain.screening.operations import raise_flag
+from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.users.models import User
-from caseapp.domain.users.operations import disable_user
+from caseapp.domain.auth.operations import disable_user
 from tests.domain.bulk_assignments.steps import (
     NAMES,
     SLUG,
@@ -41,9 +41,9 @@ from tests.support.staff_pages import Statements
 
 
 def test_running_twice_gives_once(team, cases):
-    giving_id = begin(team["coach"], cases)
+    bulk_assignment_id = begin(team["coach"], cases)
     for _ in range(3):
-        carry_out(giving_id, {"giving": giving_id.hex})
+        deliver_bulk_assignment(bulk_assignment_id, {"bulk_assignment": bulk_assignment_id.hex})
     assert count(Assignment) == 6
     deliver()
     assert count(Assignment) == 6
@@ -72,80 +72,80 @@ class Cut:
 
 def test_killed_half_way_it_continues_where_it_stopped(team, cases):
     coach = team["coach"]
-    giving_id = begin(coach, cases)
+    bulk_assignment_id = begin(coach, cases)
     with Cut(3), pytest.raises(KeyboardInterrupt):
         outbox.sweep()
     assert count(Assignment) == 2
-    assert giving_shown(coach, giving_id).waiting == 4
+    assert get_bulk_assignment(coach, bulk_assignment_id).waiting == 4
     assert outbox.sweep() == 0, "another worker leaves it alone for a while"
     with at(now() + TAKEN_FOR + timedelta(seconds=1)):
         assert outbox.sweep() == 1
-    assert states(coach, giving_id) == dict.fromkeys(NAMES, ("given", []))
+    assert states(coach, bulk_assignment_id) == dict.fromkeys(NAMES, ("assigned", []))
     assert count(Assignment) == 6
 
 
 def test_two_workers_side_by_side_give_once(app, team, cases):
-    giving_id = begin(team["coach"], cases)
-    payload = {"giving": giving_id.hex}
-    found = together(app, 2, lambda _number: carry_out(giving_id, payload))
+    bulk_assignment_id = begin(team["coach"], cases)
+    payload = {"bulk_assignment": bulk_assignment_id.hex}
+    found = together(app, 2, lambda _number: deliver_bulk_assignment(bulk_assignment_id, payload))
     assert found == [None, None]
     assert count(Assignment) == 6
-    assert states(team["coach"], giving_id) == dict.fromkeys(NAMES, ("given", []))
+    assert states(team["coach"], bulk_assignment_id) == dict.fromkeys(NAMES, ("assigned", []))
 
 
 def test_two_givings_of_the_same_sheet_at_once_give_it_once(app, team, cases):
     ids = [begin(team["coach"], cases) for _ in range(2)]
-    together(app, 2, lambda number: carry_out(ids[number], {"giving": ids[number].hex}))
+    together(app, 2, lambda number: deliver_bulk_assignment(ids[number], {"bulk_assignment": ids[number].hex}))
     assert count(Assignment) == 6
     found = [states(team["coach"], one) for one in ids]
     for name in NAMES:
         assert sorted(one[name] for one in found) == [
-            ("given", []),
-            ("left_out", ["already_given"]),
+            ("assigned", []),
+            ("skipped", ["already_assigned"]),
         ]
 
 
 def test_a_hold_or_flag_that_comes_in_between_stops_it_for_that_client(team, cases):
     coach = team["coach"]
-    giving_id = begin(coach, cases[:3], "first-days-pause", channel="portal")
+    bulk_assignment_id = begin(coach, cases[:3], "first-days-pause", channel="portal")
     builders.screen(coach, cases[0].client_id, fear_at_home="concern")
     with transaction():
-        raise_flag(coach, cases[1].client_id, "unsafe_delivery")
+        set_manual_flag(coach, cases[1].client_id, "unsafe_delivery")
     deliver()
-    found = states(coach, giving_id)
-    assert found[NAMES[0]][0] == found[NAMES[1]][0] == "left_out"
+    found = states(coach, bulk_assignment_id)
+    assert found[NAMES[0]][0] == found[NAMES[1]][0] == "skipped"
     assert "hold_open" in found[NAMES[0]][1]
-    assert found[NAMES[2]] == ("given", [])
+    assert found[NAMES[2]] == ("assigned", [])
     assert count(Assignment) == 1
 
 
 def test_a_confirmation_covers_no_reason_that_comes_later(team, cases):
     coach = team["coach"]
-    giving_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
+    bulk_assignment_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
     with transaction():
-        raise_flag(coach, cases[0].client_id, "unsafe_delivery")
+        set_manual_flag(coach, cases[0].client_id, "unsafe_delivery")
     deliver()
-    found = states(coach, giving_id)
+    found = states(coach, bulk_assignment_id)
     state, codes = found[NAMES[0]]
-    assert state == "left_out"
+    assert state == "skipped"
     assert codes[0] == "not_confirmed"
     assert len(codes) > 2
-    assert found[NAMES[1]] == ("given", [])
+    assert found[NAMES[1]] == ("assigned", [])
 
 
 def test_a_recall_in_between_stops_it_for_all(team, cases):
-    giving_id = begin(team["coach"], cases)
+    bulk_assignment_id = begin(team["coach"], cases)
     with transaction():
         recall(team["supervisor"], edition_of(SLUG).edition_id, "A number is wrong.")
     deliver()
-    found = states(team["coach"], giving_id)
-    assert found == dict.fromkeys(NAMES, ("left_out", ["recalled"]))
+    found = states(team["coach"], bulk_assignment_id)
+    assert found == dict.fromkeys(NAMES, ("skipped", ["recalled"]))
     assert count(Assignment) == 0
 
 
 @pytest.mark.parametrize("how", ["disabled", "no longer a coach"])
 def test_the_job_has_the_rights_of_the_moment_it_runs(team, cases, how):
-    giving_id = begin(team["coach"], cases)
+    bulk_assignment_id = begin(team["coach"], cases)
     with transaction() as session:
         if how == "disabled":
             disable_user(operator(), staff.email_of(team["coach"]))
@@ -154,43 +154,43 @@ def test_the_job_has_the_rights_of_the_moment_it_runs(team, cases, how):
                 sa.update(User).where(User.id == team["coach"].id).values(role=Role.ADMIN)
             )
     deliver()
-    found = states(team["supervisor"], giving_id)
-    assert found == dict.fromkeys(NAMES, ("left_out", ["sender_gone"]))
+    found = states(team["supervisor"], bulk_assignment_id)
+    assert found == dict.fromkeys(NAMES, ("skipped", ["creator_inactive"]))
     assert count(Assignment) == 0
 
 
 def test_a_case_that_left_the_coachs_care_or_was_closed_gets_nothing(team, cases):
-    giving_id = begin(team["coach"], cases[:3])
+    bulk_assignment_id = begin(team["coach"], cases[:3])
     with transaction() as session:
         session.execute(sa.delete(CareTeam).where(CareTeam.client_id == cases[0].client_id))
         session.execute(sa.update(Case).where(Case.id == cases[1].case_id).values(status="closed"))
     deliver()
     db.session.rollback()
     found = {
-        row.case_id: (row.state, row.reasons) for row in db.session.scalars(sa.select(GivingItem))
+        row.case_id: (row.state, row.reasons) for row in db.session.scalars(sa.select(BulkAssignmentItem))
     }
-    assert found[cases[0].case_id] == ("left_out", ["case_gone"])
-    assert found[cases[1].case_id] == ("left_out", ["case_closed"])
-    assert found[cases[2].case_id] == ("given", [])
-    assert giving_shown(team["coach"], giving_id).left_out == 1
+    assert found[cases[0].case_id] == ("skipped", ["case_not_found"])
+    assert found[cases[1].case_id] == ("skipped", ["case_closed"])
+    assert found[cases[2].case_id] == ("assigned", [])
+    assert get_bulk_assignment(team["coach"], bulk_assignment_id).skipped == 1
 
 
 def test_one_case_that_fails_keeps_nobody_waiting_and_is_given_up_in_the_end(team, cases):
     coach = team["coach"]
-    giving_id = begin(coach, cases[:3])
+    bulk_assignment_id = begin(coach, cases[:3])
     with transaction() as session:
         session.execute(
             sa.update(Case).where(Case.id == cases[1].case_id).values(facts=b"\x01 not a seal")
         )
     moment = now()
-    for tries in range(1, TRIES + 1):
+    for attempts in range(1, MAX_ATTEMPTS + 1):
         with at(moment):
             assert outbox.sweep() == 0
-        assert states(coach, giving_id)[NAMES[0]] == ("given", [])
-        assert states(coach, giving_id)[NAMES[2]] == ("given", [])
-        assert count(GivingItem, GivingItem.tries == tries) == 1
+        assert states(coach, bulk_assignment_id)[NAMES[0]] == ("assigned", [])
+        assert states(coach, bulk_assignment_id)[NAMES[2]] == ("assigned", [])
+        assert count(BulkAssignmentItem, BulkAssignmentItem.attempts == attempts) == 1
         moment += timedelta(hours=2)
-    assert states(coach, giving_id)[NAMES[1]] == ("left_out", ["fault"])
+    assert states(coach, bulk_assignment_id)[NAMES[1]] == ("skipped", ["failed"])
     with at(moment):
         assert outbox.sweep() == 1
     assert count(Assignment) == 2
@@ -199,24 +199,24 @@ def test_one_case_that_fails_keeps_nobody_waiting_and_is_given_up_in_the_end(tea
 def test_five_hundred_are_given_a_few_at_a_time_each_for_the_same_price(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 500)
-    giving_id = begin(coach, everyone(coach), "help-right-now")
+    bulk_assignment_id = begin(coach, everyone(coach), "help-right-now")
     [row] = db.session.scalars(sa.select(OutboxRow.id)).all()
     with Statements() as heard:
         assert outbox.deliver(row)
-    shown = giving_shown(coach, giving_id)
-    assert (shown.given, shown.waiting) == (AT_ONCE, 500 - AT_ONCE)
-    commits = sum(statement.startswith("UPDATE giving_item") for statement in heard.seen)
-    assert commits == AT_ONCE
-    assert len(heard.seen) <= 19 * AT_ONCE + 10
+    shown = get_bulk_assignment(coach, bulk_assignment_id)
+    assert (shown.assigned, shown.waiting) == (BATCH_SIZE, 500 - BATCH_SIZE)
+    commits = sum(statement.startswith("UPDATE bulk_assignment_item") for statement in heard.seen)
+    assert commits == BATCH_SIZE
+    assert len(heard.seen) <= 19 * BATCH_SIZE + 10
     deliver()
     db.session.rollback()
-    shown = giving_shown(coach, giving_id)
-    assert (shown.given, shown.waiting, shown.left_out) == (500, 0, 0)
+    shown = get_bulk_assignment(coach, bulk_assignment_id)
+    assert (shown.assigned, shown.waiting, shown.skipped) == (500, 0, 0)
     assert count(Assignment, Assignment.channel == "print") == 500
 
 
 def test_nothing_is_locked_for_longer_than_one_case(team, cases):
-    giving_id, heard = begin(team["coach"], cases), []
+    bulk_assignment_id, heard = begin(team["coach"], cases), []
 
     def hear(_connection, _cursor, statement, *_rest):
         if statement.startswith("INSERT INTO assignment "):
@@ -228,7 +228,7 @@ def test_nothing_is_locked_for_longer_than_one_case(team, cases):
     sa.event.listen(db.engine, "before_cursor_execute", hear)
     sa.event.listen(db.engine, "commit", end)
     try:
-        carry_out(giving_id, {"giving": giving_id.hex})
+        deliver_bulk_assignment(bulk_assignment_id, {"bulk_assignment": bulk_assignment_id.hex})
     finally:
         sa.event.remove(db.engine, "before_cursor_execute", hear)
         sa.event.remove(db.engine, "commit", end)
@@ -237,4 +237,4 @@ def test_nothing_is_locked_for_longer_than_one_case(team, cases):
 
 
 def test_the_job_is_known_to_the_outbox(the_app):
-    assert outbox._handlers[givings.GIVE] is carry_out  # noqa: SLF001
+    assert outbox._handlers[bulk_assignments.BULK_ASSIGNMENT] is deliver_bulk_assignment  # noqa: SLF001

@@ -10,14 +10,14 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.eligibility import advice_for
+from caseapp.domain.assignments.reading import get_recommendation
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.operations import assign_several
-from caseapp.domain.assignments.queries import assignment_shown, assignments_of, given_together
-from caseapp.domain.assignments.reading import reading_list
-from caseapp.domain.assignments.schemas import NewAssignment
-from caseapp.domain.audit.models import AuditEntry
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.assignments.operations import assign_handouts
+from caseapp.domain.assignments.queries import get_assignment_record, list_assignments, list_assigned_together
+from caseapp.domain.assignments.reading import get_reading_list
+from caseapp.domain.assignments.schemas import NewAssignments
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.assignments.steps import codes, flag, give, reader
 from tests.support import builders
@@ -26,16 +26,16 @@ from tests.support import builders
 def test_an_assignment_keeps_edition_line_levels_and_a_number_of_its_own(team, made):
     coach = team["coach"]
     builders.screen(coach, made.client_id, sleep="watch")
-    first = give(coach, made, line="Try the worry note first.")
+    first = give(coach, made, message="Try the worry note first.")
     give(coach, made, "keep-the-day-running")
-    newest, oldest = assignments_of(coach, case_head(coach, made.case_id))
-    assert (oldest.id, oldest.place, newest.place) == (first, 1, 2)
-    assert oldest.line == "Try the worry note first."
+    newest, oldest = list_assignments(coach, get_case_context(coach, made.case_id))
+    assert (oldest.id, oldest.position, newest.position) == (first, 1, 2)
+    assert oldest.message == "Try the worry note first."
     assert oldest.levels["sleep"] == 1
     assert (oldest.slug, oldest.edition, oldest.stage) == ("better-nights", 1, "steady")
-    assert oldest.stopped == ()
+    assert oldest.blockers == ()
     stored = db.session.get(Assignment, first)
-    assert b"worry" not in stored.line
+    assert b"worry" not in stored.message
 
 
 def test_places_count_for_each_client_alone(team, made):
@@ -43,7 +43,7 @@ def test_places_count_for_each_client_alone(team, made):
     builders.screen(team["coach"], other.client_id)
     give(team["coach"], made)
     give(team["coach"], other)
-    assert [record.place for record in reading_list(reader(other))] == [1]
+    assert [record.position for record in get_reading_list(reader(other))] == [1]
 
 
 def test_a_refusal_names_every_reason_and_changes_nothing(team, made):
@@ -57,22 +57,22 @@ def test_a_refusal_names_every_reason_and_changes_nothing(team, made):
 def test_care_asks_for_a_confirmation(team, made):
     with pytest.raises(RuleBroken) as refused:
         give(team["coach"], made, "my-limits")
-    assert codes(refused) == ["confirm_needed", "later_stage"]
+    assert codes(refused) == ["confirmation_required", "later_stage"]
     assert give(team["coach"], made, "my-limits", confirmed=True)
 
 
 def test_several_are_given_all_or_none(team, made):
     coach = team["coach"]
-    wanted = NewAssignment(
+    wanted = NewAssignments(
         ("better-nights", "my-limits"), "portal", "Both help.", "en", confirmed=False
     )
     with pytest.raises(RuleBroken) as refused, transaction():
-        assign_several(coach, made.case_id, wanted)
+        assign_handouts(coach, made.case_id, wanted)
     assert refused.value.reasons[0].message.startswith("My limits")
-    assert reading_list(reader(made)) == []
+    assert get_reading_list(reader(made)) == []
     with transaction():
-        assert len(assign_several(coach, made.case_id, replace(wanted, confirmed=True))) == 2
-    assert [r.line for r in reading_list(reader(made))] == ["Both help.", "Both help."]
+        assert len(assign_handouts(coach, made.case_id, replace(wanted, confirmed=True))) == 2
+    assert [r.message for r in get_reading_list(reader(made))] == ["Both help.", "Both help."]
 
 
 SATURDAY = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -85,33 +85,33 @@ def test_a_pack_is_spread_over_the_weeks_and_leaves_out_what_does_not_suit(team)
         builders.screen(coach, made.client_id, sleep="watch")
         give(coach, made, "running-on-empty", channel="print")
     with at(SATURDAY):
-        pack = NewAssignment(
+        pack = NewAssignments(
             ("my-reasons", "better-nights", "reaching-out", "hold-back-list", "first-days-pause"),
             "portal", "In this order.", "en", confirmed=True, spread=True,
         )  # fmt: skip
         flag(coach, made, "contact_block")
         with transaction():
-            ids = assign_several(coach, made.case_id, pack)
-        head = case_head(coach, made.case_id)
-        given = given_together(coach, head, ids[-1])
+            ids = assign_handouts(coach, made.case_id, pack)
+        context = get_case_context(coach, made.case_id)
+        given = list_assigned_together(coach, context, ids[-1])
         assert [(r.slug, r.week) for r in given] == [
             ("my-reasons", date(2026, 11, 30)),
             ("better-nights", None),
             ("hold-back-list", date(2026, 12, 7)),
             ("first-days-pause", date(2026, 12, 7)),
         ]
-        assert [r.place for r in given] == [2, 3, 4, 5]
+        assert [r.position for r in given] == [2, 3, 4, 5]
         logged = db.session.scalars(
-            sa.select(AuditEntry.details).where(AuditEntry.action == "assignment.make")
+            sa.select(AuditEvent.details).where(AuditEvent.action == "assignment.create")
         ).all()
         assert [entry["due_on"] for entry in logged].count("2026-12-07") == 2
-        assert advice_for(coach, head).reading.open == 20, "later weeks are not this week's reading"
+        assert get_recommendation(coach, context).plan.unread == 20, "later weeks are not this week's reading"
         with pytest.raises(RuleBroken) as refused, transaction():
-            assign_several(coach, made.case_id, replace(pack, slugs=("reaching-out", "my-reasons")))
-        assert set(codes(refused)) == {"contact_block", "already_given"}
-    other = case_head(coach, builders.case(coach, "Daniel Roth").case_id)
+            assign_handouts(coach, made.case_id, replace(pack, slugs=("reaching-out", "my-reasons")))
+        assert set(codes(refused)) == {"contact_block", "already_assigned"}
+    other = get_case_context(coach, builders.case(coach, "Daniel Roth").case_id)
     with pytest.raises(NotFound):
-        given_together(coach, other, ids[0])
+        list_assigned_together(coach, other, ids[0])
 
 
 def test_a_day_is_within_reach(team, made):
@@ -121,14 +121,14 @@ def test_a_day_is_within_reach(team, made):
             with pytest.raises(Invalid):
                 give(coach, made, due_on=day)
         given = give(coach, made, due_on=date(2026, 11, 16))
-        assert assignment_shown(coach, given).week == date(2026, 11, 16)
+        assert get_assignment_record(coach, given).week == date(2026, 11, 16)
 
 
 def test_the_same_sheet_is_not_given_twice_in_the_same_way(team, made):
     give(team["coach"], made)
     with pytest.raises(RuleBroken) as refused:
         give(team["coach"], made)
-    assert codes(refused) == ["already_given"]
+    assert codes(refused) == ["already_assigned"]
     assert give(team["coach"], made, channel="print")
     assert give(team["coach"], made, language="es")
 
@@ -153,13 +153,13 @@ def test_a_client_to_be_met_only_in_person_gets_nothing_through_the_portal(team)
 
 def test_a_closed_case_gets_nothing_new(team, made):
     from caseapp.domain.cases.operations import close_case
-    from caseapp.domain.cases.schemas import Closing
+    from caseapp.domain.cases.schemas import CaseClosing
 
     with transaction():
         close_case(
             team["coach"],
             made.case_id,
-            Closing("other", "decision", "done", "", follow_up_consent=False, follow_up_on=None),
+            CaseClosing("other", "decision", "done", "", follow_up_consent=False, follow_up_on=None),
             1,
         )
     with pytest.raises(RuleBroken) as refused:

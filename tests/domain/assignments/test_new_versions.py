@@ -6,13 +6,13 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.eligibility import offers_for
+from caseapp.domain.assignments.queries import list_handout_options
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.operations import replace_older
-from caseapp.domain.assignments.queries import assignment_shown, older_holders, printable
-from caseapp.domain.assignments.reading import reading, reading_list
-from caseapp.domain.audit.models import AuditEntry
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.assignments.operations import replace_assignment
+from caseapp.domain.assignments.queries import get_assignment_record, list_clients_with_older_version, get_printable_assignment
+from caseapp.domain.assignments.reading import get_reading_list_item, get_reading_list
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import library as shelf
 from caseapp.domain.handouts import queries
 from caseapp.domain.handouts.operations import publish_library, recall
@@ -41,8 +41,8 @@ def test_an_assignment_keeps_its_edition_when_a_new_one_is_published(team, made,
     with transaction():
         assert publish_library() == 1
     assert edition_of("better-nights").handout.title == "When sleep stays away"
-    assert assignment_shown(coach, old).title == "When sleep will not come"
-    assert reading(reader(made), 1).edition == 1
+    assert get_assignment_record(coach, old).title == "When sleep will not come"
+    assert get_reading_list_item(reader(made), 1).edition == 1
     assert [v.handout.version for v in versions_of(coach, "better-nights")] == [2, 1, 1]
     queries._texts.pop(second.sha256)  # noqa: SLF001 - the next tests know only the library on disk
 
@@ -57,20 +57,20 @@ def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
             recall(who, item.edition_id, "A number is wrong.")
     with transaction():
         recall(team["admin"], item.edition_id, "A number is wrong.")
-    assert reading_list(reader(made)) == []
+    assert get_reading_list(reader(made)) == []
     with pytest.raises(RuleBroken) as refused:
-        reading(reader(made), 1)
+        get_reading_list_item(reader(made), 1)
     assert codes(refused) == ["withdrawn"]
     with pytest.raises(RuleBroken) as refused:
-        printable(coach, paper)
+        get_printable_assignment(coach, paper)
     assert codes(refused) == ["recalled"]
-    assert assignment_shown(coach, given).state == "recalled"
+    assert get_assignment_record(coach, given).state == "recalled"
     assert db.session.get(Assignment, given).withdrawn_at is None, "derived, not copied"
     listed = {(i.handout.id, i.handout.language) for i in library_list(coach)}
     assert ("better-nights", "en") not in listed
     assert ("better-nights", "es") in listed
-    head = case_head(coach, made.case_id)
-    assert "better-nights" not in {o.handout.id for o in offers_for(coach, head)}
+    context = get_case_context(coach, made.case_id)
+    assert "better-nights" not in {o.handout.id for o in list_handout_options(coach, context)}
     with pytest.raises(RuleBroken) as refused:
         give(coach, made, confirmed=True)
     assert codes(refused) == ["recalled"]
@@ -78,7 +78,7 @@ def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
         recall(team["supervisor"], item.edition_id, "Once more.")
     assert codes(refused) == ["already_recalled"]
     entry = db.session.scalars(
-        sa.select(AuditEntry).where(AuditEntry.action == "handout.recall")
+        sa.select(AuditEvent).where(AuditEvent.action == "handout.recall")
     ).one()
     assert entry.details == {"slug": "better-nights", "language": "en", "number": 1}
 
@@ -95,29 +95,29 @@ def test_older_versions_are_replaced_each_judged_anew(team, made, monkeypatch):
     )
     theirs = give(team["coach2"], foreign, "first-days-pause")
     with transaction(), pytest.raises(RuleBroken) as refused:
-        replace_older(coach, pause, line="")
+        replace_assignment(coach, pause, message="")
     assert codes(refused) == ["already_newest"]
     builders.second_version(monkeypatch, "first-days-pause")
     newest = edition_of("first-days-pause")
-    assert [h.client for h in older_holders(coach, newest, 10)] == ["Daniel Roth", "Ines Okafor"]
+    assert [h.client for h in list_clients_with_older_version(coach, newest, 10)] == ["Daniel Roth", "Ines Okafor"]
     with transaction():
-        new = replace_older(coach, pause, line="A clearer one.")
-    record = assignment_shown(coach, new)
-    assert (record.edition, record.line, record.channel) == (2, "A clearer one.", "portal")
+        new = replace_assignment(coach, pause, message="A clearer one.")
+    record = get_assignment_record(coach, new)
+    assert (record.edition, record.message, record.channel) == (2, "A clearer one.", "portal")
     assert record.due_on == today()
-    assert assignment_shown(coach, pause).state == "withdrawn"
-    assert [r.edition for r in reading_list(reader(made))] == [2]
+    assert get_assignment_record(coach, pause).state == "withdrawn"
+    assert [r.edition for r in get_reading_list(reader(made))] == [2]
     builders.screen(coach, other.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
-        replace_older(coach, later, line="")
+        replace_assignment(coach, later, message="")
     assert "violence_flag" in codes(refused)
-    assert assignment_shown(coach, later).withdrawn_at is None
+    assert get_assignment_record(coach, later).withdrawn_at is None
     with pytest.raises(RuleBroken) as refused, transaction():
-        replace_older(coach, pause, line="")
+        replace_assignment(coach, pause, message="")
     assert codes(refused) == ["already_withdrawn"]
     with pytest.raises(NotFound), transaction():
-        replace_older(coach, theirs, line="")
+        replace_assignment(coach, theirs, message="")
     actions = db.session.scalars(
-        sa.select(AuditEntry.action).where(AuditEntry.object_id.in_([pause, new]))
+        sa.select(AuditEvent.action).where(AuditEvent.object_id.in_([pause, new]))
     ).all()
-    assert sorted(set(actions)) == ["assignment.make", "assignment.withdraw"]
+    assert sorted(set(actions)) == ["assignment.create", "assignment.withdraw"]

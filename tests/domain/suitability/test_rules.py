@@ -6,18 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.domain.assignments.suitability import (
-    CAREFUL,
-    CONTACT_STAGES,
-    GIVE,
-    REFUSE,
-    Situation,
-    applies,
-    judge,
-)
+from caseapp.domain.suitability.rules import CONTACT_STAGES, condition_applies, assess_suitability
+from caseapp.domain.suitability.schemas import CAUTION, ELIGIBLE, BLOCKED, Situation
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import ANY_STAGE, EFFECTS, TAGS, Contraindication, library
-from caseapp.domain.screening.schemas import FLAGS
+from caseapp.domain.screening.schemas import FLAG_LABELS
 
 OPEN = {
     "spouse_willingness": "agreed",
@@ -50,7 +43,7 @@ MET = {
         replace(QUIET, facts=OPEN | {"spouse_contact_wish": "unknown"}),
     ],
     "distance_only": [replace(QUIET, facts=OPEN | {"living_arrangement": "nearby"})],
-    "safety_screen_unknown": [replace(QUIET, safety_known=False)],
+    "safety_screen_unknown": [replace(QUIET, safety_items_asked=False)],
     "safety_screen_older_than_14_days": [replace(QUIET, recent=False)],
     "recent_affair": [
         replace(QUIET, facts=OPEN | {"affair_disclosed": who})
@@ -61,7 +54,7 @@ MET = {
         for which in ("protects_client", "protects_spouse", "both")
     ],
 }
-OUTCOME = {"block": REFUSE, "warn": CAREFUL, "in_session": CAREFUL}
+OUTCOME = {"block": BLOCKED, "warn": CAUTION, "in_session": CAUTION}
 PLAIN = replace(
     library()["better-nights", "en"], contraindications=(), hold_ok="safety", stage=ANY_STAGE
 )
@@ -72,43 +65,43 @@ def with_one(tag, effect, **changed):
     return replace(PLAIN, contraindications=(found,), **changed)
 
 
-def test_the_table_names_every_tag():
+def test_tags_table_covers_every_tag():
     assert set(MET) == set(TAGS)
 
 
 @pytest.mark.parametrize("effect", EFFECTS)
 @pytest.mark.parametrize("tag", TAGS)
-def test_every_tag_and_effect(tag, effect):
+def test_assess_each_tag_and_effect_gives_its_outcome(tag, effect):
     handout = with_one(tag, effect)
-    quiet = judge(handout, QUIET)
-    assert quiet.outcome == GIVE
+    quiet = assess_suitability(handout, QUIET)
+    assert quiet.outcome == ELIGIBLE
     assert quiet.reasons == ()
     for situation in MET[tag]:
-        verdict = judge(handout, situation)
-        assert verdict.outcome == OUTCOME[effect]
-        assert f"Because of {tag}." in [reason.message for reason in verdict.reasons]
+        suitability = assess_suitability(handout, situation)
+        assert suitability.outcome == OUTCOME[effect]
+        assert f"Because of {tag}." in [reason.message for reason in suitability.reasons]
         if effect == "block":
-            assert verdict.channels == ()
+            assert suitability.channels == ()
         if effect == "in_session":
-            assert verdict.channels == ("in_person",)
+            assert suitability.channels == ("in_person",)
 
 
 @pytest.mark.parametrize(
     ("hold", "mark", "outcome"),
     [
-        ("safety", "safety", GIVE),
-        ("safety", "care", REFUSE),
-        ("safety", "none", REFUSE),
-        ("care", "safety", GIVE),
-        ("care", "care", GIVE),
-        ("care", "none", REFUSE),
-        (None, "none", GIVE),
+        ("safety", "safety", ELIGIBLE),
+        ("safety", "care", BLOCKED),
+        ("safety", "none", BLOCKED),
+        ("care", "safety", ELIGIBLE),
+        ("care", "care", ELIGIBLE),
+        ("care", "none", BLOCKED),
+        (None, "none", ELIGIBLE),
     ],
 )
-def test_a_hold_asks_for_the_mark(hold, mark, outcome):
-    verdict = judge(replace(PLAIN, hold_ok=mark), replace(QUIET, hold=hold))
-    assert verdict.outcome == outcome
-    assert all(hold in reason.message for reason in verdict.reasons)
+def test_assess_open_hold_requires_the_handout_mark(hold, mark, outcome):
+    suitability = assess_suitability(replace(PLAIN, hold_ok=mark), replace(QUIET, hold=hold))
+    assert suitability.outcome == outcome
+    assert all(hold in reason.message for reason in suitability.reasons)
 
 
 @pytest.mark.parametrize("stage", sorted(CONTACT_STAGES))
@@ -118,16 +111,16 @@ def test_a_hold_asks_for_the_mark(hold, mark, outcome):
         ({"hold": "care"}, "hold_open"),
         ({"hold": "safety"}, "hold_open"),
         ({"flags": frozenset({"contact_block"})}, "contact_block"),
-        ({"safety_known": False}, "safety_screen_unknown"),
+        ({"safety_items_asked": False}, "safety_screen_unknown"),
         ({"recent": False}, "safety_screen_older_than_14_days"),
-        ({"screened": False, "safety_known": False, "recent": False}, "never_screened"),
+        ({"screened": False, "safety_items_asked": False, "recent": False}, "never_screened"),
     ],
 )
-def test_the_global_rule_holds_whatever_a_sheet_says_of_itself(stage, changed, code):
+def test_assess_contact_stage_is_blocked_whatever_the_handout_says(stage, changed, code):
     """A contact sheet without a single contraindication, marked for every hold, is still refused."""
-    verdict = judge(replace(PLAIN, stage=stage), replace(QUIET, **changed))
-    assert verdict.outcome == REFUSE
-    assert [reason.code for reason in verdict.reasons] == [code]
+    suitability = assess_suitability(replace(PLAIN, stage=stage), replace(QUIET, **changed))
+    assert suitability.outcome == BLOCKED
+    assert [reason.code for reason in suitability.reasons] == [code]
 
 
 @pytest.mark.parametrize(
@@ -138,42 +131,42 @@ def test_the_global_rule_holds_whatever_a_sheet_says_of_itself(stage, changed, c
         replace(QUIET, in_person_only=True),
     ],
 )
-def test_nothing_travels_without_a_safe_way(situation):
-    verdict = judge(PLAIN, situation)
-    assert verdict.outcome == CAREFUL
-    assert "portal" not in verdict.channels
-    assert [reason.code for reason in verdict.reasons] == ["by_hand_only"]
+def test_assess_unsafe_delivery_allows_only_channels_by_hand(situation):
+    suitability = assess_suitability(PLAIN, situation)
+    assert suitability.outcome == CAUTION
+    assert "portal" not in suitability.channels
+    assert [reason.code for reason in suitability.reasons] == ["by_hand_only"]
 
 
-def test_a_later_stage_asks_for_care_and_an_earlier_one_does_not():
-    later = judge(library()["reaching-out", "en"], QUIET, stage="steady")
-    assert later.outcome == CAREFUL
+def test_assess_later_stage_needs_caution_and_earlier_does_not():
+    later = assess_suitability(library()["reaching-out", "en"], QUIET, stage="steady")
+    assert later.outcome == CAUTION
     assert "Contact" in later.reasons[0].message
-    assert judge(library()["first-days-pause", "en"], QUIET, stage="repair").outcome == GIVE
-    fits_early = judge(library()["old-fears-new-trust", "en"], QUIET, stage="contact")
-    assert fits_early.outcome == GIVE
+    assert assess_suitability(library()["first-days-pause", "en"], QUIET, stage="repair").outcome == ELIGIBLE
+    fits_early = assess_suitability(library()["old-fears-new-trust", "en"], QUIET, stage="contact")
+    assert fits_early.outcome == ELIGIBLE
 
 
-def test_another_sheet_is_named_by_its_title():
-    verdict = judge(
+def test_assess_use_instead_names_the_other_handout():
+    suitability = assess_suitability(
         library()["first-days-pause", "en"], replace(QUIET, flags=frozenset({"violence_flag"}))
     )
-    assert verdict.reasons[0].how == "Use “A private check-in” instead."
+    assert suitability.reasons[0].way_out == "Use “A private check-in” instead."
 
 
-def test_every_refusal_says_why_and_a_way_on():
-    worst = Situation("care", frozenset(FLAGS), screened=False, safety_known=False, recent=False)
+def test_assess_every_block_has_reason_and_way_out():
+    worst = Situation("care", frozenset(FLAG_LABELS), screened=False, safety_items_asked=False, recent=False)
     for handout in library().values():
-        for reason in judge(handout, worst).reasons:
+        for reason in assess_suitability(handout, worst).reasons:
             assert reason.message.endswith((".", "”"))
 
 
 situations = st.builds(
     Situation,
     hold=st.sampled_from([None, "care", "safety"]),
-    flags=st.frozensets(st.sampled_from([*FLAGS])),
+    flags=st.frozensets(st.sampled_from([*FLAG_LABELS])),
     screened=st.booleans(),
-    safety_known=st.booleans(),
+    safety_items_asked=st.booleans(),
     recent=st.booleans(),
     facts=st.fixed_dictionaries(
         {},
@@ -192,30 +185,30 @@ stage_ids = st.sampled_from([None, *(stage.id for stage in stages())])
 
 
 @given(real, situations, stage_ids)
-def test_a_refusing_condition_never_yields_a_yes(handout, situation, stage):
-    verdict = judge(handout, situation, stage=stage)
+def test_assess_blocking_condition_never_gives_eligible(handout, situation, stage):
+    suitability = assess_suitability(handout, situation, stage=stage)
     blocked = [c for c in handout.contraindications if c.effect == "block"]
     refusing = (
-        any(applies(found.tag, situation) for found in blocked)
+        any(condition_applies(found.tag, situation) for found in blocked)
         or (situation.hold == "safety" and handout.hold_ok != "safety")
         or (situation.hold == "care" and handout.hold_ok == "none")
         or (
             handout.stage in CONTACT_STAGES
             and (
                 situation.hold is not None
-                or situation.contact_barred
-                or not situation.safety_known
+                or situation.contact_blocked
+                or not situation.safety_items_asked
                 or not situation.recent
             )
         )
     )
-    assert (verdict.outcome == REFUSE) == refusing
-    assert (verdict.outcome == GIVE) == (not verdict.reasons)
-    assert (verdict.outcome == REFUSE) == (not verdict.channels)
+    assert (suitability.outcome == BLOCKED) == refusing
+    assert (suitability.outcome == ELIGIBLE) == (not suitability.reasons)
+    assert (suitability.outcome == BLOCKED) == (not suitability.channels)
     if situation.by_hand_only:
-        assert "portal" not in verdict.channels
+        assert "portal" not in suitability.channels
     if any(
-        found.effect == "in_session" and applies(found.tag, situation)
+        found.effect == "in_session" and condition_applies(found.tag, situation)
         for found in handout.contraindications
     ):
-        assert set(verdict.channels) <= {"in_person"}
+        assert set(suitability.channels) <= {"in_person"}

@@ -8,42 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caseapp.core.clock import week_of
-from caseapp.domain.assignments.recommendations import (
-    ANSWERS,
-    MINUTES_A_GENTLE_WEEK,
-    MINUTES_A_WEEK,
-    MOST_SUGGESTED,
-    counts,
-    first_week,
-    reading_of,
-    spread,
-    suggest,
-)
-from caseapp.domain.assignments.suitability import REFUSE, Situation, judge
+from caseapp.domain.suitability.recommendations import HANDOUT_FOR_ITEM, REDUCED_WEEKLY_MINUTES, WEEKLY_MINUTES, MAX_SUGGESTIONS, counts_as_reading, first_reading_week, plan_reading, spread_over_weeks, recommend
+from caseapp.domain.suitability.rules import assess_suitability
+from caseapp.domain.suitability.schemas import BLOCKED, Situation
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import library
 from caseapp.domain.screening.protocol import ITEMS
-from tests.domain.assignments.test_suitability import QUIET, situations
+from tests.domain.suitability.test_rules import QUIET, situations
 
 CALM = {item.key: 0 for item in ITEMS}
 ENGLISH = [handout for (_, language), handout in library().items() if language == "en"]
 HELP = ("help-right-now",)
 
 
-def offers(stage, situation=QUIET, had=HELP):
+def options(stage, situation=QUIET, had=HELP):
     return [
         SimpleNamespace(
             handout=handout,
-            verdict=judge(handout, situation, stage=stage),
-            given=handout.id in had,
+            suitability=assess_suitability(handout, situation, stage=stage),
+            assigned=handout.id in had,
         )
         for handout in sorted(ENGLISH, key=lambda handout: handout.code)
     ]
 
 
-def advice(stage="steady", *, had=HELP, unread=(), situation=QUIET, **levels):
-    return suggest(
-        offers(stage, situation, had),
+def recommendation(stage="steady", *, had=HELP, unread=(), situation=QUIET, **levels):
+    return recommend(
+        options(stage, situation, had),
         stage=stage,
         levels=CALM | levels,
         unread=[library()[slug, "en"] for slug in unread],
@@ -51,36 +42,36 @@ def advice(stage="steady", *, had=HELP, unread=(), situation=QUIET, **levels):
 
 
 def slugs(found):
-    return [suggestion.offer.handout.id for suggestion in found.suggestions]
+    return [suggestion.option.handout.id for suggestion in found.suggestions]
 
 
 @pytest.mark.parametrize(
-    ("levels", "budget", "because"),
+    ("levels", "budget", "explanation"),
     [
-        (CALM, MINUTES_A_WEEK, ""),
-        (CALM | {"sleep": 1}, MINUTES_A_GENTLE_WEEK, "Lowered from 60: sleep is at watch."),
-        (CALM | {"eating": 2}, MINUTES_A_GENTLE_WEEK, "Lowered from 60: eating is at concern."),
+        (CALM, WEEKLY_MINUTES, ""),
+        (CALM | {"sleep": 1}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because sleep is at watch."),
+        (CALM | {"eating": 2}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because eating is at concern."),
         (
             CALM | {"sleep": 1, "eating": 3},
-            MINUTES_A_GENTLE_WEEK,
-            "Lowered from 60: sleep is at watch and eating is at urgent.",
+            REDUCED_WEEKLY_MINUTES,
+            "Reduced from 60 because sleep is at watch and eating is at urgent.",
         ),
-        (CALM | {"sleep": None}, MINUTES_A_GENTLE_WEEK, "Lowered from 60: sleep is not known."),
-        (CALM | {"work": 3, "self_harm": 3}, MINUTES_A_WEEK, ""),
-        ({}, MINUTES_A_GENTLE_WEEK, "Lowered from 60: sleep is not known and eating is not known."),
+        (CALM | {"sleep": None}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because sleep is not known."),
+        (CALM | {"work": 3, "self_harm": 3}, WEEKLY_MINUTES, ""),
+        ({}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because sleep is not known and eating is not known."),
     ],
 )
-def test_the_weeks_budget(levels, budget, because):
-    found = reading_of(levels, [])
-    assert (found.budget, found.because, found.left) == (budget, because, budget)
+def test_plan_reading_sleep_or_eating_raised_halves_the_budget(levels, budget, explanation):
+    found = plan_reading(levels, [])
+    assert (found.budget, found.explanation, found.left) == (budget, explanation, budget)
 
 
-def test_what_is_unread_fills_the_week_and_safety_sheets_fill_none():
+def test_plan_reading_unread_handouts_count_except_safety_sheets():
     unread = [library()[slug, "en"] for slug in ("first-days-pause", "my-safety-plan")]
-    found = reading_of(CALM, unread)
-    assert (found.open, found.left) == (20, 40)
-    assert found.words == "20 of about 60 minutes a week are still unread."
-    assert reading_of(CALM | {"sleep": 1}, unread * 2).left == 0
+    found = plan_reading(CALM, unread)
+    assert (found.unread, found.left) == (20, 40)
+    assert found.summary == "20 of about 60 minutes a week are still unread."
+    assert plan_reading(CALM | {"sleep": 1}, unread * 2).left == 0
 
 
 @pytest.mark.parametrize(
@@ -105,32 +96,32 @@ def test_what_is_unread_fills_the_week_and_safety_sheets_fill_none():
         ({"unread": ("my-reasons", "running-on-empty")}, ["hold-back-list"]),
     ],
 )  # fmt: skip
-def test_what_comes_next(told, wanted):
-    assert slugs(advice(**told)) == wanted
+def test_recommend_levels_give_the_expected_order(told, wanted):
+    assert slugs(recommendation(**told)) == wanted
 
 
-def test_a_sheet_longer_than_the_week_waits_until_nothing_else_is_unread():
+def test_recommend_handout_longer_than_a_week_only_when_nothing_is_unread():
     everything = {handout.id for handout in ENGLISH} - {"my-year-ahead"}
-    alone = advice("rebuild", had=everything, sleep=1)
+    alone = recommendation("rebuild", had=everything, sleep=1)
     assert slugs(alone) == ["my-year-ahead"]
     assert "more than a week of reading" in alone.suggestions[0].why
-    assert slugs(advice("rebuild", had=everything, sleep=1, unread=("hold-back-list",))) == []
+    assert slugs(recommendation("rebuild", had=everything, sleep=1, unread=("hold-back-list",))) == []
 
 
-def test_every_suggestion_says_why():
-    found = advice(sleep=2)
+def test_recommend_every_suggestion_has_a_reason():
+    found = recommendation(sleep=2)
     assert found.suggestions[0].why == "Sleep is at concern."
-    assert found.suggestions[1].why == "Belongs to Steady. 20 minutes, and 30 are left this week."
+    assert found.suggestions[1].why == "Belongs to Steady. 20 minutes, of 30 left this week."
     had = (*HELP, "my-reasons", "my-part-not-my-part", "running-on-empty")
-    assert advice("understand", had=had).suggestions[0].why.startswith("Also fits Understand. ")
+    assert recommendation("understand", had=had).suggestions[0].why.startswith("Also fits Understand. ")
     told = Situation(flags=frozenset({"self_harm_flag"}), facts=QUIET.facts)
-    plan = advice(self_harm=1, situation=told).suggestions[0]
+    plan = recommendation(self_harm=1, situation=told).suggestions[0]
     assert plan.why.startswith("Self-harm is at watch.")
 
 
-def test_every_answer_is_in_the_library_and_every_question_has_one():
-    assert set(ANSWERS) == {item.key for item in ITEMS}
-    assert {(slug, "en") for slug in ANSWERS.values()} <= library().keys()
+def test_handout_for_item_covers_every_item_and_exists_in_the_library():
+    assert set(HANDOUT_FOR_ITEM) == {item.key for item in ITEMS}
+    assert {(slug, "en") for slug in HANDOUT_FOR_ITEM.values()} <= library().keys()
 
 
 levels = st.fixed_dictionaries({item.key: st.sampled_from([None, 0, 1, 2, 3]) for item in ITEMS})
@@ -138,28 +129,28 @@ some = st.lists(st.sampled_from(ENGLISH), max_size=6, unique_by=lambda handout: 
 
 
 @given(st.sampled_from([stage.id for stage in stages()]), situations, levels, some)
-def test_nothing_refused_or_given_before_is_proposed_and_the_week_is_never_overfilled(
+def test_recommend_never_suggests_blocked_or_assigned_or_overfills_the_week(
     stage, situation, levels, unread
 ):
     had = {handout.id for handout in unread}
-    found = suggest(offers(stage, situation, had), stage=stage, levels=levels, unread=unread)
-    assert len(found.suggestions) <= MOST_SUGGESTED
+    found = recommend(options(stage, situation, had), stage=stage, levels=levels, unread=unread)
+    assert len(found.suggestions) <= MAX_SUGGESTIONS
     assert len(set(slugs(found))) == len(found.suggestions)
     for suggestion in found.suggestions:
-        assert suggestion.offer.verdict.outcome != REFUSE
-        assert suggestion.offer.handout.id not in had
+        assert suggestion.option.suitability.outcome != BLOCKED
+        assert suggestion.option.handout.id not in had
         assert suggestion.why
-    reading = [s.offer.handout for s in found.suggestions if counts(s.offer.handout)]
-    read_by_stage = [h for h in reading if h.id not in ANSWERS.values()]
+    reading = [s.option.handout for s in found.suggestions if counts_as_reading(s.option.handout)]
+    read_by_stage = [h for h in reading if h.id not in HANDOUT_FOR_ITEM.values()]
     if len(read_by_stage) > 1:
-        assert sum(handout.minutes for handout in read_by_stage) <= found.reading.left
+        assert sum(handout.minutes for handout in read_by_stage) <= found.plan.left
 
 
 W1, W2, W3, W4 = (date(2026, 11, day) for day in (2, 9, 16, 23))
 
 
 @pytest.mark.parametrize(
-    ("chosen", "budget", "taken", "weeks"),
+    ("chosen", "budget", "planned", "weeks"),
     [
         ([], 60, {}, []),
         (["first-days-pause", "my-reasons", "hold-back-list"], 60, {}, [W1, W1, W1]),
@@ -175,26 +166,26 @@ W1, W2, W3, W4 = (date(2026, 11, day) for day in (2, 9, 16, 23))
         (["my-safety-plan", "my-year-ahead", "better-nights", "closing-apart"], 30, {}, [None, W1, None, W2]),
     ],
 )  # fmt: skip
-def test_sheets_are_laid_into_weeks(chosen, budget, taken, weeks):
+def test_spread_over_weeks_places_each_handout(chosen, budget, planned, weeks):
     sheets = [library()[slug, "en"] for slug in chosen]
-    assert spread(sheets, budget=budget, taken=taken, start=date(2026, 11, 5)) == weeks
+    assert spread_over_weeks(sheets, budget=budget, planned=planned, start=date(2026, 11, 5)) == weeks
 
 
 @pytest.mark.parametrize(
     ("today", "week"),
     [(date(2026, 11, 2), W1), (date(2026, 11, 4), W1), (date(2026, 11, 5), W2), (date(2026, 11, 8), W2)],
 )  # fmt: skip
-def test_the_first_week_is_one_that_can_still_be_read_in(today, week):
-    assert first_week(today) == week
+def test_first_reading_week_skips_a_week_that_is_nearly_over(today, week):
+    assert first_reading_week(today) == week
     assert week_of(today) == W1
 
 
-budgets = st.sampled_from([MINUTES_A_WEEK, MINUTES_A_GENTLE_WEEK])
+budgets = st.sampled_from([WEEKLY_MINUTES, REDUCED_WEEKLY_MINUTES])
 
 
 @given(st.lists(st.sampled_from(ENGLISH), max_size=12), budgets)
-def test_no_week_is_overfilled_and_the_order_is_kept(chosen, budget):
-    weeks = spread(chosen, budget=budget, taken={}, start=W1)
+def test_spread_over_weeks_keeps_budget_and_order(chosen, budget):
+    weeks = spread_over_weeks(chosen, budget=budget, planned={}, start=W1)
     dated = [(week, sheet.minutes) for week, sheet in zip(weeks, chosen, strict=True) if week]
     assert [week for week, _ in dated] == sorted(week for week, _ in dated)
     for week in {week for week, _ in dated}:

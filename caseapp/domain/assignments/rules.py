@@ -1,0 +1,99 @@
+"""Rules for what a client's PDFs say about them, and what discretion leaves out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason
+from caseapp.core.fonts import missing_signs
+from caseapp.domain.handouts.printing import NOBODY, Personal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from caseapp.domain.assignments.schemas import AssignmentRecord
+    from caseapp.domain.clients.schemas import SafeContact
+    from caseapp.domain.handouts.library import Handout
+    from caseapp.domain.suitability.schemas import Recipient, Situation
+
+# Channels that leave something behind which another person at home can find and read, as paper does.
+WRITTEN_CHANNELS = ("text", "email", "post", "portal")
+
+
+def discretion_reasons(
+    handouts: Iterable[Handout], situation: Situation, safe: SafeContact
+) -> tuple[Reason, ...]:
+    """List why one file with these handouts names nobody; empty when it may show names and the coach's message.
+
+    Other people find paper and files. Content map, section (f), and SAFE-12 keep it private what a sensitive handout is
+    about, so no name may show whose it is. No name may be on paper either where nothing may be sent, where the safety
+    questions were not answered in the last screening, or where no written channel is safe. One sensitive handout makes
+    the whole file anonymous. Awaiting clinical sign-off.
+    """
+    found = []
+    if any(handout.alias for handout in handouts):
+        found.append(
+            Reason(
+                "neutral_title",
+                "The PDF names nobody, because a handout in it has a neutral title.",
+            )
+        )
+    if situation.by_hand_only:
+        found.append(Reason("by_hand_only", "The PDF names nobody, because nothing may be sent."))
+    elif not situation.safety_items_asked:
+        found.append(
+            Reason(
+                "safety_screen_unknown",
+                "The PDF names nobody, because it isn't known whether the client is safe at home.",
+                "Record a full screening and ask the three safety questions in private.",
+            )
+        )
+    elif not any(safe.allows(way) for way in WRITTEN_CHANNELS):
+        found.append(
+            Reason(
+                "nothing_written",
+                "The PDF names nobody, because no written way to reach the client is safe.",
+                "Ask the client again what is safe, and record it under Details.",
+            )
+        )
+    return tuple(found)
+
+
+def remove_unprintable(personal: Personal) -> tuple[Personal, tuple[Reason, ...]]:
+    """Remove names or message when our fonts can't print them, each on its own, and give the reasons."""
+    reasons: list[Reason] = []
+    called, coach, line = personal.called, personal.coach, personal.line
+    if strange := missing_signs(called + coach):
+        called = coach = ""
+        reasons.append(_cannot_print("names", strange))
+    if strange := missing_signs(line):
+        line = ""
+        reasons.append(_cannot_print("message", strange))
+    return Personal(called, coach, line), tuple(reasons)
+
+
+def _cannot_print(what: str, strange: list[str]) -> Reason:
+    return Reason(
+        "missing_glyphs",
+        f"The PDF leaves out the {what}: our fonts can't print {' '.join(strange[:10])}",
+    )
+
+
+def printed_details(
+    records: Sequence[AssignmentRecord], recipient: Recipient
+) -> tuple[list[Personal], tuple[Reason, ...]]:
+    """Give the personal details to print on each handout of one file, and why details are left out."""
+    anonymous = discretion_reasons(
+        (r.handout for r in records), recipient.situation, recipient.client.safe
+    )
+    if anonymous:
+        return [NOBODY for _ in records], anonymous
+    found: list[Personal] = []
+    reasons: list[Reason] = []
+    for record in records:
+        coach = record.assigned_by_name.partition(" ")[0]
+        called = recipient.client.called if coach else ""
+        personal, left_out = remove_unprintable(Personal(called, coach, record.message))
+        found.append(personal)
+        reasons += left_out
+    return found, tuple(dict.fromkeys(reasons))

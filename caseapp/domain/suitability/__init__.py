@@ -1,0 +1,1 @@
+"""Suitability: whether a handout may reach a client now, and what to recommend next."""

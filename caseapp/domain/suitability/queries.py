@@ -1,0 +1,131 @@
+"""Queries for what decides about handouts for a client: the situation, the recipient, the options."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from caseapp.core.database import RowView, run
+from caseapp.core.errors import NotFound
+from caseapp.core.vault import unseal_text, unwrap
+from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.queries import newest_case_id
+from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.queries import opened
+from caseapp.domain.handouts.queries import newest_editions
+from caseapp.domain.practice.queries import Office, office
+from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
+from caseapp.domain.suitability.rules import assess_for_practice, derive_situation
+from caseapp.domain.suitability.schemas import HandoutOption, Recipient
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from uuid import UUID
+
+    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.suitability.schemas import Situation
+
+IN_PERSON_ONLY = "in_person"
+
+FACTS_CASE = aliased(Case)
+
+
+def join_recipient(
+    query: sa.Select[*tuple[Any, ...]],
+    case: Any,  # noqa: ANN401 - a column or a select
+) -> sa.Select[*tuple[Any, ...]]:
+    """Add to a statement about clients everything a Recipient needs, with the facts of one of their cases."""
+    return join_safety(
+        query.add_columns(
+            *Client.__table__.c,
+            ClientKey.wrapped,
+            FACTS_CASE.id.label("facts_case_id"),
+            FACTS_CASE.facts.label("facts"),
+            *SAFETY_COLUMNS,
+        )
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .outerjoin(FACTS_CASE, FACTS_CASE.id == case)
+    )
+
+
+RECIPIENT = join_recipient(
+    sa.select().select_from(Client).where(Client.id == sa.bindparam("client")),
+    newest_case_id(Client.id),
+)
+
+
+def get_situation(context: CaseContext) -> Situation:
+    """Derive the situation of a case whose access was already checked."""
+    return derive_situation(
+        context.safety,
+        context.facts,
+        in_person_only=IN_PERSON_ONLY in context.client.safe.channels,
+    )
+
+
+def get_recipient(client_id: UUID) -> Recipient:
+    """Load a client as a recipient, with the facts of their newest case; access was already checked.
+
+    Raises NotFound when the client is gone.
+    """
+    rows = run(RECIPIENT, client=client_id).all()
+    if not rows:
+        raise NotFound
+    return recipient_from_rows(rows)
+
+
+def recipient_in_case(context: CaseContext, known_office: Office | None = None) -> Recipient:
+    """Give the client of a case as a recipient; `known_office` saves loading it again in a loop."""
+    return Recipient(
+        context.client,
+        context.key,
+        get_situation(context),
+        known_office or office(),
+        wants_faith_variant(context.facts),
+    )
+
+
+def recipient_from_rows(rows: Sequence[Any]) -> Recipient:
+    """Build the recipient from the rows for one client of a statement made with `join_recipient`."""
+    row, found = rows[0], RowView(rows[0], Client)
+    key = unwrap(found.id, row.wrapped)
+    client = opened(found, key)
+    text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
+    facts = json.loads(text) if text else {}
+    in_person_only = IN_PERSON_ONLY in client.safe.channels
+    situation = derive_situation(safety_from_rows(rows, key), facts, in_person_only=in_person_only)
+    return Recipient(client, key, situation, office(), wants_faith_variant(facts))
+
+
+def wants_faith_variant(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts
+    """Tell from a case's facts whether the client asked for the faith variants."""
+    return bool(facts.get("faith_variant") == "yes")
+
+
+def assess_library(
+    context: CaseContext,
+    assigned: Collection[tuple[str, str]],
+    stage: str | None = None,
+    language: str | None = "en",
+) -> list[HandoutOption]:
+    """Assess the newest version of every visible handout for a case, in the library's order.
+
+    `assigned` holds slug and language of what the client already has. `stage` keeps only the handouts that fit it and
+    `language` only those in it; None means any.
+    """
+    situation, help_lines = get_situation(context), office().numbers
+    return [
+        HandoutOption(
+            item.handout,
+            item.edition_id,
+            assess_for_practice(item.handout, situation, help_lines, context.case.stage),
+            (item.handout.id, item.handout.language) in assigned,
+            item.reviewed,
+        )
+        for item in newest_editions()
+        if (stage is None or item.handout.fits(stage))
+        and (language is None or item.handout.language == language)
+    ]

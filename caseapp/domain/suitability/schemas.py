@@ -1,0 +1,167 @@
+"""Data about suitability and recommendations, and their response schemas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from marshmallow import Schema, fields, validate
+
+from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.domain.handouts.schemas import ReviewView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from caseapp.core.errors import Reason
+    from caseapp.core.vault import DataKey
+    from caseapp.domain.clients.queries import ClientRecord
+    from caseapp.domain.handouts.library import Handout
+    from caseapp.domain.handouts.models import Review
+    from caseapp.domain.practice.queries import Office
+
+ELIGIBLE, CAUTION, BLOCKED = "eligible", "caution", "blocked"
+OUTCOME_LABELS = {
+    ELIGIBLE: "Suitable",
+    CAUTION: "Suitable with caution",
+    BLOCKED: "Not suitable now",
+}
+CHANNELS = ("in_person", "print", "portal")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A client's safety state and case facts at this moment, as plain values."""
+
+    hold: str | None = None
+    flags: frozenset[str] = frozenset()
+    screened: bool = True
+    safety_items_asked: bool = True
+    recent: bool = True
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    in_person_only: bool = False
+
+    @property
+    def contact_blocked(self) -> bool:
+        """Tell whether contact is blocked: by the flag, by any court order, or because the spouse asked for none."""
+        asked = self.facts.get("spouse_contact_wish") == "asked_for_none"
+        return "contact_block" in self.flags or self.has_order or asked
+
+    @property
+    def has_order(self) -> bool:
+        """Tell whether a protective or no-contact order is on record."""
+        return bool(self.facts.get("order", "none") != "none")
+
+    @property
+    def by_hand_only(self) -> bool:
+        """Tell whether nothing may be sent: the client can only read or receive it in the session."""
+        return self.in_person_only or bool(self.flags & {"unsafe_delivery", "violence_flag"})
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """Whether a handout may be assigned, through which channels, and the reasons for a block or caution."""
+
+    outcome: str
+    reasons: tuple[Reason, ...] = ()
+    channels: tuple[str, ...] = CHANNELS
+
+
+@dataclass(frozen=True)
+class HandoutOption:
+    """A handout in the newest version, assessed for a case; `assigned` when the client already has it."""
+
+    handout: Handout
+    handout_version_id: UUID
+    suitability: Suitability
+    assigned: bool
+    reviewed: Review | None
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A client who receives handouts, with their key and everything that suitability depends on."""
+
+    client: ClientRecord
+    key: DataKey
+    situation: Situation
+    office: Office
+    faith: bool
+
+
+@dataclass(frozen=True)
+class ReadingPlan:
+    """How many minutes a client can read in a week, and how many minutes of reading are still unread."""
+
+    budget: int
+    unread: int
+    explanation: str = ""
+
+    @property
+    def left(self) -> int:
+        """Give the minutes left this week."""
+        return max(self.budget - self.unread, 0)
+
+    @property
+    def summary(self) -> str:
+        """Describe the plan in one or two sentences."""
+        return f"{self.unread} of about {self.budget} minutes a week are unread. {self.explanation}".strip()
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A handout recommended as one of the next, and why."""
+
+    option: HandoutOption
+    why: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Up to three handouts to assign next, with the client's reading plan."""
+
+    plan: ReadingPlan
+    suggestions: tuple[Suggestion, ...] = ()
+
+
+class SuggestionResponseSchema(Schema):
+    """The rank of a handout among the recommended ones, and the reason."""
+
+    rank = fields.Integer(required=True)
+    why = fields.String(required=True)
+
+
+class SuitabilityResponseSchema(Schema):
+    """Whether a handout suits a case now, and why; `suggested` is set when it is recommended next."""
+
+    outcome = fields.String(required=True, validate=validate.OneOf([*OUTCOME_LABELS]))
+    channels = fields.List(fields.String(), required=True)
+    reasons = fields.List(fields.Nested(ReasonResponseSchema), required=True)
+    assigned = fields.Boolean(required=True)
+    suggested = fields.Nested(SuggestionResponseSchema, required=True, allow_none=True)
+
+
+class HandoutResponseSchema(Schema):
+    """A handout's newest version; `reviewed` is null until a clinician has reviewed it."""
+
+    slug = fields.String(required=True)
+    code = fields.String(required=True)
+    title = fields.String(required=True)
+    outside_title = fields.String(required=True)
+    stage = fields.String(required=True)
+    also_fits = fields.List(fields.String(), required=True)
+    kind = fields.String(required=True)
+    handout_version = fields.Integer(required=True)
+    language = fields.String(required=True)
+    summary = fields.String(required=True)
+    minutes = fields.Integer(required=True)
+    channels = fields.List(fields.String(), required=True)
+    reviewed = fields.Nested(ReviewView, required=True, allow_none=True)
+    for_case = fields.Nested(SuitabilityResponseSchema, required=True, allow_none=True)
+
+
+class HandoutDetailResponseSchema(HandoutResponseSchema):
+    """A handout with its text as safe HTML."""
+
+    html = fields.String(required=True)

@@ -1,0 +1,80 @@
+"""What is offered for a case, and which sheets are the next best."""
+
+import pytest
+
+from caseapp.core.errors import Forbidden
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.queries import list_handout_options
+from caseapp.domain.assignments.reading import get_recommendation
+from caseapp.domain.assignments.operations import mark_read, withdraw
+from caseapp.domain.assignments.queries import list_assignments
+from caseapp.domain.cases.queries import get_case_context
+from tests.domain.assignments.steps import give, reader
+from tests.support import builders
+from tests.support.staff_pages import Statements
+
+
+def test_offers_say_what_suits_and_what_is_there_already(team, made):
+    coach = team["coach"]
+    give(coach, made)
+    options = {o.handout.id: o for o in list_handout_options(coach, get_case_context(coach, made.case_id))}
+    assert len(options) == 28
+    assert options["better-nights"].assigned
+    assert options["better-nights"].suitability.outcome == "eligible"
+    assert options["light-time-together"].suitability.outcome == "blocked"
+    assert options["my-limits"].suitability.outcome == "caution"
+    steady = list_handout_options(coach, get_case_context(coach, made.case_id), "steady")
+    assert {o.handout.id for o in steady} > {"first-days-pause", "better-nights"}
+    assert all(o.handout.fits("steady") for o in steady)
+
+
+def test_the_next_best_follow_what_is_there_and_how_the_client_is(team, made):
+    coach = team["coach"]
+
+    def proposed():
+        found = get_recommendation(coach, get_case_context(coach, made.case_id))
+        return found.plan, [s.option.handout.id for s in found.suggestions]
+
+    plan, slugs = proposed()
+    assert (plan.budget, plan.unread) == (60, 0)
+    assert slugs == ["help-right-now", "first-days-pause", "hold-back-list"]
+    given = give(coach, made, "first-days-pause")
+    give(coach, made, "help-right-now", language="es")
+    give(coach, made, "keep-the-day-running", channel="in_person")
+    plan, slugs = proposed()
+    assert plan.unread == 20
+    assert slugs == ["hold-back-list", "running-on-empty"]
+    with transaction():
+        mark_read(reader(made), 1)
+    builders.screen(coach, made.client_id, sleep="watch")
+    plan, slugs = proposed()
+    assert (plan.budget, plan.unread) == (30, 0)
+    assert slugs == ["better-nights", "hold-back-list", "running-on-empty"]
+    with transaction():
+        withdraw(coach, given, 2)
+    assert "first-days-pause" in proposed()[1]
+    give(coach, made, "hold-back-list")
+    builders.screen(coach, made.client_id, fear_at_home="concern")
+    held = get_recommendation(coach, get_case_context(coach, made.case_id))
+    assert held.plan.unread == 0, "what is stopped is not waiting to be read"
+    assert "blocked" not in {s.option.suitability.outcome for s in held.suggestions}
+    assert held.suggestions[0].option.handout.id == "a-private-check"
+    with pytest.raises(Forbidden):
+        get_recommendation(team["admin"], get_case_context(coach, made.case_id))
+
+
+def test_offers_and_lists_take_a_fixed_number_of_statements(team, made):
+    coach = team["coach"]
+    context = get_case_context(coach, made.case_id)
+    with Statements() as few:
+        list_handout_options(coach, context)
+        get_recommendation(coach, context)
+        list_assignments(coach, context)
+    for slug in ("better-nights", "help-right-now", "keep-the-day-running"):
+        give(coach, made, slug)
+    context = get_case_context(coach, made.case_id)
+    with Statements() as many:
+        list_handout_options(coach, context)
+        get_recommendation(coach, context)
+        list_assignments(coach, context)
+    assert len(many.seen) == len(few.seen)

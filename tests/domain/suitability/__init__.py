@@ -1,0 +1,1 @@
+"""Tests of suitability and of recommendations."""
