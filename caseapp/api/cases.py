@@ -1,4 +1,4 @@
-"""Cases: opened, described, moved from stage to stage, closed and reopened."""
+"""API for cases: open, read, update, move between stages, close and reopen."""
 
 from __future__ import annotations
 
@@ -11,15 +11,9 @@ from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases import operations, queries
 from caseapp.domain.cases.facts import FACTS
-from caseapp.domain.cases.operations import (
-    close_case,
-    move_case,
-    open_case,
-    reopen_case,
-    update_case,
-)
-from caseapp.domain.cases.queries import CaseContext, CaseFilter, get_case_context, list_cases
+from caseapp.domain.cases.queries import CaseContext, CaseFilter, get_case_context
 from caseapp.domain.cases.schemas import (
     CaseClosing,
     CaseClosingSchema,
@@ -47,12 +41,14 @@ if TYPE_CHECKING:
 
     from caseapp.core.pagination import Page
 
-blueprint = ApiBlueprint("cases", "Courses of coaching; a client has many over time and at most one open.")
-show = build_serializer(CaseResponseSchema())
+blueprint = ApiBlueprint(
+    "cases", "Courses of coaching. A client can have several over time, but only one open."
+)
+serialize = build_serializer(CaseResponseSchema())
 
 
 class CaseQuery(ListQuerySchema):
-    """Narrow the list of cases."""
+    """Filters of the list of cases."""
 
     stage = fields.String(validate=validate.OneOf(list(stage_by_id())))
     status = fields.String(validate=validate.OneOf(["open", "closed"]))
@@ -61,14 +57,14 @@ class CaseQuery(ListQuerySchema):
     q = fields.String(
         validate=validate.Length(max=120),
         metadata={
-            "description": "A case number, a name's first letters, an exact e-mail or phone."
+            "description": "A case number, the first letters of a name, or an exact e-mail address or phone number."
         },
     )
     updated_since = fields.AwareDateTime(validate=PLAUSIBLE_TIME)
 
 
 class TimelineQuery(ListQuerySchema):
-    """Narrow a timeline."""
+    """Filters of a timeline."""
 
     kind = fields.String(validate=validate.OneOf(KINDS))
 
@@ -108,10 +104,10 @@ def _record(context: CaseContext) -> dict[str, Any]:
 @needs(Action.CASE_READ)
 @blueprint.list_response_schema(CaseListItemResponseSchema())
 @blueprint.query_params(CaseQuery())
-def case_list(query: ListRequest) -> Page[CaseListItem]:
+def list_cases(query: ListRequest) -> Page[CaseListItem]:
     """List the cases of your clients, newest first."""
     actor = current_actor()
-    page = list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
+    page = queries.list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
     record_read(actor, Action.CASE_READ, "case", None, None)
     return page
 
@@ -120,8 +116,8 @@ def case_list(query: ListRequest) -> Page[CaseListItem]:
 @needs(Action.CASE_OPEN)
 @blueprint.response_schema(CaseResponseSchema(), 201, location=lambda case: f"/cases/{case['id']}")
 @blueprint.request_schema(NewCaseSchema())
-def open_one(body: NewCase) -> dict[str, Any]:
-    """Open a case in the first stage, for a client who is known or for a new one."""
+def create_case(body: NewCase) -> dict[str, Any]:
+    """Open a case in the first stage for an existing or a new client."""
     actor = current_actor()
     with transaction():
         case_id = run_api_once(lambda: _open(body))
@@ -137,14 +133,14 @@ def _open(new: NewCase) -> UUID:
             actor, new.client.details, coach_id=coach_id, agreed=new.client.agreed
         )
     assert client_id is not None  # noqa: S101 - the schema asks for one of the two
-    return open_case(actor, client_id, new.details, coach_id=coach_id)
+    return operations.open_case(actor, client_id, new.details, coach_id=coach_id)
 
 
 @blueprint.route("/cases/<uuid:case_id>")
 @needs(Action.CASE_READ)
 @blueprint.response_schema(CaseResponseSchema())
-def case(case_id: UUID) -> dict[str, Any]:
-    """Show one case whole."""
+def get_case(case_id: UUID) -> dict[str, Any]:
+    """Get one case."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
     record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
@@ -156,13 +152,13 @@ def case(case_id: UUID) -> dict[str, Any]:
 @blueprint.response_schema(CaseResponseSchema())
 @blueprint.request_schema(CaseDetailsSchema(partial=True))
 @blueprint.requires_if_match
-def change(case_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
-    """Change the facts, the goal or the review date that are sent; the whole is checked."""
+def update_case(case_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
+    """Update the facts, goal or review date that are sent; the resulting case is validated."""
     actor = current_actor()
-    stands = to_json_types(show(_record(get_case_context(actor, case_id))))
-    details = merge_changes(CaseDetailsSchema(), stands, body)
+    current = to_json_types(serialize(_record(get_case_context(actor, case_id))))
+    details = merge_changes(CaseDetailsSchema(), current, body)
     with transaction():
-        update_case(actor, case_id, details, version)
+        operations.update_case(actor, case_id, details, version)
     return _record(get_case_context(actor, case_id))
 
 
@@ -171,11 +167,11 @@ def change(case_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
 @blueprint.response_schema(CaseResponseSchema())
 @blueprint.request_schema(StageMoveSchema())
 @blueprint.requires_if_match
-def move(case_id: UUID, body: StageMove, version: int) -> dict[str, Any]:
+def move_case(case_id: UUID, body: StageMove, version: int) -> dict[str, Any]:
     """Move a case to the next stage when its gate is open, or back with a reason."""
     actor = current_actor()
     with transaction():
-        move_case(actor, case_id, body, version)
+        operations.move_case(actor, case_id, body, version)
     return _record(get_case_context(actor, case_id))
 
 
@@ -184,11 +180,11 @@ def move(case_id: UUID, body: StageMove, version: int) -> dict[str, Any]:
 @blueprint.response_schema(CaseResponseSchema())
 @blueprint.request_schema(CaseClosingSchema())
 @blueprint.requires_if_match
-def close(case_id: UUID, body: CaseClosing, version: int) -> dict[str, Any]:
+def close_case(case_id: UUID, body: CaseClosing, version: int) -> dict[str, Any]:
     """Close a case with its outcome."""
     actor = current_actor()
     with transaction():
-        close_case(actor, case_id, body, version)
+        operations.close_case(actor, case_id, body, version)
     return _record(get_case_context(actor, case_id))
 
 
@@ -197,11 +193,11 @@ def close(case_id: UUID, body: CaseClosing, version: int) -> dict[str, Any]:
 @blueprint.response_schema(CaseResponseSchema())
 @blueprint.request_schema(ReopenSchema())
 @blueprint.requires_if_match
-def reopen(case_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
+def reopen_case(case_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
     """Reopen a closed case in the first stage, with a reason."""
     actor = current_actor()
     with transaction():
-        reopen_case(actor, case_id, body["reason"], version)
+        operations.reopen_case(actor, case_id, body["reason"], version)
     return _record(get_case_context(actor, case_id))
 
 
@@ -209,8 +205,8 @@ def reopen(case_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
 @needs(Action.CASE_READ)
 @blueprint.list_response_schema(HappeningView())
 @blueprint.query_params(TimelineQuery())
-def happenings(case_id: UUID, query: ListRequest) -> Page[Happening]:
-    """List everything that happened in a case, newest first."""
+def list_timeline_events(case_id: UUID, query: ListRequest) -> Page[Happening]:
+    """List a case's timeline events, newest first."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
     record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)

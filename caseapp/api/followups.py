@@ -1,4 +1,4 @@
-"""Follow-ups: tasks with a due time."""
+"""API for follow-ups."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.followups.operations import complete_followup, create_followup
-from caseapp.domain.followups.queries import get_followup_record, list_followups
+from caseapp.domain.followups import operations, queries
 from caseapp.domain.followups.schemas import (
     ClientFollowUp,
     ClientFollowUpSchema,
@@ -27,11 +26,13 @@ if TYPE_CHECKING:
 
     from caseapp.core.pagination import Page
 
-blueprint = ApiBlueprint("followups", "Tasks with a due time, made by people and by the screening protocol.")
+blueprint = ApiBlueprint(
+    "followups", "Tasks with a due time, created by people and by the screening protocol."
+)
 
 
 class FollowUpQuery(ListQuerySchema):
-    """Narrow the list of follow-ups."""
+    """Filters of the list of follow-ups."""
 
     done = fields.Boolean(load_default=False)
     client = fields.UUID()
@@ -41,10 +42,10 @@ class FollowUpQuery(ListQuerySchema):
 @needs(Action.FOLLOWUP_READ)
 @blueprint.list_response_schema(FollowUpResponseSchema())
 @blueprint.query_params(FollowUpQuery())
-def followup_list(query: ListRequest) -> Page[FollowUpRecord]:
-    """List open or done follow-ups of your clients, newest first."""
+def list_followups(query: ListRequest) -> Page[FollowUpRecord]:
+    """List open or completed follow-ups of your clients, newest first."""
     actor, client_id = current_actor(), query.filters.get("client")
-    page = list_followups(
+    page = queries.list_followups(
         actor,
         done=query.filters["done"],
         client_id=client_id,
@@ -57,23 +58,25 @@ def followup_list(query: ListRequest) -> Page[FollowUpRecord]:
 
 @blueprint.route("/followups", "POST", error_statuses=(404,))
 @needs(Action.FOLLOWUP_WRITE)
-@blueprint.response_schema(FollowUpResponseSchema(), 201, location=lambda task: f"/followups/{task['id']}")
+@blueprint.response_schema(
+    FollowUpResponseSchema(), 201, location=lambda task: f"/followups/{task['id']}"
+)
 @blueprint.request_schema(ClientFollowUpSchema())
-def add(body: ClientFollowUp) -> FollowUpRecord:
-    """Add a follow-up of your own about one of your clients."""
+def create_followup(body: ClientFollowUp) -> FollowUpRecord:
+    """Create a follow-up for yourself about one of your clients."""
     actor = current_actor()
     with transaction():
-        task_id = run_api_once(lambda: create_followup(actor, body.client_id, body.task))
-    return get_followup_record(actor, task_id)
+        task_id = run_api_once(lambda: operations.create_followup(actor, body.client_id, body.task))
+    return queries.get_followup_record(actor, task_id)
 
 
 @blueprint.route("/followups/<uuid:followup_id>")
 @needs(Action.FOLLOWUP_READ)
 @blueprint.response_schema(FollowUpResponseSchema())
-def followup(followup_id: UUID) -> FollowUpRecord:
-    """Show one follow-up."""
+def get_followup(followup_id: UUID) -> FollowUpRecord:
+    """Get one follow-up."""
     actor = current_actor()
-    found = get_followup_record(actor, followup_id)
+    found = queries.get_followup_record(actor, followup_id)
     record_read(actor, Action.FOLLOWUP_READ, "followup", followup_id, found.client_id)
     return found
 
@@ -83,9 +86,9 @@ def followup(followup_id: UUID) -> FollowUpRecord:
 @blueprint.response_schema(FollowUpResponseSchema())
 @blueprint.request_schema(OutcomeSchema())
 @blueprint.requires_if_match
-def complete(followup_id: UUID, body: dict[str, str], version: int) -> FollowUpRecord:
-    """Close a follow-up with words about what came of it."""
+def update_followup(followup_id: UUID, body: dict[str, str], version: int) -> FollowUpRecord:
+    """Complete a follow-up with a written outcome."""
     actor = current_actor()
     with transaction():
-        complete_followup(actor, followup_id, body["outcome"], version)
-    return get_followup_record(actor, followup_id)
+        operations.complete_followup(actor, followup_id, body["outcome"], version)
+    return queries.get_followup_record(actor, followup_id)

@@ -1,4 +1,4 @@
-"""Screenings, the flags they raise and the holds they open."""
+"""API for screenings, flags and holds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_client_suspended_assignments
 from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.screening.operations import record_screening, release_hold
-from caseapp.domain.screening.queries import (
-    get_hold,
-    get_screening,
-    list_flags,
-    list_holds,
-    list_release_blockers,
-    list_screenings,
-)
+from caseapp.domain.screening import operations, queries
 from caseapp.domain.screening.schemas import (
     FlagResponseSchema,
     HoldDetailResponseSchema,
@@ -48,7 +40,7 @@ blueprint = ApiBlueprint(
 
 
 class NewScreeningResponseSchema(ScreeningResponseSchema):
-    """Show a new screening with every sheet of the open case that may not reach the client now."""
+    """A new screening with the assignments of the open case that are now suspended."""
 
     suspended = fields.List(fields.Nested(AssignmentResponseSchema), required=True)
 
@@ -57,10 +49,10 @@ class NewScreeningResponseSchema(ScreeningResponseSchema):
 @needs(Action.SCREENING_READ)
 @blueprint.list_response_schema(ScreeningResponseSchema())
 @blueprint.query_params(ListQuerySchema())
-def screening_list(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]:
+def list_screenings(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]:
     """List a client's screenings, newest first."""
     actor = current_actor()
-    page = list_screenings(actor, client_id, query.cursor, query.limit)
+    page = queries.list_screenings(actor, client_id, query.cursor, query.limit)
     record_read(actor, Action.SCREENING_READ, "client", client_id, client_id)
     return page
 
@@ -69,12 +61,15 @@ def screening_list(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]
 @needs(Action.SCREENING_RECORD)
 @blueprint.response_schema(NewScreeningResponseSchema(), 201)
 @blueprint.request_schema(ScreeningSchema())
-def screen(client_id: UUID, body: NewScreening) -> dict[str, Any]:
-    """Record a screening with the holds, flags and follow-ups that it demands; `resting` lists what it stops."""
+def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
+    """Record a screening with the holds, flags and follow-ups that it requires.
+
+    `suspended` lists the assignments that are suspended now.
+    """
     actor = current_actor()
     with transaction():
-        screening_id = run_api_once(lambda: record_screening(actor, client_id, body))
-    found = get_screening(actor, screening_id)
+        screening_id = run_api_once(lambda: operations.record_screening(actor, client_id, body))
+    found = queries.get_screening(actor, screening_id)
     shown = {name: getattr(found, name) for name in ScreeningResponseSchema().fields}
     return shown | {"suspended": list_client_suspended_assignments(actor, client_id)}
 
@@ -82,10 +77,10 @@ def screen(client_id: UUID, body: NewScreening) -> dict[str, Any]:
 @blueprint.route("/clients/<uuid:client_id>/flags")
 @needs(Action.SCREENING_READ)
 @blueprint.list_response_schema(FlagResponseSchema())
-def flag_list(client_id: UUID) -> Page[Flag]:
-    """List the flags that are up for a client."""
+def list_flags(client_id: UUID) -> Page[Flag]:
+    """List a client's active flags."""
     actor = current_actor()
-    page = single_page(list_flags(actor, client_id))
+    page = single_page(queries.list_flags(actor, client_id))
     record_read(actor, Action.SCREENING_READ, "flags", client_id, client_id)
     return page
 
@@ -93,10 +88,10 @@ def flag_list(client_id: UUID) -> Page[Flag]:
 @blueprint.route("/clients/<uuid:client_id>/holds")
 @needs(Action.HOLD_READ)
 @blueprint.list_response_schema(HoldResponseSchema())
-def hold_list(client_id: UUID) -> Page[Hold]:
+def list_holds(client_id: UUID) -> Page[Hold]:
     """List a client's holds, open ones first."""
     actor = current_actor()
-    page = single_page(list_holds(actor, client_id))
+    page = single_page(queries.list_holds(actor, client_id))
     record_read(actor, Action.HOLD_READ, "client", client_id, client_id)
     return page
 
@@ -104,18 +99,18 @@ def hold_list(client_id: UUID) -> Page[Hold]:
 @blueprint.route("/holds/<uuid:hold_id>")
 @needs(Action.HOLD_READ)
 @blueprint.response_schema(HoldDetailResponseSchema())
-def hold(hold_id: UUID) -> dict[str, Any]:
-    """Show one hold and what still keeps it."""
+def get_hold(hold_id: UUID) -> dict[str, Any]:
+    """Get a hold and what still blocks its release."""
     actor = current_actor()
-    found = _whole(hold_id)
+    found = _get_hold_detail(hold_id)
     record_read(actor, Action.HOLD_READ, "hold", hold_id, found["client_id"])
     return found
 
 
-def _whole(hold_id: UUID) -> dict[str, Any]:
+def _get_hold_detail(hold_id: UUID) -> dict[str, Any]:
     actor = current_actor()
-    found = get_hold(actor, hold_id)
-    blockers = [] if found.released_at else list_release_blockers(found, actor)
+    found = queries.get_hold(actor, hold_id)
+    blockers = [] if found.released_at else queries.list_release_blockers(found, actor)
     shown = {name: getattr(found, name) for name in HoldResponseSchema().fields}
     return shown | {"blockers": blockers}
 
@@ -125,8 +120,8 @@ def _whole(hold_id: UUID) -> dict[str, Any]:
 @blueprint.response_schema(HoldDetailResponseSchema())
 @blueprint.request_schema(ReasonSchema())
 @blueprint.requires_if_match
-def clear(hold_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
-    """End a hold with a written reason, once nothing keeps it any more."""
+def release_hold(hold_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
+    """Release a hold with a written reason when nothing blocks it."""
     with transaction():
-        release_hold(current_actor(), hold_id, body["reason"], version)
-    return _whole(hold_id)
+        operations.release_hold(current_actor(), hold_id, body["reason"], version)
+    return _get_hold_detail(hold_id)

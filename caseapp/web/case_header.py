@@ -1,4 +1,4 @@
-"""What every page of a case begins with: the case itself, and the words of its identity bar and hold banner."""
+"""The header of case pages: loading the case, and the texts of its identity bar and hold banner."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ PHONE_CHANNELS = ("call", "voicemail", "text")
 ALERT_FLAGS = frozenset({"contact_block", "violence_flag", "client_harm_flag", "self_harm_flag"})
 DIGITS_SHOWN = 3
 MAX_EVENTS = 200
-TO = "\u2013"  # an en dash
+EN_DASH = "\u2013"
 
 
 def load_case_context(number: str) -> CaseContext:
-    """Find the case that a page is about, and record that its record was read.
+    """Load the case of a page and record that it was read.
 
     Raises NotFound.
     """
@@ -54,32 +54,40 @@ def load_case_context(number: str) -> CaseContext:
 
 
 def describe_safe_contact(client: ClientRecord) -> tuple[str, str]:
-    """Say how a client may be reached, and then how not; a number shows its last digits only."""
+    """Describe how a client may be contacted, and how not; of a phone number only the last digits are shown."""
     safe = client.safe
     if not safe.channels:
-        return "no way is recorded yet.", "Ask the client before you ring or write."
+        return "no channel is recorded yet.", "Ask the client before you call or write."
     if "in_person" in safe.channels:
-        return "in person only.", " ".join(filter(None, ("Do not ring or write.", safe.warning)))
-    by_phone = [CONTACT_CHANNEL_LABELS[channel] for channel in PHONE_CHANNELS if channel in safe.channels]
-    ways = [CONTACT_CHANNEL_LABELS[channel] for channel in CONTACT_CHANNEL_LABELS if channel in safe.channels][len(by_phone) :]
+        return "in person only.", " ".join(filter(None, ("Don't call or write.", safe.warning)))
+    by_phone = [
+        CONTACT_CHANNEL_LABELS[channel] for channel in PHONE_CHANNELS if channel in safe.channels
+    ]
+    channels = [
+        CONTACT_CHANNEL_LABELS[channel]
+        for channel in CONTACT_CHANNEL_LABELS
+        if channel in safe.channels
+    ][len(by_phone) :]
     digits = re.sub(r"\D", "", client.phone or "")
     if by_phone:
         number = f" to the number ending {digits[-DIGITS_SHOWN:]}" if digits else ""
-        ways.insert(0, f"{' or '.join(by_phone)}{number}")
-    parts = [" or ".join(ways)]
+        channels.insert(0, f"{' or '.join(by_phone)}{number}")
+    parts = [" or ".join(channels)]
     if safe.times:
         parts.append(safe.times)
-    barred = [words for channel, words in CONTACT_CHANNEL_LABELS.items() if channel not in safe.channels]
-    rest = [f"{', '.join(f'no {words}' for words in barred)}.".capitalize()] if barred else []
+    excluded = [
+        label for channel, label in CONTACT_CHANNEL_LABELS.items() if channel not in safe.channels
+    ]
+    notes = [f"{', '.join(f'no {label}' for label in excluded)}.".capitalize()] if excluded else []
     if safe.code_word:
-        rest.append(f"Code word: {safe.code_word}.")
+        notes.append(f"Code word: {safe.code_word}.")
     if safe.warning:
-        rest.append(safe.warning)
-    return f"{', '.join(parts).rstrip('.')}.", " ".join(rest)
+        notes.append(safe.warning)
+    return f"{', '.join(parts).rstrip('.')}.", " ".join(notes)
 
 
 def stage_dates(context: CaseContext) -> dict[int, str]:
-    """Write beside each stage that a case has been through when that was, in one statement."""
+    """Describe when the case was in each stage so far, by stage number; uses one statement."""
     entered: dict[str, datetime] = {}
     left: dict[str, datetime] = {}
     for event in reversed(list_case_events(context, limit=MAX_EVENTS)):
@@ -92,73 +100,86 @@ def stage_dates(context: CaseContext) -> dict[int, str]:
         if stage.number > context.stage.number or stage.id not in entered:
             continue
         if stage.id != context.stage.id:
-            found[stage.number] = _span(entered[stage.id], left[stage.id])
+            found[stage.number] = _date_range(entered[stage.id], left[stage.id])
         elif context.case.closed_at:
-            found[stage.number] = f"Closed {_short(context.case.closed_at)}"
+            found[stage.number] = f"Closed {_short_date(context.case.closed_at)}"
         else:
-            held = ", on hold" if context.safety.hold else ""
-            found[stage.number] = f"Since {_short(entered[stage.id])}{held}"
+            on_hold = ", on hold" if context.safety.hold else ""
+            found[stage.number] = f"Since {_short_date(entered[stage.id])}{on_hold}"
     return found
 
 
-def _short(moment: datetime) -> str:
+def _short_date(moment: datetime) -> str:
     found = local(moment).date()
     year = "" if found.year == today().year else f" {found.year}"
     return f"{found.day} {found:%b}{year}"
 
 
-def _span(start: datetime, end: datetime) -> str:
+def _date_range(start: datetime, end: datetime) -> str:
     first, last = local(start).date(), local(end).date()
     if first == last:
-        return _short(end)
+        return _short_date(end)
     if (first.year, first.month) == (last.year, last.month):
-        return f"{first.day} {TO} {_short(end)}"
-    return f"{_short(start)} {TO} {_short(end)}"
+        return f"{first.day} {EN_DASH} {_short_date(end)}"
+    return f"{_short_date(start)} {EN_DASH} {_short_date(end)}"
 
 
 def flag_tags(context: CaseContext) -> list[tuple[str, str]]:
-    """Name the flags that are up, each with the colour of its tag."""
+    """Return the label and tag colour of each active flag."""
     return [
-        (words, "alert" if kind in ALERT_FLAGS else "watch")
-        for kind, words in FLAG_LABELS.items()
+        (label, "alert" if kind in ALERT_FLAGS else "watch")
+        for kind, label in FLAG_LABELS.items()
         if kind in context.safety.flags
     ]
 
 
 def describe_hold_reasons(hold: Hold) -> str:
-    """Say in words which answers opened a hold; of several for one question the highest counts."""
+    """Describe the answers that opened a hold; for each item the highest level counts."""
     worst: dict[str, int] = {}
     for reason in hold.reasons:
         worst[reason["item"]] = max(reason["level"], worst.get(reason["item"], 0))
-    words = [f"{ITEMS_BY_KEY[key].label} is at {LEVEL_LABELS[Level(n)].lower()}" for key, n in worst.items()]
-    return f"{'; '.join(words)}." if words else ""
+    parts = [
+        f"{ITEMS_BY_KEY[key].label} is at {LEVEL_LABELS[Level(n)].lower()}"
+        for key, n in worst.items()
+    ]
+    return f"{'; '.join(parts)}." if parts else ""
 
 
 @dataclass(frozen=True)
 class RequiredAction:
-    """Show one step of a hold: what is to be done, until when, and when it was."""
+    """A required action of a hold with its due time and completion time."""
 
     title: str
     due_at: datetime
     completed_at: datetime | None
 
     @property
-    def late(self) -> bool:
-        """Tell whether nobody has recorded it in time."""
+    def is_overdue(self) -> bool:
+        """Tell whether it is open after its due time."""
         return self.completed_at is None and self.due_at < now()
 
 
 def list_required_actions(hold: Hold) -> list[RequiredAction]:
-    """List the steps that a hold asks for, the most pressing first."""
-    return [RequiredAction(TASK_LABELS[task.kind], task.due_at, task.completed_at) for task in list_followups_by_origin(hold.id)]
+    """List the required actions of a hold by due time."""
+    return [
+        RequiredAction(TASK_LABELS[task.kind], task.due_at, task.completed_at)
+        for task in list_followups_by_origin(hold.id)
+    ]
 
 
 def hold_day(hold: Hold) -> int:
-    """Count the days of a hold; the day on which it opened is the first."""
+    """Count the days of a hold; the day it opened is day 1."""
     return (today() - local(hold.opened_at).date()).days + 1
 
 
 def register_template_globals(blueprint: Blueprint) -> None:
-    """Give these words to every page of the staff's door."""
-    for words in (describe_safe_contact, stage_dates, flag_tags, describe_hold_reasons, list_required_actions, hold_day):
-        blueprint.add_app_template_global(words)
+    """Make these functions available to every staff template."""
+    for function in (
+        describe_safe_contact,
+        stage_dates,
+        flag_tags,
+        describe_hold_reasons,
+        list_required_actions,
+        hold_day,
+    ):
+        blueprint.add_app_template_global(function)

@@ -1,4 +1,4 @@
-"""Cases: the caseload, one case whole, its details and flags, its end and its beginning anew."""
+"""Case pages: the caseload, the overview, details and flags, closing and reopening."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
 blueprint = Blueprint("cases", __name__)
 register_template_globals(blueprint)
 
-LONGEST_SEARCH = 120
-TREND = 6
+MAX_SEARCH_LENGTH = 120
+TREND_LENGTH = 6
 DAILY_LIFE = ("caring", "work", "household")
-KINDS = {
+EVENT_KINDS = {
     "session": "Sessions",
     "screening": "Screening",
     "hold": "Holds",
@@ -63,34 +63,34 @@ STATUSES = {"open": "Open", "closed": "Closed", "any": "Open and closed"}
 
 
 def fact_groups() -> list[tuple[str, list[Fact]]]:
-    """Give the presenting facts as they stand in the form, group by group."""
+    """Return the presenting facts by form group."""
     return [(name, list(facts)) for name, facts in groupby(FACTS, lambda fact: fact.group)]
 
 
 @blueprint.get("/cases")
 @needs(Action.CASE_READ)
 def case_list() -> ResponseReturnValue:
-    """List the cases that the person who asks may see."""
-    actor, asked = current_actor(), request.args
-    q = asked.get("q", "").strip()[:LONGEST_SEARCH]
-    # A search from the top bar looks everywhere; the plain list shows what is going on.
-    status = asked.get("status", "any" if q else "open")
+    """List the cases that the user may see."""
+    actor, args = current_actor(), request.args
+    q = args.get("q", "").strip()[:MAX_SEARCH_LENGTH]
+    # A search covers all cases; the unfiltered list shows open ones.
+    status = args.get("status", "any" if q else "open")
     status = status if status in STATUSES else "open"
-    wanted = CaseFilter(
-        stage=asked["stage"] if asked.get("stage") in stage_by_id() else None,
+    filters = CaseFilter(
+        stage=args["stage"] if args.get("stage") in stage_by_id() else None,
         status=None if status == "any" else status,
-        coach_id=parse_uuid(asked.get("coach", "")),
-        hold=asked["hold"] if asked.get("hold") in HOLDS else None,
+        coach_id=parse_uuid(args.get("coach", "")),
+        hold=args["hold"] if args.get("hold") in HOLDS else None,
         q=q or None,
     )
-    page = list_cases(actor, wanted, asked.get("cursor"), PAGE_SIZE)
+    page = list_cases(actor, filters, args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.CASE_READ, "case", None, None)
     return render_template(
         "cases/list.html",
         page=page,
-        wanted=wanted,
+        filters=filters,
         status=status,
-        narrowed=any(asked.get(name) for name in ("stage", "status", "coach", "hold", "q")),
+        is_filtered=any(args.get(name) for name in ("stage", "status", "coach", "hold", "q")),
         coaches=list_assignable_coaches(actor) if actor.role is Role.SUPERVISOR else [],
         names=get_user_names({item.coach_id for item in page.items}),
         holds=HOLDS,
@@ -101,7 +101,7 @@ def case_list() -> ResponseReturnValue:
 @blueprint.get("/case/<string:number>")
 @needs(Action.CASE_READ)
 def case_page(number: str) -> ResponseReturnValue:
-    """Show a case whole: what happened, how safe it is, what the client reads, what is due."""
+    """Show a case: its timeline, safety, handouts and open follow-ups."""
     actor, context = current_actor(), load_case_context(number)
     kind = request.args.get("kind") or None
     cursor = request.args.get("cursor")
@@ -109,14 +109,14 @@ def case_page(number: str) -> ResponseReturnValue:
         "cases/overview.html",
         context=context,
         tab="Overview",
-        happenings=timeline(actor, context, kind=kind, cursor=cursor, limit=PAGE_SIZE),
+        events=timeline(actor, context, kind=kind, cursor=cursor, limit=PAGE_SIZE),
         kind=kind,
-        kinds=KINDS,
-        trends=_trends(list_recent_screenings(context.case.client_id, TREND)[::-1]),
+        kinds=EVENT_KINDS,
+        trends=_trends(list_recent_screenings(context.case.client_id, TREND_LENGTH)[::-1]),
         handouts=[
-            given
-            for given in list_assignments(actor, context, limit=PAGE_SIZE)
-            if given.withdrawn_at is None
+            assignment
+            for assignment in list_assignments(actor, context, limit=PAGE_SIZE)
+            if assignment.withdrawn_at is None
         ],
         suspended=list_suspended_assignments(actor, context),
         recommendation=get_recommendation(actor, context),
@@ -126,7 +126,7 @@ def case_page(number: str) -> ResponseReturnValue:
 
 
 def _trends(screenings: list[ScreeningRecord]) -> list[tuple[str, str, list[int | None]]]:
-    """Draw daily life as one row: of its three parts the highest counts, as everywhere in the protocol."""
+    """Return icon, label and levels of each trend row; daily life is one row with the highest of its three items."""
     if not screenings:
         return []
     rows: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -136,7 +136,11 @@ def _trends(screenings: list[ScreeningRecord]) -> list[tuple[str, str, list[int 
         del rows[key]
     rows[DAILY_LIFE[0]] = ("sun", "Daily life", DAILY_LIFE)
     return [
-        (icon, label, [highest_level({key: each.levels[key] for key in keys}) for each in screenings])
+        (
+            icon,
+            label,
+            [highest_level({key: each.levels[key] for key in keys}) for each in screenings],
+        )
         for icon, label, keys in rows.values()
     ]
 
@@ -144,22 +148,24 @@ def _trends(screenings: list[ScreeningRecord]) -> list[tuple[str, str, list[int 
 @blueprint.get("/case/<string:number>/details")
 @needs(Action.CASE_READ)
 def details_page(number: str) -> ResponseReturnValue:
-    """Show what is known about a client and their case, to be changed."""
+    """Show the forms with the details of a client and their case."""
     return _details(number)
 
 
-def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - forms and words of a page
+def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - template variables
     actor, context = current_actor(), load_case_context(number)
     flags = list_flags(actor, context.case.client_id)
     may_compare = actor.may(Action.CONFLICT_READ)
-    page = {"client_form": Form(), "facts_form": Form(), "flag_form": Form(), "lower_form": Form()}
+    page = {"client_form": Form(), "facts_form": Form(), "flag_form": Form(), "clear_form": Form()}
     return render_template(
         "cases/details.html",
         context=context,
         tab="Details",
         flags=flags,
-        flag_words=FLAG_LABELS,
-        settable_flags={kind: FLAG_LABELS[kind] for kind in MANUAL_FLAGS if kind not in context.safety.flags},
+        flag_labels=FLAG_LABELS,
+        settable_flags={
+            kind: FLAG_LABELS[kind] for kind in MANUAL_FLAGS if kind not in context.safety.flags
+        },
         names=get_user_names({flag.set_by for flag in flags}),
         matches=matches_of(actor, context.case.client_id) if may_compare else [],
         groups=fact_groups(),
@@ -176,10 +182,10 @@ def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - forms and word
 def save_client(number: str) -> ResponseReturnValue:
     """Save a client's details."""
     try:
-        wanted, version = read_form(ClientSchema()), form_version()
+        details, version = read_form(ClientSchema()), form_version()
         with transaction():
             context = get_case_context_by_number(current_actor(), number)
-            change_client(current_actor(), context.case.client_id, wanted, version)
+            change_client(current_actor(), context.case.client_id, details, version)
     except Invalid as error:
         return _details(number, client_form=submitted_form(error)), 422
     except Stale:
@@ -193,10 +199,10 @@ def save_client(number: str) -> ResponseReturnValue:
 def save_facts(number: str) -> ResponseReturnValue:
     """Save a case's presenting facts, goal and review date."""
     try:
-        wanted, version = read_form(CaseDetailsSchema()), form_version()
+        details, version = read_form(CaseDetailsSchema()), form_version()
         with transaction():
             context = get_case_context_by_number(current_actor(), number)
-            update_case(current_actor(), context.case.id, wanted, version)
+            update_case(current_actor(), context.case.id, details, version)
     except Invalid as error:
         return _details(number, facts_form=submitted_form(error)), 422
     except Stale:
@@ -208,7 +214,7 @@ def save_facts(number: str) -> ResponseReturnValue:
 @blueprint.post("/case/<string:number>/flags")
 @needs(Action.FLAG_SET)
 def set_flag(number: str) -> ResponseReturnValue:
-    """Raise a flag by hand; sent twice it is up once."""
+    """Set a flag by hand."""
     try:
         kind = read_form(FlagSchema())["kind"]
         with transaction():
@@ -223,7 +229,7 @@ def set_flag(number: str) -> ResponseReturnValue:
 @blueprint.post("/case/<string:number>/flags/<uuid:flag_id>/clear")
 @needs(Action.FLAG_CLEAR)
 def clear_flag(number: str, flag_id: UUID) -> ResponseReturnValue:
-    """Lower a flag with a written reason."""
+    """Clear a flag with a written reason."""
     try:
         reason = read_form(ReasonSchema())["reason"]
         with transaction():
@@ -241,11 +247,11 @@ def clear_flag(number: str, flag_id: UUID) -> ResponseReturnValue:
 @blueprint.get("/case/<string:number>/close")
 @needs(Action.CASE_READ)
 def close_page(number: str) -> ResponseReturnValue:
-    """Show the form that closes a case, or opens a closed one again."""
+    """Show the form that closes a case or reopens a closed one."""
     return _close(number)
 
 
-def _close(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words of a page
+def _close(number: str, **variables: Any) -> str:  # noqa: ANN401 - template variables
     context = load_case_context(number)
     return render_template(
         "cases/close.html",
@@ -253,7 +259,7 @@ def _close(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words 
         tab="Close" if context.case.status == "open" else "Reopen",
         outcomes=OUTCOMES,
         close_reasons=CLOSE_REASONS,
-        **{"form": Form(), "reasons": []} | words,
+        **{"form": Form(), "reasons": []} | variables,
     )
 
 
@@ -280,7 +286,7 @@ def close(number: str) -> ResponseReturnValue:
 @blueprint.post("/case/<string:number>/reopen")
 @needs(Action.CASE_REOPEN)
 def reopen(number: str) -> ResponseReturnValue:
-    """Open a closed case again, in its first stage."""
+    """Reopen a closed case in the first stage."""
     try:
         reason, version = read_form(ReopenSchema())["reason"], form_version()
         with transaction():

@@ -1,4 +1,4 @@
-"""Follow-ups: my own tasks, and those of one client with what came of them."""
+"""Follow-up pages: the user's own tasks and those of one client."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ blueprint = Blueprint("followups", __name__)
 @blueprint.get("/follow-ups")
 @needs(Action.FOLLOWUP_READ)
 def followup_list() -> ResponseReturnValue:
-    """List my tasks, the most pressing first."""
-    return _mine()
+    """List the user's own tasks by due time."""
+    return _render_own_list()
 
 
-def _mine(
+def _render_own_list(
     form: Form | None = None, task: UUID | None = None, refused: RuleBroken | None = None
 ) -> str:
     actor, done = current_actor(), request.args.get("done") == "yes"
@@ -61,11 +61,11 @@ def _mine(
 @blueprint.get("/case/<string:number>/follow-ups")
 @needs(Action.FOLLOWUP_READ)
 def case_followups(number: str) -> ResponseReturnValue:
-    """List a client's tasks, whoever they are for, with a form for one more."""
-    return _of_case(number)
+    """List a client's tasks with a form for a new one."""
+    return _render_case_list(number)
 
 
-def _of_case(
+def _render_case_list(
     number: str,
     form: Form | None = None,
     task: UUID | None = None,
@@ -80,7 +80,9 @@ def _of_case(
         cursor=request.args.get("cursor"),
         limit=PAGE_SIZE,
     )
-    record_read(actor, Action.FOLLOWUP_READ, "client", context.case.client_id, context.case.client_id)
+    record_read(
+        actor, Action.FOLLOWUP_READ, "client", context.case.client_id, context.case.client_id
+    )
     people = {item.assigned_to for item in page.items} | {
         item.completed_by for item in page.items if item.completed_by
     }
@@ -92,7 +94,7 @@ def _of_case(
         done=done,
         names=get_user_names(people),
         form=form or Form(),
-        none_sent=Form(),
+        empty_form=Form(),
         open_task=task,
         reasons=refused.reasons if refused else (),
     )
@@ -101,7 +103,7 @@ def _of_case(
 @blueprint.post("/case/<string:number>/follow-ups")
 @needs(Action.FOLLOWUP_WRITE)
 def create(number: str) -> ResponseReturnValue:
-    """Add a task of my own."""
+    """Create a task for the user."""
     actor = current_actor()
     try:
         new = read_form(NewFollowUpSchema(), zone=zone())
@@ -109,7 +111,7 @@ def create(number: str) -> ResponseReturnValue:
             context = get_case_context_by_number(actor, number)
             run_form_once(lambda: create_followup(actor, context.case.client_id, new))
     except Invalid as error:
-        return _of_case(number, submitted_form(error)), 422
+        return _render_case_list(number, submitted_form(error)), 422
     flash("followup_added")
     return redirect(url_for("followups.case_followups", number=number), code=303)
 
@@ -117,14 +119,14 @@ def create(number: str) -> ResponseReturnValue:
 @blueprint.post("/follow-ups/<uuid:followup_id>")
 @needs(Action.FOLLOWUP_WRITE)
 def complete(followup_id: UUID) -> ResponseReturnValue:
-    """Record what came of a task, from the list of mine."""
+    """Complete a task from the user's own list."""
     try:
         _complete(followup_id)
     except Invalid as error:
-        return _mine(submitted_form(error), followup_id), 422
+        return _render_own_list(submitted_form(error), followup_id), 422
     except RuleBroken as error:
         record_refused_request(error)
-        return _mine(submitted_form(), followup_id, error), 409
+        return _render_own_list(submitted_form(), followup_id, error), 409
     flash("followup_completed")
     return redirect(url_for("followups.followup_list"), code=303)
 
@@ -132,14 +134,14 @@ def complete(followup_id: UUID) -> ResponseReturnValue:
 @blueprint.post("/case/<string:number>/follow-ups/<uuid:followup_id>")
 @needs(Action.FOLLOWUP_WRITE)
 def complete_in_case(number: str, followup_id: UUID) -> ResponseReturnValue:
-    """Record what came of a task, from the client's list."""
+    """Complete a task from the client's list."""
     try:
         _complete(followup_id)
     except Invalid as error:
-        return _of_case(number, submitted_form(error), followup_id), 422
+        return _render_case_list(number, submitted_form(error), followup_id), 422
     except RuleBroken as error:
         record_refused_request(error)
-        return _of_case(number, submitted_form(), followup_id, error), 409
+        return _render_case_list(number, submitted_form(), followup_id, error), 409
     flash("followup_completed")
     return redirect(url_for("followups.case_followups", number=number), code=303)
 

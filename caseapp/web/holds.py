@@ -1,4 +1,4 @@
-"""Holds: why coaching is paused, what to do until when, and the supervisor's decision that ends it."""
+"""Hold page: why coaching is paused, required actions, and the release of a hold."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ blueprint = Blueprint("holds", __name__)
 @blueprint.get("/case/<string:number>/hold")
 @needs(Action.HOLD_READ)
 def hold_page(number: str) -> ResponseReturnValue:
-    """Show a client's open holds and those that have ended."""
+    """Show a client's open and released holds."""
     return _holds(number)
 
 
-def _holds(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words of a page
+def _holds(number: str, **variables: Any) -> str:  # noqa: ANN401 - template variables
     actor, context = current_actor(), load_case_context(number)
     client_id = context.case.client_id
     holds = list_holds(actor, client_id)
@@ -53,24 +53,28 @@ def _holds(number: str, **words: Any) -> str:  # noqa: ANN401 - forms and words 
         context=context,
         tab="Hold",
         open_holds=[hold for hold in holds if hold.released_at is None],
-        ended=[hold for hold in holds if hold.released_at is not None],
+        released_holds=[hold for hold in holds if hold.released_at is not None],
         release_reasons={
-            hold.id: unseal_column(hold, "release_reason", context.key) for hold in holds if hold.released_at
+            hold.id: unseal_column(hold, "release_reason", context.key)
+            for hold in holds
+            if hold.released_at
         },
         blockers={hold.id: list_release_blockers(hold, actor) for hold in context.safety.holds},
-        immediate_steps=list_immediate_steps(context.safety.last_screening.levels) if context.safety.last_screening else [],
-        item_of=ITEMS_BY_KEY,
+        immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
+        if context.safety.last_screening
+        else [],
+        items_by_key=ITEMS_BY_KEY,
         names=get_user_names(people),
         lines=office().numbers,
         suspended=list_suspended_assignments(actor, context),
-        **{"form": Form(), "reasons": [], "clearing": None} | words,
+        **{"form": Form(), "reasons": [], "releasing": None} | variables,
     )
 
 
 @blueprint.post("/case/<string:number>/hold/<uuid:hold_id>/release")
 @needs(Action.HOLD_RELEASE)
 def release(number: str, hold_id: UUID) -> ResponseReturnValue:
-    """End a hold with a written reason."""
+    """Release a hold with a written reason."""
     actor = current_actor()
     try:
         reason, version = read_form(ReasonSchema())["reason"], form_version()

@@ -1,4 +1,4 @@
-"""Intake: one page and one transaction make a client and their case."""
+"""Intake: one form creates a client and their case in one transaction."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ __all__ = ["blueprint"]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Say who will coach, and whether a possible conflict has been talked over."""
+class IntakeOptions:
+    """The chosen coach, and whether a possible conflict was discussed."""
 
     coach_id: UUID | None
     agreed: bool
 
 
-class ChoiceSchema(Schema):
-    """Check what the intake form asks beside the client and the case."""
+class IntakeOptionsSchema(Schema):
+    """Input of the intake form besides the client and the case."""
 
     coach_id = fields.UUID(load_default=None, allow_none=True)
     agreed = fields.Boolean(load_default=False)
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> Choice:
-        """Give the plain value."""
-        return Choice(**data)
+    def make(self, data: dict[str, Any], **_: object) -> IntakeOptions:
+        """Build the dataclass."""
+        return IntakeOptions(**data)
 
 
 @blueprint.get("/cases/new")
@@ -63,7 +63,7 @@ def new_case_page() -> ResponseReturnValue:
     return _intake()
 
 
-def _intake(**words: Any) -> str:  # noqa: ANN401 - forms and words of a page
+def _intake(**variables: Any) -> str:  # noqa: ANN401 - template variables
     actor = current_actor()
     return render_template(
         "cases/new.html",
@@ -72,19 +72,21 @@ def _intake(**words: Any) -> str:  # noqa: ANN401 - forms and words of a page
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT,
-        **{"form": Form(), "reasons": []} | words,
+        **{"form": Form(), "reasons": []} | variables,
     )
 
 
 @blueprint.post("/cases/new")
 @needs(Action.CLIENT_CREATE)
 def create() -> ResponseReturnValue:
-    """Make the client and their case, or neither."""
+    """Create a client and their case."""
     actor = current_actor()
     try:
-        client, case, choice = read_forms(ClientSchema(), CaseDetailsSchema(), ChoiceSchema())
+        client, case, options = read_forms(
+            ClientSchema(), CaseDetailsSchema(), IntakeOptionsSchema()
+        )
         with transaction():
-            case_id = run_form_once(lambda: _make(client, case, choice))
+            case_id = run_form_once(lambda: _create(client, case, options))
             number = get_case(actor, case_id).number
     except Invalid as error:
         return _intake(form=submitted_form(error)), 422
@@ -95,8 +97,8 @@ def create() -> ResponseReturnValue:
     return redirect(url_for("cases.case_page", number=number), code=303)
 
 
-def _make(client: ClientDetails, case: CaseDetails, choice: Choice) -> UUID:
+def _create(client: ClientDetails, case: CaseDetails, options: IntakeOptions) -> UUID:
     actor = current_actor()
-    coach_id = choice.coach_id or actor.id
-    client_id = add_client(actor, client, coach_id=coach_id, agreed=choice.agreed)
+    coach_id = options.coach_id or actor.id
+    client_id = add_client(actor, client, coach_id=coach_id, agreed=options.agreed)
     return open_case(actor, client_id, case, coach_id=coach_id)

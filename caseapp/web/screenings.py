@@ -1,4 +1,4 @@
-"""Screenings: the levels over time, in words and in a drawing, and the form that records the next."""
+"""Screening page: levels over time and the form for the next screening."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("screenings", __name__)
 
-TREND = 12
+TREND_LENGTH = 12
 
 
 @blueprint.get("/case/<string:number>/screening")
@@ -51,9 +51,11 @@ def _screenings(number: str, form: Form | None = None) -> str:
         context=context,
         tab="Screening",
         page=page,
-        trend=list_recent_screenings(client_id, TREND)[::-1],
+        trend=list_recent_screenings(client_id, TREND_LENGTH)[::-1],
         names=get_user_names({screening.recorded_by for screening in page.items}),
-        immediate_steps=list_immediate_steps(context.safety.last_screening.levels) if context.safety.last_screening else [],
+        immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
+        if context.safety.last_screening
+        else [],
         lines=office().numbers,
         form=form or Form(),
         suspended=list_suspended_assignments(actor, context),
@@ -63,16 +65,16 @@ def _screenings(number: str, form: Form | None = None) -> str:
 @blueprint.post("/case/<string:number>/screening")
 @needs(Action.SCREENING_RECORD)
 def record(number: str) -> ResponseReturnValue:
-    """Record a screening with everything that it demands."""
+    """Record a screening with the holds, flags and follow-ups that it requires."""
     actor = current_actor()
     try:
-        wanted = read_form(ScreeningSchema())
+        screening = read_form(ScreeningSchema())
         with transaction():
             context = get_case_context_by_number(actor, number)
-            run_form_once(lambda: record_screening(actor, context.case.client_id, wanted))
+            run_form_once(lambda: record_screening(actor, context.case.client_id, screening))
     except Invalid as error:
         return _screenings(number, submitted_form(error)), 422
-    if derive_required_actions(wanted.levels, context.safety.as_of).holds:
+    if derive_required_actions(screening.levels, context.safety.as_of).holds:
         flash("hold_opened")
         return redirect(url_for("holds.hold_page", number=number), code=303)
     flash("screening_recorded")
@@ -81,5 +83,5 @@ def record(number: str) -> ResponseReturnValue:
 
 @blueprint.app_context_processor
 def protocol_labels() -> dict[str, Any]:
-    """Give the protocol's words to every page that shows the questions."""
+    """Make the labels of the protocol available to every template with screening questions."""
     return {"actions_taken": ACTIONS_TAKEN, "immediate_actions": IMMEDIATE_STEPS}

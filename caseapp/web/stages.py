@@ -1,4 +1,4 @@
-"""Stages: what a case still needs before it moves on, and the move itself, forward or back."""
+"""Stage page: what the next stage requires, and moves forward or back."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ __all__ = ["blueprint"]
 @blueprint.get("/case/<string:number>/stage")
 @needs(Action.CASE_READ)
 def stage_page(number: str) -> ResponseReturnValue:
-    """Show what the next stage asks for and which of it is met."""
+    """Show what the next stage requires and what is met."""
     return _stage(number)
 
 
-def _stage(number: str, *, form: Form | None = None, **words: Any) -> str:  # noqa: ANN401 - words of a page
+def _stage(number: str, *, form: Form | None = None, **variables: Any) -> str:  # noqa: ANN401 - template variables
     context, form = load_case_context(number), form or Form()
     gate = get_stage_gate(context, today=today()) if context.case.status == "open" else None
     return render_template(
@@ -44,16 +44,18 @@ def _stage(number: str, *, form: Form | None = None, **words: Any) -> str:  # no
         context=context,
         tab="Stage",
         gate=gate,
-        always=list_common_blockers(context.safety),
-        earlier={stage.id: stage.title for stage in stages() if stage.number < context.stage.number},
+        common_blockers=list_common_blockers(context.safety),
+        earlier={
+            stage.id: stage.title for stage in stages() if stage.number < context.stage.number
+        },
         form=form,
-        left_over=_left_over(gate, form),
-        **{"reasons": []} | words,
+        unused_evidence=_unused_evidence(gate, form),
+        **{"reasons": []} | variables,
     )
 
 
-def _left_over(gate: StageGate | None, form: Form) -> list[tuple[str, str]]:
-    """Give the lines that came in for criteria which are not asked for where the case stands now, with their words."""
+def _unused_evidence(gate: StageGate | None, form: Form) -> list[tuple[str, str]]:
+    """List submitted evidence, with its criterion, that the current gate does not ask for, so that no text is lost."""
     asked = {check.criterion.id for check in gate.checks} if gate else set()
     return [
         (text, line)

@@ -34,7 +34,7 @@ def closing(**changed):
     return {"outcome": "separated", "reason": "decision", "final_screening": "done"} | changed
 
 
-def test_open_with_a_new_client(coach):
+def test_create_case_with_new_client(coach):
     answer = coach.post("/cases", {"client": INES, "role": "spouse", "children": 2})
     assert answer.status_code == 201
     made = answer.get_json()
@@ -46,7 +46,7 @@ def test_open_with_a_new_client(coach):
     assert coach.get(f"/clients/{made['client_id']}").get_json()["consent_on"] == "2026-05-14"
 
 
-def test_open_for_a_known_client_once(coach, stranger):
+def test_create_case_for_existing_client_once(coach, stranger):
     client_id = str(builders.client(coach.actor))
     first = coach.post("/cases", {"client_id": client_id}, idempotency_key="a")
     assert first.status_code == 201
@@ -57,7 +57,7 @@ def test_open_for_a_known_client_once(coach, stranger):
     assert assert_error(foreign, 404) == assert_error(missing, 404)
 
 
-def test_a_supervisor_opens_for_their_coach_only(staff, coach, stranger):
+def test_create_case_by_supervisor_only_for_own_coach(staff, coach, stranger):
     supervisor = staff["supervisor"]
     body = {"client": INES, "coach_id": str(coach.actor.id)}
     made = supervisor.post("/cases", body).get_json()
@@ -70,7 +70,7 @@ def test_a_supervisor_opens_for_their_coach_only(staff, coach, stranger):
     )
 
 
-def test_opening_names_its_faults(coach):
+def test_create_case_with_invalid_input_names_fields(coach):
     assert_refuses(
         coach,
         "POST",
@@ -93,7 +93,7 @@ def test_opening_names_its_faults(coach):
     assert coach.get("/clients").get_json()["items"] == []
 
 
-def test_change_keeps_what_was_not_sent(coach, case):
+def test_update_case_keeps_fields_not_sent(coach, case):
     path = f"/cases/{case['id']}"
     answer = coach.patch(
         path, {"stated_reasons": ["peace"], "next_legal_date": "2027-01-31"}, version=case
@@ -106,7 +106,7 @@ def test_change_keeps_what_was_not_sent(coach, case):
     assert answer.headers["ETag"] == etag(changed) == '"3"'
 
 
-def test_a_change_names_its_faults_and_changes_nothing(coach, case):
+def test_update_case_with_invalid_input_changes_nothing(coach, case):
     path = f"/cases/{case['id']}"
     assert_refuses(
         coach,
@@ -126,7 +126,7 @@ def test_a_change_names_its_faults_and_changes_nothing(coach, case):
     assert coach.get(path).get_json() == case
 
 
-def test_list_and_filters(coach, staff, made):
+def test_list_cases_applies_filters(coach, staff, made):
     held = builders.case(coach.actor, "Bo Ek")
     builders.screen(coach.actor, held.client_id, sleep="concern")
     theirs = builders.case(staff["supervisor"].actor, "Cy Dee")
@@ -156,7 +156,7 @@ def test_list_and_filters(coach, staff, made):
         assert field in assert_error(coach.get(f"/cases?{query}"), 422)["fields"], query
 
 
-def test_pages_meet_without_a_gap(coach):
+def test_list_cases_pages_have_no_gap(coach):
     made = [builders.case(coach.actor).number for _ in range(5)]
     seen, cursor = [], ""
     while cursor is not None:
@@ -166,7 +166,7 @@ def test_pages_meet_without_a_gap(coach):
     assert seen == made[::-1]
 
 
-def test_the_gate_says_what_is_missing(coach, case):
+def test_refused_move_names_unmet_criteria(coach, case):
     path = f"/cases/{case['id']}/stage"
     refused = coach.post(path, {"to": "understand"}, version=case)
     found = assert_error(refused, 409)["reasons"]
@@ -190,7 +190,7 @@ def test_the_gate_says_what_is_missing(coach, case):
     )
 
 
-def test_move_on_and_back(coach):
+def test_move_case_forward_and_back(coach):
     made = builders.steady_case(coach.actor, "Ines Okafor")
     path = f"/cases/{made.case_id}"
     case = coach.get(path).get_json()
@@ -215,7 +215,7 @@ def test_move_on_and_back(coach):
     )
 
 
-def test_close_and_reopen(coach, case, made):
+def test_close_and_reopen_case(coach, case, made):
     path = f"/cases/{case['id']}"
     assert assert_refused(coach.post(f"{path}/close", closing(), version=case)) == [
         "final_screening"
@@ -253,7 +253,7 @@ def test_close_and_reopen(coach, case, made):
     assert (reopened["status"], reopened["stage"], reopened["outcome"]) == ("open", "steady", None)
 
 
-def test_the_timeline_is_one_stream(coach, made):
+def test_timeline_lists_all_event_kinds(coach, made):
     with at(now() + timedelta(minutes=1)):
         builders.screen(coach.actor, made.client_id, sleep="concern")
     path = f"/cases/{made.case_id}/timeline"
@@ -268,7 +268,7 @@ def test_the_timeline_is_one_stream(coach, made):
     assert assert_error(coach.get(f"{path}?kind=moon"), 422)["fields"].keys() == {"kind"}
 
 
-def test_hides_what_is_not_yours(stranger, case):
+def test_case_of_other_coach_is_not_found(stranger, case):
     here = case["id"]
     assert_hidden(stranger, "GET", "/cases/{}", here)
     assert_hidden(stranger, "GET", "/cases/{}/timeline", here)
@@ -279,7 +279,7 @@ def test_hides_what_is_not_yours(stranger, case):
     assert stranger.get("/cases").get_json()["items"] == []
 
 
-def test_needs_a_coach(staff, case):
+def test_cases_require_coach_role(staff, case):
     path = f"/cases/{case['id']}"
     assert_needs_a_role(
         staff["admin"],
@@ -294,7 +294,7 @@ def test_needs_a_coach(staff, case):
     )
 
 
-def test_other_methods(coach, case):
+def test_other_methods_are_not_allowed(coach, case):
     path = f"/cases/{case['id']}"
     assert_only_answers(coach, "/cases", "GET", "POST")
     assert_only_answers(coach, path, "GET", "PATCH")

@@ -28,7 +28,7 @@ def task(coach, ines):
     return coach.post("/followups", body).get_json()
 
 
-def test_add_list_and_complete(coach, ines):
+def test_create_list_and_complete_followup(coach, ines):
     body = {"client_id": ines, "title": "Ask about the flat", "due_at": "2026-12-01T10:00:00+01:00"}
     answer = coach.post("/followups", body)
     assert answer.status_code == 201
@@ -48,7 +48,7 @@ def test_add_list_and_complete(coach, ines):
     ]
 
 
-def test_sent_twice_makes_one(coach, ines):
+def test_followup_sent_twice_is_created_once(coach, ines):
     body = {"client_id": ines, "title": "Ask", "due_at": DUE}
     first = coach.post("/followups", body, idempotency_key="a")
     assert coach.post("/followups", body, idempotency_key="a").get_json() == first.get_json()
@@ -58,7 +58,7 @@ def test_sent_twice_makes_one(coach, ines):
     assert len(coach.get("/followups").get_json()["items"]) == 1
 
 
-def test_names_its_faults(coach, ines, task):
+def test_invalid_followup_names_fields(coach, ines, task):
     good = {"client_id": ines, "title": "Ask", "due_at": DUE}
     assert_refuses(
         coach,
@@ -90,7 +90,7 @@ def test_names_its_faults(coach, ines, task):
     assert "done" in assert_error(coach.get("/followups?done=perhaps"), 422)["fields"]
 
 
-def test_hides_what_is_not_yours(stranger, ines, task):
+def test_followup_of_other_coach_is_not_found(stranger, ines, task):
     assert_hidden(stranger, "GET", "/followups/{}", task["id"])
     assert_hidden(stranger, "PATCH", "/followups/{}", task["id"], {"outcome": "x"}, version='"1"')
     good = {"title": "Ask", "due_at": DUE}
@@ -100,7 +100,7 @@ def test_hides_what_is_not_yours(stranger, ines, task):
     assert stranger.get(f"/followups?client={ines}").get_json()["items"] == []
 
 
-def test_needs_a_coach(staff, task):
+def test_followups_require_coach_role(staff, task):
     path = f"/followups/{task['id']}"
     assert_needs_a_role(
         staff["admin"],
@@ -111,6 +111,6 @@ def test_needs_a_coach(staff, task):
     )
 
 
-def test_other_methods(coach, task):
+def test_other_methods_are_not_allowed(coach, task):
     assert_only_answers(coach, "/followups", "GET", "POST")
     assert_only_answers(coach, f"/followups/{task['id']}", "GET", "PATCH")

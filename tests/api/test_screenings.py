@@ -32,7 +32,7 @@ def hold(coach, ines):
     return coach.get(f"/clients/{ines}/holds").get_json()["items"][0]
 
 
-def test_record_and_list(coach, ines):
+def test_create_and_list_screenings(coach, ines):
     path = f"/clients/{ines}/screenings"
     answer = coach.post(path, CALM | {"sleep": "watch", "eating": "not_asked", "comment": "Tired."})
     assert answer.status_code == 201
@@ -48,7 +48,7 @@ def test_record_and_list(coach, ines):
     assert [task["kind"] for task in tasks] == ["recheck"]
 
 
-def test_a_concern_opens_a_hold_with_flags_and_tasks(coach, ines, hold):
+def test_concern_opens_hold_with_flags_and_tasks(coach, ines, hold):
     assert (hold["kind"], hold["released_at"]) == ("safety", None)
     assert hold["reasons"][0]["item"] == "self_harm"
     flags = coach.get(f"/clients/{ines}/flags").get_json()["items"]
@@ -60,7 +60,7 @@ def test_a_concern_opens_a_hold_with_flags_and_tasks(coach, ines, hold):
     assert "screening_not_steady" in {reason["code"] for reason in whole.get_json()["blockers"]}
 
 
-def test_sent_twice_is_recorded_once(coach, ines):
+def test_screening_sent_twice_is_recorded_once(coach, ines):
     path = f"/clients/{ines}/screenings"
     first = coach.post(path, CALM, idempotency_key="a")
     assert coach.post(path, CALM, idempotency_key="a").get_json() == first.get_json()
@@ -70,7 +70,7 @@ def test_sent_twice_is_recorded_once(coach, ines):
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
-def test_recording_names_its_faults(coach, ines):
+def test_create_screening_with_invalid_input_names_fields(coach, ines):
     path = f"/clients/{ines}/screenings"
     assert_refuses(
         coach,
@@ -91,7 +91,7 @@ def test_recording_names_its_faults(coach, ines):
     assert coach.get(path).get_json()["items"] == []
 
 
-def test_a_supervisor_clears_when_nothing_keeps_it(staff, coach, ines, hold):
+def test_release_by_supervisor_without_blockers_succeeds(staff, coach, ines, hold):
     supervisor, path = staff["supervisor"], f"/holds/{hold['id']}/release"
     refused = assert_refused(supervisor.post(path, WHY, version=hold))
     assert {"screening_not_steady", "task_open"} <= set(refused)
@@ -116,14 +116,14 @@ def test_a_supervisor_clears_when_nothing_keeps_it(staff, coach, ines, hold):
     ]
 
 
-def test_hides_what_is_not_yours(stranger, staff, ines, hold):
+def test_screenings_of_other_coach_are_not_found(stranger, staff, ines, hold):
     for noun in ("screenings", "flags", "holds"):
         assert_hidden(stranger, "GET", f"/clients/{{}}/{noun}", ines)
     assert_hidden(stranger, "POST", "/clients/{}/screenings", ines, CALM)
     assert_hidden(stranger, "GET", "/holds/{}", hold["id"])
 
 
-def test_needs_a_role(staff, coach, ines, hold):
+def test_screenings_require_role(staff, coach, ines, hold):
     assert_error(coach.post(f"/holds/{hold['id']}/release", WHY, version=hold), 403, "forbidden")
     assert_needs_a_role(
         staff["admin"],
@@ -136,7 +136,7 @@ def test_needs_a_role(staff, coach, ines, hold):
     )
 
 
-def test_other_methods(coach, ines, hold):
+def test_other_methods_are_not_allowed(coach, ines, hold):
     assert_only_answers(coach, f"/clients/{ines}/screenings", "GET", "POST")
     assert_only_answers(coach, f"/clients/{ines}/flags", "GET")
     assert_only_answers(coach, f"/clients/{ines}/holds", "GET")

@@ -41,7 +41,7 @@ def outcome(judged, slug):
     return next(item["for_case"] for item in judged.get_json()["items"] if item["slug"] == slug)
 
 
-def test_a_day_through_the_api_alone(app):
+def test_course_of_coaching_through_api(app):
     staff = staffed(app)
     coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]
     today = now()
@@ -65,7 +65,7 @@ def test_a_day_through_the_api_alone(app):
     refused = coach.post(f"{case_path}/stage", {"to": "understand"}, version=case)
     assert "hold_open" in assert_refused(refused)
     assert all(
-        reason["how"]
+        reason["way_out"]
         for reason in refused.get_json()["error"]["reasons"]
         if reason["code"] == "hold_open"
     )
@@ -78,7 +78,7 @@ def test_a_day_through_the_api_alone(app):
     assert assert_refused(answer) == reasons
     assert (
         coach.post(
-            f"/holds/{hold['id']}/clear", {"reason": "All calm again."}, version=hold
+            f"/holds/{hold['id']}/release", {"reason": "All calm again."}, version=hold
         ).status_code
         == 403
     )
@@ -88,7 +88,7 @@ def test_a_day_through_the_api_alone(app):
         coach.post(f"{client_path}/screenings", CALM)
         why = {"reason": "Two calm screenings and every check made."}
         assert set(
-            assert_refused(supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold))
+            assert_refused(supervisor.post(f"/holds/{hold['id']}/release", why, version=hold))
         ) == {"task_open"}
 
     # Nine days later every check is made and a second calm screening stands.
@@ -99,9 +99,9 @@ def test_a_day_through_the_api_alone(app):
                 f"/followups/{task['id']}", {"outcome": "Spoken, all calm."}, version=task
             )
             assert done.status_code == 200
-        assert supervisor.get(f"/holds/{hold['id']}").get_json()["keeps"] == []
-        cleared = supervisor.post(f"/holds/{hold['id']}/clear", why, version=hold)
-        assert cleared.get_json()["cleared_by"] == str(supervisor.actor.id)
+        assert supervisor.get(f"/holds/{hold['id']}").get_json()["blockers"] == []
+        cleared = supervisor.post(f"/holds/{hold['id']}/release", why, version=hold)
+        assert cleared.get_json()["released_by"] == str(supervisor.actor.id)
         write_note(coach, case["id"], data="Slept.", assessment="Calmer.", plan="Walk daily.")
 
         # The gate now names only what the coach attests, and opens with a line for each.
@@ -147,17 +147,17 @@ def test_a_day_through_the_api_alone(app):
             ("case.open", "coach"),
             ("screening.record", "coach"),
             ("hold.open", "coach"),
-            ("hold.clear", "supervisor"),
+            ("hold.release", "supervisor"),
             ("note.sign", "coach"),
             ("case.move", "coach"),
-            ("assignment.make", "coach"),
+            ("assignment.create", "coach"),
         } <= done
         assert {item["via"] for item in log} == {"api"}
         refusals = admin.get("/audit?outcome=refused").get_json()["items"]
         assert {item["action"] for item in refusals} == {
             "case.move",
-            "assignment.make",
-            "hold.clear",
+            "assignment.create",
+            "hold.release",
         }
         exported = admin.get("/audit?action=report.export").get_json()["items"]
         assert exported[-1]["details"]["rows"] == 1

@@ -85,7 +85,7 @@ def last_link():
 
 
 @pytest.mark.journey
-def test_the_day(app, live, browser, looking):
+def test_staff_day_in_browser(app, live, browser, looking):
     team = staff.team()
     coach = Person(browser, live, looking=looking)
     coach.sign_in(team["coach"])
@@ -178,9 +178,9 @@ def test_the_day(app, live, browser, looking):
     coach.see("assign")
     page.locator("#o-help-right-now").check()
     page.locator("#o-better-nights").check()
-    page.get_by_label("A line from you").fill("The log on page two is the part to start with.")
+    page.get_by_label("Your message").fill("The log on page two is the part to start with.")
     coach.press("Assign handouts")
-    expect(page.get_by_text("The handouts are assigned.")).to_be_visible()
+    expect(page.get_by_text("Handouts assigned.")).to_be_visible()
     coach.see("case handouts")
     coach.go("/handouts")
     coach.see("library")
@@ -256,7 +256,7 @@ def test_the_day(app, live, browser, looking):
     for box in page.get_by_label("What you saw or heard").all():
         box.fill("Told me so on the phone, with an example.")
     coach.press(re.compile("Move to Understand"))
-    expect(page.get_by_text("The case has moved.")).to_be_visible()
+    expect(page.get_by_text("Stage changed.")).to_be_visible()
     coach.go("/today")
     coach.see("today")
 

@@ -144,7 +144,7 @@ def read(page):
     return reading
 
 
-def test_the_browser_would_run_this_if_it_were_let(read):
+def test_unsafe_markup_runs_in_a_plain_browser(read):
     """The proof of the proof: as they stand, these do run and do fetch."""
     dialogs, asked = read(
         [text for text in MARKUP if text.startswith(("<img", "<svg", "<details", "<b "))]
@@ -153,7 +153,7 @@ def test_the_browser_would_run_this_if_it_were_let(read):
     assert any("elsewhere.example" in address for address in asked)
 
 
-def test_nothing_in_prose_runs_or_fetches_however_often_it_is_read(read):
+def test_sanitized_markup_runs_and_fetches_nothing(read):
     made = [str(prose(text)) for text in MARKUP]
     # In the middle of a line, as a title or label is set, and put together so that one might open what another closes.
     made += [str(prose(f"A walk {text} home")) for text in MARKUP]
@@ -162,7 +162,7 @@ def test_nothing_in_prose_runs_or_fetches_however_often_it_is_read(read):
     assert read(made) == (0, [])
 
 
-def test_a_browser_reads_it_the_same_way_the_second_time(page):
+def test_sanitized_markup_is_stable_when_parsed_again(page):
     """Markup that changes its meaning when it is read again has nothing left to change."""
     made = [str(prose(text)) for text in MARKUP]
     twice = """parts => parts.map(part => {

@@ -6,12 +6,12 @@ import pytest
 
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.clients.schemas import SafeContact
-from caseapp.domain.followups.operations import add_followup
+from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk, Statements, lasting
+from tests.support.staff_pages import StaffBrowser, Statements, lasting
 
 
 @pytest.fixture
@@ -26,20 +26,20 @@ def ines(team):
 
 @pytest.fixture
 def coach(app, team):
-    return Desk(app, team["coach"])
+    return StaffBrowser(app, team["coach"])
 
 
 @pytest.fixture
 def supervisor(app, team):
-    return Desk(app, team["supervisor"])
+    return StaffBrowser(app, team["supervisor"])
 
 
 CASE_PAGES = ("", "/details", "/screening", "/hold", "/stage", "/close", "/invite")
 
 
 @pytest.mark.parametrize("page", CASE_PAGES)
-def test_a_foreign_case_looks_like_none_at_all(app, team, ines, page):
-    stranger = Desk(app, team["coach2"])
+def test_case_of_other_coach_is_not_found(app, team, ines, page):
+    stranger = StaffBrowser(app, team["coach2"])
     foreign = stranger.text(f"/case/{ines.number}{page}", 404)
     missing = stranger.text(f"/case/C-1999-0001{page}", 404)
     assert foreign == missing
@@ -47,23 +47,23 @@ def test_a_foreign_case_looks_like_none_at_all(app, team, ines, page):
 
 
 @pytest.mark.parametrize("page", CASE_PAGES)
-def test_an_admin_sees_no_case(app, team, ines, page):
-    assert Desk(app, team["admin"]).get(f"/case/{ines.number}{page}").status_code == 403
+def test_case_pages_for_admin_are_forbidden(app, team, ines, page):
+    assert StaffBrowser(app, team["admin"]).get(f"/case/{ines.number}{page}").status_code == 403
 
 
-def test_an_admin_sees_no_caseload_and_no_intake(app, team):
-    admin = Desk(app, team["admin"])
+def test_caseload_and_intake_for_admin_are_forbidden(app, team):
+    admin = StaffBrowser(app, team["admin"])
     assert admin.get("/cases").status_code == 403
     assert admin.get("/cases/new").status_code == 403
 
 
-def test_somebody_who_is_not_signed_in_is_asked_to(app, ines):
+def test_case_page_signed_out_redirects_to_sign_in(app, ines):
     answer = app.test_client().get(f"/case/{ines.number}")
     assert answer.status_code == 303
     assert answer.headers["Location"] == "/sign-in"
 
 
-def test_the_caseload_holds_what_the_person_may_see(app, team, coach, supervisor, ines):
+def test_caseload_shows_visible_cases(app, team, coach, supervisor, ines):
     builders.case(team["coach2"], "Tomasz Nowak")
     assert "Ines Okafor" in coach.text("/cases")
     assert "Tomasz Nowak" not in coach.text("/cases")
@@ -71,7 +71,7 @@ def test_the_caseload_holds_what_the_person_may_see(app, team, coach, supervisor
     assert "Tomasz Nowak" not in supervisor.text("/cases")
 
 
-def test_filters_narrow_the_caseload_and_stay_in_the_form(team, coach, ines):
+def test_filters_apply_and_stay_in_form(team, coach, ines):
     held = builders.case(team["coach"], "Aoife Brennan")
     builders.screen(team["coach"], held.client_id, sleep="concern")
     assert "Aoife" not in coach.text("/cases?hold=safety")
@@ -84,34 +84,34 @@ def test_filters_narrow_the_caseload_and_stay_in_the_form(team, coach, ines):
     assert "No cases match." in coach.text("/cases?stage=repair")
 
 
-def test_a_supervisor_narrows_to_one_coach(team, supervisor, ines):
+def test_supervisor_filters_by_coach(team, supervisor, ines):
     assert "Ines Okafor" in supervisor.text(f"/cases?coach={team['coach'].id}")
     assert "Ines Okafor" not in supervisor.text(f"/cases?coach={team['supervisor'].id}")
 
 
-def test_filters_that_make_no_sense_are_left_aside(coach, ines):
+def test_invalid_filters_are_ignored(coach, ines):
     assert "Ines Okafor" in coach.text("/cases?stage=moon&status=perhaps&hold=none&coach=me")
     assert coach.get("/cases?cursor=elsewhere").status_code == 422
 
 
-def test_an_empty_caseload_says_what_to_do(coach):
+def test_empty_caseload_links_to_intake(coach):
     assert "No open cases yet." in coach.text("/cases")
 
 
-def test_a_closed_case_leaves_the_plain_list_and_is_found_by_a_search(coach, team, ines):
+def test_closed_case_is_found_only_by_search(coach, team, ines):
     coach.send(
         f"/case/{ines.number}/close",
         outcome="reunited",
         reason="decision",
         final_screening="not_possible",
-        why_not_screened="Moved abroad.",
+        not_screened_reason="Moved abroad.",
     )
     assert "Ines Okafor" not in coach.text("/cases")
     assert "Ines Okafor" in coach.text("/cases?status=closed")
     assert "Ines Okafor" in coach.text("/cases?q=okafor")
 
 
-def test_pages_follow_one_another_without_gap(team, coach):
+def test_caseload_pages_have_no_gap(team, coach):
     for number in range(27):
         builders.case(team["coach"], f"Client Number{number:02}", agreed=True)
     first = coach.text("/cases?status=open")
@@ -123,7 +123,7 @@ def test_pages_follow_one_another_without_gap(team, coach):
     assert "First page" in second
 
 
-def test_the_identity_bar_says_who_where_and_how_to_reach_them(team, coach, ines):
+def test_identity_bar_shows_client_stage_and_safe_contact(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, fear_at_home="concern")
     page = coach.text(f"/case/{ines.number}")
     for words in (
@@ -144,7 +144,7 @@ def test_the_identity_bar_says_who_where_and_how_to_reach_them(team, coach, ines
     assert "900418" not in lasting(page)
 
 
-def test_in_person_only_rules_out_all_else(coach, team):
+def test_in_person_only_excludes_other_channels(coach, team):
     made = builders.case(
         team["coach"],
         "Ruth Adeyemi",
@@ -155,7 +155,7 @@ def test_in_person_only_rules_out_all_else(coach, team):
     assert "He reads her phone." in page
 
 
-def test_the_timeline_shows_what_happened_and_narrows_to_one_kind(team, coach, ines):
+def test_timeline_lists_events_and_filters_by_kind(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, sleep="concern", comment="Awake at four.")
     page = coach.text(f"/case/{ines.number}")
     assert "Awake at four." in page
@@ -168,7 +168,7 @@ def test_the_timeline_shows_what_happened_and_narrows_to_one_kind(team, coach, i
     assert coach.get(f"/case/{ines.number}?kind=rumour").status_code == 422
 
 
-def test_trends_are_drawn_with_the_same_in_words(team, coach, ines):
+def test_trends_have_text_equivalents(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, days_ago=8, sleep="watch", eating=None)
     page = coach.text(f"/case/{ines.number}")
     assert 'aria-label="Sleep over 1 screening: watch"' in page
@@ -179,50 +179,50 @@ def test_trends_are_drawn_with_the_same_in_words(team, coach, ines):
     assert 'aria-label="Daily life over 2 screenings: none, watch"' in page
 
 
-def test_due_follow_ups_stand_beside_the_timeline(team, coach, ines):
+def test_overview_lists_due_followups(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, sleep="watch")
     page = coach.text(f"/case/{ines.number}")
     assert "Ask again about what is at watch or above" in page
 
 
-def test_a_page_read_is_recorded_once_in_a_quarter_of_an_hour(app, team, coach, ines):
+def test_case_read_is_recorded_once_in_fifteen_minutes(app, team, coach, ines):
     for _ in range(3):
         coach.text(f"/case/{ines.number}")
-    wanted = LogFilter(action="case.read", client_id=ines.client_id)
-    assert len(entries(team["admin"], wanted, None, 10).items) == 1
+    wanted = AuditFilter(action="case.read", client_id=ines.client_id)
+    assert len(list_audit_events(team["admin"], wanted, None, 10).items) == 1
 
 
-def test_a_refused_look_is_recorded(app, team, ines):
-    Desk(app, team["coach2"]).get(f"/case/{ines.number}")
-    refused = entries(team["admin"], LogFilter(outcome="refused"), None, 10).items
+def test_refused_read_is_recorded(app, team, ines):
+    StaffBrowser(app, team["coach2"]).get(f"/case/{ines.number}")
+    refused = list_audit_events(team["admin"], AuditFilter(outcome="refused"), None, 10).items
     assert [entry.action for entry in refused] == ["case.read"]
 
 
-def test_what_changes_something_is_refused_by_get(coach, ines):
+def test_get_on_post_routes_is_refused(coach, ines):
     case = f"/case/{ines.number}"
     for path in (
         "/details/client",
         "/details/facts",
         "/flags",
-        f"/flags/{uuid4()}/lower",
+        f"/flags/{uuid4()}/clear",
         "/reopen",
-        f"/hold/{uuid4()}/clear",
+        f"/hold/{uuid4()}/release",
     ):
         assert coach.get(case + path).status_code == 405, path
 
 
-def _much(team, made, rows):
+def _add_rows(team, made, rows):
     for number in range(rows):
         with transaction():
-            add_followup(team["coach"], made.client_id, NewFollowUp(f"Task {number}", now()))
+            create_followup(team["coach"], made.client_id, NewFollowUp(f"Task {number}", now()))
     for number in range(rows):
         builders.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
 
 
-def test_the_number_of_statements_is_the_same_for_ten_rows_and_a_thousand(team, coach, ines):
+def test_statement_count_is_independent_of_row_count(team, coach, ines):
     counts = []
     for rows in (5, 495):
-        _much(team, ines, rows)
+        _add_rows(team, ines, rows)
         coach.text(f"/case/{ines.number}")
         with Statements() as heard:
             coach.text(f"/case/{ines.number}")
@@ -233,7 +233,7 @@ def test_the_number_of_statements_is_the_same_for_ten_rows_and_a_thousand(team, 
 # Details
 
 
-def test_details_come_back_as_they_were_saved(coach, ines):
+def test_saved_details_are_shown(coach, ines):
     page = f"/case/{ines.number}/details"
     answer = coach.send(
         page,
@@ -251,7 +251,7 @@ def test_details_come_back_as_they_were_saved(coach, ines):
     assert fields["code_word"] == ["heron"]
 
 
-def test_facts_come_back_as_they_were_saved_and_raise_what_they_must(coach, ines):
+def test_saved_facts_are_shown_and_set_flags(coach, ines):
     page = f"/case/{ines.number}/details"
     answer = coach.send(
         page,
@@ -289,7 +289,7 @@ def test_facts_come_back_as_they_were_saved_and_raise_what_they_must(coach, ines
         ("facts", {"children": "31"}, "children"),
     ],
 )
-def test_details_that_make_no_sense_change_nothing_and_stay_in_the_form(
+def test_invalid_details_change_nothing_and_stay_in_form(
     coach, ines, part, changed, words
 ):
     page = f"/case/{ines.number}/details"
@@ -297,7 +297,7 @@ def test_details_that_make_no_sense_change_nothing_and_stay_in_the_form(
     answer = coach.send(page, f"{page}/{part}", **changed)
     assert answer.status_code == 422
     text = answer.get_data(as_text=True)
-    assert "Some answers need a look" in text
+    assert "Check your answers" in text
     assert words in text
     assert all(value is None or value in text for value in changed.values())
     after = coach.form(page, f"{page}/{part}").fields
@@ -316,7 +316,7 @@ def test_unknown_fields_and_codes_are_refused(coach, ines, part, changed):
 
 
 @pytest.mark.parametrize(("part", "field"), [("client", "called"), ("facts", "gender")])
-def test_a_stale_form_overwrites_nothing_and_keeps_the_answers(
+def test_stale_form_overwrites_nothing_and_keeps_answers(
     app, team, coach, supervisor, ines, part, field
 ):
     page = f"/case/{ines.number}/details"
@@ -330,31 +330,31 @@ def test_a_stale_form_overwrites_nothing_and_keeps_the_answers(
 
 
 @pytest.mark.parametrize("version", [None, "", "one", "9" * 12])
-def test_a_form_must_say_where_it_started(coach, ines, version):
+def test_form_without_valid_version_is_refused(coach, ines, version):
     page = f"/case/{ines.number}/details"
     assert coach.send(page, f"{page}/client", version=version).status_code == 422
 
 
-def test_a_flag_raised_twice_is_up_once(coach, ines):
+def test_flag_set_twice_is_set_once(coach, ines):
     page = f"/case/{ines.number}/details"
     form = coach.form(page, f"/case/{ines.number}/flags")
     fields = form.fields | {"kind": "withdrawal_risk"}
     for _ in range(2):
         assert coach.post(form.action, fields).status_code == 303
-    assert coach.text(page).count("/lower") == 0
+    assert coach.text(page).count("/clear") == 0
     assert coach.text(page).count("raised by Marta Lindqvist") == 1
 
 
 @pytest.mark.parametrize("kind", ["", "violence_flag", "bad_luck"])
-def test_only_some_flags_are_raised_by_hand(coach, ines, kind):
+def test_flag_of_other_kind_cannot_be_set_manually(coach, ines, kind):
     page = f"/case/{ines.number}/details"
     assert coach.send(page, f"/case/{ines.number}/flags", kind=kind).status_code == 422
 
 
-def test_a_supervisor_lowers_a_flag_with_a_reason(coach, supervisor, ines):
+def test_supervisor_clears_flag_with_reason(coach, supervisor, ines):
     page = f"/case/{ines.number}/details"
     coach.send(page, f"/case/{ines.number}/flags", kind="withdrawal_risk")
-    action = supervisor.text(page).split("/lower")[0].rsplit('"', 1)[1] + "/lower"
+    action = supervisor.text(page).split("/clear")[0].rsplit('"', 1)[1] + "/clear"
     short = supervisor.send(page, action, reason="Fine.")
     assert short.status_code == 422
     assert "Fine." in short.get_data(as_text=True)
@@ -367,7 +367,7 @@ def test_a_supervisor_lowers_a_flag_with_a_reason(coach, supervisor, ines):
     assert supervisor.post(action, fields).status_code == 409
 
 
-def test_a_supervisor_reads_possible_conflicts_and_a_coach_does_not(team, coach, supervisor, ines):
+def test_possible_conflicts_are_shown_to_supervisors_only(team, coach, supervisor, ines):
     builders.client(team["coach2"], "Peter Okafor", partner_name="Ines Okafor", agreed=True)
     page = f"/case/{ines.number}/details"
     assert "Peter Okafor" in supervisor.text(page)
@@ -386,7 +386,7 @@ CLOSING = {
 }
 
 
-def test_a_case_is_closed_and_opened_again(team, coach, ines):
+def test_case_is_closed_and_reopened(team, coach, ines):
     builders.screen(team["coach"], ines.client_id)
     page = f"/case/{ines.number}/close"
     assert coach.send(page, **CLOSING).status_code == 303
@@ -401,7 +401,7 @@ def test_a_case_is_closed_and_opened_again(team, coach, ines):
     assert "He wrote again." in coach.text(f"/case/{ines.number}")
 
 
-def test_closing_without_a_screening_is_refused_with_the_way_out(coach, ines):
+def test_close_without_screening_is_refused_with_way_out(coach, ines):
     answer = coach.send(f"/case/{ines.number}/close", **CLOSING)
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
@@ -420,13 +420,13 @@ def test_closing_without_a_screening_is_refused_with_the_way_out(coach, ines):
         {"colour": "blue"},
     ],
 )
-def test_a_closing_that_makes_no_sense_is_refused(team, coach, ines, changed):
+def test_invalid_closing_is_refused(team, coach, ines, changed):
     builders.screen(team["coach"], ines.client_id)
     assert coach.send(f"/case/{ines.number}/close", **CLOSING | changed).status_code == 422
     assert "Closed on" not in coach.text(f"/case/{ines.number}")
 
 
-def test_a_closing_sent_twice_closes_once(team, coach, ines):
+def test_closing_sent_twice_closes_once(team, coach, ines):
     builders.screen(team["coach"], ines.client_id)
     form = coach.form(f"/case/{ines.number}/close")
     assert coach.post(form.action, form.fields | CLOSING).status_code == 303
@@ -434,7 +434,7 @@ def test_a_closing_sent_twice_closes_once(team, coach, ines):
     assert coach.text(f"/case/{ines.number}?kind=stage").count("Case closed") == 1
 
 
-def test_a_stale_closing_changes_nothing(team, coach, ines):
+def test_stale_closing_changes_nothing(team, coach, ines):
     builders.screen(team["coach"], ines.client_id)
     page = f"/case/{ines.number}"
     form = coach.form(f"{page}/close")
@@ -444,6 +444,6 @@ def test_a_stale_closing_changes_nothing(team, coach, ines):
 
 
 @pytest.mark.parametrize("page", ["/help/levels", "/help/keys"])
-def test_help_is_there_for_all_staff(app, team, page):
-    assert "<h1>" in Desk(app, team["admin"]).text(page)
+def test_help_pages_are_shown_to_all_staff(app, team, page):
+    assert "<h1>" in StaffBrowser(app, team["admin"]).text(page)
     assert app.test_client().get(page).status_code == 303

@@ -7,7 +7,7 @@ from caseapp.core.database import db
 from caseapp.domain.followups.models import FollowUp
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def coach(team):
 
 @pytest.fixture
 def desk(app, coach):
-    return Desk(app, coach)
+    return StaffBrowser(app, coach)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def add(desk, case, title="Ring on Tuesday", due_at="2026-05-19T17:00"):
     return desk.send(f"/case/{case.number}/follow-ups", title=title, due_at=due_at)
 
 
-def test_a_coach_adds_a_task_and_records_what_came_of_it(desk, case):
+def test_task_is_created_and_completed(desk, case):
     path = f"/case/{case.number}/follow-ups"
     assert "Nothing due." in desk.text(path)
     assert add(desk, case).status_code == 303
@@ -52,7 +52,7 @@ def test_a_coach_adds_a_task_and_records_what_came_of_it(desk, case):
     assert "She is well." in desk.text(f"{path}?done=yes")
 
 
-def test_a_task_is_recorded_from_my_list_too(desk, case):
+def test_task_is_completed_from_own_list(desk, case):
     add(desk, case)
     [task] = tasks()
     answer = desk.send("/follow-ups", f"/follow-ups/{task.id}", outcome="She is well.")
@@ -60,7 +60,7 @@ def test_a_task_is_recorded_from_my_list_too(desk, case):
     assert "She is well." in desk.text("/follow-ups?done=yes")
 
 
-def test_a_form_sent_twice_adds_one_task(desk, case):
+def test_form_sent_twice_creates_one_task(desk, case):
     path = f"/case/{case.number}/follow-ups"
     fields = desk.form(path).fields | {"title": "Ring", "due_at": "2026-05-19T17:00"}
     assert [desk.post(path, fields).status_code for _ in range(2)] == [303, 303]
@@ -78,7 +78,7 @@ def test_a_form_sent_twice_adds_one_task(desk, case):
         ("colour", "red"),
     ],
 )
-def test_a_wrong_value_adds_nothing_and_keeps_the_rest(desk, case, field, value):
+def test_invalid_value_creates_nothing_and_keeps_input(desk, case, field, value):
     path = f"/case/{case.number}/follow-ups"
     answer = desk.send(path, **{"title": "Ring", "due_at": "2026-05-19T17:00", field: value})
     assert answer.status_code == 422
@@ -86,17 +86,17 @@ def test_a_wrong_value_adds_nothing_and_keeps_the_rest(desk, case, field, value)
     assert tasks() == []
 
 
-def test_a_tick_alone_ends_no_task(desk, case):
+def test_empty_outcome_completes_nothing(desk, case):
     add(desk, case)
     [task] = tasks()
     for path in (f"/case/{case.number}/follow-ups", "/follow-ups"):
         answer = desk.send(path, f"{path}/{task.id}", outcome=" ")
         assert answer.status_code == 422
         assert f'href="#outcome-{task.id}"' in answer.get_data(as_text=True)
-    assert tasks()[0].done_at is None
+    assert tasks()[0].completed_at is None
 
 
-def test_a_task_is_recorded_once_and_not_from_an_old_version(desk, case):
+def test_complete_twice_or_with_old_version_is_refused(desk, case):
     add(desk, case)
     [task] = tasks()
     path = f"/follow-ups/{task.id}"
@@ -108,10 +108,10 @@ def test_a_task_is_recorded_once_and_not_from_an_old_version(desk, case):
     assert "already recorded" in answer.get_data(as_text=True)
 
 
-def test_foreign_tasks_look_missing(app, team, desk, case):
+def test_tasks_of_other_coach_are_not_found(app, team, desk, case):
     add(desk, case)
     [task] = tasks()
-    other = Desk(app, team["coach2"])
+    other = StaffBrowser(app, team["coach2"])
     other.text(f"/case/{case.number}/follow-ups", 404)
     assert "Ring on Tuesday" not in other.text("/follow-ups")
     token = other.form("/follow-ups", "/sign-out").fields["csrf_token"]
@@ -122,16 +122,16 @@ def test_foreign_tasks_look_missing(app, team, desk, case):
         f"/follow-ups/{uuid4()}",
     ):
         assert other.post(path, fields).status_code == 404
-    assert tasks()[0].done_at is None
+    assert tasks()[0].completed_at is None
 
 
-def test_an_admin_has_no_tasks(app, team, case):
-    admin = Desk(app, team["admin"])
+def test_followups_for_admin_are_forbidden(app, team, case):
+    admin = StaffBrowser(app, team["admin"])
     for path in ("/follow-ups", f"/case/{case.number}/follow-ups"):
         assert admin.get(path).status_code == 403
 
 
-def test_pages_are_soonest_first_and_join(desk, coach, case):
+def test_pages_are_sorted_by_due_time_without_gap(desk, coach, case):
     bulk_rows.caseload(coach, 30)
     first = desk.text("/follow-ups")
     assert first.count('id="task-') == 25
@@ -139,7 +139,7 @@ def test_pages_are_soonest_first_and_join(desk, coach, case):
     assert desk.text(cursor).count('id="task-') == 5
 
 
-def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
+def test_statement_count_is_independent_of_row_count(desk, coach, case):
     bulk_rows.caseload(coach, 10)
     desk.text("/follow-ups")
     with Statements() as few:

@@ -9,10 +9,10 @@ import pytest
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import followups_of
-from caseapp.domain.screening.queries import holds_of
+from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.screening.queries import list_holds
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 REASON = {"reason": "Rested and calm; the doctor saw her twice."}
 
@@ -34,17 +34,17 @@ def page(ines):
 
 @pytest.fixture
 def coach(app, team):
-    return Desk(app, team["coach"])
+    return StaffBrowser(app, team["coach"])
 
 
 @pytest.fixture
 def supervisor(app, team):
-    return Desk(app, team["supervisor"])
+    return StaffBrowser(app, team["supervisor"])
 
 
-def do_everything(team, made):
+def complete_required_actions(team, made):
     """Close each task and screen twice, calm, a week apart."""
-    for task in followups_of(team["coach"], made.client_id, open_only=True):
+    for task in list_client_followups(team["coach"], made.client_id, open_only=True):
         with transaction():
             complete_followup(team["coach"], task.id, "Done together.", task.version)
     builders.screen(team["coach"], made.client_id, days_ago=8)
@@ -52,18 +52,18 @@ def do_everything(team, made):
 
 
 @pytest.fixture
-def cared(team, ines):
+def care_hold(team, ines):
     """Open a care hold three weeks ago."""
     builders.screen(team["coach"], ines.client_id, days_ago=21, sleep="concern")
-    hold = holds_of(team["coach"], ines.client_id)[0]
+    hold = list_holds(team["coach"], ines.client_id)[0]
     return SimpleNamespace(id=hold.id, version=hold.version)
 
 
-def test_without_a_hold_the_page_says_so(coach, page):
+def test_hold_page_without_hold_shows_empty_state(coach, page):
     assert "No hold is open." in coach.text(page)
 
 
-def test_a_safety_hold_shows_why_steps_clocks_what_stops_and_what_keeps_it(team, coach, ines, page):
+def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, page):
     builders.screen(team["coach"], ines.client_id, self_harm="urgent", sleep="concern")
     text = coach.text(page)
     for words in (
@@ -80,79 +80,79 @@ def test_a_safety_hold_shows_why_steps_clocks_what_stops_and_what_keeps_it(team,
         assert words in text, words
 
 
-def test_a_step_that_nobody_recorded_in_time_is_overdue(team, coach, ines, page):
+def test_action_not_completed_in_time_is_overdue(team, coach, ines, page):
     with at(now() - timedelta(days=2)):
         builders.screen(team["coach"], ines.client_id, self_harm="urgent")
     assert "Overdue since" in coach.text(page)
 
 
-def test_a_coach_never_ends_a_hold(team, coach, ines, cared, page):
-    do_everything(team, ines)
+def test_release_by_coach_is_forbidden(team, coach, ines, care_hold, page):
+    complete_required_actions(team, ines)
     assert "Your supervisor can end it now." in coach.text(page)
-    action = f"{page}/{cared.id}/clear"
+    action = f"{page}/{care_hold.id}/release"
     assert coach.post(action, coach.token | REASON | {"version": 1}).status_code == 403
-    assert holds_of(team["coach"], ines.client_id)[0].cleared_at is None
+    assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
-def test_a_supervisor_ends_a_hold_once_nothing_keeps_it(team, supervisor, ines, cared, page):
-    do_everything(team, ines)
-    answer = supervisor.send(page, f"{page}/{cared.id}/clear", **REASON)
+def test_release_by_supervisor_without_blockers_succeeds(team, supervisor, ines, care_hold, page):
+    complete_required_actions(team, ines)
+    answer = supervisor.send(page, f"{page}/{care_hold.id}/release", **REASON)
     assert answer.status_code == 303
     text = supervisor.text(page)
-    assert "The hold has ended." in text
+    assert "Hold released." in text
     assert "No hold is open." in text
     assert "Ended by Helen Marsh: Rested and calm; the doctor saw her twice." in text
 
 
-def test_a_hold_that_is_kept_is_not_ended_and_the_reason_stays(team, supervisor, ines, cared, page):
-    action = f"{page}/{cared.id}/clear"
-    answer = supervisor.post(action, supervisor.token | REASON | {"version": cared.version})
+def test_release_with_blockers_is_refused_and_keeps_reason(team, supervisor, ines, care_hold, page):
+    action = f"{page}/{care_hold.id}/release"
+    answer = supervisor.post(action, supervisor.token | REASON | {"version": care_hold.version})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
     assert "The hold cannot end yet" in text
     assert "Record what came of it under Follow-ups." in text
     assert REASON["reason"] in text
-    assert holds_of(team["coach"], ines.client_id)[0].cleared_at is None
+    assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
 @pytest.mark.parametrize(
     "changed", [{"reason": ""}, {"reason": "Fine."}, {"reason": "x" * 2001}, {"mood": "good"}]
 )
-def test_a_reason_must_be_one(team, supervisor, ines, cared, page, changed):
-    do_everything(team, ines)
-    answer = supervisor.send(page, f"{page}/{cared.id}/clear", **REASON | changed)
+def test_release_with_invalid_reason_is_refused(team, supervisor, ines, care_hold, page, changed):
+    complete_required_actions(team, ines)
+    answer = supervisor.send(page, f"{page}/{care_hold.id}/release", **REASON | changed)
     assert answer.status_code == 422
-    assert "Some answers need a look" in answer.get_data(as_text=True)
-    assert holds_of(team["coach"], ines.client_id)[0].cleared_at is None
+    assert "Check your answers" in answer.get_data(as_text=True)
+    assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
-def test_a_hold_that_changed_meanwhile_stays(team, supervisor, ines, cared, page):
-    do_everything(team, ines)
-    answer = supervisor.send(page, f"{page}/{cared.id}/clear", **REASON, version="99")
+def test_release_with_old_version_is_stale(team, supervisor, ines, care_hold, page):
+    complete_required_actions(team, ines)
+    answer = supervisor.send(page, f"{page}/{care_hold.id}/release", **REASON, version="99")
     assert answer.status_code == 412
     assert REASON["reason"] in answer.get_data(as_text=True)
-    assert holds_of(team["coach"], ines.client_id)[0].cleared_at is None
+    assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
-def test_a_hold_ends_once(team, supervisor, ines, cared, page):
-    do_everything(team, ines)
-    form = supervisor.form(page, f"{page}/{cared.id}/clear")
+def test_release_sent_twice_is_refused(team, supervisor, ines, care_hold, page):
+    complete_required_actions(team, ines)
+    form = supervisor.form(page, f"{page}/{care_hold.id}/release")
     assert supervisor.post(form.action, form.fields | REASON).status_code == 303
     assert supervisor.post(form.action, form.fields | REASON).status_code == 409
 
 
-def test_a_hold_is_ended_only_under_its_own_case(team, supervisor, ines, cared):
+def test_release_under_another_case_is_not_found(team, supervisor, ines, care_hold):
     other = builders.case(team["coach"], "Aoife Brennan")
-    do_everything(team, ines)
-    for hold_id in (cared.id, uuid4()):
-        action = f"/case/{other.number}/hold/{hold_id}/clear"
-        answer = supervisor.post(action, supervisor.token | REASON | {"version": cared.version})
+    complete_required_actions(team, ines)
+    for hold_id in (care_hold.id, uuid4()):
+        action = f"/case/{other.number}/hold/{hold_id}/release"
+        answer = supervisor.post(action, supervisor.token | REASON | {"version": care_hold.version})
         assert answer.status_code == 404
 
 
-def test_a_supervisor_of_others_finds_nothing(app, team, ines, cared, page):
+def test_hold_page_for_other_supervisor_is_not_found(app, team, ines, care_hold, page):
     stranger = staff.add("supervisor2", role="supervisor")
-    desk = Desk(app, stranger)
+    desk = StaffBrowser(app, stranger)
     assert desk.get(page).status_code == 404
-    action = f"{page}/{cared.id}/clear"
+    action = f"{page}/{care_hold.id}/release"
     assert desk.post(action, desk.token | REASON | {"version": 1}).status_code == 404

@@ -4,11 +4,11 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
-from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 ANSWERS = {
     "name": "Ines Okafor",
@@ -33,12 +33,12 @@ def team(app):
 
 @pytest.fixture
 def coach(app, team):
-    return Desk(app, team["coach"])
+    return StaffBrowser(app, team["coach"])
 
 
 @pytest.fixture
 def supervisor(app, team):
-    return Desk(app, team["supervisor"])
+    return StaffBrowser(app, team["supervisor"])
 
 
 def made():
@@ -49,11 +49,11 @@ def made():
     ]
 
 
-def test_one_page_makes_client_and_case(coach):
+def test_intake_creates_client_and_case(coach):
     answer = coach.send("/cases/new", **ANSWERS)
     assert answer.status_code == 303
     page = coach.text(answer.headers["Location"])
-    assert "The client is added. Start with a full screening." in page
+    assert "Client added. Start with a full screening." in page
     assert "Ines Okafor" in page
     assert "Contact block" in page
     details = answer.headers["Location"] + "/details"
@@ -64,7 +64,7 @@ def test_one_page_makes_client_and_case(coach):
     assert made() == [1, 1]
 
 
-def test_a_name_and_a_safe_way_are_enough(coach):
+def test_intake_with_name_and_channel_succeeds(coach):
     answer = coach.send("/cases/new", name="Ines Okafor", safe_channels=["in_person"])
     assert answer.status_code == 303
 
@@ -86,7 +86,7 @@ def test_a_name_and_a_safe_way_are_enough(coach):
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_what_makes_no_sense_makes_nothing_and_every_answer_is_kept(coach, changed, field):
+def test_invalid_intake_creates_nothing_and_keeps_answers(coach, changed, field):
     answer = coach.send("/cases/new", **ANSWERS | changed)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
@@ -99,18 +99,18 @@ def test_what_makes_no_sense_makes_nothing_and_every_answer_is_kept(coach, chang
     assert made() == [0, 0]
 
 
-def test_faults_of_client_and_case_are_named_together(coach):
+def test_errors_of_client_and_case_are_shown_together(coach):
     page = coach.send("/cases/new", **ANSWERS | {"name": "", "gender": "x" * 61})
     assert 'href="#name"' in page.get_data(as_text=True)
     assert 'href="#gender"' in page.get_data(as_text=True)
 
 
-def test_an_empty_form_makes_nothing(coach):
+def test_empty_form_creates_nothing(coach):
     assert coach.send("/cases/new").status_code == 422
     assert made() == [0, 0]
 
 
-def test_a_form_sent_twice_makes_one_and_both_answers_lead_to_it(coach):
+def test_form_sent_twice_creates_one_case(coach):
     form = coach.form("/cases/new")
     first, second = (coach.post(form.action, form.fields | ANSWERS) for _ in range(2))
     assert first.status_code == second.status_code == 303
@@ -118,18 +118,18 @@ def test_a_form_sent_twice_makes_one_and_both_answers_lead_to_it(coach):
     assert made() == [1, 1]
 
 
-def test_a_form_without_its_key_makes_nothing(coach):
+def test_form_without_idempotency_key_creates_nothing(coach):
     assert coach.send("/cases/new", **ANSWERS, once=None).status_code == 422
     assert made() == [0, 0]
 
 
-def test_a_form_without_the_hidden_token_is_refused(coach):
+def test_form_without_csrf_token_is_refused(coach):
     assert coach.send("/cases/new", **ANSWERS, csrf_token="guessed").status_code == 400
     assert made() == [0, 0]
 
 
-def test_an_admin_takes_nobody_in(app, team):
-    admin = Desk(app, team["admin"])
+def test_intake_for_admin_is_forbidden(app, team):
+    admin = StaffBrowser(app, team["admin"])
     assert admin.post("/cases/new", admin.token | ANSWERS).status_code == 403
     assert made() == [0, 0]
 
@@ -140,7 +140,7 @@ def spouse(team):
     return builders.client(team["coach2"], "Peter Okafor")
 
 
-def test_a_coach_reads_of_a_conflict_only_that_the_supervisor_is_to_be_asked(coach, spouse):
+def test_conflict_for_coach_only_refers_to_supervisor(coach, spouse):
     answer = coach.send("/cases/new", **ANSWERS)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 409
@@ -152,13 +152,13 @@ def test_a_coach_reads_of_a_conflict_only_that_the_supervisor_is_to_be_asked(coa
     assert made() == [1, 0]
 
 
-def test_with_the_supervisors_word_it_is_saved_and_recorded(team, coach, spouse):
+def test_conflict_with_agreement_is_saved_and_recorded(team, coach, spouse):
     assert coach.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
-    found = entries(team["admin"], LogFilter(action="client.create"), None, 10).items
+    found = list_audit_events(team["admin"], AuditFilter(action="client.create"), None, 10).items
     assert found[0].details == {"possible_conflict": "supervisor asked"}
 
 
-def test_a_supervisor_reads_both_records_before_saving(supervisor, spouse):
+def test_conflict_for_supervisor_shows_both_records(supervisor, spouse):
     answer = supervisor.send("/cases/new", **ANSWERS)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 409
@@ -167,15 +167,15 @@ def test_a_supervisor_reads_both_records_before_saving(supervisor, spouse):
     assert supervisor.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
 
 
-def test_a_refused_intake_stands_in_the_log(team, coach, spouse):
+def test_refused_intake_is_in_audit_log(team, coach, spouse):
     coach.send("/cases/new", **ANSWERS)
-    refused = entries(team["admin"], LogFilter(outcome="refused"), None, 10).items
+    refused = list_audit_events(team["admin"], AuditFilter(outcome="refused"), None, 10).items
     assert [(entry.action, entry.details) for entry in refused] == [
         ("client.create", {"reasons": ["possible_conflict"]})
     ]
 
 
-def test_a_supervisor_chooses_one_of_their_coaches(team, coach, supervisor):
+def test_supervisor_chooses_one_of_their_coaches(team, coach, supervisor):
     assert 'name="coach_id"' not in coach.text("/cases/new")
     page = supervisor.text("/cases/new")
     assert "Marta Lindqvist" in page
@@ -185,7 +185,7 @@ def test_a_supervisor_chooses_one_of_their_coaches(team, coach, supervisor):
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_nobody_gives_a_client_to_somebody_elses_coach(app, team, who):
-    answer = Desk(app, team[who]).send("/cases/new", **ANSWERS, coach_id=str(team["coach2"].id))
+def test_intake_for_coach_of_other_supervisor_is_refused(app, team, who):
+    answer = StaffBrowser(app, team[who]).send("/cases/new", **ANSWERS, coach_id=str(team["coach2"].id))
     assert answer.status_code == 422
     assert made() == [0, 0]

@@ -3,9 +3,9 @@
 import pytest
 
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import recent_screenings
+from caseapp.domain.screening.queries import list_recent_screenings
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 
 NONE = {item.key: "none" for item in ITEMS}
 
@@ -22,7 +22,7 @@ def ines(team):
 
 @pytest.fixture
 def coach(app, team):
-    return Desk(app, team["coach"])
+    return StaffBrowser(app, team["coach"])
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def page(ines):
     return f"/case/{ines.number}/screening"
 
 
-def test_a_case_without_a_screening_says_so(coach, page):
+def test_page_without_screening_shows_empty_state(coach, page):
     text = coach.text(page)
     assert "Not screened yet." in text
     assert text.count("What the levels mean<span") == len(ITEMS)
     assert coach.form(page).fields["sleep"] == ["not_asked"]
 
 
-def test_a_calm_screening_is_recorded_and_shown_in_words(coach, ines, page):
+def test_calm_screening_is_recorded_and_shown(coach, ines, page):
     answer = coach.send(
         page,
         **NONE | {"sleep": "watch", "eating": "not_asked"},
@@ -47,28 +47,28 @@ def test_a_calm_screening_is_recorded_and_shown_in_words(coach, ines, page):
     )
     assert answer.headers["Location"] == page
     text = coach.text(page)
-    assert "The screening is recorded." in text
+    assert "Screening recorded." in text
     assert "Sleeps by the window." in text
     assert "gave the help line numbers" in text
     assert "Last time: watch" in text
     assert "Last time: not asked" in text
-    found = recent_screenings(ines.client_id, 1)[0]
+    found = list_recent_screenings(ines.client_id, 1)[0]
     assert found.levels == dict.fromkeys(NONE, 0) | {"sleep": 1, "eating": None}
     assert found.asked_alone
 
 
-def test_concern_leads_to_the_hold_with_its_steps(coach, page):
+def test_concern_redirects_to_hold_page(coach, page):
     answer = coach.send(page, **NONE | {"fear_at_home": "concern"})
     assert answer.headers["Location"].endswith("/hold")
     text = coach.text(answer.headers["Location"])
-    assert "A hold is open. These are the next steps." in text
+    assert "A hold is open. These are the required actions." in text
     assert "Believe the client. Do not advise staying or leaving." in text
     assert "999" in text
     assert "Do this now" in coach.text(page)
 
 
 @pytest.mark.parametrize("level", ["none", "watch"])
-def test_calm_answers_call_for_no_crisis_steps(coach, page, level):
+def test_calm_answers_show_no_immediate_steps(coach, page, level):
     coach.send(page, **NONE | {"self_harm": level})
     assert "Do this now</h2>" not in coach.text(page)
 
@@ -82,40 +82,40 @@ def test_calm_answers_call_for_no_crisis_steps(coach, page, level):
         (NONE | {"comment": "x" * 2001}, "comment"),
         (NONE | {"actions_taken": ["prayed"]}, "actions_taken"),
         (NONE | {"mood": "none"}, "mood"),
-        (NONE | {"once": None}, "once"),
+        (NONE | {"idempotency_key": None}, "idempotency_key"),
     ],
 )
-def test_what_makes_no_sense_records_nothing(coach, ines, page, sent, field):
+def test_invalid_answers_record_nothing(coach, ines, page, sent, field):
     answer = coach.send(page, **sent)
     assert answer.status_code == 422
     assert f'href="#{field}"' in answer.get_data(as_text=True)
-    assert recent_screenings(ines.client_id) == []
+    assert list_recent_screenings(ines.client_id) == []
 
 
-def test_answers_are_kept_on_an_error(coach, page):
+def test_answers_are_kept_on_error(coach, page):
     answer = coach.send(page, **NONE | {"sleep": "urgent", "comment": "x" * 2001})
     text = answer.get_data(as_text=True)
     assert 'name="sleep" value="urgent" checked' in text
     assert "x" * 2001 in text
 
 
-def test_a_form_sent_twice_records_one(coach, ines, page):
+def test_form_sent_twice_records_one_screening(coach, ines, page):
     form = coach.form(page)
     fields = form.fields | NONE | {"sleep": "concern"}
     first, second = (coach.post(form.action, fields) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
-    assert len(recent_screenings(ines.client_id)) == 1
+    assert len(list_recent_screenings(ines.client_id)) == 1
 
 
-def test_nobody_else_records_or_reads(app, team, ines, page):
+def test_screening_page_for_other_users_is_refused(app, team, ines, page):
     for who, status in (("coach2", 404), ("admin", 403)):
-        desk = Desk(app, team[who])
+        desk = StaffBrowser(app, team[who])
         assert desk.get(page).status_code == status
-        assert desk.post(page, desk.token | NONE | {"once": "a"}).status_code == status
-    assert recent_screenings(ines.client_id) == []
+        assert desk.post(page, desk.token | NONE | {"idempotency_key": "a"}).status_code == status
+    assert list_recent_screenings(ines.client_id) == []
 
 
-def test_the_table_pages_and_asks_the_same_number_of_statements(team, coach, ines, page):
+def test_table_is_paginated_with_constant_statement_count(team, coach, ines, page):
     counts = []
     for rows in (10, 40):
         for number in range(rows):

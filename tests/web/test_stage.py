@@ -2,9 +2,9 @@
 
 import pytest
 
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.queries import get_case_context
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk, forms_in
+from tests.support.staff_pages import StaffBrowser, forms_in
 
 EVIDENCE = {
     "evidence.two_supports_named": "Her sister and Ruth from work.",
@@ -25,7 +25,7 @@ def ines(team):
 
 @pytest.fixture
 def coach(app, team):
-    return Desk(app, team["coach"])
+    return StaffBrowser(app, team["coach"])
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def page(ines):
 
 
 def stage_of(team, made):
-    return case_head(team["coach"], made.case_id).case.stage
+    return get_case_context(team["coach"], made.case_id).case.stage
 
 
 def move(desk, page, **changed):
@@ -42,7 +42,7 @@ def move(desk, page, **changed):
     return desk.send(page, **changed)
 
 
-def test_the_gate_says_what_is_met_and_how_to_meet_the_rest(coach, page):
+def test_gate_shows_met_and_unmet_criteria(coach, page):
     text = coach.text(page)
     assert "Before Understand" in text
     assert "3 of 6 met" in text
@@ -51,17 +51,17 @@ def test_the_gate_says_what_is_met_and_how_to_meet_the_rest(coach, page):
     assert "Pleading or bargaining" in text
 
 
-def test_a_case_moves_on_when_every_condition_is_met(team, coach, ines, page):
+def test_move_with_all_criteria_met_succeeds(team, coach, ines, page):
     answer = move(coach, page, **EVIDENCE)
     assert answer.status_code == 303
     assert stage_of(team, ines) == "understand"
     text = coach.text(answer.headers["Location"])
-    assert "The case has moved." in text
+    assert "Stage changed." in text
     assert "Moved to stage 2, Understand" in text
     assert "Before Rebuild" in coach.text(page)
 
 
-def test_what_is_missing_is_named_and_the_lines_are_kept(team, coach, ines, page):
+def test_refused_move_names_criteria_and_keeps_evidence(team, coach, ines, page):
     answer = move(coach, page, **EVIDENCE | {"evidence.pause_described": " "})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
@@ -70,7 +70,7 @@ def test_what_is_missing_is_named_and_the_lines_are_kept(team, coach, ines, page
     assert stage_of(team, ines) == "steady"
 
 
-def test_under_a_hold_nothing_moves_forward(team, coach, ines, page):
+def test_move_forward_under_hold_is_refused(team, coach, ines, page):
     builders.screen(team["coach"], ines.client_id, sleep="concern")
     text = coach.text(page)
     assert "A care hold is open, so coaching is paused." in text
@@ -80,7 +80,7 @@ def test_under_a_hold_nothing_moves_forward(team, coach, ines, page):
     assert stage_of(team, ines) == "steady"
 
 
-def test_the_three_standing_conditions_each_lead_to_what_meets_them(app, team, coach):
+def test_common_blockers_link_to_their_pages(app, team, coach):
     fresh = builders.case(team["coach"], "Aoife Brennan")
     assert "There is no screening yet." in coach.text(f"/case/{fresh.number}/stage")
     builders.screen(team["coach"], fresh.client_id, eating=None)
@@ -90,7 +90,7 @@ def test_the_three_standing_conditions_each_lead_to_what_meets_them(app, team, c
     assert "The last screening is 16 days old" in coach.text(f"/case/{old.number}/stage")
 
 
-def test_moving_back_asks_for_a_reason_only(team, coach, ines, page):
+def test_move_back_requires_only_a_reason(team, coach, ines, page):
     move(coach, page, **EVIDENCE)
     token = coach.form(page).fields
     back = {"csrf_token": token["csrf_token"], "version": token["version"], "to": "steady"}
@@ -101,7 +101,7 @@ def test_moving_back_asks_for_a_reason_only(team, coach, ines, page):
     assert "He left again on Sunday." in coach.text(f"/case/{ines.number}")
 
 
-def test_the_ending_stage_can_be_entered_from_any_other(team, coach, ines, page):
+def test_last_stage_can_be_entered_from_any_stage(team, coach, ines, page):
     fields = coach.form(page).fields
     answer = coach.post(
         page, {"csrf_token": fields["csrf_token"], "version": fields["version"], "to": "close"}
@@ -123,7 +123,7 @@ def test_the_ending_stage_can_be_entered_from_any_other(team, coach, ines, page)
         ({"evidence": "all of it"}, "evidence"),
     ],
 )
-def test_what_makes_no_sense_moves_nothing(team, coach, ines, page, changed, field):
+def test_invalid_move_is_refused(team, coach, ines, page, changed, field):
     answer = move(coach, page, **EVIDENCE | changed)
     assert answer.status_code == 422
     assert f'href="#{field}"' in answer.get_data(as_text=True)
@@ -135,14 +135,14 @@ def test_skipping_a_stage_is_refused(team, coach, ines, page):
     assert stage_of(team, ines) == "steady"
 
 
-def test_a_move_sent_twice_moves_once(team, coach, ines, page):
+def test_move_sent_twice_moves_once(team, coach, ines, page):
     form = coach.form(page)
     assert coach.post(page, form.fields | EVIDENCE).status_code == 303
     assert coach.post(page, form.fields | EVIDENCE).status_code == 409
     assert stage_of(team, ines) == "understand"
 
 
-def test_a_stale_move_changes_nothing_and_keeps_the_lines(team, coach, ines, page):
+def test_stale_move_changes_nothing_and_keeps_evidence(team, coach, ines, page):
     form = coach.form(page)
     details = f"/case/{ines.number}/details"
     coach.send(details, f"{details}/facts", gender="woman")
@@ -152,7 +152,7 @@ def test_a_stale_move_changes_nothing_and_keeps_the_lines(team, coach, ines, pag
     assert stage_of(team, ines) == "steady"
 
 
-def lines_in(form):
+def evidence_in(form):
     """Give the lines of evidence that stand in a form."""
     return {name: value for name, [value] in form.items() if name.startswith("evidence.")}
 
@@ -169,27 +169,27 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("why", REFUSALS)
-def test_whatever_is_refused_every_line_stands_in_the_form_again(coach, page, why):
+def test_refused_move_keeps_all_evidence_in_form(coach, page, why):
     changed, status = REFUSALS[why]
     sent = EVIDENCE | {"evidence.two_supports_named": 'Ruth "from work" & <Kate>'} | changed
     answer = move(coach, page, **sent)
     assert answer.status_code == status
     wanted = {name: line for name, line in sent.items() if name.startswith("evidence.")}
     # The page itself, which was opened anew, has not got them: nothing of a refused move is kept.
-    assert lines_in(coach.form(page).fields) == dict.fromkeys(wanted, "")
-    assert lines_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == wanted
+    assert evidence_in(coach.form(page).fields) == dict.fromkeys(wanted, "")
+    assert evidence_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == wanted
 
 
-def test_under_a_hold_every_line_stands_in_the_form_again(team, coach, ines, page):
+def test_move_refused_by_hold_keeps_all_evidence_in_form(team, coach, ines, page):
     form = coach.form(page)
     builders.screen(team["coach"], ines.client_id, sleep="concern")
     answer = coach.post(page, form.fields | EVIDENCE)
     assert answer.status_code == 409
-    assert lines_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == EVIDENCE
+    assert evidence_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == EVIDENCE
 
 
 @pytest.mark.parametrize("now", ["understand", "closed"])
-def test_lines_for_a_stage_that_the_case_has_left_are_shown_to_be_copied(
+def test_evidence_of_a_left_stage_is_shown_to_copy(
     team, coach, ines, page, now
 ):
     """Somebody else was quicker, so that the form which comes back asks for other things."""
@@ -210,15 +210,15 @@ def test_lines_for_a_stage_that_the_case_has_left_are_shown_to_be_copied(
     assert "were not saved" not in coach.text(page)
 
 
-def test_nobody_else_moves_a_case(app, team, ines, page):
+def test_move_by_other_users_is_refused(app, team, ines, page):
     for who, status in (("coach2", 404), ("admin", 403)):
-        desk = Desk(app, team[who])
+        desk = StaffBrowser(app, team[who])
         sent = desk.token | EVIDENCE | {"to": "understand", "version": "1"}
         assert desk.post(page, sent).status_code == status
     assert stage_of(team, ines) == "steady"
 
 
-def test_a_closed_case_has_no_gate(team, coach, ines, page):
+def test_closed_case_has_no_gate(team, coach, ines, page):
     coach.send(
         f"/case/{ines.number}/close", outcome="other", reason="decision", final_screening="done"
     )

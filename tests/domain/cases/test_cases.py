@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.cases.facts import APART, FACTS, OUTCOMES
+from caseapp.domain.cases.facts import OUTCOMES_APART, FACTS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseCounter
 from caseapp.domain.cases.operations import close_case, open_case, reopen_case, update_case
 from caseapp.domain.cases.queries import (
@@ -79,13 +79,13 @@ def code(call):
     return broken.value.reasons[0].code
 
 
-def test_a_case_opens_in_the_first_stage(team, made):
+def test_open_case_starts_in_steady(team, made):
     context = get_case_context_by_number(team["coach"], made.number)
     assert (context.case.id, context.stage.id, context.coach) == (made.case_id, "steady", "Marta Lindqvist")
     assert [step.kind for step in list_case_events(context)] == ["opened"]
 
 
-def test_numbers_count_on_within_the_year(team):
+def test_case_numbers_are_consecutive_within_a_year(team):
     with day(0):
         first = [builders.case(team["coach"]).number for _ in range(3)]
     with at(datetime(2027, 1, 1, 12, tzinfo=UTC)):
@@ -94,7 +94,7 @@ def test_numbers_count_on_within_the_year(team):
     assert next_year == "C-2027-0001"
 
 
-def test_a_rollback_leaves_no_gap(team):
+def test_case_number_after_rollback_leaves_no_gap(team):
     client_id = builders.client(team["coach"])
     with day(0):
         with pytest.raises(Forbidden), transaction():
@@ -104,7 +104,7 @@ def test_a_rollback_leaves_no_gap(team):
     assert db.session.scalar(sa.select(CaseCounter.last)) == 1
 
 
-def test_cases_opened_at_once_get_numbers_of_their_own(team, app):
+def test_cases_opened_concurrently_get_different_numbers(team, app):
     with day(-1):
         clients = [builders.client(team["coach"]) for _ in range(8)]
 
@@ -116,7 +116,7 @@ def test_cases_opened_at_once_get_numbers_of_their_own(team, app):
     assert sorted(together(app, 8, one)) == [f"C-2026-000{n}" for n in range(1, 9)]
 
 
-def test_a_client_has_one_open_case_however_many_ask_at_once(team, app):
+def test_cases_opened_concurrently_for_one_client_open_one(team, app):
     client_id = builders.client(team["coach"])
 
     def one(_number):
@@ -129,14 +129,14 @@ def test_a_client_has_one_open_case_however_many_ask_at_once(team, app):
     assert code(lambda: one(0)) == "case_open"
 
 
-def test_the_database_itself_refuses_a_second_open_case(team, made):
+def test_second_open_case_is_refused_by_database(team, made):
     first = dict(db.session.execute(sa.select(Case.__table__)).mappings().one())
     second = sa.insert(Case.__table__).values(first | {"id": UUID(int=1), "number": "C-2026-9999"})
     with pytest.raises(sa.exc.IntegrityError), transaction() as session:
         session.execute(second)
 
 
-def test_a_foreign_case_looks_like_none_at_all(team, made):
+def test_case_of_other_coach_is_not_found(team, made):
     for case_id, number in ((made.case_id, made.number), (UUID(int=1), "C-1999-0001")):
         for call in (
             lambda case_id, _: get_case_context(team["coach2"], case_id),
@@ -156,7 +156,7 @@ def test_a_foreign_case_looks_like_none_at_all(team, made):
             call()
 
 
-def test_facts_are_sealed_and_their_words_stay_out_of_the_log(team, made):
+def test_facts_are_sealed_and_not_in_audit_log(team, made):
     details = CaseDetails({"gender": "a rare word", "order": "none"}, "together", None)
     with day(0), transaction():
         update_case(team["coach"], made.case_id, details, 1)
@@ -168,7 +168,7 @@ def test_facts_are_sealed_and_their_words_stay_out_of_the_log(team, made):
     assert entry.details == {"fields": ["gender", "order"]}
 
 
-def test_two_who_save_at_once_do_not_overwrite_each_other(team, made, app):
+def test_concurrent_updates_do_not_overwrite_each_other(team, made, app):
     def save(number):
         with transaction():
             update_case(
@@ -182,7 +182,7 @@ def test_two_who_save_at_once_do_not_overwrite_each_other(team, made, app):
     assert get_case_context(team["coach"], made.case_id).facts == {"children": answers.index(None)}
 
 
-def test_every_fact_has_a_label_and_choices_that_the_schema_takes():
+def test_fact_options_are_accepted_by_schema():
     for fact in FACTS:
         assert fact.label
         if fact.options:
@@ -200,7 +200,7 @@ def screen(team, made, number=-1, **levels):
         builders.screen(team["coach"], made.client_id, **levels)
 
 
-def test_a_case_closes_after_a_final_screening(team, made):
+def test_close_case_after_final_screening_succeeds(team, made):
     screen(team, made)
     close(team["coach"], made)
     found = row(made)
@@ -211,17 +211,17 @@ def test_a_case_closes_after_a_final_screening(team, made):
 
 
 @pytest.mark.parametrize("outcome", sorted(OUTCOMES))
-def test_after_a_parting_the_client_is_screened_again_within_a_week(team, made, outcome):
+def test_closing_apart_creates_screening_task_within_a_week(team, made, outcome):
     screen(team, made)
     close(team["coach"], made, replace(TOGETHER, outcome=outcome))
     tasks = {task.kind: task for task in list_client_followups(team["coach"], made.client_id)}
-    assert ("close_screening" in tasks) == (outcome in APART)
-    if outcome in APART:
+    assert ("close_screening" in tasks) == (outcome in OUTCOMES_APART)
+    if outcome in OUTCOMES_APART:
         assert tasks["close_screening"].due_at == TODAY + timedelta(days=7)
         assert tasks["close_screening"].assigned_to == team["coach"].id
 
 
-def test_a_check_in_follows_only_with_consent(team, made):
+def test_check_in_is_created_only_with_consent(team, made):
     screen(team, made)
     on = date(2026, 6, 20)
     close(team["coach"], made, replace(TOGETHER, follow_up_on=on))
@@ -235,7 +235,7 @@ def test_a_check_in_follows_only_with_consent(team, made):
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 @pytest.mark.parametrize("final", ["done", "not_possible"])
-def test_nobody_closes_a_case_under_a_safety_hold(team, made, who, final):
+def test_close_case_with_safety_hold_is_refused(team, made, who, final):
     screen(team, made, self_harm="concern")
     closing = replace(TOGETHER, final_screening=final)
     assert code(lambda: close(team[who], made, closing)) == "hold_open"
@@ -245,7 +245,7 @@ def test_nobody_closes_a_case_under_a_safety_hold(team, made, who, final):
     "screenings",
     [[], [(-15, {})], [(-1, {"sleep": None})], [(-20, {}), (-1, {"fear_at_home": None})]],
 )
-def test_done_means_a_full_screening_of_the_last_two_weeks(team, made, screenings):
+def test_final_screening_done_requires_recent_full_screening(team, made, screenings):
     for number, levels in screenings:
         screen(team, made, number, **levels)
     assert code(lambda: close(team["coach"], made)) == "final_screening"
@@ -256,7 +256,7 @@ def test_done_means_a_full_screening_of_the_last_two_weeks(team, made, screening
     ("levels", "closes"),
     [(None, True), ({}, True), ({"sleep": "watch"}, True), ({"sleep": "concern"}, False)],
 )
-def test_without_a_final_screening_the_last_level_decides_who_may_close(team, made, levels, closes):
+def test_close_without_final_screening_depends_on_last_level(team, made, levels, closes):
     if levels is not None:
         screen(team, made, **levels)
     closing = replace(TOGETHER, final_screening="not_possible", not_screened_reason="Moved away.")
@@ -269,7 +269,7 @@ def test_without_a_final_screening_the_last_level_decides_who_may_close(team, ma
         assert get_case_context(team["coach"], made.case_id).safety.hold == "care"
 
 
-def test_a_case_that_changed_meanwhile_is_not_closed(team, made):
+def test_close_case_with_old_version_is_stale(team, made):
     screen(team, made)
     with pytest.raises(Stale):
         close(team["coach"], made, version=9)
@@ -287,7 +287,7 @@ def test_a_case_that_changed_meanwhile_is_not_closed(team, made):
         ({"follow_up_on": "soon"}, "follow_up_on"),
     ],
 )
-def test_a_closing_that_makes_no_sense_is_refused_by_name(changed, field):
+def test_invalid_closing_names_the_field(changed, field):
     whole = {"outcome": "reunited", "reason": "decision", "final_screening": "done"}
     assert not CaseClosingSchema().validate(whole)
     assert list(CaseClosingSchema().validate({**whole, **changed})) == [field]
@@ -296,7 +296,7 @@ def test_a_closing_that_makes_no_sense_is_refused_by_name(changed, field):
 # Reopening
 
 
-def test_a_reopened_case_starts_steady_and_brings_its_holds_and_flags_back(team, made):
+def test_reopened_case_starts_in_steady_with_holds_and_flags(team, made):
     screen(team, made, sleep="concern", self_harm="watch")
     closing = replace(TOGETHER, final_screening="not_possible", not_screened_reason="Gone.")
     close(team["supervisor"], made, closing)
@@ -309,7 +309,7 @@ def test_a_reopened_case_starts_steady_and_brings_its_holds_and_flags_back(team,
     assert code(lambda: reopen(team["coach"], made)) == "case_open"
 
 
-def test_not_beside_another_open_case(team, made):
+def test_reopen_case_with_another_open_case_is_refused(team, made):
     screen(team, made)
     close(team["coach"], made)
     with day(0), transaction():
@@ -317,7 +317,7 @@ def test_not_beside_another_open_case(team, made):
     assert code(lambda: reopen(team["coach"], made)) == "case_open"
 
 
-def test_a_stale_reopening_changes_nothing(team, made):
+def test_reopen_case_with_old_version_is_stale(team, made):
     screen(team, made)
     close(team["coach"], made)
     with pytest.raises(Stale):
@@ -332,7 +332,7 @@ def numbers(actor, limit=50, **wanted):
     return [item.number for item in list_cases(actor, CaseFilter(**wanted), None, limit).items]
 
 
-def test_the_caseload_is_narrowed_and_newest_first(team):
+def test_list_cases_applies_filters_and_sorts_newest_first(team):
     with day(-3):
         old = builders.case(team["coach"], "Zoë Müller")
     with day(-2):
@@ -370,7 +370,7 @@ def statements(call):
     return len(seen)
 
 
-def test_a_list_and_a_case_cost_the_same_however_much_there_is(team):
+def test_statement_count_is_independent_of_row_count(team):
     first = builders.case(team["coach"])
 
     def look():

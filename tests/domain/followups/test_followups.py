@@ -55,7 +55,7 @@ def complete(actor, task, outcome="She is well.", version=1):
         complete_followup(actor, task, outcome, version)
 
 
-def test_a_task_of_ones_own_is_added_and_closed_with_words(team, ines):
+def test_custom_task_is_created_and_completed(team, ines):
     task = add(team["coach"], ines)
     assert get_followup_record(team["coach"], task).title == "Ring the school"
     complete(team["coach"], task)
@@ -64,7 +64,7 @@ def test_a_task_of_ones_own_is_added_and_closed_with_words(team, ines):
     assert found.completed_at is not None
 
 
-def test_the_words_are_sealed_and_not_in_the_log(team, ines):
+def test_texts_are_sealed_and_not_in_audit_log(team, ines):
     complete(team["coach"], add(team["coach"], ines))
     stored = db.session.execute(sa.select(FollowUp.title, FollowUp.outcome)).one()
     assert b"school" not in stored.title
@@ -72,7 +72,7 @@ def test_the_words_are_sealed_and_not_in_the_log(team, ines):
     assert "school" not in str(db.session.execute(sa.select(AuditEvent.__table__)).all())
 
 
-def test_a_closed_task_stays_as_it_was(team, ines):
+def test_completed_task_cannot_be_completed_again(team, ines):
     task = add(team["coach"], ines)
     complete(team["coach"], task)
     with pytest.raises(RuleBroken) as refused:
@@ -82,7 +82,7 @@ def test_a_closed_task_stays_as_it_was(team, ines):
     assert get_followup_record(team["coach"], task).outcome == "She is well."
 
 
-def test_two_who_close_it_at_once_leave_one_outcome(team, ines, app):
+def test_concurrent_completions_leave_one_outcome(team, ines, app):
     task = add(team["coach"], ines)
     answers = together(app, 4, lambda n: complete(team["coach"], task, f"writer {n}"))
     assert answers.count(None) == 1
@@ -91,12 +91,12 @@ def test_two_who_close_it_at_once_leave_one_outcome(team, ines, app):
     assert get_followup_record(team["coach"], task).outcome == f"writer {answers.index(None)}"
 
 
-def test_an_old_version_is_stale(team, ines):
+def test_complete_with_old_version_is_stale(team, ines):
     with pytest.raises(Stale):
         complete(team["coach"], add(team["coach"], ines), version=7)
 
 
-def test_a_foreign_task_looks_like_none_at_all(team, ines):
+def test_task_of_other_coach_is_not_found(team, ines):
     task = add(team["coach"], ines)
     for wanted in (task, UUID(int=1)):
         for call in (
@@ -116,7 +116,7 @@ def test_a_foreign_task_looks_like_none_at_all(team, ines):
             call()
 
 
-def test_lists_hold_what_the_person_may_see_the_most_pressing_first(team, ines):
+def test_lists_show_visible_tasks_by_due_time(team, ines):
     later = add(team["coach"], ines, "Later", NOON + timedelta(days=2))
     sooner = add(team["coach"], ines, "Sooner", NOON)
     done = add(team["coach"], ines, "Done", NOON - timedelta(days=1))
@@ -136,7 +136,7 @@ def test_lists_hold_what_the_person_may_see_the_most_pressing_first(team, ines):
     assert [task.id for task in page.items] == [done]
 
 
-def test_a_protocol_asks_for_each_kind_once_at_a_time(team, ines):
+def test_required_task_kind_is_created_once(team, ines):
     def ask():
         with transaction():
             return create_required_followups(
@@ -167,12 +167,12 @@ def test_a_protocol_asks_for_each_kind_once_at_a_time(team, ines):
         ({"completed_at": "2026-05-14T12:00:00Z"}, "completed_at"),
     ],
 )
-def test_a_task_that_makes_no_sense_is_refused_by_name(changed, field):
+def test_invalid_task_names_the_field(changed, field):
     whole = {"title": "Ring", "due_at": "2026-05-14T12:00:00Z"}
     assert not NewFollowUpSchema().validate(whole)
     assert list(NewFollowUpSchema().validate({**whole, **changed})) == [field]
 
 
 @pytest.mark.parametrize("outcome", [{}, {"outcome": ""}, {"outcome": "x" * 2001}])
-def test_a_tick_alone_ends_no_task(outcome):
+def test_empty_outcome_is_refused(outcome):
     assert list(OutcomeSchema().validate(outcome)) == ["outcome"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.domain.screening.steps import day, finish_tasks, only_hold
+from tests.domain.screening.hold_helpers import day, finish_tasks, only_hold
 from tests.support import builders, staff
 
 

@@ -14,10 +14,10 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.screening.models import Flag
 from caseapp.domain.screening.operations import clear_flag, set_manual_flag
 from caseapp.domain.screening.queries import list_flags
-from tests.domain.screening.steps import REASON, clear, day
+from tests.domain.screening.hold_helpers import REASON, clear, day
 
 
-def test_flags_outlive_holds_and_only_a_supervisor_lowers_them(team, held, ines):
+def test_flags_outlive_holds_and_only_supervisors_clear_them(team, held, ines):
     with day(8):
         clear(team["supervisor"], held)
     [flag] = list_flags(team["coach"], ines)
@@ -38,7 +38,7 @@ def test_flags_outlive_holds_and_only_a_supervisor_lowers_them(team, held, ines)
         clear_flag(team["supervisor"], flag.id, REASON)
 
 
-def test_raising_a_flag_twice_changes_nothing(team, ines):
+def test_setting_a_flag_twice_changes_nothing(team, ines):
     for _ in range(2):
         with transaction():
             set_manual_flag(team["coach"], ines, "eating_disorder_flag")

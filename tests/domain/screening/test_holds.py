@@ -28,7 +28,7 @@ from caseapp.domain.screening.queries import (
 )
 from caseapp.domain.screening.rules import derive_required_actions
 from caseapp.domain.screening.schemas import NewScreening
-from tests.domain.screening.steps import (
+from tests.domain.screening.hold_helpers import (
     KEYS,
     REASON,
     START,
@@ -43,7 +43,7 @@ from tests.support import builders
 from tests.support.concurrency import together
 
 
-def test_a_screening_and_all_that_it_demands_are_one_change(team, ines):
+def test_screening_creates_required_actions_in_one_transaction(team, ines):
     with day(0):
         screening_id = builders.screen(team["coach"], ines, self_harm="urgent", sleep="concern")
     record = get_screening(team["coach"], screening_id)
@@ -56,14 +56,14 @@ def test_a_screening_and_all_that_it_demands_are_one_change(team, ines):
     assert {flag.kind for flag in list_flags(team["coach"], ines)} == {"self_harm_flag"}
     tasks = list_followups_by_origin(holds["safety"].id)
     assert {task.kind for task in tasks} == set(derive_required_actions(record.levels, record.recorded_at).tasks)
-    assert {task.due_at - record.at for task in tasks if task.kind == "safety_24h"} == {
+    assert {task.due_at - record.recorded_at for task in tasks if task.kind == "safety_24h"} == {
         timedelta(hours=24)
     }
     assert {task.assigned_to for task in tasks} == {team["coach"].id}
     assert list(list_followups_by_origin(holds["care"].id)) == []
 
 
-def test_a_fault_in_any_part_leaves_nothing_half_done(team, ines):
+def test_failed_audit_event_rolls_back_screening(team, ines):
     """The last part to be written is the log entry; without it there is no screening either."""
     with transaction() as session:
         session.execute(sa.text("ALTER TABLE audit_event RENAME TO audit_event_gone"))
@@ -75,13 +75,13 @@ def test_a_fault_in_any_part_leaves_nothing_half_done(team, ines):
     assert list_client_followups(team["coach"], ines) == []
 
 
-def test_nothing_asked_is_no_screening(team, ines):
+def test_screening_without_answers_is_refused(team, ines):
     with pytest.raises(Invalid):
         builders.screen(team["coach"], ines, **dict.fromkeys(KEYS))
     assert list_recent_screenings(ines) == []
 
 
-def test_a_second_urgent_screening_joins_the_open_hold_and_alerts_again(team, ines):
+def test_second_urgent_screening_joins_open_hold(team, ines):
     with day(0):
         first = builders.screen(team["coach"], ines, self_harm="urgent")
         finish_tasks(team["coach"], ines)
@@ -97,7 +97,7 @@ def test_a_second_urgent_screening_joins_the_open_hold_and_alerts_again(team, in
     assert {"tell_supervisor", "safety_24h", "emergency_steps"} <= again
 
 
-def test_two_urgent_screenings_at_the_same_moment_open_one_hold(team, ines, app):
+def test_concurrent_urgent_screenings_open_one_hold(team, ines, app):
     answers = together(app, 4, lambda _: builders.screen(team["coach"], ines, self_harm="urgent"))
     assert all(isinstance(answer, UUID) for answer in answers), answers
     hold = only_hold(ines)
@@ -106,7 +106,7 @@ def test_two_urgent_screenings_at_the_same_moment_open_one_hold(team, ines, app)
     assert len(kinds) == len(set(kinds))
 
 
-def test_a_safety_hold_opens_beside_a_care_hold_and_is_the_stricter(team, ines):
+def test_safety_hold_opens_beside_care_hold(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, sleep="concern")
     assert get_safety_state(ines).hold == "care"
@@ -116,7 +116,7 @@ def test_a_safety_hold_opens_beside_a_care_hold_and_is_the_stricter(team, ines):
     assert get_safety_state(ines).hold == "safety"
 
 
-def test_after_an_end_a_new_urgent_answer_opens_a_new_hold(team, held, ines):
+def test_urgent_screening_after_release_opens_new_hold(team, held, ines):
     with day(8):
         clear(team["supervisor"], held)
     with day(9):
@@ -126,7 +126,7 @@ def test_after_an_end_a_new_urgent_answer_opens_a_new_hold(team, held, ines):
     assert holds[0].id != held.id
 
 
-def test_a_foreign_client_looks_like_none_at_all(team, ines):
+def test_client_of_other_coach_is_not_found(team, ines):
     with day(0):
         screening_id = builders.screen(team["coach"], ines, self_harm="urgent")
     for wanted in (ines, UUID(int=1)):
@@ -142,7 +142,7 @@ def test_a_foreign_client_looks_like_none_at_all(team, ines):
         get_screening(team["coach2"], screening_id)
 
 
-def test_the_log_holds_codes_and_the_words_stay_sealed(team, ines):
+def test_audit_log_has_codes_and_texts_are_sealed(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent", comment="said: by the river")
     rows = db.session.execute(sa.select(AuditEvent.action, AuditEvent.details)).all()
@@ -169,7 +169,7 @@ step = st.one_of(
 )
 
 
-def try_to_clear(team, client_id, who, what):
+def try_to_release(team, client_id, who, what):
     """Let somebody try to end each open hold, though it may not end yet or not by them."""
     for hold in open_holds(client_id).values():
         if what is Forbidden or blockers(hold, team[who]):
@@ -192,9 +192,9 @@ def act(team, client_id, what, value):
             for flag in list_flags(team["supervisor"], client_id):
                 clear_flag(team["supervisor"], flag.id, REASON)
     elif what == "try to clear as the coach":
-        try_to_clear(team, client_id, "coach", Forbidden)
+        try_to_release(team, client_id, "coach", Forbidden)
     elif what == "try to clear too early":
-        try_to_clear(team, client_id, "supervisor", RuleBroken)
+        try_to_release(team, client_id, "supervisor", RuleBroken)
     return set()
 
 
@@ -204,7 +204,7 @@ def act(team, client_id, what, value):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(step, min_size=1, max_size=8))
-def test_nothing_but_clearing_ends_a_hold(team, steps):
+def test_only_release_ends_a_hold(team, steps):
     """Whatever happens, in whatever order: the open holds are those ever demanded, until somebody clears one."""
     moment = START
     with at(moment):

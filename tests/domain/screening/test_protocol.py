@@ -72,14 +72,14 @@ def expected(key, level):
     return {"safety": [key]}, EMERGENCY
 
 
-def test_the_table_knows_every_question():
+def test_table_covers_every_item():
     assert set(AT_CONCERN) == set(KEYS)
     assert set(SAFETY_ITEMS) == {"self_harm", "harm_to_others", "fear_at_home"}
 
 
 @pytest.mark.parametrize("level", [None, NONE, WATCH, CONCERN, URGENT])
 @pytest.mark.parametrize("key", KEYS)
-def test_every_answer_alone(key, level):
+def test_required_actions_of_single_answer(key, level):
     found = derive_required_actions({**dict.fromkeys(KEYS, NONE), key: level}, THURSDAY)
     holds, tasks = expected(key, level)
     assert found.holds == holds
@@ -91,7 +91,7 @@ answers = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, 0, 1, 2,
 
 
 @given(answers)
-def test_answers_together_demand_what_each_demands_alone(levels):
+def test_required_actions_of_combined_answers_are_the_union(levels):
     found = derive_required_actions(levels, THURSDAY)
     holds, flags, tasks = {}, set(), set()
     for key, level in levels.items():
@@ -107,7 +107,7 @@ def test_answers_together_demand_what_each_demands_alone(levels):
 
 
 @given(answers, st.sampled_from(KEYS))
-def test_a_worse_answer_never_demands_less(levels, key):
+def test_worse_answer_never_requires_less(levels, key):
     worse = {**levels, key: min((levels.get(key) or 0) + 1, URGENT)}
     before, after = derive_required_actions(levels, THURSDAY), derive_required_actions(worse, THURSDAY)
     assert before.flags <= after.flags
@@ -117,7 +117,7 @@ def test_a_worse_answer_never_demands_less(levels, key):
 
 
 @given(answers)
-def test_not_asked_is_never_taken_for_none(levels):
+def test_not_asked_is_never_counted_as_none(levels):
     if not any(levels.values()):
         assert not derive_required_actions(levels, THURSDAY).holds
     asked = {key: level for key, level in levels.items() if level is not None}
@@ -135,12 +135,12 @@ def test_not_asked_is_never_taken_for_none(levels):
         (datetime(2026, 5, 17, tzinfo=UTC), 0, 17),
     ],
 )
-def test_working_days_leave_weekends_out(start, days, lands):
+def test_add_working_days_skips_weekends(start, days, lands):
     assert add_working_days(start, days).day == lands
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_whatever_opens_a_safety_hold_says_what_to_do_now(key):
+def test_safety_answers_have_immediate_steps(key):
     for level in (None, NONE, WATCH, CONCERN, URGENT):
         steps = list_immediate_steps({key: level})
         assert bool(steps) == opens_safety_hold(key, level)
@@ -148,13 +148,13 @@ def test_whatever_opens_a_safety_hold_says_what_to_do_now(key):
             assert steps == list(IMMEDIATE_STEPS.get(key, IMMEDIATE_STEPS[""]))
 
 
-def test_steps_of_the_safety_questions_come_first_and_each_once():
+def test_immediate_steps_list_safety_items_first_without_repeats():
     steps = list_immediate_steps({"sleep": URGENT, "eating": URGENT, "self_harm": CONCERN})
     assert steps[: len(IMMEDIATE_STEPS["self_harm"])] == list(IMMEDIATE_STEPS["self_harm"])
     assert len(steps) == len(set(steps))
 
 
-def test_every_question_has_four_anchors_and_every_act_a_word():
+def test_items_have_four_anchors_and_actions_have_labels():
     for item in ITEMS:
         assert len(item.anchors) == 4
         assert all(anchor.endswith(".") for anchor in item.anchors)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from caseapp.domain.screening.schemas import LEVEL_NAMES, ReasonSchema, ScreeningSchema
-from tests.domain.screening.steps import KEYS
+from tests.domain.screening.hold_helpers import KEYS
 
 
 @pytest.mark.parametrize(
@@ -22,11 +22,11 @@ from tests.domain.screening.steps import KEYS
         ({"recorded_by": str(UUID(int=1))}, "recorded_by"),
     ],
 )
-def test_answers_that_make_no_sense_are_refused_by_name(raw, field):
+def test_invalid_answers_name_the_field(raw, field):
     assert list(ScreeningSchema().validate(raw)) == [field]
 
 
-def test_a_word_for_each_level_and_blank_is_not_asked():
+def test_level_names_are_read_and_blank_is_not_asked():
     words = {
         "sleep": "none",
         "eating": "watch",
@@ -46,5 +46,5 @@ def test_a_word_for_each_level_and_blank_is_not_asked():
 
 
 @pytest.mark.parametrize("reason", ["", "short", "x" * 2001])
-def test_a_reason_is_a_sentence(reason):
+def test_short_reason_is_refused(reason):
     assert ReasonSchema().validate({"reason": reason})

@@ -12,7 +12,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.screening.operations import release_hold
-from tests.domain.screening.steps import (
+from tests.domain.screening.hold_helpers import (
     KEYS,
     REASON,
     START,
@@ -26,7 +26,7 @@ from tests.domain.screening.steps import (
 from tests.support import builders
 
 
-def test_a_safety_hold_ends_by_a_second_persons_written_reason(team, held, ines):
+def test_safety_hold_is_released_by_second_person_with_reason(team, held, ines):
     with day(8):
         assert blockers(held, team["supervisor"]) == []
         clear(team["supervisor"], held)
@@ -39,7 +39,7 @@ def test_a_safety_hold_ends_by_a_second_persons_written_reason(team, held, ines)
     assert refused.value.reasons[0].code == "already_released"
 
 
-def test_without_a_fresh_screening_it_stays(team, ines):
+def test_release_without_new_screening_is_blocked(team, ines):
     with day(-1):
         builders.screen(team["coach"], ines)
     with day(0):
@@ -53,7 +53,7 @@ def test_without_a_fresh_screening_it_stays(team, ines):
     "levels",
     [{"sleep": "concern"}, {"sleep": None}, {"fear_at_home": None}, {"self_harm": "concern"}],
 )
-def test_a_screening_with_a_gap_or_a_concern_keeps_it(team, ines, levels):
+def test_release_with_incomplete_or_concern_screening_is_blocked(team, ines, levels):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
     with day(8):
@@ -64,7 +64,7 @@ def test_a_screening_with_a_gap_or_a_concern_keeps_it(team, ines, levels):
         assert blockers(open_holds(ines)["safety"], team["supervisor"]) == ["screening_not_steady"]
 
 
-def test_watch_is_steady_enough(team, ines):
+def test_release_with_watch_screening_is_possible(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
     with day(8):
@@ -73,7 +73,7 @@ def test_watch_is_steady_enough(team, ines):
         assert blockers(only_hold(ines), team["supervisor"]) == []
 
 
-def test_every_task_of_the_hold_keeps_it(team, ines):
+def test_release_with_open_task_is_blocked(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
     hold = only_hold(ines)
@@ -89,7 +89,7 @@ def test_every_task_of_the_hold_keeps_it(team, ines):
         assert blockers(hold, team["supervisor"]) == []
 
 
-def test_whoever_opened_it_is_not_the_second_person(team):
+def test_release_by_opener_is_blocked(team):
     with day(-1):
         client_id = builders.client(team["supervisor"])
     with day(0):
@@ -104,7 +104,7 @@ def test_whoever_opened_it_is_not_the_second_person(team):
         assert blockers(hold, team["supervisor2"]) == []
 
 
-def test_whoever_did_the_last_screening_is_not_the_second_person_either(team, ines):
+def test_release_by_last_screener_is_blocked(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
     with day(8):
@@ -113,7 +113,7 @@ def test_whoever_did_the_last_screening_is_not_the_second_person_either(team, in
         assert blockers(only_hold(ines), team["supervisor"]) == ["second_person_needed"]
 
 
-def test_a_coach_and_an_admin_clear_nothing_and_a_foreign_hold_is_not_there(team, held):
+def test_release_by_other_roles_is_refused(team, held):
     with day(8):
         for who in ("coach", "coach2", "admin"):
             with pytest.raises(Forbidden):
@@ -124,7 +124,7 @@ def test_a_coach_and_an_admin_clear_nothing_and_a_foreign_hold_is_not_there(team
             release_hold(team["supervisor"], UUID(int=1), REASON, 1)
 
 
-def test_a_hold_that_changed_meanwhile_is_stale(team, held):
+def test_release_with_old_version_is_stale(team, held):
     with day(8), pytest.raises(Stale):
         clear(team["supervisor"], held, version=held.version + 1)
 
@@ -139,7 +139,7 @@ def test_a_hold_that_changed_meanwhile_is_stale(team, held):
         ((1, 30), []),
     ],
 )
-def test_a_care_hold_ends_after_two_steady_screenings_a_week_apart(team, ines, days, kept):
+def test_care_hold_needs_two_steady_screenings_a_week_apart(team, ines, days, kept):
     with day(0):
         builders.screen(team["coach"], ines, sleep="concern")
     for number in days:
@@ -154,7 +154,7 @@ def test_a_care_hold_ends_after_two_steady_screenings_a_week_apart(team, ines, d
             assert open_holds(ines) == {}
 
 
-def test_a_setback_starts_the_two_weeks_anew(team, ines):
+def test_concern_between_steady_screenings_restarts_interval(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, sleep="concern")
     for number, level in ((1, "none"), (5, "concern"), (9, "none")):
@@ -166,7 +166,7 @@ def test_a_setback_starts_the_two_weeks_anew(team, ines):
         assert blockers(hold, team["supervisor"]) == ["only_one_steady_screening"]
 
 
-def test_steady_screenings_from_before_the_hold_do_not_count(team, ines):
+def test_screenings_before_the_hold_do_not_count(team, ines):
     for number in (-20, -10):
         with day(number):
             builders.screen(team["coach"], ines)
@@ -178,7 +178,7 @@ def test_steady_screenings_from_before_the_hold_do_not_count(team, ines):
         assert blockers(only_hold(ines), team["supervisor"]) == ["only_one_steady_screening"]
 
 
-def test_both_holds_end_each_by_itself(team, ines):
+def test_care_and_safety_hold_are_released_separately(team, ines):
     with day(0):
         builders.screen(team["coach"], ines, sleep="concern", self_harm="concern")
     holds = open_holds(ines)

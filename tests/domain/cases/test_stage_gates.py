@@ -87,7 +87,7 @@ def refused(actor, made, here, evidence=None, on=0):
 
 
 @pytest.mark.parametrize(("here", "to"), PAIRS, ids=lambda stage: stage.id)
-def test_a_gate_opens_when_all_is_met(team, here, to):
+def test_gate_with_all_criteria_met_is_open(team, here, to):
     made = ready(team["coach"], here)
     with day(0):
         move(team["coach"], made, to.id, evidence=lines(here))
@@ -121,7 +121,7 @@ BREAKING = {
     CASES,
     ids=[f"{here.id}-{criterion.id}" for here, _, criterion in CASES],
 )
-def test_each_condition_alone_keeps_the_gate_shut(team, here, to, criterion):
+def test_gate_with_one_unmet_criterion_is_refused(team, here, to, criterion):
     evidence = lines(here)
     if not criterion.check:
         del evidence[criterion.id]
@@ -142,7 +142,7 @@ def test_each_condition_alone_keeps_the_gate_shut(team, here, to, criterion):
         (CaseDetails({}, "apart_well", None), True),
     ],
 )
-def test_undecided_is_a_goal_once_it_has_a_review_date(team, details, chosen):
+def test_undecided_goal_counts_with_review_date(team, details, chosen):
     here = stage_by_id()["understand"]
     made = ready(team["coach"], here, details=details)
     if chosen:
@@ -152,7 +152,7 @@ def test_undecided_is_a_goal_once_it_has_a_review_date(team, details, chosen):
         assert refused(team["coach"], made, here) == {"goal_chosen"}
 
 
-def test_a_review_date_in_the_past_is_none(team):
+def test_review_date_in_the_past_does_not_count(team):
     here = stage_by_id()["rebuild"]
     past = CaseDetails(OPEN.facts, "together", TODAY.date() - timedelta(days=1))
     made = ready(team["coach"], here, details=past)
@@ -192,7 +192,7 @@ class TestWhatAlwaysHolds:
         assert refused(team["coach"], made, here) == {"screening_incomplete"}
 
 
-def test_on_the_fourteenth_day_a_screening_still_counts(team):
+def test_screening_counts_on_fourteenth_day(team):
     here = stage_by_id()["rebuild"]
     made = ready(team["coach"], here)
     with day(14):
@@ -200,7 +200,7 @@ def test_on_the_fourteenth_day_a_screening_still_counts(team):
         assert stage_of(team["coach"], made) == "contact"
 
 
-def test_every_condition_that_fails_is_named_at_once(team):
+def test_refused_move_names_every_unmet_condition(team):
     here = stage_by_id()["rebuild"]
     made = ready(team["coach"], here, screenings=(), details=CaseDetails({}, "undecided", None))
     expected = {criterion.id for criterion in criteria_between(here, next_stage(here))}
@@ -211,7 +211,7 @@ def test_every_condition_that_fails_is_named_at_once(team):
 @pytest.mark.parametrize(
     "fact", [{"order": "protects_spouse"}, {"spouse_contact_wish": "asked_for_none"}]
 )
-def test_an_order_or_a_clear_wish_shuts_the_way_to_contact(team, fact):
+def test_order_or_no_contact_wish_blocks_contact_stage(team, fact):
     here = stage_by_id()["rebuild"]
     made = ready(team["coach"], here)
     with transaction():
@@ -225,7 +225,7 @@ def test_an_order_or_a_clear_wish_shuts_the_way_to_contact(team, fact):
 
 
 @pytest.mark.parametrize("steps", [2, 3])
-def test_forward_goes_one_stage_at_a_time(team, steps):
+def test_skipping_a_stage_is_refused(team, steps):
     made = ready(team["coach"], stages()[0])
     with pytest.raises(RuleBroken) as broken, day(0):
         move(team["coach"], made, stages()[steps].id, evidence=lines(stages()[0]))
@@ -233,7 +233,7 @@ def test_forward_goes_one_stage_at_a_time(team, steps):
 
 
 @pytest.mark.parametrize("here", stages()[1:], ids=lambda stage: stage.id)
-def test_back_is_always_possible_with_a_reason_even_under_a_hold(team, here):
+def test_move_back_with_reason_succeeds_under_hold(team, here):
     made = ready(team["coach"], here, screenings=())
     with day(0):
         builders.screen(team["coach"], made.client_id, self_harm="urgent")
@@ -247,7 +247,7 @@ def test_back_is_always_possible_with_a_reason_even_under_a_hold(team, here):
 
 
 @pytest.mark.parametrize("here", stages()[:5], ids=lambda stage: stage.id)
-def test_the_last_stage_can_be_entered_from_any_other(team, here):
+def test_last_stage_can_be_entered_from_any_stage(team, here):
     made = ready(team["coach"], here)
     with day(0):
         move(team["coach"], made, "close")
@@ -255,7 +255,7 @@ def test_the_last_stage_can_be_entered_from_any_other(team, here):
 
 
 @pytest.mark.parametrize("here", stages()[:5], ids=lambda stage: stage.id)
-def test_but_not_under_a_hold(team, here):
+def test_last_stage_under_hold_is_refused(team, here):
     made = ready(team["coach"], here, screenings=())
     with day(0):
         builders.screen(team["coach"], made.client_id, sleep="concern")
@@ -264,14 +264,14 @@ def test_but_not_under_a_hold(team, here):
     assert [reason.code for reason in broken.value.reasons] == ["hold_open"]
 
 
-def test_where_it_already_stands_it_does_not_move(team):
+def test_move_to_same_stage_is_refused(team):
     made = ready(team["coach"], stages()[0])
     with pytest.raises(RuleBroken) as broken:
         move(team["coach"], made, "steady", "why not")
     assert broken.value.reasons[0].code == "same_stage"
 
 
-def test_evidence_is_kept_sealed_and_need_not_be_written_twice(team):
+def test_evidence_is_sealed_and_reused(team):
     here = stage_by_id()["understand"]
     made = ready(team["coach"], here)
     with day(0):
@@ -286,18 +286,18 @@ def test_evidence_is_kept_sealed_and_need_not_be_written_twice(team):
     assert {check.evidence for check in gate.checks if check.attested} == set(lines(here).values())
 
 
-def test_blank_evidence_is_none():
+def test_blank_evidence_is_dropped():
     found = StageMoveSchema().load({"to": "rebuild", "evidence": {"limits_written": "   "}})
     assert found.evidence == {}
     assert StageMoveSchema().validate({"to": "nowhere"})
 
 
-def test_the_last_stage_has_no_gate(team):
+def test_last_stage_has_no_gate(team):
     made = ready(team["coach"], stages()[-1])
     assert get_stage_gate(get_case_context(team["coach"], made.case_id), today=TODAY.date()) is None
 
 
-def test_two_who_move_at_once_move_it_once(team, app):
+def test_concurrent_moves_move_once(team, app):
     here = stage_by_id()["steady"]
     made = ready(team["coach"], here)
 
@@ -312,7 +312,7 @@ def test_two_who_move_at_once_move_it_once(team, app):
     assert [step.kind for step in list_case_events(context)] == ["moved", "opened"]
 
 
-def test_only_those_on_the_care_team_move_a_case(team):
+def test_move_by_non_member_is_not_found(team):
     made = ready(team["coach"], stages()[0])
     with pytest.raises(NotFound):
         move(team["coach2"], made, "understand", evidence=lines(stages()[0]))
