@@ -164,7 +164,7 @@ def _http(error: HTTPException) -> AnyResponse:
 
 def _unreachable(error: OperationalError) -> AnyResponse:
     db.session.rollback()
-    log.error("database.unreachable", error=_type_name(error.orig))
+    log.error("database.unreachable", error=type_name(error.orig))
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return _answer(status, "unavailable", MESSAGES[status])
 
@@ -180,7 +180,7 @@ def _unexpected(error: Exception) -> AnyResponse:
     if current_app.testing:
         raise error
     db.session.rollback()
-    log.error("request.failed", error=_type_name(error), trace=_trace(error))
+    log.error("request.failed", error=type_name(error), trace=error_trace(error))
     return _answer(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "failed",
@@ -188,7 +188,7 @@ def _unexpected(error: Exception) -> AnyResponse:
     )
 
 
-def _type_name(error: BaseException | None) -> str:
+def type_name(error: BaseException | None) -> str:
     """Return the qualified name of an exception's type, such as `sqlalchemy.exc.DataError`."""
     kind = type(error)
     return (
@@ -198,7 +198,7 @@ def _type_name(error: BaseException | None) -> str:
     )
 
 
-def _trace(error: BaseException) -> list[str]:
+def error_trace(error: BaseException) -> list[str]:
     """Return the lines of our own code that an error passed, as `module:function:line`, innermost last.
 
     Exceptions that led to this one come first, each introduced by its type. Neither messages nor values are included,
@@ -210,7 +210,7 @@ def _trace(error: BaseException) -> list[str]:
     lines = []
     for number, link in enumerate(chain):
         if number < len(chain) - 1:
-            lines.append(_type_name(link))
+            lines.append(type_name(link))
         for frame, line in walk_tb(link.__traceback__):
             module = frame.f_globals.get("__name__", "")
             if module.partition(".")[0] == "caseapp":
@@ -246,6 +246,6 @@ def _answer(
             request_id=request_id.get(),
         )
     except Exception as fault:  # noqa: BLE001 - the error page itself must not fail
-        log.error("error_page.failed", error=_type_name(fault))  # noqa: TRY400 - a traceback may hold personal data
+        log.error("error_page.failed", error=type_name(fault))  # noqa: TRY400 - a traceback may hold personal data
         page = FALLBACK_PAGE
     return Response(page, status=status, mimetype="text/html")

@@ -86,7 +86,7 @@ def refuse_nul() -> None:
 
 
 def refuse_unnamed_parts() -> None:
-    """Refuse a form with an unnamed part: no browser sends one, and Flask-WTF fails on it when it looks for the token."""
+    """Refuse a form with an unnamed part: no browser sends one, and Flask-WTF fails on it."""
     if request.method not in SAFE_METHODS and None in request.form:
         abort(400)
 

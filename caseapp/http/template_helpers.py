@@ -47,7 +47,8 @@ MESSAGES = {
     "worksheet_saved": "Saved. Only you can see it.",
     "worksheet_shared": "Shared. Your coach doesn't see what you write from now on until you share it again.",
     "worksheet_unshared": "No longer shared. What you wrote is still here, and only you can see it.",
-    "answers_read": "We read your answers from the file and saved them. Only you can see them. Check that they are right.",
+    "answers_read": "We read your answers from the file and saved them. Only you can see them. Check that they are "
+    "right.",
     "other_answers_read": "The file also had answers to other worksheets. They are saved there, and only you can see them.",
     "other_worksheet_unread": "We couldn't save the answers to another worksheet in this file. If that worksheet is on your list, send the file "
     "from there too.",

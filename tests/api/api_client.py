@@ -1,4 +1,4 @@
-"""Programs: a member of staff's bearer token and what is sent with it."""
+"""An API client: requests with a member of staff's bearer token."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ BASE = "/api/v1"
 
 
 @dataclass(frozen=True)
-class Program:
-    """Send requests with one person's token."""
+class ApiClient:
+    """A client that sends requests with one person's token."""
 
     client: FlaskClient
     token: str
     actor: Actor
 
     def send(self, method, path, body=None, *, version=None, idempotency_key=None, **more: Any):
-        """Send a request; a record that was read before stands for its own version."""
+        """Send a request; `version` is a version, an ETag or a record that was read."""
         headers = {"Authorization": f"Bearer {self.token}"} | more.pop("headers", {})
         if version is not None:
             headers["If-Match"] = version if isinstance(version, str) else etag(version)
@@ -51,24 +51,24 @@ class Program:
 
 
 def staffed(app):
-    """Add the usual cast and give each of them a program."""
+    """Add the sample staff with an API client for each."""
     return {who: program(app, actor) for who, actor in staff.team().items()}
 
 
 def etag(record):
-    """Write the ETag of a record that was read."""
+    """Return the ETag of a record that was read."""
     return f'"{record["version"]}"'
 
 
 def program(app, actor):
-    """Give somebody a token and the program that sends it."""
+    """Create a token for a person and return their API client."""
     with transaction():
         _, token = create_token(operator(), staff.email_of(actor), "test")
-    return Program(app.test_client(), token, actor)
+    return ApiClient(app.test_client(), token, actor)
 
 
 def assert_error(answer, status, code=None):
-    """Check the form of an error and give its body."""
+    """Check the shape of an error and return its body."""
     assert answer.status_code == status, answer.get_data(as_text=True)
     assert answer.mimetype == "application/json"
     found = answer.get_json()["error"]
@@ -79,7 +79,7 @@ def assert_error(answer, status, code=None):
 
 
 def assert_refused(answer):
-    """List the codes of the reasons that a rule gives."""
+    """Return the codes of a broken rule's reasons."""
     return [reason["code"] for reason in assert_error(answer, 409, "rule_broken")["reasons"]]
 
 
@@ -87,7 +87,7 @@ NOBODYS = "01890000-0000-7000-8000-000000000000"
 
 
 def assert_hidden(stranger, method, path, record_id, body=None, **more):
-    """Check that somebody else's record answers byte for byte like one that never was."""
+    """Check that a foreign record answers byte for byte like a missing one."""
     foreign = stranger.send(method, path.format(record_id), body, **more)
     missing = stranger.send(method, path.format(NOBODYS), body, **more)
     assert_error(foreign, 404, "not_found")
@@ -96,14 +96,14 @@ def assert_hidden(stranger, method, path, record_id, body=None, **more):
 
 
 def assert_refuses(door, method, path, bodies, **more):
-    """Check that each body is refused with 422 and that the field at fault is named."""
+    """Check that each body is refused with 422 naming the invalid field."""
     for field, body in bodies:
         found = assert_error(door.send(method, path, body, **more), 422, "invalid")
         assert field in found["fields"], (body, found)
 
 
 def assert_refuses_what_is_no_json(door, method, path, **more):
-    """Check the four ways in which a body can fail before any field is read."""
+    """Check the four errors of a body before any field is read."""
     assert_error(door.send(method, path, data="{", content_type="application/json", **more), 400)
     assert_error(door.send(method, path, data="x=1", content_type="text/plain", **more), 415)
     assert_error(door.send(method, path, data="", content_type="application/json", **more), 400)
@@ -115,7 +115,7 @@ def assert_refuses_what_is_no_json(door, method, path, **more):
 
 
 def assert_needs_a_version(door, method, path, body, record):
-    """Check 428 without If-Match, 422 for what is no ETag and 412 for a stale one."""
+    """Check 428 without If-Match, 422 for an invalid ETag and 412 for a stale one."""
     assert_error(door.send(method, path, body), 428, "version_missing")
     for strange in ("*", "1", 'W/"1"', '""', '"one"', '"99999999999"'):
         found = assert_error(door.send(method, path, body, version=strange), 422)
@@ -126,7 +126,7 @@ def assert_needs_a_version(door, method, path, body, record):
 
 
 def assert_only_answers(door, path, *methods):
-    """Check that other methods are refused with the list of those that work."""
+    """Check that other methods are refused and Allow lists the valid ones."""
     answer = door.send("DELETE", path)
     assert_error(answer, 405, "method_not_allowed")
     allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
@@ -134,7 +134,7 @@ def assert_only_answers(door, path, *methods):
 
 
 def assert_needs_a_role(outsider, *requests):
-    """Check that a known person without the action reads 403, and nobody at all 401."""
+    """Check 403 for a person without the action, and 401 without a token."""
     for method, path in requests:
         assert_error(outsider.send(method, path, {} if method != "GET" else None), 403, "forbidden")
         answer = outsider.client.open(BASE + path, method=method)

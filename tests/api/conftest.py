@@ -1,4 +1,4 @@
-"""A practice with a token for each of its people."""
+"""Fixtures: sample staff with an API client for each."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tests.api.api_client import staffed
 
 @pytest.fixture
 def staff(app):
-    """Add the usual cast and give each of them a program."""
+    """Add the sample staff with an API client for each."""
     return staffed(app)
 
 
 @pytest.fixture
 def coach(staff):
-    """Give the program of the coach whom the supervisor supervises."""
+    """Return the API client of the supervised coach."""
     return staff["coach"]
 
 
 @pytest.fixture
 def stranger(staff):
-    """Give the program of a coach who has nothing to do with the others' clients."""
+    """Return the API client of an unrelated coach."""
     return staff["coach2"]

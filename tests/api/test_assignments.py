@@ -68,7 +68,7 @@ def test_give_and_read(coach, made, path, allowed):
     assert (given["slug"], given["message"], given["state"]) == (
         allowed[0],
         "For your evenings.",
-        "given",
+        "assigned",
     )
     assert (given["position"], given["blockers"], given["due_on"]) == (1, [], None)
     assert answer.headers["Location"] == f"/api/v1/assignments/{given['id']}"
@@ -132,7 +132,7 @@ def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
 
 def test_several_sheets_as_one_pdf(coach, path, allowed):
     first, second = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
-    chosen = f"{path}/pack?assignment={second['id']}&assignment={first['id']}"
+    chosen = f"{path}/packet?assignment={second['id']}&assignment={first['id']}"
     plain, large = coach.get(chosen), coach.get(f"{chosen}&size=large")
     assert (name_of(plain), name_of(large)) == ("reading-all.pdf", "reading-all-large.pdf")
     assert pages_of(large.data) > pages_of(plain.data)
@@ -144,22 +144,22 @@ def test_several_sheets_as_one_pdf(coach, path, allowed):
 
 def test_a_pack_is_refused_whole_and_names_its_faults(coach, made, path, allowed):
     kept, back = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
-    chosen = f"{path}/pack?assignment={kept['id']}&assignment={back['id']}"
+    chosen = f"{path}/packet?assignment={kept['id']}&assignment={back['id']}"
     coach.post(f"/assignments/{back['id']}/withdraw", version=back)
     assert assert_refused(coach.get(chosen)) == ["already_withdrawn"]
     other = builders.steady_case(coach.actor)
     theirs = coach.post(f"/cases/{other.case_id}/assignments", wish(allowed[0])).get_json()
     for missing in (theirs["id"], NOBODYS):
-        assert_error(coach.get(f"{path}/pack?assignment={kept['id']}&assignment={missing}"), 404, "not_found")
+        assert_error(coach.get(f"{path}/packet?assignment={kept['id']}&assignment={missing}"), 404, "not_found")
     many = "&".join([f"assignment={NOBODYS}"] * (MOST_SHEETS + 1))
     for query, field in (
-        ("", "sheet"),
-        ("assignment=", "sheet"),
-        ("assignment=first", "sheet"),
-        (many, "sheet"),
+        ("", "assignment"),
+        ("assignment=", "assignment"),
+        ("assignment=first", "assignment"),
+        (many, "assignment"),
         (f"assignment={kept['id']}&size=huge", "size"),
     ):
-        assert assert_error(coach.get(f"{path}/pack?{query}"), 422)["fields"].keys() == {field}
+        assert assert_error(coach.get(f"{path}/packet?{query}"), 422)["fields"].keys() == {field}
 
 
 def test_withdraw(coach, given):
@@ -198,7 +198,7 @@ def test_names_its_faults(coach, path, allowed):
             ("confirmed", wish(allowed[0], confirmed="perhaps")),
             ("due_on", wish(allowed[0], due_on="soon")),
             ("due_on", wish(allowed[0], due_on="2020-01-01")),
-            ("handout_version", wish(allowed[0], edition=3)),
+            ("handout_version", wish(allowed[0], handout_version=3)),
         ],
     )
     assert_refuses_what_is_no_json(coach, "POST", path)
@@ -226,7 +226,7 @@ def test_a_pack_is_noted_as_a_reading_of_the_case(coach, made, path, given):
         return db.session.scalar(query)
 
     assert seen() == 0
-    assert coach.get(f"{path}/pack?assignment={given['id']}").status_code == 200
+    assert coach.get(f"{path}/packet?assignment={given['id']}").status_code == 200
     assert seen() == 1
 
 
@@ -238,7 +238,7 @@ def test_needs_a_coach(staff, path, given):
         ("POST", path),
         ("GET", here),
         ("GET", f"{here}/pdf"),
-        ("GET", f"{path}/pack?assignment={given['id']}"),
+        ("GET", f"{path}/packet?assignment={given['id']}"),
         ("POST", f"{here}/withdraw"),
     )
 
@@ -247,7 +247,7 @@ def test_other_methods(coach, path, given):
     assert_only_answers(coach, path, "GET", "POST")
     assert_only_answers(coach, f"/assignments/{given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
-    assert_only_answers(coach, f"{path}/pack?assignment={given['id']}", "GET")
+    assert_only_answers(coach, f"{path}/packet?assignment={given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/withdraw", "POST")
 
 
@@ -258,7 +258,7 @@ def pack(*slugs, **changed):
 def test_several_in_one_step_over_the_weeks(coach, made, path):
     builders.screen(coach.actor, made.client_id, sleep="watch")
     order = ("running-on-empty", "first-days-pause", "hold-back-list", "better-nights")
-    answer = coach.post(f"{path}/several", pack(*order, spread=True, confirmed=True))
+    answer = coach.post(f"{path}/batch", pack(*order, spread=True, confirmed=True))
     assert answer.status_code == 201, answer.get_json()
     made = answer.get_json()
     assert [item["slug"] for item in made["items"]] == list(order)
@@ -272,14 +272,14 @@ def test_several_in_one_step_over_the_weeks(coach, made, path):
 def test_several_leaves_out_what_may_not_be_given(coach, made, path):
     builders.screen(coach.actor, made.client_id, fear_at_home="concern")
     wanted = pack("help-right-now", "reaching-out", confirmed=True)
-    found = coach.post(f"{path}/several", wanted, idempotency_key="a").get_json()
+    found = coach.post(f"{path}/batch", wanted, idempotency_key="a").get_json()
     assert [item["slug"] for item in found["items"]] == ["help-right-now"]
     [left] = found["skipped"]
     assert left["slug"] == "reaching-out"
     assert "hold_open" in [reason["code"] for reason in left["reasons"]]
-    again = coach.post(f"{path}/several", wanted, idempotency_key="a")
+    again = coach.post(f"{path}/batch", wanted, idempotency_key="a")
     assert again.get_json() == found
-    assert "hold_open" in assert_refused(coach.post(f"{path}/several", pack("reaching-out")))
+    assert "hold_open" in assert_refused(coach.post(f"{path}/batch", pack("reaching-out")))
 
 
 def test_several_names_its_faults(coach, stranger, staff, made, path):
@@ -291,13 +291,13 @@ def test_several_names_its_faults(coach, stranger, staff, made, path):
         ("due_on", pack("better-nights", due_on="2020-01-01")),
         ("order", pack("better-nights", order={"better-nights": 1})),
     ]
-    assert_refuses(coach, "POST", f"{path}/several", faults)
-    assert_refuses_what_is_no_json(coach, "POST", f"{path}/several")
+    assert_refuses(coach, "POST", f"{path}/batch", faults)
+    assert_refuses_what_is_no_json(coach, "POST", f"{path}/batch")
     assert_hidden(
         stranger, "POST", "/cases/{}/assignments/batch", made.case_id, pack("better-nights")
     )
-    assert_needs_a_role(staff["admin"], ("POST", f"{path}/several"))
-    assert_only_answers(coach, f"{path}/several", "POST")
+    assert_needs_a_role(staff["admin"], ("POST", f"{path}/batch"))
+    assert_only_answers(coach, f"{path}/batch", "POST")
     assert coach.get(path).get_json()["items"] == []
 
 
@@ -331,7 +331,7 @@ def test_what_rests(coach, stranger, staff, made, path):
     screened = coach.post(
         f"/clients/{made.client_id}/screenings", {"fear_at_home": "concern"}
     ).get_json()
-    assert [item["id"] for item in screened["resting"]] == [given["id"]]
+    assert [item["id"] for item in screened["suspended"]] == [given["id"]]
     [case] = coach.get("/handouts/suspended").get_json()["items"]
     assert (case["case_id"], case["number"]) == (str(made.case_id), made.number)
     [suspended] = case["assignments"]

@@ -1,4 +1,4 @@
-"""The API against its own description: whatever is sent, nothing breaks and every answer is as described."""
+"""The API against its description: any request gets an answer as described."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EXAMPLES = 14
 
 
 def apart(app):
-    """Serve each request in a context of its own, as a server would."""
+    """Serve each request in its own context, as a server would."""
 
     def serve(environ, start_response):
         def whole():
@@ -53,7 +53,7 @@ def apart(app):
 
 @pytest.fixture
 def records(staff):
-    """Make one record of each kind, so that addresses lead somewhere half of the time."""
+    """Create one record of each kind, so that half of the addresses exist."""
     coach, admin = staff["coach"], staff["admin"]
     made = builders.steady_case(coach.actor, "Ines Okafor")
     note = coach.post(
@@ -85,14 +85,14 @@ def records(staff):
 
 
 def who_asks(operation):
-    """Choose somebody who may do it."""
+    """Choose a person whose role includes the action."""
     if operation.tags[0] in ADMINS:
         return "admin"
     return "supervisor" if operation.path.endswith(("/release", "/recall")) else "coach"
 
 
 def walk(operation, mode, token, records):
-    """Send what the description allows, or what it forbids; give the statuses that came back."""
+    """Send requests that the description allows or forbids; return the statuses."""
     statuses = set()
 
     @settings(

@@ -37,7 +37,7 @@ from tests.support import builders, portal_client, staff
 NOBODYS = UUID("01890000-0000-7000-8000-000000000000")
 SLUG = "help-right-now"
 
-# Whoever adds a route with a new argument says here what stands for it; OWNED ones belong to somebody.
+# Every URL argument has a value here. OWNED arguments name somebody's record.
 OWNED = {
     "assignment_id",
     "case_id",
@@ -52,13 +52,14 @@ OWNED = {
     "upload_id",
     "screening_id",
 }
-SHARED = {"draft_id", "export_id", "filename", "key", "line_id", "slug", "token"}
+SHARED = {"draft_id", "export_id", "key", "line_id", "name", "slug", "stamp", "token"}
 MISSING = {
     "number": "C-1999-0001",
     "position": 9999,
     "slug": "no-such-sheet",
     "key": "no-such-font",
-    "filename": "no-such-file.css",
+    "name": "no-such-file.css",
+    "stamp": "0000000000",
     "token": "no-such-link",
 }
 STAFF = ("coach", "coach2", "supervisor", "supervisor2", "admin")
@@ -66,7 +67,7 @@ STAFF = ("coach", "coach2", "supervisor", "supervisor2", "admin")
 
 @dataclass
 class World:
-    """Hold a practice: its people, their browsers and tokens, and what stands for each argument of an address."""
+    """A practice: its people, their browsers and tokens, and a value for each URL argument."""
 
     app: object
     actors: dict
@@ -77,13 +78,13 @@ class World:
     foreign: dict = field(default_factory=dict)
     drafts: dict = field(default_factory=dict)
 
-    def seen_by(self, who):
-        """Give what stands for each argument when this person reads: a draft is its author's alone."""
+    def values_for(self, who):
+        """Return a value for each argument when this person reads: a draft is visible to its author only."""
         return self.own | ({"note_id": self.drafts[who]} if who in self.drafts else {})
 
 
 def _belongings(app, coach, sheets):
-    """Make one of everything for a coach; give what stands for each argument, and the client's browser."""
+    """Create one record of each kind for a coach; return the client's browser and a value for each argument."""
     browser, found = portal_client.inside(app, coach)
     with transaction():
         for slug in sheets:
@@ -126,7 +127,7 @@ def _belongings(app, coach, sheets):
 
 
 def make(app):
-    """Make the world and sign everybody in."""
+    """Create the practice and sign everybody in."""
     actors = staff.team()
     actors["supervisor2"] = staff.add("supervisor2", role="supervisor")
     world = World(app, actors)
@@ -153,10 +154,10 @@ def make(app):
         world.browsers[who] = browser
         with transaction():
             world.tokens[who] = create_token(operator(), f"{who}@practice.test", "test")[1]
-    arriving = app.test_client()
+    signing_in = app.test_client()
     invited = portal_client.invited(actors["coach"])
-    portal_client.by_card(arriving, invited.card_code)
-    world.browsers["signing_in"] = arriving
+    portal_client.by_card(signing_in, invited.card_code)
+    world.browsers["signing_in"] = signing_in
     world.browsers["nobody"] = app.test_client()
     for who in ("client", "client2", "signing_in"):
         world.csrf[who] = staff.csrf(world.browsers[who].get("/portal/safety"))
@@ -166,36 +167,36 @@ def make(app):
 
 @dataclass(frozen=True)
 class Route:
-    """Be one method at one address, with what it declares."""
+    """One method at one URL rule, with its declared action."""
 
     rule: object
     method: str
     action: object
-    door: str
+    interface: str
 
     @property
     def name(self):
-        """Name the route in a failure."""
+        """The route as failures name it."""
         return f"{self.method} {self.rule.rule}"
 
     @property
     def safe(self):
-        """Tell whether it only reads."""
+        """Whether it only reads."""
         return self.method in {"GET", "HEAD"}
 
     def path(self, values):
-        """Fill the address."""
+        """Build the path."""
         filled = {name: values[name] for name in self.rule.arguments}
         if self.rule.endpoint == "portal_handouts.handout_pdf":
             filled["number"] = format_position(values["position"])
         path = self.rule.build(filled, append_unknown=False)[1]
-        if self.rule.endpoint == "api_assignments.pack":
-            path += f"?sheet={values['assignment_id']}"
+        if self.rule.endpoint == "api_assignments.download_packet":
+            path += f"?assignment={values['assignment_id']}"
         return path
 
 
-def door_of(path):
-    """Name the door of an address."""
+def interface_of(path):
+    """Return the interface of a path."""
     if path.startswith("/api"):
         return "api"
     if path.startswith("/portal"):
@@ -204,14 +205,14 @@ def door_of(path):
 
 
 def routes(app):
-    """List every route of ours."""
+    """List every route."""
     return [
-        Route(rule, method, getattr(view, "action", None), door_of(rule.rule))
+        Route(rule, method, getattr(view, "action", None), interface_of(rule.rule))
         for rule, method, view in iter_routes(app)
     ]
 
 
-# What each change needs in order to be understood, so that it gets as far as looking for the record.
+# A valid body for each change, so that it gets as far as looking for the record.
 API = "/api/v1"
 BODIES = {
     f"PATCH {API}/clients/<uuid:client_id>": {"pronouns": "they"},
@@ -228,7 +229,7 @@ BODIES = {
     f"POST {API}/cases/<uuid:case_id>/notes": {"format": "dap", "held_at": "2026-05-14T12:00:00Z"},
     f"POST {API}/cases/<uuid:case_id>/assignments": {"slug": SLUG, "channel": "print"},
     f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
-    f"POST {API}/assignments/<uuid:assignment_id>/replace": {"line": ""},
+    f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
     "POST /note/<uuid:note_id>/draft": {
@@ -240,10 +241,10 @@ BODIES = {
 
 
 def send(world, route, who, values, *, csrf=True, headers=None, path=None, body=None):
-    """Send a request as somebody: with their token at the API, with their cookie and their form elsewhere."""
+    """Send a request as somebody: to the API with their token, elsewhere with their cookie and form fields."""
     given = dict(headers or {})
     more = {}
-    if route.door == "api":
+    if route.interface == "api":
         if who in world.tokens:
             given["Authorization"] = f"Bearer {world.tokens[who]}"
         if not route.safe:
@@ -257,12 +258,12 @@ def send(world, route, who, values, *, csrf=True, headers=None, path=None, body=
     return browser.open(path or route.path(values), method=route.method, headers=given, **more)
 
 
-# What a look at a page may leave behind: when somebody was last seen, that a sheet was opened, and the log.
-LEFT_BY_READING = {"session": {"seen_at"}, "assignment": {"opened_at", "version"}}
+# What reading a page may change: last seen, opened, and the audit log.
+LEFT_BY_READING = {"session": {"last_seen_at"}, "assignment": {"opened_at", "version"}}
 
 
 def digest(*, but=("audit_event",)):
-    """Hash all that is stored, table by table."""
+    """Hash everything stored, table by table."""
     db.session.rollback()
     found = {}
     for table in METADATA.sorted_tables:
@@ -276,7 +277,7 @@ def digest(*, but=("audit_event",)):
 
 
 def refusals():
-    """Count the refused attempts in the log."""
+    """Count the refused requests in the audit log."""
     db.session.rollback()
     log = METADATA.tables["audit_event"]
     return db.session.scalar(

@@ -1,4 +1,4 @@
-"""Every file that can be fetched is judged anew each time it is fetched, however it is asked for (SEC-27)."""
+"""Every download checks access anew each time, however it is requested (SEC-27)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def world(app):
 
 
 def downloads(world):
-    """Give each download with its address; the one of several sheets names those that go in."""
+    """Return each download with its address; a packet names its assignments."""
     for route in w.routes(world.app):
         if route.name in FETCHED:
             path = route.path(world.own)
@@ -55,18 +55,18 @@ def downloads(world):
 
 
 def fetch(world, route, path, who, *, method="GET", **headers):
-    asked = w.Route(route.rule, method, route.action, route.door)
+    asked = w.Route(route.rule, method, route.action, route.interface)
     return w.send(world, asked, who, world.own, path=path, headers=headers)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_every_answer_for_saving_is_known_here(world):
+def test_every_download_is_listed_here(world):
     found = set()
     for route in w.routes(world.app):
         if route.method != "GET" or route.rule.endpoint == "assignments.packet_pdf":
             continue
-        for asker in ("client",) if route.door == "portal" else ("coach", "admin"):
-            answer = w.send(world, route, asker, world.seen_by(asker))
+        for asker in ("client",) if route.interface == "portal" else ("coach", "admin"):
+            answer = w.send(world, route, asker, world.values_for(asker))
             if answer.headers.get("Content-Disposition", "").startswith("attachment"):
                 found.add(route.name)
             if answer.status_code != 403:
@@ -76,8 +76,8 @@ def test_every_answer_for_saving_is_known_here(world):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_download_comes_whole_and_is_never_known_from_before(world):
-    """No part of a file, no answer that it has not changed: each asking runs through the same judgement to the end."""
+def test_download_ignores_range_and_conditional_requests(world):
+    """Neither partial content nor 304: each request runs the same checks to the end."""
     failures = []
     for route, path in downloads(world):
         who = FETCHED[route.name]
@@ -99,7 +99,7 @@ def test_a_download_comes_whole_and_is_never_known_from_before(world):
     assert failures == []
 
 
-def test_nobody_else_gets_a_byte_however_it_is_asked_for(world):
+def test_download_is_refused_to_others(world):
     failures = []
     for route, path in downloads(world):
         others = {"coach2", "supervisor2", "admin", "client", "client2", "signing_in", "nobody"}
@@ -111,7 +111,7 @@ def test_nobody_else_gets_a_byte_however_it_is_asked_for(world):
         if route.rule.endpoint == "portal_handouts.packet_pdf":
             # Everybody has this address for their own list; the second client has one sheet, which is no pack.
             others -= {"client"}
-        elif route.door == "portal":
+        elif route.interface == "portal":
             others -= {"client"}
         for who in sorted(others):
             for asked in ASKED:
@@ -127,8 +127,8 @@ def test_nobody_else_gets_a_byte_however_it_is_asked_for(world):
     assert failures == []
 
 
-def test_what_was_taken_back_is_gone_at_the_next_asking(world):
-    """Withdrawn, removed, signed out, disabled: each ends it at once, also for an address that was fetched before."""
+def test_withdrawn_download_is_gone_at_once(world):
+    """Withdrawn, removed, signed out, disabled: each ends access at once, also for a known address."""
     coach, own = world.actors["coach"], world.own
     client = Actor(own["client_id"], Role.CLIENT, "A client", "portal")
     routes = {route.name: (route, path) for route, path in downloads(world)}

@@ -30,7 +30,7 @@ POLICY = {
 
 
 def faults(answer, *, file=False):
-    """List what is missing from an answer's headers, or too much in them."""
+    """List what is missing from or extra in a response's headers."""
     wanted = HEADERS | WANTED
     if answer.headers.get("Content-Disposition", "").startswith("attachment"):
         wanted |= {"Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; sandbox"}
@@ -65,7 +65,7 @@ def world(app):
     return w.make(app)
 
 
-def test_every_route_answers_with_the_same_headers_whoever_asks(world, app):
+def test_every_route_has_the_same_headers_for_everybody(world, app):
     found = []
     for route in w.routes(app):
         if not route.safe:
@@ -86,7 +86,7 @@ def break_today(monkeypatch, app):
     monkeypatch.setattr(app, "testing", False)
 
 
-def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
+def test_every_status_has_the_same_headers(world, app, monkeypatch):
     coach, nobody = world.browsers["coach"], world.browsers["nobody"]
     token = {"csrf_token": world.csrf["coach"]}
     number = world.own["number"]
@@ -131,7 +131,7 @@ def test_every_status_answers_with_the_same_headers(world, app, monkeypatch):
 @pytest.mark.parametrize(
     "path", ["/no-such", "/api/v1/no-such", "/portal/no-such", "/assets/0/no-such.css"]
 )
-def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visitor, path):
+def test_missing_address_has_the_same_headers_in_every_interface(app, visitor, path):
     answer = visitor.get(path)
     assert answer.status_code == 404
     assert faults(answer) == []
@@ -140,7 +140,7 @@ def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visi
 @pytest.mark.parametrize(
     "path", ["/assets/0/app.css", "/assets/0/js/main.js", "/fonts/sans-400.woff2"]
 )
-def test_files_are_the_same_for_everybody_and_may_be_kept(app, visitor, path):
+def test_static_files_are_public_and_cacheable(app, visitor, path):
     answer = visitor.get(path)
     assert answer.status_code == 200
     assert faults(answer, file=True) == []
@@ -154,7 +154,7 @@ def test_files_are_the_same_for_everybody_and_may_be_kept(app, visitor, path):
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_an_answer_about_now_is_never_kept(app, visitor, path):
+def test_dynamic_answer_is_never_cached(app, visitor, path):
     assert faults(visitor.get(path)) == []
 
 
@@ -177,7 +177,7 @@ def assert_strict(cookies):
         assert cookie["samesite"] in {"Lax", "Strict"}, name
 
 
-def test_every_cookie_belongs_to_this_host_alone_and_to_no_script(app, visitor):
+def test_every_cookie_is_host_only_and_http_only(app, visitor):
     coach = staff.add("coach")
     page = visitor.get("/sign-in")
     assert_strict(cookies_of(page))
@@ -188,7 +188,7 @@ def test_every_cookie_belongs_to_this_host_alone_and_to_no_script(app, visitor):
     assert signed_out.headers["Clear-Site-Data"]
 
 
-def test_the_portals_cookie_is_as_strict_and_its_name_tells_nothing(app, visitor):
+def test_portal_cookie_is_strict_with_a_neutral_name(app, visitor):
     found = portal_client.invited(staff.add("coach"))
     answer = portal_client.by_card(visitor, found.card_code)
     cookies = cookies_of(answer)
@@ -197,7 +197,7 @@ def test_the_portals_cookie_is_as_strict_and_its_name_tells_nothing(app, visitor
     assert not portal_client.BANNED.search(" ".join(cookies))
 
 
-def test_the_cookies_hold_references_and_no_words_about_anybody(app, visitor):
+def test_cookies_hold_no_personal_data(app, visitor):
     coach = staff.add("coach")
     builders.case(coach, "Ines Okafor")
     staff.sign_in(visitor, coach)
@@ -212,8 +212,8 @@ def test_the_cookies_hold_references_and_no_words_about_anybody(app, visitor):
 NAME = re.compile(r'attachment; filename="[a-z0-9]+(-[a-z0-9]+)*\.(pdf|csv)"')
 
 
-def test_every_pdf_is_for_saving_at_all_three_doors(world):
-    """SEC-27: an attachment under a name of ours, of its true kind, kept nowhere, showing and running nothing."""
+def test_every_pdf_is_a_download_in_every_interface(world):
+    """SEC-27: an attachment with a generated name and its true type, never cached, never rendered or run."""
     coach, number = world.browsers["coach"], world.own["number"]
     key = {"Authorization": f"Bearer {world.tokens['coach']}"}
     builders.screen(world.actors["coach"], world.own["client_id"])

@@ -6,7 +6,7 @@ from caseapp.core.settings import ROOT
 
 
 def test_imports_run_down_only(monkeypatch, capsys):
-    """All contracts of pyproject.toml: layers, slices without HTTP, a portal that reaches no note."""
+    """All contracts of pyproject.toml: layers, a domain without HTTP, a portal that reaches no note."""
     monkeypatch.chdir(ROOT)
     broken = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
     assert broken == 0, capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""SIGKILL of the running server while notes are being saved: what was acknowledged is there afterwards, whole."""
+"""The server is killed while notes are being saved: every acknowledged save is complete afterwards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WORDS = "Handover at the library, then soup. " * 40
 
 @dataclass
 class Draft:
-    """Hold what the server has acknowledged about one draft, and the save that may or may not have arrived."""
+    """What the server has acknowledged about one draft, and the save that was under way."""
 
     note_id: str
     version: int = 1
@@ -47,8 +47,8 @@ class Draft:
 
 
 @dataclass
-class Desk:
-    """Hold everything that the clients know, outside the server and its database."""
+class StaffBrowser:
+    """Everything that the clients know, outside the server and its database."""
 
     token: str
     case_id: str
@@ -115,7 +115,7 @@ class Desk:
 
 @contextmanager
 def serving(database_url, settings, tmp_path):
-    """Serve from real processes on a port of their own; at the end nothing of them is left."""
+    """Serve from real processes on their own port and stop them all at the end."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CASEAPP_")}
     environ |= {
         "CASEAPP_ENV": "test",
@@ -144,7 +144,7 @@ def serving(database_url, settings, tmp_path):
 
 
 def keep_writing(port, act):
-    """Do `act` again and again until nobody answers any more."""
+    """Repeat `act` until the server no longer answers."""
     try:
         while True:
             act(port)
@@ -153,7 +153,7 @@ def keep_writing(port, act):
 
 
 def write(desk, port):
-    """Let several clients write at once: one for each draft, and one that starts notes."""
+    """Run several clients at once: one for each draft, and one that starts notes."""
     saves = [lambda port, draft=draft: desk.save(port, draft) for draft in desk.drafts]
     writers = [
         threading.Thread(target=keep_writing, args=(port, act)) for act in (*saves, desk.start)
@@ -177,7 +177,7 @@ def desk(app):
     with transaction():
         _, token = create_token(operator(), "coach@practice.test", "kill")
     db.session.remove()
-    return Desk(token, str(made.case_id), drafts)
+    return StaffBrowser(token, str(made.case_id), drafts)
 
 
 @pytest.mark.fault
@@ -201,7 +201,7 @@ def test_no_acknowledged_save_is_lost(desk, database_url, settings, tmp_path):
 
 
 def look(desk, port):
-    """Read every note back; a save that was under way is there whole or not at all, and the client goes on from it."""
+    """Read every note back; a save under way is complete or absent, and the client continues from it."""
     for draft in desk.drafts:
         status, body = desk.call(port, "GET", f"/notes/{draft.note_id}")
         assert status == 200
@@ -220,7 +220,7 @@ def look(desk, port):
 
 
 def everything_is_whole(desk, before):
-    """Ask the database itself: no note twice, none without its key, and one audit entry for each version."""
+    """Check the database: no note twice, none without its key, one audit event for each version."""
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == before + len(
         desk.started
     )

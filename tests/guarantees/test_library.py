@@ -1,4 +1,4 @@
-"""The library's promises, kept over the real files: plain words, nobody blamed, everything traceable."""
+"""The library's promises, checked on the real files: plain words, no blame, everything traceable."""
 
 import re
 import sys
@@ -44,7 +44,7 @@ WORDS = {"guide": (250, 900), "checklist": (250, 900), "safety-sheet": (250, 800
 
 
 def body_of(handout):
-    """Give the prose alone, as a reader meets it."""
+    """Return the prose alone, as a reader sees it."""
     return LINE_MARKER.sub("", CLAIMS_MARKER.sub("", handout.body))
 
 
@@ -53,14 +53,14 @@ def sentences(handout):
     return [part.strip() for part in re.split(r"(?<=[.?!])\s+", text) if part.strip()]
 
 
-def test_the_catalogue_is_whole():
+def test_library_has_every_handout():
     assert sorted(handout.code for handout in EN.values()) == [f"H{n:02}" for n in range(1, 29)]
     assert sum(handout.stage == "any" for handout in EN.values()) == 6
     for stage in stages():
         assert sum(handout.stage == stage.id for handout in EN.values()) >= 3
 
 
-def test_the_safety_sheets_speak_spanish_too():
+def test_safety_handouts_are_translated_to_spanish():
     spanish = {slug for slug, language in LIBRARY if language == "es"}
     assert spanish == {slug for slug, handout in EN.items() if handout.stage == "any"}
     for slug in spanish:
@@ -74,25 +74,25 @@ def test_the_safety_sheets_speak_spanish_too():
         ]
 
 
-def test_nothing_is_wrong_on_the_day_of_release(app):
+def test_library_has_no_errors_on_release_day(app):
     assert checks.faults(RELEASE) == []
 
 
 @ENGLISH
-def test_the_prose_is_plain(slug):
+def test_handout_prose_is_plain(slug):
     text = " ".join(sentences(EN[slug]))
     assert LOWEST_GRADE <= textstat.flesch_kincaid_grade(text) <= HIGHEST_GRADE
 
 
 @ALL
-def test_the_length_suits_the_kind(key):
+def test_handout_length_suits_its_kind(key):
     handout = LIBRARY[key]
     fewest, most = WORDS.get(handout.kind, (400, 900))
     assert fewest <= len(body_of(handout).split()) <= most
 
 
 @ENGLISH
-def test_no_word_to_avoid(slug):
+def test_handout_has_no_word_to_avoid(slug):
     handout = EN[slug]
     read = " ".join(
         (
@@ -110,12 +110,12 @@ def test_no_word_to_avoid(slug):
 
 
 @ALL
-def test_no_figures_about_outcomes_and_no_odds(key):
+def test_handout_has_no_outcome_figures_or_odds(key):
     text = body_of(LIBRARY[key])
     assert not re.search(r"\d+\s*(%|per ?cent|por ciento|out of|de cada)", text)
 
 
-def test_no_two_sheets_share_a_sentence():
+def test_handouts_share_no_sentence():
     seen: dict[str, str] = {}
     for slug, handout in EN.items():
         for sentence in sentences(handout):
@@ -125,13 +125,13 @@ def test_no_two_sheets_share_a_sentence():
 
 
 @pytest.mark.parametrize("end", [0, -1])
-def test_no_two_sheets_open_or_close_alike(end):
+def test_handouts_open_and_close_differently(end):
     starts = [" ".join(sentences(handout)[end].lower().split()[:5]) for handout in EN.values()]
     assert len(set(starts)) == len(starts)
 
 
 @ALL
-def test_every_section_names_its_claims_and_each_is_allowed(key):
+def test_every_section_names_allowed_claims(key):
     handout = LIBRARY[key]
     for part in sheet_of(handout).parts:
         assert part.claims, part.heading
@@ -140,7 +140,7 @@ def test_every_section_names_its_claims_and_each_is_allowed(key):
 
 
 @ALL
-def test_a_sheet_ends_with_one_stop_box_and_an_honest_word(key):
+def test_handout_ends_with_a_stop_box_and_a_caveat(key):
     sheet = sheet_of(LIBRARY[key])
     assert sum(part.stop for part in sheet.parts) == 1
     assert "<em>" in sheet.closing
@@ -149,13 +149,13 @@ def test_a_sheet_ends_with_one_stop_box_and_an_honest_word(key):
 
 
 @ALL
-def test_labels_are_plain_and_no_two_are_alike(key):
+def test_labels_are_plain_and_unique(key):
     labels = [field.label.casefold().rstrip(".:?") for field in LIBRARY[key].fields]
     assert len(set(labels)) == len(labels)
 
 
 @ALL
-def test_sensitive_sheets_have_a_title_that_tells_nothing(key):
+def test_sensitive_handouts_have_a_discreet_title(key):
     handout = LIBRARY[key]
     if handout.code not in checks.SENSITIVE:
         return
@@ -175,14 +175,14 @@ def test_sensitive_sheets_have_a_title_that_tells_nothing(key):
         assert word not in handout.alias.lower()
 
 
-def test_every_source_says_what_was_taken_and_what_was_left_out():
+def test_every_source_states_use_and_omissions():
     assert len(sources()) == 14
     for source in sources().values():
         assert len(source.taken.split()) > 15
         assert len(source.left_out.split()) > 20
 
 
-def test_the_contradictions_are_all_resolved():
+def test_contradictions_are_resolved():
     assert [one.id for one in contradictions()] == [f"K{n}" for n in range(1, 29)]
     for one in contradictions():
         assert one.clash
@@ -190,7 +190,7 @@ def test_the_contradictions_are_all_resolved():
         assert all(claim in claims() for claim in one.claims)
 
 
-def test_every_country_has_an_emergency_number_and_somebody_to_talk_to():
+def test_every_country_has_emergency_and_support_lines():
     for country in countries().values():
         kinds = [line.kind for line in country.lines]
         assert kinds[0] == "emergency"
@@ -220,12 +220,12 @@ SHEET = EN["better-nights"]
         ),
     ],
 )
-def test_the_check_finds_what_is_wrong_with_a_sheet(the_app, changed, fault):
+def test_check_finds_errors_in_a_handout(the_app, changed, fault):
     found = checks.of_handout(replace(SHEET, **changed), RELEASE)
     assert any(fault in line for line in found), found
 
 
-def test_the_check_finds_what_is_wrong_with_the_whole():
+def test_check_finds_errors_across_handouts():
     few = [handout for handout in EN.values() if handout.stage != "repair"]
     assert "the stage repair has 0 handouts" in checks.of_the_whole(few)
     one = [handout for handout in EN.values() if "cane-trust-issues" not in handout.sources]
@@ -234,7 +234,7 @@ def test_the_check_finds_what_is_wrong_with_the_whole():
     assert any("no English edition" in line for line in alone)
 
 
-def test_the_check_finds_a_text_that_changed_under_its_number(app):
+def test_check_finds_a_text_changed_without_a_new_version(app):
     forged = replace(SHEET, source=SHEET.source + "\nmore")
     assert checks.of_editions([forged]) == [
         "any/better-nights (en): the text changed, but version 1 did not"
@@ -242,7 +242,7 @@ def test_the_check_finds_a_text_that_changed_under_its_number(app):
     assert checks.of_editions([SHEET]) == []
 
 
-def test_the_check_knows_when_a_review_is_overdue(app):
+def test_check_finds_an_overdue_review(app):
     assert len(checks.faults(date(2030, 1, 1))) == len(LIBRARY)
 
 
@@ -258,7 +258,7 @@ def test_the_check_knows_when_a_review_is_overdue(app):
         ("version: 1\n", "version: 3\n", "history does not end"),
     ],
 )
-def test_a_broken_file_names_its_fault(was, becomes, fault):
+def test_broken_file_names_its_error(was, becomes, fault):
     source = SHEET.source
     if was not in source:
         field = SHEET.fields[0].id

@@ -1,4 +1,4 @@
-"""No item of a questionnaire that is somebody else's stands anywhere in here (SAFE-20)."""
+"""The project contains no item of a copyrighted questionnaire (SAFE-20)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def digest(words):
 
 
 def items_in(text, hashes):
-    """List the runs of six words of a text whose hash is one of these."""
+    """List the runs of six words in a text whose hash is among these."""
     words = re.findall(r"[a-z0-9]+", text.lower())
     runs = {" ".join(words[at : at + RUN]) for at in range(len(words) - RUN + 1)}
     return sorted(run for run in runs if digest(run) in hashes)
@@ -40,7 +40,7 @@ def kept_out():
 
 
 def files():
-    """List every file of ours that holds words."""
+    """List every file of the project that contains text."""
     inside = (path for name in FOLDERS for path in (ROOT / name).rglob("*"))
     return [
         path
@@ -49,7 +49,7 @@ def files():
     ]
 
 
-def test_every_instrument_is_entered_whole():
+def test_every_instrument_is_listed_completely():
     assert len({entry["name"] for entry in MANIFEST}) == len(MANIFEST) >= 18
     for entry in MANIFEST:
         assert entry.keys() == {"name", "licence", "ships", "phrases"}, entry["name"]
@@ -59,7 +59,7 @@ def test_every_instrument_is_entered_whole():
         assert all(re.fullmatch("[0-9a-f]{16}", found) for found in entry["phrases"])
 
 
-def test_the_scan_finds_a_run_of_words_however_it_is_set():
+def test_scan_finds_an_item_in_any_formatting():
     wanted = {digest("seven grey herons stand in line")}
     for text in (
         "Seven grey herons stand in line.",
@@ -71,7 +71,7 @@ def test_the_scan_finds_a_run_of_words_however_it_is_set():
     assert items_in("Seven grey herons sat in line.", wanted) == []
 
 
-def test_no_file_holds_an_item():
+def test_no_file_contains_an_item():
     found = {}
     for path in files():
         if hits := items_in(path.read_text(encoding="utf-8", errors="ignore"), kept_out()):
@@ -81,7 +81,7 @@ def test_no_file_holds_an_item():
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_no_row_of_a_new_practice_holds_an_item(app):
+def test_no_row_of_a_new_practice_contains_an_item(app):
     told = "\n".join(
         str(value)
         for table in METADATA.sorted_tables

@@ -54,7 +54,7 @@ def world(app):
 
 
 def who_may(route):
-    if route.door == "portal":
+    if route.interface == "portal":
         return "client"
     return "coach" if route.action in {None, *ACTIONS_BY_ROLE[Role.COACH]} else "admin"
 
@@ -70,7 +70,7 @@ def test_path_payload_never_leaves_its_folder(world):
         if not texts or "GET" not in rule.methods or not near:
             continue
         view = world.app.view_functions[rule.endpoint]
-        route = w.Route(rule, "GET", getattr(view, "action", None), w.door_of(rule.rule))
+        route = w.Route(rule, "GET", getattr(view, "action", None), w.interface_of(rule.rule))
         argument = "number" if rule.endpoint == "portal_handouts.handout_pdf" else min(texts)
         values = {name: world.own[name] for name in rule.arguments} | {argument: "MARK"}
         path = rule.build(values, append_unknown=False)[1]

@@ -28,7 +28,9 @@ def modules(found):
 
 def test_one_module_uses_smtp_and_one_mails_clients():
     assert modules(p for p in SOURCES if "import smtplib" in p.read_text()) == {"core/mail.py"}
-    assert modules(p for p in SOURCES if "mail.deliver" in calls(p)) == {"clients/operations.py"}
+    assert modules(p for p in SOURCES if "mail.deliver" in calls(p)) == {
+        "domain/clients/operations.py"
+    }
 
 
 def test_one_module_commits_and_one_reads_the_clock():
@@ -38,7 +40,7 @@ def test_one_module_commits_and_one_reads_the_clock():
 
 
 @pytest.mark.parametrize(
-    ("engine", "module"), [("weasyprint", "core/pdf.py"), ("pikepdf", "core/forms.py")]
+    ("engine", "module"), [("weasyprint", "core/pdf.py"), ("pikepdf", "core/pdf_forms.py")]
 )
 def test_each_pdf_engine_is_imported_lazily_by_one_module(engine, module):
     wanted = re.compile(rf"^(\s*)(from|import) {engine}", re.MULTILINE)

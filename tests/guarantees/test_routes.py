@@ -23,23 +23,23 @@ def routes(app):
 
 
 def role_of(world, who):
-    """Give the role by which somebody is known at a door."""
+    """Return the role of a person of the sample data."""
     if who in world.actors:
         return world.actors[who].role
     return {"client": Role.CLIENT, "client2": Role.CLIENT, "signing_in": Role.SIGNING_IN}.get(who)
 
 
-def known_at(world, who, door):
-    """Tell whether somebody's cookie or token means anything at a door."""
+def known_at(world, who, interface):
+    """Return whether a person's cookie or token is known to an interface."""
     role = role_of(world, who)
-    return role is not None and (door == "portal") == (role in {Role.CLIENT, Role.SIGNING_IN})
+    return role is not None and (interface == "portal") == (role in {Role.CLIENT, Role.SIGNING_IN})
 
 
 def what_a_stranger_reads(route):
-    """Give the status that nobody in particular gets, and where it leads."""
-    if route.door == "api" or not route.safe:
+    """Return the status and target of an anonymous request."""
+    if route.interface == "api" or not route.safe:
         return 401, None
-    return 303, "/portal/sign-in" if route.door == "portal" else "/sign-in"
+    return 303, "/portal/sign-in" if route.interface == "portal" else "/sign-in"
 
 
 def test_every_url_argument_has_sample_data(the_app):
@@ -50,7 +50,7 @@ def test_every_url_argument_has_sample_data(the_app):
         for name in route.rule.arguments
         if name not in known
     }
-    assert not unknown, "say in tests/guarantees/sample_data.py what stands for it"
+    assert not unknown, "say in tests/guarantees/sample_data.py a value for it"
 
 
 def test_undeclared_view_stops_the_start():
@@ -73,6 +73,7 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(the_app):
         "GET /",
         "GET /api/v1/docs",
         "GET /api/v1/openapi.json",
+        "GET /assets/<string:stamp>/<path:name>",
         "GET /demo/mail",
         "GET /exit",
         "GET /fonts/<string:key>.woff2",
@@ -99,7 +100,7 @@ def test_anonymous_request_is_refused_everywhere(world, routes):
             found = (answer.status_code, answer.location)
             if found != what_a_stranger_reads(route):
                 failures.append((route.name, found))
-            if route.door == "api" and answer.headers.get("WWW-Authenticate") != "Bearer":
+            if route.interface == "api" and answer.headers.get("WWW-Authenticate") != "Bearer":
                 failures.append((route.name, "no WWW-Authenticate"))
     assert failures == []
     assert w.digest(but=()) == before
@@ -109,7 +110,7 @@ def test_anonymous_request_is_refused_everywhere(world, routes):
 def test_credentials_of_one_interface_are_refused_by_others(world, routes, who):
     before, failures = w.digest(but=()), []
     for route in routes:
-        if route.action is None or known_at(world, who, route.door):
+        if route.action is None or known_at(world, who, route.interface):
             continue
         answer = w.send(world, route, who, world.own)
         found = (answer.status_code, answer.location)
@@ -124,11 +125,15 @@ def test_role_without_the_action_is_refused_and_recorded(world, routes, who):
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures = w.digest(), []
     for route in routes:
-        if route.action in mine or route.action is None or not known_at(world, who, route.door):
+        if (
+            route.action in mine
+            or route.action is None
+            or not known_at(world, who, route.interface)
+        ):
             continue
         counted = w.refusals()
         answer = w.send(world, route, who, world.own)
-        if route.door == "portal" and route.safe:
+        if route.interface == "portal" and route.safe:
             if (answer.status_code, answer.location) not in {
                 (303, "/portal/pin"),
                 (303, "/portal"),
@@ -147,12 +152,12 @@ def test_role_with_the_action_reads_and_changes_nothing(world, routes, who):
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
     before, failures = w.digest(), []
     for route in routes:
-        if not route.safe or route.action not in mine or not known_at(world, who, route.door):
+        if not route.safe or route.action not in mine or not known_at(world, who, route.interface):
             continue
         owned = w.OWNED & route.rule.arguments
         if who == "admin" and owned:
             continue
-        answer = w.send(world, route, who, world.seen_by(who))
+        answer = w.send(world, route, who, world.values_for(who))
         if answer.status_code not in {200, 303}:
             failures.append((route.name, answer.status_code))
         if route.method == "HEAD" and answer.data:
@@ -170,16 +175,16 @@ def test_role_with_the_action_reaches_the_form(world, routes, who):
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
     failures = []
     for route in sorted(routes, key=lambda route: "sign-out" in route.rule.rule):
-        if route.safe or route.action not in mine or not known_at(world, who, route.door):
+        if route.safe or route.action not in mine or not known_at(world, who, route.interface):
             continue
-        answer = w.send(world, route, who, world.seen_by(who))
+        answer = w.send(world, route, who, world.values_for(who))
         if answer.status_code in {401, 403, 405} or answer.status_code >= 500:
             failures.append((route.name, answer.status_code))
     assert failures == []
 
 
 def like(answer):
-    """Give all that a reader can tell two answers apart by."""
+    """Return everything by which a reader could tell two answers apart."""
     headers = {name: value for name, value in answer.headers.items() if name != "X-Request-Id"}
     return answer.status_code, headers, answer.data
 
@@ -196,7 +201,7 @@ def test_foreign_record_looks_like_a_missing_one(world, routes, who):
     )
     for route in routes:
         owned = sorted(w.OWNED & route.rule.arguments)
-        if not owned or route.action not in mine or not known_at(world, who, route.door):
+        if not owned or route.action not in mine or not known_at(world, who, route.interface):
             continue
         for name in owned:
             if who == "client2" and name != "position":
@@ -225,7 +230,7 @@ def test_foreign_record_in_own_case_is_not_found(world, routes):
     for route in routes:
         inner = (w.OWNED & route.rule.arguments) - {"number", "case_id", "client_id"}
         outer = {"number", "case_id", "client_id"} & route.rule.arguments
-        if not inner or not outer or route.door != "staff":
+        if not inner or not outer or route.interface != "staff":
             continue
         who = "coach2" if route.action in ACTIONS_BY_ROLE[Role.COACH] else "supervisor2"
         for name in inner:
@@ -240,7 +245,7 @@ def test_foreign_record_in_own_case_is_not_found(world, routes):
 def test_post_without_csrf_token_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
-        if route.safe or route.door == "api":
+        if route.safe or route.interface == "api":
             continue
         for who in ("nobody", "coach", "admin", "client"):
             plain = w.send(world, route, who, world.own, csrf=False)
@@ -269,9 +274,9 @@ CROSS = (
 def test_cross_site_post_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
-        if route.safe or route.door == "api":
+        if route.safe or route.interface == "api":
             continue
-        who = "client" if route.door == "portal" else "coach"
+        who = "client" if route.interface == "portal" else "coach"
         for headers in CROSS:
             answer = w.send(world, route, who, world.own, headers=headers)
             if answer.status_code != 400:
@@ -286,7 +291,7 @@ def test_unlisted_method_is_refused_with_allow(world, app):
         listed.setdefault(rule.rule, [set(), rule])[0].update(rule.methods)
     before, failures = w.digest(but=()), []
     for methods, rule in listed.values():
-        route = w.Route(rule, "GET", None, w.door_of(rule.rule))
+        route = w.Route(rule, "GET", None, w.interface_of(rule.rule))
         path = route.path(world.own)
         for method in NAMED:
             if method in methods:
@@ -333,7 +338,7 @@ def test_strange_address_never_fails(world, routes):
         if name is None or len(route.rule.arguments) > 1 or not route.safe:
             continue
         staff = "coach" if route.action in {None, *ACTIONS_BY_ROLE[Role.COACH]} else "supervisor"
-        who = "client" if route.door == "portal" else staff
+        who = "client" if route.interface == "portal" else staff
         marked = route.path(world.own | {name: "MARK"})
         for hostile in HOSTILE:
             answer = w.send(world, route, who, world.own, path=marked.replace("MARK", hostile))

@@ -79,7 +79,9 @@ def test_every_style_file_is_served_once():
 def test_every_class_with_a_style_is_named_by_a_page_or_script():
     ours = selectors("\n".join(path.read_text(encoding="utf-8") for path in OURS))
     sources = (*PAGES, *STATIC.glob("js/*.js"), *ROOT.glob("caseapp/**/*.py"))
-    words = set(re.findall(r"[\w-]+", " ".join(path.read_text(encoding="utf-8") for path in sources)))
+    words = set(
+        re.findall(r"[\w-]+", " ".join(path.read_text(encoding="utf-8") for path in sources))
+    )
     unused = {name for name in ours - words if not name.startswith(PREFIXES)}
     assert sorted(unused) == []
 

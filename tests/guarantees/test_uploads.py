@@ -1,4 +1,4 @@
-"""What is sent as a file is bounded before anybody looks at it (SEC-29); tests/core asks what is in it."""
+"""Uploads are limited before they are read (SEC-29); tests/core checks their content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def world(app):
 
 
 class Pipe(io.RawIOBase):
-    """Be a body without a known length, made while it is read, and remember how much of it was."""
+    """A body of unknown length, generated while it is read, that counts what was read."""
 
     def __init__(self, head, piece, times):
         """Take what comes first, and what comes so many times after it."""
@@ -77,7 +77,7 @@ FLOODS = {
 
 
 def peak():
-    """Give the most memory that this process has held since `forget_peak`, in bytes."""
+    """Return the peak memory of this process since `forget_peak`, in bytes."""
     told = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", told)[1]) * 1024
 
@@ -89,12 +89,12 @@ def forget_peak():
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_oversized_body_is_refused_early(world):
-    """Neither a length that is told nor one that is not lets more in than the limit, whatever it is made of."""
-    doors = (
+    """The limit holds with and without a declared length, whatever the body."""
+    targets = (
         ("client", f"/portal/h/{world.own['position']}/upload", LARGEST_FILE + ROOM_FOR_THE_REST),
         ("admin", "/settings/logo", LARGEST_BODY),
     )
-    for (who, path, most), (name, flood) in product(doors, FLOODS.items()):
+    for (who, path, most), (name, flood) in product(targets, FLOODS.items()):
         head, piece, times = flood
         head = begin(world.csrf[who]) + head
         before, began = forget_peak(), time.process_time()
@@ -112,7 +112,7 @@ def test_oversized_body_is_refused_early(world):
 
 
 def sent(world, who, path, body, **environ):
-    """Send a body as a server would hand it over."""
+    """Send a body as a WSGI server would."""
     environ |= {"wsgi.input": body, "CONTENT_TYPE": MULTIPART}
     return world.browsers[who].post(path, environ_overrides=environ)
 

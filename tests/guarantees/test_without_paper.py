@@ -1,4 +1,4 @@
-"""When no PDF can be made, all else works, and whoever asked for one hears the truth (REL-22).
+"""When no PDF can be rendered, everything else works, and requests for one are told so (REL-22).
 
 tests/cli/test_serve.py kills and stops the renderers of a running server; here every door is asked what it says, and
 tests/core/test_waiting.py asks who may wait for a slow one.
@@ -22,7 +22,7 @@ from caseapp.domain.practice.queries import the_practice
 from tests.core.sandboxes import kept_busy, shop_of
 from tests.guarantees import sample_data as w
 from tests.support import builders
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 from tests.web.test_authoring import BODY, begun, save
 
 # What the renderers do has nothing to do with the kind of database.
@@ -46,7 +46,7 @@ def world(app):
 
 @contextmanager
 def no_foreman(fault):
-    """Let every foreman fail at its start, as where Pango or a package is missing."""
+    """Make every supervisor process fail at its start, as when Pango or a package is missing."""
     before = pdf._workshop  # noqa: SLF001 - which workshop is asked stands nowhere else
     pdf._workshop = pool.Workshop("tests.core.sandbox_jobs", lambda: [fault])  # noqa: SLF001
     try:
@@ -57,7 +57,7 @@ def no_foreman(fault):
 
 @contextmanager
 def busy_hands(_fault):
-    """Keep every hand at work for longer than anybody waits."""
+    """Keep every worker busy for longer than any wait budget."""
     before, patience = pdf._workshop, pool.PATIENCE  # noqa: SLF001
     pdf._workshop = slow = shop_of(hands=1)  # noqa: SLF001
     with kept_busy(slow):
@@ -83,7 +83,7 @@ def ask(world, who, path):
 
 
 def papers(world):
-    """Give every address that makes a PDF, and who asks for it."""
+    """Return every address that renders a PDF, and who requests it."""
     own = world.own
     case = f"/case/{own['number']}/handouts"
     return [
@@ -98,7 +98,7 @@ def papers(world):
 
 
 def opened(world):
-    """Give what the log says of sheets that this client has opened."""
+    """Return the audit events of handouts that this client has opened."""
     db.session.rollback()
     query = sa.select(AuditEvent.id).where(
         AuditEvent.action == "portal.read",
@@ -157,8 +157,8 @@ def test_stored_pdf_is_served_when_rendering_fails(world):
 
 
 def test_unrenderable_text_is_retried_and_others_are_rendered(world):
-    """A real one, through the form: a text of a thousand headings takes more pages than a sheet may have."""
-    desk = Desk(world.app, world.actors["supervisor"])
+    """A real text, through the form: a thousand headings take more pages than a handout may have."""
+    desk = StaffBrowser(world.app, world.actors["supervisor"])
     draft = begun(desk)
     body = BODY.replace("MARK", "\n\n" + "### a\n\n" * 1000)
     assert save(desk, draft, body=body).status_code == 303

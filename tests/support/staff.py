@@ -1,4 +1,4 @@
-"""A small cast: staff made through the operations, and their visitors signed in through the real form."""
+"""Sample staff: created through the operations, signed in through the real form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES = {
 
 
 def add(who, *, role=None, supervisor=None):
-    """Add one of the cast and give their actor."""
+    """Add a sample member of staff and return their actor."""
     name = NAMES.get(who, who.title())
     with transaction():
         user = add_user(
@@ -46,7 +46,7 @@ def team():
 
 
 def csrf(page):
-    """Read the hidden token of a page's first form."""
+    """Return the CSRF token of a page's first form."""
     found = re.search(r'name="csrf_token" value="([^"]+)"', page.get_data(as_text=True))
     assert found, "the page has no form"
     return found[1]
@@ -62,5 +62,5 @@ def sign_in(visitor, actor):
 
 
 def email_of(actor):
-    """Give the address of one of the cast."""
+    """Return the email address of a sample member of staff."""
     return next(f"{who}@practice.test" for who, name in NAMES.items() if name == actor.name)

@@ -1,4 +1,4 @@
-"""A desk: somebody signed in who reads pages and sends the forms that stand on them, as a browser would."""
+"""A signed-in member of staff who reads pages and submits their forms, as a browser would."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSING = re.compile(
 
 
 def lasting(page):
-    """Take out what differs between any two visits and tells nothing: ids, tokens, keys of forms, the time of day.
+    """Remove what differs between any two visits: ids, tokens, form keys, the time of day.
 
     A short word that must not be on a page could otherwise stand there by chance, in one visit of many thousands.
     """
@@ -28,7 +28,7 @@ def lasting(page):
 
 @dataclass
 class SentForm:
-    """Be a form as it stands on a page: where it goes and what it would send untouched."""
+    """A form on a page: its target and what it would send unchanged."""
 
     action: str
     method: str
@@ -86,8 +86,8 @@ def forms_in(text, path, action=None):
     return found
 
 
-class Desk:
-    """Read and write as one member of staff."""
+class StaffBrowser:
+    """The browser of one member of staff."""
 
     def __init__(self, app, actor):
         """Sign in through the real form."""

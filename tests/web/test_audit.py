@@ -7,7 +7,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.web.audit import ACTION_LABELS
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk, Statements, lasting
+from tests.support.staff_pages import StaffBrowser, Statements, lasting
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def team(app):
 
 @pytest.fixture
 def admin(app, team):
-    return Desk(app, team["admin"])
+    return StaffBrowser(app, team["admin"])
 
 
 def rows(page):
@@ -36,7 +36,7 @@ def test_log_names_staff_but_no_client(team, admin):
 def test_log_filters(app, team, admin):
     ines = builders.case(team["coach"])
     builders.case(team["coach2"])
-    Desk(app, team["coach2"]).get(f"/case/{ines.number}")
+    StaffBrowser(app, team["coach2"]).get(f"/case/{ines.number}")
     assert len(rows(admin.text(f"/log?client={ines.client_id}&action=case.open"))) == 1
     [refused] = rows(admin.text("/log?outcome=refused"))
     assert "Jonas Adler" in refused
@@ -76,7 +76,7 @@ def test_reading_the_log_is_recorded_once_per_quarter_hour(team, admin):
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_only_admins_read_the_log(app, team, who):
-    assert Desk(app, team[who]).get("/log").status_code == 403
+    assert StaffBrowser(app, team[who]).get("/log").status_code == 403
 
 
 def test_every_action_has_a_label():

@@ -5,7 +5,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.reports.csv_table import coach_code
 from tests.support import staff
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def team(app):
 def test_people_list_shows_roles_supervisors_and_codes(app, team):
     with transaction():
         disable_user(operator(), "coach2@practice.test")
-    page = Desk(app, team["admin"]).text("/people")
+    page = StaffBrowser(app, team["admin"]).text("/people")
     for words in (
         "Marta Lindqvist",
         "coach@practice.test",
@@ -31,4 +31,4 @@ def test_people_list_shows_roles_supervisors_and_codes(app, team):
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_only_admins_see_people(app, team, who):
-    assert Desk(app, team[who]).get("/people").status_code == 403
+    assert StaffBrowser(app, team[who]).get("/people").status_code == 403

@@ -349,7 +349,7 @@ def _pass(actor: Actor) -> str:
     return begin_session("client", actor.id)
 
 
-def leave(actor: Actor) -> None:
+def sign_out(actor: Actor) -> None:
     """End the client's session."""
     require(actor, Action.SESSION_END)
     if actor.session_id:

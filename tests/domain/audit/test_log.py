@@ -48,7 +48,7 @@ from caseapp.domain.screening.schemas import NewScreening
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
 from tests.support.concurrency import together
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 CLIENT = UUID(int=1)
@@ -227,7 +227,7 @@ def test_change_fails_when_it_cannot_be_recorded(team):
 
 def test_refusal_is_recorded_after_the_rollback(team, app):
     made = builders.case(team["coach"])
-    desk = Desk(app, team["coach2"])
+    desk = StaffBrowser(app, team["coach2"])
     before = digest()
     assert desk.get(f"/case/{made.number}").status_code == 404
     assert desk.get("/settings").status_code == 403
@@ -244,7 +244,7 @@ def test_refusal_is_recorded_after_the_rollback(team, app):
 
 def test_broken_rule_is_recorded_with_its_reasons(team, app):
     made = builders.case(team["coach"])
-    desk = Desk(app, team["coach"])
+    desk = StaffBrowser(app, team["coach"])
     answer = desk.send(
         f"/case/{made.number}/close",
         outcome=["reunited"],
@@ -258,7 +258,7 @@ def test_broken_rule_is_recorded_with_its_reasons(team, app):
 
 def test_events_carry_the_request_id(team, app):
     made = builders.case(team["coach"])
-    answer = Desk(app, team["coach"]).get(f"/case/{made.number}")
+    answer = StaffBrowser(app, team["coach"]).get(f"/case/{made.number}")
     db.session.rollback()
     found = db.session.scalars(sa.select(AuditEvent.request_id)).all()
     assert answer.headers["X-Request-Id"] in found

@@ -87,13 +87,18 @@ def test_verify_secret_without_a_hash_takes_the_time_of_one(counting):
     ],
 )
 def test_find_password_error_applies_the_password_rules(password, good):
-    error = credentials.find_password_error(password, personal_words=("Marta", "Lindqvist", "marta.l"))
+    error = credentials.find_password_error(
+        password, personal_words=("Marta", "Lindqvist", "marta.l")
+    )
     assert (error is None) == good, error
 
 
 def test_find_password_error_ignores_short_names():
     assert (
-        credentials.find_password_error("correct horse battery staple", personal_words=("Al", "Li", "", "a")) is None
+        credentials.find_password_error(
+            "correct horse battery staple", personal_words=("Al", "Li", "", "a")
+        )
+        is None
     )
 
 
