@@ -315,7 +315,7 @@ class StaffApi(Api):  # type: ignore[misc]
 
 
 def schema_name(schema: Schema | type[Schema]) -> str:
-    """Return a schema's name in the description: `Client` for ClientResponseSchema, `ClientRequest` for ClientSchema."""
+    """Return a schema's name in the description: `Client` (ClientResponseSchema), `ClientRequest` (ClientSchema)."""
     name = schema.__name__ if isinstance(schema, type) else type(schema).__name__
     if name.endswith("ResponseSchema"):
         return name.removesuffix("ResponseSchema")

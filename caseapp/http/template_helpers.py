@@ -49,9 +49,10 @@ MESSAGES = {
     "worksheet_unshared": "No longer shared. What you wrote is still here, and only you can see it.",
     "answers_read": "We read your answers from the file and saved them. Only you can see them. Check that they are "
     "right.",
-    "other_answers_read": "The file also had answers to other worksheets. They are saved there, and only you can see them.",
-    "other_worksheet_unread": "We couldn't save the answers to another worksheet in this file. If that worksheet is on your list, send the file "
-    "from there too.",
+    "other_answers_read": "The file also had answers to other worksheets. They are saved there, "
+    "and only you can see them.",
+    "other_worksheet_unread": "We couldn't save the answers to another worksheet in this file. "
+    "If that worksheet is on your list, send the file from there too.",
     "upload_unreadable": "We couldn't read the answers in that file. Nothing is lost: see below.",
     "upload_sent": "File sent.",
     "upload_removed": "File removed.",

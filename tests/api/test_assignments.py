@@ -61,7 +61,7 @@ def given(coach, path, allowed):
     return coach.post(path, wish(allowed[0])).get_json()
 
 
-def test_give_and_read(coach, made, path, allowed):
+def test_create_and_get(coach, made, path, allowed):
     answer = coach.post(path, wish(allowed[0]))
     assert answer.status_code == 201, answer.get_json()
     given = answer.get_json()
@@ -88,7 +88,7 @@ def test_pages(coach, path, allowed):
     assert rest["next"] is None
 
 
-def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
+def test_create_blocked_handout_is_refused_with_reasons(coach, made, path, allowed):
     builders.screen(coach.actor, made.client_id, sleep="concern")
     options = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     refused = [o for o in options if o["for_case"]["outcome"] == "blocked"]
@@ -98,11 +98,13 @@ def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
         assert assert_refused(coach.post(path, wish(option["slug"]))) == wanted
     warned = [o["slug"] for o in options if o["for_case"]["outcome"] == "caution"]
     for slug in warned:
-        assert "confirmation_required" in assert_refused(coach.post(path, wish(slug, channel="in_person")))
+        assert "confirmation_required" in assert_refused(
+            coach.post(path, wish(slug, channel="in_person"))
+        )
     assert coach.get(path).get_json()["items"] == []
 
 
-def test_a_hold_stops_what_was_given(coach, made, given):
+def test_hold_suspends_assignments(coach, made, given):
     file = coach.get(f"/assignments/{given['id']}/pdf")
     assert file.mimetype == "application/pdf"
     assert file.data.startswith(b"%PDF-")
@@ -119,7 +121,7 @@ def name_of(answer):
     return answer.headers["Content-Disposition"].partition("filename=")[2].strip('"')
 
 
-def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
+def test_large_print_has_its_own_name_and_pages(coach, given):
     here = f"/assignments/{given['id']}/pdf"
     plain, large = coach.get(here), coach.get(f"{here}?size=large")
     assert name_of(large) == "reading-01-large.pdf"
@@ -130,7 +132,7 @@ def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
         assert assert_error(coach.get(f"{here}?{query}"), 422)["fields"].keys() == {field}
 
 
-def test_several_sheets_as_one_pdf(coach, path, allowed):
+def test_packet_of_several_handouts(coach, path, allowed):
     first, second = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
     chosen = f"{path}/packet?assignment={second['id']}&assignment={first['id']}"
     plain, large = coach.get(chosen), coach.get(f"{chosen}&size=large")
@@ -142,7 +144,7 @@ def test_several_sheets_as_one_pdf(coach, path, allowed):
     assert coach.get(f"{chosen}&assignment={first['id']}").data == plain.data
 
 
-def test_a_pack_is_refused_whole_and_names_its_faults(coach, made, path, allowed):
+def test_packet_with_a_blocked_handout_is_refused(coach, made, path, allowed):
     kept, back = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
     chosen = f"{path}/packet?assignment={kept['id']}&assignment={back['id']}"
     coach.post(f"/assignments/{back['id']}/withdraw", version=back)
@@ -150,7 +152,11 @@ def test_a_pack_is_refused_whole_and_names_its_faults(coach, made, path, allowed
     other = builders.steady_case(coach.actor)
     theirs = coach.post(f"/cases/{other.case_id}/assignments", wish(allowed[0])).get_json()
     for missing in (theirs["id"], NOBODYS):
-        assert_error(coach.get(f"{path}/packet?assignment={kept['id']}&assignment={missing}"), 404, "not_found")
+        assert_error(
+            coach.get(f"{path}/packet?assignment={kept['id']}&assignment={missing}"),
+            404,
+            "not_found",
+        )
     many = "&".join([f"assignment={NOBODYS}"] * (MOST_SHEETS + 1))
     for query, field in (
         ("", "assignment"),
@@ -175,16 +181,16 @@ def test_withdraw(coach, given):
     assert assert_refused(coach.get(f"{here}/pdf")) == ["already_withdrawn"]
 
 
-def test_sent_twice_gives_once(coach, path, allowed):
+def test_create_repeated_key_creates_one(coach, path, allowed):
     first = coach.post(path, wish(allowed[0]), idempotency_key="a")
     assert coach.post(path, wish(allowed[0]), idempotency_key="a").get_json() == first.get_json()
-    assert assert_refused(coach.post(path, wish(allowed[0], message="Other."), idempotency_key="a")) == [
-        "idempotency_key_reused"
-    ]
+    assert assert_refused(
+        coach.post(path, wish(allowed[0], message="Other."), idempotency_key="a")
+    ) == ["idempotency_key_reused"]
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
-def test_names_its_faults(coach, path, allowed):
+def test_create_invalid_names_the_field(coach, path, allowed):
     assert_refuses(
         coach,
         "POST",
@@ -206,7 +212,7 @@ def test_names_its_faults(coach, path, allowed):
     assert coach.get(path).get_json()["items"] == []
 
 
-def test_hides_what_is_not_yours(stranger, made, given):
+def test_foreign_records_are_hidden(stranger, made, given):
     assert_hidden(stranger, "GET", "/cases/{}/assignments", made.case_id)
     assert_hidden(stranger, "POST", "/cases/{}/assignments", made.case_id, wish(given["slug"]))
     assert_hidden(stranger, "GET", "/assignments/{}", given["id"])
@@ -217,7 +223,7 @@ def test_hides_what_is_not_yours(stranger, made, given):
     assert_hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
 
 
-def test_a_pack_is_noted_as_a_reading_of_the_case(coach, made, path, given):
+def test_packet_is_audited_as_a_read_of_the_case(coach, made, path, given):
     def seen():
         db.session.rollback()
         query = sa.select(sa.func.count()).where(
@@ -230,7 +236,7 @@ def test_a_pack_is_noted_as_a_reading_of_the_case(coach, made, path, given):
     assert seen() == 1
 
 
-def test_needs_a_coach(staff, path, given):
+def test_other_roles_are_forbidden(staff, path, given):
     here = f"/assignments/{given['id']}"
     assert_needs_a_role(
         staff["admin"],
@@ -243,7 +249,7 @@ def test_needs_a_coach(staff, path, given):
     )
 
 
-def test_other_methods(coach, path, given):
+def test_other_methods_are_not_allowed(coach, path, given):
     assert_only_answers(coach, path, "GET", "POST")
     assert_only_answers(coach, f"/assignments/{given['id']}", "GET")
     assert_only_answers(coach, f"/assignments/{given['id']}/pdf", "GET")
@@ -255,7 +261,7 @@ def pack(*slugs, **changed):
     return {"slugs": list(slugs), "channel": "print"} | changed
 
 
-def test_several_in_one_step_over_the_weeks(coach, made, path):
+def test_batch_spreads_over_the_weeks(coach, made, path):
     builders.screen(coach.actor, made.client_id, sleep="watch")
     order = ("running-on-empty", "first-days-pause", "hold-back-list", "better-nights")
     answer = coach.post(f"{path}/batch", pack(*order, spread=True, confirmed=True))
@@ -269,7 +275,7 @@ def test_several_in_one_step_over_the_weeks(coach, made, path):
     assert len(set(weeks)) > 1
 
 
-def test_several_leaves_out_what_may_not_be_given(coach, made, path):
+def test_batch_skips_blocked_handouts(coach, made, path):
     builders.screen(coach.actor, made.client_id, fear_at_home="concern")
     wanted = pack("help-right-now", "reaching-out", confirmed=True)
     found = coach.post(f"{path}/batch", wanted, idempotency_key="a").get_json()
@@ -282,7 +288,7 @@ def test_several_leaves_out_what_may_not_be_given(coach, made, path):
     assert "hold_open" in assert_refused(coach.post(f"{path}/batch", pack("reaching-out")))
 
 
-def test_several_names_its_faults(coach, stranger, staff, made, path):
+def test_batch_invalid_names_the_field(coach, stranger, staff, made, path):
     faults = [
         ("slugs", {"channel": "print"}),
         ("slugs", pack()),
@@ -301,7 +307,7 @@ def test_several_names_its_faults(coach, stranger, staff, made, path):
     assert coach.get(path).get_json()["items"] == []
 
 
-def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
+def test_replace_with_newest_version(coach, stranger, staff, path, monkeypatch):
     old = coach.post(path, wish("first-days-pause")).get_json()
     here = f"/assignments/{old['id']}/replace"
     assert assert_refused(coach.post(here, {"message": ""})) == ["already_newest"]
@@ -318,14 +324,18 @@ def test_replace_an_older_version(coach, stranger, staff, path, monkeypatch):
     answer = coach.post(here, {"message": "A clearer one."}, idempotency_key="a")
     assert answer.status_code == 201, answer.get_json()
     new = answer.get_json()
-    assert (new["handout_version"], new["message"], new["channel"]) == (2, "A clearer one.", "portal")
+    assert (new["handout_version"], new["message"], new["channel"]) == (
+        2,
+        "A clearer one.",
+        "portal",
+    )
     assert answer.headers["Location"] == f"/api/v1/assignments/{new['id']}"
     assert coach.get(f"/assignments/{old['id']}").get_json()["state"] == "withdrawn"
     assert coach.post(here, {"message": "A clearer one."}, idempotency_key="a").get_json() == new
     assert assert_refused(coach.post(here, {"message": ""})) == ["already_withdrawn"]
 
 
-def test_what_rests(coach, stranger, staff, made, path):
+def test_suspended_lists_cases_and_reasons(coach, stranger, staff, made, path):
     given = coach.post(path, wish("first-days-pause")).get_json()
     assert coach.get("/handouts/suspended").get_json() == {"items": [], "next": None}
     screened = coach.post(
@@ -343,7 +353,7 @@ def test_what_rests(coach, stranger, staff, made, path):
     assert_error(coach.get("/handouts/suspended?cursor=x"), 422, "invalid")
 
 
-def test_answers_are_there_once_the_client_has_shared_them(coach, made, path):
+def test_answers_shared_by_the_client_are_returned(coach, made, path):
     slug = "first-days-pause"
     given = coach.post(path, wish(slug, confirmed=True)).get_json()
     answers = f"/assignments/{given['id']}/answers"
@@ -374,7 +384,7 @@ def test_answers_are_there_once_the_client_has_shared_them(coach, made, path):
     assert coach.get(answers).status_code == 404
 
 
-def test_nobody_else_reads_what_was_shared(coach, stranger, staff, made, path):
+def test_answers_are_hidden_from_others(coach, stranger, staff, made, path):
     given = coach.post(path, wish("first-days-pause", confirmed=True)).get_json()
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():

@@ -30,11 +30,11 @@ def wish(made, **changed):
 
 
 @pytest.fixture
-def giving(coach, made):
+def bulk_assignment(coach, made):
     return coach.post("/handouts/first-days-pause/bulk-assignments", wish(made)).get_json()
 
 
-def test_ask_for_it_and_follow_it(coach, made):
+def test_create_and_follow_to_the_end(coach, made):
     answer = coach.post("/handouts/first-days-pause/bulk-assignments", wish(made))
     assert answer.status_code == 202, answer.get_json()
     asked = answer.get_json()
@@ -52,7 +52,7 @@ def test_ask_for_it_and_follow_it(coach, made):
     assert daniel["assignment_id"] is None
 
 
-def test_sent_twice_it_is_one(coach, made):
+def test_create_repeated_key_creates_one(coach, made):
     first = coach.post(PATH, wish(made[:1]), idempotency_key="a")
     assert coach.post(PATH, wish(made[:1]), idempotency_key="a").get_json() == first.get_json()
     again = coach.post(PATH, wish(made[:1], message="Other."), idempotency_key="a")
@@ -62,15 +62,19 @@ def test_sent_twice_it_is_one(coach, made):
     assert len(given) == 1
 
 
-def test_what_is_refused_says_why(coach, made):
-    assert assert_refused(coach.post(PATH, wish(made[:1], handout_version=9))) == ["handout_version_changed"]
+def test_create_refused_has_reasons(coach, made):
+    assert assert_refused(coach.post(PATH, wish(made[:1], handout_version=9))) == [
+        "handout_version_changed"
+    ]
     codes = assert_refused(coach.post("/handouts/reaching-out/bulk-assignments", wish(made[1:])))
     assert codes[0] == "no_eligible_client"
     assert "hold_open" in codes
-    assert_error(coach.post("/handouts/no-such-sheet/bulk-assignments", wish(made)), 404, "not_found")
+    assert_error(
+        coach.post("/handouts/no-such-sheet/bulk-assignments", wish(made)), 404, "not_found"
+    )
 
 
-def test_care_is_confirmed_case_by_case_with_what_was_read(coach, made):
+def test_create_cautions_are_confirmed_per_case(coach, made):
     path, ines = "/handouts/my-limits/bulk-assignments", str(made[0].case_id)
     for confirmed in ({}, {ines: []}, {made[1].client_id.hex: ["later_stage"]}):
         refused = coach.post(path, wish(made[:1], confirmed=confirmed))
@@ -80,7 +84,7 @@ def test_care_is_confirmed_case_by_case_with_what_was_read(coach, made):
     assert sure.get_json()["waiting"] == 1
 
 
-def test_names_its_faults(coach, made):
+def test_create_invalid_names_the_field(coach, made):
     faults = [
         ("cases", {"channel": "print"}),
         ("cases", wish([])),
@@ -99,22 +103,24 @@ def test_names_its_faults(coach, made):
     assert coach.get(f"/cases/{made[0].case_id}/assignments").get_json()["items"] == []
 
 
-def test_hides_what_is_not_yours(staff, stranger, made, giving):
-    assert_hidden(stranger, "GET", "/bulk-assignments/{}", giving["id"])
+def test_foreign_records_are_hidden(staff, stranger, made, bulk_assignment):
+    assert_hidden(stranger, "GET", "/bulk-assignments/{}", bulk_assignment["id"])
     foreign = stranger.post(PATH, wish(made))
     missing = stranger.post(PATH, wish([], cases=[NOBODYS]))
     assert foreign.status_code == missing.status_code == 404
     assert foreign.data == missing.data
-    seen = staff["supervisor"].get(f"/bulk-assignments/{giving['id']}")
-    assert seen.get_json() == giving
+    seen = staff["supervisor"].get(f"/bulk-assignments/{bulk_assignment['id']}")
+    assert seen.get_json() == bulk_assignment
 
 
-def test_needs_a_coach(staff, giving):
-    assert_needs_a_role(staff["admin"], ("POST", PATH), ("GET", f"/bulk-assignments/{giving['id']}"))
-    assert giving["waiting"] == 1
+def test_other_roles_are_forbidden(staff, bulk_assignment):
+    assert_needs_a_role(
+        staff["admin"], ("POST", PATH), ("GET", f"/bulk-assignments/{bulk_assignment['id']}")
+    )
+    assert bulk_assignment["waiting"] == 1
 
 
-def test_other_methods(coach, giving):
+def test_other_methods_are_not_allowed(coach, bulk_assignment):
     assert_only_answers(coach, PATH, "POST")
-    assert_only_answers(coach, f"/bulk-assignments/{giving['id']}", "GET")
-    assert giving["done"] is False
+    assert_only_answers(coach, f"/bulk-assignments/{bulk_assignment['id']}", "GET")
+    assert bulk_assignment["done"] is False

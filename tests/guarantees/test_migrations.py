@@ -21,7 +21,7 @@ from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.audit.operations import record_read
+from caseapp.domain.audit.operations import record, record_read
 from caseapp.domain.models import METADATA
 from tests.support import builders, staff
 
@@ -110,6 +110,27 @@ def test_downgrade_restores_opened_at(engine, app):
     assert shown is not None
     assert found == {opened: shown, unopened: None}
     assert differences(engine) == []
+
+
+def test_audit_codes_are_renamed_both_ways_and_events_stay_guarded(engine, app):
+    coach = staff.add("coach")
+    with transaction():
+        record(coach, Action.FLAG_SET, "flag")
+    db.session.remove()
+    guards = triggers(engine)
+    downgrade(engine.url, "0008")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(
+            "SELECT count(*) FROM audit_entry WHERE action = 'flag.raise'"
+        ).scalar()
+    upgrade(engine.url)
+    assert triggers(engine) == guards
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql(
+            "SELECT count(*) FROM audit_event WHERE action = 'flag.set'"
+        ).scalar()
+        with pytest.raises(sa.exc.DBAPIError, match="never change"):
+            connection.exec_driver_sql("UPDATE audit_event SET action = 'other'")
 
 
 def test_second_upgrade_changes_nothing(engine):
