@@ -11,7 +11,7 @@ from flask import Blueprint, render_template
 
 from caseapp.core import settings
 from caseapp.core.errors import NotFound
-from caseapp.core.mail import kept_mail
+from caseapp.core.mail import mail_folder
 from caseapp.http.guard import public
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def mail_list() -> ResponseReturnValue:
     """List the demo's newest mails."""
     if not settings.active().demo:
         raise NotFound
-    files = sorted(kept_mail().glob("*.eml"), reverse=True)[:MAX_SHOWN]
+    files = sorted(mail_folder().glob("*.eml"), reverse=True)[:MAX_SHOWN]
     return render_template("demo/mail.html", mails=[_read(file) for file in files])
 
 

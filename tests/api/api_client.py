@@ -95,39 +95,39 @@ def assert_hidden(stranger, method, path, record_id, body=None, **more):
     assert dict(foreign.headers).keys() == dict(missing.headers).keys()
 
 
-def assert_refuses(door, method, path, bodies, **more):
+def assert_refuses(client, method, path, bodies, **more):
     """Check that each body is refused with 422 naming the invalid field."""
     for field, body in bodies:
-        found = assert_error(door.send(method, path, body, **more), 422, "invalid")
+        found = assert_error(client.send(method, path, body, **more), 422, "invalid")
         assert field in found["fields"], (body, found)
 
 
-def assert_refuses_what_is_no_json(door, method, path, **more):
+def assert_refuses_what_is_no_json(client, method, path, **more):
     """Check the four errors of a body before any field is read."""
-    assert_error(door.send(method, path, data="{", content_type="application/json", **more), 400)
-    assert_error(door.send(method, path, data="x=1", content_type="text/plain", **more), 415)
-    assert_error(door.send(method, path, data="", content_type="application/json", **more), 400)
+    assert_error(client.send(method, path, data="{", content_type="application/json", **more), 400)
+    assert_error(client.send(method, path, data="x=1", content_type="text/plain", **more), 415)
+    assert_error(client.send(method, path, data="", content_type="application/json", **more), 400)
     for wrong in ("[]", '"text"', "7", "null"):
         found = assert_error(
-            door.send(method, path, data=wrong, content_type="application/json", **more), 422
+            client.send(method, path, data=wrong, content_type="application/json", **more), 422
         )
         assert found["fields"].keys() == {"body"}
 
 
-def assert_needs_a_version(door, method, path, body, record):
+def assert_needs_a_version(client, method, path, body, record):
     """Check 428 without If-Match, 422 for an invalid ETag and 412 for a stale one."""
-    assert_error(door.send(method, path, body), 428, "version_missing")
+    assert_error(client.send(method, path, body), 428, "version_missing")
     for strange in ("*", "1", 'W/"1"', '""', '"one"', '"99999999999"'):
-        found = assert_error(door.send(method, path, body, version=strange), 422)
+        found = assert_error(client.send(method, path, body, version=strange), 422)
         assert found["fields"].keys() == {"If-Match"}
     assert_error(
-        door.send(method, path, body, version={"version": record["version"] + 1}), 412, "stale"
+        client.send(method, path, body, version={"version": record["version"] + 1}), 412, "stale"
     )
 
 
-def assert_only_answers(door, path, *methods):
+def assert_only_answers(client, path, *methods):
     """Check that other methods are refused and Allow lists the valid ones."""
-    answer = door.send("DELETE", path)
+    answer = client.send("DELETE", path)
     assert_error(answer, 405, "method_not_allowed")
     allowed = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
     assert allowed == set(methods)

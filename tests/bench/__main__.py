@@ -28,7 +28,7 @@ from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.migrate import upgrade
 from caseapp.core.pagination import make_cursor
-from caseapp.core.settings import ROOT, from_environment
+from caseapp.core.settings import ROOT, load_settings
 from caseapp.core.transaction import transaction
 from caseapp.core.sessions import begin_session
 from caseapp.domain.auth.operations import create_token
@@ -97,7 +97,7 @@ def practice(folder: Path, url: str | None, cases: int) -> Practice:
         "CASEAPP_BASE_URL": "https://bench.test",
         "CASEAPP_SMTP_URL": "smtp://127.0.0.1:9",
     }
-    app = create_app(from_environment(environ))
+    app = create_app(load_settings(environ))
     with app.app_context():
         upgrade()
         with transaction():

@@ -15,7 +15,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import run
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.settings import from_environment
+from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.schemas import NewNoteSchema, NoteRecord, NoteView
 from caseapp.factory import create_app
@@ -62,5 +62,5 @@ def start(case_id, body):
     )
 
 
-app = create_app(from_environment(os.environ))
+app = create_app(load_settings(os.environ))
 app.register_blueprint(blueprint)

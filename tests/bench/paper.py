@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caseapp.core import pdf, settings
-from caseapp.core.sandbox.pool import Stopped, Workshop
+from caseapp.core.sandbox.pool import JobFailed, SandboxPool
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.printing import sheet_html
 from caseapp.domain.practice.help_lines import countries
@@ -39,7 +39,7 @@ def papers(folder: Path, rounds: int) -> Iterator[Ratio]:
 
     folder.mkdir(parents=True)
     environ = {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(folder)}
-    settings.use(settings.from_environment(environ))
+    settings.use(settings.load_settings(environ))
     numbers = Numbers(countries()["GB"].lines, None, stale=False)
     html = sheet_html(library()[SHEET], PRACTICE, numbers, faith=False)
     plain = _with_its_style(html)
@@ -57,8 +57,8 @@ def papers(folder: Path, rounds: int) -> Iterator[Ratio]:
             each=4,
             at_most=0.8,
         )
-    job = pdf.job_of(html)
-    one, two = (_workshop(hands) for hands in (1, 2))
+    job = pdf.encode_job(html)
+    one, two = (_pool(workers) for workers in (1, 2))
     yield compare(
         "PDF: a new hand and its first document, against a cold process",
         lambda: subprocess.run(  # noqa: S603 - our own interpreter and script
@@ -82,12 +82,12 @@ def papers(folder: Path, rounds: int) -> Iterator[Ratio]:
     two.close()
 
 
-def _memory(shop: Workshop, job: bytes) -> Ratio:
+def _memory(sandbox_pool: SandboxPool, job: bytes) -> Ratio:
     """Compare what foreman and hands hold among the last tenth of many documents with the first tenth."""
     held = []
     for _ in range(MANY // BATCH):
-        _batch(shop, job, 2)
-        held.append(_held(shop))
+        _batch(sandbox_pool, job, 2)
+        held.append(_held(sandbox_pool))
     tenth = max(1, len(held) // 10)
     first, last = statistics.median(held[:tenth]), statistics.median(held[-tenth:])
     return Ratio(
@@ -111,37 +111,37 @@ def _with_its_style(html: str) -> str:
     return html.replace("</head>", f"<style>{style}</style></head>", 1)
 
 
-def _workshop(hands: int) -> Workshop:
-    return Workshop("caseapp.core.pdf", pdf.told, hands=hands)
+def _pool(workers: int) -> SandboxPool:
+    return SandboxPool("caseapp.core.pdf", pdf.told, workers=workers)
 
 
-def _first(shop: Workshop, job: bytes) -> bytes:
+def _first(sandbox_pool: SandboxPool, job: bytes) -> bytes:
     """End the only hand of a workshop by a job that fails, and have the next one do its first."""
     try:
-        shop.do(b"no such style")
-    except Stopped:
-        return shop.do(job)
+        sandbox_pool.run(b"no such style")
+    except JobFailed:
+        return sandbox_pool.run(job)
     raise AssertionError
 
 
-def _batch(shop: Workshop, job: bytes, askers: int) -> None:
+def _batch(sandbox_pool: SandboxPool, job: bytes, requests: int) -> None:
     def ask() -> None:
-        for _ in range(BATCH // askers):
-            shop.do(job)
+        for _ in range(BATCH // requests):
+            sandbox_pool.run(job)
 
-    asking = [threading.Thread(target=ask) for _ in range(askers)]
+    asking = [threading.Thread(target=ask) for _ in range(requests)]
     for thread in asking:
         thread.start()
     for thread in asking:
         thread.join()
 
 
-def _held(shop: Workshop) -> float:
+def _held(sandbox_pool: SandboxPool) -> float:
     """Give the memory that the foreman and its hands hold, what they share counted once, in MiB."""
-    foreman = shop._foreman.pid  # noqa: SLF001 - which process it is stands nowhere else
-    hands = Path(f"/proc/{foreman}/task/{foreman}/children").read_text().split()
+    supervisor_process = sandbox_pool._supervisor.pid  # noqa: SLF001 - which process it is stands nowhere else
+    workers = Path(f"/proc/{supervisor_process}/task/{supervisor_process}/children").read_text().split()
     total = 0
-    for process in (foreman, *hands):
+    for process in (supervisor_process, *workers):
         # A hand may have done its last job just now.
         with suppress(FileNotFoundError, ProcessLookupError):
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text()

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.settings import from_environment
+from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.core.sessions import begin_session
@@ -84,7 +84,7 @@ def _whole(ask: Callable[[], tuple[int, bytes]]) -> bytes:
 
 def _give(environ: Mapping[str, str], coach: Actor) -> Given:
     """Give a screened client a sheet, and sign them and their coach in."""
-    app = create_app(from_environment(environ))
+    app = create_app(load_settings(environ))
     with app.app_context():
         with transaction():
             publish_library()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.sandboxes import shop_of
+from tests.core.sandboxes import make_pool
 
 
 @pytest.fixture
-def shop():
-    made = shop_of()
+def sandbox_pool():
+    made = make_pool()
     yield made
     made.close()
 
 
 @pytest.fixture
-def lonely():
+def single_worker_pool():
     """Give a workshop with one hand at a time."""
-    made = shop_of(hands=1)
+    made = make_pool(workers=1)
     yield made
     made.close()

@@ -56,7 +56,7 @@ def _connect(rest):
 
 
 def _refuse(rest):
-    raise supervisor.Refused(rest)
+    raise supervisor.JobRefused(rest)
 
 
 TRICKS = {

@@ -8,31 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from caseapp.core.sandbox.pool import Stopped, Workshop
+from caseapp.core.sandbox.pool import JobFailed, SandboxPool
 
 
-def shop_of(*told, hands=2):
-    return Workshop("tests.core.sandbox_jobs", lambda: [*told], hands=hands)
+def make_pool(*told, workers=2):
+    return SandboxPool("tests.core.sandbox_jobs", lambda: [*told], workers=workers)
 
 
 def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def foreman_of(shop):
-    return shop._foreman.pid  # noqa: SLF001 - which process it is stands nowhere else
+def supervisor_pid(sandbox_pool):
+    return sandbox_pool._supervisor.pid  # noqa: SLF001 - which process it is stands nowhere else
 
 
 @contextmanager
-def kept_busy(shop, askers=5):
+def occupied(sandbox_pool, requests=5):
     """Keep a workshop of one hand from everybody: askers who never come to an end stand before all others.
 
     Each holds the hand for as long as a job may take.
     """
-    shop.start()
-    line = shop._line  # noqa: SLF001 - as for which process it is
+    sandbox_pool.start()
+    line = sandbox_pool._channel  # noqa: SLF001 - as for which process it is
     with ExitStack() as held:
-        for _ in range(askers):
+        for _ in range(requests):
             ours, theirs = socket.socketpair()
             held.enter_context(ours)
             with theirs:
@@ -40,7 +40,7 @@ def kept_busy(shop, askers=5):
         yield
 
 
-def stopped(shop, job):
-    with pytest.raises(Stopped) as found:
-        shop.do(job)
+def failure_of(sandbox_pool, job):
+    with pytest.raises(JobFailed) as found:
+        sandbox_pool.run(job)
     return str(found.value)

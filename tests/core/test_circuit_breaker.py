@@ -7,11 +7,11 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from caseapp.cli.check import LOOK, print_shop
+from caseapp.cli.check import WARNING, check_pdf
 from caseapp.core import pdf, settings
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.sandbox import circuit_breaker
-from caseapp.core.sandbox import pool as workshop
+from caseapp.core.sandbox import pool
 
 GOOD = '<html lang="en"><head><title>Good</title></head><body><p>Good.</p></body></html>'
 SECRET = "Priya"
@@ -58,7 +58,7 @@ def refused(document):
 def test_a_document_is_tried_three_times_and_others_are_made(monkeypatch):
     fails(poison("a"), 3)
     assert pdf.render(GOOD)
-    monkeypatch.setattr(pdf._workshop, "do", lambda _job: pytest.fail("it was tried again"))  # noqa: SLF001
+    monkeypatch.setattr(pdf._pool, "run", lambda _job: pytest.fail("it was tried again"))  # noqa: SLF001
     refused(poison("a"))
     with pytest.raises(RuleBroken):
         pdf.kept("a", lambda: pdf.render(poison("a")))
@@ -85,18 +85,18 @@ def test_the_count_outlives_the_program(the_app):
 
 def test_the_operator_hears_of_it_and_may_let_it_be_tried_again():
     fails(poison("a"), 3)
-    [found] = [finding for finding in print_shop() if finding.how == LOOK]
+    [found] = [result for result in check_pdf() if result.level == WARNING]
     assert str(circuit_breaker.folder()) in found.text
-    assert len(circuit_breaker.quarantined()) == 1
+    assert len(circuit_breaker.list_quarantined()) == 1
     for path in circuit_breaker.folder().glob("*"):
         path.unlink()
-    assert circuit_breaker.quarantined() == []
+    assert circuit_breaker.list_quarantined() == []
     fails(poison("a"))
 
 
 def test_success_forgets_what_failed_before(monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(pdf, "_workshop", Dead("ended"))
+        broken.setattr(pdf, "_pool", Dead("ended"))
         for _ in range(2):
             with pytest.raises(RenderFailed):
                 pdf.render(GOOD)
@@ -107,7 +107,7 @@ def test_success_forgets_what_failed_before(monkeypatch):
 
 def test_a_document_is_not_blamed_for_a_queue(monkeypatch):
     pdf.warm()
-    monkeypatch.setattr(workshop, "PATIENCE", 0)
+    monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     for _ in range(5):
         with pytest.raises(RenderFailed) as failed:
             pdf.render(GOOD)
@@ -119,7 +119,7 @@ def test_a_document_is_not_blamed_for_a_queue(monkeypatch):
 def test_what_failed_before_is_tried_by_one_at_a_time(monkeypatch):
     fails(poison("a"))
     began, go_on = threading.Event(), threading.Event()
-    monkeypatch.setattr(pdf, "_workshop", Slow(began, go_on))
+    monkeypatch.setattr(pdf, "_pool", Slow(began, go_on))
     first = threading.Thread(target=lambda: pdf.render(poison("a")))
     first.start()
     assert began.wait(60)
@@ -146,8 +146,8 @@ class Dead:
     def __init__(self, word):
         self.word = word
 
-    def do(self, _job):
-        raise workshop.Stopped(self.word)
+    def run(self, _job):
+        raise pool.JobFailed(self.word)
 
 
 class Slow:
@@ -156,7 +156,7 @@ class Slow:
     def __init__(self, began, go_on):
         self.began, self.go_on = began, go_on
 
-    def do(self, _job):
+    def run(self, _job):
         self.began.set()
         assert self.go_on.wait(60)
         return b"%PDF"

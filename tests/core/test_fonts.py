@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from caseapp.core.fonts import missing_signs
+from caseapp.core.fonts import find_missing_glyphs
 
 
 def test_signs_that_do_not_print_are_found(the_app):
-    assert missing_signs("Señor, “quoted”, one\ntwo\tthree") == []
-    assert missing_signs("☃ and 一") == ["☃", "一"]
+    assert find_missing_glyphs("Señor, “quoted”, one\ntwo\tthree") == []
+    assert find_missing_glyphs("☃ and 一") == ["☃", "一"]

@@ -38,16 +38,16 @@ def opened(content):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_picture_becomes_a_small_flat_png_and_the_same_one_each_time(kind):
     content = saved(kind)
-    made = images.logo_from(content)
+    made = images.make_logo(content)
     found = opened(made)
     assert (found.format, found.mode, found.size) == ("PNG", "RGB", (600, 200))
-    assert made == images.logo_from(content)
-    assert images.size_of(made) == (600, 200)
+    assert made == images.make_logo(content)
+    assert images.get_png_size(made) == (600, 200)
 
 
 @pytest.mark.parametrize("size", [(900, 300), (100, 900), (40, 20), (600, 240)])
 def test_a_picture_fits_its_box_and_never_grows(size):
-    width, height = images.size_of(images.logo_from(saved("PNG", size)))
+    width, height = images.get_png_size(images.make_logo(saved("PNG", size)))
     assert width <= min(600, size[0])
     assert height <= min(240, size[1])
 
@@ -57,9 +57,9 @@ def test_a_picture_fits_its_box_and_never_grows(size):
     [("1", 0), ("L", 0), ("LA", (0, 255)), ("P", 0), ("I;16", 3000), ("RGBA", (*INK, 255))],
 )
 def test_every_kind_of_colour_is_understood(mode, colour):
-    made = opened(images.logo_from(saved("PNG", (60, 30), mode=mode, colour=colour)))
+    made = opened(images.make_logo(saved("PNG", (60, 30), mode=mode, colour=colour)))
     assert made.convert("L").getextrema()[0] < 100
-    assert opened(images.logo_from(saved("JPEG", mode="CMYK", colour=(0, 0, 0, 255))))
+    assert opened(images.make_logo(saved("JPEG", mode="CMYK", colour=(0, 0, 0, 255))))
 
 
 def test_what_one_could_see_through_lies_on_white():
@@ -67,7 +67,7 @@ def test_what_one_could_see_through_lies_on_white():
     mixed.putpixel((3, 3), (0, 0, 0, 255))
     target = io.BytesIO()
     mixed.save(target, "PNG")
-    found = opened(images.logo_from(target.getvalue()))
+    found = opened(images.make_logo(target.getvalue()))
     assert (found.getpixel((0, 0)), found.getpixel((3, 3))) == ((255, 255, 255), (0, 0, 0))
 
 
@@ -83,8 +83,8 @@ def test_a_photograph_stands_upright_and_forgets_where_it_was_taken():
         saved("WEBP", (300, 100), exif=exif, xmp=b"Quetzalcoatl"),
     ):
         assert b"Quetzalcoatl" in content or b"tEXt" in content
-        made = images.logo_from(content)
-        assert images.size_of(made) == (80, 240)
+        made = images.make_logo(content)
+        assert images.get_png_size(made) == (80, 240)
         assert b"Quetzalcoatl" not in made
         assert opened(made).info == {}
         assert {made[i + 4 : i + 8] for i in chunks_of(made)} == {b"IHDR", b"IDAT", b"IEND"}
@@ -137,7 +137,7 @@ REFUSED = {
     "nothing but white": (saved("PNG", colour="white"), "too_pale"),
     "nothing but pale yellow": (saved("PNG", colour=(255, 240, 180)), "too_pale"),
     "nothing at all to see": (saved("PNG", mode="RGBA", colour=(0, 0, 0, 0)), "too_pale"),
-    "too many bytes": (saved("PNG") + b"\0" * images.LARGEST_UPLOAD, "too_big"),
+    "too many bytes": (saved("PNG") + b"\0" * images.MAX_UPLOAD_BYTES, "too_big"),
 }
 
 
@@ -145,9 +145,9 @@ REFUSED = {
 def test_what_is_no_honest_picture_is_refused_in_words(name):
     content, word = REFUSED[name]
     with pytest.raises(Invalid) as refused:
-        images.logo_from(content)
+        images.make_logo(content)
     said = refused.value.fields["logo"]
-    assert said == [images.WORDS[word] if word else images.OTHERWISE]
+    assert said == [images.FAILURE_MESSAGES[word] if word else images.DEFAULT_MESSAGE]
 
 
 def test_hidden_bytes_do_not_come_through():
@@ -157,10 +157,10 @@ def test_hidden_bytes_do_not_come_through():
         chunk(b"prVt", b"<script>alert(1)</script>"),
         chunk(b"IDAT", zlib.compress((b"\0" + b"\0" * 24) * 8)),
     )
-    made = images.logo_from(hidden)
+    made = images.make_logo(hidden)
     assert b"script" not in made
 
 
 def test_no_foreman_stays_behind():
-    images.logo_from(saved("PNG"))
-    assert images._workshop._foreman is None  # noqa: SLF001 - what runs is what this is about
+    images.make_logo(saved("PNG"))
+    assert images._pool._supervisor is None  # noqa: SLF001 - what runs is what this is about

@@ -37,12 +37,12 @@ def sink(the_app):
 def kept(the_app, tmp_path):
     before = settings.active()
     settings.use(replace(before, data_dir=tmp_path))
-    yield mail.kept_mail
+    yield mail.mail_folder
     settings.use(before)
 
 
 def test_without_a_server_mail_is_kept(kept):
-    mail.deliver(mail.Letter("ines@example.test", "Your page", "Hello\nünïcode"))
+    mail.send(mail.MailMessage("ines@example.test", "Your page", "Hello\nünïcode"))
     [file] = kept().iterdir()
     found = email.message_from_bytes(file.read_bytes(), policy=policy.default)
     assert found["To"] == "ines@example.test"
@@ -52,7 +52,7 @@ def test_without_a_server_mail_is_kept(kept):
 
 
 def test_a_server_gets_one_mail_for_one_recipient(sink):
-    mail.deliver(mail.Letter("ines@example.test", "Your page", "Hello"))
+    mail.send(mail.MailMessage("ines@example.test", "Your page", "Hello"))
     [envelope] = sink.taken
     assert envelope.rcpt_tos == ["ines@example.test"]
     assert b"Bcc" not in envelope.content
@@ -76,14 +76,14 @@ def test_a_server_gets_one_mail_for_one_recipient(sink):
 )
 def test_nothing_slips_into_a_header(sink, kept, to, subject):
     with pytest.raises(ValueError, match=r"header|address"):
-        mail.deliver(mail.Letter(to, subject, "Hello"))
+        mail.send(mail.MailMessage(to, subject, "Hello"))
     assert sink.taken == []
     assert not kept().exists()
 
 
 def test_a_body_stays_a_body(sink):
-    mail.deliver(
-        mail.Letter("ines@example.test", "Your page", "A\r\n.\r\nBcc: all@example.test\r\n")
+    mail.send(
+        mail.MailMessage("ines@example.test", "Your page", "A\r\n.\r\nBcc: all@example.test\r\n")
     )
     [envelope] = sink.taken
     assert envelope.rcpt_tos == ["ines@example.test"]

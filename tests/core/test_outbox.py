@@ -8,7 +8,7 @@ from caseapp.core import outbox
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
-from caseapp.core.outbox import GIVE_UP_AFTER, LARGEST_WAIT, OutboxRow
+from caseapp.core.outbox import MAX_ATTEMPTS, MAX_RETRY_DELAY, OutboxRow
 from caseapp.core.transaction import transaction
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
@@ -34,9 +34,9 @@ def work(monkeypatch):
     return found
 
 
-def put(kind="test"):
+def enqueue(kind="test"):
     with transaction():
-        return outbox.put(kind, {"n": 1})
+        return outbox.enqueue(kind, {"n": 1})
 
 
 def row(row_id):
@@ -46,16 +46,16 @@ def row(row_id):
 
 def test_a_row_is_handed_over_once_it_is_on_disk(app, work):
     handed = []
-    outbox.hand_over_with(lambda row_id: handed.append((row_id, row(row_id) is not None)))
-    row_id = put()
+    outbox.set_dispatcher(lambda row_id: handed.append((row_id, row(row_id) is not None)))
+    row_id = enqueue()
     assert handed == [(row_id, True)]
 
 
 def test_a_rollback_hands_nothing_over(app, work):
     handed = []
-    outbox.hand_over_with(handed.append)
+    outbox.set_dispatcher(handed.append)
     with pytest.raises(LookupError), transaction():
-        row_id = outbox.put("test", {})
+        row_id = outbox.enqueue("test", {})
         raise LookupError
     assert handed == []
     assert row(row_id) is None
@@ -65,38 +65,38 @@ def test_a_queue_out_of_reach_fails_no_change_and_the_sweep_takes_the_row_up(app
     def unreachable(row_id):
         raise OSError
 
-    outbox.hand_over_with(unreachable)
-    row_id = put()
+    outbox.set_dispatcher(unreachable)
+    row_id = enqueue()
     assert outbox.sweep() == 1
     assert work.done == [(row_id, {"n": 1})]
 
 
 def test_what_is_done_is_never_done_again(app, work):
-    row_id = put()
+    row_id = enqueue()
     assert outbox.deliver(row_id)
     assert outbox.deliver(row_id)
     assert outbox.sweep() == 0
     assert len(work.done) == 1
-    assert row(row_id).done_at is not None
+    assert row(row_id).delivered_at is not None
 
 
 def test_a_fault_waits_twice_as_long_each_time_up_to_an_hour(app, work, logged):
     work.failing = True
     moment, waits = NOON, []
     with at(moment):
-        row_id = put()
-    for tries in range(1, GIVE_UP_AFTER + 1):
+        row_id = enqueue()
+    for attempts in range(1, MAX_ATTEMPTS + 1):
         with at(moment):
             assert not outbox.deliver(row_id)
             found = row(row_id)
-            assert found.tries == tries
-            waits.append(found.not_before - moment)
+            assert found.attempts == attempts
+            waits.append(found.next_attempt_at - moment)
             assert not outbox.deliver(row_id)
-            assert row(row_id).tries == tries
-            moment = found.not_before
+            assert row(row_id).attempts == attempts
+            moment = found.next_attempt_at
     assert waits[:4] == [timedelta(seconds=15 * 2**n) for n in range(4)]
     assert waits == sorted(waits)
-    assert waits[-1] == LARGEST_WAIT
+    assert waits[-1] == MAX_RETRY_DELAY
     lines = logged()
     assert "outbox.put_off" in lines
     assert "Okafor" not in lines
@@ -106,8 +106,8 @@ def test_after_the_last_try_a_person_has_to_look(app, work):
     work.failing = True
     moment = NOON
     with at(moment):
-        row_id = put()
-    for _ in range(GIVE_UP_AFTER):
+        row_id = enqueue()
+    for _ in range(MAX_ATTEMPTS):
         with at(moment):
             outbox.deliver(row_id)
         moment += timedelta(hours=2)
@@ -115,15 +115,15 @@ def test_after_the_last_try_a_person_has_to_look(app, work):
     with at(moment):
         assert not outbox.deliver(row_id)
         assert outbox.sweep() == 0
-    assert row(row_id).tries == GIVE_UP_AFTER
+    assert row(row_id).attempts == MAX_ATTEMPTS
     assert work.done == []
 
 
 def test_a_kind_that_nobody_does_is_put_off_and_the_others_go_on(app, work):
-    strange, usual = put("strange"), put()
+    strange, usual = enqueue("strange"), enqueue()
     assert outbox.sweep() == 1
-    assert row(strange).tries == 1
-    assert row(usual).done_at is not None
+    assert row(strange).attempts == 1
+    assert row(usual).delivered_at is not None
 
 
 def test_a_row_that_is_not_there_is_no_work(app, work):

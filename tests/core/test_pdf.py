@@ -19,7 +19,7 @@ from caseapp.core import pdf, settings, vault
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES
 from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.pool import Workshop
+from caseapp.core.sandbox.pool import SandboxPool
 
 PAGE = '<!doctype html><html lang="en-GB"><head><title>{title}</title></head><body>{body}</body></html>'
 
@@ -62,15 +62,15 @@ def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
     """Whether the fonts were loaded before the fork or, where Pango keeps a thread of its own, after it."""
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea><p><b>x</b></p>')
     made = pdf.render(document)
-    assert pdf.Press(pdf.faces()).lay_out(document, "handout.css") == made
-    assert pdf.Press(pdf.faces()).lay_out(document, "handout.css") == made
+    assert pdf.Renderer(pdf.faces()).render_document(document, "handout.css") == made
+    assert pdf.Renderer(pdf.faces()).render_document(document, "handout.css") == made
 
 
 def test_nothing_of_a_document_reaches_the_next(the_app, listener):
     """The hands lay out many: the bytes are those of a fresh press, after other documents and after failures."""
     document = page('<h1>Hello</h1><ul><li>One</li></ul><input type="text" name="a" title="A">')
-    fresh = pdf.Press(pdf.faces()).lay_out(document, "handout.css")
-    used = pdf.Press(pdf.faces())
+    fresh = pdf.Renderer(pdf.faces()).render_document(document, "handout.css")
+    used = pdf.Renderer(pdf.faces())
     others = (
         *(filled(body, listener) for body in REFUSED),
         "<style>h1 { color: red } @page { size: A6 }</style><h1 id='a'>Ola Ñandú</h1><a href='#a'>x</a>",
@@ -79,9 +79,9 @@ def test_nothing_of_a_document_reaches_the_next(the_app, listener):
         "<p style='font-size:1e7px'>x y</p>",
     )
     for other in others:
-        with suppress(supervisor.Refused, ZeroDivisionError):
-            used.lay_out(other, "handout.css")
-        assert used.lay_out(document, "handout.css") == fresh
+        with suppress(supervisor.JobRefused, ZeroDivisionError):
+            used.render_document(other, "handout.css")
+        assert used.render_document(document, "handout.css") == fresh
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
 @pytest.mark.parametrize("body", [*REFUSED, *BLANK])
 def test_the_press_itself_asks_nobody(the_app, listener, body):
     """Whether or not the machine lets a hand leave the network: here nothing but the fetcher is in the way."""
-    with pytest.raises(supervisor.Refused, match="outside") if body in REFUSED else nullcontext():
-        press().lay_out(filled(body, listener), "handout.css")
+    with pytest.raises(supervisor.JobRefused, match="outside") if body in REFUSED else nullcontext():
+        press().render_document(filled(body, listener), "handout.css")
 
 
 @cache
 def press():
     """Load one press for these tests; it outlives the settings that it was made with."""
-    return pdf.Press(pdf.faces())
+    return pdf.Renderer(pdf.faces())
 
 
 # Which limit such a document meets first depends on how quick the machine is.
@@ -255,8 +255,8 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
 
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
 def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
-    broken = Workshop("tests.core.sandbox_jobs", lambda: [fault])
-    monkeypatch.setattr(pdf, "_workshop", broken)
+    broken = SandboxPool("tests.core.sandbox_jobs", lambda: [fault])
+    monkeypatch.setattr(pdf, "_pool", broken)
     for attempt in (pdf.warm, lambda: pdf.render(page("<p>x</p>"))):
         with pytest.raises((RuleBroken, RenderFailed)) as refused:
             attempt()

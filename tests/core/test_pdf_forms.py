@@ -6,14 +6,14 @@ import pikepdf
 import pytest
 
 from caseapp.core import pdf_forms as forms
-from caseapp.core.pdf_forms import LARGEST_FILE, Unreadable, fields_of
+from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm, read_form_fields
 from caseapp.core.sandbox import pool
 from tests.domain.worksheets import sample_files
 
 
 def word(data):
-    with pytest.raises(Unreadable) as found:
-        fields_of(data)
+    with pytest.raises(UnreadableForm) as found:
+        read_form_fields(data)
     return str(found.value)
 
 
@@ -22,7 +22,7 @@ def test_every_kind_of_field_is_read_by_name(app):
         sample_files.blank(sample_files.PAUSE),
         {"body_signs_2": True, "what_happened": sample_files.ABROAD},
     )
-    found = fields_of(data)
+    found = read_form_fields(data)
     assert found["body_signs_2"] == "on"
     assert found["body_signs_1"] == ""
     assert found["what_happened"] == sample_files.ABROAD
@@ -37,7 +37,7 @@ def test_a_field_below_another_carries_both_names():
         T=pikepdf.String("a"), FT=pikepdf.Name.Tx, Kids=pikepdf.Array([pdf.make_indirect(kid)])
     )
     pdf.Root.AcroForm = pikepdf.Dictionary(Fields=pikepdf.Array([pdf.make_indirect(top)]))
-    assert fields_of(sample_files.saved(pdf)) == {"a.b": "words"}
+    assert read_form_fields(sample_files.saved(pdf)) == {"a.b": "words"}
 
 
 def test_scripts_actions_and_attachments_are_not_even_looked_at(app):
@@ -50,13 +50,13 @@ def test_scripts_actions_and_attachments_are_not_even_looked_at(app):
     with pikepdf.open(io.BytesIO(armed)) as pdf:
         assert "/OpenAction" in pdf.Root
         assert "run.exe" in pdf.attachments
-    assert fields_of(armed) == fields_of(plain)
+    assert read_form_fields(armed) == read_form_fields(plain)
 
 
 def test_a_polyglot_is_read_as_a_pdf_and_nothing_else(app):
     data = sample_files.filled(sample_files.blank(sample_files.PAUSE), {"what_happened": "Rang."})
     page = b"<html><script>alert(1)</script></html>"
-    assert fields_of(data + b"\n" + page)["what_happened"] == "Rang."
+    assert read_form_fields(data + b"\n" + page)["what_happened"] == "Rang."
     assert word(page + data) == "not_pdf"
     assert word(b"PK\x03\x04" + data) == "not_pdf"
 
@@ -66,7 +66,7 @@ def test_a_polyglot_is_read_as_a_pdf_and_nothing_else(app):
     [
         (lambda: b"", "not_pdf"),
         (lambda: b"\xff\xd8\xff\xe0 a photo", "not_pdf"),
-        (lambda: b"%PDF-1.7\n" + b"x" * LARGEST_FILE, "too_big"),
+        (lambda: b"%PDF-1.7\n" + b"x" * MAX_FILE_BYTES, "too_big"),
         (sample_files.scan, "no_form"),
         (lambda: sample_files.locked(sample_files.scan()), "locked"),
         (lambda: sample_files.locked(sample_files.scan(), user=""), "locked"),
@@ -83,14 +83,14 @@ def test_what_cannot_be_read_says_why_in_a_word(make, found):
 )
 def test_a_hostile_file_ends_with_its_hand_and_the_next_one_is_read(app, make):
     data = make()
-    assert len(data) < LARGEST_FILE
+    assert len(data) < MAX_FILE_BYTES
     assert word(data) in {"too_much", "broken", "no_form"}
     good = sample_files.filled(sample_files.blank(sample_files.PAUSE), {"what_happened": "Rang."})
-    assert fields_of(good)["what_happened"] == "Rang."
+    assert read_form_fields(good)["what_happened"] == "Rang."
 
 
 def test_a_foreman_that_cannot_start_is_said_to_be_busy(monkeypatch):
     monkeypatch.setattr(
-        forms, "_workshop", pool.Workshop("tests.core.sandbox_jobs", lambda: ["OSError"])
+        forms, "_pool", pool.SandboxPool("tests.core.sandbox_jobs", lambda: ["OSError"])
     )
     assert word(sample_files.scan()) == "busy"

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from caseapp.core.sandbox import pool as workshop
+from caseapp.core.sandbox import pool
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import children, foreman_of, kept_busy, shop_of, stopped
+from tests.core.sandboxes import children, supervisor_pid, occupied, make_pool, failure_of
 
-LONGEST = 30
+JOB_SECONDS = 30
 ASK = """
 import os, sys, time
 from caseapp.core.sandbox.pool import Workshop
 shop = Workshop("tests.core.sandbox_jobs")
-shop.do(b"echo ready")
-print(shop._foreman.pid, flush=True)
+shop.run(b"echo ready")
+print(shop._supervisor.pid, flush=True)
 {then}
 """
 
@@ -40,26 +40,26 @@ def stop(pid):
 def watched(*pids):
     """Give a way to wait for the end of processes, whosever children they are."""
     handles = [os.pidfd_open(pid) for pid in pids]
-    yield lambda: all(select.select([handle], [], [], LONGEST)[0] for handle in handles)
+    yield lambda: all(select.select([handle], [], [], JOB_SECONDS)[0] for handle in handles)
     for handle in handles:
         os.close(handle)
 
 
-def test_large_jobs_and_answers_come_whole(shop):
-    assert shop.do(b"echo " + b"x" * 1_900_000) == b"x" * 1_900_000
-    assert len(shop.do(b"answer 9000000")) == 9_000_000
-    assert shop.do(b"echo ") == b""
+def test_large_jobs_and_answers_come_whole(sandbox_pool):
+    assert sandbox_pool.run(b"echo " + b"x" * 1_900_000) == b"x" * 1_900_000
+    assert len(sandbox_pool.run(b"answer 9000000")) == 9_000_000
+    assert sandbox_pool.run(b"echo ") == b""
 
 
-def test_whoever_waits_too_long_for_a_turn_hears_it(lonely, monkeypatch):
-    with kept_busy(lonely):
-        monkeypatch.setattr(workshop, "PATIENCE", 0.3)
-        assert [stopped(lonely, b"echo a") for _ in range(2)] == ["late"] * 2
+def test_whoever_waits_too_long_for_a_turn_hears_it(single_worker_pool, monkeypatch):
+    with occupied(single_worker_pool):
+        monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0.3)
+        assert [failure_of(single_worker_pool, b"echo a") for _ in range(2)] == ["late"] * 2
 
 
-def test_no_more_than_so_many_at_once(lonely):
+def test_no_more_than_so_many_at_once(single_worker_pool):
     began = time.monotonic()
-    asking = [threading.Thread(target=lambda: lonely.do(b"sleep 0.3")) for _ in range(4)]
+    asking = [threading.Thread(target=lambda: single_worker_pool.run(b"sleep 0.3")) for _ in range(4)]
     for thread in asking:
         thread.start()
     for thread in asking:
@@ -67,10 +67,10 @@ def test_no_more_than_so_many_at_once(lonely):
     assert time.monotonic() - began >= 1.2
 
 
-def test_many_threads_get_their_own_answers(shop):
+def test_many_threads_get_their_own_answers(sandbox_pool):
     found = {}
     asking = [
-        threading.Thread(target=lambda n=n: found.update({n: shop.do(b"echo %d" % n)}))
+        threading.Thread(target=lambda n=n: found.update({n: sandbox_pool.run(b"echo %d" % n)}))
         for n in range(24)
     ]
     for thread in asking:
@@ -82,67 +82,67 @@ def test_many_threads_get_their_own_answers(shop):
 
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
 def test_a_foreman_that_cannot_begin_says_why_and_is_gone(fault):
-    broken = shop_of(fault)
-    with pytest.raises(workshop.NotReady, match=fault):
+    broken = make_pool(fault)
+    with pytest.raises(pool.PoolUnavailable, match=fault):
         broken.start()
-    assert broken._foreman is None  # noqa: SLF001
+    assert broken._supervisor is None  # noqa: SLF001
 
 
-def test_a_foreman_that_was_killed_is_replaced(shop):
-    shop.do(b"echo a")
-    first = foreman_of(shop)
+def test_a_foreman_that_was_killed_is_replaced(sandbox_pool):
+    sandbox_pool.run(b"echo a")
+    first = supervisor_pid(sandbox_pool)
     with watched(first, *children(first)) as have_ended:
         os.kill(first, signal.SIGKILL)
         assert have_ended()
-    assert shop.do(b"echo b") == b"b"
-    assert foreman_of(shop) != first
+    assert sandbox_pool.run(b"echo b") == b"b"
+    assert supervisor_pid(sandbox_pool) != first
 
 
 @pytest.mark.parametrize("which", ["foreman", "hand"])
-def test_who_stands_still_is_replaced_by_the_next_asker(shop, which):
-    hand = int(shop.do(b"pid"))
-    first = foreman_of(shop)
+def test_who_stands_still_is_replaced_by_the_next_asker(sandbox_pool, which):
+    worker = int(sandbox_pool.run(b"pid"))
+    first = supervisor_pid(sandbox_pool)
     with watched(first, *children(first)) as have_ended:
-        stop(first if which == "foreman" else hand)
-        assert shop.do(b"echo b") == b"b"
+        stop(first if which == "foreman" else worker)
+        assert sandbox_pool.run(b"echo b") == b"b"
         assert have_ended()
-    assert foreman_of(shop) != first
-    assert shop.do(b"echo c") == b"c"
+    assert supervisor_pid(sandbox_pool) != first
+    assert sandbox_pool.run(b"echo c") == b"c"
 
 
-def test_a_fork_of_ours_replaces_a_foreman_that_stands_still(shop):
-    shop.do(b"echo a")
-    first = foreman_of(shop)
+def test_a_fork_of_ours_replaces_a_foreman_that_stands_still(sandbox_pool):
+    sandbox_pool.run(b"echo a")
+    first = supervisor_pid(sandbox_pool)
     stop(first)
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        os.write(writing, shop.do(b"echo from the fork"))
-        shop.close()
+        os.write(writing, sandbox_pool.run(b"echo from the fork"))
+        sandbox_pool.close()
         os._exit(0)
     os.close(writing)
     assert os.read(reading, 100) == b"from the fork"
     os.close(reading)
     os.waitpid(child, 0)
-    assert shop.do(b"echo b") == b"b"
-    assert foreman_of(shop) != first
+    assert sandbox_pool.run(b"echo b") == b"b"
+    assert supervisor_pid(sandbox_pool) != first
 
 
-def test_a_fork_of_ours_shares_the_foreman_and_does_not_end_it(shop):
-    shop.do(b"echo a")
-    foreman = foreman_of(shop)
+def test_a_fork_of_ours_shares_the_foreman_and_does_not_end_it(sandbox_pool):
+    sandbox_pool.run(b"echo a")
+    supervisor_process = supervisor_pid(sandbox_pool)
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        os.write(writing, shop.do(b"echo from the fork"))
-        shop.close()
+        os.write(writing, sandbox_pool.run(b"echo from the fork"))
+        sandbox_pool.close()
         os._exit(0)
     os.close(writing)
     assert os.read(reading, 100) == b"from the fork"
     os.close(reading)
     os.waitpid(child, 0)
-    assert shop.do(b"echo b") == b"b"
-    assert foreman_of(shop) == foreman
+    assert sandbox_pool.run(b"echo b") == b"b"
+    assert supervisor_pid(sandbox_pool) == supervisor_process
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_fork_of_ours_shares_the_foreman_and_does_not_end_it(shop):
         "",
         "raise SystemExit(1)",
         "time.sleep(60)",
-        "shop.do(b'spin')",
+        "shop.run(b'spin')",
         "if not os.fork(): os._exit(0)\nos.wait()",
     ],
 )
@@ -164,17 +164,17 @@ def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
         text=True,
     )
     with program:
-        foreman = int(program.stdout.readline())
-        with watched(foreman, *children(foreman)) as have_ended:
+        supervisor_process = int(program.stdout.readline())
+        with watched(supervisor_process, *children(supervisor_process)) as have_ended:
             if "do" in then or "sleep" in then:
                 program.kill()
-            program.wait(LONGEST)
+            program.wait(JOB_SECONDS)
             assert have_ended()
 
 
-def test_a_closed_workshop_leaves_no_folder(shop, monkeypatch, tmp_path):
+def test_a_closed_workshop_leaves_no_folder(sandbox_pool, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    shop.do(b"echo a")
+    sandbox_pool.run(b"echo a")
     assert [*tmp_path.iterdir()]
-    shop.close()
+    sandbox_pool.close()
     assert [*tmp_path.iterdir()] == []

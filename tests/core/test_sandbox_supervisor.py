@@ -14,32 +14,32 @@ import pytest
 
 from caseapp.core.sandbox import pool, supervisor
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import foreman_of, stopped
+from tests.core.sandboxes import supervisor_pid, failure_of
 
 
-def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(lonely):
-    hands = [lonely.do(b"pid") for _ in range(2 * supervisor.JOBS)]
-    assert len({*hands[: supervisor.JOBS]}) == len({*hands[supervisor.JOBS :]}) == 1
-    assert len({*hands, b"%d" % os.getpid(), b"%d" % foreman_of(lonely)}) == 4
+def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(single_worker_pool):
+    workers = [single_worker_pool.run(b"pid") for _ in range(2 * supervisor.JOBS_PER_WORKER)]
+    assert len({*workers[: supervisor.JOBS_PER_WORKER]}) == len({*workers[supervisor.JOBS_PER_WORKER :]}) == 1
+    assert len({*workers, b"%d" % os.getpid(), b"%d" % supervisor_pid(single_worker_pool)}) == 4
 
 
 @pytest.mark.parametrize(
-    "job", [b"unknown", b"refuse word", b"crash", b"memory %d" % supervisor.MEMORY, b"exit"]
+    "job", [b"unknown", b"refuse word", b"crash", b"memory %d" % supervisor.MAX_MEMORY_BYTES, b"exit"]
 )
-def test_a_job_that_failed_was_its_hands_last(lonely, job):
-    before = lonely.do(b"pid")
-    assert lonely.do(b"pid") == before
-    stopped(lonely, job)
-    assert lonely.do(b"pid") != before
+def test_a_job_that_failed_was_its_hands_last(single_worker_pool, job):
+    before = single_worker_pool.run(b"pid")
+    assert single_worker_pool.run(b"pid") == before
+    failure_of(single_worker_pool, job)
+    assert single_worker_pool.run(b"pid") != before
 
 
-def test_each_job_has_limits_of_its_own(lonely):
+def test_each_job_has_limits_of_its_own(single_worker_pool):
     began = time.monotonic()
-    hands = set()
-    while time.monotonic() - began < supervisor.LONGEST + 1:
-        lonely.do(b"sleep 1")
-        hands.add(lonely.do(b"pid"))
-    assert len(hands) == 1
+    workers = set()
+    while time.monotonic() - began < supervisor.JOB_SECONDS + 1:
+        single_worker_pool.run(b"sleep 1")
+        workers.add(single_worker_pool.run(b"pid"))
+    assert len(workers) == 1
 
 
 @pytest.mark.parametrize(
@@ -50,38 +50,38 @@ def test_each_job_has_limits_of_its_own(lonely):
         (b"exit", "SystemExit"),
         (b"unknown", "KeyError"),
         (b"refuse word", "word"),
-        (b"memory %d" % supervisor.MEMORY, "too_big"),
-        (b"write %d" % (supervisor.LARGEST_FILE + 1), "OSError"),
-        (b"answer %d" % (supervisor.LARGEST_ANSWER + 1), "too_big"),
-        (b"x" * (pool.LARGEST_JOB + 1), "too_big"),
+        (b"memory %d" % supervisor.MAX_MEMORY_BYTES, "too_big"),
+        (b"write %d" % (supervisor.MAX_FILE_BYTES + 1), "OSError"),
+        (b"answer %d" % (supervisor.MAX_RESULT_BYTES + 1), "too_big"),
+        (b"x" * (pool.MAX_JOB_BYTES + 1), "too_big"),
     ],
 )
-def test_what_goes_wrong_in_a_hand_is_one_word_and_the_next_job_works(shop, job, word):
-    assert stopped(shop, job) == word
-    assert shop.do(b"echo next") == b"next"
+def test_what_goes_wrong_in_a_hand_is_one_word_and_the_next_job_works(sandbox_pool, job, word):
+    assert failure_of(sandbox_pool, job) == word
+    assert sandbox_pool.run(b"echo next") == b"next"
 
 
 @pytest.mark.parametrize("job", [b"spin", b"sleep 60"])
-def test_a_job_that_never_ends_is_ended_while_others_are_done(shop, job):
+def test_a_job_that_never_ends_is_ended_while_others_are_done(sandbox_pool, job):
     words = []
-    asking = threading.Thread(target=lambda: words.append(stopped(shop, job)))
+    asking = threading.Thread(target=lambda: words.append(failure_of(sandbox_pool, job)))
     asking.start()
-    assert all(shop.do(b"echo %d" % n) == b"%d" % n for n in range(20))
+    assert all(sandbox_pool.run(b"echo %d" % n) == b"%d" % n for n in range(20))
     assert asking.is_alive()
     asking.join()
     assert words == ["ended"]
-    assert shop.do(b"echo next") == b"next"
+    assert sandbox_pool.run(b"echo next") == b"next"
 
 
-def test_a_hand_stands_in_an_empty_folder_and_knows_no_secret(shop, monkeypatch):
+def test_a_hand_stands_in_an_empty_folder_and_knows_no_secret(sandbox_pool, monkeypatch):
     monkeypatch.setenv("CASEAPP_SMTP_URL", "smtp://user:secret@mail.example.org")
-    assert shop.do(b"folder") == b"('empty', [])"
-    assert set(shop.do(b"environ").decode().split()) <= {*pool.SURROUNDINGS, "LC_CTYPE"}
+    assert sandbox_pool.run(b"folder") == b"('empty', [])"
+    assert set(sandbox_pool.run(b"environ").decode().split()) <= {*pool.PASSED_ENVIRONMENT, "LC_CTYPE"}
 
 
-def test_a_hand_has_no_network_where_the_machine_can_take_it_away(shop):
+def test_a_hand_has_no_network_where_the_machine_can_take_it_away(sandbox_pool):
     asked = subprocess.run(
-        [sys.executable, "-c", "from caseapp.core import limited; print(limited.leave_network())"],
+        [sys.executable, "-c", "from caseapp.core.sandbox import supervisor; print(supervisor.leave_network())"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -89,23 +89,23 @@ def test_a_hand_has_no_network_where_the_machine_can_take_it_away(shop):
     )
     can = asked.stdout.strip() == "True"
     ours = Path("/proc/self/ns/net").readlink()
-    assert (shop.do(b"network").decode() != str(ours)) == can
+    assert (sandbox_pool.run(b"network").decode() != str(ours)) == can
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         if can:
-            assert stopped(shop, b"connect %d" % port) == "OSError"
+            assert failure_of(sandbox_pool, b"connect %d" % port) == "OSError"
         else:
-            assert shop.do(b"connect %d" % port) == b"connected"
+            assert sandbox_pool.run(b"connect %d" % port) == b"connected"
 
 
-def test_a_hand_is_never_root(shop, tmp_path):
+def test_a_hand_is_never_root(sandbox_pool, tmp_path):
     secret = tmp_path / "vault.key"
     secret.write_bytes(b"secret")
     secret.chmod(0o600)
     if os.getuid():
-        assert shop.do(b"who") == repr((os.getresuid(), os.getresgid(), os.getgroups())).encode()
+        assert sandbox_pool.run(b"who") == repr((os.getresuid(), os.getresgid(), os.getgroups())).encode()
     else:
         nobody = (supervisor.NOBODY,) * 3
-        assert shop.do(b"who") == repr((nobody, nobody, [])).encode()
-        assert stopped(shop, b"read %s" % bytes(secret)) == "PermissionError"
-    assert shop.do(b"draft a").startswith(b"/")
+        assert sandbox_pool.run(b"who") == repr((nobody, nobody, [])).encode()
+        assert failure_of(sandbox_pool, b"read %s" % bytes(secret)) == "PermissionError"
+    assert sandbox_pool.run(b"draft a").startswith(b"/")

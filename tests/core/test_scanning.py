@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from caseapp.core import scanning
-from caseapp.core.scanning import HARMFUL, NOT_CHECKED, objection
+from caseapp.core.scanning import HARMFUL, NOT_CHECKED, find_scan_error
 
 LETS_IN_WITHOUT = ("sh", "-c", "! grep -q HARM")
 
 
 def test_without_a_scanner_every_file_may_come_in(the_app):
-    assert objection(b"HARM") == ""
+    assert find_scan_error(b"HARM") == ""
 
 
 @pytest.mark.parametrize(
@@ -28,16 +28,16 @@ def test_without_a_scanner_every_file_may_come_in(the_app):
 )
 def test_only_what_was_looked_at_and_found_clean_comes_in(scanner, command, content, said):
     scanner(*command)
-    assert objection(content) == said
+    assert find_scan_error(content) == said
 
 
 def test_a_scanner_that_takes_too_long_has_not_checked(scanner, monkeypatch):
-    monkeypatch.setattr(scanning, "PATIENCE", 0.2)
+    monkeypatch.setattr(scanning, "TIMEOUT_SECONDS", 0.2)
     scanner("sleep", "30")
-    assert objection(b"anything") == NOT_CHECKED
+    assert find_scan_error(b"anything") == NOT_CHECKED
 
 
 def test_a_scanner_learns_nothing_of_our_settings(scanner, monkeypatch):
     monkeypatch.setenv("CASEAPP_SMTP_URL", "smtp://user:canary@mail.example.org")
     scanner("sh", "-c", "! env | grep -q canary")
-    assert objection(b"anything") == ""
+    assert find_scan_error(b"anything") == ""

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from caseapp.core.settings import EXPLAINED, PREFIX, BadSettings, from_environment
+from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, InvalidSettings, load_settings
 
 PRODUCTION = {
     "ENV": "production",
@@ -26,7 +26,7 @@ def read(tmp_path):
 
     def read_with(**changed):
         chosen = {**PRODUCTION, **keys, **changed}
-        return from_environment({PREFIX + k: v for k, v in chosen.items() if v is not None})
+        return load_settings({PREFIX + k: v for k, v in chosen.items() if v is not None})
 
     return read_with
 
@@ -67,12 +67,12 @@ def test_secrets_stay_out_of_the_settings_text(read):
     ],
 )
 def test_what_is_wrong_is_named(read, changed, said):
-    with pytest.raises(BadSettings, match=f"^{PREFIX}{said}"):
+    with pytest.raises(InvalidSettings, match=f"^{PREFIX}{said}"):
         read(**changed)
 
 
 def test_everything_that_is_wrong_is_named_at_once(read):
-    with pytest.raises(BadSettings) as refused:
+    with pytest.raises(InvalidSettings) as refused:
         read(
             ENV="x", BASE_URL="y", SMTP_URL="z", TRUSTED_PROXIES="w", WHAT="v", VAULT_KEY_FILE="/u"
         )
@@ -81,13 +81,13 @@ def test_everything_that_is_wrong_is_named_at_once(read):
 
 def test_a_key_that_others_can_read_is_refused(read, tmp_path):
     (tmp_path / "vault").chmod(0o640)
-    with pytest.raises(BadSettings, match="can be read by others"):
+    with pytest.raises(InvalidSettings, match="can be read by others"):
         read()
 
 
 def test_a_short_key_is_refused(read, tmp_path):
     (tmp_path / "secret").write_bytes(b"short")
-    with pytest.raises(BadSettings, match="at least 32"):
+    with pytest.raises(InvalidSettings, match="at least 32"):
         read()
 
 
@@ -105,12 +105,12 @@ def test_outside_production_keys_are_made_once_for_their_owner(read, tmp_path):
         assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("name", sorted(EXPLAINED))
+@pytest.mark.parametrize("name", sorted(SETTING_DESCRIPTIONS))
 def test_every_setting_is_read(read, name):
     """A value that is wrong for each of them is noticed, or stands in the settings afterwards."""
     try:
         found = repr(vars(read(**{name: "strange"})))
-    except BadSettings as refused:
+    except InvalidSettings as refused:
         found = str(refused)
     assert "strange" in found or name in found
     assert "no such setting" not in found

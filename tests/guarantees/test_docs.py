@@ -8,7 +8,7 @@ import click
 import pytest
 
 from caseapp.cli.commands import caseapp
-from caseapp.core.settings import EXPLAINED, PREFIX, ROOT
+from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, ROOT
 from caseapp.domain.handouts.library import library
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_readme_names_exactly_the_make_targets():
 
 def test_readme_names_every_setting():
     named = set(re.findall(rf"^\| `{PREFIX}(\w+)`", README, re.MULTILINE))
-    assert named == set(EXPLAINED)
+    assert named == set(SETTING_DESCRIPTIONS)
 
 
 def test_setup_takes_exactly_two_commands():

@@ -9,8 +9,8 @@ from dataclasses import fields
 
 import pytest
 
-from caseapp.core.sandbox.pool import SURROUNDINGS
-from caseapp.core.settings import EXPLAINED, PREFIX, ROOT, Settings
+from caseapp.core.sandbox.pool import PASSED_ENVIRONMENT
+from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, ROOT, Settings
 
 WRONG = {
     "ENV": "staging",
@@ -61,7 +61,7 @@ def test_production_requires_explicit_settings(tmp_path):
 
 def test_every_setting_is_declared_and_explained_once():
     declared = {field.name.upper() for field in fields(Settings)}
-    assert {name.removesuffix("_FILE") for name in EXPLAINED} == declared
+    assert {name.removesuffix("_FILE") for name in SETTING_DESCRIPTIONS} == declared
 
 
 def test_only_settings_read_the_environment():
@@ -76,4 +76,4 @@ def test_only_settings_read_the_environment():
 
 
 def test_sandbox_workers_get_no_settings():
-    assert not [name for name in SURROUNDINGS if name.startswith(PREFIX)]
+    assert not [name for name in PASSED_ENVIRONMENT if name.startswith(PREFIX)]

@@ -1,6 +1,6 @@
 """When no PDF can be rendered, everything else works, and requests for one are told so (REL-22).
 
-tests/cli/test_serve.py kills and stops the renderers of a running server; here every door is asked what it says, and
+tests/cli/test_serve.py kills and stops the renderers of a running server; here every interface is asked, and
 tests/core/test_waiting.py asks who may wait for a slow one.
 """
 
@@ -19,7 +19,7 @@ from caseapp.core.sandbox import circuit_breaker, pool
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.queries import the_practice
-from tests.core.sandboxes import kept_busy, shop_of
+from tests.core.sandboxes import occupied, make_pool
 from tests.guarantees import sample_data as w
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -47,26 +47,26 @@ def world(app):
 @contextmanager
 def no_foreman(fault):
     """Make every supervisor process fail at its start, as when Pango or a package is missing."""
-    before = pdf._workshop  # noqa: SLF001 - which workshop is asked stands nowhere else
-    pdf._workshop = pool.Workshop("tests.core.sandbox_jobs", lambda: [fault])  # noqa: SLF001
+    before = pdf._pool  # noqa: SLF001 - which workshop is asked stands nowhere else
+    pdf._pool = pool.SandboxPool("tests.core.sandbox_jobs", lambda: [fault])  # noqa: SLF001
     try:
         yield
     finally:
-        pdf._workshop = before  # noqa: SLF001
+        pdf._pool = before  # noqa: SLF001
 
 
 @contextmanager
 def busy_hands(_fault):
     """Keep every worker busy for longer than any wait budget."""
-    before, patience = pdf._workshop, pool.PATIENCE  # noqa: SLF001
-    pdf._workshop = slow = shop_of(hands=1)  # noqa: SLF001
-    with kept_busy(slow):
-        pool.PATIENCE = 0.2
+    before, patience = pdf._pool, pool.MAX_WAIT_SECONDS  # noqa: SLF001
+    pdf._pool = slow = make_pool(workers=1)  # noqa: SLF001
+    with occupied(slow):
+        pool.MAX_WAIT_SECONDS = 0.2
         try:
             yield
         finally:
-            pool.PATIENCE = patience
-            pdf._workshop = before  # noqa: SLF001
+            pool.MAX_WAIT_SECONDS = patience
+            pdf._pool = before  # noqa: SLF001
     slow.close()
 
 
@@ -144,7 +144,7 @@ def test_pages_work_and_report_when_pdfs_fail(world, way):
         assert world.browsers["client"].get(f"/portal/h/{own['position']}").status_code == 200
         builders.note(world.actors["coach"], own["case_id"])
     # Nobody's document is blamed for it: each is made as soon as it can be.
-    assert circuit_breaker.quarantined() == []
+    assert circuit_breaker.list_quarantined() == []
     for who, path in papers(world):
         assert ask(world, who, path).data.startswith(b"%PDF"), path
 
@@ -169,7 +169,7 @@ def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     said = unescape(answers[3].get_data(as_text=True))
     assert "could not be made 3 times and is not tried again as it is" in said
     assert "Change what is in it" in said
-    assert len(circuit_breaker.quarantined()) == 1
+    assert len(circuit_breaker.list_quarantined()) == 1
     assert ask(world, "coach", "/handouts/my-limits/pdf").data.startswith(b"%PDF")
     assert desk.get(draft).status_code == 200
     assert save(desk, draft, body=BODY.replace("MARK", "### a")).status_code == 303

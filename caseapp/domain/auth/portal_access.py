@@ -57,10 +57,10 @@ LINK_MAIL = "portal.link"
 class SignInStep(StrEnum):
     """Be what a client who has come to the door does next."""
 
-    CHOOSE = "choose"
-    PIN = "pin"
-    CLOSED = "closed"
-    READ_FIRST = "read first"
+    CHOOSE_PIN = "choose_pin"
+    ENTER_PIN = "enter_pin"
+    LOCKED = "locked"
+    FIRST_VISIT = "first_visit"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def invite_client(actor: Actor, client_id: UUID) -> Invitation:
     db.session.flush()
     end_all_sessions(client_id)
     if by_mail:
-        outbox.put(LINK_MAIL, {"client": client_id.hex})
+        outbox.enqueue(LINK_MAIL, {"client": client_id.hex})
     record(
         actor,
         Action.PORTAL_INVITE,
@@ -129,7 +129,7 @@ def request_link(email: str, address: str) -> None:
     email = email.strip().lower()
     count_attempt(_link_limits(email, address))
     with transaction():
-        outbox.put(
+        outbox.enqueue(
             LINK_MAIL,
             {"email": fingerprint("email", email), "until": (now() + LINK_LIFETIME).isoformat()},
         )
@@ -231,10 +231,10 @@ def get_sign_in_step(actor: Actor) -> SignInStep:
     if row is None:
         raise NotFound
     if row.pin_verified:
-        return SignInStep.READ_FIRST
+        return SignInStep.FIRST_VISIT
     if row.failed_pin_attempts >= MAX_PIN_ATTEMPTS:
-        return SignInStep.CLOSED
-    return SignInStep.PIN if row.pin_hash else SignInStep.CHOOSE
+        return SignInStep.LOCKED
+    return SignInStep.ENTER_PIN if row.pin_hash else SignInStep.CHOOSE_PIN
 
 
 def find_pin_error(pin: str) -> str | None:
@@ -293,7 +293,7 @@ def complete_first_visit(actor: Actor) -> None:
 
     Raises RuleBroken before the PIN is passed.
     """
-    if get_sign_in_step(actor) is not SignInStep.READ_FIRST:
+    if get_sign_in_step(actor) is not SignInStep.FIRST_VISIT:
         raise RuleBroken(Reason("pin_needed", "Give your PIN first."))
     db.session.execute(
         sa.update(PortalAccess)
