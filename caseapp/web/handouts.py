@@ -13,14 +13,14 @@ from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import replace_older
+from caseapp.domain.assignments.operations import replace_assignment
 from caseapp.domain.assignments.queries import (
-    holders_of,
-    holding_count,
-    live_holders,
-    older_holders,
+    list_assigned_clients,
+    count_clients_with_version,
+    list_clients_with_version,
+    list_clients_with_older_version,
 )
-from caseapp.domain.assignments.schemas import LONGEST_LINE, MOST_REPLACED, ReplaceSchema
+from caseapp.domain.assignments.schemas import MAX_MESSAGE_LENGTH, MAX_REPLACED, ReplaceAssignmentsSchema
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.handouts.library import ANY_STAGE, claims, contradictions, library, sources
@@ -37,13 +37,13 @@ from caseapp.domain.handouts.queries import (
 from caseapp.domain.handouts.rendering import empty_block_reason, empty_blocks, page_html, plain
 from caseapp.domain.handouts.schemas import KIND_WORDS, LANGUAGES, RecallSchema, ReviewSchema
 from caseapp.domain.practice.queries import office
-from caseapp.domain.screening.schemas import FLAGS
-from caseapp.http.downloads import pdf_answer
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, read_form
-from caseapp.http.template_helpers import say
+from caseapp.domain.screening.schemas import FLAG_LABELS
+from caseapp.http.downloads import pdf_response
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import needs, current_actor
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, submitted_form, read_form
+from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("handouts", __name__)
 
-TAG_WORDS = FLAGS | {
+TAG_WORDS = FLAG_LABELS | {
     "joint_consent": "Without a yes from both partners",
     "distance_only": "Not living far apart",
     "safety_screen_unknown": "A safety question not asked",
@@ -105,7 +105,7 @@ def handout_list() -> ResponseReturnValue:
     """Show the library by stage, narrowed by stage, language and words."""
     stage, q = stage_asked(), request.args.get("q", "").strip()[:120]
     shown = "hidden" if request.args.get("shown") == "hidden" else ""
-    found = library_list(the_actor(), stage or None, q, language_asked(), hidden=shown == "hidden")
+    found = library_list(current_actor(), stage or None, q, language_asked(), hidden=shown == "hidden")
     groups: dict[str, list[LibraryItem]] = defaultdict(list)
     for item in found:
         groups[item.handout.stage].append(item)
@@ -160,16 +160,16 @@ def handout_page(slug: str) -> ResponseReturnValue:
 
 
 def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ()) -> str:
-    actor, item = the_actor(), _edition(slug)
+    actor, item = current_actor(), _edition(slug)
     known = office().numbers
     empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
     versions = versions_of(actor, slug)
     newest = next(v for v in versions if v.handout.language == item.handout.language)
     holders, older = None, []
     if actor.may(Action.ASSIGNMENT_READ):
-        holders = holders_of(actor, slug, request.args.get("cursor"), PAGE_SIZE)
+        holders = list_assigned_clients(actor, slug, request.args.get("cursor"), PAGE_SIZE)
         if newest.edition_id == item.edition_id and item.recalled_at is None:
-            older = older_holders(actor, item, MOST_REPLACED)
+            older = list_clients_with_older_version(actor, item, MAX_REPLACED)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/handout.html",
@@ -184,8 +184,8 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
         origin=library().get((item.handout.based_on or "", item.handout.language)),
         older=[(number, list(found)) for number, found in groupby(older, attrgetter("edition"))],
         left=left,
-        longest_line=LONGEST_LINE,
-        confirm=any(reason.code == "confirm_needed" for reason in left),
+        max_message_length=MAX_MESSAGE_LENGTH,
+        confirm=any(reason.code == "confirmation_required" for reason in left),
         form=form or Form(),
     )
 
@@ -202,7 +202,7 @@ def handout_pdf(slug: str) -> ResponseReturnValue:
         faith=request.args.get("faith") == "yes",
         large=large_asked(),
     )
-    return pdf_answer(made, file_name(handout, large=large_asked()))
+    return pdf_response(made, file_name(handout, large=large_asked()))
 
 
 def large_asked() -> bool:
@@ -218,10 +218,10 @@ def review_now(slug: str) -> ResponseReturnValue:
     try:
         new = read_form(ReviewSchema())
         with transaction():
-            form_once(lambda: record_review(the_actor(), item.edition_id, new))
+            run_form_once(lambda: record_review(current_actor(), item.edition_id, new))
     except Invalid as error:
-        return _handout(slug, form_of(error)), 422
-    say("review_recorded")
+        return _handout(slug, submitted_form(error)), 422
+    flash("review_recorded")
     handout = item.handout
     return redirect(
         url_for(
@@ -239,18 +239,18 @@ def recall_page(slug: str) -> ResponseReturnValue:
 
 
 def _recall(slug: str, form: Form) -> str:
-    actor, item = the_actor(), _edition(slug)
+    actor, item = current_actor(), _edition(slug)
     mine = []
     if actor.may(Action.ASSIGNMENT_READ):
-        mine = live_holders(actor, item.edition_id, MOST_REPLACED + 1)
+        mine = list_clients_with_version(actor, item.edition_id, MAX_REPLACED + 1)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/recall.html",
         item=item,
         handout=item.handout,
-        holding=holding_count(actor, item.edition_id),
-        mine=mine[:MOST_REPLACED],
-        more=len(mine) > MOST_REPLACED,
+        holding=count_clients_with_version(actor, item.edition_id),
+        mine=mine[:MAX_REPLACED],
+        more=len(mine) > MAX_REPLACED,
         form=form,
     )
 
@@ -263,10 +263,10 @@ def recall_now(slug: str) -> ResponseReturnValue:
     try:
         reason = read_form(RecallSchema())
         with transaction():
-            recall(the_actor(), item.edition_id, reason)
+            recall(current_actor(), item.edition_id, reason)
     except Invalid as error:
-        return _recall(slug, form_of(error)), 422
-    say("handout_recalled")
+        return _recall(slug, submitted_form(error)), 422
+    flash("handout_recalled")
     handout = item.handout
     return redirect(
         url_for(
@@ -277,15 +277,15 @@ def recall_now(slug: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/handouts/<string:slug>/replace")
-@needs(Action.ASSIGNMENT_MAKE)
+@needs(Action.ASSIGNMENT_CREATE)
 def replace_now(slug: str) -> ResponseReturnValue:
     """Replace older versions for the chosen clients, each in a transaction of its own; say who was left out and why."""
-    actor, item = the_actor(), edition_of(slug, request.args.get("language", "en"))
-    older = {h.id: h for h in older_holders(actor, item, MOST_REPLACED)}
+    actor, item = current_actor(), edition_of(slug, request.args.get("language", "en"))
+    older = {h.id: h for h in list_clients_with_older_version(actor, item, MAX_REPLACED)}
     try:
-        wanted = read_form(ReplaceSchema())
+        wanted = read_form(ReplaceAssignmentsSchema())
     except Invalid as error:
-        return _handout(slug, form_of(error)), 422
+        return _handout(slug, submitted_form(error)), 422
     left: list[Reason] = []
     replaced = False
     for assignment_id in wanted.ids:
@@ -294,15 +294,15 @@ def replace_now(slug: str) -> ResponseReturnValue:
             continue
         try:
             with transaction():
-                replace_older(actor, assignment_id, line=wanted.line, confirmed=wanted.confirmed)
+                replace_assignment(actor, assignment_id, message=wanted.message, confirmed=wanted.confirmed)
             replaced = True
         except RuleBroken as error:
-            remember_refusal(error)
+            record_refused_request(error)
             who = older[assignment_id].client
-            left += [Reason(r.code, f"{who}: {r.message}", r.how) for r in error.reasons]
+            left += [Reason(r.code, f"{who}: {r.message}", r.way_out) for r in error.reasons]
     if replaced or not left:
-        say("handouts_replaced")
+        flash("handouts_replaced")
     if left:
-        return _handout(slug, form_of(), tuple(left)), 409
+        return _handout(slug, submitted_form(), tuple(left)), 409
     here = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
     return redirect(here, code=303)

@@ -25,6 +25,12 @@ TABLES: dict[str, str] = {
 }
 # New table name, then old column name to new column name.
 COLUMNS: dict[str, dict[str, str]] = {
+    "outbox": {
+        "made_at": "created_at",
+        "not_before": "next_attempt_at",
+        "tries": "attempts",
+        "done_at": "delivered_at",
+    },
     "coaching_case": {"changed_at": "updated_at"},
     "case_event": {"at": "occurred_at", "by": "recorded_by"},
     "attestation": {"at": "attested_at", "by": "attested_by"},

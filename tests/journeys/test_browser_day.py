@@ -80,7 +80,7 @@ def answer_all(page, level="None", **but):
 def last_link():
     """Read the link of the newest mail, as a client would."""
     outbox.sweep()
-    newest = max(mail.kept_mail().glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
+    newest = max(mail.mail_folder().glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
     return re.search(r"(/portal/enter/[\w-]+)", newest.read_text())[1]
 
 

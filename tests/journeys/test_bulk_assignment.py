@@ -1,4 +1,4 @@
-"""Giving a sheet to several clients in a real browser, from the choice to the end, with axe on every page."""
+"""A bulk assignment in a real browser, from the selection to the end, with axe on every page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from tests.support import builders, staff
 pytestmark = pytest.mark.journey
 
 
-def test_a_coach_gives_one_sheet_to_several(app, live, page, look, monkeypatch):
+def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
+    app, live, page, look, monkeypatch
+):
     monkeypatch.setattr(outbox, "_hand_over", [])
     team = staff.team()
     made = [builders.case(team["coach"], name) for name in ("Ana Brandt", "Bo Castell", "Cy Dorn")]
@@ -24,25 +26,25 @@ def test_a_coach_gives_one_sheet_to_several(app, live, page, look, monkeypatch):
     builders.screen(team["coach"], made[1].client_id, fear_at_home="concern")
     enter(page, live)
     page.goto(f"{live}/handouts/my-limits")
-    page.get_by_role("link", name="Give to several").click()
+    page.get_by_role("link", name="Assign to several clients").click()
     look.at("choose")
     page.get_by_label("All on this list (3)").check()
-    page.get_by_label("Print: handed over on paper").check()
-    page.get_by_role("button", name="Look at who can get it").click()
-    page.get_by_role("heading", name="Give it to these clients?").wait_for()
+    page.get_by_label("Print: you hand it over on paper").check()
+    page.get_by_role("button", name="Check who can get it").click()
+    page.get_by_role("heading", name="Assign it to these clients?").wait_for()
     look.at("confirm")
     page.get_by_label("Ana Brandt").check()
-    page.get_by_role("button", name="Give to those ticked").click()
-    page.get_by_role("heading", name="Giving to several").wait_for()
-    expect(page.get_by_text("0 given, 2 left out, 1 waiting.")).to_be_visible()
+    page.get_by_role("button", name="Assign to those selected").click()
+    page.get_by_role("heading", name="Assigning to several clients").wait_for()
+    expect(page.get_by_text("0 assigned, 2 skipped, 1 waiting.")).to_be_visible()
     outbox.sweep()
-    # The page looks again by itself.
-    page.get_by_role("heading", name="Given to several").wait_for(timeout=15000)
-    expect(page.get_by_text("1 given, 2 left out, 0 waiting.")).to_be_visible()
-    look.at("given")
+    # The page refreshes by itself.
+    page.get_by_role("heading", name="Assigned to several clients").wait_for(timeout=15000)
+    expect(page.get_by_text("1 assigned, 2 skipped, 0 waiting.")).to_be_visible()
+    look.at("assigned")
     with transaction():
         recall(team["supervisor"], edition_of("my-limits").edition_id, "A line is wrong.")
     page.goto(f"{live}/handouts/suspended")
     expect(page.get_by_role("heading", name="Ana Brandt")).to_be_visible()
-    look.at("resting")
-    assert look.seen == {"choose", "confirm", "given", "resting"}
+    look.at("suspended")
+    assert look.seen == {"choose", "confirm", "assigned", "suspended"}

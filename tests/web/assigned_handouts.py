@@ -1,4 +1,4 @@
-"""A coach at the desk with a client, and sheets given to them: what the pages about handouts begin with."""
+"""A signed-in coach with a client and assigned handouts, for the tests of pages."""
 
 import sqlalchemy as sa
 
@@ -6,19 +6,21 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 
 def opened(app, **levels):
     team = staff.team()
     made = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], made.client_id, **levels)
-    return team, made, Desk(app, team["coach"])
+    return team, made, StaffBrowser(app, team["coach"])
 
 
 def given(team, made, slug="better-nights", channel="portal", message=""):
     with transaction():
-        return assign_handout(team["coach"], made.case_id, slug, message=message, channel=channel, confirmed=True)
+        return assign_handout(
+            team["coach"], made.case_id, slug, message=message, channel=channel, confirmed=True
+        )
 
 
 def count(model):

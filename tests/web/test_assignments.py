@@ -1,4 +1,4 @@
-"""The pages of a case's handouts: choosing and giving, withdrawing, looking at several and fetching them."""
+"""Pages of a case's handouts: assign, withdraw, mark as read, download."""
 
 import re
 from datetime import timedelta
@@ -16,15 +16,15 @@ from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
 from tests.support import builders
 from tests.support.pdf_checks import text_of
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 from tests.web.assigned_handouts import count, given, opened
 
 
-def test_a_coach_assigns_two_handouts_with_a_line(app):
+def test_assign_two_handouts_with_a_message(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign"
     page = desk.text(path)
-    assert "Suits" in page
+    assert "Suitable" in page
     assert "Light time together" not in page
     form = desk.form(path)
     sent = form.fields | {
@@ -41,10 +41,10 @@ def test_a_coach_assigns_two_handouts_with_a_line(app):
     assert "Handouts assigned." in shown
 
 
-def test_refused_sheets_say_why_and_cannot_be_chosen(app):
+def test_assign_page_blocked_handouts_show_reasons_and_no_checkbox(app):
     _, made, desk = opened(app, fear_at_home="concern")
     page = desk.text(f"/case/{made.number}/handouts/assign?stage=all")
-    assert "Not now" in page
+    assert "Not suitable now" in page
     assert "A safety hold is open" in page
     assert 'value="reaching-out"' not in page
     assert 'value="a-private-check"' in page
@@ -59,23 +59,23 @@ def test_refused_sheets_say_why_and_cannot_be_chosen(app):
     assert "hold_open" in refused[-1]["reasons"]
 
 
-def test_the_next_best_stand_on_the_case_and_where_handouts_are_chosen(app):
+def test_recommendations_are_on_case_and_assign_pages(app):
     _, made, desk = opened(app, sleep="watch")
     for path in (f"/case/{made.number}", f"/case/{made.number}/handouts/assign?stage=understand"):
         page = desk.text(path)
-        assert "Next best" in page
+        assert "Recommended next" in page
         assert (
-            "0 of about 30 minutes a week are still unread. Lowered from 60: sleep is at watch."
+            "0 of about 30 minutes a week are unread. Reduced from 60 because sleep is at watch."
             in page
         )
-        assert "Everybody has the numbers to ring" in page
+        assert "Every client gets the help lines first" in page
         assert "Sleep is at watch." in page
         assert f"/case/{made.number}/handouts/assign?stage=all" in page
         assert "#o-better-nights" in page
     assert 'id="o-better-nights"' in desk.text(f"/case/{made.number}/handouts/assign?stage=all")
 
 
-def test_a_pack_says_what_was_given_when_and_what_was_left_out(app):
+def test_assigned_page_lists_weeks_and_skipped_handouts(app):
     team, made, desk = opened(app)
     with at(now() - timedelta(minutes=5)):
         given(team, made, "first-days-pause")
@@ -93,11 +93,11 @@ def test_a_pack_says_what_was_given_when_and_what_was_left_out(app):
     assert (
         page.index("Running on empty?")
         < page.index("Things to hold back from")
-        < page.index("Left out")
+        < page.index("Skipped")
     )
     assert page.count("For the week of") == 2
-    assert "For whenever it is needed" in page
-    assert "The client already has this sheet in this way." in page
+    assert "To keep for when it is needed" in page
+    assert "The client already has this handout through this channel." in page
     again = desk.post(form.action, fields)
     assert again.location == sent.location, "sent twice, given once"
     assert count(Assignment) == 4
@@ -107,11 +107,11 @@ def test_a_pack_says_what_was_given_when_and_what_was_left_out(app):
     assert "Choose a day from this week on" in wrong.get_data(as_text=True)
     odd = desk.send(path, form.action, slugs="hold-back-list", **{"order.hold-back-list": "x"})
     assert odd.status_code == 422
-    stranger = Desk(app, team["coach2"])
+    stranger = StaffBrowser(app, team["coach2"])
     assert stranger.get(sent.location).status_code == 404
 
 
-def test_care_is_confirmed_on_a_second_look(app):
+def test_assign_caution_asks_for_confirmation(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign?stage=all"
     first = desk.send(
@@ -136,7 +136,7 @@ def test_care_is_confirmed_on_a_second_look(app):
     assert sent.status_code == 303
 
 
-def test_an_empty_or_odd_form_changes_nothing(app):
+def test_assign_invalid_form_changes_nothing(app):
     _, made, desk = opened(app)
     path = f"/case/{made.number}/handouts/assign"
     nothing = desk.send(path)
@@ -167,7 +167,7 @@ def test_withdraw_and_mark_as_read(app):
     assert "already withdrawn" in again.get_data(as_text=True)
 
 
-def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
+def test_pdf_of_a_suspended_assignment_is_refused(app):
     team, made, desk = opened(app)
     assignment = given(team, made, "first-days-pause")
     path = f"/case/{made.number}/handouts/{assignment}/pdf"
@@ -180,18 +180,18 @@ def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
     assert refused.status_code == 409
     assert "A safety hold is open" in refused.get_data(as_text=True)
     page = desk.text(f"/case/{made.number}/handouts")
-    assert "1 sheet rests for now" in page
+    assert "1 handout is suspended" in page
     assert path not in page
     with transaction():
         withdraw(team["coach"], assignment, 1)
     assert desk.get(path).status_code == 409
 
 
-def test_foreign_cases_and_assignments_look_missing(app):
+def test_foreign_cases_and_assignments_are_not_found(app):
     team, made, desk = opened(app)
     assignment = given(team, made)
     other = builders.case(team["coach"], "Daniel Roth", safe=SafeContact(("portal",)))
-    stranger = Desk(app, team["coach2"])
+    stranger = StaffBrowser(app, team["coach2"])
     for path in ("", "/assign", f"/{assignment}/pdf"):
         assert stranger.get(f"/case/{made.number}/handouts{path}").status_code == 404
     assert desk.get(f"/case/{other.number}/handouts/{assignment}/pdf").status_code == 404
@@ -203,7 +203,7 @@ def test_foreign_cases_and_assignments_look_missing(app):
     assert db.session.get(Assignment, assignment).withdrawn_at is None
 
 
-def test_long_lists_are_paged_in_a_fixed_number_of_statements(app):
+def test_long_list_is_paged_in_a_fixed_number_of_statements(app):
     team, made, desk = opened(app)
     slugs = [
         "help-right-now", "a-private-check", "enough-to-eat", "drink-pills-drugs", "better-nights",
@@ -227,7 +227,7 @@ def test_long_lists_are_paged_in_a_fixed_number_of_statements(app):
     assert rest.count("Withdraw<") == 2
 
 
-def test_reading_is_in_the_log(app):
+def test_reading_is_audited(app):
     team, made, desk = opened(app)
     given(team, made)
     desk.text(f"/case/{made.number}/handouts")
@@ -238,16 +238,16 @@ def test_reading_is_in_the_log(app):
     assert sorted(kinds) == ["assignment", "case"]
 
 
-def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
+def test_packet_page_and_pdf_of_several_handouts(app):
     team, made, desk = opened(app)
     plain, other = given(team, made, message="Slowly."), given(team, made, "first-days-pause")
     quiet = given(team, made, "help-right-now")
     here = f"/case/{made.number}/handouts"
     page = desk.text(here)
     assert page.count('name="assignment"') == 3
-    assert "since a sheet goes by a neutral title" in page
+    assert "because a handout in it has a neutral title" in page
     look = desk.text(f"{here}/packet?assignment={plain}&assignment={other}")
-    assert "Left out" not in look
+    assert "Skipped" not in look
     [link, large] = re.findall(r'href="(/case[^"]*reading-all.pdf[^"]*)"', look)
     answer = desk.get(unescape(link))
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
@@ -264,7 +264,7 @@ def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
     assert "A safety hold is open" in refused.get_data(as_text=True)
 
 
-def test_a_pack_is_of_one_case_and_of_what_was_chosen(app):
+def test_packet_invalid_or_foreign_ids_are_refused(app):
     team, made, desk = opened(app)
     mine = given(team, made)
     foreign = builders.case(team["coach"], "Daniel Roth")
@@ -274,9 +274,9 @@ def test_a_pack_is_of_one_case_and_of_what_was_chosen(app):
     for path in ("packet", "reading-all.pdf"):
         assert desk.get(f"{here}/{path}?assignment={mine}&assignment={theirs}").status_code == 404
         assert desk.get(f"{here}/{path}?assignment=../../etc/passwd").status_code == 404
-        stranger = Desk(app, team["coach2"])
+        stranger = StaffBrowser(app, team["coach2"])
         assert stranger.get(f"{here}/{path}?assignment={mine}").status_code == 404
         many = "&".join(f"assignment={made.client_id.hex[:-2]}{n:02}" for n in range(13))
         assert desk.get(f"{here}/{path}?{many}").status_code == 422
-    assert "Nothing goes into it" in desk.text(f"{here}/packet")
+    assert "No handouts selected" in desk.text(f"{here}/packet")
     assert desk.get(f"{here}/reading-all.pdf").status_code == 303

@@ -1,4 +1,4 @@
-"""Giving one sheet to several, through real pages and forms."""
+"""Pages of bulk assignments."""
 
 import re
 from datetime import timedelta
@@ -17,7 +17,7 @@ from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import edition_of
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 
 SLUG = "my-limits"
 CHOOSE, GIVE = f"/handouts/{SLUG}/bulk-assign", f"/handouts/{SLUG}/bulk-assignments?language=en"
@@ -32,18 +32,20 @@ def team(app, monkeypatch):
 
 @pytest.fixture
 def desk(app, team):
-    return Desk(app, team["coach"])
+    return StaffBrowser(app, team["coach"])
 
 
 @pytest.fixture
 def cases(team):
-    """Make three clients: one steady in the first stage, one in a hold, one who has the sheet."""
+    """Make three clients: one steady in the first stage, one in a hold, one who has the handout."""
     made = [builders.case(team["coach"], name) for name in ("Ana Brandt", "Bo Castell", "Cy Dorn")]
     for one in made:
         builders.screen(team["coach"], one.client_id)
     builders.screen(team["coach"], made[1].client_id, fear_at_home="concern")
     with transaction():
-        assign_handout(team["coach"], made[2].case_id, SLUG, message="", channel="print", confirmed=True)
+        assign_handout(
+            team["coach"], made[2].case_id, SLUG, message="", channel="print", confirmed=True
+        )
     return made
 
 
@@ -53,27 +55,27 @@ def count(model):
 
 
 def parts(page):
-    """Part a page by its panels: heading and text."""
+    """Split a page into its panels by heading id."""
     found = re.split(r"<h2 id=\"h-", page)[1:]
     return {one.partition('"')[0]: one for one in found}
 
 
 def look(desk, **changed):
-    """Choose all three and go on to the page that confirms."""
+    """Select all three and continue to the confirm page."""
     sent = desk.send(CHOOSE, HERE, **({"all": "yes", "channel": "print"} | changed))
     assert sent.status_code == 200, sent.get_data(as_text=True)
     return sent.get_data(as_text=True)
 
 
 def confirmation(desk, page):
-    """Read the form of the page that confirms."""
+    """Read the form of the confirm page."""
     fields = {name: [] for name in re.findall(r'<input[^>]*name="(\w+)"', page)}
     for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page):
         fields[name].append(value)
     return {name: values for name, values in fields.items() if values}
 
 
-def test_nobody_is_ticked_and_all_is_a_plain_choice(desk, cases):
+def test_choose_page_preselects_nobody_and_validates(desk, cases):
     page = desk.text(CHOOSE)
     assert "All on this list (3)" in page
     assert "checked" not in page.split('id="cases"')[1].split("</fieldset>")[0]
@@ -90,7 +92,7 @@ def test_nobody_is_ticked_and_all_is_a_plain_choice(desk, cases):
     assert "No open case in this stage." in desk.text(f"{CHOOSE}?stage=repair")
 
 
-def test_the_confirm_page_says_who_gets_it_and_who_not_and_why(desk, cases):
+def test_confirm_page_groups_clients_with_reasons(desk, cases):
     found = parts(look(desk))
     assert "Ana Brandt" in found["caution"]
     assert "It belongs to Rebuild" in found["caution"]
@@ -102,7 +104,7 @@ def test_the_confirm_page_says_who_gets_it_and_who_not_and_why(desk, cases):
     assert count(BulkAssignment) == 0
 
 
-def test_from_the_choice_to_the_end(desk, cases, team):
+def test_bulk_assignment_from_selection_to_end(desk, cases, team):
     fields = confirmation(desk, look(desk, message="Take your time."))
     sent = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
     assert sent.status_code == 303
@@ -129,7 +131,7 @@ def test_from_the_choice_to_the_end(desk, cases, team):
     assert count(Assignment) == 2
 
 
-def test_without_a_tick_nobody_is_left_and_it_says_so(desk, cases):
+def test_start_without_confirmation_is_refused(desk, cases):
     fields = confirmation(desk, look(desk))
     sent = desk.post(GIVE, fields)
     assert sent.status_code == 409
@@ -139,7 +141,7 @@ def test_without_a_tick_nobody_is_left_and_it_says_so(desk, cases):
     assert count(BulkAssignment) == 0
 
 
-def test_a_version_recalled_meanwhile_is_not_given(desk, cases, team):
+def test_start_recalled_version_is_refused(desk, cases, team):
     fields = confirmation(desk, look(desk))
     with transaction():
         recall(team["supervisor"], edition_of(SLUG).edition_id, "A number is wrong.")
@@ -151,21 +153,21 @@ def test_a_version_recalled_meanwhile_is_not_given(desk, cases, team):
     assert count(BulkAssignment) == 0
 
 
-def test_it_is_hidden_from_others_and_shown_to_the_supervisor(app, desk, cases, team):
+def test_progress_page_is_visible_to_creator_and_supervisor_only(app, desk, cases, team):
     fields = confirmation(desk, look(desk))
     sent = desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"})
-    assert "Ana Brandt" in Desk(app, team["supervisor"]).text(sent.location)
-    stranger = Desk(app, team["coach2"])
+    assert "Ana Brandt" in StaffBrowser(app, team["supervisor"]).text(sent.location)
+    stranger = StaffBrowser(app, team["coach2"])
     assert stranger.get(sent.location).status_code == 404
     assert "Ana Brandt" not in stranger.text(CHOOSE)
     theirs = stranger.post(GIVE, fields | stranger.token | {"idempotency_key": "another"})
     assert theirs.status_code == 404
-    admin = Desk(app, team["admin"])
+    admin = StaffBrowser(app, team["admin"])
     assert admin.get(sent.location).status_code == admin.get(CHOOSE).status_code == 403
     assert count(BulkAssignment) == 1
 
 
-def test_the_pages_ask_as_much_for_many_as_for_few(app, desk, team):
+def test_pages_run_a_fixed_number_of_statements(app, desk, team):
     counts, path = [], "/handouts/help-right-now/bulk-assign"
     for more, since in ((10, 0), (190, 10)):
         bulk_rows.caseload(team["coach"], more, since=since)
@@ -181,11 +183,13 @@ def test_the_pages_ask_as_much_for_many_as_for_few(app, desk, team):
     assert counts[0] == counts[1]
 
 
-def test_what_rests_is_shown_after_a_screening_a_flag_and_on_its_own_page(app, desk, team):
+def test_suspended_handouts_are_shown_on_every_related_page(app, desk, team):
     made = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], made.client_id)
     with transaction():
-        assign_handout(team["coach"], made.case_id, "first-days-pause", message="", channel="portal")
+        assign_handout(
+            team["coach"], made.case_id, "first-days-pause", message="", channel="portal"
+        )
     assert "No suspended handouts." in desk.text("/handouts/suspended")
     assert "for now" not in desk.text("/today").split("</h1>")[1].split("</p>")[0]
     case = f"/case/{made.number}"
@@ -201,11 +205,11 @@ def test_what_rests_is_shown_after_a_screening_a_flag_and_on_its_own_page(app, d
     assert "The first days: pause before you act" in page
     assert "A safety hold is open" in page
     assert "One sheet rests for now" in desk.text("/today")
-    assert "Ines Okafor" not in Desk(app, team["coach2"]).text("/handouts/suspended")
-    assert Desk(app, team["admin"]).get("/handouts/suspended").status_code == 403
+    assert "Ines Okafor" not in StaffBrowser(app, team["coach2"]).text("/handouts/suspended")
+    assert StaffBrowser(app, team["admin"]).get("/handouts/suspended").status_code == 403
 
 
-def test_resting_sheets_are_paged_by_case_for_a_fixed_price(desk, team, monkeypatch):
+def test_suspended_page_is_paged_at_constant_cost(desk, team, monkeypatch):
     coach, counts = team["coach"], []
     for more, since in ((10, 0), (110, 10)):
         bulk_rows.caseload(coach, more, since=since)
@@ -214,7 +218,7 @@ def test_resting_sheets_are_paged_by_case_for_a_fixed_price(desk, team, monkeypa
             page = desk.text("/handouts/suspended")
         counts.append(len(asked.seen))
     assert counts[0] == counts[1]
-    assert "Each page looks through 100 open cases" in page
+    assert "Each page searches 100 open cases" in page
     following = page.split('rel="next"')[0].rpartition('href="')[2].split('"')[0]
     rest = desk.text(following.replace("&amp;", "&"))
     assert "First page" in rest

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.clock import now, week_of
+from caseapp.core.clock import now, get_week_start
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, Reason, RuleBroken
 from caseapp.core.ids import new_id
@@ -102,7 +102,7 @@ def validate_due_on(due_on: date | None) -> date | None:
 
     Raises Invalid.
     """
-    if due_on is not None and not week_of(today()) <= due_on <= today() + MAX_DUE_AHEAD:
+    if due_on is not None and not get_week_start(today()) <= due_on <= today() + MAX_DUE_AHEAD:
         raise Invalid({"due_on": ["Choose a day from this week on, at most half a year ahead."]})
     return due_on
 
@@ -111,11 +111,11 @@ def _plan_weeks(
     context: CaseContext, items: list[LibraryItem], start: date | None
 ) -> list[date | None]:
     """Spread handouts over the coming weeks, counting what the client still has to read in each."""
-    begin = week_of(start or first_reading_week(today()))
+    begin = get_week_start(start or first_reading_week(today()))
     planned: Counter[date] = Counter()
     for one in list_reading_items(context):
         if one.unread and counts_as_reading(one.handout):
-            week = week_of(one.due_on) if one.due_on else begin
+            week = get_week_start(one.due_on) if one.due_on else begin
             planned[max(week, begin)] += one.handout.minutes
     levels = context.safety.last_screening.levels if context.safety.last_screening else {}
     budget = plan_reading(levels, []).budget

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.clock import week_of
+from caseapp.core.clock import get_week_start
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import list_chosen_assignments
@@ -158,4 +158,4 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool)
 
 def _week_ahead(record: AssignmentRecord) -> date | None:
     """Give the planned week until it is over: a PDF must never make a client feel late."""
-    return record.week if record.week and record.week >= week_of(today()) else None
+    return record.week if record.week and record.week >= get_week_start(today()) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.clock import week_of
+from caseapp.core.clock import get_week_start
 from caseapp.core.database import db, run
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.pagination import Page
@@ -98,11 +98,11 @@ def get_reading_list_item(actor: Actor, position: int) -> AssignmentRecord:
 def get_recommendation(actor: Actor, context: CaseContext, language: str = "en") -> Recommendation:
     """Recommend what to assign next in a case, in a fixed number of statements; nothing new for a closed case."""
     levels = context.safety.last_screening.levels if context.safety.last_screening else {}
-    items, this_week = list_reading_items(context), week_of(today())
+    items, this_week = list_reading_items(context), get_week_start(today())
     unread = [
         item.handout
         for item in items
-        if item.unread and (item.due_on is None or week_of(item.due_on) <= this_week)
+        if item.unread and (item.due_on is None or get_week_start(item.due_on) <= this_week)
     ]
     if context.case.status != "open":
         return Recommendation(plan_reading(levels, unread))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason
-from caseapp.core.fonts import missing_signs
+from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.handouts.printing import NOBODY, Personal
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def remove_unprintable(personal: Personal) -> tuple[Personal, tuple[Reason, ...]
     """Remove names or message when our fonts can't print them, each on its own, and give the reasons."""
     reasons: list[Reason] = []
     called, coach, line = personal.called, personal.coach, personal.line
-    if strange := missing_signs(called + coach):
+    if strange := find_missing_glyphs(called + coach):
         called = coach = ""
         reasons.append(_cannot_print("names", strange))
-    if strange := missing_signs(line):
+    if strange := find_missing_glyphs(line):
         line = ""
         reasons.append(_cannot_print("message", strange))
     return Personal(called, coach, line), tuple(reasons)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, pre_load, validate
 
-from caseapp.core.clock import week_of
+from caseapp.core.clock import get_week_start
 from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.domain.handouts.library import STOP_BOX, Handout
 from caseapp.domain.handouts.schemas import OfHandout
@@ -210,7 +210,7 @@ class AssignmentRecord(OfHandout):
     @property
     def week(self) -> date | None:
         """Give the Monday of the planned week."""
-        return week_of(self.due_on) if self.due_on else None
+        return get_week_start(self.due_on) if self.due_on else None
 
     @property
     def state(self) -> str:

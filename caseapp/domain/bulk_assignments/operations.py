@@ -112,7 +112,7 @@ def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) ->
             "cases": len(items),
         },
     )
-    outbox.put(BULK_ASSIGNMENT, {"bulk_assignment": bulk_assignment.id.hex})
+    outbox.enqueue(BULK_ASSIGNMENT, {"bulk_assignment": bulk_assignment.id.hex})
     return bulk_assignment.id
 
 
@@ -169,7 +169,7 @@ def deliver_bulk_assignment(_row_id: UUID, payload: dict[str, Any]) -> None:
         raise Unfinished
     if len(waiting) == BATCH_SIZE:
         with transaction():
-            outbox.put(BULK_ASSIGNMENT, payload)
+            outbox.enqueue(BULK_ASSIGNMENT, payload)
 
 
 def _process_item(item_id: UUID) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from caseapp.core.clock import week_of
+from caseapp.core.clock import get_week_start
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import SAFETY_SHEET
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
@@ -83,7 +83,7 @@ def _level(level: int | None) -> str:
 
 def first_reading_week(today: date) -> date:
     """Give the Monday of the first week for something assigned today: this week until Wednesday, then the next."""
-    this = week_of(today)
+    this = get_week_start(today)
     return this if today.isoweekday() <= LAST_START_DAY else this + WEEK
 
 
@@ -95,7 +95,7 @@ def spread_over_weeks(
     `budget` is the minutes per week and `planned` the minutes already planned for each Monday. A safety sheet gets
     None, because it is kept for later. A handout longer than a whole week gets a week of its own.
     """
-    minutes, week = Counter(planned), week_of(start)
+    minutes, week = Counter(planned), get_week_start(start)
     weeks: list[date | None] = []
     for handout in handouts:
         if not counts_as_reading(handout):

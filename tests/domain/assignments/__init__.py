@@ -1,1 +1,1 @@
-"""Tests of what suits a client and of giving it."""
+"""Tests of assignments."""

@@ -1,4 +1,4 @@
-"""A team, and a case whose client was screened and is calm."""
+"""Fixtures: a team, and a case whose client has a steady screening."""
 
 import pytest
 

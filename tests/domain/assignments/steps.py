@@ -1,4 +1,4 @@
-"""Give a sheet, raise a flag and read as the client: what the tests of assignments have in common."""
+"""Helpers: assign a handout, set a flag, act as the client."""
 
 from caseapp.core.actor import Actor
 from caseapp.core.permissions import Role
@@ -7,7 +7,7 @@ from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.screening.operations import set_manual_flag
 
 
-def give(actor, made, slug="better-nights", *, channel="portal", message="", **more):
+def assign(actor, made, slug="better-nights", *, channel="portal", message="", **more):
     with transaction():
         return assign_handout(actor, made.case_id, slug, message=message, channel=channel, **more)
 

@@ -1,4 +1,4 @@
-"""What becomes of a given sheet when its edition is followed by a newer one, or recalled."""
+"""Assignments whose handout version is followed by a newer one, or recalled."""
 
 import pytest
 import sqlalchemy as sa
@@ -6,11 +6,15 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.queries import list_handout_options
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import replace_assignment
-from caseapp.domain.assignments.queries import get_assignment_record, list_clients_with_older_version, get_printable_assignment
-from caseapp.domain.assignments.reading import get_reading_list_item, get_reading_list
+from caseapp.domain.assignments.queries import (
+    get_assignment_record,
+    get_printable_assignment,
+    list_clients_with_older_version,
+    list_handout_options,
+)
+from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import library as shelf
@@ -18,13 +22,13 @@ from caseapp.domain.handouts import queries
 from caseapp.domain.handouts.operations import publish_library, recall
 from caseapp.domain.handouts.queries import edition_of, library_list, versions_of
 from caseapp.domain.practice.queries import today
-from tests.domain.assignments.steps import codes, give, reader
+from tests.domain.assignments.steps import assign, codes, reader
 from tests.support import builders
 
 
-def test_an_assignment_keeps_its_edition_when_a_new_one_is_published(team, made, monkeypatch):
+def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monkeypatch):
     coach = team["coach"]
-    old = give(coach, made)
+    old = assign(coach, made)
     first = shelf.library()["better-nights", "en"]
     source = (
         first.source.replace("version: 1\nstatus", "version: 2\nstatus", 1)
@@ -47,10 +51,10 @@ def test_an_assignment_keeps_its_edition_when_a_new_one_is_published(team, made,
     queries._texts.pop(second.sha256)  # noqa: SLF001 - the next tests know only the library on disk
 
 
-def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
+def test_recall_withdraws_the_version_from_every_client(team, made):
     coach = team["coach"]
-    given = give(coach, made)
-    paper = give(coach, made, channel="print")
+    given = assign(coach, made)
+    paper = assign(coach, made, channel="print")
     item = edition_of("better-nights")
     for who in (coach, reader(made)):
         with pytest.raises(Forbidden), transaction():
@@ -72,7 +76,7 @@ def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
     context = get_case_context(coach, made.case_id)
     assert "better-nights" not in {o.handout.id for o in list_handout_options(coach, context)}
     with pytest.raises(RuleBroken) as refused:
-        give(coach, made, confirmed=True)
+        assign(coach, made, confirmed=True)
     assert codes(refused) == ["recalled"]
     with pytest.raises(RuleBroken) as refused, transaction():
         recall(team["supervisor"], item.edition_id, "Once more.")
@@ -83,23 +87,26 @@ def test_a_recall_takes_an_edition_back_everywhere_at_once(team, made):
     assert entry.details == {"slug": "better-nights", "language": "en", "number": 1}
 
 
-def test_older_versions_are_replaced_each_judged_anew(team, made, monkeypatch):
+def test_replace_assignment_assesses_the_newest_version_again(team, made, monkeypatch):
     coach = team["coach"]
     other = builders.case(coach, "Daniel Roth")
     builders.screen(coach, other.client_id)
     foreign = builders.case(team["coach2"], "Noor Haddad")
     builders.screen(team["coach2"], foreign.client_id)
     pause, later = (
-        give(coach, made, "first-days-pause", due_on=today()),
-        give(coach, other, "first-days-pause"),
+        assign(coach, made, "first-days-pause", due_on=today()),
+        assign(coach, other, "first-days-pause"),
     )
-    theirs = give(team["coach2"], foreign, "first-days-pause")
+    theirs = assign(team["coach2"], foreign, "first-days-pause")
     with transaction(), pytest.raises(RuleBroken) as refused:
         replace_assignment(coach, pause, message="")
     assert codes(refused) == ["already_newest"]
     builders.second_version(monkeypatch, "first-days-pause")
     newest = edition_of("first-days-pause")
-    assert [h.client for h in list_clients_with_older_version(coach, newest, 10)] == ["Daniel Roth", "Ines Okafor"]
+    assert [h.client for h in list_clients_with_older_version(coach, newest, 10)] == [
+        "Daniel Roth",
+        "Ines Okafor",
+    ]
     with transaction():
         new = replace_assignment(coach, pause, message="A clearer one.")
     record = get_assignment_record(coach, new)

@@ -1,4 +1,4 @@
-"""Giving sheets: what is refused, what asks for care, several at once and over the weeks; on both databases."""
+"""Assigning handouts: blocked, with caution, several at once and over the weeks."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -10,24 +10,27 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.reading import get_recommendation
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handouts
-from caseapp.domain.assignments.queries import get_assignment_record, list_assignments, list_assigned_together
-from caseapp.domain.assignments.reading import get_reading_list
+from caseapp.domain.assignments.queries import (
+    get_assignment_record,
+    list_assigned_together,
+    list_assignments,
+)
+from caseapp.domain.assignments.reading import get_reading_list, get_recommendation
 from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.schemas import SafeContact
-from tests.domain.assignments.steps import codes, flag, give, reader
+from tests.domain.assignments.steps import assign, codes, flag, reader
 from tests.support import builders
 
 
-def test_an_assignment_keeps_edition_line_levels_and_a_number_of_its_own(team, made):
+def test_assign_stores_version_message_levels_and_position(team, made):
     coach = team["coach"]
     builders.screen(coach, made.client_id, sleep="watch")
-    first = give(coach, made, message="Try the worry note first.")
-    give(coach, made, "keep-the-day-running")
+    first = assign(coach, made, message="Try the worry note first.")
+    assign(coach, made, "keep-the-day-running")
     newest, oldest = list_assignments(coach, get_case_context(coach, made.case_id))
     assert (oldest.id, oldest.position, newest.position) == (first, 1, 2)
     assert oldest.message == "Try the worry note first."
@@ -38,30 +41,30 @@ def test_an_assignment_keeps_edition_line_levels_and_a_number_of_its_own(team, m
     assert b"worry" not in stored.message
 
 
-def test_places_count_for_each_client_alone(team, made):
+def test_assign_position_counts_per_client(team, made):
     other = builders.case(team["coach"], "Daniel Roth")
     builders.screen(team["coach"], other.client_id)
-    give(team["coach"], made)
-    give(team["coach"], other)
+    assign(team["coach"], made)
+    assign(team["coach"], other)
     assert [record.position for record in get_reading_list(reader(other))] == [1]
 
 
-def test_a_refusal_names_every_reason_and_changes_nothing(team, made):
+def test_assign_blocked_names_every_reason_and_changes_nothing(team, made):
     builders.screen(team["coach"], made.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused:
-        give(team["coach"], made, "reaching-out", confirmed=True)
+        assign(team["coach"], made, "reaching-out", confirmed=True)
     assert {"hold_open", "contact_block", "violence_flag"} <= set(codes(refused))
     assert db.session.scalar(sa.select(sa.func.count(Assignment.id))) == 0
 
 
-def test_care_asks_for_a_confirmation(team, made):
+def test_assign_caution_requires_confirmation(team, made):
     with pytest.raises(RuleBroken) as refused:
-        give(team["coach"], made, "my-limits")
+        assign(team["coach"], made, "my-limits")
     assert codes(refused) == ["confirmation_required", "later_stage"]
-    assert give(team["coach"], made, "my-limits", confirmed=True)
+    assert assign(team["coach"], made, "my-limits", confirmed=True)
 
 
-def test_several_are_given_all_or_none(team, made):
+def test_assign_several_unconfirmed_assigns_none(team, made):
     coach = team["coach"]
     wanted = NewAssignments(
         ("better-nights", "my-limits"), "portal", "Both help.", "en", confirmed=False
@@ -78,12 +81,12 @@ def test_several_are_given_all_or_none(team, made):
 SATURDAY = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
-def test_a_pack_is_spread_over_the_weeks_and_leaves_out_what_does_not_suit(team):
+def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
     coach = team["coach"]
     with at(SATURDAY - timedelta(hours=1)):
         made = builders.case(coach, "Ines Okafor")
         builders.screen(coach, made.client_id, sleep="watch")
-        give(coach, made, "running-on-empty", channel="print")
+        assign(coach, made, "running-on-empty", channel="print")
     with at(SATURDAY):
         pack = NewAssignments(
             ("my-reasons", "better-nights", "reaching-out", "hold-back-list", "first-days-pause"),
@@ -105,53 +108,57 @@ def test_a_pack_is_spread_over_the_weeks_and_leaves_out_what_does_not_suit(team)
             sa.select(AuditEvent.details).where(AuditEvent.action == "assignment.create")
         ).all()
         assert [entry["due_on"] for entry in logged].count("2026-12-07") == 2
-        assert get_recommendation(coach, context).plan.unread == 20, "later weeks are not this week's reading"
+        assert get_recommendation(coach, context).plan.unread == 20, (
+            "later weeks are not this week's reading"
+        )
         with pytest.raises(RuleBroken) as refused, transaction():
-            assign_handouts(coach, made.case_id, replace(pack, slugs=("reaching-out", "my-reasons")))
+            assign_handouts(
+                coach, made.case_id, replace(pack, slugs=("reaching-out", "my-reasons"))
+            )
         assert set(codes(refused)) == {"contact_block", "already_assigned"}
     other = get_case_context(coach, builders.case(coach, "Daniel Roth").case_id)
     with pytest.raises(NotFound):
         list_assigned_together(coach, other, ids[0])
 
 
-def test_a_day_is_within_reach(team, made):
+def test_assign_due_day_out_of_range_is_invalid(team, made):
     coach = team["coach"]
     with at(SATURDAY):
         for day in (date(2026, 11, 15), date(2027, 5, 23)):
             with pytest.raises(Invalid):
-                give(coach, made, due_on=day)
-        given = give(coach, made, due_on=date(2026, 11, 16))
+                assign(coach, made, due_on=day)
+        given = assign(coach, made, due_on=date(2026, 11, 16))
         assert get_assignment_record(coach, given).week == date(2026, 11, 16)
 
 
-def test_the_same_sheet_is_not_given_twice_in_the_same_way(team, made):
-    give(team["coach"], made)
+def test_assign_same_handout_and_channel_twice_is_refused(team, made):
+    assign(team["coach"], made)
     with pytest.raises(RuleBroken) as refused:
-        give(team["coach"], made)
+        assign(team["coach"], made)
     assert codes(refused) == ["already_assigned"]
-    assert give(team["coach"], made, channel="print")
-    assert give(team["coach"], made, language="es")
+    assert assign(team["coach"], made, channel="print")
+    assert assign(team["coach"], made, language="es")
 
 
 @pytest.mark.parametrize("channel", ["portal", "print"])
-def test_in_session_sheets_do_not_leave_the_room(team, made, channel):
+def test_assign_in_session_handout_by_other_channel_is_refused(team, made, channel):
     builders.screen(team["coach"], made.client_id, self_harm="watch")
     with pytest.raises(RuleBroken) as refused:
-        give(team["coach"], made, "my-safety-plan", channel=channel, confirmed=True)
+        assign(team["coach"], made, "my-safety-plan", channel=channel, confirmed=True)
     assert codes(refused) == ["in_session_only"]
-    assert give(team["coach"], made, "my-safety-plan", channel="in_person", confirmed=True)
+    assert assign(team["coach"], made, "my-safety-plan", channel="in_person", confirmed=True)
 
 
-def test_a_client_to_be_met_only_in_person_gets_nothing_through_the_portal(team):
+def test_assign_in_person_only_client_is_refused_for_the_portal(team):
     made = builders.case(team["coach"], "Noor Haddad", safe=SafeContact(("in_person",)))
     builders.screen(team["coach"], made.client_id)
     with pytest.raises(RuleBroken) as refused:
-        give(team["coach"], made, confirmed=True)
+        assign(team["coach"], made, confirmed=True)
     assert codes(refused) == ["by_hand_only"]
-    assert give(team["coach"], made, channel="print", confirmed=True)
+    assert assign(team["coach"], made, channel="print", confirmed=True)
 
 
-def test_a_closed_case_gets_nothing_new(team, made):
+def test_assign_closed_case_is_refused(team, made):
     from caseapp.domain.cases.operations import close_case
     from caseapp.domain.cases.schemas import CaseClosing
 
@@ -159,15 +166,17 @@ def test_a_closed_case_gets_nothing_new(team, made):
         close_case(
             team["coach"],
             made.case_id,
-            CaseClosing("other", "decision", "done", "", follow_up_consent=False, follow_up_on=None),
+            CaseClosing(
+                "other", "decision", "done", "", follow_up_consent=False, follow_up_on=None
+            ),
             1,
         )
     with pytest.raises(RuleBroken) as refused:
-        give(team["coach"], made)
+        assign(team["coach"], made)
     assert codes(refused) == ["case_closed"]
 
 
-def test_a_sheet_whose_help_lines_are_missing_is_refused(team, made):
+def test_assign_missing_help_lines_is_refused(team, made):
     from caseapp.domain.practice.operations import change_practice
     from caseapp.domain.practice.schemas import PracticeChange
 
@@ -185,6 +194,6 @@ def test_a_sheet_whose_help_lines_are_missing_is_refused(team, made):
     with transaction():
         change_practice(team["admin"], change, 1)
     with pytest.raises(RuleBroken) as refused:
-        give(team["coach"], made, "enough-to-eat")
+        assign(team["coach"], made, "enough-to-eat")
     assert codes(refused) == ["help_lines_empty"]
     assert "eating disorder" in refused.value.message

@@ -1,4 +1,4 @@
-"""What a client's PDFs say about them: the rule of discretion, the sealed files, several sheets as one."""
+"""A client's PDFs: discretion, sealed files and packets."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
-from caseapp.domain.assignments.printing import list_omissions, assignment_pdf, case_packet_pdf, list_client_packet, client_packet_pdf, get_packet
-from caseapp.domain.assignments.rules import discretion_reasons
+from caseapp.domain.assignments.printing import (
+    assignment_pdf,
+    case_packet_pdf,
+    client_packet_pdf,
+    get_packet,
+    list_client_packet,
+    list_omissions,
+)
 from caseapp.domain.assignments.queries import get_assignment_record, list_assignments
-from caseapp.domain.assignments.reading import get_reading_list_item, get_reading_list
-from caseapp.domain.suitability.schemas import Situation
+from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
+from caseapp.domain.assignments.rules import discretion_reasons
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.models import ClientKey
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.operations import change_practice
+from caseapp.domain.suitability.schemas import Situation
 from tests.domain.practice.test_practice import settings_now
 from tests.support import builders, staff
 from tests.support.pdf_checks import outline_of, text_of
@@ -54,7 +61,12 @@ SAFE = SafeContact(("call", "portal"))
         ([PLAIN], replace(KNOWN, flags=frozenset({"violence_flag"})), SAFE, ["by_hand_only"]),
         ([PLAIN], replace(KNOWN, flags=frozenset({"unsafe_delivery"})), SAFE, ["by_hand_only"]),
         ([PLAIN], replace(KNOWN, safety_items_asked=False), SAFE, ["safety_screen_unknown"]),
-        ([PLAIN], Situation(screened=False, safety_items_asked=False), SAFE, ["safety_screen_unknown"]),
+        (
+            [PLAIN],
+            Situation(screened=False, safety_items_asked=False),
+            SAFE,
+            ["safety_screen_unknown"],
+        ),
         ([PLAIN], KNOWN, SafeContact(("call", "voicemail")), ["nothing_written"]),
         ([PLAIN], KNOWN, SafeContact(()), ["nothing_written"]),
         ([PLAIN], KNOWN, SafeContact(("in_person", "post")), ["nothing_written"]),
@@ -66,7 +78,7 @@ SAFE = SafeContact(("call", "portal"))
         ),
     ],
 )
-def test_a_file_names_somebody_only_where_nothing_speaks_against_it(sheets, situation, safe, codes):
+def test_discretion_reasons_decide_whether_a_file_names_the_client(sheets, situation, safe, codes):
     assert [reason.code for reason in discretion_reasons(sheets, situation, safe)] == codes
 
 
@@ -82,10 +94,12 @@ def made(coach):
     return found
 
 
-def give(coach, made, slug=CALM, message="Slowly, Ana.", **more):
+def assign(coach, made, slug=CALM, message="Slowly, Ana.", **more):
     with transaction():
         channel = more.pop("channel", "portal")
-        return assign_handout(coach, made.case_id, slug, message=message, channel=channel, confirmed=True, **more)
+        return assign_handout(
+            coach, made.case_id, slug, message=message, channel=channel, confirmed=True, **more
+        )
 
 
 def printed(coach, made, assignment_id, *, large=False):
@@ -100,8 +114,8 @@ def kept():
     return {file.name: file for file in (settings.active().data_dir / "pdf").rglob("*.sealed")}
 
 
-def test_staff_and_client_read_for_whom_and_from_whom_it_is(coach, made):
-    shown = get_assignment_record(coach, give(coach, made))
+def test_pdf_names_client_and_coach_for_staff_and_client(coach, made):
+    shown = get_assignment_record(coach, assign(coach, made))
     for record in (shown, get_reading_list_item(client(made), shown.position)):
         text = text_of(assignment_pdf(record, large=False, code=False))
         assert "For Ana, from Marta Slowly, Ana." in text
@@ -109,9 +123,9 @@ def test_staff_and_client_read_for_whom_and_from_whom_it_is(coach, made):
         assert "Lindqvist" not in text
 
 
-def test_what_is_left_out_is_told_to_the_coach(coach, made):
-    plain, quiet = give(coach, made), give(coach, made, HELP)
-    strange = give(coach, made, NIGHTS, "You can do it 🙂")
+def test_list_omissions_tells_the_coach_what_a_pdf_leaves_out(coach, made):
+    plain, quiet = assign(coach, made), assign(coach, made, HELP)
+    strange = assign(coach, made, NIGHTS, "You can do it 🙂")
     context = get_case_context(coach, made.case_id)
     told = list_omissions(context, list_assignments(coach, context))
     assert {key: [reason.code for reason in reasons] for key, reasons in told.items()} == {
@@ -126,17 +140,17 @@ def test_what_is_left_out_is_told_to_the_coach(coach, made):
     assert "You can do it" not in text
 
 
-def test_a_name_that_cannot_be_printed_is_left_out(coach):
+def test_pdf_leaves_out_an_unprintable_name(coach):
     made = builders.case(coach, "安娜 Weber", called="安娜")
     builders.screen(coach, made.client_id)
-    given = give(coach, made)
+    given = assign(coach, made)
     text = text_of(printed(coach, made, given))
     assert "Slowly, Ana." in text
     assert "from Marta" not in text
 
 
-def test_a_personal_pdf_is_kept_sealed_under_a_name_that_tells_nothing(coach, made, monkeypatch):
-    given, before = give(coach, made), set(kept())
+def test_personal_pdf_is_stored_sealed_under_a_neutral_name(coach, made, monkeypatch):
+    given, before = assign(coach, made), set(kept())
     content = printed(coach, made, given)
     [name] = set(kept()) - before
     stored = kept()[name].read_bytes()
@@ -147,12 +161,12 @@ def test_a_personal_pdf_is_kept_sealed_under_a_name_that_tells_nothing(coach, ma
     other = builders.case(coach, "Ana Weber")
     builders.screen(coach, other.client_id)
     monkeypatch.undo()
-    printed(coach, other, give(coach, other))
+    printed(coach, other, assign(coach, other))
     assert len(set(kept()) - before) == 2
 
 
-def test_a_destroyed_key_leaves_a_file_that_nobody_can_read(coach, made):
-    given, before = give(coach, made), set(kept())
+def test_personal_pdf_is_unreadable_after_the_key_is_destroyed(coach, made):
+    given, before = assign(coach, made), set(kept())
     printed(coach, made, given)
     [name] = set(kept()) - before
     with transaction():
@@ -162,27 +176,27 @@ def test_a_destroyed_key_leaves_a_file_that_nobody_can_read(coach, made):
     assert b"%PDF-1.7" not in kept()[name].read_bytes()
 
 
-def test_a_sheet_without_anything_personal_is_the_same_file_for_everybody(coach, made):
+def test_anonymous_pdf_is_the_same_file_for_every_client(coach, made):
     before = set(kept())
-    printed(coach, made, give(coach, made, HELP))
+    printed(coach, made, assign(coach, made, HELP))
     assert set(kept()) == before
 
 
-def test_a_code_is_left_out_where_the_portal_is_not_safe(coach, app):
+def test_pdf_has_no_qr_code_when_the_portal_is_not_safe(coach, app):
     admin = staff.add("admin")
     with transaction():
         change_practice(admin, settings_now(paper_code=True), 1)
     for safe, there in ((SAFE, True), (SafeContact(("call", "post")), False)):
         made = builders.case(coach, safe=safe)
         builders.screen(coach, made.client_id)
-        given = give(coach, made, channel="print")
+        given = assign(coach, made, channel="print")
         assert ("More to read" in text_of(printed(coach, made, given))) is there
     without = assignment_pdf(get_assignment_record(coach, given), large=False, code=False)
     assert "More to read" not in text_of(without)
 
 
-def test_several_sheets_are_one_pdf_in_the_order_in_which_they_were_given(coach, made):
-    first, second = give(coach, made), give(coach, made, NIGHTS, "And this.")
+def test_packet_contains_handouts_in_order_of_assignment(coach, made):
+    first, second = assign(coach, made), assign(coach, made, NIGHTS, "And this.")
     context = get_case_context(coach, made.case_id)
     pack = get_packet(coach, context, [second, first, second])
     assert [record.id for record in pack.records] == [first, second]
@@ -198,9 +212,9 @@ def test_several_sheets_are_one_pdf_in_the_order_in_which_they_were_given(coach,
     assert text.index("Slowly, Ana.") < text.index("And this.")
 
 
-def test_what_may_not_go_out_is_left_out_and_said_and_refused_to_who_did_not_look(coach, made):
-    plain, calm = give(coach, made), give(coach, made, HELP)
-    gone = give(coach, made, NIGHTS)
+def test_packet_lists_blocked_handouts_and_its_pdf_is_refused(coach, made):
+    plain, calm = assign(coach, made), assign(coach, made, HELP)
+    gone = assign(coach, made, NIGHTS)
     with transaction():
         withdraw(coach, gone, 1)
     builders.screen(coach, made.client_id, self_harm="concern")
@@ -220,8 +234,8 @@ def test_what_may_not_go_out_is_left_out_and_said_and_refused_to_who_did_not_loo
     assert refused.value.reasons[0].code == "nothing_chosen"
 
 
-def test_one_sensitive_sheet_makes_the_whole_pack_nameless(coach, made):
-    plain, quiet = give(coach, made), give(coach, made, HELP)
+def test_packet_with_a_sensitive_handout_is_anonymous(coach, made):
+    plain, quiet = assign(coach, made), assign(coach, made, HELP)
     context = get_case_context(coach, made.case_id)
     text = text_of(case_packet_pdf(coach, context, [plain, quiet], large=False))
     assert "Ana" not in text
@@ -229,10 +243,10 @@ def test_one_sensitive_sheet_makes_the_whole_pack_nameless(coach, made):
     assert QUIET.title not in text
 
 
-def test_a_pack_holds_nothing_of_another_case(coach, made):
+def test_packet_with_an_assignment_of_another_case_is_not_found(coach, made):
     other = builders.case(coach)
     builders.screen(coach, other.client_id)
-    theirs, ours = give(coach, other), give(coach, made)
+    theirs, ours = assign(coach, other), assign(coach, made)
     context = get_case_context(coach, made.case_id)
     for wanted in ([theirs], [ours, theirs], [made.client_id]):
         with pytest.raises(NotFound):
@@ -241,19 +255,19 @@ def test_a_pack_holds_nothing_of_another_case(coach, made):
         get_packet(client(made), context, [ours])
 
 
-def test_a_pack_has_its_limit(coach, made):
+def test_packet_with_too_many_handouts_is_invalid(coach, made):
     context = get_case_context(coach, made.case_id)
     with pytest.raises(Invalid):
         get_packet(coach, context, [builders.NAME + str(n) for n in range(13)])
 
 
-def test_a_client_has_all_that_may_be_read_now_as_one_pdf(coach, made):
-    give(coach, made)
+def test_client_packet_contains_the_reading_list(coach, made):
+    assign(coach, made)
     reader = client(made)
     with pytest.raises(NotFound):
         list_client_packet(reader)
-    give(coach, made, NIGHTS)
-    give(coach, made, PAUSE, channel="print")
+    assign(coach, made, NIGHTS)
+    assign(coach, made, PAUSE, channel="print")
     records = list_client_packet(reader)
     assert [record.slug for record in records] == [CALM, NIGHTS]
     content = client_packet_pdf(reader, records)

@@ -1,23 +1,24 @@
-"""What is offered for a case, and which sheets are the next best."""
+"""Handout options and recommendations for a case."""
 
 import pytest
 
 from caseapp.core.errors import Forbidden
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.queries import list_handout_options
-from caseapp.domain.assignments.reading import get_recommendation
 from caseapp.domain.assignments.operations import mark_read, withdraw
-from caseapp.domain.assignments.queries import list_assignments
+from caseapp.domain.assignments.queries import list_assignments, list_handout_options
+from caseapp.domain.assignments.reading import get_recommendation
 from caseapp.domain.cases.queries import get_case_context
-from tests.domain.assignments.steps import give, reader
+from tests.domain.assignments.steps import assign, reader
 from tests.support import builders
 from tests.support.staff_pages import Statements
 
 
-def test_offers_say_what_suits_and_what_is_there_already(team, made):
+def test_handout_options_show_suitability_and_what_is_assigned(team, made):
     coach = team["coach"]
-    give(coach, made)
-    options = {o.handout.id: o for o in list_handout_options(coach, get_case_context(coach, made.case_id))}
+    assign(coach, made)
+    options = {
+        o.handout.id: o for o in list_handout_options(coach, get_case_context(coach, made.case_id))
+    }
     assert len(options) == 28
     assert options["better-nights"].assigned
     assert options["better-nights"].suitability.outcome == "eligible"
@@ -28,7 +29,7 @@ def test_offers_say_what_suits_and_what_is_there_already(team, made):
     assert all(o.handout.fits("steady") for o in steady)
 
 
-def test_the_next_best_follow_what_is_there_and_how_the_client_is(team, made):
+def test_recommendation_follows_assignments_and_screenings(team, made):
     coach = team["coach"]
 
     def proposed():
@@ -38,9 +39,9 @@ def test_the_next_best_follow_what_is_there_and_how_the_client_is(team, made):
     plan, slugs = proposed()
     assert (plan.budget, plan.unread) == (60, 0)
     assert slugs == ["help-right-now", "first-days-pause", "hold-back-list"]
-    given = give(coach, made, "first-days-pause")
-    give(coach, made, "help-right-now", language="es")
-    give(coach, made, "keep-the-day-running", channel="in_person")
+    given = assign(coach, made, "first-days-pause")
+    assign(coach, made, "help-right-now", language="es")
+    assign(coach, made, "keep-the-day-running", channel="in_person")
     plan, slugs = proposed()
     assert plan.unread == 20
     assert slugs == ["hold-back-list", "running-on-empty"]
@@ -53,7 +54,7 @@ def test_the_next_best_follow_what_is_there_and_how_the_client_is(team, made):
     with transaction():
         withdraw(coach, given, 2)
     assert "first-days-pause" in proposed()[1]
-    give(coach, made, "hold-back-list")
+    assign(coach, made, "hold-back-list")
     builders.screen(coach, made.client_id, fear_at_home="concern")
     held = get_recommendation(coach, get_case_context(coach, made.case_id))
     assert held.plan.unread == 0, "what is stopped is not waiting to be read"
@@ -63,7 +64,7 @@ def test_the_next_best_follow_what_is_there_and_how_the_client_is(team, made):
         get_recommendation(team["admin"], get_case_context(coach, made.case_id))
 
 
-def test_offers_and_lists_take_a_fixed_number_of_statements(team, made):
+def test_options_and_lists_run_a_fixed_number_of_statements(team, made):
     coach = team["coach"]
     context = get_case_context(coach, made.case_id)
     with Statements() as few:
@@ -71,7 +72,7 @@ def test_offers_and_lists_take_a_fixed_number_of_statements(team, made):
         get_recommendation(coach, context)
         list_assignments(coach, context)
     for slug in ("better-nights", "help-right-now", "keep-the-day-running"):
-        give(coach, made, slug)
+        assign(coach, made, slug)
     context = get_case_context(coach, made.case_id)
     with Statements() as many:
         list_handout_options(coach, context)

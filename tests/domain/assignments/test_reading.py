@@ -1,4 +1,4 @@
-"""Reading what was given: when it rests, who reads and marks it, and how it is taken back."""
+"""The reading list: suspension, reading, marking and withdrawing."""
 
 from datetime import timedelta
 
@@ -13,25 +13,28 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, mark_read, withdraw
 from caseapp.domain.assignments.queries import (
     get_assignment_record,
-    list_assignments,
-    list_assigned_clients,
     get_printable_assignment,
+    list_assigned_clients,
+    list_assignments,
 )
-from caseapp.domain.assignments.reading import get_reading_list_item, get_reading_list
+from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context
-from tests.domain.assignments.steps import codes, give, reader
+from tests.domain.assignments.steps import assign, codes, reader
 from tests.support import builders
 
 
-def test_a_flag_raised_later_pauses_what_was_given(team, made):
+def test_reading_list_new_flag_suspends_assignments(team, made):
     coach, client = team["coach"], reader(made)
-    give(coach, made, "first-days-pause")
-    give(coach, made, "better-nights")
+    assign(coach, made, "first-days-pause")
+    assign(coach, made, "better-nights")
     assert len(get_reading_list(client)) == 2
     builders.screen(coach, made.client_id, sleep="concern")
-    assert [record.slug for record in get_reading_list(client)] == ["better-nights", "first-days-pause"]
+    assert [record.slug for record in get_reading_list(client)] == [
+        "better-nights",
+        "first-days-pause",
+    ]
     builders.screen(coach, made.client_id, self_harm="concern")
     assert [record.slug for record in get_reading_list(client)] == ["better-nights"]
     with pytest.raises(RuleBroken) as refused:
@@ -49,18 +52,18 @@ def test_a_flag_raised_later_pauses_what_was_given(team, made):
     assert paused.opened_at is None
 
 
-def test_nothing_in_the_portal_once_no_way_is_safe(team, made):
-    give(team["coach"], made)
+def test_reading_list_without_a_safe_channel_is_empty(team, made):
+    assign(team["coach"], made)
     builders.screen(team["coach"], made.client_id, fear_at_home="concern")
     assert get_reading_list(reader(made)) == []
 
 
-def test_a_contact_sheet_goes_stale_with_its_screening(team):
+def test_reading_list_old_screening_suspends_contact_handouts(team):
     coach = team["coach"]
     facts = {"spouse_contact_wish": "open", "spouse_willingness": "agreed"}
     made = builders.case(coach, facts=facts)
     builders.screen(coach, made.client_id)
-    give(coach, made, "reaching-out", confirmed=True)
+    assign(coach, made, "reaching-out", confirmed=True)
     client = reader(made)
     assert get_reading_list_item(client, 1).slug == "reaching-out"
     with at(now() + timedelta(days=15)):
@@ -69,8 +72,8 @@ def test_a_contact_sheet_goes_stale_with_its_screening(team):
         assert get_reading_list_item(client, 1).slug == "reaching-out"
 
 
-def test_a_client_opens_and_marks_once(team, made):
-    give(team["coach"], made)
+def test_mark_read_by_client_twice_changes_nothing(team, made):
+    assign(team["coach"], made)
     client = reader(made)
     given = get_reading_list_item(client, 1)
     assert given.state == "assigned"
@@ -91,21 +94,21 @@ def test_a_client_opens_and_marks_once(team, made):
     assert marks == [{"read": True}]
 
 
-def test_a_client_reads_only_their_own_and_only_what_is_in_the_portal(team, made):
-    give(team["coach"], made, channel="print")
+def test_reading_list_contains_only_own_portal_handouts(team, made):
+    assign(team["coach"], made, channel="print")
     with pytest.raises(NotFound):
         get_reading_list_item(reader(made), 1)
     other = builders.case(team["coach"], "Daniel Roth")
     builders.screen(team["coach"], other.client_id)
-    give(team["coach"], other)
+    assign(team["coach"], other)
     with pytest.raises(NotFound):
         get_reading_list_item(reader(made), 2)
     assert get_reading_list_item(reader(other), 1).client_id == other.client_id
 
 
-def test_withdrawing_takes_it_from_the_portal_and_keeps_the_record(team, made):
+def test_withdraw_hides_it_in_the_portal_and_keeps_the_record(team, made):
     coach = team["coach"]
-    given = give(coach, made)
+    given = assign(coach, made)
     with pytest.raises(Stale), transaction():
         withdraw(coach, given, 7)
     with transaction():
@@ -117,12 +120,12 @@ def test_withdrawing_takes_it_from_the_portal_and_keeps_the_record(team, made):
     assert get_assignment_record(coach, given).state == "withdrawn"
     with pytest.raises(RuleBroken), transaction():
         withdraw(coach, given, 2)
-    assert give(coach, made)
+    assert assign(coach, made)
 
 
-def test_staff_mark_only_what_went_over_the_table(team, made):
+def test_mark_read_by_staff_only_outside_the_portal(team, made):
     coach = team["coach"]
-    paper, portal = give(coach, made, channel="print"), give(coach, made)
+    paper, portal = assign(coach, made, channel="print"), assign(coach, made)
     with transaction():
         mark_read(coach, paper)
     assert get_assignment_record(coach, paper).read_at
@@ -131,20 +134,22 @@ def test_staff_mark_only_what_went_over_the_table(team, made):
     assert codes(refused) == ["client_marks_it"]
 
 
-def test_other_peoples_assignments_look_missing(team, made):
-    given = give(team["coach"], made)
+def test_foreign_assignments_are_not_found(team, made):
+    given = assign(team["coach"], made)
     stranger = team["coach2"]
     for attempt in (
         lambda: get_assignment_record(stranger, given),
         lambda: withdraw(stranger, given, 1),
         lambda: mark_read(stranger, given),
-        lambda: assign_handout(stranger, made.case_id, "better-nights", message="", channel="portal"),
+        lambda: assign_handout(
+            stranger, made.case_id, "better-nights", message="", channel="portal"
+        ),
     ):
         with pytest.raises(NotFound), transaction():
             attempt()
     assert list_assigned_clients(stranger, "better-nights", None, 25).items == []
-    assert [h.client for h in list_assigned_clients(team["coach"], "better-nights", None, 25).items] == [
-        "Ines Okafor"
-    ]
+    assert [
+        h.client for h in list_assigned_clients(team["coach"], "better-nights", None, 25).items
+    ] == ["Ines Okafor"]
     with pytest.raises(Forbidden):
         list_assigned_clients(team["admin"], "better-nights", None, 25)

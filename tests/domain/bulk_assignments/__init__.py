@@ -1,1 +1,1 @@
-"""Tests of giving one sheet to several clients."""
+"""Tests of bulk assignments."""

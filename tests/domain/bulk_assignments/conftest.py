@@ -1,4 +1,4 @@
-"""A team whose outbox is carried out by the test, and six calm cases."""
+"""Fixtures: a team whose outbox the test delivers, and six steady cases."""
 
 import pytest
 

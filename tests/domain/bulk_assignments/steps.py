@@ -1,4 +1,4 @@
-"""One sheet to several cases: what the coach wishes for, what the job has done with it so far."""
+"""Helpers: requests for bulk assignments and the states of their items."""
 
 import sqlalchemy as sa
 
@@ -28,7 +28,7 @@ def wish(cases, **changed):
 
 
 def read(*cases, codes=("later_stage",)):
-    """Confirm some cases for the reasons that stood beside them."""
+    """Confirm some cases with the reasons that were shown."""
     return {one.case_id: frozenset(codes) for one in cases}
 
 
@@ -44,7 +44,7 @@ def states(actor, bulk_assignment_id):
 
 
 def deliver():
-    """Deliver everything, also what a delivery puts behind itself."""
+    """Deliver everything, including rows that a delivery adds."""
     while outbox.sweep():
         pass
 

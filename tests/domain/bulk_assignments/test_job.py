@@ -1,4 +1,4 @@
-"""The job that gives: once however often it runs, in small steps, and judging anew what happened in between."""
+"""The job of a bulk assignment: idempotent, in small steps, with a new assessment for each case."""
 
 from datetime import timedelta
 
@@ -9,13 +9,18 @@ from caseapp.core import outbox
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.outbox import TAKEN_FOR, OutboxRow
+from caseapp.core.outbox import CLAIM_PERIOD, OutboxRow
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.bulk_assignments import operations as bulk_assignments
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
-from caseapp.domain.bulk_assignments.operations import BATCH_SIZE, MAX_ATTEMPTS, deliver_bulk_assignment
+from caseapp.domain.bulk_assignments.operations import (
+    BATCH_SIZE,
+    MAX_ATTEMPTS,
+    deliver_bulk_assignment,
+)
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeam
@@ -23,7 +28,6 @@ from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import edition_of
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.users.models import User
-from caseapp.domain.auth.operations import disable_user
 from tests.domain.bulk_assignments.steps import (
     NAMES,
     SLUG,
@@ -40,7 +44,7 @@ from tests.support.concurrency import together
 from tests.support.staff_pages import Statements
 
 
-def test_running_twice_gives_once(team, cases):
+def test_job_repeated_assigns_once(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     for _ in range(3):
         deliver_bulk_assignment(bulk_assignment_id, {"bulk_assignment": bulk_assignment_id.hex})
@@ -50,13 +54,13 @@ def test_running_twice_gives_once(team, cases):
 
 
 class Cut:
-    """Cut the process off, as SIGKILL would, when it is about to store the nth assignment."""
+    """Stop the process, as SIGKILL would, before it stores the nth assignment."""
 
     def __init__(self, nth):
         self.left = nth
 
     def __enter__(self):
-        """Begin to listen."""
+        """Start listening."""
         sa.event.listen(db.engine, "before_cursor_execute", self._hear)
 
     def _hear(self, _connection, _cursor, statement, *_rest):
@@ -70,7 +74,7 @@ class Cut:
         sa.event.remove(db.engine, "before_cursor_execute", self._hear)
 
 
-def test_killed_half_way_it_continues_where_it_stopped(team, cases):
+def test_job_killed_half_way_continues(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases)
     with Cut(3), pytest.raises(KeyboardInterrupt):
@@ -78,13 +82,13 @@ def test_killed_half_way_it_continues_where_it_stopped(team, cases):
     assert count(Assignment) == 2
     assert get_bulk_assignment(coach, bulk_assignment_id).waiting == 4
     assert outbox.sweep() == 0, "another worker leaves it alone for a while"
-    with at(now() + TAKEN_FOR + timedelta(seconds=1)):
+    with at(now() + CLAIM_PERIOD + timedelta(seconds=1)):
         assert outbox.sweep() == 1
     assert states(coach, bulk_assignment_id) == dict.fromkeys(NAMES, ("assigned", []))
     assert count(Assignment) == 6
 
 
-def test_two_workers_side_by_side_give_once(app, team, cases):
+def test_job_two_workers_assign_once(app, team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     payload = {"bulk_assignment": bulk_assignment_id.hex}
     found = together(app, 2, lambda _number: deliver_bulk_assignment(bulk_assignment_id, payload))
@@ -93,9 +97,13 @@ def test_two_workers_side_by_side_give_once(app, team, cases):
     assert states(team["coach"], bulk_assignment_id) == dict.fromkeys(NAMES, ("assigned", []))
 
 
-def test_two_givings_of_the_same_sheet_at_once_give_it_once(app, team, cases):
+def test_job_two_bulk_assignments_of_one_handout_assign_once(app, team, cases):
     ids = [begin(team["coach"], cases) for _ in range(2)]
-    together(app, 2, lambda number: deliver_bulk_assignment(ids[number], {"bulk_assignment": ids[number].hex}))
+    together(
+        app,
+        2,
+        lambda number: deliver_bulk_assignment(ids[number], {"bulk_assignment": ids[number].hex}),
+    )
     assert count(Assignment) == 6
     found = [states(team["coach"], one) for one in ids]
     for name in NAMES:
@@ -105,7 +113,7 @@ def test_two_givings_of_the_same_sheet_at_once_give_it_once(app, team, cases):
         ]
 
 
-def test_a_hold_or_flag_that_comes_in_between_stops_it_for_that_client(team, cases):
+def test_job_new_hold_or_flag_skips_the_client(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases[:3], "first-days-pause", channel="portal")
     builders.screen(coach, cases[0].client_id, fear_at_home="concern")
@@ -119,7 +127,7 @@ def test_a_hold_or_flag_that_comes_in_between_stops_it_for_that_client(team, cas
     assert count(Assignment) == 1
 
 
-def test_a_confirmation_covers_no_reason_that_comes_later(team, cases):
+def test_job_new_caution_is_not_covered_by_the_confirmation(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
     with transaction():
@@ -133,7 +141,7 @@ def test_a_confirmation_covers_no_reason_that_comes_later(team, cases):
     assert found[NAMES[1]] == ("assigned", [])
 
 
-def test_a_recall_in_between_stops_it_for_all(team, cases):
+def test_job_recalled_version_skips_all(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     with transaction():
         recall(team["supervisor"], edition_of(SLUG).edition_id, "A number is wrong.")
@@ -144,7 +152,7 @@ def test_a_recall_in_between_stops_it_for_all(team, cases):
 
 
 @pytest.mark.parametrize("how", ["disabled", "no longer a coach"])
-def test_the_job_has_the_rights_of_the_moment_it_runs(team, cases, how):
+def test_job_uses_the_creators_current_rights(team, cases, how):
     bulk_assignment_id = begin(team["coach"], cases)
     with transaction() as session:
         if how == "disabled":
@@ -159,7 +167,7 @@ def test_the_job_has_the_rights_of_the_moment_it_runs(team, cases, how):
     assert count(Assignment) == 0
 
 
-def test_a_case_that_left_the_coachs_care_or_was_closed_gets_nothing(team, cases):
+def test_job_transferred_or_closed_case_is_skipped(team, cases):
     bulk_assignment_id = begin(team["coach"], cases[:3])
     with transaction() as session:
         session.execute(sa.delete(CareTeam).where(CareTeam.client_id == cases[0].client_id))
@@ -167,7 +175,8 @@ def test_a_case_that_left_the_coachs_care_or_was_closed_gets_nothing(team, cases
     deliver()
     db.session.rollback()
     found = {
-        row.case_id: (row.state, row.reasons) for row in db.session.scalars(sa.select(BulkAssignmentItem))
+        row.case_id: (row.state, row.reasons)
+        for row in db.session.scalars(sa.select(BulkAssignmentItem))
     }
     assert found[cases[0].case_id] == ("skipped", ["case_not_found"])
     assert found[cases[1].case_id] == ("skipped", ["case_closed"])
@@ -175,7 +184,7 @@ def test_a_case_that_left_the_coachs_care_or_was_closed_gets_nothing(team, cases
     assert get_bulk_assignment(team["coach"], bulk_assignment_id).skipped == 1
 
 
-def test_one_case_that_fails_keeps_nobody_waiting_and_is_given_up_in_the_end(team, cases):
+def test_job_failing_case_does_not_stop_others_and_is_skipped_at_last(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases[:3])
     with transaction() as session:
@@ -196,7 +205,7 @@ def test_one_case_that_fails_keeps_nobody_waiting_and_is_given_up_in_the_end(tea
     assert count(Assignment) == 2
 
 
-def test_five_hundred_are_given_a_few_at_a_time_each_for_the_same_price(team):
+def test_job_five_hundred_cases_run_in_batches_at_constant_cost(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 500)
     bulk_assignment_id = begin(coach, everyone(coach), "help-right-now")
@@ -215,7 +224,7 @@ def test_five_hundred_are_given_a_few_at_a_time_each_for_the_same_price(team):
     assert count(Assignment, Assignment.channel == "print") == 500
 
 
-def test_nothing_is_locked_for_longer_than_one_case(team, cases):
+def test_job_holds_locks_for_one_case_only(team, cases):
     bulk_assignment_id, heard = begin(team["coach"], cases), []
 
     def hear(_connection, _cursor, statement, *_rest):
@@ -236,5 +245,5 @@ def test_nothing_is_locked_for_longer_than_one_case(team, cases):
     assert given == ["give", "commit"] * len(cases)
 
 
-def test_the_job_is_known_to_the_outbox(the_app):
+def test_job_is_registered_with_the_outbox(the_app):
     assert outbox._handlers[bulk_assignments.BULK_ASSIGNMENT] is deliver_bulk_assignment  # noqa: SLF001

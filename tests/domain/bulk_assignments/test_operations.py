@@ -1,4 +1,4 @@
-"""One sheet to many: who gets it, who is left out and why, and what a look at many costs."""
+"""Starting a bulk assignment: eligible and skipped cases, and the number of statements."""
 
 from datetime import timedelta
 
@@ -16,7 +16,12 @@ from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.bulk_assignments.models import BulkAssignment, BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
-from caseapp.domain.bulk_assignments.queries import REASON_LABELS, list_candidates, get_bulk_assignment, describe_reason
+from caseapp.domain.bulk_assignments.queries import (
+    REASON_LABELS,
+    describe_reason,
+    get_bulk_assignment,
+    list_candidates,
+)
 from caseapp.domain.cases.queries import get_case_context, list_case_contexts
 from caseapp.domain.clients.models import CareTeam
 from caseapp.domain.handouts.library import TAGS, library
@@ -38,7 +43,7 @@ from tests.support import builders, staff
 from tests.support.staff_pages import Statements
 
 
-def test_everybody_who_may_gets_it_once(team, cases):
+def test_start_assigns_once_to_every_eligible_case(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases)
     assert count(Assignment) == 0
@@ -56,23 +61,27 @@ def test_everybody_who_may_gets_it_once(team, cases):
         sa.select(AuditEvent.via).where(AuditEvent.object_kind == "assignment")
     ).all()
     assert made == ["job"] * 6
-    asked = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.object_kind == "bulk_assignment"))
+    asked = db.session.scalar(
+        sa.select(AuditEvent).where(AuditEvent.object_kind == "bulk_assignment")
+    )
     assert (asked.details["cases"], asked.client_id) == (6, None)
 
 
-def test_the_line_is_sealed_under_each_clients_key_while_it_waits(team, cases):
+def test_start_seals_the_message_under_each_clients_key(team, cases):
     begin(team["coach"], cases, message="Try the worry note.")
     lines = db.session.scalars(sa.select(BulkAssignmentItem.message)).all()
     assert len(set(lines)) == 6
     assert not any(b"worry" in message for message in lines)
 
 
-def test_who_may_not_get_it_is_left_out_from_the_start(team, cases):
+def test_start_skips_blocked_and_unconfirmed_cases(team, cases):
     coach, sheet = team["coach"], "my-limits"
     held, already_assigned, unsure, sure = cases[0], cases[1], cases[2], cases[3]
     builders.screen(coach, held.client_id, fear_at_home="concern")
     with transaction():
-        assign_handout(coach, already_assigned.case_id, sheet, message="", channel="print", confirmed=True)
+        assign_handout(
+            coach, already_assigned.case_id, sheet, message="", channel="print", confirmed=True
+        )
     bulk_assignment_id = begin(
         coach,
         [held, already_assigned, unsure, sure],
@@ -90,7 +99,7 @@ def test_who_may_not_get_it_is_left_out_from_the_start(team, cases):
     assert count(Assignment) == 2
 
 
-def test_nothing_is_made_when_nobody_is_left(team, cases):
+def test_start_without_eligible_case_creates_nothing(team, cases):
     builders.screen(team["coach"], cases[0].client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused:
         begin(team["coach"], cases[:1], "reaching-out")
@@ -100,7 +109,7 @@ def test_nothing_is_made_when_nobody_is_left(team, cases):
     assert (count(BulkAssignment), count(BulkAssignmentItem), count(OutboxRow)) == (0, 0, 0)
 
 
-def test_what_is_wrong_with_the_wish_is_said(team, cases):
+def test_start_invalid_request_is_refused_with_reasons(team, cases):
     coach = team["coach"]
     with pytest.raises(Invalid) as odd:
         begin(coach, cases, due_on=(now() - timedelta(days=30)).date())
@@ -115,7 +124,7 @@ def test_what_is_wrong_with_the_wish_is_said(team, cases):
     assert count(BulkAssignment) == 0
 
 
-def test_cases_of_others_count_as_not_chosen(team, cases):
+def test_start_ignores_foreign_cases(team, cases):
     foreign = builders.case(team["coach2"], "Not Theirs")
     bulk_assignment_id = begin(team["coach"], [*cases[:1], foreign])
     assert states(team["coach"], bulk_assignment_id).keys() == {NAMES[0]}
@@ -128,7 +137,7 @@ def test_cases_of_others_count_as_not_chosen(team, cases):
         get_bulk_assignment(team["admin"], bulk_assignment_id)
 
 
-def test_a_supervisor_sees_it_and_of_it_only_cases_they_may_see(team, cases):
+def test_get_bulk_assignment_supervisor_sees_visible_cases(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     assert states(team["supervisor"], bulk_assignment_id).keys() == set(NAMES)
     with transaction() as session:
@@ -137,7 +146,7 @@ def test_a_supervisor_sees_it_and_of_it_only_cases_they_may_see(team, cases):
     assert states(team["coach"], bulk_assignment_id).keys() == set(NAMES[1:])
 
 
-def test_a_confirmation_covers_no_reason_that_came_before_it_was_sent(team, cases):
+def test_start_new_caution_is_not_covered_by_the_confirmation(team, cases):
     coach = team["coach"]
     with transaction():
         set_manual_flag(coach, cases[0].client_id, "unsafe_delivery")
@@ -148,7 +157,7 @@ def test_a_confirmation_covers_no_reason_that_came_before_it_was_sent(team, case
     assert found[NAMES[1]] == ("waiting", [])
 
 
-def test_looking_at_many_asks_as_much_as_looking_at_few(team):
+def test_list_candidates_runs_a_fixed_number_of_statements(team):
     coach = team["coach"]
     item, counts = edition_of("help-right-now"), []
     for more, since in ((10, 0), (190, 10)):
@@ -164,7 +173,7 @@ def test_looking_at_many_asks_as_much_as_looking_at_few(team):
     assert counts[0] <= (8, 16)
 
 
-def test_many_heads_are_the_same_as_single_ones(team, cases):
+def test_list_case_contexts_equals_single_contexts(team, cases):
     coach = team["coach"]
     builders.screen(coach, cases[0].client_id, fear_at_home="concern", comment="Afraid at night.")
     builders.screen(coach, cases[1].client_id, sleep="watch", days_ago=3)
@@ -174,13 +183,17 @@ def test_many_heads_are_the_same_as_single_ones(team, cases):
     assert [context.case.id for context in found] == [one.case_id for one in cases][::-1]
     for context in found:
         single = get_case_context(coach, context.case.id)
-        assert (context.client, context.key, context.coach) == (single.client, single.key, single.coach)
-        for name in ("hold", "flags", "last", "recent", "safety_known", "level"):
+        assert (context.client, context.key, context.coach) == (
+            single.client,
+            single.key,
+            single.coach,
+        )
+        for name in ("hold", "flags", "last_screening", "recent", "safety_items_asked", "level"):
             assert getattr(context.safety, name) == getattr(single.safety, name)
     assert list_case_contexts(team["coach2"], [one.case_id for one in cases]) == []
 
 
-def test_every_stored_reason_has_words():
+def test_every_stored_reason_has_a_label():
     for handout in library().values():
         for tag in TAGS:
             if any(found.tag == tag for found in handout.contraindications):

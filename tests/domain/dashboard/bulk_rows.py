@@ -10,7 +10,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import new_wrapped_key, seal_data
+from caseapp.core.vault import new_wrapped_key, seal_json
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.clients.models import CareTeam, Client, ClientKey
@@ -33,7 +33,7 @@ def _note(actor, case_id, client_id, key, number, status):
         "held_at": moment,
         "how": "video",
         "status": status,
-        "sections": seal_data(row, "sections", {"text": f"Session {number}."}, key),
+        "sections": seal_json(row, "sections", {"text": f"Session {number}."}, key),
         "made_at": moment,
         "changed_at": moment,
         "signed_at": moment if status == "signed" else None,
@@ -45,7 +45,7 @@ def _screening(actor, client_id, number):
     return {
         "id": new_id(),
         "client_id": client_id,
-        "at": now() - timedelta(minutes=number),
+        "recorded_at": now() - timedelta(minutes=number),
         "recorded_by": actor.id,
         "sleep": number % 3,
         "asked_alone": True,
@@ -62,8 +62,8 @@ def _hold(actor, client_id, number, *, cleared):
         "opened_at": moment,
         "opened_by": actor.id,
         "reasons": [{"item": "sleep", "level": 2, "screening": str(new_id())}],
-        "cleared_at": moment + timedelta(seconds=30) if cleared else None,
-        "cleared_by": actor.id if cleared else None,
+        "released_at": moment + timedelta(seconds=30) if cleared else None,
+        "released_by": actor.id if cleared else None,
         "version": 1,
     }
 
@@ -77,22 +77,22 @@ def _task(actor, client_id, number, *, done):
         "due_at": moment,
         "assigned_to": actor.id,
         "origin_kind": "screening",
-        "made_at": moment,
-        "made_by": actor.id,
-        "done_at": moment if done else None,
-        "done_by": actor.id if done else None,
+        "created_at": moment,
+        "created_by": actor.id,
+        "completed_at": moment if done else None,
+        "completed_by": actor.id if done else None,
         "version": 1,
     }
 
 
-def _assignment(actor, case_id, client_id, edition_id, number):
+def _assignment(actor, case_id, client_id, handout_version_id, number):
     moment = now() - timedelta(minutes=number)
     return {
         "id": new_id(),
         "case_id": case_id,
         "client_id": client_id,
-        "edition_id": edition_id,
-        "place": number + 1,
+        "handout_version_id": handout_version_id,
+        "position": number + 1,
         "stage": "steady",
         "channel": "portal",
         "levels": {},
@@ -113,7 +113,7 @@ def caseload(actor, count, since=0):
     ids = [(new_id(), new_id()) for _ in range(count)]
     numbered = list(enumerate(ids, since))
     with transaction():
-        edition_id = db.session.scalars(sa.select(Edition.id)).first()
+        handout_version_id = db.session.scalars(sa.select(Edition.id)).first()
         _insert(
             Client,
             [
@@ -156,7 +156,7 @@ def caseload(actor, count, since=0):
                     "stage": ("steady", "rebuild")[n % 2],
                     "stage_since": moment,
                     "opened_at": moment,
-                    "changed_at": moment,
+                    "updated_at": moment,
                     "goal": "undecided",
                     "version": 1,
                 }
@@ -177,7 +177,7 @@ def caseload(actor, count, since=0):
         _insert(FollowUp, [_task(actor, client, n, done=False) for n, (client, _) in numbered])
         _insert(
             Assignment,
-            [_assignment(actor, case, client, edition_id, n) for n, (client, case) in numbered],
+            [_assignment(actor, case, client, handout_version_id, n) for n, (client, case) in numbered],
         )
 
 
@@ -186,14 +186,14 @@ def history(actor, made, count, since=0):
     case_id, client_id = made.case_id, made.client_id
     key, places = key_of(client_id), range(since, since + count)
     with transaction():
-        edition_id = db.session.scalars(sa.select(Edition.id)).first()
+        handout_version_id = db.session.scalars(sa.select(Edition.id)).first()
         _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in places])
         _insert(Screening, [_screening(actor, client_id, n) for n in places])
         _insert(Hold, [_hold(actor, client_id, n, cleared=True) for n in places])
         _insert(FollowUp, [_task(actor, client_id, n, done=True) for n in places])
         _insert(
             Assignment,
-            [_assignment(actor, case_id, client_id, edition_id, n) for n in places],
+            [_assignment(actor, case_id, client_id, handout_version_id, n) for n in places],
         )
         _insert(
             CaseEvent,
@@ -205,8 +205,8 @@ def history(actor, made, count, since=0):
                     "kind": "moved",
                     "from_stage": "rebuild",
                     "to_stage": "steady",
-                    "at": now() - timedelta(minutes=n),
-                    "by": actor.id,
+                    "occurred_at": now() - timedelta(minutes=n),
+                    "recorded_by": actor.id,
                 }
                 for n in places
             ],

@@ -7,13 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.core.clock import week_of
-from caseapp.domain.suitability.recommendations import HANDOUT_FOR_ITEM, REDUCED_WEEKLY_MINUTES, WEEKLY_MINUTES, MAX_SUGGESTIONS, counts_as_reading, first_reading_week, plan_reading, spread_over_weeks, recommend
-from caseapp.domain.suitability.rules import assess_suitability
-from caseapp.domain.suitability.schemas import BLOCKED, Situation
+from caseapp.core.clock import get_week_start
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import library
 from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.suitability.recommendations import (
+    HANDOUT_FOR_ITEM,
+    MAX_SUGGESTIONS,
+    REDUCED_WEEKLY_MINUTES,
+    WEEKLY_MINUTES,
+    counts_as_reading,
+    first_reading_week,
+    plan_reading,
+    recommend,
+    spread_over_weeks,
+)
+from caseapp.domain.suitability.rules import assess_suitability
+from caseapp.domain.suitability.schemas import BLOCKED, Situation
 from tests.domain.suitability.test_rules import QUIET, situations
 
 CALM = {item.key: 0 for item in ITEMS}
@@ -50,15 +60,27 @@ def slugs(found):
     [
         (CALM, WEEKLY_MINUTES, ""),
         (CALM | {"sleep": 1}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because sleep is at watch."),
-        (CALM | {"eating": 2}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because eating is at concern."),
+        (
+            CALM | {"eating": 2},
+            REDUCED_WEEKLY_MINUTES,
+            "Reduced from 60 because eating is at concern.",
+        ),
         (
             CALM | {"sleep": 1, "eating": 3},
             REDUCED_WEEKLY_MINUTES,
             "Reduced from 60 because sleep is at watch and eating is at urgent.",
         ),
-        (CALM | {"sleep": None}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because sleep is not known."),
+        (
+            CALM | {"sleep": None},
+            REDUCED_WEEKLY_MINUTES,
+            "Reduced from 60 because sleep is not known.",
+        ),
         (CALM | {"work": 3, "self_harm": 3}, WEEKLY_MINUTES, ""),
-        ({}, REDUCED_WEEKLY_MINUTES, "Reduced from 60 because sleep is not known and eating is not known."),
+        (
+            {},
+            REDUCED_WEEKLY_MINUTES,
+            "Reduced from 60 because sleep is not known and eating is not known.",
+        ),
     ],
 )
 def test_plan_reading_sleep_or_eating_raised_halves_the_budget(levels, budget, explanation):
@@ -70,7 +92,7 @@ def test_plan_reading_unread_handouts_count_except_safety_sheets():
     unread = [library()[slug, "en"] for slug in ("first-days-pause", "my-safety-plan")]
     found = plan_reading(CALM, unread)
     assert (found.unread, found.left) == (20, 40)
-    assert found.summary == "20 of about 60 minutes a week are still unread."
+    assert found.summary == "20 of about 60 minutes a week are unread."
     assert plan_reading(CALM | {"sleep": 1}, unread * 2).left == 0
 
 
@@ -105,7 +127,9 @@ def test_recommend_handout_longer_than_a_week_only_when_nothing_is_unread():
     alone = recommendation("rebuild", had=everything, sleep=1)
     assert slugs(alone) == ["my-year-ahead"]
     assert "more than a week of reading" in alone.suggestions[0].why
-    assert slugs(recommendation("rebuild", had=everything, sleep=1, unread=("hold-back-list",))) == []
+    assert (
+        slugs(recommendation("rebuild", had=everything, sleep=1, unread=("hold-back-list",))) == []
+    )
 
 
 def test_recommend_every_suggestion_has_a_reason():
@@ -113,7 +137,11 @@ def test_recommend_every_suggestion_has_a_reason():
     assert found.suggestions[0].why == "Sleep is at concern."
     assert found.suggestions[1].why == "Belongs to Steady. 20 minutes, of 30 left this week."
     had = (*HELP, "my-reasons", "my-part-not-my-part", "running-on-empty")
-    assert recommendation("understand", had=had).suggestions[0].why.startswith("Also fits Understand. ")
+    assert (
+        recommendation("understand", had=had)
+        .suggestions[0]
+        .why.startswith("Also fits Understand. ")
+    )
     told = Situation(flags=frozenset({"self_harm_flag"}), facts=QUIET.facts)
     plan = recommendation(self_harm=1, situation=told).suggestions[0]
     assert plan.why.startswith("Self-harm is at watch.")
@@ -168,7 +196,9 @@ W1, W2, W3, W4 = (date(2026, 11, day) for day in (2, 9, 16, 23))
 )  # fmt: skip
 def test_spread_over_weeks_places_each_handout(chosen, budget, planned, weeks):
     sheets = [library()[slug, "en"] for slug in chosen]
-    assert spread_over_weeks(sheets, budget=budget, planned=planned, start=date(2026, 11, 5)) == weeks
+    assert (
+        spread_over_weeks(sheets, budget=budget, planned=planned, start=date(2026, 11, 5)) == weeks
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,7 +207,7 @@ def test_spread_over_weeks_places_each_handout(chosen, budget, planned, weeks):
 )  # fmt: skip
 def test_first_reading_week_skips_a_week_that_is_nearly_over(today, week):
     assert first_reading_week(today) == week
-    assert week_of(today) == W1
+    assert get_week_start(today) == W1
 
 
 budgets = st.sampled_from([WEEKLY_MINUTES, REDUCED_WEEKLY_MINUTES])

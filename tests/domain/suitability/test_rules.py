@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.domain.suitability.rules import CONTACT_STAGES, condition_applies, assess_suitability
-from caseapp.domain.suitability.schemas import CAUTION, ELIGIBLE, BLOCKED, Situation
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import ANY_STAGE, EFFECTS, TAGS, Contraindication, library
 from caseapp.domain.screening.schemas import FLAG_LABELS
+from caseapp.domain.suitability.rules import CONTACT_STAGES, assess_suitability, condition_applies
+from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation
 
 OPEN = {
     "spouse_willingness": "agreed",
@@ -142,7 +142,10 @@ def test_assess_later_stage_needs_caution_and_earlier_does_not():
     later = assess_suitability(library()["reaching-out", "en"], QUIET, stage="steady")
     assert later.outcome == CAUTION
     assert "Contact" in later.reasons[0].message
-    assert assess_suitability(library()["first-days-pause", "en"], QUIET, stage="repair").outcome == ELIGIBLE
+    assert (
+        assess_suitability(library()["first-days-pause", "en"], QUIET, stage="repair").outcome
+        == ELIGIBLE
+    )
     fits_early = assess_suitability(library()["old-fears-new-trust", "en"], QUIET, stage="contact")
     assert fits_early.outcome == ELIGIBLE
 
@@ -155,7 +158,9 @@ def test_assess_use_instead_names_the_other_handout():
 
 
 def test_assess_every_block_has_reason_and_way_out():
-    worst = Situation("care", frozenset(FLAG_LABELS), screened=False, safety_items_asked=False, recent=False)
+    worst = Situation(
+        "care", frozenset(FLAG_LABELS), screened=False, safety_items_asked=False, recent=False
+    )
     for handout in library().values():
         for reason in assess_suitability(handout, worst).reasons:
             assert reason.message.endswith((".", "”"))
