@@ -1,4 +1,4 @@
-"""The clients' door: a calm handouts list that tells a partner nothing."""
+"""The client portal: a reading list that reveals nothing about coaching to a partner."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Open every page of the portal."""
+    """Register the portal's blueprints."""
     for module in (sign_in, handouts, safety, worksheets):
         app.register_blueprint(module.blueprint)

@@ -1,4 +1,4 @@
-"""The reading list and its sheets: as a page, as a PDF, marked as read."""
+"""The reading list and its handouts: pages, PDFs, and marking one as read."""
 
 from __future__ import annotations
 
@@ -12,24 +12,34 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import mark_read
-from caseapp.domain.assignments.printing import assignment_pdf, own_pack, own_pack_pdf
-from caseapp.domain.assignments.reading import reading, reading_list
+from caseapp.domain.assignments import operations as assignments
+from caseapp.domain.assignments.printing import (
+    assignment_pdf,
+    client_packet_pdf,
+    list_client_packet,
+)
+from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import newest_case_of
+from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.packets import MOST_SHEETS
 from caseapp.domain.handouts.rendering import Inputs, page_html
 from caseapp.domain.practice.queries import office
-from caseapp.domain.screening.queries import safety_of
-from caseapp.domain.worksheets.queries import as_words, paper_of
-from caseapp.domain.worksheets.schemas import PREFIX
-from caseapp.http.downloads import pdf_answer
-from caseapp.http.guard import needs, the_actor
+from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX
+from caseapp.http.downloads import pdf_response
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import Form
-from caseapp.http.template_helpers import say
-from caseapp.portal.phrases import ENGLISH, Speech
-from caseapp.portal.reading_list import entry_of, guide_of, lines_apart, number_of, shelf_of
+from caseapp.http.template_helpers import flash
+from caseapp.portal.phrases import ENGLISH, Translator
+from caseapp.portal.reading_list import (
+    build_entry,
+    build_reading_list,
+    format_position,
+    get_coach_name,
+    list_help_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,118 +51,123 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-blueprint = Blueprint("portal_reading", __name__, url_prefix="/portal")
+blueprint = Blueprint("portal_handouts", __name__, url_prefix="/portal")
 
-MOST_LINES = 2
+MAX_CRISIS_LINES = 2
 
 
-# Every page speaks English unless its view says otherwise.
-blueprint.add_app_template_global(ENGLISH, "tell")
+# Pages are in English unless their view passes another translator.
+blueprint.add_app_template_global(ENGLISH, "translate")
 
 
 @blueprint.get("")
 @needs(Action.PORTAL_READ)
-def list_page() -> ResponseReturnValue:
-    """Show what there is to read; while coaching rests for safety, help comes first and the way is left out."""
-    actor = the_actor()
-    shelf = shelf_of(reading_list(actor), help_first=safety_of(actor.id).hold == "safety")
+def reading_list_page() -> ResponseReturnValue:
+    """Show the reading list; during a safety hold, help comes first and the progress is left out."""
+    actor = current_actor()
+    reading_list = build_reading_list(
+        get_reading_list(actor), help_first=get_safety_state(actor.id).hold == "safety"
+    )
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
-    case, known = newest_case_of(actor.id), office().numbers
+    case, help_numbers = find_newest_case(actor.id), office().numbers
     return render_template(
-        "portal/list.html",
-        shelf=shelf,
-        guide=guide_of(actor, case),
+        "portal/reading_list.html",
+        reading_list=reading_list,
+        coach_name=get_coach_name(actor, case),
         stage=stage_by_id()[case.stage] if case and case.status == "open" else None,
-        emergency=known.emergency,
-        lines=lines_apart("crisis_block", known) if shelf.help_first else [],
-        most_in_one=MOST_SHEETS,
+        emergency=help_numbers.emergency,
+        lines=list_help_lines("crisis_block", help_numbers) if reading_list.help_first else [],
+        max_handouts=MOST_SHEETS,
     )
 
 
-@blueprint.get("/h/<int(max=9999):place>")
+@blueprint.get("/h/<int(max=9999):position>")
 @needs(Action.PORTAL_READ)
-def sheet(place: int) -> ResponseReturnValue:
-    """Show one sheet as a page."""
-    return show_sheet(_opened(place))
+def handout_page(position: int) -> ResponseReturnValue:
+    """Show one handout as a page."""
+    return render_handout(_open_handout(position))
 
 
 @dataclass(frozen=True)
-class Unsaved:
-    """Say why a sheet is shown with answers that are not saved, or why a file was not taken."""
+class UnsavedChanges:
+    """Answers that are not saved and why, or why an upload was rejected."""
 
     form: Form | None = None
-    lost: Mapping[str, Answer] = field(default_factory=dict)
+    overwritten: Mapping[str, Answer] = field(default_factory=dict)
     conflict: str = ""
     reasons: tuple[Reason, ...] = ()
 
 
-def show_sheet(found: AssignmentRecord, unsaved: Unsaved | None = None) -> str:
-    """Show a sheet with its fields to write in: what is saved there, or what was sent and is not saved."""
-    actor, unsaved = the_actor(), unsaved or Unsaved()
-    known = found.recipient.office.numbers
-    apart = lines_apart("crisis_block", known, found.handout.language)
-    paper = paper_of(actor, found)
-    tell, sent = Speech(found.handout.language), unsaved.form or Form()
-    form = Form(sent.raw, tell.errors(sent.errors))
+def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = None) -> str:
+    """Render a handout with its form fields: the saved answers, or the submitted ones that are not saved."""
+    actor, unsaved = current_actor(), unsaved or UnsavedChanges()
+    help_numbers = found.recipient.office.numbers
+    apart = list_help_lines("crisis_block", help_numbers, found.handout.language)
+    worksheet = get_client_worksheet(actor, found)
+    translate, sent = Translator(found.handout.language), unsaved.form or Form()
+    form = Form(sent.raw, translate.errors(sent.errors))
     inputs = Inputs(
-        PREFIX,
-        form.raw or {f"{PREFIX}{name}": answer for name, answer in paper.answers.items()},
+        FIELD_PREFIX,
+        form.raw or {f"{FIELD_PREFIX}{name}": answer for name, answer in worksheet.answers.items()},
         form.errors,
         {
-            f"{PREFIX}{name}": as_words(answer, found.handout.language)
-            for name, answer in unsaved.lost.items()
+            f"{FIELD_PREFIX}{name}": format_answer(answer, found.handout.language)
+            for name, answer in unsaved.overwritten.items()
         },
     )
     return render_template(
-        "portal/sheet.html",
-        entry=entry_of(found),
-        line=found.line,
-        guide=guide_of(actor),
+        "portal/handout.html",
+        entry=build_entry(found),
+        message=found.message,
+        coach_name=get_coach_name(actor),
         body=page_html(
-            found.handout, known, faith=found.recipient.faith, staff=False, inputs=inputs
+            found.handout, help_numbers, faith=found.recipient.faith, staff=False, inputs=inputs
         ),
-        emergency=known.emergency,
-        crisis=[line for line in apart if line.phone][:MOST_LINES],
+        emergency=help_numbers.emergency,
+        crisis=[line for line in apart if line.phone][:MAX_CRISIS_LINES],
         writes=bool(found.handout.fields),
-        paper=paper,
+        worksheet=worksheet,
         form=form,
         unsaved=unsaved,
-        reasons=tuple(map(tell.reason, unsaved.reasons)),
-        tell=tell,
+        reasons=tuple(map(translate.reason, unsaved.reasons)),
+        translate=translate,
     )
 
 
-@blueprint.get("/h/<int(max=9999):place>/reading-<string:number>.pdf")
+@blueprint.get("/h/<int(max=9999):position>/reading-<string:number>.pdf")
 @needs(Action.PORTAL_READ)
-def sheet_file(place: int, number: str) -> ResponseReturnValue:
-    """Give one sheet as a PDF whose name tells nothing."""
-    if number != number_of(place):
+def handout_pdf(position: int, number: str) -> ResponseReturnValue:
+    """Return one handout as a PDF with a neutral file name."""
+    if number != format_position(position):
         raise NotFound
-    found, large = reading(the_actor(), place), request.args.get("size") == "large"
+    found, large = (
+        get_reading_list_item(current_actor(), position),
+        request.args.get("size") == "large",
+    )
     name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
-    with _in_calm_words():
-        made = assignment_pdf(found, large=large, code=False)
-    _note_opened(found)
-    return pdf_answer(made, name)
+    with _neutral_pdf_error():
+        pdf = assignment_pdf(found, large=large, code=False)
+    _record_opened(found)
+    return pdf_response(pdf, name)
 
 
 @blueprint.get("/reading-all.pdf")
 @needs(Action.PORTAL_READ)
-def all_sheets() -> ResponseReturnValue:
-    """Give what is on the list as one PDF, each sheet judged now and opened with it."""
-    actor = the_actor()
-    records = own_pack(actor)
-    with _in_calm_words():
-        made = own_pack_pdf(actor, records)
+def packet_pdf() -> ResponseReturnValue:
+    """Return the reading list as one PDF; each handout is checked now and recorded as opened."""
+    actor = current_actor()
+    records = list_client_packet(actor)
+    with _neutral_pdf_error():
+        pdf = client_packet_pdf(actor, records)
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
     for record in records:
-        _note_opened(record)
-    return pdf_answer(made, "reading-all.pdf")
+        _record_opened(record)
+    return pdf_response(pdf, "reading-all.pdf")
 
 
 @contextmanager
-def _in_calm_words() -> Iterator[None]:
-    """Tell a client that there is no PDF just now; why, and what an operator could do, is for the practice to read.
+def _neutral_pdf_error() -> Iterator[None]:
+    """Replace the technical reasons why a PDF failed by one for clients; log the codes for the practice.
 
     Raises RuleBroken.
     """
@@ -163,29 +178,29 @@ def _in_calm_words() -> Iterator[None]:
         raise RuleBroken(
             Reason(
                 "no_pdf",
-                "This cannot be saved as a PDF just now.",
+                "This can't be saved as a PDF right now.",
                 "You can read it here, and your coach can print it for you later.",
             )
         ) from None
 
 
-def _opened(place: int) -> AssignmentRecord:
-    found = reading(the_actor(), place)
-    _note_opened(found)
+def _open_handout(position: int) -> AssignmentRecord:
+    found = get_reading_list_item(current_actor(), position)
+    _record_opened(found)
     return found
 
 
-def _note_opened(found: AssignmentRecord) -> None:
-    """Let the log of reads say that a sheet was opened, unless a program only asks for the headers."""
+def _record_opened(found: AssignmentRecord) -> None:
+    """Record that the handout was opened, except on HEAD requests."""
     if request.method == "GET":
-        record_read(the_actor(), Action.PORTAL_READ, "assignment", found.id, found.client_id)
+        record_read(current_actor(), Action.PORTAL_READ, "assignment", found.id, found.client_id)
 
 
-@blueprint.post("/h/<int(max=9999):place>/read")
+@blueprint.post("/h/<int(max=9999):position>/read")
 @needs(Action.PORTAL_MARK)
-def read_now(place: int) -> ResponseReturnValue:
-    """Mark a sheet as read."""
+def mark_read(position: int) -> ResponseReturnValue:
+    """Mark a handout as read."""
     with transaction():
-        mark_read(the_actor(), place)
-    say("handout_read")
-    return redirect(url_for("portal_reading.list_page"), code=303)
+        assignments.mark_read(current_actor(), position)
+    flash("handout_read")
+    return redirect(url_for("portal_handouts.reading_list_page"), code=303)

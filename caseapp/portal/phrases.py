@@ -1,4 +1,4 @@
-"""Words around a sheet, in the language of the sheet: Spanish ones for the English that our templates say."""
+"""Spanish translations of the English texts around a handout, keyed by the English text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from markupsafe import escape
 
 from caseapp.core.scanning import HARMFUL, NOT_CHECKED
 from caseapp.domain.handouts.labels import WORDS
-from caseapp.domain.worksheets.operations import MOST_FILES
-from caseapp.domain.worksheets.schemas import WHY_WORDS
+from caseapp.domain.worksheets.operations import MAX_UPLOADS_PER_WORKSHEET
+from caseapp.domain.worksheets.schemas import UNREAD_REASONS
 from caseapp.http import template_helpers
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from caseapp.core.errors import Reason
 
-# Whoever wants a file read that is not kept can do something about it, or it is better not passed on.
-NOT_KEPT = {
+# Why an upload is rejected and not kept: the client can fix it, or it is better not passed on.
+REJECTED_UPLOADS = {
     "not_pdf": "This is not a PDF. Choose the file that you saved from this page and filled in.",
     "too_big": "This file is larger than 5 MB. Save it again in a smaller size, or write here.",
     "locked": "This file is locked with a password. Save it without one and try again.",
-    "too_much": "Reading this file took too much and was stopped. Write your answers here instead.",
-    "busy": "Files cannot be read just now. Try again in a minute.",
+    "too_much": "Reading this file took too long and was stopped. Write your answers here instead.",
+    "busy": "Files can’t be read right now. Try again in a minute.",
 }
 AUTOSAVE = {
     "es": {
@@ -41,27 +41,27 @@ AUTOSAVE = {
 
 
 @dataclass(frozen=True)
-class Speech:
-    """Say in one language what the pages say in English; what has no other words is left as it is."""
+class Translator:
+    """Translates the portal's English texts into one language; a text without a translation is returned unchanged."""
 
     language: str
 
     def __call__(self, words: str, **values: object) -> str:
-        """Give the words, with `values` put in; markup in those stays markup."""
-        said = PHRASES.get(self.language, {}).get(words, words)
+        """Translate a text and fill in `values`; markup in the values is not escaped."""
+        said = TRANSLATIONS.get(self.language, {}).get(words, words)
         return escape(said).format(**values) if values else said
 
     def reason(self, reason: Reason) -> Reason:
-        """Give a reason in this language."""
-        return replace(reason, message=self(reason.message), how=self(reason.how))
+        """Translate a reason."""
+        return replace(reason, message=self(reason.message), way_out=self(reason.way_out))
 
     def errors(self, found: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Give what is wrong with a form in this language."""
+        """Translate the errors of a form."""
         return {name: [self(text) for text in texts] for name, texts in found.items()}
 
     def day(self, moment: datetime) -> str:
-        """Write a date as short as it is clear."""
-        if self.language not in PHRASES:
+        """Format a date without the year where it is the current one."""
+        if self.language not in TRANSLATIONS:
             return template_helpers.day(moment)
         day, words = template_helpers.local(moment).date(), WORDS[self.language]
         return (
@@ -69,17 +69,17 @@ class Speech:
         )
 
     def long_day(self, moment: datetime) -> str:
-        """Write a date in full."""
+        """Format a date in full."""
         return WORDS[self.language].in_full(template_helpers.local(moment).date())
 
     @property
     def autosave(self) -> dict[str, str]:
-        """Give what a sheet says while it saves itself, where that is not English."""
+        """Return the autosave messages, empty for English."""
         return AUTOSAVE.get(self.language, {})
 
 
-ENGLISH = Speech("en")
-PHRASES: dict[str, dict[str, str]] = {
+ENGLISH = Translator("en")
+TRANSLATIONS: dict[str, dict[str, str]] = {
     "es": WORDS["es"].phrases
     | {
         # On every page.
@@ -92,7 +92,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "Help and safety": "Ayuda y seguridad",
         "Who sees what": "Quién ve qué",
         "Sign out": "Cerrar sesión",
-        # What a sheet is called and does.
+        # A handout's labels and actions.
         "For the week of {day}": "Para la semana del {day}",
         "No. {number}": "N.º {number}",
         "About {minutes} minutes": "Unos {minutes} minutos",
@@ -101,14 +101,14 @@ PHRASES: dict[str, dict[str, str]] = {
         "The practice": "Tu equipo",
         "the practice": "tu equipo",
         "Reading list": "Lista de lecturas",
-        "{guide} wrote": "{guide} escribió",
+        "{coach_name} wrote": "{coach_name} escribió",
         "You marked this as read on {day}.": "Marcaste esto como leído el {day}.",
         "I have read this": "Ya lo he leído",
         "Save PDF": "Guardar PDF",
         "Save PDF in large print": "Guardar PDF en letra grande",
         # Beside what is written.
-        "{who} does not see this while you write.": "{who} no ve esto mientras escribes.",
-        "It is saved for you alone, and nobody is watching it. If you need somebody now, do not write it here: call": (
+        "{who} can’t see this while you write.": "{who} no ve esto mientras escribes.",
+        "Only you can see it, and nobody is watching it. If you need somebody now, don’t write it here: call": (
             "Se guarda solo para ti y nadie lo está mirando. "
             "Si necesitas a alguien ahora, no lo escribas aquí: llama al"
         ),
@@ -117,48 +117,48 @@ PHRASES: dict[str, dict[str, str]] = {
         "Not saved yet": "Sin guardar todavía",
         "Saved at {time}": "Guardado a las {time}",
         "Save": "Guardar",
-        "That was not done": "Eso no se ha hecho",
-        "Some answers need a look": "Algo necesita otra mirada",
-        "Open the page again; this form does not say where it started.": (
+        "That didn’t work": "Eso no se ha hecho",
+        "Check your answers": "Algo necesita otra mirada",
+        "Open the page again: this form doesn't say which version it was made from.": (
             "Abre la página de nuevo: este formulario no dice de dónde partió."
         ),
-        "There is no such field.": "Ese campo no existe.",
+        "Unknown field.": "Ese campo no existe.",
         "There is nothing to share yet.": "Todavía no hay nada que compartir.",
         "Write something first.": "Escribe algo antes.",
         # Two windows, or a file that says something else.
-        "This sheet was saved in another window or on another device at {theirs}. "
-        "What stands here, from {ours}, is not saved yet.": (
+        "This worksheet was saved in another window or on another device at {theirs}. "
+        "What you see here, from {ours}, isn’t saved yet.": (
             "Esta hoja se guardó desde otra ventana u otro aparato a las {theirs}. "
             "Lo que ves aquí, de las {ours}, aún no está guardado."
         ),
-        "This is what your file says. It is not saved yet.": (
+        "These are the answers in your file. They aren’t saved yet.": (
             "Esto es lo que dice tu archivo. Aún no está guardado."
         ),
-        "You had written something else in one place; it stands beside it.": (
+        "You had written something else in one place; it’s shown beside it.": (
             "En un lugar habías escrito otra cosa; la verás al lado."
         ),
-        "You had written something else in {number} places; it stands beside each.": (
+        "You had written something else in {number} places; it’s shown beside each.": (
             "En {number} lugares habías escrito otra cosa; la verás al lado de cada uno."
         ),
-        "Nothing is lost: {link}, change here what you like, then keep this one.": (
+        "Nothing is lost: {link}, make any changes here, then keep this version.": (
             "No se ha perdido nada: {link}, cambia aquí lo que quieras y quédate con esta."
         ),
         "see what is saved": "mira lo que está guardado",
         "in a new tab": "en otra pestaña",
-        "Save keeps this one.": "Con Guardar te quedas con esta.",
+        "Save keeps this version.": "Con Guardar te quedas con esta.",
         "Keep this version": "Quedarme con esta versión",
         # Sharing.
         "Show it to {who}?": "¿Quieres que {who} lo lea?",
-        "You shared this sheet on {day} at {time}.": (
+        "You shared this worksheet on {day} at {time}.": (
             "Compartiste esta hoja el {day} a las {time}."
         ),
-        "What you changed since then is still yours alone.": (
+        "Only you can see what you’ve changed since then.": (
             "Lo que has cambiado desde entonces sigue siendo solo tuyo."
         ),
         "Share it as it is now": "Compartirla como está ahora",
         "Stop sharing": "Dejar de compartir",
-        "Until you share it, nobody but you can read what you write here. If you do, {who} and a supervisor of the "
-        "practice can read every answer on this sheet as it stands now, and nothing that you write later.": (
+        "Until you share it, only you can read what you write here. If you share it, {who} and a supervisor of the "
+        "practice can read every answer on this worksheet as it is now, and nothing you write later.": (
             "Hasta que la compartas, nadie más que tú puede leer lo que escribes aquí. Si la compartes, {who} y quien "
             "supervisa el equipo podrán leer todas las respuestas de esta hoja tal como están ahora, y nada de lo que "
             "escribas después."
@@ -167,8 +167,8 @@ PHRASES: dict[str, dict[str, str]] = {
         # The PDF that comes back.
         "Filled in the PDF?": "¿Has rellenado el PDF?",
         "File {number}, {day}.": "Archivo {number}, {day}.",
-        "{guide} can see it since {day}.": "{guide} puede verlo desde el {day}.",
-        "Nobody but you can see that it is here. It is kept until {day} and then removed, unless you send it.": (
+        "{coach_name} has been able to see it since {day}.": "{coach_name} puede verlo desde el {day}.",
+        "Only you can see that it’s here. It’s kept until {day} and then deleted, unless you send it.": (
             "Nadie más que tú puede ver que está aquí. Se guarda hasta el {day} y después se borra, "
             "salvo que lo envíes."
         ),
@@ -176,8 +176,8 @@ PHRASES: dict[str, dict[str, str]] = {
         "Remove": "Quitar",
         "file {number}": "archivo {number}",
         "The file you filled in": "El archivo que has rellenado",
-        "This sheet, or the PDF with several of yours, up to 5 MB. We read your answers from it and put them in, "
-        "for you alone.": (
+        "The PDF of this worksheet, or the one with several of yours, up to 5 MB. We read your answers from it and "
+        "fill them in. Only you can see them.": (
             "Esta hoja, o el PDF con varias de las tuyas, de hasta 5 MB. Leemos tus respuestas y las ponemos aquí, "
             "solo para ti."
         ),
@@ -188,63 +188,65 @@ PHRASES: dict[str, dict[str, str]] = {
             "No hemos podido comprobar si este archivo es dañino, así que no se ha aceptado. "
             "Inténtalo de nuevo en un minuto."
         ),
-        NOT_KEPT["not_pdf"]: (
+        REJECTED_UPLOADS["not_pdf"]: (
             "Esto no es un PDF. Elige el archivo que guardaste desde esta página y rellenaste."
         ),
-        NOT_KEPT["too_big"]: (
+        REJECTED_UPLOADS["too_big"]: (
             "Este archivo ocupa más de 5 MB. Guárdalo otra vez en un tamaño menor, o escribe aquí."
         ),
-        NOT_KEPT["locked"]: (
+        REJECTED_UPLOADS["locked"]: (
             "Este archivo está cerrado con contraseña. Guárdalo sin ella e inténtalo de nuevo."
         ),
-        NOT_KEPT["too_much"]: (
+        REJECTED_UPLOADS["too_much"]: (
             "Leer este archivo costaba demasiado y lo hemos parado. Escribe aquí tus respuestas."
         ),
-        NOT_KEPT["busy"]: "Ahora no se pueden leer archivos. Inténtalo de nuevo en un minuto.",
-        WHY_WORDS["no_form"]: (
+        REJECTED_UPLOADS[
+            "busy"
+        ]: "Ahora no se pueden leer archivos. Inténtalo de nuevo en un minuto.",
+        UNREAD_REASONS["no_form"]: (
             "Este archivo no tiene campos: quizá sea un escaneo, una foto o un PDF impreso de nuevo como PDF."
         ),
-        WHY_WORDS["other_sheet"]: (
+        UNREAD_REASONS["wrong_form"]: (
             "Los campos de este archivo no son los de esta hoja: quizá sea una versión anterior."
         ),
-        WHY_WORDS["broken"]: (
+        UNREAD_REASONS["broken"]: (
             "Este archivo está dañado, o hecho de un modo que aquí no se puede leer."
         ),
-        "This file belongs to {sheet}. Open that sheet and send it from there.": (
-            "Este archivo es de {sheet}. Abre esa hoja y envíalo desde allí."
+        "This file belongs to {handout}. Open that page and upload it there.": (
+            "Este archivo es de {handout}. Abre esa hoja y envíalo desde allí."
         ),
-        "This file belongs to {sheets} and {sheet}. Open one of them and send it from there.": (
-            "Este archivo es de {sheets} y {sheet}. Abre una de esas hojas y envíalo desde allí."
+        "This file belongs to {handouts} and {handout}. Open one of those pages and upload it there.": (
+            "Este archivo es de {handouts} y {handout}. Abre una de esas hojas y envíalo desde allí."
         ),
-        f"There is room for {MOST_FILES} files with a sheet, and for 20 MB in all.": (
-            f"Hay sitio para {MOST_FILES} archivos con cada hoja, y para 20 MB en total."
+        f"You can keep {MAX_UPLOADS_PER_WORKSHEET} files with a worksheet, and 20 MB in total.": (
+            f"Hay sitio para {MAX_UPLOADS_PER_WORKSHEET} archivos con cada hoja, y para 20 MB en total."
         ),
-        "Remove one that is no longer needed, then try again.": (
+        "Delete one you no longer need, then try again.": (
             "Quita uno que ya no haga falta e inténtalo de nuevo."
         ),
         # Said once, after something was done.
-        template_helpers.MESSAGES["sheet_saved"]: "Guardado, solo para ti.",
-        template_helpers.MESSAGES["sheet_shared"]: (
+        template_helpers.MESSAGES["worksheet_saved"]: "Guardado, solo para ti.",
+        template_helpers.MESSAGES["worksheet_shared"]: (
             "Compartido. Lo que escribas desde ahora es solo tuyo hasta que lo compartas otra vez."
         ),
-        template_helpers.MESSAGES["sheet_taken_back"]: (
+        template_helpers.MESSAGES["worksheet_unshared"]: (
             "Ya no se comparte. Lo que escribiste sigue aquí, solo para ti."
         ),
-        template_helpers.MESSAGES["pdf_read"]: (
+        template_helpers.MESSAGES["answers_read"]: (
             "Hemos leído tus respuestas del archivo y están guardadas, solo para ti. Repásalas."
         ),
-        template_helpers.MESSAGES["others_read"]: (
+        template_helpers.MESSAGES["other_answers_read"]: (
             "El archivo tenía también respuestas de otras hojas. Están guardadas en ellas, solo para ti."
         ),
-        template_helpers.MESSAGES["others_left"]: (
+        template_helpers.MESSAGES["other_worksheet_unread"]: (
             "Otra hoja del archivo necesita que la mires. Conserva el archivo y envíalo también desde esa hoja, "
             "si está en tu lista."
         ),
-        template_helpers.MESSAGES["file_waits"]: (
+        template_helpers.MESSAGES["upload_unreadable"]: (
             "No hemos podido leer las respuestas de ese archivo. No se ha perdido nada: mira más abajo."
         ),
-        template_helpers.MESSAGES["file_sent"]: "El archivo está enviado.",
-        template_helpers.MESSAGES["file_removed"]: "El archivo está borrado.",
+        template_helpers.MESSAGES["upload_sent"]: "El archivo está enviado.",
+        template_helpers.MESSAGES["upload_removed"]: "El archivo está borrado.",
         # Whom to ring.
         "If you are in danger": "Si estás en peligro",
         "Call {phone}.": "Llama al {phone}.",

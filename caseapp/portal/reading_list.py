@@ -1,4 +1,4 @@
-"""What a client's pages show: neutral titles, a few words on each sheet, who put it there, whom to ring."""
+"""The client's reading list: neutral titles and short descriptions, the coach's name and help lines."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from flask import url_for
 
-from caseapp.core.clock import week_of
-from caseapp.domain.cases.queries import newest_case_of
+from caseapp.core.clock import get_week_start
+from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.handouts.labels import WORDS
 from caseapp.domain.handouts.printing import spoken
 from caseapp.domain.handouts.rendering import number_lines, plain
-from caseapp.domain.users.queries import names_of
+from caseapp.domain.users.queries import get_user_names
 from caseapp.http.template_helpers import today
-from caseapp.portal.phrases import Speech
+from caseapp.portal.phrases import Translator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,92 +39,96 @@ KIND_WORDS = {
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Show one sheet on the list; `apart` is its number where another one there goes by the same title."""
+class ReadingListEntry:
+    """One handout on the list; `number_label` is set where another has the same title."""
 
-    place: int
+    position: int
     title: str
     summary: str
     meta: tuple[str, ...]
     pdf: str
     read_at: datetime | None
     language: str
-    apart: str = ""
+    number_label: str = ""
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Hold the list in two halves; with `help_first` the numbers to call stand above it."""
+class ReadingList:
+    """The handouts to read and those read; with `help_first` the help lines are shown above."""
 
-    to_read: tuple[Entry, ...]
-    read: tuple[Entry, ...]
+    to_read: tuple[ReadingListEntry, ...]
+    read: tuple[ReadingListEntry, ...]
     help_first: bool
 
     @property
     def total(self) -> int:
-        """Count all sheets on the list."""
+        """Count all handouts on the list."""
         return len(self.to_read) + len(self.read)
 
 
-def shelf_of(records: Iterable[AssignmentRecord], *, help_first: bool) -> Shelf:
-    """Sort a client's sheets; while coaching rests for safety, Help right now comes first, read or not."""
+def build_reading_list(records: Iterable[AssignmentRecord], *, help_first: bool) -> ReadingList:
+    """Sort a client's handouts; during a safety hold, Help right now comes first, read or not."""
     records = list(records)
     titles = Counter(record.handout.outside_title for record in records)
-    to_read: list[Entry] = []
-    read: list[Entry] = []
-    weeks = sorted(records, key=lambda record: week_ahead(record) or date.min)
+    to_read: list[ReadingListEntry] = []
+    read: list[ReadingListEntry] = []
+    weeks = sorted(records, key=lambda record: current_week(record) or date.min)
     for record in sorted(weeks, key=lambda record: help_first and record.handout.id != HELP):
         urgent = help_first and record.handout.id == HELP
-        entry = entry_of(record)
+        entry = build_entry(record)
         if titles[record.handout.outside_title] > 1:
-            number = Speech(record.handout.language)("No. {number}", number=record.place)
-            entry = replace(entry, apart=number, meta=(number, *entry.meta))
+            number = Translator(record.handout.language)("No. {number}", number=record.position)
+            entry = replace(entry, number_label=number, meta=(number, *entry.meta))
         (read if record.read_at and not urgent else to_read).append(entry)
-    return Shelf(tuple(to_read), tuple(read), help_first)
+    return ReadingList(tuple(to_read), tuple(read), help_first)
 
 
-def entry_of(record: AssignmentRecord) -> Entry:
-    """Describe one sheet; one that goes by another title outside the room keeps its summary to itself."""
+def build_entry(record: AssignmentRecord) -> ReadingListEntry:
+    """Describe one handout; the summary is left out when the handout has a neutral alias."""
     handout = record.handout
-    week, tell = week_ahead(record), Speech(handout.language)
+    week, translate = current_week(record), Translator(handout.language)
     meta = (
-        tell("For the week of {day}", day=WORDS[handout.language].day_of(week)) if week else "",
-        tell("About {minutes} minutes", minutes=handout.minutes),
-        tell(KIND_WORDS.get(handout.kind, "")),
+        translate("For the week of {day}", day=WORDS[handout.language].day_of(week))
+        if week
+        else "",
+        translate("About {minutes} minutes", minutes=handout.minutes),
+        translate(KIND_WORDS.get(handout.kind, "")),
     )
-    return Entry(
-        place=record.place,
+    return ReadingListEntry(
+        position=record.position,
         title=plain(handout.outside_title),
         summary="" if handout.alias else plain(handout.summary),
         meta=tuple(words for words in meta if words),
         pdf=url_for(
-            "portal_reading.sheet_file", place=record.place, number=number_of(record.place)
+            "portal_handouts.handout_pdf",
+            position=record.position,
+            number=format_position(record.position),
         ),
         read_at=record.read_at,
         language=spoken(handout.language),
     )
 
 
-def week_ahead(record: AssignmentRecord) -> date | None:
-    """Give the week that a sheet is meant for, until it is over: nothing is ever late here."""
+def current_week(record: AssignmentRecord) -> date | None:
+    """Return the week a handout is meant for, or None once it is over, so nothing is shown as late."""
     week = record.week
-    return week if week and week >= week_of(today()) else None
+    return week if week and week >= get_week_start(today()) else None
 
 
-def number_of(place: int) -> str:
-    """Write a place on the list as it stands in file names, which name nothing else."""
-    return f"{place:02}"
+def format_position(position: int) -> str:
+    """Format a position for the neutral file names."""
+    return f"{position:02}"
 
 
-def guide_of(actor: Actor, case: Case | None = None) -> str:
-    """Give the first name of the client's coach."""
-    case = case or newest_case_of(actor.id)
-    name = names_of({case.coach_id}).get(case.coach_id, "") if case else ""
+def get_coach_name(actor: Actor, case: Case | None = None) -> str:
+    """Return the first name of the client's coach, or “The practice”."""
+    case = case or find_newest_case(actor.id)
+    name = get_user_names({case.coach_id}).get(case.coach_id, "") if case else ""
     return name.split()[0] if name else "The practice"
 
 
-def lines_apart(block: str, known: Numbers, language: str = "en") -> list[NumberLine]:
-    """List a block's help lines without the emergency number, which has its own place on every page."""
+def list_help_lines(block: str, known: Numbers, language: str = "en") -> list[NumberLine]:
+    """List a block's help lines without the emergency number, which every page shows separately."""
     return [
         line for line in number_lines(block, known, language) if line.phone != known.emergency.phone
     ]

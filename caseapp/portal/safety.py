@@ -1,4 +1,4 @@
-"""Leave now, the numbers to call, and who sees what."""
+"""Quick exit, help lines, and the privacy page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import structlog
 from flask import Blueprint, Flask, current_app, redirect, render_template, request
 
 from caseapp.core.permissions import Action
-from caseapp.domain.clients.portal_access import leave_now
+from caseapp.domain.auth.portal_access import end_session_by_reference
 from caseapp.domain.practice.models import NEUTRAL_SITE
 from caseapp.domain.practice.queries import office, the_practice
-from caseapp.domain.worksheets.schemas import KEPT_FOR
-from caseapp.http.guard import needs, public, the_actor
-from caseapp.http.interfaces import Door
-from caseapp.http.sessions import COOKIES, forget
-from caseapp.portal.reading_list import guide_of, lines_apart
+from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
+from caseapp.http.guard import current_actor, needs, public
+from caseapp.http.interfaces import Interface
+from caseapp.http.sessions import COOKIES, clear_session_cookie
+from caseapp.portal.reading_list import get_coach_name, list_help_lines
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 blueprint = Blueprint("portal_safety", __name__)
 
-# Whoever leaves waits for the database no longer than this; it goes on ending the session by itself.
+# The redirect waits for the database no longer than this; the thread then ends the session on its own.
 LONGEST_WAIT_SECONDS = 1.0
 
 GROUPS = {
@@ -36,17 +36,17 @@ GROUPS = {
 
 
 @blueprint.get("/exit")
-@public("whoever wants to leave may leave")
-def leave_at_once() -> ResponseReturnValue:
-    """End the session and lead to a neutral site; it leaves also when nothing else works."""
+@public("leaving must always work")
+def quick_exit() -> ResponseReturnValue:
+    """End the session and redirect to a neutral site, even when the database fails."""
     found: list[str] = []
-    reference = request.cookies.get(COOKIES[Door.PORTAL], "")
+    reference = request.cookies.get(COOKIES[Interface.PORTAL], "")
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's documented way to hand the app to a thread
     worker = Thread(target=_end, args=(app, reference, found), name="leave-now", daemon=True)
     worker.start()
     worker.join(LONGEST_WAIT_SECONDS)
     away = found[0] if found else NEUTRAL_SITE
-    return forget(redirect(away, code=303), Door.PORTAL)
+    return clear_session_cookie(redirect(away, code=303), Interface.PORTAL)
 
 
 def _end(app: Flask, reference: str, found: list[str]) -> None:
@@ -54,17 +54,17 @@ def _end(app: Flask, reference: str, found: list[str]) -> None:
         with app.app_context():
             found.append(the_practice().exit_url)
             if reference:
-                leave_now(reference)
-    except Exception as fault:  # noqa: BLE001 - the way out never fails
+                end_session_by_reference(reference)
+    except Exception as fault:  # noqa: BLE001 - the quick exit must never fail
         log.warning("leave.failed", fault=type(fault).__name__)
 
 
 @blueprint.get("/portal/safety")
 @public("numbers and advice, the same for everybody; they must not hide behind a sign-in")
 def safety_page() -> ResponseReturnValue:
-    """Show every number, and how to use these pages safely."""
+    """Show all help lines and how to use the portal safely."""
     known = office().numbers
-    groups = [(heading, lines_apart(block, known)) for block, heading in GROUPS.items()]
+    groups = [(heading, list_help_lines(block, known)) for block, heading in GROUPS.items()]
     return render_template(
         "portal/safety.html", emergency=known.emergency, groups=groups, stale=known.stale
     )
@@ -73,7 +73,9 @@ def safety_page() -> ResponseReturnValue:
 @blueprint.get("/portal/privacy")
 @needs(Action.PORTAL_READ)
 def privacy_page() -> ResponseReturnValue:
-    """Say what the coach can see, and what nobody can."""
+    """Explain what the coach can see and what nobody can."""
     return render_template(
-        "portal/privacy.html", guide=guide_of(the_actor()), kept_days=KEPT_FOR.days
+        "portal/privacy.html",
+        coach_name=get_coach_name(current_actor()),
+        kept_days=UPLOAD_RETENTION.days,
     )

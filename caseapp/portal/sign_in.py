@@ -1,4 +1,4 @@
-"""Getting in: a link or a card, then the PIN; the first time also how to use these pages safely. And signing out."""
+"""Sign-in for clients: a link or a card, then the PIN, and on the first visit how to use the portal safely."""
 
 from __future__ import annotations
 
@@ -9,88 +9,82 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from caseapp.core.errors import Invalid, RuleBroken, TooManyAttempts, Unauthenticated
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients.portal_access import (
-    Step,
-    ask_for_link,
-    choose_pin,
-    enter_first_time,
-    enter_pin,
-    leave,
-    next_step,
-    redeem,
-)
+from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.portal_access import SignInStep
 from caseapp.domain.clients.schemas import CardSchema, FirstPinSchema, LinkSchema, PinSchema
 from caseapp.domain.practice.queries import office
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, public, the_actor
-from caseapp.http.interfaces import Door
-from caseapp.http.request_parsing import Form, form_of, read_form
-from caseapp.http.sessions import forget, remember
-from caseapp.http.template_helpers import say
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs, public
+from caseapp.http.interfaces import Interface
+from caseapp.http.request_parsing import Form, read_form, submitted_form
+from caseapp.http.sessions import clear_session_cookie, set_session_cookie
+from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-blueprint = Blueprint("portal_entry", __name__, url_prefix="/portal")
+blueprint = Blueprint("portal_sign_in", __name__, url_prefix="/portal")
 
 
 @blueprint.get("/sign-in")
 @public("nobody is signed in yet")
 def sign_in_page() -> ResponseReturnValue:
-    """Show the two ways in."""
+    """Show the forms for a link by e-mail and for a printed card."""
     if g.actor:
-        return redirect(url_for("portal_reading.list_page"), code=303)
+        return redirect(url_for("portal_handouts.reading_list_page"), code=303)
     return render_template("portal/sign_in.html", form=Form())
 
 
 @blueprint.post("/sign-in")
 @public("nobody is signed in yet")
-def ask_now() -> ResponseReturnValue:
-    """Order a link; the answer is the same for every address."""
+def request_link() -> ResponseReturnValue:
+    """Request a link; the response is the same for every address."""
     try:
-        ask_for_link(read_form(LinkSchema()), request.remote_addr or "")
+        portal_access.request_link(read_form(LinkSchema()), request.remote_addr or "")
     except (Invalid, TooManyAttempts) as error:
-        return _sign_in_again(error)
-    say("link_sent")
-    return redirect(url_for("portal_entry.sign_in_page"), code=303)
+        return _sign_in_error(error)
+    flash("link_sent")
+    return redirect(url_for("portal_sign_in.sign_in_page"), code=303)
 
 
 @blueprint.post("/card")
 @public("nobody is signed in yet")
-def card_now() -> ResponseReturnValue:
+def use_card() -> ResponseReturnValue:
     """Redeem the code of a printed card."""
     try:
-        return _let_in(read_form(CardSchema()))
+        return _start_session(read_form(CardSchema()))
     except (Invalid, TooManyAttempts, Unauthenticated) as error:
-        return _sign_in_again(error)
+        return _sign_in_error(error)
 
 
 @blueprint.get("/enter/<string:token>")
-@public("a link is followed by mail scanners too, so opening it neither tells nor uses anything")
-def enter_page(token: str) -> ResponseReturnValue:  # noqa: ARG001 - the form posts to this address
-    """Ask whether to open the list now."""
-    return render_template("portal/enter.html")
+@public("mail scanners follow links too, so opening one shows and redeems nothing")
+def link_page(token: str) -> ResponseReturnValue:  # noqa: ARG001 - the form posts to this address
+    """Show a button that redeems the link."""
+    return render_template("portal/open_link.html")
 
 
 @blueprint.post("/enter/<string:token>")
 @public("nobody is signed in yet")
-def enter_now(token: str) -> ResponseReturnValue:
+def use_link(token: str) -> ResponseReturnValue:
     """Redeem a one-time link."""
     try:
-        return _let_in(token)
+        return _start_session(token)
     except (TooManyAttempts, Unauthenticated) as error:
-        return _sign_in_again(error)
+        return _sign_in_error(error)
 
 
-def _let_in(secret: str) -> ResponseReturnValue:
-    reference = redeem(secret, request.remote_addr or "")
-    return remember(redirect(url_for("portal_entry.pin_page"), code=303), Door.PORTAL, reference)
+def _start_session(secret: str) -> ResponseReturnValue:
+    reference = portal_access.redeem_link_or_card(secret, request.remote_addr or "")
+    return set_session_cookie(
+        redirect(url_for("portal_sign_in.pin_page"), code=303), Interface.PORTAL, reference
+    )
 
 
-def _sign_in_again(error: Invalid | TooManyAttempts | Unauthenticated) -> ResponseReturnValue:
+def _sign_in_error(error: Invalid | TooManyAttempts | Unauthenticated) -> ResponseReturnValue:
     if isinstance(error, Invalid):
-        return render_template("portal/sign_in.html", form=form_of(error)), 422
-    page = render_template("portal/sign_in.html", form=form_of(), refused=error.message)
+        return render_template("portal/sign_in.html", form=submitted_form(error)), 422
+    page = render_template("portal/sign_in.html", form=submitted_form(), refused=error.message)
     if isinstance(error, TooManyAttempts):
         return page, 429, {"Retry-After": str(error.retry_after)}
     return page, 401
@@ -99,61 +93,67 @@ def _sign_in_again(error: Invalid | TooManyAttempts | Unauthenticated) -> Respon
 @blueprint.get("/pin")
 @needs(Action.PORTAL_PIN)
 def pin_page() -> ResponseReturnValue:
-    """Ask for the PIN, or the first time for the start code and a PIN of one's own."""
-    step = next_step(the_actor())
-    if step is Step.READ_FIRST:
-        return redirect(url_for("portal_entry.first_page"), code=303)
+    """Ask for the PIN, or on the first visit for the start code and a new PIN."""
+    step = portal_access.get_sign_in_step(current_actor())
+    if step is SignInStep.FIRST_VISIT:
+        return redirect(url_for("portal_sign_in.first_visit_page"), code=303)
     return _pin_form(step, Form())
 
 
 @blueprint.post("/pin")
 @needs(Action.PORTAL_PIN)
-def pin_now() -> ResponseReturnValue:
-    """Check the PIN and open the list."""
-    actor = the_actor()
-    step = next_step(actor)
+def submit_pin() -> ResponseReturnValue:
+    """Check the PIN and open the reading list."""
+    actor = current_actor()
+    step = portal_access.get_sign_in_step(actor)
     try:
-        if step is Step.CHOOSE:
+        if step is SignInStep.CHOOSE_PIN:
             first = read_form(FirstPinSchema())
-            reference = choose_pin(actor, first.start_code, first.pin)
+            reference = portal_access.choose_pin(actor, first.start_code, first.pin)
         else:
-            reference = enter_pin(actor, read_form(PinSchema()))
+            reference = portal_access.enter_pin(actor, read_form(PinSchema()))
     except Invalid as error:
-        return _pin_form(next_step(actor), form_of(error)), 422
+        return _pin_form(portal_access.get_sign_in_step(actor), submitted_form(error)), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _pin_form(Step.CLOSED, Form()), 409
-    return remember(redirect(url_for("portal_reading.list_page"), code=303), Door.PORTAL, reference)
+        record_refused_request(error)
+        return _pin_form(SignInStep.LOCKED, Form()), 409
+    return set_session_cookie(
+        redirect(url_for("portal_handouts.reading_list_page"), code=303),
+        Interface.PORTAL,
+        reference,
+    )
 
 
-def _pin_form(step: Step, form: Form) -> str:
+def _pin_form(step: SignInStep, form: Form) -> str:
     emergency = office().numbers.emergency
     return render_template("portal/pin.html", form=form, step=step, emergency=emergency)
 
 
 @blueprint.get("/first")
 @needs(Action.PORTAL_PIN)
-def first_page() -> ResponseReturnValue:
-    """Say once, before anything is read, how to use these pages safely."""
-    if next_step(the_actor()) is not Step.READ_FIRST:
-        return redirect(url_for("portal_entry.pin_page"), code=303)
-    return render_template("portal/first.html", emergency=office().numbers.emergency)
+def first_visit_page() -> ResponseReturnValue:
+    """Explain once, before anything can be read, how to use the portal safely."""
+    if portal_access.get_sign_in_step(current_actor()) is not SignInStep.FIRST_VISIT:
+        return redirect(url_for("portal_sign_in.pin_page"), code=303)
+    return render_template("portal/first_visit.html", emergency=office().numbers.emergency)
 
 
 @blueprint.post("/first")
 @needs(Action.PORTAL_PIN)
-def first_read() -> ResponseReturnValue:
-    """Go on to the list."""
+def finish_first_visit() -> ResponseReturnValue:
+    """Complete the first visit and open the reading list."""
     with transaction():
-        enter_first_time(the_actor())
-    return redirect(url_for("portal_reading.list_page"), code=303)
+        portal_access.complete_first_visit(current_actor())
+    return redirect(url_for("portal_handouts.reading_list_page"), code=303)
 
 
 @blueprint.post("/sign-out")
 @needs(Action.SESSION_END)
-def sign_out_now() -> ResponseReturnValue:
-    """End the session."""
+def sign_out() -> ResponseReturnValue:
+    """End the client's session."""
     with transaction():
-        leave(the_actor())
-    say("signed_out")
-    return forget(redirect(url_for("portal_entry.sign_in_page"), code=303), Door.PORTAL)
+        portal_access.sign_out(current_actor())
+    flash("signed_out")
+    return clear_session_cookie(
+        redirect(url_for("portal_sign_in.sign_in_page"), code=303), Interface.PORTAL
+    )

@@ -1,4 +1,4 @@
-"""Writing in a sheet: saved as it is typed, shared and taken back, and read out of a PDF that came back."""
+"""Worksheets in the portal: answers saved as they are typed, shared or not, and read from an uploaded PDF."""
 
 from __future__ import annotations
 
@@ -8,37 +8,30 @@ from flask import Blueprint, jsonify, redirect, url_for
 
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, RuleBroken, Stale
-from caseapp.core.pdf_forms import LARGEST_FILE, Unreadable
+from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.reading import reading, reading_list
+from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.handouts.rendering import plain
-from caseapp.domain.worksheets.operations import (
-    keep_file,
-    remove_file,
-    save_answers,
-    send_file,
-    share_answers,
-    take_back,
-)
+from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.pdf_responses import (
-    OtherSheet,
-    answers_in,
-    filled_in,
-    holds,
-    parts_of,
-    together,
+    DifferentHandout,
+    contains_handout,
+    filled_positions,
+    merge_answers,
+    read_answers,
+    read_pdf_fields,
 )
-from caseapp.domain.worksheets.queries import paper_of
-from caseapp.domain.worksheets.schemas import WHY_WORDS, answers_schema
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, form_version, load, read_form
-from caseapp.http.template_helpers import clock_time, say
-from caseapp.http.uploads import sent_file, takes_file
-from caseapp.portal.handouts import Unsaved, show_sheet
-from caseapp.portal.phrases import NOT_KEPT, Speech
+from caseapp.domain.worksheets.queries import get_client_worksheet
+from caseapp.domain.worksheets.schemas import UNREAD_REASONS, build_answers_schema
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, form_version, load, read_form, submitted_form
+from caseapp.http.template_helpers import clock_time, flash
+from caseapp.http.uploads import accepts_file, read_uploaded_file
+from caseapp.portal.handouts import UnsavedChanges, render_handout
+from caseapp.portal.phrases import REJECTED_UPLOADS, Translator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,65 +40,70 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.domain.assignments.schemas import AssignmentRecord
-    from caseapp.domain.worksheets.pdf_responses import Parts
+    from caseapp.domain.worksheets.pdf_responses import PdfFields
 
-blueprint = Blueprint("portal_writing", __name__, url_prefix="/portal/h/<int(max=9999):place>")
+blueprint = Blueprint(
+    "portal_worksheets", __name__, url_prefix="/portal/h/<int(max=9999):position>"
+)
 
 
 @blueprint.post("/save")
 @needs(Action.PORTAL_WRITE)
-def save_now(place: int) -> ResponseReturnValue:
-    """Save what is written, for the client alone."""
-    return _write(place, save_answers, "sheet_saved")
+def save(position: int) -> ResponseReturnValue:
+    """Save the answers for the client only."""
+    return _write(position, operations.save_answers, "worksheet_saved")
 
 
 @blueprint.post("/share")
 @needs(Action.PORTAL_WRITE)
-def share_now(place: int) -> ResponseReturnValue:
-    """Save what is written and let the coach read it as it stands."""
-    return _write(place, share_answers, "sheet_shared")
+def share(position: int) -> ResponseReturnValue:
+    """Save the answers and share them with the coach as they are now."""
+    return _write(position, operations.share_answers, "worksheet_shared")
 
 
-def _write(place: int, change: Callable[..., object], done: str) -> ResponseReturnValue:
-    actor = the_actor()
-    found = reading(actor, place)
+def _write(position: int, change: Callable[..., object], done: str) -> ResponseReturnValue:
+    actor = current_actor()
+    found = get_reading_list_item(actor, position)
     try:
-        answers = read_form(answers_schema(found.handout))
+        answers = read_form(build_answers_schema(found.handout))
         version = form_version()
         with transaction():
-            change(actor, place, answers, version)
+            change(actor, position, answers, version)
     except (Invalid, Stale, RuleBroken) as error:
-        return _not_saved(place, error)
-    return _back(place, done)
+        return _not_saved(position, error)
+    return _back_to_handout(position, done)
 
 
-def _not_saved(place: int, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
-    """Show every word that was sent, and why it is not saved; a sheet that may not be read now says only that."""
-    remember_refusal(error)
-    found = reading(the_actor(), place)
+def _not_saved(position: int, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
+    """Show the page with the submitted answers and why they are not saved.
+
+    Raises RuleBroken when the worksheet may not be read now.
+    """
+    record_refused_request(error)
+    found = get_reading_list_item(current_actor(), position)
     if isinstance(error, Stale):
-        return show_sheet(found, Unsaved(form_of(), conflict="window")), 412
+        return render_handout(found, UnsavedChanges(submitted_form(), conflict="window")), 412
     if isinstance(error, RuleBroken):
-        return show_sheet(found, Unsaved(form_of(), reasons=error.reasons)), 409
-    return show_sheet(found, Unsaved(form_of(error))), 422
+        return render_handout(found, UnsavedChanges(submitted_form(), reasons=error.reasons)), 409
+    return render_handout(found, UnsavedChanges(submitted_form(error))), 422
 
 
 @blueprint.post("/draft")
 @needs(Action.PORTAL_WRITE)
-def autosave(place: int) -> ResponseReturnValue:
-    """Save what is written while it is being written, and answer in JSON."""
-    actor, sent_at = the_actor(), now()
-    found = reading(actor, place)
+def autosave(position: int) -> ResponseReturnValue:
+    """Save the answers in the background and respond in JSON."""
+    actor, sent_at = current_actor(), now()
+    found = get_reading_list_item(actor, position)
     try:
-        answers = read_form(answers_schema(found.handout))
+        answers = read_form(build_answers_schema(found.handout))
         start = form_version()
         with transaction():
-            version = save_answers(actor, place, answers, start)
+            version = operations.save_answers(actor, position, answers, start)
     except Invalid as error:
-        fields = Speech(found.handout.language).errors(error.fields)
+        fields = Translator(found.handout.language).errors(error.fields)
         return jsonify(code=error.code, message=error.message, fields=fields), 422
     except Stale as error:
-        other = paper_of(actor, found)
+        other = get_client_worksheet(actor, found)
         return jsonify(
             code=error.code,
             message=error.message,
@@ -118,145 +116,147 @@ def autosave(place: int) -> ResponseReturnValue:
 
 @blueprint.post("/unshare")
 @needs(Action.PORTAL_WRITE)
-def unshare_now(place: int) -> ResponseReturnValue:
-    """Take back what the coach could read."""
+def stop_sharing(position: int) -> ResponseReturnValue:
+    """Remove the shared copy from the coach's view."""
     with transaction():
-        take_back(the_actor(), place)
-    return _back(place, "sheet_taken_back")
+        operations.stop_sharing(current_actor(), position)
+    return _back_to_handout(position, "worksheet_unshared")
 
 
 @blueprint.post("/upload")
 @needs(Action.PORTAL_WRITE)
-@takes_file(LARGEST_FILE)
-def upload_now(place: int) -> ResponseReturnValue:
-    """Read the answers out of a PDF that was filled in, alone or in a pack; keep for later what cannot be read."""
-    found = reading(the_actor(), place)
+@accepts_file(MAX_FILE_BYTES)
+def upload(position: int) -> ResponseReturnValue:
+    """Read the answers from a filled-in PDF, single or packet; keep a file that can't be read for later."""
+    found = get_reading_list_item(current_actor(), position)
     try:
-        data = sent_file("file")
-        parts = parts_of(data)
-        read = answers_in(parts, found.handout, place)
-    except Unreadable as fault:
-        return _unread(found, str(fault), data)
-    except OtherSheet:
-        return _elsewhere(found, parts, data)
+        data = read_uploaded_file("file")
+        parts = read_pdf_fields(data)
+        read = read_answers(parts, found.handout, position)
+    except UnreadableForm as error:
+        return _keep_unreadable(found, str(error), data)
+    except DifferentHandout:
+        return _wrong_handout(found, parts, data)
     except Invalid as error:
-        return show_sheet(found, Unsaved(Form(errors=error.fields))), 422
-    return _take(found, read, _take_others(found, parts))
+        return render_handout(found, UnsavedChanges(Form(errors=error.fields))), 422
+    return _save_read_answers(found, read, _save_other_answers(found, parts))
 
 
-def _elsewhere(found: AssignmentRecord, parts: Parts, data: bytes) -> ResponseReturnValue:
-    """Name the sheets of the client's list to which a file belongs, if any."""
+def _wrong_handout(found: AssignmentRecord, parts: PdfFields, data: bytes) -> ResponseReturnValue:
+    """Name the handouts on the client's list to which the file belongs, or keep the file."""
     named = dict.fromkeys(
         f"“{plain(record.handout.outside_title)}”"
-        for record in reading_list(the_actor())
-        if holds(parts, record.handout, record.place)
+        for record in get_reading_list(current_actor())
+        if contains_handout(parts, record.handout, record.position)
     )
     if not named:
-        return _unread(found, "other_sheet", data)
-    return _refused(found, _belongs(Speech(found.handout.language), *named))
+        return _keep_unreadable(found, "wrong_form", data)
+    return _upload_error(found, _wrong_handout_message(Translator(found.handout.language), *named))
 
 
-def _belongs(tell: Speech, *named: str) -> str:
-    """Say to which of several sheets a file belongs."""
+def _wrong_handout_message(translate: Translator, *named: str) -> str:
+    """Say to which handouts the file belongs."""
     *others, last = named
     if not others:
-        return tell(
-            "This file belongs to {sheet}. Open that sheet and send it from there.", sheet=last
+        return translate(
+            "This file belongs to {handout}. Open that page and upload it there.", handout=last
         )
-    return tell(
-        "This file belongs to {sheets} and {sheet}. Open one of them and send it from there.",
-        sheets=", ".join(others),
-        sheet=last,
+    return translate(
+        "This file belongs to {handouts} and {handout}. Open one of those pages and upload it there.",
+        handouts=", ".join(others),
+        handout=last,
     )
 
 
-def _take_others(found: AssignmentRecord, parts: Parts) -> list[str]:
-    """Save what a pack says about the client's other sheets too; give what to say of them and of what is left."""
-    others = filled_in(parts) - {found.place}
+def _save_other_answers(found: AssignmentRecord, parts: PdfFields) -> list[str]:
+    """Save a packet's answers to the client's other worksheets; return the codes of the messages to flash."""
+    others = filled_positions(parts) - {found.position}
     saved = {
-        record.place
-        for record in reading_list(the_actor())
-        if record.place in others and _saved_unseen(record, parts)
+        record.position
+        for record in get_reading_list(current_actor())
+        if record.position in others and _save_without_review(record, parts)
     }
-    told = {"others_read": saved, "others_left": others - saved}
-    return [code for code, places in told.items() if places]
+    messages = {"other_answers_read": saved, "other_worksheet_unread": others - saved}
+    return [code for code, positions in messages.items() if positions]
 
 
-def _saved_unseen(record: AssignmentRecord, parts: Parts) -> bool:
-    """Save what a pack says about a sheet that is not open now, unless the client had better look; tell which."""
-    actor = the_actor()
-    paper = paper_of(actor, record)
+def _save_without_review(record: AssignmentRecord, parts: PdfFields) -> bool:
+    """Save a packet's answers to a worksheet that isn't open, unless the client must review them; return whether saved."""
+    actor = current_actor()
+    worksheet = get_client_worksheet(actor, record)
     try:
-        read = answers_in(parts, record.handout, record.place)
-        whole, lost = together(paper.answers, read)
-        answers = load(answers_schema(record.handout), whole)
-        if not lost:
+        read = read_answers(parts, record.handout, record.position)
+        merged, overwritten = merge_answers(worksheet.answers, read)
+        answers = load(build_answers_schema(record.handout), merged)
+        if not overwritten:
             with transaction():
-                save_answers(actor, record.place, answers, paper.version)
-    except (OtherSheet, Invalid, Stale, RuleBroken):
+                operations.save_answers(actor, record.position, answers, worksheet.version)
+    except (DifferentHandout, Invalid, Stale, RuleBroken):
         return False
-    return not lost
+    return not overwritten
 
 
-def _take(
+def _save_read_answers(
     found: AssignmentRecord, read: dict[str, object], others: list[str]
 ) -> ResponseReturnValue:
-    """Save what a PDF says unless it has faults or contradicts what is saved; then the client looks first."""
-    actor = the_actor()
-    paper = paper_of(actor, found)
-    whole, lost = together(paper.answers, read)
+    """Save the answers from a PDF, or show them for review if they are invalid or differ from saved answers."""
+    actor = current_actor()
+    worksheet = get_client_worksheet(actor, found)
+    merged, overwritten = merge_answers(worksheet.answers, read)
     try:
-        answers = load(answers_schema(found.handout), whole)
-        if not lost:
+        answers = load(build_answers_schema(found.handout), merged)
+        if not overwritten:
             with transaction():
-                save_answers(actor, found.place, answers, paper.version)
-            return _back(found.place, "pdf_read", *others)
-        unsaved, status = Unsaved(Form(whole), lost, "pdf"), 409
+                operations.save_answers(actor, found.position, answers, worksheet.version)
+            return _back_to_handout(found.position, "answers_read", *others)
+        unsaved, status = UnsavedChanges(Form(merged), overwritten, "pdf"), 409
     except Stale:
-        unsaved, status = Unsaved(Form(whole), conflict="window"), 412
+        unsaved, status = UnsavedChanges(Form(merged), conflict="window"), 412
     except Invalid as error:
-        unsaved, status = Unsaved(Form(whole, error.fields), lost, "pdf"), 422
+        unsaved, status = UnsavedChanges(Form(merged, error.fields), overwritten, "pdf"), 422
     for code in others:
-        say(code)
-    return show_sheet(found, unsaved), status
+        flash(code)
+    return render_handout(found, unsaved), status
 
 
-def _unread(found: AssignmentRecord, why: str, data: bytes) -> ResponseReturnValue:
-    if why not in WHY_WORDS:
-        return _refused(found, NOT_KEPT[why])
+def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> ResponseReturnValue:
+    if reason not in UNREAD_REASONS:
+        return _upload_error(found, REJECTED_UPLOADS[reason])
     try:
         with transaction():
-            form_once(lambda: keep_file(the_actor(), found.place, data, why))
+            run_form_once(
+                lambda: operations.keep_upload(current_actor(), found.position, data, reason)
+            )
     except RuleBroken as error:
-        remember_refusal(error)
-        full = Speech(found.handout.language).reason(error.reasons[0])
-        return _refused(found, f"{full.message} {full.how}", 409)
-    return _back(found.place, "file_waits")
+        record_refused_request(error)
+        full = Translator(found.handout.language).reason(error.reasons[0])
+        return _upload_error(found, f"{full.message} {full.way_out}", 409)
+    return _back_to_handout(found.position, "upload_unreadable")
 
 
-def _refused(found: AssignmentRecord, words: str, status: int = 422) -> ResponseReturnValue:
-    return show_sheet(found, Unsaved(Form(errors={"file": [words]}))), status
+def _upload_error(found: AssignmentRecord, message: str, status: int = 422) -> ResponseReturnValue:
+    return render_handout(found, UnsavedChanges(Form(errors={"file": [message]}))), status
 
 
-@blueprint.post("/files/<uuid:returned_id>/send")
+@blueprint.post("/files/<uuid:upload_id>/send")
 @needs(Action.PORTAL_WRITE)
-def send_now(place: int, returned_id: UUID) -> ResponseReturnValue:
-    """Let the coach have a file as it is."""
+def send_upload(position: int, upload_id: UUID) -> ResponseReturnValue:
+    """Send a file to the coach as it is."""
     with transaction():
-        send_file(the_actor(), place, returned_id)
-    return _back(place, "file_sent")
+        operations.send_upload(current_actor(), position, upload_id)
+    return _back_to_handout(position, "upload_sent")
 
 
-@blueprint.post("/files/<uuid:returned_id>/remove")
+@blueprint.post("/files/<uuid:upload_id>/remove")
 @needs(Action.PORTAL_WRITE)
-def remove_now(place: int, returned_id: UUID) -> ResponseReturnValue:
-    """Remove a file for good."""
+def delete_upload(position: int, upload_id: UUID) -> ResponseReturnValue:
+    """Delete a file."""
     with transaction():
-        remove_file(the_actor(), place, returned_id)
-    return _back(place, "file_removed")
+        operations.delete_upload(current_actor(), position, upload_id)
+    return _back_to_handout(position, "upload_removed")
 
 
-def _back(place: int, *done: str) -> ResponseReturnValue:
+def _back_to_handout(position: int, *done: str) -> ResponseReturnValue:
     for code in done:
-        say(code)
-    return redirect(url_for("portal_reading.sheet", place=place), code=303)
+        flash(code)
+    return redirect(url_for("portal_handouts.handout_page", position=position), code=303)

@@ -11,14 +11,20 @@ from caseapp.core import urls
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.cases.queries import case_by_number
-from caseapp.domain.clients.portal_access import LINK_LASTS, TRIES, Invitation, access_of, invite
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
+from caseapp.domain.auth.portal_access import (
+    LINK_LIFETIME,
+    MAX_PIN_ATTEMPTS,
+    Invitation,
+    find_portal_access,
+    invite_client,
+)
+from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.idempotency import run_form_once
 from caseapp.http.request_parsing import read_form
-from caseapp.http.template_helpers import say
-from caseapp.web.case_header import seen_case
+from caseapp.http.template_helpers import flash
+from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,40 +43,40 @@ def invite_page(number: str) -> ResponseReturnValue:
 
 
 def _page(number: str, made: Invitation | None = None, reasons: Sequence[Reason] = ()) -> str:
-    head = seen_case(number)
+    context = load_case_context(number)
     return render_template(
         "invitations/invite.html",
-        head=head,
+        context=context,
         tab="Portal",
-        access=access_of(head.case.client_id),
-        by_mail=bool(head.client.email) and head.client.safe.allows("email"),
+        access=find_portal_access(context.case.client_id),
+        by_mail=bool(context.client.email) and context.client.safe.allows("email"),
         made=made,
         reasons=reasons,
-        portal=urls.portal(),
-        most_tries=TRIES,
-        minutes=LINK_LASTS.seconds // 60,
+        portal=urls.portal_url(),
+        most_tries=MAX_PIN_ATTEMPTS,
+        minutes=LINK_LIFETIME.seconds // 60,
     )
 
 
 @blueprint.post("/case/<string:number>/invite")
 @needs(Action.PORTAL_INVITE)
-def invite_now(number: str) -> ResponseReturnValue:
+def invite(number: str) -> ResponseReturnValue:
     """Make new codes and show them in this answer only; the same form sent twice makes none anew."""
     made: list[Invitation] = []
 
     def make(client_id: UUID) -> UUID:
-        made.append(invite(the_actor(), client_id))
+        made.append(invite_client(current_actor(), client_id))
         return client_id
 
     read_form(Schema())
     try:
         with transaction():
-            client_id = case_by_number(the_actor(), number).case.client_id
-            form_once(lambda: make(client_id))
+            client_id = get_case_context_by_number(current_actor(), number).case.client_id
+            run_form_once(lambda: make(client_id))
     except RuleBroken as error:
-        remember_refusal(error)
+        record_refused_request(error)
         return _page(number, reasons=error.reasons), 409
     if not made:
-        say("codes_shown")
+        flash("codes_shown")
         return redirect(url_for("invitations.invite_page", number=number), code=303)
     return _page(number, made[0])

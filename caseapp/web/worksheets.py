@@ -1,4 +1,4 @@
-"""Worksheets: what a client has shared of a sheet, and the files that came back unread."""
+"""Worksheets: the answers a client has shared and the uploads they have sent."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from flask import Blueprint, Response, render_template
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.worksheets.queries import as_words, desk_of, file_of
-from caseapp.http.guard import needs, the_actor
-from caseapp.web.case_header import seen_case
+from caseapp.domain.worksheets.queries import (
+    format_answer,
+    get_shared_worksheet,
+    get_upload_content,
+)
+from caseapp.http.guard import current_actor, needs
+from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.domain.cases.queries import CaseHead
-    from caseapp.domain.worksheets.queries import Desk
+    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.worksheets.queries import SharedWorksheet
 
 blueprint = Blueprint(
     "worksheets", __name__, url_prefix="/case/<string:number>/handouts/<uuid:assignment_id>"
@@ -28,33 +32,37 @@ blueprint = Blueprint(
 
 @blueprint.get("/answers")
 @needs(Action.ASSIGNMENT_READ)
-def answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
-    """Show the answers as they were shared, in the sheet's order, and the files that were sent."""
-    head, desk = _seen(number, assignment_id)
+def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
+    """Show the shared answers in the handout's order, and the sent uploads."""
+    context, worksheet = _seen(number, assignment_id)
     return render_template(
-        "worksheets/answers.html", head=head, tab="Handouts", desk=desk, as_words=as_words
+        "worksheets/shared_answers.html",
+        context=context,
+        tab="Handouts",
+        worksheet=worksheet,
+        format_answer=format_answer,
     )
 
 
-@blueprint.get("/files/<uuid:returned_id>")
+@blueprint.get("/files/<uuid:upload_id>")
 @needs(Action.ASSIGNMENT_READ)
-def returned_file(number: str, assignment_id: UUID, returned_id: UUID) -> ResponseReturnValue:
-    """Give a file that the client has sent; it comes from outside, so no browser is to open it by itself."""
-    _head, desk = _seen(number, assignment_id)
-    data = file_of(the_actor(), assignment_id, returned_id)
+def upload(number: str, assignment_id: UUID, upload_id: UUID) -> ResponseReturnValue:
+    """Download a sent upload; it is untrusted, so browsers must not open it inline."""
+    _head, worksheet = _seen(number, assignment_id)
+    data = get_upload_content(current_actor(), assignment_id, upload_id)
     return Response(
         data,
         mimetype="application/octet-stream",
         headers={
-            "Content-Disposition": f'attachment; filename="returned-{desk.given.place:02}.pdf"'
+            "Content-Disposition": f'attachment; filename="returned-{worksheet.assignment.position:02}.pdf"'
         },
     )
 
 
-def _seen(number: str, assignment_id: UUID) -> tuple[CaseHead, Desk]:
-    actor, head = the_actor(), seen_case(number)
-    desk = desk_of(actor, assignment_id)
-    if desk.given.case_id != head.case.id:
+def _seen(number: str, assignment_id: UUID) -> tuple[CaseContext, SharedWorksheet]:
+    actor, context = current_actor(), load_case_context(number)
+    worksheet = get_shared_worksheet(actor, assignment_id)
+    if worksheet.assignment.case_id != context.case.id:
         raise NotFound
-    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, head.case.client_id)
-    return head, desk
+    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, context.case.client_id)
+    return context, worksheet

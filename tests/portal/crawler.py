@@ -7,7 +7,7 @@ from html import unescape
 
 import pikepdf
 
-from caseapp.portal.reading_list import number_of
+from caseapp.portal.reading_list import format_position
 from tests.support.pdf_checks import outline_of, text_of
 from tests.support.staff_pages import lasting
 
@@ -20,11 +20,15 @@ def addresses(app, places):
     for rule in app.url_map.iter_rules():
         if "GET" not in rule.methods or not rule.rule.startswith("/portal"):
             continue
-        for place in (*places, NOWHERE) if "place" in rule.arguments else (None,):
-            values = {"place": place, "number": place and number_of(place), "token": "no-such-link"}
+        for position in (*places, NOWHERE) if "position" in rule.arguments else (None,):
+            values = {
+                "position": position,
+                "number": position and format_position(position),
+                "token": "no-such-link",
+            }
             path = rule.build({name: values[name] for name in rule.arguments})[1]
             found[path] = None
-            if path.endswith(".pdf") and place == places[0]:
+            if path.endswith(".pdf") and position == places[0]:
                 found[f"{path}?size=large"] = None
     return [*found]
 

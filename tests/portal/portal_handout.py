@@ -11,7 +11,7 @@ from werkzeug.test import encode_multipart
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.operations import assign_handout
 from tests.support.staff_pages import _Reader
 
 PAGE = "/portal/h/1"
@@ -20,11 +20,11 @@ CANARY = "Quetzalcoatl"
 
 def give(coach, found, slug, language="en"):
     with transaction():
-        return assign(
+        return assign_handout(
             coach,
             found.case_id,
             slug,
-            line="",
+            message="",
             channel="portal",
             confirmed=True,
             language=language,
@@ -62,10 +62,10 @@ def upload(visitor, data, *, path=PAGE, page=None, **more):
     return visitor.post(f"{path}/upload", data=body, content_type=kind)
 
 
-def the_assignment(place=1):
+def the_assignment(position=1):
     db.session.rollback()
     query = sa.text("SELECT id FROM assignment WHERE place = :place")
-    found = db.session.execute(query.columns(id=sa.Uuid()), {"place": place}).scalar_one()
+    found = db.session.execute(query.columns(id=sa.Uuid()), {"place": position}).scalar_one()
     db.session.rollback()
     return found
 
@@ -83,7 +83,7 @@ def desk_number(found):
 
 def kept_files(coach, *, sent):
     db.session.rollback()
-    query = sa.text("SELECT id FROM returned_file WHERE (sent_at IS NOT NULL) = :sent")
+    query = sa.text("SELECT id FROM worksheet_upload WHERE (sent_at IS NOT NULL) = :sent")
     rows = db.session.scalars(query.columns(id=sa.Uuid()), {"sent": sent}).all()
     db.session.rollback()
     return rows

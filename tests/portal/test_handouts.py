@@ -13,14 +13,14 @@ from sqlalchemy import event
 
 from caseapp.core.clock import at
 from caseapp.core.database import db
-from caseapp.core.sandbox import pool as workshop
+from caseapp.core.sandbox import pool
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.operations import assign, withdraw
-from caseapp.domain.assignments.queries import assignment_shown
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.assignments.queries import get_assignment_record
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.practice.queries import the_practice
-from caseapp.portal.reading_list import shelf_of
+from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
 from tests.support import builders, staff
 from tests.support.pdf_checks import text_of
@@ -39,9 +39,11 @@ def reader(app, coach):
     return visitor, found
 
 
-def give(coach, found, slug, line="", channel="portal"):
+def give(coach, found, slug, message="", channel="portal"):
     with transaction():
-        return assign(coach, found.case_id, slug, line=line, channel=channel, confirmed=True)
+        return assign_handout(
+            coach, found.case_id, slug, message=message, channel=channel, confirmed=True
+        )
 
 
 def text(page):
@@ -52,7 +54,7 @@ def ids_of(found):
     return db.session.scalars(
         sa.select(Assignment.id)
         .where(Assignment.client_id == found.client_id)
-        .order_by(Assignment.place.desc())
+        .order_by(Assignment.position.desc())
     ).all()
 
 
@@ -64,7 +66,7 @@ def row(assignment_id):
 def opened_at(coach, assignment_id):
     """Tell when the client first opened a sheet, as the coach sees it."""
     db.session.rollback()
-    return assignment_shown(coach, assignment_id).opened_at
+    return get_assignment_record(coach, assignment_id).opened_at
 
 
 def names_of_links(page):
@@ -111,15 +113,15 @@ def test_a_week_is_said_without_pressure_and_never_late(app, coach, reader):
         builders.screen(coach, found.client_id)
         for slug, day in ((CALM, date(2030, 3, 13)), (PAUSE, date(2030, 3, 6)), (HELP, None)):
             with transaction():
-                assign(coach, found.case_id, slug, line="", channel="portal", due_on=day)
+                assign_handout(coach, found.case_id, slug, message="", channel="portal", due_on=day)
     for moment, words in (
         (monday, ["For the week of 4 March", "For the week of 11 March"]),
         (monday + timedelta(days=8), ["For the week of 11 March"]),
         (monday + timedelta(days=60), []),
     ):
-        records = [assignment_shown(coach, row_id) for row_id in ids_of(found)]
+        records = [get_assignment_record(coach, row_id) for row_id in ids_of(found)]
         with at(moment), app.test_request_context("/portal"):
-            entries = shelf_of(records, help_first=False).to_read
+            entries = build_reading_list(records, help_first=False).to_read
         assert [e.meta[0] for e in entries if e.meta[0].startswith("For the week")] == words
         assert entries[0].title == "Numbers to keep"
 
@@ -186,7 +188,7 @@ def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch
     with transaction():
         # A sheet that another test has had made would be at hand.
         the_practice().name = f"Practice {uuid4().hex}"
-    monkeypatch.setattr(workshop, "PATIENCE", 0)
+    monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"
@@ -226,11 +228,12 @@ def test_nobody_reads_what_another_was_given(app, coach, reader):
     given = give(coach, theirs, CALM, "For Jonas alone")
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     token = csrf(visitor.get("/portal"))
-    for place in (0, 1, 2, 99999999999999999999):
-        assert visitor.get(f"/portal/h/{place}").status_code == 404
-        assert visitor.get(f"/portal/h/{place}/reading-{place:02}.pdf").status_code == 404
+    for position in (0, 1, 2, 99999999999999999999):
+        assert visitor.get(f"/portal/h/{position}").status_code == 404
+        assert visitor.get(f"/portal/h/{position}/reading-{position:02}.pdf").status_code == 404
         assert (
-            visitor.post(f"/portal/h/{place}/read", data={"csrf_token": token}).status_code == 404
+            visitor.post(f"/portal/h/{position}/read", data={"csrf_token": token}).status_code
+            == 404
         )
     assert (opened_at(coach, given), row(given).read_at) == (None, None)
     assert "For Jonas alone" in text(other.get("/portal/h/1"))
@@ -265,7 +268,7 @@ def test_in_a_safety_hold_help_comes_first_and_nothing_else(coach, reader):
     page = text(visitor.get("/portal"))
     assert page.index("Keeping the day running") < page.index("Numbers to keep")
     builders.screen(coach, found.client_id, self_harm="concern", actions_taken=("safety_plan",))
-    assert case_head(coach, found.case_id).safety.hold == "safety"
+    assert get_case_context(coach, found.case_id).safety.hold == "safety"
     page = text(visitor.get("/portal"))
     assert page.index("If you are in danger") < page.index("To read")
     assert "Keeping the day running" not in page
@@ -279,7 +282,7 @@ def test_a_care_hold_is_not_named(coach, reader):
     visitor, found = reader
     give(coach, found, CALM)
     builders.screen(coach, found.client_id, sleep="concern")
-    assert case_head(coach, found.case_id).safety.hold == "care"
+    assert get_case_context(coach, found.case_id).safety.hold == "care"
     page = text(visitor.get("/portal"))
     assert "Where you are" in page
     assert page.index("To read") < page.index("If you are in danger")
@@ -318,7 +321,7 @@ def test_reading_is_recorded_once_a_quarter(coach, reader):
         visitor.get("/portal/h/1")
     db.session.rollback()
     told = db.session.execute(
-        sa.text("SELECT object_id FROM audit_entry WHERE action = 'portal.read'")
+        sa.text("SELECT object_id FROM audit_event WHERE action = 'portal.read'")
     ).all()
     assert len(told) == 2
     assert given is not None

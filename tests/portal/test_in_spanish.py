@@ -11,10 +11,10 @@ import pytest
 
 from caseapp.core.clock import at, now
 from caseapp.core.settings import ROOT
-from caseapp.domain.worksheets.queries import as_words
-from caseapp.domain.worksheets.schemas import WHY_WORDS
+from caseapp.domain.worksheets.queries import format_answer
+from caseapp.domain.worksheets.schemas import UNREAD_REASONS
 from caseapp.http.template_helpers import MESSAGES
-from caseapp.portal.phrases import AUTOSAVE, ENGLISH, NOT_KEPT, PHRASES, Speech
+from caseapp.portal.phrases import AUTOSAVE, ENGLISH, REJECTED_UPLOADS, TRANSLATIONS, Translator
 from caseapp.portal.reading_list import KIND_WORDS
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import form, give, text, upload
@@ -121,22 +121,22 @@ def test_only_the_sheet_is_spanish_on_the_list(reader):
 
 
 def test_a_day_is_written_as_the_language_does():
-    assert as_words("2027-03-01") == "1 March 2027"
-    assert as_words("2027-03-01", "es") == "1 de marzo de 2027"
-    assert as_words("mañana", "es") == "mañana"
+    assert format_answer("2027-03-01") == "1 March 2027"
+    assert format_answer("2027-03-01", "es") == "1 de marzo de 2027"
+    assert format_answer("mañana", "es") == "mañana"
 
 
 def test_a_day_of_another_year_names_the_year(app):
     with at(now() - timedelta(days=400)):
         long_ago = now()
-    assert Speech("es").day(long_ago) == Speech("es").long_day(long_ago)
-    assert Speech("es").long_day(long_ago).endswith(f" de {long_ago.year}")
+    assert Translator("es").day(long_ago) == Translator("es").long_day(long_ago)
+    assert Translator("es").long_day(long_ago).endswith(f" de {long_ago.year}")
     assert ENGLISH.day(long_ago).endswith(str(long_ago.year))
 
 
 def said_in_templates():
     """List every English phrase that the page of a sheet has said for it."""
-    for name in ("portal/sheet.html", "portal/parts.html", "layout/portal.html"):
+    for name in ("portal/handout.html", "portal/macros.html", "layout/portal.html"):
         source = (ROOT / "templates" / name).read_text(encoding="utf-8")
         yield from re.findall(r'tell\("([^"]+)"', source)
 
@@ -157,19 +157,19 @@ def names_in(phrase):
 def test_everything_said_around_a_sheet_has_spanish_words():
     writing = (ROOT / "caseapp/portal/worksheets.py").read_text(encoding="utf-8")
     done = [words for code, words in MESSAGES.items() if f'"{code}"' in writing]
-    wanted = {*said_in_templates(), *said_in_code(), *done, *WHY_WORDS.values()}
-    wanted |= {*NOT_KEPT.values(), *KIND_WORDS.values()}
+    wanted = {*said_in_templates(), *said_in_code(), *done, *UNREAD_REASONS.values()}
+    wanted |= {*REJECTED_UPLOADS.values(), *KIND_WORDS.values()}
     assert len(wanted) > 60
-    assert wanted - PHRASES["es"].keys() == set()
-    for english, said in PHRASES["es"].items():
+    assert wanted - TRANSLATIONS["es"].keys() == set()
+    for english, said in TRANSLATIONS["es"].items():
         assert names_in(english) == names_in(said), english
 
 
 def test_the_words_of_saving_are_those_that_the_script_says():
-    script = (ROOT / "caseapp/static/app.js").read_text(encoding="utf-8")
-    block = script.partition("const words = {")[2].partition("...JSON")[0]
+    script = (ROOT / "caseapp/static/js/autosave.js").read_text(encoding="utf-8")
+    block = script.partition("const TEXTS = {")[2].partition("};")[0]
     english = dict(re.findall(r'(\w+): "([^"]*)"', block))
     assert english.keys() == AUTOSAVE["es"].keys()
-    assert {key for key in english if f"words.{key}" in script} == english.keys()
+    assert {key for key in english if f"texts.{key}" in script} == english.keys()
     for key, said in AUTOSAVE["es"].items():
         assert names_in(english[key]) == names_in(said), key

@@ -12,25 +12,25 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.clients.portal_access import ask_for_link
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.auth.portal_access import request_link
 from caseapp.domain.clients.schemas import SafeContact
-from caseapp.domain.followups.operations import add_followup
+from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.handouts.library import library
-from caseapp.domain.screening.operations import raise_flag
-from caseapp.domain.screening.protocol import ITEM, SAFETY_ITEMS
-from caseapp.domain.screening.schemas import FLAGS
+from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SAFETY_ITEMS
+from caseapp.domain.screening.schemas import FLAG_LABELS
 from tests.portal.crawler import seen, told
 from tests.support import builders, portal_client
 from tests.support.staff import csrf
-from tests.support.staff_pages import Desk, lasting
+from tests.support.staff_pages import StaffBrowser, lasting
 
 CANARY = "Quetzalcoatl"
 SHEETS = ("help-right-now", "better-nights", "keep-the-day-running")
 # What only the practice says: the canary, names in full, and the words of screening, flags and holds.
 INSIDE = (
-    CANARY, "Paul", "Alder", *FLAGS, *FLAGS.values(), *SAFETY_ITEMS, *(ITEM[key].label for key in SAFETY_ITEMS),
+    CANARY, "Paul", "Alder", *FLAG_LABELS, *FLAG_LABELS.values(), *SAFETY_ITEMS, *(ITEMS_BY_KEY[key].label for key in SAFETY_ITEMS),
     "safety hold", "screening",
 )  # fmt: skip
 QUIET = sorted(
@@ -61,16 +61,16 @@ def let_in(app, coach, post, surname):
     builders.screen(coach, found.client_id, comment=CANARY)
     for slug in SHEETS:
         with transaction():
-            assign(coach, found.case_id, slug, line="", channel="portal", confirmed=True)
+            assign_handout(coach, found.case_id, slug, message="", channel="portal", confirmed=True)
     with transaction():
-        add_followup(coach, found.client_id, NewFollowUp(CANARY, now()))
+        create_followup(coach, found.client_id, NewFollowUp(CANARY, now()))
     builders.note(coach, found.case_id, dict.fromkeys(("data", "assessment", "plan"), CANARY))
     return visitor, found, address
 
 
 def mailed_again(post, address):
     """Ask for one more link; give the mail as it came, without what differs between any two."""
-    ask_for_link(address, "192.0.2.7")
+    request_link(address, "192.0.2.7")
     outbox.sweep()
     letter = post.letters()[-1]
     for name in ("Date", "Message-ID"):
@@ -91,7 +91,7 @@ def test_fear_at_home_looks_like_any_other_urgent_answer(app, coach, post):
         builders.screen(coach, found.client_id, comment=CANARY, **{answer: "urgent"})
         if answer == "self_harm":
             with transaction():
-                raise_flag(coach, found.client_id, "unsafe_delivery")
+                set_manual_flag(coach, found.client_id, "unsafe_delivery")
         shown.append(seen(app, visitor, [1, 2, 3]))
         assert shown[-1]["/portal"] != before
         mails.append(mailed_again(post, address))
@@ -122,8 +122,8 @@ def every_quiet_sheet(app, coach):
     builders.screen(coach, found.client_id)
     with transaction():
         for slug, language in QUIET:
-            assign(
-                coach, found.case_id, slug, language=language, line="", channel="portal",
+            assign_handout(
+                coach, found.case_id, slug, language=language, message="", channel="portal",
                 confirmed=True,
             )  # fmt: skip
     return visitor, found
@@ -144,7 +144,7 @@ def test_a_hard_subject_is_named_in_no_byte_that_a_client_gets(app, coach, every
     assert found_in == []
     for key in QUIET:
         assert any(library()[key].alias in page for page in pages.values()), key
-    desk = Desk(app, coach).text("/handouts?stage=any")
+    desk = StaffBrowser(app, coach).text("/handouts?stage=any")
     for key in QUIET:
         if key[1] == "en" and library()[key].stage == "any":
             assert library()[key].title in unescape(desk)

@@ -10,8 +10,8 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
-from caseapp.domain.assignments.reading import reading
-from caseapp.domain.worksheets.queries import paper_of, returned_for
+from caseapp.domain.assignments.reading import get_reading_list_item
+from caseapp.domain.worksheets.queries import get_client_worksheet, get_shared_summaries
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import PAGE, form, give, text, upload, write
 from tests.support import builders
@@ -41,19 +41,19 @@ def pack(visitor, values):
     return sample_files.filled(visitor.get("/portal/reading-all.pdf").data, values)
 
 
-def sheet(found, place):
+def sheet(found, position):
     db.session.rollback()
     client = Actor(found.client_id, Role.CLIENT, "Ines", "portal")
-    return client, reading(client, place)
+    return client, get_reading_list_item(client, position)
 
 
-def answers(found, place):
-    return paper_of(*sheet(found, place)).answers
+def answers(found, position):
+    return get_client_worksheet(*sheet(found, position)).answers
 
 
 def kept():
     db.session.rollback()
-    return db.session.scalar(sa.text("SELECT count(*) FROM returned_file"))
+    return db.session.scalar(sa.text("SELECT count(*) FROM worksheet_upload"))
 
 
 @pytest.mark.parametrize("path", [PAGE, LIMITS])
@@ -67,7 +67,7 @@ def test_every_sheet_of_a_pack_is_read_wherever_it_is_sent_from(coach, reader, p
     assert LEFT not in page
     assert answers(found, 1) == {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
     assert answers(found, 2) == {"my_limit": "Not after nine."}
-    assert returned_for(coach, [sheet(found, place)[1].id for place in (1, 2)]) == {}
+    assert get_shared_summaries(coach, [sheet(found, position)[1].id for position in (1, 2)]) == {}
     assert kept() == 0
 
 
@@ -124,7 +124,7 @@ def test_a_sheet_that_was_taken_back_is_not_written_in(coach, reader):
     assert HERE in page
     assert LEFT in page
     db.session.rollback()
-    assert db.session.scalar(sa.text("SELECT count(*) FROM answer_sheet")) == 1
+    assert db.session.scalar(sa.text("SELECT count(*) FROM worksheet_response")) == 1
 
 
 def test_a_pack_without_this_sheet_names_those_that_it_holds(coach, reader):

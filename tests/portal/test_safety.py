@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import WRITES, transaction
-from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.practice.models import NEUTRAL_SITE, Practice
 from tests.support import builders
 from tests.support.portal_client import BANNED, by_card, choose, give_pin, inside, invited
@@ -26,8 +26,12 @@ def reader(app, coach):
     visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
-        assign(coach, found.case_id, "help-right-now", line="", channel="portal", confirmed=True)
-        assign(coach, found.case_id, "first-days-pause", line="", channel="portal", confirmed=True)
+        assign_handout(
+            coach, found.case_id, "help-right-now", message="", channel="portal", confirmed=True
+        )
+        assign_handout(
+            coach, found.case_id, "first-days-pause", message="", channel="portal", confirmed=True
+        )
     return visitor, found
 
 
@@ -108,8 +112,8 @@ def test_addresses_cookies_and_file_names_are_neutral(app, reader):
 
 
 def test_nothing_in_the_portal_is_red():
-    css = (ROOT / "caseapp/static/app.css").read_text()
-    assert ".portal { --alert: var(--watch);" in css
+    css = (ROOT / "caseapp/static/css/portal-handouts.css").read_text()
+    assert ".portal {\n  --alert: var(--watch);" in css
 
 
 def test_a_sheet_on_a_hard_subject_keeps_its_neutral_title(reader):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
-from caseapp.domain.worksheets.queries import desk_of
+from caseapp.domain.worksheets.queries import get_shared_worksheet
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
     CANARY,
@@ -21,12 +21,12 @@ from tests.portal.portal_handout import (
 from tests.support import builders
 from tests.support.portal_client import inside
 from tests.support.staff import csrf
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 
 def test_only_sharing_shows_the_coach_anything_anywhere(app, coach, reader):
     visitor, found = reader
-    desk = Desk(app, coach)
+    desk = StaffBrowser(app, coach)
     assignment_id = the_assignment()
     case = f"/case/{desk_number(found)}"
     pages = [
@@ -74,14 +74,14 @@ def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
         assert CANARY not in text(answer)
     answer = upload(visitor, sample_files.scan(), page=page)
     assert answer.status_code == 409
-    assert desk_of(coach, the_assignment()).shared is None
+    assert get_shared_worksheet(coach, the_assignment()).shared is None
 
 
 def test_anothers_place_is_not_there(app, coach, reader):
     visitor, _ = reader
     other, theirs = inside(app, coach, "Jonas Weber")
     builders.screen(coach, theirs.client_id)
-    token = {"csrf_token": csrf(other.get("/portal")), "version": "0", "once": "x"}
+    token = {"csrf_token": csrf(other.get("/portal")), "version": "0", "idempotency_key": "x"}
     for action in ("save", "share", "draft", "unshare", "upload"):
         assert other.post(f"{PAGE}/{action}", data=token).status_code == 404
     kept = upload(visitor, sample_files.scan())

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from caseapp.core import outbox, urls
 from caseapp.core.database import db
+from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.models import Session
-from caseapp.domain.clients import portal_access
+from caseapp.domain.auth import portal_access
 from caseapp.domain.practice.queries import office
 from tests.support import builders, staff
 from tests.support.portal_client import (
@@ -179,20 +179,20 @@ def test_nothing_is_read_before_the_pin(coach, app, visitor, path):
 
 def test_every_page_that_reads_asks_for_the_whole_session(app):
     open_to_all = {
-        "portal_entry.sign_in_page",
-        "portal_entry.ask_now",
-        "portal_entry.card_now",
-        "portal_entry.enter_page",
-        "portal_entry.enter_now",
+        "portal_sign_in.sign_in_page",
+        "portal_sign_in.request_link",
+        "portal_sign_in.use_card",
+        "portal_sign_in.link_page",
+        "portal_sign_in.use_link",
         "portal_safety.safety_page",
-        "portal_safety.leave_at_once",
+        "portal_safety.quick_exit",
     }
     at_the_door = {
-        "portal_entry.pin_page",
-        "portal_entry.pin_now",
-        "portal_entry.first_page",
-        "portal_entry.first_read",
-        "portal_entry.sign_out_now",
+        "portal_sign_in.pin_page",
+        "portal_sign_in.submit_pin",
+        "portal_sign_in.first_visit_page",
+        "portal_sign_in.finish_first_visit",
+        "portal_sign_in.sign_out",
     }
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith("portal_") and endpoint not in open_to_all | at_the_door:
@@ -245,7 +245,7 @@ def test_the_first_form_names_what_needs_a_look(coach, visitor, change, field):
     assert answer.status_code == 422
     assert f"#{field}" in text(answer)
     assert PIN not in text(answer)
-    assert portal_access.access_of(found.client_id).pin_hash is None
+    assert portal_access.find_portal_access(found.client_id).pin_hash is None
 
 
 def test_the_reference_changes_with_the_pin(coach, visitor):
@@ -278,7 +278,7 @@ def test_pages_that_only_a_form_opens_refuse_get(app, visitor):
 def test_a_new_invitation_closes_what_was_open(coach, app):
     visitor, found = inside(app, coach)
     with transaction():
-        portal_access.invite(coach, found.client_id)
+        portal_access.invite_client(coach, found.client_id)
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
@@ -300,7 +300,7 @@ def test_staff_and_clients_never_share_a_session(coach, app):
 
 def test_the_links_in_mail_and_on_cards_are_routes(app):
     routes = app.url_map.bind("localhost")
-    for address in (urls.portal(), urls.portal_link("token")):
+    for address in (urls.portal_url(), urls.portal_link_url("token")):
         assert routes.match(address.removeprefix("http://127.0.0.1:8000"))
 
 
@@ -319,7 +319,7 @@ def test_a_forged_host_never_reaches_a_mail(post, coach, visitor):
 def test_a_client_without_a_case_may_enter(coach, app):
     client_id = builders.client(coach)
     with transaction():
-        found = portal_access.invite(coach, client_id)
+        found = portal_access.invite_client(coach, client_id)
     visitor = app.test_client()
     by_card(visitor, found.card_code)
     choose(visitor, found.start_code)

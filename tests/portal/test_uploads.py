@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from caseapp.core.clock import now
-from caseapp.core.pdf_forms import LARGEST_FILE
+from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.core.scanning import HARMFUL
-from caseapp.domain.worksheets.schemas import KEPT_FOR
+from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.http.template_helpers import long_day
 from caseapp.http.uploads import ROOM_FOR_THE_REST
 from tests.domain.worksheets import sample_files
@@ -24,7 +24,7 @@ from tests.portal.portal_handout import (
 )
 from tests.support.concurrency import together
 from tests.support.staff import csrf
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 
 def test_a_filled_in_pdf_comes_back_as_answers(reader):
@@ -115,14 +115,14 @@ def test_another_sheets_file_is_named_by_its_outside_title(coach, reader):
 
 def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, reader):
     visitor, found = reader
-    desk = Desk(app, coach)
+    desk = StaffBrowser(app, coach)
     page = f"/case/{desk_number(found)}/handouts/{the_assignment()}"
     data = sample_files.scan()
     assert upload(visitor, data).status_code == 303
     shown = visitor.get(PAGE)
     assert "There are no form fields in this file" in text(shown)
     assert "Nobody but you can see that it is here." in text(shown)
-    assert f"It is kept until {long_day(now() + KEPT_FOR)} and then removed" in text(shown)
+    assert f"It is kept until {long_day(now() + UPLOAD_RETENTION)} and then removed" in text(shown)
     assert "Sent back" not in desk.text(f"{page}/answers")
     [file_id] = kept_files(coach, sent=False)
     assert desk.get(f"{page}/files/{file_id}").status_code == 404
@@ -158,8 +158,8 @@ def test_a_file_sent_twice_is_kept_once_and_there_is_an_end_of_room(coach, reade
     [
         (b"", 422, "Choose a file first."),
         (b"\xff\xd8\xff a photo", 422, "This is not a PDF."),
-        (b"%PDF-" + b"x" * LARGEST_FILE, 422, "larger than 5 MB"),
-        (b"%PDF-" + b"x" * (LARGEST_FILE + ROOM_FOR_THE_REST), 413, "up to 5 MB"),
+        (b"%PDF-" + b"x" * MAX_FILE_BYTES, 422, "larger than 5 MB"),
+        (b"%PDF-" + b"x" * (MAX_FILE_BYTES + ROOM_FOR_THE_REST), 413, "up to 5 MB"),
     ],
     ids=["nothing", "photo", "large", "enormous"],
 )

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.models import Practice
@@ -32,8 +32,8 @@ def client(app):
     builders.screen(coach, found.client_id)
     with transaction():
         for slug, language in SHEETS:
-            assign(
-                coach, found.case_id, slug, language=language, line="", channel="portal",
+            assign_handout(
+                coach, found.case_id, slug, language=language, message="", channel="portal",
                 confirmed=True,
             )  # fmt: skip
     return visitor
@@ -84,7 +84,10 @@ def forms_with_notice(app, client, country):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_it_stays_there_when_something_was_not_taken(client):
     page = client.get("/portal/h/1").get_data(as_text=True)
-    data = {"csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1], "once": "one"}
+    data = {
+        "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
+        "idempotency_key": "one",
+    }
     for action, more, status in (
         ("save", {"version": "0", "no_such_field": "x"}, 422),
         ("save", {"version": "9"}, 412),

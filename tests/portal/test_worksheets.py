@@ -24,7 +24,7 @@ def test_a_sheet_is_a_form_that_works_without_scripts(reader):
     )
     assert (answer.status_code, answer.location) == (303, PAGE)
     page = visitor.get(PAGE)
-    assert "Saved, for you alone." in text(page)
+    assert "Only you can see it." in text(page)
     assert form(page, f"{PAGE}/save")["answer_what_happened"] == [
         f"Two lines\n{sample_files.ABROAD}"
     ]
@@ -131,7 +131,7 @@ def test_the_words_are_in_no_log_line_and_no_address(reader, logged):
     write(visitor, "draft", what_happened=f"{CANARY} again")
     write(visitor, "share", what_happened=f"{CANARY} again")
     upload(visitor, b"%PDF-1.4\n" + CANARY.encode())
-    assert "portal_writing.save_now" in logged()
+    assert "portal_worksheets.save" in logged()
     assert CANARY not in logged()
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients.portal_access import TRIES, access_of
+from caseapp.domain.auth.portal_access import MAX_PIN_ATTEMPTS, find_portal_access
 from caseapp.domain.clients.schemas import SafeContact
 from tests.support import builders, staff
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def page(ines):
 
 @pytest.fixture
 def coach(app, team):
-    return Desk(app, team["coach"])
+    return StaffBrowser(app, team["coach"])
 
 
 def code(answer, name):
@@ -74,43 +74,43 @@ def test_the_same_form_sent_again_makes_no_new_codes(coach, ines, page):
     form = coach.form(page)
     coach.post(page, form.fields)
     db.session.rollback()
-    before = access_of(ines.client_id).start_code_hash
+    before = find_portal_access(ines.client_id).start_code_hash
     again = coach.post(page, form.fields)
     assert again.status_code == 303
     assert "The codes were shown once" in coach.text(page)
     db.session.rollback()
-    assert access_of(ines.client_id).start_code_hash == before
+    assert find_portal_access(ines.client_id).start_code_hash == before
 
 
 def test_after_too_many_wrong_tries_the_coach_makes_new_codes(coach, ines, page):
     coach.send(page)
     with transaction():
-        access_of(ines.client_id).wrong_tries = TRIES
+        find_portal_access(ines.client_id).failed_pin_attempts = MAX_PIN_ATTEMPTS
     assert "Closed after wrong tries" in coach.text(page)
     assert code(coach.send(page), "start-code")
     assert "Invited, not entered yet" in coach.text(page)
     db.session.rollback()
-    assert access_of(ines.client_id).wrong_tries == 0
+    assert find_portal_access(ines.client_id).failed_pin_attempts == 0
 
 
 def test_nobody_is_invited_where_the_portal_is_not_safe(team, coach):
     made = builders.case(team["coach"], "Ruth Adeyemi", safe=SafeContact(("call",)))
     page = f"/case/{made.number}/invite"
     assert "The portal is not among the safe ways." in coach.text(page)
-    answer = coach.post(page, coach.token | {"once": "first"})
+    answer = coach.post(page, coach.token | {"idempotency_key": "first"})
     assert answer.status_code == 409
     assert "tick Portal under Details" in answer.get_data(as_text=True)
-    assert access_of(made.client_id) is None
+    assert find_portal_access(made.client_id) is None
 
 
-@pytest.mark.parametrize("sent", [{"once": None}, {"code": "1234"}])
+@pytest.mark.parametrize("sent", [{"idempotency_key": None}, {"code": "1234"}])
 def test_a_form_that_is_not_the_pages_own_makes_nothing(coach, ines, page, sent):
     assert coach.send(page, **sent).status_code == 422
-    assert access_of(ines.client_id) is None
+    assert find_portal_access(ines.client_id) is None
 
 
 def test_nobody_else_invites(app, team, ines, page):
     for who, status in (("coach2", 404), ("admin", 403)):
-        desk = Desk(app, team[who])
-        assert desk.post(page, desk.token | {"once": "first"}).status_code == status
-    assert access_of(ines.client_id) is None
+        desk = StaffBrowser(app, team[who])
+        assert desk.post(page, desk.token | {"idempotency_key": "first"}).status_code == status
+    assert find_portal_access(ines.client_id) is None

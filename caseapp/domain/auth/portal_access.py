@@ -1,4 +1,4 @@
-"""The way into the portal: a one-time link or a printed card, the first time a start code, then a PIN.
+"""Portal sign-in: a one-time link or a printed card, on the first visit a start code, then a PIN.
 
 The start code is handed over in person or read aloud; mail alone therefore opens nothing. After five wrong tries only
 the coach can let the client in again (NIST SP 800-63B: e-mail is no authenticator). Whether the portal and e-mail are
@@ -55,7 +55,7 @@ LINK_MAIL = "portal.link"
 
 
 class SignInStep(StrEnum):
-    """Be what a client who has come to the door does next."""
+    """The next step of a client who is signing in."""
 
     CHOOSE_PIN = "choose_pin"
     ENTER_PIN = "enter_pin"
@@ -65,7 +65,7 @@ class SignInStep(StrEnum):
 
 @dataclass(frozen=True)
 class Invitation:
-    """Hold what the coach hands over once: the start code, and a card code where no e-mail is safe."""
+    """The codes the coach hands over once: the start code, and a card code where no e-mail is safe."""
 
     start_code: str
     card_code: str | None
@@ -73,7 +73,7 @@ class Invitation:
 
 
 def invite_client(actor: Actor, client_id: UUID) -> Invitation:
-    """Invite a client to the portal, or let them in again after too many wrong tries.
+    """Invite a client to the portal, or unlock it after too many wrong attempts.
 
     Makes a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where e-mail is safe a
     one-time link is mailed; else the coach prints a card. Raises NotFound, and RuleBroken where the client has not said
@@ -116,12 +116,12 @@ def invite_client(actor: Actor, client_id: UUID) -> Invitation:
 
 
 def find_portal_access(client_id: UUID) -> PortalAccess | None:
-    """Show how far a client's way into the portal has come, to those who have already been let in."""
+    """Return a client's portal access, or None; the caller must have checked that the actor may see the client."""
     return db.session.get(PortalAccess, client_id)
 
 
 def request_link(email: str, address: str) -> None:
-    """Order a fresh link for whoever has this e-mail; nothing is said about whether there is such a client.
+    """Request a link for this e-mail address, without revealing whether a client has it.
 
     A known and an unknown address cause the same work here: one row for the outbox, whose handler looks further.
     Raises TooManyAttempts.
@@ -136,7 +136,7 @@ def request_link(email: str, address: str) -> None:
 
 
 def _link_limits(email: str, address: str) -> list[Limit]:
-    """Name the limits of asking for links; mail that nobody wanted could itself give a client away."""
+    """Return the rate limits for link requests; unwanted mail could itself reveal a client."""
     quarter, hour = timedelta(minutes=15), timedelta(hours=1)
     return [
         Limit(fingerprint("link-pair", f"{email}\n{address}"), 4, quarter),
@@ -147,7 +147,7 @@ def _link_limits(email: str, address: str) -> list[Limit]:
 
 
 def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
-    """Make a one-time link and mail it; the newest link is the only one that works.
+    """Create a one-time link and mail it; only the newest link works.
 
     This is the outbox's handler: whether e-mail is safe is asked now, not when the mail was ordered. A link that a
     client asked for and that could not leave in time never leaves, since hours later somebody else may be looking.
@@ -177,7 +177,7 @@ def _receivers(payload: dict[str, Any]) -> Sequence[UUID]:
 
 
 def redeem_link_or_card(secret: str, address: str) -> str:
-    """Redeem a one-time link or a card code and begin a session that still waits for the PIN.
+    """Redeem a one-time link or a card code and start a session that still needs the PIN.
 
     A link works once; a card works until the coach makes a new one; neither works once its way is no longer safe for
     the client. Raises Unauthenticated or TooManyAttempts.
@@ -201,7 +201,7 @@ def redeem_link_or_card(secret: str, address: str) -> str:
             )
             ways = ("portal",)
         if client_id is None or not all(map(_safe_contact(client_id).allows, ways)):
-            raise Unauthenticated("This link or code does not work any more. Ask for a new one.")
+            raise Unauthenticated("This link or code no longer works. Ask for a new one.")
         clear_attempts(limits)
         return begin_session("client", client_id, pin_verified=False)
 
@@ -218,7 +218,7 @@ def _safe_contact(client_id: UUID) -> SafeContact:
 
 
 def get_sign_in_step(actor: Actor) -> SignInStep:
-    """Tell what somebody at the door does next.
+    """Return the next sign-in step.
 
     Raises NotFound without a session.
     """
@@ -238,7 +238,7 @@ def get_sign_in_step(actor: Actor) -> SignInStep:
 
 
 def find_pin_error(pin: str) -> str | None:
-    """Say what is wrong with a new PIN, or nothing."""
+    """Return what is wrong with a new PIN, or None."""
     if len(pin) != PIN_LENGTH or not pin.isascii() or not pin.isdigit():
         return "Choose six digits."
     if len(set(pin)) < 3 or pin in "01234567890" or pin in "09876543210":  # noqa: PLR2004
@@ -247,7 +247,7 @@ def find_pin_error(pin: str) -> str | None:
 
 
 def choose_pin(actor: Actor, start_code: str, pin: str) -> str:
-    """Check the start code, which works once, and keep the PIN that the client chose.
+    """Check the single-use start code and store the client's PIN.
 
     Gives the reference of the session that takes the place of the old one. Raises Invalid for a PIN that is not six
     digits or too easy, and what `_try` raises.
@@ -273,7 +273,7 @@ def choose_pin(actor: Actor, start_code: str, pin: str) -> str:
 
 
 def enter_pin(actor: Actor, pin: str) -> str:
-    """Check the PIN; give the reference of the session that takes the place of the old one.
+    """Check the PIN; return the reference of the session that replaces the old one.
 
     Raises Invalid for a wrong PIN and RuleBroken once the tries are used up.
     """
@@ -289,12 +289,12 @@ def enter_pin(actor: Actor, pin: str) -> str:
 
 
 def complete_first_visit(actor: Actor) -> None:
-    """Note that the client has read how to use the portal safely, and let them in.
+    """Record that the client has read how to use the portal safely, and complete sign-in.
 
     Raises RuleBroken before the PIN is passed.
     """
     if get_sign_in_step(actor) is not SignInStep.FIRST_VISIT:
-        raise RuleBroken(Reason("pin_needed", "Give your PIN first."))
+        raise RuleBroken(Reason("pin_needed", "Enter your PIN first."))
     db.session.execute(
         sa.update(PortalAccess)
         .where(PortalAccess.client_id == actor.id)
@@ -303,7 +303,7 @@ def complete_first_visit(actor: Actor) -> None:
 
 
 def _try(actor: Actor, secret: str, column: str, field: str) -> str:
-    """Count a try first, then check it, so that tries sent together cannot slip through; give the hash that fitted."""
+    """Count an attempt before checking it, so that concurrent attempts can't exceed the limit; return the matching hash."""
     with transaction() as session:
         counted = session.execute(
             sa.update(PortalAccess)
@@ -318,22 +318,22 @@ def _try(actor: Actor, secret: str, column: str, field: str) -> str:
         raise RuleBroken(
             Reason(
                 "locked",
-                "There were too many tries, so this is closed for now.",
-                "Only the person who gave you the start code can open it again.",
+                "There were too many wrong attempts, so this is locked for now.",
+                "Only the person who gave you the start code can unlock it.",
             )
         )
     tries, stored = counted
     if not verify_secret(stored, secret):
         left = MAX_PIN_ATTEMPTS - tries
-        words = "One try is left." if left == 1 else f"{left} tries are left."
+        words = "You have one attempt left." if left == 1 else f"You have {left} attempts left."
         raise Invalid(
-            {field: [f"That does not fit. {words if left else 'That was the last try.'}"]}
+            {field: [f"That isn’t right. {words if left else 'That was the last attempt.'}"]}
         )
     return str(stored)
 
 
 def _pass(actor: Actor) -> str:
-    """Put a new session in the place of the one that waited, so that a reference known before opens nothing.
+    """Replace the waiting session by a new one, so that the earlier reference is useless.
 
     Raises Unauthenticated when that session was ended in the meantime, as a new invitation does.
     """
@@ -358,7 +358,7 @@ def sign_out(actor: Actor) -> None:
 
 
 def end_session_by_reference(reference: str) -> None:
-    """End the session behind a cookie at once; a fault of the audit log does not keep it alive.
+    """End the session of a cookie at once, even when the audit event can't be recorded.
 
     It is the quick exit's, so it runs its own transactions: the ending is safe before the record is tried.
     """

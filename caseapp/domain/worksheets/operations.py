@@ -1,9 +1,9 @@
-"""Done: answers saved, shared and taken back; files kept, sent on and removed.
+"""Save and share worksheet responses; keep, send and delete uploads.
 
-Only the client does any of it, but for files that have waited too long: those the queue removes.
+Only the client makes these changes; the queue deletes expired uploads.
 
-What stops reading a sheet stops all of it too, judged at that moment and said in the same neutral words. The log has
-an entry for every change, and nothing of what was written, not even which fields.
+A handout that may not be read now may not be changed either, with the same neutral reason. Every change has an audit
+event, which says nothing about the content, not even which fields changed.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken, Stale
 from caseapp.core.ids import new_id
-from caseapp.core.pdf_forms import LARGEST_FILE
+from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import open_data, seal_bytes, seal_data
-from caseapp.domain.assignments.reading import reading
+from caseapp.core.vault import seal_bytes, seal_json, unseal_json
+from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.queries import key_of, lock_client
-from caseapp.domain.worksheets.models import AnswerSheet, ReturnedFile
-from caseapp.domain.worksheets.queries import sheet_row
-from caseapp.domain.worksheets.schemas import KEPT_FOR
+from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
+from caseapp.domain.worksheets.queries import find_response
+from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.worksheets.schemas import Answer
 
-MOST_FILES = 5
-"""Files kept for one sheet."""
-MOST_BYTES = 4 * LARGEST_FILE
-"""Bytes kept for one client."""
+MAX_UPLOADS_PER_WORKSHEET = 5
+"""Largest number of uploads kept for one worksheet."""
+MAX_UPLOAD_BYTES_PER_CLIENT = 4 * MAX_FILE_BYTES
+"""Largest total size of the uploads of one client, in bytes."""
 
 
 def save_answers(
-    actor: Actor, place: int, answers: Mapping[str, Answer], expected_version: int
+    actor: Actor, position: int, answers: Mapping[str, Answer], expected_version: int
 ) -> int:
-    """Save a client's answers to a sheet, for nobody but the client; give their version from here on.
+    """Save a client's answers for the client only; return the new version.
 
-    What stands there already is not saved again, so that a repeated autosave whose answer was lost does no harm. Raises
-    NotFound, RuleBroken when the sheet may not be read now, Stale when another window saved a newer version first.
+    Unchanged answers are not saved again, so a repeated autosave whose response was lost is harmless. Raises
+    NotFound, RuleBroken when the handout may not be read now, Stale when another window saved a newer version first.
     """
-    given, row = _sheet(actor, place)
-    return _saved(actor, given, row, answers, expected_version).version
+    assignment, row = _lock_worksheet(actor, position)
+    return _save(actor, assignment, row, answers, expected_version).version
 
 
 def share_answers(
-    actor: Actor, place: int, answers: Mapping[str, Answer], expected_version: int
+    actor: Actor, position: int, answers: Mapping[str, Answer], expected_version: int
 ) -> None:
-    """Save what is on the client's screen and let the coach read it; what is written later stays private.
+    """Save the answers and share them with the coach; later changes stay private.
 
     Raises what `save_answers` raises, and RuleBroken when there is nothing to share.
     """
@@ -65,153 +65,160 @@ def share_answers(
         raise RuleBroken(
             Reason("nothing_to_share", "There is nothing to share yet.", "Write something first.")
         )
-    given, row = _sheet(actor, place)
-    row = _saved(actor, given, row, answers, expected_version)
-    row.shared = seal_data(row, "shared", dict(answers), key_of(actor.id))
+    assignment, row = _lock_worksheet(actor, position)
+    row = _save(actor, assignment, row, answers, expected_version)
+    row.shared_answers = seal_json(row, "shared_answers", dict(answers), key_of(actor.id))
     row.shared_at = now()
     db.session.flush()
-    _record(actor, given.id, actor.id, "shared")
+    _record_audit(actor, assignment.id, actor.id, "shared")
 
 
-def take_back(actor: Actor, place: int) -> None:
-    """Take the shared copy away from the coach; the client keeps the answers, the log that they were shared.
+def stop_sharing(actor: Actor, position: int) -> None:
+    """Remove the shared copy; the client keeps the answers, the audit log that they were shared.
 
-    Doing it twice changes nothing. Raises NotFound, RuleBroken when the sheet may not be read now.
+    Idempotent. Raises NotFound, RuleBroken when the handout may not be read now.
     """
-    given, row = _sheet(actor, place)
+    assignment, row = _lock_worksheet(actor, position)
     if row is None or row.shared_at is None:
         return
-    row.shared, row.shared_at = None, None
+    row.shared_answers, row.shared_at = None, None
     db.session.flush()
-    _record(actor, given.id, actor.id, "taken_back")
+    _record_audit(actor, assignment.id, actor.id, "unshared")
 
 
-def keep_file(actor: Actor, place: int, data: bytes, why: str) -> UUID:
-    """Keep a file that could not be read, sealed and for nobody but the client until they send it on.
+def keep_upload(actor: Actor, position: int, data: bytes, reason: str) -> UUID:
+    """Store a file that could not be read, sealed and visible to the client only until they send it.
 
-    `why` is a key of WHY_WORDS. Raises NotFound, RuleBroken when the sheet may not be read now or there are too many.
+    `reason` is a key of UNREAD_REASONS. Raises NotFound, RuleBroken when the handout may not be read now or there are too many.
     """
-    given, _row = _sheet(actor, place)
-    _must_have_room(actor, given, len(data))
-    row = ReturnedFile(
+    assignment, _row = _lock_worksheet(actor, position)
+    _require_room(actor, assignment, len(data))
+    row = WorksheetUpload(
         id=new_id(),
-        assignment_id=given.id,
+        assignment_id=assignment.id,
         client_id=actor.id,
         size=len(data),
-        why=why,
+        reason=reason,
         received_at=now(),
     )
     row.content = seal_bytes(row, "content", data, key_of(actor.id))
     db.session.add(row)
     db.session.flush()
-    _record(actor, given.id, actor.id, "file_kept")
+    _record_audit(actor, assignment.id, actor.id, "upload_kept")
     return row.id
 
 
-def send_file(actor: Actor, place: int, returned_id: UUID) -> None:
-    """Let the coach have a kept file as it is.
+def send_upload(actor: Actor, position: int, upload_id: UUID) -> None:
+    """Send a stored upload to the coach as it is.
 
-    Doing it twice changes nothing. Raises NotFound, RuleBroken when the sheet may not be read now.
+    Idempotent. Raises NotFound, RuleBroken when the handout may not be read now.
     """
-    given, row = _file(actor, place, returned_id)
+    assignment, row = _lock_upload(actor, position, upload_id)
     if row.sent_at is None:
         row.sent_at = now()
         db.session.flush()
-        _record(actor, given.id, actor.id, "file_sent")
+        _record_audit(actor, assignment.id, actor.id, "upload_sent")
 
 
-def remove_file(actor: Actor, place: int, returned_id: UUID) -> None:
-    """Remove a kept file for good, also one that was sent.
+def delete_upload(actor: Actor, position: int, upload_id: UUID) -> None:
+    """Delete an upload, even one that was sent.
 
-    Raises NotFound, RuleBroken when the sheet may not be read now.
+    Raises NotFound, RuleBroken when the handout may not be read now.
     """
-    given, row = _file(actor, place, returned_id)
+    assignment, row = _lock_upload(actor, position, upload_id)
     db.session.delete(row)
     db.session.flush()
-    _record(actor, given.id, actor.id, "file_removed")
+    _record_audit(actor, assignment.id, actor.id, "upload_deleted")
 
 
-def remove_expired() -> int:
-    """Remove the files that were not sent within KEPT_FOR, also where their sheet rests or was withdrawn; count them.
+def delete_expired_uploads() -> int:
+    """Delete uploads not sent within UPLOAD_RETENTION, even of suspended or withdrawn handouts; return how many.
 
-    A file that was sent stays the coach's to read for as long as the client leaves it there, as shared answers do: it
-    should not vanish from what a coach works with. The client can remove it on any day.
+    A sent upload stays available to the coach until the client deletes it, as shared answers do, so that it does not
+    disappear from what the coach works with.
     """
     with transaction() as session:
         gone = session.execute(
-            sa.delete(ReturnedFile)
-            .where(ReturnedFile.sent_at.is_(None), ReturnedFile.received_at <= now() - KEPT_FOR)
-            .returning(ReturnedFile.assignment_id, ReturnedFile.client_id)
+            sa.delete(WorksheetUpload)
+            .where(
+                WorksheetUpload.sent_at.is_(None),
+                WorksheetUpload.received_at <= now() - UPLOAD_RETENTION,
+            )
+            .returning(WorksheetUpload.assignment_id, WorksheetUpload.client_id)
         ).all()
         for assignment_id, client_id in gone:
-            _record(operator(), assignment_id, client_id, "file_expired")
+            _record_audit(operator(), assignment_id, client_id, "upload_expired")
     return len(gone)
 
 
-def _sheet(actor: Actor, place: int) -> tuple[AssignmentRecord, AnswerSheet | None]:
-    """Find a client's sheet and what is written in it; two changes at once wait for each other here."""
+def _lock_worksheet(
+    actor: Actor, position: int
+) -> tuple[AssignmentRecord, WorksheetResponse | None]:
+    """Lock the client and load a worksheet with its response, so that concurrent changes wait for each other."""
     require(actor, Action.PORTAL_WRITE)
-    given = reading(actor, place)
-    if not given.handout.fields:
+    assignment = get_reading_list_item(actor, position)
+    if not assignment.handout.fields:
         raise NotFound
     lock_client(actor.id)
-    return given, sheet_row(given.id)
+    return assignment, find_response(assignment.id)
 
 
-def _file(actor: Actor, place: int, returned_id: UUID) -> tuple[AssignmentRecord, ReturnedFile]:
-    given, _row = _sheet(actor, place)
+def _lock_upload(
+    actor: Actor, position: int, upload_id: UUID
+) -> tuple[AssignmentRecord, WorksheetUpload]:
+    assignment, _row = _lock_worksheet(actor, position)
     found = db.session.scalar(
-        sa.select(ReturnedFile)
-        .options(sa.orm.defer(ReturnedFile.content))
-        .where(ReturnedFile.id == returned_id, ReturnedFile.assignment_id == given.id)
+        sa.select(WorksheetUpload)
+        .options(sa.orm.defer(WorksheetUpload.content))
+        .where(WorksheetUpload.id == upload_id, WorksheetUpload.assignment_id == assignment.id)
     )
     if found is None:
         raise NotFound
-    return given, found
+    return assignment, found
 
 
-def _saved(
+def _save(
     actor: Actor,
-    given: AssignmentRecord,
-    row: AnswerSheet | None,
+    assignment: AssignmentRecord,
+    row: WorksheetResponse | None,
     answers: Mapping[str, Answer],
     expected_version: int,
-) -> AnswerSheet:
+) -> WorksheetResponse:
     key = key_of(actor.id)
     if row is None:
         if expected_version:
             raise Stale
-        row = AnswerSheet(id=new_id(), assignment_id=given.id, client_id=actor.id)
+        row = WorksheetResponse(id=new_id(), assignment_id=assignment.id, client_id=actor.id)
         db.session.add(row)
-    elif open_data(row, "answers", key) == dict(answers):
+    elif unseal_json(row, "answers", key) == dict(answers):
         return row
     else:
         set_committed_value(row, "version", expected_version)
-    row.answers = seal_data(row, "answers", dict(answers), key)
+    row.answers = seal_json(row, "answers", dict(answers), key)
     row.saved_at = now()
     db.session.flush()
-    _record(actor, given.id, actor.id, "saved")
+    _record_audit(actor, assignment.id, actor.id, "saved")
     return row
 
 
-def _must_have_room(actor: Actor, given: AssignmentRecord, size: int) -> None:
-    here = sa.func.count().filter(ReturnedFile.assignment_id == given.id)
+def _require_room(actor: Actor, assignment: AssignmentRecord, size: int) -> None:
+    here = sa.func.count().filter(WorksheetUpload.assignment_id == assignment.id)
     files, taken = db.session.execute(
-        sa.select(here, sa.func.coalesce(sa.func.sum(ReturnedFile.size), 0)).where(
-            ReturnedFile.client_id == actor.id
+        sa.select(here, sa.func.coalesce(sa.func.sum(WorksheetUpload.size), 0)).where(
+            WorksheetUpload.client_id == actor.id
         )
     ).one()
-    if files >= MOST_FILES or taken + size > MOST_BYTES:
+    if files >= MAX_UPLOADS_PER_WORKSHEET or taken + size > MAX_UPLOAD_BYTES_PER_CLIENT:
         raise RuleBroken(
             Reason(
                 "no_room",
-                f"There is room for {MOST_FILES} files with a sheet, and for 20 MB in all.",
-                "Remove one that is no longer needed, then try again.",
+                f"You can keep {MAX_UPLOADS_PER_WORKSHEET} files with a worksheet, and 20 MB in total.",
+                "Delete one you no longer need, then try again.",
             )
         )
 
 
-def _record(actor: Actor, assignment_id: UUID, client_id: UUID, what: str) -> None:
+def _record_audit(actor: Actor, assignment_id: UUID, client_id: UUID, what: str) -> None:
     record(
         actor,
         Action.PORTAL_WRITE,

@@ -1,6 +1,6 @@
-"""Filled: the answers in a PDF that came back, checked to be a sheet's and brought into the web form's shape.
+"""Read answers from a filled-in PDF and convert them to the web form's shape.
 
-The PDF may be one sheet by itself or a pack, whose fields say to which place of the client's list they belong.
+The PDF holds one handout or a packet, whose field names contain the handout's position on the client's list.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from caseapp.core.pdf_forms import fields_of
+from caseapp.core.pdf_forms import read_form_fields
 from caseapp.domain.handouts.labels import WORDS
 from caseapp.domain.handouts.packets import place_and_name
 from caseapp.domain.handouts.rendering import plain
-from caseapp.domain.worksheets.schemas import PREFIX, as_typed, on_one_line
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, normalize_line, normalize_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.library import Field, Handout
     from caseapp.domain.worksheets.schemas import Answer
 
-# What a PDF says, by the place of each sheet in it.
-Parts: TypeAlias = dict[int, dict[str, str]]
-BY_ITSELF = 0
-"""Stands for the place where the PDF is one sheet, which may be read at any place that has this sheet."""
+# Field values of a PDF by the position of each handout in it.
+PdfFields: TypeAlias = dict[int, dict[str, str]]
+SINGLE_HANDOUT = 0
+"""The position used for a PDF of a single handout, which fits any position with that handout."""
 
 IN_DIGITS = re.compile(r"(\d{1,2})[./\- ]{1,2}(\d{1,2})[./\- ]{1,2}(\d{4})")
 IN_WORDS = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?\.? (?:de )?([^\W\d]+)\.?,? (?:de )?(\d{4})")
@@ -33,31 +33,33 @@ SHORTEST_MONTH = 3
 LONGEST_DAY = 40
 
 
-class OtherSheet(Exception):
-    """The file does not hold the fields of this sheet."""
+class DifferentHandout(Exception):
+    """The file does not have the fields of this handout."""
 
 
-def parts_of(data: bytes) -> Parts:
-    """Read the fields of a PDF, each with the sheet that it belongs to.
+def read_pdf_fields(data: bytes) -> PdfFields:
+    """Read the fields of a PDF by the position of their handout.
 
     Raises core.forms.Unreadable.
     """
-    parts: Parts = {}
-    for name, value in fields_of(data).items():
-        place, own = place_and_name(name)
-        parts.setdefault(place, {})[own] = value
+    parts: PdfFields = {}
+    for name, value in read_form_fields(data).items():
+        position, own = place_and_name(name)
+        parts.setdefault(position, {})[own] = value
     return parts
 
 
-def filled_in(parts: Parts) -> set[int]:
-    """Give the places of those sheets in a pack of which something is filled in."""
+def filled_positions(parts: PdfFields) -> set[int]:
+    """Return the positions of the handouts in a packet that have any answer."""
     return {
-        place for place, found in parts.items() if place and any(map(str.strip, found.values()))
+        position
+        for position, found in parts.items()
+        if position and any(map(str.strip, found.values()))
     }
 
 
-def names_of(handout: Handout) -> frozenset[str]:
-    """Give the names that a sheet's fields have in its PDF: each tick box has one of its own."""
+def pdf_field_names(handout: Handout) -> frozenset[str]:
+    """Return the names of a handout's PDF fields; each checkbox has its own."""
     return frozenset(name for field in handout.fields for name in _names(field))
 
 
@@ -67,24 +69,24 @@ def _names(field: Field) -> list[str]:
     return [field.id]
 
 
-def holds(parts: Parts, handout: Handout, place: int) -> bool:
-    """Tell whether a PDF holds the sheet that is at this place of the client's list."""
-    found = parts.get(place) or parts.get(BY_ITSELF)
-    return found is not None and found.keys() == names_of(handout)
+def contains_handout(parts: PdfFields, handout: Handout, position: int) -> bool:
+    """Return whether a PDF contains the handout at this position of the client's list."""
+    found = parts.get(position) or parts.get(SINGLE_HANDOUT)
+    return found is not None and found.keys() == pdf_field_names(handout)
 
 
-def answers_in(parts: Parts, handout: Handout, place: int) -> dict[str, Any]:
-    """Give the answers to the sheet at this place, as its web form would send them, for its schema to check.
+def read_answers(parts: PdfFields, handout: Handout, position: int) -> dict[str, Any]:
+    """Return the answers to the handout at this position as its web form would send them, not yet validated.
 
-    Raises OtherSheet.
+    Raises DifferentHandout.
     """
-    if not holds(parts, handout, place):
-        raise OtherSheet
-    found = parts.get(place) or parts[BY_ITSELF]
+    if not contains_handout(parts, handout, position):
+        raise DifferentHandout
+    found = parts.get(position) or parts[SINGLE_HANDOUT]
     raw: dict[str, Any] = {}
     for field in handout.fields:
         if answer := _answer(field, found):
-            raw[f"{PREFIX}{field.id}"] = answer
+            raw[f"{FIELD_PREFIX}{field.id}"] = answer
     return raw
 
 
@@ -92,17 +94,17 @@ def _answer(field: Field, found: Mapping[str, str]) -> Answer:
     if field.type == "checkboxes":
         pairs = zip(_names(field), field.options, strict=True)
         return [option for name, option in pairs if found[name]]
-    text = as_typed(found[field.id])
+    text = normalize_text(found[field.id])
     if field.type == "choice":
         # The PDF shows options with proper quotation marks.
         return next((option for option in field.options if plain(option) == text), text)
     if field.type == "date":
         return _day(text[:LONGEST_DAY])
-    return on_one_line(text) if field.type == "text" else text
+    return normalize_line(text) if field.type == "text" else text
 
 
 def _day(text: str) -> str:
-    """Write a date as the web form does; one that may mean two days, or none, stays as it was typed."""
+    """Convert a date to ISO format; return an ambiguous or invalid one as it was typed."""
     if found := IN_DIGITS.fullmatch(text):
         first, second, year = map(int, found.groups())
         days = {_date(year, second, first), _date(year, first, second)} - {""}
@@ -133,10 +135,12 @@ def _month(name: str) -> int:
     return 0
 
 
-def together(
+def merge_answers(
     before: Mapping[str, Answer], read: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Answer]]:
-    """Lay what a PDF says over what is saved; also give what would be lost: saved answers that it contradicts."""
-    whole = {f"{PREFIX}{name}": answer for name, answer in before.items()} | dict(read)
-    lost = {name: answer for name, answer in before.items() if whole[f"{PREFIX}{name}"] != answer}
+    """Merge the answers of a PDF over the saved ones; return the result and the saved answers that would change."""
+    whole = {f"{FIELD_PREFIX}{name}": answer for name, answer in before.items()} | dict(read)
+    lost = {
+        name: answer for name, answer in before.items() if whole[f"{FIELD_PREFIX}{name}"] != answer
+    }
     return whole, lost

@@ -1,4 +1,4 @@
-"""Asked: what a client has written, and what of it a coach may read."""
+"""Read what a client has written, and what of it is shared with the coach."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
-from caseapp.core.vault import open_bytes, open_data
-from caseapp.domain.assignments.queries import assignment_shown
+from caseapp.core.vault import unseal_bytes, unseal_json
+from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.clients.queries import key_of
 from caseapp.domain.handouts.labels import WORDS
 from caseapp.domain.handouts.rendering import plain
-from caseapp.domain.worksheets.models import AnswerSheet, ReturnedFile
-from caseapp.domain.worksheets.schemas import Answered, KeptFile, Paper, Returned, SharedAnswers
+from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
+from caseapp.domain.worksheets.schemas import (
+    AnsweredField,
+    ClientWorksheet,
+    SharedAnswers,
+    SharedSummary,
+    UploadRecord,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -28,105 +34,117 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.library import Field
     from caseapp.domain.worksheets.schemas import Answer
 
-EMPTY = Paper({}, 0, None, None, changed_since=False, files=())
+EMPTY = ClientWorksheet({}, 0, None, None, changed_since=False, uploads=())
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Show a coach everything that came back for one assignment."""
+class SharedWorksheet:
+    """What a client shared with the coach for one assignment: answers and uploads."""
 
-    given: AssignmentRecord
+    assignment: AssignmentRecord
     shared: SharedAnswers | None
-    files: tuple[KeptFile, ...]
+    uploads: tuple[UploadRecord, ...]
 
 
-def paper_of(actor: Actor, given: AssignmentRecord) -> Paper:
-    """Show a client their own answers to a sheet that `assignments.queries.reading` has let them open."""
+def get_client_worksheet(actor: Actor, assignment: AssignmentRecord) -> ClientWorksheet:
+    """Return a client's own answers and uploads for a handout that `get_reading_list_item` returned."""
     require(actor, Action.PORTAL_READ)
-    files = _files(given.id)
-    row = sheet_row(given.id)
+    uploads = _list_uploads(assignment.id)
+    row = find_response(assignment.id)
     if row is None:
-        return Paper(**{**vars(EMPTY), "files": files})
+        return ClientWorksheet(**{**vars(EMPTY), "uploads": uploads})
     key = key_of(actor.id)
-    answers = open_data(row, "answers", key)
-    return Paper(
+    answers = unseal_json(row, "answers", key)
+    return ClientWorksheet(
         answers=answers,
         version=row.version,
         saved_at=row.saved_at,
         shared_at=row.shared_at,
-        changed_since=row.shared is not None and open_data(row, "shared", key) != answers,
-        files=files,
+        changed_since=row.shared_answers is not None
+        and unseal_json(row, "shared_answers", key) != answers,
+        uploads=uploads,
     )
 
 
-def sheet_row(assignment_id: UUID) -> AnswerSheet | None:
-    """Load the answers to an assignment as they stand now, sealed."""
+def find_response(assignment_id: UUID) -> WorksheetResponse | None:
+    """Load the current response to an assignment, sealed, or None."""
     return db.session.scalar(
-        sa.select(AnswerSheet)
-        .where(AnswerSheet.assignment_id == assignment_id)
+        sa.select(WorksheetResponse)
+        .where(WorksheetResponse.assignment_id == assignment_id)
         .execution_options(populate_existing=True)
     )
 
 
-def _files(assignment_id: UUID, *, sent: bool = False) -> tuple[KeptFile, ...]:
+def _list_uploads(assignment_id: UUID, *, sent: bool = False) -> tuple[UploadRecord, ...]:
     query = sa.select(
-        ReturnedFile.id,
-        ReturnedFile.size,
-        ReturnedFile.why,
-        ReturnedFile.received_at,
-        ReturnedFile.sent_at,
-    ).where(ReturnedFile.assignment_id == assignment_id)
+        WorksheetUpload.id,
+        WorksheetUpload.size,
+        WorksheetUpload.reason,
+        WorksheetUpload.received_at,
+        WorksheetUpload.sent_at,
+    ).where(WorksheetUpload.assignment_id == assignment_id)
     if sent:
-        query = query.where(ReturnedFile.sent_at.is_not(None))
-    rows = db.session.execute(query.order_by(ReturnedFile.received_at, ReturnedFile.id))
-    return tuple(KeptFile(*row) for row in rows)
+        query = query.where(WorksheetUpload.sent_at.is_not(None))
+    rows = db.session.execute(query.order_by(WorksheetUpload.received_at, WorksheetUpload.id))
+    return tuple(UploadRecord(*row) for row in rows)
 
 
-def returned_for(actor: Actor, assignment_ids: Collection[UUID]) -> dict[UUID, Returned]:
-    """Say what came back for assignments that the actor was shown already, in one statement."""
+def get_shared_summaries(
+    actor: Actor, assignment_ids: Collection[UUID]
+) -> dict[UUID, SharedSummary]:
+    """Count what was shared for assignments that the actor may already see, in one statement."""
     require(actor, Action.ASSIGNMENT_READ)
     shared = sa.select(
-        AnswerSheet.assignment_id, AnswerSheet.shared_at, sa.literal(0).label("files")
-    ).where(AnswerSheet.assignment_id.in_(assignment_ids), AnswerSheet.shared_at.is_not(None))
+        WorksheetResponse.assignment_id,
+        WorksheetResponse.shared_at,
+        sa.literal(0).label("upload_count"),
+    ).where(
+        WorksheetResponse.assignment_id.in_(assignment_ids),
+        WorksheetResponse.shared_at.is_not(None),
+    )
     sent = (
         sa.select(
-            ReturnedFile.assignment_id,
-            sa.null().cast(AnswerSheet.shared_at.type),
+            WorksheetUpload.assignment_id,
+            sa.null().cast(WorksheetResponse.shared_at.type),
             sa.func.count(),
         )
-        .where(ReturnedFile.assignment_id.in_(assignment_ids), ReturnedFile.sent_at.is_not(None))
-        .group_by(ReturnedFile.assignment_id)
+        .where(
+            WorksheetUpload.assignment_id.in_(assignment_ids), WorksheetUpload.sent_at.is_not(None)
+        )
+        .group_by(WorksheetUpload.assignment_id)
     )
-    found: dict[UUID, Returned] = {}
-    for assignment_id, shared_at, files in db.session.execute(sa.union_all(shared, sent)):
-        before = found.get(assignment_id, Returned(None, 0))
-        found[assignment_id] = Returned(before.shared_at or shared_at, before.files + files)
+    found: dict[UUID, SharedSummary] = {}
+    for assignment_id, shared_at, count in db.session.execute(sa.union_all(shared, sent)):
+        before = found.get(assignment_id, SharedSummary(None, 0))
+        found[assignment_id] = SharedSummary(
+            before.shared_at or shared_at, before.upload_count + count
+        )
     return found
 
 
-def desk_of(actor: Actor, assignment_id: UUID) -> Desk:
-    """Show a coach what a client has shared and sent of one sheet, also after it was withdrawn or is resting.
+def get_shared_worksheet(actor: Actor, assignment_id: UUID) -> SharedWorksheet:
+    """Return what a client has shared for one assignment, also a withdrawn or suspended one.
 
     Raises NotFound.
     """
-    given = assignment_shown(actor, assignment_id)
-    row = sheet_row(assignment_id)
+    assignment = get_assignment_record(actor, assignment_id)
+    row = find_response(assignment_id)
     shared = None
     if row is not None and row.shared_at is not None:
-        answers = open_data(row, "shared", key_of(given.client_id))
+        answers = unseal_json(row, "shared_answers", key_of(assignment.client_id))
         shared = SharedAnswers(
             assignment_id,
             row.shared_at,
-            tuple(_answered(field, answers) for field in given.handout.fields),
+            tuple(_answered(field, answers) for field in assignment.handout.fields),
         )
-    return Desk(given, shared, _files(assignment_id, sent=True))
+    return SharedWorksheet(assignment, shared, _list_uploads(assignment_id, sent=True))
 
 
-def _answered(field: Field, answers: Mapping[str, Answer]) -> Answered:
+def _answered(field: Field, answers: Mapping[str, Answer]) -> AnsweredField:
     answer = answers.get(field.id, "")
     chosen = answer if isinstance(answer, list) else []
     text = "" if isinstance(answer, list) else answer
-    return Answered(
+    return AnsweredField(
         field.id,
         plain(field.label),
         field.type,
@@ -135,38 +153,38 @@ def _answered(field: Field, answers: Mapping[str, Answer]) -> Answered:
     )
 
 
-def shared_answers(actor: Actor, assignment_id: UUID) -> tuple[SharedAnswers, UUID]:
-    """Show what a client has shared of one sheet, and whose it is.
+def get_shared_answers(actor: Actor, assignment_id: UUID) -> tuple[SharedAnswers, UUID]:
+    """Return the shared answers of one assignment and the client's id.
 
     Raises NotFound, also while nothing is shared.
     """
-    found = desk_of(actor, assignment_id)
+    found = get_shared_worksheet(actor, assignment_id)
     if found.shared is None:
         raise NotFound
-    return found.shared, found.given.client_id
+    return found.shared, found.assignment.client_id
 
 
-def file_of(actor: Actor, assignment_id: UUID, returned_id: UUID) -> bytes:
-    """Give the bytes of a file that the client has sent to the coach.
+def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> bytes:
+    """Return the content of an upload that the client has sent.
 
-    Raises NotFound, also while it was not sent.
+    Raises NotFound, also before it is sent.
     """
-    given = assignment_shown(actor, assignment_id)
+    assignment = get_assignment_record(actor, assignment_id)
     sealed = db.session.scalar(
-        sa.select(ReturnedFile.content).where(
-            ReturnedFile.id == returned_id,
-            ReturnedFile.assignment_id == given.id,
-            ReturnedFile.sent_at.is_not(None),
+        sa.select(WorksheetUpload.content).where(
+            WorksheetUpload.id == upload_id,
+            WorksheetUpload.assignment_id == assignment.id,
+            WorksheetUpload.sent_at.is_not(None),
         )
     )
     if sealed is None:
         raise NotFound
-    key = key_of(given.client_id)
-    return open_bytes(ReturnedFile.__tablename__, "content", returned_id, sealed, key)
+    key = key_of(assignment.client_id)
+    return unseal_bytes(WorksheetUpload.__tablename__, "content", upload_id, sealed, key)
 
 
-def as_words(answer: Answer, language: str = "en") -> str:
-    """Write an answer in one line, for showing beside the field; a day is written as in `language`."""
+def format_answer(answer: Answer, language: str = "en") -> str:
+    """Format an answer as one line of text; a date is written out in `language`."""
     if isinstance(answer, list):
         return "; ".join(map(plain, answer))
     try:

@@ -1,4 +1,4 @@
-"""What comes in and goes out: answers in the shape that a sheet's own fields ask for."""
+"""Schemas and dataclasses for worksheet answers and uploads."""
 
 from __future__ import annotations
 
@@ -21,69 +21,71 @@ if TYPE_CHECKING:
 
 Answer: TypeAlias = str | list[str]
 
-# A sheet may call its fields what it likes; in a form they must not meet `version` and the like.
-PREFIX = "answer_"
-KEPT_FOR = timedelta(days=90)
-"""How long a file that could not be read waits for its client to send it on or to write the answers instead.
+# A handout's field ids are free text; the prefix keeps them apart from form fields such as `version`.
+FIELD_PREFIX = "answer_"
+UPLOAD_RETENTION = timedelta(days=90)
+"""How long an unreadable upload is kept for the client to send it, or to write the answers instead.
 
-What is told about a person is kept no longer than it is needed (UK GDPR, Article 5(1)(e)). The law names no number;
-this one leaves room for some weeks without a session, and is the practice's lawyer's to confirm.
+Personal data is kept no longer than needed (UK GDPR, Article 5(1)(e)). The law sets no number; this one allows for
+some weeks without a session, and the practice's lawyer should confirm it.
 """
-WHY_WORDS = {
-    "no_form": "There are no form fields in this file: it may be a scan, a photo, or printed to PDF again.",
-    "other_sheet": "The fields in this file are not those of this sheet: it may be an older version of it.",
-    "broken": "This file is damaged, or made in a way that cannot be read here.",
+UNREAD_REASONS = {
+    "no_form": "This file has no form fields: it may be a scan, a photo, or printed to PDF again.",
+    "wrong_form": "The fields in this file don’t match this worksheet: it may be an older version.",
+    "broken": "This file is damaged, or in a format that we can’t read.",
 }
 
 
-def as_typed(text: str) -> str:
-    """Give a text as it was typed, with one kind of line end and nothing around it."""
+def normalize_text(text: str) -> str:
+    """Normalize line endings and strip surrounding whitespace."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def on_one_line(text: str) -> str:
-    """Give a text on one line: a line break that was typed is a space."""
+def normalize_line(text: str) -> str:
+    """Join the lines of a text with spaces."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
-class Typed(fields.String):
-    """Be text as it was typed."""
+class MultilineText(fields.String):
+    """Text of several lines, with normalized line endings."""
 
-    tidy = staticmethod(as_typed)
+    tidy = staticmethod(normalize_text)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ANN401
         return self.tidy(super()._deserialize(value, attr, data, **kwargs))
 
 
-class Line(Typed):
-    """Be text on one line."""
+class SingleLineText(MultilineText):
+    """Text on one line."""
 
-    tidy = staticmethod(on_one_line)
+    tidy = staticmethod(normalize_line)
 
 
 class AnswersSchema(Schema):
-    """Check the answers to one sheet; nothing in it has to be answered."""
+    """The answers to one worksheet; no answer is required."""
 
     unstorable = ""
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> dict[str, Answer]:
-        """Give the answers by field, without those that are blank."""
+        """Return the answers by field id, without blank ones."""
         return {
-            name.removeprefix(PREFIX): value.isoformat() if hasattr(value, "isoformat") else value
+            name.removeprefix(FIELD_PREFIX): value.isoformat()
+            if hasattr(value, "isoformat")
+            else value
             for name, value in data.items()
             if value
         }
 
 
 @lru_cache(maxsize=256)
-def answers_schema(handout: Handout) -> Schema:
-    """Make the schema of a sheet from its fields, with faults told in its language.
+def build_answers_schema(handout: Handout) -> Schema:
+    """Build the schema of a handout's fields, with error messages in its language.
 
-    The web form and a PDF are both read through it.
+    Validates both the web form and PDFs.
     """
     words = WORDS[handout.language]
-    made = {f"{PREFIX}{field.id}": _kind(field, words) for field in handout.fields}
+    made = {f"{FIELD_PREFIX}{field.id}": _kind(field, words) for field in handout.fields}
     schema = cast("AnswersSchema", AnswersSchema.from_dict(made)())
     schema.unstorable = words.unstorable
     return schema
@@ -99,53 +101,53 @@ def _kind(field: Field, words: Words) -> fields.Field[Any]:
     if field.type == "date":
         return fields.Date(error_messages={"invalid": words.one_day})
     most = validate.Length(max=field.max_length, error=words.shorten)
-    return (Line if field.type == "text" else Typed)(validate=most)
+    return (SingleLineText if field.type == "text" else MultilineText)(validate=most)
 
 
 @dataclass(frozen=True)
-class KeptFile:
-    """Show a file that could not be read; the coach sees it only once it was sent."""
+class UploadRecord:
+    """An upload that could not be read; the coach sees it once it is sent."""
 
     id: UUID
     size: int
-    why: str
+    reason: str
     received_at: datetime
     sent_at: datetime | None
 
     @property
-    def words(self) -> str:
-        """Say why it could not be read."""
-        return WHY_WORDS[self.why]
+    def reason_text(self) -> str:
+        """Return why it could not be read."""
+        return UNREAD_REASONS[self.reason]
 
     @property
-    def kept_until(self) -> datetime:
-        """Give the moment from which it is removed, if it is not sent before."""
-        return self.received_at + KEPT_FOR
+    def expires_at(self) -> datetime:
+        """Return when it is deleted unless it was sent."""
+        return self.received_at + UPLOAD_RETENTION
 
 
 @dataclass(frozen=True)
-class Paper:
-    """Show a client what they have written in a sheet; before the first word its version is 0."""
+class ClientWorksheet:
+    """What a client sees of their worksheet; version 0 before it is first saved."""
 
     answers: Mapping[str, Answer]
     version: int
     saved_at: datetime | None
     shared_at: datetime | None
     changed_since: bool
-    files: tuple[KeptFile, ...]
+    uploads: tuple[UploadRecord, ...]
 
 
 @dataclass(frozen=True)
-class Returned:
-    """Say what came back for one assignment: when answers were shared, and how many files were sent."""
+class SharedSummary:
+    """When answers to an assignment were shared, and how many uploads were sent."""
 
     shared_at: datetime | None
-    files: int
+    upload_count: int
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Show one field with what the client answered: text, or what was chosen of several."""
+class AnsweredField:
+    """One field with its answer: text, or the chosen options."""
 
     id: str
     label: str
@@ -156,15 +158,15 @@ class Answered:
 
 @dataclass(frozen=True)
 class SharedAnswers:
-    """Show what the client has shared of one sheet, every field in the sheet's order."""
+    """The shared answers of one worksheet, every field in order."""
 
     assignment_id: UUID
     shared_at: datetime
-    answers: tuple[Answered, ...]
+    answers: tuple[AnsweredField, ...]
 
 
-class AnsweredView(Schema):
-    """Show one field; `text` is empty where `chosen` lists what was ticked, and both where it was left blank."""
+class AnsweredFieldResponseSchema(Schema):
+    """One answered field; `text` is empty for checkboxes, which use `chosen`; both are empty when left blank."""
 
     id = fields.String(required=True)
     label = fields.String(required=True)
@@ -175,9 +177,9 @@ class AnsweredView(Schema):
     chosen = fields.List(fields.String(), required=True)
 
 
-class SharedAnswersView(Schema):
-    """Show the answers that a client has shared, as they stood at `shared_at`."""
+class SharedAnswersResponseSchema(Schema):
+    """The answers a client has shared, as of `shared_at`."""
 
     assignment_id = fields.UUID(required=True)
     shared_at = fields.AwareDateTime(required=True)
-    answers = fields.List(fields.Nested(AnsweredView), required=True)
+    answers = fields.List(fields.Nested(AnsweredFieldResponseSchema), required=True)

@@ -8,10 +8,11 @@ from caseapp.core.actor import Actor
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.queries import LogFilter, entries
-from caseapp.domain.auth.models import Session
-from caseapp.domain.clients import portal_access
-from caseapp.domain.clients.models import PortalAccess
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
+from caseapp.core.sessions import Session
+from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.clients.operations import change_client
 from caseapp.domain.clients.queries import client_record
 from caseapp.domain.clients.schemas import SafeContact
@@ -22,7 +23,7 @@ HOME = "192.0.2.7"
 
 def arrive(secret):
     """Redeem a secret and give the one who stands at the door."""
-    return portal_access.client_signed_in(portal_access.redeem(secret, HOME)).actor
+    return find_client_session(portal_access.redeem_link_or_card(secret, HOME)).actor
 
 
 def sessions_of(client_id):
@@ -48,4 +49,4 @@ def say_safe(coach, client_id, *channels):
 def log_of(client_id):
     admin = Actor(client_id, Role.ADMIN, "Ade", "web")
     db.session.rollback()
-    return entries(admin, LogFilter(client_id=client_id), None, 100).items
+    return list_audit_events(admin, AuditFilter(client_id=client_id), None, 100).items

@@ -11,7 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, Stale
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import Tampered
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.models import CareTeam, Client, ClientKey
 from caseapp.domain.clients.operations import add_client, change_client, join_care_team
 from caseapp.domain.clients.queries import client_record, key_of, list_clients, must_see
@@ -107,7 +107,7 @@ def test_a_change_is_whole_and_recorded_by_field_names_only(team):
     found = client_record(team["coach"], client_id)
     assert (found.phone, found.safe.times, found.version) == ("07700 900999", "never", 2)
     details = db.session.scalar(
-        sa.select(AuditEntry.details).where(AuditEntry.action == "client.edit")
+        sa.select(AuditEvent.details).where(AuditEvent.action == "client.edit")
     )
     assert details == {"fields": ["phone", "safe"]}
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.operations import change_client
 from caseapp.domain.clients.queries import (
     list_clients,
@@ -158,7 +158,7 @@ def test_a_coach_reads_only_that_the_supervisor_must_be_asked(team, ines, who, n
         builders.client(team[who], **new)
     [reason] = refused.value.reasons
     assert reason.code == "possible_conflict"
-    said = f"{reason.message} {reason.how} {refused.value}"
+    said = f"{reason.message} {reason.way_out} {refused.value}"
     for word in (
         "Ines",
         "Okafor",
@@ -185,8 +185,8 @@ def test_a_supervisor_reads_both_sides(team, ines, new, why):
 def test_having_asked_the_supervisor_lets_it_pass_and_is_recorded(team, ines, new, why):
     client_id = builders.client(team["coach2"], agreed=True, **new)
     details = db.session.scalar(
-        sa.select(AuditEntry.details).where(
-            AuditEntry.action == "client.create", AuditEntry.client_id == client_id
+        sa.select(AuditEvent.details).where(
+            AuditEvent.action == "client.create", AuditEvent.client_id == client_id
         )
     )
     assert details == {"possible_conflict": "supervisor asked"}

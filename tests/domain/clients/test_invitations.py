@@ -9,8 +9,9 @@ from caseapp.core import outbox
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients import portal_access
-from caseapp.domain.clients.models import PortalAccess
+from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.clients.portal_visitor import HOME, access_row, arrive, say_safe, sessions_of
 from tests.support import builders, staff
@@ -43,9 +44,9 @@ def test_without_a_safe_email_there_is_a_card_and_no_mail(post, coach, address):
 def test_nobody_is_invited_where_the_portal_is_not_safe(post, coach, channels):
     client_id = builders.client(coach, safe=SafeContact(channels), email=ADDRESS)
     with pytest.raises(RuleBroken) as refused, transaction():
-        portal_access.invite(coach, client_id)
+        portal_access.invite_client(coach, client_id)
     assert refused.value.reasons[0].code == "portal_not_safe"
-    assert refused.value.reasons[0].how
+    assert refused.value.reasons[0].way_out
     assert access_row(client_id) is None
 
 
@@ -53,9 +54,9 @@ def test_only_the_care_team_invites(app):
     cast = staff.team()
     client_id = builders.client(cast["coach"], safe=BY_CARD)
     with pytest.raises(NotFound), transaction():
-        portal_access.invite(cast["coach2"], client_id)
+        portal_access.invite_client(cast["coach2"], client_id)
     with pytest.raises(Forbidden), transaction():
-        portal_access.invite(cast["admin"], client_id)
+        portal_access.invite_client(cast["admin"], client_id)
 
 
 def test_codes_are_kept_as_hashes_only(post, coach):
@@ -73,17 +74,17 @@ def test_codes_are_kept_as_hashes_only(post, coach):
 def test_inviting_again_forgets_everything_before(post, coach):
     found = invited(coach, safe=BY_CARD)
     first = arrive(found.card_code)
-    inside = portal_access.client_signed_in(
+    inside = find_client_session(
         portal_access.choose_pin(first, found.start_code, PIN)
     ).actor
     with transaction():
-        again = portal_access.invite(coach, found.client_id)
+        again = portal_access.invite_client(coach, found.client_id)
     assert all(session.ended_at for session in sessions_of(found.client_id))
     assert inside.session_id is not None
     with pytest.raises(Unauthenticated):
-        portal_access.redeem(found.card_code, HOME)
+        portal_access.redeem_link_or_card(found.card_code, HOME)
     arriving = arrive(again.card_code)
-    assert portal_access.next_step(arriving) is portal_access.Step.CHOOSE
+    assert portal_access.get_sign_in_step(arriving) is portal_access.SignInStep.CHOOSE_PIN
     with pytest.raises(Invalid):
         portal_access.choose_pin(arriving, found.start_code, PIN)
     assert portal_access.choose_pin(arriving, again.start_code, PIN)
@@ -95,7 +96,7 @@ def test_an_invitation_overtakes_a_pin_that_is_just_being_checked(coach, app):
     portal_access.choose_pin(arriving, found.start_code, PIN)
     waiting = arrive(found.card_code)
     with transaction():
-        portal_access.invite(coach, found.client_id)
+        portal_access.invite_client(coach, found.client_id)
         db.session.execute(sa.update(PortalAccess).values(pin_hash=portal_access.hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
         portal_access.enter_pin(waiting, PIN)
@@ -105,7 +106,7 @@ def test_an_invitation_overtakes_a_pin_that_is_just_being_checked(coach, app):
 def test_mail_ordered_before_email_became_unsafe_never_leaves(post, coach):
     client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
     with transaction():
-        portal_access.invite(coach, client_id)
+        portal_access.invite_client(coach, client_id)
     say_safe(coach, client_id, "call", "portal")
     assert outbox.sweep() == 1
     assert post.taken == []
@@ -115,15 +116,15 @@ def test_a_link_already_mailed_dies_when_email_becomes_unsafe(post, coach):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
     say_safe(coach, found.client_id, "portal")
     with pytest.raises(Unauthenticated):
-        portal_access.redeem(post.tokens()[0], HOME)
+        portal_access.redeem_link_or_card(post.tokens()[0], HOME)
     assert sessions_of(found.client_id) == []
 
 
 def test_a_client_inside_is_out_once_the_portal_is_not_safe(coach, app):
     found = invited(coach)
     reference = portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
-    assert portal_access.client_signed_in(reference)
+    assert find_client_session(reference)
     say_safe(coach, found.client_id, "call")
-    assert portal_access.client_signed_in(reference) is None
+    assert find_client_session(reference) is None
     with pytest.raises(Unauthenticated):
-        portal_access.redeem(found.card_code, HOME)
+        portal_access.redeem_link_or_card(found.card_code, HOME)

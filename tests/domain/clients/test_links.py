@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import TooManyAttempts, Unauthenticated
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients import portal_access
+from caseapp.domain.auth import portal_access
 from tests.domain.clients.portal_visitor import HOME, arrive, sessions_of
 from tests.support import builders
 from tests.support.concurrency import together
@@ -25,7 +25,7 @@ def test_a_link_works_once(post, coach):
     [token] = post.tokens()
     assert arrive(token).id == found.client_id
     with pytest.raises(Unauthenticated):
-        portal_access.redeem(token, HOME)
+        portal_access.redeem_link_or_card(token, HOME)
     assert len(sessions_of(found.client_id)) == 1
 
 
@@ -37,27 +37,27 @@ def test_a_link_lasts_fifteen_minutes(post, coach, minutes, works):
     [token] = post.tokens()
     with at(moment + timedelta(minutes=minutes)):
         if works:
-            assert portal_access.redeem(token, HOME)
+            assert portal_access.redeem_link_or_card(token, HOME)
         else:
             with pytest.raises(Unauthenticated):
-                portal_access.redeem(token, HOME)
+                portal_access.redeem_link_or_card(token, HOME)
 
 
 def test_only_the_newest_link_works(post, coach):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
-    portal_access.ask_for_link(f" {ADDRESS.upper()} ", HOME)
+    portal_access.request_link(f" {ADDRESS.upper()} ", HOME)
     outbox.sweep()
     old, new = post.tokens()
     with pytest.raises(Unauthenticated):
-        portal_access.redeem(old, HOME)
-    assert portal_access.redeem(new, HOME)
+        portal_access.redeem_link_or_card(old, HOME)
+    assert portal_access.redeem_link_or_card(new, HOME)
 
 
 def test_of_fifty_at_once_one_gets_in(post, coach, app):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
     [token] = post.tokens()
     db.session.rollback()
-    answers = together(app, 50, lambda number: portal_access.redeem(token, f"192.0.2.{number}"))
+    answers = together(app, 50, lambda number: portal_access.redeem_link_or_card(token, f"192.0.2.{number}"))
     assert sum(isinstance(answer, str) for answer in answers) == 1
     assert sum(isinstance(answer, Unauthenticated) for answer in answers) == 49
     assert len(sessions_of(found.client_id)) == 1
@@ -68,17 +68,17 @@ def test_no_other_text_opens_anything(post, coach, secret):
     invited(coach, safe=BY_CARD)
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     with pytest.raises(Unauthenticated):
-        portal_access.redeem(secret, HOME)
+        portal_access.redeem_link_or_card(secret, HOME)
 
 
 def test_guessing_cards_is_throttled(coach, app):
     found = invited(coach)
     for _ in range(8):
         with pytest.raises(Unauthenticated):
-            portal_access.redeem("7KQ2-M9XD-7KQ2-M9XD", HOME)
+            portal_access.redeem_link_or_card("7KQ2-M9XD-7KQ2-M9XD", HOME)
     with pytest.raises(TooManyAttempts):
-        portal_access.redeem(found.card_code, HOME)
-    assert portal_access.redeem(found.card_code, "192.0.2.8")
+        portal_access.redeem_link_or_card(found.card_code, HOME)
+    assert portal_access.redeem_link_or_card(found.card_code, "192.0.2.8")
 
 
 def test_asking_for_a_link_says_and_does_the_same_for_everybody(post, coach):
@@ -93,7 +93,7 @@ def test_asking_for_a_link_says_and_does_the_same_for_everybody(post, coach):
         "nobody@example.test",
     ):
         before = db.session.scalar(sa.select(sa.func.count()).select_from(OutboxRow))
-        assert portal_access.ask_for_link(address, HOME) is None
+        assert portal_access.request_link(address, HOME) is None
         db.session.rollback()
         rows = db.session.scalars(sa.select(OutboxRow).order_by(OutboxRow.id)).all()
         assert len(rows) == before + 1
@@ -106,13 +106,13 @@ def test_asking_for_a_link_says_and_does_the_same_for_everybody(post, coach):
 def test_nobody_can_flood_a_letterbox(post, coach):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     for _ in range(4):
-        portal_access.ask_for_link(ADDRESS, HOME)
+        portal_access.request_link(ADDRESS, HOME)
     with pytest.raises(TooManyAttempts):
-        portal_access.ask_for_link(ADDRESS, HOME)
+        portal_access.request_link(ADDRESS, HOME)
     for number in range(8):
-        portal_access.ask_for_link(ADDRESS, f"198.51.100.{number}")
+        portal_access.request_link(ADDRESS, f"198.51.100.{number}")
     with pytest.raises(TooManyAttempts):
-        portal_access.ask_for_link(ADDRESS, "198.51.100.99")
+        portal_access.request_link(ADDRESS, "198.51.100.99")
 
 
 def test_a_refusing_server_is_tried_again_and_the_newer_link_works(post, coach):
@@ -121,13 +121,13 @@ def test_a_refusing_server_is_tried_again_and_the_newer_link_works(post, coach):
     post.refusing = True
     with at(moment):
         with transaction():
-            portal_access.invite(coach, client_id)
+            portal_access.invite_client(coach, client_id)
         assert outbox.sweep() == 0
     post.refusing = False
     with at(moment + timedelta(hours=3)):
         assert outbox.sweep() == 1
         [token] = post.tokens()
-        assert portal_access.redeem(token, HOME)
+        assert portal_access.redeem_link_or_card(token, HOME)
         assert outbox.sweep() == 0
     assert len(post.taken) == 1
 
@@ -136,7 +136,7 @@ def test_a_link_asked_for_hours_ago_no_longer_leaves(post, coach):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     post.taken.clear()
     post.refusing = True
-    portal_access.ask_for_link(ADDRESS, HOME)
+    portal_access.request_link(ADDRESS, HOME)
     assert outbox.sweep() == 0
     post.refusing = False
     with at(now() + timedelta(hours=3)):
@@ -147,7 +147,7 @@ def test_a_link_asked_for_hours_ago_no_longer_leaves(post, coach):
 def test_two_workers_send_one_mail(post, coach, app):
     client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
     with transaction():
-        portal_access.invite(coach, client_id)
+        portal_access.invite_client(coach, client_id)
     db.session.rollback()
     together(app, 6, lambda _: outbox.sweep())
     assert len(post.taken) == 1

@@ -8,7 +8,8 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients import portal_access
+from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.queries import find_client_session
 from tests.domain.clients.portal_visitor import HOME, access_row, arrive
 from tests.support.concurrency import together
 from tests.support.portal_client import PIN, invited
@@ -16,37 +17,37 @@ from tests.support.portal_client import PIN, invited
 
 def test_a_link_alone_reads_nothing(coach, app):
     arriving = arrive(invited(coach).card_code)
-    assert arriving.role is Role.ARRIVING
+    assert arriving.role is Role.SIGNING_IN
     assert not arriving.may(Action.PORTAL_READ)
     assert not arriving.may(Action.PORTAL_MARK)
     with pytest.raises(RuleBroken), transaction():
-        portal_access.enter_first_time(arriving)
+        portal_access.complete_first_visit(arriving)
 
 
 def test_the_first_time_leads_past_the_page_about_safety(coach, app):
     found = invited(coach)
     arriving = arrive(found.card_code)
-    assert portal_access.next_step(arriving) is portal_access.Step.CHOOSE
+    assert portal_access.get_sign_in_step(arriving) is portal_access.SignInStep.CHOOSE_PIN
     reference = portal_access.choose_pin(arriving, found.start_code.lower(), PIN)
-    almost = portal_access.client_signed_in(reference).actor
-    assert almost.role is Role.ARRIVING
-    assert portal_access.next_step(almost) is portal_access.Step.READ_FIRST
+    almost = find_client_session(reference).actor
+    assert almost.role is Role.SIGNING_IN
+    assert portal_access.get_sign_in_step(almost) is portal_access.SignInStep.FIRST_VISIT
     with transaction():
-        portal_access.enter_first_time(almost)
-    assert portal_access.client_signed_in(reference).actor.role is Role.CLIENT
+        portal_access.complete_first_visit(almost)
+    assert find_client_session(reference).actor.role is Role.CLIENT
     later = arrive(found.card_code)
-    assert portal_access.next_step(later) is portal_access.Step.PIN
+    assert portal_access.get_sign_in_step(later) is portal_access.SignInStep.ENTER_PIN
     assert (
-        portal_access.client_signed_in(portal_access.enter_pin(later, PIN)).actor.role
+        find_client_session(portal_access.enter_pin(later, PIN)).actor.role
         is Role.CLIENT
     )
 
 
 def test_a_reference_known_before_the_pin_opens_nothing_after_it(coach, app):
     found = invited(coach)
-    before = portal_access.redeem(found.card_code, HOME)
-    portal_access.choose_pin(portal_access.client_signed_in(before).actor, found.start_code, PIN)
-    assert portal_access.client_signed_in(before) is None
+    before = portal_access.redeem_link_or_card(found.card_code, HOME)
+    portal_access.choose_pin(find_client_session(before).actor, found.start_code, PIN)
+    assert find_client_session(before) is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_a_pin_that_is_easy_costs_no_try(coach, app, pin):
     with pytest.raises(Invalid) as refused:
         portal_access.choose_pin(arriving, found.start_code, pin)
     assert set(refused.value.fields) == {"pin"}
-    assert access_row(found.client_id).wrong_tries == 0
+    assert access_row(found.client_id).failed_pin_attempts == 0
 
 
 def test_five_wrong_tries_and_then_only_the_coach(coach, app):
@@ -66,7 +67,7 @@ def test_five_wrong_tries_and_then_only_the_coach(coach, app):
     portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
     arriving = arrive(found.card_code)
     left = []
-    for _ in range(portal_access.TRIES):
+    for _ in range(portal_access.MAX_PIN_ATTEMPTS):
         with pytest.raises(Invalid) as refused:
             portal_access.enter_pin(arriving, "000000")
         left.append(refused.value.fields["pin"][0])
@@ -76,9 +77,9 @@ def test_five_wrong_tries_and_then_only_the_coach(coach, app):
     with pytest.raises(RuleBroken) as closed:
         portal_access.enter_pin(arriving, PIN)
     assert closed.value.reasons[0].code == "locked"
-    assert portal_access.next_step(arrive(found.card_code)) is portal_access.Step.CLOSED
+    assert portal_access.get_sign_in_step(arrive(found.card_code)) is portal_access.SignInStep.LOCKED
     with transaction():
-        again = portal_access.invite(coach, found.client_id)
+        again = portal_access.invite_client(coach, found.client_id)
     arriving = arrive(again.card_code)
     assert portal_access.choose_pin(arriving, again.start_code, PIN)
 
@@ -100,8 +101,8 @@ def test_tries_sent_together_all_count(coach, app):
     portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
     arriving = arrive(found.card_code)
     answers = together(app, 12, lambda _: portal_access.enter_pin(arriving, "000000"))
-    assert sum(isinstance(answer, Invalid) for answer in answers) == portal_access.TRIES
-    assert sum(isinstance(answer, RuleBroken) for answer in answers) == 12 - portal_access.TRIES
+    assert sum(isinstance(answer, Invalid) for answer in answers) == portal_access.MAX_PIN_ATTEMPTS
+    assert sum(isinstance(answer, RuleBroken) for answer in answers) == 12 - portal_access.MAX_PIN_ATTEMPTS
 
 
 def test_a_right_try_clears_the_count(coach, app):
@@ -112,7 +113,7 @@ def test_a_right_try_clears_the_count(coach, app):
         with pytest.raises(Invalid):
             portal_access.enter_pin(arriving, "000000")
     portal_access.enter_pin(arriving, PIN)
-    assert access_row(found.client_id).wrong_tries == 0
+    assert access_row(found.client_id).failed_pin_attempts == 0
 
 
 def test_a_start_code_works_once_also_for_two_at_the_same_moment(coach, app):

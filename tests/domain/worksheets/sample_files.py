@@ -38,7 +38,7 @@ def blank(slug, language="en", *, large=False):
 def packed(places, *, large=False):
     """Make the PDF of several sheets, each given by its place on the client's list."""
     return pack_pdf(
-        [PackPart(handout(slug), place) for place, slug in places.items()],
+        [PackPart(handout(slug), position) for position, slug in places.items()],
         office().letterhead,
         office().numbers,
         DataKey(UUID(int=1), b"k" * 32),

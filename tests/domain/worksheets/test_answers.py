@@ -11,28 +11,28 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign, withdraw
-from caseapp.domain.assignments.reading import reading
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.assignments.reading import get_reading_list_item
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.dashboard.queries import timeline
 from caseapp.domain.handouts.labels import WORDS as SAID
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.operations import (
-    keep_file,
-    remove_file,
+    delete_upload,
+    keep_upload,
     save_answers,
-    send_file,
+    send_upload,
     share_answers,
-    take_back,
+    stop_sharing,
 )
 from caseapp.domain.worksheets.queries import (
-    desk_of,
-    file_of,
-    paper_of,
-    returned_for,
-    shared_answers,
+    get_client_worksheet,
+    get_shared_answers,
+    get_shared_summaries,
+    get_shared_worksheet,
+    get_upload_content,
 )
-from caseapp.domain.worksheets.schemas import PREFIX, answers_schema
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from tests.domain.worksheets import sample_files
 from tests.support import builders, staff
 from tests.support.concurrency import together
@@ -53,8 +53,8 @@ def given(team):
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
     with transaction():
-        row = assign(
-            coach, made.case_id, sample_files.PAUSE, line="", channel="portal", confirmed=True
+        row = assign_handout(
+            coach, made.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True
         )
     return made, row
 
@@ -71,12 +71,14 @@ def do(change, *args):
 
 def paper(client):
     db.session.rollback()
-    return paper_of(client, reading(client, 1))
+    return get_client_worksheet(client, get_reading_list_item(client, 1))
 
 
 def logged(what="answers"):
     db.session.rollback()
-    log = sa.text("SELECT details FROM audit_entry WHERE action = 'portal.write' ORDER BY at, id")
+    log = sa.text(
+        "SELECT details FROM audit_event WHERE action = 'portal.write' ORDER BY occurred_at, id"
+    )
     return [str(row.details) for row in db.session.execute(log)]
 
 
@@ -120,12 +122,12 @@ def test_first_words_from_two_devices_at_once_make_one_sheet(app, client):
 def test_sharing_is_the_only_way_a_coach_sees_anything(team, given, client):
     coach, (made, row) = team["coach"], given
     do(save_answers, client, 1, WORDS, 0)
-    assert desk_of(coach, row).shared is None
-    assert returned_for(coach, [row]) == {}
+    assert get_shared_worksheet(coach, row).shared is None
+    assert get_shared_summaries(coach, [row]) == {}
     with pytest.raises(NotFound):
-        shared_answers(coach, row)
+        get_shared_answers(coach, row)
     do(share_answers, client, 1, WORDS, 1)
-    found, _ = shared_answers(coach, row)
+    found, _ = get_shared_answers(coach, row)
     told = {answer.id: (answer.text, answer.chosen) for answer in found.answers}
     assert told["what_happened"] == ("Rang twice.", ())
     assert told["body_signs"] == ("", ("tight chest",))
@@ -134,12 +136,12 @@ def test_sharing_is_the_only_way_a_coach_sees_anything(team, given, client):
     ]
     do(save_answers, client, 1, {"what_happened": "Later words."}, paper(client).version)
     assert paper(client).changed_since
-    again, _ = shared_answers(coach, row)
+    again, _ = get_shared_answers(coach, row)
     assert again == found
-    do(take_back, client, 1)
-    do(take_back, client, 1)
+    do(stop_sharing, client, 1)
+    do(stop_sharing, client, 1)
     with pytest.raises(NotFound):
-        shared_answers(coach, row)
+        get_shared_answers(coach, row)
     assert paper(client).answers == {"what_happened": "Later words."}
     assert made.client_id == client.id
 
@@ -147,11 +149,11 @@ def test_sharing_is_the_only_way_a_coach_sees_anything(team, given, client):
 def test_only_those_who_may_see_the_client_read_what_is_shared(team, given, client):
     do(share_answers, client, 1, WORDS, 0)
     row = given[1]
-    assert shared_answers(team["supervisor"], row)[0].answers
+    assert get_shared_answers(team["supervisor"], row)[0].answers
     with pytest.raises(NotFound):
-        shared_answers(team["coach2"], row)
+        get_shared_answers(team["coach2"], row)
     with pytest.raises(Forbidden):
-        shared_answers(team["admin"], row)
+        get_shared_answers(team["admin"], row)
     with pytest.raises(Forbidden):
         do(save_answers, team["coach"], 1, WORDS, 0)
 
@@ -164,12 +166,12 @@ def test_nothing_to_share_is_said(client):
 
 def test_the_log_tells_that_something_happened_and_nothing_more(given, client):
     do(share_answers, client, 1, WORDS, 0)
-    do(take_back, client, 1)
-    kept = do(keep_file, client, 1, SCAN, "no_form")
-    do(send_file, client, 1, kept)
-    do(remove_file, client, 1, kept)
+    do(stop_sharing, client, 1)
+    kept = do(keep_upload, client, 1, SCAN, "no_form")
+    do(send_upload, client, 1, kept)
+    do(delete_upload, client, 1, kept)
     found = logged()
-    for word in ("saved", "shared", "taken_back", "file_kept", "file_sent", "file_removed"):
+    for word in ("saved", "shared", "unshared", "upload_kept", "upload_sent", "upload_deleted"):
         assert sum(f"'{word}'" in row or f'"{word}"' in row for row in found) == 1
     assert not any("Rang" in row or "what_happened" in row for row in found)
 
@@ -178,26 +180,26 @@ def test_the_log_tells_that_something_happened_and_nothing_more(given, client):
 def test_what_stops_reading_stops_writing_too(team, given, client, end):
     coach, (made, row) = team["coach"], given
     do(share_answers, client, 1, WORDS, 0)
-    kept = do(keep_file, client, 1, SCAN, "no_form")
+    kept = do(keep_upload, client, 1, SCAN, "no_form")
     if end == "withdrawn":
         with transaction():
             version = db.session.execute(sa.text("SELECT version FROM assignment")).scalar_one()
             withdraw(coach, row, version)
     else:
         builders.screen(coach, made.client_id, fear_at_home="concern")
-        assert case_head(coach, made.case_id).safety.hold == "safety"
+        assert get_case_context(coach, made.case_id).safety.hold == "safety"
     for change in (
         (save_answers, client, 1, {}, 2),
         (share_answers, client, 1, {"what_happened": "More."}, 2),
-        (take_back, client, 1),
-        (keep_file, client, 1, SCAN, "no_form"),
-        (send_file, client, 1, kept),
-        (remove_file, client, 1, kept),
+        (stop_sharing, client, 1),
+        (keep_upload, client, 1, SCAN, "no_form"),
+        (send_upload, client, 1, kept),
+        (delete_upload, client, 1, kept),
     ):
         with pytest.raises(RuleBroken) as found:
             do(*change)
         assert [reason.code for reason in found.value.reasons] == [end]
-    assert shared_answers(coach, row)[0].answers
+    assert get_shared_answers(coach, row)[0].answers
 
 
 def test_a_place_that_is_not_there_is_not_found(team, client):
@@ -211,33 +213,33 @@ def test_a_place_that_is_not_there_is_not_found(team, client):
 
 def test_a_file_is_the_clients_until_it_is_sent(team, given, client):
     coach, row = team["coach"], given[1]
-    kept = do(keep_file, client, 1, SCAN, "no_form")
-    assert desk_of(coach, row).files == ()
+    kept = do(keep_upload, client, 1, SCAN, "no_form")
+    assert get_shared_worksheet(coach, row).uploads == ()
     with pytest.raises(NotFound):
-        file_of(coach, row, kept)
-    do(send_file, client, 1, kept)
-    assert file_of(coach, row, kept) == SCAN
-    assert returned_for(coach, [row])[row].files == 1
+        get_upload_content(coach, row, kept)
+    do(send_upload, client, 1, kept)
+    assert get_upload_content(coach, row, kept) == SCAN
+    assert get_shared_summaries(coach, [row])[row].upload_count == 1
     with pytest.raises(NotFound):
-        file_of(team["coach2"], row, kept)
-    do(remove_file, client, 1, kept)
+        get_upload_content(team["coach2"], row, kept)
+    do(delete_upload, client, 1, kept)
     with pytest.raises(NotFound):
-        file_of(coach, row, kept)
+        get_upload_content(coach, row, kept)
     with pytest.raises(NotFound):
-        do(remove_file, client, 1, kept)
+        do(delete_upload, client, 1, kept)
 
 
 def test_there_is_room_for_five_files_and_for_so_many_bytes(client, monkeypatch):
-    for _ in range(operations.MOST_FILES):
-        do(keep_file, client, 1, SCAN, "no_form")
+    for _ in range(operations.MAX_UPLOADS_PER_WORKSHEET):
+        do(keep_upload, client, 1, SCAN, "no_form")
     with pytest.raises(RuleBroken) as found:
-        do(keep_file, client, 1, SCAN, "no_form")
+        do(keep_upload, client, 1, SCAN, "no_form")
     assert found.value.reasons[0].code == "no_room"
-    do(remove_file, client, 1, paper(client).files[0].id)
+    do(delete_upload, client, 1, paper(client).uploads[0].id)
     monkeypatch.setattr(operations, "MOST_BYTES", len(SCAN) * 5 - 1)
     with pytest.raises(RuleBroken):
-        do(keep_file, client, 1, SCAN, "no_form")
-    assert len(paper(client).files) == 4
+        do(keep_upload, client, 1, SCAN, "no_form")
+    assert len(paper(client).uploads) == 4
 
 
 def test_the_timeline_tells_what_was_shared_and_sent_and_nothing_of_the_rest(team, given, client):
@@ -246,21 +248,21 @@ def test_the_timeline_tells_what_was_shared_and_sent_and_nothing_of_the_rest(tea
     def told():
         db.session.rollback()
         page = timeline(
-            coach, case_head(coach, made.case_id), kind="handout", cursor=None, limit=50
+            coach, get_case_context(coach, made.case_id), kind="handout", cursor=None, limit=50
         )
         return [(item.title, item.link_kind) for item in page.items]
 
     do(save_answers, client, 1, WORDS, 0)
-    kept = do(keep_file, client, 1, SCAN, "no_form")
+    kept = do(keep_upload, client, 1, SCAN, "no_form")
     assert told() == [("Handout given", "assignment")]
     do(share_answers, client, 1, WORDS, 1)
-    do(send_file, client, 1, kept)
+    do(send_upload, client, 1, kept)
     assert told() == [
         ("Sent back a PDF", "answers"),
         ("Shared a sheet with you", "answers"),
         ("Handout given", "assignment"),
     ]
-    do(take_back, client, 1)
+    do(stop_sharing, client, 1)
     assert ("Shared a sheet with you", "answers") not in told()
     assert row is not None
 
@@ -278,8 +280,8 @@ def test_the_timeline_tells_what_was_shared_and_sent_and_nothing_of_the_rest(tea
 def test_what_a_field_does_not_take_is_named_by_the_field(slug, sent):
     [(name, value)] = sent.items()
     with pytest.raises(ValidationError) as found:
-        answers_schema(sample_files.handout(slug)).load({f"{PREFIX}{name}": value})
-    assert list(found.value.messages) == [f"{PREFIX}{name}"]
+        build_answers_schema(sample_files.handout(slug)).load({f"{FIELD_PREFIX}{name}": value})
+    assert list(found.value.messages) == [f"{FIELD_PREFIX}{name}"]
 
 
 @pytest.mark.parametrize(
@@ -308,9 +310,11 @@ def test_what_is_wrong_is_said_in_the_sheets_language(language, told):
     most = next(field.max_length for field in handout.fields if field.id == "my_limit")
     sent = {"topic": "another", "look_again": "4/5", "my_limit": "x" * (most + 1)}
     with pytest.raises(ValidationError) as found:
-        answers_schema(handout).load({f"{PREFIX}{name}": value for name, value in sent.items()})
+        build_answers_schema(handout).load(
+            {f"{FIELD_PREFIX}{name}": value for name, value in sent.items()}
+        )
     assert found.value.messages == {
-        f"{PREFIX}{name}": [words.format(most=most)] for name, words in told.items()
+        f"{FIELD_PREFIX}{name}": [words.format(most=most)] for name, words in told.items()
     }
 
 
@@ -319,16 +323,18 @@ def test_too_many_ticks_are_told_in_the_sheets_language_too(language):
     handout = replace(sample_files.handout(sample_files.PAUSE), language=language)
     field = next(field for field in handout.fields if field.type == "checkboxes")
     with pytest.raises(ValidationError) as found:
-        answers_schema(handout).load({f"{PREFIX}{field.id}": [*field.options, field.options[0]]})
-    assert found.value.messages == {f"{PREFIX}{field.id}": [SAID[language].choose]}
+        build_answers_schema(handout).load(
+            {f"{FIELD_PREFIX}{field.id}": [*field.options, field.options[0]]}
+        )
+    assert found.value.messages == {f"{FIELD_PREFIX}{field.id}": [SAID[language].choose]}
 
 
 def test_blanks_are_no_answers_and_line_ends_are_one_kind():
-    loaded = answers_schema(sample_files.handout(sample_files.LIMITS)).load(
+    loaded = build_answers_schema(sample_files.handout(sample_files.LIMITS)).load(
         {
-            f"{PREFIX}my_limit": " One\r\ntwo\rthree ",
-            f"{PREFIX}if_crossed": "  ",
-            f"{PREFIX}look_again": "2030-05-14",
+            f"{FIELD_PREFIX}my_limit": " One\r\ntwo\rthree ",
+            f"{FIELD_PREFIX}if_crossed": "  ",
+            f"{FIELD_PREFIX}look_again": "2030-05-14",
         }
     )
     assert loaded == {"my_limit": "One\ntwo\nthree", "look_again": "2030-05-14"}

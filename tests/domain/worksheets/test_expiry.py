@@ -12,11 +12,16 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign, withdraw
-from caseapp.domain.worksheets.models import ReturnedFile
-from caseapp.domain.worksheets.operations import keep_file, remove_expired, save_answers, send_file
-from caseapp.domain.worksheets.queries import desk_of
-from caseapp.domain.worksheets.schemas import KEPT_FOR
+from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.worksheets.models import WorksheetUpload
+from caseapp.domain.worksheets.operations import (
+    delete_expired_uploads,
+    keep_upload,
+    save_answers,
+    send_upload,
+)
+from caseapp.domain.worksheets.queries import get_shared_worksheet
+from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from tests.domain.worksheets import sample_files
 from tests.support import builders, staff
 
@@ -33,8 +38,8 @@ def given(coach):
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
     with transaction():
-        row = assign(
-            coach, made.case_id, sample_files.PAUSE, line="", channel="portal", confirmed=True
+        row = assign_handout(
+            coach, made.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True
         )
     return made, row
 
@@ -46,62 +51,62 @@ def client(given):
 
 def kept(client, ago):
     with at(now() - ago), transaction():
-        return keep_file(client, 1, SCAN, "no_form")
+        return keep_upload(client, 1, SCAN, "no_form")
 
 
 def left():
     db.session.rollback()
-    return set(db.session.scalars(sa.select(ReturnedFile.id)))
+    return set(db.session.scalars(sa.select(WorksheetUpload.id)))
 
 
 def test_what_waited_too_long_goes_and_the_rest_stays(client):
-    old, young = kept(client, KEPT_FOR), kept(client, KEPT_FOR - timedelta(hours=1))
+    old, young = kept(client, UPLOAD_RETENTION), kept(client, UPLOAD_RETENTION - timedelta(hours=1))
     assert left() == {old, young}
-    assert remove_expired() == 1
+    assert delete_expired_uploads() == 1
     assert left() == {young}
-    assert remove_expired() == 0
+    assert delete_expired_uploads() == 0
     with at(now() + timedelta(hours=1)):
-        assert remove_expired() == 1
+        assert delete_expired_uploads() == 1
     assert left() == set()
 
 
 def test_what_the_coach_has_stays_for_as_long_as_the_client_leaves_it(coach, given, client):
     sent = kept(client, timedelta(days=80))
     with transaction():
-        send_file(client, 1, sent)
+        send_upload(client, 1, sent)
     with at(now() + timedelta(days=400)):
-        assert remove_expired() == 0
-    assert [file.id for file in desk_of(coach, given[1]).files] == [sent]
+        assert delete_expired_uploads() == 0
+    assert [file.id for file in get_shared_worksheet(coach, given[1]).uploads] == [sent]
 
 
 def test_a_sheet_that_was_withdrawn_keeps_no_file_for_ever(coach, given, client):
-    kept(client, KEPT_FOR)
+    kept(client, UPLOAD_RETENTION)
     with transaction():
         withdraw(coach, given[1], 1)
-    assert remove_expired() == 1
+    assert delete_expired_uploads() == 1
     assert left() == set()
 
 
 def test_answers_that_were_read_do_not_expire(client):
-    with at(now() - 10 * KEPT_FOR), transaction():
+    with at(now() - 10 * UPLOAD_RETENTION), transaction():
         save_answers(client, 1, {"what_happened": "Rang."}, 0)
-    assert remove_expired() == 0
-    assert db.session.scalar(sa.text("SELECT count(*) FROM answer_sheet")) == 1
+    assert delete_expired_uploads() == 0
+    assert db.session.scalar(sa.text("SELECT count(*) FROM worksheet_response")) == 1
 
 
 def test_each_removal_is_in_the_log_of_the_client_and_nothing_more(given, client):
-    kept(client, KEPT_FOR)
-    remove_expired()
+    kept(client, UPLOAD_RETENTION)
+    delete_expired_uploads()
     query = sa.text(
-        "SELECT actor_id, object_id, client_id, details FROM audit_entry "
+        "SELECT actor_id, object_id, client_id, details FROM audit_event "
         "WHERE action = 'portal.write' ORDER BY at DESC, id DESC LIMIT 1"
     ).columns(actor_id=sa.Uuid(), object_id=sa.Uuid(), client_id=sa.Uuid(), details=sa.JSON())
     row = db.session.execute(query).one()
-    assert row == (operator().id, given[1], client.id, {"answers": "file_expired"})
+    assert row == (operator().id, given[1], client.id, {"answers": "upload_expired"})
 
 
 def test_the_queue_does_it_every_hour(app, client):
-    kept(client, KEPT_FOR)
+    kept(client, UPLOAD_RETENTION)
     db.session.remove()
     tasks = {task.name: task for task in app.extensions["queue"]._registry.periodic_tasks}  # noqa: SLF001
     sweep = tasks["sweep_expired"]

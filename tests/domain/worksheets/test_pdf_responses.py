@@ -6,17 +6,17 @@ from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import place_and_name
 from caseapp.domain.handouts.rendering import plain
 from caseapp.domain.worksheets.pdf_responses import (
-    BY_ITSELF,
-    OtherSheet,
+    SINGLE_HANDOUT,
+    DifferentHandout,
     _day,
-    answers_in,
-    filled_in,
-    holds,
-    names_of,
-    parts_of,
-    together,
+    contains_handout,
+    filled_positions,
+    merge_answers,
+    pdf_field_names,
+    read_answers,
+    read_pdf_fields,
 )
-from caseapp.domain.worksheets.schemas import PREFIX, answers_schema
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from tests.domain.worksheets import sample_files
 
 
@@ -53,27 +53,29 @@ def test_our_own_pdf_filled_in_gives_back_every_answer(app, slug, language, larg
     handout = sample_files.handout(slug, language)
     answers, typed = everything(handout)
     data = sample_files.filled(sample_files.blank(slug, language, large=large), typed)
-    parts = parts_of(data)
-    assert parts.keys() == {BY_ITSELF}
-    for place in (1, 40):
-        assert answers_schema(handout).load(answers_in(parts, handout, place)) == answers
+    parts = read_pdf_fields(data)
+    assert parts.keys() == {SINGLE_HANDOUT}
+    for position in (1, 40):
+        assert build_answers_schema(handout).load(read_answers(parts, handout, position)) == answers
 
 
 def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
-    parts = parts_of(sample_files.blank(sample_files.LIMITS))
-    assert answers_in(parts, sample_files.handout(sample_files.LIMITS), 1) == {}
+    parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
+    assert read_answers(parts, sample_files.handout(sample_files.LIMITS), 1) == {}
     assert (
-        filled_in(parts_of(sample_files.packed({2: sample_files.LIMITS, 3: sample_files.PAUSE})))
+        filled_positions(
+            read_pdf_fields(sample_files.packed({2: sample_files.LIMITS, 3: sample_files.PAUSE}))
+        )
         == set()
     )
 
 
 def test_another_sheets_file_is_known_by_its_fields(app):
-    parts = parts_of(sample_files.blank(sample_files.LIMITS))
-    with pytest.raises(OtherSheet):
-        answers_in(parts, sample_files.handout(sample_files.PAUSE), 1)
-    assert holds(parts, sample_files.handout(sample_files.LIMITS), 1)
-    assert not holds(parts, sample_files.handout(sample_files.PAUSE), 1)
+    parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
+    with pytest.raises(DifferentHandout):
+        read_answers(parts, sample_files.handout(sample_files.PAUSE), 1)
+    assert contains_handout(parts, sample_files.handout(sample_files.LIMITS), 1)
+    assert not contains_handout(parts, sample_files.handout(sample_files.PAUSE), 1)
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -93,27 +95,29 @@ def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
     values = {f"2_{name}": value for name, value in typed.items()}
     values |= {f"7_{name}": value for name, value in noted.items()}
     values["31_my_limit"] = "Another one."
-    parts = parts_of(sample_files.filled(sample_files.packed(places, large=large), values))
-    assert filled_in(parts) == {2, 7, 31}
-    assert answers_schema(limits).load(answers_in(parts, limits, 2)) == first
-    assert answers_schema(pause).load(answers_in(parts, pause, 7)) == second
-    assert answers_schema(limits).load(answers_in(parts, limits, 31)) == {
+    parts = read_pdf_fields(sample_files.filled(sample_files.packed(places, large=large), values))
+    assert filled_positions(parts) == {2, 7, 31}
+    assert build_answers_schema(limits).load(read_answers(parts, limits, 2)) == first
+    assert build_answers_schema(pause).load(read_answers(parts, pause, 7)) == second
+    assert build_answers_schema(limits).load(read_answers(parts, limits, 31)) == {
         "my_limit": "Another one."
     }
-    for handout, place in ((limits, 7), (pause, 2), (pause, 3)):
-        with pytest.raises(OtherSheet):
-            answers_in(parts, handout, place)
+    for handout, position in ((limits, 7), (pause, 2), (pause, 3)):
+        with pytest.raises(DifferentHandout):
+            read_answers(parts, handout, position)
 
 
 def test_no_field_of_the_library_looks_like_one_of_a_pack():
-    names = {name for handout in library().values() for name in names_of(handout)}
+    names = {name for handout in library().values() for name in pdf_field_names(handout)}
     assert len(names) > 100
     assert {place_and_name(name) for name in names} == {(0, name) for name in names}
 
 
 def test_no_two_sheets_of_one_language_have_the_same_fields():
     for language in ("en", "es"):
-        names = [names_of(one) for (_, spoken), one in library().items() if spoken == language]
+        names = [
+            pdf_field_names(one) for (_, spoken), one in library().items() if spoken == language
+        ]
         assert len(names) == len(set(names)) > 5
 
 
@@ -141,11 +145,13 @@ def test_a_day_is_read_when_it_can_only_be_one(typed, read):
 
 def test_only_what_contradicts_is_lost():
     before = {"a": "mine", "b": "same", "c": "kept"}
-    whole, lost = together(before, {f"{PREFIX}a": "other", f"{PREFIX}b": "same", f"{PREFIX}d": "n"})
+    whole, lost = merge_answers(
+        before, {f"{FIELD_PREFIX}a": "other", f"{FIELD_PREFIX}b": "same", f"{FIELD_PREFIX}d": "n"}
+    )
     assert lost == {"a": "mine"}
     assert whole == {
-        f"{PREFIX}a": "other",
-        f"{PREFIX}b": "same",
-        f"{PREFIX}c": "kept",
-        f"{PREFIX}d": "n",
+        f"{FIELD_PREFIX}a": "other",
+        f"{FIELD_PREFIX}b": "same",
+        f"{FIELD_PREFIX}c": "kept",
+        f"{FIELD_PREFIX}d": "n",
     }
