@@ -65,7 +65,7 @@ def _holds(number: str, **variables: Any) -> str:  # noqa: ANN401 - template var
         else [],
         items_by_key=ITEMS_BY_KEY,
         names=get_user_names(people),
-        lines=office().numbers,
+        help_lines=office().numbers,
         suspended=list_suspended_assignments(actor, context),
         **{"form": Form(), "reasons": [], "releasing": None} | variables,
     )

@@ -56,7 +56,7 @@ def _screenings(number: str, form: Form | None = None) -> str:
         immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
         if context.safety.last_screening
         else [],
-        lines=office().numbers,
+        help_lines=office().numbers,
         form=form or Form(),
         suspended=list_suspended_assignments(actor, context),
     )

@@ -1,4 +1,4 @@
-"""A real browser against the real app on a fresh database of its own."""
+"""A real browser against the real app on a fresh database."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def browser_type_launch_args(browser_type_launch_args):
 
 @pytest.fixture
 def moment():
-    """Let time go on: the server has threads of its own, which know only the real clock."""
+    """Disable the frozen clock, because the server's threads use the real clock."""
 
 
 @pytest.fixture
 def live(app):
-    """Serve the app on loopback for as long as a test runs."""
+    """Serve the app on loopback during a test."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -1,4 +1,4 @@
-"""A whole course of work through the API alone: intake, a hold and its end, a stage, a handout, the report, the log."""
+"""A course of coaching through the API alone: intake, hold and release, stage, handout, report, audit log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INES = {
 
 
 def write_note(coach, case_id, **sections):
-    """Write a note about a session of an hour ago, save it once more and sign it."""
+    """Start a note about a session an hour ago, update it and sign it."""
     held = (now() - timedelta(hours=1)).isoformat()
     new = {"format": "dap", "held_at": held, "minutes": 50, "how": "phone", "sections": sections}
     draft = coach.post(f"/cases/{case_id}/notes", new, once=f"note-{held[:19]}").get_json()
@@ -37,7 +37,7 @@ def write_note(coach, case_id, **sections):
 
 
 def outcome(judged, slug):
-    """Tell how one sheet is judged."""
+    """Return the suitability of one handout."""
     return next(item["for_case"] for item in judged.get_json()["items"] if item["slug"] == slug)
 
 

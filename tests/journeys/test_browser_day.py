@@ -1,4 +1,4 @@
-"""A whole day in a real browser: intake, a session, a hold, a handout on the client's phone, the admin's report."""
+"""A day in a real browser: intake, session, hold, handout on the client's phone, admin report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ NEUTRAL_SITE = "https://www.wikipedia.org/"
 
 @pytest.fixture
 def looking(app):
-    """Look at every page on one database; the other one walks the same way without stopping."""
+    """Check the look of every page on one database only; the other runs the same steps without it."""
     return app and db.engine.dialect.name == "sqlite"
 
 
 class Person:
-    """Be somebody with a browser of their own."""
+    """A person with their own browser."""
 
     def __init__(self, browser, live, *, looking, phone=False):
         """Open a window, on a desk or on a phone."""
@@ -63,14 +63,14 @@ class Person:
 
 
 def choose(page, question, level):
-    """Answer one question of the screening."""
+    """Answer one screening item."""
     page.locator("fieldset", has=page.locator("legend", has_text=question)).get_by_label(
         level, exact=True
     ).check(force=True)
 
 
 def answer_all(page, level="None", **but):
-    """Answer every question alike but for some."""
+    """Answer every item with `level` except those in the keyword arguments."""
     for question in page.locator("fieldset.seg").all():
         question.get_by_label(level, exact=True).check(force=True)
     for question, other in but.items():
@@ -78,7 +78,7 @@ def answer_all(page, level="None", **but):
 
 
 def last_link():
-    """Read the link of the newest mail, as a client would."""
+    """Return the link in the newest mail."""
     outbox.sweep()
     newest = max(mail.mail_folder().glob("*.eml"), key=lambda path: path.stat().st_mtime_ns)
     return re.search(r"(/portal/enter/[\w-]+)", newest.read_text())[1]

@@ -1,4 +1,4 @@
-"""Prose that somebody wrote, read by a real browser without any policy in its way: nothing runs, nothing is fetched."""
+"""Rendered user markup in a real browser without a content security policy: nothing runs or is fetched."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ READ_AGAIN = """() => {
 
 @pytest.fixture
 def read(page):
-    """Give a function that has the browser read HTML, twice, and touch all of it; it tells what ran and was fetched."""
+    """Return a function that loads HTML in the browser twice, interacts with it and returns what ran or was fetched."""
     heard = {"dialogs": 0, "asked": []}
 
     def dismiss(dialog):
@@ -145,7 +145,7 @@ def read(page):
 
 
 def test_unsafe_markup_runs_in_a_plain_browser(read):
-    """The proof of the proof: as they stand, these do run and do fetch."""
+    """Unsanitized, these samples do run and fetch, so the test can fail."""
     dialogs, asked = read(
         [text for text in MARKUP if text.startswith(("<img", "<svg", "<details", "<b "))]
     )
@@ -163,7 +163,7 @@ def test_sanitized_markup_runs_and_fetches_nothing(read):
 
 
 def test_sanitized_markup_is_stable_when_parsed_again(page):
-    """Markup that changes its meaning when it is read again has nothing left to change."""
+    """Sanitized markup does not change when it is parsed and serialized again."""
     made = [str(prose(text)) for text in MARKUP]
     twice = """parts => parts.map(part => {
         const first = document.createElement("section"), second = document.createElement("section");

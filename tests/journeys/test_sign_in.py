@@ -1,4 +1,4 @@
-"""The first page, in a real browser."""
+"""Sign-in and sign-out in a real browser."""
 
 from tests.support import staff
 

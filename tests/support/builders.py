@@ -1,4 +1,4 @@
-"""Builders: clients, cases and screenings made through the operations, as a coach would make them."""
+"""Builders of clients, cases, screenings and notes; they use the operations, as a coach would."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class MadeCase:
-    """Hold the ids of a case that a builder made."""
+class CaseIds:
+    """The ids and number of a case that a builder created."""
 
     client_id: UUID
     case_id: UUID
@@ -41,7 +41,7 @@ class MadeCase:
 
 
 def details(name=NAME, **changed):
-    """Give a client's details that say yes to consent and to every usual question."""
+    """Build the details of a client who has given consent."""
     plain = ClientDetails(
         name=name,
         called=name.split()[0],
@@ -58,7 +58,7 @@ def details(name=NAME, **changed):
 
 
 def client(actor, name=None, *, coach_id=None, agreed=False, **changed):
-    """Add a client; without a name they get one that nobody else has."""
+    """Create a client and return the id; without `name` the client gets a unique one."""
     name = name or f"Client Number{next(_numbers)}"
     with transaction():
         return add_client(
@@ -69,7 +69,7 @@ def client(actor, name=None, *, coach_id=None, agreed=False, **changed):
 def case(
     actor, name=None, facts=None, *, goal="undecided", review_date=None, coach_id=None, **changed
 ):
-    """Add a client and open a case in stage `steady`."""
+    """Create a client and open a case in stage `steady`."""
     client_id = client(actor, name, coach_id=coach_id, **changed)
     with transaction():
         case_id = open_case(
@@ -79,13 +79,13 @@ def case(
             coach_id=coach_id or actor.id,
         )
         number = get_case_context(actor, case_id).case.number
-    return MadeCase(client_id, case_id, number)
+    return CaseIds(client_id, case_id, number)
 
 
 def screen(
     actor, client_id, *, asked_alone=True, actions_taken=(), comment="", days_ago=0, **levels
 ):
-    """Record a screening: every question at none, but for those given as a word, a number or None."""
+    """Record a screening: every item is at none except those in `levels` (a level name, a number or None)."""
     answers = {item.key: 0 for item in ITEMS} | {
         key: LEVEL_NAMES[level] if isinstance(level, str) else level
         for key, level in levels.items()
@@ -100,7 +100,7 @@ def screen(
 
 
 def steady_case(actor, name=None, **changed):
-    """Open a case that meets every computed condition of its first gate; the coach's own lines are missing."""
+    """Open a case that meets every computed criterion of its first gate; the attested ones are missing."""
     with at(now() - timedelta(days=9)):
         made = case(actor, name, **changed)
     screen(actor, made.client_id, days_ago=8)
@@ -108,14 +108,14 @@ def steady_case(actor, name=None, **changed):
     return made
 
 
-WORDS = {"data": "Slept six hours.", "assessment": "More rested.", "plan": "Keep the log."}
+SECTIONS = {"data": "Slept six hours.", "assessment": "More rested.", "plan": "Keep the log."}
 
 
 def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=None, **answers):  # noqa: A002
-    """Start a note, written whole; `levels` are the answers that stand in it unrecorded."""
+    """Start a note, with all sections; `levels` are screening answers that are not recorded yet."""
     moment = now() - timedelta(days=days_ago)
     new = NewNote(
-        format, moment - timedelta(hours=1), 50, "video", WORDS if sections is None else sections
+        format, moment - timedelta(hours=1), 50, "video", SECTIONS if sections is None else sections
     )
     with at(moment), transaction():
         note_id = start_note(actor, case_id, new).id
@@ -126,7 +126,7 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
 
 
 def note(actor, case_id, sections=None, *, days_ago=0, **more):
-    """Write a note and sign it."""
+    """Save a note and sign it."""
     note_id = draft(actor, case_id, sections, days_ago=days_ago, **more)
     with at(now() - timedelta(days=days_ago)), transaction():
         sign_note(actor, note_id, 2 if more.get("levels") is not None else 1)

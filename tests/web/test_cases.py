@@ -1,4 +1,4 @@
-"""The caseload and the page of one case: what they show, whom they show it to, what they ask of the database."""
+"""Caseload and case pages: content, permissions and statement counts."""
 
 from uuid import uuid4
 
@@ -164,7 +164,7 @@ def test_timeline_lists_events_and_filters_by_kind(team, coach, ines):
     only = coach.text(f"/case/{ines.number}?kind=stage")
     assert "Case opened" in only
     assert "Awake at four." not in only
-    assert "Nothing of this kind yet." in coach.text(f"/case/{ines.number}?kind=session")
+    assert "No events of this type yet." in coach.text(f"/case/{ines.number}?kind=session")
     assert coach.get(f"/case/{ines.number}?kind=rumour").status_code == 422
 
 
@@ -182,7 +182,7 @@ def test_trends_have_text_equivalents(team, coach, ines):
 def test_overview_lists_due_followups(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, sleep="watch")
     page = coach.text(f"/case/{ines.number}")
-    assert "Ask again about what is at watch or above" in page
+    assert "Ask again about every item at watch or above" in page
 
 
 def test_case_read_is_recorded_once_in_fifteen_minutes(app, team, coach, ines):
@@ -342,7 +342,7 @@ def test_flag_set_twice_is_set_once(coach, ines):
     for _ in range(2):
         assert coach.post(form.action, fields).status_code == 303
     assert coach.text(page).count("/clear") == 0
-    assert coach.text(page).count("raised by Marta Lindqvist") == 1
+    assert coach.text(page).count(", by Marta Lindqvist") == 1
 
 
 @pytest.mark.parametrize("kind", ["", "violence_flag", "bad_luck"])
@@ -363,7 +363,7 @@ def test_supervisor_clears_flag_with_reason(coach, supervisor, ines):
     form = supervisor.form(page, action)
     fields = form.fields | {"reason": "Her doctor wrote that the risk is over."}
     assert supervisor.post(action, fields).status_code == 303
-    assert "No flag is up." in supervisor.text(page)
+    assert "No flag is set." in supervisor.text(page)
     assert supervisor.post(action, fields).status_code == 409
 
 
@@ -405,7 +405,7 @@ def test_close_without_screening_is_refused_with_way_out(coach, ines):
     answer = coach.send(f"/case/{ines.number}/close", **CLOSING)
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert "Record the final screening, or say why it is not possible." in text
+    assert "Record the final screening, or write why it is not possible." in text
     assert '<option value="separated" selected>' in text
 
 

@@ -105,7 +105,7 @@ def test_complete_twice_or_with_old_version_is_refused(desk, case):
     assert desk.post(path, fields).status_code == 303
     answer = desk.post(path, fields | {"outcome": "Something else."})
     assert answer.status_code == 409
-    assert "already recorded" in answer.get_data(as_text=True)
+    assert "already completed" in answer.get_data(as_text=True)
 
 
 def test_tasks_of_other_coach_are_not_found(app, team, desk, case):

@@ -1,4 +1,4 @@
-"""The hold page: why, what to do, what keeps it, and the supervisor's decision."""
+"""Hold page: reasons, required actions, blockers and release."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -43,7 +43,7 @@ def supervisor(app, team):
 
 
 def complete_required_actions(team, made):
-    """Close each task and screen twice, calm, a week apart."""
+    """Complete each task and record two calm screenings a week apart."""
     for task in list_client_followups(team["coach"], made.client_id, open_only=True):
         with transaction():
             complete_followup(team["coach"], task.id, "Done together.", task.version)
@@ -72,7 +72,7 @@ def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, page)
         "Make or go through the safety plan together.",
         "24-hour safety check",
         "Closing the case",
-        "Neither time nor the client ends it.",
+        "A hold doesn’t end by time or at the client’s request.",
         "Still open: Make the safety plan together.",
         "There is no full screening at none or watch since the hold opened.",
         "Awaiting sign-off by a licensed clinician",
@@ -88,7 +88,7 @@ def test_action_not_completed_in_time_is_overdue(team, coach, ines, page):
 
 def test_release_by_coach_is_forbidden(team, coach, ines, care_hold, page):
     complete_required_actions(team, ines)
-    assert "Your supervisor can end it now." in coach.text(page)
+    assert "Your supervisor can release the hold now." in coach.text(page)
     action = f"{page}/{care_hold.id}/release"
     assert coach.post(action, coach.token | REASON | {"version": 1}).status_code == 403
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
@@ -101,7 +101,7 @@ def test_release_by_supervisor_without_blockers_succeeds(team, supervisor, ines,
     text = supervisor.text(page)
     assert "Hold released." in text
     assert "No hold is open." in text
-    assert "Ended by Helen Marsh: Rested and calm; the doctor saw her twice." in text
+    assert "Released by Helen Marsh: Rested and calm; the doctor saw her twice." in text
 
 
 def test_release_with_blockers_is_refused_and_keeps_reason(team, supervisor, ines, care_hold, page):
@@ -109,8 +109,8 @@ def test_release_with_blockers_is_refused_and_keeps_reason(team, supervisor, ine
     answer = supervisor.post(action, supervisor.token | REASON | {"version": care_hold.version})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert "The hold cannot end yet" in text
-    assert "Record what came of it under Follow-ups." in text
+    assert "The hold can’t be released yet" in text
+    assert "Record the outcome under Follow-ups." in text
     assert REASON["reason"] in text
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 

@@ -1,4 +1,4 @@
-"""Intake: one page and one transaction make a client and their case."""
+"""Intake: one form creates a client and their case in one transaction."""
 
 import pytest
 import sqlalchemy as sa
@@ -119,7 +119,7 @@ def test_form_sent_twice_creates_one_case(coach):
 
 
 def test_form_without_idempotency_key_creates_nothing(coach):
-    assert coach.send("/cases/new", **ANSWERS, once=None).status_code == 422
+    assert coach.send("/cases/new", **ANSWERS, idempotency_key=None).status_code == 422
     assert made() == [0, 0]
 
 
@@ -136,7 +136,7 @@ def test_intake_for_admin_is_forbidden(app, team):
 
 @pytest.fixture
 def spouse(team):
-    """Add the spouse, with a coach whom this supervisor does not supervise."""
+    """Create the spouse as a client of another supervisor's coach."""
     return builders.client(team["coach2"], "Peter Okafor")
 
 

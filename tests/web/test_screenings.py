@@ -1,4 +1,4 @@
-"""The screening page: it records what was asked and opens what that demands."""
+"""Screening page: records answers and opens what they require."""
 
 import pytest
 

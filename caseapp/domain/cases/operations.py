@@ -205,7 +205,7 @@ def _require_open_gate(actor: Actor, context: CaseContext, move: StageMove) -> N
     assert gate is not None  # noqa: S101 - there is a stage after this one
     reasons = [*gate.blockers]
     reasons += [
-        Reason(check.criterion.id, check.criterion.text + ": not yet.", check.criterion.how)
+        Reason(check.criterion.id, f"Not met yet: {check.criterion.text}", check.criterion.guidance)
         for check in gate.checks
         if not check.met
     ]

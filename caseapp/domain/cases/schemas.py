@@ -243,7 +243,7 @@ class CriterionResponseSchema(Schema):
 
     id = fields.String(required=True)
     text = fields.String(required=True)
-    how = fields.String(required=True)
+    guidance = fields.String(required=True)
     check = fields.String(required=True)
 
 

@@ -19,7 +19,7 @@ class Criterion:
 
     id: str
     text: str
-    how: str
+    guidance: str
     check: str
     claims: tuple[str, ...]
 

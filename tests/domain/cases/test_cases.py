@@ -13,7 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.cases.facts import OUTCOMES_APART, FACTS, OUTCOMES
+from caseapp.domain.cases.facts import FACTS, OUTCOMES, OUTCOMES_APART
 from caseapp.domain.cases.models import Case, CaseCounter
 from caseapp.domain.cases.operations import close_case, open_case, reopen_case, update_case
 from caseapp.domain.cases.queries import (
@@ -35,7 +35,9 @@ from tests.support.concurrency import together
 
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 NOTHING = CaseDetails({}, "undecided", None)
-TOGETHER = CaseClosing("reunited", "decision", "done", "", follow_up_consent=False, follow_up_on=None)
+TOGETHER = CaseClosing(
+    "reunited", "decision", "done", "", follow_up_consent=False, follow_up_on=None
+)
 
 
 def day(number):
@@ -81,7 +83,11 @@ def code(call):
 
 def test_open_case_starts_in_steady(team, made):
     context = get_case_context_by_number(team["coach"], made.number)
-    assert (context.case.id, context.stage.id, context.coach) == (made.case_id, "steady", "Marta Lindqvist")
+    assert (context.case.id, context.stage.id, context.coach) == (
+        made.case_id,
+        "steady",
+        "Marta Lindqvist",
+    )
     assert [step.kind for step in list_case_events(context)] == ["opened"]
 
 
@@ -262,7 +268,10 @@ def test_close_without_final_screening_depends_on_last_level(team, made, levels,
     closing = replace(TOGETHER, final_screening="not_possible", not_screened_reason="Moved away.")
     if closes:
         close(team["coach"], made, closing)
-        assert list_case_events(get_case_context(team["coach"], made.case_id))[0].reason == "Moved away."
+        assert (
+            list_case_events(get_case_context(team["coach"], made.case_id))[0].reason
+            == "Moved away."
+        )
     else:
         assert code(lambda: close(team["coach"], made, closing)) == "supervisor_needed"
         close(team["supervisor"], made, closing)
@@ -303,7 +312,11 @@ def test_reopened_case_starts_in_steady_with_holds_and_flags(team, made):
     reopen(team["coach"], made)
     context = get_case_context(team["coach"], made.case_id)
     assert (context.case.status, context.case.stage) == ("open", "steady")
-    assert (context.case.closed_at, context.case.outcome, context.case.close_reason) == (None, None, None)
+    assert (context.case.closed_at, context.case.outcome, context.case.close_reason) == (
+        None,
+        None,
+        None,
+    )
     assert (context.safety.hold, context.safety.flags) == ("care", {"self_harm_flag"})
     assert [step.kind for step in list_case_events(context)] == ["reopened", "closed", "opened"]
     assert code(lambda: reopen(team["coach"], made)) == "case_open"

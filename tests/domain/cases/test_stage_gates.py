@@ -37,13 +37,13 @@ def team(app):
 
 
 def lines(here):
-    """Write evidence for everything that a coach attests at this gate."""
+    """Build evidence for every attested criterion of this gate."""
     asked = criteria_between(here, next_stage(here))
     return {criterion.id: f"Seen: {criterion.id}" for criterion in asked if not criterion.check}
 
 
 def ready(coach, here, *, details=OPEN, screenings=(-8, 0), alone=True, **client):
-    """Make a case that stands in `here` and meets whatever the next gate computes."""
+    """Create a case in stage `here` that meets every computed criterion of the next gate."""
     with day(-30):
         made = builders.case(
             coach, facts=details.facts, goal=details.goal, review_date=details.review_date, **client

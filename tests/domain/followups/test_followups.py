@@ -60,7 +60,11 @@ def test_custom_task_is_created_and_completed(team, ines):
     assert get_followup_record(team["coach"], task).title == "Ring the school"
     complete(team["coach"], task)
     found = get_followup_record(team["coach"], task)
-    assert (found.outcome, found.completed_by, found.version) == ("She is well.", team["coach"].id, 2)
+    assert (found.outcome, found.completed_by, found.version) == (
+        "She is well.",
+        team["coach"].id,
+        2,
+    )
     assert found.completed_at is not None
 
 
@@ -152,7 +156,10 @@ def test_required_task_kind_is_created_once(team, ines):
         assert ask() == ["recheck", "referral"]
         assert ask() == []
     tasks = {task.kind: task for task in list_client_followups(team["coach"], ines)}
-    assert {task.title for task in tasks.values()} == {TASK_LABELS["recheck"], TASK_LABELS["referral"]}
+    assert {task.title for task in tasks.values()} == {
+        TASK_LABELS["recheck"],
+        TASK_LABELS["referral"],
+    }
     complete(team["coach"], tasks["recheck"].id)
     assert ask() == ["recheck"]
 

@@ -24,7 +24,7 @@ def ines(team):
 
 @pytest.fixture
 def held(team, ines):
-    """Give a safety hold for which everything is done by somebody other than the second supervisor."""
+    """Return a safety hold that the second supervisor can release."""
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
     with day(8):

@@ -1,4 +1,4 @@
-"""Holds and what keeps them: found, cleared and given time, as the tests of screenings do it."""
+"""Helpers to find holds, complete their tasks, list their blockers and release them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ def test_safety_hold_is_released_by_second_person_with_reason(team, held, ines):
         assert blockers(held, team["supervisor"]) == []
         clear(team["supervisor"], held)
     hold = only_hold(ines)
-    assert (hold.released_by, hold.released_at) == (team["supervisor"].id, START + timedelta(days=8))
+    assert (hold.released_by, hold.released_at) == (
+        team["supervisor"].id,
+        START + timedelta(days=8),
+    )
     assert REASON.encode() not in hold.release_reason
     assert open_holds(ines) == {}
     with pytest.raises(RuleBroken) as refused:
@@ -83,7 +86,9 @@ def test_release_with_open_task_is_blocked(team, ines):
         assert count == 10
         for left in range(count, 0, -1):
             assert blockers(hold, team["supervisor"]) == ["task_open"] * left
-            task = next(task for task in list_followups_by_origin(hold.id) if task.completed_at is None)
+            task = next(
+                task for task in list_followups_by_origin(hold.id) if task.completed_at is None
+            )
             with transaction():
                 complete_followup(team["coach"], task.id, "Done.", task.version)
         assert blockers(hold, team["supervisor"]) == []

@@ -55,7 +55,9 @@ def test_screening_creates_required_actions_in_one_transaction(team, ines):
     ]
     assert {flag.kind for flag in list_flags(team["coach"], ines)} == {"self_harm_flag"}
     tasks = list_followups_by_origin(holds["safety"].id)
-    assert {task.kind for task in tasks} == set(derive_required_actions(record.levels, record.recorded_at).tasks)
+    assert {task.kind for task in tasks} == set(
+        derive_required_actions(record.levels, record.recorded_at).tasks
+    )
     assert {task.due_at - record.recorded_at for task in tasks if task.kind == "safety_24h"} == {
         timedelta(hours=24)
     }
@@ -64,7 +66,7 @@ def test_screening_creates_required_actions_in_one_transaction(team, ines):
 
 
 def test_failed_audit_event_rolls_back_screening(team, ines):
-    """The last part to be written is the log entry; without it there is no screening either."""
+    """The audit event is written last; when it fails, no screening is stored."""
     with transaction() as session:
         session.execute(sa.text("ALTER TABLE audit_event RENAME TO audit_event_gone"))
     with pytest.raises(sa.exc.DBAPIError), day(0):
@@ -170,7 +172,7 @@ step = st.one_of(
 
 
 def try_to_release(team, client_id, who, what):
-    """Let somebody try to end each open hold, though it may not end yet or not by them."""
+    """Try to release each open hold before it is possible, or as a user who may not."""
     for hold in open_holds(client_id).values():
         if what is Forbidden or blockers(hold, team[who]):
             with pytest.raises(what):
@@ -178,7 +180,7 @@ def try_to_release(team, client_id, who, what):
 
 
 def act(team, client_id, what, value):
-    """Do one thing that happens to a client; give the kinds of hold that it demands."""
+    """Perform one event of a client and return the kinds of hold that it requires."""
     if what == "screen" and any(level is not None for level in value.values()):
         with transaction():
             record_screening(team["coach"], client_id, NewScreening(dict.fromkeys(KEYS) | value))
@@ -205,7 +207,7 @@ def act(team, client_id, what, value):
 )
 @given(st.lists(step, min_size=1, max_size=8))
 def test_only_release_ends_a_hold(team, steps):
-    """Whatever happens, in whatever order: the open holds are those ever demanded, until somebody clears one."""
+    """After any sequence of events the open holds are those required so far, until one is released."""
     moment = START
     with at(moment):
         client_id = builders.client(team["coach"])

@@ -109,7 +109,10 @@ def test_required_actions_of_combined_answers_are_the_union(levels):
 @given(answers, st.sampled_from(KEYS))
 def test_worse_answer_never_requires_less(levels, key):
     worse = {**levels, key: min((levels.get(key) or 0) + 1, URGENT)}
-    before, after = derive_required_actions(levels, THURSDAY), derive_required_actions(worse, THURSDAY)
+    before, after = (
+        derive_required_actions(levels, THURSDAY),
+        derive_required_actions(worse, THURSDAY),
+    )
     assert before.flags <= after.flags
     assert set(before.tasks) <= set(after.tasks)
     assert ("safety" in before.holds) <= ("safety" in after.holds)
