@@ -18,7 +18,7 @@ pytestmark = pytest.mark.journey
 def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
     app, live, page, look, monkeypatch
 ):
-    monkeypatch.setattr(outbox, "_hand_over", [])
+    monkeypatch.setattr(outbox, "_dispatchers", [])
     team = staff.team()
     made = [builders.case(team["coach"], name) for name in ("Ana Brandt", "Bo Castell", "Cy Dorn")]
     for one in made:

@@ -26,7 +26,7 @@ HERE = f"{CHOOSE}?language=en"
 
 @pytest.fixture
 def team(app, monkeypatch):
-    monkeypatch.setattr(outbox, "_hand_over", [])
+    monkeypatch.setattr(outbox, "_dispatchers", [])
     return staff.team()
 
 

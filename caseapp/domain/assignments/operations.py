@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.clock import now, get_week_start
+from caseapp.core.clock import get_week_start, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, Reason, RuleBroken
 from caseapp.core.ids import new_id

@@ -10,7 +10,7 @@ from tests.support import builders, staff
 @pytest.fixture
 def team(app, monkeypatch):
     # The test's own outbox hands nothing to a queue: each test delivers when it wants to.
-    monkeypatch.setattr(outbox, "_hand_over", [])
+    monkeypatch.setattr(outbox, "_dispatchers", [])
     return staff.team()
 
 
