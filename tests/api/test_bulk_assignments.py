@@ -18,7 +18,7 @@ PATH = "/handouts/better-nights/bulk-assignments"
 
 @pytest.fixture
 def made(coach, monkeypatch):
-    monkeypatch.setattr(outbox, "_hand_over", [])
+    monkeypatch.setattr(outbox, "_dispatchers", [])
     found = [builders.steady_case(coach.actor, name) for name in ("Ines Okafor", "Daniel Roth")]
     builders.screen(coach.actor, found[1].client_id, fear_at_home="concern")
     return found
