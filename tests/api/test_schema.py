@@ -63,7 +63,7 @@ def records(staff):
     given_one = coach.post(f"/cases/{made.case_id}/assignments", wish)
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():
-        share_answers(client, given_one.get_json()["place"], {"what_happened": "Rang."}, 0)
+        share_answers(client, given_one.get_json()["position"], {"what_happened": "Rang."}, 0)
     several = {"cases": [str(made.case_id)], "channel": "print"}
     giving = coach.post("/handouts/first-days-pause/bulk-assignments", several)
     assert giving.status_code == 202

@@ -29,7 +29,7 @@ def write_note(coach, case_id, **sections):
     """Start a note about a session an hour ago, update it and sign it."""
     held = (now() - timedelta(hours=1)).isoformat()
     new = {"format": "dap", "held_at": held, "minutes": 50, "how": "phone", "sections": sections}
-    draft = coach.post(f"/cases/{case_id}/notes", new, once=f"note-{held[:19]}").get_json()
+    draft = coach.post(f"/cases/{case_id}/notes", new, idempotency_key=f"note-{held[:19]}").get_json()
     saved = coach.patch(f"/notes/{draft['id']}", {"minutes": 55}, version=draft).get_json()
     signed = coach.post(f"/notes/{draft['id']}/sign", version=saved)
     assert signed.status_code == 200, signed.get_json()
@@ -48,7 +48,7 @@ def test_course_of_coaching_through_api(app):
 
     # Intake: one request makes the client and the case.
     case = coach.post(
-        "/cases", {"client": INES, "role": "spouse", "children": 2}, once="intake-1"
+        "/cases", {"client": INES, "role": "spouse", "children": 2}, idempotency_key="intake-1"
     ).get_json()
     case_path, client_path = f"/cases/{case['id']}", f"/clients/{case['client_id']}"
     assert (case["stage"], case["hold"]) == ("steady", None)
@@ -124,7 +124,7 @@ def test_course_of_coaching_through_api(app):
             if item["for_case"]["outcome"] == "allowed" and "portal" in item["for_case"]["channels"]
         )
         wish = {"slug": slug, "channel": "portal", "line": "For the quiet hour on Sunday."}
-        given = coach.post(f"{case_path}/assignments", wish, once="give-1").get_json()
+        given = coach.post(f"{case_path}/assignments", wish, idempotency_key="give-1").get_json()
         assert (given["stage"], given["stopped"]) == ("understand", [])
         assert coach.get(f"/assignments/{given['id']}/pdf").data.startswith(b"%PDF-")
 
