@@ -1,4 +1,4 @@
-"""What the README names exists: commands, settings, addresses, files; and no file names a package source."""
+"""Commands, settings, addresses and numbers in the documents are real; and no file names a package source."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import pytest
 
 from caseapp.cli.commands import caseapp
 from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, ROOT
+from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import library
+from caseapp.domain.screening.protocol import ITEMS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+FEATURES = (ROOT / "docs/features.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+WORDS = dict(enumerate("zero one two three four five six seven eight nine ten".split()))
 
 
 def commands(group, before="caseapp"):
@@ -26,24 +31,24 @@ def commands(group, before="caseapp"):
 
 def documented():
     """List the commands of the table; a row such as `caseapp user add`, `list` names several."""
-    for cell in re.findall(r"^\| (`caseapp [^|]+) \|", README, re.MULTILINE):
+    for cell in re.findall(r"^\| (`caseapp [^|]+) \|", OPERATIONS, re.MULTILINE):
         first, *others = re.findall(r"`([^`]+)`", cell)
         yield first
         yield from (f"{first.rpartition(' ')[0]} {other}" for other in others)
 
 
-def test_readme_names_exactly_the_commands():
+def test_operations_names_exactly_the_commands():
     assert sorted(documented()) == sorted(commands(caseapp))
 
 
-def test_readme_names_exactly_the_make_targets():
+def test_operations_names_exactly_the_make_targets():
     there = set(re.search(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)[1].split())
-    assert set(re.findall(r"^\| `make (\w+)`", README, re.MULTILINE)) == there
+    assert set(re.findall(r"^\| `make ([\w-]+)`", OPERATIONS, re.MULTILINE)) == there
     assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in there)
 
 
-def test_readme_names_every_setting():
-    named = set(re.findall(rf"^\| `{PREFIX}(\w+)`", README, re.MULTILINE))
+def test_operations_names_every_setting():
+    named = set(re.findall(rf"^\| `{PREFIX}(\w+)`", OPERATIONS, re.MULTILINE))
     assert named == set(SETTING_DESCRIPTIONS)
 
 
@@ -52,21 +57,20 @@ def test_setup_takes_exactly_two_commands():
     assert [line.split()[0] for line in first.splitlines()] == ["git", "make"]
 
 
-def test_every_named_path_exists():
-    paths = re.findall(r"`((?:caseapp|handouts|templates|migrations|tests)/[\w/.]*)`", README)
-    assert len(paths) > 5
-    assert [path for path in paths if not (ROOT / path).exists()] == []
-
-
 def test_every_documented_address_exists(the_app):
     rules = {rule.rule for rule in the_app.url_map.iter_rules()}
     for address in ("/", "/portal", "/api/v1/openapi.json"):
-        assert f"`{address}`" in README
+        assert f"`{address}`" in FEATURES
         assert address in rules
 
 
-def test_number_of_handouts_is_right():
-    assert f"{len({slug for slug, _ in library()})} handouts" in README
+def test_numbers_are_right():
+    slugs = {slug for slug, _ in library()}
+    spanish = {slug for slug, language in library() if language == "es"}
+    assert f"{len(slugs)} handouts" in README
+    assert f"library of {len(slugs)}, {WORDS[len(spanish)]} of them in Spanish" in FEATURES
+    assert f"{WORDS[len(ITEMS)].capitalize()} questions" in FEATURES
+    assert f"{WORDS[len(stages())]} stages" in README
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from caseapp.core.pdf_forms import LARGEST_FILE
+from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.http.security import LARGEST_BODY
-from caseapp.http.uploads import ROOM_FOR_THE_REST
+from caseapp.http.uploads import OTHER_FIELDS_BYTES
 from tests.guarantees import sample_data as w
 
 MEBIBYTE = 2**20
@@ -91,7 +91,7 @@ def forget_peak():
 def test_oversized_body_is_refused_early(world):
     """The limit holds with and without a declared length, whatever the body."""
     targets = (
-        ("client", f"/portal/h/{world.own['position']}/upload", LARGEST_FILE + ROOM_FOR_THE_REST),
+        ("client", f"/portal/h/{world.own['position']}/upload", MAX_FILE_BYTES + OTHER_FIELDS_BYTES),
         ("admin", "/settings/logo", LARGEST_BODY),
     )
     for (who, path, most), (name, flood) in product(targets, FLOODS.items()):

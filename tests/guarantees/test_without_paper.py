@@ -121,7 +121,7 @@ def test_pages_work_and_report_when_pdfs_fail(world, way):
                 assert answer.status_code == 409, path
                 wanted = "PDFs cannot be made on this machine"
                 if who == "client":
-                    wanted = "This cannot be saved as a PDF just now. You can read it here"
+                    wanted = "This can't be saved as a PDF right now. You can read it here"
                 assert wanted in said, path
                 assert ("libpango" in said) == (who == "coach"), path
             else:
