@@ -36,9 +36,9 @@ def write_note(coach, case_id, **sections):
     return signed.get_json()
 
 
-def outcome(judged, slug):
+def suitability(options, slug):
     """Return the suitability of one handout."""
-    return next(item["for_case"] for item in judged.get_json()["items"] if item["slug"] == slug)
+    return next(item["for_case"] for item in options.get_json()["items"] if item["slug"] == slug)
 
 
 def test_course_of_coaching_through_api(app):
@@ -69,12 +69,12 @@ def test_course_of_coaching_through_api(app):
         for reason in refused.get_json()["error"]["reasons"]
         if reason["code"] == "hold_open"
     )
-    judged = coach.get(f"/handouts?for_case={case['id']}")
-    barred = next(
-        i["slug"] for i in judged.get_json()["items"] if i["for_case"]["outcome"] == "refused"
+    options = coach.get(f"/handouts?for_case={case['id']}")
+    blocked = next(
+        i["slug"] for i in options.get_json()["items"] if i["for_case"]["outcome"] == "blocked"
     )
-    reasons = [reason["code"] for reason in outcome(judged, barred)["reasons"]]
-    answer = coach.post(f"{case_path}/assignments", {"slug": barred, "channel": "portal"})
+    reasons = [reason["code"] for reason in suitability(options, blocked)["reasons"]]
+    answer = coach.post(f"{case_path}/assignments", {"slug": blocked, "channel": "portal"})
     assert assert_refused(answer) == reasons
     assert (
         coach.post(
@@ -83,7 +83,7 @@ def test_course_of_coaching_through_api(app):
         == 403
     )
 
-    # A day later somebody asks again; the supervisor is told what still keeps the hold.
+    # A day later somebody asks again; the supervisor sees what still blocks the release.
     with at(today + timedelta(days=1)):
         coach.post(f"{client_path}/screenings", CALM)
         why = {"reason": "Two calm screenings and every check made."}
@@ -116,17 +116,17 @@ def test_course_of_coaching_through_api(app):
         assert moved.status_code == 200, moved.get_json()
         assert moved.get_json()["stage"] == "understand"
 
-        # A sheet that suits is given; the edition stays with the assignment.
-        judged = coach.get(f"/handouts?for_case={case['id']}&stage=understand")
+        # A suitable handout is assigned; the assignment keeps its version.
+        options = coach.get(f"/handouts?for_case={case['id']}&stage=understand")
         slug = next(
             item["slug"]
-            for item in judged.get_json()["items"]
-            if item["for_case"]["outcome"] == "allowed" and "portal" in item["for_case"]["channels"]
+            for item in options.get_json()["items"]
+            if item["for_case"]["outcome"] == "eligible" and "portal" in item["for_case"]["channels"]
         )
-        wish = {"slug": slug, "channel": "portal", "line": "For the quiet hour on Sunday."}
-        given = coach.post(f"{case_path}/assignments", wish, idempotency_key="give-1").get_json()
-        assert (given["stage"], given["stopped"]) == ("understand", [])
-        assert coach.get(f"/assignments/{given['id']}/pdf").data.startswith(b"%PDF-")
+        wish = {"slug": slug, "channel": "portal", "message": "For the quiet hour on Sunday."}
+        assignment = coach.post(f"{case_path}/assignments", wish, idempotency_key="assign-1").get_json()
+        assert (assignment["stage"], assignment["blockers"]) == ("understand", [])
+        assert coach.get(f"/assignments/{assignment['id']}/pdf").data.startswith(b"%PDF-")
 
         # The timeline tells all of it, newest first.
         kinds = [item["kind"] for item in coach.get(f"{case_path}/timeline").get_json()["items"]]
