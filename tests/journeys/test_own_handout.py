@@ -11,7 +11,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.authoring.editor import OwnTextSchema
 from caseapp.domain.authoring.operations import save_own, start_own
 from caseapp.domain.authoring.schemas import NewOwn
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.queries import get_case_context
 from tests.journeys.test_writing_a_note import enter
 from tests.support import builders, portal_client, staff
 from tests.web.test_authoring import BODY, SCRIPTS
@@ -63,7 +63,7 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     admin.goto(f"{live}/handouts/own")
     admin.get_by_role("link", name="An evening walk").click()
     admin.get_by_role("button", name="Approve and publish").click()
-    admin.get_by_text("The handout is published.").wait_for()
+    admin.get_by_text("Handout published.").wait_for()
 
     page.goto(f"{draft}/history")
     look.at("its history")
@@ -73,11 +73,11 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     look.at("our own, one published")
 
     coach = another(browser, live, "coach")
-    number = case_head(team["coach"], made.case_id).case.number
+    number = get_case_context(team["coach"], made.case_id).case.number
     coach.goto(f"{live}/case/{number}/handouts/assign?stage=all")
     coach.get_by_role("checkbox", name="An evening walk").check()
     coach.get_by_role("button", name="Assign handouts").click()
-    coach.get_by_text("The handouts are assigned.").wait_for()
+    coach.get_by_text("Handouts assigned.").wait_for()
     shelf = phone.get("/portal").get_data(as_text=True)
     assert "An evening walk" in shelf
     [sheet] = re.findall(r'href="(/portal/h/\d+)"', shelf)
@@ -125,7 +125,7 @@ def test_nothing_that_is_typed_is_run(app, live, page):
             page.locator("[name='places.0.id']").fill("where")
         expect(page.locator("[data-preview-pane]")).to_contain_text("A walk is a walk.")
         page.get_by_role("button", name="Save draft", exact=True).click()
-        page.get_by_text("The draft is saved.").or_(
+        page.get_by_text("Draft saved.").or_(
             page.get_by_role("heading", name="Write a handout")
         ).first.wait_for()
         page.goto(f"{live}/handouts/own/{draft_id}")

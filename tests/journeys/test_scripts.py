@@ -62,7 +62,11 @@ def reply(status, **body):
 def in_turn(*answers):
     """Return an answer that is another one each time."""
     waiting = list(answers)
-    return lambda route: waiting.pop(0)(route)
+
+    def answer(route):
+        waiting.pop(0)(route)
+
+    return answer
 
 
 def save_text(page):

@@ -64,8 +64,8 @@ def upload(visitor, data, *, path=PAGE, page=None, **more):
 
 def the_assignment(position=1):
     db.session.rollback()
-    query = sa.text("SELECT id FROM assignment WHERE place = :place")
-    found = db.session.execute(query.columns(id=sa.Uuid()), {"place": position}).scalar_one()
+    query = sa.text("SELECT id FROM assignment WHERE position = :position")
+    found = db.session.execute(query.columns(id=sa.Uuid()), {"position": position}).scalar_one()
     db.session.rollback()
     return found
 

@@ -128,7 +128,7 @@ def test_a_week_is_said_without_pressure_and_never_late(app, coach, reader):
 
 def test_an_empty_list_says_so(reader):
     visitor, _ = reader
-    assert "Nothing to read just now. Marta will add something when it helps." in text(
+    assert "Nothing to read right now. Marta will add something when it helps." in text(
         visitor.get("/portal")
     )
 

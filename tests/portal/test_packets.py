@@ -98,7 +98,7 @@ def test_what_another_sheet_has_to_be_asked_about_is_left_for_it_and_said(reader
     assert answers(found, 2) == {"my_limit": "Typed here."}
     there = upload(visitor, file, path=LIMITS)
     assert there.status_code in {409, 422}
-    assert "This is what your file says. It is not saved yet." in text(there)
+    assert "These are the answers in your file. They aren’t saved yet." in text(there)
 
 
 def test_other_sheets_are_read_also_when_this_one_has_to_be_looked_at(reader):

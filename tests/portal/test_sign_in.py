@@ -105,7 +105,7 @@ def test_a_link_sent_twice_lets_one_in(post, coach, app):
     assert by_link(app.test_client(), token).status_code == 303
     second = by_link(app.test_client(), token)
     assert second.status_code == 401
-    assert "does not work any more" in text(second)
+    assert "no longer works" in text(second)
     assert count_sessions(found.client_id) == 1
 
 
@@ -129,7 +129,7 @@ def test_asking_for_a_link_answers_the_same_for_everybody(post, coach, visitor, 
     page = visitor.get("/portal/sign-in")
     answer = visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": address})
     assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
-    assert "If that address is known here" in text(visitor.get("/portal/sign-in"))
+    assert "If we know that address" in text(visitor.get("/portal/sign-in"))
     outbox.sweep()
     assert [letter["To"] for letter in post.letters()] == [ADDRESS] * (address == ADDRESS)
 
@@ -211,14 +211,14 @@ def test_a_wrong_pin_says_how_many_tries_are_left_and_never_shows_digits(coach, 
     _, found = inside(app, coach)
     visitor = app.test_client()
     by_card(visitor, found.card_code)
-    for left in ("4 tries are left", "3 tries are left", "2 tries are left", "One try is left"):
+    for left in ("4 attempts left", "3 attempts left", "2 attempts left", "one attempt left"):
         answer = give_pin(visitor, "777777")
         assert answer.status_code == 422
         assert left in text(answer)
         assert "777777" not in text(answer)
-    assert "Closed for now" in text(give_pin(visitor, "777777"))
+    assert "Locked for now" in text(give_pin(visitor, "777777"))
     closed = visitor.get("/portal/pin")
-    assert "Closed for now" in text(closed)
+    assert "Locked for now" in text(closed)
     assert (
         visitor.post("/portal/pin", data={"csrf_token": csrf(closed), "pin": PIN}).status_code
         == 409
@@ -326,5 +326,5 @@ def test_a_client_without_a_case_may_enter(coach, app):
     visitor.post("/portal/first", data={"csrf_token": csrf(visitor.get("/portal/first"))})
     page = visitor.get("/portal")
     assert page.status_code == 200
-    assert "Nothing to read just now" in text(page)
+    assert "Nothing to read right now" in text(page)
     assert "Where you are" not in text(page)

@@ -9,7 +9,8 @@ from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.core.scanning import HARMFUL
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.http.template_helpers import long_day
-from caseapp.http.uploads import ROOM_FOR_THE_REST
+from caseapp.http.template_helpers import MESSAGES
+from caseapp.http.uploads import OTHER_FIELDS_BYTES
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
     PAGE,
@@ -36,7 +37,7 @@ def test_a_filled_in_pdf_comes_back_as_answers(reader):
     answer = upload(visitor, data)
     assert (answer.status_code, answer.location) == (303, PAGE)
     page = visitor.get(PAGE)
-    assert "Your answers were read from the file" in text(page)
+    assert MESSAGES["answers_read"] in text(page)
     fields = form(page, f"{PAGE}/save")
     assert fields["answer_what_happened"] == [sample_files.ABROAD]
     assert fields["answer_body_signs"] == ["tight chest"]
@@ -66,7 +67,7 @@ def test_what_is_typed_here_is_never_overwritten_by_a_file(reader):
     data = sample_files.filled(pdf, {"what_happened": "From paper.", "strongest_urge": "beg"})
     answer = upload(visitor, data)
     assert answer.status_code == 409
-    assert "This is what your file says. It is not saved yet." in text(answer)
+    assert "These are the answers in your file. They aren’t saved yet." in text(answer)
     assert "Saved so far: <span>Typed here.</span>" in text(answer)
     fields = form(answer, f"{PAGE}/save")
     assert fields["answer_what_happened"] == ["From paper."]
@@ -105,7 +106,7 @@ def test_another_sheets_file_is_named_by_its_outside_title(coach, reader):
     visitor, found = reader
     unknown = upload(visitor, sample_files.blank(sample_files.LIMITS))
     assert unknown.status_code == 303
-    assert "not those of this sheet" in text(visitor.get(PAGE))
+    assert "don’t match this worksheet" in text(visitor.get(PAGE))
     give(coach, found, "help-right-now")
     answer = upload(visitor, sample_files.blank("help-right-now"))
     assert answer.status_code == 422
@@ -123,12 +124,12 @@ def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, read
     assert "There are no form fields in this file" in text(shown)
     assert "Nobody but you can see that it is here." in text(shown)
     assert f"It is kept until {long_day(now() + UPLOAD_RETENTION)} and then removed" in text(shown)
-    assert "Sent back" not in desk.text(f"{page}/answers")
+    assert "h-files" not in desk.text(f"{page}/answers")
     [file_id] = kept_files(coach, sent=False)
     assert desk.get(f"{page}/files/{file_id}").status_code == 404
     token = {"csrf_token": csrf(shown)}
     assert visitor.post(f"{PAGE}/files/{file_id}/send", data=token).status_code == 303
-    assert "Sent back" in desk.text(f"{page}/answers")
+    assert "h-files" in desk.text(f"{page}/answers")
     answer = desk.get(f"{page}/files/{file_id}")
     assert answer.data == data
     assert answer.mimetype == "application/octet-stream"
@@ -150,7 +151,7 @@ def test_a_file_sent_twice_is_kept_once_and_there_is_an_end_of_room(coach, reade
         assert upload(visitor, sample_files.scan()).status_code == 303
     answer = upload(visitor, sample_files.scan())
     assert answer.status_code == 409
-    assert "There is room for 5 files" in text(answer)
+    assert "You can keep 5 files" in text(answer)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_a_file_sent_twice_is_kept_once_and_there_is_an_end_of_room(coach, reade
         (b"", 422, "Choose a file first."),
         (b"\xff\xd8\xff a photo", 422, "This is not a PDF."),
         (b"%PDF-" + b"x" * MAX_FILE_BYTES, 422, "larger than 5 MB"),
-        (b"%PDF-" + b"x" * (MAX_FILE_BYTES + ROOM_FOR_THE_REST), 413, "up to 5 MB"),
+        (b"%PDF-" + b"x" * (MAX_FILE_BYTES + OTHER_FIELDS_BYTES), 413, "up to 5 MB"),
     ],
     ids=["nothing", "photo", "large", "enormous"],
 )

@@ -35,7 +35,7 @@ def test_the_page_says_that_nobody_watches_and_whom_to_ring(reader):
     visitor, _ = reader
     page = text(visitor.get(PAGE))
     before, _, _ = page.partition('<form id="sheet"')
-    assert "Marta does not see this while you write." in before
+    assert "Marta can’t see this while you write." in before
     assert 'href="tel:999"' in before
     assert "Samaritans" in before
     assert "<title>Reading list</title>" in page

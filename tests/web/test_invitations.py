@@ -8,6 +8,7 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import MAX_PIN_ATTEMPTS, find_portal_access
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.http.template_helpers import MESSAGES
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser
 
@@ -77,7 +78,7 @@ def test_the_same_form_sent_again_makes_no_new_codes(coach, ines, page):
     before = find_portal_access(ines.client_id).start_code_hash
     again = coach.post(page, form.fields)
     assert again.status_code == 303
-    assert "The codes were shown once" in coach.text(page)
+    assert MESSAGES["codes_shown"] in coach.text(page)
     db.session.rollback()
     assert find_portal_access(ines.client_id).start_code_hash == before
 
@@ -86,7 +87,7 @@ def test_after_too_many_wrong_tries_the_coach_makes_new_codes(coach, ines, page)
     coach.send(page)
     with transaction():
         find_portal_access(ines.client_id).failed_pin_attempts = MAX_PIN_ATTEMPTS
-    assert "Closed after wrong tries" in coach.text(page)
+    assert "Locked after wrong attempts" in coach.text(page)
     assert code(coach.send(page), "start-code")
     assert "Invited, not entered yet" in coach.text(page)
     db.session.rollback()

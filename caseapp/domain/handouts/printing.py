@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from caseapp.core import pdf
-from caseapp.core.qr import code_svg
+from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
 from caseapp.core.text import fold
 from caseapp.domain.cases.stages import stage_by_id
@@ -162,8 +162,8 @@ def adornments(letter: Letterhead, words: Words, *, bare: bool) -> dict[str, obj
     return {
         "letter": replace(letter, contact=unbroken(letter.contact)),
         "logo": None if bare else letter.logo,
-        "logo_address": pdf.PICTURE,
-        "code": code_svg(letter.portal, words.code_spoken.format(address=letter.portal))
+        "logo_address": pdf.LOGO_URL,
+        "code": render_qr_svg(letter.portal, words.code_spoken.format(address=letter.portal))
         if code
         else "",
     }

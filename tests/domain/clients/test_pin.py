@@ -37,10 +37,7 @@ def test_the_first_time_leads_past_the_page_about_safety(coach, app):
     assert find_client_session(reference).actor.role is Role.CLIENT
     later = arrive(found.card_code)
     assert portal_access.get_sign_in_step(later) is portal_access.SignInStep.ENTER_PIN
-    assert (
-        find_client_session(portal_access.enter_pin(later, PIN)).actor.role
-        is Role.CLIENT
-    )
+    assert find_client_session(portal_access.enter_pin(later, PIN)).actor.role is Role.CLIENT
 
 
 def test_a_reference_known_before_the_pin_opens_nothing_after_it(coach, app):
@@ -71,13 +68,15 @@ def test_five_wrong_tries_and_then_only_the_coach(coach, app):
         with pytest.raises(Invalid) as refused:
             portal_access.enter_pin(arriving, "000000")
         left.append(refused.value.fields["pin"][0])
-    assert "4 tries" in left[0]
-    assert "One try" in left[3]
+    assert "4 attempts" in left[0]
+    assert "one attempt" in left[3]
     assert "last" in left[4]
     with pytest.raises(RuleBroken) as closed:
         portal_access.enter_pin(arriving, PIN)
     assert closed.value.reasons[0].code == "locked"
-    assert portal_access.get_sign_in_step(arrive(found.card_code)) is portal_access.SignInStep.LOCKED
+    assert (
+        portal_access.get_sign_in_step(arrive(found.card_code)) is portal_access.SignInStep.LOCKED
+    )
     with transaction():
         again = portal_access.invite_client(coach, found.client_id)
     arriving = arrive(again.card_code)
@@ -102,7 +101,10 @@ def test_tries_sent_together_all_count(coach, app):
     arriving = arrive(found.card_code)
     answers = together(app, 12, lambda _: portal_access.enter_pin(arriving, "000000"))
     assert sum(isinstance(answer, Invalid) for answer in answers) == portal_access.MAX_PIN_ATTEMPTS
-    assert sum(isinstance(answer, RuleBroken) for answer in answers) == 12 - portal_access.MAX_PIN_ATTEMPTS
+    assert (
+        sum(isinstance(answer, RuleBroken) for answer in answers)
+        == 12 - portal_access.MAX_PIN_ATTEMPTS
+    )
 
 
 def test_a_right_try_clears_the_count(coach, app):

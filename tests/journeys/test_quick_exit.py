@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from playwright.sync_api import expect
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.practice.models import Practice
-from tests.journeys.test_writing_a_sheet import come_in
+from tests.journeys.test_worksheet_autosave import come_in
 from tests.portal.test_safety import BY_HAND
 from tests.support import builders, portal_client, staff
 
@@ -30,8 +30,8 @@ def invited(app):
     found = portal_client.invited(coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
-        assign(
-            coach, found.case_id, "keep-the-day-running", line="", channel="portal", confirmed=True
+        assign_handout(
+            coach, found.case_id, "keep-the-day-running", message="", channel="portal", confirmed=True
         )
     return found
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.operations import assign_handout
 from tests.domain.worksheets import sample_files
 from tests.journeys.test_writing_a_note import enter
 from tests.support import builders, portal_client, staff
@@ -26,7 +26,7 @@ def invited(coach):
     found = portal_client.invited(coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
-        assign(coach, found.case_id, sample_files.PAUSE, line="", channel="portal", confirmed=True)
+        assign_handout(coach, found.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True)
     return found
 
 
@@ -36,8 +36,8 @@ def come_in(page, live, found):
     page.get_by_role("button", name="Use the card").click()
     page.get_by_label("Start code").fill(found.start_code)
     page.get_by_label("Choose a PIN").fill(portal_client.PIN)
-    page.get_by_label("The same PIN again").fill(portal_client.PIN)
-    page.get_by_role("button", name="Keep this PIN").click()
+    page.get_by_label("Repeat your PIN").fill(portal_client.PIN)
+    page.get_by_role("button", name="Save PIN").click()
     page.get_by_role("button", name="Go to my reading list").click()
     page.wait_for_url("**/portal")
     page.goto(f"{live}/portal/h/1")
@@ -107,11 +107,11 @@ def test_a_second_device_never_overwrites_by_itself(coach, invited, live, page):
 
 def test_a_spanish_sheet_tells_in_spanish_that_it_was_not_saved(coach, invited, live, page):
     with transaction():
-        assign(
+        assign_handout(
             coach,
             invited.case_id,
             "better-nights",
-            line="",
+            message="",
             channel="portal",
             confirmed=True,
             language="es",

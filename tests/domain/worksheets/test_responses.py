@@ -176,7 +176,7 @@ def test_the_log_tells_that_something_happened_and_nothing_more(given, client):
     assert not any("Rang" in row or "what_happened" in row for row in found)
 
 
-@pytest.mark.parametrize("end", ["withdrawn", "resting"])
+@pytest.mark.parametrize("end", ["withdrawn", "suspended"])
 def test_what_stops_reading_stops_writing_too(team, given, client, end):
     coach, (made, row) = team["coach"], given
     do(share_answers, client, 1, WORDS, 0)
@@ -236,7 +236,7 @@ def test_there_is_room_for_five_files_and_for_so_many_bytes(client, monkeypatch)
         do(keep_upload, client, 1, SCAN, "no_form")
     assert found.value.reasons[0].code == "no_room"
     do(delete_upload, client, 1, paper(client).uploads[0].id)
-    monkeypatch.setattr(operations, "MOST_BYTES", len(SCAN) * 5 - 1)
+    monkeypatch.setattr(operations, "MAX_UPLOAD_BYTES_PER_CLIENT", len(SCAN) * 5 - 1)
     with pytest.raises(RuleBroken):
         do(keep_upload, client, 1, SCAN, "no_form")
     assert len(paper(client).uploads) == 4
