@@ -65,7 +65,7 @@ def test_typed_saved_shared_and_read_by_the_coach(coach, invited, live, page, lo
     pdf = {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": sample_files.scan()}
     page.locator("#file").set_input_files(pdf)
     page.get_by_role("button", name="Read my answers from it").click()
-    page.get_by_text("There are no form fields in this file").wait_for()
+    page.get_by_text("This file has no form fields").wait_for()
     look.at("shared, with a file")
     page.get_by_role("button", name="Send it to Marta").click()
     desk = browser.new_context().new_page()

@@ -121,7 +121,7 @@ def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, read
     data = sample_files.scan()
     assert upload(visitor, data).status_code == 303
     shown = visitor.get(PAGE)
-    assert "There are no form fields in this file" in text(shown)
+    assert "This file has no form fields" in text(shown)
     assert "Nobody but you can see that it is here." in text(shown)
     assert f"It is kept until {long_day(now() + UPLOAD_RETENTION)} and then removed" in text(shown)
     assert "h-files" not in desk.text(f"{page}/answers")
