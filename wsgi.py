@@ -2,7 +2,7 @@
 
 import os
 
-from caseapp.core.settings import from_environment
+from caseapp.core.settings import load_settings
 from caseapp.factory import create_app
 
-app = create_app(from_environment(os.environ))
+app = create_app(load_settings(os.environ))

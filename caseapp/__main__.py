@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from caseapp.cli.commands import caseapp
-from caseapp.cli.context import House
+from caseapp.cli.context import CommandContext
 from caseapp.factory import create_app
 
 
 def main() -> None:
     """Run a command."""
-    caseapp(obj=House(create_app, dict(os.environ)), prog_name="caseapp")
+    caseapp(obj=CommandContext(create_app, dict(os.environ)), prog_name="caseapp")
 
 
 if __name__ == "__main__":

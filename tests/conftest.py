@@ -25,7 +25,7 @@ from caseapp.core.database import db, prepare
 from caseapp.core.migrate import upgrade
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import active as active_settings
-from caseapp.core.settings import from_environment
+from caseapp.core.settings import load_settings
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import credentials
@@ -46,7 +46,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 # On a busy machine a renderer may take its time, the first one above all; tests about impatience set their own.
-pool.PATIENCE = 120.0
+pool.MAX_WAIT_SECONDS = 120.0
 
 
 class Browser(FlaskClient):
@@ -74,7 +74,7 @@ def data_dir():
 
 @pytest.fixture(scope="session")
 def settings(data_dir):
-    return from_environment({"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir)})
+    return load_settings({"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir)})
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from caseapp.core.errors import DomainError, Invalid, RuleBroken
-from caseapp.core.settings import BadSettings, Settings, from_environment
+from caseapp.core.settings import InvalidSettings, Settings, load_settings
 from caseapp.domain.handouts.library import BrokenHandout
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-REFUSED = 1
-BADLY_SET_UP = 2
+EXIT_FAILED = 1
+EXIT_SETTINGS = 2
 
 
 @dataclass
-class House:
-    """Hold the environment and the way to make the app; the console script and the tests give both."""
+class CommandContext:
+    """The environment and the application factory that a command runs with."""
 
     make_app: Callable[[Settings], Flask]
     environ: dict[str, str]
@@ -34,9 +34,9 @@ class House:
     def settings(self) -> Settings:
         """Read the settings.
 
-        Raises BadSettings.
+        Raises InvalidSettings.
         """
-        return from_environment(self.environ)
+        return load_settings(self.environ)
 
     @cached_property
     def app(self) -> Flask:
@@ -51,35 +51,35 @@ class House:
 
 
 class Commands(click.Group):
-    """Turn what the house refuses into lines for a person: settings exit with 2, everything else with 1."""
+    """A command group that prints errors as plain lines; wrong settings exit with 2, other errors with 1."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever a command gives
         """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
-        except BadSettings as fault:
-            tell(str(fault).splitlines())
-            ctx.exit(BADLY_SET_UP)
+        except InvalidSettings as fault:
+            print_error_lines(str(fault).splitlines())
+            ctx.exit(EXIT_SETTINGS)
         except (DomainError, BrokenHandout) as fault:
-            tell(lines_of(fault))
-            ctx.exit(REFUSED)
+            print_error_lines(describe_error(fault))
+            ctx.exit(EXIT_FAILED)
         except OperationalError as fault:
-            tell([f"The database cannot be used: {fault.orig}"])
-            ctx.exit(REFUSED)
+            print_error_lines([f"The database cannot be used: {fault.orig}"])
+            ctx.exit(EXIT_FAILED)
 
 
-def lines_of(fault: Exception) -> list[str]:
+def describe_error(fault: Exception) -> list[str]:
     """Say in lines what was refused and how to go on."""
     if isinstance(fault, Invalid):
         return [f"{name}: {text}" for name, texts in fault.fields.items() for text in texts]
     if isinstance(fault, RuleBroken):
-        return [f"{reason.message} {reason.how}".strip() for reason in fault.reasons]
+        return [f"{reason.message} {reason.way_out}".strip() for reason in fault.reasons]
     if isinstance(fault, DomainError):
         return [fault.message]
     return [str(fault)]
 
 
-def tell(lines: list[str]) -> None:
+def print_error_lines(lines: list[str]) -> None:
     """Write lines to standard error."""
     for line in lines:
         click.echo(line, err=True)

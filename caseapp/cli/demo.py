@@ -38,9 +38,9 @@ STAFF = {
     "coach2": ("Jonas Adler", Role.COACH),
     "admin": ("Ade Bello", Role.ADMIN),
 }
-READERS = {"priya": "Priya Raman", "daniel": "Daniel Brandt"}
-FOUNDED = 400
-NUMBERS_CHECKED = (FOUNDED, 320, 240, 160, 80, 12)
+PORTAL_CLIENTS = {"priya": "Priya Raman", "daniel": "Daniel Brandt"}
+PRACTICE_AGE_DAYS = 400
+HELP_LINE_CHECK_DAYS = (PRACTICE_AGE_DAYS, 320, 240, 160, 80, 12)
 
 
 def fill(password: str, pin: str) -> list[str]:
@@ -49,16 +49,16 @@ def fill(password: str, pin: str) -> list[str]:
     Raises RuleBroken when somebody is in the database already, and Invalid for a weak password or PIN, before anything
     is stored.
     """
-    _must_be_fit(password, pin)
-    _must_be_empty()
+    _require_strong_secrets(password, pin)
+    _require_empty()
     with transaction():
         set_up_practice()
         publish_library()
     today = practice_today()
-    with clock.at(_morning(today, FOUNDED)):
+    with clock.at(_morning(today, PRACTICE_AGE_DAYS)):
         team = _staff(password)
         _practice(team["admin"])
-    for ago in NUMBERS_CHECKED:
+    for ago in HELP_LINE_CHECK_DAYS:
         with clock.at(_morning(today, ago)), transaction():
             confirm_numbers(team["admin"])
     people = [
@@ -72,7 +72,7 @@ def fill(password: str, pin: str) -> list[str]:
         session.execute(sa.text("ANALYZE"))
     return [
         *(f"{who}@demo.test  {name}, {role.value}" for who, (name, role) in STAFF.items()),
-        *(f"{who}@demo.test  {name}, client, at /portal" for who, name in READERS.items()),
+        *(f"{who}@demo.test  {name}, client, at /portal" for who, name in PORTAL_CLIENTS.items()),
     ]
 
 
@@ -82,7 +82,7 @@ def stories() -> list[dict[str, Any]]:
     return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
 
 
-def _must_be_fit(password: str, pin: str) -> None:
+def _require_strong_secrets(password: str, pin: str) -> None:
     names = tuple(word for name, _ in STAFF.values() for word in name.split())
     faults = {
         "password": find_password_error(password, personal_words=(*names, *STAFF)),
@@ -92,7 +92,7 @@ def _must_be_fit(password: str, pin: str) -> None:
         raise Invalid({field: [fault] for field, fault in faults.items() if fault})
 
 
-def _must_be_empty() -> None:
+def _require_empty() -> None:
     people = sa.union_all(sa.select(User.id), sa.select(Client.id)).limit(1)
     if db.session.execute(people).first() is not None:
         raise RuleBroken(

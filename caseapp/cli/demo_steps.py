@@ -15,29 +15,30 @@ from caseapp.core.clock import at
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations as assignments
-from caseapp.domain.assignments.queries import assignment_shown
-from caseapp.domain.assignments.reading import reading
+from caseapp.domain.assignments.queries import get_assignment_record
+from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.auth import operations as access
+from caseapp.core.sessions import begin_session
 from caseapp.domain.cases import operations as cases
-from caseapp.domain.cases.facts import FACT
-from caseapp.domain.cases.queries import case_head, gate_of
-from caseapp.domain.cases.schemas import ClosingSchema, DetailsSchema, MoveSchema
-from caseapp.domain.cases.stages import following
+from caseapp.domain.cases.facts import FACTS_BY_NAME
+from caseapp.domain.cases.queries import get_case_context, get_stage_gate
+from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, StageMoveSchema
+from caseapp.domain.cases.stages import next_stage
 from caseapp.domain.clients import operations as clients
-from caseapp.domain.clients import portal_access
+from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.schemas import ClientSchema
 from caseapp.domain.followups import operations as followups
-from caseapp.domain.followups.queries import followups_of
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUpSchema
 from caseapp.domain.notes import operations as notes
 from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
 from caseapp.domain.screening import operations as screening
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import holds_of
+from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.screening.schemas import ScreeningSchema
 from caseapp.domain.worksheets import operations as worksheets
-from caseapp.domain.worksheets.schemas import PREFIX, answers_schema
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,7 +149,7 @@ class Person:
                 self.coach, details, coach_id=self.coach.id, agreed=story.get("agreed", False)
             )
             self.case_id = cases.open_case(
-                self.coach, self.client_id, DetailsSchema().load(facts), coach_id=self.coach.id
+                self.coach, self.client_id, CaseDetailsSchema().load(facts), coach_id=self.coach.id
             )
 
     def do_session(self, told: dict[str, Any], moment: datetime) -> None:
@@ -191,7 +192,7 @@ class Person:
 
     def _asked_again(self) -> None:
         """Close the recheck that an earlier answer had asked for, since all is being asked anew."""
-        for task in followups_of(self.coach, self.client_id, open_only=True):
+        for task in list_client_followups(self.coach, self.client_id, open_only=True):
             if task.kind == "recheck":
                 followups.complete_followup(
                     self.coach,
@@ -202,21 +203,21 @@ class Person:
 
     def do_change(self, told: dict[str, Any], _moment: datetime) -> None:
         """Write down what has become clear: the goal, the review date, the facts."""
-        head = case_head(self.coach, self.case_id)
+        context = get_case_context(self.coach, self.case_id)
         with transaction():
-            cases.change_case(
-                self.coach, self.case_id, self._details(head, told), head.case.version
+            cases.update_case(
+                self.coach, self.case_id, self._details(context, told), context.case.version
             )
 
-    def _details(self, head: Any, told: dict[str, Any]) -> CaseDetails:  # noqa: ANN401
-        review = head.case.review_date
+    def _details(self, context: Any, told: dict[str, Any]) -> CaseDetails:  # noqa: ANN401
+        review = context.case.review_date
         if "review_in" in told:
             review = self.today + timedelta(days=told["review_in"])
-        details: CaseDetails = DetailsSchema().load(
-            {name: value for name, value in head.facts.items() if name in FACT}
+        details: CaseDetails = CaseDetailsSchema().load(
+            {name: value for name, value in context.facts.items() if name in FACTS_BY_NAME}
             | told.get("facts", {})
             | {
-                "goal": told.get("goal", head.case.goal),
+                "goal": told.get("goal", context.case.goal),
                 "review_date": str(review) if review else None,
             }
         )
@@ -224,10 +225,10 @@ class Person:
 
     def do_advance(self, told: dict[str, Any], moment: datetime) -> None:
         """Move the case on through its gate, with a line of evidence for each criterion that a coach attests."""
-        head = case_head(self.coach, self.case_id)
-        forward = following(head.stage)
+        context = get_case_context(self.coach, self.case_id)
+        forward = next_stage(context.stage)
         assert forward is not None  # noqa: S101 - no story moves on from the last stage
-        gate = gate_of(head, today=moment.date())
+        gate = get_stage_gate(context, today=moment.date())
         asked = [check.criterion.id for check in gate.checks if check.attested] if gate else []
         variant = self.story.get("variant", 0)
         move = {
@@ -238,20 +239,22 @@ class Person:
             else {criterion: evidence()[criterion][variant] for criterion in asked},
         }
         with transaction():
-            cases.move_case(self.coach, self.case_id, MoveSchema().load(move), head.case.version)
+            cases.move_case(
+                self.coach, self.case_id, StageMoveSchema().load(move), context.case.version
+            )
 
     def do_task(self, told: dict[str, Any], _moment: datetime) -> None:
         """Add a follow-up; `due` counts days back from today, so 0 is today and -3 is in three days."""
         due = datetime.combine(self.today - timedelta(days=told["due"]), time(16), UTC)
         new = NewFollowUpSchema().load({"title": told["title"], "due_at": due.isoformat()})
         with transaction():
-            followups.add_followup(self.coach, self.client_id, new)
+            followups.create_followup(self.coach, self.client_id, new)
 
     def do_done(self, told: dict[str, Any], _moment: datetime) -> None:
         """Record what came of a follow-up, named by its kind or its title."""
         (task,) = (
             task
-            for task in followups_of(self.coach, self.client_id, open_only=True)
+            for task in list_client_followups(self.coach, self.client_id, open_only=True)
             if told.get("kind") == task.kind or told.get("title") == task.title
         )
         with transaction():
@@ -261,15 +264,15 @@ class Person:
         """End a hold, as the supervisor."""
         (hold,) = (
             hold
-            for hold in holds_of(self.supervisor, self.client_id)
-            if hold.kind == told["kind"] and hold.cleared_at is None
+            for hold in list_holds(self.supervisor, self.client_id)
+            if hold.kind == told["kind"] and hold.released_at is None
         )
         with transaction():
-            screening.clear_hold(self.supervisor, hold.id, told["reason"], hold.version)
+            screening.release_hold(self.supervisor, hold.id, told["reason"], hold.version)
 
     def do_close(self, told: dict[str, Any], _moment: datetime) -> None:
         """Close the case; `follow_up` counts days back from today, like a task's due day."""
-        head = case_head(self.coach, self.case_id)
+        context = get_case_context(self.coach, self.case_id)
         closing = {
             "outcome": told["outcome"],
             "reason": told["reason"],
@@ -279,28 +282,28 @@ class Person:
         }
         with transaction():
             cases.close_case(
-                self.coach, self.case_id, ClosingSchema().load(closing), head.case.version
+                self.coach, self.case_id, CaseClosingSchema().load(closing), context.case.version
             )
 
     def do_give(self, told: dict[str, Any], _moment: datetime) -> None:
         """Give a handout with a personal line; what asks for care has been thought about."""
         with transaction():
-            self.given[told["slug"]] = assignments.assign(
+            self.given[told["slug"]] = assignments.assign_handout(
                 self.coach,
                 self.case_id,
                 told["slug"],
-                line=told["line"],
+                message=told["line"],
                 channel=told["channel"],
                 confirmed=True,
             )
 
     def _assignment(self, slug: str) -> AssignmentRecord:
-        return assignment_shown(self.coach, self.given[slug])
+        return get_assignment_record(self.coach, self.given[slug])
 
     def do_opened(self, slug: str, _moment: datetime) -> None:
         """Open a handout in the portal."""
         reader = self._reader()
-        found = reading(reader, self._assignment(slug).place)
+        found = get_reading_list_item(reader, self._assignment(slug).position)
         record_read(reader, Action.PORTAL_READ, "assignment", found.id, reader.id)
 
     def do_read(self, slug: str, moment: datetime) -> None:
@@ -310,7 +313,7 @@ class Person:
             self.do_opened(slug, moment)
         with transaction():
             if found.channel == "portal":
-                assignments.mark_read(self._reader(), found.place)
+                assignments.mark_read(self._reader(), found.position)
             else:
                 assignments.mark_read(self.coach, found.id, found.version)
 
@@ -320,10 +323,10 @@ class Person:
         days = {
             name: str(self.today + timedelta(days=ahead)) for name, ahead in told["days"].items()
         }
-        raw = {f"{PREFIX}{name}": answer for name, answer in (told["answers"] | days).items()}
-        answers = answers_schema(found.handout).load(raw)
+        raw = {f"{FIELD_PREFIX}{name}": answer for name, answer in (told["answers"] | days).items()}
+        answers = build_answers_schema(found.handout).load(raw)
         with transaction():
-            worksheets.share_answers(self._reader(), found.place, answers, 0)
+            worksheets.share_answers(self._reader(), found.position, answers, 0)
 
     def do_withdraw(self, slug: str, _moment: datetime) -> None:
         """Take a handout back."""
@@ -337,14 +340,14 @@ class Person:
     def do_invite(self, _told: dict[str, Any], _moment: datetime) -> None:
         """Invite the client to the portal, and let them choose their PIN with the start code in hand."""
         with transaction():
-            invitation = portal_access.invite(self.coach, self.client_id)
+            invitation = portal_access.invite_client(self.coach, self.client_id)
         with transaction():
-            reference = access.begin_session("client", self.client_id, passed_pin=False)
-        reader = portal_access.client_signed_in(reference)
+            reference = begin_session("client", self.client_id, pin_verified=False)
+        reader = find_client_session(reference)
         assert reader is not None  # noqa: S101 - the session began a moment ago
         reference = portal_access.choose_pin(reader.actor, invitation.start_code, self.pin)
-        reader = portal_access.client_signed_in(reference)
+        reader = find_client_session(reference)
         assert reader is not None  # noqa: S101 - the PIN was right
         with transaction():
-            portal_access.enter_first_time(reader.actor)
-            portal_access.leave(reader.actor)
+            portal_access.complete_first_visit(reader.actor)
+            portal_access.sign_out(reader.actor)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from caseapp.cli.context import REFUSED, House
+from caseapp.cli.context import EXIT_FAILED, CommandContext
 from caseapp.core.errors import NotFound
 from caseapp.core.settings import ROOT
 from caseapp.domain.handouts.checks import faults
@@ -39,23 +39,23 @@ def handouts() -> None:
 )
 @click.option("--at-release", is_flag=True, help="Judge as on the day of this release.")
 @click.pass_obj
-def check_library(house: House, on: datetime | None, *, at_release: bool) -> None:
+def check_library(context: CommandContext, on: datetime | None, *, at_release: bool) -> None:
     """Check sources, claims, review dates and help lines of every handout; every fault is one line."""
     day = release_day() if at_release else on.date() if on else None
-    with house.open():
+    with context.open():
         found = faults(day)
     for fault in found:
         click.echo(fault)
     if found:
-        raise click.exceptions.Exit(REFUSED)
+        raise click.exceptions.Exit(EXIT_FAILED)
     click.echo(f"{len(library())} texts, no faults.")
 
 
 @handouts.command("list")
 @click.pass_obj
-def list_library(house: House) -> None:
+def list_library(context: CommandContext) -> None:
     """List every handout with its stage, language and version."""
-    with house.open():
+    with context.open():
         for handout in library().values():
             click.echo(
                 f"{handout.code}  {handout.stage:10}  {handout.language}  {handout.version:>2}  {handout.id}  "
@@ -69,9 +69,11 @@ def list_library(house: House) -> None:
 @click.option("--faith", is_flag=True, help="With the faith variant, where there is one.")
 @click.option("-o", "--output", type=click.File("wb"), required=True, help="PDF file to write.")
 @click.pass_obj
-def render(house: House, slug: str, language: str, output: BinaryIO, *, faith: bool) -> None:
+def render(
+    context: CommandContext, slug: str, language: str, output: BinaryIO, *, faith: bool
+) -> None:
     """Write one handout as the PDF that clients get, with this practice's letterhead and numbers."""
-    with house.open():
+    with context.open():
         handout = library().get((slug, language))
         if handout is None:
             raise NotFound(

@@ -12,13 +12,13 @@ from caseapp.domain.cases.stages import stages
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.queries import export_file
 from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
-from caseapp.domain.users.queries import user_by_email
+from caseapp.domain.users.queries import get_user_by_email
 from caseapp.http.request_parsing import load
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from caseapp.cli.context import House
+    from caseapp.cli.context import CommandContext
 
 DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -46,7 +46,7 @@ def report() -> None:
 )
 @click.pass_obj
 def cases(
-    house: House,
+    context: CommandContext,
     kind: str,
     since: datetime | None,
     until: datetime | None,
@@ -56,12 +56,12 @@ def cases(
     output: BinaryIO,
 ) -> None:
     """Write the case report: coded values, no names, no free text."""
-    with house.open():
+    with context.open():
         chosen = {
             "format": kind,
             "since": since.date().isoformat() if since else None,
             "until": until.date().isoformat() if until else None,
-            "coach": str(user_by_email(coach).id) if coach else None,
+            "coach": str(get_user_by_email(coach).id) if coach else None,
             "stage": stage,
             "status": status,
         }

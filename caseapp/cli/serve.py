@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import click
 from gunicorn.app.base import BaseApplication
 
-from caseapp.cli.context import House, tell
-from caseapp.cli.setup import fill_demo, set_up_demo, who_can_sign_in
+from caseapp.cli.context import CommandContext, print_error_lines
+from caseapp.cli.setup import fill_demo, set_up_demo, list_sign_ins
 from caseapp.core import migrate, pdf, pdf_forms
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
-from caseapp.core.sandbox.pool import NotReady
-from caseapp.domain.users.queries import everyone
+from caseapp.core.sandbox.pool import PoolUnavailable
+from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
     from flask import Flask
 
 # A running task (one mail, a hundred sheets, one sweep) is short; whatever takes longer is put off and done again.
-WORKER_MAY_TAKE = 30
-EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+WORKER_STOP_SECONDS = 30
+WILDCARD_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -64,19 +64,19 @@ class Server(BaseApplication):  # type: ignore[misc]
     help="More than one costs SQLite 40 % of its throughput.",
 )
 @click.pass_obj
-def serve(house: House, host: str, port: int, processes: int, threads: int) -> None:
+def serve(context: CommandContext, host: str, port: int, processes: int, threads: int) -> None:
     """Serve the pages, the portal and the API; the worker runs beside them."""
-    if house.environ.get("CASEAPP_ENV") == "demo":
+    if context.environ.get("CASEAPP_ENV") == "demo":
         # Links in the demo's mail lead to wherever it is served; browsers keep its cookies only from this machine.
-        here = "127.0.0.1" if host in EVERY_ADDRESS else host
-        house.environ.setdefault("CASEAPP_BASE_URL", f"http://{here}:{port}")
-    with house.open() as app:
-        lines = _ready(house)
-        _warm()
+        here = "127.0.0.1" if host in WILDCARD_ADDRESSES else host
+        context.environ.setdefault("CASEAPP_BASE_URL", f"http://{here}:{port}")
+    with context.open() as app:
+        lines = _prepare(context)
+        _start_sandboxes()
         child = subprocess.Popen(
             [sys.executable, "-m", "caseapp", "worker", "--with-parent"],
             stdin=subprocess.PIPE,
-            env=house.environ,
+            env=context.environ,
             # Ctrl-C goes to the whole group; the worker shall hear of it from us, once.
             start_new_session=True,
         )
@@ -86,19 +86,21 @@ def serve(house: House, host: str, port: int, processes: int, threads: int) -> N
         app.extensions["queue"].storage.close()
 
     def announce(_server: object) -> None:
-        click.echo(f"\nOpen {house.settings.base_url} (listening on {host}:{port}; Ctrl-C ends it)")
+        click.echo(
+            f"\nOpen {context.settings.base_url} (listening on {host}:{port}; Ctrl-C ends it)"
+        )
         for line in lines:
             click.echo(f"  {line}")
 
-    def let_go(_server: object, _worker: object) -> None:
-        _close(child)
+    def close_worker_pipe(_server: object, _worker: object) -> None:
+        _close_pipe(child)
 
     def end_worker(_server: object) -> None:
-        _close(child)
+        _close_pipe(child)
         try:
-            child.wait(WORKER_MAY_TAKE)
+            child.wait(WORKER_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            tell(["The worker is still at a task and ends by itself."])
+            print_error_lines(["The worker is still at a task and ends by itself."])
 
     Server(
         app,
@@ -110,40 +112,40 @@ def serve(house: House, host: str, port: int, processes: int, threads: int) -> N
             "loglevel": "warning",
             "control_socket_disable": True,
             "when_ready": announce,
-            "post_fork": let_go,
+            "post_fork": close_worker_pipe,
             "on_exit": end_worker,
         },
     ).run()
 
 
-def _ready(house: House) -> list[str]:
+def _prepare(context: CommandContext) -> list[str]:
     """Make sure that there is a database; in the demo also that there are people in it."""
-    if house.settings.demo:
-        set_up_demo(house)
-        if not everyone():
+    if context.settings.demo:
+        set_up_demo(context)
+        if not list_users():
             click.echo("Filling the demo practice; this takes a moment, and only the first time …")
-            return list(fill_demo(house))
-        return who_can_sign_in(house)
+            return list(fill_demo(context))
+        return list_sign_ins(context)
     with db.engine.connect() as connection:
         if not migrate.is_current(connection):
             raise RuleBroken(
                 Reason("not_set_up", "The database is not at this version.", "Run: caseapp init")
             )
-    return who_can_sign_in(house)
+    return list_sign_ins(context)
 
 
-def _warm() -> None:
+def _start_sandboxes() -> None:
     try:
         pdf.warm()
     except RuleBroken as fault:
-        tell([f"{reason.message} {reason.how}" for reason in fault.reasons])
+        print_error_lines([f"{reason.message} {reason.way_out}" for reason in fault.reasons])
     try:
         pdf_forms.warm()
-    except NotReady as fault:
-        tell([f"PDFs that clients send back cannot be read on this machine: {fault}."])
+    except PoolUnavailable as fault:
+        print_error_lines([f"PDFs that clients send back cannot be read on this machine: {fault}."])
 
 
-def _close(child: subprocess.Popen[bytes]) -> None:
+def _close_pipe(child: subprocess.Popen[bytes]) -> None:
     """Let go of the worker: it ends when nobody holds the other end of its input any more."""
     if child.stdin is not None:
         child.stdin.close()
@@ -152,9 +154,9 @@ def _close(child: subprocess.Popen[bytes]) -> None:
 @click.command()
 @click.option("--with-parent", is_flag=True, hidden=True)
 @click.pass_obj
-def worker(house: House, *, with_parent: bool) -> None:
+def worker(context: CommandContext, *, with_parent: bool) -> None:
     """Do what was put off: mail, and sheets for many. SIGTERM lets a running task finish."""
-    consumer = house.app.extensions["queue"].create_consumer(
+    consumer = context.app.extensions["queue"].create_consumer(
         workers=1, max_delay=1, graceful_signal="TERM"
     )
     if with_parent:

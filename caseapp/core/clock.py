@@ -26,7 +26,7 @@ def today(zone: str) -> date:
     return now().astimezone(ZoneInfo(zone)).date()
 
 
-def week_of(day: date) -> date:
+def get_week_start(day: date) -> date:
     """Give the Monday of a day's week."""
     return day - timedelta(days=day.weekday())
 

@@ -49,7 +49,7 @@ def print_font(key: str) -> Path:
     return _subset(key, "ttf")
 
 
-def missing_signs(text: str) -> list[str]:
+def find_missing_glyphs(text: str) -> list[str]:
     """List the signs of a text that one of our faces lacks: they would print as boxes."""
     return sorted(sign for sign in set(text) - _signs() if not sign.isspace())
 

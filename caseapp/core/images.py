@@ -1,8 +1,8 @@
-"""Pictures from outside: decoded by a hand of `core.limited`, and given back as a new, plain and small PNG.
+"""Pictures from outside: decoded by a worker of `core.sandbox.supervisor`, and given back as a new, plain and small PNG.
 
-Nothing of the bytes that came in is kept, neither metadata nor anything hidden beside the picture. The hand runs under
-the kernel's limits, so that a picture which unfolds to more than it should only ends that hand. This module, run by
-itself, is what the foreman loads; pictures come in rarely, so that no foreman waits for them.
+Nothing of the bytes that came in is kept, neither metadata nor anything hidden beside the picture. The worker runs under
+the kernel's limits, so that a picture which unfolds to more than it should only ends that worker. This module, run by
+itself, is what the supervisor loads; pictures come in rarely, so that no supervisor waits for them.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Invalid
 from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.pool import NotReady, Stopped, Workshop
+from caseapp.core.sandbox.pool import PoolUnavailable, JobFailed, SandboxPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PIL.Image import Image
 
-LARGEST_UPLOAD = 2_000_000
-LONGEST_SIDE = 4000
-MOST_PIXELS = 12_000_000
+MAX_UPLOAD_BYTES = 2_000_000
+MAX_SIDE = 4000
+MAX_PIXELS = 12_000_000
 LOGO_BOX = (600, 240)
 # The darkest grey of 255 that still has a contrast of 3:1 to white paper (WCAG 2.2, 1.4.11).
-PALEST = 148
-BEGINNINGS = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "WEBP": b"RIFF"}
-ENDINGS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+MAX_DARKEST_GREY = 148
+SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "WEBP": b"RIFF"}
+TRAILERS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 
 TOO_LARGE = "The picture is too large: at most 4,000 pixels on a side and 12 million in all."
-WORDS = {
+FAILURE_MESSAGES = {
     "no_picture": "Choose a PNG, JPEG or WebP picture. Other files, drawings such as SVG too, are not taken.",
     "too_large": TOO_LARGE,
     "DecompressionBombError": TOO_LARGE,
@@ -40,62 +40,62 @@ WORDS = {
     "too_big": "The file is too big: at most 2 MB.",
     "late": "This picture could not be looked at just now. Nothing was changed; try again in a minute.",
 }
-OTHERWISE = "This picture cannot be read; it may be cut short. Save it anew and try again."
+DEFAULT_MESSAGE = "This picture cannot be read; it may be cut short. Save it anew and try again."
 
 
-def logo_from(content: bytes) -> bytes:
+def make_logo(content: bytes) -> bytes:
     """Turn an uploaded picture into a PNG of at most 600 by 240 pixels, with no metadata and nothing see-through.
 
     Raises Invalid, naming the field `logo`.
     """
-    if len(content) > LARGEST_UPLOAD:
-        raise Invalid({"logo": [WORDS["too_big"]]})
+    if len(content) > MAX_UPLOAD_BYTES:
+        raise Invalid({"logo": [FAILURE_MESSAGES["too_big"]]})
     with _one_at_a_time:
         try:
-            return _workshop.do(content)
-        except NotReady:
-            raise Invalid({"logo": [WORDS["late"]]}) from None
-        except Stopped as fault:
-            raise Invalid({"logo": [WORDS.get(str(fault), OTHERWISE)]}) from None
+            return _pool.run(content)
+        except PoolUnavailable:
+            raise Invalid({"logo": [FAILURE_MESSAGES["late"]]}) from None
+        except JobFailed as fault:
+            raise Invalid({"logo": [FAILURE_MESSAGES.get(str(fault), DEFAULT_MESSAGE)]}) from None
         finally:
-            _workshop.close()
+            _pool.close()
 
 
-_workshop = Workshop("caseapp.core.images", hands=1)
+_pool = SandboxPool("caseapp.core.images", workers=1)
 _one_at_a_time = threading.Lock()
 
 
-def kind_of(content: bytes) -> str:
+def detect_format(content: bytes) -> str:
     """Tell a picture's kind by its first and last bytes, whatever its name says.
 
-    Raises `limited.Refused` for anything else, and when the file goes on where the picture ends.
+    Raises `supervisor.JobRefused` for anything else, and when the file goes on where the picture ends.
     """
-    kind = next((k for k, begin in BEGINNINGS.items() if content.startswith(begin)), "")
+    kind = next((k for k, begin in SIGNATURES.items() if content.startswith(begin)), "")
     if not kind or (kind == "WEBP" and content[8:12] != b"WEBP"):
-        raise supervisor.Refused("no_picture")
+        raise supervisor.JobRefused("no_picture")
     if kind == "WEBP":
         end = int.from_bytes(content[4:8], "little") + 8
     else:
-        before, found, _ = content.rpartition(ENDINGS[kind])
+        before, found, _ = content.rpartition(TRAILERS[kind])
         end = len(before + found) if found else len(content) + 1
     if end != len(content):
-        raise supervisor.Refused("cut_short" if end > len(content) else "more_inside")
+        raise supervisor.JobRefused("cut_short" if end > len(content) else "more_inside")
     return kind
 
 
-def redrawn(content: bytes) -> bytes:
-    """Decode a picture and draw it anew; runs in a hand.
+def redraw_image(content: bytes) -> bytes:
+    """Decode a picture and draw it anew; runs in a worker.
 
-    Raises `limited.Refused` with a word of WORDS, or whatever Pillow raises at a broken picture.
+    Raises `supervisor.JobRefused` with a word of WORDS, or whatever Pillow raises at a broken picture.
     """
-    from PIL import Image, ImageOps  # Only hands load it.
+    from PIL import Image, ImageOps  # Only workers load it.
 
-    with Image.open(BytesIO(content), formats=[kind_of(content)]) as found:
+    with Image.open(BytesIO(content), formats=[detect_format(content)]) as found:
         width, height = found.size
-        if max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
-            raise supervisor.Refused("too_large")
+        if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+            raise supervisor.JobRefused("too_large")
         if getattr(found, "n_frames", 1) > 1:
-            raise supervisor.Refused("moving")
+            raise supervisor.JobRefused("moving")
         upright = ImageOps.exif_transpose(found)
     if upright.mode.startswith("I"):
         # 16 bits of grey; Pillow would cut them off at 255 instead of scaling them.
@@ -109,24 +109,24 @@ def redrawn(content: bytes) -> bytes:
 
 def _png(flat: Image) -> bytes:
     darkest = flat.convert("L").getextrema()[0]
-    if not isinstance(darkest, int | float) or darkest > PALEST:
-        raise supervisor.Refused("too_pale")
+    if not isinstance(darkest, int | float) or darkest > MAX_DARKEST_GREY:
+        raise supervisor.JobRefused("too_pale")
     made = BytesIO()
     flat.save(made, "PNG")
     return made.getvalue()
 
 
-def size_of(png: bytes) -> tuple[int, int]:
+def get_png_size(png: bytes) -> tuple[int, int]:
     """Give the width and height of a PNG of ours, in pixels."""
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
 def prepare(_told: list[str]) -> Callable[[bytes], bytes]:
-    """Load what hands need, so that each fork finds it there."""
+    """Load what workers need, so that each fork finds it there."""
     from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-    return redrawn
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    return redraw_image
 
 
 if __name__ == "__main__":

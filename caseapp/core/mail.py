@@ -25,15 +25,15 @@ TIMEOUT_SECONDS = 15
 
 
 @dataclass(frozen=True)
-class Letter:
-    """Hold one mail: an address, a neutral subject, a plain body."""
+class MailMessage:
+    """An email with one recipient, a neutral subject and a plain-text body."""
 
     to: str
     subject: str
     body: str
 
 
-def deliver(letter: Letter) -> None:
+def send(letter: MailMessage) -> None:
     """Send through the operator's server, or keep the mail under the data directory when there is none.
 
     Raises OSError or smtplib.SMTPException when the server did not take it, and ValueError when the address is not
@@ -53,7 +53,7 @@ def deliver(letter: Letter) -> None:
     if address:
         _send(address, message)
     else:
-        folder = kept_mail()
+        folder = mail_folder()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{new_id()}.eml").write_bytes(message.as_bytes())
 
@@ -72,12 +72,12 @@ def _one_address(text: str) -> Address:
     return address
 
 
-def kept_mail() -> Path:
+def mail_folder() -> Path:
     """Give the folder where mail is kept when there is no server."""
     return settings.active().data_dir / "mail"
 
 
-def knock() -> None:
+def check_connection() -> None:
     """Connect to the operator's server and sign in as for sending, but send nothing; without a server do nothing.
 
     Raises OSError or smtplib.SMTPException when the server cannot be used.

@@ -21,58 +21,58 @@ from caseapp.core.transaction import after_commit, transaction
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SHORTEST_WAIT = timedelta(seconds=15)
-TAKEN_FOR = timedelta(minutes=5)
-LARGEST_WAIT = timedelta(hours=1)
-GIVE_UP_AFTER = 12
+MIN_RETRY_DELAY = timedelta(seconds=15)
+CLAIM_PERIOD = timedelta(minutes=5)
+MAX_RETRY_DELAY = timedelta(hours=1)
+MAX_ATTEMPTS = 12
 
 log = structlog.get_logger()
 
 
 class OutboxRow(Model):
-    """Keep one piece of work until it is done; it names records and never holds words about a person."""
+    """A task to run after the commit; its payload holds record ids and never personal data."""
 
     __tablename__ = "outbox"
-    __table_args__ = (sa.Index("ix_outbox_waiting", "done_at", "not_before"),)
+    __table_args__ = (sa.Index("ix_outbox_waiting", "delivered_at", "next_attempt_at"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(sa.String(40))
     payload: Mapped[dict[str, Any]]
-    made_at: Mapped[datetime]
-    not_before: Mapped[datetime]
-    tries: Mapped[int] = mapped_column(default=0)
-    done_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    next_attempt_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    delivered_at: Mapped[datetime | None]
 
 
 _handlers: dict[str, Callable[[UUID, dict[str, Any]], None]] = {}
-_hand_over: list[Callable[[UUID], None]] = []
+_dispatchers: list[Callable[[UUID], None]] = []
 
 
-def handle(kind: str, handler: Callable[[UUID, dict[str, Any]], None]) -> None:
+def register_handler(kind: str, handler: Callable[[UUID, dict[str, Any]], None]) -> None:
     """Name the function that does one kind of work; wired by the factory."""
     _handlers[kind] = handler
 
 
-def hand_over_with(call: Callable[[UUID], None]) -> None:
+def set_dispatcher(call: Callable[[UUID], None]) -> None:
     """Name how a committed row reaches the queue; wired by the factory."""
-    _hand_over[:] = [call]
+    _dispatchers[:] = [call]
 
 
-def put(kind: str, payload: dict[str, Any]) -> UUID:
+def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
     """Write a piece of work in the open transaction; it is handed to the queue after the commit."""
-    row = OutboxRow(kind=kind, payload=payload, made_at=now(), not_before=now())
+    row = OutboxRow(kind=kind, payload=payload, created_at=now(), next_attempt_at=now())
     db.session.add(row)
     db.session.flush()
     row_id = row.id
 
-    def hand_over() -> None:
-        for call in _hand_over:
+    def dispatch() -> None:
+        for call in _dispatchers:
             try:
                 call(row_id)
             except Exception:  # noqa: BLE001 - the row is safe; the sweep takes it up
                 log.warning("outbox.queue_unreachable", row=str(row_id))
 
-    after_commit(hand_over)
+    after_commit(dispatch)
     return row_id
 
 
@@ -84,25 +84,25 @@ def deliver(row_id: UUID) -> bool:
     """
     with transaction() as session:
         row = session.get(OutboxRow, row_id, with_for_update=True, populate_existing=True)
-        if row is None or row.done_at is not None:
+        if row is None or row.delivered_at is not None:
             return True
-        if row.not_before > now() or row.tries >= GIVE_UP_AFTER:
+        if row.next_attempt_at > now() or row.attempts >= MAX_ATTEMPTS:
             return False
-        kind, payload, tries = row.kind, row.payload, row.tries
-        row.tries = tries + 1
-        row.not_before = now() + TAKEN_FOR
+        kind, payload, attempts = row.kind, row.payload, row.attempts
+        row.attempts = attempts + 1
+        row.next_attempt_at = now() + CLAIM_PERIOD
     try:
         _handlers[kind](row_id, payload)
     except Exception as fault:  # noqa: BLE001 - any fault means: try again later
-        wait = min(LARGEST_WAIT, SHORTEST_WAIT * 2**tries)
+        wait = min(MAX_RETRY_DELAY, MIN_RETRY_DELAY * 2**attempts)
         log.warning("outbox.put_off", row=str(row_id), kind=kind, fault=type(fault).__name__)
-        _note(row_id, not_before=now() + wait)
+        _update(row_id, next_attempt_at=now() + wait)
         return False
-    _note(row_id, done_at=now())
+    _update(row_id, delivered_at=now())
     return True
 
 
-def _note(row_id: UUID, **values: datetime) -> None:
+def _update(row_id: UUID, **values: datetime) -> None:
     with transaction() as session:
         session.execute(sa.update(OutboxRow).where(OutboxRow.id == row_id).values(**values))
 
@@ -112,11 +112,11 @@ def sweep(limit: int = 100) -> int:
     due = db.session.scalars(
         sa.select(OutboxRow.id)
         .where(
-            OutboxRow.done_at.is_(None),
-            OutboxRow.not_before <= now(),
-            OutboxRow.tries < GIVE_UP_AFTER,
+            OutboxRow.delivered_at.is_(None),
+            OutboxRow.next_attempt_at <= now(),
+            OutboxRow.attempts < MAX_ATTEMPTS,
         )
-        .order_by(OutboxRow.not_before)
+        .order_by(OutboxRow.next_attempt_at)
         .limit(limit)
     ).all()
     return sum(deliver(row_id) for row_id in due)

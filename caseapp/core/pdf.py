@@ -2,7 +2,7 @@
 
 What comes out is PDF/UA-1: tagged, titled, with real form fields. Nothing is fetched but our own fonts and the one
 picture that came with the document, and the same input gives the same bytes.
-Documents are laid out by the hands of `core.limited`: this module, run by itself, is what their foreman loads, and only
+Documents are laid out by the workers of `core.sandbox.supervisor`: this module, run by itself, is what their supervisor loads, and only
 there WeasyPrint is imported.
 """
 
@@ -25,10 +25,10 @@ import structlog
 
 from caseapp.core import settings, vault
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
-from caseapp.core.fonts import FACES, missing_signs, print_font
+from caseapp.core.fonts import FACES, find_missing_glyphs, print_font
 from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.circuit_breaker import on_trial
-from caseapp.core.sandbox.pool import NotReady, Stopped, Workshop
+from caseapp.core.sandbox.circuit_breaker import track_failures
+from caseapp.core.sandbox.pool import PoolUnavailable, JobFailed, SandboxPool
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 STYLES = ROOT / "caseapp" / "static"
-SHEETS = ("handout.css", "report.css")
+STYLESHEETS = ("handout.css", "report.css")
 FONT_SCHEME = "caseapp-font:"
-PICTURE = "caseapp-picture:logo"
+LOGO_URL = "caseapp-picture:logo"
 """The address under which a document shows the picture that was given with it; no other picture can be named."""
-MOST_PAGES = 40
+MAX_PAGES = 40
 KEPT, SEALED = ".pdf", ".sealed"
-PROGRAM = (ROOT / "caseapp", ROOT / "templates", ROOT / "handouts")
-WRITTEN = frozenset({".py", ".html", ".css", ".yaml"})
+PROGRAM_DIRS = (ROOT / "caseapp", ROOT / "templates", ROOT / "handouts")
+PROGRAM_SUFFIXES = frozenset({".py", ".html", ".css", ".yaml"})
 HOUR, DAY = 3600, 86_400
 KEPT_DAYS = 90
 """Days after which a kept PDF is thrown away; it is made anew when somebody asks for it again."""
-WORDS = {
+FAILURE_MESSAGES = {
     "too_big": "This document came out too long to print.",
     "ended": "This document took too much time or memory and was stopped.",
     "late": "This document was not ready in time; PDFs take long just now.",
     "outside": "This document asks for something outside itself.",
 }
-OTHERWISE = "This document could not be laid out."
-# What a foreman lays out before the first real one, so that every hand finds the faces loaded, in every size.
+DEFAULT_MESSAGE = "This document could not be laid out."
+# What a supervisor lays out before the first real one, so that every worker finds the faces loaded, in every size.
 SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{look}">
 <div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
 <div class="footer">Footer</div><div class="pages">Page <span class="here"></span> <span class="all"></span></div>
@@ -72,7 +72,7 @@ LOOKS = ("", "compact", "large")
 
 
 def render(
-    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MOST_PAGES
+    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MAX_PAGES
 ) -> bytes:
     """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`, in a process apart.
 
@@ -82,26 +82,26 @@ def render(
     """
     check_glyphs(html)
     whole = "\n".join((_style_hash(style), hashlib.sha256(picture).hexdigest(), html))
-    with on_trial(vault.fingerprint("document", whole)):
-        return _made(job_of(html, style=style, picture=picture, most_pages=most_pages))
+    with track_failures(vault.fingerprint("document", whole)):
+        return _run(encode_job(html, style=style, picture=picture, most_pages=most_pages))
 
 
-def job_of(
-    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MOST_PAGES
+def encode_job(
+    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MAX_PAGES
 ) -> bytes:
-    """Write a document down as the job that `prepare` makes a hand ready for."""
+    """Write a document down as the job that `prepare` makes a worker ready for."""
     return f"{style} {most_pages} {len(picture)}\n".encode() + picture + html.encode()
 
 
-def _made(job: bytes) -> bytes:
+def _run(job: bytes) -> bytes:
     try:
-        return _workshop.do(job)
-    except NotReady as fault:
+        return _pool.run(job)
+    except PoolUnavailable as fault:
         raise _not_ready(fault) from None
-    except Stopped as fault:
+    except JobFailed as fault:
         cause = str(fault)
         log.error("pdf.failed", cause=cause)  # noqa: TRY400 - a trace may quote a person
-        raise RenderFailed(WORDS.get(cause, OTHERWISE), cause) from None
+        raise RenderFailed(FAILURE_MESSAGES.get(cause, DEFAULT_MESSAGE), cause) from None
 
 
 def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = None) -> bytes:
@@ -117,7 +117,7 @@ def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = 
     file = _folder() / name[:2] / f"{name}{SEALED if key else KEPT}"
     try:
         found = _read(file)
-        return vault.open_file(name, found, key) if key else found
+        return vault.unseal_file(name, found, key) if key else found
     except FileNotFoundError:
         pass
     except vault.Tampered:
@@ -145,17 +145,17 @@ def sweep() -> None:
 
 
 def warm() -> None:
-    """Start the foreman before the first document needs it, and before this process forks.
+    """Start the supervisor before the first document needs it, and before this process forks.
 
     Raises what `render` raises when that fails.
     """
     try:
-        _workshop.start()
-    except NotReady as fault:
+        _pool.start()
+    except PoolUnavailable as fault:
         raise _not_ready(fault) from None
 
 
-def _not_ready(fault: NotReady) -> RuleBroken | RenderFailed:
+def _not_ready(fault: PoolUnavailable) -> RuleBroken | RenderFailed:
     if str(fault) != OSError.__name__:
         log.error("pdf.failed", cause="not_ready", fault=str(fault))
         return RenderFailed("The program that makes PDFs did not start.", "not_ready")
@@ -173,7 +173,7 @@ def check_glyphs(html: str) -> None:
 
     Raises RuleBroken naming those they cannot.
     """
-    strange = missing_signs(markup.unescape(html))
+    strange = find_missing_glyphs(markup.unescape(html))
     if strange:
         raise RuleBroken(
             Reason(
@@ -189,13 +189,12 @@ def faces() -> dict[str, Path]:
     return {face: print_font(face) for face in FACES}
 
 
-class Press:
+class Renderer:
     """Lay out documents in this process, with fonts and style sheets that are loaded once.
 
-    One press lays out many documents, also for different people. Nothing of one reaches the next: boxes, pictures,
+    One renderer lays out many documents, also for different people. Nothing of one reaches the next: boxes, pictures,
     counters, used glyphs and the PDF are made anew for each, and what is shared (fonts, parsed sheets) is only read: a
-    document that brings a face of its own is refused. The tests hold the bytes of a document against those of a fresh
-    press, after others and after failures.
+    document that brings a face of its own is refused. The tests hold the bytes of a document against those of a fresh renderer, after others and after failures.
     """
 
     def __init__(self, fonts: dict[str, Path]) -> None:
@@ -209,7 +208,7 @@ class Press:
         self.weasyprint: Any = weasyprint
         self.fonts: Any = FontConfiguration()
         self.fetcher = _fetcher(fonts)
-        self.styles = {name: self._style(name) for name in SHEETS}
+        self.styles = {name: self._style(name) for name in STYLESHEETS}
         self.fonts.add_font_face = _no_more_faces
 
     def _style(self, name: str) -> Any:  # noqa: ANN401 - an untyped package
@@ -217,12 +216,12 @@ class Press:
             string=style_text(name), font_config=self.fonts, url_fetcher=self.fetcher
         )
 
-    def lay_out(
-        self, html: str, style: str, picture: bytes = b"", most_pages: int = MOST_PAGES
+    def render_document(
+        self, html: str, style: str, picture: bytes = b"", most_pages: int = MAX_PAGES
     ) -> bytes:
         """Make a PDF.
 
-        Raises `limited.Refused` when it has too many pages or asks for something outside itself.
+        Raises `supervisor.JobRefused` when it has too many pages or asks for something outside itself.
         """
         self.fetcher.picture = picture
         options = {
@@ -235,15 +234,15 @@ class Press:
                 font_config=self.fonts, **options
             )
             if len(document.pages) > most_pages:
-                raise supervisor.Refused("too_big")
+                raise supervisor.JobRefused("too_big")
             made: bytes = document.write_pdf(finisher=_tidy_choices, **options)
         except self.weasyprint.urls.FatalURLFetchingError:
-            raise supervisor.Refused("outside") from None
+            raise supervisor.JobRefused("outside") from None
         return made
 
 
 def _no_more_faces(*_given: object) -> NoReturn:
-    raise supervisor.Refused("outside")
+    raise supervisor.JobRefused("outside")
 
 
 def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
@@ -259,7 +258,7 @@ def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
 
             Raises FatalURLFetchingError, which stops the rendering.
             """
-            if url == PICTURE and self.picture:
+            if url == LOGO_URL and self.picture:
                 return URLFetcherResponse(url, self.picture, {"Content-Type": "image/png"})
             face = url.removeprefix(FONT_SCHEME)
             if not url.startswith(FONT_SCHEME) or face not in fonts:
@@ -307,7 +306,12 @@ def _tidy_choices(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf'
 @cache
 def _program() -> str:
     """Hash this program, from its code to its fonts: whatever is changed in it, kept PDFs are made anew."""
-    written = (file for folder in PROGRAM for file in folder.rglob("*") if file.suffix in WRITTEN)
+    written = (
+        file
+        for folder in PROGRAM_DIRS
+        for file in folder.rglob("*")
+        if file.suffix in PROGRAM_SUFFIXES
+    )
     digest = hashlib.sha256(f"{version('weasyprint')} {version('pydyf')}".encode())
     for file in sorted(written) + [print_font(face) for face in FACES]:
         digest.update(file.read_bytes())
@@ -360,36 +364,36 @@ def _keep(file: Path, made: bytes) -> None:
 
 
 def told() -> list[str]:
-    """Give what a foreman has to be told, since it reads no settings: where the fonts are."""
+    """Give what a supervisor has to be told, since it reads no settings: where the fonts are."""
     return [f"{face}={path}" for face, path in faces().items()]
 
 
-_workshop = Workshop("caseapp.core.pdf", told)
+_pool = SandboxPool("caseapp.core.pdf", told)
 
 
 def prepare(given: list[str]) -> Callable[[bytes], bytes]:
-    """Load the press for a foreman and give the work that its hands do.
+    """Load the renderer for a supervisor and give the work that its workers do.
 
-    A fork takes one thread along. Where a version of Pango keeps one of its own, each hand has to load the fonts.
+    A fork takes one thread along. Where a version of Pango keeps one of its own, each worker has to load the fonts.
     """
     from PIL import Image
 
-    # Hands are nobody and may not be able to import anything any more, so what reads pictures is loaded here.
+    # Workers are nobody and may not be able to import anything any more, so what reads pictures is loaded here.
     Image.preinit()
     fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
-    press = Press(fonts)
-    for style, look in product(SHEETS, LOOKS):
-        press.lay_out(SPECIMEN.format(look=look), style)
+    press = Renderer(fonts)
+    for style, look in product(STYLESHEETS, LOOKS):
+        press.render_document(SPECIMEN.format(look=look), style)
     alone = len([*Path("/proc/self/task").iterdir()]) == 1
     ready = [press] if alone else []
 
     def work(job: bytes) -> bytes:
         if not ready:
-            ready.append(Press(fonts))
+            ready.append(Renderer(fonts))
         head, _, rest = job.partition(b"\n")
         style, most_pages, size = head.decode().split(" ")
         picture, html = rest[: int(size)], rest[int(size) :].decode()
-        return ready[0].lay_out(html, style, picture, int(most_pages))
+        return ready[0].render_document(html, style, picture, int(most_pages))
 
     return work
 

@@ -1,7 +1,7 @@
 """Forms in PDFs: a filled-in file in, the values of its fields out, and the only place that knows pikepdf.
 
-The file comes from outside, so it is taken apart by the hands of `core.limited`: this module, run by itself, is what
-their foreman loads. Nothing of a file is executed, followed or unpacked but its field tree; scripts, actions and
+The file comes from outside, so it is taken apart by the workers of `core.sandbox.supervisor`: this module, run by itself, is what
+their supervisor loads. Nothing of a file is executed, followed or unpacked but its field tree; scripts, actions and
 attachments are not even looked at.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.pool import NotReady, Stopped, Workshop
+from caseapp.core.sandbox.pool import PoolUnavailable, JobFailed, SandboxPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MAGIC = b"%PDF-"
-LARGEST_FILE = 5 * supervisor.MIB
+MAX_FILE_BYTES = 5 * supervisor.MIB
 MOST_NODES = 2000
 LONGEST_VALUE = 20_000
 LONGEST_SECONDS = 6.0
@@ -34,27 +34,27 @@ PUSH_BUTTON, RADIO = 1 << 16, 1 << 15
 OFF = "/Off"
 
 
-class Unreadable(Exception):
+class UnreadableForm(Exception):
     """Say in one word why a file gave no answers: not_pdf, too_big, locked, no_form, broken, too_much or busy."""
 
 
-def fields_of(data: bytes) -> dict[str, str]:
+def read_form_fields(data: bytes) -> dict[str, str]:
     """Read the fields of a filled-in PDF by name; a ticked box reads `on`, what is blank reads as nothing.
 
-    Raises Unreadable.
+    Raises UnreadableForm.
     """
     if not data.startswith(MAGIC):
-        raise Unreadable("not_pdf")
-    if len(data) > LARGEST_FILE:
-        raise Unreadable("too_big")
+        raise UnreadableForm("not_pdf")
+    if len(data) > MAX_FILE_BYTES:
+        raise UnreadableForm("too_big")
     try:
-        answer = _workshop.do(data)
-    except NotReady as fault:
+        answer = _pool.run(data)
+    except PoolUnavailable as fault:
         log.error("forms.not_ready", fault=str(fault))  # noqa: TRY400 - a trace may quote a person
-        raise Unreadable("busy") from None
-    except Stopped as fault:
+        raise UnreadableForm("busy") from None
+    except JobFailed as fault:
         log.warning("forms.unread", cause=str(fault))
-        raise Unreadable(WORDS.get(str(fault), "broken")) from None
+        raise UnreadableForm(WORDS.get(str(fault), "broken")) from None
     found: dict[str, str] = json.loads(answer)
     return found
 
@@ -70,36 +70,36 @@ WORDS = {
 
 
 def warm() -> None:
-    """Start the foreman before this process forks.
+    """Start the supervisor before this process forks.
 
-    Raises NotReady.
+    Raises PoolUnavailable.
     """
-    _workshop.start()
+    _pool.start()
 
 
-_workshop = Workshop("caseapp.core.pdf_forms", largest=LARGEST_FILE)
+_pool = SandboxPool("caseapp.core.pdf_forms", largest=MAX_FILE_BYTES)
 
 
 def prepare(_told: list[str]) -> Callable[[bytes], bytes]:
-    """Load pikepdf for a foreman and give the work that its hands do."""
-    import pikepdf  # Only the foreman loads it: no page needs it.
+    """Load pikepdf for a supervisor and give the work that its workers do."""
+    import pikepdf  # Only the supervisor loads it: no page needs it.
 
     def work(job: bytes) -> bytes:
         _tighten()
         try:
             with pikepdf.open(io.BytesIO(job), suppress_warnings=True) as pdf:
                 if pdf.is_encrypted:
-                    raise supervisor.Refused("locked")
+                    raise supervisor.JobRefused("locked")
                 found = _read(pdf, pikepdf)
         except pikepdf.PasswordError:
-            raise supervisor.Refused("locked") from None
+            raise supervisor.JobRefused("locked") from None
         return json.dumps(found).encode()
 
     return work
 
 
 def _tighten() -> None:
-    """Keep a hand under stricter limits than those of laying out a document."""
+    """Keep a worker under stricter limits than those of laying out a document."""
     signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
@@ -117,7 +117,7 @@ def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf i
                 text = str(value) if isinstance(value, pikepdf.String) else ""
                 found.setdefault(name, text[:LONGEST_VALUE])
     if not found:
-        raise supervisor.Refused("no_form")
+        raise supervisor.JobRefused("no_form")
     return found
 
 
@@ -129,7 +129,7 @@ def _fields(top: Any, pikepdf: Any) -> Iterator[tuple[str, str, int, Any]]:  # n
         node, above, kind, flags = left.pop()
         seen += 1
         if seen > MOST_NODES:
-            raise supervisor.Refused("too_much")
+            raise supervisor.JobRefused("too_much")
         own = node.get("/T")
         name = f"{above}.{own}".strip(".") if own is not None else above
         kind, flags = str(node.get("/FT", kind)), int(node.get("/Ff", flags))
@@ -144,7 +144,7 @@ def _list(found: Any, pikepdf: Any) -> list[Any]:  # noqa: ANN401
     if not isinstance(found, pikepdf.Array):
         return []
     if len(found) > MOST_NODES:
-        raise supervisor.Refused("too_much")
+        raise supervisor.JobRefused("too_much")
     return [node for node in found if isinstance(node, pikepdf.Dictionary)]
 
 

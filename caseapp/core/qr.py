@@ -8,7 +8,7 @@ import segno
 from markupsafe import Markup
 
 
-def code_svg(address: str, alternative: str) -> Markup:
+def render_qr_svg(address: str, alternative: str) -> Markup:
     """Draw an address as a QR code in black on white, with its quiet zone and its alternative text.
 
     Medium error correction (15 %) bears a fold or a coffee stain.

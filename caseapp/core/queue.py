@@ -39,5 +39,5 @@ def open_queue(
         with context():
             remove_expired()
 
-    outbox.hand_over_with(lambda row_id: deliver(row_id.hex))
+    outbox.set_dispatcher(lambda row_id: deliver(row_id.hex))
     return queue

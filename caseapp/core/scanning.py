@@ -11,13 +11,13 @@ from caseapp.core import settings
 
 log = structlog.get_logger()
 
-PATIENCE = 10.0
+TIMEOUT_SECONDS = 10.0
 """Seconds that the program may take for one file."""
 HARMFUL = "This file was not taken: the check for harmful files refuses it."
 NOT_CHECKED = "This file could not be checked for harm, so it was not taken. Try again in a minute."
 
 
-def objection(content: bytes) -> str:
+def find_scan_error(content: bytes) -> str:
     """Say why a file may not come in, or nothing; without a scanner every file may.
 
     The program reads the file from standard input; any exit code but 0 refuses it (OWASP ASVS 5.4.3). One that does not
@@ -34,7 +34,7 @@ def objection(content: bytes) -> str:
             stderr=subprocess.DEVNULL,
             # Nothing of our own settings goes along.
             env={"PATH": os.defpath},
-            timeout=PATIENCE,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as fault:

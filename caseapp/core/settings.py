@@ -21,13 +21,13 @@ Environment = Literal["production", "demo", "test"]
 LogFormat = Literal["json", "text"]
 
 
-class BadSettings(Exception):
-    """Name every setting that is wrong or missing, one line each."""
+class InvalidSettings(Exception):
+    """Wrong or missing settings, one line for each."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Hold what the operator decided; nothing else in the house reads the environment."""
+    """The operator's settings; nothing else in the application reads the environment."""
 
     env: Environment
     data_dir: Path
@@ -47,7 +47,7 @@ class Settings:
         return self.env == "demo"
 
 
-EXPLAINED = {
+SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
     "DATA_DIR": "folder for the embedded database, fonts and mail (default: var/ beside the program)",
     "DATABASE_URL": "SQLAlchemy address (default: SQLite in DATA_DIR)",
@@ -76,7 +76,7 @@ class _Reader:
         return self.environ.get(PREFIX + name, "").strip() or default
 
     def refuse_unknown(self) -> None:
-        known = {*EXPLAINED, "DEMO_PASSWORD", "DEMO_PIN"}
+        known = {*SETTING_DESCRIPTIONS, "DEMO_PASSWORD", "DEMO_PIN"}
         ours = sorted(name.removeprefix(PREFIX) for name in self.environ if name.startswith(PREFIX))
         for name in ours:
             if name not in known:
@@ -139,10 +139,10 @@ class _Reader:
             return b""
 
 
-def from_environment(environ: Mapping[str, str]) -> Settings:
+def load_settings(environ: Mapping[str, str]) -> Settings:
     """Read all settings from `environ`.
 
-    Raises BadSettings with one line for each setting that is wrong or missing.
+    Raises InvalidSettings with one line for each setting that is wrong or missing.
     """
     read = _Reader(environ)
     read.refuse_unknown()
@@ -158,7 +158,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     vault_key = read.key("VAULT_KEY_FILE", env, data_dir / "vault.key")
     scan_command = read.command("SCAN_COMMAND")
     if read.faults:
-        raise BadSettings("\n".join(read.faults))
+        raise InvalidSettings("\n".join(read.faults))
     return Settings(
         env=cast("Environment", env),
         data_dir=data_dir,

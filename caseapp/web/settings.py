@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.core import urls
 from caseapp.core.errors import Invalid, Stale
-from caseapp.core.images import logo_from
+from caseapp.core.images import make_logo
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
@@ -24,12 +24,12 @@ from caseapp.domain.practice.operations import (
 )
 from caseapp.domain.practice.queries import local_lines, office, the_logo, the_practice
 from caseapp.domain.practice.schemas import LogoSchema, NewLineSchema, PracticeSchema
-from caseapp.domain.users.queries import names_of
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form
-from caseapp.http.template_helpers import say
-from caseapp.http.uploads import sent_file
+from caseapp.domain.users.queries import get_user_names
+from caseapp.http.guard import needs, current_actor
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
+from caseapp.http.template_helpers import flash
+from caseapp.http.uploads import read_uploaded_file
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -66,7 +66,7 @@ def _page(form: Form, *, stale: bool = False) -> str:
         form=form,
         stale=stale,
         row=the_practice(),
-        portal_address=urls.portal(),
+        portal_address=urls.portal_url(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
         zones={
@@ -82,12 +82,12 @@ def save_practice() -> ResponseReturnValue:
     try:
         change, version = read_form(PracticeSchema()), form_version()
         with transaction():
-            change_practice(the_actor(), change, version)
+            change_practice(current_actor(), change, version)
     except Invalid as error:
-        return _page(form_of(error)), 422
+        return _page(submitted_form(error)), 422
     except Stale:
-        return _page(form_of(), stale=True), 412
-    say("saved")
+        return _page(submitted_form(), stale=True), 412
+    flash("saved")
     return redirect(url_for("settings.settings_page"), code=303)
 
 
@@ -110,12 +110,12 @@ def put_logo_now() -> ResponseReturnValue:
     """Put a logo in place; it is drawn anew before anything is stored."""
     try:
         alternative = read_form(LogoSchema())
-        picture = logo_from(sent_file("logo"))
+        picture = make_logo(read_uploaded_file("logo"))
         with transaction():
-            put_logo(the_actor(), picture, alternative)
+            put_logo(current_actor(), picture, alternative)
     except Invalid as error:
-        return _logo(form_of(error)), 422
-    say("logo_put")
+        return _logo(submitted_form(error)), 422
+    flash("logo_added")
     return redirect(url_for("settings.logo_page"), code=303)
 
 
@@ -124,8 +124,8 @@ def put_logo_now() -> ResponseReturnValue:
 def remove_logo_now() -> ResponseReturnValue:
     """Take the logo off."""
     with transaction():
-        remove_logo(the_actor())
-    say("logo_removed")
+        remove_logo(current_actor())
+    flash("logo_removed")
     return redirect(url_for("settings.logo_page"), code=303)
 
 
@@ -148,7 +148,7 @@ def _numbers(form: Form) -> str:
         kinds=KINDS,
         kind_words=KIND_WORDS,
         addable={kind: KIND_WORDS[kind] for kind in KINDS[1:]},
-        confirmed_by=names_of({confirmed_by}).get(confirmed_by) if confirmed_by else None,
+        confirmed_by=get_user_names({confirmed_by}).get(confirmed_by) if confirmed_by else None,
         stale_after=STALE_AFTER_DAYS,
     )
 
@@ -158,8 +158,8 @@ def _numbers(form: Form) -> str:
 def confirm_now() -> ResponseReturnValue:
     """Record that every number was checked today."""
     with transaction():
-        confirm_numbers(the_actor())
-    say("numbers_confirmed")
+        confirm_numbers(current_actor())
+    flash("help_lines_confirmed")
     return redirect(url_for("settings.numbers_page"), code=303)
 
 
@@ -170,10 +170,10 @@ def add_number() -> ResponseReturnValue:
     try:
         line = read_form(NewLineSchema())
         with transaction():
-            form_once(lambda: add_line(the_actor(), line))
+            run_form_once(lambda: add_line(current_actor(), line))
     except Invalid as error:
-        return _numbers(form_of(error)), 422
-    say("line_added")
+        return _numbers(submitted_form(error)), 422
+    flash("help_line_added")
     return redirect(url_for("settings.numbers_page"), code=303)
 
 
@@ -182,6 +182,6 @@ def add_number() -> ResponseReturnValue:
 def remove_number(line_id: UUID) -> ResponseReturnValue:
     """Remove a number of the practice's own."""
     with transaction():
-        remove_line(the_actor(), line_id)
-    say("line_removed")
+        remove_line(current_actor(), line_id)
+    flash("help_line_removed")
     return redirect(url_for("settings.numbers_page"), code=303)

@@ -105,8 +105,10 @@ def practice(folder: Path, url: str | None, cases: int) -> Practice:
         filled = rows.fill(cases, OWN, readers=READERS)
         actors = [filled.supervisor, *(actor for actor, _ in filled.readers)]
         with transaction():
-            tokens = {actor.id: create_token(operator(), db.session.get(User, actor.id).email, "bench")[1]
-                for actor in actors}
+            tokens = {
+                actor.id: create_token(operator(), db.session.get(User, actor.id).email, "bench")[1]
+                for actor in actors
+            }
             cookie = begin_session("staff", filled.coach.id)
             floor_table.create(db.session.connection())
         cursors = {

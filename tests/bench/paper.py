@@ -139,7 +139,9 @@ def _batch(sandbox_pool: SandboxPool, job: bytes, requests: int) -> None:
 def _held(sandbox_pool: SandboxPool) -> float:
     """Give the memory that the foreman and its hands hold, what they share counted once, in MiB."""
     supervisor_process = sandbox_pool._supervisor.pid  # noqa: SLF001 - which process it is stands nowhere else
-    workers = Path(f"/proc/{supervisor_process}/task/{supervisor_process}/children").read_text().split()
+    workers = (
+        Path(f"/proc/{supervisor_process}/task/{supervisor_process}/children").read_text().split()
+    )
     total = 0
     for process in (supervisor_process, *workers):
         # A hand may have done its last job just now.

@@ -91,7 +91,9 @@ def _give(environ: Mapping[str, str], coach: Actor) -> Given:
         made = builders.case(coach)
         builders.screen(coach, made.client_id)
         with transaction():
-            sheet = assign_handout(coach, made.case_id, SHEET, message="", channel="portal", confirmed=True)
+            sheet = assign_handout(
+                coach, made.case_id, SHEET, message="", channel="portal", confirmed=True
+            )
             invite_client(coach, made.client_id)
         with transaction() as session:
             session.execute(

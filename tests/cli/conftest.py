@@ -10,22 +10,22 @@ import pytest
 from click.testing import CliRunner
 
 from caseapp.cli.commands import caseapp
-from caseapp.cli.context import House
+from caseapp.cli.context import CommandContext
 from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 
 
 @pytest.fixture
-def caseapp_says(app, data_dir):
+def run_command(app, data_dir):
     """Run a command on the test's database; give what it wrote and how it ended."""
 
     def run(*arguments, given=None, **environ):
         db.session.remove()
-        house = House(
+        context = CommandContext(
             lambda _settings: app,
             {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir), **environ},
         )
-        return CliRunner().invoke(caseapp, [*arguments], input=given, obj=house)
+        return CliRunner().invoke(caseapp, [*arguments], input=given, obj=context)
 
     return run
 

@@ -10,10 +10,10 @@ from caseapp.core import outbox, settings
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.settings import EXPLAINED
+from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice.operations import confirm_numbers
-from caseapp.domain.users.operations import add_user, disable_user
+from caseapp.domain.auth.operations import add_user, disable_user
 from tests.support import staff
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
@@ -28,11 +28,11 @@ def section(output, title):
     return output.partition(f"\n{title}\n")[2].partition("\n\n")[0]
 
 
-def test_every_setting_is_explained_and_no_secret_shown(caseapp_says):
-    done = caseapp_says(
+def test_every_setting_is_explained_and_no_secret_shown(run_command):
+    done = run_command(
         "check", CASEAPP_SMTP_URL="smtp://mail:hush@127.0.0.1:1", CASEAPP_MAIL_FROM="us@x.test"
     )
-    for name, words in EXPLAINED.items():
+    for name, words in SETTING_DESCRIPTIONS.items():
         assert f"CASEAPP_{name} = " in done.output
         assert words in done.output
     assert "hush" not in done.output
@@ -40,7 +40,7 @@ def test_every_setting_is_explained_and_no_secret_shown(caseapp_says):
     assert "CASEAPP_LOG_FORMAT = text (default)" in done.output
 
 
-def test_a_practice_that_is_ready_has_no_fault(team, caseapp_says):
+def test_a_practice_that_is_ready_has_no_fault(team, run_command):
     with transaction():
         add_user(
             operator(),
@@ -52,7 +52,7 @@ def test_a_practice_that_is_ready_has_no_fault(team, caseapp_says):
         )
         disable_user(operator(), "coach2@practice.test")
         confirm_numbers(team["admin"])
-    done = caseapp_says("check")
+    done = run_command("check")
     assert done.exit_code == 0, done.output
     assert "FAULT" not in done.output
     assert "every migration done" in done.output
@@ -60,17 +60,17 @@ def test_a_practice_that_is_ready_has_no_fault(team, caseapp_says):
     assert "The PDF engine starts" in done.output
 
 
-def test_numbers_that_nobody_confirmed_are_a_fault(team, caseapp_says):
-    assert "FAULT Nobody has confirmed" in section(caseapp_says("check").output, "Help numbers")
+def test_numbers_that_nobody_confirmed_are_a_fault(team, run_command):
+    assert "FAULT Nobody has confirmed" in section(run_command("check").output, "Help numbers")
     with at(now() - timedelta(days=91)), transaction():
         confirm_numbers(team["admin"])
-    done = caseapp_says("check")
+    done = run_command("check")
     assert done.exit_code == 1
     assert "too long ago" in section(done.output, "Help numbers")
 
 
-def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, caseapp_says):
-    said = section(caseapp_says("check").output, "People")
+def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, run_command):
+    said = section(run_command("check").output, "People")
     assert (
         "FAULT Without a supervisor nobody can clear a safety hold for the clients of Jonas Adler"
         in said
@@ -78,8 +78,8 @@ def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, caseapp_says):
     assert "Helen Marsh opens or screens" in said
 
 
-def test_nobody_to_sign_in_is_a_fault(caseapp_says):
-    assert "FAULT Nobody can sign in." in caseapp_says("check").output
+def test_nobody_to_sign_in_is_a_fault(run_command):
+    assert "FAULT Nobody can sign in." in run_command("check").output
 
 
 def test_a_mail_server_that_does_not_answer_is_a_fault(app):
@@ -87,15 +87,15 @@ def test_a_mail_server_that_does_not_answer_is_a_fault(app):
         taken.bind(("127.0.0.1", 0))
         before = settings.active()
         settings.use(replace(before, smtp_url=f"smtp://127.0.0.1:{taken.getsockname()[1]}"))
-        [finding] = check.mail_server()
+        [result] = check.check_mail()
         settings.use(before)
-    assert finding.how == check.FAULT
+    assert result.level == check.FAULT
 
 
 def test_mail_that_nobody_sends_is_a_fault(app):
     with at(now() - timedelta(minutes=11)), transaction():
-        outbox.put("portal.link", {"client": "0" * 32})
-    found = [finding.text for finding in check.database() if finding.how == check.FAULT]
+        outbox.enqueue("portal.link", {"client": "0" * 32})
+    found = [result.text for result in check.database() if result.level == check.FAULT]
     assert len(found) == 1
     assert found[0].startswith("1 mails have waited for over ten minutes.")
 
@@ -109,6 +109,6 @@ def test_a_database_of_another_version_is_a_fault(app):
 def test_old_sqlite_is_worth_a_look(app, monkeypatch):
     if db.engine.dialect.name != "sqlite":
         return
-    for version, how in (((3, 51, 2), check.LOOK), ((3, 51, 3), check.GOOD)):
+    for version, level in (((3, 51, 2), check.WARNING), ((3, 51, 3), check.OK)):
         monkeypatch.setattr(check.sqlite3, "sqlite_version_info", version)
-        assert list(check.database())[-1].how == how
+        assert list(check.database())[-1].level == level

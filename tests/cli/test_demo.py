@@ -11,23 +11,24 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, RuleBroken
 from caseapp.core.permissions import Role
-from caseapp.core.vault import open_data
+from caseapp.core.vault import unseal_json
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.queries import assignments_of
-from caseapp.domain.assignments.reading import reading_list
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.assignments.queries import list_assignments
+from caseapp.domain.assignments.reading import get_reading_list
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.models import Case, CaseEvent
-from caseapp.domain.cases.queries import CaseFilter, case_head, gate_of, list_cases
-from caseapp.domain.clients.models import Client, PortalAccess
+from caseapp.domain.cases.queries import CaseFilter, get_case_context, get_stage_gate, list_cases
+from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import key_of, matches_of
-from caseapp.domain.followups.queries import due_followups, followups_of
+from caseapp.domain.followups.queries import list_due_followups, list_client_followups
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import drafts_of
 from caseapp.domain.practice.queries import office, the_practice, today
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
-from caseapp.domain.worksheets.queries import returned_for, shared_answers
+from caseapp.domain.worksheets.queries import get_shared_summaries, get_shared_answers
 
 PASSWORD = "seven quiet harbours at dusk"
 PIN = "482915"
@@ -42,9 +43,9 @@ def client(name):
     return db.session.scalars(sa.select(Client.id).where(Client.name == name)).one()
 
 
-def head(actor, name):
+def context(actor, name):
     case = db.session.scalars(sa.select(Case.id).where(Case.client_id == client(name))).one()
-    return case_head(actor, case)
+    return get_case_context(actor, case)
 
 
 def count(of, *where):
@@ -92,15 +93,15 @@ def two_on_hold():
     held = db.session.execute(
         sa.select(Client.name, Hold.kind)
         .join(Client, Client.id == Hold.client_id)
-        .where(Hold.cleared_at.is_(None))
+        .where(Hold.released_at.is_(None))
     ).all()
     assert sorted(map(tuple, held)) == [("Ines Okafor", "safety"), ("Tomasz Zieliński", "care")]
-    ended = db.session.scalars(sa.select(Hold).where(Hold.cleared_at.is_not(None))).one()
-    assert ended.cleared_by == who("supervisor").id
-    tasks = {task.kind: task for task in followups_of(who("coach"), client("Ines Okafor"))}
-    assert tasks["safety_24h"].done_at
-    assert tasks["safety_72h"].done_at
-    assert tasks["safety_7d"].done_at is None
+    ended = db.session.scalars(sa.select(Hold).where(Hold.released_at.is_not(None))).one()
+    assert ended.released_by == who("supervisor").id
+    tasks = {task.kind: task for task in list_client_followups(who("coach"), client("Ines Okafor"))}
+    assert tasks["safety_24h"].completed_at
+    assert tasks["safety_72h"].completed_at
+    assert tasks["safety_7d"].completed_at is None
     assert tasks["safety_7d"].due_at.date() == today()
 
 
@@ -108,16 +109,16 @@ def drafts_and_tasks_for_today():
     levels = [draft.unrecorded_level for draft in drafts_of(who("coach"))]
     assert levels == [Level.CONCERN, None, None, None]
     for coach in ("coach", "coach2"):
-        due = due_followups(who(coach), until=now() + timedelta(days=1))
+        due = list_due_followups(who(coach), until=now() + timedelta(days=1))
         assert any(task.due_at.date() == today() for task in due)
 
 
 def handouts_given_opened_read_withdrawn_and_stopped():
     reader = Actor(client("Priya Raman"), Role.CLIENT, "Priya", "portal")
-    assert {"given", "opened", "read"} <= {found.state for found in reading_list(reader)}
+    assert {"given", "opened", "read"} <= {found.state for found in get_reading_list(reader)}
     coach = who("coach")
-    stopped = assignments_of(coach, head(coach, "Ines Okafor"))
-    assert "stopped" in {found.state for found in stopped}
+    blockers = list_assignments(coach, context(coach, "Ines Okafor"))
+    assert "stopped" in {found.state for found in blockers}
     assert count(Assignment, Assignment.withdrawn_at.is_not(None)) == 1
     entered = db.session.scalars(sa.select(PortalAccess)).all()
     assert len(entered) == 2
@@ -126,11 +127,11 @@ def handouts_given_opened_read_withdrawn_and_stopped():
 
 def a_sheet_that_was_filled_in_and_shared():
     coach = who("coach")
-    given = assignments_of(coach, head(coach, "Daniel Brandt"))
-    returned = returned_for(coach, [record.id for record in given])
+    given = list_assignments(coach, context(coach, "Daniel Brandt"))
+    returned = get_shared_summaries(coach, [record.id for record in given])
     [shared] = [record for record in given if record.id in returned]
     assert (shared.slug, shared.state) == ("my-reasons", "opened")
-    found, _ = shared_answers(coach, shared.id)
+    found, _ = get_shared_answers(coach, shared.id)
     told = {answer.id: answer.text for answer in found.answers}
     assert "Sophie" in told["unsure_reasons"]
     assert date.fromisoformat(told["review_on"]) > today()
@@ -144,7 +145,7 @@ def a_pair_that_only_a_supervisor_sees():
 
 def all_kinds_of_people():
     facts = [
-        open_data(case, "facts", key_of(case.client_id))
+        unseal_json(case, "facts", key_of(case.client_id))
         for case in db.session.scalars(sa.select(Case))
     ]
     assert any(found["living_arrangement"] == "long_distance" for found in facts)
@@ -155,15 +156,15 @@ def all_kinds_of_people():
 
 
 def histories_in_the_past():
-    assert db.session.scalar(sa.select(sa.func.max(AuditEntry.at))) <= now()
+    assert db.session.scalar(sa.select(sa.func.max(AuditEvent.occurred_at))) <= now()
     assert db.session.scalar(sa.select(sa.func.max(Note.changed_at))) < now()
     assert count(CaseEvent, CaseEvent.kind == "moved") > 40
-    assert count(AuditEntry, AuditEntry.outcome != "done") == 0
+    assert count(AuditEvent, AuditEvent.outcome != "done") == 0
 
 
 def something_left_to_do():
-    gate = gate_of(head(who("coach"), "Ruth Adeyemi"), today=today())
-    assert gate.blocks == ()
+    gate = get_stage_gate(context(who("coach"), "Ruth Adeyemi"), today=today())
+    assert gate.blockers == ()
     assert [check.criterion.id for check in gate.checks if not check.met] == [
         "two_supports_named",
         "pause_described",

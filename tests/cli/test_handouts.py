@@ -5,34 +5,34 @@ import pytest
 from caseapp.cli.handouts import release_day
 
 
-def test_the_library_passes_at_its_release(caseapp_says):
-    done = caseapp_says("handouts", "check", "--at-release")
+def test_the_library_passes_at_its_release(run_command):
+    done = run_command("handouts", "check", "--at-release")
     assert done.exit_code == 0, done.output
     assert "no faults" in done.output
     assert release_day() == date(2026, 11, 21)
 
 
-def test_a_text_past_its_review_is_named_and_fails(caseapp_says):
-    done = caseapp_says("handouts", "check", "--on", "2031-01-01")
+def test_a_text_past_its_review_is_named_and_fails(run_command):
+    done = run_command("handouts", "check", "--on", "2031-01-01")
     assert done.exit_code == 1
     assert "reaching-out" in done.output
 
 
-def test_the_list_names_every_handout(caseapp_says):
-    listed = caseapp_says("handouts", "list").output
+def test_the_list_names_every_handout(run_command):
+    listed = run_command("handouts", "list").output
     assert "H17" in listed
     assert "reaching-out" in listed
 
 
-def test_a_handout_is_written_as_a_pdf(caseapp_says, tmp_path):
+def test_a_handout_is_written_as_a_pdf(run_command, tmp_path):
     file = tmp_path / "sheet.pdf"
-    done = caseapp_says("handouts", "render", "reaching-out", "-o", str(file))
+    done = run_command("handouts", "render", "reaching-out", "-o", str(file))
     assert done.exit_code == 0, done.output
     assert file.read_bytes().startswith(b"%PDF-1.7")
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["reaching-out", "--language", "xx"]])
-def test_a_handout_that_is_not_there_is_named(caseapp_says, tmp_path, arguments):
-    done = caseapp_says("handouts", "render", *arguments, "-o", str(tmp_path / "sheet.pdf"))
+def test_a_handout_that_is_not_there_is_named(run_command, tmp_path, arguments):
+    done = run_command("handouts", "render", *arguments, "-o", str(tmp_path / "sheet.pdf"))
     assert done.exit_code == 1
     assert "caseapp handouts list" in done.stderr

@@ -1,29 +1,31 @@
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from tests.support import builders, staff
 
 
-def test_the_case_report_comes_out_and_is_recorded(app, caseapp_says):
+def test_the_case_report_comes_out_and_is_recorded(app, run_command):
     team = staff.team()
     made = builders.case(team["coach"], "Ines Okafor")
     builders.case(team["coach2"])
-    done = caseapp_says("report", "cases", "--coach", "coach@practice.test", "--stage", "steady")
+    done = run_command("report", "cases", "--coach", "coach@practice.test", "--stage", "steady")
     assert done.exit_code == 0, done.output
     lines = done.stdout_bytes.decode("utf-8-sig").splitlines()
     assert len(lines) == 2
     assert lines[1].startswith(f"{made.number},")
-    [entry] = entries(team["admin"], LogFilter(action=Action.REPORT_EXPORT), None, 9).items
+    [entry] = list_audit_events(
+        team["admin"], AuditFilter(action=Action.REPORT_EXPORT), None, 9
+    ).items
     assert (entry.via, entry.details["rows"], entry.details["stage"]) == ("cli", 1, "steady")
 
 
-def test_a_pdf_goes_into_a_file(caseapp_says, tmp_path):
+def test_a_pdf_goes_into_a_file(run_command, tmp_path):
     file = tmp_path / "report.pdf"
-    done = caseapp_says("report", "cases", "--format", "pdf", "-o", str(file))
+    done = run_command("report", "cases", "--format", "pdf", "-o", str(file))
     assert done.exit_code == 0, done.output
     assert file.read_bytes().startswith(b"%PDF-1.7")
 
 
-def test_a_period_that_ends_before_it_begins_is_named(caseapp_says):
-    done = caseapp_says("report", "cases", "--since", "2026-02-02", "--until", "2026-02-01")
+def test_a_period_that_ends_before_it_begins_is_named(run_command):
+    done = run_command("report", "cases", "--since", "2026-02-02", "--until", "2026-02-01")
     assert done.exit_code == 1
     assert done.stderr == "until: The last day comes before the first.\n"

@@ -22,7 +22,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "1"))
 LONGEST = 60
 ORDER_A_MAIL = """
 import os
-from caseapp.domain.clients.portal_access import invite
+from caseapp.domain.auth.portal_access import invite
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.core.settings import from_environment
 from caseapp.core.transaction import transaction
@@ -43,7 +43,7 @@ from caseapp.core.settings import from_environment
 from caseapp.factory import create_app
 
 with create_app(from_environment(os.environ)).app_context():
-    with clock.at(clock.now() + outbox.TAKEN_FOR):
+    with clock.at(clock.now() + outbox.CLAIM_PERIOD):
         assert outbox.sweep() == 1
 """
 

@@ -4,15 +4,16 @@ import pytest
 
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.queries import LogFilter, entries
-from caseapp.domain.users.queries import bearer, user_by_email
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
+from caseapp.domain.auth.queries import find_token_actor
+from caseapp.domain.users.queries import get_user_by_email
 from tests.support import staff
 from tests.support.staff import PASSWORD
 
 
-def test_somebody_is_added_with_a_password_from_standard_input(app, caseapp_says):
+def test_somebody_is_added_with_a_password_from_standard_input(app, run_command):
     staff.add("supervisor")
-    done = caseapp_says(
+    done = run_command(
         "user",
         "add",
         "Ines@practice.test",
@@ -24,13 +25,13 @@ def test_somebody_is_added_with_a_password_from_standard_input(app, caseapp_says
     )
     assert done.exit_code == 0, done.output
     assert done.output == "Ines Okafor can sign in as ines@practice.test (coach).\n"
-    user = user_by_email("ines@practice.test")
-    assert user.supervisor_id == user_by_email("supervisor@practice.test").id
-    assert "Ines Okafor, coach" in caseapp_says("user", "list").output
+    user = get_user_by_email("ines@practice.test")
+    assert user.supervisor_id == get_user_by_email("supervisor@practice.test").id
+    assert "Ines Okafor, coach" in run_command("user", "list").output
 
 
-def test_a_password_is_never_an_argument(caseapp_says):
-    done = caseapp_says("user", "add", "a@practice.test", "--name", "A", "--password", PASSWORD)
+def test_a_password_is_never_an_argument(run_command):
+    done = run_command("user", "add", "a@practice.test", "--name", "A", "--password", PASSWORD)
     assert done.exit_code == 2
     assert "No such option" in done.stderr
 
@@ -48,29 +49,29 @@ def test_a_password_is_never_an_argument(caseapp_says):
         ),
     ],
 )
-def test_what_is_refused_is_said_in_a_line(caseapp_says, arguments, password, said):
-    done = caseapp_says("user", "add", *arguments, given=password)
+def test_what_is_refused_is_said_in_a_line(run_command, arguments, password, said):
+    done = run_command("user", "add", *arguments, given=password)
     assert done.exit_code == 1
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
 
 
-def test_access_is_taken_away_and_a_password_set_anew(app, caseapp_says):
+def test_access_is_taken_away_and_a_password_set_anew(app, run_command):
     coach = staff.add("coach")
     browser = app.test_client()
     staff.sign_in(browser, coach)
     assert (
-        caseapp_says(
+        run_command(
             "user", "reset", "coach@practice.test", given="nine small lanterns at sea\n"
         ).exit_code
         == 0
     )
     assert browser.get("/today").status_code == 303
     assert staff.sign_in(app.test_client(), coach).status_code == 401
-    assert caseapp_says("user", "disable", "coach@practice.test").exit_code == 0
-    assert "no access since" in caseapp_says("user", "list").output
+    assert run_command("user", "disable", "coach@practice.test").exit_code == 0
+    assert "no access since" in run_command("user", "list").output
     admin = staff.add("admin")
-    log = entries(admin, LogFilter(action=Action.USER_MANAGE), None, 9).items
+    log = list_audit_events(admin, AuditFilter(action=Action.USER_MANAGE), None, 9).items
     assert [entry.details for entry in log][1:] == [
         {"disabled": True},
         {"password": "reset"},
@@ -79,20 +80,20 @@ def test_access_is_taken_away_and_a_password_set_anew(app, caseapp_says):
     assert {entry.via for entry in log} == {"cli"}
 
 
-def test_a_token_is_printed_once_listed_and_revoked(app, caseapp_says):
+def test_a_token_is_printed_once_listed_and_revoked(app, run_command):
     coach = staff.add("coach")
-    made = caseapp_says("token", "create", "coach@practice.test", "--name", "Calendar")
+    made = run_command("token", "create", "coach@practice.test", "--name", "Calendar")
     text = made.output.strip()
-    assert bearer(text).id == coach.id
-    listed = caseapp_says("token", "list", "coach@practice.test").output
+    assert find_token_actor(text).id == coach.id
+    listed = run_command("token", "list", "coach@practice.test").output
     assert text not in listed
     token_id = re.match(r"\S+", listed)[0]
-    assert caseapp_says("token", "revoke", token_id).exit_code == 0
-    assert bearer(text) is None
-    assert "revoked" in caseapp_says("token", "list", "coach@practice.test").output
+    assert run_command("token", "revoke", token_id).exit_code == 0
+    assert find_token_actor(text) is None
+    assert "revoked" in run_command("token", "list", "coach@practice.test").output
 
 
-def test_a_token_that_is_not_there_cannot_be_revoked(caseapp_says):
-    done = caseapp_says("token", "revoke", str(new_id()))
+def test_a_token_that_is_not_there_cannot_be_revoked(run_command):
+    done = run_command("token", "revoke", str(new_id()))
     assert done.exit_code == 1
     assert done.stderr == "There is nothing here.\n"

@@ -1,4 +1,4 @@
-"""Workshops whose foreman and hands end with the test."""
+"""Pools whose supervisor and hands end with the test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def sandbox_pool():
 
 @pytest.fixture
 def single_worker_pool():
-    """Give a workshop with one hand at a time."""
+    """Give a pool with one hand at a time."""
     made = make_pool(workers=1)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""Works for the tests of work apart: each job is one word that says what a hand shall try."""
+"""Works for the tests of work apart: each job is one word that says what a worker shall try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workshops for the tests of work apart: what `tests.core.sandbox_jobs` does is asked of them."""
+"""Pools for the tests of work apart: what `tests.core.sandbox_jobs` does is asked of them."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def supervisor_pid(sandbox_pool):
 
 @contextmanager
 def occupied(sandbox_pool, requests=5):
-    """Keep a workshop of one hand from everybody: askers who never come to an end stand before all others.
+    """Keep a pool of one worker from everybody: askers who never come to an end stand before all others.
 
-    Each holds the hand for as long as a job may take.
+    Each holds the worker for as long as a job may take.
     """
     sandbox_pool.start()
     line = sandbox_pool._channel  # noqa: SLF001 - as for which process it is

@@ -141,7 +141,7 @@ def test_neither_count_nor_log_tells_what_is_in_the_document():
 
 
 class Dead:
-    """Be a workshop whose foreman is gone for good."""
+    """Be a pool whose supervisor is gone for good."""
 
     def __init__(self, word):
         self.word = word
@@ -151,7 +151,7 @@ class Dead:
 
 
 class Slow:
-    """Be a workshop that takes its time."""
+    """Be a pool that takes its time."""
 
     def __init__(self, began, go_on):
         self.began, self.go_on = began, go_on

@@ -1,4 +1,4 @@
-"""Asking for work apart: what an asker hears, who replaces a foreman, and that nothing is left over."""
+"""Asking for work apart: what an asker hears, who replaces a supervisor, and that nothing is left over."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def test_whoever_waits_too_long_for_a_turn_hears_it(single_worker_pool, monkeypa
 
 def test_no_more_than_so_many_at_once(single_worker_pool):
     began = time.monotonic()
-    asking = [threading.Thread(target=lambda: single_worker_pool.run(b"sleep 0.3")) for _ in range(4)]
+    asking = [
+        threading.Thread(target=lambda: single_worker_pool.run(b"sleep 0.3")) for _ in range(4)
+    ]
     for thread in asking:
         thread.start()
     for thread in asking:
@@ -98,12 +100,12 @@ def test_a_foreman_that_was_killed_is_replaced(sandbox_pool):
     assert supervisor_pid(sandbox_pool) != first
 
 
-@pytest.mark.parametrize("which", ["foreman", "hand"])
+@pytest.mark.parametrize("which", ["supervisor", "hand"])
 def test_who_stands_still_is_replaced_by_the_next_asker(sandbox_pool, which):
     worker = int(sandbox_pool.run(b"pid"))
     first = supervisor_pid(sandbox_pool)
     with watched(first, *children(first)) as have_ended:
-        stop(first if which == "foreman" else worker)
+        stop(first if which == "supervisor" else worker)
         assert sandbox_pool.run(b"echo b") == b"b"
         assert have_ended()
     assert supervisor_pid(sandbox_pool) != first

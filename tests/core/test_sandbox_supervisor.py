@@ -1,4 +1,4 @@
-"""Work apart: what a hand may not do, and that only one in which all went well goes on."""
+"""Work apart: what a worker may not do, and that only one in which all went well goes on."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from tests.core.sandboxes import supervisor_pid, failure_of
 
 def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(single_worker_pool):
     workers = [single_worker_pool.run(b"pid") for _ in range(2 * supervisor.JOBS_PER_WORKER)]
-    assert len({*workers[: supervisor.JOBS_PER_WORKER]}) == len({*workers[supervisor.JOBS_PER_WORKER :]}) == 1
+    assert (
+        len({*workers[: supervisor.JOBS_PER_WORKER]})
+        == len({*workers[supervisor.JOBS_PER_WORKER :]})
+        == 1
+    )
     assert len({*workers, b"%d" % os.getpid(), b"%d" % supervisor_pid(single_worker_pool)}) == 4
 
 
 @pytest.mark.parametrize(
-    "job", [b"unknown", b"refuse word", b"crash", b"memory %d" % supervisor.MAX_MEMORY_BYTES, b"exit"]
+    "job",
+    [b"unknown", b"refuse word", b"crash", b"memory %d" % supervisor.MAX_MEMORY_BYTES, b"exit"],
 )
 def test_a_job_that_failed_was_its_hands_last(single_worker_pool, job):
     before = single_worker_pool.run(b"pid")
@@ -76,12 +81,19 @@ def test_a_job_that_never_ends_is_ended_while_others_are_done(sandbox_pool, job)
 def test_a_hand_stands_in_an_empty_folder_and_knows_no_secret(sandbox_pool, monkeypatch):
     monkeypatch.setenv("CASEAPP_SMTP_URL", "smtp://user:secret@mail.example.org")
     assert sandbox_pool.run(b"folder") == b"('empty', [])"
-    assert set(sandbox_pool.run(b"environ").decode().split()) <= {*pool.PASSED_ENVIRONMENT, "LC_CTYPE"}
+    assert set(sandbox_pool.run(b"environ").decode().split()) <= {
+        *pool.PASSED_ENVIRONMENT,
+        "LC_CTYPE",
+    }
 
 
 def test_a_hand_has_no_network_where_the_machine_can_take_it_away(sandbox_pool):
     asked = subprocess.run(
-        [sys.executable, "-c", "from caseapp.core.sandbox import supervisor; print(supervisor.leave_network())"],
+        [
+            sys.executable,
+            "-c",
+            "from caseapp.core.sandbox import supervisor; print(supervisor.leave_network())",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -103,7 +115,10 @@ def test_a_hand_is_never_root(sandbox_pool, tmp_path):
     secret.write_bytes(b"secret")
     secret.chmod(0o600)
     if os.getuid():
-        assert sandbox_pool.run(b"who") == repr((os.getresuid(), os.getresgid(), os.getgroups())).encode()
+        assert (
+            sandbox_pool.run(b"who")
+            == repr((os.getresuid(), os.getresgid(), os.getgroups())).encode()
+        )
     else:
         nobody = (supervisor.NOBODY,) * 3
         assert sandbox_pool.run(b"who") == repr((nobody, nobody, [])).encode()

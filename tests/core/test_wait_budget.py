@@ -1,4 +1,4 @@
-"""Waiting for work apart: a page waits a short while freely, and longer only in the slot_path that all processes share."""
+"""Waiting for work apart: a page waits a short while freely, and longer only in the slot that all processes share."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_the_seat_is_free_when_its_holder_was_killed(single_worker_pool):
 
 
 def test_a_page_waits_no_longer_for_a_foreman_than_for_an_answer(single_worker_pool, monkeypatch):
-    # No foreman is there so soon.
+    # No supervisor is there so soon.
     monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", 0.001)
     with somebody_else_sits(), pytest.raises(pool.PoolUnavailable):
         as_page(lambda: single_worker_pool.run(b"echo a"))
@@ -161,7 +161,7 @@ def test_a_page_waits_no_longer_for_a_foreman_than_for_an_answer(single_worker_p
 
 def test_nobody_sits_where_there_is_no_place(single_worker_pool, monkeypatch, tmp_path):
     with worker_busy(single_worker_pool):
-        monkeypatch.setattr(wait_budget, "slot_path", lambda: tmp_path / "gone" / "slot_path.lock")
+        monkeypatch.setattr(wait_budget, "slot_path", lambda: tmp_path / "gone" / "slot.lock")
         assert as_page(lambda: failure_of(single_worker_pool, b"echo a")) == "late"
 
 

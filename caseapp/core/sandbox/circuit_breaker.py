@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-MOST_TRIES = 3
+MAX_FAILURES = 3
 # These tell about the machine or the queue, not about the document.
-BLAMELESS = {"late", "not_ready"}
+NOT_COUNTED = {"late", "not_ready"}
 
 
 def folder() -> Path:
@@ -31,20 +31,20 @@ def folder() -> Path:
     return settings.active().data_dir / "pdf-failed"
 
 
-def quarantined() -> list[str]:
+def list_quarantined() -> list[str]:
     """List the hashes of the documents that are not tried any more."""
-    return sorted(path.name for path in folder().glob("*") if path.stat().st_size >= MOST_TRIES)
+    return sorted(path.name for path in folder().glob("*") if path.stat().st_size >= MAX_FAILURES)
 
 
 @contextmanager
-def on_trial(name: str) -> Iterator[None]:
+def track_failures(name: str) -> Iterator[None]:
     """Try the document that has this hash: count it when it fails, forget the count when it does not.
 
     Raises RuleBroken when it has failed too often, and RenderFailed when another process is trying it again just now.
     """
     count = folder() / name
     if not count.exists():
-        with _counted(count):
+        with _count_failure(count):
             yield
         return
     with count.open("rb") as held:
@@ -52,26 +52,26 @@ def on_trial(name: str) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RenderFailed("This document is being tried again just now.", "late") from None
-        if len(held.read()) >= MOST_TRIES:
+        if len(held.read()) >= MAX_FAILURES:
             log.error("pdf.quarantined", document=name)
             raise RuleBroken(
                 Reason(
                     "document_quarantined",
-                    f"This document could not be made {MOST_TRIES} times and is not tried again as it is.",
+                    f"This document could not be made {MAX_FAILURES} times and is not tried again as it is.",
                     "Change what is in it, or ask whoever runs this program to look at it.",
                 )
             )
-        with _counted(count):
+        with _count_failure(count):
             yield
         count.unlink(missing_ok=True)
 
 
 @contextmanager
-def _counted(count: Path) -> Iterator[None]:
+def _count_failure(count: Path) -> Iterator[None]:
     try:
         yield
     except RenderFailed as fault:
-        if fault.cause not in BLAMELESS:
+        if fault.cause not in NOT_COUNTED:
             count.parent.mkdir(parents=True, exist_ok=True)
             with count.open("ab") as held:
                 held.write(b".")

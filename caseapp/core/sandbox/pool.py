@@ -1,7 +1,7 @@
-"""Ask for work apart: a job is given to the hands of `core.limited`, and its answer waited for.
+"""The client side of the sandbox: sends a job to a worker process and waits for the result.
 
-Jobs go through one socket, which the program's own forks may share. A foreman that was killed is replaced by whoever
-asks next, and so is one that stands still, or whose hands do. `core.waiting` says how long a page that asks may wait.
+Jobs go through one socket, which forked server processes share. The next request restarts a supervisor that has died,
+or that is stalled or has a stalled worker. `core.sandbox.wait_budget` limits how long a page request may wait.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caseapp.core.sandbox.supervisor import HEAD, LARGEST_ANSWER, MIB, READY
-from caseapp.core.sandbox.wait_budget import Waiting
+from caseapp.core.sandbox.supervisor import RESULT_HEADER, MAX_RESULT_BYTES, MIB, READY
+from caseapp.core.sandbox.wait_budget import WaitBudget
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-AT_ONCE = 2
-"""How many jobs are done at once, whoever asks; more wait for their turn."""
-PATIENCE = 14.0
-"""Seconds that an asker waits at most, its turn included."""
-STARTING = 25.0
-"""Seconds that a foreman may take to load what its hands need: less than a server waits for its worker."""
-LARGEST_JOB = 2 * MIB
+WORKER_COUNT = 2
+"""How many jobs run at once for all callers; further jobs queue."""
+MAX_WAIT_SECONDS = 14.0
+"""Longest wait for a result in seconds, including the time in the queue."""
+STARTUP_SECONDS = 25.0
+"""Seconds that a supervisor may take to load what its workers need: less than a server waits for its worker."""
+MAX_JOB_BYTES = 2 * MIB
 # What a program's surroundings say about libraries, fonts and folders; nothing that could be secret.
-SURROUNDINGS = (
+PASSED_ENVIRONMENT = (
     "FONTCONFIG_FILE",
     "FONTCONFIG_PATH",
     "HOME",
@@ -44,213 +44,217 @@ SURROUNDINGS = (
 )
 
 
-class Stopped(Exception):
-    """Tell the asker in one word why there is no answer.
+class JobFailed(Exception):
+    """A job without a result; its text is one word.
 
-    A word of the work's own, the name of an exception, or: ended, late, too_big.
+    The word comes from the job itself, is the name of an exception, or is one of: ended, late, too_big.
     """
 
 
-class NotReady(Exception):
-    """The foreman could not load what the work needs; names the exception that stopped it."""
+class PoolUnavailable(Exception):
+    """A supervisor that could not start; the text is the name of the exception that stopped it."""
 
 
-class Workshop:
-    """Reach a foreman, and start one when there is none; safe for threads, and for forks that come after."""
+class SandboxPool:
+    """A connection to a supervisor process, started on demand; safe for threads and for later forks."""
 
     def __init__(
         self,
         module: str,
         arguments: Callable[[], list[str]] = list,
         *,
-        hands: int = AT_ONCE,
-        largest: int = LARGEST_JOB,
+        workers: int = WORKER_COUNT,
+        largest: int = MAX_JOB_BYTES,
     ) -> None:
         """Take the module that calls `serve` when it is run, what it shall be told, and the most bytes of a job."""
         self.module = module
         self.largest = largest
         self.arguments = arguments
-        self.hands = hands
+        self.workers = workers
         self._lock = threading.Lock()
-        self._line: socket.socket | None = None
-        self._foreman: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._supervisor: subprocess.Popen[bytes] | None = None
         # A number may be given to another process once ours has ended; a handle never is.
-        self._handle = -1
-        self._owner = 0
+        self._pidfd = -1
+        self._owner_pid = 0
         atexit.register(self.close)
 
     def start(self) -> None:
-        """Start a foreman unless there is one.
+        """Start a supervisor unless there is one.
 
-        Raises NotReady.
+        Raises PoolUnavailable.
         """
-        with Waiting(STARTING) as waiting:
-            self._the_line(waiting)
+        with WaitBudget(STARTUP_SECONDS) as budget:
+            self._get_channel(budget)
 
     def close(self) -> None:
-        """Let go of the foreman; it ends when nobody holds the line any more."""
+        """Let go of the supervisor; it ends when nobody holds the line any more."""
         with self._lock:
-            if self._line is not None:
-                self._let_go()
+            if self._channel is not None:
+                self._release()
 
-    def do(self, job: bytes) -> bytes:
-        """Have one job done.
+    def run(self, job: bytes) -> bytes:
+        """Run one job and return its result.
 
-        Raises Stopped when there is no whole answer in time, and NotReady.
+        Raises JobFailed when there is no whole answer in time, and PoolUnavailable.
         """
         if len(job) > self.largest:
-            raise Stopped("too_big")
-        with Waiting(PATIENCE) as waiting:
+            raise JobFailed("too_big")
+        with WaitBudget(MAX_WAIT_SECONDS) as budget:
             try:
-                with self._handed_over(waiting) as answer:
-                    return _asked(answer, job, waiting)
+                with self._submit(budget) as answer:
+                    return _exchange(answer, job, budget)
             except TimeoutError:
-                raise Stopped("late") from None
+                raise JobFailed("late") from None
 
     @contextmanager
-    def _locked(self, waiting: Waiting) -> Iterator[None]:
-        """Wait for other threads, of which one may be waiting for a foreman."""
-        while not self._lock.acquire(timeout=waiting.left(STARTING)):
+    def _lock_within(self, budget: WaitBudget) -> Iterator[None]:
+        """Wait for other threads, of which one may be waiting for a supervisor."""
+        while not self._lock.acquire(timeout=budget.remaining(STARTUP_SECONDS)):
             pass
         try:
             yield
         finally:
             self._lock.release()
 
-    def _the_line(self, waiting: Waiting) -> socket.socket:
-        with self._locked(waiting):
-            if self._line is None:
-                self._line = self._hire(waiting)
-            return self._line
+    def _get_channel(self, budget: WaitBudget) -> socket.socket:
+        with self._lock_within(budget):
+            if self._channel is None:
+                self._channel = self._start_supervisor(budget)
+            return self._channel
 
-    def _handed_over(self, waiting: Waiting) -> socket.socket:
-        """Send a socket for the answer to whichever hand is free; a foreman that is gone is replaced once."""
-        self._end_what_stands_still(waiting)
+    def _submit(self, budget: WaitBudget) -> socket.socket:
+        """Send a socket for the answer to whichever worker is free; a supervisor that is gone is replaced once."""
+        self._kill_if_stalled(budget)
         for _ in range(2):
-            line = self._the_line(waiting)
-            ours, theirs = socket.socketpair()
-            with theirs:
+            channel = self._get_channel(budget)
+            our_end, their_end = socket.socketpair()
+            with their_end:
                 try:
-                    socket.send_fds(line, [b"."], [theirs.fileno()])
+                    socket.send_fds(channel, [b"."], [their_end.fileno()])
                 except BlockingIOError:
                     # Hundreds wait already.
-                    ours.close()
-                    raise Stopped("late") from None
+                    our_end.close()
+                    raise JobFailed("late") from None
                 except OSError:
-                    ours.close()
-                    with self._locked(waiting):
-                        if self._line is line:
-                            self._let_go()
+                    our_end.close()
+                    with self._lock_within(budget):
+                        if self._channel is channel:
+                            self._release()
                 else:
-                    return ours
-        raise Stopped("ended")
+                    return our_end
+        raise JobFailed("ended")
 
-    def _end_what_stands_still(self, waiting: Waiting) -> None:
-        """End a foreman that somebody stopped (SIGSTOP), or one of whose hands: their clocks stand still too."""
-        with self._locked(waiting):
-            foreman = self._foreman
-            if foreman and any(map(_stands_still, (foreman.pid, *_children(foreman.pid)))):
+    def _kill_if_stalled(self, budget: WaitBudget) -> None:
+        """End a supervisor that somebody stopped (SIGSTOP), or one of whose workers: their clocks stand still too."""
+        with self._lock_within(budget):
+            supervisor_process = self._supervisor
+            if supervisor_process and any(
+                map(_is_stalled, (supervisor_process.pid, *_child_pids(supervisor_process.pid)))
+            ):
                 with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-                self._let_go()
+                    signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                self._release()
 
-    def _hire(self, waiting: Waiting) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            told = [str(theirs.fileno()), str(self.hands), *self.arguments()]
-            self._foreman = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", self.module, *told],
+    def _start_supervisor(self, budget: WaitBudget) -> socket.socket:
+        our_end, their_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with their_end:
+            arguments = [str(their_end.fileno()), str(self.workers), *self.arguments()]
+            self._supervisor = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", self.module, *arguments],
                 cwd=ROOT,
-                env={name: os.environ[name] for name in SURROUNDINGS if name in os.environ},
-                pass_fds=(theirs.fileno(),),
+                env={name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ},
+                pass_fds=(their_end.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 # What libraries say about a document may quote it.
                 stderr=subprocess.DEVNULL,
-                # Ctrl-C goes to the whole group; the foreman ends with the line.
+                # Ctrl-C goes to the whole group; the supervisor ends with the line.
                 start_new_session=True,
             )
-        self._owner = os.getpid()
-        self._handle = os.pidfd_open(self._foreman.pid)
-        ours.setblocking(False)  # noqa: FBT003 - the standard library's own
+        self._owner_pid = os.getpid()
+        self._pidfd = os.pidfd_open(self._supervisor.pid)
+        our_end.setblocking(False)  # noqa: FBT003 - the standard library's own
         try:
-            _wait_for(ours, select.POLLIN, waiting, STARTING)
-            word = ours.recv(200)
+            _wait_for(our_end, select.POLLIN, budget, STARTUP_SECONDS)
+            reply = our_end.recv(200)
         except OSError:
             # Whoever says nothing does not hear that it is let go either.
-            self._foreman.kill()
-            word = b""
-        if word != READY:
-            self._line = ours
-            self._let_go()
-            raise NotReady(word.decode())
-        return ours
+            self._supervisor.kill()
+            reply = b""
+        if reply != READY:
+            self._channel = our_end
+            self._release()
+            raise PoolUnavailable(reply.decode())
+        return our_end
 
-    def _let_go(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            os.close(self._handle)
-        self._line, foreman = None, self._foreman
-        self._foreman = None
-        if foreman is not None and self._owner == os.getpid():
+    def _release(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            os.close(self._pidfd)
+        self._channel, supervisor_process = None, self._supervisor
+        self._supervisor = None
+        if supervisor_process is not None and self._owner_pid == os.getpid():
             try:
-                foreman.wait(2)
+                supervisor_process.wait(2)
             except subprocess.TimeoutExpired:
-                foreman.kill()
-                foreman.wait()
+                supervisor_process.kill()
+                supervisor_process.wait()
 
 
-def _children(process: int) -> list[int]:
+def _child_pids(process: int) -> list[int]:
     try:
         return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
     except OSError:
         return []
 
 
-def _stands_still(process: int) -> bool:
+def _is_stalled(process: int) -> bool:
     try:
-        said = Path(f"/proc/{process}/stat").read_text(errors="replace")
+        stat = Path(f"/proc/{process}/stat").read_text(errors="replace")
     except OSError:
         return False
-    return said.rpartition(")")[2].split()[0] == "T"
+    return stat.rpartition(")")[2].split()[0] == "T"
 
 
-def _wait_for(channel: socket.socket, event: int, waiting: Waiting, at_least: float = 0) -> None:
+def _wait_for(
+    channel: socket.socket, event: int, budget: WaitBudget, startup_allowance: float = 0
+) -> None:
     asked = select.poll()
     asked.register(channel, event)
-    while not asked.poll(1000 * waiting.left(at_least)):
+    while not asked.poll(1000 * budget.remaining(startup_allowance)):
         pass
 
 
-def _asked(answer: socket.socket, job: bytes, waiting: Waiting) -> bytes:
+def _exchange(answer: socket.socket, job: bytes, budget: WaitBudget) -> bytes:
     """Give the job and read its answer to the end; what is cut short counts as none."""
     answer.setblocking(False)  # noqa: FBT003
     try:
         rest = memoryview(job)
         while rest:
-            _wait_for(answer, select.POLLOUT, waiting)
+            _wait_for(answer, select.POLLOUT, budget)
             rest = rest[answer.send(rest) :]
         answer.shutdown(socket.SHUT_WR)
-        whole = _read(answer, waiting)
+        whole = _read(answer, budget)
     except TimeoutError:
         raise
     except OSError:
-        raise Stopped("ended") from None
-    if len(whole) < HEAD.size:
-        raise Stopped("ended")
-    good, length = HEAD.unpack_from(whole)
-    body = whole[HEAD.size :]
+        raise JobFailed("ended") from None
+    if len(whole) < RESULT_HEADER.size:
+        raise JobFailed("ended")
+    good, length = RESULT_HEADER.unpack_from(whole)
+    body = whole[RESULT_HEADER.size :]
     if len(body) != length:
-        raise Stopped("ended")
+        raise JobFailed("ended")
     if not good:
-        raise Stopped(body.decode())
+        raise JobFailed(body.decode())
     return body
 
 
-def _read(answer: socket.socket, waiting: Waiting) -> bytes:
+def _read(answer: socket.socket, budget: WaitBudget) -> bytes:
     pieces, size = [], 0
-    while size <= LARGEST_ANSWER + HEAD.size:
-        _wait_for(answer, select.POLLIN, waiting)
+    while size <= MAX_RESULT_BYTES + RESULT_HEADER.size:
+        _wait_for(answer, select.POLLIN, budget)
         piece = answer.recv(MIB)
         if not piece:
             break

@@ -1,8 +1,8 @@
-"""Waiting: how long one asker may wait for work apart, and the one seat in which a page may wait longer.
+"""How long a caller may wait for a sandbox job, and the one slot in which a page may wait longer.
 
 A page that is being made holds one of the server's few threads. If every one of them waited for a slow document at the
-same time, nobody could write a note (REL-22); so a page waits a short while freely, and longer only in the seat, which
-all processes of an installation share. Jobs and commands hold no page and need no seat.
+same time, nobody could write a note (REL-22); so a page waits a short while freely, and longer only in the slot, which
+all processes of an installation share. Jobs and commands hold no page and need no slot.
 """
 
 from __future__ import annotations
@@ -18,54 +18,54 @@ from caseapp.core.logging import request_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-FREELY = 2.0
-"""Seconds that a page may wait without the seat."""
+FREE_WAIT_SECONDS = 2.0
+"""Seconds that a page may wait without the slot."""
 
 
-def seat() -> Path:
-    """Say where the seat is: a file that whoever sits holds locked; the kernel frees it when its holder ends."""
-    return settings.active().data_dir / "seat.lock"
+def slot_path() -> Path:
+    """Return the slot's lock file; the kernel releases the lock when its holder exits."""
+    return settings.active().data_dir / "slot.lock"
 
 
-class Waiting:
-    """Be one asker's wait, from its beginning; leaving it frees the seat."""
+class WaitBudget:
+    """The time one caller may wait, counted from its creation; leaving the context frees the slot."""
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, seconds: float) -> None:
         """Begin to count; take how many seconds it may last."""
-        self.patience = patience
-        self._began = time.monotonic()
-        self._held = ExitStack()
+        self.seconds = seconds
+        self._started = time.monotonic()
+        self._resources = ExitStack()
         # What answers no request has no page to hold.
-        self._may_stay = not request_id.get()
+        self._has_slot = not request_id.get()
 
     def __enter__(self) -> Self:
         """Give the wait itself."""
         return self
 
     def __exit__(self, *_fault: object) -> None:
-        """Stand up."""
-        self._held.close()
+        """Free the slot."""
+        self._resources.close()
 
-    def left(self, at_least: float = 0) -> float:
-        """Give the seconds to wait now; ask again when they have passed, since the seat may be there for more.
+    def remaining(self, startup_allowance: float = 0) -> float:
+        """Give the seconds to wait now; ask again when they have passed, since the slot may be there for more.
 
         Whatever may take `at_least` so many seconds from the beginning is waited for beyond one's patience. Raises
-        TimeoutError once that is over, and when this is a page that has waited its short while and somebody else sits.
+        TimeoutError once that is over, and when this is a page that has waited its short while and another page holds the slot.
         """
-        longest = max(self.patience, at_least)
-        waited = time.monotonic() - self._began
+        longest = max(self.seconds, startup_allowance)
+        waited = time.monotonic() - self._started
         if waited >= longest:
             raise TimeoutError
-        if not self._may_stay:
-            if waited < FREELY:
-                return min(FREELY, longest) - waited
-            self._sit_down()
+        if not self._has_slot:
+            if waited < FREE_WAIT_SECONDS:
+                return min(FREE_WAIT_SECONDS, longest) - waited
+            self._take_slot()
         return longest - waited
 
-    def _sit_down(self) -> None:
+    def _take_slot(self) -> None:
         try:
-            held = self._held.enter_context(seat().open("wb"))
+            held = self._resources.enter_context(slot_path().open("wb"))
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise TimeoutError from None
-        self._may_stay = True
+        self._has_slot = True

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from caseapp.core.fonts import missing_signs
+from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.handouts.checks import faults_of
 from caseapp.domain.handouts.library import BrokenHandout, Handout, faults_between, read
 from caseapp.domain.handouts.rendering import plain, sheet_of
@@ -114,7 +114,7 @@ def _of_own(handout: Handout) -> Iterator[tuple[str, str]]:
     if not sheet_of(handout).parts[0].blocks:
         yield "body", "begin with a few words before the first heading"
     for place, text in _written(handout):
-        if strange := missing_signs(text):
+        if strange := find_missing_glyphs(text):
             named = ", ".join(
                 f"{sign} (U+{ord(sign):04X})" if sign.isprintable() else f"U+{ord(sign):04X}"
                 for sign in strange[:20]

@@ -199,5 +199,5 @@ def write_to(client_id: UUID, template: str, values: dict[str, object]) -> bool:
     if not client.email or not client.safe.allows("email"):
         return False
     subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")
-    mail.deliver(mail.Letter(client.email, subject.removeprefix("Subject: "), body))
+    mail.send(mail.MailMessage(client.email, subject.removeprefix("Subject: "), body))
     return True

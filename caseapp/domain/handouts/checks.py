@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.fonts import missing_signs
+from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import (
     SAFETY_SHEET,
@@ -81,7 +81,7 @@ def faults_of(handout: Handout, day: date) -> list[tuple[str, str]]:
         ("fields", f"the label “{label}” stands twice")
         for label in sorted({label for label in labels if labels.count(label) > 1})
     ]
-    if strange := missing_signs(handout.source):
+    if strange := find_missing_glyphs(handout.source):
         found.append(("body", f"our fonts cannot print {' '.join(strange)}"))
     if handout.review_date < day:
         found.append(("review_date", f"its review was due on {handout.review_date}"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core import pdf
-from caseapp.core.templating import text_of
+from caseapp.core.templating import render_text
 from caseapp.domain.handouts.labels import WORDS
 from caseapp.domain.handouts.printing import (
     Personal,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from caseapp.domain.practice.queries import Letterhead, Numbers
 
 MOST_SHEETS = 12
-MOST_PAGES = 120
+MAX_PAGES = 120
 """Twelve sheets in large print take some eighty pages."""
 OF_A_PACK = re.compile(r"(\d{1,9})_(.+)", re.DOTALL | re.ASCII)
 """What the fields of a pack are called, and none of a single sheet: a field's own name begins with a letter."""
@@ -63,7 +63,7 @@ def pack_pdf(
 
     def make() -> bytes:
         html = pack_html(parts, letter, numbers, faith=faith, large=large, personal=personal)
-        return pdf.render(html, picture=picture_of(letter), most_pages=MOST_PAGES)
+        return pdf.render(html, picture=picture_of(letter), most_pages=MAX_PAGES)
 
     sheets = [(part.handout.sha256, part.place, part.week, part.line) for part in parts]
     source = paper_source(letter, numbers, faith=faith, large=large, personal=personal)
@@ -89,7 +89,7 @@ def pack_html(
     language = languages.pop() if len(languages) == 1 else "en"
     words = WORDS[language]
     discreet = any(part.handout.alias for part in parts)
-    return text_of(
+    return render_text(
         "pdf/pack.html",
         {
             **adornments(letter, words, bare=discreet),
@@ -107,7 +107,7 @@ def pack_html(
                     "language": spoken(part.handout.language),
                     "body": paper_body(
                         part.handout,
-                        letter.in_words(),
+                        letter.describe_reason(),
                         numbers,
                         faith=faith,
                         personal=Personal(line=part.line),

@@ -17,7 +17,7 @@ from marshmallow import (
     validates_schema,
 )
 
-from caseapp.core.fonts import missing_signs
+from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.practice.help_lines import KINDS, countries
 
 
@@ -26,7 +26,7 @@ def refuse_missing_signs(text: str) -> None:
 
     Raises ValidationError naming the signs that our fonts lack.
     """
-    if strange := missing_signs(text):
+    if strange := find_missing_glyphs(text):
         raise ValidationError(f"Our fonts cannot print: {' '.join(strange[:20])}")
 
 

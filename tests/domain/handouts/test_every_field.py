@@ -18,7 +18,7 @@ from PIL import Image
 
 from caseapp.core import pdf
 from caseapp.core.errors import RuleBroken
-from caseapp.core.templating import text_of
+from caseapp.core.templating import render_text
 from caseapp.domain.handouts import printing, rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PackPart, pack_html
@@ -78,7 +78,7 @@ def pages_of(bodies, *, style="handout.css", picture=b""):
     """
     articles = Markup("").join(Markup(f'<article class="sheet">{one}</article>') for one in bodies)  # noqa: S704 - made by our templates
     values = {"language": "en-GB", "title": "Every field", "look": "a4", "body": ROOM + articles}
-    content = pdf.render(text_of("pdf/handout.html", values), style=style, picture=picture)
+    content = pdf.render(render_text("pdf/handout.html", values), style=style, picture=picture)
     found = looked_at(content, "Every field")
     assert len(found) == len(bodies)
     return found, content

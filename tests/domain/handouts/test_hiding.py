@@ -8,10 +8,10 @@ from caseapp.core.actor import Actor
 from caseapp.core.errors import NotFound, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.eligibility import offers_for
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.assignments.reading import reading_list
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.assignments.queries import list_handout_options
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.reading import get_reading_list
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
 from caseapp.domain.handouts.queries import edition_of, library_list
@@ -29,13 +29,13 @@ def team(app):
 def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, work="watch")
-    head = case_head(team["coach"], made.case_id)
+    context = get_case_context(team["coach"], made.case_id)
     with transaction():
-        given_id = assign(
+        given_id = assign_handout(
             team["coach"],
             made.case_id,
             "keep-the-day-running",
-            line="",
+            message="",
             channel="portal",
             confirmed=True,
         )
@@ -43,16 +43,16 @@ def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
         hide_handout(team["supervisor"], "keep-the-day-running")
     assert given_id
     assert "keep-the-day-running" not in listed()
-    assert "keep-the-day-running" not in {o.handout.id for o in offers_for(team["coach"], head)}
+    assert "keep-the-day-running" not in {o.handout.id for o in list_handout_options(team["coach"], context)}
     hidden = library_list(team["admin"], hidden=True)
     assert {item.handout.id for item in hidden} == {"keep-the-day-running"}
     other = builders.case(team["coach"])
     builders.screen(team["coach"], other.client_id)
     with pytest.raises(RuleBroken) as refused, transaction():
-        assign(team["coach"], other.case_id, "keep-the-day-running", line="", channel="print")
+        assign_handout(team["coach"], other.case_id, "keep-the-day-running", message="", channel="print")
     assert codes(refused) == ["hidden"]
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
-    assert [record.slug for record in reading_list(client)] == ["keep-the-day-running"]
+    assert [record.slug for record in get_reading_list(client)] == ["keep-the-day-running"]
     with pytest.raises(RuleBroken), transaction():
         hide_handout(team["admin"], "keep-the-day-running")
     with transaction():

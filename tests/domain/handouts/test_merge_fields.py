@@ -15,7 +15,7 @@ from jinja2 import UndefinedError
 
 from caseapp.core import pdf
 from caseapp.core.settings import ROOT
-from caseapp.core.templating import TEMPLATES, text_of
+from caseapp.core.templating import TEMPLATES, render_text
 from caseapp.domain.authoring.checks import faults_in
 from caseapp.domain.authoring.source import BEGINNING, Name, OwnText, source_of
 from caseapp.domain.handouts import printing
@@ -29,7 +29,7 @@ from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_payloads import CORES, CORPUS, plain
 from tests.support.pdf_checks import faults_of
-from tests.support.pdf_checks import text_of as printed
+from tests.support.pdf_checks import render_text as printed
 
 DAY = date(2026, 11, 21)
 NAME = Name("own-01", "en", None)
@@ -261,7 +261,7 @@ def test_no_template_is_ever_made_from_words_that_somebody_wrote():
 @pytest.mark.parametrize("template", ["pdf/handout.html", "pdf/pack.html", "pdf/case_report.html"])
 def test_a_missing_value_stops_a_document_before_it_is_laid_out(the_app, template):
     with pytest.raises(UndefinedError):
-        text_of(template, {})
+        render_text(template, {})
 
 
 def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):

@@ -8,7 +8,7 @@ import pikepdf
 import pytest
 
 from caseapp.core import pdf
-from caseapp.domain.assignments.printing import unprintable
+from caseapp.domain.assignments.rules import remove_unprintable
 from caseapp.domain.handouts import printing
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.printing import Personal
@@ -96,7 +96,7 @@ def test_three_hundred_payloads_come_out_as_they_went_in(the_app):
     assert len(set(CORPUS)) >= 300
     personals = [Personal(text, "Ines", text) for text in CORPUS[::2]]
     personals += [Personal("Ana", text, text) for text in CORPUS[1::2]]
-    assert [unprintable(personal) for personal in personals] == [(p, ()) for p in personals]
+    assert [remove_unprintable(personal) for personal in personals] == [(p, ()) for p in personals]
     content = pdf.render(whole(personals), most_pages=80)
     assert faults_of(content, language="en-GB", title="When sleep will not come") == []
     # As it was written, for poppler takes a dash at a line's end for a hyphen; and within the margins of the page.
@@ -127,10 +127,10 @@ def test_no_payload_reaches_the_head_of_the_file(the_app):
     "text", ["Ana 🙂", "安娜", "ענת", "Ana\u202egnp", "Ana\x07", "A\u200dna", "Ана", "\ufeffAna"]
 )
 def test_what_our_fonts_lack_is_left_out_before_anything_is_laid_out(the_app, text):
-    left, told = unprintable(Personal(text, "Ines", "A line."))
+    left, told = remove_unprintable(Personal(text, "Ines", "A line."))
     assert left == Personal("", "", "A line.")
     assert "names" in told[0].message
-    left, told = unprintable(Personal("Ana", "Ines", text))
+    left, told = remove_unprintable(Personal("Ana", "Ines", text))
     assert left == Personal("Ana", "Ines", "")
     assert "line" in told[0].message
     assert told[0].code == "missing_glyphs"

@@ -48,7 +48,7 @@ def dressed(the_app):
     """Give a letterhead with everything: logo, QR code, tagline, contact."""
     drawn = io.BytesIO()
     Image.new("RGB", (900, 240), "#1d5b55").save(drawn, "PNG")
-    logo = Logo(pictures.logo_from(drawn.getvalue()), "Harbour Lane, a lighthouse")
+    logo = Logo(pictures.make_logo(drawn.getvalue()), "Harbour Lane, a lighthouse")
     return replace(PLAIN, logo=logo, portal=PORTAL)
 
 

@@ -53,7 +53,7 @@ def poppler(tool, content, tmp_path, *options):
     return done.stdout
 
 
-def fields_of(content):
+def read_form_fields(content):
     with pikepdf.open(io.BytesIO(content)) as document:
         form = document.Root.AcroForm
         return {
@@ -106,7 +106,7 @@ def test_a_sheet_is_clean_inside(the_app, key):
 @ALL
 def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
     handout = LIBRARY[key]
-    found, names = fields_of(made(handout))
+    found, names = read_form_fields(made(handout))
     assert all(count == 1 for count in Counter(names).values())
     wanted = {}
     for field in handout.fields:
@@ -179,7 +179,7 @@ def test_letter_paper_takes_no_more_pages(the_app, key, tmp_path):
 def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_path):
     handout = LIBRARY[slug, "en"]
     usual, large = (made(handout, practice=practice, large=large) for large in (False, True))
-    assert fields_of(large) == fields_of(usual)
+    assert read_form_fields(large) == read_form_fields(usual)
     said = [
         {word for word in poppler("pdftotext", content, tmp_path).split() if not word.isdigit()}
         for content in (usual, large)
