@@ -24,12 +24,12 @@ ORDER_A_MAIL = """
 import os
 from caseapp.domain.auth.portal_access import invite
 from caseapp.domain.clients.schemas import SafeContact
-from caseapp.core.settings import from_environment
+from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
 from tests.support import builders as build, staff as people
 
-with create_app(from_environment(os.environ)).app_context():
+with create_app(load_settings(os.environ)).app_context():
     coach = people.add("coach")
     ines = build.client(coach, email="ines@example.test", safe=SafeContact(("email", "portal")))
     with transaction():
@@ -39,23 +39,23 @@ with create_app(from_environment(os.environ)).app_context():
 SWEEP_A_LITTLE_LATER = """
 import os
 from caseapp.core import clock, outbox
-from caseapp.core.settings import from_environment
+from caseapp.core.settings import load_settings
 from caseapp.factory import create_app
 
-with create_app(from_environment(os.environ)).app_context():
+with create_app(load_settings(os.environ)).app_context():
     with clock.at(clock.now() + outbox.CLAIM_PERIOD):
         assert outbox.sweep() == 1
 """
 
 MAKE_A_CASE = """
 import os
-from caseapp.core.settings import from_environment
+from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.factory import create_app
 from caseapp.domain.auth.operations import make_token
 from tests.support import builders as build, staff as people
 
-with create_app(from_environment(os.environ)).app_context():
+with create_app(load_settings(os.environ)).app_context():
     coach = people.add("coach")
     made = build.case(coach)
     build.draft(coach, made.case_id)
@@ -130,7 +130,7 @@ def test_it_serves_and_ends_with_its_worker(practice):
             assert worker_ended()
 
 
-def foreman_of(pid):
+def supervisor_pid(pid):
     mark = b"caseapp.core.pdf"
     [found] = [c for c in children(pid) if mark in Path(f"/proc/{c}/cmdline").read_bytes()]
     return found
@@ -175,12 +175,12 @@ def test_renderers_that_fail_harm_nothing_else_and_come_back(practice, harm):
 
     with serving(practice, "--processes", "1") as (server, address, _):
         assert ask(address, "/handouts/better-nights/pdf")[2].startswith(b"%PDF")
-        foreman = foreman_of(server.pid)
-        with watched(foreman) as has_ended:
+        supervisor = supervisor_pid(server.pid)
+        with watched(supervisor) as has_ended:
             if harm == "killed":
-                os.kill(foreman, signal.SIGKILL)
+                os.kill(supervisor, signal.SIGKILL)
             else:
-                stop(foreman if harm == "stopped" else children(foreman)[0])
+                stop(supervisor if harm == "stopped" else children(supervisor)[0])
             for path in (f"/cases/{case}", f"/cases/{case}/notes", "/handouts/better-nights/pdf"):
                 assert ask(address, path)[0] == 200
             # Whoever asks it for something finds out that it stands still, and ends it.
@@ -195,7 +195,7 @@ def test_renderers_that_fail_harm_nothing_else_and_come_back(practice, harm):
 
 
 class StandingStill(threading.Thread):
-    """Stop every foreman of a server as soon as it is there, until told to let them go on."""
+    """Stop every supervisor of a server as soon as it is there, until told to let them go on."""
 
     def __init__(self, server):
         """Begin at once."""
@@ -234,10 +234,10 @@ def kin(pid):
 
 @pytest.mark.fault
 def test_renderers_that_stand_still_hold_one_process_and_the_other_serves(practice):
-    """Each foreman is stopped while it starts, so that whoever asks for a PDF waits for all that time."""
+    """Each supervisor is stopped while it starts, so that whoever asks for a PDF waits for all that time."""
     token, case = practice.python(MAKE_A_CASE).split()
     with serving(practice, "--processes", "2") as (server, address, _):
-        stop(foreman_of(server.pid))
+        stop(supervisor_pid(server.pid))
         still = StandingStill(server.pid)
         asked = {
             name: Asking(address, token, f"/handouts/{name}/pdf")

@@ -19,7 +19,7 @@ AGAIN = """
 import os
 from caseapp.core import pdf, settings
 from caseapp.core.errors import RuleBroken
-settings.use(settings.from_environment(os.environ))
+settings.use(settings.load_settings(os.environ))
 pdf.warm()
 try:
     pdf.render({document!r})

@@ -161,6 +161,6 @@ def test_hidden_bytes_do_not_come_through():
     assert b"script" not in made
 
 
-def test_no_foreman_stays_behind():
+def test_no_supervisor_stays_behind():
     images.make_logo(saved("PNG"))
     assert images._pool._supervisor is None  # noqa: SLF001 - what runs is what this is about

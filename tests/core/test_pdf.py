@@ -40,7 +40,7 @@ def test_another_process_gives_the_same_bytes(the_app, tmp_path):
     script = (
         "import os, sys;"
         "from caseapp.core import pdf, settings;"
-        "settings.use(settings.from_environment(os.environ));"
+        "settings.use(settings.load_settings(os.environ));"
         "pdf.warm();"
         "sys.stdout.buffer.write(pdf.render(sys.argv[1]))"
     )
@@ -271,7 +271,7 @@ def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
     script = (
         "import os, sys;"
         "from caseapp.core import pdf, settings;"
-        "settings.use(settings.from_environment(os.environ));"
+        "settings.use(settings.load_settings(os.environ));"
         "pdf.warm(); pdf.render(sys.argv[1]);"
         "print('weasyprint' in sys.modules)"
     )

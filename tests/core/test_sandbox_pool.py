@@ -21,8 +21,8 @@ from tests.core.sandboxes import children, supervisor_pid, occupied, make_pool, 
 JOB_SECONDS = 30
 ASK = """
 import os, sys, time
-from caseapp.core.sandbox.pool import Workshop
-shop = Workshop("tests.core.sandbox_jobs")
+from caseapp.core.sandbox.pool import SandboxPool
+shop = SandboxPool("tests.core.sandbox_jobs")
 shop.run(b"echo ready")
 print(shop._supervisor.pid, flush=True)
 {then}

@@ -150,7 +150,7 @@ def test_the_seat_is_free_when_its_holder_was_killed(single_worker_pool):
     assert waits.answer() == b"b"
 
 
-def test_a_page_waits_no_longer_for_a_foreman_than_for_an_answer(single_worker_pool, monkeypatch):
+def test_a_page_waits_no_longer_for_a_supervisor_than_for_an_answer(single_worker_pool, monkeypatch):
     # No supervisor is there so soon.
     monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", 0.001)
     with somebody_else_sits(), pytest.raises(pool.PoolUnavailable):
