@@ -168,7 +168,7 @@ def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
     with program:
         supervisor_process = int(program.stdout.readline())
         with watched(supervisor_process, *children(supervisor_process)) as have_ended:
-            if "do" in then or "sleep" in then:
+            if "run" in then or "sleep" in then:
                 program.kill()
             program.wait(JOB_SECONDS)
             assert have_ended()
