@@ -18,6 +18,8 @@ from caseapp.http.guard import public
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from werkzeug.wrappers import Response as BaseResponse
+
 STATIC = Path(__file__).parents[1] / "static"
 # Later files override earlier ones.
 STYLES = (
@@ -58,7 +60,7 @@ blueprint = Blueprint("assets", __name__)
 
 @blueprint.get("/assets/<string:stamp>/<path:name>")
 @public("style sheet and scripts are the same for everybody")
-def file(stamp: str, name: str) -> Response:  # noqa: ARG001 - read by `http.security`, which chooses the lifetime
+def file(stamp: str, name: str) -> BaseResponse:  # noqa: ARG001 - read by `http.security`, which chooses the lifetime
     """Serve one file; an old stamp gets today's file, which is then kept for a short time only."""
     if name == STYLE_SHEET:
         response = Response(style_sheet(), mimetype="text/css")

@@ -51,7 +51,7 @@ def downloads(world):
         if route.name in FETCHED:
             path = route.path(world.own)
             pack = route.rule.endpoint == "assignments.packet_pdf"
-            yield route, f"{path}?sheet={world.own['assignment_id']}" if pack else path
+            yield route, f"{path}?assignment={world.own['assignment_id']}" if pack else path
 
 
 def fetch(world, route, path, who, *, method="GET", **headers):

@@ -17,9 +17,7 @@ NESTING = frozenset({"media", "container", "supports"})
 PAGES = [path for path in (ROOT / "templates").rglob("*.html") if path.parent.name != "pdf"]
 PRINT = sorted(STATIC.glob("*.css"))
 # Class names that are put together in a template: the part before the variable.
-PREFIXES = ("level-", "tag-", "notice-", "diff-", "alert-")
-# Names that scripts, tests or print styles look for and that carry no style.
-HOOKS = frozenset({"error-summary"})
+PREFIXES = ("answer-", "diff-", "level-", "notice-", "tag-", "timeline-", "trend-")
 
 
 def nodes(rules):
@@ -32,7 +30,7 @@ def nodes(rules):
             )
 
 
-def parsed(path):
+def parse(path):
     """Return every rule of a file."""
     return list(
         nodes(
@@ -67,7 +65,7 @@ def plain_classes():
 
 @pytest.mark.parametrize("path", [*OURS, *PRINT], ids=lambda path: path.name)
 def test_style_sheet_parses_without_errors_and_with_short_lines(path):
-    assert [rule.message for rule in parsed(path) if rule.type == "error"] == []
+    assert [rule.message for rule in parse(path) if rule.type == "error"] == []
     long = [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 120]
     assert [line for line in long if "url(" not in line] == []
 
@@ -87,7 +85,7 @@ def test_every_class_with_a_style_is_named_by_a_page_or_script():
 
 
 def test_every_class_of_a_page_has_a_style():
-    styled = selectors(assets.style_sheet()) | HOOKS
+    styled = selectors(assets.style_sheet())
     assert {name: path for name, path in plain_classes().items() if name not in styled} == {}
 
 
