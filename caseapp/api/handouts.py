@@ -18,7 +18,7 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import STOP_BOX, Handout
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.printing import file_name, sheet_pdf
-from caseapp.domain.handouts.queries import LibraryItem, edition_of, library_list, not_recalled
+from caseapp.domain.handouts.queries import LibraryItem, get_handout_version, list_handouts, require_not_recalled
 from caseapp.domain.handouts.rendering import page_html
 from caseapp.domain.handouts.schemas import RecalledView, Recalling, RecallOneSchema
 from caseapp.domain.practice.queries import office
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from flask import Response
 
     from caseapp.core.pagination import Page
-    from caseapp.domain.handouts.models import Review
+    from caseapp.domain.handouts.models import HandoutVersionReview
 
 blueprint = ApiBlueprint(
     "handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one."
@@ -69,7 +69,7 @@ class LibraryQuery(Schema):
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
 
 
-def _shown(handout: Handout, reviewed: Review | None) -> dict[str, Any]:
+def _shown(handout: Handout, reviewed: HandoutVersionReview | None) -> dict[str, Any]:
     return {
         "slug": handout.id,
         "code": handout.code,
@@ -108,14 +108,14 @@ def _offered(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> di
 def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
     """List the library, narrowed to a stage or judged for a case."""
     actor, case_id = current_actor(), query.get("for_case")
-    items: list[LibraryItem] = library_list(
+    items: list[LibraryItem] = list_handouts(
         actor, query.get("stage"), query.get("q"), query["language"]
     )
     if case_id is None:
         return single_page(_shown(item.handout, item.reviewed) for item in items)
     context = get_case_context(actor, case_id)
     record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
-    kept = {item.edition_id for item in items}
+    kept = {item.handout_version_id for item in items}
     options = list_handout_options(actor, context, query.get("stage"), query["language"])
     suggested = {
         found.option.handout_version_id: {"rank": rank, "why": found.why}
@@ -134,7 +134,7 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
 @blueprint.query_params(LanguageQuery())
 def handout(slug: str, query: str) -> dict[str, Any]:
     """Show one handout with its text."""
-    item = edition_of(slug, query)
+    item = get_handout_version(slug, query)
     text = page_html(item.handout, office().numbers, faith=False, staff=True)
     return _shown(item.handout, item.reviewed) | {"html": str(text)}
 
@@ -146,7 +146,7 @@ def handout(slug: str, query: str) -> dict[str, Any]:
 def handout_pdf(slug: str, query: dict[str, Any]) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
     large = "size" in query
-    found = not_recalled(edition_of(slug, query["language"]))
+    found = require_not_recalled(get_handout_version(slug, query["language"]))
     made = sheet_pdf(found, office().letterhead, office().numbers, faith=False, large=large)
     return pdf_response(made, file_name(found, large=large))
 
@@ -157,15 +157,15 @@ def handout_pdf(slug: str, query: dict[str, Any]) -> Response:
 @blueprint.request_schema(RecallOneSchema())
 def recall_edition(slug: str, body: Recalling) -> dict[str, Any]:
     """Take one version back from every client at once; it cannot be undone."""
-    actor, item = current_actor(), edition_of(slug, body.language, body.edition)
+    actor, item = current_actor(), get_handout_version(slug, body.language, body.handout_version)
     with transaction():
-        recall(actor, item.edition_id, body.reason)
-    now = edition_of(slug, body.language, body.edition)
+        recall(actor, item.handout_version_id, body.reason)
+    now = get_handout_version(slug, body.language, body.handout_version)
     return {
         "slug": slug,
         "language": body.language,
-        "edition": body.edition,
+        "handout_version": body.handout_version,
         "recalled_at": now.recalled_at,
         "reason": now.recall_reason,
-        "clients": count_clients_with_version(actor, item.edition_id),
+        "clients": count_clients_with_version(actor, item.handout_version_id),
     }

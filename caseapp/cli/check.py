@@ -187,7 +187,7 @@ def library() -> Iterator[CheckResult]:
 def check_help_lines() -> Iterator[CheckResult]:
     """Ask whether the practice stands behind its help numbers."""
     practice = the_practice()
-    confirmed = practice.numbers_confirmed_on
+    confirmed = practice.help_lines_confirmed_on
     if confirmed is None:
         yield CheckResult(
             FAULT, "Nobody has confirmed the help numbers. Open Settings, Help numbers."

@@ -10,28 +10,28 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.checks import faults_in
-from caseapp.domain.authoring.comparison import changes, last_changed
+from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.comparison import changes, find_last_change
 from caseapp.domain.authoring.operations import (
-    approve_own,
-    drop_own,
-    send_back,
-    send_own,
-    start_edition,
-    start_own,
-    take_back,
+    publish_draft,
+    discard_draft,
+    return_draft,
+    submit_for_review,
+    create_draft_from_version,
+    create_draft,
+    withdraw_from_review,
 )
 from caseapp.domain.authoring.queries import (
-    draft_of,
-    drafts_about,
-    edition_before,
-    open_drafts,
-    steps_of,
-    why_not_approved,
+    get_draft,
+    list_drafts_by_slug,
+    get_previous_version,
+    list_open_drafts,
+    list_revisions,
+    publish_blockers,
 )
-from caseapp.domain.authoring.schemas import ApprovalSchema, NewOwnSchema, SendBackSchema
+from caseapp.domain.authoring.schemas import PublishSchema, NewDraftSchema, ReturnDraftSchema
 from caseapp.domain.handouts.library import BrokenHandout, Handout, library, read
-from caseapp.domain.handouts.queries import newest_editions
+from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.handouts.rendering import page_html
 from caseapp.domain.practice.queries import office
 from caseapp.domain.users.queries import list_users, get_user_names
@@ -81,9 +81,9 @@ class Preview:
     reasons: tuple[Reason, ...] = ()
 
 
-def preview_of(source: str) -> Preview:
+def build_preview(source: str) -> Preview:
     """Make a page of a source, as far as that can be done, and say what is wrong with it."""
-    faults = faults_in(source, today())
+    faults = find_problems(source, today())
     try:
         handout = read(source)
     except BrokenHandout:
@@ -113,14 +113,14 @@ def own_list() -> ResponseReturnValue:
 
 def _own_list(form: Form) -> str:
     actor = current_actor()
-    drafts = open_drafts(actor)
+    drafts = list_open_drafts(actor)
     return render_template(
         "authoring/list.html",
         form=form,
         waiting=[draft for draft in drafts if draft.state == "waiting"],
         writing=[draft for draft in drafts if draft.state == "draft"],
-        mine={draft.id for draft in drafts if why_not_approved(actor, draft)},
-        published=[item for item in newest_editions() if item.handout.own],
+        mine={draft.id for draft in drafts if publish_blockers(actor, draft)},
+        published=[item for item in list_newest_versions() if item.handout.own],
         alone=len(approvers()) < ENOUGH_PEOPLE,
     )
 
@@ -130,9 +130,9 @@ def _own_list(form: Form) -> str:
 def start_now() -> ResponseReturnValue:
     """Start a handout of our own."""
     try:
-        new = read_form(NewOwnSchema())
+        new = read_form(NewDraftSchema())
         with transaction():
-            draft_id = run_form_once(lambda: start_own(current_actor(), new))
+            draft_id = run_form_once(lambda: create_draft(current_actor(), new))
     except Invalid as error:
         return _own_list(submitted_form(error)), 422
     return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
@@ -144,7 +144,7 @@ def start_from(slug: str) -> ResponseReturnValue:
     """Start from what is published: the next version of ours, or our own edition of a sheet of the library."""
     language = request.args.get("language", "en")
     with transaction():
-        draft_id = run_form_once(lambda: start_edition(current_actor(), slug, language))
+        draft_id = run_form_once(lambda: create_draft_from_version(current_actor(), slug, language))
     return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
 
 
@@ -152,10 +152,10 @@ def start_from(slug: str) -> ResponseReturnValue:
 @needs(Action.HANDOUT_WRITE)
 def draft_page(draft_id: UUID) -> ResponseReturnValue:
     """Show a draft as it would be published, what differs from what is published, and what can be done with it."""
-    return draft_shown(draft_id)
+    return render_draft(draft_id)
 
 
-def draft_shown(
+def render_draft(
     draft_id: UUID,
     form: Form | None = None,
     reasons: tuple[Reason, ...] = (),
@@ -164,7 +164,7 @@ def draft_shown(
 ) -> str:
     """Give a draft's page, perhaps with what was sent to it and why it was refused."""
     actor = current_actor()
-    draft, steps = draft_of(actor, draft_id), steps_of(draft_id)
+    draft, steps = get_draft(actor, draft_id), list_revisions(draft_id)
     before, against = _before(draft)
     original = library().get((draft.based_on or "", draft.language))
     return render_template(
@@ -172,10 +172,10 @@ def draft_shown(
         draft=draft,
         steps=steps,
         names=get_user_names({step.by for step in steps}),
-        preview=preview_of(draft.source),
+        preview=build_preview(draft.source),
         changes=changes(before, draft.source),
         against=against,
-        barred=why_not_approved(actor, draft),
+        barred=publish_blockers(actor, draft),
         alone=len(approvers()) < ENOUGH_PEOPLE,
         original=original,
         form=form or Form(),
@@ -186,7 +186,7 @@ def draft_shown(
 
 def _before(draft: HandoutDraft) -> tuple[str | None, str]:
     """Give the text that a draft is compared with, and say in words which it is."""
-    published = edition_before(draft)
+    published = get_previous_version(draft)
     if published:
         return published.source, f"version {published.version}"
     original = library().get((draft.based_on or "", draft.language))
@@ -197,7 +197,7 @@ def _before(draft: HandoutDraft) -> tuple[str | None, str]:
 @needs(Action.HANDOUT_WRITE)
 def send_now(draft_id: UUID) -> ResponseReturnValue:
     """Send a draft to a second person."""
-    return _moved(draft_id, "draft_submitted", lambda: send_own(current_actor(), draft_id, form_version()))
+    return _moved(draft_id, "draft_submitted", lambda: submit_for_review(current_actor(), draft_id, form_version()))
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/withdraw")
@@ -205,7 +205,7 @@ def send_now(draft_id: UUID) -> ResponseReturnValue:
 def withdraw_now(draft_id: UUID) -> ResponseReturnValue:
     """Take a draft that waits back."""
     return _moved(
-        draft_id, "draft_withdrawn", lambda: take_back(current_actor(), draft_id, form_version())
+        draft_id, "draft_withdrawn", lambda: withdraw_from_review(current_actor(), draft_id, form_version())
     )
 
 
@@ -213,7 +213,7 @@ def withdraw_now(draft_id: UUID) -> ResponseReturnValue:
 @needs(Action.HANDOUT_WRITE)
 def drop_now(draft_id: UUID) -> ResponseReturnValue:
     """Drop a draft for good."""
-    return _moved(draft_id, "draft_discarded", lambda: drop_own(current_actor(), draft_id, form_version()))
+    return _moved(draft_id, "draft_discarded", lambda: discard_draft(current_actor(), draft_id, form_version()))
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/return")
@@ -222,7 +222,7 @@ def return_now(draft_id: UUID) -> ResponseReturnValue:
     """Send a draft back to its authors with a reason."""
 
     def go() -> None:
-        send_back(current_actor(), draft_id, read_form(SendBackSchema()), form_version())
+        return_draft(current_actor(), draft_id, read_form(ReturnDraftSchema()), form_version())
 
     return _moved(draft_id, "draft_returned", go)
 
@@ -233,8 +233,8 @@ def approve_now(draft_id: UUID) -> ResponseReturnValue:
     """Approve and publish a draft; with a tick, hide the sheet that it stands in for."""
 
     def go() -> None:
-        hide = read_form(ApprovalSchema())
-        approve_own(current_actor(), draft_id, form_version(), hide_original=hide)
+        hide = read_form(PublishSchema())
+        publish_draft(current_actor(), draft_id, form_version(), hide_original=hide)
 
     return _moved(draft_id, "handout_published", go)
 
@@ -245,12 +245,12 @@ def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnV
         with transaction():
             go()
     except Invalid as error:
-        return draft_shown(draft_id, submitted_form(error)), 422
+        return render_draft(draft_id, submitted_form(error)), 422
     except Stale:
-        return draft_shown(draft_id, submitted_form(), stale=True), 412
+        return render_draft(draft_id, submitted_form(), stale=True), 412
     except RuleBroken as error:
         record_refused_request(error)
-        return draft_shown(draft_id, submitted_form(), error.reasons), 409
+        return render_draft(draft_id, submitted_form(), error.reasons), 409
     flash(said)
     return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
 
@@ -260,8 +260,8 @@ def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnV
 def history_page(draft_id: UUID) -> ResponseReturnValue:
     """Show every step of a draft, and what one of them changed: unless asked, the last that changed the text."""
     actor = current_actor()
-    draft, steps = draft_of(actor, draft_id), steps_of(draft_id)
-    wanted = request.args.get("step") or last_changed([step.source for step in steps]) + 1
+    draft, steps = get_draft(actor, draft_id), list_revisions(draft_id)
+    wanted = request.args.get("step") or find_last_change([step.source for step in steps]) + 1
     chosen = next((step for step in steps if str(step.number) == str(wanted)), None)
     if chosen is None:
         raise NotFound
@@ -273,7 +273,7 @@ def history_page(draft_id: UUID) -> ResponseReturnValue:
         chosen=chosen,
         names=get_user_names({step.by for step in steps}),
         changes=changes(before, chosen.source),
-        others=[other for other in drafts_about(actor, draft.slug) if other.id != draft.id],
+        others=[other for other in list_drafts_by_slug(actor, draft.slug) if other.id != draft.id],
     )
 
 

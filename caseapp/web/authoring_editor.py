@@ -10,17 +10,17 @@ from flask import redirect, render_template, request, send_file, url_for
 from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.checks import faults_in
+from caseapp.domain.authoring.checks import find_problems
 from caseapp.domain.authoring.editor import (
-    LONGEST_BODY,
-    TYPES,
-    OwnTextSchema,
-    form_values,
-    rows_to_show,
+    MAX_BODY_LENGTH,
+    FIELD_TYPES,
+    DraftContentSchema,
+    get_form_values,
+    list_visible_rows,
 )
-from caseapp.domain.authoring.operations import save_own, send_own
-from caseapp.domain.authoring.queries import as_source, draft_of
-from caseapp.domain.authoring.source import text_in
+from caseapp.domain.authoring.operations import save_draft, submit_for_review
+from caseapp.domain.authoring.queries import build_draft_source, get_draft
+from caseapp.domain.authoring.source import read_content
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import STOP_BOX, BrokenHandout, library, read
 from caseapp.domain.handouts.printing import draft_pdf
@@ -30,7 +30,7 @@ from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import needs, current_actor
 from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
 from caseapp.http.template_helpers import flash, today
-from caseapp.web.authoring import Preview, blueprint, draft_shown, preview_of
+from caseapp.web.authoring import Preview, blueprint, render_draft, build_preview
 from caseapp.web.handouts import EFFECT_WORDS, TAG_WORDS
 
 if TYPE_CHECKING:
@@ -47,35 +47,35 @@ __all__ = ["blueprint"]
 @needs(Action.HANDOUT_WRITE)
 def edit_page(draft_id: UUID) -> ResponseReturnValue:
     """Show the editor of a draft; what is no longer being written leads to its page."""
-    draft = draft_of(current_actor(), draft_id)
+    draft = get_draft(current_actor(), draft_id)
     if draft.state != "draft":
         return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
     return _editor(draft)
 
 
 def _editor(draft: HandoutDraft, sent: Form | None = None, *, stale: bool = False) -> str:
-    form = sent or Form(form_values(text_in(draft.source)))
+    form = sent or Form(get_form_values(read_content(draft.source)))
     return render_template(
         "authoring/edit.html",
         draft=draft,
         form=form,
         stale=stale,
-        preview=preview_of(_source_sent(draft) if sent and not sent.errors else draft.source),
-        warning_rows=rows_to_show(form.raw, "warnings"),
-        place_rows=rows_to_show(form.raw, "places"),
+        preview=build_preview(_source_sent(draft) if sent and not sent.errors else draft.source),
+        warning_rows=list_visible_rows(form.raw, "warnings"),
+        place_rows=list_visible_rows(form.raw, "places"),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
         stop_words=STOP_BOX,
-        types=TYPES,
+        types=FIELD_TYPES,
         tags=TAG_WORDS,
         effects=EFFECT_WORDS,
         sheets={h.id: f"{h.code} {h.title}" for h in library().values() if h.language == "en"},
-        longest_body=LONGEST_BODY,
+        longest_body=MAX_BODY_LENGTH,
         language=LANGUAGES[draft.language],
     )
 
 
 def _source_sent(draft: HandoutDraft) -> str:
-    return as_source(draft, read_form(OwnTextSchema()))
+    return build_draft_source(draft, read_form(DraftContentSchema()))
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/edit")
@@ -83,24 +83,24 @@ def _source_sent(draft: HandoutDraft) -> str:
 def save_now(draft_id: UUID) -> ResponseReturnValue:
     """Save the draft, only look at it, or save it and send it on to a second person."""
     actor, do = current_actor(), request.form.get("do", "save")
-    draft = draft_of(actor, draft_id)
+    draft = get_draft(actor, draft_id)
     try:
-        text, version = read_form(OwnTextSchema()), form_version()
+        text, version = read_form(DraftContentSchema()), form_version()
         if do == "preview":
             return _editor(draft, submitted_form())
         with transaction():
-            version = save_own(actor, draft_id, text, version)
+            version = save_draft(actor, draft_id, text, version)
         if do == "send":
             # What was written is kept, also where it is not ready to be sent.
             with transaction():
-                send_own(actor, draft_id, version)
+                submit_for_review(actor, draft_id, version)
     except Invalid as error:
-        return _editor(draft_of(actor, draft_id), _as_sent(error)), 422
+        return _editor(get_draft(actor, draft_id), _as_sent(error)), 422
     except Stale:
-        return _editor(draft_of(actor, draft_id), submitted_form(), stale=True), 412
+        return _editor(get_draft(actor, draft_id), submitted_form(), stale=True), 412
     except RuleBroken as error:
         record_refused_request(error)
-        return draft_shown(draft_id, None, error.reasons), 409
+        return render_draft(draft_id, None, error.reasons), 409
     if do == "send":
         flash("draft_submitted")
         return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
@@ -111,7 +111,7 @@ def save_now(draft_id: UUID) -> ResponseReturnValue:
 def _as_sent(error: Invalid) -> Form:
     """Show what was sent; where the text was understood, in the order in which its faults number its rows."""
     try:
-        values = form_values(read_form(OwnTextSchema()))
+        values = get_form_values(read_form(DraftContentSchema()))
     except Invalid:
         return submitted_form(error)
     return Form(values | {"version": request.form.get("version", "")}, error.fields)
@@ -121,9 +121,9 @@ def _as_sent(error: Invalid) -> Form:
 @needs(Action.HANDOUT_WRITE)
 def preview_now(draft_id: UUID) -> ResponseReturnValue:
     """Answer what was typed as a page, for the editor's own preview; nothing is kept."""
-    draft = draft_of(current_actor(), draft_id)
+    draft = get_draft(current_actor(), draft_id)
     try:
-        preview = preview_of(_source_sent(draft))
+        preview = build_preview(_source_sent(draft))
     except Invalid as error:
         preview = Preview(None, None, error.fields)
     return render_template("authoring/preview.html", preview=preview)
@@ -133,13 +133,13 @@ def preview_now(draft_id: UUID) -> ResponseReturnValue:
 @needs(Action.HANDOUT_WRITE)
 def pdf_now(draft_id: UUID) -> ResponseReturnValue:
     """Give what was typed, or the draft as it is saved, as a PDF marked as a draft; nothing is kept."""
-    draft = draft_of(current_actor(), draft_id)
+    draft = get_draft(current_actor(), draft_id)
     try:
         source = _source_sent(draft) if "body" in request.form else draft.source
         handout = read(source)
         made = draft_pdf(handout, office().letterhead, office().numbers)
     except BrokenHandout:
-        found = Invalid(faults_in(source, today()))
+        found = Invalid(find_problems(source, today()))
         return _not_printed(draft, found), 422
     except Invalid as error:
         return _not_printed(draft, error), 422
@@ -151,4 +151,4 @@ def pdf_now(draft_id: UUID) -> ResponseReturnValue:
 def _not_printed(draft: HandoutDraft, error: Invalid) -> str:
     if "body" in request.form and draft.state == "draft":
         return _editor(draft, _as_sent(error))
-    return draft_shown(draft.id, Form(errors=error.fields))
+    return render_draft(draft.id, Form(errors=error.fields))

@@ -23,7 +23,7 @@ from caseapp.domain.bulk_assignments.schemas import (
 )
 from caseapp.domain.cases.queries import CaseFilter, list_cases
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.handouts.queries import edition_of, not_recalled
+from caseapp.domain.handouts.queries import get_handout_version, require_not_recalled
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
@@ -64,7 +64,7 @@ def choose_page(slug: str) -> ResponseReturnValue:
 
 
 def _choose(slug: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
-    handout = not_recalled(edition_of(slug, language_asked()))
+    handout = require_not_recalled(get_handout_version(slug, language_asked()))
     cases, more = _cases()
     record_read(current_actor(), Action.CASE_READ, "case", None, None)
     return render_template(
@@ -94,8 +94,8 @@ def confirm_page(slug: str) -> ResponseReturnValue:
 
 
 def _confirm(slug: str, selection: ClientSelection, chosen: list[UUID]) -> str:
-    actor, item = current_actor(), edition_of(slug, language_asked())
-    not_recalled(item)
+    actor, item = current_actor(), get_handout_version(slug, language_asked())
+    require_not_recalled(item)
     validate_due_on(selection.due_on)
     found = list_candidates(actor, item, selection.channel, chosen)
     if not found:

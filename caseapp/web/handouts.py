@@ -28,11 +28,11 @@ from caseapp.domain.handouts.operations import recall, record_review
 from caseapp.domain.handouts.printing import file_name, sheet_pdf
 from caseapp.domain.handouts.queries import (
     LibraryItem,
-    edition_of,
-    hidden_row,
-    library_list,
-    not_recalled,
-    versions_of,
+    get_handout_version,
+    find_hidden_handout,
+    list_handouts,
+    require_not_recalled,
+    list_versions,
 )
 from caseapp.domain.handouts.rendering import empty_block_reason, empty_blocks, page_html, plain
 from caseapp.domain.handouts.schemas import KIND_WORDS, LANGUAGES, RecallSchema, ReviewSchema
@@ -105,7 +105,7 @@ def handout_list() -> ResponseReturnValue:
     """Show the library by stage, narrowed by stage, language and words."""
     stage, q = stage_asked(), request.args.get("q", "").strip()[:120]
     shown = "hidden" if request.args.get("shown") == "hidden" else ""
-    found = library_list(current_actor(), stage or None, q, language_asked(), hidden=shown == "hidden")
+    found = list_handouts(current_actor(), stage or None, q, language_asked(), hidden=shown == "hidden")
     groups: dict[str, list[LibraryItem]] = defaultdict(list)
     for item in found:
         groups[item.handout.stage].append(item)
@@ -149,7 +149,7 @@ def _edition(slug: str) -> LibraryItem:
     number = request.args.get("version")
     if number is not None and not (number.isdecimal() and 0 < int(number[:9]) <= HIGHEST_VERSION):
         raise NotFound
-    return edition_of(slug, request.args.get("language", "en"), int(number) if number else None)
+    return get_handout_version(slug, request.args.get("language", "en"), int(number) if number else None)
 
 
 @blueprint.get("/handouts/<string:slug>")
@@ -163,12 +163,12 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
     actor, item = current_actor(), _edition(slug)
     known = office().numbers
     empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
-    versions = versions_of(actor, slug)
+    versions = list_versions(actor, slug)
     newest = next(v for v in versions if v.handout.language == item.handout.language)
     holders, older = None, []
     if actor.may(Action.ASSIGNMENT_READ):
         holders = list_assigned_clients(actor, slug, request.args.get("cursor"), PAGE_SIZE)
-        if newest.edition_id == item.edition_id and item.recalled_at is None:
+        if newest.handout_version_id == item.handout_version_id and item.recalled_at is None:
             older = list_clients_with_older_version(actor, item, MAX_REPLACED)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
@@ -178,11 +178,11 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
         empty=empty,
         body=None if empty else page_html(item.handout, known, faith=True, staff=True),
         versions=versions,
-        newest=newest.edition_id == item.edition_id,
+        newest=newest.handout_version_id == item.handout_version_id,
         holders=holders,
-        hidden=hidden_row(slug),
+        hidden=find_hidden_handout(slug),
         origin=library().get((item.handout.based_on or "", item.handout.language)),
-        older=[(number, list(found)) for number, found in groupby(older, attrgetter("edition"))],
+        older=[(number, list(found)) for number, found in groupby(older, attrgetter("handout_version"))],
         left=left,
         max_message_length=MAX_MESSAGE_LENGTH,
         confirm=any(reason.code == "confirmation_required" for reason in left),
@@ -194,7 +194,7 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
 @needs(Action.HANDOUT_READ)
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Give a handout's PDF, as a client would get it."""
-    handout = not_recalled(_edition(slug))
+    handout = require_not_recalled(_edition(slug))
     made = sheet_pdf(
         handout,
         office().letterhead,
@@ -218,7 +218,7 @@ def review_now(slug: str) -> ResponseReturnValue:
     try:
         new = read_form(ReviewSchema())
         with transaction():
-            run_form_once(lambda: record_review(current_actor(), item.edition_id, new))
+            run_form_once(lambda: record_review(current_actor(), item.handout_version_id, new))
     except Invalid as error:
         return _handout(slug, submitted_form(error)), 422
     flash("review_recorded")
@@ -242,13 +242,13 @@ def _recall(slug: str, form: Form) -> str:
     actor, item = current_actor(), _edition(slug)
     mine = []
     if actor.may(Action.ASSIGNMENT_READ):
-        mine = list_clients_with_version(actor, item.edition_id, MAX_REPLACED + 1)
+        mine = list_clients_with_version(actor, item.handout_version_id, MAX_REPLACED + 1)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/recall.html",
         item=item,
         handout=item.handout,
-        holding=count_clients_with_version(actor, item.edition_id),
+        holding=count_clients_with_version(actor, item.handout_version_id),
         mine=mine[:MAX_REPLACED],
         more=len(mine) > MAX_REPLACED,
         form=form,
@@ -263,7 +263,7 @@ def recall_now(slug: str) -> ResponseReturnValue:
     try:
         reason = read_form(RecallSchema())
         with transaction():
-            recall(current_actor(), item.edition_id, reason)
+            recall(current_actor(), item.handout_version_id, reason)
     except Invalid as error:
         return _recall(slug, submitted_form(error)), 422
     flash("handout_recalled")
@@ -280,7 +280,7 @@ def recall_now(slug: str) -> ResponseReturnValue:
 @needs(Action.ASSIGNMENT_CREATE)
 def replace_now(slug: str) -> ResponseReturnValue:
     """Replace older versions for the chosen clients, each in a transaction of its own; say who was left out and why."""
-    actor, item = current_actor(), edition_of(slug, request.args.get("language", "en"))
+    actor, item = current_actor(), get_handout_version(slug, request.args.get("language", "en"))
     older = {h.id: h for h in list_clients_with_older_version(actor, item, MAX_REPLACED)}
     try:
         wanted = read_form(ReplaceAssignmentsSchema())

@@ -138,7 +138,7 @@ def numbers_page() -> ResponseReturnValue:
 
 def _numbers(form: Form) -> str:
     practice = the_practice()
-    confirmed_by = practice.numbers_confirmed_by
+    confirmed_by = practice.help_lines_confirmed_by
     return render_template(
         "settings/numbers.html",
         form=form,

@@ -22,6 +22,9 @@ TABLES: dict[str, str] = {
     "giving_item": "bulk_assignment_item",
     "answer_sheet": "worksheet_response",
     "returned_file": "worksheet_upload",
+    "edition": "handout_version",
+    "edition_review": "handout_version_review",
+    "local_line": "practice_help_line",
 }
 # New table name, then old column name to new column name.
 COLUMNS: dict[str, dict[str, str]] = {
@@ -72,6 +75,15 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "worksheet_response": {"shared": "shared_answers"},
     "worksheet_upload": {"why": "reason"},
+    "handout_version_review": {"edition_id": "handout_version_id"},
+    "hidden_handout": {"since": "hidden_at", "by": "hidden_by"},
+    "practice": {
+        "changed_at": "updated_at",
+        "numbers_confirmed_on": "help_lines_confirmed_on",
+        "numbers_confirmed_by": "help_lines_confirmed_by",
+    },
+    "practice_help_line": {"added_at": "created_at", "added_by": "created_by"},
+    "practice_logo": {"changed_at": "updated_at"},
     "portal_access": {
         "wrong_tries": "failed_pin_attempts",
         "link_until": "link_expires_at",
@@ -88,7 +100,7 @@ VALUES: dict[tuple[str, str], dict[str, str]] = {
         "hold.clear": "hold.release",
     },
     ("audit_event", "actor_role"): {"arriving": "signing_in"},
-    ("audit_event", "object_kind"): {"giving": "bulk_assignment", "log": "audit_event"},
+    ("audit_event", "object_kind"): {"giving": "bulk_assignment", "log": "audit_event", "edition": "handout_version", "line": "help_line"},
     ("bulk_assignment_item", "state"): {"given": "assigned", "left_out": "skipped"},
     ("outbox", "kind"): {"giving": "bulk_assignment"},
     ("worksheet_upload", "reason"): {"other_sheet": "wrong_form"},

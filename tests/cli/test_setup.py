@@ -6,7 +6,7 @@ from caseapp.cli.context import CommandContext
 from caseapp.core.errors import RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import find_pin_error
-from caseapp.domain.handouts.models import Edition
+from caseapp.domain.handouts.models import HandoutVersion
 from tests.support import staff
 
 
@@ -48,7 +48,7 @@ def test_a_demo_with_other_texts_is_filled_anew_and_never_mixed(app, data_dir):
     )
     setup.set_up_demo(context)
     with transaction() as session:
-        session.execute(sa.update(Edition).values(sha256="0" * 64))
+        session.execute(sa.update(HandoutVersion).values(sha256="0" * 64))
     with pytest.raises(RuleBroken) as refused:
         setup.set_up_demo(context)
     [reason] = refused.value.reasons

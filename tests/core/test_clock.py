@@ -58,16 +58,16 @@ def test_midnight_belongs_to_the_practice_and_not_to_utc(the_app):
 def test_moments_are_stored_in_utc_whatever_zone_they_came_in(app):
     abroad = NOON.astimezone(timezone(timedelta(hours=-7)))
     with transaction():
-        db.session.execute(sa.update(Practice).values(changed_at=abroad))
-    found = db.session.scalar(sa.select(Practice.changed_at))
+        db.session.execute(sa.update(Practice).values(updated_at=abroad))
+    found = db.session.scalar(sa.select(Practice.updated_at))
     assert found == NOON
     assert found.tzinfo is UTC
-    assert db.session.scalar(sa.select(Practice.id).where(Practice.changed_at == NOON)) == 1
+    assert db.session.scalar(sa.select(Practice.id).where(Practice.updated_at == NOON)) == 1
 
 
 def test_a_moment_without_a_zone_is_refused(app):
     with pytest.raises(sa.exc.StatementError, match="time zone"), transaction():
-        db.session.execute(sa.update(Practice).values(changed_at=NOON.replace(tzinfo=None)))
+        db.session.execute(sa.update(Practice).values(updated_at=NOON.replace(tzinfo=None)))
 
 
 def test_ids_sort_by_the_time_of_their_making():

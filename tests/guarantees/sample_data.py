@@ -16,8 +16,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.auth.operations import create_token
-from caseapp.domain.authoring.operations import start_own
-from caseapp.domain.authoring.schemas import NewOwn
+from caseapp.domain.authoring.operations import create_draft
+from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import get_case_context_by_number
@@ -135,7 +135,7 @@ def make(app):
         shared = {
             "line_id": add_line(operator(), NewLine("dv", "Refuge", "01632 960123", "")),
             "export_id": make_export(actors["admin"], ReportFilter(), "csv"),
-            "draft_id": start_own(actors["admin"], NewOwn("A walk", "en")),
+            "draft_id": create_draft(actors["admin"], NewDraft("A walk", "en")),
             "slug": SLUG,
             "key": "sans-400",
             "stamp": "0000000000",

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from caseapp.core import outbox
 from caseapp.core.transaction import transaction
 from caseapp.domain.handouts.operations import recall
-from caseapp.domain.handouts.queries import edition_of
+from caseapp.domain.handouts.queries import get_handout_version
 from tests.journeys.test_writing_a_note import enter
 from tests.support import builders, staff
 
@@ -43,7 +43,7 @@ def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
     expect(page.get_by_text("1 assigned, 2 skipped, 0 waiting.")).to_be_visible()
     look.at("assigned")
     with transaction():
-        recall(team["supervisor"], edition_of("my-limits").edition_id, "A line is wrong.")
+        recall(team["supervisor"], get_handout_version("my-limits").handout_version_id, "A line is wrong.")
     page.goto(f"{live}/handouts/suspended")
     expect(page.get_by_role("heading", name="Ana Brandt")).to_be_visible()
     look.at("suspended")

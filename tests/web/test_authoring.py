@@ -15,9 +15,9 @@ from caseapp.cli.handouts import release_day
 from caseapp.core import settings
 from caseapp.core.database import db
 from caseapp.domain.authoring.models import HandoutDraft
-from caseapp.domain.authoring.queries import steps_of
-from caseapp.domain.handouts.models import Edition
-from caseapp.domain.handouts.queries import edition_of, newest_editions
+from caseapp.domain.authoring.queries import list_revisions
+from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.queries import get_handout_version, list_newest_versions
 from tests.support import staff
 from tests.support.staff_pages import StaffBrowser
 
@@ -159,7 +159,7 @@ def test_a_long_text_and_too_many_rows_are_refused(desks):
     assert save(desks["supervisor"], draft, **{"places.0.lines": "many"}).status_code == 422
     assert save(desks["supervisor"], draft, kind="poem").status_code == 422
     assert save(desks["supervisor"], draft, nonsense="x").status_code == 422
-    assert len(steps_of(_id(draft))) == 1
+    assert len(list_revisions(_id(draft))) == 1
 
 
 def _id(draft):
@@ -185,7 +185,7 @@ def test_looking_saves_nothing(desks):
         assert str(document.docinfo.Title) == "Only typed"
     db.session.rollback()
     assert db.session.get(HandoutDraft, _id(draft)).title == "An evening walk"
-    assert len(steps_of(_id(draft))) == 1
+    assert len(list_revisions(_id(draft))) == 1
 
 
 def test_an_unfinished_text_makes_no_pdf_and_says_why(desks):
@@ -226,7 +226,7 @@ def test_what_waits_is_not_edited_and_an_old_page_approves_nothing(desks):
     assert save(desks["supervisor"], draft, "send", title="Another").status_code == 303
     refused = desks["admin"].post(f"{draft}/approve", approval)
     assert refused.status_code == 412
-    assert db.session.scalar(sa.select(Edition.id).where(Edition.slug == "own-01")) is None
+    assert db.session.scalar(sa.select(HandoutVersion.id).where(HandoutVersion.slug == "own-01")) is None
     own = desks["supervisor"].token | {
         "version": desks["supervisor"].form(draft, f"{draft}/withdraw").fields["version"]
     }
@@ -299,10 +299,10 @@ def test_our_own_edition_of_a_sheet_starts_from_its_text_and_hides_it_on_approva
     places = [page.index(words) for words in in_order]
     assert places == sorted(places)
     assert step(desks["admin"], draft, "approve", hide_original="yes").status_code == 303
-    shown = {item.handout.id for item in newest_editions()}
+    shown = {item.handout.id for item in list_newest_versions()}
     assert "own-01" in shown
     assert "first-days-pause" not in shown
-    assert edition_of("own-01").handout.fields == edition_of("first-days-pause").handout.fields
+    assert get_handout_version("own-01").handout.fields == get_handout_version("first-days-pause").handout.fields
 
 
 def test_one_alone_is_told_that_nobody_can_approve(app):

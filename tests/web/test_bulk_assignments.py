@@ -14,7 +14,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.bulk_assignments.models import BulkAssignment, BulkAssignmentItem
 from caseapp.domain.handouts.operations import recall
-from caseapp.domain.handouts.queries import edition_of
+from caseapp.domain.handouts.queries import get_handout_version
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser, Statements
@@ -144,7 +144,7 @@ def test_start_without_confirmation_is_refused(desk, cases):
 def test_start_recalled_version_is_refused(desk, cases, team):
     fields = confirmation(desk, look(desk))
     with transaction():
-        recall(team["supervisor"], edition_of(SLUG).edition_id, "A number is wrong.")
+        recall(team["supervisor"], get_handout_version(SLUG).handout_version_id, "A number is wrong.")
     assert (
         desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"}).status_code
         == 409

@@ -5,7 +5,7 @@ import re
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.domain.handouts.models import Review
+from caseapp.domain.handouts.models import HandoutVersionReview
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 from tests.web.assigned_handouts import count, given, opened
@@ -100,7 +100,7 @@ def test_a_supervisor_records_a_review_and_a_coach_may_not(app):
     sent = form.fields | {"clinician": "Dr Anne Weber", "reviewed_on": "2026-01-10"}
     assert desk.post(form.action, sent).status_code == 303
     assert desk.post(form.action, sent).status_code == 303
-    assert count(Review) == 1
+    assert count(HandoutVersionReview) == 1
     assert "Dr Anne Weber" in coach.text(path)
     token = coach.form("/handouts/better-nights", "/sign-out").fields["csrf_token"][0]
     refused = coach.post(action, sent | {"csrf_token": token})

@@ -11,7 +11,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.practice.models import LocalLine, Practice, PracticeLogo
+from caseapp.domain.practice.models import PracticeHelpLine, Practice, PracticeLogo
 from caseapp.domain.practice.operations import confirm_numbers
 from caseapp.domain.practice.queries import office, today
 from tests.support import staff
@@ -51,7 +51,7 @@ def stored():
 
 
 def lines():
-    return db.session.scalars(sa.select(LocalLine)).all()
+    return db.session.scalars(sa.select(PracticeHelpLine)).all()
 
 
 def test_an_admin_changes_the_practice(admin):
@@ -104,7 +104,7 @@ def test_a_form_without_its_version_changes_nothing(admin):
 def test_another_country_needs_its_numbers_confirmed_anew(admin):
     assert admin.send("/settings/numbers").status_code == 303
     assert admin.send("/settings", country="IE").status_code == 303
-    assert stored().numbers_confirmed_on is None
+    assert stored().help_lines_confirmed_on is None
 
 
 def test_numbers_stand_with_their_source_and_are_confirmed(team, admin):
@@ -114,7 +114,7 @@ def test_numbers_stand_with_their_source_and_are_confirmed(team, admin):
     assert "Nobody in this practice has confirmed" in page
     assert admin.send("/settings/numbers").status_code == 303
     row = stored()
-    assert (row.numbers_confirmed_on, row.numbers_confirmed_by) == (today(), team["admin"].id)
+    assert (row.help_lines_confirmed_on, row.help_lines_confirmed_by) == (today(), team["admin"].id)
     assert "by Ade Bello" in admin.text("/settings/numbers")
 
 
@@ -153,7 +153,7 @@ def test_only_an_admin_changes_settings(app, team, who):
         assert desk.get(path).status_code == 403
         assert desk.post(path, desk.token).status_code == 403
     assert desk.post("/settings/numbers/local", desk.token | LINE).status_code == 403
-    assert stored().numbers_confirmed_on is None
+    assert stored().help_lines_confirmed_on is None
 
 
 def test_the_banner_stands_until_the_numbers_are_confirmed_and_comes_back(app, team, admin):

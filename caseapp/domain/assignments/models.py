@@ -27,7 +27,7 @@ class Assignment(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
+    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("handout_version.id"))
     position: Mapped[int]
     stage: Mapped[str] = mapped_column(sa.String(12))
     channel: Mapped[str] = mapped_column(sa.String(12))

@@ -21,8 +21,8 @@ from caseapp.domain.assignments.reading import get_reading_list_item, list_readi
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.queries import CaseContext, get_case_context
 from caseapp.domain.clients.models import Client
-from caseapp.domain.handouts.models import Edition
-from caseapp.domain.handouts.queries import LibraryItem, edition_of
+from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.queries import LibraryItem, get_handout_version
 from caseapp.domain.practice.queries import Numbers, office, today
 from caseapp.domain.suitability.queries import get_situation
 from caseapp.domain.suitability.recommendations import (
@@ -58,7 +58,7 @@ def assign_handout(
     `confirmation_required` when the handout needs caution and `confirmed` is False.
     """
     context, situation, help_lines = _open_case(actor, case_id)
-    item = edition_of(slug, language)
+    item = get_handout_version(slug, language)
     if reasons := list_assignment_blockers(
         context, item, situation, help_lines, channel, confirmed=confirmed
     ):
@@ -76,7 +76,7 @@ def assign_handouts(actor: Actor, case_id: UUID, wanted: NewAssignments) -> list
     context, situation, help_lines = _open_case(actor, case_id)
     start = validate_due_on(wanted.due_on)
     eligible, unconfirmed, blocked = [], [], []
-    for item in (edition_of(slug, wanted.language) for slug in wanted.slugs):
+    for item in (get_handout_version(slug, wanted.language) for slug in wanted.slugs):
         found = list_assignment_blockers(
             context, item, situation, help_lines, wanted.channel, confirmed=wanted.confirmed
         )
@@ -154,7 +154,7 @@ def create_assignment(
         id=new_id(),
         case_id=context.case.id,
         client_id=client_id,
-        handout_version_id=item.edition_id,
+        handout_version_id=item.handout_version_id,
         position=(last or 0) + 1,
         stage=context.case.stage,
         channel=channel,
@@ -213,8 +213,8 @@ def replace_assignment(
     db.session.refresh(old)
     if old.withdrawn_at is not None:
         raise RuleBroken(Reason("already_withdrawn", "This handout is already withdrawn."))
-    current = db.session.get_one(Edition, old.handout_version_id)
-    item = edition_of(current.slug, current.language)
+    current = db.session.get_one(HandoutVersion, old.handout_version_id)
+    item = get_handout_version(current.slug, current.language)
     if item.handout.version <= current.number:
         raise RuleBroken(Reason("already_newest", "The client already has the newest version."))
     if found := list_assignment_blockers(

@@ -19,8 +19,8 @@ from caseapp.domain.audit.queries import select_first_client_activity
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import seen_by, sees, visible_to
-from caseapp.domain.handouts.models import Edition
-from caseapp.domain.handouts.queries import RECALLED, LibraryItem, edition_of, texts_of
+from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.queries import RECALLED, LibraryItem, get_handout_version, get_handouts_by_hash
 from caseapp.domain.practice.queries import office
 from caseapp.domain.suitability.queries import (
     assess_library,
@@ -55,13 +55,13 @@ def _select_assigned_clients() -> sa.Select[
             Assignment.id,
             Case.number,
             Client.name,
-            Edition.number.label("edition"),
-            Edition.language,
+            HandoutVersion.number.label("handout_version"),
+            HandoutVersion.language,
             Assignment.assigned_at,
             Assignment.read_at,
             Assignment.withdrawn_at,
         )
-        .join(Edition, Edition.id == Assignment.handout_version_id)
+        .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
         .join(Case, Case.id == Assignment.case_id)
         .join(Client, Client.id == Assignment.client_id)
     )
@@ -73,7 +73,7 @@ def list_assigned_clients(
     """List which of the actor's clients were assigned a handout, newest first."""
     require(actor, Action.ASSIGNMENT_READ)
     query = _select_assigned_clients().where(
-        Edition.slug == slug, Assignment.client_id.in_(visible_to(actor))
+        HandoutVersion.slug == slug, Assignment.client_id.in_(visible_to(actor))
     )
     rows = db.session.execute(
         page_newest_first(query, Assignment.assigned_at, Assignment.id, cursor, limit)
@@ -91,14 +91,14 @@ def list_clients_with_older_version(
     rows = db.session.execute(
         _select_assigned_clients()
         .where(
-            Edition.slug == item.handout.id,
-            Edition.language == item.handout.language,
-            Edition.number < item.handout.version,
+            HandoutVersion.slug == item.handout.id,
+            HandoutVersion.language == item.handout.language,
+            HandoutVersion.number < item.handout.version,
             Assignment.withdrawn_at.is_(None),
             Assignment.client_id.in_(visible_to(actor)),
             Case.status == "open",
         )
-        .order_by(Edition.number, Client.name, Assignment.id)
+        .order_by(HandoutVersion.number, Client.name, Assignment.id)
         .limit(limit)
     ).all()
     return [AssignedClient(*row) for row in rows]
@@ -138,13 +138,13 @@ def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, 
     return (
         sa.select(
             *Assignment.__table__.c,
-            Edition.sha256,
-            Edition.recalled_at,
+            HandoutVersion.sha256,
+            HandoutVersion.recalled_at,
             Case.number.label("case_number"),
             User.name.label("assigned_by_name"),
             select_first_client_activity(Assignment.client_id, Assignment.id),
         )
-        .join(Edition, Edition.id == Assignment.handout_version_id)
+        .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
         .join(Case, Case.id == Assignment.case_id)
         .outerjoin(User, User.id == Assignment.assigned_by)
         .where(*where)
@@ -154,7 +154,7 @@ def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, 
 def assignment_records(rows: Iterable[Any], recipient: Recipient) -> list[AssignmentRecord]:
     """Build the records from rows of `select_assignments`, all for one recipient, each with its blockers."""
     rows = [*rows]
-    texts = texts_of(row.sha256 for row in rows)
+    texts = get_handouts_by_hash(row.sha256 for row in rows)
     return [_record(row, texts[row.sha256], recipient) for row in rows]
 
 
@@ -262,7 +262,7 @@ def list_skipped_handouts(
             item.handout,
             list_assignment_blockers(context, item, situation, help_lines, channel, confirmed=True),
         )
-        for item in (edition_of(slug, language) for slug in slugs if slug not in assigned_slugs)
+        for item in (get_handout_version(slug, language) for slug in slugs if slug not in assigned_slugs)
     ]
 
 
@@ -332,8 +332,8 @@ def list_handout_options(
     assigned = {
         (row.slug, row.language)
         for row in db.session.execute(
-            sa.select(Edition.slug, Edition.language)
-            .join(Assignment, Assignment.handout_version_id == Edition.id)
+            sa.select(HandoutVersion.slug, HandoutVersion.language)
+            .join(Assignment, Assignment.handout_version_id == HandoutVersion.id)
             .where(
                 Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None)
             )
@@ -369,7 +369,7 @@ def list_assigned_client_ids(
         db.session.scalars(
             sa.select(Assignment.client_id).where(
                 Assignment.client_id.in_(client_ids),
-                Assignment.handout_version_id == item.edition_id,
+                Assignment.handout_version_id == item.handout_version_id,
                 Assignment.channel == channel,
                 Assignment.withdrawn_at.is_(None),
             )

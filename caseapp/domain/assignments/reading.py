@@ -26,8 +26,8 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import must_see
-from caseapp.domain.handouts.models import Edition
-from caseapp.domain.handouts.queries import texts_of
+from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.practice.queries import office, today
 from caseapp.domain.suitability.queries import (
     IN_PERSON_ONLY,
@@ -119,16 +119,16 @@ def list_reading_items(context: CaseContext) -> list[ReadingItem]:
     """List what a client has and which of it is unread; access was already checked."""
     rows = db.session.execute(
         sa.select(
-            Edition.sha256,
-            Edition.recalled_at,
+            HandoutVersion.sha256,
+            HandoutVersion.recalled_at,
             Assignment.channel,
             Assignment.read_at,
             Assignment.due_on,
         )
-        .join(Edition, Edition.id == Assignment.handout_version_id)
+        .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
         .where(Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None))
     ).all()
-    texts = texts_of(row.sha256 for row in rows)
+    texts = get_handouts_by_hash(row.sha256 for row in rows)
     situation, help_lines = get_situation(context), office().numbers
     return [
         ReadingItem(
@@ -160,7 +160,7 @@ def list_suspended_cases(actor: Actor, cursor: str | None, limit: int) -> Page[S
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
     ):
         rows[row.case_id].append(row)
-    texts_of(row.sha256 for found in rows.values() for row in found)
+    get_handouts_by_hash(row.sha256 for found in rows.values() for row in found)
     seen = office()
     shown = []
     for context in heads:

@@ -270,7 +270,7 @@ class AssignmentResponseSchema(Schema):
     title = fields.String(required=True)
     outside_title = fields.String(required=True)
     language = fields.String(required=True)
-    handout_version = fields.Integer(required=True, attribute="edition")
+    handout_version = fields.Integer(required=True)
     position = fields.Integer(required=True)
     stage = fields.String(required=True)
     channel = fields.String(required=True)

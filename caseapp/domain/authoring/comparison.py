@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from caseapp.domain.authoring.source import text_in
+from caseapp.domain.authoring.source import read_content
 from caseapp.domain.handouts.library import CLAIMS_MARKER
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ UNBROKEN_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 
 @dataclass(frozen=True)
-class Change:
+class ComparisonLine:
     """Be one line of a comparison: kept, taken out, put in, or a gap; its pieces say which words differ."""
 
     kind: str
     pieces: tuple[tuple[str, bool], ...] = ()
 
 
-def lines_of(source: str) -> list[str]:
+def list_lines(source: str) -> list[str]:
     """Write a source as lines that a person reads, without the marks of its file."""
-    text = text_in(source)
+    text = read_content(source)
     told = {
         "Title": text.title,
         "Outside title": text.alias,
@@ -91,17 +91,17 @@ def _parted(block: str) -> Iterator[str]:
         yield RESTS_ON + ", ".join(named.replace("-", UNBROKEN_HYPHEN).split())
 
 
-def changes(before: str | None, after: str) -> list[Change]:
+def changes(before: str | None, after: str) -> list[ComparisonLine]:
     """Compare two sources line by line; without a first one everything is new. Empty when nothing changed."""
-    old, new = lines_of(before) if before else [], lines_of(after)
-    found: list[Change] = []
+    old, new = list_lines(before) if before else [], list_lines(after)
+    found: list[ComparisonLine] = []
     for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(AROUND):
         if found:
-            found.append(Change(GAP))
+            found.append(ComparisonLine(GAP))
         for kind, a, b, c, d in group:
             if kind == "equal":
                 found += [
-                    Change(SAME, ((_bare(line), False),))
+                    ComparisonLine(SAME, ((_bare(line), False),))
                     for line in old[a:b]
                     if not line.startswith(RESTS_ON)
                 ]
@@ -109,12 +109,12 @@ def changes(before: str | None, after: str) -> list[Change]:
                 for was, now in zip(old[a:b], new[c:d], strict=True):
                     found += _by_word(was, now)
             else:
-                found += [Change(OUT, ((_bare(line), True),)) for line in old[a:b]]
-                found += [Change(IN, ((_bare(line), True),)) for line in new[c:d]]
+                found += [ComparisonLine(OUT, ((_bare(line), True),)) for line in old[a:b]]
+                found += [ComparisonLine(IN, ((_bare(line), True),)) for line in new[c:d]]
     return found
 
 
-def last_changed(sources: Sequence[str]) -> int:
+def find_last_change(sources: Sequence[str]) -> int:
     """Find the last of several sources, each grown from the one before it, in which a person reads a change."""
     for at in range(len(sources) - 1, 0, -1):
         if sources[at] != sources[at - 1] and changes(sources[at - 1], sources[at]):
@@ -127,15 +127,15 @@ def _bare(text: str) -> str:
     return EMPHASIS.sub("", text)
 
 
-def _by_word(was: str, now: str) -> list[Change]:
+def _by_word(was: str, now: str) -> list[ComparisonLine]:
     """Compare two lines word by word; their emphasis only where nothing else differs, and then say so."""
     emphasis = _bare(was) == _bare(now)
     old, new = (WORD.findall(line if emphasis else _bare(line)) for line in (was, now))
     codes = SequenceMatcher(None, old, new).get_opcodes()
     told = [(_told(was, now), False)] if emphasis else []
     return [
-        Change(OUT, tuple(_pieces(old, [(k, a, b) for k, a, b, _, _ in codes]))),
-        Change(IN, (*_pieces(new, [(k, c, d) for k, _, _, c, d in codes]), *told)),
+        ComparisonLine(OUT, tuple(_pieces(old, [(k, a, b) for k, a, b, _, _ in codes]))),
+        ComparisonLine(IN, (*_pieces(new, [(k, c, d) for k, _, _, c, d in codes]), *told)),
     ]
 
 

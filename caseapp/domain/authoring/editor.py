@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.text import fold
-from caseapp.domain.authoring.source import OwnText
+from caseapp.domain.authoring.source import DraftContent
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import (
     ANY_STAGE,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CHANNELS = ("in_person", "print", "portal")
 HOLD_MARKS = ("none", "care", "safety")
-TYPES = {
+FIELD_TYPES = {
     "text": "One line",
     "textarea": "Several lines",
     "checkboxes": "Tick boxes",
@@ -34,12 +34,12 @@ TYPES = {
     "date": "A date",
 }
 BLANK_ROWS = 3
-LONGEST_BODY = 20_000
-LONGEST_VALUE = 4000
-MOST_PLACES = 30
-MOST_WARNINGS = 20
+MAX_BODY_LENGTH = 20_000
+MAX_VALUE_LENGTH = 4000
+MAX_ANSWER_FIELDS = 30
+MAX_WARNINGS = 20
 WARNING_PARTS = ("tag", "effect", "because", "use_instead")
-PLACE_PARTS = ("id", "label", "type", "options", "lines", "max_length", "sensitive")
+FIELD_PARTS = ("id", "label", "type", "options", "lines", "max_length", "sensitive")
 ROW = re.compile(r"(\d{1,2})\.(\w+)", re.ASCII)
 WHOLE = re.compile(r"\d{1,4}", re.ASCII)
 LINES, MAX_LENGTH = 3, 300
@@ -48,12 +48,12 @@ LINES, MAX_LENGTH = 3, 300
 def _rows() -> fields.Dict:
     return fields.Dict(
         keys=fields.String(),
-        values=fields.String(validate=validate.Length(max=LONGEST_VALUE)),
+        values=fields.String(validate=validate.Length(max=MAX_VALUE_LENGTH)),
         load_default=dict,
     )
 
 
-class OwnTextSchema(Schema):
+class DraftContentSchema(Schema):
     """Check the shape of what the editor sends; whether it is ready to be published is asked apart."""
 
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "preview", "send"]))
@@ -76,14 +76,14 @@ class OwnTextSchema(Schema):
     body = fields.String(
         load_default="",
         validate=validate.Length(
-            max=LONGEST_BODY, error=f"The text holds at most {LONGEST_BODY:,} characters."
+            max=MAX_BODY_LENGTH, error=f"The text holds at most {MAX_BODY_LENGTH:,} characters."
         ),
     )
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> OwnText:
+    def make(self, data: dict[str, Any], **_: object) -> DraftContent:
         """Give the plain value; blank rows fall away."""
-        return OwnText(
+        return DraftContent(
             title=_line(data["title"]),
             alias=_line(data["alias"]) or None,
             stage=data["stage"],
@@ -135,8 +135,8 @@ def _warnings(sent: Mapping[str, str]) -> list[Contraindication]:
         if given["tag"] or given["because"]:
             tag, effect, because, instead = (given[part] for part in WARNING_PARTS)
             kept.append(Contraindication(tag, effect, because, instead or None))
-    if len(kept) > MOST_WARNINGS:
-        raise ValidationError({"warnings": [f"A sheet holds at most {MOST_WARNINGS} of these."]})
+    if len(kept) > MAX_WARNINGS:
+        raise ValidationError({"warnings": [f"A sheet holds at most {MAX_WARNINGS} of these."]})
     return kept
 
 
@@ -146,14 +146,14 @@ def _slugs() -> set[str]:
 
 def _places(sent: Mapping[str, str]) -> list[Field]:
     kept: list[Field] = []
-    for row, parts in _by_row(sent, PLACE_PARTS, "places"):
-        given = {part: _line(parts.get(part, "")) for part in PLACE_PARTS}
+    for row, parts in _by_row(sent, FIELD_PARTS, "places"):
+        given = {part: _line(parts.get(part, "")) for part in FIELD_PARTS}
         options = tuple(
             filter(None, (_line(option) for option in parts.get("options", "").splitlines()))
         )
         if not (given["label"] or given["id"] or options):
             continue
-        if given["type"] not in {"", *TYPES}:
+        if given["type"] not in {"", *FIELD_TYPES}:
             raise ValidationError({f"places.{row}.type": ["Choose one of the list."]})
         kept.append(
             Field(
@@ -167,8 +167,8 @@ def _places(sent: Mapping[str, str]) -> list[Field]:
                 sensitive=given["sensitive"] == "yes",
             )
         )
-    if len(kept) > MOST_PLACES:
-        raise ValidationError({"places": [f"A sheet holds at most {MOST_PLACES} of these."]})
+    if len(kept) > MAX_ANSWER_FIELDS:
+        raise ValidationError({"places": [f"A sheet holds at most {MAX_ANSWER_FIELDS} of these."]})
     return kept
 
 
@@ -189,7 +189,7 @@ def _id_for(label: str, taken: set[str]) -> str:
     return next(name for name in names if name not in taken and len(name) > 1)
 
 
-def form_values(text: OwnText) -> dict[str, Any]:
+def get_form_values(text: DraftContent) -> dict[str, Any]:
     """Write a text as the editor's form would send it, with blank rows to fill."""
     values: dict[str, Any] = {
         "title": text.title,
@@ -209,13 +209,13 @@ def form_values(text: OwnText) -> dict[str, Any]:
     for row, warning in enumerate(text.warnings):
         values |= {f"warnings.{row}.{part}": getattr(warning, part) or "" for part in WARNING_PARTS}
     for row, place in enumerate(text.places):
-        values |= {f"places.{row}.{part}": getattr(place, part) for part in PLACE_PARTS}
+        values |= {f"places.{row}.{part}": getattr(place, part) for part in FIELD_PARTS}
         values[f"places.{row}.options"] = "\n".join(place.options)
         values[f"places.{row}.sensitive"] = "yes" if place.sensitive else ""
     return values
 
 
-def rows_to_show(values: Mapping[str, Any], name: str) -> list[int]:
+def list_visible_rows(values: Mapping[str, Any], name: str) -> list[int]:
     """Give the numbers of the rows that hold something, and of three blank ones after them."""
     used = [
         int(found[1])
@@ -224,5 +224,5 @@ def rows_to_show(values: Mapping[str, Any], name: str) -> list[int]:
         and key.startswith(f"{name}.")
         and (found := ROW.fullmatch(key.removeprefix(f"{name}.")))
     ]
-    most = MOST_PLACES if name == "places" else MOST_WARNINGS
+    most = MAX_ANSWER_FIELDS if name == "places" else MAX_WARNINGS
     return [*range(min(max(used, default=-1) + 1 + BLANK_ROWS, most))]

@@ -44,7 +44,7 @@ class HandoutDraft(Model):
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
 
-class DraftStep(Model):
+class HandoutDraftRevision(Model):
     """Say who did what to a draft, when, and what its text was then; triggers refuse every later change."""
 
     __tablename__ = "draft_step"

@@ -15,34 +15,34 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
-from caseapp.domain.authoring.checks import faults_in
-from caseapp.domain.authoring.models import DraftStep, HandoutDraft
+from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.models import HandoutDraftRevision, HandoutDraft
 from caseapp.domain.authoring.queries import (
-    NOT_WAITING,
+    NOT_IN_REVIEW,
     OPEN,
-    as_source,
-    authors_of,
-    draft_of,
-    why_not_approved,
+    build_draft_source,
+    get_author_ids,
+    get_draft,
+    publish_blockers,
 )
 from caseapp.domain.authoring.source import (
-    BEGINNING,
-    FIRST,
-    Name,
-    OwnText,
-    copied,
-    source_of,
-    text_in,
+    STARTER_BODY,
+    FIRST_CHANGE,
+    HandoutKey,
+    DraftContent,
+    copy_content,
+    build_source,
+    read_content,
 )
 from caseapp.domain.handouts.library import OWN, Handout, parse
 from caseapp.domain.handouts.operations import hide_handout, one_at_a_time, publish
-from caseapp.domain.handouts.queries import edition_of
+from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.practice.queries import today
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.domain.authoring.schemas import NewOwn
+    from caseapp.domain.authoring.schemas import NewDraft
 
 UNTITLED = "Untitled"
 BEING_WRITTEN = Reason(
@@ -52,31 +52,31 @@ BEING_WRITTEN = Reason(
 )
 
 
-def start_own(actor: Actor, new: NewOwn) -> UUID:
+def create_draft(actor: Actor, new: NewDraft) -> UUID:
     """Start a handout of the practice's own from a bare frame."""
     require(actor, Action.HANDOUT_WRITE)
-    text = OwnText(
-        title=new.title, kind="guide", change=FIRST[new.language], body=BEGINNING[new.language]
+    text = DraftContent(
+        title=new.title, kind="guide", change=FIRST_CHANGE[new.language], body=STARTER_BODY[new.language]
     )
     one_at_a_time()
-    return _start(actor, Name(_next_slug(), new.language, None), text, None)
+    return _start(actor, HandoutKey(_next_slug(), new.language, None), text, None)
 
 
-def start_edition(actor: Actor, slug: str, language: str) -> UUID:
+def create_draft_from_version(actor: Actor, slug: str, language: str) -> UUID:
     """Start from what is published: the next version of one of ours, or our own edition of one of the library's.
 
     Raises NotFound, and RuleBroken while somebody works on the next version already.
     """
     require(actor, Action.HANDOUT_WRITE)
-    from_here = edition_of(slug, language).handout
+    from_here = get_handout_version(slug, language).handout
     one_at_a_time()
     if not from_here.own:
-        text = copied(from_here, FIRST[language])
-        return _start(actor, Name(_next_slug(), language, slug), text, None)
+        text = copy_content(from_here, FIRST_CHANGE[language])
+        return _start(actor, HandoutKey(_next_slug(), language, slug), text, None)
     if _open_draft(slug, language):
         raise RuleBroken(BEING_WRITTEN)
-    name = Name(slug, language, from_here.based_on)
-    return _start(actor, name, copied(from_here, ""), from_here)
+    name = HandoutKey(slug, language, from_here.based_on)
+    return _start(actor, name, copy_content(from_here, ""), from_here)
 
 
 def _open_draft(slug: str, language: str) -> bool:
@@ -92,7 +92,7 @@ def _next_slug() -> str:
     return f"{OWN}{max((int(slug.removeprefix(OWN)) for slug in taken), default=0) + 1:02}"
 
 
-def _start(actor: Actor, name: Name, text: OwnText, before: Handout | None) -> UUID:
+def _start(actor: Actor, name: HandoutKey, text: DraftContent, before: Handout | None) -> UUID:
     moment = now()
     draft = HandoutDraft(
         id=new_id(),
@@ -101,7 +101,7 @@ def _start(actor: Actor, name: Name, text: OwnText, before: Handout | None) -> U
         number=before.version + 1 if before else 1,
         based_on=name.based_on,
         title=text.title or UNTITLED,
-        source=source_of(text, name, today(), before),
+        source=build_source(text, name, today(), before),
         state="draft",
         started_at=moment,
         changed_at=moment,
@@ -111,24 +111,24 @@ def _start(actor: Actor, name: Name, text: OwnText, before: Handout | None) -> U
     return draft.id
 
 
-def save_own(actor: Actor, draft_id: UUID, text: OwnText, expected_version: int) -> int:
+def save_draft(actor: Actor, draft_id: UUID, text: DraftContent, expected_version: int) -> int:
     """Save what changed in a draft, finished or not; give its version from here on.
 
     Raises NotFound, Stale, and RuleBroken when it waits for approval or is done with.
     """
     require(actor, Action.HANDOUT_WRITE)
     draft = _being_written(actor, draft_id)
-    if text == text_in(draft.source):
+    if text == read_content(draft.source):
         # What stands there already is not saved again, so that a form sent twice does no harm.
         return draft.version
     set_committed_value(draft, "version", expected_version)
-    draft.source = as_source(draft, text)
+    draft.source = build_draft_source(draft, text)
     draft.title = text.title or UNTITLED
     _step(actor, Action.HANDOUT_WRITE, draft, "saved")
     return draft.version
 
 
-def send_own(actor: Actor, draft_id: UUID, expected_version: int) -> None:
+def submit_for_review(actor: Actor, draft_id: UUID, expected_version: int) -> None:
     """Send a draft to a second person, once nothing is wrong with it any more.
 
     Raises NotFound, Stale, RuleBroken when it is not being written, and Invalid naming each place of the editor.
@@ -139,14 +139,14 @@ def send_own(actor: Actor, draft_id: UUID, expected_version: int) -> None:
     _move(actor, Action.HANDOUT_WRITE, draft, "waiting", "sent", expected_version)
 
 
-def take_back(actor: Actor, draft_id: UUID, expected_version: int) -> None:
+def withdraw_from_review(actor: Actor, draft_id: UUID, expected_version: int) -> None:
     """Take a draft that waits back to the desk, by one of its authors.
 
     Raises NotFound, Stale, and RuleBroken when it does not wait or the actor has not written in it.
     """
     require(actor, Action.HANDOUT_WRITE)
     draft = _waiting(actor, draft_id)
-    if actor.id not in authors_of(draft.id):
+    if actor.id not in get_author_ids(draft.id):
         raise RuleBroken(
             Reason(
                 "not_the_author",
@@ -157,7 +157,7 @@ def take_back(actor: Actor, draft_id: UUID, expected_version: int) -> None:
     _move(actor, Action.HANDOUT_WRITE, draft, "draft", "withdrawn", expected_version)
 
 
-def send_back(actor: Actor, draft_id: UUID, reason: str, expected_version: int) -> None:
+def return_draft(actor: Actor, draft_id: UUID, reason: str, expected_version: int) -> None:
     """Send a draft that waits back to its authors with a reason.
 
     Raises NotFound, Stale, and RuleBroken when it does not wait.
@@ -167,7 +167,7 @@ def send_back(actor: Actor, draft_id: UUID, reason: str, expected_version: int) 
     _move(actor, Action.HANDOUT_APPROVE, draft, "draft", "returned", expected_version, reason)
 
 
-def drop_own(actor: Actor, draft_id: UUID, expected_version: int) -> None:
+def discard_draft(actor: Actor, draft_id: UUID, expected_version: int) -> None:
     """Drop a draft for good; its history stays.
 
     Raises NotFound, Stale, and RuleBroken when it is not being written.
@@ -177,7 +177,7 @@ def drop_own(actor: Actor, draft_id: UUID, expected_version: int) -> None:
     _move(actor, Action.HANDOUT_WRITE, draft, "dropped", "dropped", expected_version)
 
 
-def approve_own(
+def publish_draft(
     actor: Actor, draft_id: UUID, expected_version: int, *, hide_original: bool = False
 ) -> UUID:
     """Publish a draft that waits as the next edition; with `hide_original`, hide what it was copied from as well.
@@ -186,28 +186,28 @@ def approve_own(
     the checks, and RuleBroken when it does not wait, when the actor wrote in it, or when the original must stay.
     """
     require(actor, Action.HANDOUT_APPROVE)
-    draft = draft_of(actor, draft_id)
-    if reasons := why_not_approved(actor, draft):
+    draft = get_draft(actor, draft_id)
+    if reasons := publish_blockers(actor, draft):
         raise RuleBroken(*reasons)
     # The date of the edition is that of its approval.
-    draft.source = as_source(draft, text_in(draft.source))
+    draft.source = build_draft_source(draft, read_content(draft.source))
     handout = _flawless(draft.source)
     # Whoever was a moment slower fails at the draft's version, before there is a second edition.
     _move(actor, Action.HANDOUT_APPROVE, draft, "published", "published", expected_version)
-    edition_id = publish(handout)
+    handout_version_id = publish(handout)
     if hide_original and draft.based_on:
         hide_handout(actor, draft.based_on)
-    return edition_id
+    return handout_version_id
 
 
 def _flawless(source: str) -> Handout:
-    if faults := faults_in(source, today()):
+    if faults := find_problems(source, today()):
         raise Invalid(faults, "This text is not ready yet.")
     return parse(source)
 
 
 def _being_written(actor: Actor, draft_id: UUID) -> HandoutDraft:
-    draft = draft_of(actor, draft_id)
+    draft = get_draft(actor, draft_id)
     if draft.state == "waiting":
         raise RuleBroken(
             Reason(
@@ -222,9 +222,9 @@ def _being_written(actor: Actor, draft_id: UUID) -> HandoutDraft:
 
 
 def _waiting(actor: Actor, draft_id: UUID) -> HandoutDraft:
-    draft = draft_of(actor, draft_id)
+    draft = get_draft(actor, draft_id)
     if draft.state != "waiting":
-        raise RuleBroken(NOT_WAITING)
+        raise RuleBroken(NOT_IN_REVIEW)
     return draft
 
 
@@ -249,10 +249,10 @@ def _step(
     draft.changed_at = now()
     db.session.flush()
     last = db.session.scalar(
-        sa.select(sa.func.max(DraftStep.number)).where(DraftStep.draft_id == draft.id)
+        sa.select(sa.func.max(HandoutDraftRevision.number)).where(HandoutDraftRevision.draft_id == draft.id)
     )
     db.session.add(
-        DraftStep(
+        HandoutDraftRevision(
             draft_id=draft.id,
             number=(last or 0) + 1,
             kind=kind,

@@ -10,10 +10,10 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
 from caseapp.core.permissions import Action
-from caseapp.domain.authoring.models import DraftStep, HandoutDraft
-from caseapp.domain.authoring.source import Name, OwnText, source_of
+from caseapp.domain.authoring.models import HandoutDraftRevision, HandoutDraft
+from caseapp.domain.authoring.source import HandoutKey, DraftContent, build_source
 from caseapp.domain.handouts.library import Handout, parse
-from caseapp.domain.handouts.models import Edition
+from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.practice.queries import today
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OPEN = ("draft", "waiting")
 # Whoever wrote in a draft is no second person for it.
 WRITING = ("started", "saved")
-NOT_WAITING = Reason(
+NOT_IN_REVIEW = Reason(
     "not_waiting",
     "This draft does not wait for approval.",
     "Open its page again: somebody was faster, or it was taken back.",
@@ -35,25 +35,25 @@ SECOND_PERSON = Reason(
 )
 
 
-def edition_before(draft: HandoutDraft) -> Handout | None:
+def get_previous_version(draft: HandoutDraft) -> Handout | None:
     """Give the edition that a draft goes on from, recalled or not; none when it is to be the first."""
     source = db.session.scalar(
-        sa.select(Edition.source).where(
-            Edition.slug == draft.slug,
-            Edition.language == draft.language,
-            Edition.number == draft.number - 1,
+        sa.select(HandoutVersion.source).where(
+            HandoutVersion.slug == draft.slug,
+            HandoutVersion.language == draft.language,
+            HandoutVersion.number == draft.number - 1,
         )
     )
     return None if source is None else parse(source)
 
 
-def as_source(draft: HandoutDraft, text: OwnText) -> str:
+def build_draft_source(draft: HandoutDraft, text: DraftContent) -> str:
     """Write a text as the source that a draft would hold today."""
-    name = Name(draft.slug, draft.language, draft.based_on)
-    return source_of(text, name, today(), edition_before(draft))
+    name = HandoutKey(draft.slug, draft.language, draft.based_on)
+    return build_source(text, name, today(), get_previous_version(draft))
 
 
-def open_drafts(actor: Actor) -> Sequence[HandoutDraft]:
+def list_open_drafts(actor: Actor) -> Sequence[HandoutDraft]:
     """List the drafts that are being written or wait for a second person, the longest untouched first."""
     require(actor, Action.HANDOUT_WRITE)
     return db.session.scalars(
@@ -63,7 +63,7 @@ def open_drafts(actor: Actor) -> Sequence[HandoutDraft]:
     ).all()
 
 
-def draft_of(actor: Actor, draft_id: UUID) -> HandoutDraft:
+def get_draft(actor: Actor, draft_id: UUID) -> HandoutDraft:
     """Give a draft, open or done with.
 
     Raises NotFound.
@@ -75,7 +75,7 @@ def draft_of(actor: Actor, draft_id: UUID) -> HandoutDraft:
     return found
 
 
-def drafts_about(actor: Actor, slug: str) -> Sequence[HandoutDraft]:
+def list_drafts_by_slug(actor: Actor, slug: str) -> Sequence[HandoutDraft]:
     """List every draft that there was of one of our handouts, the newest first."""
     require(actor, Action.HANDOUT_WRITE)
     return db.session.scalars(
@@ -85,28 +85,28 @@ def drafts_about(actor: Actor, slug: str) -> Sequence[HandoutDraft]:
     ).all()
 
 
-def steps_of(draft_id: UUID) -> Sequence[DraftStep]:
+def list_revisions(draft_id: UUID) -> Sequence[HandoutDraftRevision]:
     """List what was done to a draft, in its order."""
     return db.session.scalars(
-        sa.select(DraftStep).where(DraftStep.draft_id == draft_id).order_by(DraftStep.number)
+        sa.select(HandoutDraftRevision).where(HandoutDraftRevision.draft_id == draft_id).order_by(HandoutDraftRevision.number)
     ).all()
 
 
-def authors_of(draft_id: UUID) -> set[UUID]:
+def get_author_ids(draft_id: UUID) -> set[UUID]:
     """Name everybody who wrote in a draft."""
     return set(
         db.session.scalars(
-            sa.select(DraftStep.by).where(
-                DraftStep.draft_id == draft_id, DraftStep.kind.in_(WRITING)
+            sa.select(HandoutDraftRevision.by).where(
+                HandoutDraftRevision.draft_id == draft_id, HandoutDraftRevision.kind.in_(WRITING)
             )
         )
     )
 
 
-def why_not_approved(actor: Actor, draft: HandoutDraft) -> tuple[Reason, ...]:
+def publish_blockers(actor: Actor, draft: HandoutDraft) -> tuple[Reason, ...]:
     """Say why somebody cannot approve a draft as it stands; empty when they can."""
     if draft.state != "waiting":
-        return (NOT_WAITING,)
-    if actor.id in authors_of(draft.id):
+        return (NOT_IN_REVIEW,)
+    if actor.id in get_author_ids(draft.id):
         return (SECOND_PERSON,)
     return ()

@@ -11,14 +11,14 @@ from caseapp.domain.handouts.schemas import LANGUAGES
 
 
 @dataclass(frozen=True)
-class NewOwn:
+class NewDraft:
     """Hold with what a new handout of the practice's own begins."""
 
     title: str
     language: str
 
 
-class NewOwnSchema(Schema):
+class NewDraftSchema(Schema):
     """Check the beginning of a new handout."""
 
     title = fields.String(
@@ -29,12 +29,12 @@ class NewOwnSchema(Schema):
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> NewOwn:
+    def make(self, data: dict[str, Any], **_: object) -> NewDraft:
         """Give the plain value."""
-        return NewOwn(" ".join(data["title"].split()), data["language"])
+        return NewDraft(" ".join(data["title"].split()), data["language"])
 
 
-class SendBackSchema(Schema):
+class ReturnDraftSchema(Schema):
     """Check why a draft is sent back."""
 
     reason = fields.String(
@@ -49,7 +49,7 @@ class SendBackSchema(Schema):
         return " ".join(data["reason"].split())
 
 
-class ApprovalSchema(Schema):
+class PublishSchema(Schema):
     """Check an approval."""
 
     hide_original = fields.Boolean(load_default=False)

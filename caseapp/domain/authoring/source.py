@@ -25,8 +25,8 @@ from caseapp.domain.handouts.rendering import CLINICAL
 if TYPE_CHECKING:
     from datetime import date
 
-FIRST = {"en": "First edition.", "es": "Primera edición."}
-BEGINNING = {
+FIRST_CHANGE = {"en": "First edition.", "es": "Primera edición."}
+STARTER_BODY = {
     "en": """Say in two or three sentences whom this sheet is for and what it can do.
 
 ## A first heading
@@ -59,7 +59,7 @@ Escribe aquí.
 
 
 @dataclass(frozen=True)
-class Name:
+class HandoutKey:
     """Say which handout a text is of: the name in addresses, the language, and what it was copied from."""
 
     slug: str
@@ -73,7 +73,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class OwnText:
+class DraftContent:
     """Hold everything that the editor's form holds; any of it may still be missing or wrong."""
 
     title: str = ""
@@ -93,7 +93,7 @@ class OwnText:
     body: str = ""
 
 
-def source_of(text: OwnText, name: Name, day: date, before: Handout | None) -> str:
+def build_source(text: DraftContent, name: HandoutKey, day: date, before: Handout | None) -> str:
     """Write a text as a source: the edition after `before`, dated on a day; claims and sources follow from the body."""
     number = before.version + 1 if before else 1
     named = {c for marker in CLAIMS_MARKER.findall(text.body) for c in marker.split()} - {CLINICAL}
@@ -131,11 +131,11 @@ def source_of(text: OwnText, name: Name, day: date, before: Handout | None) -> s
     return f"---\n{head}---\n{text.body}\n"
 
 
-def text_in(source: str) -> OwnText:
+def read_content(source: str) -> DraftContent:
     """Read a source back into what the editor holds, finished or not; also one of the library's."""
     parsed: tuple[dict[str, Any], str] = frontmatter.parse(source)
     matter, body = parsed
-    return OwnText(
+    return DraftContent(
         title=matter["title"],
         alias=matter["alias"],
         stage=matter["stage"],
@@ -162,6 +162,6 @@ def _place(found: dict[str, Any]) -> Field:
     return Field(**(usual | found | {"options": tuple(found.get("options", ()))}))
 
 
-def copied(handout: Handout, change: str) -> OwnText:
+def copy_content(handout: Handout, change: str) -> DraftContent:
     """Give an edition's text for going on from it; what changed is still to be said."""
-    return replace(text_in(handout.source), change=change)
+    return replace(read_content(handout.source), change=change)

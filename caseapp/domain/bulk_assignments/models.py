@@ -23,7 +23,7 @@ class BulkAssignment(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(sa.String(60))
     language: Mapped[str] = mapped_column(sa.String(5))
-    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"))
+    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("handout_version.id"))
     channel: Mapped[str] = mapped_column(sa.String(12))
     due_on: Mapped[date | None]
     created_at: Mapped[datetime]

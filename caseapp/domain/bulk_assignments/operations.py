@@ -34,7 +34,7 @@ from caseapp.domain.bulk_assignments.queries import (
 )
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.handouts.queries import edition_of, edition_with
+from caseapp.domain.handouts.queries import get_handout_version, get_handout_version_by_id
 from caseapp.domain.practice.queries import office
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION
 from caseapp.domain.users.queries import find_job_actor
@@ -63,7 +63,7 @@ def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) ->
     published meanwhile or no case is left.
     """
     require(actor, Action.ASSIGNMENT_CREATE)
-    item = edition_of(slug, wanted.language)
+    item = get_handout_version(slug, wanted.language)
     if wanted.handout_version is not None and wanted.handout_version != item.handout.version:
         raise RuleBroken(
             Reason(
@@ -80,7 +80,7 @@ def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) ->
         id=new_id(),
         slug=slug,
         language=wanted.language,
-        handout_version_id=item.edition_id,
+        handout_version_id=item.handout_version_id,
         channel=wanted.channel,
         due_on=due_on,
         created_at=now(),
@@ -209,7 +209,7 @@ def _assign_or_explain(
         context = get_case_context(actor, item.case_id)
     except NotFound:
         return ["case_not_found"]
-    version = edition_with(bulk_assignment.handout_version_id)
+    version = get_handout_version_by_id(bulk_assignment.handout_version_id)
     already_assigned = bool(
         list_assigned_client_ids(version, bulk_assignment.channel, {item.client_id})
     )

@@ -18,7 +18,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseContext, list_case_contexts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
-from caseapp.domain.handouts.queries import edition_with
+from caseapp.domain.handouts.queries import get_handout_version_by_id
 from caseapp.domain.practice.queries import Numbers, office
 from caseapp.domain.suitability.queries import get_situation
 from caseapp.domain.suitability.rules import WAYS_OUT, assess_for_practice, assignment_blockers
@@ -145,7 +145,7 @@ def get_bulk_assignment(actor: Actor, bulk_assignment_id: UUID) -> BulkAssignmen
     if row is None:
         raise NotFound
     bulk_assignment: BulkAssignment = row.BulkAssignment
-    handout = edition_with(bulk_assignment.handout_version_id).handout
+    handout = get_handout_version_by_id(bulk_assignment.handout_version_id).handout
     return BulkAssignmentRecord(
         id=bulk_assignment.id,
         handout=handout,

@@ -200,7 +200,7 @@ class BulkAssignmentResponseSchema(Schema):
     slug = fields.String(required=True)
     title = fields.String(required=True)
     language = fields.String(required=True)
-    handout_version = fields.Integer(required=True, attribute="edition")
+    handout_version = fields.Integer(required=True)
     channel = fields.String(required=True)
     due_on = fields.Date(required=True, allow_none=True)
     created_at = fields.AwareDateTime(required=True)

@@ -16,8 +16,8 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.dashboard.schemas import Happening
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import TASK_LABELS
-from caseapp.domain.handouts.models import Edition
-from caseapp.domain.handouts.queries import texts_of
+from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.notes.queries import notes_before
 from caseapp.domain.notes.schemas import HOW
 from caseapp.domain.screening.models import Hold, Screening
@@ -187,16 +187,16 @@ def _holds_ended(context: CaseContext, bound: Bound) -> list[Happening]:
 
 def _handouts(context: CaseContext) -> sa.Select[Any, Any, Any]:
     return (
-        sa.select(Assignment, Edition, User.name)
-        .join(Edition, Edition.id == Assignment.handout_version_id)
+        sa.select(Assignment, HandoutVersion, User.name)
+        .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
         .outerjoin(User, User.id == Assignment.assigned_by)
         .where(Assignment.case_id == context.case.id)
     )
 
 
-def _named(edition: Edition) -> str:
-    title = texts_of([edition.sha256])[edition.sha256].title
-    return f"“{title}”, version {edition.number}."
+def _named(handout_version: HandoutVersion) -> str:
+    title = get_handouts_by_hash([handout_version.sha256])[handout_version.sha256].title
+    return f"“{title}”, version {handout_version.number}."
 
 
 def _given(context: CaseContext, bound: Bound) -> list[Happening]:
@@ -207,13 +207,13 @@ def _given(context: CaseContext, bound: Bound) -> list[Happening]:
             kind="handout",
             title="Handout given",
             by=f"{name or NOBODY}, {CHANNELS.get(row.channel, row.channel)}",
-            text=_named(edition),
+            text=_named(handout_version),
             badge="Withdrawn" if row.withdrawn_at else "",
             levels=None,
             link_kind="assignment",
             link_id=row.id,
         )
-        for row, edition, name in bound.run(_handouts(context), Assignment.assigned_at, Assignment.id)
+        for row, handout_version, name in bound.run(_handouts(context), Assignment.assigned_at, Assignment.id)
     ]
 
 
@@ -226,13 +226,13 @@ def _read(context: CaseContext, bound: Bound) -> list[Happening]:
             kind="handout",
             title="Handout read",
             by=f"{context.client.called}, {CHANNELS.get(row.channel, row.channel)}",
-            text=_named(edition),
+            text=_named(handout_version),
             badge="",
             levels=None,
             link_kind="assignment",
             link_id=row.id,
         )
-        for row, edition, _name in bound.run(query, Assignment.read_at, Assignment.id)
+        for row, handout_version, _name in bound.run(query, Assignment.read_at, Assignment.id)
     ]
 
 
@@ -254,7 +254,7 @@ def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
         )
     ]
     both = sa.union_all(*parts).subquery()
-    query = sa.select(both, Edition).join(Edition, Edition.id == both.c.handout_version_id)
+    query = sa.select(both, HandoutVersion).join(HandoutVersion, HandoutVersion.id == both.c.handout_version_id)
     return [
         Happening(
             id=row.id,
@@ -262,7 +262,7 @@ def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
             kind="handout",
             title=row.title,
             by=context.client.called,
-            text=_named(row.Edition),
+            text=_named(row.HandoutVersion),
             badge="",
             levels=None,
             link_kind="answers",

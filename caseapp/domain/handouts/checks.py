@@ -22,8 +22,8 @@ from caseapp.domain.handouts.library import (
     library,
     sources,
 )
-from caseapp.domain.handouts.models import Edition
-from caseapp.domain.handouts.queries import newest_editions
+from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.handouts.rendering import BLOCK_NAMES, CLINICAL, empty_blocks, plain, sheet_of
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import office
@@ -157,7 +157,7 @@ def of_help_lines(handouts: Iterable[Handout]) -> list[str]:
 
 def of_our_own(day: date) -> list[str]:
     """List what is wrong with the newest editions of the practice's own handouts, such as a review that is due."""
-    ours = [item.handout for item in newest_editions() if item.handout.own]
+    ours = [item.handout for item in list_newest_versions() if item.handout.own]
     return [fault for handout in ours for fault in of_handout(handout, day)]
 
 
@@ -166,7 +166,7 @@ def of_editions(handouts: Iterable[Handout]) -> list[str]:
     published = {
         (row.slug, row.language, row.number): row.sha256
         for row in db.session.execute(
-            sa.select(Edition.slug, Edition.language, Edition.number, Edition.sha256)
+            sa.select(HandoutVersion.slug, HandoutVersion.language, HandoutVersion.number, HandoutVersion.sha256)
         )
     }
     return [

@@ -12,10 +12,10 @@ from caseapp.core.database import Model
 from caseapp.core.ids import new_id
 
 
-class Edition(Model):
+class HandoutVersion(Model):
     """Be one published text in one language and version; the text never changes, but it may be recalled."""
 
-    __tablename__ = "edition"
+    __tablename__ = "handout_version"
     __table_args__ = (sa.UniqueConstraint("slug", "language", "number"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -30,13 +30,13 @@ class Edition(Model):
     recall_reason: Mapped[str | None] = mapped_column(sa.String(300))
 
 
-class Review(Model):
+class HandoutVersionReview(Model):
     """Say which licensed clinician has read an edition, and when."""
 
-    __tablename__ = "edition_review"
+    __tablename__ = "handout_version_review"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    edition_id: Mapped[UUID] = mapped_column(sa.ForeignKey("edition.id"), index=True)
+    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("handout_version.id"), index=True)
     clinician: Mapped[str] = mapped_column(sa.String(120))
     reviewed_on: Mapped[date]
     recorded_at: Mapped[datetime]
@@ -49,5 +49,5 @@ class HiddenHandout(Model):
     __tablename__ = "hidden_handout"
 
     slug: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
-    since: Mapped[datetime]
-    by: Mapped[UUID]
+    hidden_at: Mapped[datetime]
+    hidden_by: Mapped[UUID]

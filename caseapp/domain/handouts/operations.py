@@ -13,8 +13,8 @@ from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.handouts.library import BrokenHandout, Handout, library
-from caseapp.domain.handouts.models import Edition, HiddenHandout, Review
-from caseapp.domain.handouts.queries import hidden_row, unreplaced
+from caseapp.domain.handouts.models import HandoutVersion, HiddenHandout, HandoutVersionReview
+from caseapp.domain.handouts.queries import find_hidden_handout, find_unreplaced_languages
 from caseapp.domain.handouts.schemas import LANGUAGES
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.queries import today
@@ -33,7 +33,7 @@ def publish_library() -> int:
     known = {
         (row.slug, row.language, row.number): row.sha256
         for row in db.session.execute(
-            sa.select(Edition.slug, Edition.language, Edition.number, Edition.sha256)
+            sa.select(HandoutVersion.slug, HandoutVersion.language, HandoutVersion.number, HandoutVersion.sha256)
         )
     }
     new = []
@@ -52,14 +52,14 @@ def publish_library() -> int:
 
 def publish(handout: Handout) -> UUID:
     """Publish one text; whoever asks has judged it, and asked and recorded who may."""
-    edition = _edition_of(handout)
-    db.session.add(edition)
+    handout_version = _edition_of(handout)
+    db.session.add(handout_version)
     db.session.flush()
-    return edition.id
+    return handout_version.id
 
 
-def _edition_of(handout: Handout) -> Edition:
-    return Edition(
+def _edition_of(handout: Handout) -> HandoutVersion:
+    return HandoutVersion(
         slug=handout.id,
         language=handout.language,
         number=handout.version,
@@ -69,19 +69,19 @@ def _edition_of(handout: Handout) -> Edition:
     )
 
 
-def record_review(actor: Actor, edition_id: UUID, new: NewReview) -> UUID:
+def record_review(actor: Actor, handout_version_id: UUID, new: NewReview) -> UUID:
     """Record that a licensed clinician has read one edition; the next edition needs its own review.
 
     Raises NotFound, and Invalid for a day that has not come yet.
     """
     require(actor, Action.HANDOUT_REVIEW)
-    edition = db.session.get(Edition, edition_id)
-    if edition is None:
+    handout_version = db.session.get(HandoutVersion, handout_version_id)
+    if handout_version is None:
         raise NotFound
     if new.reviewed_on > today():
         raise Invalid({"reviewed_on": ["Choose today or a day before."]})
-    review = Review(
-        edition_id=edition_id,
+    review = HandoutVersionReview(
+        handout_version_id=handout_version_id,
         clinician=new.clinician,
         reviewed_on=new.reviewed_on,
         recorded_at=now(),
@@ -92,35 +92,35 @@ def record_review(actor: Actor, edition_id: UUID, new: NewReview) -> UUID:
     record(
         actor,
         Action.HANDOUT_REVIEW,
-        "edition",
-        edition_id,
-        details={"slug": edition.slug, "language": edition.language, "number": edition.number},
+        "handout_version",
+        handout_version_id,
+        details={"slug": handout_version.slug, "language": handout_version.language, "number": handout_version.number},
     )
     return review.id
 
 
-def recall(actor: Actor, edition_id: UUID, reason: str) -> None:
+def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
     """Take an edition back from everybody at once: no list shows it, and it can neither be given nor opened.
 
     Nothing is copied to the assignments: each looks at its edition at the moment of use. Raises NotFound, and
     RuleBroken when it was recalled before.
     """
     require(actor, Action.HANDOUT_RECALL)
-    edition = db.session.scalar(
-        sa.select(Edition).where(Edition.id == edition_id).with_for_update()
+    handout_version = db.session.scalar(
+        sa.select(HandoutVersion).where(HandoutVersion.id == handout_version_id).with_for_update()
     )
-    if edition is None:
+    if handout_version is None:
         raise NotFound
-    if edition.recalled_at is not None:
+    if handout_version.recalled_at is not None:
         raise RuleBroken(Reason("already_recalled", "This version is recalled already."))
-    edition.recalled_at, edition.recalled_by, edition.recall_reason = now(), actor.id, reason
+    handout_version.recalled_at, handout_version.recalled_by, handout_version.recall_reason = now(), actor.id, reason
     db.session.flush()
     record(
         actor,
         Action.HANDOUT_RECALL,
-        "edition",
-        edition_id,
-        details={"slug": edition.slug, "language": edition.language, "number": edition.number},
+        "handout_version",
+        handout_version_id,
+        details={"slug": handout_version.slug, "language": handout_version.language, "number": handout_version.number},
     )
 
 
@@ -133,9 +133,9 @@ def hide_handout(actor: Actor, slug: str) -> None:
     require(actor, Action.HANDOUT_HIDE)
     _any_edition(slug)
     one_at_a_time()
-    if hidden_row(slug) is not None:
+    if find_hidden_handout(slug) is not None:
         raise RuleBroken(Reason("already_hidden", "This sheet is hidden already."))
-    if bare := unreplaced(slug):
+    if bare := find_unreplaced_languages(slug):
         named = " and ".join(LANGUAGES[language] for language in bare)
         raise RuleBroken(
             Reason(
@@ -144,7 +144,7 @@ def hide_handout(actor: Actor, slug: str) -> None:
                 "Publish our own edition of it first: a safety sheet too, with the same hold mark.",
             )
         )
-    db.session.add(HiddenHandout(slug=slug, since=now(), by=actor.id))
+    db.session.add(HiddenHandout(slug=slug, hidden_at=now(), hidden_by=actor.id))
     db.session.flush()
     record(actor, Action.HANDOUT_HIDE, "handout", details={"slug": slug, "hidden": True})
 
@@ -156,7 +156,7 @@ def show_handout(actor: Actor, slug: str) -> None:
     """
     require(actor, Action.HANDOUT_HIDE)
     _any_edition(slug)
-    found = hidden_row(slug)
+    found = find_hidden_handout(slug)
     if found is None:
         raise RuleBroken(Reason("not_hidden", "This sheet is not hidden."))
     db.session.delete(found)
@@ -165,7 +165,7 @@ def show_handout(actor: Actor, slug: str) -> None:
 
 
 def _any_edition(slug: str) -> None:
-    if db.session.scalar(sa.select(Edition.id).where(Edition.slug == slug).limit(1)) is None:
+    if db.session.scalar(sa.select(HandoutVersion.id).where(HandoutVersion.slug == slug).limit(1)) is None:
         raise NotFound
 
 

@@ -14,7 +14,7 @@ from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.text import fold
 from caseapp.domain.handouts.library import SAFETY_SHEET, Handout, library, parse
-from caseapp.domain.handouts.models import Edition, HiddenHandout, Review
+from caseapp.domain.handouts.models import HandoutVersion, HiddenHandout, HandoutVersionReview
 from caseapp.domain.handouts.schemas import LANGUAGES
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class LibraryItem:
     """Show one edition of the library and who has reviewed it, if anybody."""
 
     handout: Handout
-    edition_id: UUID
+    handout_version_id: UUID
     published_at: datetime
-    reviewed: Review | None
+    reviewed: HandoutVersionReview | None
     recalled_at: datetime | None = None
     recall_reason: str | None = None
     hidden: bool = False
@@ -41,28 +41,28 @@ class LibraryItem:
 _texts: dict[str, Handout] = {}
 
 
-def texts_of(hashes: Iterable[str]) -> dict[str, Handout]:
+def get_handouts_by_hash(hashes: Iterable[str]) -> dict[str, Handout]:
     """Give editions by the hash of their text; each is parsed once in a process, since it never changes."""
     if not _texts:
         _texts.update({handout.sha256: handout for handout in library().values()})
     wanted = set(hashes)
     if missing := wanted - _texts.keys():
         rows = db.session.execute(
-            sa.select(Edition.sha256, Edition.source).where(Edition.sha256.in_(missing))
+            sa.select(HandoutVersion.sha256, HandoutVersion.source).where(HandoutVersion.sha256.in_(missing))
         )
         _texts.update({row.sha256: parse(row.source) for row in rows})
     return {sha256: _texts[sha256] for sha256 in wanted}
 
 
 EDITION = (
-    Edition.id,
-    Edition.slug,
-    Edition.language,
-    Edition.number,
-    Edition.sha256,
-    Edition.published_at,
-    Edition.recalled_at,
-    Edition.recall_reason,
+    HandoutVersion.id,
+    HandoutVersion.slug,
+    HandoutVersion.language,
+    HandoutVersion.number,
+    HandoutVersion.sha256,
+    HandoutVersion.published_at,
+    HandoutVersion.recalled_at,
+    HandoutVersion.recall_reason,
 )
 RECALLED = Reason(
     "recalled",
@@ -77,14 +77,14 @@ HIDDEN = Reason(
 
 
 def _items(rows: Sequence[Any]) -> list[LibraryItem]:
-    reviews: dict[UUID, Review] = {}
+    reviews: dict[UUID, HandoutVersionReview] = {}
     for review in db.session.scalars(
-        sa.select(Review)
-        .where(Review.edition_id.in_([row.id for row in rows]))
-        .order_by(Review.reviewed_on, Review.id)
+        sa.select(HandoutVersionReview)
+        .where(HandoutVersionReview.handout_version_id.in_([row.id for row in rows]))
+        .order_by(HandoutVersionReview.reviewed_on, HandoutVersionReview.id)
     ):
-        reviews[review.edition_id] = review
-    texts = texts_of(row.sha256 for row in rows)
+        reviews[review.handout_version_id] = review
+    texts = get_handouts_by_hash(row.sha256 for row in rows)
     return [
         LibraryItem(
             texts[row.sha256],
@@ -98,7 +98,7 @@ def _items(rows: Sequence[Any]) -> list[LibraryItem]:
     ]
 
 
-def newest_editions(*, hidden: bool = False) -> list[LibraryItem]:
+def list_newest_versions(*, hidden: bool = False) -> list[LibraryItem]:
     """List the newest edition of everything that the practice shows, or of what it hides, in the library's order.
 
     Where the newest is recalled the sheet is left out: an older text is no stand-in for one that was taken back.
@@ -131,7 +131,7 @@ def _may_be_missed(sheet: Handout, known: Iterable[Handout], hidden: set[str]) -
     )
 
 
-def unreplaced(slug: str) -> list[str]:
+def find_unreplaced_languages(slug: str) -> list[str]:
     """Name the languages in which a sheet may not be hidden: it is for safety, and nothing of ours stands in for it."""
     known = [item.handout for item in _newest()]
     hidden = set(db.session.scalars(sa.select(HiddenHandout.slug)))
@@ -144,14 +144,14 @@ def unreplaced(slug: str) -> list[str]:
 
 def _newest() -> list[LibraryItem]:
     newest: dict[tuple[str, str], Any] = {}
-    for row in db.session.execute(sa.select(*EDITION).order_by(Edition.number)):
+    for row in db.session.execute(sa.select(*EDITION).order_by(HandoutVersion.number)):
         newest[row.slug, row.language] = row
     current = [row for row in newest.values() if row.recalled_at is None]
     found = {(item.handout.id, item.handout.language): item for item in _items(current)}
     return sorted(found.values(), key=lambda item: (item.handout.code, item.handout.language))
 
 
-def library_list(
+def list_handouts(
     actor: Actor,
     stage: str | None = None,
     q: str | None = None,
@@ -167,7 +167,7 @@ def library_list(
     words = fold(q or "").split()
     return [
         item
-        for item in newest_editions(hidden=hidden)
+        for item in list_newest_versions(hidden=hidden)
         if (language is None or item.handout.language == language)
         and (stage is None or item.handout.fits(stage))
         and all(word in _searched(item.handout) for word in words)
@@ -180,17 +180,17 @@ def _searched(handout: Handout) -> str:
     )
 
 
-def edition_of(slug: str, language: str = "en", number: int | None = None) -> LibraryItem:
+def get_handout_version(slug: str, language: str = "en", number: int | None = None) -> LibraryItem:
     """Give one edition of a handout, the newest unless a number is given; editions tell nothing about anybody.
 
     Raises NotFound.
     """
     if not SLUG.fullmatch(slug) or language not in LANGUAGES:
         raise NotFound
-    query = sa.select(*EDITION).where(Edition.slug == slug, Edition.language == language)
+    query = sa.select(*EDITION).where(HandoutVersion.slug == slug, HandoutVersion.language == language)
     if number is not None:
-        query = query.where(Edition.number == number)
-    row = db.session.execute(query.order_by(Edition.number.desc()).limit(1)).first()
+        query = query.where(HandoutVersion.number == number)
+    row = db.session.execute(query.order_by(HandoutVersion.number.desc()).limit(1)).first()
     if row is None:
         raise NotFound
     return replace(_items([row])[0], hidden=_is_hidden(slug))
@@ -202,18 +202,18 @@ def _is_hidden(slug: str) -> bool:
     )
 
 
-def edition_with(edition_id: UUID) -> LibraryItem:
+def get_handout_version_by_id(handout_version_id: UUID) -> LibraryItem:
     """Give the edition that a record points at.
 
     Raises NotFound.
     """
-    row = db.session.execute(sa.select(*EDITION).where(Edition.id == edition_id)).first()
+    row = db.session.execute(sa.select(*EDITION).where(HandoutVersion.id == handout_version_id)).first()
     if row is None:
         raise NotFound
     return _items([row])[0]
 
 
-def not_recalled(item: LibraryItem) -> Handout:
+def require_not_recalled(item: LibraryItem) -> Handout:
     """Give an edition's text for handing out.
 
     Raises RuleBroken when it is recalled.
@@ -223,17 +223,17 @@ def not_recalled(item: LibraryItem) -> Handout:
     return item.handout
 
 
-def versions_of(actor: Actor, slug: str) -> list[LibraryItem]:
+def list_versions(actor: Actor, slug: str) -> list[LibraryItem]:
     """List every published edition of a handout in every language, newest first."""
     require(actor, Action.HANDOUT_READ)
     rows = db.session.execute(
         sa.select(*EDITION)
-        .where(Edition.slug == slug)
-        .order_by(Edition.language, Edition.number.desc())
+        .where(HandoutVersion.slug == slug)
+        .order_by(HandoutVersion.language, HandoutVersion.number.desc())
     ).all()
     return _items(rows)
 
 
-def hidden_row(slug: str) -> HiddenHandout | None:
+def find_hidden_handout(slug: str) -> HiddenHandout | None:
     """Say who hid a sheet and when, if anybody did."""
     return db.session.get(HiddenHandout, slug)

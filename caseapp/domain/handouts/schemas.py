@@ -50,7 +50,7 @@ class OfHandout:
         return self.handout.language
 
     @property
-    def edition(self) -> int:
+    def handout_version(self) -> int:
         """Give the edition's number."""
         return self.handout.version
 
@@ -100,7 +100,7 @@ class RecallSchema(Schema):
 class Recalling:
     """Hold which version is recalled, and why."""
 
-    edition: int
+    handout_version: int
     language: str
     reason: str
 
@@ -108,14 +108,14 @@ class Recalling:
 class RecallOneSchema(Schema):
     """Check a recall that names its version, so that no newer one is meant by mistake."""
 
-    edition = fields.Integer(required=True, validate=validate.Range(1, 9999))
+    handout_version = fields.Integer(required=True, validate=validate.Range(1, 9999))
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
     reason = fields.String(required=True, validate=validate.Length(5, 300))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Recalling:
         """Give the plain value."""
-        return Recalling(data["edition"], data["language"], " ".join(data["reason"].split()))
+        return Recalling(data["handout_version"], data["language"], " ".join(data["reason"].split()))
 
 
 class RecalledView(Schema):
@@ -123,7 +123,7 @@ class RecalledView(Schema):
 
     slug = fields.String(required=True)
     language = fields.String(required=True)
-    edition = fields.Integer(required=True)
+    handout_version = fields.Integer(required=True)
     recalled_at = fields.AwareDateTime(required=True)
     reason = fields.String(required=True)
     clients = fields.Integer(required=True)

@@ -32,9 +32,9 @@ class Practice(Model):
     paper: Mapped[str] = mapped_column(sa.String(6), default="A4")
     paper_code: Mapped[bool] = mapped_column(default=False)
     exit_url: Mapped[str] = mapped_column(sa.String(200))
-    numbers_confirmed_on: Mapped[date | None]
-    numbers_confirmed_by: Mapped[UUID | None]
-    changed_at: Mapped[datetime]
+    help_lines_confirmed_on: Mapped[date | None]
+    help_lines_confirmed_by: Mapped[UUID | None]
+    updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
@@ -50,18 +50,18 @@ class PracticeLogo(Model):
     )
     picture: Mapped[bytes]
     alternative: Mapped[str] = mapped_column(sa.String(120))
-    changed_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
 
 
-class LocalLine(Model):
+class PracticeHelpLine(Model):
     """Be a help line of the practice's own town, shown beside those of the country."""
 
-    __tablename__ = "local_line"
+    __tablename__ = "practice_help_line"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(sa.String(12))
     name: Mapped[str] = mapped_column(sa.String(80))
     phone: Mapped[str] = mapped_column(sa.String(30))
     hours: Mapped[str] = mapped_column(sa.String(60), default="")
-    added_at: Mapped[datetime]
-    added_by: Mapped[UUID]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID]

@@ -14,7 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
-from caseapp.domain.practice.models import NEUTRAL_SITE, LocalLine, Practice, PracticeLogo
+from caseapp.domain.practice.models import NEUTRAL_SITE, PracticeHelpLine, Practice, PracticeLogo
 from caseapp.domain.practice.queries import the_practice, today
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def set_up_practice(
                 country=country,
                 zone=zone,
                 exit_url=NEUTRAL_SITE,
-                changed_at=now(),
+                updated_at=now(),
             )
         )
         db.session.flush()
@@ -54,8 +54,8 @@ def change_practice(actor: Actor, change: PracticeChange, expected_version: int)
     for name in fields:
         setattr(practice, name, getattr(change, name))
     if {"country", "region"} & set(fields):
-        practice.numbers_confirmed_on = practice.numbers_confirmed_by = None
-    practice.changed_at = now()
+        practice.help_lines_confirmed_on = practice.help_lines_confirmed_by = None
+    practice.updated_at = now()
     db.session.flush()
     record(actor, Action.PRACTICE_EDIT, "practice", details={"fields": fields})
 
@@ -63,7 +63,7 @@ def change_practice(actor: Actor, change: PracticeChange, expected_version: int)
 def put_logo(actor: Actor, picture: bytes, alternative: str) -> None:
     """Put a logo on the practice's paper in place of any other; `picture` comes from `core.pictures.logo_from`."""
     require(actor, Action.PRACTICE_EDIT)
-    db.session.merge(PracticeLogo(id=1, picture=picture, alternative=alternative, changed_at=now()))
+    db.session.merge(PracticeLogo(id=1, picture=picture, alternative=alternative, updated_at=now()))
     db.session.flush()
     record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "put"})
 
@@ -80,8 +80,8 @@ def confirm_numbers(actor: Actor) -> None:
     """Record that somebody has checked today that every number shown is right."""
     require(actor, Action.PRACTICE_EDIT)
     practice = the_practice()
-    practice.numbers_confirmed_on = today()
-    practice.numbers_confirmed_by = actor.id
+    practice.help_lines_confirmed_on = today()
+    practice.help_lines_confirmed_by = actor.id
     db.session.flush()
     record(actor, Action.PRACTICE_EDIT, "practice", details={"numbers": "confirmed"})
 
@@ -89,10 +89,10 @@ def confirm_numbers(actor: Actor) -> None:
 def add_line(actor: Actor, line: NewLine) -> UUID:
     """Add a help line of the practice's own."""
     require(actor, Action.PRACTICE_EDIT)
-    row = LocalLine(**asdict(line), added_at=now(), added_by=actor.id)
+    row = PracticeHelpLine(**asdict(line), created_at=now(), created_by=actor.id)
     db.session.add(row)
     db.session.flush()
-    record(actor, Action.PRACTICE_EDIT, "line", row.id, details={"added": line.kind})
+    record(actor, Action.PRACTICE_EDIT, "help_line", row.id, details={"added": line.kind})
     return row.id
 
 
@@ -102,8 +102,8 @@ def remove_line(actor: Actor, line_id: UUID) -> None:
     Raises NotFound.
     """
     require(actor, Action.PRACTICE_EDIT)
-    row = db.session.get(LocalLine, line_id)
+    row = db.session.get(PracticeHelpLine, line_id)
     if row is None:
         raise NotFound
     db.session.delete(row)
-    record(actor, Action.PRACTICE_EDIT, "line", line_id, details={"removed": row.kind})
+    record(actor, Action.PRACTICE_EDIT, "help_line", line_id, details={"removed": row.kind})

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from caseapp.core import clock, urls
 from caseapp.core.database import RowView, db, run
 from caseapp.domain.practice.help_lines import STALE_AFTER_DAYS, HelpLine, countries
-from caseapp.domain.practice.models import LocalLine, Practice, PracticeLogo
+from caseapp.domain.practice.models import PracticeHelpLine, Practice, PracticeLogo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,9 +62,9 @@ def today() -> date:
     return clock.today(the_practice().zone)
 
 
-def local_lines() -> Sequence[LocalLine]:
+def local_lines() -> Sequence[PracticeHelpLine]:
     """List the lines that the practice added."""
-    return db.session.scalars(sa.select(LocalLine).order_by(LocalLine.kind, LocalLine.name)).all()
+    return db.session.scalars(sa.select(PracticeHelpLine).order_by(PracticeHelpLine.kind, PracticeHelpLine.name)).all()
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Office:
     def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
         """Take the rows of `OFFICE`: the practice beside each of the lines that it added, or beside none."""
         self._practice, self._has_logo = RowView(rows[0], Practice), rows[0].has_logo
-        self._added = [line for row in rows if (line := RowView(row, LocalLine)).id is not None]
+        self._added = [line for row in rows if (line := RowView(row, PracticeHelpLine)).id is not None]
 
     @cached_property
     def letterhead(self) -> Letterhead:
@@ -114,7 +114,7 @@ class Office:
             if line.region is None or found.region is None or line.region == found.region
         )
         lines = (*map(_own_line, self._added), *shipped)
-        return Numbers(lines, found.numbers_confirmed_on, stale=numbers_stale(found))
+        return Numbers(lines, found.help_lines_confirmed_on, stale=numbers_stale(found))
 
 
 def _own_line(line: RowView) -> HelpLine:
@@ -144,16 +144,16 @@ OFFICE = (
     sa.select(
         *Practice.__table__.c,
         PracticeLogo.id.is_not(None).label("has_logo"),
-        *LocalLine.__table__.c,
+        *PracticeHelpLine.__table__.c,
     )
     .select_from(Practice)
     .outerjoin(PracticeLogo, sa.true())
-    .outerjoin(LocalLine, sa.true())
-    .order_by(LocalLine.kind, LocalLine.name)
+    .outerjoin(PracticeHelpLine, sa.true())
+    .order_by(PracticeHelpLine.kind, PracticeHelpLine.name)
 )
 
 
 def numbers_stale(practice: Practice | RowView) -> bool:
     """Tell whether nobody has confirmed the practice's numbers for 90 days, without asking the database."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
-    return practice.numbers_confirmed_on is None or practice.numbers_confirmed_on < limit
+    return practice.help_lines_confirmed_on is None or practice.help_lines_confirmed_on < limit

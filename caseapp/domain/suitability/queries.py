@@ -15,7 +15,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import opened
-from caseapp.domain.handouts.queries import newest_editions
+from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.practice.queries import Office, office
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
 from caseapp.domain.suitability.rules import assess_for_practice, derive_situation
@@ -120,12 +120,12 @@ def assess_library(
     return [
         HandoutOption(
             item.handout,
-            item.edition_id,
+            item.handout_version_id,
             assess_for_practice(item.handout, situation, help_lines, context.case.stage),
             (item.handout.id, item.handout.language) in assigned,
             item.reviewed,
         )
-        for item in newest_editions()
+        for item in list_newest_versions()
         if (stage is None or item.handout.fits(stage))
         and (language is None or item.handout.language == language)
     ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from caseapp.core.vault import DataKey
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.handouts.library import Handout
-    from caseapp.domain.handouts.models import Review
+    from caseapp.domain.handouts.models import HandoutVersionReview
     from caseapp.domain.practice.queries import Office
 
 ELIGIBLE, CAUTION, BLOCKED = "eligible", "caution", "blocked"
@@ -76,7 +76,7 @@ class HandoutOption:
     handout_version_id: UUID
     suitability: Suitability
     assigned: bool
-    reviewed: Review | None
+    reviewed: HandoutVersionReview | None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import library as shelf
 from caseapp.domain.handouts import queries
 from caseapp.domain.handouts.operations import publish_library, recall
-from caseapp.domain.handouts.queries import edition_of, library_list, versions_of
+from caseapp.domain.handouts.queries import get_handout_version, list_handouts, list_versions
 from caseapp.domain.practice.queries import today
 from tests.domain.assignments.steps import assign, codes, reader
 from tests.support import builders
@@ -44,10 +44,10 @@ def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monke
     monkeypatch.setattr("caseapp.domain.handouts.operations.library", lambda: changed)
     with transaction():
         assert publish_library() == 1
-    assert edition_of("better-nights").handout.title == "When sleep stays away"
+    assert get_handout_version("better-nights").handout.title == "When sleep stays away"
     assert get_assignment_record(coach, old).title == "When sleep will not come"
-    assert get_reading_list_item(reader(made), 1).edition == 1
-    assert [v.handout.version for v in versions_of(coach, "better-nights")] == [2, 1, 1]
+    assert get_reading_list_item(reader(made), 1).handout_version == 1
+    assert [v.handout.version for v in list_versions(coach, "better-nights")] == [2, 1, 1]
     queries._texts.pop(second.sha256)  # noqa: SLF001 - the next tests know only the library on disk
 
 
@@ -55,12 +55,12 @@ def test_recall_withdraws_the_version_from_every_client(team, made):
     coach = team["coach"]
     given = assign(coach, made)
     paper = assign(coach, made, channel="print")
-    item = edition_of("better-nights")
+    item = get_handout_version("better-nights")
     for who in (coach, reader(made)):
         with pytest.raises(Forbidden), transaction():
-            recall(who, item.edition_id, "A number is wrong.")
+            recall(who, item.handout_version_id, "A number is wrong.")
     with transaction():
-        recall(team["admin"], item.edition_id, "A number is wrong.")
+        recall(team["admin"], item.handout_version_id, "A number is wrong.")
     assert get_reading_list(reader(made)) == []
     with pytest.raises(RuleBroken) as refused:
         get_reading_list_item(reader(made), 1)
@@ -70,7 +70,7 @@ def test_recall_withdraws_the_version_from_every_client(team, made):
     assert codes(refused) == ["recalled"]
     assert get_assignment_record(coach, given).state == "recalled"
     assert db.session.get(Assignment, given).withdrawn_at is None, "derived, not copied"
-    listed = {(i.handout.id, i.handout.language) for i in library_list(coach)}
+    listed = {(i.handout.id, i.handout.language) for i in list_handouts(coach)}
     assert ("better-nights", "en") not in listed
     assert ("better-nights", "es") in listed
     context = get_case_context(coach, made.case_id)
@@ -79,7 +79,7 @@ def test_recall_withdraws_the_version_from_every_client(team, made):
         assign(coach, made, confirmed=True)
     assert codes(refused) == ["recalled"]
     with pytest.raises(RuleBroken) as refused, transaction():
-        recall(team["supervisor"], item.edition_id, "Once more.")
+        recall(team["supervisor"], item.handout_version_id, "Once more.")
     assert codes(refused) == ["already_recalled"]
     entry = db.session.scalars(
         sa.select(AuditEvent).where(AuditEvent.action == "handout.recall")
@@ -102,7 +102,7 @@ def test_replace_assignment_assesses_the_newest_version_again(team, made, monkey
         replace_assignment(coach, pause, message="")
     assert codes(refused) == ["already_newest"]
     builders.second_version(monkeypatch, "first-days-pause")
-    newest = edition_of("first-days-pause")
+    newest = get_handout_version("first-days-pause")
     assert [h.client for h in list_clients_with_older_version(coach, newest, 10)] == [
         "Daniel Roth",
         "Ines Okafor",
@@ -110,10 +110,10 @@ def test_replace_assignment_assesses_the_newest_version_again(team, made, monkey
     with transaction():
         new = replace_assignment(coach, pause, message="A clearer one.")
     record = get_assignment_record(coach, new)
-    assert (record.edition, record.message, record.channel) == (2, "A clearer one.", "portal")
+    assert (record.handout_version, record.message, record.channel) == (2, "A clearer one.", "portal")
     assert record.due_on == today()
     assert get_assignment_record(coach, pause).state == "withdrawn"
-    assert [r.edition for r in get_reading_list(reader(made))] == [2]
+    assert [r.handout_version for r in get_reading_list(reader(made))] == [2]
     builders.screen(coach, other.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
         replace_assignment(coach, later, message="")

@@ -35,7 +35,7 @@ def test_assign_stores_version_message_levels_and_position(team, made):
     assert (oldest.id, oldest.position, newest.position) == (first, 1, 2)
     assert oldest.message == "Try the worry note first."
     assert oldest.levels["sleep"] == 1
-    assert (oldest.slug, oldest.edition, oldest.stage) == ("better-nights", 1, "steady")
+    assert (oldest.slug, oldest.handout_version, oldest.stage) == ("better-nights", 1, "steady")
     assert oldest.blockers == ()
     stored = db.session.get(Assignment, first)
     assert b"worry" not in stored.message

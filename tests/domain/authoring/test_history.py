@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.comparison import changes, last_changed
-from caseapp.domain.authoring.queries import steps_of
-from caseapp.domain.authoring.source import source_of
+from caseapp.domain.authoring.comparison import changes, find_last_change
+from caseapp.domain.authoring.queries import list_revisions
+from caseapp.domain.authoring.source import build_source
 from caseapp.domain.practice.queries import today
 from tests.domain.authoring.steps import NAME, started, whole
 
@@ -25,16 +25,16 @@ from tests.domain.authoring.steps import NAME, started, whole
 )
 def test_a_step_of_the_history_never_changes(team, statement):
     draft_id, _ = started(team["supervisor"])
-    before = [(step.number, step.sha256) for step in steps_of(draft_id)]
+    before = [(step.number, step.sha256) for step in list_revisions(draft_id)]
     with pytest.raises(sa.exc.DBAPIError), transaction() as session:
         session.execute(sa.text(statement))
     db.session.remove()
-    assert [(step.number, step.sha256) for step in steps_of(draft_id)] == before
+    assert [(step.number, step.sha256) for step in list_revisions(draft_id)] == before
 
 
 def test_a_comparison_says_word_by_word_what_changed(app):
-    old = source_of(whole(), NAME, today(), None)
-    new = source_of(whole("A morning walk"), NAME, today(), None)
+    old = build_source(whole(), NAME, today(), None)
+    new = build_source(whole("A morning walk"), NAME, today(), None)
     assert changes(old, old) == []
     out, into, *rest = changes(old, new)
     assert (out.kind, into.kind) == ("out", "in")
@@ -45,7 +45,7 @@ def test_a_comparison_says_word_by_word_what_changed(app):
 
 
 def of_body(body):
-    return source_of(whole(body=body), NAME, today(), None)
+    return build_source(whole(body=body), NAME, today(), None)
 
 
 def pieces(change):
@@ -150,6 +150,6 @@ def test_a_history_opens_on_the_last_step_that_changed_what_one_reads(app):
     first, second = of_body("One."), of_body("Two.")
     dated = second.replace("review_date: ", "review_date:  ")
     assert dated != second
-    assert last_changed([first, second, second, dated]) == 1
-    assert last_changed([first, second, first]) == 2
-    assert last_changed([first, first]) == 0
+    assert find_last_change([first, second, second, dated]) == 1
+    assert find_last_change([first, second, first]) == 2
+    assert find_last_change([first, first]) == 0

@@ -9,23 +9,23 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.authoring.models import DraftStep, HandoutDraft
+from caseapp.domain.authoring.models import HandoutDraftRevision, HandoutDraft
 from caseapp.domain.authoring.operations import (
-    approve_own,
-    drop_own,
-    save_own,
-    send_back,
-    send_own,
-    start_edition,
-    start_own,
-    take_back,
+    publish_draft,
+    discard_draft,
+    save_draft,
+    return_draft,
+    submit_for_review,
+    create_draft_from_version,
+    create_draft,
+    withdraw_from_review,
 )
-from caseapp.domain.authoring.queries import draft_of, steps_of
-from caseapp.domain.authoring.schemas import NewOwn
-from caseapp.domain.authoring.source import OwnText, text_in
-from caseapp.domain.handouts.models import Edition
+from caseapp.domain.authoring.queries import get_draft, list_revisions
+from caseapp.domain.authoring.schemas import NewDraft
+from caseapp.domain.authoring.source import DraftContent, read_content
+from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.operations import hide_handout
-from caseapp.domain.handouts.queries import edition_of, library_list, versions_of
+from caseapp.domain.handouts.queries import get_handout_version, list_handouts, list_versions
 from tests.domain.authoring.steps import codes, listed, published, sent, started, whole
 from tests.support.concurrency import together
 
@@ -36,14 +36,14 @@ def test_a_text_goes_from_desk_to_library_through_two_people(team):
     draft_id, version = sent(team["supervisor"])
     assert not any(slug.startswith("own-") for slug in listed())
     with transaction():
-        approve_own(team["admin"], draft_id, version)
-    item = edition_of("own-01")
+        publish_draft(team["admin"], draft_id, version)
+    item = get_handout_version("own-01")
     assert (item.handout.code, item.handout.version, item.handout.own) == ("P01", 1, True)
     assert item.handout.title == "An evening walk"
-    assert "own-01" in {found.handout.id for found in library_list(team["coach"])}
-    kinds = [step.kind for step in steps_of(draft_id)]
+    assert "own-01" in {found.handout.id for found in list_handouts(team["coach"])}
+    kinds = [step.kind for step in list_revisions(draft_id)]
     assert kinds == ["started", "saved", "sent", "published"]
-    assert steps_of(draft_id)[-1].sha256 == item.handout.sha256
+    assert list_revisions(draft_id)[-1].sha256 == item.handout.sha256
     said = db.session.execute(
         sa.select(AuditEvent.action, AuditEvent.details).where(AuditEvent.object_id == draft_id)
     ).all()
@@ -58,47 +58,47 @@ def test_a_text_goes_from_desk_to_library_through_two_people(team):
 def test_whoever_wrote_in_it_never_approves_it(team):
     draft_id, version = started(team["supervisor"])
     with transaction():
-        version = save_own(team["admin"], draft_id, whole("Two walks"), version)
+        version = save_draft(team["admin"], draft_id, whole("Two walks"), version)
     with transaction():
-        send_own(team["admin"], draft_id, version)
+        submit_for_review(team["admin"], draft_id, version)
     for author in ("supervisor", "admin"):
         with pytest.raises(RuleBroken) as refused, transaction():
-            approve_own(team[author], draft_id, version + 1)
+            publish_draft(team[author], draft_id, version + 1)
         assert codes(refused) == ["second_person"]
     with pytest.raises(Forbidden), transaction():
-        approve_own(team["coach"], draft_id, version + 1)
+        publish_draft(team["coach"], draft_id, version + 1)
     with transaction():
-        approve_own(team["supervisor2"], draft_id, version + 1)
-    assert edition_of("own-01").handout.title == "Two walks"
+        publish_draft(team["supervisor2"], draft_id, version + 1)
+    assert get_handout_version("own-01").handout.title == "Two walks"
 
 
 def test_a_coach_neither_writes_nor_hides(team):
     draft_id, version = started(team["supervisor"])
     for attempt in (
-        lambda: start_own(team["coach"], NewOwn("Mine", "en")),
-        lambda: start_edition(team["coach"], "better-nights", "en"),
-        lambda: save_own(team["coach"], draft_id, whole("Mine"), version),
-        lambda: send_own(team["coach"], draft_id, version),
-        lambda: drop_own(team["coach"], draft_id, version),
+        lambda: create_draft(team["coach"], NewDraft("Mine", "en")),
+        lambda: create_draft_from_version(team["coach"], "better-nights", "en"),
+        lambda: save_draft(team["coach"], draft_id, whole("Mine"), version),
+        lambda: submit_for_review(team["coach"], draft_id, version),
+        lambda: discard_draft(team["coach"], draft_id, version),
         lambda: hide_handout(team["coach"], "better-nights"),
-        lambda: draft_of(team["coach"], draft_id),
-        lambda: library_list(team["coach"], hidden=True),
+        lambda: get_draft(team["coach"], draft_id),
+        lambda: list_handouts(team["coach"], hidden=True),
     ):
         with pytest.raises(Forbidden), transaction():
             attempt()
-    assert draft_of(team["admin"], draft_id).version == version
+    assert get_draft(team["admin"], draft_id).version == version
 
 
 def test_approving_twice_and_a_stale_page_are_refused(team):
     draft_id, version = sent(team["supervisor"])
     with pytest.raises(Stale), transaction():
-        approve_own(team["admin"], draft_id, version - 1)
+        publish_draft(team["admin"], draft_id, version - 1)
     with transaction():
-        approve_own(team["admin"], draft_id, version)
+        publish_draft(team["admin"], draft_id, version)
     with pytest.raises(RuleBroken) as refused, transaction():
-        approve_own(team["supervisor2"], draft_id, version)
+        publish_draft(team["supervisor2"], draft_id, version)
     assert codes(refused) == ["not_waiting"]
-    assert len(versions_of(team["coach"], "own-01")) == 1
+    assert len(list_versions(team["coach"], "own-01")) == 1
 
 
 def test_two_who_approve_at_once_make_one_edition(app, team):
@@ -107,13 +107,13 @@ def test_two_who_approve_at_once_make_one_edition(app, team):
 
     def go(number):
         with transaction():
-            return approve_own((team["admin"], team["supervisor2"])[number], draft_id, version)
+            return publish_draft((team["admin"], team["supervisor2"])[number], draft_id, version)
 
     found = together(app, 2, go)
     refused = [one for one in found if isinstance(one, Exception)]
     assert len(refused) == 1
     assert isinstance(refused[0], (Stale, RuleBroken))
-    assert len(versions_of(team["coach"], "own-01")) == 1
+    assert len(list_versions(team["coach"], "own-01")) == 1
 
 
 def test_two_who_start_at_once_get_two_numbers(app, team):
@@ -121,116 +121,116 @@ def test_two_who_start_at_once_get_two_numbers(app, team):
 
     def go(number):
         with transaction():
-            return start_own((team["admin"], team["supervisor"])[number], NewOwn("Two", "en"))
+            return create_draft((team["admin"], team["supervisor"])[number], NewDraft("Two", "en"))
 
     found = together(app, 2, go)
-    assert len({draft_of(team["admin"], draft_id).slug for draft_id in found}) == 2
+    assert len({get_draft(team["admin"], draft_id).slug for draft_id in found}) == 2
 
 
 def test_while_it_waits_nobody_changes_it_and_an_author_takes_it_back(team):
     draft_id, version = sent(team["supervisor"])
     for attempt in (
-        lambda: save_own(team["supervisor"], draft_id, whole("Other"), version),
-        lambda: send_own(team["supervisor"], draft_id, version),
-        lambda: drop_own(team["supervisor"], draft_id, version),
+        lambda: save_draft(team["supervisor"], draft_id, whole("Other"), version),
+        lambda: submit_for_review(team["supervisor"], draft_id, version),
+        lambda: discard_draft(team["supervisor"], draft_id, version),
     ):
         with pytest.raises(RuleBroken) as refused, transaction():
             attempt()
         assert codes(refused) == ["waiting"]
     with pytest.raises(RuleBroken) as refused, transaction():
-        take_back(team["admin"], draft_id, version)
+        withdraw_from_review(team["admin"], draft_id, version)
     assert codes(refused) == ["not_the_author"]
     with transaction():
-        take_back(team["supervisor"], draft_id, version)
-    assert draft_of(team["supervisor"], draft_id).state == "draft"
+        withdraw_from_review(team["supervisor"], draft_id, version)
+    assert get_draft(team["supervisor"], draft_id).state == "draft"
 
 
 def test_it_is_sent_back_with_a_reason_and_dropped_for_good(team):
     draft_id, version = sent(team["supervisor"])
     with transaction():
-        send_back(team["admin"], draft_id, "Shorter, and kinder.", version)
-    last = steps_of(draft_id)[-1]
+        return_draft(team["admin"], draft_id, "Shorter, and kinder.", version)
+    last = list_revisions(draft_id)[-1]
     assert (last.kind, last.reason, last.by) == (
         "returned",
         "Shorter, and kinder.",
         team["admin"].id,
     )
     with pytest.raises(RuleBroken) as refused, transaction():
-        send_back(team["admin"], draft_id, "Once more.", version + 1)
+        return_draft(team["admin"], draft_id, "Once more.", version + 1)
     assert codes(refused) == ["not_waiting"]
     with transaction():
-        drop_own(team["supervisor"], draft_id, version + 1)
+        discard_draft(team["supervisor"], draft_id, version + 1)
     with pytest.raises(RuleBroken) as refused, transaction():
-        save_own(team["supervisor"], draft_id, whole("Other"), version + 2)
+        save_draft(team["supervisor"], draft_id, whole("Other"), version + 2)
     assert codes(refused) == ["draft_done"]
     with transaction():
-        later = start_own(team["supervisor"], NewOwn("Another", "en"))
-    assert draft_of(team["supervisor"], later).slug == "own-02"
+        later = create_draft(team["supervisor"], NewDraft("Another", "en"))
+    assert get_draft(team["supervisor"], later).slug == "own-02"
 
 
 def test_an_unfinished_text_is_kept_and_not_sent(team):
-    draft_id, version = started(team["supervisor"], OwnText(title="Half", body="Half a"))
-    assert text_in(draft_of(team["supervisor"], draft_id).source).body == "Half a"
+    draft_id, version = started(team["supervisor"], DraftContent(title="Half", body="Half a"))
+    assert read_content(get_draft(team["supervisor"], draft_id).source).body == "Half a"
     with pytest.raises(Invalid) as refused, transaction():
-        send_own(team["supervisor"], draft_id, version)
+        submit_for_review(team["supervisor"], draft_id, version)
     assert {"stage", "kind", "summary"} <= refused.value.fields.keys()
-    assert draft_of(team["supervisor"], draft_id).state == "draft"
+    assert get_draft(team["supervisor"], draft_id).state == "draft"
 
 
 def test_two_windows_never_overwrite_each_other_and_the_same_text_is_saved_once(team):
     draft_id, version = started(team["supervisor"])
     with transaction():
-        assert save_own(team["supervisor"], draft_id, whole(), version) == version
+        assert save_draft(team["supervisor"], draft_id, whole(), version) == version
     with pytest.raises(Stale), transaction():
-        save_own(team["admin"], draft_id, whole("From an old window"), version - 1)
-    assert draft_of(team["admin"], draft_id).title == "An evening walk"
-    assert len(steps_of(draft_id)) == 2
+        save_draft(team["admin"], draft_id, whole("From an old window"), version - 1)
+    assert get_draft(team["admin"], draft_id).title == "An evening walk"
+    assert len(list_revisions(draft_id)) == 2
 
 
 def test_the_next_version_goes_on_from_the_last(team):
     slug = published(team["supervisor"], team["admin"])
     with transaction():
-        draft_id = start_edition(team["admin"], slug, "en")
+        draft_id = create_draft_from_version(team["admin"], slug, "en")
     with pytest.raises(RuleBroken) as refused, transaction():
-        start_edition(team["supervisor"], slug, "en")
+        create_draft_from_version(team["supervisor"], slug, "en")
     assert codes(refused) == ["draft_open"]
     with pytest.raises(Invalid) as bare, transaction():
-        send_own(team["admin"], draft_id, 1)
+        submit_for_review(team["admin"], draft_id, 1)
     assert list(bare.value.fields) == ["change"]
     with transaction():
-        save_own(team["admin"], draft_id, whole("A longer walk", change="Longer."), 1)
+        save_draft(team["admin"], draft_id, whole("A longer walk", change="Longer."), 1)
     with transaction():
-        send_own(team["admin"], draft_id, 2)
+        submit_for_review(team["admin"], draft_id, 2)
     with transaction():
-        approve_own(team["supervisor"], draft_id, 3)
-    newest = edition_of(slug).handout
+        publish_draft(team["supervisor"], draft_id, 3)
+    newest = get_handout_version(slug).handout
     assert (newest.version, newest.title) == (2, "A longer walk")
     assert [change for _, _, change in newest.history] == ["First edition.", "Longer."]
-    assert len(versions_of(team["coach"], slug)) == 2
+    assert len(list_versions(team["coach"], slug)) == 2
 
 
 def test_approving_hides_the_original_in_the_same_step_or_does_nothing(team):
     with transaction():
-        draft_id = start_edition(team["supervisor"], "first-days-pause", "en")
+        draft_id = create_draft_from_version(team["supervisor"], "first-days-pause", "en")
     with transaction():
-        send_own(team["supervisor"], draft_id, 1)
+        submit_for_review(team["supervisor"], draft_id, 1)
     with transaction():
-        approve_own(team["admin"], draft_id, 2, hide_original=True)
+        publish_draft(team["admin"], draft_id, 2, hide_original=True)
     assert "first-days-pause" not in listed()
     with transaction():
-        draft_id = start_edition(team["supervisor"], "help-right-now", "en")
+        draft_id = create_draft_from_version(team["supervisor"], "help-right-now", "en")
     with transaction():
-        send_own(team["supervisor"], draft_id, 1)
-    counted = db.session.scalar(sa.select(sa.func.count()).select_from(Edition))
+        submit_for_review(team["supervisor"], draft_id, 1)
+    counted = db.session.scalar(sa.select(sa.func.count()).select_from(HandoutVersion))
     with pytest.raises(RuleBroken) as refused, transaction():
-        approve_own(team["admin"], draft_id, 2, hide_original=True)
+        publish_draft(team["admin"], draft_id, 2, hide_original=True)
     assert codes(refused) == ["safety_sheet"]
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(Edition)) == counted
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(HandoutVersion)) == counted
     assert db.session.get(HandoutDraft, draft_id).state == "waiting"
     assert (
         db.session.scalar(
             sa.select(sa.func.count()).where(
-                DraftStep.draft_id == draft_id, DraftStep.kind == "published"
+                HandoutDraftRevision.draft_id == draft_id, HandoutDraftRevision.kind == "published"
             )
         )
         == 0

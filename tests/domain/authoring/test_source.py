@@ -10,21 +10,21 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from caseapp.core.clock import now
-from caseapp.domain.authoring.checks import faults_in
-from caseapp.domain.authoring.editor import OwnTextSchema, form_values
-from caseapp.domain.authoring.source import Name, source_of, text_in
+from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.editor import DraftContentSchema, get_form_values
+from caseapp.domain.authoring.source import HandoutKey, build_source, read_content
 from caseapp.domain.handouts.library import library
 from tests.domain.authoring.steps import NAME
 
 
 @pytest.mark.parametrize("key", [*library()], ids=".".join)
-def test_every_sheet_of_the_library_can_be_the_start_of_ours(the_app, key):
+def test_every_sheet_of_the_library_can_be_the_start_of_ours(shared_app, key):
     theirs = library()[key]
-    name = Name("own-01", key[1], key[0])
-    source = source_of(text_in(theirs.source), name, theirs.review_date, None)
-    assert faults_in(source, theirs.review_date) == {}
-    again = OwnTextSchema().load(as_a_browser(form_values(text_in(source))))
-    assert replace(again, also_fits=theirs.also_fits) == text_in(source)
+    name = HandoutKey("own-01", key[1], key[0])
+    source = build_source(read_content(theirs.source), name, theirs.review_date, None)
+    assert find_problems(source, theirs.review_date) == {}
+    again = DraftContentSchema().load(as_a_browser(get_form_values(read_content(source))))
+    assert replace(again, also_fits=theirs.also_fits) == read_content(source)
 
 
 def as_a_browser(values):
@@ -45,9 +45,9 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_s
 
 @how(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(title=WORDS, because=WORDS, label=WORDS, option=WORDS, body=WORDS)
-def test_whatever_is_typed_comes_back_as_it_was(the_app, title, because, label, option, body):
+def test_whatever_is_typed_comes_back_as_it_was(shared_app, title, because, label, option, body):
     """No word of a person's breaks out of its place in the source, whatever YAML or a marker would make of it."""
-    text = OwnTextSchema().load(
+    text = DraftContentSchema().load(
         {
             "title": title,
             "body": body,
@@ -55,4 +55,4 @@ def test_whatever_is_typed_comes_back_as_it_was(the_app, title, because, label, 
             "places": {"0.label": label, "0.id": "x1", "0.options": option},
         }
     )
-    assert text_in(source_of(text, NAME, now().date(), None)) == text
+    assert read_content(build_source(text, NAME, now().date(), None)) == text

@@ -25,7 +25,7 @@ from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeam
 from caseapp.domain.handouts.operations import recall
-from caseapp.domain.handouts.queries import edition_of
+from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.users.models import User
 from tests.domain.bulk_assignments.steps import (
@@ -144,7 +144,7 @@ def test_job_new_caution_is_not_covered_by_the_confirmation(team, cases):
 def test_job_recalled_version_skips_all(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     with transaction():
-        recall(team["supervisor"], edition_of(SLUG).edition_id, "A number is wrong.")
+        recall(team["supervisor"], get_handout_version(SLUG).handout_version_id, "A number is wrong.")
     deliver()
     found = states(team["coach"], bulk_assignment_id)
     assert found == dict.fromkeys(NAMES, ("skipped", ["recalled"]))

@@ -25,7 +25,7 @@ from caseapp.domain.bulk_assignments.queries import (
 from caseapp.domain.cases.queries import get_case_context, list_case_contexts
 from caseapp.domain.clients.models import CareTeam
 from caseapp.domain.handouts.library import TAGS, library
-from caseapp.domain.handouts.queries import edition_of
+from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.bulk_assignments.steps import (
     NAMES,
@@ -159,7 +159,7 @@ def test_start_new_caution_is_not_covered_by_the_confirmation(team, cases):
 
 def test_list_candidates_runs_a_fixed_number_of_statements(team):
     coach = team["coach"]
-    item, counts = edition_of("help-right-now"), []
+    item, counts = get_handout_version("help-right-now"), []
     for more, since in ((10, 0), (190, 10)):
         bulk_rows.caseload(coach, more, since=since)
         ids = everyone(coach)

@@ -16,7 +16,7 @@ from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.clients.models import CareTeam, Client, ClientKey
 from caseapp.domain.clients.queries import key_of
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.handouts.models import Edition
+from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.notes.models import Note
 from caseapp.domain.screening.models import Hold, Screening
 
@@ -113,7 +113,7 @@ def caseload(actor, count, since=0):
     ids = [(new_id(), new_id()) for _ in range(count)]
     numbered = list(enumerate(ids, since))
     with transaction():
-        handout_version_id = db.session.scalars(sa.select(Edition.id)).first()
+        handout_version_id = db.session.scalars(sa.select(HandoutVersion.id)).first()
         _insert(
             Client,
             [
@@ -186,7 +186,7 @@ def history(actor, made, count, since=0):
     case_id, client_id = made.case_id, made.client_id
     key, places = key_of(client_id), range(since, since + count)
     with transaction():
-        handout_version_id = db.session.scalars(sa.select(Edition.id)).first()
+        handout_version_id = db.session.scalars(sa.select(HandoutVersion.id)).first()
         _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in places])
         _insert(Screening, [_screening(actor, client_id, n) for n in places])
         _insert(Hold, [_hold(actor, client_id, n, cleared=True) for n in places])

@@ -10,9 +10,9 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.handouts import library as shelf
-from caseapp.domain.handouts.models import Edition
+from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.operations import publish_library, record_review
-from caseapp.domain.handouts.queries import edition_of, library_list
+from caseapp.domain.handouts.queries import get_handout_version, list_handouts
 from caseapp.domain.handouts.schemas import NewReview
 from caseapp.domain.practice.queries import today
 from tests.support import staff
@@ -25,16 +25,16 @@ def team(app):
 
 def test_the_library_is_searched_in_titles_and_summaries(team):
     coach = team["coach"]
-    assert len(library_list(coach)) == 34
-    assert [i.handout.id for i in library_list(coach, q="sleep come", language="en")] == [
+    assert len(list_handouts(coach)) == 34
+    assert [i.handout.id for i in list_handouts(coach, q="sleep come", language="en")] == [
         "better-nights"
     ]
-    assert [i.handout.id for i in library_list(coach, q="DUERMES sueño", language="es")] in (
+    assert [i.handout.id for i in list_handouts(coach, q="DUERMES sueño", language="es")] in (
         [],
         ["better-nights"],
     )
-    assert library_list(coach, q="no such words here") == []
-    assert {i.handout.language for i in library_list(coach, language="es")} == {"es"}
+    assert list_handouts(coach, q="no such words here") == []
+    assert {i.handout.language for i in list_handouts(coach, language="es")} == {"es"}
 
 
 @pytest.mark.parametrize(
@@ -48,21 +48,21 @@ def test_the_library_is_searched_in_titles_and_summaries(team):
 )
 def test_an_edition_that_is_not_there(team, slug, language, number):
     with pytest.raises(NotFound):
-        edition_of(slug, language, number)
+        get_handout_version(slug, language, number)
 
 
 def test_a_review_belongs_to_one_edition(team):
-    item = edition_of("better-nights")
+    item = get_handout_version("better-nights")
     assert item.reviewed is None
     with transaction():
-        record_review(team["supervisor"], item.edition_id, NewReview("Dr Anne Weber", today()))
-    assert edition_of("better-nights").reviewed.clinician == "Dr Anne Weber"
-    assert edition_of("better-nights", "es").reviewed is None
+        record_review(team["supervisor"], item.handout_version_id, NewReview("Dr Anne Weber", today()))
+    assert get_handout_version("better-nights").reviewed.clinician == "Dr Anne Weber"
+    assert get_handout_version("better-nights", "es").reviewed is None
     with pytest.raises(Forbidden), transaction():
-        record_review(team["coach"], item.edition_id, NewReview("Me", today()))
+        record_review(team["coach"], item.handout_version_id, NewReview("Me", today()))
     with pytest.raises(Invalid), transaction():
         record_review(
-            team["admin"], item.edition_id, NewReview("Dr Anne Weber", today() + timedelta(days=1))
+            team["admin"], item.handout_version_id, NewReview("Dr Anne Weber", today() + timedelta(days=1))
         )
 
 
@@ -73,7 +73,7 @@ def test_a_text_that_changed_without_a_new_number_is_refused(app, monkeypatch):
         "caseapp.domain.handouts.operations.library",
         lambda: shelf.library() | {("better-nights", "en"): forged},
     )
-    before = db.session.scalar(sa.select(sa.func.count(Edition.id)))
+    before = db.session.scalar(sa.select(sa.func.count(HandoutVersion.id)))
     with pytest.raises(shelf.BrokenHandout, match="version 1 did not"), transaction():
         publish_library()
-    assert db.session.scalar(sa.select(sa.func.count(Edition.id))) == before
+    assert db.session.scalar(sa.select(sa.func.count(HandoutVersion.id))) == before

@@ -14,8 +14,8 @@ from caseapp.domain.assignments.reading import get_reading_list
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
-from caseapp.domain.handouts.queries import edition_of, library_list
-from tests.domain.authoring.steps import codes, listed, own_edition
+from caseapp.domain.handouts.queries import get_handout_version, list_handouts
+from tests.domain.authoring.steps import codes, listed, publish_copy
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
@@ -44,7 +44,7 @@ def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
     assert given_id
     assert "keep-the-day-running" not in listed()
     assert "keep-the-day-running" not in {o.handout.id for o in list_handout_options(team["coach"], context)}
-    hidden = library_list(team["admin"], hidden=True)
+    hidden = list_handouts(team["admin"], hidden=True)
     assert {item.handout.id for item in hidden} == {"keep-the-day-running"}
     other = builders.case(team["coach"])
     builders.screen(team["coach"], other.client_id)
@@ -78,23 +78,23 @@ def test_a_safety_sheet_stays_unless_ours_stands_in_for_it(team, slug):
 
 def test_a_safety_sheet_comes_back_when_ours_is_gone(team):
     languages = ["en", "es"]
-    ours = [own_edition(team, "help-right-now", language=language) for language in languages[:1]]
+    ours = [publish_copy(team, "help-right-now", language=language) for language in languages[:1]]
     with pytest.raises(RuleBroken) as refused, transaction():
         hide_handout(team["admin"], "help-right-now")
     assert "Español" in refused.value.reasons[0].message
-    ours += [own_edition(team, "help-right-now", language=language) for language in languages[1:]]
+    ours += [publish_copy(team, "help-right-now", language=language) for language in languages[1:]]
     with transaction():
         hide_handout(team["admin"], "help-right-now")
     assert "help-right-now" not in listed()
     with transaction():
-        recall(team["admin"], edition_of(ours[0]).edition_id, "It names a wrong door.")
+        recall(team["admin"], get_handout_version(ours[0]).handout_version_id, "It names a wrong door.")
     assert "help-right-now" in listed()
-    assert not edition_of("help-right-now").hidden
+    assert not get_handout_version("help-right-now").hidden
 
 
 def test_a_stand_in_has_to_serve_the_same_holds(team):
     for language in ("en", "es"):
-        own_edition(
+        publish_copy(
             team, "help-right-now", change={"hold_ok": "none", "title": "Ours"}, language=language
         )
     with pytest.raises(RuleBroken) as refused, transaction():

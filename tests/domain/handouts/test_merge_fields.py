@@ -16,8 +16,8 @@ from jinja2 import UndefinedError
 from caseapp.core import pdf
 from caseapp.core.settings import ROOT
 from caseapp.core.templating import TEMPLATES, render_text
-from caseapp.domain.authoring.checks import faults_in
-from caseapp.domain.authoring.source import BEGINNING, Name, OwnText, source_of
+from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.source import STARTER_BODY, HandoutKey, DraftContent, build_source
 from caseapp.domain.handouts import printing
 from caseapp.domain.handouts.library import Field, library, parse
 from caseapp.domain.handouts.packets import PackPart, pack_html
@@ -32,7 +32,7 @@ from tests.support.pdf_checks import faults_of
 from tests.support.pdf_checks import render_text as printed
 
 DAY = date(2026, 11, 21)
-NAME = Name("own-01", "en", None)
+NAME = HandoutKey("own-01", "en", None)
 WORD = "Quetzalcoatl"
 PICTURE = b"\x89PNG"
 PLACES = tuple(
@@ -45,7 +45,7 @@ PLACES = tuple(
         ("date", ()),
     )
 )
-OWN = OwnText(
+OWN = DraftContent(
     title="A walk",
     stage="steady",
     kind="worksheet",
@@ -54,7 +54,7 @@ OWN = OwnText(
     places=PLACES,
     review_date=DAY,
     change="First edition.",
-    body=BEGINNING["en"].replace(
+    body=STARTER_BODY["en"].replace(
         "Write here.", "\n\n".join(f"{{{{field:{place.id}}}}}" for place in PLACES)
     ),
 )
@@ -95,7 +95,7 @@ def own_sheet(text, body=OWN.body):
     written = replace(
         OWN, title=f"A walk {text}"[:120], places=places, faith_insert=text, body=body
     )
-    return parse(source_of(written, NAME, DAY, None))
+    return parse(build_source(written, NAME, DAY, None))
 
 
 def printed_report(text):
@@ -151,7 +151,7 @@ def put_in(found, text):
     ]
 
 
-def test_three_hundred_payloads_change_no_tag_of_any_document(the_app):
+def test_three_hundred_payloads_change_no_tag_of_any_document(shared_app):
     """What the engine reads is the same tree each time, with other words in it: in every field of every document."""
     wanted = [tree(html) for html in documents(WORD)]
     assert [sum(WORD in inner + after for _, _, inner, after in found) for found in wanted] == [
@@ -173,7 +173,7 @@ def skeleton(html):
     ]
 
 
-def test_nor_does_what_staff_write_in_a_sheet_of_their_own(the_app):
+def test_nor_does_what_staff_write_in_a_sheet_of_their_own(shared_app):
     """Titles, labels, options and help lines are set with proper quotation marks, so only their words may differ."""
     letter = Letterhead("P")
     wanted = skeleton(printing.sheet_html(own_sheet("x"), letter, helps(), faith=True))
@@ -189,7 +189,7 @@ LEFT = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 
 
 @pytest.mark.parametrize("place", ["in a line", "as a block"])
-def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(the_app, place):
+def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(shared_app, place):
     bare = {
         tag for tag, _ in skeleton(page_html(own_sheet("x"), helps(), faith=False, staff=False))
     }
@@ -208,7 +208,7 @@ def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(the_app,
         assert all(value.startswith("tel:") for value in leading), text
 
 
-def test_what_looks_like_a_template_is_printed_as_it_stands(the_app):
+def test_what_looks_like_a_template_is_printed_as_it_stands(shared_app):
     """One page with all of them: the text that comes out is what was written, and 49 is nowhere."""
     list_of = "\n".join(
         f"- begin{n}end {text}" for n, text in enumerate(TEMPLATE_WORDS) if "\n" not in text
@@ -231,9 +231,9 @@ def straight(text):
 
 
 @pytest.mark.parametrize("text", [text for text in TEMPLATE_WORDS if "{{" in text])
-def test_a_marker_that_is_none_of_ours_keeps_a_text_from_being_published(the_app, text):
+def test_a_marker_that_is_none_of_ours_keeps_a_text_from_being_published(shared_app, text):
     body = OWN.body.replace("Say in two", f"Walk {text} on.\n\nSay in two")
-    found = faults_in(source_of(replace(OWN, body=body), NAME, DAY, None), DAY)
+    found = find_problems(build_source(replace(OWN, body=body), NAME, DAY, None), DAY)
     assert "stray marker" in " ".join(found["body"]).lower()
 
 
@@ -259,12 +259,12 @@ def test_no_template_is_ever_made_from_words_that_somebody_wrote():
 
 
 @pytest.mark.parametrize("template", ["pdf/handout.html", "pdf/pack.html", "pdf/case_report.html"])
-def test_a_missing_value_stops_a_document_before_it_is_laid_out(the_app, template):
+def test_a_missing_value_stops_a_document_before_it_is_laid_out(shared_app, template):
     with pytest.raises(UndefinedError):
         render_text(template, {})
 
 
-def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):
+def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(shared_app):
     """The cores in every field at once, a few to a sheet, all as one file."""
     calm = library()["keep-the-day-running", "en"]
     groups = [" ".join(CORES[n : n + 5]) for n in range(0, len(CORES), 5)]

@@ -100,7 +100,7 @@ def test_another_country_needs_its_numbers_confirmed_anew(app, changed, stands):
         confirm_numbers(operator())
     with transaction():
         change_practice(operator(), settings_now(**changed), the_practice().version)
-    assert (the_practice().numbers_confirmed_on is not None) == stands
+    assert (the_practice().help_lines_confirmed_on is not None) == stands
 
 
 def test_confirmed_numbers_go_stale_after_ninety_days(app):

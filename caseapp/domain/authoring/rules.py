@@ -53,7 +53,7 @@ _DEATH = (
     r"\b((kill|harm|hurt|injure|cut) (my|your|one)self|(end|take) (my|your|one.s)( own)? life|attempt suicide"
     r"|matar(me|te)|hacer(me|te) daño|quitar(me|te) la vida|suicidar(me|te)|voy a matar)"
 )
-CONTRACT = re.compile(
+NO_HARM_CONTRACT = re.compile(
     r"\bno[- ]suicid|\bsafety contract\b|\bcontract for (my )?safety\b|\bcontrato de (vida|seguridad)\b"
     rf"|{_GIVEN}[^.!?]{{0,60}}\bnot?\b[^.!?]{{0,30}}{_DEATH}|\bI (will|shall) not\b[^.!?]{{0,20}}{_DEATH}"
     rf"|{_GIVEN}[^.!?]{{0,40}}\b(stay alive|seguir (con vida|viv[oa]))",
@@ -61,7 +61,7 @@ CONTRACT = re.compile(
 )
 
 
-def faults_in(source: str, day: date) -> dict[str, list[str]]:
+def find_problems(source: str, day: date) -> dict[str, list[str]]:
     """List everything that keeps a text from being published, by the place in the editor; empty when nothing does.
 
     The same schema and the same checks that judge the library, and what only a person's typing can bring along.
@@ -120,7 +120,7 @@ def _of_own(handout: Handout) -> Iterator[tuple[str, str]]:
                 for sign in strange[:20]
             )
             yield place, f"our fonts cannot print {named}; write it without"
-        if CONTRACT.search(text):
+        if NO_HARM_CONTRACT.search(text):
             yield place, "a promise not to harm oneself is no plan and may not stand in a sheet"
         if place != "body" and not plain(text).strip():
             yield place, "nothing of this would show on the sheet"

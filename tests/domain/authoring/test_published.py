@@ -16,9 +16,9 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import checks
 from caseapp.domain.handouts.library import Contraindication, library, parse
 from caseapp.domain.handouts.operations import hide_handout, publish_library
-from caseapp.domain.handouts.queries import edition_of
+from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.practice.queries import today
-from tests.domain.authoring.steps import codes, own_edition, published, whole
+from tests.domain.authoring.steps import codes, publish_copy, published, whole
 from tests.support import builders
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
@@ -28,7 +28,7 @@ def test_publishing_the_library_leaves_our_own_alone(team):
     slug = published(team["supervisor"], team["admin"])
     with transaction():
         assert publish_library() == 0
-    assert edition_of(slug).handout.own
+    assert get_handout_version(slug).handout.own
     assert checks.faults(today()) == []
     assert not any(handout.own for handout in library().values())
 
@@ -46,8 +46,8 @@ def test_an_own_sheet_is_assigned_and_read_like_any_other(team):
 
 
 def test_our_own_edition_keeps_what_the_library_says_of_it(team):
-    slug = own_edition(team, "first-days-pause")
-    ours, theirs = edition_of(slug).handout, library()["first-days-pause", "en"]
+    slug = publish_copy(team, "first-days-pause")
+    ours, theirs = get_handout_version(slug).handout, library()["first-days-pause", "en"]
     assert ours.based_on == "first-days-pause"
     assert set(ours.claims) == set(theirs.claims)
     assert set(ours.sources) == set(theirs.sources)
@@ -58,7 +58,7 @@ def test_our_own_edition_keeps_what_the_library_says_of_it(team):
 def test_our_own_edition_answers_where_the_hidden_sheet_did(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, household="concern")
-    slug = own_edition(team, "keep-the-day-running")
+    slug = publish_copy(team, "keep-the-day-running")
     context = get_case_context(team["coach"], made.case_id)
 
     def proposed():
@@ -75,7 +75,7 @@ def test_a_warning_of_ours_is_heeded(team):
         Contraindication("violence_flag", "block", "Not with fear at home.", "a-private-check"),
     )
     slug = published(team["supervisor"], team["admin"], whole(warnings=warned))
-    assert parse(edition_of(slug).handout.source).contraindications == warned
+    assert parse(get_handout_version(slug).handout.source).contraindications == warned
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.editor import OwnTextSchema
-from caseapp.domain.authoring.operations import save_own, start_own
-from caseapp.domain.authoring.schemas import NewOwn
+from caseapp.domain.authoring.editor import DraftContentSchema
+from caseapp.domain.authoring.operations import save_draft, create_draft
+from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.cases.queries import get_case_context
 from tests.journeys.test_writing_a_note import enter
 from tests.support import builders, portal_client, staff
@@ -87,9 +87,9 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
 def test_a_new_version_shows_what_differs_in_every_width(app, live, page, look):
     team = staff.team()
     with transaction():
-        draft_id = start_own(team["admin"], NewOwn("A walk", "en"))
+        draft_id = create_draft(team["admin"], NewDraft("A walk", "en"))
     with transaction():
-        save_own(team["admin"], draft_id, OwnTextSchema().load({"title": "Two walks"}), 1)
+        save_draft(team["admin"], draft_id, DraftContentSchema().load({"title": "Two walks"}), 1)
     enter(page, live, "supervisor")
     for path in ("", "/edit", "/history"):
         page.goto(f"{live}/handouts/own/{draft_id}{path}")
@@ -110,7 +110,7 @@ def test_nothing_that_is_typed_is_run(app, live, page):
     opened = []
     page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
     with transaction():
-        draft_id = start_own(team["supervisor"], NewOwn("A walk", "en"))
+        draft_id = create_draft(team["supervisor"], NewDraft("A walk", "en"))
     enter(page, live, "supervisor")
     for payload in SCRIPTS:
         page.goto(f"{live}/handouts/own/{draft_id}/edit")

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from caseapp.domain.authoring.checks import faults_in
-from caseapp.domain.authoring.source import source_of
+from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.source import build_source
 from caseapp.domain.handouts.library import claims
 from caseapp.domain.practice.queries import today
 from tests.domain.authoring.steps import NAME, PLACE, whole
@@ -34,7 +34,7 @@ FAULTS = [
 
 @pytest.mark.parametrize(("changed", "place", "words"), FAULTS)
 def test_a_fault_is_named_at_its_place(app, changed, place, words):
-    found = faults_in(source_of(whole(**changed), NAME, today(), None), today())
+    found = find_problems(build_source(whole(**changed), NAME, today(), None), today())
     if place is None:
         # Markup is text here, so a title of tags is a title.
         assert found == {}
@@ -63,7 +63,7 @@ def test_a_fault_of_the_text_is_named(app, old, new, words):
     text = whole()
     assert old in text.body
     changed = replace(text, body=text.body.replace(old, new))
-    found = faults_in(source_of(changed, NAME, today(), None), today())
+    found = find_problems(build_source(changed, NAME, today(), None), today())
     assert words in " ".join(found["body"]).lower().replace("xyz-99", "XYZ-99")
 
 
@@ -72,5 +72,5 @@ def test_a_claim_that_was_left_out_on_purpose_may_not_come_back(app):
     text = replace(
         whole(), body=whole().body.replace("heading", f"heading {{{{claims:{left_out}}}}}")
     )
-    found = faults_in(source_of(text, NAME, today(), None), today())
+    found = find_problems(build_source(text, NAME, today(), None), today())
     assert "left out on purpose" in " ".join(found["body"])
