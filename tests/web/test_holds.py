@@ -28,7 +28,7 @@ def ines(team):
 
 
 @pytest.fixture
-def page(ines):
+def address(ines):
     return f"/case/{ines.number}/hold"
 
 
@@ -59,13 +59,15 @@ def cared(team, ines):
     return SimpleNamespace(id=hold.id, version=hold.version)
 
 
-def test_without_a_hold_the_page_says_so(coach, page):
-    assert "No hold is open." in coach.text(page)
+def test_without_a_hold_the_page_says_so(coach, address):
+    assert "No hold is open." in coach.text(address)
 
 
-def test_a_safety_hold_shows_why_steps_clocks_what_stops_and_what_keeps_it(team, coach, ines, page):
+def test_a_safety_hold_shows_why_steps_clocks_what_stops_and_what_keeps_it(
+    team, coach, ines, address
+):
     builders.screen(team["coach"], ines.client_id, self_harm="urgent", sleep="concern")
-    text = coach.text(page)
+    text = coach.text(address)
     for words in (
         "Safety hold",
         "Care hold",
@@ -80,32 +82,34 @@ def test_a_safety_hold_shows_why_steps_clocks_what_stops_and_what_keeps_it(team,
         assert words in text, words
 
 
-def test_a_step_that_nobody_recorded_in_time_is_overdue(team, coach, ines, page):
+def test_a_step_that_nobody_recorded_in_time_is_overdue(team, coach, ines, address):
     with at(now() - timedelta(days=2)):
         builders.screen(team["coach"], ines.client_id, self_harm="urgent")
-    assert "Overdue since" in coach.text(page)
+    assert "Overdue since" in coach.text(address)
 
 
-def test_a_coach_never_ends_a_hold(team, coach, ines, cared, page):
+def test_a_coach_never_ends_a_hold(team, coach, ines, cared, address):
     do_everything(team, ines)
-    assert "Your supervisor can end it now." in coach.text(page)
-    action = f"{page}/{cared.id}/clear"
+    assert "Your supervisor can end it now." in coach.text(address)
+    action = f"{address}/{cared.id}/clear"
     assert coach.post(action, coach.token | REASON | {"version": 1}).status_code == 403
     assert holds_of(team["coach"], ines.client_id)[0].cleared_at is None
 
 
-def test_a_supervisor_ends_a_hold_once_nothing_keeps_it(team, supervisor, ines, cared, page):
+def test_a_supervisor_ends_a_hold_once_nothing_keeps_it(team, supervisor, ines, cared, address):
     do_everything(team, ines)
-    answer = supervisor.send(page, f"{page}/{cared.id}/clear", **REASON)
+    answer = supervisor.send(address, f"{address}/{cared.id}/clear", **REASON)
     assert answer.status_code == 303
-    text = supervisor.text(page)
+    text = supervisor.text(address)
     assert "The hold has ended." in text
     assert "No hold is open." in text
     assert "Ended by Helen Marsh: Rested and calm; the doctor saw her twice." in text
 
 
-def test_a_hold_that_is_kept_is_not_ended_and_the_reason_stays(team, supervisor, ines, cared, page):
-    action = f"{page}/{cared.id}/clear"
+def test_a_hold_that_is_kept_is_not_ended_and_the_reason_stays(
+    team, supervisor, ines, cared, address
+):
+    action = f"{address}/{cared.id}/clear"
     answer = supervisor.post(action, supervisor.token | REASON | {"version": cared.version})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
@@ -118,25 +122,25 @@ def test_a_hold_that_is_kept_is_not_ended_and_the_reason_stays(team, supervisor,
 @pytest.mark.parametrize(
     "changed", [{"reason": ""}, {"reason": "Fine."}, {"reason": "x" * 2001}, {"mood": "good"}]
 )
-def test_a_reason_must_be_one(team, supervisor, ines, cared, page, changed):
+def test_a_reason_must_be_one(team, supervisor, ines, cared, address, changed):
     do_everything(team, ines)
-    answer = supervisor.send(page, f"{page}/{cared.id}/clear", **REASON | changed)
+    answer = supervisor.send(address, f"{address}/{cared.id}/clear", **REASON | changed)
     assert answer.status_code == 422
     assert "Some answers need a look" in answer.get_data(as_text=True)
     assert holds_of(team["coach"], ines.client_id)[0].cleared_at is None
 
 
-def test_a_hold_that_changed_meanwhile_stays(team, supervisor, ines, cared, page):
+def test_a_hold_that_changed_meanwhile_stays(team, supervisor, ines, cared, address):
     do_everything(team, ines)
-    answer = supervisor.send(page, f"{page}/{cared.id}/clear", **REASON, version="99")
+    answer = supervisor.send(address, f"{address}/{cared.id}/clear", **REASON, version="99")
     assert answer.status_code == 412
     assert REASON["reason"] in answer.get_data(as_text=True)
     assert holds_of(team["coach"], ines.client_id)[0].cleared_at is None
 
 
-def test_a_hold_ends_once(team, supervisor, ines, cared, page):
+def test_a_hold_ends_once(team, supervisor, ines, cared, address):
     do_everything(team, ines)
-    form = supervisor.form(page, f"{page}/{cared.id}/clear")
+    form = supervisor.form(address, f"{address}/{cared.id}/clear")
     assert supervisor.post(form.action, form.fields | REASON).status_code == 303
     assert supervisor.post(form.action, form.fields | REASON).status_code == 409
 
@@ -150,9 +154,9 @@ def test_a_hold_is_ended_only_under_its_own_case(team, supervisor, ines, cared):
         assert answer.status_code == 404
 
 
-def test_a_supervisor_of_others_finds_nothing(app, team, ines, cared, page):
+def test_a_supervisor_of_others_finds_nothing(app, team, ines, cared, address):
     stranger = staff.add("supervisor2", role="supervisor")
     desk = Desk(app, stranger)
-    assert desk.get(page).status_code == 404
-    action = f"{page}/{cared.id}/clear"
+    assert desk.get(address).status_code == 404
+    action = f"{address}/{cared.id}/clear"
     assert desk.post(action, desk.token | REASON | {"version": 1}).status_code == 404

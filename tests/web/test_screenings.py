@@ -26,27 +26,27 @@ def coach(app, team):
 
 
 @pytest.fixture
-def page(ines):
+def address(ines):
     return f"/case/{ines.number}/screening"
 
 
-def test_a_case_without_a_screening_says_so(coach, page):
-    text = coach.text(page)
+def test_a_case_without_a_screening_says_so(coach, address):
+    text = coach.text(address)
     assert "Not screened yet." in text
     assert text.count("What the levels mean<span") == len(ITEMS)
-    assert coach.form(page).fields["sleep"] == ["not_asked"]
+    assert coach.form(address).fields["sleep"] == ["not_asked"]
 
 
-def test_a_calm_screening_is_recorded_and_shown_in_words(coach, ines, page):
+def test_a_calm_screening_is_recorded_and_shown_in_words(coach, ines, address):
     answer = coach.send(
-        page,
+        address,
         **NONE | {"sleep": "watch", "eating": "not_asked"},
         asked_alone="yes",
         actions_taken=["gave_numbers"],
         comment="Sleeps by the window.",
     )
-    assert answer.headers["Location"] == page
-    text = coach.text(page)
+    assert answer.headers["Location"] == address
+    text = coach.text(address)
     assert "The screening is recorded." in text
     assert "Sleeps by the window." in text
     assert "gave the help line numbers" in text
@@ -57,20 +57,20 @@ def test_a_calm_screening_is_recorded_and_shown_in_words(coach, ines, page):
     assert found.asked_alone
 
 
-def test_concern_leads_to_the_hold_with_its_steps(coach, page):
-    answer = coach.send(page, **NONE | {"fear_at_home": "concern"})
+def test_concern_leads_to_the_hold_with_its_steps(coach, address):
+    answer = coach.send(address, **NONE | {"fear_at_home": "concern"})
     assert answer.headers["Location"].endswith("/hold")
     text = coach.text(answer.headers["Location"])
     assert "A hold is open. These are the next steps." in text
     assert "Believe the client. Do not advise staying or leaving." in text
     assert "999" in text
-    assert "Do this now" in coach.text(page)
+    assert "Do this now" in coach.text(address)
 
 
 @pytest.mark.parametrize("level", ["none", "watch"])
-def test_calm_answers_call_for_no_crisis_steps(coach, page, level):
-    coach.send(page, **NONE | {"self_harm": level})
-    assert "Do this now</h2>" not in coach.text(page)
+def test_calm_answers_call_for_no_crisis_steps(coach, address, level):
+    coach.send(address, **NONE | {"self_harm": level})
+    assert "Do this now</h2>" not in coach.text(address)
 
 
 @pytest.mark.parametrize(
@@ -85,44 +85,44 @@ def test_calm_answers_call_for_no_crisis_steps(coach, page, level):
         (NONE | {"once": None}, "once"),
     ],
 )
-def test_what_makes_no_sense_records_nothing(coach, ines, page, sent, field):
-    answer = coach.send(page, **sent)
+def test_what_makes_no_sense_records_nothing(coach, ines, address, sent, field):
+    answer = coach.send(address, **sent)
     assert answer.status_code == 422
     assert f'href="#{field}"' in answer.get_data(as_text=True)
     assert recent_screenings(ines.client_id) == []
 
 
-def test_answers_are_kept_on_an_error(coach, page):
-    answer = coach.send(page, **NONE | {"sleep": "urgent", "comment": "x" * 2001})
+def test_answers_are_kept_on_an_error(coach, address):
+    answer = coach.send(address, **NONE | {"sleep": "urgent", "comment": "x" * 2001})
     text = answer.get_data(as_text=True)
     assert 'name="sleep" value="urgent" checked' in text
     assert "x" * 2001 in text
 
 
-def test_a_form_sent_twice_records_one(coach, ines, page):
-    form = coach.form(page)
+def test_a_form_sent_twice_records_one(coach, ines, address):
+    form = coach.form(address)
     fields = form.fields | NONE | {"sleep": "concern"}
     first, second = (coach.post(form.action, fields) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
     assert len(recent_screenings(ines.client_id)) == 1
 
 
-def test_nobody_else_records_or_reads(app, team, ines, page):
+def test_nobody_else_records_or_reads(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         desk = Desk(app, team[who])
-        assert desk.get(page).status_code == status
-        assert desk.post(page, desk.token | NONE | {"once": "a"}).status_code == status
+        assert desk.get(address).status_code == status
+        assert desk.post(address, desk.token | NONE | {"once": "a"}).status_code == status
     assert recent_screenings(ines.client_id) == []
 
 
-def test_the_table_pages_and_asks_the_same_number_of_statements(team, coach, ines, page):
+def test_the_table_pages_and_asks_the_same_number_of_statements(team, coach, ines, address):
     counts = []
     for rows in (10, 40):
         for number in range(rows):
             builders.screen(team["coach"], ines.client_id, days_ago=number + 1)
-        coach.text(page)
+        coach.text(address)
         with Statements() as heard:
-            text = coach.text(page)
+            text = coach.text(address)
         counts.append(len(heard.seen))
     assert counts[0] == counts[1]
     assert text.count('<th scope="row" class="who">') == 25
