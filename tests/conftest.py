@@ -8,11 +8,13 @@ import shutil
 from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, time
+from typing import cast
 
 import hypothesis
 import pytest
 import sqlalchemy as sa
 import structlog
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 
 from caseapp.cli.handouts import release_day
@@ -31,7 +33,7 @@ from caseapp.factory import create_app
 from tests.support import temporary, usage
 
 # One cheap hash for every test; the real parameters have a test of their own.
-credentials._hasher = credentials.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
+credentials._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
 credentials._NOBODY = credentials._hasher.hash("nobody")  # noqa: SLF001
 # The same examples in every run, each for as long as it takes: what fails does so for what was changed, not by luck.
 hypothesis.settings.register_profile(
@@ -108,9 +110,16 @@ def postgres():
     server.cleanup()
 
 
+def use_engine(engine: sa.Engine) -> sa.Engine:
+    """Have the app use an engine; return the one before. Needs an application context."""
+    engines = cast("dict[str | None, sa.Engine]", db.engines)
+    before, engines[None] = engines[None], engine
+    return before
+
+
 def _fill(app, engine):
     with app.app_context():
-        before, db.engines[None] = db.engines[None], engine
+        before = use_engine(engine)
         try:
             with engine.connect() as connection:
                 upgrade(connection)
@@ -120,7 +129,7 @@ def _fill(app, engine):
                 publish_library()
             db.session.remove()
         finally:
-            db.engines[None] = before
+            use_engine(before)
     engine.dispose()
 
 
@@ -194,7 +203,9 @@ def engine_for(url: sa.URL) -> sa.Engine:
         engine = sa.create_engine(url)
 
         @sa.event.listens_for(engine, "do_connect")
-        def _point(dialect: sa.Dialect, _record: object, args: list, named: dict) -> None:
+        def _point(
+            dialect: sa.Dialect, _record: object, args: list[object], named: dict[str, object]
+        ) -> None:
             found, more = dialect.create_connect_args(engine.url)
             args[:] = found
             named.clear()
@@ -211,10 +222,10 @@ def app(the_app, database_url, moment):
     """Give the app on a fresh database, inside an application context."""
     engine = engine_for(database_url)
     with the_app.app_context():
-        before, db.engines[None] = db.engines[None], engine
+        before = use_engine(engine)
         yield the_app
         db.session.remove()
-        db.engines[None] = before
+        use_engine(before)
     engine.dispose()
 
 

@@ -351,7 +351,10 @@ def test_answers_are_there_once_the_client_has_shared_them(coach, made, path):
     with transaction():
         save_answers(client, given["place"], {"what_happened": "For nobody."}, 0)
     assert coach.get(answers).status_code == 404
-    told = {"what_happened": "Rang twice.", "body_signs": ["shaky", "numb"]}
+    told: dict[str, str | list[str]] = {
+        "what_happened": "Rang twice.",
+        "body_signs": ["shaky", "numb"],
+    }
     with transaction():
         share_answers(client, given["place"], told, 1)
     answer = coach.get(answers)

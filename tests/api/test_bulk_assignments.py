@@ -72,6 +72,7 @@ def test_what_is_refused_says_why(coach, made):
 
 def test_care_is_confirmed_case_by_case_with_what_was_read(coach, made):
     path, ines = "/handouts/my-limits/givings", str(made[0].case_id)
+    confirmed: dict
     for confirmed in ({}, {ines: []}, {made[1].client_id.hex: ["later_stage"]}):
         refused = coach.post(path, wish(made[:1], confirmed=confirmed))
         assert "not_confirmed" in assert_refused(refused)

@@ -137,7 +137,7 @@ def test_the_description_holds(app, staff, records, mode):
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", apart(app))
     seen = {}
     for found in schema.get_all_operations():
-        operation = found.ok()
+        operation = found.ok()  # type: ignore[union-attr]
         token = staff[who_asks(operation)].token
         seen[operation.label] = walk(operation, mode, token, records)
     assert len(seen) == sum(len(item.keys() - {"parameters"}) for item in schema.values())

@@ -1,4 +1,5 @@
 import socket
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 
@@ -110,5 +111,5 @@ def test_old_sqlite_is_worth_a_look(app, monkeypatch):
     if db.engine.dialect.name != "sqlite":
         return
     for version, how in (((3, 51, 2), check.LOOK), ((3, 51, 3), check.GOOD)):
-        monkeypatch.setattr(check.sqlite3, "sqlite_version_info", version)
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
         assert list(check.database())[-1].how == how

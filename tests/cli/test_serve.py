@@ -243,7 +243,7 @@ def test_renderers_that_stand_still_hold_one_process_and_the_other_serves(practi
             name: Asking(address, token, f"/handouts/{name}/pdf")
             for name in ("better-nights", "keep-the-day-running")
         }
-        answered = set()
+        answered: set[str] = set()
         while not answered:
             answered = {name for name, asking in asked.items() if not asking.is_alive()}
             still.over.wait(0.01)
@@ -279,6 +279,7 @@ class Slow:
 
     def __init__(self):
         """Begin with nothing taken."""
+        self.address = ""
         self.arrived, self.go_on, self.taken = threading.Event(), threading.Event(), []
 
     async def handle_DATA(self, server, _session, envelope):  # noqa: N802 - aiosmtpd's own name

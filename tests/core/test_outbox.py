@@ -45,14 +45,14 @@ def row(row_id):
 
 
 def test_a_row_is_handed_over_once_it_is_on_disk(app, work):
-    handed = []
+    handed: list = []
     outbox.hand_over_with(lambda row_id: handed.append((row_id, row(row_id) is not None)))
     row_id = put()
     assert handed == [(row_id, True)]
 
 
 def test_a_rollback_hands_nothing_over(app, work):
-    handed = []
+    handed: list = []
     outbox.hand_over_with(handed.append)
     with pytest.raises(LookupError), transaction():
         row_id = outbox.put("test", {})

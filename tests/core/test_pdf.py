@@ -261,9 +261,11 @@ def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
         with pytest.raises((RuleBroken, RenderFailed)) as refused:
             attempt()
         if fault == "OSError":
+            assert isinstance(refused.value, RuleBroken)
             assert refused.value.reasons[0].code == "pdf_unavailable"
             assert "libpango" in refused.value.reasons[0].how
         else:
+            assert isinstance(refused.value, RenderFailed)
             assert refused.value.cause == "not_ready"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -33,6 +34,9 @@ from caseapp.domain.worksheets.operations import keep_file, send_file, share_ans
 from caseapp.http.guard import FOREIGN, rules
 from caseapp.portal.reading_list import number_of
 from tests.support import builders, portal_client, staff
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Rule
 
 NOBODYS = UUID("01890000-0000-7000-8000-000000000000")
 SLUG = "help-right-now"
@@ -165,7 +169,7 @@ def make(app):
 class Route:
     """Be one method at one address, with what it declares."""
 
-    rule: object
+    rule: Rule
     method: str
     action: object
     door: str
@@ -211,7 +215,7 @@ def routes(app):
 
 # What each change needs in order to be understood, so that it gets as far as looking for the record.
 API = "/api/v1"
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     f"PATCH {API}/clients/<uuid:client_id>": {"pronouns": "they"},
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},

@@ -34,7 +34,7 @@ RAW = {
     "a name that Python knows": b'{"__class__": {"__init__": 1}, "constructor": 1, "self": 1, "": 1}',
     "a very long name": b'{"' + b"x" * 100_000 + b'": 1}',
 }
-VALUES = (
+VALUES: tuple[object, ...] = (
     None,
     [],
     {},
@@ -116,7 +116,7 @@ def test_no_value_in_a_single_field_is_a_fault_of_ours(world):
         who = who_may(world, route)
         for name in properties(described, route):
             for value in VALUES:
-                body = w.BODIES.get(route.name, {}) | {name: value}
+                body = {**w.BODIES.get(route.name, {}), name: value}
                 answer = asked(
                     world, route, who, data=json.dumps(body), content_type="application/json"
                 )
@@ -141,7 +141,7 @@ def properties(described, route):
 
 def forms_on_pages(world):
     """Give the names of the fields of every form that stands on a page, by where the form goes."""
-    forms = {}
+    forms: dict = {}
     for route in w.routes(world.app):
         if route.method != "GET" or route.door == "api":
             continue

@@ -28,7 +28,7 @@ FETCHED = {
     "GET /api/v1/exports/<uuid:export_id>/file": "admin",
     "GET /api/v1/handouts/<string:slug>/pdf": "coach",
 }
-ASKED = (
+ASKED: tuple[dict, ...] = (
     {},
     {"Range": "bytes=0-3"},
     {"Range": "bytes=0-3,9-12", "If-Range": '"x"'},
@@ -78,7 +78,7 @@ def test_every_answer_for_saving_is_known_here(world):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_download_comes_whole_and_is_never_known_from_before(world):
     """No part of a file, no answer that it has not changed: each asking runs through the same judgement to the end."""
-    failures = []
+    failures: list = []
     for route, path in downloads(world):
         who = FETCHED[route.name]
         whole = fetch(world, route, path, who)
@@ -100,7 +100,7 @@ def test_a_download_comes_whole_and_is_never_known_from_before(world):
 
 
 def test_nobody_else_gets_a_byte_however_it_is_asked_for(world):
-    failures = []
+    failures: list = []
     for route, path in downloads(world):
         others = {"coach2", "supervisor2", "admin", "client", "client2", "arriving", "nobody"}
         if route.rule.rule.endswith("/handouts/<string:slug>/pdf"):

@@ -83,14 +83,14 @@ def unreachable(app):
         db.session.remove()
         before = db.engines[None]
         engine = sa.create_engine(gone[before.dialect.name], poolclass=sa.NullPool)
-        db.engines[None] = engine
+        db.engines[None] = engine  # type: ignore[index]
         return before
 
     before = []
     yield lambda: before.append(take_away())
     db.session.remove()
     if before:
-        db.engines[None] = before[0]
+        db.engines[None] = before[0]  # type: ignore[index]
 
 
 def test_without_the_database_every_door_says_so(world, unreachable, logged):

@@ -157,7 +157,7 @@ def test_an_answer_about_now_is_never_kept(app, visitor, path):
 
 
 def cookies_of(answer):
-    found = {}
+    found: dict = {}
     for line in answer.headers.getlist("Set-Cookie"):
         assert len(line) < 4096
         found |= SimpleCookie(line)

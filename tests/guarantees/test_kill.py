@@ -97,7 +97,7 @@ class Desk:
     def start(self, port):
         """Start one note, with the key of a start that was never answered if there is one."""
         self.pending = self.pending or f"start-{len(self.started)}"
-        new = {
+        new: dict = {
             "format": "free",
             "held_at": "2026-01-02T10:00:00Z",
             "sections": {"text": f"{self.pending} {WORDS}".strip()},
@@ -224,15 +224,13 @@ def everything_is_whole(desk, before):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == before + len(
         desk.started
     )
-    versions = dict(map(tuple, db.session.execute(sa.select(Note.id, Note.version))))
+    versions = dict(row.tuple() for row in db.session.execute(sa.select(Note.id, Note.version)))
     written = dict(
-        map(
-            tuple,
-            db.session.execute(
-                sa.select(AuditEntry.object_id, sa.func.count())
-                .where(AuditEntry.action == "note.write", AuditEntry.outcome == "done")
-                .group_by(AuditEntry.object_id)
-            ),
+        row.tuple()
+        for row in db.session.execute(
+            sa.select(AuditEntry.object_id, sa.func.count())
+            .where(AuditEntry.action == "note.write", AuditEntry.outcome == "done")
+            .group_by(AuditEntry.object_id)
         )
     )
     assert written == versions

@@ -90,7 +90,8 @@ def test_every_route_is_declared_and_the_public_ones_say_why(the_app):
 
 
 def test_nobody_gets_past_any_door(world, routes):
-    before, failures = w.digest(but=()), []
+    before = w.digest(but=())
+    failures: list = []
     for route in routes:
         if route.action is None:
             continue
@@ -122,7 +123,8 @@ def test_a_key_to_one_door_opens_no_other(world, routes, who):
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client", "arriving"])
 def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, who):
     mine = ACTIONS_OF[role_of(world, who)]
-    before, failures = w.digest(), []
+    before = w.digest()
+    failures: list = []
     for route in routes:
         if route.action in mine or route.action is None or not known_at(world, who, route.door):
             continue
@@ -145,7 +147,8 @@ def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, 
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
 def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world, routes, who):
     mine = ACTIONS_OF[role_of(world, who)]
-    before, failures = w.digest(), []
+    before = w.digest()
+    failures: list = []
     for route in routes:
         if not route.safe or route.action not in mine or not known_at(world, who, route.door):
             continue
@@ -168,7 +171,7 @@ def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world
 def test_a_role_with_the_action_gets_as_far_as_the_form(world, routes, who):
     """An empty form is sent, so most answers name a field at fault; none is a refusal or a fault of ours."""
     mine = ACTIONS_OF[role_of(world, who)]
-    failures = []
+    failures: list = []
     for route in sorted(routes, key=lambda route: "sign-out" in route.rule.rule):
         if route.safe or route.action not in mine or not known_at(world, who, route.door):
             continue
@@ -221,7 +224,8 @@ def test_somebody_elses_record_looks_like_none_at_all(world, routes, who):
 
 def test_a_foreign_record_inside_ones_own_case_is_not_there(world, routes):
     """`/case/<mine>/flags/<theirs>/lower` and its like: the case is the actor's own, the record is not of it."""
-    before, failures = w.digest(), []
+    before = w.digest()
+    failures: list = []
     for route in routes:
         inner = (w.OWNED & route.rule.arguments) - {"number", "case_id", "client_id"}
         outer = {"number", "case_id", "client_id"} & route.rule.arguments
@@ -281,7 +285,7 @@ def test_a_change_that_another_site_asks_for_is_refused(world, routes):
 
 
 def test_methods_that_are_not_listed_are_refused_by_name(world, app):
-    listed = {}
+    listed: dict = {}
     for rule in app.url_map.iter_rules():
         listed.setdefault(rule.rule, [set(), rule])[0].update(rule.methods)
     before, failures = w.digest(but=()), []
@@ -327,7 +331,7 @@ HOSTILE = (
 
 def test_no_address_however_strange_breaks_anything(world, routes):
     texts = {"number", "slug", "key", "token", "filename"}
-    failures = []
+    failures: list = []
     for route in routes:
         name = next(iter(texts & route.rule.arguments), None)
         if name is None or len(route.rule.arguments) > 1 or not route.safe:

@@ -118,7 +118,7 @@ READ_AGAIN = """() => {
 @pytest.fixture
 def read(page):
     """Give a function that has the browser read HTML, twice, and touch all of it; it tells what ran and was fetched."""
-    heard = {"dialogs": 0, "asked": []}
+    heard: dict = {"dialogs": 0, "asked": []}
 
     def dismiss(dialog):
         heard["dialogs"] += 1

@@ -145,8 +145,9 @@ def said_in_code():
     """List every English phrase that the portal's code says through a Speech."""
     for file in (ROOT / "caseapp/portal").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if named and node.func.id == "tell" and isinstance(node.args[0], ast.Constant):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            if node.func.id == "tell" and isinstance(node.args[0], ast.Constant):
                 yield node.args[0].value
 
 

@@ -40,7 +40,7 @@ class Look:
     def __init__(self, page):
         """Listen to the console from the start."""
         self.page = page
-        self.said = []
+        self.said: list[str] = []
         self.seen = set()
         page.on(
             "console",

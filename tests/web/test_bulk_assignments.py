@@ -67,7 +67,7 @@ def look(desk, **changed):
 
 def confirmation(desk, page):
     """Read the form of the page that confirms."""
-    fields = {name: [] for name in re.findall(r'<input[^>]*name="(\w+)"', page)}
+    fields: dict = {name: [] for name in re.findall(r'<input[^>]*name="(\w+)"', page)}
     for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page):
         fields[name].append(value)
     return {name: values for name, values in fields.items() if values}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from uuid import UUID
 
 import pikepdf
 import pytest
@@ -251,7 +252,7 @@ def test_a_pack_holds_nothing_of_another_case(coach, made):
 def test_a_pack_has_its_limit(coach, made):
     head = case_head(coach, made.case_id)
     with pytest.raises(Invalid):
-        pack_of(coach, head, [builders.NAME + str(n) for n in range(13)])
+        pack_of(coach, head, [UUID(int=n) for n in range(13)])
 
 
 def test_a_client_has_all_that_may_be_read_now_as_one_pdf(coach, made):

@@ -128,7 +128,7 @@ def changes(team):
     with transaction():
         closing = Closing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, closed.case_id, closing, 1)
-        task = add_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
+        task_id = add_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
         sheet = assign(coach, made.case_id, "help-right-now", line="", channel="in_person")
         raise_flag(coach, made.client_id, "eating_disorder_flag")
     draft = builders.draft(coach, made.case_id)
@@ -162,7 +162,7 @@ def changes(team):
         ("flag.raise", lambda: raise_flag(coach, bare, "contact_block")),
         ("flag.lower", lambda: lower_flag(supervisor, flag.id, "Talked it through.")),
         ("followup.write", lambda: add_followup(coach, bare, NewFollowUp("Ring", NOON))),
-        ("followup.write", lambda: complete_followup(coach, task, "Rang.", 1)),
+        ("followup.write", lambda: complete_followup(coach, task_id, "Rang.", 1)),
         ("assignment.withdraw", lambda: withdraw(coach, sheet, 1)),
         (
             "assignment.make",

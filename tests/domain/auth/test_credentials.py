@@ -3,13 +3,13 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from caseapp.domain.auth import credentials as secrets
 
 
-class Counting(secrets.PasswordHasher):
+class Counting(PasswordHasher):
     """Count how often the slow hash really runs."""
 
     def __init__(self):

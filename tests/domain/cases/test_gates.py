@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -103,7 +104,7 @@ def test_a_gate_opens_when_all_is_met(team, here, to):
     )
 
 
-BREAKING = {
+BREAKING: dict[str, dict[str, Any]] = {
     "consent_and_safe_contact": {"consent_on": None},
     "two_steady_screenings": {"screenings": (0,)},
     "goal_chosen": {"details": CaseDetails(OPEN.facts, "undecided", None)},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -19,7 +20,7 @@ from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "email": "ines@example.test",
     "phone": "07700 900123",
     "partner_name": "Tomas Weber",

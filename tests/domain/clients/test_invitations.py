@@ -9,6 +9,7 @@ from caseapp.core import outbox
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
 from caseapp.core.transaction import transaction
+from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.clients import portal_access
 from caseapp.domain.clients.models import PortalAccess
 from caseapp.domain.clients.schemas import SafeContact
@@ -96,7 +97,7 @@ def test_an_invitation_overtakes_a_pin_that_is_just_being_checked(coach, app):
     waiting = arrive(found.card_code)
     with transaction():
         portal_access.invite(coach, found.client_id)
-        db.session.execute(sa.update(PortalAccess).values(pin_hash=portal_access.hash_secret(PIN)))
+        db.session.execute(sa.update(PortalAccess).values(pin_hash=hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
         portal_access.enter_pin(waiting, PIN)
     assert all(session.ended_at for session in sessions_of(found.client_id))

@@ -98,13 +98,13 @@ def test_a_foreign_task_looks_like_none_at_all(team, ines):
                 call(wanted)
     with pytest.raises(NotFound):
         add(team["coach2"], ines)
-    for call in (
+    for attempt in (
         lambda: followup_shown(team["admin"], task),
         lambda: add(team["admin"], ines),
         lambda: complete(team["admin"], task),
     ):
         with pytest.raises(Forbidden):
-            call()
+            attempt()
 
 
 def test_lists_hold_what_the_person_may_see_the_most_pressing_first(team, ines):

@@ -96,7 +96,8 @@ answers = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, 0, 1, 2,
 @given(answers)
 def test_answers_together_demand_what_each_demands_alone(levels):
     found = demanded(levels, THURSDAY)
-    holds, flags, tasks = {}, set(), set()
+    holds: dict = {}
+    flags, tasks = set(), set()
     for key, level in levels.items():
         alone = expected(key, level)
         for hold, keys in alone[0].items():

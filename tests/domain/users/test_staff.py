@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 
 from caseapp.core.actor import operator
 from caseapp.core.database import db
@@ -112,9 +113,7 @@ def test_signing_in_gives_a_session_of_ones_own(app):
 
 def test_a_hash_with_old_parameters_is_made_anew_at_the_next_sign_in(app):
     staff.add("coach")
-    old = credentials.PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(
-        staff.PASSWORD
-    )
+    old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(staff.PASSWORD)
     with transaction():
         db.session.execute(sa.update(User).values(password_hash=old))
     sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")

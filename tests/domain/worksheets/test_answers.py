@@ -186,6 +186,7 @@ def test_what_stops_reading_stops_writing_too(team, given, client, end):
     else:
         builders.screen(coach, made.client_id, fear_at_home="concern")
         assert case_head(coach, made.case_id).safety.hold == "safety"
+    change: tuple
     for change in (
         (save_answers, client, 1, {}, 2),
         (share_answers, client, 1, {"what_happened": "More."}, 2),

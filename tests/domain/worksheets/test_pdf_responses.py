@@ -22,7 +22,8 @@ from tests.domain.worksheets import sample_files
 
 def everything(handout):
     """Give what a client might answer to each field, and how it is written into the PDF."""
-    answers, typed = {}, {}
+    answers: dict = {}
+    typed: dict = {}
     for field in handout.fields:
         if field.type == "checkboxes":
             answers[field.id] = [field.options[0], field.options[-1]]
