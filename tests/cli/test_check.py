@@ -17,7 +17,7 @@ from caseapp.domain.practice.operations import confirm_numbers
 from caseapp.domain.users.operations import add_user, disable_user
 from tests.support import staff
 
-pytestmark = pytest.mark.usefixtures("on_release_day")
+pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
 
 @pytest.fixture

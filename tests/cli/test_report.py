@@ -1,6 +1,10 @@
+import pytest
+
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import LogFilter, entries
 from tests.support import builders, staff
+
+pytestmark = pytest.mark.both
 
 
 def test_the_case_report_comes_out_and_is_recorded(app, caseapp_says):

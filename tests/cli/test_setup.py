@@ -9,6 +9,8 @@ from caseapp.domain.clients.portal_access import pin_fault
 from caseapp.domain.handouts.models import Edition
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 
 def test_init_can_be_run_again(caseapp_says):
     for _ in range(2):

@@ -11,6 +11,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.outbox import GIVE_UP_AFTER, LARGEST_WAIT, OutboxRow
 from caseapp.core.transaction import transaction
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 

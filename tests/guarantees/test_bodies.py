@@ -11,6 +11,8 @@ from caseapp.core.permissions import ACTIONS_OF, Role
 from tests.guarantees import sample_data as w
 from tests.support.staff_pages import _Reader
 
+pytestmark = pytest.mark.both
+
 DEEP = 200_000
 NESTED = 20_000
 # Bodies that are no honest JSON, or none that anybody asked for.

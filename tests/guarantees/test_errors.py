@@ -10,6 +10,8 @@ from caseapp.http.errors import LAST_RESORT
 from tests.guarantees import sample_data as w
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 CANARY = "Quetzalcoatl"
 
 

@@ -29,6 +29,8 @@ from caseapp.domain.users.operations import make_token
 from tests.support import builders, staff
 from tests.support.loopback import own_port
 
+pytestmark = pytest.mark.both
+
 KILLS = int(os.environ.get("ROUNDS", "5"))
 DRAFTS = 3
 PATIENCE = 120

@@ -25,6 +25,8 @@ from caseapp.domain.audit.operations import record_read
 from caseapp.domain.models import METADATA
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both(every_set=True)
+
 
 @pytest.fixture
 def engine(app, database_url):

@@ -16,6 +16,8 @@ from caseapp.domain.practice.operations import change_practice
 from tests.domain.practice.test_practice import settings_now
 from tests.guarantees import sample_data as w
 
+pytestmark = pytest.mark.both
+
 UP = (
     "../", "..\\", "%2e%2e/", "%2e%2e%2f", "..%2f", "..%5c", "%252e%252e%252f", "..%252f", "....//", "..;/",
     "..%c0%af", "%c0%ae%c0%ae/", ".%2e/", "./../", "..%00/", "%5c..%5c", "\uff0e\uff0e\uff0f",

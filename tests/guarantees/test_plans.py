@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.domain.cases.queries import CaseFilter, case_head, list_cases
 from caseapp.domain.clients.queries import must_see
 from tests.bench import rows
+
+pytestmark = pytest.mark.both(every_set=True)
 
 # PostgreSQL rightly reads a small table whole, so this one is not small.
 CASES = 12_000

@@ -14,6 +14,8 @@ from caseapp.domain.audit.models import AuditEntry
 from tests.guarantees import sample_data as w
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both
+
 # Longer than the quarter of an hour in which a second look at the same record is no new entry.
 APART = timedelta(minutes=16)
 

@@ -9,6 +9,8 @@ from caseapp.core.permissions import ACTIONS_OF, Role
 from caseapp.http.guard import UndeclaredView, check_declared
 from tests.guarantees import sample_data as w
 
+pytestmark = pytest.mark.both
+
 NAMED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE")
 
 

@@ -34,6 +34,8 @@ from caseapp.domain.screening.queries import flags_of, holds_of
 from caseapp.domain.worksheets.operations import keep_file, save_answers, share_answers
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both
+
 CANARY = "Quetzalcoatl"
 EMAIL = f"{CANARY}@example.test".lower()
 # Bytes that are about nobody: the practice's own logo.

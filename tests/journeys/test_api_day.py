@@ -6,9 +6,13 @@ import csv
 import io
 from datetime import timedelta
 
+import pytest
+
 from caseapp.core.clock import at, now
 from caseapp.domain.screening.protocol import ITEMS
 from tests.api.api_client import assert_refused, staffed
+
+pytestmark = pytest.mark.both
 
 CALM = {item.key: "none" for item in ITEMS} | {
     "asked_alone": True,

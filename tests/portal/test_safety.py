@@ -174,6 +174,7 @@ def test_leave_now_works_without_a_database(app, reader, monkeypatch):
     gone.dispose()
 
 
+@pytest.mark.both
 def test_leave_now_does_not_wait_for_a_busy_database(app, reader):
     visitor, _ = reader
     cookie = visitor.get_cookie(BY_HAND).value

@@ -213,6 +213,7 @@ def test_very_many_parts_are_refused(reader):
     assert visitor.get(PAGE).status_code == 200
 
 
+@pytest.mark.both
 def test_the_app_answers_while_a_bomb_is_taken_apart(app, reader):
     visitor, _ = reader
     bomb = sample_files.bomb()

@@ -9,6 +9,8 @@ from caseapp.web.audit import WORDS
 from tests.support import builders, staff
 from tests.support.staff_pages import Desk, Statements, lasting
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def team(app):

@@ -15,6 +15,8 @@ from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders, staff
 from tests.support.staff_pages import Desk, Statements
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def team(app):

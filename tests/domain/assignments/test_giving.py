@@ -22,6 +22,8 @@ from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.assignments.steps import codes, flag, give, reader
 from tests.support import builders
 
+pytestmark = pytest.mark.both
+
 
 def test_an_assignment_keeps_edition_line_levels_and_a_number_of_its_own(team, made):
     coach = team["coach"]

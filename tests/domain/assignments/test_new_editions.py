@@ -21,6 +21,8 @@ from caseapp.domain.practice.queries import today
 from tests.domain.assignments.steps import codes, give, reader
 from tests.support import builders
 
+pytestmark = pytest.mark.both
+
 
 def test_an_assignment_keeps_its_edition_when_a_new_one_is_published(team, made, monkeypatch):
     coach = team["coach"]

@@ -24,6 +24,8 @@ from caseapp.domain.cases.queries import case_head
 from tests.domain.assignments.steps import codes, give, reader
 from tests.support import builders
 
+pytestmark = pytest.mark.both
+
 
 def test_a_flag_raised_later_pauses_what_was_given(team, made):
     coach, client = team["coach"], reader(made)

@@ -45,6 +45,8 @@ from tests.support import builders, staff
 from tests.support.concurrency import together
 from tests.support.staff_pages import Desk
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 CLIENT = UUID(int=1)
 NONE = {item.key: 0 for item in ITEMS}

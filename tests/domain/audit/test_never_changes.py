@@ -14,6 +14,8 @@ from caseapp.domain.audit.models import AuditEntry
 from caseapp.domain.notes.models import Note
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both(every_set=True)
+
 
 @pytest.fixture
 def signed(app):

@@ -20,6 +20,8 @@ from caseapp.domain.users.queries import bearer, signed_in
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 A_MOMENT = timedelta(seconds=1)
 
 

@@ -29,7 +29,7 @@ from caseapp.domain.handouts.queries import edition_of, library_list, versions_o
 from tests.domain.authoring.steps import codes, listed, published, sent, started, whole
 from tests.support.concurrency import together
 
-pytestmark = pytest.mark.usefixtures("on_release_day")
+pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
 
 def test_a_text_goes_from_desk_to_library_through_two_people(team):

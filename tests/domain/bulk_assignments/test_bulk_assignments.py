@@ -37,6 +37,8 @@ from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
 from tests.support.staff_pages import Statements
 
+pytestmark = pytest.mark.both
+
 
 def test_everybody_who_may_gets_it_once(team, cases):
     coach = team["coach"]

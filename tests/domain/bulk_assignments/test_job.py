@@ -39,6 +39,8 @@ from tests.support import builders, staff
 from tests.support.concurrency import together
 from tests.support.staff_pages import Statements
 
+pytestmark = pytest.mark.both
+
 
 def test_running_twice_gives_once(team, cases):
     giving_id = begin(team["coach"], cases)

@@ -22,6 +22,8 @@ from caseapp.domain.followups.queries import followups_of
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 NOTHING = CaseDetails({}, "undecided", None)
 TOGETHER = Closing("reunited", "decision", "done", "", follow_up_consent=False, follow_up_on=None)

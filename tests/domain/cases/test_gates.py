@@ -21,6 +21,8 @@ from caseapp.domain.screening.operations import raise_flag
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 OPEN = CaseDetails({"spouse_contact_wish": "open"}, "together", TODAY.date() + timedelta(days=30))
 PAIRS = [(stage, following(stage)) for stage in stages() if following(stage)]

@@ -20,6 +20,8 @@ from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 EVERYTHING: dict[str, Any] = {
     "email": "ines@example.test",
     "phone": "07700 900123",

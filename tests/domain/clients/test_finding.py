@@ -17,6 +17,8 @@ from caseapp.domain.clients.queries import (
 )
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both(every_set=True)
+
 
 @pytest.fixture
 def team(app):

@@ -17,6 +17,8 @@ from tests.domain.clients.portal_visitor import HOME, access_row, arrive, say_sa
 from tests.support import builders, staff
 from tests.support.portal_client import ADDRESS, BANNED, BY_CARD, BY_MAIL, PIN, invited
 
+pytestmark = pytest.mark.both
+
 
 def test_with_a_safe_email_a_neutral_link_is_mailed(post, coach):
     found = invited(coach, "Ines Okafor", safe=BY_MAIL, address=ADDRESS, partner_name="Paul Okafor")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients import portal_access
 from tests.domain.clients.portal_visitor import arrive, log_of
 from tests.support.portal_client import PIN, invited
+
+pytestmark = pytest.mark.both
 
 
 def test_leaving_ends_the_session_and_is_recorded(coach, app):

@@ -14,6 +14,8 @@ from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
 from tests.support.staff_pages import Statements
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def team(app):

@@ -23,6 +23,8 @@ from caseapp.domain.followups.schemas import TASKS, NewFollowUp, NewFollowUpSche
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 

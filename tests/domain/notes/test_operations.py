@@ -32,6 +32,8 @@ from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import safety_of, screening_shown
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both
+
 NONE = {item.key: 0 for item in ITEMS}
 
 

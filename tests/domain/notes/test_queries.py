@@ -15,6 +15,8 @@ from caseapp.domain.notes.queries import (
 from tests.support import builders, staff
 from tests.support.staff_pages import Statements
 
+pytestmark = pytest.mark.both
+
 
 @pytest.fixture
 def team(app):

@@ -27,6 +27,8 @@ from caseapp.domain.practice.queries import local_lines, office, the_practice
 from caseapp.domain.practice.schemas import NewLine, NewLineSchema, PracticeChange, PracticeSchema
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 WHOLE = {
     "name": "Harbour",

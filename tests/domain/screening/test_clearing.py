@@ -25,6 +25,8 @@ from tests.domain.screening.steps import (
 )
 from tests.support import builders
 
+pytestmark = pytest.mark.both
+
 
 def test_a_safety_hold_ends_by_a_second_persons_written_reason(team, held, ines):
     with day(8):

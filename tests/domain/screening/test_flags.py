@@ -16,6 +16,8 @@ from caseapp.domain.screening.operations import lower_flag, raise_flag
 from caseapp.domain.screening.queries import flags_of
 from tests.domain.screening.steps import REASON, clear, day
 
+pytestmark = pytest.mark.both
+
 
 def test_flags_outlive_holds_and_only_a_supervisor_lowers_them(team, held, ines):
     with day(8):

@@ -42,6 +42,8 @@ from tests.domain.screening.steps import (
 from tests.support import builders
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 
 def test_a_screening_and_all_that_it_demands_are_one_change(team, ines):
     with day(0):

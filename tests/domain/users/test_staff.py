@@ -31,6 +31,8 @@ from caseapp.domain.users.queries import (
 from caseapp.domain.users.schemas import SignIn
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 GOOD = {
     "email": "new@practice.test",
     "name": "New Person",

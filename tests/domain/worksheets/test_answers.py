@@ -37,6 +37,8 @@ from tests.domain.worksheets import sample_files
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 WORDS = {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
 SCAN = b"%PDF-1.7 a scan"
 

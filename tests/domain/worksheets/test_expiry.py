@@ -20,6 +20,8 @@ from caseapp.domain.worksheets.schemas import KEPT_FOR
 from tests.domain.worksheets import sample_files
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both
+
 SCAN = b"%PDF-1.7 a scan"
 
 
