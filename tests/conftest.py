@@ -289,6 +289,7 @@ def pytest_generate_tests(metafunc):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Mark tests by what they ask for; keep one set of parameters on PostgreSQL, unless all are asked for."""
+    config.stash[usage.COLLECTED] = [*items]
     kept, left_out, seen = [], [], set()
     for item in items:
         if "browser" in item.fixturenames:

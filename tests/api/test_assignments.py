@@ -102,6 +102,7 @@ def test_what_does_not_suit_is_refused_with_reasons(coach, made, path, allowed):
     assert coach.get(path).get_json()["items"] == []
 
 
+@pytest.mark.pdf
 def test_a_hold_stops_what_was_given(coach, made, given):
     file = coach.get(f"/assignments/{given['id']}/pdf")
     assert file.mimetype == "application/pdf"
@@ -119,6 +120,7 @@ def name_of(answer):
     return answer.headers["Content-Disposition"].partition("filename=")[2].strip('"')
 
 
+@pytest.mark.pdf
 def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
     here = f"/assignments/{given['id']}/pdf"
     plain, large = coach.get(here), coach.get(f"{here}?size=large")
@@ -130,6 +132,7 @@ def test_large_print_has_a_name_and_pages_of_its_own(coach, given):
         assert assert_error(coach.get(f"{here}?{query}"), 422)["fields"].keys() == {field}
 
 
+@pytest.mark.pdf
 def test_several_sheets_as_one_pdf(coach, path, allowed):
     first, second = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
     chosen = f"{path}/pack?sheet={second['id']}&sheet={first['id']}"
@@ -217,6 +220,7 @@ def test_hides_what_is_not_yours(stranger, made, given):
     assert_hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
 
 
+@pytest.mark.pdf
 def test_a_pack_is_noted_as_a_reading_of_the_case(coach, made, path, given):
     def seen():
         db.session.rollback()

@@ -41,6 +41,7 @@ def test_make_and_download(staff, coach):
     assert actions == ["export", "export"]
 
 
+@pytest.mark.pdf
 def test_a_pdf(staff, coach):
     builders.case(coach.actor)
     admin = staff["admin"]

@@ -113,6 +113,7 @@ def test_needs_a_token(coach):
         assert_only_answers(coach, path, "GET")
 
 
+@pytest.mark.pdf
 def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
     with transaction():
         the_practice().name = "An API Without Patience"

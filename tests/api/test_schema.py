@@ -131,6 +131,7 @@ def walk(operation, mode, token, records):
     return statuses
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_the_description_holds(app, staff, records, mode):

@@ -29,6 +29,7 @@ def section(output, title):
     return output.partition(f"\n{title}\n")[2].partition("\n\n")[0]
 
 
+@pytest.mark.slow
 def test_every_setting_is_explained_and_no_secret_shown(caseapp_says):
     done = caseapp_says(
         "check", CASEAPP_SMTP_URL="smtp://mail:hush@127.0.0.1:1", CASEAPP_MAIL_FROM="us@x.test"

@@ -51,6 +51,7 @@ def count(of, *where):
     return db.session.scalar(sa.select(sa.func.count()).select_from(of).where(*where))
 
 
+@pytest.mark.slow
 def test_harbour_lane(app):
     lines = demo.fill(PASSWORD, PIN)
     for address in ("coach", "coach2", "supervisor", "admin", "priya", "daniel"):

@@ -24,6 +24,7 @@ def test_the_list_names_every_handout(caseapp_says):
     assert "reaching-out" in listed
 
 
+@pytest.mark.pdf
 def test_a_handout_is_written_as_a_pdf(caseapp_says, tmp_path):
     file = tmp_path / "sheet.pdf"
     done = caseapp_says("handouts", "render", "reaching-out", "-o", str(file))

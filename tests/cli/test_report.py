@@ -20,6 +20,7 @@ def test_the_case_report_comes_out_and_is_recorded(app, caseapp_says):
     assert (entry.via, entry.details["rows"], entry.details["stage"]) == ("cli", 1, "steady")
 
 
+@pytest.mark.pdf
 def test_a_pdf_goes_into_a_file(caseapp_says, tmp_path):
     file = tmp_path / "report.pdf"
     done = caseapp_says("report", "cases", "--format", "pdf", "-o", str(file))

@@ -112,6 +112,7 @@ def practice(home, sqlite_template):
     return home
 
 
+@pytest.mark.process
 def test_nothing_is_served_without_a_database(home):
     with own_port() as port:
         code, _, err = home.run("serve", PORT=str(port))
@@ -119,6 +120,7 @@ def test_nothing_is_served_without_a_database(home):
     assert err == "The database is not at this version. Run: caseapp init\n"
 
 
+@pytest.mark.process
 def test_it_serves_and_ends_with_its_worker(practice):
     with serving(practice, "--processes", "1") as (server, address, said):
         assert "Nobody can sign in yet." in server.stdout.readline() + said
@@ -131,7 +133,7 @@ def test_it_serves_and_ends_with_its_worker(practice):
 
 
 def foreman_of(pid):
-    mark = b"caseapp.core.pdf"
+    mark = b"caseapp.core.pdf\0"
     [found] = [c for c in children(pid) if mark in Path(f"/proc/{c}/cmdline").read_bytes()]
     return found
 
@@ -308,6 +310,7 @@ def sent(home):
     return done_at is not None
 
 
+@pytest.mark.process
 def test_a_worker_that_is_told_to_end_finishes_its_task(practice, slow):
     practice.python(ORDER_A_MAIL)
     with practice.start("worker", CASEAPP_SMTP_URL=slow.address) as worker:
@@ -332,6 +335,7 @@ def test_a_mail_that_was_being_sent_when_the_worker_was_killed_is_sent_again(pra
     assert ["ines@example.test"] in slow.taken
 
 
+@pytest.mark.process
 def test_a_demo_whose_first_filling_was_killed_is_not_served_by_half(home):
     with home.start("serve", CASEAPP_ENV="demo") as process:
         begun, patience = home.data / "demo.filling", threading.Event()

@@ -10,6 +10,8 @@ from caseapp.core.pdf_forms import LARGEST_FILE, Unreadable, fields_of
 from caseapp.core.sandbox import pool
 from tests.domain.worksheets import sample_files
 
+pytestmark = pytest.mark.pdf
+
 
 def word(data):
     with pytest.raises(Unreadable) as found:
@@ -89,6 +91,7 @@ def test_a_hostile_file_ends_with_its_hand_and_the_next_one_is_read(app, make):
     assert fields_of(good)["what_happened"] == "Rang."
 
 
+@pytest.mark.process
 def test_a_foreman_that_cannot_start_is_said_to_be_busy(monkeypatch):
     monkeypatch.setattr(
         forms, "_workshop", pool.Workshop("tests.core.sandbox_jobs", lambda: ["OSError"])

@@ -18,6 +18,8 @@ from caseapp.core.sandbox import pool as workshop
 from caseapp.core.settings import ROOT
 from tests.core.sandboxes import children, foreman_of, kept_busy, shop_of, stopped
 
+pytestmark = pytest.mark.process
+
 LONGEST = 30
 ASK = """
 import os, sys, time

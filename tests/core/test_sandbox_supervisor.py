@@ -16,6 +16,8 @@ from caseapp.core.sandbox import pool, supervisor
 from caseapp.core.settings import ROOT
 from tests.core.sandboxes import foreman_of, stopped
 
+pytestmark = pytest.mark.process
+
 
 def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(lonely):
     hands = [lonely.do(b"pid") for _ in range(2 * supervisor.JOBS)]
@@ -81,7 +83,11 @@ def test_a_hand_stands_in_an_empty_folder_and_knows_no_secret(shop, monkeypatch)
 
 def test_a_hand_has_no_network_where_the_machine_can_take_it_away(shop):
     asked = subprocess.run(
-        [sys.executable, "-c", "from caseapp.core import limited; print(limited.leave_network())"],
+        [
+            sys.executable,
+            "-c",
+            "from caseapp.core.sandbox.supervisor import leave_network; print(leave_network())",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

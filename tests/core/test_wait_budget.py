@@ -22,6 +22,8 @@ from caseapp.core.sandbox import wait_budget as waiting
 from caseapp.core.settings import ROOT
 from tests.core.sandboxes import stopped
 
+pytestmark = pytest.mark.process
+
 LONGEST = 60
 SIT = """
 import fcntl, sys

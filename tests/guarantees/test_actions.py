@@ -112,6 +112,7 @@ def named(path):
     }
 
 
+@pytest.mark.slow
 def test_every_action_is_asked_for_somewhere():
     sources = [path for path in (ROOT / "caseapp").rglob("*.py") if path.name != "actions.py"]
     used = set().union(*map(named, sources))

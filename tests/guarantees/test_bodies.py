@@ -11,7 +11,7 @@ from caseapp.core.permissions import ACTIONS_OF, Role
 from tests.guarantees import sample_data as w
 from tests.support.staff_pages import _Reader
 
-pytestmark = pytest.mark.both
+pytestmark = [pytest.mark.slow, pytest.mark.both]
 
 DEEP = 200_000
 NESTED = 20_000
@@ -157,6 +157,7 @@ def forms_on_pages(world):
     return forms
 
 
+@pytest.mark.pdf
 def test_nothing_that_is_typed_into_any_form_is_a_fault_of_ours(world):
     """Each form with the fields that it has on its page, all of them hostile, and each of them sent twice."""
     forms, found = forms_on_pages(world), []

@@ -14,6 +14,8 @@ from caseapp.domain.worksheets.operations import remove_file
 from tests.guarantees import sample_data as w
 from tests.support import builders
 
+pytestmark = pytest.mark.pdf
+
 # Who fetches each, and how; whoever adds a download enters it here and has it judged below.
 FETCHED = {
     "GET /case/<string:number>/handouts/<uuid:assignment_id>/pdf": "coach",
@@ -99,6 +101,7 @@ def test_a_download_comes_whole_and_is_never_known_from_before(world):
     assert failures == []
 
 
+@pytest.mark.slow
 def test_nobody_else_gets_a_byte_however_it_is_asked_for(world):
     failures: list = []
     for route, path in downloads(world):

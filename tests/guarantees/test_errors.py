@@ -159,6 +159,7 @@ FIELDS = [
 ]
 
 
+@pytest.mark.pdf
 def test_what_people_write_and_search_for_never_reaches_the_log(world, app, logged):
     """SEC-41: canaries in every form, header, address and search, on every route, as everybody."""
     failures = []

@@ -64,6 +64,7 @@ def world(app):
     return w.make(app)
 
 
+@pytest.mark.pdf
 def test_every_route_answers_with_the_same_headers_whoever_asks(world, app):
     found = []
     for route in w.routes(app):
@@ -210,6 +211,7 @@ def test_the_cookies_hold_references_and_no_words_about_anybody(app, visitor):
 NAME = re.compile(r'attachment; filename="[a-z0-9]+(-[a-z0-9]+)*\.(pdf|csv)"')
 
 
+@pytest.mark.pdf
 def test_every_pdf_is_for_saving_at_all_three_doors(world):
     """SEC-27: an attachment under a name of ours, of its true kind, kept nowhere, showing and running nothing."""
     coach, number = world.browsers["coach"], world.own["number"]

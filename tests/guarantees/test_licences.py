@@ -71,6 +71,7 @@ def test_the_scan_finds_a_run_of_words_however_it_is_set():
     assert items_in("Seven grey herons sat in line.", wanted) == []
 
 
+@pytest.mark.slow
 def test_no_file_holds_an_item():
     found = {}
     for path in files():

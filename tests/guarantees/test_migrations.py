@@ -77,6 +77,7 @@ def test_the_newest_migration_and_the_models_are_the_same(engine):
     assert tables(engine) == set(METADATA.tables)
 
 
+@pytest.mark.slow
 def test_down_and_up_again_with_rows_in_place(engine, app):
     fill()
     guards = triggers(engine)

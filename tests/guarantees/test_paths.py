@@ -61,6 +61,7 @@ def who_may(route):
     return "coach" if route.action in {None, *ACTIONS_OF[Role.COACH]} else "admin"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_payload_leads_out_of_a_folder(world):
     assert len({*PAYLOADS}) >= 80
@@ -89,6 +90,7 @@ def test_no_payload_leads_out_of_a_folder(world):
     assert found == []
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_nor_does_any_question_behind_an_address(world):
     found = []
@@ -103,6 +105,7 @@ def test_nor_does_any_question_behind_an_address(world):
     assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_no_slug_sent_as_json_leads_anywhere(world):
     key = {"Authorization": f"Bearer {world.tokens['coach']}"}
@@ -116,6 +119,7 @@ def test_no_slug_sent_as_json_leads_anywhere(world):
     assert {answer.status_code for answer in answers} <= {404, 422}
 
 
+@pytest.mark.pdf
 def test_every_file_of_ours_bears_a_name_of_ours(world):
     """Whatever people are called and write, nothing of it is in a file's name, and no file is a link to another."""
     canary = "Quetzalcoatl"

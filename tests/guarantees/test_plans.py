@@ -51,6 +51,7 @@ def scans(plan):
     return [line.strip() for line in plan if wanted.search(line) and line != WALK]
 
 
+@pytest.mark.slow
 def test_neither_a_caseload_page_nor_a_single_record_scans_a_table(app):
     filled = rows.fill(CASES, OWN)
     asked = [

@@ -42,6 +42,7 @@ def of_one_client(world):
             yield route
 
 
+@pytest.mark.pdf
 def test_every_address_that_shows_a_client_leaves_an_entry(world):
     silent, moment, looked = [], now(), 0
     for route in of_one_client(world):

@@ -91,6 +91,7 @@ def test_every_route_is_declared_and_the_public_ones_say_why(the_app):
     }
 
 
+@pytest.mark.slow
 def test_nobody_gets_past_any_door(world, routes):
     before = w.digest(but=())
     failures: list = []
@@ -122,6 +123,7 @@ def test_a_key_to_one_door_opens_no_other(world, routes, who):
     assert w.digest(but=()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client", "arriving"])
 def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, who):
     mine = ACTIONS_OF[role_of(world, who)]
@@ -146,6 +148,7 @@ def test_a_role_without_the_action_is_refused_and_it_is_recorded(world, routes, 
     assert w.digest() == before
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
 def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world, routes, who):
     mine = ACTIONS_OF[role_of(world, who)]
@@ -169,6 +172,7 @@ def test_a_role_with_the_action_reads_the_page_and_reading_changes_nothing(world
     assert failures == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
 def test_a_role_with_the_action_gets_as_far_as_the_form(world, routes, who):
     """An empty form is sent, so most answers name a field at fault; none is a refusal or a fault of ours."""
@@ -189,6 +193,7 @@ def like(answer):
     return answer.status_code, headers, answer.data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach2", "supervisor2", "client2"])
 def test_somebody_elses_record_looks_like_none_at_all(world, routes, who):
     """Each argument alone is exchanged for the other coach's, and for one that never was."""
@@ -243,6 +248,7 @@ def test_a_foreign_record_inside_ones_own_case_is_not_there(world, routes):
     assert w.digest() == before
 
 
+@pytest.mark.slow
 def test_a_change_without_the_forms_token_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
@@ -272,6 +278,7 @@ CROSS = (
 )
 
 
+@pytest.mark.slow
 def test_a_change_that_another_site_asks_for_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
@@ -286,6 +293,7 @@ def test_a_change_that_another_site_asks_for_is_refused(world, routes):
     assert w.digest(but=()) == before
 
 
+@pytest.mark.slow
 def test_methods_that_are_not_listed_are_refused_by_name(world, app):
     listed: dict = {}
     for rule in app.url_map.iter_rules():
@@ -331,6 +339,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 def test_no_address_however_strange_breaks_anything(world, routes):
     texts = {"number", "slug", "key", "token", "filename"}
     failures: list = []

@@ -87,6 +87,7 @@ def forget_peak():
     return peak()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_flood_is_refused_early_at_no_cost(world):
     """Neither a length that is told nor one that is not lets more in than the limit, whatever it is made of."""

@@ -108,6 +108,7 @@ def opened(world):
     return db.session.scalars(query).all()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("way", WAYS)
 def test_work_goes_on_and_every_door_says_what_is_the_matter(world, way):
     meet, fault = WAYS[way]
@@ -149,6 +150,7 @@ def test_work_goes_on_and_every_door_says_what_is_the_matter(world, way):
         assert ask(world, who, path).data.startswith(b"%PDF"), path
 
 
+@pytest.mark.pdf
 def test_what_was_made_before_is_still_given(world):
     who, path = papers(world)[0]
     made = ask(world, who, path).data
@@ -156,6 +158,7 @@ def test_what_was_made_before_is_still_given(world):
         assert ask(world, who, path).data == made
 
 
+@pytest.mark.pdf
 def test_a_text_that_cannot_be_laid_out_is_tried_three_times_and_others_are_made(world):
     """A real one, through the form: a text of a thousand headings takes more pages than a sheet may have."""
     desk = Desk(world.app, world.actors["supervisor"])

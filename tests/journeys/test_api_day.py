@@ -45,6 +45,7 @@ def outcome(judged, slug):
     return next(item["for_case"] for item in judged.get_json()["items"] if item["slug"] == slug)
 
 
+@pytest.mark.pdf
 def test_a_day_through_the_api_alone(app):
     staff = staffed(app)
     coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]

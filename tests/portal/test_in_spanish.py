@@ -97,6 +97,7 @@ def test_what_goes_wrong_around_a_spanish_sheet_is_told_in_spanish(reader):
     assert wrong.json["fields"]["version"][0].startswith("Abre la página de nuevo")
 
 
+@pytest.mark.pdf
 def test_what_a_file_meets_on_a_spanish_sheet_is_told_in_spanish(coach, reader):
     assert "Elige antes un archivo." in spanish(upload(reader, b""))
     assert "Esto no es un PDF." in spanish(upload(reader, b"no"))

@@ -26,6 +26,8 @@ from tests.support.concurrency import together
 from tests.support.staff import csrf
 from tests.support.staff_pages import Desk
 
+pytestmark = pytest.mark.pdf
+
 
 def test_a_filled_in_pdf_comes_back_as_answers(reader):
     visitor, _ = reader
@@ -171,6 +173,7 @@ def test_what_is_not_taken_says_why_and_is_not_kept(coach, reader, data, status,
     assert kept_files(coach, sent=False) == []
 
 
+@pytest.mark.process
 def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader, scanner):
     visitor, _ = reader
     page = visitor.get(PAGE)

@@ -6,6 +6,7 @@ A test that uses more than its markers say fails, so that `make test-fast` stays
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 import time
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 MOST_SECONDS = 1.0
 """Seconds of processor time that a test of the fast run may use, its own fixtures included."""
+COLLECTED = pytest.StashKey[list[pytest.Function]]()
+"""All tests that were collected, those that are deselected later included."""
+DOCUMENTS = re.compile(r"-m caseapp\.core\.|^(/\S+/)?pdf\w+ ")
+"""Command lines of the sandbox's supervisor and of the programs with which tests read a PDF."""
+IGNORED = re.compile(r"^(/\S+/)?(ldconfig|gcc|cc|ld|objdump) ")
+"""What the standard library runs to find a shared library, once in a process."""
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
 PROCESS_MARKERS = {"process", "fault", "browser"}
 
@@ -111,7 +118,7 @@ class Guard:
         return result
 
     def _problem(self, usage: Usage, markers: set[str]) -> str | None:
-        others = [text for text in usage.processes if "sandbox" not in text]
+        others = [text for text in usage.processes if not DOCUMENTS.search(text)]
         if others and not markers & PROCESS_MARKERS:
             return f"This test started a process: mark it `process`. {others[0][:200]}"
         if (usage.sandbox or usage.processes) and not markers & {"pdf", *PROCESS_MARKERS}:

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from html import unescape
 
+import pytest
 import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
@@ -167,6 +168,7 @@ def test_withdraw_and_mark_as_read(app):
     assert "already withdrawn" in again.get_data(as_text=True)
 
 
+@pytest.mark.pdf
 def test_an_assignments_pdf_is_refused_once_it_is_stopped(app):
     team, made, desk = opened(app)
     assignment = given(team, made, "first-days-pause")
@@ -238,6 +240,7 @@ def test_reading_is_in_the_log(app):
     assert sorted(kinds) == ["assignment", "case"]
 
 
+@pytest.mark.pdf
 def test_several_handouts_are_looked_at_and_fetched_as_one_pdf(app):
     team, made, desk = opened(app)
     plain, other = given(team, made, line="Slowly."), given(team, made, "first-days-pause")

@@ -165,6 +165,7 @@ def test_it_is_hidden_from_others_and_shown_to_the_supervisor(app, desk, cases, 
     assert count(Giving) == 1
 
 
+@pytest.mark.slow
 def test_the_pages_ask_as_much_for_many_as_for_few(app, desk, team):
     counts, path = [], "/handouts/help-right-now/give"
     for more, since in ((10, 0), (190, 10)):

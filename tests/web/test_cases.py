@@ -219,6 +219,7 @@ def _much(team, made, rows):
         builders.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
 
 
+@pytest.mark.slow
 def test_the_number_of_statements_is_the_same_for_ten_rows_and_a_thousand(team, coach, ines):
     counts = []
     for rows in (5, 495):

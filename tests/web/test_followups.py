@@ -139,6 +139,7 @@ def test_pages_are_soonest_first_and_join(desk, coach, case):
     assert desk.text(cursor).count('id="task-') == 5
 
 
+@pytest.mark.slow
 def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
     bulk_rows.caseload(coach, 10)
     desk.text("/follow-ups")

@@ -333,6 +333,7 @@ def test_a_note_can_be_started_by_finding_the_case(desk, case):
     assert "No open case matches." in desk.text("/notes/new?q=nobody")
 
 
+@pytest.mark.slow
 def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
     bulk_rows.history(coach, case, 10)
     bulk_rows.caseload(coach, 10)

@@ -70,6 +70,7 @@ def test_the_file_is_read_from_todays_records(team, admin):
     assert made.number.encode() in after
 
 
+@pytest.mark.pdf
 def test_a_pdf_comes_as_a_pdf(team, admin):
     with transaction():
         export_id = make_export(team["admin"], ReportFilter(), "pdf")

@@ -196,6 +196,7 @@ def logos():
     return db.session.scalars(sa.select(PracticeLogo)).all()
 
 
+@pytest.mark.pdf
 def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     assert "No logo." in admin.text("/settings/logo")
     assert upload(admin, picture()).status_code == 303
@@ -224,6 +225,7 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     ]
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize(
     ("content", "words", "said"),
     [
@@ -243,6 +245,7 @@ def test_a_logo_that_is_none_is_named_and_nothing_is_kept(admin, content, words,
     assert logos() == []
 
 
+@pytest.mark.process
 def test_a_logo_that_the_scanner_refuses_is_not_kept(admin, scanner):
     scanner("false")
     answer = upload(admin, picture())
@@ -257,6 +260,7 @@ def test_a_letterhead_that_cannot_be_printed_is_noticed_when_it_is_written(admin
     assert "Our fonts cannot print: 漢" in answer.get_data(as_text=True)
 
 
+@pytest.mark.pdf
 def test_a_code_is_on_paper_only_when_the_practice_ticks_it(admin):
     for wanted in (None, "yes", None):
         assert admin.send("/settings", **(CHANGED | {"paper_code": wanted})).status_code == 303

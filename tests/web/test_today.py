@@ -64,6 +64,7 @@ def test_nobody_elses_clients_stand_on_my_page(app, team):
     assert case.number not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, who):
     coach, desk = team["coach"], Desk(app, team[who])

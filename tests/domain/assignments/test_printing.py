@@ -108,6 +108,7 @@ def kept():
     return {file.name: file for file in (settings.active().data_dir / "pdf").rglob("*.sealed")}
 
 
+@pytest.mark.pdf
 def test_staff_and_client_read_for_whom_and_from_whom_it_is(coach, made):
     shown = assignment_shown(coach, give(coach, made))
     for record in (shown, reading(client(made), shown.place)):
@@ -117,6 +118,7 @@ def test_staff_and_client_read_for_whom_and_from_whom_it_is(coach, made):
         assert "Lindqvist" not in text
 
 
+@pytest.mark.pdf
 def test_what_is_left_out_is_told_to_the_coach(coach, made):
     plain, quiet = give(coach, made), give(coach, made, HELP)
     strange = give(coach, made, NIGHTS, "You can do it 🙂")
@@ -134,6 +136,7 @@ def test_what_is_left_out_is_told_to_the_coach(coach, made):
     assert "You can do it" not in text
 
 
+@pytest.mark.pdf
 def test_a_name_that_cannot_be_printed_is_left_out(coach):
     made = builders.case(coach, "安娜 Weber", called="安娜")
     builders.screen(coach, made.client_id)
@@ -143,6 +146,7 @@ def test_a_name_that_cannot_be_printed_is_left_out(coach):
     assert "from Marta" not in text
 
 
+@pytest.mark.pdf
 def test_a_personal_pdf_is_kept_sealed_under_a_name_that_tells_nothing(coach, made, monkeypatch):
     given, before = give(coach, made), set(kept())
     content = printed(coach, made, given)
@@ -159,6 +163,7 @@ def test_a_personal_pdf_is_kept_sealed_under_a_name_that_tells_nothing(coach, ma
     assert len(set(kept()) - before) == 2
 
 
+@pytest.mark.pdf
 def test_a_destroyed_key_leaves_a_file_that_nobody_can_read(coach, made):
     given, before = give(coach, made), set(kept())
     printed(coach, made, given)
@@ -176,6 +181,7 @@ def test_a_sheet_without_anything_personal_is_the_same_file_for_everybody(coach,
     assert set(kept()) == before
 
 
+@pytest.mark.pdf
 def test_a_code_is_left_out_where_the_portal_is_not_safe(coach, app):
     admin = staff.add("admin")
     with transaction():
@@ -189,6 +195,7 @@ def test_a_code_is_left_out_where_the_portal_is_not_safe(coach, app):
     assert "More to read" not in text_of(without)
 
 
+@pytest.mark.pdf
 def test_several_sheets_are_one_pdf_in_the_order_in_which_they_were_given(coach, made):
     first, second = give(coach, made), give(coach, made, NIGHTS, "And this.")
     head = case_head(coach, made.case_id)
@@ -228,6 +235,7 @@ def test_what_may_not_go_out_is_left_out_and_said_and_refused_to_who_did_not_loo
     assert refused.value.reasons[0].code == "nothing_chosen"
 
 
+@pytest.mark.pdf
 def test_one_sensitive_sheet_makes_the_whole_pack_nameless(coach, made):
     plain, quiet = give(coach, made), give(coach, made, HELP)
     head = case_head(coach, made.case_id)
@@ -255,6 +263,7 @@ def test_a_pack_has_its_limit(coach, made):
         pack_of(coach, head, [UUID(int=n) for n in range(13)])
 
 
+@pytest.mark.pdf
 def test_a_client_has_all_that_may_be_read_now_as_one_pdf(coach, made):
     give(coach, made)
     reader = client(made)

@@ -192,6 +192,7 @@ def test_the_first_week_is_one_that_can_still_be_read_in(today, week):
 budgets = st.sampled_from([MINUTES_A_WEEK, MINUTES_A_GENTLE_WEEK])
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(ENGLISH), max_size=12), budgets)
 def test_no_week_is_overfilled_and_the_order_is_kept(chosen, budget):
     weeks = spread(chosen, budget=budget, taken={}, start=W1)

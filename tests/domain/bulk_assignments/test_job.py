@@ -198,6 +198,7 @@ def test_one_case_that_fails_keeps_nobody_waiting_and_is_given_up_in_the_end(tea
     assert count(Assignment) == 2
 
 
+@pytest.mark.slow
 def test_five_hundred_are_given_a_few_at_a_time_each_for_the_same_price(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 500)

@@ -98,6 +98,7 @@ def test_stages_are_counted(team):
     assert today(coach).open_cases == 5
 
 
+@pytest.mark.slow
 def test_a_count_stops_at_its_cap(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 2 * MOST_COUNTED + 2)

@@ -31,6 +31,8 @@ from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import Letterhead, Logo, Numbers
 from tests.support.pdf_checks import codes_in, faults_of, outline_of, poppler, text_of
 
+pytestmark = pytest.mark.pdf
+
 LIBRARY = library()
 PORTAL = "https://desk.example.org/portal"
 PLAIN = Letterhead("Harbour Lane", "Separation and relationship coaching", "0131 496 0142")

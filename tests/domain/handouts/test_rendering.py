@@ -62,6 +62,7 @@ def fields_of(content):
         }, [str(field.T) for field in form.Fields]
 
 
+@pytest.mark.pdf
 @ALL
 def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -121,6 +122,7 @@ def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
     assert found == wanted
 
 
+@pytest.mark.pdf
 @ALL
 def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -136,6 +138,7 @@ def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     assert f"{pages.page} 1 {pages.of} " in text
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("key", [key for key, handout in LIBRARY.items() if handout.alias])
 def test_a_sensitive_sheet_never_names_itself(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -149,6 +152,7 @@ def test_a_sensitive_sheet_never_names_itself(the_app, key, tmp_path):
         assert handout.title.encode() not in document.Root.Metadata.read_bytes()
 
 
+@pytest.mark.pdf
 def test_the_same_inputs_give_the_same_file_and_other_numbers_another(the_app):
     handout = LIBRARY["better-nights", "en"]
     first = made(handout)
@@ -162,6 +166,7 @@ US_LETTER = {"practice": LETTER, "country": "US"}
 SIZES = {"A4": "595.276 x 841.89", "Letter": "612 x 792"}
 
 
+@pytest.mark.pdf
 @ALL
 def test_letter_paper_takes_no_more_pages(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -174,6 +179,7 @@ def test_letter_paper_takes_no_more_pages(the_app, key, tmp_path):
     assert all(size.startswith(SIZES["Letter"]) for size in sizes)
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("practice", [PRACTICE, LETTER], ids=lambda practice: practice.paper)
 @pytest.mark.parametrize("slug", ["help-right-now", "my-safety-plan", "my-year-ahead"])
 def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_path):

@@ -153,6 +153,7 @@ def test_every_country_has_an_emergency_number_and_somebody_to_ring(code):
         assert line.last_checked is None or isinstance(line.last_checked, date)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

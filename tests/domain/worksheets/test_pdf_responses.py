@@ -40,6 +40,7 @@ def everything(handout):
     return answers, typed
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(
     ("slug", "language"),
@@ -60,6 +61,7 @@ def test_our_own_pdf_filled_in_gives_back_every_answer(app, slug, language, larg
         assert answers_schema(handout).load(answers_in(parts, handout, place)) == answers
 
 
+@pytest.mark.pdf
 def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
     parts = parts_of(sample_files.blank(sample_files.LIMITS))
     assert answers_in(parts, sample_files.handout(sample_files.LIMITS), 1) == {}
@@ -69,6 +71,7 @@ def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
     )
 
 
+@pytest.mark.pdf
 def test_another_sheets_file_is_known_by_its_fields(app):
     parts = parts_of(sample_files.blank(sample_files.LIMITS))
     with pytest.raises(OtherSheet):
@@ -77,6 +80,7 @@ def test_another_sheets_file_is_known_by_its_fields(app):
     assert not holds(parts, sample_files.handout(sample_files.PAUSE), 1)
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("large", [False, True])
 def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
     """Also where one was left blank, and where one was given twice."""
