@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 from caseapp.cli.handouts import release_day
 from caseapp.core import clock
 from caseapp.core.database import db, prepare
+from caseapp.core.fonts import missing_signs
 from caseapp.core.migrate import upgrade
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import active as active_settings
@@ -27,6 +28,7 @@ from caseapp.core.settings import from_environment
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import credentials
+from caseapp.domain.handouts.library import claims
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
@@ -75,9 +77,13 @@ def settings(data_dir):
 
 
 @pytest.fixture(scope="session")
-def the_app(settings):
+def the_app(settings, request):
     app = create_app(settings)
     app.test_client_class = Browser
+    if request.config.option.fast:
+        # Read once in a process, by whichever test comes first: no test pays for it with its own time.
+        claims()
+        missing_signs("")
     yield app
     with app.app_context():
         db.engine.dispose()

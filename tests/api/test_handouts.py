@@ -67,6 +67,7 @@ def test_the_next_best_say_why(coach, made):
     assert suggested()["enough-to-eat"]["why"] == "Eating is at concern."
 
 
+@pytest.mark.pdf
 def test_one_handout_and_its_pdf(coach):
     slug = coach.get("/handouts").get_json()["items"][0]["slug"]
     whole = coach.get(f"/handouts/{slug}").get_json()

@@ -42,6 +42,7 @@ def test_every_setting_is_explained_and_no_secret_shown(caseapp_says):
     assert "CASEAPP_LOG_FORMAT = text (default)" in done.output
 
 
+@pytest.mark.pdf
 def test_a_practice_that_is_ready_has_no_fault(team, caseapp_says):
     with transaction():
         add_user(
@@ -71,6 +72,7 @@ def test_numbers_that_nobody_confirmed_are_a_fault(team, caseapp_says):
     assert "too long ago" in section(done.output, "Help numbers")
 
 
+@pytest.mark.pdf
 def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, caseapp_says):
     said = section(caseapp_says("check").output, "People")
     assert (

@@ -178,6 +178,7 @@ def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
                 assert found.get("/Type") not in {"/Filespec", "/EmbeddedFile"}
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("body", [*REFUSED, *BLANK])
 def test_the_press_itself_asks_nobody(the_app, listener, body):
     """Whether or not the machine lets a hand leave the network: here nothing but the fetcher is in the way."""

@@ -38,7 +38,7 @@ def test_every_command_is_named_and_every_command_named_is_there():
 
 def test_every_target_is_named_and_every_target_named_is_there():
     there = set(re.search(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)[1].split())
-    assert set(re.findall(r"^\| `make (\w+)`", README, re.MULTILINE)) == there
+    assert set(re.findall(r"^\| `make ([\w-]+)`", README, re.MULTILINE)) == there
     assert all(re.search(rf"^{target}:", MAKEFILE, re.MULTILINE) for target in there)
 
 

@@ -137,6 +137,7 @@ def test_no_byte_of_the_file_or_its_log_holds_the_words(canaries, database_url):
     assert b"Okafor" in b"".join(file.read_bytes() for file in files)
 
 
+@pytest.mark.pdf
 def test_no_file_beside_the_database_holds_the_words(canaries):
     for file in settings.active().data_dir.rglob("*"):
         if file.is_file():

@@ -97,6 +97,7 @@ def test_every_page_is_neutral_and_has_the_way_out_on_top(app, coach, reader):
     assert seen == 17
 
 
+@pytest.mark.pdf
 def test_addresses_cookies_and_file_names_are_neutral(app, reader):
     visitor, _ = reader
     mine = [rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("portal_")]

@@ -25,6 +25,8 @@ COLLECTED = pytest.StashKey[list[pytest.Function]]()
 """All tests that were collected, those that are deselected later included."""
 DOCUMENTS = re.compile(r"-m caseapp\.core\.|^(/\S+/)?pdf\w+ ")
 """Command lines of the sandbox's supervisor and of the programs with which tests read a PDF."""
+KEPT = re.compile(r"/pdf/\w\w/[^/]+\.(pdf|sealed)$")
+"""Where the app keeps rendered documents."""
 IGNORED = re.compile(r"^(/\S+/)?(ldconfig|gcc|cc|ld|objdump) ")
 """What the standard library runs to find a shared library, once in a process."""
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
@@ -66,10 +68,13 @@ class Guard:
             return
         if event in STARTS:
             program = args[1] if event == "subprocess.Popen" else event
-            self.usage.processes.append(
-                " ".join(map(str, program)) if program is not event else event
-            )
+            text = program if isinstance(program, str) else " ".join(map(str, program))
+            if not IGNORED.match(text):
+                self.usage.processes.append(text)
         elif event == "socket.sendmsg" and args[0].type == socket.SOCK_SEQPACKET:
+            self.usage.sandbox = True
+        elif event == "open" and KEPT.search(str(args[0])):
+            # Whoever comes first renders the document, the others read it: all of them need it.
             self.usage.sandbox = True
 
     @contextmanager

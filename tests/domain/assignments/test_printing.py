@@ -175,6 +175,7 @@ def test_a_destroyed_key_leaves_a_file_that_nobody_can_read(coach, made):
     assert b"%PDF-1.7" not in kept()[name].read_bytes()
 
 
+@pytest.mark.pdf
 def test_a_sheet_without_anything_personal_is_the_same_file_for_everybody(coach, made):
     before = set(kept())
     printed(coach, made, give(coach, made, HELP))

@@ -80,6 +80,7 @@ def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
     assert info["Page size"].strip().startswith("595.276 x 841.89")
 
 
+@pytest.mark.pdf
 @ALL
 def test_a_sheet_is_clean_inside(the_app, key):
     handout = LIBRARY[key]
@@ -104,6 +105,7 @@ def test_a_sheet_is_clean_inside(the_app, key):
                     assert {"/FontFile2", "/FontFile3"} & set(descriptor.keys())
 
 
+@pytest.mark.pdf
 @ALL
 def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
     handout = LIBRARY[key]
@@ -286,6 +288,7 @@ def test_where_to_write_is_told_with_and_without_a_keyword(the_app):
     assert not [text for text in texts if "text to" in text.lower()]
 
 
+@pytest.mark.pdf
 def test_an_empty_block_of_help_lines_refuses(the_app):
     handout = LIBRARY["enough-to-eat", "en"]
     assert rendering.empty_blocks(handout, numbers("US")) == ("ed_block",)
