@@ -1,6 +1,7 @@
 """Where tests keep their temporary files: in memory where there is room, and gone at the end.
 
-Importing this module chooses the place for this process and for those it starts.
+Importing this module chooses the place for this process and for those it starts. What they leave behind goes too,
+however this process ends.
 """
 
 from __future__ import annotations
@@ -24,25 +25,27 @@ def _has_room() -> bool:
 
 
 def folder(prefix: str) -> Path:
-    """Make a folder that is removed when this process ends, however it ends."""
-    made = tempfile.mkdtemp(prefix=prefix)
-    CLEANUP.folder(made)
-    return Path(made)
+    """Make a folder of this process's own."""
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=RUN))
 
 
 def server_folder(prefix: str) -> Path:
-    """Make a folder for a PostgreSQL server, which is stopped and removed when this process ends.
-
-    A socket's path has to be short, whatever TMPDIR says.
-    """
-    place = MEMORY if tempfile.gettempdir() == str(MEMORY) else Path("/tmp")  # noqa: S108
-    made = tempfile.mkdtemp(prefix=prefix, dir=place)
-    CLEANUP.server(made)
-    return Path(made)
+    """Make a folder for a PostgreSQL server, which is stopped when this process ends."""
+    made = folder(prefix)
+    CLEANUP.server(str(made))
+    return made
 
 
 if _has_room():
-    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+    # pytest keeps the folders of failed tests there; everything else goes with the run.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    PLACE = MEMORY
+else:
+    PLACE = Path(tempfile.gettempdir())
 CLEANUP = Cleanup()
-os.environ["XDG_RUNTIME_DIR"] = str(folder("run-"))
+RUN = Path(tempfile.mkdtemp(prefix="run-", dir=PLACE))
+CLEANUP.folder(str(RUN))
+# PostgreSQL and the sandbox run as other users when we are root.
+RUN.chmod(0o1777)
+os.environ["TMPDIR"] = tempfile.tempdir = str(RUN)
+os.environ["XDG_RUNTIME_DIR"] = str(folder("runtime-"))
