@@ -49,9 +49,9 @@ check: $(VENV)/test.done
 bench: $(VENV)/test.done
 	$(BIN)/python -m tests.bench
 
-# Break running processes again and again.
+# Break running processes again and again, and try many more examples; ROUNDS says how many times more.
 soak: $(VENV)/test.done
-	ROUNDS=25 $(PYTHON) -m pytest -m fault --all-databases $(ARGS)
+	ROUNDS=$${ROUNDS:-25} $(PYTHON) -m pytest -m "fault or soak" --all-databases --timeout 3600 $(ARGS)
 
 # Pin what pyproject.toml asks for, with hashes and without naming a host.
 lock: $(VENV)/test.done

@@ -27,11 +27,12 @@ from caseapp.domain.notes.operations import start_note
 from caseapp.domain.notes.schemas import NewNote
 from caseapp.domain.users.operations import make_token
 from tests.support import builders, staff
+from tests.support.depth import times
 from tests.support.loopback import own_port
 
 pytestmark = pytest.mark.both
 
-KILLS = int(os.environ.get("ROUNDS", "5"))
+KILLS = times(2)
 DRAFTS = 3
 PATIENCE = 120
 WORDS = "Handover at the library, then soup. " * 40

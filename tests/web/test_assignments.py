@@ -55,7 +55,7 @@ def test_refused_sheets_say_why_and_cannot_be_chosen(app):
     assert "Reaching out: what helps, what hurts: " in answer.get_data(as_text=True)
     assert count(Assignment) == 0
     refused = db.session.scalars(
-        sa.select(AuditEntry.details).where(AuditEntry.outcome == "refused")
+        sa.select(AuditEntry.details).where(AuditEntry.outcome == "refused").order_by(AuditEntry.id)
     ).all()
     assert "hold_open" in refused[-1]["reasons"]
 

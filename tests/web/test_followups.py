@@ -32,7 +32,7 @@ def case(coach):
 
 def tasks():
     db.session.rollback()
-    return db.session.scalars(sa.select(FollowUp).order_by(FollowUp.due_at)).all()
+    return db.session.scalars(sa.select(FollowUp).order_by(FollowUp.due_at, FollowUp.id)).all()
 
 
 def add(desk, case, title="Ring on Tuesday", due_at="2026-05-19T17:00"):

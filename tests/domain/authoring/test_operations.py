@@ -45,7 +45,9 @@ def test_a_text_goes_from_desk_to_library_through_two_people(team):
     assert kinds == ["started", "saved", "sent", "published"]
     assert steps_of(draft_id)[-1].sha256 == item.handout.sha256
     said = db.session.execute(
-        sa.select(AuditEntry.action, AuditEntry.details).where(AuditEntry.object_id == draft_id)
+        sa.select(AuditEntry.action, AuditEntry.details)
+        .where(AuditEntry.object_id == draft_id)
+        .order_by(AuditEntry.id)
     ).all()
     assert [(row.action, row.details["step"]) for row in said] == [
         ("handout.write", "started"),

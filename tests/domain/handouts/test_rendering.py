@@ -21,6 +21,7 @@ from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import Letterhead, Numbers
+from tests.support.depth import times
 
 PRACTICE = Letterhead(
     name="Harbour Lane",
@@ -241,7 +242,12 @@ def test_no_html_of_a_text_comes_through(the_app):
     assert 'href="javascript' not in page
 
 
-@how(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.soak
+@how(
+    max_examples=times(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.text(st.sampled_from("<>&\"'/=![]()*_`#-\\n abimgsvgonerrorstyle{}%"), max_size=80))
 def test_what_was_made_safe_once_stays_as_it_is(the_app, text):
     safe = str(rendering.prose(text))

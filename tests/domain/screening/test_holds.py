@@ -41,6 +41,7 @@ from tests.domain.screening.steps import (
 )
 from tests.support import builders
 from tests.support.concurrency import together
+from tests.support.depth import times
 
 pytestmark = pytest.mark.both
 
@@ -200,8 +201,9 @@ def act(team, client_id, what, value):
     return set()
 
 
+@pytest.mark.soak
 @settings(
-    max_examples=30,
+    max_examples=times(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
