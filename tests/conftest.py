@@ -48,6 +48,9 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 # On a busy machine a renderer may take its time, the first one above all; tests about impatience set their own.
 pool.PATIENCE = 120.0
+# `make coverage` measures the sandbox too; it passes on what coverage tells the programs that it measures.
+if "COVERAGE_PROCESS_CONFIG" in os.environ:
+    pool.SURROUNDINGS = (*pool.SURROUNDINGS, "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
 
 
 class Browser(FlaskClient):

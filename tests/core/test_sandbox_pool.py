@@ -27,6 +27,7 @@ from caseapp.core.sandbox.pool import Workshop
 shop = Workshop("tests.core.sandbox_jobs")
 shop.do(b"echo ready")
 print(shop._foreman.pid, flush=True)
+sys.stdin.readline()
 {then}
 """
 
@@ -161,6 +162,7 @@ def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
     program = subprocess.Popen(  # noqa: S603 - our own interpreter and script
         [sys.executable, "-c", ASK.format(then=then)],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -168,6 +170,8 @@ def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
     with program:
         foreman = int(program.stdout.readline())
         with watched(foreman, *children(foreman)) as have_ended:
+            program.stdin.write("\n")
+            program.stdin.flush()
             if "do" in then or "sleep" in then:
                 program.kill()
             program.wait(LONGEST)
