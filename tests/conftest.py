@@ -50,7 +50,8 @@ hypothesis.settings.load_profile("suite")
 pool.PATIENCE = 120.0
 # `make coverage` measures the sandbox too; it passes on what coverage tells the programs that it measures.
 if "COVERAGE_PROCESS_CONFIG" in os.environ:
-    pool.SURROUNDINGS = (*pool.SURROUNDINGS, "COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
+    measured = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
+    pool.SURROUNDINGS = (*pool.SURROUNDINGS, *measured)  # type: ignore[assignment]
 
 
 class Browser(FlaskClient):
@@ -274,7 +275,9 @@ def pytest_configure(config):
         kept = f"not ({' or '.join(SLOW_KINDS)})"
         given = config.option.markexpr
         config.option.markexpr = f"({given}) and {kept}" if given else kept
-    config.pluginmanager.register(usage.Guard(config), "usage-guard")
+    config.pluginmanager.register(
+        usage.Guard(fast=config.option.fast, file=config.option.measure), "usage-guard"
+    )
 
 
 def pytest_generate_tests(metafunc):

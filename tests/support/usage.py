@@ -55,10 +55,13 @@ class Usage:
 class Guard:
     """A pytest plugin that measures each test and holds it to its markers."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        """Listen to what Python reports about processes and sockets."""
-        self.fast = config.getoption("fast")
-        self.file = config.getoption("measure")
+    def __init__(self, *, fast: bool, file: str | None) -> None:
+        """Listen to what Python reports about processes and sockets.
+
+        `fast` limits the time of each test; with a `file`, tests are measured and none fails.
+        """
+        self.fast = fast
+        self.file = file
         self.usage: Usage | None = None
         # An audit hook stays for as long as the process; it only records.
         sys.addaudithook(self._record)
