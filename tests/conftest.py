@@ -32,7 +32,7 @@ from caseapp.domain.handouts.library import claims
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
-from tests.support import temporary, usage
+from tests.support import staff, temporary, usage
 
 # One cheap hash for every test; the real parameters have a test of their own.
 credentials._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
@@ -237,6 +237,12 @@ def app(the_app, database_url, moment):
         db.session.remove()
         use_engine(before)
     engine.dispose()
+
+
+@pytest.fixture
+def team(app):
+    """Give the usual people of a practice by their roles."""
+    return staff.team()
 
 
 @pytest.fixture

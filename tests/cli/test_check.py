@@ -20,11 +20,6 @@ from tests.support import staff
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
 
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
 def section(output, title):
     return output.partition(f"\n{title}\n")[2].partition("\n\n")[0]
 

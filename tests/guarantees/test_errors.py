@@ -16,11 +16,6 @@ CANARY = "Quetzalcoatl"
 
 
 @pytest.fixture
-def world(app):
-    return w.make(app)
-
-
-@pytest.fixture
 def desk(app, visitor):
     staff.sign_in(visitor, staff.add("coach"))
     return visitor

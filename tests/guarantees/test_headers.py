@@ -59,11 +59,6 @@ def faults(answer, *, file=False):
     return found
 
 
-@pytest.fixture
-def world(app):
-    return w.make(app)
-
-
 @pytest.mark.pdf
 def test_every_route_answers_with_the_same_headers_whoever_asks(world, app):
     found = []

@@ -50,11 +50,6 @@ CALLED = re.compile(
 )
 
 
-@pytest.fixture
-def world(app):
-    return w.make(app)
-
-
 def who_may(route):
     if route.door == "portal":
         return "client"

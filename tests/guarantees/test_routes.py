@@ -15,11 +15,6 @@ NAMED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE")
 
 
 @pytest.fixture
-def world(app):
-    return w.make(app)
-
-
-@pytest.fixture
 def routes(app):
     return w.routes(app)
 

@@ -21,11 +21,6 @@ MOST_SECONDS = 20
 MULTIPART = "multipart/form-data; boundary=x"
 
 
-@pytest.fixture
-def world(app):
-    return w.make(app)
-
-
 class Pipe(io.RawIOBase):
     """Be a body without a known length, made while it is read, and remember how much of it was."""
 

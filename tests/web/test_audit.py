@@ -6,20 +6,10 @@ import pytest
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import LogFilter, entries
 from caseapp.web.audit import WORDS
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, Statements, lasting
 
 pytestmark = pytest.mark.both
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def admin(app, team):
-    return Desk(app, team["admin"])
 
 
 def rows(page):

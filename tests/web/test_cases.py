@@ -10,28 +10,13 @@ from caseapp.domain.audit.queries import LogFilter, entries
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import add_followup
 from caseapp.domain.followups.schemas import NewFollowUp
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, Statements, lasting
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
 def ines(team):
     return builders.case(team["coach"], "Ines Okafor", phone="07700 900418")
-
-
-@pytest.fixture
-def coach(app, team):
-    return Desk(app, team["coach"])
-
-
-@pytest.fixture
-def supervisor(app, team):
-    return Desk(app, team["supervisor"])
 
 
 CASE_PAGES = ("", "/details", "/screening", "/hold", "/stage", "/close", "/invite")

@@ -6,13 +6,8 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.domain.followups.models import FollowUp
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, Statements
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture

@@ -18,11 +18,6 @@ REASON = {"reason": "Rested and calm; the doctor saw her twice."}
 
 
 @pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
 def ines(team):
     return builders.case(team["coach"], "Ines Okafor")
 
@@ -30,16 +25,6 @@ def ines(team):
 @pytest.fixture
 def address(ines):
     return f"/case/{ines.number}/hold"
-
-
-@pytest.fixture
-def coach(app, team):
-    return Desk(app, team["coach"])
-
-
-@pytest.fixture
-def supervisor(app, team):
-    return Desk(app, team["supervisor"])
 
 
 def do_everything(team, made):

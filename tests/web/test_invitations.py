@@ -8,13 +8,8 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.portal_access import TRIES, access_of
 from caseapp.domain.clients.schemas import SafeContact
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
@@ -25,11 +20,6 @@ def ines(team):
 @pytest.fixture
 def address(ines):
     return f"/case/{ines.number}/invite"
-
-
-@pytest.fixture
-def coach(app, team):
-    return Desk(app, team["coach"])
 
 
 def code(answer, name):

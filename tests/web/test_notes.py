@@ -11,16 +11,11 @@ from caseapp.domain.screening.models import Screening
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import safety_of
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, Statements
 
 AUTOSAVE = {"X-Requested-With": "autosave"}
 ALL_NONE = {item.key: "none" for item in ITEMS}
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture

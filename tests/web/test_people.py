@@ -4,13 +4,7 @@ from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.reports.csv_table import coach_code
 from caseapp.domain.users.operations import disable_user
-from tests.support import staff
 from tests.support.staff_pages import Desk
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_people_shows_roles_supervisors_and_codes(app, team):

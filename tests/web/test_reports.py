@@ -12,20 +12,10 @@ from caseapp.domain.audit.queries import LogFilter, entries
 from caseapp.domain.reports.models import Export
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, Statements
 
 pytestmark = pytest.mark.both
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def admin(app, team):
-    return Desk(app, team["admin"])
 
 
 def exports():

@@ -4,25 +4,15 @@ import pytest
 
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import recent_screenings
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, Statements
 
 NONE = {item.key: "none" for item in ITEMS}
 
 
 @pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
 def ines(team):
     return builders.case(team["coach"], "Ines Okafor")
-
-
-@pytest.fixture
-def coach(app, team):
-    return Desk(app, team["coach"])
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from caseapp.domain.audit.models import AuditEntry
 from caseapp.domain.practice.models import LocalLine, Practice, PracticeLogo
 from caseapp.domain.practice.operations import confirm_numbers
 from caseapp.domain.practice.queries import office, today
-from tests.support import staff
 from tests.support.pdf_checks import text_of
 from tests.support.staff_pages import Desk, Statements
 
@@ -33,16 +32,6 @@ CHANGED = {
 }
 LINE = {"kind": "dv", "name": "Haven House", "phone": "020 7946 0000", "hours": "24/7"}
 BANNER = "help numbers on handouts and in the portal"
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def admin(app, team):
-    return Desk(app, team["admin"])
 
 
 def stored():

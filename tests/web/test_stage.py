@@ -3,7 +3,7 @@
 import pytest
 
 from caseapp.domain.cases.queries import case_head
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, forms_in
 
 EVIDENCE = {
@@ -14,18 +14,8 @@ EVIDENCE = {
 
 
 @pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
 def ines(team):
     return builders.steady_case(team["coach"], "Ines Okafor")
-
-
-@pytest.fixture
-def coach(app, team):
-    return Desk(app, team["coach"])
 
 
 @pytest.fixture

@@ -4,13 +4,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign
 from caseapp.domain.screening.operations import raise_flag
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Desk, Statements
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_a_first_day_says_what_to_do(app, team):

@@ -1,13 +1,8 @@
-"""A team, and a case whose client was screened and is calm."""
+"""A case whose client was screened and is calm."""
 
 import pytest
 
-from tests.support import builders, staff
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
+from tests.support import builders
 
 
 @pytest.fixture

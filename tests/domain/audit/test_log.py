@@ -53,11 +53,6 @@ NONE = {item.key: 0 for item in ITEMS}
 NO = False
 
 
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
 def count(**where):
     db.session.rollback()
     query = sa.select(sa.func.count()).select_from(AuditEntry).filter_by(**where)

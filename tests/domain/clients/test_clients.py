@@ -17,7 +17,7 @@ from caseapp.domain.clients.models import CareTeam, Client, ClientKey
 from caseapp.domain.clients.operations import add_client, change_client, join_care_team
 from caseapp.domain.clients.queries import client_record, key_of, list_clients, must_see
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import together
 
 pytestmark = pytest.mark.both
@@ -29,11 +29,6 @@ EVERYTHING: dict[str, Any] = {
     "birth_year": 1984,
     "safe": SafeContact(("call", "email"), "before 17:00", "Bluebell", "He reads the post"),
 }
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def change(actor, client_id, version=1, **changed):

@@ -15,14 +15,9 @@ from caseapp.domain.clients.queries import (
     name_words,
     phone_digits,
 )
-from tests.support import builders, staff
+from tests.support import builders
 
 pytestmark = pytest.mark.both(every_set=True)
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture

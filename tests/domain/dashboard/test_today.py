@@ -12,15 +12,10 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import record_draft_screening
 from caseapp.domain.screening.operations import raise_flag
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def add_task(actor, client_id, title, due_at):

@@ -20,17 +20,12 @@ from caseapp.domain.followups.queries import (
     list_followups,
 )
 from caseapp.domain.followups.schemas import TASKS, NewFollowUp, NewFollowUpSchema, OutcomeSchema
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import together
 
 pytestmark = pytest.mark.both
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture

@@ -12,15 +12,10 @@ from caseapp.domain.notes.queries import (
     notes_of,
     waiting_drafts,
 )
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_a_cases_notes_are_everybodys_signed_ones_and_my_drafts(team):

@@ -34,18 +34,13 @@ from caseapp.domain.worksheets.queries import (
 )
 from caseapp.domain.worksheets.schemas import PREFIX, answers_schema
 from tests.domain.worksheets import sample_files
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import together
 
 pytestmark = pytest.mark.both
 
 WORDS = {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
 SCAN = b"%PDF-1.7 a scan"
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
