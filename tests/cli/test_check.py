@@ -58,6 +58,7 @@ def test_a_practice_that_is_ready_has_no_fault(team, caseapp_says):
     assert "The PDF engine starts" in done.output
 
 
+@pytest.mark.pdf
 def test_numbers_that_nobody_confirmed_are_a_fault(team, caseapp_says):
     assert "FAULT Nobody has confirmed" in section(caseapp_says("check").output, "Help numbers")
     with at(now() - timedelta(days=91)), transaction():
@@ -77,6 +78,7 @@ def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, caseapp_says):
     assert "Helen Marsh opens or screens" in said
 
 
+@pytest.mark.pdf
 def test_nobody_to_sign_in_is_a_fault(caseapp_says):
     assert "FAULT Nobody can sign in." in caseapp_says("check").output
 

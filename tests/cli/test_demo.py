@@ -75,7 +75,7 @@ def test_harbour_lane(app):
 
 def cases_in_every_stage():
     found = db.session.execute(sa.select(Case.stage, sa.func.count()).group_by(Case.stage)).all()
-    assert dict(row.tuple() for row in found) == {
+    assert dict(found) == {
         "steady": 4,
         "understand": 4,
         "rebuild": 5,

@@ -227,10 +227,9 @@ def everything_is_whole(desk, before):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == before + len(
         desk.started
     )
-    versions = dict(row.tuple() for row in db.session.execute(sa.select(Note.id, Note.version)))
+    versions = {row.id: row.version for row in db.session.execute(sa.select(Note.id, Note.version))}
     written = dict(
-        row.tuple()
-        for row in db.session.execute(
+        db.session.execute(
             sa.select(AuditEntry.object_id, sa.func.count())
             .where(AuditEntry.action == "note.write", AuditEntry.outcome == "done")
             .group_by(AuditEntry.object_id)

@@ -30,6 +30,7 @@ KEPT = re.compile(r"/pdf/\w\w/[^/]+\.(pdf|sealed)$")
 IGNORED = re.compile(r"^(/\S+/)?(ldconfig|gcc|cc|ld|objdump) ")
 """What the standard library runs to find a shared library, once in a process."""
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+LONG = ("browser", "fault", "slow")
 PROCESS_MARKERS = {"process", "fault", "browser"}
 
 
@@ -90,6 +91,11 @@ class Guard:
         if usage is not None:
             usage.resume()
         self.usage = usage
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Begin with the tests that take long, so that no worker is left alone with one at the end."""
+        items.sort(key=lambda item: not any(map(item.get_closest_marker, LONG)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:

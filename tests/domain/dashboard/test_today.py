@@ -139,6 +139,7 @@ def test_an_admin_sees_no_client(team):
     assert (found.holds, found.cases, found.drafts, found.followups, found.by_stage) == ([],) * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_today_asks_the_same_number_of_things_of_10_and_of_1000(team, who):
     coach = team["coach"]
