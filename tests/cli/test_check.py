@@ -24,6 +24,7 @@ def section(output, title):
     return output.partition(f"\n{title}\n")[2].partition("\n\n")[0]
 
 
+@pytest.mark.pdf
 @pytest.mark.slow
 def test_every_setting_is_explained_and_no_secret_shown(caseapp_says):
     done = caseapp_says(

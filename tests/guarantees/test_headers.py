@@ -132,6 +132,7 @@ def test_what_is_not_there_answers_with_the_same_headers_at_every_door(app, visi
     assert faults(answer) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/static/app.css", "/bootstrap/static/css/bootstrap.min.css", "/fonts/sans-400.woff2"]
 )

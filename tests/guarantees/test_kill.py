@@ -233,7 +233,7 @@ def everything_is_whole(desk, before):
             sa.select(AuditEntry.object_id, sa.func.count())
             .where(AuditEntry.action == "note.write", AuditEntry.outcome == "done")
             .group_by(AuditEntry.object_id)
-        )
+        ).all()
     )
     assert written == versions
     if db.engine.dialect.name == "sqlite":
