@@ -234,7 +234,7 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
         for floor_name, insert in plain.items():
             yield compare(
                 f"{engine}: POST note, sealed and audited, against {floor_name}",
-                lambda insert=insert: _good(insert(), 201),
+                lambda insert=insert: _good(insert(), 201),  # type: ignore[misc]
                 lambda: _good(next(turn)(), 201),
                 rounds=ROUNDS,
                 each=EACH,

@@ -61,7 +61,7 @@ def stored(engine: str, environ: Mapping[str, str], coach: Actor, rounds: int) -
                 yield compare(
                     f"{engine}: a stored PDF through {door}, against {name}",
                     base,
-                    lambda ask=ask: _whole(ask),
+                    lambda ask=ask: _whole(ask),  # type: ignore[misc]
                     rounds=rounds,
                     each=12,
                     at_most=at_most,

@@ -52,6 +52,7 @@ def count(of, *where):
     return db.session.scalar(sa.select(sa.func.count()).select_from(of).where(*where))
 
 
+@pytest.mark.slow
 def test_harbour_lane(app):
     lines = demo.fill(PASSWORD, PIN)
     for address in ("coach", "coach2", "supervisor", "admin", "priya", "daniel"):
@@ -75,7 +76,7 @@ def test_harbour_lane(app):
 
 def cases_in_every_stage():
     found = db.session.execute(sa.select(Case.stage, sa.func.count()).group_by(Case.stage)).all()
-    assert dict(map(tuple, found)) == {
+    assert dict(found) == {
         "steady": 4,
         "understand": 4,
         "rebuild": 5,

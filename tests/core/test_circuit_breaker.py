@@ -13,6 +13,8 @@ from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.sandbox import circuit_breaker
 from caseapp.core.sandbox import pool
 
+pytestmark = pytest.mark.pdf
+
 GOOD = '<html lang="en"><head><title>Good</title></head><body><p>Good.</p></body></html>'
 SECRET = "Priya"
 AGAIN = """
@@ -70,6 +72,7 @@ def test_another_text_is_another_document():
     fails(poison("b"))
 
 
+@pytest.mark.process
 def test_the_count_outlives_the_program(the_app):
     fails(poison("a"), 3)
     environ = {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(settings.active().data_dir)}

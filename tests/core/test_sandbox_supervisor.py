@@ -16,6 +16,8 @@ from caseapp.core.sandbox import pool, supervisor
 from caseapp.core.settings import ROOT
 from tests.core.sandboxes import supervisor_pid, failure_of
 
+pytestmark = pytest.mark.process
+
 
 def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(single_worker_pool):
     workers = [single_worker_pool.run(b"pid") for _ in range(2 * supervisor.JOBS_PER_WORKER)]

@@ -22,6 +22,8 @@ from caseapp.core.sandbox import wait_budget
 from caseapp.core.settings import ROOT
 from tests.core.sandboxes import failure_of
 
+pytestmark = pytest.mark.process
+
 LONGEST = 60
 SIT = """
 import fcntl, sys

@@ -16,14 +16,9 @@ from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
 from caseapp.domain.handouts.queries import edition_of, library_list
 from tests.domain.authoring.steps import codes, listed, own_edition
-from tests.support import builders, staff
+from tests.support import builders
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):

@@ -151,6 +151,7 @@ def put_in(found, text):
     ]
 
 
+@pytest.mark.slow
 def test_three_hundred_payloads_change_no_tag_of_any_document(the_app):
     """What the engine reads is the same tree each time, with other words in it: in every field of every document."""
     wanted = [tree(html) for html in documents(WORD)]
@@ -173,6 +174,7 @@ def skeleton(html):
     ]
 
 
+@pytest.mark.slow
 def test_nor_does_what_staff_write_in_a_sheet_of_their_own(the_app):
     """Titles, labels, options and help lines are set with proper quotation marks, so only their words may differ."""
     letter = Letterhead("P")
@@ -188,6 +190,7 @@ def test_nor_does_what_staff_write_in_a_sheet_of_their_own(the_app):
 LEFT = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["in a line", "as a block"])
 def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(the_app, place):
     bare = {
@@ -208,6 +211,7 @@ def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(the_app,
         assert all(value.startswith("tel:") for value in leading), text
 
 
+@pytest.mark.pdf
 def test_what_looks_like_a_template_is_printed_as_it_stands(the_app):
     """One page with all of them: the text that comes out is what was written, and 49 is nowhere."""
     list_of = "\n".join(
@@ -264,6 +268,7 @@ def test_a_missing_value_stops_a_document_before_it_is_laid_out(the_app, templat
         render_text(template, {})
 
 
+@pytest.mark.pdf
 def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):
     """The cores in every field at once, a few to a sheet, all as one file."""
     calm = library()["keep-the-day-running", "en"]

@@ -15,6 +15,7 @@ from PIL import Image
 from caseapp.core import images as pictures
 from caseapp.core import pdf, vault
 from caseapp.core.errors import RenderFailed
+from caseapp.core.sandbox import supervisor
 from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PackPart, pack_html, pack_pdf
@@ -30,12 +31,19 @@ from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import Letterhead, Logo, Numbers
 from tests.support.pdf_checks import codes_in, faults_of, outline_of, poppler, text_of
 
+pytestmark = pytest.mark.pdf
+
 LIBRARY = library()
 PORTAL = "https://desk.example.org/portal"
 PLAIN = Letterhead("Harbour Lane", "Separation and relationship coaching", "0131 496 0142")
 ANA = Personal("Ana", "Ines", "Read the first part before Thursday.")
 KEY = vault.DataKey(UUID(int=1), b"k" * 32)
-SIZES = ({}, {"paper": "Letter"}, {"large": True}, {"paper": "Letter", "large": True})
+SIZES: tuple[dict, ...] = (
+    {},
+    {"paper": "Letter"},
+    {"large": True},
+    {"paper": "Letter", "large": True},
+)
 # Every text once, in one of the four sizes after the other; the shortest and the longest in all of them.
 SAMPLE = [
     *zip(LIBRARY, cycle(SIZES)),
@@ -189,7 +197,7 @@ def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
     with pytest.raises(RenderFailed) as refused:
         pdf.render(shown)
     assert refused.value.cause == "outside"
-    with pytest.raises(pdf.limited.Refused, match="outside"):
+    with pytest.raises(supervisor.Refused, match="outside"):
         press.lay_out(shown, "handout.css")
 
 

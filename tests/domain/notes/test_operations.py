@@ -30,7 +30,9 @@ from caseapp.domain.notes.schemas import (
 )
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import safety_of, screening_shown
-from tests.support import builders, staff
+from tests.support import builders
+
+pytestmark = pytest.mark.both
 
 NONE = {item.key: 0 for item in ITEMS}
 
@@ -46,11 +48,6 @@ def save(actor, note_id, version, **change):
 
 def answers(**levels):
     return DraftScreening({**NONE, **levels})
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
