@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from caseapp.cli.handouts import release_day
 from caseapp.core import clock
 from caseapp.core.database import db, prepare
-from caseapp.core.fonts import missing_signs
+from caseapp.core.fonts import find_missing_glyphs
 from caseapp.core.migrate import upgrade
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import active as active_settings
@@ -87,7 +87,7 @@ def the_app(settings, request):
     if request.config.option.fast:
         # Read once in a process, by whichever test comes first: no test pays for it with its own time.
         claims()
-        missing_signs("")
+        find_missing_glyphs("")
     yield app
     with app.app_context():
         db.engine.dispose()

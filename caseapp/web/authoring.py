@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
-from caseapp.core.permissions import ACTIONS_OF, Action, Role
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.authoring.checks import faults_in
 from caseapp.domain.authoring.comparison import changes, last_changed
@@ -34,12 +34,12 @@ from caseapp.domain.handouts.library import BrokenHandout, Handout, library, rea
 from caseapp.domain.handouts.queries import newest_editions
 from caseapp.domain.handouts.rendering import page_html
 from caseapp.domain.practice.queries import office
-from caseapp.domain.users.queries import everyone, names_of
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form
-from caseapp.http.template_helpers import say, today
+from caseapp.domain.users.queries import list_users, get_user_names
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import needs, current_actor
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
+from caseapp.http.template_helpers import flash, today
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,8 +99,8 @@ def approvers() -> list[str]:
     """Name everybody who may approve and can sign in."""
     return [
         person.name
-        for person in everyone()
-        if person.disabled_at is None and Action.HANDOUT_APPROVE in ACTIONS_OF[Role(person.role)]
+        for person in list_users()
+        if person.disabled_at is None and Action.HANDOUT_APPROVE in ACTIONS_BY_ROLE[Role(person.role)]
     ]
 
 
@@ -112,7 +112,7 @@ def own_list() -> ResponseReturnValue:
 
 
 def _own_list(form: Form) -> str:
-    actor = the_actor()
+    actor = current_actor()
     drafts = open_drafts(actor)
     return render_template(
         "authoring/list.html",
@@ -132,9 +132,9 @@ def start_now() -> ResponseReturnValue:
     try:
         new = read_form(NewOwnSchema())
         with transaction():
-            draft_id = form_once(lambda: start_own(the_actor(), new))
+            draft_id = run_form_once(lambda: start_own(current_actor(), new))
     except Invalid as error:
-        return _own_list(form_of(error)), 422
+        return _own_list(submitted_form(error)), 422
     return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
 
 
@@ -144,7 +144,7 @@ def start_from(slug: str) -> ResponseReturnValue:
     """Start from what is published: the next version of ours, or our own edition of a sheet of the library."""
     language = request.args.get("language", "en")
     with transaction():
-        draft_id = form_once(lambda: start_edition(the_actor(), slug, language))
+        draft_id = run_form_once(lambda: start_edition(current_actor(), slug, language))
     return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
 
 
@@ -163,7 +163,7 @@ def draft_shown(
     stale: bool = False,
 ) -> str:
     """Give a draft's page, perhaps with what was sent to it and why it was refused."""
-    actor = the_actor()
+    actor = current_actor()
     draft, steps = draft_of(actor, draft_id), steps_of(draft_id)
     before, against = _before(draft)
     original = library().get((draft.based_on or "", draft.language))
@@ -171,7 +171,7 @@ def draft_shown(
         "authoring/draft.html",
         draft=draft,
         steps=steps,
-        names=names_of({step.by for step in steps}),
+        names=get_user_names({step.by for step in steps}),
         preview=preview_of(draft.source),
         changes=changes(before, draft.source),
         against=against,
@@ -197,7 +197,7 @@ def _before(draft: HandoutDraft) -> tuple[str | None, str]:
 @needs(Action.HANDOUT_WRITE)
 def send_now(draft_id: UUID) -> ResponseReturnValue:
     """Send a draft to a second person."""
-    return _moved(draft_id, "own_sent", lambda: send_own(the_actor(), draft_id, form_version()))
+    return _moved(draft_id, "draft_submitted", lambda: send_own(current_actor(), draft_id, form_version()))
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/withdraw")
@@ -205,7 +205,7 @@ def send_now(draft_id: UUID) -> ResponseReturnValue:
 def withdraw_now(draft_id: UUID) -> ResponseReturnValue:
     """Take a draft that waits back."""
     return _moved(
-        draft_id, "own_taken_back", lambda: take_back(the_actor(), draft_id, form_version())
+        draft_id, "draft_withdrawn", lambda: take_back(current_actor(), draft_id, form_version())
     )
 
 
@@ -213,7 +213,7 @@ def withdraw_now(draft_id: UUID) -> ResponseReturnValue:
 @needs(Action.HANDOUT_WRITE)
 def drop_now(draft_id: UUID) -> ResponseReturnValue:
     """Drop a draft for good."""
-    return _moved(draft_id, "own_dropped", lambda: drop_own(the_actor(), draft_id, form_version()))
+    return _moved(draft_id, "draft_discarded", lambda: drop_own(current_actor(), draft_id, form_version()))
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/return")
@@ -222,9 +222,9 @@ def return_now(draft_id: UUID) -> ResponseReturnValue:
     """Send a draft back to its authors with a reason."""
 
     def go() -> None:
-        send_back(the_actor(), draft_id, read_form(SendBackSchema()), form_version())
+        send_back(current_actor(), draft_id, read_form(SendBackSchema()), form_version())
 
-    return _moved(draft_id, "own_sent_back", go)
+    return _moved(draft_id, "draft_returned", go)
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/approve")
@@ -234,9 +234,9 @@ def approve_now(draft_id: UUID) -> ResponseReturnValue:
 
     def go() -> None:
         hide = read_form(ApprovalSchema())
-        approve_own(the_actor(), draft_id, form_version(), hide_original=hide)
+        approve_own(current_actor(), draft_id, form_version(), hide_original=hide)
 
-    return _moved(draft_id, "own_published", go)
+    return _moved(draft_id, "handout_published", go)
 
 
 def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnValue:
@@ -245,13 +245,13 @@ def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnV
         with transaction():
             go()
     except Invalid as error:
-        return draft_shown(draft_id, form_of(error)), 422
+        return draft_shown(draft_id, submitted_form(error)), 422
     except Stale:
-        return draft_shown(draft_id, form_of(), stale=True), 412
+        return draft_shown(draft_id, submitted_form(), stale=True), 412
     except RuleBroken as error:
-        remember_refusal(error)
-        return draft_shown(draft_id, form_of(), error.reasons), 409
-    say(said)
+        record_refused_request(error)
+        return draft_shown(draft_id, submitted_form(), error.reasons), 409
+    flash(said)
     return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
 
 
@@ -259,7 +259,7 @@ def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnV
 @needs(Action.HANDOUT_WRITE)
 def history_page(draft_id: UUID) -> ResponseReturnValue:
     """Show every step of a draft, and what one of them changed: unless asked, the last that changed the text."""
-    actor = the_actor()
+    actor = current_actor()
     draft, steps = draft_of(actor, draft_id), steps_of(draft_id)
     wanted = request.args.get("step") or last_changed([step.source for step in steps]) + 1
     chosen = next((step for step in steps if str(step.number) == str(wanted)), None)
@@ -271,7 +271,7 @@ def history_page(draft_id: UUID) -> ResponseReturnValue:
         draft=draft,
         steps=steps,
         chosen=chosen,
-        names=names_of({step.by for step in steps}),
+        names=get_user_names({step.by for step in steps}),
         changes=changes(before, chosen.source),
         others=[other for other in drafts_about(actor, draft.slug) if other.id != draft.id],
     )

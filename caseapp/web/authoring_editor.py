@@ -26,10 +26,10 @@ from caseapp.domain.handouts.library import STOP_BOX, BrokenHandout, library, re
 from caseapp.domain.handouts.printing import draft_pdf
 from caseapp.domain.handouts.schemas import LANGUAGES
 from caseapp.domain.practice.queries import office
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form
-from caseapp.http.template_helpers import say, today
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import needs, current_actor
+from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
+from caseapp.http.template_helpers import flash, today
 from caseapp.web.authoring import Preview, blueprint, draft_shown, preview_of
 from caseapp.web.handouts import EFFECT_WORDS, TAG_WORDS
 
@@ -47,7 +47,7 @@ __all__ = ["blueprint"]
 @needs(Action.HANDOUT_WRITE)
 def edit_page(draft_id: UUID) -> ResponseReturnValue:
     """Show the editor of a draft; what is no longer being written leads to its page."""
-    draft = draft_of(the_actor(), draft_id)
+    draft = draft_of(current_actor(), draft_id)
     if draft.state != "draft":
         return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
     return _editor(draft)
@@ -82,12 +82,12 @@ def _source_sent(draft: HandoutDraft) -> str:
 @needs(Action.HANDOUT_WRITE)
 def save_now(draft_id: UUID) -> ResponseReturnValue:
     """Save the draft, only look at it, or save it and send it on to a second person."""
-    actor, do = the_actor(), request.form.get("do", "save")
+    actor, do = current_actor(), request.form.get("do", "save")
     draft = draft_of(actor, draft_id)
     try:
         text, version = read_form(OwnTextSchema()), form_version()
         if do == "preview":
-            return _editor(draft, form_of())
+            return _editor(draft, submitted_form())
         with transaction():
             version = save_own(actor, draft_id, text, version)
         if do == "send":
@@ -97,14 +97,14 @@ def save_now(draft_id: UUID) -> ResponseReturnValue:
     except Invalid as error:
         return _editor(draft_of(actor, draft_id), _as_sent(error)), 422
     except Stale:
-        return _editor(draft_of(actor, draft_id), form_of(), stale=True), 412
+        return _editor(draft_of(actor, draft_id), submitted_form(), stale=True), 412
     except RuleBroken as error:
-        remember_refusal(error)
+        record_refused_request(error)
         return draft_shown(draft_id, None, error.reasons), 409
     if do == "send":
-        say("own_sent")
+        flash("draft_submitted")
         return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
-    say("own_saved")
+    flash("draft_saved")
     return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
 
 
@@ -113,7 +113,7 @@ def _as_sent(error: Invalid) -> Form:
     try:
         values = form_values(read_form(OwnTextSchema()))
     except Invalid:
-        return form_of(error)
+        return submitted_form(error)
     return Form(values | {"version": request.form.get("version", "")}, error.fields)
 
 
@@ -121,7 +121,7 @@ def _as_sent(error: Invalid) -> Form:
 @needs(Action.HANDOUT_WRITE)
 def preview_now(draft_id: UUID) -> ResponseReturnValue:
     """Answer what was typed as a page, for the editor's own preview; nothing is kept."""
-    draft = draft_of(the_actor(), draft_id)
+    draft = draft_of(current_actor(), draft_id)
     try:
         preview = preview_of(_source_sent(draft))
     except Invalid as error:
@@ -133,7 +133,7 @@ def preview_now(draft_id: UUID) -> ResponseReturnValue:
 @needs(Action.HANDOUT_WRITE)
 def pdf_now(draft_id: UUID) -> ResponseReturnValue:
     """Give what was typed, or the draft as it is saved, as a PDF marked as a draft; nothing is kept."""
-    draft = draft_of(the_actor(), draft_id)
+    draft = draft_of(current_actor(), draft_id)
     try:
         source = _source_sent(draft) if "body" in request.form else draft.source
         handout = read(source)

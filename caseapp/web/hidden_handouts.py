@@ -8,12 +8,12 @@ from flask import Blueprint, redirect, request, url_for
 
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.recommendations import ANSWERS, HELP_FIRST
+from caseapp.domain.suitability.recommendations import HANDOUT_FOR_ITEM, FIRST_HANDOUT
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, show_handout
-from caseapp.domain.screening.protocol import ITEM
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.template_helpers import say
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY
+from caseapp.http.guard import needs, current_actor
+from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -26,8 +26,8 @@ blueprint = Blueprint("hiding", __name__)
 def hide_now(slug: str) -> ResponseReturnValue:
     """Hide a sheet from every list."""
     with transaction():
-        hide_handout(the_actor(), slug)
-    say("handout_hidden")
+        hide_handout(current_actor(), slug)
+    flash("handout_hidden")
     return _back_to(slug)
 
 
@@ -36,8 +36,8 @@ def hide_now(slug: str) -> ResponseReturnValue:
 def show_now(slug: str) -> ResponseReturnValue:
     """Put a hidden sheet back into the lists."""
     with transaction():
-        show_handout(the_actor(), slug)
-    say("handout_shown")
+        show_handout(current_actor(), slug)
+    flash("handout_shown")
     return _back_to(slug)
 
 
@@ -49,9 +49,9 @@ def _back_to(slug: str) -> ResponseReturnValue:
 def what_falls_away(slug: str) -> list[str]:
     """Say what else stops when a sheet of the library is hidden and nothing of ours stands in for it."""
     found = []
-    if slug == HELP_FIRST:
+    if slug == FIRST_HANDOUT:
         found.append("Next best no longer begins with it for everybody.")
-    if asked := [ITEM[key].label.lower() for key, answer in ANSWERS.items() if answer == slug]:
+    if asked := [ITEMS_BY_KEY[key].label.lower() for key, answer in HANDOUT_FOR_ITEM.items() if answer == slug]:
         found.append(f"Next best no longer answers the screening with it: {', '.join(asked)}.")
     pointing = {
         sheet.title

@@ -12,7 +12,7 @@ from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import CaseFilter, case_by_number, case_head, list_cases
+from caseapp.domain.cases.queries import CaseFilter, get_case_context_by_number, get_case_context, list_cases
 from caseapp.domain.notes.operations import (
     discard_draft,
     record_draft_screening,
@@ -37,14 +37,15 @@ from caseapp.domain.notes.schemas import (
     NewNoteSchema,
 )
 from caseapp.domain.practice.queries import office
-from caseapp.domain.screening.protocol import ITEMS, Level, demanded, steps_for
-from caseapp.domain.screening.queries import screening_shown
-from caseapp.http.errors import remember_refusal
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, form_version, read_form
-from caseapp.http.template_helpers import clock_time, local, say, zone
-from caseapp.web.case_header import seen_case
+from caseapp.domain.screening.protocol import ITEMS, Level
+from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
+from caseapp.domain.screening.queries import get_screening
+from caseapp.http.errors import record_refused_request
+from caseapp.http.guard import needs, current_actor
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
+from caseapp.http.template_helpers import clock_time, local, flash, zone
+from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -62,7 +63,7 @@ SHOWN_DRAFTS = 50
 @needs(Action.NOTE_READ)
 def note_list() -> ResponseReturnValue:
     """List my unsigned notes, and those that I have signed."""
-    actor = the_actor()
+    actor = current_actor()
     page = my_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.NOTE_READ, "note", None, None)
     return render_template(
@@ -74,7 +75,7 @@ def note_list() -> ResponseReturnValue:
 @needs(Action.NOTE_WRITE)
 def choose_case() -> ResponseReturnValue:
     """Choose the case of a new note."""
-    actor = the_actor()
+    actor = current_actor()
     wanted = CaseFilter(status="open", q=request.args.get("q"))
     page = list_cases(actor, wanted, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.CASE_READ, "case", None, None)
@@ -85,10 +86,10 @@ def choose_case() -> ResponseReturnValue:
 @needs(Action.NOTE_READ)
 def case_notes(number: str) -> ResponseReturnValue:
     """List a case's notes."""
-    actor, head = the_actor(), seen_case(number)
-    page = notes_of(actor, head.case.id, request.args.get("cursor"), PAGE_SIZE)
-    record_read(actor, Action.NOTE_READ, "case", head.case.id, head.case.client_id)
-    return render_template("notes/case_notes.html", head=head, tab="Notes", page=page, how=HOW)
+    actor, context = current_actor(), load_case_context(number)
+    page = notes_of(actor, context.case.id, request.args.get("cursor"), PAGE_SIZE)
+    record_read(actor, Action.NOTE_READ, "case", context.case.id, context.case.client_id)
+    return render_template("notes/case_notes.html", context=context, tab="Notes", page=page, how=HOW)
 
 
 @blueprint.get("/case/<string:number>/notes/new")
@@ -101,7 +102,7 @@ def new_note(number: str) -> ResponseReturnValue:
 def _new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str:
     return render_template(
         "notes/new.html",
-        head=seen_case(number),
+        context=load_case_context(number),
         tab="Notes",
         form=form,
         reasons=refused.reasons if refused else (),
@@ -114,17 +115,17 @@ def _new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str
 @needs(Action.NOTE_WRITE)
 def start_now(number: str) -> ResponseReturnValue:
     """Start a draft."""
-    actor = the_actor()
+    actor = current_actor()
     try:
         new = read_form(NewNoteSchema(), zone=zone())
         with transaction():
-            head = case_by_number(actor, number)
-            note_id = form_once(lambda: start_note(actor, head.case.id, new).id)
+            context = get_case_context_by_number(actor, number)
+            note_id = run_form_once(lambda: start_note(actor, context.case.id, new).id)
     except Invalid as error:
-        return _new_note(number, form_of(error)), 422
+        return _new_note(number, submitted_form(error)), 422
     except RuleBroken as error:
-        remember_refusal(error)
-        return _new_note(number, form_of(), error), 409
+        record_refused_request(error)
+        return _new_note(number, submitted_form(), error), 409
     return redirect(url_for("notes.note_page", note_id=note_id), code=303)
 
 
@@ -143,14 +144,14 @@ def save_now(note_id: UUID) -> ResponseReturnValue:
     try:
         with transaction():
             save_draft(
-                the_actor(), note_id, read_form(DraftFormSchema(), zone=zone()), form_version()
+                current_actor(), note_id, read_form(DraftFormSchema(), zone=zone()), form_version()
             )
     except (Invalid, Stale, RuleBroken) as error:
         return _not_saved(note_id, error)
     if request.form.get("do") == "sign":
         return redirect(url_for("notes.sign_page", note_id=note_id), code=303)
     if not request.form.get("to_format"):
-        say("note_saved")
+        flash("note_saved")
     return redirect(url_for("notes.note_page", note_id=note_id), code=303)
 
 
@@ -158,7 +159,7 @@ def save_now(note_id: UUID) -> ResponseReturnValue:
 @needs(Action.NOTE_WRITE)
 def autosave(note_id: UUID) -> ResponseReturnValue:
     """Save the draft while it is being written, and answer in JSON."""
-    actor, sent_at = the_actor(), now()
+    actor, sent_at = current_actor(), now()
     try:
         with transaction():
             version = save_draft(
@@ -167,7 +168,7 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
     except Invalid as error:
         return jsonify(code=error.code, message=error.message, fields=error.fields), 422
     except RuleBroken as error:
-        remember_refusal(error)
+        record_refused_request(error)
         return jsonify(code=error.reasons[0].code, message=error.message), 409
     except Stale as error:
         other = note_shown(actor, note_id)
@@ -187,7 +188,7 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
 @needs(Action.SCREENING_RECORD)
 def record_now(note_id: UUID) -> ResponseReturnValue:
     """Save the draft and record its screening with everything that it demands, in one transaction."""
-    actor = the_actor()
+    actor = current_actor()
     try:
         change = read_form(DraftFormSchema(), zone=zone())
         version = form_version()
@@ -197,12 +198,12 @@ def record_now(note_id: UUID) -> ResponseReturnValue:
             return record_draft_screening(actor, note_id, saved)
 
         with transaction():
-            form_once(record_it)
+            run_form_once(record_it)
     except (Invalid, Stale, RuleBroken) as error:
         return _not_saved(note_id, error)
-    if demanded(change.screening.answers, now()).holds:
+    if derive_required_actions(change.screening.answers, now()).holds:
         return _to_the_hold(note_id)
-    say("screening_recorded")
+    flash("screening_recorded")
     return redirect(url_for("notes.note_page", note_id=note_id), code=303)
 
 
@@ -210,14 +211,14 @@ def record_now(note_id: UUID) -> ResponseReturnValue:
 @needs(Action.NOTE_WRITE)
 def discard_now(note_id: UUID) -> ResponseReturnValue:
     """Throw a draft away for good."""
-    actor = the_actor()
+    actor = current_actor()
     try:
         with transaction():
             number = note_shown(actor, note_id).number
             discard_draft(actor, note_id, form_version())
     except (Stale, RuleBroken) as error:
         return _not_saved(note_id, error)
-    say("note_discarded")
+    flash("note_discarded")
     return redirect(url_for("notes.case_notes", number=number), code=303)
 
 
@@ -233,8 +234,8 @@ def sign_page(note_id: UUID) -> ResponseReturnValue:
     return render_template(
         "notes/sign.html",
         note=note,
-        head=case_head(the_actor(), note.case_id),
-        demands=demanded(note.draft.answers, now()),
+        context=get_case_context(current_actor(), note.case_id),
+        demands=derive_required_actions(note.draft.answers, now()),
         recorded=_screening_of(note),
         how=HOW,
         format_words=FORMAT_WORDS,
@@ -245,7 +246,7 @@ def sign_page(note_id: UUID) -> ResponseReturnValue:
 @needs(Action.NOTE_SIGN)
 def sign_now(note_id: UUID) -> ResponseReturnValue:
     """Sign and lock a note; signing it twice leads to the same record."""
-    actor = the_actor()
+    actor = current_actor()
     note = note_shown(actor, note_id)
     if note.status == "signed":
         return redirect(url_for("notes.note_page", note_id=note_id), code=303)
@@ -254,36 +255,36 @@ def sign_now(note_id: UUID) -> ResponseReturnValue:
             sign_note(actor, note_id, form_version())
     except (Invalid, Stale, RuleBroken) as error:
         return _not_saved(note_id, error)
-    say("note_signed")
-    if demanded(note.draft.answers, now()).holds:
+    flash("note_signed")
+    if derive_required_actions(note.draft.answers, now()).holds:
         return _to_the_hold(note_id)
     return redirect(url_for("notes.note_page", note_id=note_id), code=303)
 
 
 def _seen_note(note_id: UUID) -> NoteRecord:
-    actor = the_actor()
+    actor = current_actor()
     note = note_shown(actor, note_id)
     record_read(actor, Action.NOTE_READ, "note", note.id, note.client_id)
     return note
 
 
 def _to_the_hold(note_id: UUID) -> ResponseReturnValue:
-    say("hold_opened")
-    number = note_shown(the_actor(), note_id).number
+    flash("hold_opened")
+    number = note_shown(current_actor(), note_id).number
     return redirect(url_for("holds.hold_page", number=number), code=303)
 
 
 def _screening_of(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or nothing
-    return screening_shown(the_actor(), note.screening_id) if note.screening_id else None
+    return get_screening(current_actor(), note.screening_id) if note.screening_id else None
 
 
 def _not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
     """Show the editor again with every word that was sent, and say why it was not saved."""
-    remember_refusal(error)
-    note = note_shown(the_actor(), note_id)
+    record_refused_request(error)
+    note = note_shown(current_actor(), note_id)
     if note.status == "signed":
         return _record(note, refused=error), 409
-    sent = form_of(error if isinstance(error, Invalid) else None)
+    sent = submitted_form(error if isinstance(error, Invalid) else None)
     if isinstance(error, Stale):
         return _editor(note, sent, conflict=True), 412
     if isinstance(error, RuleBroken):
@@ -315,8 +316,8 @@ def _editor(
     conflict: bool = False,
     refused: RuleBroken | None = None,
 ) -> str:
-    actor = the_actor()
-    head = case_head(actor, note.case_id)
+    actor = current_actor()
+    context = get_case_context(actor, note.case_id)
     sent = sent or Form()
     # A question that was left blank stays blank: only the coach may say that it was not asked.
     blank: dict[str, Any] = (
@@ -330,7 +331,7 @@ def _editor(
     return render_template(
         "notes/editor.html",
         note=note,
-        head=head,
+        context=context,
         form=form,
         conflict=conflict,
         reasons=refused.reasons if refused else (),
@@ -338,9 +339,9 @@ def _editor(
         format_words=FORMAT_WORDS,
         how=HOW,
         recorded=_screening_of(note),
-        last=head.safety.last,
+        last=context.safety.last_screening,
         plan=last_plan(actor, note),
-        steps=steps_for(note.draft.answers),
+        steps=list_immediate_steps(note.draft.answers),
         lines=office().numbers,
     )
 
@@ -349,7 +350,7 @@ def _record(note: NoteRecord, *, refused: Invalid | Stale | RuleBroken | None = 
     return render_template(
         "notes/read.html",
         note=note,
-        head=case_head(the_actor(), note.case_id),
+        context=get_case_context(current_actor(), note.case_id),
         recorded=_screening_of(note),
         refused=refused,
         how=HOW,

@@ -24,11 +24,11 @@ from caseapp.domain.reports.csv_table import coach_code
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.queries import export_file, list_exports
 from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
-from caseapp.domain.users.queries import everyone
-from caseapp.http.guard import needs, the_actor
-from caseapp.http.idempotency import form_once
-from caseapp.http.request_parsing import Form, form_of, read_form
-from caseapp.http.template_helpers import say
+from caseapp.domain.users.queries import list_users
+from caseapp.http.guard import needs, current_actor
+from caseapp.http.idempotency import run_form_once
+from caseapp.http.request_parsing import Form, submitted_form, read_form
+from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -46,7 +46,7 @@ def report_list() -> ResponseReturnValue:
 
 
 def _page(form: Form) -> str:
-    staff = everyone()
+    staff = list_users()
     coaches = {
         str(person.id): f"{person.name} ({coach_code(person.id)})"
         for person in staff
@@ -55,7 +55,7 @@ def _page(form: Form) -> str:
     return render_template(
         "reports/list.html",
         form=form,
-        page=list_exports(the_actor(), request.args.get("cursor"), PAGE_SIZE),
+        page=list_exports(current_actor(), request.args.get("cursor"), PAGE_SIZE),
         formats=FORMATS,
         statuses=STATUSES,
         stage_titles={stage.id: stage.title for stage in stages()},
@@ -71,10 +71,10 @@ def make_report() -> ResponseReturnValue:
     try:
         new = read_form(ExportSchema())
     except Invalid as error:
-        return _page(form_of(error)), 422
+        return _page(submitted_form(error)), 422
     with transaction():
-        form_once(lambda: make_export(the_actor(), new.wanted, new.format))
-    say("export_made")
+        run_form_once(lambda: make_export(current_actor(), new.wanted, new.format))
+    flash("export_ready")
     return redirect(url_for("reports.report_list"), code=303)
 
 
@@ -82,8 +82,8 @@ def make_report() -> ResponseReturnValue:
 @needs(Action.REPORT_EXPORT)
 def report_file(export_id: UUID) -> ResponseReturnValue:
     """Give an export's file, made from today's records; every fetching is recorded."""
-    pieces, kind, name = export_file(the_actor(), export_id)
-    record_read(the_actor(), Action.REPORT_EXPORT, "export", export_id, None)
+    pieces, kind, name = export_file(current_actor(), export_id)
+    record_read(current_actor(), Action.REPORT_EXPORT, "export", export_id, None)
     answer = Response(stream_with_context(pieces), mimetype=kind)
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer

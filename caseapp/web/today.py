@@ -11,7 +11,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.dashboard import queries
 from caseapp.domain.practice.queries import office
-from caseapp.http.guard import needs, the_actor
+from caseapp.http.guard import needs, current_actor
 from caseapp.http.template_helpers import local
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ NOON, EVENING = 12, 18
 @needs(Action.TODAY_READ)
 def today() -> ResponseReturnValue:
     """Show what needs the person who asks; an admin sees the practice and no client."""
-    actor = the_actor()
+    actor = current_actor()
     found = queries.today(actor)
     if not actor.may(Action.CASE_READ):
         return render_template("today/admin.html", lines=office().numbers, greeting=_greeting())

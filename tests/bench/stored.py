@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.sessions import begin_session
 from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.core.sessions import begin_session
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.handouts.operations import publish_library

@@ -13,8 +13,8 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
-from caseapp.domain.practice.operations import confirm_numbers
 from caseapp.domain.auth.operations import add_user, disable_user
+from caseapp.domain.practice.operations import confirm_numbers
 from tests.support import staff
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]

@@ -16,19 +16,19 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.assignments.reading import get_reading_list
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, get_stage_gate, list_cases
-from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import key_of, matches_of
-from caseapp.domain.followups.queries import list_due_followups, list_client_followups
+from caseapp.domain.followups.queries import list_client_followups, list_due_followups
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import drafts_of
 from caseapp.domain.practice.queries import office, the_practice, today
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
-from caseapp.domain.worksheets.queries import get_shared_summaries, get_shared_answers
+from caseapp.domain.worksheets.queries import get_shared_answers, get_shared_summaries
 
 PASSWORD = "seven quiet harbours at dusk"
 PIN = "482915"

@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 from caseapp.cli.check import WARNING, check_pdf
 from caseapp.core import pdf, settings
 from caseapp.core.errors import RenderFailed, RuleBroken
-from caseapp.core.sandbox import circuit_breaker
-from caseapp.core.sandbox import pool
+from caseapp.core.sandbox import circuit_breaker, pool
 
 pytestmark = pytest.mark.pdf
 

@@ -16,7 +16,7 @@ import pytest
 
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import children, supervisor_pid, occupied, make_pool, failure_of
+from tests.core.sandboxes import children, failure_of, make_pool, occupied, supervisor_pid
 
 pytestmark = pytest.mark.process
 

@@ -14,7 +14,7 @@ import pytest
 
 from caseapp.core.sandbox import pool, supervisor
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import supervisor_pid, failure_of
+from tests.core.sandboxes import failure_of, supervisor_pid
 
 pytestmark = pytest.mark.process
 

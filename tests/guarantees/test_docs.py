@@ -8,7 +8,7 @@ import click
 import pytest
 
 from caseapp.cli.commands import caseapp
-from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, ROOT
+from caseapp.core.settings import PREFIX, ROOT, SETTING_DESCRIPTIONS
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import library
 from caseapp.domain.screening.protocol import ITEMS
@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 FEATURES = (ROOT / "docs/features.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-WORDS = dict(enumerate("zero one two three four five six seven eight nine ten".split()))
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
 def commands(group, before="caseapp"):

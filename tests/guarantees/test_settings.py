@@ -10,7 +10,7 @@ from dataclasses import fields
 import pytest
 
 from caseapp.core.sandbox.pool import PASSED_ENVIRONMENT
-from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, ROOT, Settings
+from caseapp.core.settings import PREFIX, ROOT, SETTING_DESCRIPTIONS, Settings
 
 WRONG = {
     "ENV": "staging",

@@ -19,7 +19,7 @@ from caseapp.core.sandbox import circuit_breaker, pool
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.queries import the_practice
-from tests.core.sandboxes import occupied, make_pool
+from tests.core.sandboxes import make_pool, occupied
 from tests.guarantees import sample_data as w
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser

@@ -129,7 +129,7 @@ def test_nothing_that_is_typed_is_run(app, live, page):
             page.get_by_role("heading", name="Write a handout")
         ).first.wait_for()
         page.goto(f"{live}/handouts/own/{draft_id}")
-        expect(page.locator(".sheet").first).to_contain_text("A walk is a walk.")
+        expect(page.locator(".handout-text").first).to_contain_text("A walk is a walk.")
         page.goto(f"{live}/handouts/own/{draft_id}/history")
         assert (
             page.evaluate("document.querySelectorAll('main img, main script, main iframe').length")

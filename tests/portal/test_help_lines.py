@@ -22,7 +22,7 @@ SHEETS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", "e
 AT_THE_DOOR = {"/portal/sign-in", "/portal/card", "/portal/pin", "/portal/first"}
 WRITES = re.compile(r'<textarea|<input[^>]* type="(text|file|search)"')
 UNWATCHED = {"en": "nobody is watching it", "es": "nadie lo está mirando"}
-NOTICE = re.compile(r'<div class="notice sheet-notice">.*?</div></div>', re.DOTALL)
+NOTICE = re.compile(r'<div class="notice handout-notice">.*?</div></div>', re.DOTALL)
 
 
 @pytest.fixture

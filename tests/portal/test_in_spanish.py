@@ -49,7 +49,7 @@ def spanish(answer):
     _, found, body = page.partition('<body class="portal" lang="es">')
     assert found
     # Services keep their own names, and what they speak is said in Spanish.
-    body = re.sub(r'<ul class="sheet-numbers">.*?</ul>', "", body, flags=re.DOTALL)
+    body = re.sub(r'<ul class="handout-numbers">.*?</ul>', "", body, flags=re.DOTALL)
     said = " ".join(re.sub(r"<[^>]+>", " ", body).split())
     assert ENGLISH_WORDS.findall(said) == []
     return said

@@ -8,8 +8,7 @@ from caseapp.core.clock import now
 from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.core.scanning import HARMFUL
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
-from caseapp.http.template_helpers import long_day
-from caseapp.http.template_helpers import MESSAGES
+from caseapp.http.template_helpers import MESSAGES, long_day
 from caseapp.http.uploads import OTHER_FIELDS_BYTES
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (

@@ -55,7 +55,7 @@ def test_assign_page_blocked_handouts_show_reasons_and_no_checkbox(app):
     assert "Reaching out: what helps, what hurts: " in answer.get_data(as_text=True)
     assert count(Assignment) == 0
     refused = db.session.scalars(
-        sa.select(AuditEvent.details).where(AuditEvent.outcome == "refused").order_by(AuditEntry.id)
+        sa.select(AuditEvent.details).where(AuditEvent.outcome == "refused").order_by(AuditEvent.id)
     ).all()
     assert "hold_open" in refused[-1]["reasons"]
 

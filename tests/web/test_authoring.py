@@ -19,7 +19,7 @@ from caseapp.domain.authoring.queries import steps_of
 from caseapp.domain.handouts.models import Edition
 from caseapp.domain.handouts.queries import edition_of, newest_editions
 from tests.support import staff
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
 
@@ -83,7 +83,7 @@ WHOLE = {
 @pytest.fixture
 def desks(app):
     team = staff.team()
-    return {who: Desk(app, team[who]) for who in ("supervisor", "admin", "coach")}
+    return {who: StaffBrowser(app, team[who]) for who in ("supervisor", "admin", "coach")}
 
 
 def begun(desk, title="An evening walk"):
@@ -114,7 +114,7 @@ def test_from_the_first_word_to_the_library(desks):
     draft = begun(desks["supervisor"])
     assert save(desks["supervisor"], draft).status_code == 303
     page = desks["supervisor"].text(f"{draft}/edit")
-    assert "The draft is saved." in page
+    assert "Draft saved." in page
     assert "{{field:where}}" in page
     assert "rests on" in page
     assert "own judgement" in page
@@ -308,7 +308,7 @@ def test_our_own_edition_of_a_sheet_starts_from_its_text_and_hides_it_on_approva
 
 
 def test_one_alone_is_told_that_nobody_can_approve(app):
-    desk = Desk(app, staff.add("supervisor"))
+    desk = StaffBrowser(app, staff.add("supervisor"))
     assert "Nobody else can approve here" in desk.text("/handouts/own")
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.operations import assign
+from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.handouts.models import Review
 from tests.support import builders
-from tests.support.staff_pages import Desk
+from tests.support.staff_pages import StaffBrowser
 from tests.web.assigned_handouts import count, given, opened
 
 
@@ -37,14 +37,14 @@ def test_a_preview_shows_claims_sources_versions_and_who_has_it(app):
     assert "Español" in page
     assert "first edition" in page.lower()
     assert "Clinician" not in page
-    other = Desk(app, team["coach2"]).text("/handouts/better-nights")
+    other = StaffBrowser(app, team["coach2"]).text("/handouts/better-nights")
     assert "Ines Okafor" not in other
 
 
 def test_an_admin_reads_the_library_and_no_clients(app):
     team, made, _ = opened(app)
     given(team, made)
-    desk = Desk(app, team["admin"])
+    desk = StaffBrowser(app, team["admin"])
     page = desk.text("/handouts/better-nights")
     assert "Who of my clients" not in page
     assert desk.get(f"/case/{made.number}/handouts").status_code == 403
@@ -93,7 +93,7 @@ def test_a_supervisor_records_a_review_and_a_coach_may_not(app):
     team, _, coach = opened(app)
     path = "/handouts/better-nights"
     action = f"{path}/review?language=en&version=1"
-    desk = Desk(app, team["supervisor"])
+    desk = StaffBrowser(app, team["supervisor"])
     empty = desk.send(path, action)
     assert empty.status_code == 422
     assert "name and licence." in empty.get_data(as_text=True)
@@ -126,12 +126,12 @@ def test_a_supervisor_recalls_a_version_and_a_coach_may_not(app):
     path, action = "/handouts/better-nights", "/handouts/better-nights/recall?language=en&version=1"
     assert "Recall version" not in coach.text(path)
     assert coach.post(action, coach.token | {"reason": "No reason."}).status_code == 403
-    desk = Desk(app, team["supervisor"])
+    desk = StaffBrowser(app, team["supervisor"])
     asked = desk.text(f"{path}/recall?language=en&version=1")
     assert "1 client of the whole practice holds this version." in asked
     assert "Ines Okafor" in asked
     assert coach.get(f"{path}/recall").status_code == 403
-    admin = Desk(app, team["admin"]).text(f"{path}/recall")
+    admin = StaffBrowser(app, team["admin"]).text(f"{path}/recall")
     assert "1 client of the whole practice holds" in admin
     assert "Ines Okafor" not in admin
     ask = f"{path}/recall?language=en&version=1"
@@ -163,7 +163,7 @@ def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
         builders.screen(team["coach"] if case is other else team["coach2"], case.client_id)
     ids = [str(given(team, one, slug)) for one in (made, other)]
     with transaction():
-        theirs = assign(team["coach2"], third.case_id, slug, line="", channel="portal")
+        theirs = assign_handout(team["coach2"], third.case_id, slug, message="", channel="portal")
     assert "older version" not in desk.text(path)
     builders.second_version(monkeypatch, slug)
     page = desk.text(path)
@@ -174,7 +174,7 @@ def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
     assert desk.send(path, action).status_code == 422
     builders.screen(team["coach"], other.client_id, fear_at_home="concern")
     form = desk.form(path, action).fields
-    sent = desk.post(action, form | {"ids": [*ids, str(theirs)], "line": "A clearer one."})
+    sent = desk.post(action, form | {"ids": [*ids, str(theirs)], "message": "A clearer one."})
     assert sent.status_code == 409
     page = sent.get_data(as_text=True)
     assert "Left as they are, because" in page
@@ -185,4 +185,4 @@ def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
     assert again.status_code == 303
     assert count(Assignment) == 4, "sent twice, replaced once"
     assert "A clearer one." in desk.text(f"/case/{made.number}/handouts")
-    assert Desk(app, team["admin"]).get(path).status_code == 200
+    assert StaffBrowser(app, team["admin"]).get(path).status_code == 200

@@ -9,10 +9,10 @@ from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import note_shown
 from caseapp.domain.screening.models import Screening
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import safety_of
+from caseapp.domain.screening.queries import get_safety_state
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 
 AUTOSAVE = {"X-Requested-With": "autosave"}
 ALL_NONE = {item.key: "none" for item in ITEMS}
@@ -25,7 +25,7 @@ def coach(team):
 
 @pytest.fixture
 def desk(app, coach):
-    return Desk(app, coach)
+    return StaffBrowser(app, coach)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_coach_starts_writes_screens_and_signs(desk, coach, case):
     assert "About objective." in page
     assert "SHA-256" in page
     assert "<textarea" not in page
-    assert safety_of(case.client_id).hold == "safety"
+    assert get_safety_state(case.client_id).hold == "safety"
 
 
 def test_a_form_sent_twice_starts_one_note_and_both_answers_lead_to_it(desk, case):
@@ -149,7 +149,7 @@ def test_an_autosave_of_a_signed_note_is_refused(desk, coach, case):
     desk.send(f"/note/{note_id}/sign")
     answer = desk.post(f"/note/{note_id}/draft", fields | {"plan": "After the fact."})
     assert (answer.status_code, answer.json["code"]) == (409, "note_signed")
-    assert now_shown(coach, note_id).sections == builders.WORDS
+    assert now_shown(coach, note_id).sections == builders.SECTIONS
 
 
 @pytest.mark.parametrize("path", ["", "/draft"])
@@ -234,13 +234,13 @@ def test_an_unrecorded_concern_shows_its_steps_and_recording_leads_to_the_hold(d
     page = desk.text(path)
     assert "an urgent level" in page
     assert "Stay with the client" in page
-    assert safety_of(case.client_id).hold is None
+    assert get_safety_state(case.client_id).hold is None
     db.session.rollback()
     fields = desk.form(path).fields | {"actions_taken": ["gave_numbers"]}
     answers = [desk.post(f"{path}/screening", fields) for _ in range(2)]
     assert {answer.headers["Location"] for answer in answers} == {f"/case/{case.number}/hold"}
     assert count(Screening) == 1
-    assert safety_of(case.client_id).hold == "safety"
+    assert get_safety_state(case.client_id).hold == "safety"
     assert "Recorded today" in desk.text(path)
 
 
@@ -279,7 +279,7 @@ def test_a_draft_is_discarded(desk, coach, case):
 def test_somebody_elses_draft_looks_missing(app, team, desk, case, who):
     note_id = builders.draft(team["coach"], case.case_id)
     fields = desk.form(f"/note/{note_id}").fields
-    other = Desk(app, team[who])
+    other = StaffBrowser(app, team[who])
     missing = other.text(f"/note/{uuid4()}", 404)
     assert re.sub(r"[0-9a-f]{16}", "", other.text(f"/note/{note_id}", 404)) == re.sub(
         r"[0-9a-f]{16}", "", missing
@@ -293,7 +293,7 @@ def test_somebody_elses_draft_looks_missing(app, team, desk, case, who):
 
 
 def test_a_foreign_case_looks_missing_and_an_admin_is_told_no(app, team, case):
-    other, admin = Desk(app, team["coach2"]), Desk(app, team["admin"])
+    other, admin = StaffBrowser(app, team["coach2"]), StaffBrowser(app, team["admin"])
     for path in (f"/case/{case.number}/notes", f"/case/{case.number}/notes/new"):
         assert other.get(path).status_code == 404
         assert admin.get(path).status_code == 403
@@ -315,10 +315,10 @@ def test_the_lists_show_drafts_signed_notes_and_their_empty_states(app, team, de
     assert "All notes are signed." in desk.text("/notes")
     assert "No notes yet" in desk.text(f"/case/{case.number}/notes")
     builders.note(coach, case.case_id)
-    builders.draft(coach, case.case_id, builders.WORDS | {"data": "A secret draft."})
+    builders.draft(coach, case.case_id, builders.SECTIONS | {"data": "A secret draft."})
     assert "Ines Okafor" in desk.text("/notes")
     assert "A secret draft." in desk.text(f"/case/{case.number}/notes")
-    page = Desk(app, team["supervisor"]).text(f"/case/{case.number}/notes")
+    page = StaffBrowser(app, team["supervisor"]).text(f"/case/{case.number}/notes")
     assert "Slept six hours." in page
     assert "A secret draft." not in page
 

@@ -8,12 +8,12 @@ from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.queries import LogFilter, entries
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.reports.models import Export
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 
 pytestmark = pytest.mark.both
 
@@ -45,7 +45,7 @@ def test_an_admin_makes_a_report_and_fetches_it(app, team, admin):
     [row] = csv.DictReader(io.StringIO(file.data.decode("utf-8-sig"), newline=""))
     assert (row["case_number"], row["age_band"]) == (made.number, "35_44")
     assert b"Ines" not in file.data
-    log = entries(team["admin"], LogFilter(action=Action.REPORT_EXPORT), None, 9).items
+    log = list_audit_events(team["admin"], AuditFilter(action=Action.REPORT_EXPORT), None, 9).items
     assert [entry.details.get("rows") for entry in log] == [None, 1]
     assert {entry.object_id for entry in log} == {export_id}
 
@@ -73,10 +73,10 @@ def test_a_pdf_comes_as_a_pdf(team, admin):
 def test_nobody_else_exports(app, team, who):
     with transaction():
         export_id = make_export(team["admin"], ReportFilter(), "csv")
-    desk = Desk(app, team[who])
+    desk = StaffBrowser(app, team[who])
     assert desk.get("/reports").status_code == 403
     assert desk.get(f"/reports/{export_id}").status_code == 403
-    assert desk.post("/reports", desk.token | {"format": "csv", "once": "k"}).status_code == 403
+    assert desk.post("/reports", desk.token | {"format": "csv", "idempotency_key": "k"}).status_code == 403
     assert exports() == 1
 
 
@@ -97,7 +97,7 @@ def test_a_form_sent_twice_makes_one_report(admin):
         ({"format": "xls"}, "Must be one of"),
         ({"since": "2026-02-30"}, "Not a valid date"),
         ({"since": "2026-02-02", "until": "2026-02-01"}, "The last day comes before the first."),
-        ({"names": "yes"}, "There is no such field."),
+        ({"names": "yes"}, "Unknown field."),
     ],
 )
 def test_a_wrong_answer_keeps_the_others(admin, wrong, said):

@@ -10,12 +10,12 @@ from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.models import LocalLine, Practice, PracticeLogo
 from caseapp.domain.practice.operations import confirm_numbers
 from caseapp.domain.practice.queries import office, today
 from tests.support.pdf_checks import text_of
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
 
@@ -63,7 +63,7 @@ def test_an_admin_changes_the_practice(admin):
         ({"paper": "A5"}, "Must be one of"),
         ({"exit_url": "http://example.org"}, "https://"),
         ({"exit_url": "https://example.org/?from=coach"}, "https://"),
-        ({"numbers_confirmed_on": "2026-01-01"}, "There is no such field."),
+        ({"numbers_confirmed_on": "2026-01-01"}, "Unknown field."),
     ],
 )
 def test_a_wrong_answer_is_named_and_changes_nothing(admin, wrong, said):
@@ -137,7 +137,7 @@ def test_an_unknown_number_is_not_there(admin):
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_only_an_admin_changes_settings(app, team, who):
-    desk = Desk(app, team[who])
+    desk = StaffBrowser(app, team[who])
     for path in ("/settings", "/settings/numbers"):
         assert desk.get(path).status_code == 403
         assert desk.post(path, desk.token).status_code == 403
@@ -146,7 +146,7 @@ def test_only_an_admin_changes_settings(app, team, who):
 
 
 def test_the_banner_stands_until_the_numbers_are_confirmed_and_comes_back(app, team, admin):
-    coach = Desk(app, team["coach"])
+    coach = StaffBrowser(app, team["coach"])
     assert "An admin can confirm them" in coach.text("/cases")
     assert "Check and confirm them" in admin.text("/people")
     with at(now() - timedelta(days=90)), transaction():
@@ -205,7 +205,7 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     assert logos() == []
     assert b"/Image" not in admin.get("/handouts/better-nights/pdf").data
     told = db.session.scalars(
-        sa.select(AuditEntry.details).order_by(AuditEntry.at, AuditEntry.id)
+        sa.select(AuditEvent.details).order_by(AuditEvent.occurred_at, AuditEvent.id)
     ).all()
     assert [entry["logo"] for entry in told if entry and "logo" in entry] == [
         "put",
@@ -259,7 +259,7 @@ def test_a_code_is_on_paper_only_when_the_practice_ticks_it(admin):
 
 
 def test_nobody_but_an_admin_reaches_the_logo(app, team):
-    coach = Desk(app, team["coach"])
+    coach = StaffBrowser(app, team["coach"])
     assert coach.get("/settings/logo").status_code == 403
     answer = coach.post("/settings/logo", coach.token | {"alternative": "A lighthouse"})
     assert answer.status_code == 403

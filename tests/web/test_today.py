@@ -1,15 +1,15 @@
 import pytest
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.screening.operations import raise_flag
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
-from tests.support.staff_pages import Desk, Statements
+from tests.support.staff_pages import StaffBrowser, Statements
 
 
 def test_a_first_day_says_what_to_do(app, team):
-    page = Desk(app, team["coach"]).text("/today")
+    page = StaffBrowser(app, team["coach"]).text("/today")
     assert "Nothing needs attention today." in page
     assert "All notes are signed." in page
     assert "Add your first client" in page
@@ -20,7 +20,7 @@ def test_what_needs_me_stands_first(app, team):
     held, drafted = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Drafted")
     builders.screen(coach, held.client_id, fear_at_home=2)
     note_id = builders.draft(coach, drafted.case_id, levels={"self_harm": 3})
-    page = Desk(app, team["coach"]).text("/today")
+    page = StaffBrowser(app, team["coach"]).text("/today")
     assert page.index("Not recorded yet") < page.index("Safety hold, day 1")
     assert f"/note/{note_id}#screening" in page
     assert "One safety hold is open." in page
@@ -32,7 +32,7 @@ def test_a_supervisor_reads_the_age_of_a_coachs_draft_and_no_level(app, team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")
     note_id = builders.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
-    page = Desk(app, team["supervisor"]).text("/today")
+    page = StaffBrowser(app, team["supervisor"]).text("/today")
     assert "3 days old" in page
     assert "Marta Lindqvist" in page
     assert str(note_id) not in page
@@ -43,7 +43,7 @@ def test_a_supervisor_reads_the_age_of_a_coachs_draft_and_no_level(app, team):
 def test_an_admin_sees_the_practice_and_never_a_client(app, team):
     case = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], case.client_id, self_harm=3)
-    page = Desk(app, team["admin"]).text("/today")
+    page = StaffBrowser(app, team["admin"]).text("/today")
     assert "Ines Okafor" not in page
     assert case.number not in page
     for path in ("/reports", "/people", "/settings", "/log"):
@@ -54,7 +54,7 @@ def test_an_admin_sees_the_practice_and_never_a_client(app, team):
 def test_nobody_elses_clients_stand_on_my_page(app, team):
     case = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], case.client_id, self_harm=3)
-    page = Desk(app, team["coach2"]).text("/today")
+    page = StaffBrowser(app, team["coach2"]).text("/today")
     assert "Ines Okafor" not in page
     assert case.number not in page
 
@@ -62,7 +62,7 @@ def test_nobody_elses_clients_stand_on_my_page(app, team):
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, who):
-    coach, desk = team["coach"], Desk(app, team[who])
+    coach, desk = team["coach"], StaffBrowser(app, team[who])
     bulk_rows.caseload(coach, 10)
     desk.text("/today")
     with Statements() as few:
@@ -76,16 +76,16 @@ def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, wh
 
 def test_where_more_cases_are_open_than_are_looked_through_it_says_so_and_leads_to_all(app, team):
     coach = team["coach"]
-    desk = Desk(app, coach)
+    desk = StaffBrowser(app, coach)
     bulk_rows.caseload(coach, 100)
     assert "newest open cases" not in desk.text("/today")
     bulk_rows.caseload(coach, 1, since=100)
     page = desk.text("/today")
     assert "In the 100 newest open cases no sheets rest for now." in page
-    assert '<a href="/handouts/resting">See what rests in all open cases</a>' in page
+    assert '<a href="/handouts/suspended">See what rests in all open cases</a>' in page
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
     with transaction():
-        assign(coach, made.case_id, "first-days-pause", line="", channel="portal")
-        raise_flag(coach, made.client_id, "unsafe_delivery")
+        assign_handout(coach, made.case_id, "first-days-pause", message="", channel="portal")
+        set_manual_flag(coach, made.client_id, "unsafe_delivery")
     assert "In the 100 newest open cases one sheet rests for now." in desk.text("/today")

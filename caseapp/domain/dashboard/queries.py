@@ -13,11 +13,11 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
-from caseapp.core.pagination import Page, page_of, read_cursor
+from caseapp.core.pagination import Page, make_page, parse_cursor
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import open_row, unwrap
+from caseapp.core.vault import unseal_column, unwrap
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.suspended import LOOKED_THROUGH, resting_count
+from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, count_suspended
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import STRICTEST_HOLD
 from caseapp.domain.cases.stages import stage_by_id, stages
@@ -33,19 +33,19 @@ from caseapp.domain.dashboard.schemas import (
 )
 from caseapp.domain.dashboard.timeline import KINDS, Bound, streams
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import due_followups
-from caseapp.domain.followups.schemas import TASKS
+from caseapp.domain.followups.queries import list_due_followups
+from caseapp.domain.followups.schemas import TASK_LABELS
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import drafts_of, waiting_drafts
 from caseapp.domain.screening.models import Hold, Screening
-from caseapp.domain.screening.protocol import ITEM, ITEMS, Level
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, ITEMS, Level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
-    from caseapp.domain.cases.queries import CaseHead
+    from caseapp.domain.cases.queries import CaseContext
 
 SHOWN_HOLDS = 25
 SHOWN_DRAFTS = 50
@@ -66,8 +66,8 @@ def today(actor: Actor) -> Today:
     if not actor.may(Action.CASE_READ):
         return Today(moment)
     holds = _open_holds(actor)
-    tasks = due_followups(actor, until=moment + SOON, limit=SHOWN_TASKS + 1)
-    resting, more_cases = resting_count(actor)
+    tasks = list_due_followups(actor, until=moment + SOON, limit=SHOWN_TASKS + 1)
+    suspended, more_cases = count_suspended(actor)
     return Today(
         at=moment,
         drafts=drafts_of(actor, SHOWN_DRAFTS),
@@ -79,8 +79,8 @@ def today(actor: Actor) -> Today:
         cases=_recent_cases(actor),
         by_stage=_by_stage(actor),
         numbers=case_numbers(task.client_id for task in tasks),
-        resting=resting,
-        resting_in=LOOKED_THROUGH if more_cases else None,
+        suspended=suspended,
+        suspended_scope=SUSPENDED_PAGE_SIZE if more_cases else None,
     )
 
 
@@ -125,7 +125,7 @@ def _open_holds(actor: Actor) -> list[HeldClient]:
             Hold.reasons,
         )
         .join(Client, Client.id == Hold.client_id)
-        .where(Hold.cleared_at.is_(None), Hold.client_id.in_(visible_to(actor)))
+        .where(Hold.released_at.is_(None), Hold.client_id.in_(visible_to(actor)))
         # 'safety' sorts after 'care'.
         .order_by(Hold.kind.desc(), Hold.opened_at, Hold.id)
         .limit(SHOWN_HOLDS + 1)
@@ -163,7 +163,7 @@ def _next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
     )
     first = (
         sa.select(FollowUp.id, place)
-        .where(FollowUp.client_id.in_(client_ids), FollowUp.done_at.is_(None))
+        .where(FollowUp.client_id.in_(client_ids), FollowUp.completed_at.is_(None))
         .subquery()
     )
     rows = db.session.execute(
@@ -174,7 +174,7 @@ def _next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
     ).all()
     return {
         task.client_id: NextTask(
-            TASKS.get(task.kind) or open_row(task, "title", unwrap(task.client_id, wrapped)) or "",
+            TASK_LABELS.get(task.kind) or unseal_column(task, "title", unwrap(task.client_id, wrapped)) or "",
             task.due_at,
         )
         for task, wrapped in rows
@@ -188,7 +188,7 @@ def _recent_cases(actor: Actor) -> list[CaseToday]:
         .where(Note.case_id == Case.id, Note.status == "signed")
         .scalar_subquery()
     )
-    touched = sa.case((last > Case.changed_at, last), else_=Case.changed_at)
+    touched = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
     rows = db.session.execute(
         sa.select(
             Case.id,
@@ -228,10 +228,10 @@ def _last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
     """Give what stood at watch or above in each client's last screening, the gravest first."""
     place = (
         sa.func.row_number()
-        .over(partition_by=Screening.client_id, order_by=(Screening.at.desc(), Screening.id.desc()))
+        .over(partition_by=Screening.client_id, order_by=(Screening.recorded_at.desc(), Screening.id.desc()))
         .label("place")
     )
-    columns = [getattr(Screening, key) for key in ITEM]
+    columns = [getattr(Screening, key) for key in ITEMS_BY_KEY]
     newest = (
         sa.select(Screening.client_id, *columns, place)
         .where(Screening.client_id.in_(client_ids))
@@ -283,7 +283,7 @@ def _by_stage(actor: Actor) -> list[StageCount]:
 
 
 def timeline(
-    actor: Actor, head: CaseHead, *, kind: str | None, cursor: str | None, limit: int
+    actor: Actor, context: CaseContext, *, kind: str | None, cursor: str | None, limit: int
 ) -> Page[Happening]:
     """List everything that happened in a case, newest first, in a fixed number of statements.
 
@@ -293,11 +293,11 @@ def timeline(
     require(actor, Action.CASE_READ)
     if kind is not None and kind not in KINDS:
         raise Invalid({"kind": [f"Choose one of: {', '.join(KINDS)}."]})
-    bound = Bound(read_cursor(cursor) if cursor else None, limit + 1)
+    bound = Bound(parse_cursor(cursor) if cursor else None, limit + 1)
     merged = merge(
-        *streams(actor, head, bound, KINDS if kind is None else (kind,)),
+        *streams(actor, context, bound, KINDS if kind is None else (kind,)),
         key=lambda happening: (happening.at, happening.id),
         reverse=True,
     )
     newest = list(islice(merged, limit + 1))
-    return page_of(newest, limit, lambda happening: (happening.at, happening.id))
+    return make_page(newest, limit, lambda happening: (happening.at, happening.id))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.cases.stages import Stage
-    from caseapp.domain.followups.schemas import FollowUpInList
+    from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.schemas import DraftLine, WaitingDraft
 
 
@@ -79,13 +79,13 @@ class Today:
     waiting: list[WaitingDraft] = field(default_factory=list)
     holds: list[HeldClient] = field(default_factory=list)
     more_holds: bool = False
-    followups: list[FollowUpInList] = field(default_factory=list)
+    followups: list[FollowUpRecord] = field(default_factory=list)
     more_followups: bool = False
     cases: list[CaseToday] = field(default_factory=list)
     by_stage: list[StageCount] = field(default_factory=list)
     numbers: dict[UUID, str] = field(default_factory=dict)
-    resting: int = 0
-    resting_in: int | None = None
+    suspended: int = 0
+    suspended_scope: int | None = None
 
     @property
     def grave_drafts(self) -> list[DraftLine]:

@@ -188,7 +188,7 @@ def _holds_ended(context: CaseContext, bound: Bound) -> list[Happening]:
 def _handouts(context: CaseContext) -> sa.Select[Any, Any, Any]:
     return (
         sa.select(Assignment, Edition, User.name)
-        .join(Edition, Edition.id == Assignment.edition_id)
+        .join(Edition, Edition.id == Assignment.handout_version_id)
         .outerjoin(User, User.id == Assignment.assigned_by)
         .where(Assignment.case_id == context.case.id)
     )
@@ -244,7 +244,7 @@ def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
             moment.label("at"),
             sa.literal(title).label("title"),
             Assignment.id.label("assignment_id"),
-            Assignment.edition_id,
+            Assignment.handout_version_id,
         )
         .join(Assignment, Assignment.id == table.assignment_id)
         .where(Assignment.case_id == context.case.id, moment.is_not(None))
@@ -254,7 +254,7 @@ def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
         )
     ]
     both = sa.union_all(*parts).subquery()
-    query = sa.select(both, Edition).join(Edition, Edition.id == both.c.edition_id)
+    query = sa.select(both, Edition).join(Edition, Edition.id == both.c.handout_version_id)
     return [
         Happening(
             id=row.id,

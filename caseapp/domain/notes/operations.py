@@ -15,7 +15,7 @@ from caseapp.core.database import db, run
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import DataKey, seal_data, unwrap
+from caseapp.core.vault import DataKey, seal_json, unwrap
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client, ClientKey
@@ -71,7 +71,7 @@ def start_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
     }
     sections = _carried(new.sections, new.format)
     place = Note(id=stored["id"], client_id=ground.client_id)
-    sealed = seal_data(place, "sections", sections, unwrap(ground.client_id, ground.wrapped))
+    sealed = seal_json(place, "sections", sections, unwrap(ground.client_id, ground.wrapped))
     run(BEGIN, **stored, sections=sealed, made_at=moment)
     record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=ground.client_id)
     return NoteRecord(
@@ -125,7 +125,7 @@ def save_draft(actor: Actor, note_id: UUID, change: DraftChange, expected_versio
     set_committed_value(note, "version", expected_version)
     note.format, note.how, note.minutes = after.format, after.how, after.minutes
     note.held_at = after.held_at
-    note.sections = seal_data(note, "sections", after.sections, key)
+    note.sections = seal_json(note, "sections", after.sections, key)
     _keep_answers(note, after.draft, key)
     note.changed_at = now()
     db.session.flush()
@@ -167,7 +167,7 @@ def sign_note(actor: Actor, note_id: UUID, expected_version: int) -> None:
     if faults := what_is_missing(draft, moment):
         raise Invalid(faults, "This note is not whole yet.")
     set_committed_value(note, "version", expected_version)
-    if draft.draft.highest is not None:
+    if draft.draft.highest_level is not None:
         _record_answers(actor, note, draft.draft, key)
     _keep_answers(note, UNTOUCHED, key)
     note.status = "signed"
@@ -240,9 +240,9 @@ def _carried(sections: dict[str, str], target: str) -> dict[str, str]:
 
 
 def _keep_answers(note: Note, draft: DraftScreening, key: DataKey) -> None:
-    note.unrecorded_level = draft.highest
+    note.unrecorded_level = draft.highest_level
     note.draft_screening = (
-        seal_data(
+        seal_json(
             note,
             "draft_screening",
             {

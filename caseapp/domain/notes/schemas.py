@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from caseapp.domain.followups.schemas import A_LIKELY_TIME
-from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, highest
+from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS
+from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.screening.schemas import LevelField, NewScreening
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ class DraftScreening:
         return [item.key for item in ITEMS if item.key not in self.answers]
 
     @property
-    def highest(self) -> int | None:
+    def highest_level(self) -> int | None:
         """Give the highest level that was chosen."""
-        return highest(self.answers)
+        return highest_level(self.answers)
 
     @property
     def screening(self) -> NewScreening:
@@ -157,7 +158,7 @@ class NewNoteSchema(Schema):
     """Check the start of a note."""
 
     format = _format_field(required=True)
-    held_at = fields.AwareDateTime(required=True, validate=A_LIKELY_TIME)
+    held_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
     minutes = _minutes_field()
     how = fields.String(load_default="video", validate=validate.OneOf(list(HOW)))
     sections = _sections_field()
@@ -207,7 +208,7 @@ class DraftSchema(Schema):
     """Check a change of a draft; what is not sent stays as it is."""
 
     format = _format_field()
-    held_at = fields.AwareDateTime(load_default=None, validate=A_LIKELY_TIME)
+    held_at = fields.AwareDateTime(load_default=None, validate=PLAUSIBLE_TIME)
     minutes = _minutes_field()
     how = fields.String(load_default=None, validate=validate.OneOf(list(HOW)))
     sections = _sections_field()
@@ -228,7 +229,7 @@ class _DraftForm(_DraftAnswers):
 
     format = _format_field(required=True)
     to_format = _format_field()
-    held_at = fields.AwareDateTime(required=True, validate=A_LIKELY_TIME)
+    held_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
     minutes = _minutes_field()
     how = fields.String(required=True, validate=validate.OneOf(list(HOW)))
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign"]))

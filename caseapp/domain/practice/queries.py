@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core import clock, urls
-from caseapp.core.database import Part, db, run
+from caseapp.core.database import RowView, db, run
 from caseapp.domain.practice.help_lines import STALE_AFTER_DAYS, HelpLine, countries
 from caseapp.domain.practice.models import LocalLine, Practice, PracticeLogo
 
@@ -46,7 +46,7 @@ class Letterhead:
         """Give the same without a QR code."""
         return replace(self, portal="")
 
-    def in_words(self) -> Letterhead:
+    def describe_reason(self) -> Letterhead:
         """Give the same without logo and QR code."""
         return replace(self, logo=None, portal="")
 
@@ -90,15 +90,15 @@ class Office:
 
     def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
         """Take the rows of `OFFICE`: the practice beside each of the lines that it added, or beside none."""
-        self._practice, self._has_logo = Part(rows[0], Practice), rows[0].has_logo
-        self._added = [line for row in rows if (line := Part(row, LocalLine)).id is not None]
+        self._practice, self._has_logo = RowView(rows[0], Practice), rows[0].has_logo
+        self._added = [line for row in rows if (line := RowView(row, LocalLine)).id is not None]
 
     @cached_property
     def letterhead(self) -> Letterhead:
         """Gather what stands on the practice's paper."""
         found = self._practice
         logo = the_logo() if self._has_logo else None
-        code = urls.portal() if found.paper_code else ""
+        code = urls.portal_url() if found.paper_code else ""
         return Letterhead(found.name, found.tagline, found.contact, found.paper, logo, code)
 
     @cached_property
@@ -117,7 +117,7 @@ class Office:
         return Numbers(lines, found.numbers_confirmed_on, stale=numbers_stale(found))
 
 
-def _own_line(line: Part) -> HelpLine:
+def _own_line(line: RowView) -> HelpLine:
     return HelpLine(
         kind=line.kind,
         name=line.name,
@@ -153,7 +153,7 @@ OFFICE = (
 )
 
 
-def numbers_stale(practice: Practice | Part) -> bool:
+def numbers_stale(practice: Practice | RowView) -> bool:
     """Tell whether nobody has confirmed the practice's numbers for 90 days, without asking the database."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
     return practice.numbers_confirmed_on is None or practice.numbers_confirmed_on < limit

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caseapp.core.templating import text_of
+from caseapp.core.templating import render_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,4 +82,4 @@ def long_day(day: date) -> str:
 
 def page(values: dict[str, object]) -> str:
     """Fill the report's page."""
-    return text_of("pdf/case_report.html", {**values, "long_day": long_day})
+    return render_text("pdf/case_report.html", {**values, "long_day": long_day})

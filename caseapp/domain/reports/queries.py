@@ -15,10 +15,10 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, after, page_of
+from caseapp.core.pagination import Page, page_newest_first, make_page
 from caseapp.core.pdf import render
 from caseapp.core.permissions import Action
-from caseapp.core.vault import unseal, unwrap
+from caseapp.core.vault import unseal_text, unwrap
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.facts import GOALS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseEvent
@@ -61,9 +61,9 @@ CASE = (
 def list_exports(actor: Actor, cursor: str | None, limit: int) -> Page[ExportRecord]:
     """List the exports that were made, newest first."""
     require(actor, Action.REPORT_EXPORT)
-    query = after(sa.select(Export), Export.made_at, Export.id, cursor, limit)
+    query = page_newest_first(sa.select(Export), Export.made_at, Export.id, cursor, limit)
     records = [_record(row) for row in db.session.scalars(query)]
-    return page_of(records, limit, lambda record: (record.made_at, record.id))
+    return make_page(records, limit, lambda record: (record.made_at, record.id))
 
 
 def export_shown(actor: Actor, export_id: UUID) -> ExportRecord:
@@ -137,8 +137,8 @@ def report_rows(wanted: ReportFilter) -> Iterator[ReportRow]:
     )
     cursor: str | None = None
     while True:
-        page = after(query, Case.opened_at, Case.id, cursor, ROWS_AT_ONCE)
-        found: Page[Any] = page_of(
+        page = page_newest_first(query, Case.opened_at, Case.id, cursor, ROWS_AT_ONCE)
+        found: Page[Any] = make_page(
             db.session.execute(page).all(), ROWS_AT_ONCE, lambda row: (row.opened_at, row.id)
         )
         yield from _rows(found.items, zone)
@@ -151,15 +151,15 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
     ids = [case.id for case in cases]
     clients = {case.client_id for case in cases}
     steps = _grouped(
-        sa.select(CaseEvent.case_id, CaseEvent.at, CaseEvent.to_stage)
+        sa.select(CaseEvent.case_id, CaseEvent.occurred_at, CaseEvent.to_stage)
         .where(CaseEvent.case_id.in_(ids), CaseEvent.to_stage.is_not(None))
-        .order_by(CaseEvent.at, CaseEvent.id)
+        .order_by(CaseEvent.occurred_at, CaseEvent.id)
     )
     levels = [getattr(Screening, item.key) for item in SCREENED]
     screenings = _grouped(
-        sa.select(Screening.client_id, Screening.at, *levels)
+        sa.select(Screening.client_id, Screening.recorded_at, *levels)
         .where(Screening.client_id.in_(clients))
-        .order_by(Screening.at, Screening.id)
+        .order_by(Screening.recorded_at, Screening.id)
     )
     holds = _grouped(
         sa.select(Hold.client_id, Hold.opened_at, Hold.kind).where(Hold.client_id.in_(clients))
@@ -170,7 +170,7 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
         )
     )
     for case in cases:
-        own = [row for row in screenings.get(case.client_id, []) if _within(case, row.at)]
+        own = [row for row in screenings.get(case.client_id, []) if _within(case, row.recorded_at)]
         kinds = Counter(
             row.kind for row in holds.get(case.client_id, []) if _within(case, row.opened_at)
         )
@@ -190,10 +190,10 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
             final_screening=case.final_screening,
             follow_up_on=case.follow_up_on,
             facts=_facts(case),
-            stages=tuple((_day(row.at, zone), row.to_stage) for row in steps.get(case.id, [])),
+            stages=tuple((_day(row.occurred_at, zone), row.to_stage) for row in steps.get(case.id, [])),
             levels={
                 item.key: tuple(
-                    (_day(row.at, zone), level)
+                    (_day(row.recorded_at, zone), level)
                     for row in own
                     if (level := getattr(row, item.key)) is not None
                 )
@@ -227,7 +227,7 @@ def _facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
     if case.wrapped is None or case.facts is None:
         return {}
     key = unwrap(case.client_id, case.wrapped)
-    opened = unseal(Case.__tablename__, "facts", case.id, case.facts, key)
+    opened = unseal_text(Case.__tablename__, "facts", case.id, case.facts, key)
     facts: dict[str, Any] = json.loads(opened or "{}")
     return facts
 

@@ -8,10 +8,10 @@ from caseapp.core.actor import Actor
 from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.eligibility import advice_for, offers_for
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.assignments.reading import reading_list
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.queries import list_handout_options
+from caseapp.domain.assignments.reading import get_reading_list, get_recommendation
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import checks
 from caseapp.domain.handouts.library import Contraindication, library, parse
 from caseapp.domain.handouts.operations import hide_handout, publish_library
@@ -36,12 +36,12 @@ def test_an_own_sheet_is_assigned_and_read_like_any_other(team):
     slug = published(team["supervisor"], team["admin"])
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id)
-    head = case_head(team["coach"], made.case_id)
-    assert slug in {offer.handout.id for offer in offers_for(team["coach"], head)}
+    context = get_case_context(team["coach"], made.case_id)
+    assert slug in {option.handout.id for option in list_handout_options(team["coach"], context)}
     with transaction():
-        assign(team["coach"], made.case_id, slug, line="", channel="portal")
+        assign_handout(team["coach"], made.case_id, slug, message="", channel="portal")
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
-    assert [record.slug for record in reading_list(client)] == [slug]
+    assert [record.slug for record in get_reading_list(client)] == [slug]
 
 
 def test_our_own_edition_keeps_what_the_library_says_of_it(team):
@@ -58,10 +58,10 @@ def test_our_own_edition_answers_where_the_hidden_sheet_did(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, household="concern")
     slug = own_edition(team, "keep-the-day-running")
-    head = case_head(team["coach"], made.case_id)
+    context = get_case_context(team["coach"], made.case_id)
 
     def proposed():
-        return [found.offer.handout.id for found in advice_for(team["coach"], head).suggestions]
+        return [found.option.handout.id for found in get_recommendation(team["coach"], context).suggestions]
 
     assert "keep-the-day-running" in proposed()
     with transaction():
@@ -78,5 +78,5 @@ def test_a_warning_of_ours_is_heeded(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
-        assign(team["coach"], made.case_id, slug, line="", channel="in_person")
+        assign_handout(team["coach"], made.case_id, slug, message="", channel="in_person")
     assert "violence_flag" in codes(refused) or "hold_open" in codes(refused)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, RuleBroken, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.authoring.models import DraftStep, HandoutDraft
 from caseapp.domain.authoring.operations import (
     approve_own,
@@ -45,9 +45,9 @@ def test_a_text_goes_from_desk_to_library_through_two_people(team):
     assert kinds == ["started", "saved", "sent", "published"]
     assert steps_of(draft_id)[-1].sha256 == item.handout.sha256
     said = db.session.execute(
-        sa.select(AuditEntry.action, AuditEntry.details)
-        .where(AuditEntry.object_id == draft_id)
-        .order_by(AuditEntry.id)
+        sa.select(AuditEvent.action, AuditEvent.details)
+        .where(AuditEvent.object_id == draft_id)
+        .order_by(AuditEvent.id)
     ).all()
     assert [(row.action, row.details["step"]) for row in said] == [
         ("handout.write", "started"),

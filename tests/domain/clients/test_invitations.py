@@ -9,10 +9,10 @@ from caseapp.core import outbox
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth import portal_access
-from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.clients.portal_visitor import HOME, access_row, arrive, say_safe, sessions_of
 from tests.support import builders, staff

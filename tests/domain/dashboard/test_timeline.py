@@ -5,10 +5,10 @@ import pytest
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.transaction import transaction
-from caseapp.domain.cases.queries import case_head
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.dashboard.queries import timeline
 from caseapp.domain.dashboard.timeline import KINDS, LONGEST_TEXT, shortened
-from caseapp.domain.followups.operations import add_followup, complete_followup
+from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.both
 
 
 def whole(actor, made, kind=None, limit=4):
-    head, found, cursor = case_head(actor, made.case_id), [], None
+    context, found, cursor = get_case_context(actor, made.case_id), [], None
     while True:
-        page = timeline(actor, head, kind=kind, cursor=cursor, limit=limit)
+        page = timeline(actor, context, kind=kind, cursor=cursor, limit=limit)
         assert len(page.items) <= limit
         found += page.items
         cursor = page.next
@@ -34,7 +34,7 @@ def test_everything_that_happened_stands_in_one_stream(team):
     builders.note(coach, case.case_id, days_ago=1)
     builders.screen(coach, case.client_id, fear_at_home=2, comment="Asked in the car.")
     with transaction():
-        task = add_followup(coach, case.client_id, NewFollowUp("Ring on Tuesday", now()))
+        task = create_followup(coach, case.client_id, NewFollowUp("Ring on Tuesday", now()))
     with transaction():
         complete_followup(coach, task, "She is well.", 1)
     found = whole(coach, case)
@@ -70,7 +70,7 @@ def test_pages_join_without_a_gap_or_a_repeat(team):
     coach = team["coach"]
     case = builders.case(coach)
     bulk_rows.history(coach, case, 7)
-    at_once = timeline(coach, case_head(coach, case.case_id), kind=None, cursor=None, limit=200)
+    at_once = timeline(coach, get_case_context(coach, case.case_id), kind=None, cursor=None, limit=200)
     found = whole(coach, case, limit=3)
     assert [(i.id, i.at) for i in found] == [(i.id, i.at) for i in at_once.items]
     assert len(found) == 7 * 8 + 1
@@ -92,12 +92,12 @@ def test_a_kind_shows_only_itself(team, kind):
 
 def test_an_unknown_kind_and_a_made_up_cursor_are_refused(team):
     coach = team["coach"]
-    head = case_head(coach, builders.case(coach).case_id)
+    context = get_case_context(coach, builders.case(coach).case_id)
     with pytest.raises(Invalid) as caught:
-        timeline(coach, head, kind="gossip", cursor=None, limit=5)
+        timeline(coach, context, kind="gossip", cursor=None, limit=5)
     assert "kind" in caught.value.fields
     with pytest.raises(Invalid):
-        timeline(coach, head, kind=None, cursor="made-up", limit=5)
+        timeline(coach, context, kind=None, cursor="made-up", limit=5)
 
 
 def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
@@ -107,9 +107,9 @@ def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
     bulk_rows.history(coach, many, 1000)
     counts = []
     for case in (few, many):
-        head = case_head(coach, case.case_id)
+        context = get_case_context(coach, case.case_id)
         with Statements() as statements:
-            page = timeline(coach, head, kind=None, cursor=None, limit=25)
+            page = timeline(coach, context, kind=None, cursor=None, limit=25)
         assert len(page.items) == 25
         counts.append(len(statements.seen))
     assert counts[0] == counts[1] <= 9

@@ -4,13 +4,13 @@ import pytest
 
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign
-from caseapp.domain.assignments.suspended import LOOKED_THROUGH
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE
 from caseapp.domain.dashboard.queries import MOST_COUNTED, today
-from caseapp.domain.followups.operations import add_followup
+from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import record_draft_screening
-from caseapp.domain.screening.operations import raise_flag
+from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
 from tests.support.staff_pages import Statements
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both
 
 def add_task(actor, client_id, title, due_at):
     with transaction():
-        return add_followup(actor, client_id, NewFollowUp(title, due_at))
+        return create_followup(actor, client_id, NewFollowUp(title, due_at))
 
 
 def test_an_unrecorded_concern_leads_until_it_is_recorded(team):
@@ -108,15 +108,15 @@ def test_resting_sheets_are_counted_in_every_case_or_it_says_in_how_many(team):
         oldest = builders.case(coach, "Ines Okafor")
         builders.screen(coach, oldest.client_id)
         with transaction():
-            assign(coach, oldest.case_id, "first-days-pause", line="", channel="portal")
+            assign_handout(coach, oldest.case_id, "first-days-pause", message="", channel="portal")
     with transaction():
-        raise_flag(coach, oldest.client_id, "unsafe_delivery")
-    bulk_rows.caseload(coach, LOOKED_THROUGH - 1)
+        set_manual_flag(coach, oldest.client_id, "unsafe_delivery")
+    bulk_rows.caseload(coach, SUSPENDED_PAGE_SIZE - 1)
     found = today(coach)
-    assert (found.resting, found.resting_in) == (1, None)
-    bulk_rows.caseload(coach, 1, since=LOOKED_THROUGH)
+    assert (found.suspended, found.suspended_scope) == (1, None)
+    bulk_rows.caseload(coach, 1, since=SUSPENDED_PAGE_SIZE)
     found = today(coach)
-    assert (found.resting, found.resting_in) == (0, LOOKED_THROUGH)
+    assert (found.suspended, found.suspended_scope) == (0, SUSPENDED_PAGE_SIZE)
 
 
 def test_a_supervisor_sees_the_holds_of_their_coaches_and_the_age_of_their_drafts(team):

@@ -76,7 +76,7 @@ def pages_of(bodies, *, style="handout.css", picture=b""):
 
     Nothing acts in it, and its head says nothing.
     """
-    articles = Markup("").join(Markup(f'<article class="sheet">{one}</article>') for one in bodies)  # noqa: S704 - made by our templates
+    articles = Markup("").join(Markup(f'<article class="handout-text">{one}</article>') for one in bodies)  # noqa: S704 - made by our templates
     values = {"language": "en-GB", "title": "Every field", "look": "a4", "body": ROOM + articles}
     content = pdf.render(render_text("pdf/handout.html", values), style=style, picture=picture)
     found = looked_at(content, "Every field")

@@ -29,7 +29,7 @@ from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_payloads import CORES, CORPUS, plain
 from tests.support.pdf_checks import faults_of
-from tests.support.pdf_checks import render_text as printed
+from tests.support.pdf_checks import text_of as printed
 
 DAY = date(2026, 11, 21)
 NAME = Name("own-01", "en", None)

@@ -192,13 +192,13 @@ def test_a_picture_can_be_told_apart_in_black_and_white_and_is_there_once(dresse
 
 def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
     shown = sheet_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
-    press = pdf.Press(pdf.faces())
-    assert b"/Image" in press.lay_out(shown, "handout.css", dressed.logo.picture)
+    renderer = pdf.Renderer(pdf.faces())
+    assert b"/Image" in renderer.render_document(shown, "handout.css", dressed.logo.picture)
     with pytest.raises(RenderFailed) as refused:
         pdf.render(shown)
     assert refused.value.cause == "outside"
-    with pytest.raises(supervisor.Refused, match="outside"):
-        press.lay_out(shown, "handout.css")
+    with pytest.raises(supervisor.JobRefused, match="outside"):
+        renderer.render_document(shown, "handout.css")
 
 
 def test_a_code_is_drawn_only_where_the_practice_wants_one(dressed):

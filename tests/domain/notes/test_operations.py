@@ -8,10 +8,10 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.operations import close_case
-from caseapp.domain.cases.queries import case_head
-from caseapp.domain.cases.schemas import Closing
+from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.schemas import CaseClosing
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import (
     discard_draft,
@@ -29,7 +29,7 @@ from caseapp.domain.notes.schemas import (
     NewNote,
 )
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import safety_of, screening_shown
+from caseapp.domain.screening.queries import get_safety_state, get_screening
 from tests.support import builders
 
 pytestmark = pytest.mark.both
@@ -67,7 +67,7 @@ def test_a_draft_keeps_what_was_written(coach, case):
     )
     note = note_shown(coach, note_id)
     assert version == note.version == 2
-    assert note.sections == builders.WORDS | {"plan": "Ring on Tuesday."}
+    assert note.sections == builders.SECTIONS | {"plan": "Ring on Tuesday."}
     assert (note.how, note.minutes, note.status) == ("phone", 20, "draft")
 
 
@@ -76,7 +76,7 @@ def test_what_is_not_sent_stays_and_zero_minutes_mean_unknown(coach, case):
     save(coach, note_id, 1, minutes=0)
     note = note_shown(coach, note_id)
     assert note.minutes is None
-    assert note.sections == builders.WORDS
+    assert note.sections == builders.SECTIONS
 
 
 def test_a_draft_is_nobody_elses(team, case):
@@ -94,7 +94,7 @@ def test_a_draft_is_nobody_elses(team, case):
 
 def test_a_signed_note_is_read_by_the_care_team_and_nobody_else(team, case):
     note_id = builders.note(team["coach"], case.case_id)
-    assert note_shown(team["supervisor"], note_id).sections == builders.WORDS
+    assert note_shown(team["supervisor"], note_id).sections == builders.SECTIONS
     with pytest.raises(NotFound):
         note_shown(team["coach2"], note_id)
     for nobody in (team["admin"], operator()):
@@ -108,8 +108,8 @@ def test_no_note_starts_in_a_foreign_or_a_closed_case(team, case):
         start_note(team["coach2"], case.case_id, new)
     builders.screen(team["coach"], case.client_id)
     with transaction():
-        version = case_head(team["coach"], case.case_id).case.version
-        closing = Closing(
+        version = get_case_context(team["coach"], case.case_id).case.version
+        closing = CaseClosing(
             "other", "goal_reached", "done", "", follow_up_consent=False, follow_up_on=None
         )
         close_case(team["coach"], case.case_id, closing, version)
@@ -131,9 +131,9 @@ def test_an_older_version_overwrites_nothing(coach, case):
 def test_the_same_words_again_change_nothing_whatever_the_version(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, sections={"plan": "Ring."})
-    before = db.session.scalar(sa.select(sa.func.count()).select_from(AuditEntry))
+    before = db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent))
     assert save(coach, note_id, 1, sections={"plan": "Ring."}) == 2
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEntry)) == before
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent)) == before
 
 
 def test_a_change_of_format_loses_no_word(coach, case):
@@ -148,7 +148,7 @@ def test_a_change_of_format_loses_no_word(coach, case):
     }
     save(coach, note_id, 2, format="free")
     text = note_shown(coach, note_id).sections["text"]
-    for words in builders.WORDS.values():
+    for words in builders.SECTIONS.values():
         assert words in text
     save(coach, note_id, 3, format="dap")
     assert note_shown(coach, note_id).sections == {"data": text, "assessment": "", "plan": ""}
@@ -172,8 +172,8 @@ def test_a_draft_grows_to_its_limit_and_no_further(coach, case):
 
 def test_levels_in_a_draft_are_words_only(coach, case):
     builders.draft(coach, case.case_id, levels={"fear_at_home": 3})
-    safety = safety_of(case.client_id)
-    assert (safety.hold, safety.last, safety.flags) == (None, None, frozenset())
+    safety = get_safety_state(case.client_id)
+    assert (safety.hold, safety.last_screening, safety.flags) == (None, None, frozenset())
 
 
 def test_a_draft_remembers_its_highest_unrecorded_level(coach, case):
@@ -200,11 +200,11 @@ def test_recording_opens_what_the_levels_demand_and_empties_the_panel(coach, cas
     note = note_shown(coach, note_id)
     assert (note.screening_id, note.unrecorded_level, note.draft) == (screening_id, None, UNTOUCHED)
     assert note.status == "draft"
-    found = screening_shown(coach, screening_id)
+    found = get_screening(coach, screening_id)
     assert found.levels == dict.fromkeys(NONE) | {"fear_at_home": 2, "sleep": 1}
     assert (found.asked_alone, found.actions_taken) == (True, ["gave_numbers"])
     assert found.comment == "Asked in the car."
-    assert safety_of(case.client_id).hold == "safety"
+    assert get_safety_state(case.client_id).hold == "safety"
 
 
 def test_nothing_is_recorded_where_nothing_was_asked(coach, case):
@@ -212,7 +212,7 @@ def test_nothing_is_recorded_where_nothing_was_asked(coach, case):
         note_id = builders.draft(coach, case.case_id, levels=levels)
         with pytest.raises(Invalid), transaction():
             record_draft_screening(coach, note_id, 1 if levels is None else 2)
-    assert safety_of(case.client_id).last is None
+    assert get_safety_state(case.client_id).last_screening is None
 
 
 def test_recording_twice_from_the_same_version_makes_one_screening(coach, case):
@@ -271,7 +271,7 @@ def test_every_section_needs_words_before_the_signature(coach, case):
 def test_a_note_without_any_screening_can_be_signed(coach, case):
     note = note_shown(coach, builders.note(coach, case.case_id))
     assert note.screening_id is None
-    assert safety_of(case.client_id).last is None
+    assert get_safety_state(case.client_id).last_screening is None
 
 
 def test_a_blank_question_stops_the_signature_and_not_asked_does_not(coach, case):
@@ -285,23 +285,23 @@ def test_a_blank_question_stops_the_signature_and_not_asked_does_not(coach, case
     with transaction():
         sign_note(coach, note_id, 3)
     note = note_shown(coach, note_id)
-    assert screening_shown(coach, note.screening_id).levels == levels
+    assert get_screening(coach, note.screening_id).levels == levels
 
 
 def test_signing_records_an_unrecorded_screening_with_its_hold(coach, case):
     note_id = builders.note(coach, case.case_id, levels=NONE | {"self_harm": 3})
     note = note_shown(coach, note_id)
-    assert screening_shown(coach, note.screening_id).levels["self_harm"] == 3
+    assert get_screening(coach, note.screening_id).levels["self_harm"] == 3
     assert (note.unrecorded_level, note.draft) == (None, UNTOUCHED)
-    assert safety_of(case.client_id).hold == "safety"
+    assert get_safety_state(case.client_id).hold == "safety"
 
 
 def test_a_failed_signature_opens_no_hold(coach, case):
     note_id = builders.draft(coach, case.case_id, levels=NONE | {"self_harm": 3})
     with pytest.raises(Stale), transaction():
         sign_note(coach, note_id, 1)
-    safety = safety_of(case.client_id)
-    assert (safety.hold, safety.last) == (None, None)
+    safety = get_safety_state(case.client_id)
+    assert (safety.hold, safety.last_screening) == (None, None)
     assert note_shown(coach, note_id).unrecorded_level == 3
 
 
@@ -334,7 +334,7 @@ def test_a_discarded_draft_is_gone_and_its_screening_stays(coach, case):
         discard_draft(coach, note_id, 3)
     with pytest.raises(NotFound):
         note_shown(coach, note_id)
-    assert screening_shown(coach, screening_id).levels == NONE
+    assert get_screening(coach, screening_id).levels == NONE
 
 
 def test_a_draft_with_an_unrecorded_concern_is_not_thrown_away(coach, case):
@@ -358,12 +358,12 @@ def test_a_stale_discard_keeps_the_draft(coach, case):
 def test_no_word_of_a_note_stands_in_the_database_or_the_log(coach, case):
     word = "marmalade"
     note_id = builders.draft(
-        coach, case.case_id, builders.WORDS | {"data": word}, levels={"sleep": 2}, comment=word
+        coach, case.case_id, builders.SECTIONS | {"data": word}, levels={"sleep": 2}, comment=word
     )
     row = db.session.execute(
         sa.select(Note.sections, Note.draft_screening).where(Note.id == note_id)
     ).one()
     assert all(word.encode() not in sealed for sealed in row)
-    entries = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.object_id == note_id)).all()
+    entries = db.session.scalars(sa.select(AuditEvent).where(AuditEvent.object_id == note_id)).all()
     assert {entry.action for entry in entries} == {"note.write"}
     assert all(word not in str(entry.details) for entry in entries)

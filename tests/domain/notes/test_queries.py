@@ -90,11 +90,11 @@ def test_a_supervisor_sees_only_the_age_of_a_coachs_draft(team):
 def test_the_last_plan_is_that_of_the_session_before(team):
     coach = team["coach"]
     case = builders.case(coach)
-    builders.note(coach, case.case_id, builders.WORDS | {"plan": "The older plan."}, days_ago=9)
-    builders.note(coach, case.case_id, builders.WORDS | {"plan": "The last plan."}, days_ago=4)
+    builders.note(coach, case.case_id, builders.SECTIONS | {"plan": "The older plan."}, days_ago=9)
+    builders.note(coach, case.case_id, builders.SECTIONS | {"plan": "The last plan."}, days_ago=4)
     builders.note(coach, case.case_id, {"text": "A call."}, format="free", days_ago=2)
     builders.draft(
-        coach, case.case_id, builders.WORDS | {"plan": "The plan of a draft."}, days_ago=1
+        coach, case.case_id, builders.SECTIONS | {"plan": "The plan of a draft."}, days_ago=1
     )
     note = note_shown(coach, builders.draft(coach, case.case_id))
     assert last_plan(coach, note).sections["plan"] == "The last plan."

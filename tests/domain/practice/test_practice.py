@@ -13,7 +13,7 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.operations import (
@@ -80,7 +80,7 @@ def test_a_change_is_kept_and_names_only_the_fields(app):
         change_practice(operator(), settings_now(name="Harbour", contact="01632 960000"), 1)
     row = the_practice()
     assert (row.name, row.contact, row.version) == ("Harbour", "01632 960000", 2)
-    assert db.session.scalar(sa.select(AuditEntry.details)) == {"fields": ["name", "contact"]}
+    assert db.session.scalar(sa.select(AuditEvent.details)) == {"fields": ["name", "contact"]}
 
 
 def test_a_change_from_an_old_version_overwrites_nothing(app):
@@ -90,7 +90,7 @@ def test_a_change_from_an_old_version_overwrites_nothing(app):
         change_practice(operator(), settings_now(name="Second"), 1)
     db.session.rollback()
     assert the_practice().name == "First"
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEntry)) == 1
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent)) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEntry
+from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.operations import close_case, move_case
 from caseapp.domain.cases.queries import get_case
-from caseapp.domain.cases.schemas import Closing, Move
+from caseapp.domain.cases.schemas import CaseClosing, StageMove
 from caseapp.domain.clients.models import ClientKey
 from caseapp.domain.practice.queries import today
 from caseapp.domain.reports import queries
@@ -59,7 +59,7 @@ def read(actor, wanted=None):
 
 
 def closing(outcome="separated"):
-    return Closing(outcome, "decision", "done", "", follow_up_consent=False, follow_up_on=None)
+    return CaseClosing(outcome, "decision", "done", "", follow_up_consent=False, follow_up_on=None)
 
 
 def close(actor, made, **changed):
@@ -159,7 +159,7 @@ def test_a_move_stands_in_the_history(cast):
     builders.screen(cast["coach"], made.client_id)
     with transaction():
         version = get_case(cast["coach"], made.case_id).version
-        move_case(cast["coach"], made.case_id, Move("close", "", {}), version)
+        move_case(cast["coach"], made.case_id, StageMove("close", "", {}), version)
     [row], _ = read(cast["admin"])
     day = today()
     assert row["stage_history"] == f"{day}:steady {day}:close"
@@ -198,7 +198,7 @@ def test_the_audit_log_has_filters_and_rows(cast):
             cast["admin"], ReportFilter(stage="steady", since=date(2026, 1, 1)), "pdf"
         )
     found = db.session.scalars(
-        sa.select(AuditEntry).where(AuditEntry.action == Action.REPORT_EXPORT)
+        sa.select(AuditEvent).where(AuditEvent.action == Action.REPORT_EXPORT)
     ).one()
     assert found.object_id == export_id
     assert found.details == {"format": "pdf", "rows": 1, "stage": "steady", "since": "2026-01-01"}

@@ -1,0 +1,63 @@
+"""docs/requirements.md: every id that the program or its tests name, and a proof for each that exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from caseapp.core.settings import ROOT
+from caseapp.domain.handouts.library import claims
+from tests.docs.documents import read, table
+
+ID = re.compile(r"\b(?:REC|REL|SAFE|SEC|VULN)-\d{2}\b")
+PROOF = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+NAMING = {"caseapp": ".py", "tests": ".py", "templates": ".html", "migrations": ".py"}
+
+TEXT = read("docs/requirements.md")
+REQUIREMENTS = {row[0]: row for row in table(TEXT, "## Requirements")}
+CLAIMS = {row[0]: row for row in table(TEXT, "## Ids of claims")}
+
+
+def named():
+    """Map each id to the files that name it."""
+    found: dict = {}
+    for folder, suffix in NAMING.items():
+        for path in (ROOT / folder).rglob(f"*{suffix}"):
+            for id_ in ID.findall(path.read_text(encoding="utf-8")):
+                found.setdefault(id_, set()).add(path.relative_to(ROOT).as_posix())
+    return found
+
+
+def test_every_id_that_is_named_is_explained():
+    unexplained = {id_: files for id_, files in named().items() if id_ not in REQUIREMENTS | CLAIMS}
+    assert unexplained == {}
+
+
+def test_every_requirement_is_named_somewhere():
+    assert sorted(REQUIREMENTS.keys() - named().keys()) == []
+
+
+def test_every_requirement_has_a_text_and_a_proof():
+    for id_, (_, text, proof) in REQUIREMENTS.items():
+        assert ID.fullmatch(id_)
+        assert len(text) > 30, id_
+        assert PROOF.search(proof), id_
+
+
+def test_every_proof_exists():
+    missing = []
+    for id_, row in REQUIREMENTS.items():
+        for file, name in PROOF.findall(row[2]):
+            path = ROOT / file
+            if not path.exists():
+                missing.append((id_, file))
+                continue
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tests = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+            if not (name in tests if name else any(test.startswith("test_") for test in tests)):
+                missing.append((id_, f"{file}::{name}"))
+    assert missing == []
+
+
+def test_ids_of_claims_are_claims_of_the_library():
+    assert set(CLAIMS) <= set(claims())
