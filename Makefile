@@ -3,19 +3,39 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
+# Compiled files are kept: without them each worker compiles every test again.
+PYTHON := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python
+PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 
-.PHONY: run test check bench soak lock
+.PHONY: run test test-fast test-all coverage check bench soak lock
 .DEFAULT_GOAL := run
 
 # Serve the demo practice; HOST and PORT choose where.
 run: $(VENV)/run.done
 	@CASEAPP_ENV=demo exec $(BIN)/caseapp serve
 
-# Run the whole suite: SQLite, PostgreSQL, browser. ARGS goes to pytest; CI=true makes a skipped test a failed one.
+# Test what needs no browser, PDF, other process or PostgreSQL. ARGS goes to pytest, as in all targets for tests.
+test-fast: $(VENV)/test.done
+	$(PYTEST) --fast $(ARGS)
+
+# Run the whole suite: SQLite, browser, and PostgreSQL where it matters. CI=true makes a skipped test a failed one.
 test: $(VENV)/test.done
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(PYTEST) $(ARGS)
+
+# Run the whole suite with every database test on both databases.
+test-all: $(VENV)/test.done
+	$(PYTEST) --all-databases $(ARGS)
+
+# Measure which lines and branches the suite runs; fails under the floors of tests/support/coverage_floor.py. The
+# sandbox's workers, which run as nobody, write into the same folder, and the last of them end after the tests.
+coverage: $(VENV)/test.done
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
+	chmod 1777 "$$scratch" && export COVERAGE_FILE="$$scratch/coverage" && \
+	$(PYTEST) --cov --cov-report= $(ARGS) && \
+	{ $(BIN)/coverage combine --append --quiet || true; } && \
+	$(BIN)/python -m tests.support.coverage_floor
 
 # Lint, format, types, imports, templates, and the library as on the day of the release.
 check: $(VENV)/test.done
@@ -32,9 +52,9 @@ check: $(VENV)/test.done
 bench: $(VENV)/test.done
 	$(BIN)/python -m tests.bench
 
-# Break running processes again and again.
+# Break running processes again and again, and try many more examples; ROUNDS says how many times more.
 soak: $(VENV)/test.done
-	ROUNDS=25 $(BIN)/python -m pytest -m fault $(ARGS)
+	ROUNDS=$${ROUNDS:-25} $(PYTHON) -m pytest -m "fault or soak" --all-databases --timeout 3600 $(ARGS)
 
 # Pin what pyproject.toml asks for, with hashes and without naming a host.
 lock: $(VENV)/test.done

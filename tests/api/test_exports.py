@@ -1,6 +1,8 @@
 import csv
 import io
 
+import pytest
+
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -11,6 +13,8 @@ from tests.api.api_client import (
     assert_refuses_what_is_no_json,
 )
 from tests.support import builders
+
+pytestmark = pytest.mark.both
 
 
 def test_make_and_download(staff, coach):
@@ -37,6 +41,7 @@ def test_make_and_download(staff, coach):
     assert actions == ["export", "export"]
 
 
+@pytest.mark.pdf
 def test_a_pdf(staff, coach):
     builders.case(coach.actor)
     admin = staff["admin"]

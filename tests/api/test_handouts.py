@@ -67,6 +67,7 @@ def test_the_next_best_say_why(coach, made):
     assert suggested()["enough-to-eat"]["why"] == "Eating is at concern."
 
 
+@pytest.mark.pdf
 def test_one_handout_and_its_pdf(coach):
     slug = coach.get("/handouts").get_json()["items"][0]["slug"]
     whole = coach.get(f"/handouts/{slug}").get_json()
@@ -113,6 +114,7 @@ def test_needs_a_token(coach):
         assert_only_answers(coach, path, "GET")
 
 
+@pytest.mark.pdf
 def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
     with transaction():
         the_practice().name = "An API Without Patience"

@@ -1,5 +1,6 @@
 import pytest
 
+from caseapp.domain.screening.protocol import ITEMS
 from tests.api.api_client import (
     assert_error,
     assert_hidden,
@@ -66,7 +67,7 @@ def test_write_and_sign(coach, path):
 
 def test_signing_with_levels_records_them(coach, case, draft):
     here = f"/notes/{draft['id']}"
-    levels = {item.key: "none" for item in builders.ITEMS} | {"self_harm": "concern"}
+    levels = {item.key: "none" for item in ITEMS} | {"self_harm": "concern"}
     saved = coach.patch(here, WHOLE | {"screening": levels}, version=draft).get_json()
     assert saved["unrecorded_level"] == 2
     assert coach.get(f"/clients/{case.client_id}/holds").get_json()["items"] == []

@@ -23,6 +23,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.worksheets.operations import share_answers
 from tests.api.api_client import NOBODYS
 from tests.support import builders
+from tests.support.depth import times
 
 CHECKS = [
     not_a_server_error,
@@ -32,7 +33,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 ADMINS = {"exports", "audit"}
-EXAMPLES = 14
+EXAMPLES = times(14)
 
 
 def apart(app):
@@ -131,13 +132,15 @@ def walk(operation, mode, token, records):
     return statuses
 
 
+@pytest.mark.soak
+@pytest.mark.pdf
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_api_answers_as_described(app, staff, records, mode):
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", apart(app))
     seen = {}
     for found in schema.get_all_operations():
-        operation = found.ok()
+        operation = found.ok()  # type: ignore[union-attr]
         token = staff[who_asks(operation)].token
         seen[operation.label] = walk(operation, mode, token, records)
     assert len(seen) == sum(len(item.keys() - {"parameters"}) for item in schema.values())

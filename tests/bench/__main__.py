@@ -28,9 +28,9 @@ from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.migrate import upgrade
 from caseapp.core.pagination import make_cursor
+from caseapp.core.sessions import begin_session
 from caseapp.core.settings import ROOT, load_settings
 from caseapp.core.transaction import transaction
-from caseapp.core.sessions import begin_session
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.queries import visible_to
@@ -234,7 +234,7 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
         for floor_name, insert in plain.items():
             yield compare(
                 f"{engine}: POST note, sealed and audited, against {floor_name}",
-                lambda insert=insert: _good(insert(), 201),
+                lambda insert=insert: _good(insert(), 201),  # type: ignore[misc]
                 lambda: _good(next(turn)(), 201),
                 rounds=ROUNDS,
                 each=EACH,

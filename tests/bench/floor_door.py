@@ -19,7 +19,7 @@ from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.notes.schemas import NewNoteSchema, NoteRecord, NoteView
 from caseapp.factory import create_app
-from caseapp.http.guard import needs, current_actor
+from caseapp.http.guard import current_actor, needs
 from tests.bench.floor_table import plain_note
 
 blueprint = ApiBlueprint("plain", "A plain insert.")

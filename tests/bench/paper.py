@@ -51,7 +51,9 @@ def papers(folder: Path, rounds: int) -> Iterator[Ratio]:
     ):
         yield compare(
             f"PDF: by a hand apart (a form, tagged), against {what}",
-            lambda options=options: weasyprint.HTML(string=plain).write_pdf(**options),
+            lambda options=options: weasyprint.HTML(  # type: ignore[misc]
+                string=plain
+            ).write_pdf(**options),
             lambda: pdf.render(html),
             rounds=rounds,
             each=4,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -91,7 +91,7 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
     )
 
 
-def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, object]:
+def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, Any]:
     return {
         "id": new_id(),
         "email": f"{who}@bench.test",

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.sessions import begin_session
 from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.core.sessions import begin_session
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.handouts.operations import publish_library
@@ -61,7 +61,7 @@ def stored(engine: str, environ: Mapping[str, str], coach: Actor, rounds: int) -
                 yield compare(
                     f"{engine}: a stored PDF through {door}, against {name}",
                     base,
-                    lambda ask=ask: _whole(ask),
+                    lambda ask=ask: _whole(ask),  # type: ignore[misc]
                     rounds=rounds,
                     each=12,
                     at_most=at_most,

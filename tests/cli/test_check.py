@@ -1,4 +1,5 @@
 import socket
+import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,22 +13,19 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
-from caseapp.domain.practice.operations import confirm_numbers
 from caseapp.domain.auth.operations import add_user, disable_user
+from caseapp.domain.practice.operations import confirm_numbers
 from tests.support import staff
 
-pytestmark = pytest.mark.usefixtures("on_release_day")
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
+pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
 
 def section(output, title):
     return output.partition(f"\n{title}\n")[2].partition("\n\n")[0]
 
 
+@pytest.mark.pdf
+@pytest.mark.slow
 def test_every_setting_is_explained_and_no_secret_shown(run_command):
     done = run_command(
         "check", CASEAPP_SMTP_URL="smtp://mail:hush@127.0.0.1:1", CASEAPP_MAIL_FROM="us@x.test"
@@ -40,6 +38,7 @@ def test_every_setting_is_explained_and_no_secret_shown(run_command):
     assert "CASEAPP_LOG_FORMAT = text (default)" in done.output
 
 
+@pytest.mark.pdf
 def test_a_practice_that_is_ready_has_no_fault(team, run_command):
     with transaction():
         add_user(
@@ -60,6 +59,7 @@ def test_a_practice_that_is_ready_has_no_fault(team, run_command):
     assert "The PDF engine starts" in done.output
 
 
+@pytest.mark.pdf
 def test_numbers_that_nobody_confirmed_are_a_fault(team, run_command):
     assert "FAULT Nobody has confirmed" in section(run_command("check").output, "Help numbers")
     with at(now() - timedelta(days=91)), transaction():
@@ -69,6 +69,7 @@ def test_numbers_that_nobody_confirmed_are_a_fault(team, run_command):
     assert "too long ago" in section(done.output, "Help numbers")
 
 
+@pytest.mark.pdf
 def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, run_command):
     said = section(run_command("check").output, "People")
     assert (
@@ -78,6 +79,7 @@ def test_one_coach_alone_cannot_clear_a_hold_and_is_told(team, run_command):
     assert "Helen Marsh opens or screens" in said
 
 
+@pytest.mark.pdf
 def test_nobody_to_sign_in_is_a_fault(run_command):
     assert "FAULT Nobody can sign in." in run_command("check").output
 
@@ -110,5 +112,5 @@ def test_old_sqlite_is_worth_a_look(app, monkeypatch):
     if db.engine.dialect.name != "sqlite":
         return
     for version, level in (((3, 51, 2), check.WARNING), ((3, 51, 3), check.OK)):
-        monkeypatch.setattr(check.sqlite3, "sqlite_version_info", version)
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
         assert list(check.database())[-1].level == level

@@ -16,19 +16,19 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.assignments.reading import get_reading_list
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, get_stage_gate, list_cases
-from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import key_of, matches_of
-from caseapp.domain.followups.queries import list_due_followups, list_client_followups
+from caseapp.domain.followups.queries import list_client_followups, list_due_followups
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import drafts_of
 from caseapp.domain.practice.queries import office, the_practice, today
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
-from caseapp.domain.worksheets.queries import get_shared_summaries, get_shared_answers
+from caseapp.domain.worksheets.queries import get_shared_answers, get_shared_summaries
 
 PASSWORD = "seven quiet harbours at dusk"
 PIN = "482915"
@@ -52,6 +52,7 @@ def count(of, *where):
     return db.session.scalar(sa.select(sa.func.count()).select_from(of).where(*where))
 
 
+@pytest.mark.slow
 def test_harbour_lane(app):
     lines = demo.fill(PASSWORD, PIN)
     for address in ("coach", "coach2", "supervisor", "admin", "priya", "daniel"):
@@ -75,7 +76,7 @@ def test_harbour_lane(app):
 
 def cases_in_every_stage():
     found = db.session.execute(sa.select(Case.stage, sa.func.count()).group_by(Case.stage)).all()
-    assert dict(map(tuple, found)) == {
+    assert dict(found) == {
         "steady": 4,
         "understand": 4,
         "rebuild": 5,

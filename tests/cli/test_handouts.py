@@ -24,6 +24,7 @@ def test_the_list_names_every_handout(run_command):
     assert "reaching-out" in listed
 
 
+@pytest.mark.pdf
 def test_a_handout_is_written_as_a_pdf(run_command, tmp_path):
     file = tmp_path / "sheet.pdf"
     done = run_command("handouts", "render", "reaching-out", "-o", str(file))

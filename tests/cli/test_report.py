@@ -1,6 +1,10 @@
+import pytest
+
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from tests.support import builders, staff
+
+pytestmark = pytest.mark.both
 
 
 def test_the_case_report_comes_out_and_is_recorded(app, run_command):
@@ -18,6 +22,7 @@ def test_the_case_report_comes_out_and_is_recorded(app, run_command):
     assert (entry.via, entry.details["rows"], entry.details["stage"]) == ("cli", 1, "steady")
 
 
+@pytest.mark.pdf
 def test_a_pdf_goes_into_a_file(run_command, tmp_path):
     file = tmp_path / "report.pdf"
     done = run_command("report", "cases", "--format", "pdf", "-o", str(file))

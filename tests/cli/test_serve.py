@@ -112,6 +112,7 @@ def practice(home, sqlite_template):
     return home
 
 
+@pytest.mark.process
 def test_nothing_is_served_without_a_database(home):
     with own_port() as port:
         code, _, err = home.run("serve", PORT=str(port))
@@ -119,6 +120,7 @@ def test_nothing_is_served_without_a_database(home):
     assert err == "The database is not at this version. Run: caseapp init\n"
 
 
+@pytest.mark.process
 def test_it_serves_and_ends_with_its_worker(practice):
     with serving(practice, "--processes", "1") as (server, address, said):
         assert "Nobody can sign in yet." in server.stdout.readline() + said
@@ -131,7 +133,7 @@ def test_it_serves_and_ends_with_its_worker(practice):
 
 
 def supervisor_pid(pid):
-    mark = b"caseapp.core.pdf"
+    mark = b"caseapp.core.pdf\0"
     [found] = [c for c in children(pid) if mark in Path(f"/proc/{c}/cmdline").read_bytes()]
     return found
 
@@ -243,7 +245,7 @@ def test_renderers_that_stand_still_hold_one_process_and_the_other_serves(practi
             name: Asking(address, token, f"/handouts/{name}/pdf")
             for name in ("better-nights", "keep-the-day-running")
         }
-        answered = set()
+        answered: set[str] = set()
         while not answered:
             answered = {name for name, asking in asked.items() if not asking.is_alive()}
             still.over.wait(0.01)
@@ -279,6 +281,7 @@ class Slow:
 
     def __init__(self):
         """Begin with nothing taken."""
+        self.address = ""
         self.arrived, self.go_on, self.taken = threading.Event(), threading.Event(), []
 
     async def handle_DATA(self, server, _session, envelope):  # noqa: N802 - aiosmtpd's own name
@@ -307,6 +310,7 @@ def sent(home):
     return done_at is not None
 
 
+@pytest.mark.process
 def test_a_worker_that_is_told_to_end_finishes_its_task(practice, slow):
     practice.python(ORDER_A_MAIL)
     with practice.start("worker", CASEAPP_SMTP_URL=slow.address) as worker:
@@ -331,6 +335,7 @@ def test_a_mail_that_was_being_sent_when_the_worker_was_killed_is_sent_again(pra
     assert ["ines@example.test"] in slow.taken
 
 
+@pytest.mark.process
 def test_a_demo_whose_first_filling_was_killed_is_not_served_by_half(home):
     with home.start("serve", CASEAPP_ENV="demo") as process:
         begun, patience = home.data / "demo.filling", threading.Event()

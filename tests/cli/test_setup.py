@@ -9,6 +9,8 @@ from caseapp.domain.auth.portal_access import find_pin_error
 from caseapp.domain.handouts.models import HandoutVersion
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 
 def test_init_can_be_run_again(run_command):
     for _ in range(2):

@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 from caseapp.cli.check import WARNING, check_pdf
 from caseapp.core import pdf, settings
 from caseapp.core.errors import RenderFailed, RuleBroken
-from caseapp.core.sandbox import circuit_breaker
-from caseapp.core.sandbox import pool
+from caseapp.core.sandbox import circuit_breaker, pool
+
+pytestmark = pytest.mark.pdf
 
 GOOD = '<html lang="en"><head><title>Good</title></head><body><p>Good.</p></body></html>'
 SECRET = "Priya"
@@ -70,6 +71,7 @@ def test_another_text_is_another_document():
     fails(poison("b"))
 
 
+@pytest.mark.process
 def test_the_count_outlives_the_program(the_app):
     fails(poison("a"), 3)
     environ = {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(settings.active().data_dir)}

@@ -13,6 +13,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice.models import Practice
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 

@@ -12,6 +12,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both(every_set=True)
+
 WHO, SOMEBODY_ELSE = uuid.UUID(int=7), uuid.UUID(int=8)
 
 

@@ -10,6 +10,8 @@ from PIL import Image, PngImagePlugin
 from caseapp.core import images
 from caseapp.core.errors import Invalid
 
+pytestmark = pytest.mark.pdf
+
 INK = (29, 91, 85)
 
 

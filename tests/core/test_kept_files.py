@@ -64,6 +64,7 @@ def files(folder, *endings):
     return [path for path in folder.glob("pdf/*/*") if path.suffix in endings]
 
 
+@pytest.mark.process
 def test_a_pdf_is_kept_whole_or_not_at_all_whenever_the_process_is_killed(folder):
     whole = pdf.render(PAGE.format(words="Whole."))
     drafts, finished, line = 0, False, 0
@@ -90,6 +91,7 @@ def test_a_pdf_is_kept_whole_or_not_at_all_whenever_the_process_is_killed(folder
     assert drafts >= 3
 
 
+@pytest.mark.process
 def test_a_full_disk_keeps_nothing_and_holds_nothing_back(folder):
     document = PAGE.format(words="Too much.")
     child = os.fork()
@@ -103,6 +105,7 @@ def test_a_full_disk_keeps_nothing_and_holds_nothing_back(folder):
     assert kept(document).rstrip().endswith(b"%%EOF")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("owner", "step"), [(TTFont, "save"), (os, "fsync"), (Path, "rename")])
 def test_a_font_is_made_whole_or_not_at_all(folder, owner, step):
     """Half a font under its name would spoil every PDF from then on."""
@@ -121,6 +124,7 @@ def test_a_font_is_made_whole_or_not_at_all(folder, owner, step):
         assert "glyf" in font
 
 
+@pytest.mark.slow
 def test_a_font_is_written_through_before_it_gets_its_name(folder, monkeypatch):
     """A power cut could otherwise leave an empty file under the name of a whole one."""
     (folder / "fonts").unlink()
@@ -140,6 +144,7 @@ def test_a_font_is_written_through_before_it_gets_its_name(folder, monkeypatch):
     assert done[:2] == ["flush", "name"]
 
 
+@pytest.mark.pdf
 def test_a_link_in_the_place_of_a_kept_pdf_is_not_followed(folder):
     document = PAGE.format(words="Whole.")
     whole = kept(document)

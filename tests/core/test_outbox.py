@@ -11,6 +11,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.outbox import MAX_ATTEMPTS, MAX_RETRY_DELAY, OutboxRow
 from caseapp.core.transaction import transaction
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 
@@ -45,14 +47,14 @@ def row(row_id):
 
 
 def test_a_row_is_handed_over_once_it_is_on_disk(app, work):
-    handed = []
+    handed: list = []
     outbox.set_dispatcher(lambda row_id: handed.append((row_id, row(row_id) is not None)))
     row_id = enqueue()
     assert handed == [(row_id, True)]
 
 
 def test_a_rollback_hands_nothing_over(app, work):
-    handed = []
+    handed: list = []
     outbox.set_dispatcher(handed.append)
     with pytest.raises(LookupError), transaction():
         row_id = outbox.enqueue("test", {})

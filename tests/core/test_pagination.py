@@ -20,6 +20,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record
 
+pytestmark = pytest.mark.both(every_set=True)
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 

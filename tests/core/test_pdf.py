@@ -28,6 +28,7 @@ def page(body, title="A page"):
     return PAGE.format(title=title, body=body)
 
 
+@pytest.mark.pdf
 def test_the_same_document_gives_the_same_bytes(the_app):
     document = page('<h1>Hello</h1><p>A word.</p><input type="text" name="a" title="A">')
     first = pdf.render(document)
@@ -35,6 +36,7 @@ def test_the_same_document_gives_the_same_bytes(the_app):
     assert pdf.render(document) == first
 
 
+@pytest.mark.process
 def test_another_process_gives_the_same_bytes(the_app, tmp_path):
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea>')
     script = (
@@ -58,6 +60,7 @@ def test_another_process_gives_the_same_bytes(the_app, tmp_path):
     assert elsewhere.stdout == pdf.render(document)
 
 
+@pytest.mark.pdf
 def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
     """Whether the fonts were loaded before the fork or, where Pango keeps a thread of its own, after it."""
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea><p><b>x</b></p>')
@@ -66,6 +69,7 @@ def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
     assert pdf.Renderer(pdf.faces()).render_document(document, "handout.css") == made
 
 
+@pytest.mark.slow
 def test_nothing_of_a_document_reaches_the_next(the_app, listener):
     """The hands lay out many: the bytes are those of a fresh press, after other documents and after failures."""
     document = page('<h1>Hello</h1><ul><li>One</li></ul><input type="text" name="a" title="A">')
@@ -84,6 +88,7 @@ def test_nothing_of_a_document_reaches_the_next(the_app, listener):
         assert used.render_document(document, "handout.css") == fresh
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize(
     "source",
     ["url(caseapp-font:serif-600)", 'local("App Serif")', "url(data:font/ttf;base64,AA==)"],
@@ -153,6 +158,7 @@ def filled(body, listener):
     return page(body.format(web=f"http://{at}", tls=f"https://{at}", ftp=f"ftp://{at}"))
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("body", REFUSED)
 def test_nothing_outside_the_document_is_fetched(the_app, listener, body):
     with pytest.raises(RenderFailed, match="something outside itself") as refused:
@@ -160,6 +166,7 @@ def test_nothing_outside_the_document_is_fetched(the_app, listener, body):
     assert refused.value.cause == "outside"
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("body", BLANK)
 def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
     made = pdf.render(filled(body, listener))
@@ -171,6 +178,7 @@ def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
                 assert found.get("/Type") not in {"/Filespec", "/EmbeddedFile"}
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("body", [*REFUSED, *BLANK])
 def test_the_press_itself_asks_nobody(the_app, listener, body):
     """Whether or not the machine lets a hand leave the network: here nothing but the fetcher is in the way."""
@@ -203,6 +211,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_ends_in_a_clean_failure_while_others_are_served(the_app, name):
     body, causes = BOMBS[name]
@@ -231,6 +240,7 @@ def test_a_character_without_a_glyph_is_noticed_before_rendering(the_app, sign):
     assert refused.value.reasons[0].code == "missing_glyphs"
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize(
     "text", ["Größe, ñandú, Łódź, Đặng", "\u201cquoted\u201d \u2013 and so on\u2026", "€ ☐ ✓"]
 )
@@ -242,6 +252,7 @@ def kept(document, key=None):
     return pdf.kept(document, lambda: pdf.render(document), key=key)
 
 
+@pytest.mark.pdf
 def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
     document = page("<p>Kept once.</p>")
     first = kept(document)
@@ -253,6 +264,7 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
     assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in whole]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
 def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
     broken = SandboxPool("tests.core.sandbox_jobs", lambda: [fault])
@@ -261,12 +273,15 @@ def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
         with pytest.raises((RuleBroken, RenderFailed)) as refused:
             attempt()
         if fault == "OSError":
+            assert isinstance(refused.value, RuleBroken)
             assert refused.value.reasons[0].code == "pdf_unavailable"
             assert "libpango" in refused.value.reasons[0].way_out
         else:
+            assert isinstance(refused.value, RenderFailed)
             assert refused.value.cause == "not_ready"
 
 
+@pytest.mark.process
 def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
     script = (
         "import os, sys;"
@@ -299,6 +314,7 @@ def files():
     return {path for path in (settings.active().data_dir / "pdf").rglob("*") if path.is_file()}
 
 
+@pytest.mark.pdf
 def test_what_is_about_somebody_is_kept_sealed_and_named_by_their_key(the_app, monkeypatch):
     document, before = page("<p>For Quetzalcoatl.</p>"), files()
     made = kept(document, key=KEY)
@@ -312,6 +328,7 @@ def test_what_is_about_somebody_is_kept_sealed_and_named_by_their_key(the_app, m
     assert kept(document, key=KEY) == made
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("damage", ["changed", "cut", "another's"])
 def test_a_sealed_file_that_is_not_what_was_kept_is_made_anew(the_app, damage):
     document, before = page(f"<p>{damage}</p>"), files()
@@ -326,6 +343,7 @@ def test_a_sealed_file_that_is_not_what_was_kept_is_made_anew(the_app, damage):
     assert file.read_bytes() not in wrong.values()
 
 
+@pytest.mark.pdf
 def test_the_folder_is_written_through_after_the_file(the_app, monkeypatch):
     """What a power cut leaves is either the whole file under its name or none: POSIX wants both flushed."""
     flushed, real = [], os.fsync
@@ -339,6 +357,7 @@ def test_the_folder_is_written_through_after_the_file(the_app, monkeypatch):
     assert flushed == [False, True]
 
 
+@pytest.mark.pdf
 def test_what_a_crash_leaves_behind_is_swept_and_so_is_what_is_old(the_app):
     kept(page("<p>Fresh.</p>"))
     [fresh, *_] = files()
@@ -358,6 +377,7 @@ def test_what_a_crash_leaves_behind_is_swept_and_so_is_what_is_old(the_app):
     assert kept(page("<p>Fresh.</p>")).startswith(b"%PDF")
 
 
+@pytest.mark.pdf
 def test_a_longer_document_needs_to_be_asked_for(the_app):
     long = page("<p style='break-after: page'>x</p>" * 45)
     with pytest.raises(RenderFailed) as refused:

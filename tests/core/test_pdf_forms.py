@@ -10,6 +10,8 @@ from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm, read_form_fie
 from caseapp.core.sandbox import pool
 from tests.domain.worksheets import sample_files
 
+pytestmark = pytest.mark.pdf
+
 
 def word(data):
     with pytest.raises(UnreadableForm) as found:
@@ -89,6 +91,7 @@ def test_a_hostile_file_ends_with_its_hand_and_the_next_one_is_read(app, make):
     assert read_form_fields(good)["what_happened"] == "Rang."
 
 
+@pytest.mark.process
 def test_a_foreman_that_cannot_start_is_said_to_be_busy(monkeypatch):
     monkeypatch.setattr(
         forms, "_pool", pool.SandboxPool("tests.core.sandbox_jobs", lambda: ["OSError"])

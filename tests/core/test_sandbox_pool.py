@@ -16,7 +16,9 @@ import pytest
 
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import children, supervisor_pid, occupied, make_pool, failure_of
+from tests.core.sandboxes import children, failure_of, make_pool, occupied, supervisor_pid
+
+pytestmark = pytest.mark.process
 
 JOB_SECONDS = 30
 ASK = """
@@ -25,6 +27,7 @@ from caseapp.core.sandbox.pool import SandboxPool
 shop = SandboxPool("tests.core.sandbox_jobs")
 shop.run(b"echo ready")
 print(shop._supervisor.pid, flush=True)
+sys.stdin.readline()
 {then}
 """
 
@@ -161,6 +164,7 @@ def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
     program = subprocess.Popen(  # noqa: S603 - our own interpreter and script
         [sys.executable, "-c", ASK.format(then=then)],
         cwd=ROOT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -168,6 +172,8 @@ def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
     with program:
         supervisor_process = int(program.stdout.readline())
         with watched(supervisor_process, *children(supervisor_process)) as have_ended:
+            program.stdin.write("\n")
+            program.stdin.flush()
             if "run" in then or "sleep" in then:
                 program.kill()
             program.wait(JOB_SECONDS)

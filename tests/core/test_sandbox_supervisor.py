@@ -14,7 +14,9 @@ import pytest
 
 from caseapp.core.sandbox import pool, supervisor
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import supervisor_pid, failure_of
+from tests.core.sandboxes import failure_of, supervisor_pid
+
+pytestmark = pytest.mark.process
 
 
 def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(single_worker_pool):

@@ -7,6 +7,8 @@ import pytest
 from caseapp.core import scanning
 from caseapp.core.scanning import HARMFUL, NOT_CHECKED, find_scan_error
 
+pytestmark = pytest.mark.process
+
 LETS_IN_WITHOUT = ("sh", "-c", "! grep -q HARM")
 
 

@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, InvalidSettings, load_settings
+from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS, InvalidSettings, load_settings
 
 PRODUCTION = {
     "ENV": "production",

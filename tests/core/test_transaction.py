@@ -11,6 +11,8 @@ from caseapp.core.transaction import after_commit, separate_transaction, transac
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.queries import the_practice
 
+pytestmark = pytest.mark.both(every_set=True)
+
 
 def name():
     db.session.rollback()

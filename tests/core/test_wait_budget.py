@@ -17,10 +17,11 @@ from caseapp.core import images as pictures
 from caseapp.core import pdf_forms as forms
 from caseapp.core.errors import Invalid
 from caseapp.core.logging import request_id
-from caseapp.core.sandbox import pool
-from caseapp.core.sandbox import wait_budget
+from caseapp.core.sandbox import pool, wait_budget
 from caseapp.core.settings import ROOT
 from tests.core.sandboxes import failure_of
+
+pytestmark = pytest.mark.process
 
 LONGEST = 60
 SIT = """

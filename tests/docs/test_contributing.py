@@ -53,7 +53,7 @@ def run(command, folder):
 
 def merged(commands):
     """Join commands that differ only in the paths they take, so that each program starts once."""
-    found = {}
+    found: dict = {}
     for command in commands:
         words = command.split()
         paths = [word for word in words if "/" in word]

@@ -20,7 +20,7 @@ CLAIMS = {row[0]: row for row in table(TEXT, "## Ids of claims")}
 
 def named():
     """Map each id to the files that name it."""
-    found = {}
+    found: dict = {}
     for folder, suffix in NAMING.items():
         for path in (ROOT / folder).rglob(f"*{suffix}"):
             for id_ in ID.findall(path.read_text(encoding="utf-8")):

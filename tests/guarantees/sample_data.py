@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -33,6 +34,9 @@ from caseapp.domain.worksheets.operations import keep_upload, send_upload, share
 from caseapp.http.guard import iter_routes
 from caseapp.portal.reading_list import format_position
 from tests.support import builders, portal_client, staff
+
+if TYPE_CHECKING:
+    from werkzeug.routing import Rule
 
 NOBODYS = UUID("01890000-0000-7000-8000-000000000000")
 SLUG = "help-right-now"
@@ -169,7 +173,7 @@ def make(app):
 class Route:
     """One method at one URL rule, with its declared action."""
 
-    rule: object
+    rule: Rule
     method: str
     action: object
     interface: str
@@ -214,7 +218,7 @@ def routes(app):
 
 # A valid body for each change, so that it gets as far as looking for the record.
 API = "/api/v1"
-BODIES = {
+BODIES: dict[str, dict[str, object]] = {
     f"PATCH {API}/clients/<uuid:client_id>": {"pronouns": "they"},
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},

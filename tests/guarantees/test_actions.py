@@ -110,6 +110,7 @@ def named(path):
     }
 
 
+@pytest.mark.slow
 def test_every_action_is_used():
     sources = [path for path in (ROOT / "caseapp").rglob("*.py") if path.name != "permissions.py"]
     used = set().union(*map(named, sources))

@@ -11,6 +11,8 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from tests.guarantees import sample_data as w
 from tests.support.staff_pages import _Reader
 
+pytestmark = [pytest.mark.slow, pytest.mark.both]
+
 DEEP = 200_000
 NESTED = 20_000
 # Bodies that are no honest JSON, or none that anybody asked for.
@@ -34,7 +36,7 @@ RAW = {
     "a name that Python knows": b'{"__class__": {"__init__": 1}, "constructor": 1, "self": 1, "": 1}',
     "a very long name": b'{"' + b"x" * 100_000 + b'": 1}',
 }
-VALUES = (
+VALUES: tuple[object, ...] = (
     None,
     [],
     {},
@@ -120,7 +122,7 @@ def test_any_value_in_a_single_field_never_fails(world):
         who = who_may(world, route)
         for name in properties(described, route):
             for value in VALUES:
-                body = w.BODIES.get(route.name, {}) | {name: value}
+                body = {**w.BODIES.get(route.name, {}), name: value}
                 answer = asked(
                     world, route, who, data=json.dumps(body), content_type="application/json"
                 )
@@ -145,7 +147,7 @@ def properties(described, route):
 
 def forms_on_pages(world):
     """List the field names of every form on a page, by the form's target."""
-    forms = {}
+    forms: dict = {}
     for route in w.routes(world.app):
         if route.method != "GET" or route.interface == "api":
             continue
@@ -159,6 +161,7 @@ def forms_on_pages(world):
     return forms
 
 
+@pytest.mark.pdf
 def test_hostile_form_input_never_fails(world):
     """Each form is sent twice with hostile values in all fields of its page."""
     forms, found = forms_on_pages(world), []

@@ -14,6 +14,8 @@ from caseapp.domain.worksheets.operations import delete_upload
 from tests.guarantees import sample_data as w
 from tests.support import builders
 
+pytestmark = pytest.mark.pdf
+
 # Who fetches each, and how; whoever adds a download enters it here and has it judged below.
 FETCHED = {
     "GET /case/<string:number>/handouts/<uuid:assignment_id>/pdf": "coach",
@@ -28,7 +30,7 @@ FETCHED = {
     "GET /api/v1/exports/<uuid:export_id>/file": "admin",
     "GET /api/v1/handouts/<string:slug>/pdf": "coach",
 }
-ASKED = (
+ASKED: tuple[dict, ...] = (
     {},
     {"Range": "bytes=0-3"},
     {"Range": "bytes=0-3,9-12", "If-Range": '"x"'},
@@ -78,7 +80,7 @@ def test_every_download_is_listed_here(world):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_download_ignores_range_and_conditional_requests(world):
     """Neither partial content nor 304: each request runs the same checks to the end."""
-    failures = []
+    failures: list = []
     for route, path in downloads(world):
         who = FETCHED[route.name]
         whole = fetch(world, route, path, who)
@@ -99,8 +101,9 @@ def test_download_ignores_range_and_conditional_requests(world):
     assert failures == []
 
 
+@pytest.mark.slow
 def test_download_is_refused_to_others(world):
-    failures = []
+    failures: list = []
     for route, path in downloads(world):
         others = {"coach2", "supervisor2", "admin", "client", "client2", "signing_in", "nobody"}
         if route.rule.rule.endswith("/handouts/<string:slug>/pdf"):

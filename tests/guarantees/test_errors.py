@@ -12,12 +12,9 @@ from caseapp.http.errors import FALLBACK_PAGE
 from tests.guarantees import sample_data as w
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 CANARY = "Quetzalcoatl"
-
-
-@pytest.fixture
-def world(app):
-    return w.make(app)
 
 
 @pytest.fixture
@@ -98,14 +95,14 @@ def unreachable(app):
         db.session.remove()
         before = db.engines[None]
         engine = sa.create_engine(gone[before.dialect.name], poolclass=sa.NullPool)
-        db.engines[None] = engine
+        db.engines[None] = engine  # type: ignore[index]
         return before
 
     before = []
     yield lambda: before.append(take_away())
     db.session.remove()
     if before:
-        db.engines[None] = before[0]
+        db.engines[None] = before[0]  # type: ignore[index]
 
 
 def test_unreachable_database_is_answered_by_every_interface(world, unreachable, logged):
@@ -172,6 +169,7 @@ FIELDS = [
 ]
 
 
+@pytest.mark.pdf
 def test_what_people_write_and_search_for_never_reaches_the_log(world, app, logged):
     """SEC-41: canaries in every form, header, address and search, on every route, as everybody."""
     failures = []

@@ -60,11 +60,7 @@ def faults(answer, *, file=False):
     return found
 
 
-@pytest.fixture
-def world(app):
-    return w.make(app)
-
-
+@pytest.mark.pdf
 def test_every_route_has_the_same_headers_for_everybody(world, app):
     found = []
     for route in w.routes(app):
@@ -137,6 +133,7 @@ def test_missing_address_has_the_same_headers_in_every_interface(app, visitor, p
     assert faults(answer) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/assets/0/app.css", "/assets/0/js/main.js", "/fonts/sans-400.woff2"]
 )
@@ -159,7 +156,7 @@ def test_dynamic_answer_is_never_cached(app, visitor, path):
 
 
 def cookies_of(answer):
-    found = {}
+    found: dict = {}
     for line in answer.headers.getlist("Set-Cookie"):
         assert len(line) < 4096
         found |= SimpleCookie(line)
@@ -212,6 +209,7 @@ def test_cookies_hold_no_personal_data(app, visitor):
 NAME = re.compile(r'attachment; filename="[a-z0-9]+(-[a-z0-9]+)*\.(pdf|csv)"')
 
 
+@pytest.mark.pdf
 def test_every_pdf_is_a_download_in_every_interface(world):
     """SEC-27: an attachment with a generated name and its true type, never cached, never rendered or run."""
     coach, number = world.browsers["coach"], world.own["number"]

@@ -27,9 +27,12 @@ from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import start_note
 from caseapp.domain.notes.schemas import NewNote
 from tests.support import builders, staff
+from tests.support.depth import times
 from tests.support.loopback import own_port
 
-KILLS = int(os.environ.get("ROUNDS", "5"))
+pytestmark = pytest.mark.both
+
+KILLS = times(2)
 DRAFTS = 3
 PATIENCE = 120
 WORDS = "Handover at the library, then soup. " * 40
@@ -97,7 +100,7 @@ class StaffBrowser:
     def start(self, port):
         """Start one note, with the key of a start that was never answered if there is one."""
         self.pending = self.pending or f"start-{len(self.started)}"
-        new = {
+        new: dict = {
             "format": "free",
             "held_at": "2026-01-02T10:00:00Z",
             "sections": {"text": f"{self.pending} {WORDS}".strip()},
@@ -224,16 +227,13 @@ def everything_is_whole(desk, before):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == before + len(
         desk.started
     )
-    versions = dict(map(tuple, db.session.execute(sa.select(Note.id, Note.version))))
+    versions = {row.id: row.version for row in db.session.execute(sa.select(Note.id, Note.version))}
     written = dict(
-        map(
-            tuple,
-            db.session.execute(
-                sa.select(AuditEvent.object_id, sa.func.count())
-                .where(AuditEvent.action == "note.write", AuditEvent.outcome == "done")
-                .group_by(AuditEvent.object_id)
-            ),
-        )
+        db.session.execute(
+            sa.select(AuditEvent.object_id, sa.func.count())
+            .where(AuditEvent.action == "note.write", AuditEvent.outcome == "done")
+            .group_by(AuditEvent.object_id)
+        ).all()
     )
     assert written == versions
     if db.engine.dialect.name == "sqlite":

@@ -71,6 +71,7 @@ def test_scan_finds_an_item_in_any_formatting():
     assert items_in("Seven grey herons sat in line.", wanted) == []
 
 
+@pytest.mark.slow
 def test_no_file_contains_an_item():
     found = {}
     for path in files():

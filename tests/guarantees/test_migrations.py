@@ -25,6 +25,8 @@ from caseapp.domain.audit.operations import record, record_read
 from caseapp.domain.models import METADATA
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both(every_set=True)
+
 
 @pytest.fixture
 def engine(app, database_url):
@@ -75,6 +77,7 @@ def test_models_match_the_newest_migration(engine):
     assert tables(engine) == set(METADATA.tables)
 
 
+@pytest.mark.slow
 def test_downgrade_and_upgrade_keep_rows(engine, app):
     fill()
     guards = triggers(engine)

@@ -16,6 +16,8 @@ from caseapp.domain.practice.operations import change_practice
 from tests.domain.practice.test_practice import settings_now
 from tests.guarantees import sample_data as w
 
+pytestmark = pytest.mark.both
+
 UP = (
     "../", "..\\", "%2e%2e/", "%2e%2e%2f", "..%2f", "..%5c", "%252e%252e%252f", "..%252f", "....//", "..;/",
     "..%c0%af", "%c0%ae%c0%ae/", ".%2e/", "./../", "..%00/", "%5c..%5c", "\uff0e\uff0e\uff0f",
@@ -48,17 +50,13 @@ CALLED = re.compile(
 )
 
 
-@pytest.fixture
-def world(app):
-    return w.make(app)
-
-
 def who_may(route):
     if route.interface == "portal":
         return "client"
     return "coach" if route.action in {None, *ACTIONS_BY_ROLE[Role.COACH]} else "admin"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_path_payload_never_leaves_its_folder(world):
     assert len({*PAYLOADS}) >= 80
@@ -87,6 +85,7 @@ def test_path_payload_never_leaves_its_folder(world):
     assert found == []
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_query_string_payload_never_leaves_its_folder(world):
     found = []
@@ -101,6 +100,7 @@ def test_query_string_payload_never_leaves_its_folder(world):
     assert found == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_json_slug_payload_never_leaves_its_folder(world):
     key = {"Authorization": f"Bearer {world.tokens['coach']}"}
@@ -114,6 +114,7 @@ def test_json_slug_payload_never_leaves_its_folder(world):
     assert {answer.status_code for answer in answers} <= {404, 422}
 
 
+@pytest.mark.pdf
 def test_stored_files_have_generated_names(world):
     """Whatever people are called and write, nothing of it is in a file's name, and no file is a link to another."""
     canary = "Quetzalcoatl"

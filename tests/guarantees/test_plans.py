@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, list_cases
 from caseapp.domain.clients.queries import must_see
 from tests.bench import rows
+
+pytestmark = pytest.mark.both(every_set=True)
 
 # PostgreSQL rightly reads a small table whole, so this one is not small.
 CASES = 12_000
@@ -48,6 +51,7 @@ def scans(plan):
     return [line.strip() for line in plan if wanted.search(line) and line != WALK]
 
 
+@pytest.mark.slow
 def test_case_list_and_single_record_scan_no_table(app):
     filled = rows.fill(CASES, OWN)
     asked = [

@@ -33,6 +33,7 @@ def test_one_module_uses_smtp_and_one_mails_clients():
     }
 
 
+@pytest.mark.slow
 def test_one_module_commits_and_one_reads_the_clock():
     committing = {p for p in SOURCES if any(call.endswith(".commit") for call in calls(p))}
     assert modules(committing) == {"core/transaction.py"}

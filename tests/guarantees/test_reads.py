@@ -14,6 +14,8 @@ from caseapp.domain.audit.models import AuditEvent
 from tests.guarantees import sample_data as w
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both
+
 # Longer than the quarter of an hour in which a second look at the same record is no new entry.
 APART = timedelta(minutes=16)
 
@@ -40,6 +42,7 @@ def of_one_client(world):
             yield route
 
 
+@pytest.mark.pdf
 def test_every_page_that_shows_a_client_records_a_read(world):
     silent, moment, looked = [], now(), 0
     for route in of_one_client(world):

@@ -9,12 +9,9 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.http.guard import UndeclaredView, check_declared
 from tests.guarantees import sample_data as w
 
+pytestmark = pytest.mark.both
+
 NAMED = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "TRACE")
-
-
-@pytest.fixture
-def world(app):
-    return w.make(app)
 
 
 @pytest.fixture
@@ -90,8 +87,10 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(the_app):
     }
 
 
+@pytest.mark.slow
 def test_anonymous_request_is_refused_everywhere(world, routes):
-    before, failures = w.digest(but=()), []
+    before = w.digest(but=())
+    failures: list = []
     for route in routes:
         if route.action is None:
             continue
@@ -120,10 +119,12 @@ def test_credentials_of_one_interface_are_refused_by_others(world, routes, who):
     assert w.digest(but=()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client", "signing_in"])
 def test_role_without_the_action_is_refused_and_recorded(world, routes, who):
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
-    before, failures = w.digest(), []
+    before = w.digest()
+    failures: list = []
     for route in routes:
         if (
             route.action in mine
@@ -147,10 +148,12 @@ def test_role_without_the_action_is_refused_and_recorded(world, routes, who):
     assert w.digest() == before
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
 def test_role_with_the_action_reads_and_changes_nothing(world, routes, who):
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
-    before, failures = w.digest(), []
+    before = w.digest()
+    failures: list = []
     for route in routes:
         if not route.safe or route.action not in mine or not known_at(world, who, route.interface):
             continue
@@ -169,11 +172,12 @@ def test_role_with_the_action_reads_and_changes_nothing(world, routes, who):
     assert failures == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor", "admin", "client"])
 def test_role_with_the_action_reaches_the_form(world, routes, who):
     """An empty form is sent, so most answers name a field at fault; none is a refusal or a fault of ours."""
     mine = ACTIONS_BY_ROLE[role_of(world, who)]
-    failures = []
+    failures: list = []
     for route in sorted(routes, key=lambda route: "sign-out" in route.rule.rule):
         if route.safe or route.action not in mine or not known_at(world, who, route.interface):
             continue
@@ -189,6 +193,7 @@ def like(answer):
     return answer.status_code, headers, answer.data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach2", "supervisor2", "client2"])
 def test_foreign_record_looks_like_a_missing_one(world, routes, who):
     """Each argument alone is exchanged for the other coach's, and for one that never was."""
@@ -226,7 +231,8 @@ def test_foreign_record_looks_like_a_missing_one(world, routes, who):
 
 def test_foreign_record_in_own_case_is_not_found(world, routes):
     """`/case/<mine>/flags/<theirs>/clear` and its like: the case is the actor's own, the record is not of it."""
-    before, failures = w.digest(), []
+    before = w.digest()
+    failures: list = []
     for route in routes:
         inner = (w.OWNED & route.rule.arguments) - {"number", "case_id", "client_id"}
         outer = {"number", "case_id", "client_id"} & route.rule.arguments
@@ -242,6 +248,7 @@ def test_foreign_record_in_own_case_is_not_found(world, routes):
     assert w.digest() == before
 
 
+@pytest.mark.slow
 def test_post_without_csrf_token_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
@@ -271,6 +278,7 @@ CROSS = (
 )
 
 
+@pytest.mark.slow
 def test_cross_site_post_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
@@ -285,8 +293,9 @@ def test_cross_site_post_is_refused(world, routes):
     assert w.digest(but=()) == before
 
 
+@pytest.mark.slow
 def test_unlisted_method_is_refused_with_allow(world, app):
-    listed = {}
+    listed: dict = {}
     for rule in app.url_map.iter_rules():
         listed.setdefault(rule.rule, [set(), rule])[0].update(rule.methods)
     before, failures = w.digest(but=()), []
@@ -330,9 +339,10 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 def test_strange_address_never_fails(world, routes):
     texts = {"number", "slug", "key", "token", "filename"}
-    failures = []
+    failures: list = []
     for route in routes:
         name = next(iter(texts & route.rule.arguments), None)
         if name is None or len(route.rule.arguments) > 1 or not route.safe:

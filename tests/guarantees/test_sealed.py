@@ -34,6 +34,8 @@ from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.worksheets.operations import keep_upload, save_answers, share_answers
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both
+
 CANARY = "Quetzalcoatl"
 EMAIL = f"{CANARY}@example.test".lower()
 # Bytes that are about nobody: the practice's own logo.
@@ -135,6 +137,7 @@ def test_no_byte_of_the_database_files_holds_plain_text(canaries, database_url):
     assert b"Okafor" in b"".join(file.read_bytes() for file in files)
 
 
+@pytest.mark.pdf
 def test_no_other_file_holds_plain_text(canaries):
     for file in settings.active().data_dir.rglob("*"):
         if file.is_file():

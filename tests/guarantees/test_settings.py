@@ -10,7 +10,7 @@ from dataclasses import fields
 import pytest
 
 from caseapp.core.sandbox.pool import PASSED_ENVIRONMENT
-from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX, ROOT, Settings
+from caseapp.core.settings import PREFIX, ROOT, SETTING_DESCRIPTIONS, Settings
 
 WRONG = {
     "ENV": "staging",
@@ -39,6 +39,7 @@ def console(folder, *arguments, **chosen):
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", ["serve", "worker", "check"])
 def test_all_wrong_settings_are_reported_at_once(tmp_path, command):
     done = console(tmp_path, command, **WRONG, COLOUR="green")
@@ -51,6 +52,7 @@ def test_all_wrong_settings_are_reported_at_once(tmp_path, command):
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.process
 def test_production_requires_explicit_settings(tmp_path):
     done = console(tmp_path, "init")
     assert done.returncode == 2

@@ -54,7 +54,7 @@ def selectors(css):
 
 def plain_classes():
     """Return the class names that stand whole in a template, outside any expression."""
-    found = {}
+    found: dict[str, str] = {}
     for path in PAGES:
         for match in CLASS_ATTRIBUTE.finditer(path.read_text(encoding="utf-8")):
             text = re.sub(r"[^\s{}]*\{[{%].*?[%}]\}", " ", match[1], flags=re.DOTALL)

@@ -21,11 +21,6 @@ MOST_SECONDS = 20
 MULTIPART = "multipart/form-data; boundary=x"
 
 
-@pytest.fixture
-def world(app):
-    return w.make(app)
-
-
 class Pipe(io.RawIOBase):
     """A body of unknown length, generated while it is read, that counts what was read."""
 
@@ -87,6 +82,7 @@ def forget_peak():
     return peak()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_oversized_body_is_refused_early(world):
     """The limit holds with and without a declared length, whatever the body."""

@@ -19,7 +19,7 @@ from caseapp.core.sandbox import circuit_breaker, pool
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.queries import the_practice
-from tests.core.sandboxes import occupied, make_pool
+from tests.core.sandboxes import make_pool, occupied
 from tests.guarantees import sample_data as w
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -108,6 +108,7 @@ def opened(world):
     return db.session.scalars(query).all()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("way", WAYS)
 def test_pages_work_and_report_when_pdfs_fail(world, way):
     meet, fault = WAYS[way]
@@ -149,6 +150,7 @@ def test_pages_work_and_report_when_pdfs_fail(world, way):
         assert ask(world, who, path).data.startswith(b"%PDF"), path
 
 
+@pytest.mark.pdf
 def test_stored_pdf_is_served_when_rendering_fails(world):
     who, path = papers(world)[0]
     made = ask(world, who, path).data
@@ -156,6 +158,7 @@ def test_stored_pdf_is_served_when_rendering_fails(world):
         assert ask(world, who, path).data == made
 
 
+@pytest.mark.pdf
 def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     """A real text, through the form: a thousand headings take more pages than a handout may have."""
     desk = StaffBrowser(world.app, world.actors["supervisor"])

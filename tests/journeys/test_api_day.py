@@ -6,9 +6,13 @@ import csv
 import io
 from datetime import timedelta
 
+import pytest
+
 from caseapp.core.clock import at, now
 from caseapp.domain.screening.protocol import ITEMS
 from tests.api.api_client import assert_refused, staffed
+
+pytestmark = pytest.mark.both
 
 CALM = {item.key: "none" for item in ITEMS} | {
     "asked_alone": True,
@@ -41,6 +45,7 @@ def suitability(options, slug):
     return next(item["for_case"] for item in options.get_json()["items"] if item["slug"] == slug)
 
 
+@pytest.mark.pdf
 def test_course_of_coaching_through_api(app):
     staff = staffed(app)
     coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]

@@ -12,6 +12,8 @@ from caseapp.core.database import db
 from tests.support import builders, staff
 from tests.support.page_checks import PHONE, Look
 
+pytestmark = pytest.mark.both
+
 NEUTRAL_SITE = "https://www.wikipedia.org/"
 
 

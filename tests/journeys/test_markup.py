@@ -118,7 +118,7 @@ READ_AGAIN = """() => {
 @pytest.fixture
 def read(page):
     """Return a function that loads HTML in the browser twice, interacts with it and returns what ran or was fetched."""
-    heard = {"dialogs": 0, "asked": []}
+    heard: dict = {"dialogs": 0, "asked": []}
 
     def dismiss(dialog):
         heard["dialogs"] += 1

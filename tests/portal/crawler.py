@@ -16,7 +16,7 @@ NOWHERE = 9998
 
 def addresses(app, places):
     """List every address of the portal that can be opened, for each place of a list and for one that is not on it."""
-    found = {}
+    found: dict = {}
     for rule in app.url_map.iter_rules():
         if "GET" not in rule.methods or not rule.rule.startswith("/portal"):
             continue

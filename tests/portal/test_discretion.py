@@ -101,6 +101,7 @@ def test_fear_at_home_looks_like_any_other_urgent_answer(app, coach, post):
     assert [word for word in INSIDE if word in everything] == []
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("level", ["watch", "concern"])
 def test_a_milder_answer_about_fear_tells_nothing_either(app, coach, post, level):
     """What rests then rests without a word why, and what does not is as it was."""
@@ -129,6 +130,7 @@ def every_quiet_sheet(app, coach):
     return visitor, found
 
 
+@pytest.mark.pdf
 def test_a_hard_subject_is_named_in_no_byte_that_a_client_gets(app, coach, every_quiet_sheet):
     visitor, _found = every_quiet_sheet
     places = [*range(1, len(QUIET) + 1)]

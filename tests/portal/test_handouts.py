@@ -151,6 +151,7 @@ def test_a_sheet_shows_the_line_and_the_text_and_notes_the_first_opening(coach, 
     assert opened_at(coach, given) == opened
 
 
+@pytest.mark.pdf
 def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
     visitor, found = reader
     give(coach, found, CALM, "A line that stays in the portal.")
@@ -168,6 +169,7 @@ def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
     assert visitor.head("/portal/h/1/reading-01.pdf").status_code == 200
 
 
+@pytest.mark.pdf
 def test_large_print_is_offered_beside_the_usual_one(coach, reader):
     visitor, found = reader
     give(coach, found, CALM)
@@ -182,6 +184,7 @@ def test_large_print_is_offered_beside_the_usual_one(coach, reader):
     assert sizes[0] > sizes[1]
 
 
+@pytest.mark.pdf
 def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch):
     visitor, found = reader
     give(coach, found, CALM)
@@ -334,6 +337,7 @@ def test_the_page_about_who_sees_what_names_the_coach_by_first_name(reader):
     assert "Lindqvist" not in page
 
 
+@pytest.mark.pdf
 def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
     visitor, found = reader
     first = give(coach, found, CALM, "Slowly.")
@@ -352,6 +356,7 @@ def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
     assert visitor.get("/portal/reading-all.pdf").status_code == 404
 
 
+@pytest.mark.pdf
 def test_a_saved_sheet_says_for_whom_it_is_but_never_the_whole_name(coach, reader):
     visitor, found = reader
     give(coach, found, CALM, "Read <b>the first part</b>.")
@@ -364,6 +369,7 @@ def test_a_saved_sheet_says_for_whom_it_is_but_never_the_whole_name(coach, reade
     assert "Keep it near" not in quiet
 
 
+@pytest.mark.pdf
 def test_a_stored_pdf_is_judged_anew_in_three_statements(coach, reader):
     """Who asks, the sheet with all that decides about it, and the practice: each is looked at every time."""
     visitor, found = reader

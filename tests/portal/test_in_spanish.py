@@ -97,6 +97,7 @@ def test_what_goes_wrong_around_a_spanish_sheet_is_told_in_spanish(reader):
     assert wrong.json["fields"]["version"][0].startswith("Abre la página de nuevo")
 
 
+@pytest.mark.pdf
 def test_what_a_file_meets_on_a_spanish_sheet_is_told_in_spanish(coach, reader):
     assert "Elige antes un archivo." in spanish(upload(reader, b""))
     assert "Esto no es un PDF." in spanish(upload(reader, b"no"))
@@ -145,8 +146,9 @@ def said_in_code():
     """List every English phrase that the portal's code says through a Speech."""
     for file in (ROOT / "caseapp/portal").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            if named and node.func.id == "tell" and isinstance(node.args[0], ast.Constant):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+                continue
+            if node.func.id == "tell" and isinstance(node.args[0], ast.Constant):
                 yield node.args[0].value
 
 

@@ -17,6 +17,8 @@ from tests.portal.portal_handout import PAGE, form, give, text, upload, write
 from tests.support import builders
 from tests.support.portal_client import inside
 
+pytestmark = pytest.mark.pdf
+
 LIMITS = "/portal/h/2"
 HERE, OTHERS, LEFT = (
     "Your answers were read from the file",

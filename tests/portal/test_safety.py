@@ -101,6 +101,7 @@ def test_every_page_is_neutral_and_has_the_way_out_on_top(app, coach, reader):
     assert seen == 17
 
 
+@pytest.mark.pdf
 def test_addresses_cookies_and_file_names_are_neutral(app, reader):
     visitor, _ = reader
     mine = [rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("portal_")]
@@ -178,6 +179,7 @@ def test_leave_now_works_without_a_database(app, reader, monkeypatch):
     gone.dispose()
 
 
+@pytest.mark.both
 def test_leave_now_does_not_wait_for_a_busy_database(app, reader):
     visitor, _ = reader
     cookie = visitor.get_cookie(BY_HAND).value

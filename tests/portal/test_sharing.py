@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.worksheets.queries import get_shared_worksheet
@@ -24,6 +26,7 @@ from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser
 
 
+@pytest.mark.pdf
 def test_only_sharing_shows_the_coach_anything_anywhere(app, coach, reader):
     visitor, found = reader
     desk = StaffBrowser(app, coach)
@@ -77,6 +80,7 @@ def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
     assert get_shared_worksheet(coach, the_assignment()).shared is None
 
 
+@pytest.mark.pdf
 def test_anothers_place_is_not_there(app, coach, reader):
     visitor, _ = reader
     other, theirs = inside(app, coach, "Jonas Weber")

@@ -8,8 +8,7 @@ from caseapp.core.clock import now
 from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.core.scanning import HARMFUL
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
-from caseapp.http.template_helpers import long_day
-from caseapp.http.template_helpers import MESSAGES
+from caseapp.http.template_helpers import MESSAGES, long_day
 from caseapp.http.uploads import OTHER_FIELDS_BYTES
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
@@ -26,6 +25,8 @@ from tests.portal.portal_handout import (
 from tests.support.concurrency import together
 from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser
+
+pytestmark = pytest.mark.pdf
 
 
 def test_a_filled_in_pdf_comes_back_as_answers(reader):
@@ -172,6 +173,7 @@ def test_what_is_not_taken_says_why_and_is_not_kept(coach, reader, data, status,
     assert kept_files(coach, sent=False) == []
 
 
+@pytest.mark.process
 def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader, scanner):
     visitor, _ = reader
     page = visitor.get(PAGE)
@@ -214,6 +216,7 @@ def test_very_many_parts_are_refused(reader):
     assert visitor.get(PAGE).status_code == 200
 
 
+@pytest.mark.both
 def test_the_app_answers_while_a_bomb_is_taken_apart(app, reader):
     visitor, _ = reader
     bomb = sample_files.bomb()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import CANARY, PAGE, form, give, text, upload, write
 from tests.support.portal_client import BANNED
@@ -125,6 +127,7 @@ def test_every_other_address_keeps_the_small_limit(app, reader):
     assert stranger.post(f"{PAGE}/upload", data=large, content_type=kind).status_code == 413
 
 
+@pytest.mark.pdf
 def test_the_words_are_in_no_log_line_and_no_address(reader, logged):
     visitor, _ = reader
     write(visitor, what_happened=CANARY)

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from html import unescape
 
+import pytest
 import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
@@ -54,7 +55,7 @@ def test_assign_page_blocked_handouts_show_reasons_and_no_checkbox(app):
     assert "Reaching out: what helps, what hurts: " in answer.get_data(as_text=True)
     assert count(Assignment) == 0
     refused = db.session.scalars(
-        sa.select(AuditEvent.details).where(AuditEvent.outcome == "refused")
+        sa.select(AuditEvent.details).where(AuditEvent.outcome == "refused").order_by(AuditEvent.id)
     ).all()
     assert "hold_open" in refused[-1]["reasons"]
 
@@ -167,6 +168,7 @@ def test_withdraw_and_mark_as_read(app):
     assert "already withdrawn" in again.get_data(as_text=True)
 
 
+@pytest.mark.pdf
 def test_pdf_of_a_suspended_assignment_is_refused(app):
     team, made, desk = opened(app)
     assignment = given(team, made, "first-days-pause")
@@ -238,6 +240,7 @@ def test_reading_is_audited(app):
     assert sorted(kinds) == ["assignment", "case"]
 
 
+@pytest.mark.pdf
 def test_packet_page_and_pdf_of_several_handouts(app):
     team, made, desk = opened(app)
     plain, other = given(team, made, message="Slowly."), given(team, made, "first-days-pause")

@@ -6,18 +6,10 @@ import pytest
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.web.audit import ACTION_LABELS
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements, lasting
 
-
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def admin(app, team):
-    return StaffBrowser(app, team["admin"])
+pytestmark = pytest.mark.both
 
 
 def rows(page):

@@ -107,6 +107,7 @@ def step(desk, draft, name, **fields):
     return desk.send(draft, f"{draft}/{name}", **fields)
 
 
+@pytest.mark.pdf
 def test_from_the_first_word_to_the_library(desks):
     assert "Our own" in desks["supervisor"].text("/handouts")
     assert "Our own" not in desks["coach"].text("/handouts")
@@ -166,6 +167,7 @@ def _id(draft):
     return UUID(draft.rpartition("/")[2])
 
 
+@pytest.mark.pdf
 def test_looking_saves_nothing(desks):
     draft = begun(desks["supervisor"])
     form = desks["supervisor"].form(f"{draft}/edit")
@@ -326,6 +328,7 @@ def test_nothing_that_looks_like_a_template_is_run(desks, payload):
     assert str(8123 * 7919) not in page
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("payload", SCRIPTS)
 def test_no_markup_comes_through_on_the_page(desks, payload):
     draft = waiting(

@@ -69,7 +69,7 @@ def look(desk, **changed):
 
 def confirmation(desk, page):
     """Read the form of the confirm page."""
-    fields = {name: [] for name in re.findall(r'<input[^>]*name="(\w+)"', page)}
+    fields: dict = {name: [] for name in re.findall(r'<input[^>]*name="(\w+)"', page)}
     for name, value in re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page):
         fields[name].append(value)
     return {name: values for name, values in fields.items() if values}
@@ -167,6 +167,7 @@ def test_progress_page_is_visible_to_creator_and_supervisor_only(app, desk, case
     assert count(BulkAssignment) == 1
 
 
+@pytest.mark.slow
 def test_pages_run_a_fixed_number_of_statements(app, desk, team):
     counts, path = [], "/handouts/help-right-now/bulk-assign"
     for more, since in ((10, 0), (190, 10)):

@@ -10,28 +10,13 @@ from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements, lasting
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
 def ines(team):
     return builders.case(team["coach"], "Ines Okafor", phone="07700 900418")
-
-
-@pytest.fixture
-def coach(app, team):
-    return StaffBrowser(app, team["coach"])
-
-
-@pytest.fixture
-def supervisor(app, team):
-    return StaffBrowser(app, team["supervisor"])
 
 
 CASE_PAGES = ("", "/details", "/screening", "/hold", "/stage", "/close", "/invite")
@@ -219,6 +204,7 @@ def _add_rows(team, made, rows):
         builders.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
 
 
+@pytest.mark.slow
 def test_statement_count_is_independent_of_row_count(team, coach, ines):
     counts = []
     for rows in (5, 495):

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
@@ -63,6 +65,7 @@ def test_editions_that_are_not_there_are_not_found(app):
         assert desk.get(path).status_code == 404, path
 
 
+@pytest.mark.pdf
 def test_a_pdf_is_an_attachment_with_a_neutral_name(app):
     _, _, desk = opened(app)
     answer = desk.get("/handouts/help-right-now/pdf?language=es")
@@ -76,6 +79,7 @@ def test_a_pdf_is_an_attachment_with_a_neutral_name(app):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.pdf
 def test_large_print_is_a_link_beside_the_usual_one(app):
     _, _, desk = opened(app)
     page = desk.get("/handouts/better-nights").get_data(as_text=True)

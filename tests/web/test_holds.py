@@ -18,28 +18,13 @@ REASON = {"reason": "Rested and calm; the doctor saw her twice."}
 
 
 @pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
 def ines(team):
     return builders.case(team["coach"], "Ines Okafor")
 
 
 @pytest.fixture
-def page(ines):
+def address(ines):
     return f"/case/{ines.number}/hold"
-
-
-@pytest.fixture
-def coach(app, team):
-    return StaffBrowser(app, team["coach"])
-
-
-@pytest.fixture
-def supervisor(app, team):
-    return StaffBrowser(app, team["supervisor"])
 
 
 def complete_required_actions(team, made):
@@ -59,13 +44,15 @@ def care_hold(team, ines):
     return SimpleNamespace(id=hold.id, version=hold.version)
 
 
-def test_hold_page_without_hold_shows_empty_state(coach, page):
-    assert "No hold is open." in coach.text(page)
+def test_hold_page_without_hold_shows_empty_state(coach, address):
+    assert "No hold is open." in coach.text(address)
 
 
-def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, page):
+def test_safety_hold_shows_reasons_actions_and_blockers(
+    team, coach, ines, address
+):
     builders.screen(team["coach"], ines.client_id, self_harm="urgent", sleep="concern")
-    text = coach.text(page)
+    text = coach.text(address)
     for words in (
         "Safety hold",
         "Care hold",
@@ -80,32 +67,34 @@ def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, page)
         assert words in text, words
 
 
-def test_action_not_completed_in_time_is_overdue(team, coach, ines, page):
+def test_action_not_completed_in_time_is_overdue(team, coach, ines, address):
     with at(now() - timedelta(days=2)):
         builders.screen(team["coach"], ines.client_id, self_harm="urgent")
-    assert "Overdue since" in coach.text(page)
+    assert "Overdue since" in coach.text(address)
 
 
-def test_release_by_coach_is_forbidden(team, coach, ines, care_hold, page):
+def test_release_by_coach_is_forbidden(team, coach, ines, care_hold, address):
     complete_required_actions(team, ines)
-    assert "Your supervisor can release the hold now." in coach.text(page)
-    action = f"{page}/{care_hold.id}/release"
+    assert "Your supervisor can release the hold now." in coach.text(address)
+    action = f"{address}/{care_hold.id}/release"
     assert coach.post(action, coach.token | REASON | {"version": 1}).status_code == 403
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
-def test_release_by_supervisor_without_blockers_succeeds(team, supervisor, ines, care_hold, page):
+def test_release_by_supervisor_without_blockers_succeeds(team, supervisor, ines, care_hold, address):
     complete_required_actions(team, ines)
-    answer = supervisor.send(page, f"{page}/{care_hold.id}/release", **REASON)
+    answer = supervisor.send(address, f"{address}/{care_hold.id}/release", **REASON)
     assert answer.status_code == 303
-    text = supervisor.text(page)
+    text = supervisor.text(address)
     assert "Hold released." in text
     assert "No hold is open." in text
     assert "Released by Helen Marsh: Rested and calm; the doctor saw her twice." in text
 
 
-def test_release_with_blockers_is_refused_and_keeps_reason(team, supervisor, ines, care_hold, page):
-    action = f"{page}/{care_hold.id}/release"
+def test_release_with_blockers_is_refused_and_keeps_reason(
+    team, supervisor, ines, care_hold, address
+):
+    action = f"{address}/{care_hold.id}/release"
     answer = supervisor.post(action, supervisor.token | REASON | {"version": care_hold.version})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
@@ -118,25 +107,25 @@ def test_release_with_blockers_is_refused_and_keeps_reason(team, supervisor, ine
 @pytest.mark.parametrize(
     "changed", [{"reason": ""}, {"reason": "Fine."}, {"reason": "x" * 2001}, {"mood": "good"}]
 )
-def test_release_with_invalid_reason_is_refused(team, supervisor, ines, care_hold, page, changed):
+def test_release_with_invalid_reason_is_refused(team, supervisor, ines, care_hold, address, changed):
     complete_required_actions(team, ines)
-    answer = supervisor.send(page, f"{page}/{care_hold.id}/release", **REASON | changed)
+    answer = supervisor.send(address, f"{address}/{care_hold.id}/release", **REASON | changed)
     assert answer.status_code == 422
     assert "Check your answers" in answer.get_data(as_text=True)
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
-def test_release_with_old_version_is_stale(team, supervisor, ines, care_hold, page):
+def test_release_with_old_version_is_stale(team, supervisor, ines, care_hold, address):
     complete_required_actions(team, ines)
-    answer = supervisor.send(page, f"{page}/{care_hold.id}/release", **REASON, version="99")
+    answer = supervisor.send(address, f"{address}/{care_hold.id}/release", **REASON, version="99")
     assert answer.status_code == 412
     assert REASON["reason"] in answer.get_data(as_text=True)
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
-def test_release_sent_twice_is_refused(team, supervisor, ines, care_hold, page):
+def test_release_sent_twice_is_refused(team, supervisor, ines, care_hold, address):
     complete_required_actions(team, ines)
-    form = supervisor.form(page, f"{page}/{care_hold.id}/release")
+    form = supervisor.form(address, f"{address}/{care_hold.id}/release")
     assert supervisor.post(form.action, form.fields | REASON).status_code == 303
     assert supervisor.post(form.action, form.fields | REASON).status_code == 409
 
@@ -150,9 +139,9 @@ def test_release_under_another_case_is_not_found(team, supervisor, ines, care_ho
         assert answer.status_code == 404
 
 
-def test_hold_page_for_other_supervisor_is_not_found(app, team, ines, care_hold, page):
+def test_hold_page_for_other_supervisor_is_not_found(app, team, ines, care_hold, address):
     stranger = staff.add("supervisor2", role="supervisor")
     desk = StaffBrowser(app, stranger)
-    assert desk.get(page).status_code == 404
-    action = f"{page}/{care_hold.id}/release"
+    assert desk.get(address).status_code == 404
+    action = f"{address}/{care_hold.id}/release"
     assert desk.post(action, desk.token | REASON | {"version": 1}).status_code == 404

@@ -7,7 +7,7 @@ from caseapp.core.database import db
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
 
 ANSWERS = {
@@ -24,21 +24,6 @@ ANSWERS = {
     "spouse_contact_wish": "asked_for_none",
     "children": "2",
 }
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def coach(app, team):
-    return StaffBrowser(app, team["coach"])
-
-
-@pytest.fixture
-def supervisor(app, team):
-    return StaffBrowser(app, team["supervisor"])
 
 
 def made():

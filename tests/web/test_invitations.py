@@ -9,13 +9,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import MAX_PIN_ATTEMPTS, find_portal_access
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.http.template_helpers import MESSAGES
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
@@ -24,13 +19,8 @@ def ines(team):
 
 
 @pytest.fixture
-def page(ines):
+def address(ines):
     return f"/case/{ines.number}/invite"
-
-
-@pytest.fixture
-def coach(app, team):
-    return StaffBrowser(app, team["coach"])
 
 
 def code(answer, name):
@@ -38,9 +28,9 @@ def code(answer, name):
     return found and found[1]
 
 
-def test_without_a_safe_email_there_are_a_start_code_and_a_card(coach, page):
-    assert "Not invited" in coach.text(page)
-    answer = coach.send(page)
+def test_without_a_safe_email_there_are_a_start_code_and_a_card(coach, address):
+    assert "Not invited" in coach.text(address)
+    answer = coach.send(address)
     assert answer.status_code == 200
     assert code(answer, "start-code")
     assert code(answer, "card-code")
@@ -61,57 +51,57 @@ def test_with_a_safe_email_there_is_no_card(team, coach):
     assert "print-card" not in answer.get_data(as_text=True)
 
 
-def test_the_codes_travel_in_no_cookie_no_address_and_no_later_page(coach, page):
-    answer = coach.send(page)
+def test_the_codes_travel_in_no_cookie_no_address_and_no_later_page(coach, address):
+    answer = coach.send(address)
     secrets = [code(answer, "start-code"), code(answer, "card-code")]
     assert "Location" not in answer.headers
     assert answer.headers["Cache-Control"] == "no-store"
     for secret in secrets:
         assert all(secret not in header for _, header in answer.headers)
-        assert secret not in coach.text(page)
+        assert secret not in coach.text(address)
 
 
-def test_the_same_form_sent_again_makes_no_new_codes(coach, ines, page):
-    form = coach.form(page)
-    coach.post(page, form.fields)
+def test_the_same_form_sent_again_makes_no_new_codes(coach, ines, address):
+    form = coach.form(address)
+    coach.post(address, form.fields)
     db.session.rollback()
     before = find_portal_access(ines.client_id).start_code_hash
-    again = coach.post(page, form.fields)
+    again = coach.post(address, form.fields)
     assert again.status_code == 303
-    assert MESSAGES["codes_shown"] in coach.text(page)
+    assert MESSAGES["codes_shown"] in coach.text(address)
     db.session.rollback()
     assert find_portal_access(ines.client_id).start_code_hash == before
 
 
-def test_after_too_many_wrong_tries_the_coach_makes_new_codes(coach, ines, page):
-    coach.send(page)
+def test_after_too_many_wrong_tries_the_coach_makes_new_codes(coach, ines, address):
+    coach.send(address)
     with transaction():
         find_portal_access(ines.client_id).failed_pin_attempts = MAX_PIN_ATTEMPTS
-    assert "Locked after wrong attempts" in coach.text(page)
-    assert code(coach.send(page), "start-code")
-    assert "Invited, not entered yet" in coach.text(page)
+    assert "Locked after wrong attempts" in coach.text(address)
+    assert code(coach.send(address), "start-code")
+    assert "Invited, not entered yet" in coach.text(address)
     db.session.rollback()
     assert find_portal_access(ines.client_id).failed_pin_attempts == 0
 
 
 def test_nobody_is_invited_where_the_portal_is_not_safe(team, coach):
     made = builders.case(team["coach"], "Ruth Adeyemi", safe=SafeContact(("call",)))
-    page = f"/case/{made.number}/invite"
-    assert "The portal is not among the safe ways." in coach.text(page)
-    answer = coach.post(page, coach.token | {"idempotency_key": "first"})
+    address = f"/case/{made.number}/invite"
+    assert "The portal is not among the safe ways." in coach.text(address)
+    answer = coach.post(address, coach.token | {"idempotency_key": "first"})
     assert answer.status_code == 409
     assert "tick Portal under Details" in answer.get_data(as_text=True)
     assert find_portal_access(made.client_id) is None
 
 
 @pytest.mark.parametrize("sent", [{"idempotency_key": None}, {"code": "1234"}])
-def test_a_form_that_is_not_the_pages_own_makes_nothing(coach, ines, page, sent):
-    assert coach.send(page, **sent).status_code == 422
+def test_a_form_that_is_not_the_pages_own_makes_nothing(coach, ines, address, sent):
+    assert coach.send(address, **sent).status_code == 422
     assert find_portal_access(ines.client_id) is None
 
 
-def test_nobody_else_invites(app, team, ines, page):
+def test_nobody_else_invites(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         desk = StaffBrowser(app, team[who])
-        assert desk.post(page, desk.token | {"idempotency_key": "first"}).status_code == status
+        assert desk.post(address, desk.token | {"idempotency_key": "first"}).status_code == status
     assert find_portal_access(ines.client_id) is None

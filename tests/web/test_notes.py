@@ -11,16 +11,11 @@ from caseapp.domain.screening.models import Screening
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_safety_state
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
 
 AUTOSAVE = {"X-Requested-With": "autosave"}
 ALL_NONE = {item.key: "none" for item in ITEMS}
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
@@ -333,6 +328,7 @@ def test_a_note_can_be_started_by_finding_the_case(desk, case):
     assert "No open case matches." in desk.text("/notes/new?q=nobody")
 
 
+@pytest.mark.slow
 def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
     bulk_rows.history(coach, case, 10)
     bulk_rows.caseload(coach, 10)

@@ -4,13 +4,7 @@ from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.reports.csv_table import coach_code
-from tests.support import staff
 from tests.support.staff_pages import StaffBrowser
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_people_list_shows_roles_supervisors_and_codes(app, team):

@@ -12,18 +12,10 @@ from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.reports.models import Export
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
 
-
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def admin(app, team):
-    return StaffBrowser(app, team["admin"])
+pytestmark = pytest.mark.both
 
 
 def exports():
@@ -68,6 +60,7 @@ def test_the_file_is_read_from_todays_records(team, admin):
     assert made.number.encode() in after
 
 
+@pytest.mark.pdf
 def test_a_pdf_comes_as_a_pdf(team, admin):
     with transaction():
         export_id = make_export(team["admin"], ReportFilter(), "pdf")

@@ -4,15 +4,10 @@ import pytest
 
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_recent_screenings
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
 
 NONE = {item.key: "none" for item in ITEMS}
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
@@ -21,32 +16,27 @@ def ines(team):
 
 
 @pytest.fixture
-def coach(app, team):
-    return StaffBrowser(app, team["coach"])
-
-
-@pytest.fixture
-def page(ines):
+def address(ines):
     return f"/case/{ines.number}/screening"
 
 
-def test_page_without_screening_shows_empty_state(coach, page):
-    text = coach.text(page)
+def test_page_without_screening_shows_empty_state(coach, address):
+    text = coach.text(address)
     assert "Not screened yet." in text
     assert text.count("What the levels mean<span") == len(ITEMS)
-    assert coach.form(page).fields["sleep"] == ["not_asked"]
+    assert coach.form(address).fields["sleep"] == ["not_asked"]
 
 
-def test_calm_screening_is_recorded_and_shown(coach, ines, page):
+def test_calm_screening_is_recorded_and_shown(coach, ines, address):
     answer = coach.send(
-        page,
+        address,
         **NONE | {"sleep": "watch", "eating": "not_asked"},
         asked_alone="yes",
         actions_taken=["gave_numbers"],
         comment="Sleeps by the window.",
     )
-    assert answer.headers["Location"] == page
-    text = coach.text(page)
+    assert answer.headers["Location"] == address
+    text = coach.text(address)
     assert "Screening recorded." in text
     assert "Sleeps by the window." in text
     assert "gave the help line numbers" in text
@@ -57,20 +47,20 @@ def test_calm_screening_is_recorded_and_shown(coach, ines, page):
     assert found.asked_alone
 
 
-def test_concern_redirects_to_hold_page(coach, page):
-    answer = coach.send(page, **NONE | {"fear_at_home": "concern"})
+def test_concern_redirects_to_hold_page(coach, address):
+    answer = coach.send(address, **NONE | {"fear_at_home": "concern"})
     assert answer.headers["Location"].endswith("/hold")
     text = coach.text(answer.headers["Location"])
     assert "A hold is open. These are the required actions." in text
     assert "Believe the client. Do not advise staying or leaving." in text
     assert "999" in text
-    assert "Do this now" in coach.text(page)
+    assert "Do this now" in coach.text(address)
 
 
 @pytest.mark.parametrize("level", ["none", "watch"])
-def test_calm_answers_show_no_immediate_steps(coach, page, level):
-    coach.send(page, **NONE | {"self_harm": level})
-    assert "Do this now</h2>" not in coach.text(page)
+def test_calm_answers_show_no_immediate_steps(coach, address, level):
+    coach.send(address, **NONE | {"self_harm": level})
+    assert "Do this now</h2>" not in coach.text(address)
 
 
 @pytest.mark.parametrize(
@@ -85,44 +75,44 @@ def test_calm_answers_show_no_immediate_steps(coach, page, level):
         (NONE | {"idempotency_key": None}, "idempotency_key"),
     ],
 )
-def test_invalid_answers_record_nothing(coach, ines, page, sent, field):
-    answer = coach.send(page, **sent)
+def test_invalid_answers_record_nothing(coach, ines, address, sent, field):
+    answer = coach.send(address, **sent)
     assert answer.status_code == 422
     assert f'href="#{field}"' in answer.get_data(as_text=True)
     assert list_recent_screenings(ines.client_id) == []
 
 
-def test_answers_are_kept_on_error(coach, page):
-    answer = coach.send(page, **NONE | {"sleep": "urgent", "comment": "x" * 2001})
+def test_answers_are_kept_on_error(coach, address):
+    answer = coach.send(address, **NONE | {"sleep": "urgent", "comment": "x" * 2001})
     text = answer.get_data(as_text=True)
     assert 'name="sleep" value="urgent" checked' in text
     assert "x" * 2001 in text
 
 
-def test_form_sent_twice_records_one_screening(coach, ines, page):
-    form = coach.form(page)
+def test_form_sent_twice_records_one_screening(coach, ines, address):
+    form = coach.form(address)
     fields = form.fields | NONE | {"sleep": "concern"}
     first, second = (coach.post(form.action, fields) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
     assert len(list_recent_screenings(ines.client_id)) == 1
 
 
-def test_screening_page_for_other_users_is_refused(app, team, ines, page):
+def test_screening_page_for_other_users_is_refused(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         desk = StaffBrowser(app, team[who])
-        assert desk.get(page).status_code == status
-        assert desk.post(page, desk.token | NONE | {"idempotency_key": "a"}).status_code == status
+        assert desk.get(address).status_code == status
+        assert desk.post(address, desk.token | NONE | {"idempotency_key": "a"}).status_code == status
     assert list_recent_screenings(ines.client_id) == []
 
 
-def test_table_is_paginated_with_constant_statement_count(team, coach, ines, page):
+def test_table_is_paginated_with_constant_statement_count(team, coach, ines, address):
     counts = []
     for rows in (10, 40):
         for number in range(rows):
             builders.screen(team["coach"], ines.client_id, days_ago=number + 1)
-        coach.text(page)
+        coach.text(address)
         with Statements() as heard:
-            text = coach.text(page)
+            text = coach.text(address)
         counts.append(len(heard.seen))
     assert counts[0] == counts[1]
     assert text.count('<th scope="row" class="who">') == 25

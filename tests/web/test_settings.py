@@ -14,7 +14,6 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.models import PracticeHelpLine, Practice, PracticeLogo
 from caseapp.domain.practice.operations import confirm_numbers
 from caseapp.domain.practice.queries import office, today
-from tests.support import staff
 from tests.support.pdf_checks import text_of
 from tests.support.staff_pages import StaffBrowser, Statements
 
@@ -33,16 +32,6 @@ CHANGED = {
 }
 LINE = {"kind": "dv", "name": "Haven House", "phone": "020 7946 0000", "hours": "24/7"}
 BANNER = "help numbers on handouts and in the portal"
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
-def admin(app, team):
-    return StaffBrowser(app, team["admin"])
 
 
 def stored():
@@ -196,6 +185,7 @@ def logos():
     return db.session.scalars(sa.select(PracticeLogo)).all()
 
 
+@pytest.mark.pdf
 def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     assert "No logo." in admin.text("/settings/logo")
     assert upload(admin, picture()).status_code == 303
@@ -224,6 +214,7 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     ]
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize(
     ("content", "words", "said"),
     [
@@ -243,6 +234,7 @@ def test_a_logo_that_is_none_is_named_and_nothing_is_kept(admin, content, words,
     assert logos() == []
 
 
+@pytest.mark.process
 def test_a_logo_that_the_scanner_refuses_is_not_kept(admin, scanner):
     scanner("false")
     answer = upload(admin, picture())
@@ -257,6 +249,7 @@ def test_a_letterhead_that_cannot_be_printed_is_noticed_when_it_is_written(admin
     assert "Our fonts cannot print: 漢" in answer.get_data(as_text=True)
 
 
+@pytest.mark.pdf
 def test_a_code_is_on_paper_only_when_the_practice_ticks_it(admin):
     for wanted in (None, "yes", None):
         assert admin.send("/settings", **(CHANGED | {"paper_code": wanted})).status_code == 303

@@ -3,7 +3,7 @@
 import pytest
 
 from caseapp.domain.cases.queries import get_case_context
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, forms_in
 
 EVIDENCE = {
@@ -14,22 +14,12 @@ EVIDENCE = {
 
 
 @pytest.fixture
-def team(app):
-    return staff.team()
-
-
-@pytest.fixture
 def ines(team):
     return builders.steady_case(team["coach"], "Ines Okafor")
 
 
 @pytest.fixture
-def coach(app, team):
-    return StaffBrowser(app, team["coach"])
-
-
-@pytest.fixture
-def page(ines):
+def address(ines):
     return f"/case/{ines.number}/stage"
 
 
@@ -37,13 +27,13 @@ def stage_of(team, made):
     return get_case_context(team["coach"], made.case_id).case.stage
 
 
-def move(desk, page, **changed):
+def move(desk, address, **changed):
     """Send the form that moves a case forward, the first form of the page."""
-    return desk.send(page, **changed)
+    return desk.send(address, **changed)
 
 
-def test_gate_shows_met_and_unmet_criteria(coach, page):
-    text = coach.text(page)
+def test_gate_shows_met_and_unmet_criteria(coach, address):
+    text = coach.text(address)
     assert "Before Understand" in text
     assert "3 of 6 met" in text
     assert "Two full screenings at least 7 days apart" in text
@@ -51,18 +41,18 @@ def test_gate_shows_met_and_unmet_criteria(coach, page):
     assert "Pleading or bargaining" in text
 
 
-def test_move_with_all_criteria_met_succeeds(team, coach, ines, page):
-    answer = move(coach, page, **EVIDENCE)
+def test_move_with_all_criteria_met_succeeds(team, coach, ines, address):
+    answer = move(coach, address, **EVIDENCE)
     assert answer.status_code == 303
     assert stage_of(team, ines) == "understand"
     text = coach.text(answer.headers["Location"])
     assert "Stage changed." in text
     assert "Moved to stage 2, Understand" in text
-    assert "Before Rebuild" in coach.text(page)
+    assert "Before Rebuild" in coach.text(address)
 
 
-def test_refused_move_names_criteria_and_keeps_evidence(team, coach, ines, page):
-    answer = move(coach, page, **EVIDENCE | {"evidence.pause_described": " "})
+def test_refused_move_names_criteria_and_keeps_evidence(team, coach, ines, address):
+    answer = move(coach, address, **EVIDENCE | {"evidence.pause_described": " "})
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
     assert "Not met yet: The client can say how they pause before reacting" in text
@@ -70,12 +60,12 @@ def test_refused_move_names_criteria_and_keeps_evidence(team, coach, ines, page)
     assert stage_of(team, ines) == "steady"
 
 
-def test_move_forward_under_hold_is_refused(team, coach, ines, page):
+def test_move_forward_under_hold_is_refused(team, coach, ines, address):
     builders.screen(team["coach"], ines.client_id, sleep="concern")
-    text = coach.text(page)
+    text = coach.text(address)
     assert "A care hold is open, so coaching is paused." in text
     assert "See the hold" in text
-    answer = move(coach, page, **EVIDENCE)
+    answer = move(coach, address, **EVIDENCE)
     assert answer.status_code == 409
     assert stage_of(team, ines) == "steady"
 
@@ -90,25 +80,25 @@ def test_common_blockers_link_to_their_pages(app, team, coach):
     assert "The last screening is 16 days old" in coach.text(f"/case/{old.number}/stage")
 
 
-def test_move_back_requires_only_a_reason(team, coach, ines, page):
-    move(coach, page, **EVIDENCE)
-    token = coach.form(page).fields
+def test_move_back_requires_only_a_reason(team, coach, ines, address):
+    move(coach, address, **EVIDENCE)
+    token = coach.form(address).fields
     back = {"csrf_token": token["csrf_token"], "version": token["version"], "to": "steady"}
-    assert coach.post(page, back).status_code == 422
+    assert coach.post(address, back).status_code == 422
     assert stage_of(team, ines) == "understand"
-    assert coach.post(page, back | {"reason": "He left again on Sunday."}).status_code == 303
+    assert coach.post(address, back | {"reason": "He left again on Sunday."}).status_code == 303
     assert stage_of(team, ines) == "steady"
     assert "He left again on Sunday." in coach.text(f"/case/{ines.number}")
 
 
-def test_last_stage_can_be_entered_from_any_stage(team, coach, ines, page):
-    fields = coach.form(page).fields
+def test_last_stage_can_be_entered_from_any_stage(team, coach, ines, address):
+    fields = coach.form(address).fields
     answer = coach.post(
-        page, {"csrf_token": fields["csrf_token"], "version": fields["version"], "to": "close"}
+        address, {"csrf_token": fields["csrf_token"], "version": fields["version"], "to": "close"}
     )
     assert answer.status_code == 303
     assert stage_of(team, ines) == "close"
-    text = coach.text(page)
+    text = coach.text(address)
     assert "This is the last stage." in text
     assert text.count(" (done)") == 1, "the stages in between were never entered"
 
@@ -123,30 +113,30 @@ def test_last_stage_can_be_entered_from_any_stage(team, coach, ines, page):
         ({"evidence": "all of it"}, "evidence"),
     ],
 )
-def test_invalid_move_is_refused(team, coach, ines, page, changed, field):
-    answer = move(coach, page, **EVIDENCE | changed)
+def test_invalid_move_is_refused(team, coach, ines, address, changed, field):
+    answer = move(coach, address, **EVIDENCE | changed)
     assert answer.status_code == 422
     assert f'href="#{field}"' in answer.get_data(as_text=True)
     assert stage_of(team, ines) == "steady"
 
 
-def test_skipping_a_stage_is_refused(team, coach, ines, page):
-    assert move(coach, page, **EVIDENCE, to="repair").status_code == 409
+def test_skipping_a_stage_is_refused(team, coach, ines, address):
+    assert move(coach, address, **EVIDENCE, to="repair").status_code == 409
     assert stage_of(team, ines) == "steady"
 
 
-def test_move_sent_twice_moves_once(team, coach, ines, page):
-    form = coach.form(page)
-    assert coach.post(page, form.fields | EVIDENCE).status_code == 303
-    assert coach.post(page, form.fields | EVIDENCE).status_code == 409
+def test_move_sent_twice_moves_once(team, coach, ines, address):
+    form = coach.form(address)
+    assert coach.post(address, form.fields | EVIDENCE).status_code == 303
+    assert coach.post(address, form.fields | EVIDENCE).status_code == 409
     assert stage_of(team, ines) == "understand"
 
 
-def test_stale_move_changes_nothing_and_keeps_evidence(team, coach, ines, page):
-    form = coach.form(page)
+def test_stale_move_changes_nothing_and_keeps_evidence(team, coach, ines, address):
+    form = coach.form(address)
     details = f"/case/{ines.number}/details"
     coach.send(details, f"{details}/facts", gender="woman")
-    answer = coach.post(page, form.fields | EVIDENCE)
+    answer = coach.post(address, form.fields | EVIDENCE)
     assert answer.status_code == 412
     assert 'value="Her sister and Ruth from work."' in answer.get_data(as_text=True)
     assert stage_of(team, ines) == "steady"
@@ -169,59 +159,59 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("why", REFUSALS)
-def test_refused_move_keeps_all_evidence_in_form(coach, page, why):
+def test_refused_move_keeps_all_evidence_in_form(coach, address, why):
     changed, status = REFUSALS[why]
     sent = EVIDENCE | {"evidence.two_supports_named": 'Ruth "from work" & <Kate>'} | changed
-    answer = move(coach, page, **sent)
+    answer = move(coach, address, **sent)
     assert answer.status_code == status
     wanted = {name: line for name, line in sent.items() if name.startswith("evidence.")}
     # The page itself, which was opened anew, has not got them: nothing of a refused move is kept.
-    assert evidence_in(coach.form(page).fields) == dict.fromkeys(wanted, "")
-    assert evidence_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == wanted
+    assert evidence_in(coach.form(address).fields) == dict.fromkeys(wanted, "")
+    assert evidence_in(forms_in(answer.get_data(as_text=True), address)[0].fields) == wanted
 
 
-def test_move_refused_by_hold_keeps_all_evidence_in_form(team, coach, ines, page):
-    form = coach.form(page)
+def test_move_refused_by_hold_keeps_all_evidence_in_form(team, coach, ines, address):
+    form = coach.form(address)
     builders.screen(team["coach"], ines.client_id, sleep="concern")
-    answer = coach.post(page, form.fields | EVIDENCE)
+    answer = coach.post(address, form.fields | EVIDENCE)
     assert answer.status_code == 409
-    assert evidence_in(forms_in(answer.get_data(as_text=True), page)[0].fields) == EVIDENCE
+    assert evidence_in(forms_in(answer.get_data(as_text=True), address)[0].fields) == EVIDENCE
 
 
 @pytest.mark.parametrize("now", ["understand", "closed"])
 def test_evidence_of_a_left_stage_is_shown_to_copy(
-    team, coach, ines, page, now
+    team, coach, ines, address, now
 ):
     """Another user moved the case first, so the returned form asks for other criteria."""
-    form = coach.form(page)
+    form = coach.form(address)
     theirs = dict.fromkeys(EVIDENCE, "As the supervisor heard it.")
     if now == "closed":
         closing = {"outcome": "other", "reason": "decision", "final_screening": "done"}
         coach.send(f"/case/{ines.number}/close", **closing)
     else:
-        move(coach, page, **theirs)
-    answer = coach.post(page, form.fields | EVIDENCE)
+        move(coach, address, **theirs)
+    answer = coach.post(address, form.fields | EVIDENCE)
     assert answer.status_code == 409
     text = answer.get_data(as_text=True)
     assert 'id="left-h"' in text
     for line in EVIDENCE.values():
         assert f"<p>{line}</p>" in text
     assert "Two supports are named" in text
-    assert 'id="left-h"' not in coach.text(page)
+    assert 'id="left-h"' not in coach.text(address)
 
 
-def test_move_by_other_users_is_refused(app, team, ines, page):
+def test_move_by_other_users_is_refused(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         desk = StaffBrowser(app, team[who])
         sent = desk.token | EVIDENCE | {"to": "understand", "version": "1"}
-        assert desk.post(page, sent).status_code == status
+        assert desk.post(address, sent).status_code == status
     assert stage_of(team, ines) == "steady"
 
 
-def test_closed_case_has_no_gate(team, coach, ines, page):
+def test_closed_case_has_no_gate(team, coach, ines, address):
     coach.send(
         f"/case/{ines.number}/close", outcome="other", reason="decision", final_screening="done"
     )
-    text = coach.text(page)
+    text = coach.text(address)
     assert "This case is closed." in text
     assert "Before Understand" not in text

@@ -4,13 +4,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_a_first_day_says_what_to_do(app, team):
@@ -64,6 +59,7 @@ def test_nobody_elses_clients_stand_on_my_page(app, team):
     assert case.number not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, who):
     coach, desk = team["coach"], StaffBrowser(app, team[who])

@@ -1,13 +1,8 @@
-"""Fixtures: a team, and a case whose client has a steady screening."""
+"""Fixtures: a case whose client has a steady screening."""
 
 import pytest
 
-from tests.support import builders, staff
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
+from tests.support import builders
 
 
 @pytest.fixture

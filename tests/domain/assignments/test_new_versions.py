@@ -25,6 +25,8 @@ from caseapp.domain.practice.queries import today
 from tests.domain.assignments.steps import assign, codes, reader
 from tests.support import builders
 
+pytestmark = pytest.mark.both
+
 
 def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monkeypatch):
     coach = team["coach"]

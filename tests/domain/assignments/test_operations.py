@@ -25,6 +25,8 @@ from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.assignments.steps import assign, codes, flag, reader
 from tests.support import builders
 
+pytestmark = pytest.mark.both
+
 
 def test_assign_stores_version_message_levels_and_position(team, made):
     coach = team["coach"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from uuid import UUID
 
 import pikepdf
 import pytest
@@ -114,6 +115,7 @@ def kept():
     return {file.name: file for file in (settings.active().data_dir / "pdf").rglob("*.sealed")}
 
 
+@pytest.mark.pdf
 def test_pdf_names_client_and_coach_for_staff_and_client(coach, made):
     shown = get_assignment_record(coach, assign(coach, made))
     for record in (shown, get_reading_list_item(client(made), shown.position)):
@@ -123,6 +125,7 @@ def test_pdf_names_client_and_coach_for_staff_and_client(coach, made):
         assert "Lindqvist" not in text
 
 
+@pytest.mark.pdf
 def test_list_omissions_tells_the_coach_what_a_pdf_leaves_out(coach, made):
     plain, quiet = assign(coach, made), assign(coach, made, HELP)
     strange = assign(coach, made, NIGHTS, "You can do it 🙂")
@@ -140,6 +143,7 @@ def test_list_omissions_tells_the_coach_what_a_pdf_leaves_out(coach, made):
     assert "You can do it" not in text
 
 
+@pytest.mark.pdf
 def test_pdf_leaves_out_an_unprintable_name(coach):
     made = builders.case(coach, "安娜 Weber", called="安娜")
     builders.screen(coach, made.client_id)
@@ -149,6 +153,7 @@ def test_pdf_leaves_out_an_unprintable_name(coach):
     assert "from Marta" not in text
 
 
+@pytest.mark.pdf
 def test_personal_pdf_is_stored_sealed_under_a_neutral_name(coach, made, monkeypatch):
     given, before = assign(coach, made), set(kept())
     content = printed(coach, made, given)
@@ -165,6 +170,7 @@ def test_personal_pdf_is_stored_sealed_under_a_neutral_name(coach, made, monkeyp
     assert len(set(kept()) - before) == 2
 
 
+@pytest.mark.pdf
 def test_personal_pdf_is_unreadable_after_the_key_is_destroyed(coach, made):
     given, before = assign(coach, made), set(kept())
     printed(coach, made, given)
@@ -176,12 +182,14 @@ def test_personal_pdf_is_unreadable_after_the_key_is_destroyed(coach, made):
     assert b"%PDF-1.7" not in kept()[name].read_bytes()
 
 
+@pytest.mark.pdf
 def test_anonymous_pdf_is_the_same_file_for_every_client(coach, made):
     before = set(kept())
     printed(coach, made, assign(coach, made, HELP))
     assert set(kept()) == before
 
 
+@pytest.mark.pdf
 def test_pdf_has_no_qr_code_when_the_portal_is_not_safe(coach, app):
     admin = staff.add("admin")
     with transaction():
@@ -195,6 +203,7 @@ def test_pdf_has_no_qr_code_when_the_portal_is_not_safe(coach, app):
     assert "More to read" not in text_of(without)
 
 
+@pytest.mark.pdf
 def test_packet_contains_handouts_in_order_of_assignment(coach, made):
     first, second = assign(coach, made), assign(coach, made, NIGHTS, "And this.")
     context = get_case_context(coach, made.case_id)
@@ -234,6 +243,7 @@ def test_packet_lists_blocked_handouts_and_its_pdf_is_refused(coach, made):
     assert refused.value.reasons[0].code == "nothing_chosen"
 
 
+@pytest.mark.pdf
 def test_packet_with_a_sensitive_handout_is_anonymous(coach, made):
     plain, quiet = assign(coach, made), assign(coach, made, HELP)
     context = get_case_context(coach, made.case_id)
@@ -258,9 +268,10 @@ def test_packet_with_an_assignment_of_another_case_is_not_found(coach, made):
 def test_packet_with_too_many_handouts_is_invalid(coach, made):
     context = get_case_context(coach, made.case_id)
     with pytest.raises(Invalid):
-        get_packet(coach, context, [builders.NAME + str(n) for n in range(13)])
+        get_packet(coach, context, [UUID(int=n) for n in range(13)])
 
 
+@pytest.mark.pdf
 def test_client_packet_contains_the_reading_list(coach, made):
     assign(coach, made)
     reader = client(made)

@@ -50,15 +50,12 @@ from tests.support import builders, staff
 from tests.support.concurrency import together
 from tests.support.staff_pages import StaffBrowser
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 CLIENT = UUID(int=1)
 NONE = {item.key: 0 for item in ITEMS}
 NO = False
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def count(**where):
@@ -133,7 +130,7 @@ def changes(team):
     with transaction():
         closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, closed.case_id, closing, 1)
-        task = create_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
+        task_id = create_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
         sheet = assign_handout(
             coach, made.case_id, "help-right-now", message="", channel="in_person"
         )
@@ -169,7 +166,7 @@ def changes(team):
         ("flag.set", lambda: set_manual_flag(coach, bare, "contact_block")),
         ("flag.clear", lambda: clear_flag(supervisor, flag.id, "Talked it through.")),
         ("followup.write", lambda: create_followup(coach, bare, NewFollowUp("Ring", NOON))),
-        ("followup.write", lambda: complete_followup(coach, task, "Rang.", 1)),
+        ("followup.write", lambda: complete_followup(coach, task_id, "Rang.", 1)),
         ("assignment.withdraw", lambda: withdraw(coach, sheet, 1)),
         (
             "assignment.create",

@@ -3,13 +3,13 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
-from argon2 import extract_parameters
+from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
 
 from caseapp.domain.auth import credentials
 
 
-class Counting(credentials.PasswordHasher):
+class Counting(PasswordHasher):
     """A hasher that records each run of the slow hash."""
 
     def __init__(self):

@@ -25,6 +25,8 @@ from caseapp.domain.auth.queries import (
 from tests.support import builders, staff
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 A_MOMENT = timedelta(seconds=1)
 
 

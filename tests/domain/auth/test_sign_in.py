@@ -11,6 +11,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import disable_user
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 DESK = "__Host-desk"
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from caseapp.core.clock import at
@@ -11,6 +12,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import SignInAttempt
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from tests.support.concurrency import together
+
+pytestmark = pytest.mark.both
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 EIGHT = Limit("pair", 8, timedelta(minutes=15))

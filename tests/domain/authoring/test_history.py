@@ -13,6 +13,8 @@ from caseapp.domain.authoring.source import build_source
 from caseapp.domain.practice.queries import today
 from tests.domain.authoring.steps import NAME, started, whole
 
+pytestmark = pytest.mark.both
+
 
 @pytest.mark.parametrize(
     "statement",

@@ -8,10 +8,9 @@ from caseapp.core.actor import Actor
 from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.queries import list_handout_options
-from caseapp.domain.assignments.reading import get_recommendation
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.domain.assignments.reading import get_reading_list
+from caseapp.domain.assignments.queries import list_handout_options
+from caseapp.domain.assignments.reading import get_reading_list, get_recommendation
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import checks
 from caseapp.domain.handouts.library import Contraindication, library, parse

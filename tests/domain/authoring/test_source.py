@@ -15,6 +15,7 @@ from caseapp.domain.authoring.editor import DraftContentSchema, get_form_values
 from caseapp.domain.authoring.source import HandoutKey, build_source, read_content
 from caseapp.domain.handouts.library import library
 from tests.domain.authoring.steps import NAME
+from tests.support.depth import times
 
 
 @pytest.mark.parametrize("key", [*library()], ids=".".join)
@@ -43,7 +44,12 @@ def as_a_browser(values):
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=60)
 
 
-@how(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.soak
+@how(
+    max_examples=times(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(title=WORDS, because=WORDS, label=WORDS, option=WORDS, body=WORDS)
 def test_whatever_is_typed_comes_back_as_it_was(shared_app, title, because, label, option, body):
     """No word of a person's breaks out of its place in the source, whatever YAML or a marker would make of it."""

@@ -43,6 +43,8 @@ from tests.support import builders, staff
 from tests.support.concurrency import together
 from tests.support.staff_pages import Statements
 
+pytestmark = pytest.mark.both
+
 
 def test_job_repeated_assigns_once(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
@@ -205,6 +207,7 @@ def test_job_failing_case_does_not_stop_others_and_is_skipped_at_last(team, case
     assert count(Assignment) == 2
 
 
+@pytest.mark.slow
 def test_job_five_hundred_cases_run_in_batches_at_constant_cost(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 500)

@@ -42,6 +42,8 @@ from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
 from tests.support.staff_pages import Statements
 
+pytestmark = pytest.mark.both
+
 
 def test_start_assigns_once_to_every_eligible_case(team, cases):
     coach = team["coach"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_i
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.support import builders, staff
 from tests.support.concurrency import together
+
+pytestmark = pytest.mark.both
 
 TODAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 OPEN = CaseDetails({"spouse_contact_wish": "open"}, "together", TODAY.date() + timedelta(days=30))
@@ -103,7 +106,7 @@ def test_gate_with_all_criteria_met_is_open(team, here, to):
     )
 
 
-BREAKING = {
+BREAKING: dict[str, dict[str, Any]] = {
     "consent_and_safe_contact": {"consent_on": None},
     "two_steady_screenings": {"screenings": (0,)},
     "goal_chosen": {"details": CaseDetails(OPEN.facts, "undecided", None)},

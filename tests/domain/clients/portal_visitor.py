@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
+from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
-from caseapp.core.sessions import Session
 from caseapp.domain.auth import portal_access
-from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.operations import change_client
 from caseapp.domain.clients.queries import client_record
 from caseapp.domain.clients.schemas import SafeContact

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,21 +17,18 @@ from caseapp.domain.clients.models import CareTeam, Client, ClientKey
 from caseapp.domain.clients.operations import add_client, change_client, join_care_team
 from caseapp.domain.clients.queries import client_record, key_of, list_clients, must_see
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import together
 
-EVERYTHING = {
+pytestmark = pytest.mark.both
+
+EVERYTHING: dict[str, Any] = {
     "email": "ines@example.test",
     "phone": "07700 900123",
     "partner_name": "Tomas Weber",
     "birth_year": 1984,
     "safe": SafeContact(("call", "email"), "before 17:00", "Bluebell", "He reads the post"),
 }
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def change(actor, client_id, version=1, **changed):

@@ -15,12 +15,9 @@ from caseapp.domain.clients.queries import (
     name_words,
     phone_digits,
 )
-from tests.support import builders, staff
+from tests.support import builders
 
-
-@pytest.fixture
-def team(app):
-    return staff.team()
+pytestmark = pytest.mark.both(every_set=True)
 
 
 @pytest.fixture

@@ -10,12 +10,15 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Unauthenticated
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
-from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.clients.portal_visitor import HOME, access_row, arrive, say_safe, sessions_of
 from tests.support import builders, staff
 from tests.support.portal_client import ADDRESS, BANNED, BY_CARD, BY_MAIL, PIN, invited
+
+pytestmark = pytest.mark.both
 
 
 def test_with_a_safe_email_a_neutral_link_is_mailed(post, coach):
@@ -97,7 +100,7 @@ def test_an_invitation_overtakes_a_pin_that_is_just_being_checked(coach, app):
     waiting = arrive(found.card_code)
     with transaction():
         portal_access.invite_client(coach, found.client_id)
-        db.session.execute(sa.update(PortalAccess).values(pin_hash=portal_access.hash_secret(PIN)))
+        db.session.execute(sa.update(PortalAccess).values(pin_hash=hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
         portal_access.enter_pin(waiting, PIN)
     assert all(session.ended_at for session in sessions_of(found.client_id))

@@ -19,6 +19,8 @@ from tests.support import builders
 from tests.support.concurrency import together
 from tests.support.portal_client import ADDRESS, BY_CARD, BY_MAIL, invited
 
+pytestmark = pytest.mark.both
+
 
 def test_a_link_works_once(post, coach):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)

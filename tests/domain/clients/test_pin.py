@@ -14,6 +14,8 @@ from tests.domain.clients.portal_visitor import HOME, access_row, arrive
 from tests.support.concurrency import together
 from tests.support.portal_client import PIN, invited
 
+pytestmark = pytest.mark.both
+
 
 def test_a_link_alone_reads_nothing(coach, app):
     arriving = arrive(invited(coach).card_code)

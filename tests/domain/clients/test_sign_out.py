@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from caseapp.core.transaction import transaction
@@ -9,6 +10,8 @@ from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session
 from tests.domain.clients.portal_visitor import arrive, log_of
 from tests.support.portal_client import PIN, invited
+
+pytestmark = pytest.mark.both
 
 
 def test_leaving_ends_the_session_and_is_recorded(coach, app):

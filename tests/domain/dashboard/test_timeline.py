@@ -8,16 +8,13 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.dashboard.queries import timeline
 from caseapp.domain.dashboard.timeline import KINDS, LONGEST_TEXT, shortened
-from caseapp.domain.followups.operations import create_followup, complete_followup
+from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Statements
 
-
-@pytest.fixture
-def team(app):
-    return staff.team()
+pytestmark = pytest.mark.both
 
 
 def whole(actor, made, kind=None, limit=4):

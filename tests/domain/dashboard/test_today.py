@@ -12,13 +12,10 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import record_draft_screening
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Statements
 
-
-@pytest.fixture
-def team(app):
-    return staff.team()
+pytestmark = pytest.mark.both
 
 
 def add_task(actor, client_id, title, due_at):
@@ -96,6 +93,7 @@ def test_stages_are_counted(team):
     assert today(coach).open_cases == 5
 
 
+@pytest.mark.slow
 def test_a_count_stops_at_its_cap(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 2 * MOST_COUNTED + 2)
@@ -141,6 +139,7 @@ def test_an_admin_sees_no_client(team):
     assert (found.holds, found.cases, found.drafts, found.followups, found.by_stage) == ([],) * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_today_asks_the_same_number_of_things_of_10_and_of_1000(team, who):
     coach = team["coach"]

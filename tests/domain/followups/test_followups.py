@@ -29,15 +29,12 @@ from caseapp.domain.followups.schemas import (
     NewFollowUpSchema,
     OutcomeSchema,
 )
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import together
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
@@ -111,13 +108,13 @@ def test_task_of_other_coach_is_not_found(team, ines):
                 call(wanted)
     with pytest.raises(NotFound):
         add(team["coach2"], ines)
-    for call in (
+    for attempt in (
         lambda: get_followup_record(team["admin"], task),
         lambda: add(team["admin"], ines),
         lambda: complete(team["admin"], task),
     ):
         with pytest.raises(Forbidden):
-            call()
+            attempt()
 
 
 def test_lists_show_visible_tasks_by_due_time(team, ines):

@@ -15,12 +15,6 @@ from caseapp.domain.handouts.operations import publish_library, record_review
 from caseapp.domain.handouts.queries import get_handout_version, list_handouts
 from caseapp.domain.handouts.schemas import NewReview
 from caseapp.domain.practice.queries import today
-from tests.support import staff
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_the_library_is_searched_in_titles_and_summaries(team):

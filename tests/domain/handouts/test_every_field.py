@@ -112,6 +112,7 @@ def test_no_payload_is_left_out():
         assert plain("".join(together(longest))) == plain("".join(EVERY))
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("document", ["sheet", "cover"])
 def test_letterhead_logo_names_and_line(the_app, picture, document):
     sheet = replace(own_sheet("x"), body="## A walk\n\nAround the lake.")
@@ -139,6 +140,7 @@ def as_set(text):
     return straight(rendering.plain(text)).lower()
 
 
+@pytest.mark.pdf
 def test_help_lines_that_a_practice_adds(the_app):
     """Their name is set as prose, their hours and hint as they are."""
     sheet = library()["help-right-now", "en"]
@@ -164,6 +166,7 @@ def test_help_lines_that_a_practice_adds(the_app):
             assert found == f"{as_set(text)}.{as_it_is}.{as_it_is.rstrip('.')}", text
 
 
+@pytest.mark.pdf
 def test_titles_labels_and_options_of_a_practices_own_sheet(the_app):
     letter, nobody = Letterhead("P"), printing.NOBODY
     for group in in_groups(together(110, AS_PROSE), PAGES):
@@ -191,6 +194,7 @@ def test_what_prose_makes_unprintable_is_refused_before_it_is_laid_out(the_app, 
         pdf.render(html)
 
 
+@pytest.mark.pdf
 def test_the_case_report(the_app):
     def body(text):
         practice = {"name": text, "tagline": text, "contact": text, "zone": text, "paper": "A4"}

@@ -8,22 +8,17 @@ from caseapp.core.actor import Actor
 from caseapp.core.errors import NotFound, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.queries import list_handout_options
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.queries import list_handout_options
 from caseapp.domain.assignments.reading import get_reading_list
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
 from caseapp.domain.handouts.queries import get_handout_version, list_handouts
 from tests.domain.authoring.steps import codes, listed, publish_copy
-from tests.support import builders, staff
+from tests.support import builders
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):

@@ -29,7 +29,7 @@ from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_payloads import CORES, CORPUS, plain
 from tests.support.pdf_checks import faults_of
-from tests.support.pdf_checks import render_text as printed
+from tests.support.pdf_checks import text_of as printed
 
 DAY = date(2026, 11, 21)
 NAME = HandoutKey("own-01", "en", None)
@@ -151,6 +151,7 @@ def put_in(found, text):
     ]
 
 
+@pytest.mark.slow
 def test_three_hundred_payloads_change_no_tag_of_any_document(shared_app):
     """What the engine reads is the same tree each time, with other words in it: in every field of every document."""
     wanted = [tree(html) for html in documents(WORD)]
@@ -173,6 +174,7 @@ def skeleton(html):
     ]
 
 
+@pytest.mark.slow
 def test_nor_does_what_staff_write_in_a_sheet_of_their_own(shared_app):
     """Titles, labels, options and help lines are set with proper quotation marks, so only their words may differ."""
     letter = Letterhead("P")
@@ -188,6 +190,7 @@ def test_nor_does_what_staff_write_in_a_sheet_of_their_own(shared_app):
 LEFT = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["in a line", "as a block"])
 def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(shared_app, place):
     bare = {
@@ -208,6 +211,7 @@ def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(shared_a
         assert all(value.startswith("tel:") for value in leading), text
 
 
+@pytest.mark.pdf
 def test_what_looks_like_a_template_is_printed_as_it_stands(shared_app):
     """One page with all of them: the text that comes out is what was written, and 49 is nowhere."""
     list_of = "\n".join(
@@ -264,6 +268,7 @@ def test_a_missing_value_stops_a_document_before_it_is_laid_out(shared_app, temp
         render_text(template, {})
 
 
+@pytest.mark.pdf
 def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(shared_app):
     """The cores in every field at once, a few to a sheet, all as one file."""
     calm = library()["keep-the-day-running", "en"]

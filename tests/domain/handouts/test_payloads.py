@@ -92,6 +92,7 @@ def whole(personals):
     return PERSONAL.sub(lambda _: "".join(shown), sheet(Personal("A", "B", "C")), count=1)
 
 
+@pytest.mark.pdf
 def test_three_hundred_payloads_come_out_as_they_went_in(the_app):
     assert len(set(CORPUS)) >= 300
     personals = [Personal(text, "Ines", text) for text in CORPUS[::2]]
@@ -117,6 +118,7 @@ def head_of(personal):
         return dict(document.docinfo), document.Root.Metadata.read_bytes()
 
 
+@pytest.mark.pdf
 def test_no_payload_reaches_the_head_of_the_file(the_app):
     bare = head_of(printing.NOBODY)
     for text in ("Mallory", CORES[7], CORES[8]):

@@ -15,6 +15,7 @@ from PIL import Image
 from caseapp.core import images as pictures
 from caseapp.core import pdf, vault
 from caseapp.core.errors import RenderFailed
+from caseapp.core.sandbox import supervisor
 from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PackPart, pack_html, pack_pdf
@@ -30,12 +31,19 @@ from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import Letterhead, Logo, Numbers
 from tests.support.pdf_checks import codes_in, faults_of, outline_of, poppler, text_of
 
+pytestmark = pytest.mark.pdf
+
 LIBRARY = library()
 PORTAL = "https://desk.example.org/portal"
 PLAIN = Letterhead("Harbour Lane", "Separation and relationship coaching", "0131 496 0142")
 ANA = Personal("Ana", "Ines", "Read the first part before Thursday.")
 KEY = vault.DataKey(UUID(int=1), b"k" * 32)
-SIZES = ({}, {"paper": "Letter"}, {"large": True}, {"paper": "Letter", "large": True})
+SIZES: tuple[dict, ...] = (
+    {},
+    {"paper": "Letter"},
+    {"large": True},
+    {"paper": "Letter", "large": True},
+)
 # Every text once, in one of the four sizes after the other; the shortest and the longest in all of them.
 SAMPLE = [
     *zip(LIBRARY, cycle(SIZES)),
@@ -184,13 +192,13 @@ def test_a_picture_can_be_told_apart_in_black_and_white_and_is_there_once(dresse
 
 def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
     shown = sheet_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
-    press = pdf.Press(pdf.faces())
-    assert b"/Image" in press.lay_out(shown, "handout.css", dressed.logo.picture)
+    renderer = pdf.Renderer(pdf.faces())
+    assert b"/Image" in renderer.render_document(shown, "handout.css", dressed.logo.picture)
     with pytest.raises(RenderFailed) as refused:
         pdf.render(shown)
     assert refused.value.cause == "outside"
-    with pytest.raises(pdf.limited.Refused, match="outside"):
-        press.lay_out(shown, "handout.css")
+    with pytest.raises(supervisor.JobRefused, match="outside"):
+        renderer.render_document(shown, "handout.css")
 
 
 def test_a_code_is_drawn_only_where_the_practice_wants_one(dressed):

@@ -21,6 +21,7 @@ from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import Letterhead, Numbers
+from tests.support.depth import times
 
 PRACTICE = Letterhead(
     name="Harbour Lane",
@@ -62,6 +63,7 @@ def read_form_fields(content):
         }, [str(field.T) for field in form.Fields]
 
 
+@pytest.mark.pdf
 @ALL
 def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -79,6 +81,7 @@ def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
     assert info["Page size"].strip().startswith("595.276 x 841.89")
 
 
+@pytest.mark.pdf
 @ALL
 def test_a_sheet_is_clean_inside(the_app, key):
     handout = LIBRARY[key]
@@ -86,8 +89,8 @@ def test_a_sheet_is_clean_inside(the_app, key):
     with pikepdf.open(io.BytesIO(content)) as document:
         root = document.Root
         assert str(root.Lang) == ("en-GB" if handout.language == "en" else handout.language)
-        assert root.MarkInfo.Marked is True
-        assert root.ViewerPreferences.DisplayDocTitle is True
+        assert bool(root.MarkInfo.Marked)
+        assert bool(root.ViewerPreferences.DisplayDocTitle)
         assert "/OpenAction" not in root
         assert "/AA" not in root
         assert "/EmbeddedFiles" not in root.get("/Names", {})
@@ -103,6 +106,7 @@ def test_a_sheet_is_clean_inside(the_app, key):
                     assert {"/FontFile2", "/FontFile3"} & set(descriptor.keys())
 
 
+@pytest.mark.pdf
 @ALL
 def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
     handout = LIBRARY[key]
@@ -121,6 +125,7 @@ def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
     assert found == wanted
 
 
+@pytest.mark.pdf
 @ALL
 def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -136,6 +141,7 @@ def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     assert f"{pages.page} 1 {pages.of} " in text
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("key", [key for key, handout in LIBRARY.items() if handout.alias])
 def test_a_sensitive_sheet_never_names_itself(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -149,6 +155,7 @@ def test_a_sensitive_sheet_never_names_itself(the_app, key, tmp_path):
         assert handout.title.encode() not in document.Root.Metadata.read_bytes()
 
 
+@pytest.mark.pdf
 def test_the_same_inputs_give_the_same_file_and_other_numbers_another(the_app):
     handout = LIBRARY["better-nights", "en"]
     first = made(handout)
@@ -162,6 +169,7 @@ US_LETTER = {"practice": LETTER, "country": "US"}
 SIZES = {"A4": "595.276 x 841.89", "Letter": "612 x 792"}
 
 
+@pytest.mark.pdf
 @ALL
 def test_letter_paper_takes_no_more_pages(the_app, key, tmp_path):
     handout = LIBRARY[key]
@@ -174,6 +182,7 @@ def test_letter_paper_takes_no_more_pages(the_app, key, tmp_path):
     assert all(size.startswith(SIZES["Letter"]) for size in sizes)
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("practice", [PRACTICE, LETTER], ids=lambda practice: practice.paper)
 @pytest.mark.parametrize("slug", ["help-right-now", "my-safety-plan", "my-year-ahead"])
 def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_path):
@@ -233,7 +242,12 @@ def test_no_html_of_a_text_comes_through(the_app):
     assert 'href="javascript' not in page
 
 
-@how(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.soak
+@how(
+    max_examples=times(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.text(st.sampled_from("<>&\"'/=![]()*_`#-\\n abimgsvgonerrorstyle{}%"), max_size=80))
 def test_what_was_made_safe_once_stays_as_it_is(the_app, text):
     safe = str(rendering.prose(text))
@@ -280,6 +294,7 @@ def test_where_to_write_is_told_with_and_without_a_keyword(the_app):
     assert not [text for text in texts if "text to" in text.lower()]
 
 
+@pytest.mark.pdf
 def test_an_empty_block_of_help_lines_refuses(the_app):
     handout = LIBRARY["enough-to-eat", "en"]
     assert rendering.empty_blocks(handout, numbers("US")) == ("ed_block",)

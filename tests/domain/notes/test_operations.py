@@ -30,7 +30,9 @@ from caseapp.domain.notes.schemas import (
 )
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_safety_state, get_screening
-from tests.support import builders, staff
+from tests.support import builders
+
+pytestmark = pytest.mark.both
 
 NONE = {item.key: 0 for item in ITEMS}
 
@@ -46,11 +48,6 @@ def save(actor, note_id, version, **change):
 
 def answers(**levels):
     return DraftScreening({**NONE, **levels})
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
@@ -215,7 +212,7 @@ def test_nothing_is_recorded_where_nothing_was_asked(coach, case):
         note_id = builders.draft(coach, case.case_id, levels=levels)
         with pytest.raises(Invalid), transaction():
             record_draft_screening(coach, note_id, 1 if levels is None else 2)
-    assert get_safety_state(case.client_id).last is None
+    assert get_safety_state(case.client_id).last_screening is None
 
 
 def test_recording_twice_from_the_same_version_makes_one_screening(coach, case):
@@ -274,7 +271,7 @@ def test_every_section_needs_words_before_the_signature(coach, case):
 def test_a_note_without_any_screening_can_be_signed(coach, case):
     note = note_shown(coach, builders.note(coach, case.case_id))
     assert note.screening_id is None
-    assert get_safety_state(case.client_id).last is None
+    assert get_safety_state(case.client_id).last_screening is None
 
 
 def test_a_blank_question_stops_the_signature_and_not_asked_does_not(coach, case):

@@ -12,13 +12,10 @@ from caseapp.domain.notes.queries import (
     notes_of,
     waiting_drafts,
 )
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.staff_pages import Statements
 
-
-@pytest.fixture
-def team(app):
-    return staff.team()
+pytestmark = pytest.mark.both
 
 
 def test_a_cases_notes_are_everybodys_signed_ones_and_my_drafts(team):

@@ -27,6 +27,8 @@ from caseapp.domain.practice.queries import local_lines, office, the_practice
 from caseapp.domain.practice.schemas import NewLine, NewLineSchema, PracticeChange, PracticeSchema
 from tests.support import staff
 
+pytestmark = pytest.mark.both
+
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 WHOLE = {
     "name": "Harbour",
@@ -151,6 +153,7 @@ def test_every_country_has_an_emergency_number_and_somebody_to_ring(code):
         assert line.last_checked is None or isinstance(line.last_checked, date)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "field"),
     [

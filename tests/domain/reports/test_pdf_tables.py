@@ -58,6 +58,7 @@ def printed(app):
     return b"".join(pieces)
 
 
+@pytest.mark.pdf
 def test_the_report_on_paper(printed):
     with pikepdf.open(io.BytesIO(printed)) as file:
         assert file.Root.MarkInfo.Marked

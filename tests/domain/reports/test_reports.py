@@ -27,7 +27,7 @@ from caseapp.http.request_parsing import load
 from tests.support import builders, staff
 from tests.support.staff_pages import Statements
 
-pytestmark = pytest.mark.usefixtures("on_release_day")
+pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
 CANARY = "Zanzibar"
 FACTS = {

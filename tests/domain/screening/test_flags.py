@@ -16,6 +16,8 @@ from caseapp.domain.screening.operations import clear_flag, set_manual_flag
 from caseapp.domain.screening.queries import list_flags
 from tests.domain.screening.hold_helpers import REASON, clear, day
 
+pytestmark = pytest.mark.both
+
 
 def test_flags_outlive_holds_and_only_supervisors_clear_them(team, held, ines):
     with day(8):

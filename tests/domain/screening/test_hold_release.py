@@ -25,6 +25,8 @@ from tests.domain.screening.hold_helpers import (
 )
 from tests.support import builders
 
+pytestmark = pytest.mark.both
+
 
 def test_safety_hold_is_released_by_second_person_with_reason(team, held, ines):
     with day(8):

@@ -41,6 +41,9 @@ from tests.domain.screening.hold_helpers import (
 )
 from tests.support import builders
 from tests.support.concurrency import together
+from tests.support.depth import times
+
+pytestmark = pytest.mark.both
 
 
 def test_screening_creates_required_actions_in_one_transaction(team, ines):
@@ -200,8 +203,9 @@ def act(team, client_id, what, value):
     return set()
 
 
+@pytest.mark.soak
 @settings(
-    max_examples=30,
+    max_examples=times(30),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

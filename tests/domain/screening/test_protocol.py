@@ -93,7 +93,8 @@ answers = st.dictionaries(st.sampled_from(KEYS), st.sampled_from([None, 0, 1, 2,
 @given(answers)
 def test_required_actions_of_combined_answers_are_the_union(levels):
     found = derive_required_actions(levels, THURSDAY)
-    holds, flags, tasks = {}, set(), set()
+    holds: dict = {}
+    flags, tasks = set(), set()
     for key, level in levels.items():
         alone = expected(key, level)
         for hold, keys in alone[0].items():

@@ -213,6 +213,7 @@ def test_first_reading_week_skips_a_week_that_is_nearly_over(today, week):
 budgets = st.sampled_from([WEEKLY_MINUTES, REDUCED_WEEKLY_MINUTES])
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(ENGLISH), max_size=12), budgets)
 def test_spread_over_weeks_keeps_budget_and_order(chosen, budget):
     weeks = spread_over_weeks(chosen, budget=budget, planned={}, start=W1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 
 from caseapp.core.actor import operator
 from caseapp.core.database import db
@@ -27,6 +28,8 @@ from caseapp.domain.users.queries import (
     select_visible_coaches,
 )
 from tests.support import staff
+
+pytestmark = pytest.mark.both
 
 GOOD = {
     "email": "new@practice.test",
@@ -110,9 +113,7 @@ def test_sign_in_begins_a_session_of_that_user(app):
 
 def test_outdated_hash_is_renewed_at_sign_in(app):
     staff.add("coach")
-    old = credentials.PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(
-        staff.PASSWORD
-    )
+    old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(staff.PASSWORD)
     with transaction():
         db.session.execute(sa.update(User).values(password_hash=old))
     sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")

@@ -25,6 +25,8 @@ from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from tests.domain.worksheets import sample_files
 from tests.support import builders, staff
 
+pytestmark = pytest.mark.both
+
 SCAN = b"%PDF-1.7 a scan"
 
 

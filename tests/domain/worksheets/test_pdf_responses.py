@@ -22,7 +22,8 @@ from tests.domain.worksheets import sample_files
 
 def everything(handout):
     """Give what a client might answer to each field, and how it is written into the PDF."""
-    answers, typed = {}, {}
+    answers: dict = {}
+    typed: dict = {}
     for field in handout.fields:
         if field.type == "checkboxes":
             answers[field.id] = [field.options[0], field.options[-1]]
@@ -39,6 +40,7 @@ def everything(handout):
     return answers, typed
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize(
     ("slug", "language"),
@@ -59,6 +61,7 @@ def test_our_own_pdf_filled_in_gives_back_every_answer(app, slug, language, larg
         assert build_answers_schema(handout).load(read_answers(parts, handout, position)) == answers
 
 
+@pytest.mark.pdf
 def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
     parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
     assert read_answers(parts, sample_files.handout(sample_files.LIMITS), 1) == {}
@@ -70,6 +73,7 @@ def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
     )
 
 
+@pytest.mark.pdf
 def test_another_sheets_file_is_known_by_its_fields(app):
     parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
     with pytest.raises(DifferentHandout):
@@ -78,6 +82,7 @@ def test_another_sheets_file_is_known_by_its_fields(app):
     assert not contains_handout(parts, sample_files.handout(sample_files.PAUSE), 1)
 
 
+@pytest.mark.pdf
 @pytest.mark.parametrize("large", [False, True])
 def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
     """Also where one was left blank, and where one was given twice."""

@@ -34,16 +34,13 @@ from caseapp.domain.worksheets.queries import (
 )
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from tests.domain.worksheets import sample_files
-from tests.support import builders, staff
+from tests.support import builders
 from tests.support.concurrency import together
+
+pytestmark = pytest.mark.both
 
 WORDS = {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
 SCAN = b"%PDF-1.7 a scan"
-
-
-@pytest.fixture
-def team(app):
-    return staff.team()
 
 
 @pytest.fixture
@@ -188,6 +185,7 @@ def test_what_stops_reading_stops_writing_too(team, given, client, end):
     else:
         builders.screen(coach, made.client_id, fear_at_home="concern")
         assert get_case_context(coach, made.case_id).safety.hold == "safety"
+    change: tuple
     for change in (
         (save_answers, client, 1, {}, 2),
         (share_answers, client, 1, {"what_happened": "More."}, 2),

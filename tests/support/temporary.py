@@ -1,0 +1,51 @@
+"""Where tests keep their temporary files: in memory where there is room, and gone at the end.
+
+Importing this module chooses the place for this process and for those it starts. What they leave behind goes too,
+however this process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from tests.support.cleanup import Cleanup
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in memory itself
+LEAST_BYTES = 2 * 1024**3
+
+
+def _has_room() -> bool:
+    """Return whether the folder in memory is large enough and may hold programs."""
+    if not os.access(MEMORY, os.W_OK):
+        return False
+    found = os.statvfs(MEMORY)
+    return found.f_bavail * found.f_frsize >= LEAST_BYTES and not found.f_flag & os.ST_NOEXEC
+
+
+def folder(prefix: str) -> Path:
+    """Make a folder of this process's own."""
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=RUN))
+
+
+def server_folder(prefix: str) -> Path:
+    """Make a folder for a PostgreSQL server, which is stopped when this process ends."""
+    made = folder(prefix)
+    CLEANUP.server(str(made))
+    return made
+
+
+if _has_room():
+    # pytest keeps the folders of failed tests there; everything else goes with the run.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    PLACE = MEMORY
+else:
+    PLACE = Path(tempfile.gettempdir())
+CLEANUP = Cleanup()
+RUN = Path(tempfile.mkdtemp(prefix="run-", dir=PLACE))
+CLEANUP.folder(str(RUN))
+# PostgreSQL and the sandbox run as other users when we are root.
+RUN.chmod(0o1777)
+os.environ["TMPDIR"] = tempfile.tempdir = str(RUN)
+os.environ["XDG_RUNTIME_DIR"] = str(folder("runtime-"))
