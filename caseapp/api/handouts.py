@@ -17,11 +17,11 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import STOP_BOX, Handout
 from caseapp.domain.handouts.operations import recall
-from caseapp.domain.handouts.printing import file_name, sheet_pdf
+from caseapp.domain.handouts.printing import file_name, render_handout_pdf
 from caseapp.domain.handouts.queries import LibraryItem, get_handout_version, list_handouts, require_not_recalled
-from caseapp.domain.handouts.rendering import page_html
-from caseapp.domain.handouts.schemas import RecalledView, Recalling, RecallOneSchema
-from caseapp.domain.practice.queries import office
+from caseapp.domain.handouts.rendering import render_page_body
+from caseapp.domain.handouts.schemas import RecallResponseSchema, RecallRequest, RecallVersionSchema
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.schemas import (
     HandoutDetailResponseSchema,
     HandoutOption,
@@ -135,7 +135,7 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
 def handout(slug: str, query: str) -> dict[str, Any]:
     """Show one handout with its text."""
     item = get_handout_version(slug, query)
-    text = page_html(item.handout, office().numbers, faith=False, staff=True)
+    text = render_page_body(item.handout, get_practice_info().help_lines, faith=False, staff=True)
     return _shown(item.handout, item.reviewed) | {"html": str(text)}
 
 
@@ -147,15 +147,15 @@ def handout_pdf(slug: str, query: dict[str, Any]) -> Response:
     """Download one handout, to print or to fill in; it names no client."""
     large = "size" in query
     found = require_not_recalled(get_handout_version(slug, query["language"]))
-    made = sheet_pdf(found, office().letterhead, office().numbers, faith=False, large=large)
+    made = render_handout_pdf(found, get_practice_info().letterhead, get_practice_info().help_lines, faith=False, large=large)
     return pdf_response(made, file_name(found, large=large))
 
 
 @blueprint.route("/handouts/<string:slug>/recall", "POST", error_statuses=(409,))
 @needs(Action.HANDOUT_RECALL)
-@blueprint.response_schema(RecalledView())
-@blueprint.request_schema(RecallOneSchema())
-def recall_edition(slug: str, body: Recalling) -> dict[str, Any]:
+@blueprint.response_schema(RecallResponseSchema())
+@blueprint.request_schema(RecallVersionSchema())
+def recall_edition(slug: str, body: RecallRequest) -> dict[str, Any]:
     """Take one version back from every client at once; it cannot be undone."""
     actor, item = current_actor(), get_handout_version(slug, body.language, body.handout_version)
     with transaction():

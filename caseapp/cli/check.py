@@ -17,8 +17,8 @@ from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 from caseapp.core.sandbox import circuit_breaker
 from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX
-from caseapp.domain.handouts.checks import faults
-from caseapp.domain.practice.queries import numbers_stale, the_practice
+from caseapp.domain.handouts.checks import list_problems
+from caseapp.domain.practice.queries import are_help_lines_stale, get_practice
 from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _faces() -> Iterator[tuple[str, Callable[[str], object]]]:
 
 def library() -> Iterator[CheckResult]:
     """Ask the library's own checks, at today's date."""
-    found = [str(fault) for fault in faults()]
+    found = [str(problem) for problem in list_problems()]
     yield from (CheckResult(FAULT, text) for text in found)
     if not found:
         yield CheckResult(OK, "Every handout passes its checks")
@@ -186,13 +186,13 @@ def library() -> Iterator[CheckResult]:
 
 def check_help_lines() -> Iterator[CheckResult]:
     """Ask whether the practice stands behind its help numbers."""
-    practice = the_practice()
+    practice = get_practice()
     confirmed = practice.help_lines_confirmed_on
     if confirmed is None:
         yield CheckResult(
             FAULT, "Nobody has confirmed the help numbers. Open Settings, Help numbers."
         )
-    elif numbers_stale(practice):
+    elif are_help_lines_stale(practice):
         yield CheckResult(
             FAULT, f"The help numbers were last confirmed on {confirmed}, too long ago."
         )

@@ -22,8 +22,8 @@ from caseapp.domain.auth.credentials import find_password_error
 from caseapp.domain.clients.models import Client
 from caseapp.domain.auth.portal_access import find_pin_error
 from caseapp.domain.handouts.operations import publish_library
-from caseapp.domain.practice.operations import change_practice, confirm_numbers, set_up_practice
-from caseapp.domain.practice.queries import the_practice
+from caseapp.domain.practice.operations import update_practice, confirm_help_lines, set_up_practice
+from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.practice.queries import today as practice_today
 from caseapp.domain.practice.schemas import PracticeSchema
 from caseapp.domain.users.models import User
@@ -60,7 +60,7 @@ def fill(password: str, pin: str) -> list[str]:
         _practice(team["admin"])
     for ago in HELP_LINE_CHECK_DAYS:
         with clock.at(_morning(today, ago)), transaction():
-            confirm_numbers(team["admin"])
+            confirm_help_lines(team["admin"])
     people = [
         Person(story, team[story["coach"]], team["supervisor"], today, pin) for story in stories()
     ]
@@ -136,4 +136,4 @@ def _practice(admin: Actor) -> None:
         }
     )
     with transaction():
-        change_practice(admin, change, the_practice().version)
+        update_practice(admin, change, get_practice().version)

@@ -11,10 +11,10 @@ import click
 from caseapp.cli.context import EXIT_FAILED, CommandContext
 from caseapp.core.errors import NotFound
 from caseapp.core.settings import ROOT
-from caseapp.domain.handouts.checks import faults
+from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.handouts.library import library
-from caseapp.domain.handouts.printing import sheet_pdf
-from caseapp.domain.practice.queries import office
+from caseapp.domain.handouts.printing import render_handout_pdf
+from caseapp.domain.practice.queries import get_practice_info
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,7 +43,7 @@ def check_library(context: CommandContext, on: datetime | None, *, at_release: b
     """Check sources, claims, review dates and help lines of every handout; every fault is one line."""
     day = release_day() if at_release else on.date() if on else None
     with context.open():
-        found = faults(day)
+        found = list_problems(day)
     for fault in found:
         click.echo(fault)
     if found:
@@ -79,4 +79,4 @@ def render(
             raise NotFound(
                 f"There is no handout {slug} in {language}. List them: caseapp handouts list"
             )
-        output.write(sheet_pdf(handout, office().letterhead, office().numbers, faith=faith))
+        output.write(render_handout_pdf(handout, get_practice_info().letterhead, get_practice_info().help_lines, faith=faith))

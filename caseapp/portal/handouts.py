@@ -22,9 +22,9 @@ from caseapp.domain.assignments.reading import get_reading_list, get_reading_lis
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.handouts.packets import MOST_SHEETS
-from caseapp.domain.handouts.rendering import Inputs, page_html
-from caseapp.domain.practice.queries import office
+from caseapp.domain.handouts.packets import MAX_HANDOUTS
+from caseapp.domain.handouts.rendering import FormInputs, render_page_body
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.queries import get_safety_state
 from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX
@@ -69,7 +69,7 @@ def reading_list_page() -> ResponseReturnValue:
         get_reading_list(actor), help_first=get_safety_state(actor.id).hold == "safety"
     )
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
-    case, help_numbers = find_newest_case(actor.id), office().numbers
+    case, help_numbers = find_newest_case(actor.id), get_practice_info().help_lines
     return render_template(
         "portal/reading_list.html",
         reading_list=reading_list,
@@ -77,7 +77,7 @@ def reading_list_page() -> ResponseReturnValue:
         stage=stage_by_id()[case.stage] if case and case.status == "open" else None,
         emergency=help_numbers.emergency,
         lines=list_help_lines("crisis_block", help_numbers) if reading_list.help_first else [],
-        max_handouts=MOST_SHEETS,
+        max_handouts=MAX_HANDOUTS,
     )
 
 
@@ -101,12 +101,12 @@ class UnsavedChanges:
 def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = None) -> str:
     """Render a handout with its form fields: the saved answers, or the submitted ones that are not saved."""
     actor, unsaved = current_actor(), unsaved or UnsavedChanges()
-    help_numbers = found.recipient.office.numbers
-    apart = list_help_lines("crisis_block", help_numbers, found.handout.language)
+    help_numbers = found.recipient.practice_info.help_lines
+    lines = list_help_lines("crisis_block", help_numbers, found.handout.language)
     worksheet = get_client_worksheet(actor, found)
     translate, sent = Translator(found.handout.language), unsaved.form or Form()
     form = Form(sent.raw, translate.errors(sent.errors))
-    inputs = Inputs(
+    inputs = FormInputs(
         FIELD_PREFIX,
         form.raw or {f"{FIELD_PREFIX}{name}": answer for name, answer in worksheet.answers.items()},
         form.errors,
@@ -120,11 +120,11 @@ def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = Non
         entry=build_entry(found),
         message=found.message,
         coach_name=get_coach_name(actor),
-        body=page_html(
+        body=render_page_body(
             found.handout, help_numbers, faith=found.recipient.faith, staff=False, inputs=inputs
         ),
         emergency=help_numbers.emergency,
-        crisis=[line for line in apart if line.phone][:MAX_CRISIS_LINES],
+        crisis=[line for line in lines if line.phone][:MAX_CRISIS_LINES],
         writes=bool(found.handout.fields),
         worksheet=worksheet,
         form=form,
@@ -140,10 +140,8 @@ def handout_pdf(position: int, number: str) -> ResponseReturnValue:
     """Return one handout as a PDF with a neutral file name."""
     if number != format_position(position):
         raise NotFound
-    found, large = (
-        get_reading_list_item(current_actor(), position),
-        request.args.get("size") == "large",
-    )
+    found = get_reading_list_item(current_actor(), position)
+    large = request.args.get("size") == "large"
     name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
     with _neutral_pdf_error():
         pdf = assignment_pdf(found, large=large, code=False)
@@ -167,10 +165,7 @@ def packet_pdf() -> ResponseReturnValue:
 
 @contextmanager
 def _neutral_pdf_error() -> Iterator[None]:
-    """Replace the technical reasons why a PDF failed by one for clients; log the codes for the practice.
-
-    Raises RuleBroken.
-    """
+    """Raise RuleBroken with one reason for clients when a PDF fails; log the technical reasons."""
     try:
         yield
     except RuleBroken as fault:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from markupsafe import escape
 
 from caseapp.core.scanning import HARMFUL, NOT_CHECKED
-from caseapp.domain.handouts.labels import WORDS
+from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.worksheets.operations import MAX_UPLOADS_PER_WORKSHEET
 from caseapp.domain.worksheets.schemas import UNREAD_REASONS
 from caseapp.http import template_helpers
@@ -37,7 +37,7 @@ AUTOSAVE = {
         "closed": "No se ha guardado. Esta hoja no admite cambios ahora.",
     }
 }
-"""What `app.js` says while a sheet saves itself; English stands there."""
+"""Messages of `autosave.js` by language; the script itself holds the English ones."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Translator:
 
     language: str
 
-    def __call__(self, words: str, **values: object) -> str:
+    def __call__(self, text: str, **values: object) -> str:
         """Translate a text and fill in `values`; markup in the values is not escaped."""
-        said = TRANSLATIONS.get(self.language, {}).get(words, words)
-        return escape(said).format(**values) if values else said
+        translated = TRANSLATIONS.get(self.language, {}).get(text, text)
+        return escape(translated).format(**values) if values else translated
 
     def reason(self, reason: Reason) -> Reason:
         """Translate a reason."""
@@ -63,14 +63,16 @@ class Translator:
         """Format a date without the year where it is the current one."""
         if self.language not in TRANSLATIONS:
             return template_helpers.day(moment)
-        day, words = template_helpers.local(moment).date(), WORDS[self.language]
+        date, labels = template_helpers.local(moment).date(), LABELS[self.language]
         return (
-            words.day_of(day) if day.year == template_helpers.today().year else words.in_full(day)
+            labels.format_day(date)
+            if date.year == template_helpers.today().year
+            else labels.format_date(date)
         )
 
     def long_day(self, moment: datetime) -> str:
         """Format a date in full."""
-        return WORDS[self.language].in_full(template_helpers.local(moment).date())
+        return LABELS[self.language].format_date(template_helpers.local(moment).date())
 
     @property
     def autosave(self) -> dict[str, str]:
@@ -80,7 +82,7 @@ class Translator:
 
 ENGLISH = Translator("en")
 TRANSLATIONS: dict[str, dict[str, str]] = {
-    "es": WORDS["es"].phrases
+    "es": LABELS["es"].phrases
     | {
         # On every page.
         "Skip to main content": "Saltar al contenido",
@@ -106,10 +108,11 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "I have read this": "Ya lo he leído",
         "Save PDF": "Guardar PDF",
         "Save PDF in large print": "Guardar PDF en letra grande",
-        # Beside what is written.
+        # Around the form.
         "{who} can’t see this while you write.": "{who} no ve esto mientras escribes.",
-        "Only you can see it, and nobody is watching it. If you need somebody now, don’t write it here: call": (
-            "Se guarda solo para ti y nadie lo está mirando. "
+        "Only you can see it until you share it, and nobody is watching it. If you need someone now, don’t write it here: "
+        "call": (
+            "Solo tú puedes verlo hasta que lo compartas, y nadie lo está mirando. "
             "Si necesitas a alguien ahora, no lo escribas aquí: llama al"
         ),
         "or": "o",
@@ -117,22 +120,22 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "Not saved yet": "Sin guardar todavía",
         "Saved at {time}": "Guardado a las {time}",
         "Save": "Guardar",
-        "That didn’t work": "Eso no se ha hecho",
-        "Check your answers": "Algo necesita otra mirada",
+        "That didn’t work": "No ha funcionado",
+        "Check your answers": "Revisa tus respuestas",
         "Open the page again: this form doesn't say which version it was made from.": (
-            "Abre la página de nuevo: este formulario no dice de dónde partió."
+            "Abre la página de nuevo: este formulario no indica de qué versión partió."
         ),
         "Unknown field.": "Ese campo no existe.",
         "There is nothing to share yet.": "Todavía no hay nada que compartir.",
         "Write something first.": "Escribe algo antes.",
-        # Two windows, or a file that says something else.
+        # Answers saved elsewhere, or others in an uploaded file.
         "This worksheet was saved in another window or on another device at {theirs}. "
         "What you see here, from {ours}, isn’t saved yet.": (
             "Esta hoja se guardó desde otra ventana u otro aparato a las {theirs}. "
             "Lo que ves aquí, de las {ours}, aún no está guardado."
         ),
         "These are the answers in your file. They aren’t saved yet.": (
-            "Esto es lo que dice tu archivo. Aún no está guardado."
+            "Estas son las respuestas de tu archivo. Aún no están guardadas."
         ),
         "You had written something else in one place; it’s shown beside it.": (
             "En un lugar habías escrito otra cosa; la verás al lado."
@@ -157,29 +160,30 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         ),
         "Share it as it is now": "Compartirla como está ahora",
         "Stop sharing": "Dejar de compartir",
-        "Until you share it, only you can read what you write here. If you share it, {who} and a supervisor of the "
-        "practice can read every answer on this worksheet as it is now, and nothing you write later.": (
-            "Hasta que la compartas, nadie más que tú puede leer lo que escribes aquí. Si la compartes, {who} y quien "
-            "supervisa el equipo podrán leer todas las respuestas de esta hoja tal como están ahora, y nada de lo que "
-            "escribas después."
+        "Until you share it, only you can read what you write here. If you share it, {who}, a supervisor of the "
+        "practice and anyone else there who works with you can read every answer on this worksheet as it is now, "
+        "and nothing you write later.": (
+            "Hasta que la compartas, solo tú puedes leer lo que escribes aquí. Si la compartes, {who}, quien supervisa "
+            "el equipo y cualquier otra persona del equipo que trabaje contigo podrán leer todas las respuestas de "
+            "esta hoja tal como están ahora, y nada de lo que escribas después."
         ),
         "Share with {who}": "Compartir con {who}",
-        # The PDF that comes back.
+        # Uploads.
         "Filled in the PDF?": "¿Has rellenado el PDF?",
         "File {number}, {day}.": "Archivo {number}, {day}.",
         "{coach_name} has been able to see it since {day}.": "{coach_name} puede verlo desde el {day}.",
         "Only you can see that it’s here. It’s kept until {day} and then deleted, unless you send it.": (
-            "Nadie más que tú puede ver que está aquí. Se guarda hasta el {day} y después se borra, "
+            "Solo tú puedes ver que está aquí. Se guarda hasta el {day} y después se borra, "
             "salvo que lo envíes."
         ),
         "Send it to {who} as it is": "Enviárselo a {who} tal como está",
-        "Remove": "Quitar",
+        "Delete": "Borrar",
         "file {number}": "archivo {number}",
         "The file you filled in": "El archivo que has rellenado",
-        "The PDF of this worksheet, or the one with several of yours, up to 5 MB. We read your answers from it and "
+        "The PDF of this worksheet, or the one with your whole list, up to 5 MB. We read your answers from it and "
         "fill them in. Only you can see them.": (
-            "Esta hoja, o el PDF con varias de las tuyas, de hasta 5 MB. Leemos tus respuestas y las ponemos aquí, "
-            "solo para ti."
+            "El PDF de esta hoja, o el de toda tu lista, de hasta 5 MB. Leemos tus respuestas y las ponemos aquí. "
+            "Solo tú puedes verlas."
         ),
         "Read my answers from it": "Leer mis respuestas del archivo",
         "Choose a file first.": "Elige antes un archivo.",
@@ -198,7 +202,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Este archivo está cerrado con contraseña. Guárdalo sin ella e inténtalo de nuevo."
         ),
         REJECTED_UPLOADS["too_much"]: (
-            "Leer este archivo costaba demasiado y lo hemos parado. Escribe aquí tus respuestas."
+            "Leer este archivo tardaba demasiado y lo hemos parado. Escribe aquí tus respuestas."
         ),
         REJECTED_UPLOADS[
             "busy"
@@ -210,7 +214,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Los campos de este archivo no son los de esta hoja: quizá sea una versión anterior."
         ),
         UNREAD_REASONS["broken"]: (
-            "Este archivo está dañado, o hecho de un modo que aquí no se puede leer."
+            "Este archivo está dañado, o tiene un formato que no podemos leer."
         ),
         "This file belongs to {handout}. Open that page and upload it there.": (
             "Este archivo es de {handout}. Abre esa hoja y envíalo desde allí."
@@ -219,12 +223,12 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Este archivo es de {handouts} y {handout}. Abre una de esas hojas y envíalo desde allí."
         ),
         f"You can keep {MAX_UPLOADS_PER_WORKSHEET} files with a worksheet, and 20 MB in total.": (
-            f"Hay sitio para {MAX_UPLOADS_PER_WORKSHEET} archivos con cada hoja, y para 20 MB en total."
+            f"Puedes guardar {MAX_UPLOADS_PER_WORKSHEET} archivos con cada hoja, y 20 MB en total."
         ),
         "Delete one you no longer need, then try again.": (
-            "Quita uno que ya no haga falta e inténtalo de nuevo."
+            "Borra uno que ya no necesites e inténtalo de nuevo."
         ),
-        # Said once, after something was done.
+        # Flashed messages.
         template_helpers.MESSAGES["worksheet_saved"]: "Guardado, solo para ti.",
         template_helpers.MESSAGES["worksheet_shared"]: (
             "Compartido. Lo que escribas desde ahora es solo tuyo hasta que lo compartas otra vez."
@@ -236,18 +240,18 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Hemos leído tus respuestas del archivo y están guardadas, solo para ti. Repásalas."
         ),
         template_helpers.MESSAGES["other_answers_read"]: (
-            "El archivo tenía también respuestas de otras hojas. Están guardadas en ellas, solo para ti."
+            "El archivo tenía también respuestas de otras hojas. Están guardadas en ellas y solo tú puedes verlas."
         ),
         template_helpers.MESSAGES["other_worksheet_unread"]: (
-            "Otra hoja del archivo necesita que la mires. Conserva el archivo y envíalo también desde esa hoja, "
-            "si está en tu lista."
+            "No hemos podido guardar las respuestas de otra hoja de este archivo. "
+            "Si esa hoja está en tu lista, envía el archivo también desde ella."
         ),
         template_helpers.MESSAGES["upload_unreadable"]: (
             "No hemos podido leer las respuestas de ese archivo. No se ha perdido nada: mira más abajo."
         ),
         template_helpers.MESSAGES["upload_sent"]: "El archivo está enviado.",
         template_helpers.MESSAGES["upload_removed"]: "El archivo está borrado.",
-        # Whom to ring.
+        # Help lines.
         "If you are in danger": "Si estás en peligro",
         "Call {phone}.": "Llama al {phone}.",
         "Call {phone}": "Llamar al {phone}",
@@ -257,4 +261,4 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         ),
     },
 }
-"""By language, what stands in English in our templates and messages; a test holds that nothing is left out."""
+"""Translations by language, then by English text; a test checks that none is missing."""

@@ -11,9 +11,9 @@ from flask import url_for
 
 from caseapp.core.clock import get_week_start
 from caseapp.domain.cases.queries import find_newest_case
-from caseapp.domain.handouts.labels import WORDS
-from caseapp.domain.handouts.printing import spoken
-from caseapp.domain.handouts.rendering import number_lines, plain
+from caseapp.domain.handouts.labels import LABELS
+from caseapp.domain.handouts.printing import get_language_tag
+from caseapp.domain.handouts.rendering import list_help_line_entries, plain
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.template_helpers import today
 from caseapp.portal.phrases import Translator
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.cases.models import Case
-    from caseapp.domain.handouts.rendering import NumberLine
-    from caseapp.domain.practice.queries import Numbers
+    from caseapp.domain.handouts.rendering import HelpLineEntry
+    from caseapp.domain.practice.queries import HelpLines
 
 HELP = "help-right-now"
-WRITING = "With room to write"
-KIND_WORDS = {
-    "worksheet": WRITING,
-    "journal": WRITING,
-    "conversation-practice": WRITING,
+ROOM_TO_WRITE = "With room to write"
+KIND_LABELS = {
+    "worksheet": ROOM_TO_WRITE,
+    "journal": ROOM_TO_WRITE,
+    "conversation-practice": ROOM_TO_WRITE,
     "checklist": "With a checklist",
 }
 
@@ -88,24 +88,24 @@ def build_entry(record: AssignmentRecord) -> ReadingListEntry:
     handout = record.handout
     week, translate = current_week(record), Translator(handout.language)
     meta = (
-        translate("For the week of {day}", day=WORDS[handout.language].day_of(week))
+        translate("For the week of {day}", day=LABELS[handout.language].format_day(week))
         if week
         else "",
         translate("About {minutes} minutes", minutes=handout.minutes),
-        translate(KIND_WORDS.get(handout.kind, "")),
+        translate(KIND_LABELS.get(handout.kind, "")),
     )
     return ReadingListEntry(
         position=record.position,
         title=plain(handout.outside_title),
         summary="" if handout.alias else plain(handout.summary),
-        meta=tuple(words for words in meta if words),
+        meta=tuple(text for text in meta if text),
         pdf=url_for(
             "portal_handouts.handout_pdf",
             position=record.position,
             number=format_position(record.position),
         ),
         read_at=record.read_at,
-        language=spoken(handout.language),
+        language=get_language_tag(handout.language),
     )
 
 
@@ -127,8 +127,8 @@ def get_coach_name(actor: Actor, case: Case | None = None) -> str:
     return name.split()[0] if name else "The practice"
 
 
-def list_help_lines(block: str, known: Numbers, language: str = "en") -> list[NumberLine]:
+def list_help_lines(block: str, known: HelpLines, language: str = "en") -> list[HelpLineEntry]:
     """List a block's help lines without the emergency number, which every page shows separately."""
     return [
-        line for line in number_lines(block, known, language) if line.phone != known.emergency.phone
+        line for line in list_help_line_entries(block, known, language) if line.phone != known.emergency.phone
     ]

@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, current_app, redirect, render_template, requ
 from caseapp.core.permissions import Action
 from caseapp.domain.auth.portal_access import end_session_by_reference
 from caseapp.domain.practice.models import NEUTRAL_SITE
-from caseapp.domain.practice.queries import office, the_practice
+from caseapp.domain.practice.queries import get_practice_info, get_practice
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 blueprint = Blueprint("portal_safety", __name__)
 
-# The redirect waits for the database no longer than this; the thread then ends the session on its own.
-LONGEST_WAIT_SECONDS = 1.0
+# The redirect waits this long for the database; after that the thread still ends the session.
+MAX_WAIT_SECONDS = 1.0
 
 GROUPS = {
     "crisis_block": "Someone to talk to",
@@ -44,7 +44,7 @@ def quick_exit() -> ResponseReturnValue:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's documented way to hand the app to a thread
     worker = Thread(target=_end, args=(app, reference, found), name="leave-now", daemon=True)
     worker.start()
-    worker.join(LONGEST_WAIT_SECONDS)
+    worker.join(MAX_WAIT_SECONDS)
     away = found[0] if found else NEUTRAL_SITE
     return clear_session_cookie(redirect(away, code=303), Interface.PORTAL)
 
@@ -52,7 +52,7 @@ def quick_exit() -> ResponseReturnValue:
 def _end(app: Flask, reference: str, found: list[str]) -> None:
     try:
         with app.app_context():
-            found.append(the_practice().exit_url)
+            found.append(get_practice().exit_url)
             if reference:
                 end_session_by_reference(reference)
     except Exception as fault:  # noqa: BLE001 - the quick exit must never fail
@@ -60,10 +60,10 @@ def _end(app: Flask, reference: str, found: list[str]) -> None:
 
 
 @blueprint.get("/portal/safety")
-@public("numbers and advice, the same for everybody; they must not hide behind a sign-in")
+@public("help lines and advice are the same for everybody and must not need a sign-in")
 def safety_page() -> ResponseReturnValue:
     """Show all help lines and how to use the portal safely."""
-    known = office().numbers
+    known = get_practice_info().help_lines
     groups = [(heading, list_help_lines(block, known)) for block, heading in GROUPS.items()]
     return render_template(
         "portal/safety.html", emergency=known.emergency, groups=groups, stale=known.stale

@@ -12,7 +12,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.portal_access import SignInStep
 from caseapp.domain.clients.schemas import CardSchema, FirstPinSchema, LinkSchema, PinSchema
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface
@@ -125,7 +125,7 @@ def submit_pin() -> ResponseReturnValue:
 
 
 def _pin_form(step: SignInStep, form: Form) -> str:
-    emergency = office().numbers.emergency
+    emergency = get_practice_info().help_lines.emergency
     return render_template("portal/pin.html", form=form, step=step, emergency=emergency)
 
 
@@ -135,7 +135,7 @@ def first_visit_page() -> ResponseReturnValue:
     """Explain once, before anything can be read, how to use the portal safely."""
     if portal_access.get_sign_in_step(current_actor()) is not SignInStep.FIRST_VISIT:
         return redirect(url_for("portal_sign_in.pin_page"), code=303)
-    return render_template("portal/first_visit.html", emergency=office().numbers.emergency)
+    return render_template("portal/first_visit.html", emergency=get_practice_info().help_lines.emergency)
 
 
 @blueprint.post("/first")

@@ -181,7 +181,7 @@ def _save_other_answers(found: AssignmentRecord, parts: PdfFields) -> list[str]:
 
 
 def _save_without_review(record: AssignmentRecord, parts: PdfFields) -> bool:
-    """Save a packet's answers to a worksheet that isn't open, unless the client must review them; return whether saved."""
+    """Save a packet's answers to another worksheet unless the client must review them; return whether saved."""
     actor = current_actor()
     worksheet = get_client_worksheet(actor, record)
     try:

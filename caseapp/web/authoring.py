@@ -10,7 +10,7 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.comparison import changes, find_last_change
 from caseapp.domain.authoring.operations import (
     publish_draft,
@@ -32,8 +32,8 @@ from caseapp.domain.authoring.queries import (
 from caseapp.domain.authoring.schemas import PublishSchema, NewDraftSchema, ReturnDraftSchema
 from caseapp.domain.handouts.library import BrokenHandout, Handout, library, read
 from caseapp.domain.handouts.queries import list_newest_versions
-from caseapp.domain.handouts.rendering import page_html
-from caseapp.domain.practice.queries import office
+from caseapp.domain.handouts.rendering import render_page_body
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.users.queries import list_users, get_user_names
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import needs, current_actor
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
     from caseapp.domain.authoring.models import HandoutDraft
 
-blueprint = Blueprint("own_handouts", __name__)
+blueprint = Blueprint("authoring", __name__)
 
 STATE_WORDS = {
     "draft": ("Draft", "watch"),
@@ -89,8 +89,8 @@ def build_preview(source: str) -> Preview:
     except BrokenHandout:
         return Preview(None, None, faults)
     try:
-        known = office().numbers
-        return Preview(page_html(handout, known, faith=True, staff=True), handout, faults)
+        known = get_practice_info().help_lines
+        return Preview(render_page_body(handout, known, faith=True, staff=True), handout, faults)
     except RuleBroken as error:
         return Preview(None, handout, faults, error.reasons)
 
@@ -135,7 +135,7 @@ def start_now() -> ResponseReturnValue:
             draft_id = run_form_once(lambda: create_draft(current_actor(), new))
     except Invalid as error:
         return _own_list(submitted_form(error)), 422
-    return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
+    return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
 
 
 @blueprint.post("/handouts/<string:slug>/own")
@@ -145,7 +145,7 @@ def start_from(slug: str) -> ResponseReturnValue:
     language = request.args.get("language", "en")
     with transaction():
         draft_id = run_form_once(lambda: create_draft_from_version(current_actor(), slug, language))
-    return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
+    return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
 
 
 @blueprint.get("/handouts/own/<uuid:draft_id>")
@@ -252,7 +252,7 @@ def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnV
         record_refused_request(error)
         return render_draft(draft_id, submitted_form(), error.reasons), 409
     flash(said)
-    return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
+    return redirect(url_for("authoring.draft_page", draft_id=draft_id), code=303)
 
 
 @blueprint.get("/handouts/own/<uuid:draft_id>/history")

@@ -10,8 +10,8 @@ from flask import redirect, render_template, request, send_file, url_for
 from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.checks import find_problems
-from caseapp.domain.authoring.editor import (
+from caseapp.domain.authoring.rules import find_problems
+from caseapp.domain.authoring.schemas import (
     MAX_BODY_LENGTH,
     FIELD_TYPES,
     DraftContentSchema,
@@ -23,9 +23,9 @@ from caseapp.domain.authoring.queries import build_draft_source, get_draft
 from caseapp.domain.authoring.source import read_content
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import STOP_BOX, BrokenHandout, library, read
-from caseapp.domain.handouts.printing import draft_pdf
+from caseapp.domain.handouts.printing import render_draft_pdf
 from caseapp.domain.handouts.schemas import LANGUAGES
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import needs, current_actor
 from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
@@ -49,7 +49,7 @@ def edit_page(draft_id: UUID) -> ResponseReturnValue:
     """Show the editor of a draft; what is no longer being written leads to its page."""
     draft = get_draft(current_actor(), draft_id)
     if draft.state != "draft":
-        return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
+        return redirect(url_for("authoring.draft_page", draft_id=draft_id), code=303)
     return _editor(draft)
 
 
@@ -62,7 +62,7 @@ def _editor(draft: HandoutDraft, sent: Form | None = None, *, stale: bool = Fals
         stale=stale,
         preview=build_preview(_source_sent(draft) if sent and not sent.errors else draft.source),
         warning_rows=list_visible_rows(form.raw, "warnings"),
-        place_rows=list_visible_rows(form.raw, "places"),
+        place_rows=list_visible_rows(form.raw, "answer_fields"),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
         stop_words=STOP_BOX,
         types=FIELD_TYPES,
@@ -103,9 +103,9 @@ def save_now(draft_id: UUID) -> ResponseReturnValue:
         return render_draft(draft_id, None, error.reasons), 409
     if do == "send":
         flash("draft_submitted")
-        return redirect(url_for("own_handouts.draft_page", draft_id=draft_id), code=303)
+        return redirect(url_for("authoring.draft_page", draft_id=draft_id), code=303)
     flash("draft_saved")
-    return redirect(url_for("own_handouts.edit_page", draft_id=draft_id), code=303)
+    return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
 
 
 def _as_sent(error: Invalid) -> Form:
@@ -137,7 +137,7 @@ def pdf_now(draft_id: UUID) -> ResponseReturnValue:
     try:
         source = _source_sent(draft) if "body" in request.form else draft.source
         handout = read(source)
-        made = draft_pdf(handout, office().letterhead, office().numbers)
+        made = render_draft_pdf(handout, get_practice_info().letterhead, get_practice_info().help_lines)
     except BrokenHandout:
         found = Invalid(find_problems(source, today()))
         return _not_printed(draft, found), 422

@@ -25,7 +25,7 @@ from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.handouts.library import ANY_STAGE, claims, contradictions, library, sources
 from caseapp.domain.handouts.operations import recall, record_review
-from caseapp.domain.handouts.printing import file_name, sheet_pdf
+from caseapp.domain.handouts.printing import file_name, render_handout_pdf
 from caseapp.domain.handouts.queries import (
     LibraryItem,
     get_handout_version,
@@ -34,9 +34,9 @@ from caseapp.domain.handouts.queries import (
     require_not_recalled,
     list_versions,
 )
-from caseapp.domain.handouts.rendering import empty_block_reason, empty_blocks, page_html, plain
-from caseapp.domain.handouts.schemas import KIND_WORDS, LANGUAGES, RecallSchema, ReviewSchema
-from caseapp.domain.practice.queries import office
+from caseapp.domain.handouts.rendering import describe_empty_block, find_empty_blocks, render_page_body, plain
+from caseapp.domain.handouts.schemas import KIND_LABELS, LANGUAGES, RecallSchema, ReviewSchema
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.schemas import FLAG_LABELS
 from caseapp.http.downloads import pdf_response
 from caseapp.http.errors import record_refused_request
@@ -78,7 +78,7 @@ HIGHEST_VERSION = 9999
 def library_words() -> dict[str, object]:
     """Give the library's words to the pages about handouts."""
     return {
-        "kind_words": KIND_WORDS,
+        "kind_words": KIND_LABELS,
         "hold_mark_words": HOLD_WORDS,
         "tag_words": TAG_WORDS,
         "effect_words": EFFECT_WORDS,
@@ -161,8 +161,8 @@ def handout_page(slug: str) -> ResponseReturnValue:
 
 def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ()) -> str:
     actor, item = current_actor(), _edition(slug)
-    known = office().numbers
-    empty = [empty_block_reason(name) for name in empty_blocks(item.handout, known)]
+    known = get_practice_info().help_lines
+    empty = [describe_empty_block(name) for name in find_empty_blocks(item.handout, known)]
     versions = list_versions(actor, slug)
     newest = next(v for v in versions if v.handout.language == item.handout.language)
     holders, older = None, []
@@ -176,7 +176,7 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
         item=item,
         handout=item.handout,
         empty=empty,
-        body=None if empty else page_html(item.handout, known, faith=True, staff=True),
+        body=None if empty else render_page_body(item.handout, known, faith=True, staff=True),
         versions=versions,
         newest=newest.handout_version_id == item.handout_version_id,
         holders=holders,
@@ -195,10 +195,10 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
 def handout_pdf(slug: str) -> ResponseReturnValue:
     """Give a handout's PDF, as a client would get it."""
     handout = require_not_recalled(_edition(slug))
-    made = sheet_pdf(
+    made = render_handout_pdf(
         handout,
-        office().letterhead,
-        office().numbers,
+        get_practice_info().letterhead,
+        get_practice_info().help_lines,
         faith=request.args.get("faith") == "yes",
         large=large_asked(),
     )

@@ -54,9 +54,9 @@ def what_falls_away(slug: str) -> list[str]:
     if asked := [ITEMS_BY_KEY[key].label.lower() for key, answer in HANDOUT_FOR_ITEM.items() if answer == slug]:
         found.append(f"Next best no longer answers the screening with it: {', '.join(asked)}.")
     pointing = {
-        sheet.title
-        for sheet in library().values()
-        if sheet.language == "en" and any(w.use_instead == slug for w in sheet.contraindications)
+        handout.title
+        for handout in library().values()
+        if handout.language == "en" and any(w.use_instead == slug for w in handout.contraindications)
     }
     if pointing:
         named = ", ".join(f"“{title}”" for title in sorted(pointing))

@@ -13,7 +13,7 @@ from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context_by_number
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.screening.queries import get_hold, list_holds, list_release_blockers
@@ -65,7 +65,7 @@ def _holds(number: str, **variables: Any) -> str:  # noqa: ANN401 - template var
         else [],
         items_by_key=ITEMS_BY_KEY,
         names=get_user_names(people),
-        help_lines=office().numbers,
+        help_lines=get_practice_info().help_lines,
         suspended=list_suspended_assignments(actor, context),
         **{"form": Form(), "reasons": [], "releasing": None} | variables,
     )

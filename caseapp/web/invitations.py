@@ -1,4 +1,4 @@
-"""Invitations: how far a client's way into the portal has come, and new codes, which are shown once."""
+"""Invitations: the state of a client's portal access, and new codes, which are shown once."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ blueprint = Blueprint("invitations", __name__)
 @blueprint.get("/case/<string:number>/invite")
 @needs(Action.PORTAL_INVITE)
 def invite_page(number: str) -> ResponseReturnValue:
-    """Show how far a client's way into the portal has come."""
+    """Show the state of a client's portal access."""
     return _page(number)
 
 
-def _page(number: str, made: Invitation | None = None, reasons: Sequence[Reason] = ()) -> str:
+def _page(number: str, invitation: Invitation | None = None, reasons: Sequence[Reason] = ()) -> str:
     context = load_case_context(number)
     return render_template(
         "invitations/invite.html",
@@ -50,10 +50,10 @@ def _page(number: str, made: Invitation | None = None, reasons: Sequence[Reason]
         tab="Portal",
         access=find_portal_access(context.case.client_id),
         by_mail=bool(context.client.email) and context.client.safe.allows("email"),
-        made=made,
+        invitation=invitation,
         reasons=reasons,
-        portal=urls.portal_url(),
-        most_tries=MAX_PIN_ATTEMPTS,
+        portal_url=urls.portal_url(),
+        max_attempts=MAX_PIN_ATTEMPTS,
         minutes=LINK_LIFETIME.seconds // 60,
     )
 
@@ -61,22 +61,22 @@ def _page(number: str, made: Invitation | None = None, reasons: Sequence[Reason]
 @blueprint.post("/case/<string:number>/invite")
 @needs(Action.PORTAL_INVITE)
 def invite(number: str) -> ResponseReturnValue:
-    """Make new codes and show them in this answer only; the same form sent twice makes none anew."""
-    made: list[Invitation] = []
+    """Create new codes and show them in this response only; a form sent twice creates them once."""
+    invitations: list[Invitation] = []
 
-    def make(client_id: UUID) -> UUID:
-        made.append(invite_client(current_actor(), client_id))
+    def create(client_id: UUID) -> UUID:
+        invitations.append(invite_client(current_actor(), client_id))
         return client_id
 
     read_form(Schema())
     try:
         with transaction():
             client_id = get_case_context_by_number(current_actor(), number).case.client_id
-            run_form_once(lambda: make(client_id))
+            run_form_once(lambda: create(client_id))
     except RuleBroken as error:
         record_refused_request(error)
         return _page(number, reasons=error.reasons), 409
-    if not made:
+    if not invitations:
         flash("codes_shown")
         return redirect(url_for("invitations.invite_page", number=number), code=303)
-    return _page(number, made[0])
+    return _page(number, invitations[0])

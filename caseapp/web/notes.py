@@ -36,7 +36,7 @@ from caseapp.domain.notes.schemas import (
     DraftFormSchema,
     NewNoteSchema,
 )
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.domain.screening.queries import get_screening
@@ -342,7 +342,7 @@ def _editor(
         last=context.safety.last_screening,
         plan=last_plan(actor, note),
         steps=list_immediate_steps(note.draft.answers),
-        lines=office().numbers,
+        lines=get_practice_info().help_lines,
     )
 
 

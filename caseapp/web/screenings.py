@@ -13,7 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context_by_number
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, IMMEDIATE_STEPS
 from caseapp.domain.screening.queries import list_recent_screenings, list_screenings
@@ -56,7 +56,7 @@ def _screenings(number: str, form: Form | None = None) -> str:
         immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
         if context.safety.last_screening
         else [],
-        help_lines=office().numbers,
+        help_lines=get_practice_info().help_lines,
         form=form or Form(),
         suspended=list_suspended_assignments(actor, context),
     )

@@ -15,15 +15,15 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
 from caseapp.domain.practice.operations import (
-    add_line,
-    change_practice,
-    confirm_numbers,
-    put_logo,
-    remove_line,
+    add_help_line,
+    update_practice,
+    confirm_help_lines,
+    set_logo,
+    remove_help_line,
     remove_logo,
 )
-from caseapp.domain.practice.queries import local_lines, office, the_logo, the_practice
-from caseapp.domain.practice.schemas import LogoSchema, NewLineSchema, PracticeSchema
+from caseapp.domain.practice.queries import list_practice_help_lines, get_practice_info, get_logo, get_practice
+from caseapp.domain.practice.schemas import LogoSchema, HelpLineSchema, PracticeSchema
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.guard import needs, current_actor
 from caseapp.http.idempotency import run_form_once
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("settings", __name__)
 
-KIND_WORDS = {
+KIND_LABELS = {
     "emergency": "Emergency",
     "crisis": "Crisis and thoughts of suicide",
     "dv": "Fear and violence at home",
@@ -65,7 +65,7 @@ def _page(form: Form, *, stale: bool = False) -> str:
         "settings/practice.html",
         form=form,
         stale=stale,
-        row=the_practice(),
+        row=get_practice(),
         portal_address=urls.portal_url(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
@@ -82,7 +82,7 @@ def save_practice() -> ResponseReturnValue:
     try:
         change, version = read_form(PracticeSchema()), form_version()
         with transaction():
-            change_practice(current_actor(), change, version)
+            update_practice(current_actor(), change, version)
     except Invalid as error:
         return _page(submitted_form(error)), 422
     except Stale:
@@ -99,7 +99,7 @@ def logo_page() -> ResponseReturnValue:
 
 
 def _logo(form: Form) -> str:
-    logo = the_logo()
+    logo = get_logo()
     shown = f"data:image/png;base64,{b64encode(logo.picture).decode()}" if logo else ""
     return render_template("settings/logo.html", form=form, logo=logo, shown=shown)
 
@@ -112,7 +112,7 @@ def put_logo_now() -> ResponseReturnValue:
         alternative = read_form(LogoSchema())
         picture = make_logo(read_uploaded_file("logo"))
         with transaction():
-            put_logo(current_actor(), picture, alternative)
+            set_logo(current_actor(), picture, alternative)
     except Invalid as error:
         return _logo(submitted_form(error)), 422
     flash("logo_added")
@@ -137,17 +137,17 @@ def numbers_page() -> ResponseReturnValue:
 
 
 def _numbers(form: Form) -> str:
-    practice = the_practice()
+    practice = get_practice()
     confirmed_by = practice.help_lines_confirmed_by
     return render_template(
         "settings/numbers.html",
         form=form,
-        numbers=office().numbers,
-        local_lines=local_lines(),
+        numbers=get_practice_info().help_lines,
+        list_practice_help_lines=list_practice_help_lines(),
         country=countries()[practice.country],
         kinds=KINDS,
-        kind_words=KIND_WORDS,
-        addable={kind: KIND_WORDS[kind] for kind in KINDS[1:]},
+        kind_words=KIND_LABELS,
+        addable={kind: KIND_LABELS[kind] for kind in KINDS[1:]},
         confirmed_by=get_user_names({confirmed_by}).get(confirmed_by) if confirmed_by else None,
         stale_after=STALE_AFTER_DAYS,
     )
@@ -158,7 +158,7 @@ def _numbers(form: Form) -> str:
 def confirm_now() -> ResponseReturnValue:
     """Record that every number was checked today."""
     with transaction():
-        confirm_numbers(current_actor())
+        confirm_help_lines(current_actor())
     flash("help_lines_confirmed")
     return redirect(url_for("settings.numbers_page"), code=303)
 
@@ -168,9 +168,9 @@ def confirm_now() -> ResponseReturnValue:
 def add_number() -> ResponseReturnValue:
     """Add a number of the practice's own town."""
     try:
-        line = read_form(NewLineSchema())
+        line = read_form(HelpLineSchema())
         with transaction():
-            run_form_once(lambda: add_line(current_actor(), line))
+            run_form_once(lambda: add_help_line(current_actor(), line))
     except Invalid as error:
         return _numbers(submitted_form(error)), 422
     flash("help_line_added")
@@ -182,6 +182,6 @@ def add_number() -> ResponseReturnValue:
 def remove_number(line_id: UUID) -> ResponseReturnValue:
     """Remove a number of the practice's own."""
     with transaction():
-        remove_line(current_actor(), line_id)
+        remove_help_line(current_actor(), line_id)
     flash("help_line_removed")
     return redirect(url_for("settings.numbers_page"), code=303)

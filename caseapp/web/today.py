@@ -10,7 +10,7 @@ from caseapp.core.clock import now
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.dashboard import queries
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.guard import needs, current_actor
 from caseapp.http.template_helpers import local
 
@@ -29,7 +29,7 @@ def today() -> ResponseReturnValue:
     actor = current_actor()
     found = queries.today(actor)
     if not actor.may(Action.CASE_READ):
-        return render_template("today/admin.html", lines=office().numbers, greeting=_greeting())
+        return render_template("today/admin.html", lines=get_practice_info().help_lines, greeting=_greeting())
     record_read(actor, Action.TODAY_READ, "today", None, None)
     return render_template("today/today.html", found=found, greeting=_greeting())
 

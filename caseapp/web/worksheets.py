@@ -34,7 +34,7 @@ blueprint = Blueprint(
 @needs(Action.ASSIGNMENT_READ)
 def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
     """Show the shared answers in the handout's order, and the sent uploads."""
-    context, worksheet = _seen(number, assignment_id)
+    context, worksheet = _load_worksheet(number, assignment_id)
     return render_template(
         "worksheets/shared_answers.html",
         context=context,
@@ -48,7 +48,7 @@ def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue
 @needs(Action.ASSIGNMENT_READ)
 def upload(number: str, assignment_id: UUID, upload_id: UUID) -> ResponseReturnValue:
     """Download a sent upload; it is untrusted, so browsers must not open it inline."""
-    _head, worksheet = _seen(number, assignment_id)
+    _context, worksheet = _load_worksheet(number, assignment_id)
     data = get_upload_content(current_actor(), assignment_id, upload_id)
     return Response(
         data,
@@ -59,7 +59,7 @@ def upload(number: str, assignment_id: UUID, upload_id: UUID) -> ResponseReturnV
     )
 
 
-def _seen(number: str, assignment_id: UUID) -> tuple[CaseContext, SharedWorksheet]:
+def _load_worksheet(number: str, assignment_id: UUID) -> tuple[CaseContext, SharedWorksheet]:
     actor, context = current_actor(), load_case_context(number)
     worksheet = get_shared_worksheet(actor, assignment_id)
     if worksheet.assignment.case_id != context.case.id:

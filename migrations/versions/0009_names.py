@@ -22,6 +22,7 @@ TABLES: dict[str, str] = {
     "giving_item": "bulk_assignment_item",
     "answer_sheet": "worksheet_response",
     "returned_file": "worksheet_upload",
+    "draft_step": "handout_draft_revision",
     "edition": "handout_version",
     "edition_review": "handout_version_review",
     "local_line": "practice_help_line",
@@ -84,6 +85,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     },
     "practice_help_line": {"added_at": "created_at", "added_by": "created_by"},
     "practice_logo": {"changed_at": "updated_at"},
+    "handout_draft": {"started_at": "created_at", "changed_at": "updated_at"},
+    "handout_draft_revision": {"at": "recorded_at", "by": "recorded_by"},
     "portal_access": {
         "wrong_tries": "failed_pin_attempts",
         "link_until": "link_expires_at",
@@ -102,6 +105,12 @@ VALUES: dict[tuple[str, str], dict[str, str]] = {
     ("audit_event", "actor_role"): {"arriving": "signing_in"},
     ("audit_event", "object_kind"): {"giving": "bulk_assignment", "log": "audit_event", "edition": "handout_version", "line": "help_line"},
     ("bulk_assignment_item", "state"): {"given": "assigned", "left_out": "skipped"},
+    ("handout_draft", "state"): {"waiting": "in_review", "dropped": "discarded"},
+    ("handout_draft_revision", "kind"): {
+        "started": "created",
+        "sent": "submitted",
+        "dropped": "discarded",
+    },
     ("outbox", "kind"): {"giving": "bulk_assignment"},
     ("worksheet_upload", "reason"): {"other_sheet": "wrong_form"},
 }

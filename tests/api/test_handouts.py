@@ -2,7 +2,7 @@ import pytest
 
 from caseapp.core.sandbox import pool
 from caseapp.core.transaction import transaction
-from caseapp.domain.practice.queries import the_practice
+from caseapp.domain.practice.queries import get_practice
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -117,7 +117,7 @@ def test_needs_a_token(coach):
 @pytest.mark.pdf
 def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
     with transaction():
-        the_practice().name = "An API Without Patience"
+        get_practice().name = "An API Without Patience"
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     answer = coach.get("/handouts/better-nights/pdf")
     assert_error(answer, 503, "render_failed")

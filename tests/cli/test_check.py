@@ -14,7 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import add_user, disable_user
-from caseapp.domain.practice.operations import confirm_numbers
+from caseapp.domain.practice.operations import confirm_help_lines
 from tests.support import staff
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
@@ -50,7 +50,7 @@ def test_a_practice_that_is_ready_has_no_fault(team, run_command):
             supervisor="supervisor@practice.test",
         )
         disable_user(operator(), "coach2@practice.test")
-        confirm_numbers(team["admin"])
+        confirm_help_lines(team["admin"])
     done = run_command("check")
     assert done.exit_code == 0, done.output
     assert "FAULT" not in done.output
@@ -63,7 +63,7 @@ def test_a_practice_that_is_ready_has_no_fault(team, run_command):
 def test_numbers_that_nobody_confirmed_are_a_fault(team, run_command):
     assert "FAULT Nobody has confirmed" in section(run_command("check").output, "Help numbers")
     with at(now() - timedelta(days=91)), transaction():
-        confirm_numbers(team["admin"])
+        confirm_help_lines(team["admin"])
     done = run_command("check")
     assert done.exit_code == 1
     assert "too long ago" in section(done.output, "Help numbers")

@@ -24,7 +24,7 @@ from caseapp.domain.clients.queries import key_of, matches_of
 from caseapp.domain.followups.queries import list_client_followups, list_due_followups
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import drafts_of
-from caseapp.domain.practice.queries import office, the_practice, today
+from caseapp.domain.practice.queries import get_practice_info, get_practice, today
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
@@ -57,8 +57,8 @@ def test_harbour_lane(app):
     lines = demo.fill(PASSWORD, PIN)
     for address in ("coach", "coach2", "supervisor", "admin", "priya", "daniel"):
         assert any(line.startswith(f"{address}@demo.test") for line in lines)
-    assert the_practice().name == "Harbour Lane"
-    assert not office().numbers.stale
+    assert get_practice().name == "Harbour Lane"
+    assert not get_practice_info().help_lines.stale
     cases_in_every_stage()
     two_on_hold()
     drafts_and_tasks_for_today()

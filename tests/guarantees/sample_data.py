@@ -25,8 +25,8 @@ from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
-from caseapp.domain.practice.operations import add_line
-from caseapp.domain.practice.schemas import NewLine
+from caseapp.domain.practice.operations import add_help_line
+from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.queries import list_flags, list_holds
@@ -137,7 +137,7 @@ def make(app):
     world = World(app, actors)
     with transaction():
         shared = {
-            "line_id": add_line(operator(), NewLine("dv", "Refuge", "01632 960123", "")),
+            "line_id": add_help_line(operator(), NewHelpLine("dv", "Refuge", "01632 960123", "")),
             "export_id": make_export(actors["admin"], ReportFilter(), "csv"),
             "draft_id": create_draft(actors["admin"], NewDraft("A walk", "en")),
             "slug": SLUG,

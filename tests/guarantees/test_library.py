@@ -21,7 +21,7 @@ from caseapp.domain.handouts.library import (
     parse,
     sources,
 )
-from caseapp.domain.handouts.rendering import CLINICAL, prose, sheet_of
+from caseapp.domain.handouts.rendering import CLINICAL, prose, parse_document
 from caseapp.domain.practice.help_lines import countries
 
 # textstat 0.7.4 imports this for word lists that a grade does not need; setuptools no longer brings it.
@@ -40,7 +40,7 @@ BANNED = (
     "real woman", "broken home", "victim", "resistant", "love language", "husband", "wife", "patient's",
     "no-suicide", "i promise not to", "please", "oops",
 )  # fmt: skip
-WORDS = {"guide": (250, 900), "checklist": (250, 900), "safety-sheet": (250, 800)}
+WORD_LIMITS = {"guide": (250, 900), "checklist": (250, 900), "safety-sheet": (250, 800)}
 
 
 def body_of(handout):
@@ -75,7 +75,7 @@ def test_safety_handouts_are_translated_to_spanish():
 
 
 def test_library_has_no_errors_on_release_day(app):
-    assert checks.faults(RELEASE) == []
+    assert checks.list_problems(RELEASE) == []
 
 
 @ENGLISH
@@ -87,7 +87,7 @@ def test_handout_prose_is_plain(slug):
 @ALL
 def test_handout_length_suits_its_kind(key):
     handout = LIBRARY[key]
-    fewest, most = WORDS.get(handout.kind, (400, 900))
+    fewest, most = WORD_LIMITS.get(handout.kind, (400, 900))
     assert fewest <= len(body_of(handout).split()) <= most
 
 
@@ -133,7 +133,7 @@ def test_handouts_open_and_close_differently(end):
 @ALL
 def test_every_section_names_allowed_claims(key):
     handout = LIBRARY[key]
-    for part in sheet_of(handout).parts:
+    for part in parse_document(handout).sections:
         assert part.claims, part.heading
         for claim in part.claims:
             assert claim == CLINICAL or claims()[claim].use in {"K", "R"}
@@ -141,7 +141,7 @@ def test_every_section_names_allowed_claims(key):
 
 @ALL
 def test_handout_ends_with_a_stop_box_and_a_caveat(key):
-    sheet = sheet_of(LIBRARY[key])
+    sheet = parse_document(LIBRARY[key])
     assert sum(part.stop for part in sheet.parts) == 1
     assert "<em>" in sheet.closing
     stop = next(part for part in sheet.parts if part.stop)
@@ -221,29 +221,29 @@ SHEET = EN["better-nights"]
     ],
 )
 def test_check_finds_errors_in_a_handout(the_app, changed, fault):
-    found = checks.of_handout(replace(SHEET, **changed), RELEASE)
+    found = checks.check_handout(replace(SHEET, **changed), RELEASE)
     assert any(fault in line for line in found), found
 
 
 def test_check_finds_errors_across_handouts():
     few = [handout for handout in EN.values() if handout.stage != "repair"]
-    assert "the stage repair has 0 handouts" in checks.of_the_whole(few)
+    assert "the stage repair has 0 handouts" in checks.check_library(few)
     one = [handout for handout in EN.values() if "cane-trust-issues" not in handout.sources]
-    assert "the article cane-trust-issues feeds nothing" in checks.of_the_whole(one)
-    alone = checks.of_the_whole([LIBRARY["better-nights", "es"]])
+    assert "the article cane-trust-issues feeds nothing" in checks.check_library(one)
+    alone = checks.check_library([LIBRARY["better-nights", "es"]])
     assert any("no English edition" in line for line in alone)
 
 
 def test_check_finds_a_text_changed_without_a_new_version(app):
     forged = replace(SHEET, source=SHEET.source + "\nmore")
-    assert checks.of_editions([forged]) == [
+    assert checks.check_versions([forged]) == [
         "any/better-nights (en): the text changed, but version 1 did not"
     ]
-    assert checks.of_editions([SHEET]) == []
+    assert checks.check_versions([SHEET]) == []
 
 
 def test_check_finds_an_overdue_review(app):
-    assert len(checks.faults(date(2030, 1, 1))) == len(LIBRARY)
+    assert len(checks.list_problems(date(2030, 1, 1))) == len(LIBRARY)
 
 
 @pytest.mark.parametrize(

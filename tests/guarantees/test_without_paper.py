@@ -18,7 +18,7 @@ from caseapp.core.database import db
 from caseapp.core.sandbox import circuit_breaker, pool
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.practice.queries import the_practice
+from caseapp.domain.practice.queries import get_practice
 from tests.core.sandboxes import make_pool, occupied
 from tests.guarantees import sample_data as w
 from tests.support import builders
@@ -38,7 +38,7 @@ def world(app):
     builders.screen(found.actors["coach"], found.own["client_id"])
     with transaction():
         # Nothing that another test has had made is at hand under this name.
-        the_practice().name = f"Practice {uuid4().hex}"
+        get_practice().name = f"Practice {uuid4().hex}"
     for path in circuit_breaker.folder().glob("*"):
         path.unlink()
     return found

@@ -19,7 +19,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.practice.queries import the_practice
+from caseapp.domain.practice.queries import get_practice
 from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
 from tests.support import builders, staff
@@ -190,7 +190,7 @@ def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch
     give(coach, found, CALM)
     with transaction():
         # A sheet that another test has had made would be at hand.
-        the_practice().name = f"Practice {uuid4().hex}"
+        get_practice().name = f"Practice {uuid4().hex}"
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 503

@@ -15,7 +15,7 @@ from caseapp.domain.worksheets.queries import format_answer
 from caseapp.domain.worksheets.schemas import UNREAD_REASONS
 from caseapp.http.template_helpers import MESSAGES
 from caseapp.portal.phrases import AUTOSAVE, ENGLISH, REJECTED_UPLOADS, TRANSLATIONS, Translator
-from caseapp.portal.reading_list import KIND_WORDS
+from caseapp.portal.reading_list import KIND_LABELS
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import form, give, text, upload
 from tests.support import builders
@@ -160,7 +160,7 @@ def test_everything_said_around_a_sheet_has_spanish_words():
     writing = (ROOT / "caseapp/portal/worksheets.py").read_text(encoding="utf-8")
     done = [words for code, words in MESSAGES.items() if f'"{code}"' in writing]
     wanted = {*said_in_templates(), *said_in_code(), *done, *UNREAD_REASONS.values()}
-    wanted |= {*REJECTED_UPLOADS.values(), *KIND_WORDS.values()}
+    wanted |= {*REJECTED_UPLOADS.values(), *KIND_LABELS.values()}
     assert len(wanted) > 60
     assert wanted - TRANSLATIONS["es"].keys() == set()
     for english, said in TRANSLATIONS["es"].items():

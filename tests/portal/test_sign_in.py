@@ -11,7 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from tests.support import builders, staff
 from tests.support.portal_client import (
     ADDRESS,
@@ -223,7 +223,7 @@ def test_a_wrong_pin_says_how_many_tries_are_left_and_never_shows_digits(coach, 
         visitor.post("/portal/pin", data={"csrf_token": csrf(closed), "pin": PIN}).status_code
         == 409
     )
-    assert f"tel:{office().numbers.emergency.phone}" in text(closed)
+    assert f"tel:{get_practice_info().help_lines.emergency.phone}" in text(closed)
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def _of_element(element, kind, inner):
     return found
 
 
-def faults_of(content, *, language, title):
+def list_handout_problems(content, *, language, title):
     """List what a PDF for a reader with a screen reader lacks, and what no PDF of ours may hold."""
     with pikepdf.open(io.BytesIO(content)) as document:
         root, looked = document.Root, Looked()

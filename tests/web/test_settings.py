@@ -12,8 +12,8 @@ from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.models import PracticeHelpLine, Practice, PracticeLogo
-from caseapp.domain.practice.operations import confirm_numbers
-from caseapp.domain.practice.queries import office, today
+from caseapp.domain.practice.operations import confirm_help_lines
+from caseapp.domain.practice.queries import get_practice_info, today
 from tests.support.pdf_checks import text_of
 from tests.support.staff_pages import StaffBrowser, Statements
 
@@ -112,7 +112,7 @@ def test_a_local_number_is_added_once_and_removed(admin):
     for _ in range(2):
         assert admin.post(form.action, form.fields | LINE).status_code == 303
     [line] = lines()
-    assert office().numbers.of("dv")[0].name == "Haven House"
+    assert get_practice_info().help_lines.of_kinds("dv")[0].name == "Haven House"
     assert "Haven House" in admin.text("/settings/numbers")
     removal = f"/settings/numbers/local/{line.id}/remove"
     assert admin.send("/settings/numbers", removal).status_code == 303
@@ -150,10 +150,10 @@ def test_the_banner_stands_until_the_numbers_are_confirmed_and_comes_back(app, t
     assert "An admin can confirm them" in coach.text("/cases")
     assert "Check and confirm them" in admin.text("/people")
     with at(now() - timedelta(days=90)), transaction():
-        confirm_numbers(team["admin"])
+        confirm_help_lines(team["admin"])
     assert BANNER not in coach.text("/cases")
     with at(now() - timedelta(days=91)), transaction():
-        confirm_numbers(team["admin"])
+        confirm_help_lines(team["admin"])
     assert "That is too long ago" in coach.text("/cases")
 
 
@@ -165,7 +165,7 @@ def test_the_banner_asks_nothing_of_the_database(team, admin):
 
     with_banner = seen()
     with transaction():
-        confirm_numbers(team["admin"])
+        confirm_help_lines(team["admin"])
     assert seen() == with_banner
 
 

@@ -23,7 +23,7 @@ from caseapp.domain.cases.queries import CaseContext, get_case_context
 from caseapp.domain.clients.models import Client
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import LibraryItem, get_handout_version
-from caseapp.domain.practice.queries import Numbers, office, today
+from caseapp.domain.practice.queries import HelpLines, get_practice_info, today
 from caseapp.domain.suitability.queries import get_situation
 from caseapp.domain.suitability.recommendations import (
     MAX_DUE_AHEAD,
@@ -124,7 +124,7 @@ def _plan_weeks(
     )
 
 
-def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseContext, Situation, Numbers]:
+def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseContext, Situation, HelpLines]:
     require(actor, Action.ASSIGNMENT_CREATE)
     context = get_case_context(actor, case_id)
     if context.case.status != "open":
@@ -133,7 +133,7 @@ def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseContext, Situation, Num
     db.session.execute(
         sa.select(Client.id).where(Client.id == context.case.client_id).with_for_update()
     )
-    return context, get_situation(context), office().numbers
+    return context, get_situation(context), get_practice_info().help_lines
 
 
 def create_assignment(

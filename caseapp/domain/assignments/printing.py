@@ -12,8 +12,8 @@ from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import list_chosen_assignments
 from caseapp.domain.assignments.reading import get_reading_list
 from caseapp.domain.assignments.rules import printed_details
-from caseapp.domain.handouts.packets import MOST_SHEETS, PackPart, pack_pdf
-from caseapp.domain.handouts.printing import Personal, sheet_pdf
+from caseapp.domain.handouts.packets import MAX_HANDOUTS, PacketItem, render_packet_pdf
+from caseapp.domain.handouts.printing import Personalization, render_handout_pdf
 from caseapp.domain.practice.queries import today
 from caseapp.domain.suitability.queries import recipient_in_case
 
@@ -43,26 +43,26 @@ def list_omissions(
 def assignment_pdf(record: AssignmentRecord, *, large: bool, code: bool) -> bytes:
     """Make the PDF of one assignment in its handout version; `code` is False where a QR code has no use.
 
-    It is stored sealed under the client's key as soon as it says anything about them. Raises what `sheet_pdf` raises.
+    It is stored sealed under the client's key as soon as it says anything about them. Raises what `render_handout_pdf` raises.
     """
     recipient = record.recipient
-    (personal,), _ = printed_details([record], recipient)
-    return sheet_pdf(
+    (personalization,), _ = printed_details([record], recipient)
+    return render_handout_pdf(
         record.handout,
         _letter(recipient, code=code),
-        recipient.office.numbers,
+        recipient.practice_info.help_lines,
         faith=recipient.faith,
         large=large,
-        personal=personal,
-        key=recipient.key if personal else None,
+        personalization=personalization,
+        key=recipient.key if personalization else None,
     )
 
 
 def _letter(recipient: Recipient, *, code: bool) -> Letterhead:
     """Give the letterhead; without a QR code where the client doesn't use the portal, as it may give them away."""
-    found = recipient.office.letterhead
+    found = recipient.practice_info.letterhead
     allowed = recipient.client.safe.allows("portal") and not recipient.situation.by_hand_only
-    return found if code and allowed else found.without_code()
+    return found if code and allowed else found.without_qr_code()
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def get_packet(actor: Actor, context: CaseContext, ids: Iterable[UUID]) -> Packe
     Raises NotFound when one isn't part of this case, Invalid when there are too many.
     """
     wanted = set(ids)
-    if len(wanted) > MOST_SHEETS:
-        raise Invalid({"assignment": [f"Choose at most {MOST_SHEETS} handouts for one PDF."]})
+    if len(wanted) > MAX_HANDOUTS:
+        raise Invalid({"assignment": [f"Choose at most {MAX_HANDOUTS} handouts for one PDF."]})
     checked = [
         (record, _packet_blockers(record))
         for record in list_chosen_assignments(actor, context, wanted)
@@ -122,7 +122,7 @@ def list_client_packet(actor: Actor) -> list[AssignmentRecord]:
 
     Raises NotFound when there are fewer than two.
     """
-    found = sorted(get_reading_list(actor), key=lambda record: record.position)[-MOST_SHEETS:]
+    found = sorted(get_reading_list(actor), key=lambda record: record.position)[-MAX_HANDOUTS:]
     if len(found) < 2:  # noqa: PLR2004 - one handout is no packet
         raise NotFound
     return found
@@ -138,21 +138,21 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool)
     if not records:
         raise RuleBroken(Reason("nothing_chosen", "Choose the handouts that go into one PDF."))
     recipient = records[0].recipient
-    personal, _ = printed_details(records, recipient)
+    personalization, _ = printed_details(records, recipient)
     # The cover names the coach who assigned the newest of them.
-    last = personal[-1]
+    last = personalization[-1]
 
-    return pack_pdf(
+    return render_packet_pdf(
         [
-            PackPart(record.handout, record.position, _week_ahead(record), own.line)
-            for record, own in zip(records, personal, strict=True)
+            PacketItem(record.handout, record.position, _week_ahead(record), own.message)
+            for record, own in zip(records, personalization, strict=True)
         ],
         _letter(recipient, code=code),
-        recipient.office.numbers,
+        recipient.practice_info.help_lines,
         recipient.key,
         faith=recipient.faith,
         large=large,
-        personal=Personal(last.called, last.coach),
+        personalization=Personalization(last.preferred_name, last.coach),
     )
 
 

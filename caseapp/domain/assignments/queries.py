@@ -21,7 +21,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import seen_by, sees, visible_to
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import RECALLED, LibraryItem, get_handout_version, get_handouts_by_hash
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import (
     assess_library,
     get_situation,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.handouts.library import Handout
-    from caseapp.domain.practice.queries import Numbers
+    from caseapp.domain.practice.queries import HelpLines
     from caseapp.domain.suitability.schemas import HandoutOption, Recipient, Situation
 
 
@@ -163,7 +163,7 @@ def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecor
     blockers: tuple[Reason, ...] = ()
     if found.withdrawn_at is None:
         blockers = delivery_blockers(
-            handout, found.channel, recipient.situation, recipient.office.numbers
+            handout, found.channel, recipient.situation, recipient.practice_info.help_lines
         )
         if row.recalled_at is not None:
             blockers = (RECALLED,)
@@ -256,7 +256,7 @@ def list_skipped_handouts(
 ) -> list[tuple[Handout, list[Reason]]]:
     """List the chosen handouts that were not assigned, each with its blockers now."""
     assigned_slugs = {record.slug for record in assigned}
-    situation, help_lines = get_situation(context), office().numbers
+    situation, help_lines = get_situation(context), get_practice_info().help_lines
     return [
         (
             item.handout,
@@ -346,7 +346,7 @@ def list_assignment_blockers(
     context: CaseContext,
     item: LibraryItem,
     situation: Situation,
-    help_lines: Numbers,
+    help_lines: HelpLines,
     channel: str,
     *,
     confirmed: bool,

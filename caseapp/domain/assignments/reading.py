@@ -28,7 +28,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import must_see
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
-from caseapp.domain.practice.queries import office, today
+from caseapp.domain.practice.queries import get_practice_info, today
 from caseapp.domain.suitability.queries import (
     IN_PERSON_ONLY,
     get_recipient,
@@ -129,7 +129,7 @@ def list_reading_items(context: CaseContext) -> list[ReadingItem]:
         .where(Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None))
     ).all()
     texts = get_handouts_by_hash(row.sha256 for row in rows)
-    situation, help_lines = get_situation(context), office().numbers
+    situation, help_lines = get_situation(context), get_practice_info().help_lines
     return [
         ReadingItem(
             texts[row.sha256],
@@ -161,7 +161,7 @@ def list_suspended_cases(actor: Actor, cursor: str | None, limit: int) -> Page[S
     ):
         rows[row.case_id].append(row)
     get_handouts_by_hash(row.sha256 for found in rows.values() for row in found)
-    seen = office()
+    seen = get_practice_info()
     shown = []
     for context in heads:
         records = assignment_records(rows[context.case.id], recipient_in_case(context, seen))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason
 from caseapp.core.fonts import find_missing_glyphs
-from caseapp.domain.handouts.printing import NOBODY, Personal
+from caseapp.domain.handouts.printing import NOT_PERSONALIZED, Personalization
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,17 +59,17 @@ def discretion_reasons(
     return tuple(found)
 
 
-def remove_unprintable(personal: Personal) -> tuple[Personal, tuple[Reason, ...]]:
+def remove_unprintable(personalization: Personalization) -> tuple[Personalization, tuple[Reason, ...]]:
     """Remove names or message when our fonts can't print them, each on its own, and give the reasons."""
     reasons: list[Reason] = []
-    called, coach, line = personal.called, personal.coach, personal.line
-    if strange := find_missing_glyphs(called + coach):
-        called = coach = ""
+    preferred_name, coach, message = personalization.preferred_name, personalization.coach, personalization.message
+    if strange := find_missing_glyphs(preferred_name + coach):
+        preferred_name = coach = ""
         reasons.append(_cannot_print("names", strange))
-    if strange := find_missing_glyphs(line):
-        line = ""
+    if strange := find_missing_glyphs(message):
+        message = ""
         reasons.append(_cannot_print("message", strange))
-    return Personal(called, coach, line), tuple(reasons)
+    return Personalization(preferred_name, coach, message), tuple(reasons)
 
 
 def _cannot_print(what: str, strange: list[str]) -> Reason:
@@ -81,19 +81,19 @@ def _cannot_print(what: str, strange: list[str]) -> Reason:
 
 def printed_details(
     records: Sequence[AssignmentRecord], recipient: Recipient
-) -> tuple[list[Personal], tuple[Reason, ...]]:
+) -> tuple[list[Personalization], tuple[Reason, ...]]:
     """Give the personal details to print on each handout of one file, and why details are left out."""
     anonymous = discretion_reasons(
         (r.handout for r in records), recipient.situation, recipient.client.safe
     )
     if anonymous:
-        return [NOBODY for _ in records], anonymous
-    found: list[Personal] = []
+        return [NOT_PERSONALIZED for _ in records], anonymous
+    found: list[Personalization] = []
     reasons: list[Reason] = []
     for record in records:
         coach = record.assigned_by_name.partition(" ")[0]
-        called = recipient.client.called if coach else ""
-        personal, left_out = remove_unprintable(Personal(called, coach, record.message))
-        found.append(personal)
+        preferred_name = recipient.client.called if coach else ""
+        personalization, left_out = remove_unprintable(Personalization(preferred_name, coach, record.message))
+        found.append(personalization)
         reasons += left_out
     return found, tuple(dict.fromkeys(reasons))

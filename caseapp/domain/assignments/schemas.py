@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, post_load, pre_load, validate
 from caseapp.core.clock import get_week_start
 from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.domain.handouts.library import STOP_BOX, Handout
-from caseapp.domain.handouts.schemas import OfHandout
+from caseapp.domain.handouts.schemas import HandoutFields
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -183,7 +183,7 @@ class ReplaceAssignmentSchema(Schema):
 
 
 @dataclass(frozen=True)
-class AssignmentRecord(OfHandout):
+class AssignmentRecord(HandoutFields):
     """An assignment with its handout and its blockers at this moment."""
 
     id: UUID

@@ -35,7 +35,7 @@ from caseapp.domain.bulk_assignments.queries import (
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.queries import get_handout_version, get_handout_version_by_id
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION
 from caseapp.domain.users.queries import find_job_actor
 
@@ -214,7 +214,7 @@ def _assign_or_explain(
         list_assigned_client_ids(version, bulk_assignment.channel, {item.client_id})
     )
     found = assess_candidate(
-        context, version, office().numbers, bulk_assignment.channel, already_assigned=already_assigned
+        context, version, get_practice_info().help_lines, bulk_assignment.channel, already_assigned=already_assigned
     )
     if found.outcome == BLOCKED:
         return found.codes

@@ -19,7 +19,7 @@ from caseapp.domain.cases.queries import CaseContext, list_case_contexts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.handouts.queries import get_handout_version_by_id
-from caseapp.domain.practice.queries import Numbers, office
+from caseapp.domain.practice.queries import HelpLines, get_practice_info
 from caseapp.domain.suitability.queries import get_situation
 from caseapp.domain.suitability.rules import WAYS_OUT, assess_for_practice, assignment_blockers
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
@@ -84,7 +84,7 @@ def list_candidates(
         key=lambda context: (context.client.name, context.case.id),
     )
     having = list_assigned_client_ids(item, channel, {context.case.client_id for context in heads})
-    help_lines = office().numbers
+    help_lines = get_practice_info().help_lines
     return [
         assess_candidate(
             context, item, help_lines, channel, already_assigned=context.case.client_id in having
@@ -96,7 +96,7 @@ def list_candidates(
 def assess_candidate(
     context: CaseContext,
     item: LibraryItem,
-    help_lines: Numbers,
+    help_lines: HelpLines,
     channel: str,
     *,
     already_assigned: bool,

@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.domain.assignments.schemas import CHANNEL_LABELS, MAX_MESSAGE_LENGTH
 from caseapp.domain.handouts.library import STOP_BOX
-from caseapp.domain.handouts.schemas import OfHandout
+from caseapp.domain.handouts.schemas import HandoutFields
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -144,7 +144,7 @@ class BulkAssignmentItemRecord:
 
 
 @dataclass(frozen=True)
-class BulkAssignmentRecord(OfHandout):
+class BulkAssignmentRecord(HandoutFields):
     """A bulk assignment and those of its cases that the user may see."""
 
     id: UUID

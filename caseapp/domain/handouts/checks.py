@@ -24,9 +24,9 @@ from caseapp.domain.handouts.library import (
 )
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import list_newest_versions
-from caseapp.domain.handouts.rendering import BLOCK_NAMES, CLINICAL, empty_blocks, plain, sheet_of
+from caseapp.domain.handouts.rendering import BLOCK_NAMES, CLINICAL, find_empty_blocks, plain, parse_document
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import office
+from caseapp.domain.practice.queries import get_practice_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ SENSITIVE = frozenset({"H01", "H02", "H03", "H06"})
 LEFT_OUT = "X"
 
 
-def faults(on: date | None = None) -> list[str]:
+def list_problems(on: date | None = None) -> list[str]:
     """List every fault of the library on a day; needs the app's context and the database that `caseapp init` made."""
     try:
         handouts = [*library().values()]
@@ -46,11 +46,11 @@ def faults(on: date | None = None) -> list[str]:
         return [str(error)]
     day = on or now().date()
     return [
-        *(fault for handout in handouts for fault in of_handout(handout, day)),
-        *of_the_whole(handouts),
-        *of_help_lines(handouts),
-        *of_editions(handouts),
-        *of_our_own(day),
+        *(problem for handout in handouts for problem in check_handout(handout, day)),
+        *check_library(handouts),
+        *check_help_lines(handouts),
+        *check_versions(handouts),
+        *check_practice_handouts(day),
     ]
 
 
@@ -58,21 +58,21 @@ def _name(handout: Handout) -> str:
     return f"{handout.stage}/{handout.id} ({handout.language})"
 
 
-def of_handout(handout: Handout, day: date) -> list[str]:
+def check_handout(handout: Handout, day: date) -> list[str]:
     """List what is wrong with one handout's provenance."""
     name = _name(handout)
-    return [f"{name}: {text}" for _, text in faults_of(handout, day)]
+    return [f"{name}: {text}" for _, text in list_handout_problems(handout, day)]
 
 
-def faults_of(handout: Handout, day: date) -> list[tuple[str, str]]:
+def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
     """List what is wrong with one handout, each with the part of it that is concerned."""
     found = [("body", text) for text in _of_claims(handout)]
     if not handout.own:
         # A section of the practice's own rests on its own judgement unless it names a claim.
         found += [
-            ("body", f"“{part.heading or 'the opening'}” names no claim")
-            for part in sheet_of(handout).parts
-            if not part.claims
+            ("body", f"“{section.heading or 'the opening'}” names no claim")
+            for section in parse_document(handout).sections
+            if not section.claims
         ]
     if _sensitive(handout) and not handout.alias:
         found.append(("alias", "a sensitive sheet needs a neutral title"))
@@ -105,9 +105,9 @@ def _of_claims(handout: Handout) -> list[str]:
             for source in sorted(behind ^ set(handout.sources))
         ),
         *(
-            f"“{part.heading}” names {claim}, which is no claim"
-            for part in sheet_of(handout).parts
-            for claim in part.claims
+            f"“{section.heading}” names {claim}, which is no claim"
+            for section in parse_document(handout).sections
+            for claim in section.claims
             if claim != CLINICAL and claim not in known
         ),
     ]
@@ -121,7 +121,7 @@ def _sensitive(handout: Handout) -> bool:
     return origin.alias is not None if origin else handout.kind == SAFETY_SHEET
 
 
-def of_the_whole(handouts: Iterable[Handout]) -> list[str]:
+def check_library(handouts: Iterable[Handout]) -> list[str]:
     """List what is missing across the library: an article that feeds nothing, a stage with too little."""
     english = [handout for handout in handouts if handout.language == "en"]
     used = {source for handout in english for source in handout.sources}
@@ -139,29 +139,29 @@ def of_the_whole(handouts: Iterable[Handout]) -> list[str]:
     return found
 
 
-def of_help_lines(handouts: Iterable[Handout]) -> list[str]:
+def check_help_lines(handouts: Iterable[Handout]) -> list[str]:
     """List blocks of help lines that would stand empty: a crisis line anywhere, every block in this practice."""
     found = [
         f"{country.name} has no crisis line"
         for country in countries().values()
         if not any(line.kind == "crisis" for line in country.lines)
     ]
-    known = office().numbers
+    known = get_practice_info().help_lines
     found += [
         f"{_name(handout)}: names {BLOCK_NAMES[block]}, and the practice has none on its list"
         for handout in handouts
-        for block in empty_blocks(handout, known)
+        for block in find_empty_blocks(handout, known)
     ]
     return found
 
 
-def of_our_own(day: date) -> list[str]:
+def check_practice_handouts(day: date) -> list[str]:
     """List what is wrong with the newest editions of the practice's own handouts, such as a review that is due."""
     ours = [item.handout for item in list_newest_versions() if item.handout.own]
-    return [fault for handout in ours for fault in of_handout(handout, day)]
+    return [problem for handout in ours for problem in check_handout(handout, day)]
 
 
-def of_editions(handouts: Iterable[Handout]) -> list[str]:
+def check_versions(handouts: Iterable[Handout]) -> list[str]:
     """List texts that changed since they were published although their version did not."""
     published = {
         (row.slug, row.language, row.number): row.sha256

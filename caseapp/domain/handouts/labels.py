@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Words:
+class Labels:
     """Hold the few words that a sheet says around its text and about what is written in it, in one language.
 
     The four of `choose` to `unstorable` say what is wrong with an answer; marshmallow fills in `{max}` and `{input}`.
@@ -52,17 +52,17 @@ class Words:
     phrases: dict[str, str]
     """What the shipped help lines say in English, phrase by phrase; nothing for English itself."""
 
-    def day_of(self, day: date) -> str:
+    def format_day(self, day: date) -> str:
         """Write a date without its year."""
         return self.day.format(day=day.day, month=self.months[day.month - 1])
 
-    def in_full(self, day: date) -> str:
+    def format_date(self, day: date) -> str:
         """Write a date in full."""
-        return self.year.format(day=self.day_of(day), year=day.year)
+        return self.year.format(day=self.format_day(day), year=day.year)
 
 
-WORDS = {
-    "en": Words(
+LABELS = {
+    "en": Labels(
         any_stage="For any time.",
         stage="Stage {number}, {title}.",
         minutes="About {minutes} minutes.",
@@ -101,7 +101,7 @@ WORDS = {
         or_text_to="or text {what}",
         keyword_to="{keyword} to {number}",
         just_to="{number}",
-        dedication="For {called}, from {coach}",
+        dedication="For {preferred_name}, from {coach}",
         week="For the week of {day}.",
         pack="Your reading",
         help_now="If you need help now",
@@ -111,7 +111,7 @@ WORDS = {
         languages={"es": "in Spanish", "en": "in English"},
         phrases={},
     ),
-    "es": Words(
+    "es": Labels(
         any_stage="Para cualquier momento.",
         stage="Etapa {number}, {title}.",
         minutes="Unos {minutes} minutos.",
@@ -150,7 +150,7 @@ WORDS = {
         or_text_to="o escribe {what}",
         keyword_to="{keyword} al {number}",
         just_to="al {number}",
-        dedication="Para {called}, de {coach}",
+        dedication="Para {preferred_name}, de {coach}",
         week="Para la semana del {day}.",
         pack="Tus lecturas",
         help_now="Si necesitas ayuda ahora",

@@ -52,10 +52,10 @@ ANY_MARKER = re.compile(r"\{\{[^}]*\}\}")
 class BrokenHandout(Exception):
     """Name the file of the library that is broken, and what is wrong with it."""
 
-    def __init__(self, message: str, faults: dict[str, Any] | None = None) -> None:
+    def __init__(self, message: str, problems: dict[str, Any] | None = None) -> None:
         """Take one line for people, and the schema's own messages where there are any."""
         super().__init__(message)
-        self.faults = faults or {}
+        self.problems = problems or {}
 
 
 @dataclass(frozen=True)
@@ -220,8 +220,8 @@ def parse(source: str) -> Handout:
     Raises BrokenHandout with every fault of the front matter or the markers.
     """
     handout = read(source)
-    if faults := faults_between(handout):
-        raise BrokenHandout("; ".join(text for _, text in faults))
+    if problems := find_mismatches(handout):
+        raise BrokenHandout("; ".join(text for _, text in problems))
     return handout
 
 
@@ -255,16 +255,16 @@ def read(source: str) -> Handout:
     )
 
 
-def faults_between(handout: Handout) -> list[tuple[str, str]]:
+def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
     """List where front matter and text disagree, each with the part it concerns: fields, body, history or id."""
-    faults = [("fields", text) for text in _field_faults(handout)]
-    faults += [("body", text) for text in _body_faults(handout)]
+    problems = [("fields", text) for text in _field_faults(handout)]
+    problems += [("body", text) for text in _body_faults(handout)]
     if handout.history[-1][0] != handout.version:
-        faults.append(("history", "the history does not end with this version"))
+        problems.append(("history", "the history does not end with this version"))
     library_based = handout.based_on is not None and not handout.own
     if handout.own != handout.code.startswith("P") or library_based:
-        faults.append(("id", "id, code and origin do not belong together"))
-    return faults
+        problems.append(("id", "id, code and origin do not belong together"))
+    return problems
 
 
 def _field_faults(handout: Handout) -> list[str]:
@@ -291,24 +291,24 @@ def _field_faults(handout: Handout) -> list[str]:
 
 
 def _body_faults(handout: Handout) -> list[str]:
-    faults = []
+    problems = []
     markers = [(bool(kind), name) for kind, name in LINE_MARKER.findall(handout.body)]
     fields_placed = [name for is_field, name in markers if is_field]
     blocks = [name for is_field, name in markers if not is_field]
     known = {field.id for field in handout.fields}
-    faults += [f"no field is named {name}" for name in fields_placed if name not in known]
+    problems += [f"no field is named {name}" for name in fields_placed if name not in known]
     allowed = {*HELP_BLOCKS, "faith_insert"}
-    faults += [f"nothing is named {name}" for name in blocks if name not in allowed]
+    problems += [f"nothing is named {name}" for name in blocks if name not in allowed]
     if "crisis_block" not in blocks:
-        faults.append("there is no {{crisis_block}}")
+        problems.append("there is no {{crisis_block}}")
     left = CLAIMS_MARKER.sub("", LINE_MARKER.sub("", handout.body))
-    faults += [f"stray marker {found}" for found in ANY_MARKER.findall(left)]
+    problems += [f"stray marker {found}" for found in ANY_MARKER.findall(left)]
     boxes = handout.body.count(f"## {STOP_BOX[handout.language]}")
     if boxes != 1:
-        faults.append(f"there are {boxes} boxes that say when to stop and get help")
+        problems.append(f"there are {boxes} boxes that say when to stop and get help")
     named = {c for m in CLAIMS_MARKER.findall(handout.body) for c in m.split()} - {"clinical"}
     if named != set(handout.claims):
-        faults.append(
+        problems.append(
             f"claims differ between text and front matter: {sorted(named ^ set(handout.claims))}"
         )
     bare = [
@@ -317,8 +317,8 @@ def _body_faults(handout: Handout) -> list[str]:
         if line.startswith("## ") and not CLAIMS_MARKER.search(line)
     ]
     if not handout.own:
-        faults += [f"this section names no claim: {line[3:]}" for line in bare]
-    return faults
+        problems += [f"this section names no claim: {line[3:]}" for line in bare]
+    return problems
 
 
 def handout_files() -> list[Path]:

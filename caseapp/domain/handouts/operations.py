@@ -132,7 +132,7 @@ def hide_handout(actor: Actor, slug: str) -> None:
     """
     require(actor, Action.HANDOUT_HIDE)
     _any_edition(slug)
-    one_at_a_time()
+    lock_practice_row()
     if find_hidden_handout(slug) is not None:
         raise RuleBroken(Reason("already_hidden", "This sheet is hidden already."))
     if bare := find_unreplaced_languages(slug):
@@ -169,6 +169,6 @@ def _any_edition(slug: str) -> None:
         raise NotFound
 
 
-def one_at_a_time() -> None:
+def lock_practice_row() -> None:
     """Let those who hide sheets or give out numbers for new ones wait for each other, to the end of the transaction."""
     db.session.execute(sa.select(Practice.id).with_for_update())

@@ -8,53 +8,53 @@ from typing import TYPE_CHECKING
 
 from caseapp.core import pdf
 from caseapp.core.templating import render_text
-from caseapp.domain.handouts.labels import WORDS
+from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.printing import (
-    Personal,
-    adornments,
-    look_of,
-    paper_body,
-    paper_source,
-    picture_of,
-    spoken,
+    Personalization,
+    get_letterhead_values,
+    get_style_classes,
+    render_print_body,
+    describe_print_inputs,
+    get_logo_image,
+    get_language_tag,
 )
-from caseapp.domain.handouts.rendering import number_lines, plain
+from caseapp.domain.handouts.rendering import list_help_line_entries, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
     from caseapp.core.vault import DataKey
-    from caseapp.domain.handouts.labels import Words
+    from caseapp.domain.handouts.labels import Labels
     from caseapp.domain.handouts.library import Handout
-    from caseapp.domain.practice.queries import Letterhead, Numbers
+    from caseapp.domain.practice.queries import Letterhead, HelpLines
 
-MOST_SHEETS = 12
+MAX_HANDOUTS = 12
 MAX_PAGES = 120
 """Twelve sheets in large print take some eighty pages."""
-OF_A_PACK = re.compile(r"(\d{1,9})_(.+)", re.DOTALL | re.ASCII)
+PACKET_FIELD_NAME = re.compile(r"(\d{1,9})_(.+)", re.DOTALL | re.ASCII)
 """What the fields of a pack are called, and none of a single sheet: a field's own name begins with a letter."""
 
 
 @dataclass(frozen=True)
-class PackPart:
+class PacketItem:
     """Be one sheet of a pack: its place on the client's list, for which week, and what the coach wrote with it."""
 
     handout: Handout
-    place: int
+    position: int
     week: date | None = None
-    line: str = ""
+    message: str = ""
 
 
-def pack_pdf(
-    parts: Sequence[PackPart],
-    letter: Letterhead,
-    numbers: Numbers,
+def render_packet_pdf(
+    items: Sequence[PacketItem],
+    letterhead: Letterhead,
+    help_lines: HelpLines,
     key: DataKey,
     *,
     faith: bool,
     large: bool = False,
-    personal: Personal,
+    personalization: Personalization,
 ) -> bytes:
     """Give several handouts as one PDF, kept sealed under the client's key: which sheets somebody has is told of them.
 
@@ -62,22 +62,22 @@ def pack_pdf(
     """
 
     def make() -> bytes:
-        html = pack_html(parts, letter, numbers, faith=faith, large=large, personal=personal)
-        return pdf.render(html, picture=picture_of(letter), most_pages=MAX_PAGES)
+        html = render_packet_html(items, letterhead, help_lines, faith=faith, large=large, personalization=personalization)
+        return pdf.render(html, picture=get_logo_image(letterhead), most_pages=MAX_PAGES)
 
-    sheets = [(part.handout.sha256, part.place, part.week, part.line) for part in parts]
-    source = paper_source(letter, numbers, faith=faith, large=large, personal=personal)
+    sheets = [(item.handout.sha256, item.position, item.week, item.message) for item in items]
+    source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
     return pdf.kept(f"pack {sheets} {source}", make, key=key)
 
 
-def pack_html(
-    parts: Sequence[PackPart],
-    letter: Letterhead,
-    numbers: Numbers,
+def render_packet_html(
+    items: Sequence[PacketItem],
+    letterhead: Letterhead,
+    help_lines: HelpLines,
     *,
     faith: bool,
     large: bool = False,
-    personal: Personal,
+    personalization: Personalization,
 ) -> str:
     """Give the HTML document of a pack.
 
@@ -85,49 +85,49 @@ def pack_html(
     apart when the file comes back; logo and QR code stand on the cover alone, and not even there when a sheet goes by a
     neutral title.
     """
-    languages = {part.handout.language for part in parts}
+    languages = {item.handout.language for item in items}
     language = languages.pop() if len(languages) == 1 else "en"
-    words = WORDS[language]
-    discreet = any(part.handout.alias for part in parts)
+    labels = LABELS[language]
+    discreet = any(item.handout.alias for item in items)
     return render_text(
-        "pdf/pack.html",
+        "pdf/packet.html",
         {
-            **adornments(letter, words, bare=discreet),
-            "language": spoken(language),
-            "words": words,
-            "look": f"{letter.paper.lower()}{' large' if large else ''}",
+            **get_letterhead_values(letterhead, labels, bare=discreet),
+            "language": get_language_tag(language),
+            "labels": labels,
+            "look": f"{letterhead.paper.lower()}{' large' if large else ''}",
             "discreet": discreet,
-            "crisis": [] if discreet else number_lines("crisis_block", numbers, language),
-            "personal": personal,
-            "sheets": [
+            "crisis": [] if discreet else list_help_line_entries("crisis_block", help_lines, language),
+            "personalization": personalization,
+            "items": [
                 {
-                    "title": plain(part.handout.outside_title),
-                    "about": _about(part, words),
-                    "look": look_of(part.handout, letter, large=large),
-                    "language": spoken(part.handout.language),
-                    "body": paper_body(
-                        part.handout,
-                        letter.describe_reason(),
-                        numbers,
+                    "title": plain(item.handout.outside_title),
+                    "about": _about(item, labels),
+                    "look": get_style_classes(item.handout, letterhead, large=large),
+                    "language": get_language_tag(item.handout.language),
+                    "body": render_print_body(
+                        item.handout,
+                        letterhead.without_images(),
+                        help_lines,
                         faith=faith,
-                        personal=Personal(line=part.line),
-                        prefix=f"{part.place}_",
+                        personalization=Personalization(message=item.message),
+                        prefix=f"{item.position}_",
                     ),
                 }
-                for part in parts
+                for item in items
             ],
         },
     )
 
 
-def place_and_name(name: str) -> tuple[int, str]:
+def split_field_name(name: str) -> tuple[int, str]:
     """Tell to which sheet's place a field of a PDF belongs and what it is called there; 0 in a sheet by itself."""
-    found = OF_A_PACK.fullmatch(name)
+    found = PACKET_FIELD_NAME.fullmatch(name)
     return (int(found[1]), found[2]) if found else (0, name)
 
 
-def _about(part: PackPart, words: Words) -> str:
-    minutes = words.minutes.format(minutes=part.handout.minutes)
-    if part.week is None:
+def _about(item: PacketItem, labels: Labels) -> str:
+    minutes = labels.minutes.format(minutes=item.handout.minutes)
+    if item.week is None:
         return minutes
-    return f"{words.week.format(day=words.day_of(part.week))} {minutes}"
+    return f"{labels.week.format(day=labels.format_day(item.week))} {minutes}"

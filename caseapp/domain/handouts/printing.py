@@ -14,13 +14,13 @@ from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
 from caseapp.core.text import fold
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.handouts.labels import WORDS, Words
+from caseapp.domain.handouts.labels import LABELS, Labels
 from caseapp.domain.handouts.library import ANY_STAGE, Handout, sources
-from caseapp.domain.handouts.rendering import plain, sheet_values, unbroken
+from caseapp.domain.handouts.rendering import plain, get_document_values, keep_numbers_unbroken
 
 if TYPE_CHECKING:
     from caseapp.core.vault import DataKey
-    from caseapp.domain.practice.queries import Letterhead, Numbers
+    from caseapp.domain.practice.queries import Letterhead, HelpLines
 
 
 # A sheet this short is set to fit on one page.
@@ -28,29 +28,29 @@ ONE_PAGE_WORDS = 420
 
 
 @dataclass(frozen=True)
-class Personal:
+class Personalization:
     """Hold what a PDF says to one client; `called` and `coach` stand there together or not at all."""
 
-    called: str = ""
+    preferred_name: str = ""
     coach: str = ""
-    line: str = ""
+    message: str = ""
 
     def __bool__(self) -> bool:
         """Tell whether there is anything."""
-        return bool(self.called or self.line)
+        return bool(self.preferred_name or self.message)
 
 
-NOBODY = Personal()
+NOT_PERSONALIZED = Personalization()
 
 
-def sheet_pdf(
+def render_handout_pdf(
     handout: Handout,
-    letter: Letterhead,
-    numbers: Numbers,
+    letterhead: Letterhead,
+    help_lines: HelpLines,
     *,
     faith: bool,
     large: bool = False,
-    personal: Personal = NOBODY,
+    personalization: Personalization = NOT_PERSONALIZED,
     key: DataKey | None = None,
 ) -> bytes:
     """Give a handout as a PDF to print or fill in, kept by the hash of everything in it.
@@ -60,77 +60,77 @@ def sheet_pdf(
     """
 
     def make() -> bytes:
-        html = sheet_html(handout, letter, numbers, faith=faith, large=large, personal=personal)
-        return pdf.render(html, picture=picture_of(letter))
+        html = render_print_html(handout, letterhead, help_lines, faith=faith, large=large, personalization=personalization)
+        return pdf.render(html, picture=get_logo_image(letterhead))
 
-    source = paper_source(letter, numbers, faith=faith, large=large, personal=personal)
+    source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
     return pdf.kept(f"sheet {handout.sha256} {source}", make, key=key)
 
 
-def paper_source(
-    letter: Letterhead, numbers: Numbers, *, faith: bool, large: bool, personal: Personal
+def describe_print_inputs(
+    letterhead: Letterhead, help_lines: HelpLines, *, faith: bool, large: bool, personalization: Personalization
 ) -> str:
     """Name all that decides about a piece of paper but the sheets on it."""
-    logo = letter.logo and (letter.logo.alternative, sha256(letter.logo.picture).hexdigest())
-    return repr((replace(letter, logo=None), logo, numbers.lines, faith, large, personal))
+    logo = letterhead.logo and (letterhead.logo.alternative, sha256(letterhead.logo.picture).hexdigest())
+    return repr((replace(letterhead, logo=None), logo, help_lines.lines, faith, large, personalization))
 
 
-def picture_of(letter: Letterhead) -> bytes:
+def get_logo_image(letterhead: Letterhead) -> bytes:
     """Give the logo's picture, or nothing."""
-    return letter.logo.picture if letter.logo else b""
+    return letterhead.logo.picture if letterhead.logo else b""
 
 
-def draft_pdf(handout: Handout, letter: Letterhead, numbers: Numbers) -> bytes:
+def render_draft_pdf(handout: Handout, letterhead: Letterhead, help_lines: HelpLines) -> bytes:
     """Give a draft as the PDF that it would become, marked as a draft on every page and kept nowhere.
 
     Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
     """
-    html = sheet_html(handout, letter, numbers, faith=True, draft=True)
-    return pdf.render(html, picture=picture_of(letter))
+    html = render_print_html(handout, letterhead, help_lines, faith=True, draft=True)
+    return pdf.render(html, picture=get_logo_image(letterhead))
 
 
-def sheet_html(
+def render_print_html(
     handout: Handout,
-    letter: Letterhead,
-    numbers: Numbers,
+    letterhead: Letterhead,
+    help_lines: HelpLines,
     *,
     faith: bool,
     large: bool = False,
-    personal: Personal = NOBODY,
+    personalization: Personalization = NOT_PERSONALIZED,
     draft: bool = False,
 ) -> str:
     """Give the whole HTML document that becomes a handout's PDF; large print takes the pages that it needs."""
     return render_text(
         "pdf/handout.html",
         {
-            "language": spoken(handout.language),
+            "language": get_language_tag(handout.language),
             "title": plain(handout.outside_title),
-            "look": look_of(handout, letter, large=large),
-            "body": paper_body(
-                handout, letter, numbers, faith=faith, personal=personal, draft=draft
+            "look": get_style_classes(handout, letterhead, large=large),
+            "body": render_print_body(
+                handout, letterhead, help_lines, faith=faith, personalization=personalization, draft=draft
             ),
         },
     )
 
 
-def look_of(handout: Handout, letter: Letterhead, *, large: bool) -> str:
+def get_style_classes(handout: Handout, letterhead: Letterhead, *, large: bool) -> str:
     """Name the classes by which a sheet's print is styled."""
     size = "large" if large else "compact" if len(handout.body.split()) <= ONE_PAGE_WORDS else ""
-    return f"{letter.paper.lower()} {size}".strip()
+    return f"{letterhead.paper.lower()} {size}".strip()
 
 
-def spoken(language: str) -> str:
+def get_language_tag(language: str) -> str:
     """Name a language as a document does that is read aloud: our English is British."""
     return "en-GB" if language == "en" else language
 
 
-def paper_body(
+def render_print_body(
     handout: Handout,
-    letter: Letterhead,
-    numbers: Numbers,
+    letterhead: Letterhead,
+    help_lines: HelpLines,
     *,
     faith: bool,
-    personal: Personal,
+    personalization: Personalization,
     prefix: str = "",
     draft: bool = False,
 ) -> Markup:
@@ -139,51 +139,51 @@ def paper_body(
     A sheet with a neutral title bears neither the logo nor the QR code, which could say what the practice does.
     Raises RuleBroken when a block of help lines would stand empty.
     """
-    words = WORDS[handout.language]
-    marked = f"{words.draft} " if draft else ""
+    labels = LABELS[handout.language]
+    marked = f"{labels.draft} " if draft else ""
     own = {
         "title": plain(handout.outside_title),
         "kicker": f"{marked}{_kicker(handout)}",
-        "footer": f"{marked}{_footer(handout, letter)}",
-        "personal": personal,
+        "footer": f"{marked}{_footer(handout, letterhead)}",
+        "personalization": personalization,
         "prefix": prefix,
     }
     values = (
-        sheet_values(handout, numbers, faith=faith, staff=False)
-        | adornments(letter, words, bare=bool(handout.alias))
+        get_document_values(handout, help_lines, faith=faith, staff=False)
+        | get_letterhead_values(letterhead, labels, bare=bool(handout.alias))
         | own
     )
-    return Markup(render_text("pdf/sheet.html", values))  # noqa: S704 - a template of ours, escaped
+    return Markup(render_text("pdf/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
-def adornments(letter: Letterhead, words: Words, *, bare: bool) -> dict[str, object]:
+def get_letterhead_values(letterhead: Letterhead, labels: Labels, *, bare: bool) -> dict[str, object]:
     """Give the letterhead to a page of paper, with logo and QR code unless it has to be bare."""
-    code = letter.portal and not bare
+    code = letterhead.portal and not bare
     return {
-        "letter": replace(letter, contact=unbroken(letter.contact)),
-        "logo": None if bare else letter.logo,
+        "letterhead": replace(letterhead, contact=keep_numbers_unbroken(letterhead.contact)),
+        "logo": None if bare else letterhead.logo,
         "logo_address": pdf.LOGO_URL,
-        "code": render_qr_svg(letter.portal, words.code_spoken.format(address=letter.portal))
+        "code": render_qr_svg(letterhead.portal, labels.code_spoken.format(address=letterhead.portal))
         if code
         else "",
     }
 
 
 def _kicker(handout: Handout) -> str:
-    words = WORDS[handout.language]
+    labels = LABELS[handout.language]
     if handout.stage == ANY_STAGE:
-        where = words.any_stage
+        where = labels.any_stage
     else:
         stage = stage_by_id()[handout.stage]
-        where = words.stage.format(number=stage.number, title=stage.client_title)
-    return f"{where} {words.minutes.format(minutes=handout.minutes)}"
+        where = labels.stage.format(number=stage.number, title=stage.client_title)
+    return f"{where} {labels.minutes.format(minutes=handout.minutes)}"
 
 
-def _footer(handout: Handout, letter: Letterhead) -> str:
-    words = WORDS[handout.language]
+def _footer(handout: Handout, letterhead: Letterhead) -> str:
+    labels = LABELS[handout.language]
     _, day, _ = handout.history[-1]
-    version = words.version.format(
-        number=handout.version, month=words.months[day.month - 1], year=day.year
+    version = labels.version.format(
+        number=handout.version, month=labels.months[day.month - 1], year=day.year
     )
     title = plain(handout.outside_title)
     stop = "" if title.endswith(("?", "!")) else "."
@@ -191,19 +191,19 @@ def _footer(handout: Handout, letter: Letterhead) -> str:
         (
             f"{title}{stop}",
             version,
-            words.written.format(practice=letter.name),
-            words.drawn.format(authors=_authors(handout, words)) if handout.sources else "",
+            labels.written.format(practice=letterhead.name),
+            labels.drawn.format(authors=_authors(handout, labels)) if handout.sources else "",
         )
     ).strip()
 
 
-def _authors(handout: Handout, words: Words) -> str:
+def _authors(handout: Handout, labels: Labels) -> str:
     named = [sources()[source].author for source in handout.sources]
     names = [*dict.fromkeys(name for name in named if name)]
     if not all(named):
-        names.append(words.others)
+        names.append(labels.others)
     *first, last = names
-    return f"{', '.join(first)} {words.and_} {last}" if first else last
+    return f"{', '.join(first)} {labels.and_} {last}" if first else last
 
 
 def file_name(handout: Handout, *, large: bool = False) -> str:

@@ -54,7 +54,7 @@ def get_handouts_by_hash(hashes: Iterable[str]) -> dict[str, Handout]:
     return {sha256: _texts[sha256] for sha256 in wanted}
 
 
-EDITION = (
+VERSION_COLUMNS = (
     HandoutVersion.id,
     HandoutVersion.slug,
     HandoutVersion.language,
@@ -113,19 +113,19 @@ def _out_of_sight(handouts: Iterable[Handout]) -> set[str]:
     slugs = set(db.session.scalars(sa.select(HiddenHandout.slug)))
     known = [*handouts] if slugs else []
     return slugs - {
-        sheet.id for sheet in known if sheet.id in slugs and not _may_be_missed(sheet, known, slugs)
+        handout.id for handout in known if handout.id in slugs and not _may_be_missed(handout, known, slugs)
     }
 
 
-def _may_be_missed(sheet: Handout, known: Iterable[Handout], hidden: set[str]) -> bool:
+def _may_be_missed(handout: Handout, known: Iterable[Handout], hidden: set[str]) -> bool:
     """Tell whether a sheet may stay away: a safety sheet of the library only while one of ours does the same for it."""
     return (
-        sheet.own
-        or sheet.kind != SAFETY_SHEET
+        handout.own
+        or handout.kind != SAFETY_SHEET
         or any(
             ours.id not in hidden
-            and (ours.based_on, ours.language) == (sheet.id, sheet.language)
-            and (ours.kind, ours.hold_ok) == (sheet.kind, sheet.hold_ok)
+            and (ours.based_on, ours.language) == (handout.id, handout.language)
+            and (ours.kind, ours.hold_ok) == (handout.kind, handout.hold_ok)
             for ours in known
         )
     )
@@ -136,15 +136,15 @@ def find_unreplaced_languages(slug: str) -> list[str]:
     known = [item.handout for item in _newest()]
     hidden = set(db.session.scalars(sa.select(HiddenHandout.slug)))
     return [
-        sheet.language
-        for sheet in known
-        if sheet.id == slug and not _may_be_missed(sheet, known, hidden)
+        handout.language
+        for handout in known
+        if handout.id == slug and not _may_be_missed(handout, known, hidden)
     ]
 
 
 def _newest() -> list[LibraryItem]:
     newest: dict[tuple[str, str], Any] = {}
-    for row in db.session.execute(sa.select(*EDITION).order_by(HandoutVersion.number)):
+    for row in db.session.execute(sa.select(*VERSION_COLUMNS).order_by(HandoutVersion.number)):
         newest[row.slug, row.language] = row
     current = [row for row in newest.values() if row.recalled_at is None]
     found = {(item.handout.id, item.handout.language): item for item in _items(current)}
@@ -187,7 +187,7 @@ def get_handout_version(slug: str, language: str = "en", number: int | None = No
     """
     if not SLUG.fullmatch(slug) or language not in LANGUAGES:
         raise NotFound
-    query = sa.select(*EDITION).where(HandoutVersion.slug == slug, HandoutVersion.language == language)
+    query = sa.select(*VERSION_COLUMNS).where(HandoutVersion.slug == slug, HandoutVersion.language == language)
     if number is not None:
         query = query.where(HandoutVersion.number == number)
     row = db.session.execute(query.order_by(HandoutVersion.number.desc()).limit(1)).first()
@@ -207,7 +207,7 @@ def get_handout_version_by_id(handout_version_id: UUID) -> LibraryItem:
 
     Raises NotFound.
     """
-    row = db.session.execute(sa.select(*EDITION).where(HandoutVersion.id == handout_version_id)).first()
+    row = db.session.execute(sa.select(*VERSION_COLUMNS).where(HandoutVersion.id == handout_version_id)).first()
     if row is None:
         raise NotFound
     return _items([row])[0]
@@ -227,7 +227,7 @@ def list_versions(actor: Actor, slug: str) -> list[LibraryItem]:
     """List every published edition of a handout in every language, newest first."""
     require(actor, Action.HANDOUT_READ)
     rows = db.session.execute(
-        sa.select(*EDITION)
+        sa.select(*VERSION_COLUMNS)
         .where(HandoutVersion.slug == slug)
         .order_by(HandoutVersion.language, HandoutVersion.number.desc())
     ).all()

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.templating import render_text
-from caseapp.domain.handouts.labels import WORDS, Words
+from caseapp.domain.handouts.labels import LABELS, Labels
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     HELP_BLOCKS,
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from caseapp.domain.practice.help_lines import HelpLine
-    from caseapp.domain.practice.queries import Numbers
+    from caseapp.domain.practice.queries import HelpLines
 
 ALLOWED_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 CLINICAL = "clinical"
 FAITH = "faith_insert"
 IN_A_NUMBER = re.compile(r"(?<=\d) (?=\d|h\b)")
 CLOSING = re.compile(r"\*[^*].*[^*]\*", re.DOTALL)
-KINDS_OF_BLOCK = {
+BLOCK_KINDS = {
     "crisis_block": ("emergency", "crisis", "behaviour"),
     "dv_block": ("dv",),
     "substance_block": ("substance",),
     "ed_block": ("ed",),
 }
 # A block without a line of this kind helps nobody.
-NEEDED_IN_BLOCK = {
+REQUIRED_KINDS = {
     "crisis_block": "crisis",
     "dv_block": "dv",
     "substance_block": "substance",
@@ -70,7 +70,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """Be one section of a sheet; the opening has no heading."""
 
     heading: str
@@ -80,15 +80,15 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class HandoutDocument:
     """Be a handout taken apart: its sections and the honest word at the end."""
 
-    parts: tuple[Part, ...]
+    sections: tuple[Section, ...]
     closing: Markup
 
 
 @dataclass(frozen=True)
-class Inputs:
+class FormInputs:
     """Make a sheet's fields real ones, each called by `prefix` and its id: what stands in them and what is wrong.
 
     `saved` holds, in words, what is saved for a field that shows something else.
@@ -101,7 +101,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class NumberLine:
+class HelpLineEntry:
     """Show one help line: what to dial or write, and whom one reaches."""
 
     phone: str
@@ -129,32 +129,32 @@ def plain(text: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def sheet_of(handout: Handout) -> Sheet:
+def parse_document(handout: Handout) -> HandoutDocument:
     """Take a handout apart at its headings and markers."""
     body, closing = handout.body, ""
     head, _, last = body.rpartition("\n\n")
     if CLOSING.fullmatch(last.strip()):
         body, closing = head, last.strip()
     opening, *rest = re.split(r"^## ", body, flags=re.MULTILINE)
-    parts = [_part("", opening, handout)]
+    sections = [_parse_section("", opening, handout)]
     for chunk in rest:
         heading, _, text = chunk.partition("\n")
-        parts.append(_part(heading, text, handout))
-    return Sheet(tuple(parts), prose(closing))
+        sections.append(_parse_section(heading, text, handout))
+    return HandoutDocument(tuple(sections), prose(closing))
 
 
-def _part(heading: str, text: str, handout: Handout) -> Part:
+def _parse_section(heading: str, text: str, handout: Handout) -> Section:
     named = CLAIMS_MARKER.findall(heading) or CLAIMS_MARKER.findall(text)
     title = CLAIMS_MARKER.sub("", heading).strip()
-    return Part(
+    return Section(
         heading=plain(title),
         claims=tuple(claim for marker in named for claim in marker.split()),
-        blocks=tuple(_blocks(CLAIMS_MARKER.sub("", text), handout)),
+        blocks=tuple(_parse_blocks(CLAIMS_MARKER.sub("", text), handout)),
         stop=title.startswith(STOP_BOX[handout.language]),
     )
 
 
-def _blocks(text: str, handout: Handout) -> list[Block]:
+def _parse_blocks(text: str, handout: Handout) -> list[Block]:
     fields = {field.id: field for field in handout.fields}
     found, at = [], 0
     for marker in LINE_MARKER.finditer(text):
@@ -164,7 +164,7 @@ def _blocks(text: str, handout: Handout) -> list[Block]:
         if is_field and name in fields:
             found.append(Block("field", field=fields[name]))
         elif not is_field and name in HELP_BLOCKS:
-            found.append(Block("numbers", name=name))
+            found.append(Block("help_lines", name=name))
         elif not is_field and name == FAITH:
             found.append(Block("faith"))
         else:
@@ -176,15 +176,15 @@ def _blocks(text: str, handout: Handout) -> list[Block]:
     return found
 
 
-def empty_blocks(handout: Handout, numbers: Numbers) -> tuple[str, ...]:
+def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...]:
     """Name the help-line blocks of a handout that would stand empty with these numbers."""
     names = dict.fromkeys(
-        block.name for part in sheet_of(handout).parts for block in part.blocks if block.name
+        block.name for section in parse_document(handout).sections for block in section.blocks if block.name
     )
-    return tuple(name for name in names if not numbers.of(NEEDED_IN_BLOCK[name]))
+    return tuple(name for name in names if not help_lines.of_kinds(REQUIRED_KINDS[name]))
 
 
-def empty_block_reason(name: str) -> Reason:
+def describe_empty_block(name: str) -> Reason:
     """Say in words that a help-line block would stand empty."""
     return Reason(
         "help_lines_empty",
@@ -193,35 +193,35 @@ def empty_block_reason(name: str) -> Reason:
     )
 
 
-def number_lines(name: str, numbers: Numbers, language: str) -> list[NumberLine]:
+def list_help_line_entries(name: str, help_lines: HelpLines, language: str) -> list[HelpLineEntry]:
     """List the lines of one block in a reader's words; within a kind those in their language come first."""
     return [
-        _number_line(line, WORDS[language], language)
-        for kind in KINDS_OF_BLOCK[name]
-        for line in sorted(numbers.of(kind), key=lambda line: not line.speaks(language))
+        _describe_help_line(line, LABELS[language], language)
+        for kind in BLOCK_KINDS[name]
+        for line in sorted(help_lines.of_kinds(kind), key=lambda line: not line.speaks(language))
     ]
 
 
-def _number_line(line: HelpLine, words: Words, language: str) -> NumberLine:
+def _describe_help_line(line: HelpLine, labels: Labels, language: str) -> HelpLineEntry:
     text = ""
     if line.text_to:
-        form = words.or_text_to if line.phone else words.text_to
-        to = words.keyword_to if line.text_keyword else words.just_to
+        form = labels.or_text_to if line.phone else labels.text_to
+        to = labels.keyword_to if line.text_keyword else labels.just_to
         text = form.format(what=to.format(keyword=line.text_keyword, number=line.text_to))
     spoken = "" if line.speaks(language) else line.languages[0]
     details = ", ".join(
         detail
         for detail in (
-            _said(line.region or "", words),
-            words.audiences.get(line.audience),
-            _said(line.hours, words),
-            words.languages.get(spoken),
+            _translate(line.region or "", labels),
+            labels.audiences.get(line.audience),
+            _translate(line.hours, labels),
+            labels.languages.get(spoken),
             None if line.phone or line.text_to else line.web,
         )
         if detail
     )
-    notes = (details[:1].upper() + details[1:], _said(line.hint, words).rstrip("."))
-    return NumberLine(
+    notes = (details[:1].upper() + details[1:], _translate(line.hint, labels).rstrip("."))
+    return HelpLineEntry(
         phone=line.phone or "",
         dial=re.sub(r"[^\d+]", "", line.phone or ""),
         text=text,
@@ -230,18 +230,18 @@ def _number_line(line: HelpLine, words: Words, language: str) -> NumberLine:
     )
 
 
-def _said(phrase: str, words: Words) -> str:
+def _translate(phrase: str, labels: Labels) -> str:
     """Give what a help line says in a reader's words."""
-    return unbroken(words.phrases.get(phrase, phrase))
+    return keep_numbers_unbroken(labels.phrases.get(phrase, phrase))
 
 
-def unbroken(text: str) -> str:
+def keep_numbers_unbroken(text: str) -> str:
     """Keep every number of a text, and every hour, on one line."""
     return IN_A_NUMBER.sub("\N{NO-BREAK SPACE}", text)
 
 
 @dataclass(frozen=True)
-class Basis:
+class CitedClaim:
     """Show one claim that a section rests on, with the article that it stems from."""
 
     claim: Claim
@@ -253,44 +253,44 @@ def _source_by_prefix() -> dict[str, Source]:
     return {source.prefix: source for source in sources().values()}
 
 
-def basis_of(part: Part) -> list[Basis]:
+def list_cited_claims(section: Section) -> list[CitedClaim]:
     """List the claims of a section with their sources; common clinical sense has none."""
     return [
-        Basis(claims()[claim], _source_by_prefix()[claim.partition("-")[0]])
-        for claim in part.claims
+        CitedClaim(claims()[claim], _source_by_prefix()[claim.partition("-")[0]])
+        for claim in section.claims
         if claim in claims()
     ]
 
 
-def page_html(
-    handout: Handout, numbers: Numbers, *, faith: bool, staff: bool, inputs: Inputs | None = None
+def render_page_body(
+    handout: Handout, help_lines: HelpLines, *, faith: bool, staff: bool, inputs: FormInputs | None = None
 ) -> Markup:
     """Give the body of a handout as a page; staff see what each section rests on.
 
     Its fields are lines to look at, or with `inputs` to write in; the page has to put the form around them. Raises
     RuleBroken when a block of help lines would stand empty.
     """
-    values = sheet_values(handout, numbers, faith=faith, staff=staff) | {"inputs": inputs}
+    values = get_document_values(handout, help_lines, faith=faith, staff=staff) | {"inputs": inputs}
     return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
-def sheet_values(
-    handout: Handout, numbers: Numbers, *, faith: bool, staff: bool
+def get_document_values(
+    handout: Handout, help_lines: HelpLines, *, faith: bool, staff: bool
 ) -> dict[str, object]:
     """Give what the templates of a sheet ask for, on a page and on paper.
 
     Raises RuleBroken when a block of help lines would stand empty.
     """
-    if empty := empty_blocks(handout, numbers):
-        raise RuleBroken(*map(empty_block_reason, empty))
+    if empty := find_empty_blocks(handout, help_lines):
+        raise RuleBroken(*map(describe_empty_block, empty))
     return {
         "handout": handout,
-        "sheet": sheet_of(handout),
-        "words": WORDS[handout.language],
-        "lines_of": lambda name: number_lines(name, numbers, handout.language),
+        "document": parse_document(handout),
+        "labels": LABELS[handout.language],
+        "lines_of_block": lambda name: list_help_line_entries(name, help_lines, handout.language),
         "faith": plain(handout.faith_insert) if faith and handout.faith_insert else "",
         "staff": staff,
-        "basis_of": basis_of,
+        "list_cited_claims": list_cited_claims,
         "clinical": CLINICAL,
         "own": handout.own,
         "plain": plain,

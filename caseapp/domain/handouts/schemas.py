@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.library import Handout
 
 LANGUAGES = {"en": "English", "es": "Español"}
-KIND_WORDS = {
+KIND_LABELS = {
     "guide": "Guide",
     "worksheet": "Worksheet",
     "checklist": "Checklist",
@@ -24,7 +24,7 @@ KIND_WORDS = {
 
 
 @dataclass(frozen=True)
-class OfHandout:
+class HandoutFields:
     """Name the edition of a handout that a record is about."""
 
     handout: Handout
@@ -97,7 +97,7 @@ class RecallSchema(Schema):
 
 
 @dataclass(frozen=True)
-class Recalling:
+class RecallRequest:
     """Hold which version is recalled, and why."""
 
     handout_version: int
@@ -105,7 +105,7 @@ class Recalling:
     reason: str
 
 
-class RecallOneSchema(Schema):
+class RecallVersionSchema(Schema):
     """Check a recall that names its version, so that no newer one is meant by mistake."""
 
     handout_version = fields.Integer(required=True, validate=validate.Range(1, 9999))
@@ -113,12 +113,12 @@ class RecallOneSchema(Schema):
     reason = fields.String(required=True, validate=validate.Length(5, 300))
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> Recalling:
+    def make(self, data: dict[str, Any], **_: object) -> RecallRequest:
         """Give the plain value."""
-        return Recalling(data["handout_version"], data["language"], " ".join(data["reason"].split()))
+        return RecallRequest(data["handout_version"], data["language"], " ".join(data["reason"].split()))
 
 
-class RecalledView(Schema):
+class RecallResponseSchema(Schema):
     """Show a recalled version; `clients` counts those of the practice who held it."""
 
     slug = fields.String(required=True)
@@ -129,7 +129,7 @@ class RecalledView(Schema):
     clients = fields.Integer(required=True)
 
 
-class ReviewView(Schema):
+class ReviewResponseSchema(Schema):
     """Show who has read an edition as a clinician."""
 
     clinician = fields.String(required=True)

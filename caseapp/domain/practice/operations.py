@@ -15,12 +15,12 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
 from caseapp.domain.practice.models import NEUTRAL_SITE, PracticeHelpLine, Practice, PracticeLogo
-from caseapp.domain.practice.queries import the_practice, today
+from caseapp.domain.practice.queries import get_practice, today
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.domain.practice.schemas import NewLine, PracticeChange
+    from caseapp.domain.practice.schemas import NewHelpLine, PracticeChange
 
 
 def set_up_practice(
@@ -42,13 +42,13 @@ def set_up_practice(
         db.session.flush()
 
 
-def change_practice(actor: Actor, change: PracticeChange, expected_version: int) -> None:
+def update_practice(actor: Actor, change: PracticeChange, expected_version: int) -> None:
     """Change the practice's settings; another country needs its numbers confirmed anew.
 
     Raises Stale when somebody else changed them first.
     """
     require(actor, Action.PRACTICE_EDIT)
-    practice = the_practice()
+    practice = get_practice()
     set_committed_value(practice, "version", expected_version)
     fields = [name for name, value in asdict(change).items() if getattr(practice, name) != value]
     for name in fields:
@@ -60,7 +60,7 @@ def change_practice(actor: Actor, change: PracticeChange, expected_version: int)
     record(actor, Action.PRACTICE_EDIT, "practice", details={"fields": fields})
 
 
-def put_logo(actor: Actor, picture: bytes, alternative: str) -> None:
+def set_logo(actor: Actor, picture: bytes, alternative: str) -> None:
     """Put a logo on the practice's paper in place of any other; `picture` comes from `core.pictures.logo_from`."""
     require(actor, Action.PRACTICE_EDIT)
     db.session.merge(PracticeLogo(id=1, picture=picture, alternative=alternative, updated_at=now()))
@@ -76,17 +76,17 @@ def remove_logo(actor: Actor) -> None:
         record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "removed"})
 
 
-def confirm_numbers(actor: Actor) -> None:
+def confirm_help_lines(actor: Actor) -> None:
     """Record that somebody has checked today that every number shown is right."""
     require(actor, Action.PRACTICE_EDIT)
-    practice = the_practice()
+    practice = get_practice()
     practice.help_lines_confirmed_on = today()
     practice.help_lines_confirmed_by = actor.id
     db.session.flush()
     record(actor, Action.PRACTICE_EDIT, "practice", details={"numbers": "confirmed"})
 
 
-def add_line(actor: Actor, line: NewLine) -> UUID:
+def add_help_line(actor: Actor, line: NewHelpLine) -> UUID:
     """Add a help line of the practice's own."""
     require(actor, Action.PRACTICE_EDIT)
     row = PracticeHelpLine(**asdict(line), created_at=now(), created_by=actor.id)
@@ -96,7 +96,7 @@ def add_line(actor: Actor, line: NewLine) -> UUID:
     return row.id
 
 
-def remove_line(actor: Actor, line_id: UUID) -> None:
+def remove_help_line(actor: Actor, line_id: UUID) -> None:
     """Remove a help line that the practice had added.
 
     Raises NotFound.

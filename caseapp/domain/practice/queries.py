@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def the_practice() -> Practice:
+def get_practice() -> Practice:
     """Give the one practice; `caseapp init` has made it."""
     return db.session.scalars(sa.select(Practice)).one()
 
@@ -42,16 +42,16 @@ class Letterhead:
     logo: Logo | None = None
     portal: str = ""
 
-    def without_code(self) -> Letterhead:
+    def without_qr_code(self) -> Letterhead:
         """Give the same without a QR code."""
         return replace(self, portal="")
 
-    def describe_reason(self) -> Letterhead:
+    def without_images(self) -> Letterhead:
         """Give the same without logo and QR code."""
         return replace(self, logo=None, portal="")
 
 
-def the_logo() -> Logo | None:
+def get_logo() -> Logo | None:
     """Give the practice's logo, if it has one."""
     row = db.session.execute(sa.select(PracticeLogo.picture, PracticeLogo.alternative)).first()
     return Logo(*row) if row else None
@@ -59,33 +59,33 @@ def the_logo() -> Logo | None:
 
 def today() -> date:
     """Tell the date in the practice's zone."""
-    return clock.today(the_practice().zone)
+    return clock.today(get_practice().zone)
 
 
-def local_lines() -> Sequence[PracticeHelpLine]:
+def list_practice_help_lines() -> Sequence[PracticeHelpLine]:
     """List the lines that the practice added."""
     return db.session.scalars(sa.select(PracticeHelpLine).order_by(PracticeHelpLine.kind, PracticeHelpLine.name)).all()
 
 
 @dataclass(frozen=True)
-class Numbers:
+class HelpLines:
     """Hold the numbers to show, by kind, and whether the practice stands behind them."""
 
     lines: tuple[HelpLine, ...]
     confirmed_on: date | None
     stale: bool
 
-    def of(self, *kinds: str) -> list[HelpLine]:
+    def of_kinds(self, *kinds: str) -> list[HelpLine]:
         """Give the lines of some kinds, in that order."""
         return [line for kind in kinds for line in self.lines if line.kind == kind]
 
     @property
     def emergency(self) -> HelpLine:
         """Give the emergency number."""
-        return self.of("emergency")[0]
+        return self.of_kinds("emergency")[0]
 
 
-class Office:
+class PracticeInfo:
     """Show what clients see of the practice: its letterhead and the numbers to call, as they are at this moment."""
 
     def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
@@ -97,12 +97,12 @@ class Office:
     def letterhead(self) -> Letterhead:
         """Gather what stands on the practice's paper."""
         found = self._practice
-        logo = the_logo() if self._has_logo else None
+        logo = get_logo() if self._has_logo else None
         code = urls.portal_url() if found.paper_code else ""
         return Letterhead(found.name, found.tagline, found.contact, found.paper, logo, code)
 
     @cached_property
-    def numbers(self) -> Numbers:
+    def help_lines(self) -> HelpLines:
         """Gather the practice's own lines and the country's; regional lines only where they apply.
 
         Numbers that the practice has not confirmed for 90 days count as stale.
@@ -114,7 +114,7 @@ class Office:
             if line.region is None or found.region is None or line.region == found.region
         )
         lines = (*map(_own_line, self._added), *shipped)
-        return Numbers(lines, found.help_lines_confirmed_on, stale=numbers_stale(found))
+        return HelpLines(lines, found.help_lines_confirmed_on, stale=are_help_lines_stale(found))
 
 
 def _own_line(line: RowView) -> HelpLine:
@@ -135,9 +135,9 @@ def _own_line(line: RowView) -> HelpLine:
     )
 
 
-def office() -> Office:
+def get_practice_info() -> PracticeInfo:
     """Look at what clients see of the practice, in one statement."""
-    return Office(run(OFFICE).all())
+    return PracticeInfo(run(OFFICE).all())
 
 
 OFFICE = (
@@ -153,7 +153,7 @@ OFFICE = (
 )
 
 
-def numbers_stale(practice: Practice | RowView) -> bool:
+def are_help_lines_stale(practice: Practice | RowView) -> bool:
     """Tell whether nobody has confirmed the practice's numbers for 90 days, without asking the database."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
     return practice.help_lines_confirmed_on is None or practice.help_lines_confirmed_on < limit

@@ -21,7 +21,7 @@ from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.practice.help_lines import KINDS, countries
 
 
-def refuse_missing_signs(text: str) -> None:
+def require_printable(text: str) -> None:
     """Make sure that what stands on paper can be printed.
 
     Raises ValidationError naming the signs that our fonts lack.
@@ -60,7 +60,7 @@ class PracticeSchema(Schema):
 
     @validates("name", "tagline", "contact")
     def _printable(self, value: str, **_: object) -> None:
-        refuse_missing_signs(value)
+        require_printable(value)
 
     @validates("country")
     def _known_country(self, value: str, **_: object) -> None:
@@ -100,7 +100,7 @@ class LogoSchema(Schema):
 
     @validates("alternative")
     def _printable(self, value: str, **_: object) -> None:
-        refuse_missing_signs(value)
+        require_printable(value)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
@@ -109,7 +109,7 @@ class LogoSchema(Schema):
 
 
 @dataclass(frozen=True)
-class NewLine:
+class NewHelpLine:
     """Hold a help line that the practice adds."""
 
     kind: str
@@ -118,7 +118,7 @@ class NewLine:
     hours: str
 
 
-class NewLineSchema(Schema):
+class HelpLineSchema(Schema):
     """Check a local help line."""
 
     kind = fields.String(required=True, validate=validate.OneOf(KINDS[1:]))
@@ -133,6 +133,6 @@ class NewLineSchema(Schema):
     hours = fields.String(load_default="", validate=validate.Length(max=60))
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> NewLine:
+    def make(self, data: dict[str, Any], **_: object) -> NewHelpLine:
         """Give the plain value."""
-        return NewLine(**data)
+        return NewHelpLine(**data)

@@ -16,7 +16,7 @@ from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import opened
 from caseapp.domain.handouts.queries import list_newest_versions
-from caseapp.domain.practice.queries import Office, office
+from caseapp.domain.practice.queries import PracticeInfo, get_practice_info
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
 from caseapp.domain.suitability.rules import assess_for_practice, derive_situation
 from caseapp.domain.suitability.schemas import HandoutOption, Recipient
@@ -77,13 +77,13 @@ def get_recipient(client_id: UUID) -> Recipient:
     return recipient_from_rows(rows)
 
 
-def recipient_in_case(context: CaseContext, known_office: Office | None = None) -> Recipient:
-    """Give the client of a case as a recipient; `known_office` saves loading it again in a loop."""
+def recipient_in_case(context: CaseContext, practice_info: PracticeInfo | None = None) -> Recipient:
+    """Give the client of a case as a recipient; `practice_info` saves loading it again in a loop."""
     return Recipient(
         context.client,
         context.key,
         get_situation(context),
-        known_office or office(),
+        practice_info or get_practice_info(),
         wants_faith_variant(context.facts),
     )
 
@@ -97,7 +97,7 @@ def recipient_from_rows(rows: Sequence[Any]) -> Recipient:
     facts = json.loads(text) if text else {}
     in_person_only = IN_PERSON_ONLY in client.safe.channels
     situation = derive_situation(safety_from_rows(rows, key), facts, in_person_only=in_person_only)
-    return Recipient(client, key, situation, office(), wants_faith_variant(facts))
+    return Recipient(client, key, situation, get_practice_info(), wants_faith_variant(facts))
 
 
 def wants_faith_variant(facts: Any) -> bool:  # noqa: ANN401 - a mapping of coded facts
@@ -116,7 +116,7 @@ def assess_library(
     `assigned` holds slug and language of what the client already has. `stage` keeps only the handouts that fit it and
     `language` only those in it; None means any.
     """
-    situation, help_lines = get_situation(context), office().numbers
+    situation, help_lines = get_situation(context), get_practice_info().help_lines
     return [
         HandoutOption(
             item.handout,

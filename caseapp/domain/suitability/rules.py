@@ -12,7 +12,7 @@ from caseapp.core.errors import Reason
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import ANY_STAGE, library
 from caseapp.domain.handouts.queries import HIDDEN, RECALLED
-from caseapp.domain.handouts.rendering import empty_block_reason, empty_blocks
+from caseapp.domain.handouts.rendering import describe_empty_block, find_empty_blocks
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.suitability.schemas import (
     BLOCKED,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.handouts.library import Contraindication, Handout
     from caseapp.domain.handouts.queries import LibraryItem
-    from caseapp.domain.practice.queries import Numbers
+    from caseapp.domain.practice.queries import HelpLines
     from caseapp.domain.screening.queries import SafetyState
 
 IN_PERSON = ("in_person",)
@@ -128,18 +128,18 @@ def assess_suitability(
 
 
 def assess_for_practice(
-    handout: Handout, situation: Situation, help_lines: Numbers, stage: str | None = None
+    handout: Handout, situation: Situation, help_lines: HelpLines, stage: str | None = None
 ) -> Suitability:
     """Assess a handout, and block it also when the practice lists no help lines for one of its blocks."""
     suitability = assess_suitability(handout, situation, stage=stage)
-    if empty := empty_blocks(handout, help_lines):
+    if empty := find_empty_blocks(handout, help_lines):
         before = suitability.reasons if suitability.outcome == BLOCKED else ()
-        return Suitability(BLOCKED, (*before, *map(empty_block_reason, empty)), ())
+        return Suitability(BLOCKED, (*before, *map(describe_empty_block, empty)), ())
     return suitability
 
 
 def delivery_blockers(
-    handout: Handout, channel: str, situation: Situation, help_lines: Numbers
+    handout: Handout, channel: str, situation: Situation, help_lines: HelpLines
 ) -> tuple[Reason, ...]:
     """List why an assigned handout must not reach the client through a channel now; empty when it may."""
     suitability = assess_for_practice(handout, situation, help_lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 
 from caseapp.core.schemas import ReasonResponseSchema
-from caseapp.domain.handouts.schemas import ReviewView
+from caseapp.domain.handouts.schemas import ReviewResponseSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.handouts.models import HandoutVersionReview
-    from caseapp.domain.practice.queries import Office
+    from caseapp.domain.practice.queries import PracticeInfo
 
 ELIGIBLE, CAUTION, BLOCKED = "eligible", "caution", "blocked"
 OUTCOME_LABELS = {
@@ -86,7 +86,7 @@ class Recipient:
     client: ClientRecord
     key: DataKey
     situation: Situation
-    office: Office
+    practice_info: PracticeInfo
     faith: bool
 
 
@@ -157,7 +157,7 @@ class HandoutResponseSchema(Schema):
     summary = fields.String(required=True)
     minutes = fields.Integer(required=True)
     channels = fields.List(fields.String(), required=True)
-    reviewed = fields.Nested(ReviewView, required=True, allow_none=True)
+    reviewed = fields.Nested(ReviewResponseSchema, required=True, allow_none=True)
     for_case = fields.Nested(SuitabilityResponseSchema, required=True, allow_none=True)
 
 

@@ -89,7 +89,8 @@ def stop_sharing(actor: Actor, position: int) -> None:
 def keep_upload(actor: Actor, position: int, data: bytes, reason: str) -> UUID:
     """Store a file that could not be read, sealed and visible to the client only until they send it.
 
-    `reason` is a key of UNREAD_REASONS. Raises NotFound, RuleBroken when the handout may not be read now or there are too many.
+    `reason` is a key of UNREAD_REASONS. Raises NotFound, RuleBroken when the handout may not be read now or there are
+    too many uploads.
     """
     assignment, _row = _lock_worksheet(actor, position)
     _require_room(actor, assignment, len(data))
@@ -138,7 +139,7 @@ def delete_expired_uploads() -> int:
     disappear from what the coach works with.
     """
     with transaction() as session:
-        gone = session.execute(
+        deleted = session.execute(
             sa.delete(WorksheetUpload)
             .where(
                 WorksheetUpload.sent_at.is_(None),
@@ -146,9 +147,9 @@ def delete_expired_uploads() -> int:
             )
             .returning(WorksheetUpload.assignment_id, WorksheetUpload.client_id)
         ).all()
-        for assignment_id, client_id in gone:
+        for assignment_id, client_id in deleted:
             _record_audit(operator(), assignment_id, client_id, "upload_expired")
-    return len(gone)
+    return len(deleted)
 
 
 def _lock_worksheet(

@@ -10,8 +10,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caseapp.core.pdf_forms import read_form_fields
-from caseapp.domain.handouts.labels import WORDS
-from caseapp.domain.handouts.packets import place_and_name
+from caseapp.domain.handouts.labels import LABELS
+from caseapp.domain.handouts.packets import split_field_name
 from caseapp.domain.handouts.rendering import plain
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, normalize_line, normalize_text
 
@@ -26,11 +26,11 @@ PdfFields: TypeAlias = dict[int, dict[str, str]]
 SINGLE_HANDOUT = 0
 """The position used for a PDF of a single handout, which fits any position with that handout."""
 
-IN_DIGITS = re.compile(r"(\d{1,2})[./\- ]{1,2}(\d{1,2})[./\- ]{1,2}(\d{4})")
-IN_WORDS = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?\.? (?:de )?([^\W\d]+)\.?,? (?:de )?(\d{4})")
-MONTH_FIRST = re.compile(r"([^\W\d]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
-SHORTEST_MONTH = 3
-LONGEST_DAY = 40
+NUMERIC_DATE = re.compile(r"(\d{1,2})[./\- ]{1,2}(\d{1,2})[./\- ]{1,2}(\d{4})")
+DAY_FIRST_DATE = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?\.? (?:de )?([^\W\d]+)\.?,? (?:de )?(\d{4})")
+MONTH_FIRST_DATE = re.compile(r"([^\W\d]+)\.? (\d{1,2})(?:st|nd|rd|th)?,? (\d{4})")
+MIN_MONTH_LENGTH = 3
+MAX_DATE_LENGTH = 40
 
 
 class DifferentHandout(Exception):
@@ -40,11 +40,11 @@ class DifferentHandout(Exception):
 def read_pdf_fields(data: bytes) -> PdfFields:
     """Read the fields of a PDF by the position of their handout.
 
-    Raises core.forms.Unreadable.
+    Raises UnreadableForm.
     """
     parts: PdfFields = {}
     for name, value in read_form_fields(data).items():
-        position, own = place_and_name(name)
+        position, own = split_field_name(name)
         parts.setdefault(position, {})[own] = value
     return parts
 
@@ -99,36 +99,36 @@ def _answer(field: Field, found: Mapping[str, str]) -> Answer:
         # The PDF shows options with proper quotation marks.
         return next((option for option in field.options if plain(option) == text), text)
     if field.type == "date":
-        return _day(text[:LONGEST_DAY])
+        return _parse_date(text[:MAX_DATE_LENGTH])
     return normalize_line(text) if field.type == "text" else text
 
 
-def _day(text: str) -> str:
+def _parse_date(text: str) -> str:
     """Convert a date to ISO format; return an ambiguous or invalid one as it was typed."""
-    if found := IN_DIGITS.fullmatch(text):
+    if found := NUMERIC_DATE.fullmatch(text):
         first, second, year = map(int, found.groups())
-        days = {_date(year, second, first), _date(year, first, second)} - {""}
+        days = {_iso_date(year, second, first), _iso_date(year, first, second)} - {""}
         return days.pop() if len(days) == 1 else text
-    if found := IN_WORDS.fullmatch(text):
+    if found := DAY_FIRST_DATE.fullmatch(text):
         number, name, year_ = found.groups()
-    elif found := MONTH_FIRST.fullmatch(text):
+    elif found := MONTH_FIRST_DATE.fullmatch(text):
         name, number, year_ = found.groups()
     else:
         return text
-    return _date(int(year_), _month(name), int(number)) or text
+    return _iso_date(int(year_), _month_number(name), int(number)) or text
 
 
-def _date(year: int, month: int, day: int) -> str:
+def _iso_date(year: int, month: int, day: int) -> str:
     try:
         return date(year, month, day).isoformat()
     except ValueError:
         return ""
 
 
-def _month(name: str) -> int:
-    if len(name) < SHORTEST_MONTH:
+def _month_number(name: str) -> int:
+    if len(name) < MIN_MONTH_LENGTH:
         return 0
-    for words in WORDS.values():
+    for words in LABELS.values():
         for number, month in enumerate(words.months, 1):
             if month.lower().startswith(name.lower()):
                 return number
@@ -139,8 +139,8 @@ def merge_answers(
     before: Mapping[str, Answer], read: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Answer]]:
     """Merge the answers of a PDF over the saved ones; return the result and the saved answers that would change."""
-    whole = {f"{FIELD_PREFIX}{name}": answer for name, answer in before.items()} | dict(read)
-    lost = {
-        name: answer for name, answer in before.items() if whole[f"{FIELD_PREFIX}{name}"] != answer
+    merged = {f"{FIELD_PREFIX}{name}": answer for name, answer in before.items()} | dict(read)
+    overwritten = {
+        name: answer for name, answer in before.items() if merged[f"{FIELD_PREFIX}{name}"] != answer
     }
-    return whole, lost
+    return merged, overwritten

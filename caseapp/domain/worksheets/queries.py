@@ -15,7 +15,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.clients.queries import key_of
-from caseapp.domain.handouts.labels import WORDS
+from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.rendering import plain
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.schemas import (
@@ -188,6 +188,6 @@ def format_answer(answer: Answer, language: str = "en") -> str:
     if isinstance(answer, list):
         return "; ".join(map(plain, answer))
     try:
-        return WORDS[language].in_full(date.fromisoformat(answer))
+        return LABELS[language].format_date(date.fromisoformat(answer))
     except ValueError:
         return answer

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.domain.handouts.labels import WORDS
+from caseapp.domain.handouts.labels import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.handouts.labels import Words
+    from caseapp.domain.handouts.labels import Labels
     from caseapp.domain.handouts.library import Field, Handout
 
 Answer: TypeAlias = str | list[str]
@@ -49,16 +49,16 @@ def normalize_line(text: str) -> str:
 class MultilineText(fields.String):
     """Text of several lines, with normalized line endings."""
 
-    tidy = staticmethod(normalize_text)
+    normalize = staticmethod(normalize_text)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:  # noqa: ANN401
-        return self.tidy(super()._deserialize(value, attr, data, **kwargs))
+        return self.normalize(super()._deserialize(value, attr, data, **kwargs))
 
 
 class SingleLineText(MultilineText):
     """Text on one line."""
 
-    tidy = staticmethod(normalize_line)
+    normalize = staticmethod(normalize_line)
 
 
 class AnswersSchema(Schema):
@@ -84,24 +84,24 @@ def build_answers_schema(handout: Handout) -> Schema:
 
     Validates both the web form and PDFs.
     """
-    words = WORDS[handout.language]
-    made = {f"{FIELD_PREFIX}{field.id}": _kind(field, words) for field in handout.fields}
-    schema = cast("AnswersSchema", AnswersSchema.from_dict(made)())
-    schema.unstorable = words.unstorable
+    labels = LABELS[handout.language]
+    by_name = {f"{FIELD_PREFIX}{field.id}": _build_field(field, labels) for field in handout.fields}
+    schema = cast("AnswersSchema", AnswersSchema.from_dict(by_name)())
+    schema.unstorable = labels.unstorable
     return schema
 
 
-def _kind(field: Field, words: Words) -> fields.Field[Any]:
-    one = validate.OneOf(field.options, error=words.choose)
+def _build_field(field: Field, labels: Labels) -> fields.Field[Any]:
+    one = validate.OneOf(field.options, error=labels.choose)
     if field.type == "checkboxes":
-        most = validate.Length(max=len(field.options), error=words.choose)
-        return fields.List(fields.String(validate=one), validate=most)
+        at_most = validate.Length(max=len(field.options), error=labels.choose)
+        return fields.List(fields.String(validate=one), validate=at_most)
     if field.type == "choice":
         return fields.String(validate=one)
     if field.type == "date":
-        return fields.Date(error_messages={"invalid": words.one_day})
-    most = validate.Length(max=field.max_length, error=words.shorten)
-    return (SingleLineText if field.type == "text" else MultilineText)(validate=most)
+        return fields.Date(error_messages={"invalid": labels.one_day})
+    longest = validate.Length(max=field.max_length, error=labels.shorten)
+    return (SingleLineText if field.type == "text" else MultilineText)(validate=longest)
 
 
 @dataclass(frozen=True)

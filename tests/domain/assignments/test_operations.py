@@ -179,7 +179,7 @@ def test_assign_closed_case_is_refused(team, made):
 
 
 def test_assign_missing_help_lines_is_refused(team, made):
-    from caseapp.domain.practice.operations import change_practice
+    from caseapp.domain.practice.operations import update_practice
     from caseapp.domain.practice.schemas import PracticeChange
 
     change = PracticeChange(
@@ -194,7 +194,7 @@ def test_assign_missing_help_lines_is_refused(team, made):
         exit_url="https://example.org/",
     )
     with transaction():
-        change_practice(team["admin"], change, 1)
+        update_practice(team["admin"], change, 1)
     with pytest.raises(RuleBroken) as refused:
         assign(team["coach"], made, "enough-to-eat")
     assert codes(refused) == ["help_lines_empty"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from caseapp.core import outbox
+from caseapp.core import runtime
 from tests.domain.bulk_assignments.steps import NAMES
 from tests.support import builders, staff
 
@@ -10,7 +10,7 @@ from tests.support import builders, staff
 @pytest.fixture
 def team(app, monkeypatch):
     # The test's own outbox hands nothing to a queue: each test delivers when it wants to.
-    monkeypatch.setattr(outbox, "_dispatchers", [])
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
     return staff.team()
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core import outbox
+from caseapp.core import outbox, runtime
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
@@ -249,4 +249,4 @@ def test_job_holds_locks_for_one_case_only(team, cases):
 
 
 def test_job_is_registered_with_the_outbox(the_app):
-    assert outbox._handlers[bulk_assignments.BULK_ASSIGNMENT] is deliver_bulk_assignment  # noqa: SLF001
+    assert runtime.current().outbox_handlers[bulk_assignments.BULK_ASSIGNMENT] is deliver_bulk_assignment

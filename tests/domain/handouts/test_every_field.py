@@ -21,14 +21,14 @@ from caseapp.core.errors import RuleBroken
 from caseapp.core.templating import render_text
 from caseapp.domain.handouts import printing, rendering
 from caseapp.domain.handouts.library import library
-from caseapp.domain.handouts.packets import PackPart, pack_html
-from caseapp.domain.handouts.printing import Personal
-from caseapp.domain.practice.queries import Letterhead, Logo, Numbers
+from caseapp.domain.handouts.packets import PacketItem, render_packet_html
+from caseapp.domain.handouts.printing import Personalization
+from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
 from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_merge_fields import DAY, TEMPLATE_WORDS, helps, own_sheet, straight
 from tests.domain.handouts.test_payloads import CORPUS, plain
-from tests.support.pdf_checks import faults_of, poppler
+from tests.support.pdf_checks import list_handout_problems, poppler
 
 EVERY = tuple(dict.fromkeys((*CORPUS, *TEMPLATE_WORDS)))
 PAGES = 12
@@ -85,7 +85,7 @@ def pages_of(bodies, *, style="handout.css", picture=b""):
 
 
 def looked_at(content, title):
-    faults = faults_of(content, language="en-GB", title=title)
+    faults = list_handout_problems(content, language="en-GB", title=title)
     assert [fault for fault in faults if not fault.startswith(ADVICE)] == []
     with pikepdf.open(io.BytesIO(content)) as document:
         assert dict(document.attachments) == {}
@@ -120,12 +120,12 @@ def test_letterhead_logo_names_and_line(the_app, picture, document):
     times = {"sheet": 7, "cover": 6}[document]
 
     def body(text):
-        letter = Letterhead(text, text, text, logo=Logo(picture, text))
-        personal = Personal(text, text, text)
+        letterhead = Letterhead(text, text, text, logo=Logo(picture, text))
+        personalization = Personalization(text, text, text)
         if document == "sheet":
-            return printing.paper_body(sheet, letter, helps(), faith=False, personal=personal)
-        parts = [PackPart(sheet, 1, DAY, text)]
-        whole = pack_html(parts, letter, helps(), faith=False, personal=personal)
+            return printing.render_print_body(sheet, letterhead, helps(), faith=False, personalization=personalization)
+        parts = [PacketItem(sheet, 1, DAY, text)]
+        whole = render_packet_html(parts, letterhead, helps(), faith=False, personalization=personalization)
         return inside(whole, "<article")
 
     for group in in_groups(together(250), PAGES):
@@ -150,10 +150,10 @@ def test_help_lines_that_a_practice_adds(the_app):
             replace(helps(text).lines[0], name=f"begin{n}end {text}")
             for n, text in enumerate((*group, "The last"))
         )
-        known = Numbers((*added, *helps().lines), None, stale=True)
-        nobody, letter = printing.NOBODY, Letterhead("P")
-        return printing.paper_body(
-            sheet, letter, known, faith=False, personal=nobody, prefix=f"{number}_"
+        known = HelpLines((*added, *helps().lines), None, stale=True)
+        nobody, letterhead = printing.NOT_PERSONALIZED, Letterhead("P")
+        return printing.render_print_body(
+            sheet, letterhead, known, faith=False, personalization=nobody, prefix=f"{number}_"
         )
 
     groups = in_groups(AS_PROSE, 20)
@@ -168,12 +168,12 @@ def test_help_lines_that_a_practice_adds(the_app):
 
 @pytest.mark.pdf
 def test_titles_labels_and_options_of_a_practices_own_sheet(the_app):
-    letter, nobody = Letterhead("P"), printing.NOBODY
+    letterhead, nobody = Letterhead("P"), printing.NOT_PERSONALIZED
     for group in in_groups(together(110, AS_PROSE), PAGES):
         pages, content = pages_of(
             [
-                printing.paper_body(
-                    own_sheet(text), letter, helps(), faith=True, personal=nobody, prefix=f"{n}_"
+                printing.render_print_body(
+                    own_sheet(text), letterhead, helps(), faith=True, personalization=nobody, prefix=f"{n}_"
                 )
                 for n, text in enumerate(group)
             ]
@@ -189,7 +189,7 @@ def test_titles_labels_and_options_of_a_practices_own_sheet(the_app):
 @pytest.mark.parametrize("place", ["title", "help line"])
 def test_what_prose_makes_unprintable_is_refused_before_it_is_laid_out(the_app, place):
     texts = ("x", UNPRINTABLE) if place == "help line" else (UNPRINTABLE, "x")
-    html = printing.sheet_html(own_sheet(texts[0]), Letterhead("P"), helps(texts[1]), faith=True)
+    html = printing.render_print_html(own_sheet(texts[0]), Letterhead("P"), helps(texts[1]), faith=True)
     with pytest.raises(RuleBroken, match="cannot print"):
         pdf.render(html)
 

@@ -16,19 +16,19 @@ from jinja2 import UndefinedError
 from caseapp.core import pdf
 from caseapp.core.settings import ROOT
 from caseapp.core.templating import TEMPLATES, render_text
-from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.source import STARTER_BODY, HandoutKey, DraftContent, build_source
 from caseapp.domain.handouts import printing
 from caseapp.domain.handouts.library import Field, library, parse
-from caseapp.domain.handouts.packets import PackPart, pack_html
-from caseapp.domain.handouts.printing import Personal
-from caseapp.domain.handouts.rendering import page_html
+from caseapp.domain.handouts.packets import PacketItem, render_packet_html
+from caseapp.domain.handouts.printing import Personalization
+from caseapp.domain.handouts.rendering import render_page_body
 from caseapp.domain.practice.help_lines import HelpLine, countries
-from caseapp.domain.practice.queries import Letterhead, Logo, Numbers
+from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
 from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_payloads import CORES, CORPUS, plain
-from tests.support.pdf_checks import faults_of
+from tests.support.pdf_checks import list_handout_problems
 from tests.support.pdf_checks import text_of as printed
 
 DAY = date(2026, 11, 21)
@@ -75,7 +75,7 @@ def helps(text="Somebody"):
     line = HelpLine(
         "crisis", text, "01632 960123", None, None, None, text, text, None, "anyone", (), None, ""
     )
-    return Numbers((line, *countries()["GB"].lines), None, stale=True)
+    return HelpLines((line, *countries()["GB"].lines), None, stale=True)
 
 
 def letter_of(text):
@@ -117,14 +117,14 @@ def documents(text):
     """Give every kind of printed document with one text in all places that take words as they are."""
     sheet = library()["help-right-now", "en"]
     calm = library()["keep-the-day-running", "en"]
-    letter, personal = letter_of(text), Personal(text, text, text)
-    yield printing.sheet_html(calm, letter, helps(), faith=True, personal=personal)
-    yield pack_html(
-        [PackPart(calm, 1, DAY, text), PackPart(sheet, 2, None, text)],
-        letter,
+    letterhead, personalization = letter_of(text), Personalization(text, text, text)
+    yield printing.render_print_html(calm, letterhead, helps(), faith=True, personalization=personalization)
+    yield render_packet_html(
+        [PacketItem(calm, 1, DAY, text), PacketItem(sheet, 2, None, text)],
+        letterhead,
         helps(),
         faith=False,
-        personal=personal,
+        personalization=personalization,
     )
     yield printed_report(text)
 
@@ -152,7 +152,7 @@ def put_in(found, text):
 
 
 @pytest.mark.slow
-def test_three_hundred_payloads_change_no_tag_of_any_document(shared_app):
+def test_three_hundred_payloads_change_no_tag_of_any_document(the_app):
     """What the engine reads is the same tree each time, with other words in it: in every field of every document."""
     wanted = [tree(html) for html in documents(WORD)]
     assert [sum(WORD in inner + after for _, _, inner, after in found) for found in wanted] == [
@@ -175,16 +175,16 @@ def skeleton(html):
 
 
 @pytest.mark.slow
-def test_nor_does_what_staff_write_in_a_sheet_of_their_own(shared_app):
+def test_nor_does_what_staff_write_in_a_sheet_of_their_own(the_app):
     """Titles, labels, options and help lines are set with proper quotation marks, so only their words may differ."""
-    letter = Letterhead("P")
-    wanted = skeleton(printing.sheet_html(own_sheet("x"), letter, helps(), faith=True))
-    page = skeleton(page_html(own_sheet("x"), helps(), faith=True, staff=True))
+    letterhead = Letterhead("P")
+    wanted = skeleton(printing.render_print_html(own_sheet("x"), letterhead, helps(), faith=True))
+    page = skeleton(render_page_body(own_sheet("x"), helps(), faith=True, staff=True))
     for text in (*CORES, *TEMPLATE_WORDS):
         sheet = own_sheet(text)
-        made = printing.sheet_html(sheet, letter, helps(text), faith=True)
+        made = printing.render_print_html(sheet, letterhead, helps(text), faith=True)
         assert skeleton(made) == wanted, text
-        assert skeleton(page_html(sheet, helps(text), faith=True, staff=True)) == page, text
+        assert skeleton(render_page_body(sheet, helps(text), faith=True, staff=True)) == page, text
 
 
 LEFT = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
@@ -192,16 +192,16 @@ LEFT = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["in a line", "as a block"])
-def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(shared_app, place):
+def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(the_app, place):
     bare = {
-        tag for tag, _ in skeleton(page_html(own_sheet("x"), helps(), faith=False, staff=False))
+        tag for tag, _ in skeleton(render_page_body(own_sheet("x"), helps(), faith=False, staff=False))
     }
     for text in (*CORES, *TEMPLATE_WORDS):
         around = f"A walk {text} home." if place == "in a line" else f"\n\n{text}\n\n"
         sheet = replace(
             own_sheet("x"), body=OWN.body.replace("Say in two", f"{around}\n\nSay in two")
         )
-        found = tree(page_html(sheet, helps(), faith=False, staff=False))
+        found = tree(render_page_body(sheet, helps(), faith=False, staff=False))
         assert {tag for tag, *_ in found} <= bare | LEFT, text
         allowed = {"class", "href", "aria-hidden"}
         assert {name for _, attributes, *_ in found for name, _ in attributes} <= allowed, text
@@ -212,14 +212,14 @@ def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(shared_a
 
 
 @pytest.mark.pdf
-def test_what_looks_like_a_template_is_printed_as_it_stands(shared_app):
+def test_what_looks_like_a_template_is_printed_as_it_stands(the_app):
     """One page with all of them: the text that comes out is what was written, and 49 is nowhere."""
     list_of = "\n".join(
         f"- begin{n}end {text}" for n, text in enumerate(TEMPLATE_WORDS) if "\n" not in text
     )
     sheet = replace(own_sheet("x"), body=OWN.body.replace("Say in two", f"{list_of}\n\nSay in two"))
-    content = pdf.render(printing.sheet_html(sheet, Letterhead("P"), helps(), faith=False))
-    assert faults_of(content, language="en-GB", title="A walk x") == []
+    content = pdf.render(printing.render_print_html(sheet, Letterhead("P"), helps(), faith=False))
+    assert list_handout_problems(content, language="en-GB", title="A walk x") == []
     text = printed(content)
     assert not re.search(r"(?<!\d)49(?!\d)", text)
     text = plain(text)
@@ -235,7 +235,7 @@ def straight(text):
 
 
 @pytest.mark.parametrize("text", [text for text in TEMPLATE_WORDS if "{{" in text])
-def test_a_marker_that_is_none_of_ours_keeps_a_text_from_being_published(shared_app, text):
+def test_a_marker_that_is_none_of_ours_keeps_a_text_from_being_published(the_app, text):
     body = OWN.body.replace("Say in two", f"Walk {text} on.\n\nSay in two")
     found = find_problems(build_source(replace(OWN, body=body), NAME, DAY, None), DAY)
     assert "stray marker" in " ".join(found["body"]).lower()
@@ -262,24 +262,24 @@ def test_no_template_is_ever_made_from_words_that_somebody_wrote():
     assert [p for p in TEMPLATES.rglob("*.html") if naming.search(p.read_text())] == []
 
 
-@pytest.mark.parametrize("template", ["pdf/handout.html", "pdf/pack.html", "pdf/case_report.html"])
-def test_a_missing_value_stops_a_document_before_it_is_laid_out(shared_app, template):
+@pytest.mark.parametrize("template", ["pdf/handout.html", "pdf/packet.html", "pdf/case_report.html"])
+def test_a_missing_value_stops_a_document_before_it_is_laid_out(the_app, template):
     with pytest.raises(UndefinedError):
         render_text(template, {})
 
 
 @pytest.mark.pdf
-def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(shared_app):
+def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):
     """The cores in every field at once, a few to a sheet, all as one file."""
     calm = library()["keep-the-day-running", "en"]
     groups = [" ".join(CORES[n : n + 5]) for n in range(0, len(CORES), 5)]
-    parts = [PackPart(calm, n, DAY, text) for n, text in enumerate(groups)]
-    letter = Letterhead(CORES[0], CORES[3], CORES[12])
-    html = pack_html(
-        parts, letter, helps(CORES[2]), faith=False, personal=Personal(CORES[4], CORES[8])
+    parts = [PacketItem(calm, n, DAY, text) for n, text in enumerate(groups)]
+    letterhead = Letterhead(CORES[0], CORES[3], CORES[12])
+    html = render_packet_html(
+        parts, letterhead, helps(CORES[2]), faith=False, personalization=Personalization(CORES[4], CORES[8])
     )
     content = pdf.render(html, most_pages=120)
-    assert faults_of(content, language="en-GB", title="Your reading") == []
+    assert list_handout_problems(content, language="en-GB", title="Your reading") == []
     text = plain(printed(content, "-raw"))
     for words in (CORES[0], CORES[3], CORES[4], CORES[8]):
         assert plain(words) in text

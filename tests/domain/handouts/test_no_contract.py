@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.domain.authoring.checks import NO_HARM_CONTRACT
+from caseapp.domain.authoring.rules import NO_HARM_CONTRACT
 from caseapp.domain.handouts.library import library
 
 CONTRACTS = (

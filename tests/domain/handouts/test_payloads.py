@@ -11,10 +11,10 @@ from caseapp.core import pdf
 from caseapp.domain.assignments.rules import remove_unprintable
 from caseapp.domain.handouts import printing
 from caseapp.domain.handouts.library import library
-from caseapp.domain.handouts.printing import Personal
+from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import Letterhead, Numbers
-from tests.support.pdf_checks import faults_of, text_of
+from caseapp.domain.practice.queries import Letterhead, HelpLines
+from tests.support.pdf_checks import list_handout_problems, text_of
 
 ADDRESS = "http://127.0.0.1:9/x"
 # What somebody would want to smuggle in ...
@@ -36,7 +36,7 @@ CORES = (
     "<![CDATA[ x ]]>",
     "&lt;b&gt; &amp; &#60;i&#62; &copy;",
     "{{ 7 * 7 }}",
-    "{% include 'pdf/sheet.html' %}",
+    "{% include 'pdf/handout_body.html' %}",
     "{{ config.items() }}",
     "{called} {0} {coach.__class__}",
     "%(name)s %s %n ${7*7} #{7*7}",
@@ -77,34 +77,34 @@ HANDOUT = library()["better-nights", "en"]
 PERSONAL = re.compile(r'<p class="for">.*?</blockquote>', re.DOTALL)
 
 
-def sheet(personal):
-    known = Numbers(countries()["GB"].lines, None, stale=True)
-    return printing.sheet_html(HANDOUT, Letterhead("P"), known, faith=False, personal=personal)
+def sheet(personalization):
+    known = HelpLines(countries()["GB"].lines, None, stale=True)
+    return printing.render_print_html(HANDOUT, Letterhead("P"), known, faith=False, personalization=personalization)
 
 
 def whole(personals):
     """Put the personal words of many sheets into one, each as its own sheet would have shown them."""
     shown = []
-    for place, personal in enumerate(personals):
-        found = PERSONAL.search(sheet(personal))
+    for place, personalization in enumerate(personals):
+        found = PERSONAL.search(sheet(personalization))
         shown.append(f"<p>begin{place}end</p>{found[0]}")
     shown.append(f"<p>begin{len(shown)}end</p>")
-    return PERSONAL.sub(lambda _: "".join(shown), sheet(Personal("A", "B", "C")), count=1)
+    return PERSONAL.sub(lambda _: "".join(shown), sheet(Personalization("A", "B", "C")), count=1)
 
 
 @pytest.mark.pdf
 def test_three_hundred_payloads_come_out_as_they_went_in(the_app):
     assert len(set(CORPUS)) >= 300
-    personals = [Personal(text, "Ines", text) for text in CORPUS[::2]]
-    personals += [Personal("Ana", text, text) for text in CORPUS[1::2]]
-    assert [remove_unprintable(personal) for personal in personals] == [(p, ()) for p in personals]
+    personals = [Personalization(text, "Ines", text) for text in CORPUS[::2]]
+    personals += [Personalization("Ana", text, text) for text in CORPUS[1::2]]
+    assert [remove_unprintable(personalization) for personalization in personals] == [(p, ()) for p in personals]
     content = pdf.render(whole(personals), most_pages=80)
-    assert faults_of(content, language="en-GB", title="When sleep will not come") == []
+    assert list_handout_problems(content, language="en-GB", title="When sleep will not come") == []
     # As it was written, for poppler takes a dash at a line's end for a hyphen; and within the margins of the page.
     text = text_of(content, "-nopgbrk", *["-raw", "-x", "0", "-y", "65", "-W", "595", "-H", "720"])
-    for place, personal in enumerate(personals):
+    for place, personalization in enumerate(personals):
         [found] = re.findall(rf"begin{place}end (.*?)begin\d+end", text)[:1]
-        wanted = f"For {personal.called}, from {personal.coach} {personal.line}"
+        wanted = f"For {personalization.preferred_name}, from {personalization.coach} {personalization.message}"
         assert plain(found) == plain(wanted)
 
 
@@ -113,26 +113,26 @@ def plain(text):
     return re.sub(r"\s+", "", text)
 
 
-def head_of(personal):
-    with pikepdf.open(io.BytesIO(pdf.render(sheet(personal)))) as document:
+def head_of(personalization):
+    with pikepdf.open(io.BytesIO(pdf.render(sheet(personalization)))) as document:
         return dict(document.docinfo), document.Root.Metadata.read_bytes()
 
 
 @pytest.mark.pdf
 def test_no_payload_reaches_the_head_of_the_file(the_app):
-    bare = head_of(printing.NOBODY)
+    bare = head_of(printing.NOT_PERSONALIZED)
     for text in ("Mallory", CORES[7], CORES[8]):
-        assert head_of(Personal(text, text, text)) == bare
+        assert head_of(Personalization(text, text, text)) == bare
 
 
 @pytest.mark.parametrize(
     "text", ["Ana 🙂", "安娜", "ענת", "Ana\u202egnp", "Ana\x07", "A\u200dna", "Ана", "\ufeffAna"]
 )
 def test_what_our_fonts_lack_is_left_out_before_anything_is_laid_out(the_app, text):
-    left, told = remove_unprintable(Personal(text, "Ines", "A line."))
-    assert left == Personal("", "", "A line.")
+    left, told = remove_unprintable(Personalization(text, "Ines", "A line."))
+    assert left == Personalization("", "", "A line.")
     assert "names" in told[0].message
-    left, told = remove_unprintable(Personal("Ana", "Ines", text))
-    assert left == Personal("Ana", "Ines", "")
+    left, told = remove_unprintable(Personalization("Ana", "Ines", text))
+    assert left == Personalization("Ana", "Ines", "")
     assert "line" in told[0].message
     assert told[0].code == "missing_glyphs"

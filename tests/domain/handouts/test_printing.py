@@ -18,25 +18,25 @@ from caseapp.core.errors import RenderFailed
 from caseapp.core.sandbox import supervisor
 from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.library import library
-from caseapp.domain.handouts.packets import PackPart, pack_html, pack_pdf
+from caseapp.domain.handouts.packets import PacketItem, render_packet_html, render_packet_pdf
 from caseapp.domain.handouts.printing import (
-    NOBODY,
-    Personal,
-    paper_source,
-    sheet_html,
-    sheet_pdf,
-    spoken,
+    NOT_PERSONALIZED,
+    Personalization,
+    describe_print_inputs,
+    render_print_html,
+    render_handout_pdf,
+    get_language_tag,
 )
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import Letterhead, Logo, Numbers
-from tests.support.pdf_checks import codes_in, faults_of, outline_of, poppler, text_of
+from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
+from tests.support.pdf_checks import codes_in, list_handout_problems, outline_of, poppler, text_of
 
 pytestmark = pytest.mark.pdf
 
 LIBRARY = library()
 PORTAL = "https://desk.example.org/portal"
 PLAIN = Letterhead("Harbour Lane", "Separation and relationship coaching", "0131 496 0142")
-ANA = Personal("Ana", "Ines", "Read the first part before Thursday.")
+ANA = Personalization("Ana", "Ines", "Read the first part before Thursday.")
 KEY = vault.DataKey(UUID(int=1), b"k" * 32)
 SIZES: tuple[dict, ...] = (
     {},
@@ -61,24 +61,24 @@ def dressed(the_app):
 
 
 def numbers():
-    return Numbers(countries()["GB"].lines, None, stale=True)
+    return HelpLines(countries()["GB"].lines, None, stale=True)
 
 
 def pages_of(content):
     return int(poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
 
 
-def made(handout, letter, *, personal=ANA, large=False, paper="A4"):
-    letter = replace(letter, paper=paper)
-    key = KEY if personal else None
-    return sheet_pdf(
-        handout, letter, numbers(), faith=True, large=large, personal=personal, key=key
+def made(handout, letterhead, *, personalization=ANA, large=False, paper="A4"):
+    letterhead = replace(letterhead, paper=paper)
+    key = KEY if personalization else None
+    return render_handout_pdf(
+        handout, letterhead, numbers(), faith=True, large=large, personalization=personalization, key=key
     )
 
 
-def pack(keys, letter, *, personal=ANA, large=False, week=None, line=""):
-    parts = [PackPart(LIBRARY[key], place, week, line) for place, key in enumerate(keys, start=3)]
-    return pack_pdf(parts, letter, numbers(), KEY, faith=False, large=large, personal=personal)
+def pack(keys, letterhead, *, personalization=ANA, large=False, week=None, line=""):
+    parts = [PacketItem(LIBRARY[key], place, week, line) for place, key in enumerate(keys, start=3)]
+    return render_packet_pdf(parts, letterhead, numbers(), KEY, faith=False, large=large, personalization=personalization)
 
 
 def test_whatever_decides_about_a_paper_makes_another_file_of_it(dressed):
@@ -97,7 +97,7 @@ def test_whatever_decides_about_a_paper_makes_another_file_of_it(dressed):
             for name in ("name", "tagline", "contact")
         ),
         {"letter": replace(dressed, paper="Letter")},
-        {"letter": dressed.without_code()},
+        {"letter": dressed.without_qr_code()},
         {"letter": replace(dressed, logo=None)},
         {"letter": replace(dressed, logo=replace(dressed.logo, picture=b"other"))},
         {"letter": replace(dressed, logo=replace(dressed.logo, alternative="other"))},
@@ -105,12 +105,12 @@ def test_whatever_decides_about_a_paper_makes_another_file_of_it(dressed):
         {"numbers": replace(ours, lines=(replace(ours.lines[0], hours="other"), *ours.lines[1:]))},
         {"faith": True},
         {"large": True},
-        *({"personal": replace(ANA, **{name: "other"})} for name in ("called", "coach", "line")),
-        {"personal": NOBODY},
+        *({"personal": replace(ANA, **{name: "other"})} for name in ("preferred_name", "coach", "message")),
+        {"personal": NOT_PERSONALIZED},
     ]
-    named = {paper_source(**(first | other)) for other in [{}, *others]}
+    named = {describe_print_inputs(**(first | other)) for other in [{}, *others]}
     assert len(named) == 1 + len(others)
-    assert paper_source(**first) == paper_source(**(first | {"letter": replace(dressed)}))
+    assert describe_print_inputs(**first) == describe_print_inputs(**(first | {"letter": replace(dressed)}))
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_whatever_decides_about_a_paper_makes_another_file_of_it(dressed):
 def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, key, size):
     handout = LIBRARY[key]
     content = made(handout, dressed, **size)
-    language, title = spoken(handout.language), rendering.plain(handout.outside_title)
-    assert faults_of(content, language=language, title=title) == []
+    language, title = get_language_tag(handout.language), rendering.plain(handout.outside_title)
+    assert list_handout_problems(content, language=language, title=title) == []
     pictures_told = {"Harbour Lane, a lighthouse", f"QR code that opens {PORTAL}"}
     with pikepdf.open(io.BytesIO(content)) as document:
         told = {
@@ -131,12 +131,12 @@ def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, k
     if handout.language == "en":
         assert told == (set() if handout.alias else pictures_told)
     text = text_of(content)
-    order = [title, "Ana", ANA.line]
-    order += [part.heading for part in rendering.sheet_of(handout).parts if part.heading]
+    order = [title, "Ana", ANA.message]
+    order += [part.heading for part in rendering.parse_document(handout).sections if part.heading]
     at = 0
     for words in order:
         at = text.index(words, at)
-    page = rendering.page_html(handout, numbers(), faith=True, staff=False).striptags()
+    page = rendering.render_page_body(handout, numbers(), faith=True, staff=False).striptags()
     assert set(re.findall(r"\w+", page)) - set(re.findall(r"\w+", text)) == set()
 
 
@@ -156,9 +156,9 @@ def test_a_sheet_with_everything_on_it_is_one_leaf_of_paper(dressed, key, paper)
         "and leave all the rest of it till we meet on Thursday."
     )
     assert len(line) == 120
-    personal = Personal("Priya", "Maya Lindqvist", line)
+    personalization = Personalization("Priya", "Maya Lindqvist", line)
     most = 1 if key == ("help-right-now", "en") else 2
-    assert pages_of(made(LIBRARY[key], dressed, personal=personal, paper=paper)) <= most
+    assert pages_of(made(LIBRARY[key], dressed, personalization=personalization, paper=paper)) <= most
 
 
 def test_the_names_and_the_line_stand_in_the_text_and_nowhere_else(dressed):
@@ -173,7 +173,7 @@ def test_the_names_and_the_line_stand_in_the_text_and_nowhere_else(dressed):
 
 
 def test_nobody_is_named_where_nobody_is_given(dressed):
-    text = text_of(made(LIBRARY["better-nights", "en"], dressed, personal=NOBODY))
+    text = text_of(made(LIBRARY["better-nights", "en"], dressed, personalization=NOT_PERSONALIZED))
     assert "For Ana" not in text
     assert "from Ines" not in text
 
@@ -191,7 +191,7 @@ def test_a_picture_can_be_told_apart_in_black_and_white_and_is_there_once(dresse
 
 
 def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
-    shown = sheet_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
+    shown = render_print_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
     renderer = pdf.Renderer(pdf.faces())
     assert b"/Image" in renderer.render_document(shown, "handout.css", dressed.logo.picture)
     with pytest.raises(RenderFailed) as refused:
@@ -204,7 +204,7 @@ def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
 def test_a_code_is_drawn_only_where_the_practice_wants_one(dressed):
     handout = LIBRARY["better-nights", "en"]
     assert "More to read" in text_of(made(handout, dressed))
-    assert "More to read" not in text_of(made(handout, dressed.without_code()))
+    assert "More to read" not in text_of(made(handout, dressed.without_qr_code()))
     assert "More to read" not in text_of(made(LIBRARY["help-right-now", "en"], dressed))
 
 
@@ -214,7 +214,7 @@ def test_a_camera_reads_the_address_from_the_printed_code(dressed, size):
 
 
 def test_a_camera_finds_no_code_where_none_may_be(dressed):
-    assert codes_in(made(LIBRARY["better-nights", "en"], dressed.without_code())) == []
+    assert codes_in(made(LIBRARY["better-nights", "en"], dressed.without_qr_code())) == []
     assert codes_in(made(LIBRARY["help-right-now", "en"], dressed)) == []
 
 
@@ -231,7 +231,7 @@ FOUR = [key for key in FOUR if key in LIBRARY]
 @pytest.mark.parametrize("paper", ["A4", "Letter"])
 def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed, paper, large):
     content = pack(FOUR, replace(dressed, paper=paper), large=large, week=date(2027, 3, 1))
-    assert faults_of(content, language="en-GB", title="Your reading") == []
+    assert list_handout_problems(content, language="en-GB", title="Your reading") == []
     text = text_of(content)
     titles = [rendering.plain(LIBRARY[key].outside_title) for key in FOUR]
     assert "For Ana, from Ines" in text
@@ -250,7 +250,7 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
     told = outline_of(content)
     assert [title for title, _ in told] == ["Your reading", *titles]
     for (_, below), key in zip(told[1:], FOUR, strict=True):
-        parts = rendering.sheet_of(LIBRARY[key]).parts
+        parts = rendering.parse_document(LIBRARY[key]).parts
         assert [title for title, _ in below] == [part.heading for part in parts if part.heading]
 
 
@@ -274,13 +274,13 @@ def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
 def test_the_same_sheet_at_another_place_is_another_pack(dressed):
     """Else a kept file would bear a place at which the sheet is not any more, and its answers would not be found."""
     first, other = (
-        pack_pdf(
-            [PackPart(LIBRARY[FOUR[0]], place)],
+        render_packet_pdf(
+            [PacketItem(LIBRARY[FOUR[0]], place)],
             dressed,
             numbers(),
             KEY,
             faith=False,
-            personal=NOBODY,
+            personalization=NOT_PERSONALIZED,
         )
         for place in (1, 2)
     )
@@ -310,22 +310,22 @@ def test_the_cover_of_a_pack_gives_the_numbers_for_a_crisis(dressed, keys, headi
     language = "es" if heading.startswith("Si") else "en"
     cover = " ".join(poppler("pdftotext", pack(keys, dressed), "-l", "1").split())
     _, _, below = cover.partition(heading)
-    lines = rendering.number_lines("crisis_block", numbers(), language)
+    lines = rendering.list_help_line_entries("crisis_block", numbers(), language)
     assert len(lines) > 2
     for line in lines:
         assert f"{line.phone or line.text} {line.name}" in below
 
 
 def test_a_pack_in_one_language_speaks_it(dressed):
-    content = pack([("better-nights", "es"), ("help-right-now", "es")], dressed, personal=NOBODY)
-    assert faults_of(content, language="es", title="Tus lecturas") == []
+    content = pack([("better-nights", "es"), ("help-right-now", "es")], dressed, personalization=NOT_PERSONALIZED)
+    assert list_handout_problems(content, language="es", title="Tus lecturas") == []
 
 
 def test_the_largest_pack_in_large_print_fits(dressed):
     longest = sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:12]
     parts = [
-        PackPart(LIBRARY[key], place, None, "word " * 100)
+        PacketItem(LIBRARY[key], place, None, "word " * 100)
         for place, key in enumerate(longest, start=1)
     ]
-    html = pack_html(parts, dressed, numbers(), faith=True, large=True, personal=ANA)
+    html = render_packet_html(parts, dressed, numbers(), faith=True, large=True, personalization=ANA)
     assert 50 < pages_of(pdf.render(html, picture=dressed.logo.picture, most_pages=120)) < 120

@@ -20,7 +20,7 @@ from caseapp.domain.handouts import printing as paper
 from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import Letterhead, Numbers
+from caseapp.domain.practice.queries import Letterhead, HelpLines
 from tests.support.depth import times
 
 PRACTICE = Letterhead(
@@ -35,11 +35,11 @@ BIGGEST_PAGES = 2
 
 
 def numbers(country="GB"):
-    return Numbers(countries()[country].lines, None, stale=True)
+    return HelpLines(countries()[country].lines, None, stale=True)
 
 
 def made(handout, *, faith=True, practice=PRACTICE, country="GB", large=False):
-    return paper.sheet_pdf(handout, practice, numbers(country), faith=faith, large=large)
+    return paper.render_handout_pdf(handout, practice, numbers(country), faith=faith, large=large)
 
 
 def poppler(tool, content, tmp_path, *options):
@@ -131,13 +131,13 @@ def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     handout = LIBRARY[key]
     text = " ".join(poppler("pdftotext", made(handout), tmp_path).split())
     at = text.index(rendering.plain(handout.outside_title))
-    for part in rendering.sheet_of(handout).parts:
+    for part in rendering.parse_document(handout).sections:
         if part.heading:
             at = text.index(part.heading, at)
     assert "{{" not in text
     assert f"{handout.version}, " in text
     assert PRACTICE.name in text
-    pages = words.WORDS[handout.language]
+    pages = words.LABELS[handout.language]
     assert f"{pages.page} 1 {pages.of} " in text
 
 
@@ -209,18 +209,18 @@ def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_pat
 def test_the_faith_insert_stands_only_where_it_was_asked_for(the_app):
     handout = LIBRARY["small-joys-journal", "en"]
     words = rendering.plain(handout.faith_insert)
-    asked = rendering.page_html(handout, numbers(), faith=True, staff=False)
+    asked = rendering.render_page_body(handout, numbers(), faith=True, staff=False)
     assert words in asked.striptags()
     assert (
-        words not in rendering.page_html(handout, numbers(), faith=False, staff=False).striptags()
+        words not in rendering.render_page_body(handout, numbers(), faith=False, staff=False).striptags()
     )
 
 
 @ALL
 def test_a_page_shows_the_sources_to_staff_alone(the_app, key):
     handout = LIBRARY[key]
-    client = rendering.page_html(handout, numbers(), faith=False, staff=False)
-    staff = rendering.page_html(handout, numbers(), faith=False, staff=True)
+    client = rendering.render_page_body(handout, numbers(), faith=False, staff=False)
+    staff = rendering.render_page_body(handout, numbers(), faith=False, staff=True)
     for claim in handout.claims:
         assert f"<strong>{claim}</strong>" in staff
         assert claim not in client
@@ -236,7 +236,7 @@ def test_no_html_of_a_text_comes_through(the_app):
     body = handout.body.replace(
         "At three", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
     )
-    page = rendering.page_html(replace(handout, body=body), numbers(), faith=False, staff=False)
+    page = rendering.render_page_body(replace(handout, body=body), numbers(), faith=False, staff=False)
     assert "<script" not in page
     assert "<img" not in page
     assert 'href="javascript' not in page
@@ -255,12 +255,12 @@ def test_what_was_made_safe_once_stays_as_it_is(the_app, text):
 
 
 def test_lines_are_shown_in_the_readers_words(the_app):
-    lines = rendering.number_lines("crisis_block", numbers("US"), "es")
+    lines = rendering.list_help_line_entries("crisis_block", numbers("US"), "es")
     assert [line.phone for line in lines] == ["911", "988"]
     assert lines[0].note.endswith("en inglés")
     shout = next(
         line
-        for line in rendering.number_lines("crisis_block", numbers(), "en")
+        for line in rendering.list_help_line_entries("crisis_block", numbers(), "en")
         if line.name == "Shout"
     )
     assert (shout.phone, shout.text) == ("", "Text SHOUT to 85258")
@@ -268,16 +268,16 @@ def test_lines_are_shown_in_the_readers_words(the_app):
 
 def test_everything_that_a_line_says_has_words_in_every_language():
     lines = [line for country in countries().values() for line in country.lines]
-    assert {line.audience for line in lines} - {"anyone"} <= words.WORDS["en"].audiences.keys()
-    for language, known in words.WORDS.items():
-        assert known.audiences.keys() == words.WORDS["en"].audiences.keys()
+    assert {line.audience for line in lines} - {"anyone"} <= words.LABELS["en"].audiences.keys()
+    for language, known in words.LABELS.items():
+        assert known.audiences.keys() == words.LABELS["en"].audiences.keys()
         if language != "en":
             said = {said for line in lines for said in (line.region, line.hours, line.hint) if said}
             assert said == known.phrases.keys()
 
 
 def test_a_line_is_told_whole_in_spanish(the_app):
-    [service, _] = rendering.number_lines("dv_block", numbers("ES"), "es")
+    [service, _] = rendering.list_help_line_entries("dv_block", numbers("ES"), "es")
     assert service.name == "Servicio contra la violencia de género"
     assert "bórrala ahí" in service.note
     assert "600\N{NO-BREAK SPACE}000\N{NO-BREAK SPACE}016" in service.note
@@ -287,7 +287,7 @@ def test_where_to_write_is_told_with_and_without_a_keyword(the_app):
     texts = {
         line.text
         for country in countries()
-        for line in rendering.number_lines("crisis_block", numbers(country), "en")
+        for line in rendering.list_help_line_entries("crisis_block", numbers(country), "en")
         if line.text
     }
     assert {"Text SHOUT to 85258", "or text 988"} <= texts
@@ -297,10 +297,10 @@ def test_where_to_write_is_told_with_and_without_a_keyword(the_app):
 @pytest.mark.pdf
 def test_an_empty_block_of_help_lines_refuses(the_app):
     handout = LIBRARY["enough-to-eat", "en"]
-    assert rendering.empty_blocks(handout, numbers("US")) == ("ed_block",)
+    assert rendering.find_empty_blocks(handout, numbers("US")) == ("ed_block",)
     for attempt in (
         lambda: made(handout, country="US"),
-        lambda: rendering.page_html(handout, numbers("US"), faith=False, staff=True),
+        lambda: rendering.render_page_body(handout, numbers("US"), faith=False, staff=True),
     ):
         with pytest.raises(RuleBroken) as refused:
             attempt()

@@ -17,14 +17,14 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.operations import (
-    add_line,
-    change_practice,
-    confirm_numbers,
-    remove_line,
+    add_help_line,
+    update_practice,
+    confirm_help_lines,
+    remove_help_line,
     set_up_practice,
 )
-from caseapp.domain.practice.queries import local_lines, office, the_practice
-from caseapp.domain.practice.schemas import NewLine, NewLineSchema, PracticeChange, PracticeSchema
+from caseapp.domain.practice.queries import list_practice_help_lines, get_practice_info, get_practice
+from caseapp.domain.practice.schemas import NewHelpLine, HelpLineSchema, PracticeChange, PracticeSchema
 from tests.support import staff
 
 pytestmark = pytest.mark.both
@@ -36,11 +36,11 @@ WHOLE = {
     "zone": "Europe/London",
     "exit_url": "https://www.bbc.co.uk/weather",
 }
-LINE = NewLine("dv", "Harbour refuge", "01632 960123", "any time")
+LINE = NewHelpLine("dv", "Harbour refuge", "01632 960123", "any time")
 
 
 def settings_now(**changed):
-    row = the_practice()
+    row = get_practice()
     plain = PracticeChange(
         row.name,
         row.tagline,
@@ -59,17 +59,17 @@ def test_setting_up_twice_makes_one_practice(app):
     with transaction():
         set_up_practice("Another", "US", "America/New_York")
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Practice)) == 1
-    assert the_practice().country == "GB"
+    assert get_practice().country == "GB"
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_only_an_admin_changes_the_practice(app, who):
     actor = staff.add(who)
     for call in (
-        lambda: change_practice(actor, settings_now(name="x"), 1),
-        lambda: confirm_numbers(actor),
-        lambda: add_line(actor, LINE),
-        lambda: remove_line(actor, UUID(int=1)),
+        lambda: update_practice(actor, settings_now(name="x"), 1),
+        lambda: confirm_help_lines(actor),
+        lambda: add_help_line(actor, LINE),
+        lambda: remove_help_line(actor, UUID(int=1)),
     ):
         with pytest.raises(Forbidden), transaction():
             call()
@@ -77,19 +77,19 @@ def test_only_an_admin_changes_the_practice(app, who):
 
 def test_a_change_is_kept_and_names_only_the_fields(app):
     with transaction():
-        change_practice(operator(), settings_now(name="Harbour", contact="01632 960000"), 1)
-    row = the_practice()
+        update_practice(operator(), settings_now(name="Harbour", contact="01632 960000"), 1)
+    row = get_practice()
     assert (row.name, row.contact, row.version) == ("Harbour", "01632 960000", 2)
     assert db.session.scalar(sa.select(AuditEvent.details)) == {"fields": ["name", "contact"]}
 
 
 def test_a_change_from_an_old_version_overwrites_nothing(app):
     with transaction():
-        change_practice(operator(), settings_now(name="First"), 1)
+        update_practice(operator(), settings_now(name="First"), 1)
     with pytest.raises(Stale), transaction():
-        change_practice(operator(), settings_now(name="Second"), 1)
+        update_practice(operator(), settings_now(name="Second"), 1)
     db.session.rollback()
-    assert the_practice().name == "First"
+    assert get_practice().name == "First"
     assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent)) == 1
 
 
@@ -99,34 +99,34 @@ def test_a_change_from_an_old_version_overwrites_nothing(app):
 )
 def test_another_country_needs_its_numbers_confirmed_anew(app, changed, stands):
     with transaction():
-        confirm_numbers(operator())
+        confirm_help_lines(operator())
     with transaction():
-        change_practice(operator(), settings_now(**changed), the_practice().version)
-    assert (the_practice().help_lines_confirmed_on is not None) == stands
+        update_practice(operator(), settings_now(**changed), get_practice().version)
+    assert (get_practice().help_lines_confirmed_on is not None) == stands
 
 
 def test_confirmed_numbers_go_stale_after_ninety_days(app):
-    assert office().numbers.stale
+    assert get_practice_info().help_lines.stale
     with at(NOON), transaction():
-        confirm_numbers(operator())
+        confirm_help_lines(operator())
     with at(NOON + timedelta(days=STALE_AFTER_DAYS)):
-        assert not office().numbers.stale
+        assert not get_practice_info().help_lines.stale
     with at(NOON + timedelta(days=STALE_AFTER_DAYS + 1)):
-        assert office().numbers.stale
+        assert get_practice_info().help_lines.stale
 
 
 def test_the_practices_own_lines_come_before_the_countrys(app):
     with transaction():
-        line_id = add_line(operator(), LINE)
-    found = office().numbers
-    assert found.of("dv")[0].name == "Harbour refuge"
-    assert len(found.of("dv")) > 1
+        line_id = add_help_line(operator(), LINE)
+    found = get_practice_info().help_lines
+    assert found.of_kinds("dv")[0].name == "Harbour refuge"
+    assert len(found.of_kinds("dv")) > 1
     assert found.emergency.phone == "999"
     with transaction():
-        remove_line(operator(), line_id)
-    assert list(local_lines()) == []
+        remove_help_line(operator(), line_id)
+    assert list(list_practice_help_lines()) == []
     with pytest.raises(NotFound), transaction():
-        remove_line(operator(), line_id)
+        remove_help_line(operator(), line_id)
 
 
 def test_lines_of_another_region_are_left_out(app):
@@ -135,8 +135,8 @@ def test_lines_of_another_region_are_left_out(app):
         for region in regions:
             with transaction():
                 chosen = settings_now(country=code, region=region)
-                change_practice(operator(), chosen, the_practice().version)
-            shown = {line.region for line in office().numbers.lines}
+                update_practice(operator(), chosen, get_practice().version)
+            shown = {line.region for line in get_practice_info().help_lines.lines}
             assert shown <= {None, region}
             assert region in shown
 
@@ -192,4 +192,4 @@ def test_settings_that_make_no_sense_are_refused_by_name(changed, field):
 )
 def test_a_help_line_is_a_number_that_can_be_dialled(changed, good):
     raw = {"kind": "dv", "name": "Refuge", "phone": "01632 960123", **changed}
-    assert (not NewLineSchema().validate(raw)) == good
+    assert (not HelpLineSchema().validate(raw)) == good

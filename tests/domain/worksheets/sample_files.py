@@ -11,9 +11,9 @@ from pikepdf import Array, Dictionary, Name, String
 
 from caseapp.core.vault import DataKey
 from caseapp.domain.handouts.library import library
-from caseapp.domain.handouts.packets import PackPart, pack_pdf
-from caseapp.domain.handouts.printing import NOBODY, sheet_pdf
-from caseapp.domain.practice.queries import office
+from caseapp.domain.handouts.packets import PacketItem, render_packet_pdf
+from caseapp.domain.handouts.printing import NOT_PERSONALIZED, render_handout_pdf
+from caseapp.domain.practice.queries import get_practice_info
 
 # Between them these two have every kind of field.
 PAUSE, REASONS, LIMITS = "first-days-pause", "my-reasons", "my-limits"
@@ -26,10 +26,10 @@ def handout(slug, language="en"):
 
 def blank(slug, language="en", *, large=False):
     """Make the PDF that the portal gives."""
-    return sheet_pdf(
+    return render_handout_pdf(
         handout(slug, language),
-        office().letterhead,
-        office().numbers,
+        get_practice_info().letterhead,
+        get_practice_info().help_lines,
         faith=False,
         large=large,
     )
@@ -37,14 +37,14 @@ def blank(slug, language="en", *, large=False):
 
 def packed(places, *, large=False):
     """Make the PDF of several sheets, each given by its place on the client's list."""
-    return pack_pdf(
-        [PackPart(handout(slug), position) for position, slug in places.items()],
-        office().letterhead,
-        office().numbers,
+    return render_packet_pdf(
+        [PacketItem(handout(slug), position) for position, slug in places.items()],
+        get_practice_info().letterhead,
+        get_practice_info().help_lines,
         DataKey(UUID(int=1), b"k" * 32),
         faith=False,
         large=large,
-        personal=NOBODY,
+        personalization=NOT_PERSONALIZED,
     )
 
 

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from caseapp.domain.handouts.library import library
-from caseapp.domain.handouts.packets import place_and_name
+from caseapp.domain.handouts.packets import split_field_name
 from caseapp.domain.handouts.rendering import plain
 from caseapp.domain.worksheets.pdf_responses import (
     SINGLE_HANDOUT,
     DifferentHandout,
-    _day,
+    _parse_date,
     contains_handout,
     filled_positions,
     merge_answers,
@@ -115,7 +115,7 @@ def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
 def test_no_field_of_the_library_looks_like_one_of_a_pack():
     names = {name for handout in library().values() for name in pdf_field_names(handout)}
     assert len(names) > 100
-    assert {place_and_name(name) for name in names} == {(0, name) for name in names}
+    assert {split_field_name(name) for name in names} == {(0, name) for name in names}
 
 
 def test_no_two_sheets_of_one_language_have_the_same_fields():
@@ -145,7 +145,7 @@ def test_no_two_sheets_of_one_language_have_the_same_fields():
     ],
 )
 def test_a_day_is_read_when_it_can_only_be_one(typed, read):
-    assert _day(typed) == read
+    assert _parse_date(typed) == read
 
 
 def test_only_what_contradicts_is_lost():

@@ -15,7 +15,7 @@ from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.dashboard.queries import timeline
-from caseapp.domain.handouts.labels import WORDS as SAID
+from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.operations import (
     delete_upload,
@@ -39,7 +39,7 @@ from tests.support.concurrency import together
 
 pytestmark = pytest.mark.both
 
-WORDS = {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
+ANSWERS = {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
 SCAN = b"%PDF-1.7 a scan"
 
 
@@ -81,27 +81,27 @@ def logged(what="answers"):
 
 def test_answers_are_kept_and_the_same_ones_are_not_saved_twice(client):
     assert paper(client).version == 0
-    assert do(save_answers, client, 1, WORDS, 0) == 1
-    assert do(save_answers, client, 1, WORDS, 0) == 1
-    assert (paper(client).answers, paper(client).version) == (WORDS, 1)
+    assert do(save_answers, client, 1, ANSWERS, 0) == 1
+    assert do(save_answers, client, 1, ANSWERS, 0) == 1
+    assert (paper(client).answers, paper(client).version) == (ANSWERS, 1)
     assert do(save_answers, client, 1, {}, 1) == 2
     assert paper(client).answers == {}
     assert len(logged()) == 2
 
 
 def test_an_older_window_overwrites_nothing(client):
-    do(save_answers, client, 1, WORDS, 0)
+    do(save_answers, client, 1, ANSWERS, 0)
     with pytest.raises(Stale):
         do(save_answers, client, 1, {"what_happened": "From elsewhere."}, 0)
     with pytest.raises(Stale):
         do(share_answers, client, 1, {"what_happened": "From elsewhere."}, 0)
-    assert paper(client).answers == WORDS
+    assert paper(client).answers == ANSWERS
     assert paper(client).shared_at is None
 
 
 def test_a_version_of_answers_that_never_were_is_stale(client):
     with pytest.raises(Stale):
-        do(save_answers, client, 1, WORDS, 7)
+        do(save_answers, client, 1, ANSWERS, 7)
     assert paper(client).version == 0
 
 
@@ -118,12 +118,12 @@ def test_first_words_from_two_devices_at_once_make_one_sheet(app, client):
 
 def test_sharing_is_the_only_way_a_coach_sees_anything(team, given, client):
     coach, (made, row) = team["coach"], given
-    do(save_answers, client, 1, WORDS, 0)
+    do(save_answers, client, 1, ANSWERS, 0)
     assert get_shared_worksheet(coach, row).shared is None
     assert get_shared_summaries(coach, [row]) == {}
     with pytest.raises(NotFound):
         get_shared_answers(coach, row)
-    do(share_answers, client, 1, WORDS, 1)
+    do(share_answers, client, 1, ANSWERS, 1)
     found, _ = get_shared_answers(coach, row)
     told = {answer.id: (answer.text, answer.chosen) for answer in found.answers}
     assert told["what_happened"] == ("Rang twice.", ())
@@ -144,7 +144,7 @@ def test_sharing_is_the_only_way_a_coach_sees_anything(team, given, client):
 
 
 def test_only_those_who_may_see_the_client_read_what_is_shared(team, given, client):
-    do(share_answers, client, 1, WORDS, 0)
+    do(share_answers, client, 1, ANSWERS, 0)
     row = given[1]
     assert get_shared_answers(team["supervisor"], row)[0].answers
     with pytest.raises(NotFound):
@@ -152,7 +152,7 @@ def test_only_those_who_may_see_the_client_read_what_is_shared(team, given, clie
     with pytest.raises(Forbidden):
         get_shared_answers(team["admin"], row)
     with pytest.raises(Forbidden):
-        do(save_answers, team["coach"], 1, WORDS, 0)
+        do(save_answers, team["coach"], 1, ANSWERS, 0)
 
 
 def test_nothing_to_share_is_said(client):
@@ -162,7 +162,7 @@ def test_nothing_to_share_is_said(client):
 
 
 def test_the_log_tells_that_something_happened_and_nothing_more(given, client):
-    do(share_answers, client, 1, WORDS, 0)
+    do(share_answers, client, 1, ANSWERS, 0)
     do(stop_sharing, client, 1)
     kept = do(keep_upload, client, 1, SCAN, "no_form")
     do(send_upload, client, 1, kept)
@@ -176,7 +176,7 @@ def test_the_log_tells_that_something_happened_and_nothing_more(given, client):
 @pytest.mark.parametrize("end", ["withdrawn", "suspended"])
 def test_what_stops_reading_stops_writing_too(team, given, client, end):
     coach, (made, row) = team["coach"], given
-    do(share_answers, client, 1, WORDS, 0)
+    do(share_answers, client, 1, ANSWERS, 0)
     kept = do(keep_upload, client, 1, SCAN, "no_form")
     if end == "withdrawn":
         with transaction():
@@ -204,9 +204,9 @@ def test_a_place_that_is_not_there_is_not_found(team, client):
     other = builders.client(team["coach"], "Jonas Weber")
     stranger = Actor(other, Role.CLIENT, "Jonas", "portal")
     with pytest.raises(NotFound):
-        do(save_answers, stranger, 1, WORDS, 0)
+        do(save_answers, stranger, 1, ANSWERS, 0)
     with pytest.raises(NotFound):
-        do(save_answers, client, 2, WORDS, 0)
+        do(save_answers, client, 2, ANSWERS, 0)
 
 
 def test_a_file_is_the_clients_until_it_is_sent(team, given, client):
@@ -250,10 +250,10 @@ def test_the_timeline_tells_what_was_shared_and_sent_and_nothing_of_the_rest(tea
         )
         return [(item.title, item.link_kind) for item in page.items]
 
-    do(save_answers, client, 1, WORDS, 0)
+    do(save_answers, client, 1, ANSWERS, 0)
     kept = do(keep_upload, client, 1, SCAN, "no_form")
     assert told() == [("Handout given", "assignment")]
-    do(share_answers, client, 1, WORDS, 1)
+    do(share_answers, client, 1, ANSWERS, 1)
     do(send_upload, client, 1, kept)
     assert told() == [
         ("Sent back a PDF", "answers"),
@@ -324,7 +324,7 @@ def test_too_many_ticks_are_told_in_the_sheets_language_too(language):
         build_answers_schema(handout).load(
             {f"{FIELD_PREFIX}{field.id}": [*field.options, field.options[0]]}
         )
-    assert found.value.messages == {f"{FIELD_PREFIX}{field.id}": [SAID[language].choose]}
+    assert found.value.messages == {f"{FIELD_PREFIX}{field.id}": [LABELS[language].choose]}
 
 
 def test_blanks_are_no_answers_and_line_ends_are_one_kind():
