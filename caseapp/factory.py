@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, appcontext_pushed, appcontext_tearing_down, g
 
 from caseapp import api, portal, web
-from caseapp.core import logging, outbox, queue, settings
+from caseapp.core import logging, outbox, queue, runtime
 from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
 from caseapp.domain import models
@@ -28,6 +28,7 @@ from caseapp.http import (
 )
 
 if TYPE_CHECKING:
+    from caseapp.core.runtime import Runtime
     from caseapp.core.settings import Settings
 
 
@@ -37,14 +38,19 @@ def create_app(chosen: Settings) -> Flask:
     Raises what the parts raise (an undeclared view, a broken library file, a missing pragma), so nothing starts half
     configured.
     """
-    settings.use(chosen)
-    logging.set_up(chosen)
+    with runtime.running(runtime.install(chosen)) as installed:
+        return _create(chosen, installed)
+
+
+def _create(chosen: Settings, installed: Runtime) -> Flask:
+    logging.configure_logging(chosen)
     app = Flask("caseapp", template_folder=str(ROOT / "templates"), static_folder=None)
     app.config.update(
         TESTING=chosen.env == "test",
         SQLALCHEMY_DATABASE_URI=chosen.database_url,
         TEMPLATES_AUTO_RELOAD=False,
     )
+    _activate_in_contexts(app, installed)
     assert models.METADATA is db.metadata  # noqa: S101 - every model is known from here on
     chosen.data_dir.mkdir(parents=True, exist_ok=True)
     db.init_app(app)
@@ -68,3 +74,16 @@ def create_app(chosen: Settings) -> Flask:
     library()
     guard.check_declared(app)
     return app
+
+
+def _activate_in_contexts(app: Flask, installed: Runtime) -> None:
+    """Make the application's runtime the current one inside each of its contexts."""
+
+    def push(_app: Flask) -> None:
+        g.runtime_before = runtime.activate(installed)
+
+    def tear_down(_app: Flask, **_details: object) -> None:
+        runtime.activate(g.pop("runtime_before", None))
+
+    appcontext_pushed.connect(push, app, weak=False)
+    appcontext_tearing_down.connect(tear_down, app, weak=False)

@@ -49,14 +49,14 @@ def check(context: CommandContext) -> None:
         click.echo(f"  {line}")
     with context.open():
         found = [
-            (title, list(look()))
-            for title, look in (
-                ("Database", database),
+            (title, list(run_check()))
+            for title, run_check in (
+                ("Database", check_database),
                 ("Mail", check_mail),
                 ("Fonts and PDF", check_pdf),
-                ("Library", library),
+                ("Library", check_handouts),
                 ("Help numbers", check_help_lines),
-                ("People", people),
+                ("People", check_users),
             )
         ]
     for title, results in found:
@@ -89,7 +89,7 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
         yield f"    {words}"
 
 
-def database() -> Iterator[CheckResult]:
+def check_database() -> Iterator[CheckResult]:
     """Look at the migrations, the pragmas, the version, and at work that nobody does."""
     with db.engine.connect() as connection:
         current = migrate.is_current(connection)
@@ -99,7 +99,7 @@ def database() -> Iterator[CheckResult]:
             else CheckResult(FAULT, "The database is not at this version. Run: caseapp init")
         )
         if connection.dialect.name == "sqlite":
-            yield from _sqlite(connection)
+            yield from _check_sqlite(connection)
         if not current:
             return
         late = connection.scalar(
@@ -118,7 +118,7 @@ def database() -> Iterator[CheckResult]:
             )
 
 
-def _sqlite(connection: sa.Connection) -> Iterator[CheckResult]:
+def _check_sqlite(connection: sa.Connection) -> Iterator[CheckResult]:
     for name, wanted in SQLITE_PRAGMAS.items():
         value = str(connection.exec_driver_sql(f"PRAGMA {name}").scalar())
         level = OK if value == wanted else FAULT
@@ -149,7 +149,7 @@ def check_mail() -> Iterator[CheckResult]:
 
 def check_pdf() -> Iterator[CheckResult]:
     """Make every face and start the PDF engine."""
-    for face, make in _faces():
+    for face, make in _list_font_builders():
         try:
             make(face)
         except (OSError, ImportError) as fault:
@@ -157,7 +157,7 @@ def check_pdf() -> Iterator[CheckResult]:
             return
     yield CheckResult(OK, f"{len(fonts.FACES)} faces for pages and for paper")
     try:
-        pdf.warm()
+        pdf.start_pool()
     except RuleBroken as fault:
         yield CheckResult(FAULT, f"{fault.reasons[0].message} {fault.reasons[0].way_out}")
     else:
@@ -166,17 +166,17 @@ def check_pdf() -> Iterator[CheckResult]:
         yield CheckResult(
             WARNING,
             f"Documents that failed {circuit_breaker.MAX_FAILURES} times and are not tried again: {len(failed)}; "
-            f"remove {circuit_breaker.folder()} to try them",
+            f"remove {circuit_breaker.failure_dir()} to try them",
         )
 
 
-def _faces() -> Iterator[tuple[str, Callable[[str], object]]]:
+def _list_font_builders() -> Iterator[tuple[str, Callable[[str], object]]]:
     for face in fonts.FACES:
         yield face, fonts.web_font
         yield face, fonts.print_font
 
 
-def library() -> Iterator[CheckResult]:
+def check_handouts() -> Iterator[CheckResult]:
     """Ask the library's own checks, at today's date."""
     found = [str(problem) for problem in list_problems()]
     yield from (CheckResult(FAULT, text) for text in found)
@@ -200,7 +200,7 @@ def check_help_lines() -> Iterator[CheckResult]:
         yield CheckResult(OK, f"Confirmed on {confirmed}")
 
 
-def people() -> Iterator[CheckResult]:
+def check_users() -> Iterator[CheckResult]:
     """Ask whether somebody can sign in, and whether a safety hold could ever be cleared."""
     here = [person for person in list_users() if person.disabled_at is None]
     if not here:

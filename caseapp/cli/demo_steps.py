@@ -141,7 +141,7 @@ class Person:
                 "code_word": safe.get("code_word", ""),
                 "safe_warning": safe.get("warning", ""),
                 "consent_on": str(moment.date()),
-                "consent_how": story.get("consent", "written"),
+                "consent_method": story.get("consent", "written"),
             }
         )
         with transaction():
@@ -169,9 +169,9 @@ class Person:
             }
         start = {
             "format": kind,
-            "held_at": moment.isoformat(),
+            "session_at": moment.isoformat(),
             "minutes": told.get("minutes", 50),
-            "how": told["how"],
+            "modality": told["how"],
         }
         with at(moment + NOTE_BEGUN), transaction():
             note = notes.start_note(self.coach, self.case_id, NewNoteSchema().load(start)).id

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from gunicorn.app.base import BaseApplication
+from werkzeug.serving import is_running_from_reloader, run_simple
 
 from caseapp.cli.context import CommandContext, print_error_lines
-from caseapp.cli.setup import fill_demo, set_up_demo, list_sign_ins
+from caseapp.cli.setup import fill_demo, list_sign_ins, set_up_demo
 from caseapp.core import migrate, pdf, pdf_forms
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.sandbox.pool import PoolUnavailable
+from caseapp.core.settings import ROOT
 from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
@@ -63,8 +65,13 @@ class Server(BaseApplication):  # type: ignore[misc]
     show_default=True,
     help="More than one costs SQLite 40 % of its throughput.",
 )
+@click.option(
+    "--reload", is_flag=True, help="For development: start again whenever a file changes."
+)
 @click.pass_obj
-def serve(context: CommandContext, host: str, port: int, processes: int, threads: int) -> None:
+def serve(
+    context: CommandContext, host: str, port: int, processes: int, threads: int, *, reload: bool
+) -> None:
     """Serve the pages, the portal and the API; the worker runs beside them."""
     if context.environ.get("CASEAPP_ENV") == "demo":
         # Links in the demo's mail lead to wherever it is served; browsers keep its cookies only from this machine.
@@ -73,6 +80,11 @@ def serve(context: CommandContext, host: str, port: int, processes: int, threads
     with context.open() as app:
         lines = _prepare(context)
         _start_sandboxes()
+        if reload and not is_running_from_reloader():
+            # This process only watches the files; the one that it starts serves.
+            _announce(context, host, port, lines)
+            _serve_and_reload(app, host, port)
+            return
         child = subprocess.Popen(
             [sys.executable, "-m", "caseapp", "worker", "--with-parent"],
             stdin=subprocess.PIPE,
@@ -86,11 +98,7 @@ def serve(context: CommandContext, host: str, port: int, processes: int, threads
         app.extensions["queue"].storage.close()
 
     def announce(_server: object) -> None:
-        click.echo(
-            f"\nOpen {context.settings.base_url} (listening on {host}:{port}; Ctrl-C ends it)"
-        )
-        for line in lines:
-            click.echo(f"  {line}")
+        _announce(context, host, port, lines)
 
     def close_worker_pipe(_server: object, _worker: object) -> None:
         _close_pipe(child)
@@ -102,6 +110,10 @@ def serve(context: CommandContext, host: str, port: int, processes: int, threads
         except subprocess.TimeoutExpired:
             print_error_lines(["The worker is still at a task and ends by itself."])
 
+    if reload:
+        _serve_and_reload(app, host, port)
+        end_worker(None)
+        return
     Server(
         app,
         {
@@ -116,6 +128,23 @@ def serve(context: CommandContext, host: str, port: int, processes: int, threads
             "on_exit": end_worker,
         },
     ).run()
+
+
+def _announce(context: CommandContext, host: str, port: int, lines: list[str]) -> None:
+    click.echo(f"\nOpen {context.settings.base_url} (listening on {host}:{port}; Ctrl-C ends it)")
+    for line in lines:
+        click.echo(f"  {line}")
+
+
+def _serve_and_reload(app: Flask, host: str, port: int) -> None:
+    """Serve with Werkzeug's development server, which starts this command again whenever a file changes."""
+    watched = (
+        str(path)
+        for folder in ("templates", "handouts", "caseapp")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".html", ".txt", ".md", ".yaml", ".css", ".js"}
+    )
+    run_simple(host, port, app, use_reloader=True, extra_files=watched)
 
 
 def _prepare(context: CommandContext) -> list[str]:
@@ -136,11 +165,11 @@ def _prepare(context: CommandContext) -> list[str]:
 
 def _start_sandboxes() -> None:
     try:
-        pdf.warm()
+        pdf.start_pool()
     except RuleBroken as fault:
         print_error_lines([f"{reason.message} {reason.way_out}" for reason in fault.reasons])
     try:
-        pdf_forms.warm()
+        pdf_forms.start_pool()
     except PoolUnavailable as fault:
         print_error_lines([f"PDFs that clients send back cannot be read on this machine: {fault}."])
 

@@ -19,19 +19,19 @@ FACES = {
     "serif-600": ("font_source_serif_pro", "SourceSerifPro-Semibold", "App Serif", 600),
 }
 # Latin with its extensions, Vietnamese, punctuation, currency, arrows, boxes and ticks.
-WANTED = (
+UNICODE_RANGES = (
     "U+0020-024F,U+02C6-02DD,U+0300-036F,U+1E00-1EFF,U+2000-206F,U+20A0-20BF,U+2190-2193,U+2212,U+2260,U+2264,U+2265,"
     "U+25A0-25CF,U+2610-2612,U+2713,U+2714"
 )
 
 # Print needs no other shapes and no ligatures: WeasyPrint 70 keeps a font whole in which a field is set, and then
 # forgets what letters a ligature stood for, so that "after" would be read aloud and copied as "aer".
-FEATURES = {"woff2": ["*"], "ttf": ["ccmp", "kern", "locl", "mark", "mkmk"]}
+LAYOUT_FEATURES = {"woff2": ["*"], "ttf": ["ccmp", "kern", "locl", "mark", "mkmk"]}
 # Whoever changes what goes into a font finds new files instead of old ones.
-STAMP = hashlib.sha256(f"{WANTED}{FEATURES}".encode()).hexdigest()[:8]
+SUBSET_VERSION = hashlib.sha256(f"{UNICODE_RANGES}{LAYOUT_FEATURES}".encode()).hexdigest()[:8]
 
 
-def installed(key: str) -> Path:
+def installed_font(key: str) -> Path:
     """Give the installed font file of a face."""
     package, name, _, _ = FACES[key]
     origin = import_module(package).__file__
@@ -51,11 +51,11 @@ def print_font(key: str) -> Path:
 
 def find_missing_glyphs(text: str) -> list[str]:
     """List the signs of a text that one of our faces lacks: they would print as boxes."""
-    return sorted(sign for sign in set(text) - _signs() if not sign.isspace())
+    return sorted(char for char in set(text) - _printable_characters() if not char.isspace())
 
 
 @cache
-def _signs() -> frozenset[str]:
+def _printable_characters() -> frozenset[str]:
     tables = []
     for face in FACES:
         with TTFont(print_font(face), lazy=True) as font:
@@ -64,23 +64,23 @@ def _signs() -> frozenset[str]:
 
 
 def _subset(key: str, flavor: str) -> Path:
-    target = settings.active().data_dir / "fonts" / f"{key}.{STAMP}.{flavor}"
+    target = settings.active().data_dir / "fonts" / f"{key}.{SUBSET_VERSION}.{flavor}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         options = subset.Options()
         options.flavor = "woff2" if flavor == "woff2" else None
-        options.layout_features = FEATURES[flavor]
+        options.layout_features = LAYOUT_FEATURES[flavor]
         options.hinting = False
-        font = TTFont(installed(key), recalcTimestamp=False)
+        font = TTFont(installed_font(key), recalcTimestamp=False)
         subsetter = subset.Subsetter(options)
-        subsetter.populate(unicodes=subset.parse_unicodes(WANTED))
+        subsetter.populate(unicodes=subset.parse_unicodes(UNICODE_RANGES))
         subsetter.subset(font)
         font.flavor = options.flavor
         # Two processes may make it at the same time; a rename is whole or nothing.
-        draft = target.with_suffix(f".{os.getpid()}")
-        with draft.open("wb") as file:
+        temporary = target.with_suffix(f".{os.getpid()}")
+        with temporary.open("wb") as file:
             font.save(file)
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(target)
+        temporary.rename(target)
     return target

@@ -50,7 +50,7 @@ def make_logo(content: bytes) -> bytes:
     """
     if len(content) > MAX_UPLOAD_BYTES:
         raise Invalid({"logo": [FAILURE_MESSAGES["too_big"]]})
-    with _one_at_a_time:
+    with _lock:
         try:
             return _pool.run(content)
         except PoolUnavailable:
@@ -62,7 +62,7 @@ def make_logo(content: bytes) -> bytes:
 
 
 _pool = SandboxPool("caseapp.core.images", workers=1)
-_one_at_a_time = threading.Lock()
+_lock = threading.Lock()
 
 
 def detect_format(content: bytes) -> str:
@@ -104,10 +104,10 @@ def redraw_image(content: bytes) -> bytes:
     upright.thumbnail(LOGO_BOX, Image.Resampling.LANCZOS)
     flat = Image.new("RGB", upright.size, "white")
     flat.paste(upright, mask=upright.getchannel("A"))
-    return _png(flat)
+    return _encode_png(flat)
 
 
-def _png(flat: Image) -> bytes:
+def _encode_png(flat: Image) -> bytes:
     darkest = flat.convert("L").getextrema()[0]
     if not isinstance(darkest, int | float) or darkest > MAX_DARKEST_GREY:
         raise supervisor.JobRefused("too_pale")
@@ -121,7 +121,7 @@ def get_png_size(png: bytes) -> tuple[int, int]:
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
-def prepare(_told: list[str]) -> Callable[[bytes], bytes]:
+def prepare(_arguments: list[str]) -> Callable[[bytes], bytes]:
     """Load what workers need, so that each fork finds it there."""
     from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
-def _with_request(
+def _add_request_id(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     if found := request_id.get():
@@ -25,7 +25,7 @@ def _with_request(
     return event
 
 
-def set_up(settings: Settings) -> None:
+def configure_logging(settings: Settings) -> None:
     """Write one line per event to standard error, as JSON or as text for people."""
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -34,7 +34,7 @@ def set_up(settings: Settings) -> None:
     )
     structlog.configure(
         processors=[
-            _with_request,
+            _add_request_id,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -42,11 +42,11 @@ FONT_SCHEME = "caseapp-font:"
 LOGO_URL = "caseapp-picture:logo"
 """The address under which a document shows the picture that was given with it; no other picture can be named."""
 MAX_PAGES = 40
-KEPT, SEALED = ".pdf", ".sealed"
+PLAIN_SUFFIX, SEALED_SUFFIX = ".pdf", ".sealed"
 PROGRAM_DIRS = (ROOT / "caseapp", ROOT / "templates", ROOT / "handouts")
 PROGRAM_SUFFIXES = frozenset({".py", ".html", ".css", ".yaml"})
 HOUR, DAY = 3600, 86_400
-KEPT_DAYS = 90
+CACHE_DAYS = 90
 """Days after which a kept PDF is thrown away; it is made anew when somebody asks for it again."""
 FAILURE_MESSAGES = {
     "too_big": "This document came out too long to print.",
@@ -56,7 +56,7 @@ FAILURE_MESSAGES = {
 }
 DEFAULT_MESSAGE = "This document could not be laid out."
 # What a supervisor lays out before the first real one, so that every worker finds the faces loaded, in every size.
-SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{look}">
+SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{body_class}">
 <div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
 <div class="footer">Footer</div><div class="pages">Page <span class="here"></span> <span class="all"></span></div>
 <p class="kicker">Kicker</p><h1>Every</h1><section class="opening"><p>Face <b>once</b>, and <em>more</em>.</p></section>
@@ -68,11 +68,11 @@ SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></h
 <section class="stop"><h2>Stop</h2><ul class="numbers"><li><b>1</b> Two</li></ul></section>
 <svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg>
 <div class="closing"><p><em>End</em></p></div></body></html>"""
-LOOKS = ("", "compact", "large")
+BODY_CLASSES = ("", "compact", "large")
 
 
 def render(
-    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MAX_PAGES
+    html: str, *, style: str = "handout.css", logo: bytes = b"", max_pages: int = MAX_PAGES
 ) -> bytes:
     """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`, in a process apart.
 
@@ -81,30 +81,30 @@ def render(
     or asks for anything outside.
     """
     check_glyphs(html)
-    whole = "\n".join((_style_hash(style), hashlib.sha256(picture).hexdigest(), html))
-    with track_failures(vault.fingerprint("document", whole)):
-        return _run(encode_job(html, style=style, picture=picture, most_pages=most_pages))
+    content = "\n".join((_hash_style(style), hashlib.sha256(logo).hexdigest(), html))
+    with track_failures(vault.fingerprint("document", content)):
+        return _run(encode_job(html, style=style, logo=logo, max_pages=max_pages))
 
 
 def encode_job(
-    html: str, *, style: str = "handout.css", picture: bytes = b"", most_pages: int = MAX_PAGES
+    html: str, *, style: str = "handout.css", logo: bytes = b"", max_pages: int = MAX_PAGES
 ) -> bytes:
     """Write a document down as the job that `prepare` makes a worker ready for."""
-    return f"{style} {most_pages} {len(picture)}\n".encode() + picture + html.encode()
+    return f"{style} {max_pages} {len(logo)}\n".encode() + logo + html.encode()
 
 
 def _run(job: bytes) -> bytes:
     try:
         return _pool.run(job)
     except PoolUnavailable as fault:
-        raise _not_ready(fault) from None
+        raise _unavailable_error(fault) from None
     except JobFailed as fault:
         cause = str(fault)
         log.error("pdf.failed", cause=cause)  # noqa: TRY400 - a trace may quote a person
         raise RenderFailed(FAILURE_MESSAGES.get(cause, DEFAULT_MESSAGE), cause) from None
 
 
-def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = None) -> bytes:
+def get_or_render(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = None) -> bytes:
     """Give a PDF that is made once and then kept under the hash of everything that goes in.
 
     `source` has to name all that decides about it but this program, which is hashed itself; `make` renders it where it
@@ -112,9 +112,9 @@ def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = 
     and named by a hash that only the key can make, so that erasing the key is erasing the file. Without a key the file
     lies in the data directory as it is. Raises what `make` raises.
     """
-    whole = f"{_program()} {source}"
+    content = f"{_hash_program()} {source}"
     name = vault.keyed_hash(whole, key) if key else hashlib.sha256(whole.encode()).hexdigest()
-    file = _folder() / name[:2] / f"{name}{SEALED if key else KEPT}"
+    file = _cache_dir() / name[:2] / f"{name}{SEALED_SUFFIX if key else PLAIN_SUFFIX}"
     try:
         found = _read(file)
         return vault.unseal_file(name, found, key) if key else found
@@ -124,7 +124,7 @@ def kept(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = 
         log.error("pdf.tampered", file=file.name)  # noqa: TRY400 - it is made anew
     made = make()
     try:
-        _keep(file, vault.seal_file(name, made, key) if key else made)
+        _write(file, vault.seal_file(name, made, key) if key else made)
     except OSError as fault:
         log.error("pdf.not_kept", fault=type(fault).__name__)  # noqa: TRY400 - it is made anew next time
     return made
@@ -136,15 +136,15 @@ def sweep() -> None:
     All of it can be made anew, so that a file which goes while somebody asks for it costs one rendering.
     """
     now = time.time()
-    for file in _folder().glob("*/*"):
-        longest = KEPT_DAYS * DAY if file.suffix in {KEPT, SEALED} else HOUR
+    for file in _cache_dir().glob("*/*"):
+        longest = CACHE_DAYS * DAY if file.suffix in {PLAIN_SUFFIX, SEALED_SUFFIX} else HOUR
         # A draft may get its name, and a file may be swept by another process, while we look.
         with suppress(FileNotFoundError):
             if now - file.stat().st_mtime > longest:
                 file.unlink()
 
 
-def warm() -> None:
+def start_pool() -> None:
     """Start the supervisor before the first document needs it, and before this process forks.
 
     Raises what `render` raises when that fails.
@@ -152,10 +152,10 @@ def warm() -> None:
     try:
         _pool.start()
     except PoolUnavailable as fault:
-        raise _not_ready(fault) from None
+        raise _unavailable_error(fault) from None
 
 
-def _not_ready(fault: PoolUnavailable) -> RuleBroken | RenderFailed:
+def _unavailable_error(fault: PoolUnavailable) -> RuleBroken | RenderFailed:
     if str(fault) != OSError.__name__:
         log.error("pdf.failed", cause="not_ready", fault=str(fault))
         return RenderFailed("The program that makes PDFs did not start.", "not_ready")
@@ -173,18 +173,18 @@ def check_glyphs(html: str) -> None:
 
     Raises RuleBroken naming those they cannot.
     """
-    strange = find_missing_glyphs(markup.unescape(html))
-    if strange:
+    missing = find_missing_glyphs(markup.unescape(html))
+    if missing:
         raise RuleBroken(
             Reason(
                 "missing_glyphs",
-                f"Our fonts cannot print these characters: {' '.join(strange[:20])}",
+                f"Our fonts cannot print these characters: {' '.join(missing[:20])}",
                 "Write the text or the practice's letterhead without them.",
             )
         )
 
 
-def faces() -> dict[str, Path]:
+def get_font_files() -> dict[str, Path]:
     """Give the font files that documents are set in, made if need be."""
     return {face: print_font(face) for face in FACES}
 
@@ -207,23 +207,23 @@ class Renderer:
 
         self.weasyprint: Any = weasyprint
         self.fonts: Any = FontConfiguration()
-        self.fetcher = _fetcher(fonts)
-        self.styles = {name: self._style(name) for name in STYLESHEETS}
-        self.fonts.add_font_face = _no_more_faces
+        self.fetcher = _make_fetcher(fonts)
+        self.styles = {name: self._load_style(name) for name in STYLESHEETS}
+        self.fonts.add_font_face = _refuse_font_face
 
-    def _style(self, name: str) -> Any:  # noqa: ANN401 - an untyped package
+    def _load_style(self, name: str) -> Any:  # noqa: ANN401 - an untyped package
         return self.weasyprint.CSS(
             string=style_text(name), font_config=self.fonts, url_fetcher=self.fetcher
         )
 
     def render_document(
-        self, html: str, style: str, picture: bytes = b"", most_pages: int = MAX_PAGES
+        self, html: str, style: str, logo: bytes = b"", max_pages: int = MAX_PAGES
     ) -> bytes:
         """Make a PDF.
 
         Raises `supervisor.JobRefused` when it has too many pages or asks for something outside itself.
         """
-        self.fetcher.picture = picture
+        self.fetcher.logo = logo
         options = {
             "stylesheets": [self.styles[style]],
             "pdf_variant": "pdf/ua-1",
@@ -233,39 +233,39 @@ class Renderer:
             document = self.weasyprint.HTML(string=html, url_fetcher=self.fetcher).render(
                 font_config=self.fonts, **options
             )
-            if len(document.pages) > most_pages:
+            if len(document.pages) > max_pages:
                 raise supervisor.JobRefused("too_big")
-            made: bytes = document.write_pdf(finisher=_tidy_choices, **options)
+            made: bytes = document.write_pdf(finisher=_merge_radio_groups, **options)
         except self.weasyprint.urls.FatalURLFetchingError:
             raise supervisor.JobRefused("outside") from None
         return made
 
 
-def _no_more_faces(*_given: object) -> NoReturn:
+def _refuse_font_face(*_given: object) -> NoReturn:
     raise supervisor.JobRefused("outside")
 
 
-def _fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
+def _make_fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
-    class OnlyOurOwn(URLFetcher):  # type: ignore[misc]
+    class AssetFetcher(URLFetcher):  # type: ignore[misc]
         """Refuse every address; our fonts, and the picture given with a document, have names of their own."""
 
-        picture = b""
+        logo = b""
 
         def fetch(self, url: str, headers: object = None) -> Any:  # noqa: ANN401, ARG002
             """Give a font of ours by its key, or the document's picture.
 
             Raises FatalURLFetchingError, which stops the rendering.
             """
-            if url == LOGO_URL and self.picture:
-                return URLFetcherResponse(url, self.picture, {"Content-Type": "image/png"})
+            if url == LOGO_URL and self.logo:
+                return URLFetcherResponse(url, self.logo, {"Content-Type": "image/png"})
             face = url.removeprefix(FONT_SCHEME)
             if not url.startswith(FONT_SCHEME) or face not in fonts:
                 raise FatalURLFetchingError("A document asked for something outside itself.")
             return URLFetcherResponse(url, fonts[face].read_bytes(), {"Content-Type": "font/ttf"})
 
-    return OnlyOurOwn()
+    return AssetFetcher()
 
 
 def style_text(name: str) -> str:
@@ -277,7 +277,7 @@ def style_text(name: str) -> str:
     return "\n".join((*faces, (STYLES / name).read_text(encoding="utf-8")))
 
 
-def _tidy_choices(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf's own tree
+def _merge_radio_groups(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf's own tree
     """Make each group of radio buttons one field.
 
     WeasyPrint 70 lists the buttons beside their group and names them like it, so that a reader finds every answer
@@ -304,7 +304,7 @@ def _tidy_choices(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf'
 
 
 @cache
-def _program() -> str:
+def _hash_program() -> str:
     """Hash this program, from its code to its fonts: whatever is changed in it, kept PDFs are made anew."""
     written = (
         file
@@ -319,11 +319,11 @@ def _program() -> str:
 
 
 @cache
-def _style_hash(name: str) -> str:
+def _hash_style(name: str) -> str:
     return hashlib.sha256(style_text(name).encode()).hexdigest()
 
 
-def _folder() -> Path:
+def _cache_dir() -> Path:
     return settings.active().data_dir / "pdf"
 
 
@@ -343,18 +343,18 @@ def _read(file: Path) -> bytes:
         return source.read()
 
 
-def _keep(file: Path, made: bytes) -> None:
+def _write(file: Path, made: bytes) -> None:
     """Write beside, then rename: a reader finds a whole file or none, also after a crash or a power cut."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     try:
-        with draft.open("wb") as target:
+        with temporary.open("wb") as target:
             target.write(made)
             target.flush()
             os.fsync(target.fileno())
-        draft.rename(file)
+        temporary.rename(file)
     except OSError:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -363,15 +363,15 @@ def _keep(file: Path, made: bytes) -> None:
         os.close(folder)
 
 
-def told() -> list[str]:
+def list_pool_arguments() -> list[str]:
     """Give what a supervisor has to be told, since it reads no settings: where the fonts are."""
-    return [f"{face}={path}" for face, path in faces().items()]
+    return [f"{face}={path}" for face, path in get_font_files().items()]
 
 
-_pool = SandboxPool("caseapp.core.pdf", told)
+_pool = SandboxPool("caseapp.core.pdf", list_pool_arguments)
 
 
-def prepare(given: list[str]) -> Callable[[bytes], bytes]:
+def prepare(arguments: list[str]) -> Callable[[bytes], bytes]:
     """Load the renderer for a supervisor and give the work that its workers do.
 
     A fork takes one thread along. Where a version of Pango keeps one of its own, each worker has to load the fonts.
@@ -380,20 +380,20 @@ def prepare(given: list[str]) -> Callable[[bytes], bytes]:
 
     # Workers are nobody and may not be able to import anything any more, so what reads pictures is loaded here.
     Image.preinit()
-    fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in given)}
-    press = Renderer(fonts)
-    for style, look in product(STYLESHEETS, LOOKS):
-        press.render_document(SPECIMEN.format(look=look), style)
-    alone = len([*Path("/proc/self/task").iterdir()]) == 1
-    ready = [press] if alone else []
+    fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in arguments)}
+    renderer = Renderer(fonts)
+    for style, body_class in product(STYLESHEETS, BODY_CLASSES):
+        renderer.render_document(SPECIMEN.format(body_class=body_class), style)
+    single_threaded = len([*Path("/proc/self/task").iterdir()]) == 1
+    ready = [renderer] if single_threaded else []
 
     def work(job: bytes) -> bytes:
         if not ready:
             ready.append(Renderer(fonts))
         head, _, rest = job.partition(b"\n")
-        style, most_pages, size = head.decode().split(" ")
-        picture, html = rest[: int(size)], rest[int(size) :].decode()
-        return ready[0].render_document(html, style, picture, int(most_pages))
+        style, max_pages, size = head.decode().split(" ")
+        logo, html = rest[: int(size)], rest[int(size) :].decode()
+        return ready[0].render_document(html, style, logo, int(max_pages))
 
     return work
 

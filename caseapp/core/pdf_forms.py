@@ -25,11 +25,11 @@ log = structlog.get_logger()
 
 MAGIC = b"%PDF-"
 MAX_FILE_BYTES = 5 * supervisor.MIB
-MOST_NODES = 2000
-LONGEST_VALUE = 20_000
-LONGEST_SECONDS = 6.0
+MAX_NODES = 2000
+MAX_VALUE_LENGTH = 20_000
+MAX_SECONDS = 6.0
 # The program itself takes about 300 MiB of address space; a file of 5 MiB needs little beside it.
-MEMORY = 640 * supervisor.MIB
+MAX_MEMORY_BYTES = 640 * supervisor.MIB
 PUSH_BUTTON, RADIO = 1 << 16, 1 << 15
 OFF = "/Off"
 
@@ -54,12 +54,12 @@ def read_form_fields(data: bytes) -> dict[str, str]:
         raise UnreadableForm("busy") from None
     except JobFailed as fault:
         log.warning("forms.unread", cause=str(fault))
-        raise UnreadableForm(WORDS.get(str(fault), "broken")) from None
+        raise UnreadableForm(ERROR_CODES.get(str(fault), "broken")) from None
     found: dict[str, str] = json.loads(answer)
     return found
 
 
-WORDS = {
+ERROR_CODES = {
     "locked": "locked",
     "no_form": "no_form",
     "too_much": "too_much",
@@ -69,7 +69,7 @@ WORDS = {
 }
 
 
-def warm() -> None:
+def start_pool() -> None:
     """Start the supervisor before this process forks.
 
     Raises PoolUnavailable.
@@ -80,12 +80,12 @@ def warm() -> None:
 _pool = SandboxPool("caseapp.core.pdf_forms", largest=MAX_FILE_BYTES)
 
 
-def prepare(_told: list[str]) -> Callable[[bytes], bytes]:
+def prepare(_arguments: list[str]) -> Callable[[bytes], bytes]:
     """Load pikepdf for a supervisor and give the work that its workers do."""
     import pikepdf  # Only the supervisor loads it: no page needs it.
 
     def work(job: bytes) -> bytes:
-        _tighten()
+        _set_limits()
         try:
             with pikepdf.open(io.BytesIO(job), suppress_warnings=True) as pdf:
                 if pdf.is_encrypted:
@@ -98,57 +98,57 @@ def prepare(_told: list[str]) -> Callable[[bytes], bytes]:
     return work
 
 
-def _tighten() -> None:
+def _set_limits() -> None:
     """Keep a worker under stricter limits than those of laying out a document."""
-    signal.setitimer(signal.ITIMER_REAL, LONGEST_SECONDS)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
 
 
 def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf is loaded late
     form = pdf.Root.get("/AcroForm")
     found: dict[str, str] = {}
     if isinstance(form, pikepdf.Dictionary):
-        for name, kind, flags, node in _fields(form.get("/Fields"), pikepdf):
+        for name, kind, flags, node in _walk_fields(form.get("/Fields"), pikepdf):
             if kind == "/Btn" and not flags & PUSH_BUTTON:
-                found.setdefault(name, _button(node, radio=bool(flags & RADIO)))
+                found.setdefault(name, _read_button(node, radio=bool(flags & RADIO)))
             elif kind in {"/Tx", "/Ch"}:
                 value = node.get("/V")
                 # A value may also be a stream, which nobody's hand has written.
                 text = str(value) if isinstance(value, pikepdf.String) else ""
-                found.setdefault(name, text[:LONGEST_VALUE])
+                found.setdefault(name, text[:MAX_VALUE_LENGTH])
     if not found:
         raise supervisor.JobRefused("no_form")
     return found
 
 
-def _fields(top: Any, pikepdf: Any) -> Iterator[tuple[str, str, int, Any]]:  # noqa: ANN401
+def _walk_fields(top: Any, pikepdf: Any) -> Iterator[tuple[str, str, int, Any]]:  # noqa: ANN401
     """Walk over the field tree without recursion; a field's name is made of its parents' (ISO 32000-2, 12.7.4.2)."""
-    left = [(node, "", "", 0) for node in _list(top, pikepdf)]
-    seen = 0
-    while left:
-        node, above, kind, flags = left.pop()
-        seen += 1
-        if seen > MOST_NODES:
+    pending = [(node, "", "", 0) for node in _list_nodes(top, pikepdf)]
+    count = 0
+    while pending:
+        node, parent, kind, flags = pending.pop()
+        count += 1
+        if count > MAX_NODES:
             raise supervisor.JobRefused("too_much")
         own = node.get("/T")
-        name = f"{above}.{own}".strip(".") if own is not None else above
+        name = f"{parent}.{own}".strip(".") if own is not None else parent
         kind, flags = str(node.get("/FT", kind)), int(node.get("/Ff", flags))
-        kids = [kid for kid in _list(node.get("/Kids"), pikepdf) if "/T" in kid]
-        if kids:
-            left += [(kid, name, kind, flags) for kid in kids]
+        children = [child for child in _list_nodes(node.get("/Kids"), pikepdf) if "/T" in child]
+        if children:
+            pending += [(child, name, kind, flags) for child in children]
         else:
             yield name, kind, flags, node
 
 
-def _list(found: Any, pikepdf: Any) -> list[Any]:  # noqa: ANN401
+def _list_nodes(found: Any, pikepdf: Any) -> list[Any]:  # noqa: ANN401
     if not isinstance(found, pikepdf.Array):
         return []
-    if len(found) > MOST_NODES:
+    if len(found) > MAX_NODES:
         raise supervisor.JobRefused("too_much")
     return [node for node in found if isinstance(node, pikepdf.Dictionary)]
 
 
-def _button(node: Any, *, radio: bool) -> str:  # noqa: ANN401
+def _read_button(node: Any, *, radio: bool) -> str:  # noqa: ANN401
     """Give `on` for a ticked box, and for radio buttons the words of the chosen one."""
     state = str(node.get("/V", node.get("/AS", OFF)))
     if state == OFF or not state:
@@ -156,10 +156,10 @@ def _button(node: Any, *, radio: bool) -> str:  # noqa: ANN401
     if not radio:
         return "on"
     chosen = state.removeprefix("/")
-    words = node.get("/Opt")
-    if words is not None and chosen.isdecimal() and int(chosen) < len(words):
-        chosen = str(words[int(chosen)])
-    return chosen[:LONGEST_VALUE]
+    options = node.get("/Opt")
+    if options is not None and chosen.isdecimal() and int(chosen) < len(options):
+        chosen = str(options[int(chosen)])
+    return chosen[:MAX_VALUE_LENGTH]
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.handouts.packets import MOST_SHEETS
+from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.worksheets.operations import save_answers, share_answers, stop_sharing
 from tests.api.api_client import (
     NOBODYS,
@@ -24,7 +24,7 @@ from tests.api.api_client import (
     etag,
 )
 from tests.support import builders
-from tests.support.pdf_checks import text_of
+from tests.support.pdf_checks import extract_text
 
 
 def pages_of(content):
@@ -141,7 +141,7 @@ def test_packet_of_several_handouts(coach, path, allowed):
     plain, large = coach.get(chosen), coach.get(f"{chosen}&size=large")
     assert (name_of(plain), name_of(large)) == ("reading-all.pdf", "reading-all-large.pdf")
     assert pages_of(large.data) > pages_of(plain.data)
-    text = text_of(plain.data)
+    text = extract_text(plain.data)
     # In the order in which they were given, and no sheet twice.
     assert text.index(first["outside_title"]) < text.index(second["outside_title"])
     assert coach.get(f"{chosen}&assignment={first['id']}").data == plain.data
@@ -160,7 +160,7 @@ def test_packet_with_a_blocked_handout_is_refused(coach, made, path, allowed):
             404,
             "not_found",
         )
-    many = "&".join([f"assignment={NOBODYS}"] * (MOST_SHEETS + 1))
+    many = "&".join([f"assignment={NOBODYS}"] * (MAX_HANDOUTS + 1))
     for query, field in (
         ("", "assignment"),
         ("assignment=", "assignment"),

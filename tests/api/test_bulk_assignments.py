@@ -1,6 +1,6 @@
 import pytest
 
-from caseapp.core import outbox
+from caseapp.core import outbox, runtime
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -18,7 +18,7 @@ PATH = "/handouts/better-nights/bulk-assignments"
 
 @pytest.fixture
 def made(coach, monkeypatch):
-    monkeypatch.setattr(outbox, "_dispatchers", [])
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
     found = [builders.steady_case(coach.actor, name) for name in ("Ines Okafor", "Daniel Roth")]
     builders.screen(coach.actor, found[1].client_id, fear_at_home="concern")
     return found

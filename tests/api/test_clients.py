@@ -22,7 +22,7 @@ INES = {
     "email": "Ines@Example.org",
     "safe_channels": ["call", "portal"],
     "consent_on": "2026-05-14",
-    "consent_how": "written",
+    "consent_method": "written",
 }
 
 
@@ -35,7 +35,7 @@ def test_add_and_read(coach):
     answer = coach.post("/clients", INES)
     assert answer.status_code == 201
     made = answer.get_json()
-    assert made["called"] == "Ines"
+    assert made["preferred_name"] == "Ines"
     assert made["email"] == "ines@example.org"
     assert made["safe_channels"] == ["call", "portal"]
     assert answer.headers["Location"] == f"/api/v1/clients/{made['id']}"
@@ -105,7 +105,7 @@ def test_a_change_names_its_faults_and_changes_nothing(coach, ines):
         version=ines,
     )
     assert_refuses_what_is_no_json(coach, "PATCH", path, version=ines)
-    assert_needs_a_version(coach, "PATCH", path, {"called": "Iny"}, ines)
+    assert_needs_a_version(coach, "PATCH", path, {"preferred_name": "Iny"}, ines)
     assert coach.get(path).get_json() == ines
 
 
@@ -156,7 +156,7 @@ def test_a_conflict_is_noticed_and_tells_nothing(staff, coach, stranger, ines):
 
 def test_hides_what_is_not_yours(staff, stranger, ines):
     assert_hidden(stranger, "GET", "/clients/{}", ines["id"])
-    assert_hidden(stranger, "PATCH", "/clients/{}", ines["id"], {"called": "X"}, version='"1"')
+    assert_hidden(stranger, "PATCH", "/clients/{}", ines["id"], {"preferred_name": "X"}, version='"1"')
     assert stranger.get("/clients").get_json()["items"] == []
     assert staff["supervisor"].get(f"/clients/{ines['id']}").status_code == 200
     assert_error(stranger.get("/clients/no-id"), 404, "not_found")

@@ -18,9 +18,9 @@ from tests.support.staff_pages import Statements
 HELD = "2026-11-20T10:00:00Z"
 NEW = {
     "format": "dap",
-    "held_at": HELD,
+    "session_at": HELD,
     "minutes": 50,
-    "how": "video",
+    "modality": "video",
     "sections": {"data": "Slept."},
 }
 WHOLE = {"sections": {"data": "Slept well.", "assessment": "Calmer.", "plan": "Walk daily."}}
@@ -45,7 +45,7 @@ def test_write_and_sign(coach, path):
     answer = coach.post(path, NEW)
     assert answer.status_code == 201
     draft = answer.get_json()
-    assert (draft["status"], draft["sections"]["data"], draft["held_at"]) == (
+    assert (draft["status"], draft["sections"]["data"], draft["session_at"]) == (
         "draft",
         "Slept.",
         HELD,
@@ -99,8 +99,8 @@ def test_names_its_faults_and_changes_nothing(coach, path, draft):
         [
             ("format", {}),
             ("format", NEW | {"format": "poem"}),
-            ("held_at", NEW | {"held_at": "yesterday"}),
-            ("held_at", NEW | {"held_at": "9999-12-31T23:59:59-14:00"}),
+            ("session_at", NEW | {"session_at": "yesterday"}),
+            ("session_at", NEW | {"session_at": "9999-12-31T23:59:59-14:00"}),
             ("minutes", NEW | {"minutes": "long"}),
             ("sections.poem.key", NEW | {"sections": {"poem": "x"}}),
             ("sections", NEW | {"sections": "x"}),

@@ -58,7 +58,7 @@ def records(staff):
     coach, admin = staff["coach"], staff["admin"]
     made = builders.steady_case(coach.actor, "Ines Okafor")
     note = coach.post(
-        f"/cases/{made.case_id}/notes", {"format": "free", "held_at": "2026-11-20T10:00:00Z"}
+        f"/cases/{made.case_id}/notes", {"format": "free", "session_at": "2026-11-20T10:00:00Z"}
     )
     wish = {"slug": "first-days-pause", "channel": "portal", "confirmed": True}
     given_one = coach.post(f"/cases/{made.case_id}/assignments", wish)

@@ -63,9 +63,9 @@ CLIENTS = 4
 """How many clients ask at once where throughput is measured."""
 NOTE = {
     "format": "dap",
-    "held_at": "2026-01-02T10:00:00Z",
+    "session_at": "2026-01-02T10:00:00Z",
     "minutes": 50,
-    "how": "phone",
+    "modality": "phone",
     "sections": {"data": rows.TEXT * 3},
 }
 

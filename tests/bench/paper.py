@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from caseapp.core import pdf, settings
 from caseapp.core.sandbox.pool import JobFailed, SandboxPool
 from caseapp.domain.handouts.library import library
-from caseapp.domain.handouts.printing import sheet_html
+from caseapp.domain.handouts.printing import render_print_html
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import Letterhead, Numbers
+from caseapp.domain.practice.queries import Letterhead, HelpLines
 from tests.bench.ratios import Ratio, compare
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def papers(folder: Path, rounds: int) -> Iterator[Ratio]:
     folder.mkdir(parents=True)
     environ = {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(folder)}
     settings.use(settings.load_settings(environ))
-    numbers = Numbers(countries()["GB"].lines, None, stale=False)
-    html = sheet_html(library()[SHEET], PRACTICE, numbers, faith=False)
+    numbers = HelpLines(countries()["GB"].lines, None, stale=False)
+    html = render_print_html(library()[SHEET], PRACTICE, numbers, faith=False)
     plain = _with_its_style(html)
     file = folder / "sheet.html"
     file.write_text(plain)
@@ -108,13 +108,13 @@ def _memory(sandbox_pool: SandboxPool, job: bytes) -> Ratio:
 def _with_its_style(html: str) -> str:
     """Write the style sheet into the page, its fonts as files, as a program without a house would."""
     style = pdf.style_text("handout.css")
-    for face, path in pdf.faces().items():
+    for face, path in pdf.get_font_files().items():
         style = style.replace(f"{pdf.FONT_SCHEME}{face}", path.as_uri())
     return html.replace("</head>", f"<style>{style}</style></head>", 1)
 
 
 def _pool(workers: int) -> SandboxPool:
-    return SandboxPool("caseapp.core.pdf", pdf.told, workers=workers)
+    return SandboxPool("caseapp.core.pdf", pdf.list_pool_arguments, workers=workers)
 
 
 def _first(sandbox_pool: SandboxPool, job: bytes) -> bytes:

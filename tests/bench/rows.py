@@ -20,7 +20,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap, wrapping_key_id
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
+from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
 from caseapp.domain.clients.queries import name_hash, name_words
 from caseapp.domain.notes.models import Note
 from caseapp.domain.users.models import User
@@ -73,7 +73,7 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
                 noted[case["coach_id"]].append(case["id"])
                 written += [_note(case, person["key"], number) for number in range(notes)]
         with transaction() as session:
-            for table in (Client, ClientKey, CareTeam, ClientWord, NameHash, Case):
+            for table in (Client, ClientKey, CareTeamMember, ClientNameWord, NameHash, Case):
                 session.execute(
                     sa.insert(table), [row for person in chunk for row in person[table]]
                 )
@@ -99,7 +99,7 @@ def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, Any]:
         "role": role.value,
         "password_hash": "none",
         "supervisor_id": supervisor_id,
-        "made_at": BEGAN,
+        "created_at": BEGAN,
         "version": 1,
     }
 
@@ -119,22 +119,22 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                 {
                     "id": client_id,
                     "name": name,
-                    "called": FIRST[number % len(FIRST)],
+                    "preferred_name": FIRST[number % len(FIRST)],
                     "pronouns": "they/them",
                     "phone": seal(client, "phone", f"07700 9{number:05d}", key),
                     "safe_contact": seal_json(client, "safe_contact", {"channels": ["call"]}, key),
                     "consent_on": moment.date(),
-                    "consent_how": "written",
-                    "made_at": moment,
-                    "made_by": coach_id,
+                    "consent_method": "written",
+                    "created_at": moment,
+                    "created_by": coach_id,
                     "version": 1,
                 }
             ],
             ClientKey: [
                 {"client_id": client_id, "wrapped": wrapped, "wrapped_by": wrapping_key_id()}
             ],
-            CareTeam: [{"user_id": coach_id, "client_id": client_id, "since": moment}],
-            ClientWord: [{"word": word, "client_id": client_id} for word in {*name_words(name)}],
+            CareTeamMember: [{"user_id": coach_id, "client_id": client_id, "joined_at": moment}],
+            ClientNameWord: [{"word": word, "client_id": client_id} for word in {*name_words(name)}],
             NameHash: [{"hash": name_hash(name), "client_id": client_id, "whose": "client"}],
             Case: [
                 {
@@ -165,13 +165,13 @@ def _note(case: dict, key, number: int) -> dict[str, object]:
         "client_id": case["client_id"],
         "author_id": case["coach_id"],
         "format": "dap",
-        "held_at": held,
+        "session_at": held,
         "minutes": 50,
-        "how": "phone",
+        "modality": "phone",
         "status": "signed",
         "sections": seal_json(row, "sections", sections, key),
-        "made_at": held,
-        "changed_at": held,
+        "created_at": held,
+        "updated_at": held,
         "signed_at": held,
         "signed_by": case["coach_id"],
         "sha256": "0" * 64,

@@ -97,7 +97,7 @@ def test_a_mail_server_that_does_not_answer_is_a_fault(app):
 def test_mail_that_nobody_sends_is_a_fault(app):
     with at(now() - timedelta(minutes=11)), transaction():
         outbox.enqueue("portal.link", {"client": "0" * 32})
-    found = [result.text for result in check.database() if result.level == check.FAULT]
+    found = [result.text for result in check.check_database() if result.level == check.FAULT]
     assert len(found) == 1
     assert found[0].startswith("1 mails have waited for over ten minutes.")
 
@@ -105,7 +105,7 @@ def test_mail_that_nobody_sends_is_a_fault(app):
 def test_a_database_of_another_version_is_a_fault(app):
     with transaction() as session:
         session.execute(sa.text("UPDATE alembic_version SET version_num = 'older'"))
-    assert "caseapp init" in next(iter(check.database())).text
+    assert "caseapp init" in next(iter(check.check_database())).text
 
 
 def test_old_sqlite_is_worth_a_look(app, monkeypatch):
@@ -113,4 +113,4 @@ def test_old_sqlite_is_worth_a_look(app, monkeypatch):
         return
     for version, level in (((3, 51, 2), check.WARNING), ((3, 51, 3), check.OK)):
         monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
-        assert list(check.database())[-1].level == level
+        assert list(check.check_database())[-1].level == level

@@ -158,7 +158,7 @@ def all_kinds_of_people():
 
 def histories_in_the_past():
     assert db.session.scalar(sa.select(sa.func.max(AuditEvent.occurred_at))) <= now()
-    assert db.session.scalar(sa.select(sa.func.max(Note.changed_at))) < now()
+    assert db.session.scalar(sa.select(sa.func.max(Note.updated_at))) < now()
     assert count(CaseEvent, CaseEvent.kind == "moved") > 40
     assert count(AuditEvent, AuditEvent.outcome != "done") == 0
 

@@ -40,7 +40,7 @@ def occupied(sandbox_pool, requests=5):
         yield
 
 
-def failure_of(sandbox_pool, job):
+def get_failure(sandbox_pool, job):
     with pytest.raises(JobFailed) as found:
         sandbox_pool.run(job)
     return str(found.value)

@@ -21,7 +21,7 @@ import os
 from caseapp.core import pdf, settings
 from caseapp.core.errors import RuleBroken
 settings.use(settings.load_settings(os.environ))
-pdf.warm()
+pdf.start_pool()
 try:
     pdf.render({document!r})
 except RuleBroken as fault:
@@ -36,7 +36,7 @@ def poison(word):
 
 @pytest.fixture(autouse=True)
 def _nothing_counted(the_app):
-    for path in circuit_breaker.folder().glob("*"):
+    for path in circuit_breaker.failure_dir().glob("*"):
         path.unlink()
 
 
@@ -62,7 +62,7 @@ def test_a_document_is_tried_three_times_and_others_are_made(monkeypatch):
     monkeypatch.setattr(pdf._pool, "run", lambda _job: pytest.fail("it was tried again"))  # noqa: SLF001
     refused(poison("a"))
     with pytest.raises(RuleBroken):
-        pdf.kept("a", lambda: pdf.render(poison("a")))
+        pdf.get_or_render("a", lambda: pdf.render(poison("a")))
 
 
 def test_another_text_is_another_document():
@@ -88,9 +88,9 @@ def test_the_count_outlives_the_program(the_app):
 def test_the_operator_hears_of_it_and_may_let_it_be_tried_again():
     fails(poison("a"), 3)
     [found] = [result for result in check_pdf() if result.level == WARNING]
-    assert str(circuit_breaker.folder()) in found.text
+    assert str(circuit_breaker.failure_dir()) in found.text
     assert len(circuit_breaker.list_quarantined()) == 1
-    for path in circuit_breaker.folder().glob("*"):
+    for path in circuit_breaker.failure_dir().glob("*"):
         path.unlink()
     assert circuit_breaker.list_quarantined() == []
     fails(poison("a"))
@@ -102,13 +102,13 @@ def test_success_forgets_what_failed_before(monkeypatch):
         for _ in range(2):
             with pytest.raises(RenderFailed):
                 pdf.render(GOOD)
-        assert [path.read_bytes() for path in circuit_breaker.folder().glob("*")] == [b".."]
+        assert [path.read_bytes() for path in circuit_breaker.failure_dir().glob("*")] == [b".."]
     assert pdf.render(GOOD)
-    assert [*circuit_breaker.folder().glob("*")] == []
+    assert [*circuit_breaker.failure_dir().glob("*")] == []
 
 
 def test_a_document_is_not_blamed_for_a_queue(monkeypatch):
-    pdf.warm()
+    pdf.start_pool()
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     for _ in range(5):
         with pytest.raises(RenderFailed) as failed:
@@ -136,7 +136,7 @@ def test_neither_count_nor_log_tells_what_is_in_the_document():
     with capture_logs() as entries:
         fails(poison(SECRET), 3)
         refused(poison(SECRET))
-    counts = [*circuit_breaker.folder().glob("*")]
+    counts = [*circuit_breaker.failure_dir().glob("*")]
     assert [path.read_bytes() for path in counts] == [b"..."]
     assert [entry["event"] for entry in entries] == ["pdf.failed"] * 3 + ["pdf.quarantined"]
     assert SECRET not in f"{entries} {counts}"

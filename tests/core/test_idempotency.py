@@ -10,7 +10,7 @@ from caseapp.core.errors import RuleBroken
 from caseapp.core.idempotency import IdempotencyKey, run_idempotent
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both(every_set=True)
 
@@ -60,6 +60,6 @@ def test_simultaneous_requests_create_one_record(app):
         made.append(new_id())
         return made[-1]
 
-    answers = together(app, 8, lambda _: keep(make=make))
+    answers = run_concurrently(app, 8, lambda _: keep(make=make))
     assert set(answers) == {made[0]}
     assert len(made) == 1

@@ -57,7 +57,7 @@ def died_before(line, module, work):
 
 
 def kept(document):
-    return pdf.kept(document, lambda: pdf.render(document))
+    return pdf.get_or_render(document, lambda: pdf.render(document))
 
 
 def files(folder, *endings):
@@ -72,20 +72,20 @@ def test_a_pdf_is_kept_whole_or_not_at_all_whenever_the_process_is_killed(folder
         line += 1
         document = PAGE.format(words=f"Killed before line {line}.")
         finished = died_before(line, pdf, lambda d=document: kept(d)) == 0
-        for file in files(folder, pdf.KEPT):
+        for file in files(folder, pdf.PLAIN_SUFFIX):
             assert file.read_bytes()[:8] == whole[:8]
             assert file.read_bytes().rstrip().endswith(b"%%EOF")
-        half = [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.KEPT]
+        half = [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.PLAIN_SUFFIX]
         drafts += len(half)
         for draft in half:
             os.utime(draft, (time.time() - OLD, time.time() - OLD))
-        there = len(files(folder, pdf.KEPT))
+        there = len(files(folder, pdf.PLAIN_SUFFIX))
         pdf.sweep()
         # What was left half written is gone, and nothing that was whole.
-        assert [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.KEPT] == []
-        assert len(files(folder, pdf.KEPT)) == there
+        assert [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.PLAIN_SUFFIX] == []
+        assert len(files(folder, pdf.PLAIN_SUFFIX)) == there
         assert kept(document) == kept(document)
-        assert len(files(folder, pdf.KEPT)) == line
+        assert len(files(folder, pdf.PLAIN_SUFFIX)) == line
     assert line > 15
     # Some of the deaths fell between the first byte and the name, or this proved nothing.
     assert drafts >= 3
@@ -148,7 +148,7 @@ def test_a_font_is_written_through_before_it_gets_its_name(folder, monkeypatch):
 def test_a_link_in_the_place_of_a_kept_pdf_is_not_followed(folder):
     document = PAGE.format(words="Whole.")
     whole = kept(document)
-    [place] = files(folder, pdf.KEPT)
+    [place] = files(folder, pdf.PLAIN_SUFFIX)
     elsewhere = folder / "elsewhere.pdf"
     elsewhere.write_bytes(b"%PDF of somebody else")
     place.unlink()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from caseapp.core import outbox
+from caseapp.core import outbox, runtime
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
@@ -31,8 +31,8 @@ class Work:
 @pytest.fixture
 def work(monkeypatch):
     found = Work()
-    monkeypatch.setitem(outbox._handlers, "test", found)  # noqa: SLF001
-    monkeypatch.setattr(outbox, "_hand_over", [])
+    monkeypatch.setitem(runtime.current().outbox_handlers, "test", found)
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
     return found
 
 

@@ -43,7 +43,7 @@ def test_another_process_gives_the_same_bytes(the_app, tmp_path):
         "import os, sys;"
         "from caseapp.core import pdf, settings;"
         "settings.use(settings.load_settings(os.environ));"
-        "pdf.warm();"
+        "pdf.start_pool();"
         "sys.stdout.buffer.write(pdf.render(sys.argv[1]))"
     )
     elsewhere = subprocess.run(  # noqa: S603 - our own interpreter and script
@@ -65,16 +65,16 @@ def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
     """Whether the fonts were loaded before the fork or, where Pango keeps a thread of its own, after it."""
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea><p><b>x</b></p>')
     made = pdf.render(document)
-    assert pdf.Renderer(pdf.faces()).render_document(document, "handout.css") == made
-    assert pdf.Renderer(pdf.faces()).render_document(document, "handout.css") == made
+    assert pdf.Renderer(pdf.get_font_files()).render_document(document, "handout.css") == made
+    assert pdf.Renderer(pdf.get_font_files()).render_document(document, "handout.css") == made
 
 
 @pytest.mark.slow
 def test_nothing_of_a_document_reaches_the_next(the_app, listener):
     """The hands lay out many: the bytes are those of a fresh press, after other documents and after failures."""
     document = page('<h1>Hello</h1><ul><li>One</li></ul><input type="text" name="a" title="A">')
-    fresh = pdf.Renderer(pdf.faces()).render_document(document, "handout.css")
-    used = pdf.Renderer(pdf.faces())
+    fresh = pdf.Renderer(pdf.get_font_files()).render_document(document, "handout.css")
+    used = pdf.Renderer(pdf.get_font_files())
     others = (
         *(filled(body, listener) for body in REFUSED),
         "<style>h1 { color: red } @page { size: A6 }</style><h1 id='a'>Ola Ñandú</h1><a href='#a'>x</a>",
@@ -189,7 +189,7 @@ def test_the_press_itself_asks_nobody(the_app, listener, body):
 @cache
 def press():
     """Load one press for these tests; it outlives the settings that it was made with."""
-    return pdf.Renderer(pdf.faces())
+    return pdf.Renderer(pdf.get_font_files())
 
 
 # Which limit such a document meets first depends on how quick the machine is.
@@ -249,7 +249,7 @@ def test_what_the_fonts_can_print_passes(the_app, text):
 
 
 def kept(document, key=None):
-    return pdf.kept(document, lambda: pdf.render(document), key=key)
+    return pdf.get_or_render(document, lambda: pdf.render(document), key=key)
 
 
 @pytest.mark.pdf
@@ -260,7 +260,7 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
     assert kept(document) == first
     folder = settings.active().data_dir / "pdf"
     assert [*folder.rglob("*.pdf")]
-    whole = {pdf.KEPT, pdf.SEALED}
+    whole = {pdf.PLAIN_SUFFIX, pdf.SEALED_SUFFIX}
     assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in whole]
 
 
@@ -269,7 +269,7 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
 def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
     broken = SandboxPool("tests.core.sandbox_jobs", lambda: [fault])
     monkeypatch.setattr(pdf, "_pool", broken)
-    for attempt in (pdf.warm, lambda: pdf.render(page("<p>x</p>"))):
+    for attempt in (pdf.start_pool, lambda: pdf.render(page("<p>x</p>"))):
         with pytest.raises((RuleBroken, RenderFailed)) as refused:
             attempt()
         if fault == "OSError":
@@ -287,7 +287,7 @@ def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
         "import os, sys;"
         "from caseapp.core import pdf, settings;"
         "settings.use(settings.load_settings(os.environ));"
-        "pdf.warm(); pdf.render(sys.argv[1]);"
+        "pdf.start_pool(); pdf.render(sys.argv[1]);"
         "print('weasyprint' in sys.modules)"
     )
     asked = subprocess.run(  # noqa: S603 - our own interpreter and script
@@ -383,4 +383,4 @@ def test_a_longer_document_needs_to_be_asked_for(the_app):
     with pytest.raises(RenderFailed) as refused:
         pdf.render(long)
     assert refused.value.cause == "too_big"
-    assert pdf.render(long, most_pages=60).startswith(b"%PDF")
+    assert pdf.render(long, max_pages=60).startswith(b"%PDF")

@@ -16,7 +16,7 @@ import pytest
 
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import children, failure_of, make_pool, occupied, supervisor_pid
+from tests.core.sandboxes import children, get_failure, make_pool, occupied, supervisor_pid
 
 pytestmark = pytest.mark.process
 
@@ -57,7 +57,7 @@ def test_large_jobs_and_answers_come_whole(sandbox_pool):
 def test_whoever_waits_too_long_for_a_turn_hears_it(single_worker_pool, monkeypatch):
     with occupied(single_worker_pool):
         monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0.3)
-        assert [failure_of(single_worker_pool, b"echo a") for _ in range(2)] == ["late"] * 2
+        assert [get_failure(single_worker_pool, b"echo a") for _ in range(2)] == ["late"] * 2
 
 
 def test_no_more_than_so_many_at_once(single_worker_pool):

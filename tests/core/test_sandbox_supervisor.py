@@ -14,7 +14,7 @@ import pytest
 
 from caseapp.core.sandbox import pool, supervisor
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import failure_of, supervisor_pid
+from tests.core.sandboxes import get_failure, supervisor_pid
 
 pytestmark = pytest.mark.process
 
@@ -36,7 +36,7 @@ def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(single_worker_pool):
 def test_a_job_that_failed_was_its_hands_last(single_worker_pool, job):
     before = single_worker_pool.run(b"pid")
     assert single_worker_pool.run(b"pid") == before
-    failure_of(single_worker_pool, job)
+    get_failure(single_worker_pool, job)
     assert single_worker_pool.run(b"pid") != before
 
 
@@ -64,14 +64,14 @@ def test_each_job_has_limits_of_its_own(single_worker_pool):
     ],
 )
 def test_what_goes_wrong_in_a_hand_is_one_word_and_the_next_job_works(sandbox_pool, job, word):
-    assert failure_of(sandbox_pool, job) == word
+    assert get_failure(sandbox_pool, job) == word
     assert sandbox_pool.run(b"echo next") == b"next"
 
 
 @pytest.mark.parametrize("job", [b"spin", b"sleep 60"])
 def test_a_job_that_never_ends_is_ended_while_others_are_done(sandbox_pool, job):
     words = []
-    asking = threading.Thread(target=lambda: words.append(failure_of(sandbox_pool, job)))
+    asking = threading.Thread(target=lambda: words.append(get_failure(sandbox_pool, job)))
     asking.start()
     assert all(sandbox_pool.run(b"echo %d" % n) == b"%d" % n for n in range(20))
     assert asking.is_alive()
@@ -107,7 +107,7 @@ def test_a_hand_has_no_network_where_the_machine_can_take_it_away(sandbox_pool):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         if can:
-            assert failure_of(sandbox_pool, b"connect %d" % port) == "OSError"
+            assert get_failure(sandbox_pool, b"connect %d" % port) == "OSError"
         else:
             assert sandbox_pool.run(b"connect %d" % port) == b"connected"
 
@@ -124,5 +124,5 @@ def test_a_hand_is_never_root(sandbox_pool, tmp_path):
     else:
         nobody = (supervisor.NOBODY,) * 3
         assert sandbox_pool.run(b"who") == repr((nobody, nobody, [])).encode()
-        assert failure_of(sandbox_pool, b"read %s" % bytes(secret)) == "PermissionError"
+        assert get_failure(sandbox_pool, b"read %s" % bytes(secret)) == "PermissionError"
     assert sandbox_pool.run(b"draft a").startswith(b"/")

@@ -9,7 +9,7 @@ from caseapp.core.database import SQLITE_PRAGMAS, db, prepare
 from caseapp.core.errors import Stale
 from caseapp.core.transaction import after_commit, separate_transaction, transaction
 from caseapp.domain.practice.models import Practice
-from caseapp.domain.practice.queries import the_practice
+from caseapp.domain.practice.queries import get_practice
 
 pytestmark = pytest.mark.both(every_set=True)
 
@@ -21,7 +21,7 @@ def name():
 
 def test_transaction_commits(app):
     with transaction():
-        the_practice().name = "New name"
+        get_practice().name = "New name"
     assert name() == "New name"
 
 
@@ -29,7 +29,7 @@ def test_transaction_commits(app):
 def test_transaction_rolls_back_on_any_error(app, fault):
     before = name()
     with pytest.raises(fault), transaction() as session:
-        the_practice().name = "Half"
+        get_practice().name = "Half"
         session.flush()
         raise fault
     assert name() == before
@@ -37,7 +37,7 @@ def test_transaction_rolls_back_on_any_error(app, fault):
 
 def test_nested_transaction_is_refused_and_the_outer_continues(app):
     with transaction():
-        the_practice().name = "Outer"
+        get_practice().name = "Outer"
         with pytest.raises(RuntimeError, match="already open"), transaction():
             pass
         with pytest.raises(RuntimeError, match="would end"), separate_transaction():
@@ -49,12 +49,12 @@ def test_transaction_works_after_a_refused_nested_one(app):
     with pytest.raises(RuntimeError), transaction(), transaction():
         pass
     with transaction():
-        the_practice().name = "Later"
+        get_practice().name = "Later"
     assert name() == "Later"
 
 
 def test_older_version_raises_stale(app):
-    row = the_practice()
+    row = get_practice()
     with separate_transaction() as other:
         other.execute(sa.update(Practice).values(name="Theirs", version=Practice.version + 1))
     with pytest.raises(Stale), transaction() as session:
@@ -66,7 +66,7 @@ def test_older_version_raises_stale(app):
 
 def test_transaction_drops_the_snapshot_of_an_earlier_read(app):
     assert name() != "Theirs"
-    the_practice()
+    get_practice()
     with separate_transaction() as other:
         other.execute(sa.update(Practice).values(name="Theirs"))
     with transaction() as session:
@@ -76,7 +76,7 @@ def test_transaction_drops_the_snapshot_of_an_earlier_read(app):
 def test_after_commit_runs_callbacks_in_order(app):
     ran = []
     with transaction():
-        the_practice().name = "Safe on disk"
+        get_practice().name = "Safe on disk"
         after_commit(lambda: ran.append(name()))
         after_commit(lambda: ran.append("second"))
         assert ran == []
@@ -116,7 +116,7 @@ def test_sqlite_takes_the_write_lock_at_once(app):
             other.execute("BEGIN IMMEDIATE")
         other.execute("BEGIN IMMEDIATE")
         other.execute("ROLLBACK")
-        the_practice()
+        get_practice()
         other.execute("BEGIN IMMEDIATE")
         other.execute("ROLLBACK")
     finally:
@@ -143,7 +143,7 @@ def test_missing_pragma_stops_the_start():
 
 def test_change_outside_a_transaction_is_refused(app):
     before = name()
-    the_practice().name = "Slipped"
+    get_practice().name = "Slipped"
     with pytest.raises(RuntimeError, match="Changes need a transaction"):
         db.session.flush()
     assert name() == before

@@ -19,7 +19,7 @@ from caseapp.core.errors import Invalid
 from caseapp.core.logging import request_id
 from caseapp.core.sandbox import pool, wait_budget
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import failure_of
+from tests.core.sandboxes import get_failure
 
 pytestmark = pytest.mark.process
 
@@ -118,7 +118,7 @@ def test_of_two_pages_that_wait_one_sits_and_the_other_hears_it(single_worker_po
     with worker_busy(single_worker_pool) as at_work:
         first = Asking(lambda: as_page(lambda: single_worker_pool.run(b"echo first")))
         until_taken(first)
-        assert as_page(lambda: failure_of(single_worker_pool, b"echo second")) == "late"
+        assert as_page(lambda: get_failure(single_worker_pool, b"echo second")) == "late"
         assert (first.is_alive(), at_work.is_alive()) == (True, True)
     assert first.answer() == b"first"
     assert not is_taken()
@@ -129,7 +129,7 @@ def test_who_holds_no_page_waits_without_the_seat(single_worker_pool):
     with worker_busy(single_worker_pool), somebody_else_sits():
         jobs = [Asking(lambda n=n: single_worker_pool.run(b"echo %d" % n)) for n in range(3)]
         # A page that comes later has already been sent away when these still wait.
-        assert as_page(lambda: failure_of(single_worker_pool, b"echo page")) == "late"
+        assert as_page(lambda: get_failure(single_worker_pool, b"echo page")) == "late"
         assert all(job.is_alive() for job in jobs)
     assert [job.answer() for job in jobs] == [b"0", b"1", b"2"]
 
@@ -144,7 +144,7 @@ def test_a_page_that_is_quick_needs_no_seat(single_worker_pool, monkeypatch):
 def test_the_seat_is_free_when_its_holder_was_killed(single_worker_pool):
     with worker_busy(single_worker_pool):
         with somebody_else_sits() as other:
-            assert as_page(lambda: failure_of(single_worker_pool, b"echo a")) == "late"
+            assert as_page(lambda: get_failure(single_worker_pool, b"echo a")) == "late"
             other.kill()
         waits = Asking(lambda: as_page(lambda: single_worker_pool.run(b"echo b")))
         until_taken(waits)
@@ -163,14 +163,14 @@ def test_a_page_waits_no_longer_for_a_supervisor_than_for_an_answer(single_worke
 def test_nobody_sits_where_there_is_no_place(single_worker_pool, monkeypatch, tmp_path):
     with worker_busy(single_worker_pool):
         monkeypatch.setattr(wait_budget, "slot_path", lambda: tmp_path / "gone" / "slot.lock")
-        assert as_page(lambda: failure_of(single_worker_pool, b"echo a")) == "late"
+        assert as_page(lambda: get_failure(single_worker_pool, b"echo a")) == "late"
 
 
 def test_the_job_of_an_asker_that_left_is_not_done(single_worker_pool, monkeypatch):
     worker = single_worker_pool.run(b"pid")
     with worker_busy(single_worker_pool):
         monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0.1)
-        assert failure_of(single_worker_pool, b"kill SIGKILL") == "late"
+        assert get_failure(single_worker_pool, b"kill SIGKILL") == "late"
         monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", LONGEST)
     assert single_worker_pool.run(b"pid") == worker
 

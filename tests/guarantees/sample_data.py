@@ -230,7 +230,7 @@ BODIES: dict[str, dict[str, object]] = {
         "final_screening": "done",
     },
     f"POST {API}/cases/<uuid:case_id>/reopen": {"reason": "She rang."},
-    f"POST {API}/cases/<uuid:case_id>/notes": {"format": "dap", "held_at": "2026-05-14T12:00:00Z"},
+    f"POST {API}/cases/<uuid:case_id>/notes": {"format": "dap", "session_at": "2026-05-14T12:00:00Z"},
     f"POST {API}/cases/<uuid:case_id>/assignments": {"slug": SLUG, "channel": "print"},
     f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
@@ -238,8 +238,8 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
     "POST /note/<uuid:note_id>/draft": {
         "format": "dap",
-        "held_at": "2026-05-14T12:00",
-        "how": "video",
+        "session_at": "2026-05-14T12:00",
+        "modality": "video",
     },
 }
 

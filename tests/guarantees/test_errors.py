@@ -133,7 +133,7 @@ def test_without_the_database_whoever_wants_to_leave_may_leave(world, unreachabl
 
 FIELDS = [
     "name",
-    "called",
+    "preferred_name",
     "pronouns",
     "email",
     "phone",

@@ -102,7 +102,7 @@ class StaffBrowser:
         self.pending = self.pending or f"start-{len(self.started)}"
         new: dict = {
             "format": "free",
-            "held_at": "2026-01-02T10:00:00Z",
+            "session_at": "2026-01-02T10:00:00Z",
             "sections": {"text": f"{self.pending} {WORDS}".strip()},
         }
         status, body = self.call(

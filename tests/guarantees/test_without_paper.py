@@ -39,7 +39,7 @@ def world(app):
     with transaction():
         # Nothing that another test has had made is at hand under this name.
         get_practice().name = f"Practice {uuid4().hex}"
-    for path in circuit_breaker.folder().glob("*"):
+    for path in circuit_breaker.failure_dir().glob("*"):
         path.unlink()
     return found
 

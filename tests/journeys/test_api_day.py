@@ -25,14 +25,14 @@ INES = {
     "partner_name": "Sam Okafor",
     "safe_channels": ["call", "portal"],
     "consent_on": "2026-11-01",
-    "consent_how": "written",
+    "consent_method": "written",
 }
 
 
 def write_note(coach, case_id, **sections):
     """Start a note about a session an hour ago, update it and sign it."""
     held = (now() - timedelta(hours=1)).isoformat()
-    new = {"format": "dap", "held_at": held, "minutes": 50, "how": "phone", "sections": sections}
+    new = {"format": "dap", "session_at": held, "minutes": 50, "modality": "phone", "sections": sections}
     draft = coach.post(f"/cases/{case_id}/notes", new, idempotency_key=f"note-{held[:19]}").get_json()
     saved = coach.patch(f"/notes/{draft['id']}", {"minutes": 55}, version=draft).get_json()
     signed = coach.post(f"/notes/{draft['id']}/sign", version=saved)

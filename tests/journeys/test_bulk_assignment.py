@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from caseapp.core import outbox
+from caseapp.core import outbox, runtime
 from caseapp.core.transaction import transaction
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.journey
 def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
     app, live, page, look, monkeypatch
 ):
-    monkeypatch.setattr(outbox, "_dispatchers", [])
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
     team = staff.team()
     made = [builders.case(team["coach"], name) for name in ("Ana Brandt", "Bo Castell", "Cy Dorn")]
     for one in made:

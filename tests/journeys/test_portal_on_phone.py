@@ -18,7 +18,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("size", [PHONE, NARROW])
 @pytest.mark.parametrize("path", ["/cases", "/today"])
-def test_a_hold_is_in_sight(app, live, page, path, size):
+def test_hold_in_a_list_on_a_phone_is_visible_without_scrolling(app, live, page, path, size):
     coach = staff.team()["coach"]
     found = builders.case(coach, "Ines Okafor with a long name of her own")
     builders.screen(coach, found.client_id, fear_at_home="concern")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.editor import DraftContentSchema
+from caseapp.domain.authoring.schemas import DraftContentSchema
 from caseapp.domain.authoring.operations import save_draft, create_draft
 from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.cases.queries import get_case_context
@@ -46,7 +46,7 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     page.get_by_label("Stage", exact=True).select_option("steady")
     page.get_by_label("Minutes").fill("10")
     page.get_by_label("Review due").fill("2027-05-01")
-    page.locator("[name='places.0.label']").fill("Where")
+    page.locator("[name='answer_fields.0.label']").fill("Where")
     expect(pane.get_by_role("heading", name="Out and back")).to_be_visible(timeout=20000)
     expect(pane).to_contain_text("Even in rain.")
     expect(pane).not_to_contain_text("Before it can be sent")
@@ -121,8 +121,8 @@ def test_nothing_that_is_typed_is_run(app, live, page):
             page.locator("#stage").select_option("steady")
             page.locator("#minutes").fill("9")
             page.locator("#review_date").fill("2027-05-01")
-            page.locator("[name='places.0.label']").fill(f"Where {payload}"[:160])
-            page.locator("[name='places.0.id']").fill("where")
+            page.locator("[name='answer_fields.0.label']").fill(f"Where {payload}"[:160])
+            page.locator("[name='answer_fields.0.id']").fill("where")
         expect(page.locator("[data-preview-pane]")).to_contain_text("A walk is a walk.")
         page.get_by_role("button", name="Save draft", exact=True).click()
         page.get_by_text("Draft saved.").or_(

@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.practice.models import Practice
-from tests.journeys.test_worksheet_autosave import come_in
-from tests.portal.test_safety import BY_HAND
+from tests.journeys.test_worksheet_autosave import open_worksheet
+from tests.portal.test_safety import PORTAL_COOKIE
 from tests.support import builders, portal_client, staff
 
 pytestmark = [
@@ -36,7 +36,7 @@ def invited(app):
     return found
 
 
-class Elsewhere(BaseHTTPRequestHandler):
+class NeutralSite(BaseHTTPRequestHandler):
     """Be the ordinary site that leaving leads to."""
 
     def do_GET(self):
@@ -44,16 +44,16 @@ class Elsewhere(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
-        self.wfile.write(b"<!doctype html><title>Elsewhere</title><h1>Elsewhere</h1>")
+        self.wfile.write(b"<!doctype html><title>NeutralSite</title><h1>NeutralSite</h1>")
 
     def log_message(self, *_given):
         """Keep quiet."""
 
 
 @pytest.fixture
-def elsewhere(app):
+def neutral_site(app):
     """Run another site on loopback and have the practice choose it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), NeutralSite) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}/"
@@ -82,16 +82,16 @@ def by_shift(page):
 
 
 @pytest.mark.parametrize("way", [by_button, by_hidden_link, by_shift])
-def test_each_way_out_leaves_nothing_open(app, invited, elsewhere, live, page, way):
-    come_in(page, live, invited)
+def test_quick_exit_by_button_link_or_shift_ends_session_and_hides_pages(app, invited, neutral_site, live, page, way):
+    open_worksheet(page, live, invited)
     expect(page.get_by_role("heading", level=1)).to_have_text(TITLE)
-    [cookie] = [one["value"] for one in page.context.cookies() if one["name"] == BY_HAND]
+    [cookie] = [one["value"] for one in page.context.cookies() if one["name"] == PORTAL_COOKIE]
     page.reload()
     way(page)
-    page.wait_for_url(elsewhere)
-    assert BY_HAND not in [one["name"] for one in page.context.cookies()]
+    page.wait_for_url(neutral_site)
+    assert PORTAL_COOKIE not in [one["name"] for one in page.context.cookies()]
     thief = app.test_client()
-    thief.set_cookie(BY_HAND, cookie)
+    thief.set_cookie(PORTAL_COOKIE, cookie)
     assert thief.get("/portal").location == "/portal/sign-in"
     for _ in range(3):
         page.go_back()
@@ -101,8 +101,8 @@ def test_each_way_out_leaves_nothing_open(app, invited, elsewhere, live, page, w
     expect(page).to_have_url(f"{live}/portal/sign-in")
 
 
-def test_shift_leaves_nobody_who_is_writing_or_pressed_it_twice(invited, live, page):
-    come_in(page, live, invited)
+def test_shift_twice_or_while_typing_does_not_leave(invited, live, page):
+    open_worksheet(page, live, invited)
     page.keyboard.press("Shift")
     page.keyboard.press("Shift")
     page.get_by_role("textbox").first.click()
@@ -111,12 +111,12 @@ def test_shift_leaves_nobody_who_is_writing_or_pressed_it_twice(invited, live, p
     assert page.url == f"{live}/portal/h/1"
 
 
-def test_the_way_out_works_without_scripts(invited, elsewhere, live, browser):
+def test_quick_exit_without_scripts_ends_session(invited, neutral_site, live, browser):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    come_in(page, live, invited)
+    open_worksheet(page, live, invited)
     page.get_by_role("link", name="Leave now").click()
-    page.wait_for_url(elsewhere)
+    page.wait_for_url(neutral_site)
     page.go_back()
     expect(page.get_by_text(TITLE)).to_have_count(0)
     page.goto(f"{live}/portal")
@@ -124,14 +124,14 @@ def test_the_way_out_works_without_scripts(invited, elsewhere, live, browser):
     context.close()
 
 
-def test_a_tab_that_is_opened_again_shows_nothing(invited, elsewhere, live, page):
-    come_in(page, live, invited)
+def test_other_tab_after_quick_exit_shows_sign_in(invited, neutral_site, live, page):
+    open_worksheet(page, live, invited)
     again = page.context.new_page()
     again.goto(f"{live}/portal")
     expect(again.get_by_role("heading", level=1)).to_have_text("Hello Ines")
     page.bring_to_front()
     by_button(page)
-    page.wait_for_url(elsewhere)
+    page.wait_for_url(neutral_site)
     again.reload()
     expect(again).to_have_url(f"{live}/portal/sign-in")
     expect(again.get_by_text("Ines")).to_have_count(0)

@@ -3,7 +3,7 @@
 from tests.support import staff
 
 
-def test_sign_in_and_out(app, live, page, look):
+def test_sign_in_with_wrong_then_right_password_opens_today(app, live, page, look):
     coach = staff.add("coach")
     page.goto(f"{live}/today")
     look.at("sign-in")

@@ -30,7 +30,7 @@ def invited(coach):
     return found
 
 
-def come_in(page, live, found):
+def open_worksheet(page, live, found):
     page.goto(f"{live}/portal/sign-in")
     page.get_by_label("The code on your card").fill(found.card_code)
     page.get_by_role("button", name="Use the card").click()
@@ -47,8 +47,8 @@ def box(page):
     return page.locator("#answer_what_happened")
 
 
-def test_typed_saved_shared_and_read_by_the_coach(coach, invited, live, page, look, browser):
-    come_in(page, live, invited)
+def test_worksheet_typed_and_shared_is_read_by_the_coach(coach, invited, live, page, look, browser):
+    open_worksheet(page, live, invited)
     box(page).fill(sample_files.ABROAD)
     page.get_by_label("shaky").check()
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
@@ -68,28 +68,28 @@ def test_typed_saved_shared_and_read_by_the_coach(coach, invited, live, page, lo
     page.get_by_text("This file has no form fields").wait_for()
     look.at("shared, with a file")
     page.get_by_role("button", name="Send it to Marta").click()
-    desk = browser.new_context().new_page()
-    enter(desk, live)
-    desk.goto(f"{live}/cases")
-    desk.get_by_role("link", name="Ines Okafor").first.click()
-    desk.get_by_role("navigation", name="Case").get_by_role("link", name="Handouts").click()
-    desk.get_by_role("link", name="Read the answers").click()
-    desk.get_by_text(sample_files.ABROAD).wait_for()
-    assert desk.get_by_text("Written after that.").count() == 0
-    look_at_desk(desk)
+    coach_page = browser.new_context().new_page()
+    enter(coach_page, live)
+    coach_page.goto(f"{live}/cases")
+    coach_page.get_by_role("link", name="Ines Okafor").first.click()
+    coach_page.get_by_role("navigation", name="Case").get_by_role("link", name="Handouts").click()
+    coach_page.get_by_role("link", name="Read the answers").click()
+    coach_page.get_by_text(sample_files.ABROAD).wait_for()
+    assert coach_page.get_by_text("Written after that.").count() == 0
+    check_shared_answers_page(coach_page)
 
 
-def look_at_desk(desk):
+def check_shared_answers_page(coach_page):
     from tests.support.page_checks import Look
 
-    with desk.expect_download() as found:
-        desk.get_by_role("link", name="Save file 1").click()
+    with coach_page.expect_download() as found:
+        coach_page.get_by_role("link", name="Save file 1").click()
     assert found.value.suggested_filename == "returned-01.pdf"
-    Look(desk).at("what was shared")
+    Look(coach_page).at("what was shared")
 
 
-def test_a_second_device_never_overwrites_by_itself(coach, invited, live, page):
-    come_in(page, live, invited)
+def test_autosave_from_a_second_window_does_not_overwrite(coach, invited, live, page):
+    open_worksheet(page, live, invited)
     other = page.context.new_page()
     other.goto(f"{live}/portal/h/1")
     box(other).fill("From the other one.")
@@ -105,7 +105,7 @@ def test_a_second_device_never_overwrites_by_itself(coach, invited, live, page):
     expect(box(other)).to_have_value("From this one.")
 
 
-def test_a_spanish_sheet_tells_in_spanish_that_it_was_not_saved(coach, invited, live, page):
+def test_autosave_of_spanish_worksheet_when_offline_says_so_in_spanish(coach, invited, live, page):
     with transaction():
         assign_handout(
             coach,
@@ -116,7 +116,7 @@ def test_a_spanish_sheet_tells_in_spanish_that_it_was_not_saved(coach, invited, 
             confirmed=True,
             language="es",
         )
-    come_in(page, live, invited)
+    open_worksheet(page, live, invited)
     page.goto(f"{live}/portal/h/2")
     page.route("**/draft", lambda route: route.abort())
     page.locator("#answer_one_change").fill("Apagar la luz.")
@@ -126,8 +126,8 @@ def test_a_spanish_sheet_tells_in_spanish_that_it_was_not_saved(coach, invited, 
     expect(state).to_contain_text("Guardado a las")
 
 
-def test_a_file_that_says_something_else_waits_for_the_client(coach, invited, live, page, look):
-    come_in(page, live, invited)
+def test_upload_with_other_answers_waits_for_the_client(coach, invited, live, page, look):
+    open_worksheet(page, live, invited)
     box(page).fill("Typed here.")
     expect(page.locator("#sheet input[name=version]")).to_have_value("1")
     data = sample_files.filled(
@@ -147,8 +147,8 @@ def test_a_file_that_says_something_else_waits_for_the_client(coach, invited, li
     expect(box(page)).to_have_value("From paper.")
 
 
-def test_leaving_at_once_is_never_held_up_by_unsaved_words(coach, invited, live, page):
-    come_in(page, live, invited)
+def test_quick_exit_with_unsaved_answers_does_not_ask(coach, invited, live, page):
+    open_worksheet(page, live, invited)
     asked = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     page.route("https://**", lambda route: route.fulfill(body="elsewhere"))

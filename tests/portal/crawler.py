@@ -8,19 +8,19 @@ from html import unescape
 import pikepdf
 
 from caseapp.portal.reading_list import format_position
-from tests.support.pdf_checks import outline_of, text_of
+from tests.support.pdf_checks import extract_text, read_outline
 from tests.support.staff_pages import lasting
 
-NOWHERE = 9998
+UNKNOWN_POSITION = 9998
 
 
-def addresses(app, places):
+def portal_addresses(app, places):
     """List every address of the portal that can be opened, for each place of a list and for one that is not on it."""
     found: dict = {}
     for rule in app.url_map.iter_rules():
         if "GET" not in rule.methods or not rule.rule.startswith("/portal"):
             continue
-        for position in (*places, NOWHERE) if "position" in rule.arguments else (None,):
+        for position in (*places, UNKNOWN_POSITION) if "position" in rule.arguments else (None,):
             values = {
                 "position": position,
                 "number": position and format_position(position),
@@ -33,12 +33,12 @@ def addresses(app, places):
     return [*found]
 
 
-def seen(app, visitor, places):
+def crawl(app, visitor, places):
     """Open every address; give for each all that can be read there: status, headers, words, and what is in a file."""
-    return {path: told(visitor.get(path)) for path in addresses(app, places)}
+    return {path: readable_response(visitor.get(path)) for path in portal_addresses(app, places)}
 
 
-def told(answer):
+def readable_response(answer):
     """Write down everything that an answer says, headers included."""
     headers = "\n".join(
         f"{name}: {value}"
@@ -46,14 +46,14 @@ def told(answer):
         if name not in {"X-Request-Id", "Set-Cookie", "Content-Length"}
     )
     pdf = answer.mimetype == "application/pdf"
-    body = "\n".join(words_of(answer.data)) if pdf else unescape(answer.get_data(as_text=True))
+    body = "\n".join(pdf_texts(answer.data)) if pdf else unescape(answer.get_data(as_text=True))
     return lasting(f"{answer.status}\n{headers}\n\n{body}")
 
 
-def words_of(content):
+def pdf_texts(content):
     """List what a PDF says anywhere: on its pages, in its head, its outline, the names and labels of its fields."""
-    yield text_of(content)
-    yield str(outline_of(content))
+    yield extract_text(content)
+    yield str(read_outline(content))
     with pikepdf.open(io.BytesIO(content)) as document:
         yield " ".join(f"{name} {value}" for name, value in document.docinfo.items())
         yield document.Root.Metadata.read_bytes().decode()

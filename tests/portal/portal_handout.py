@@ -62,7 +62,7 @@ def upload(visitor, data, *, path=PAGE, page=None, **more):
     return visitor.post(f"{path}/upload", data=body, content_type=kind)
 
 
-def the_assignment(position=1):
+def assignment_id_at(position=1):
     db.session.rollback()
     query = sa.text("SELECT id FROM assignment WHERE position = :position")
     found = db.session.execute(query.columns(id=sa.Uuid()), {"position": position}).scalar_one()
@@ -70,7 +70,7 @@ def the_assignment(position=1):
     return found
 
 
-def desk_number(found):
+def case_number(found):
     db.session.rollback()
     number = db.session.execute(
         sa.text("SELECT number FROM coaching_case WHERE id = :id").bindparams(

@@ -27,13 +27,13 @@ from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser, lasting
 
 CANARY = "Quetzalcoatl"
-SHEETS = ("help-right-now", "better-nights", "keep-the-day-running")
+SLUGS = ("help-right-now", "better-nights", "keep-the-day-running")
 # What only the practice says: the canary, names in full, and the words of screening, flags and holds.
-INSIDE = (
+INTERNAL_WORDS = (
     CANARY, "Paul", "Alder", *FLAG_LABELS, *FLAG_LABELS.values(), *SAFETY_ITEMS, *(ITEMS_BY_KEY[key].label for key in SAFETY_ITEMS),
     "safety hold", "screening",
 )  # fmt: skip
-QUIET = sorted(
+WITH_ALIAS = sorted(
     key for key, handout in library().items() if handout.alias and "portal" in handout.channels
 )
 
@@ -44,7 +44,7 @@ def post(app):
         yield found
 
 
-def let_in(app, coach, post, surname):
+def sign_in_by_mail(app, coach, post, surname):
     """Bring a client in by mail; the coach has written the canary wherever a client's record takes words."""
     address = f"ines.{surname.lower()}@example.test"
     found = portal_client.invited(
@@ -59,7 +59,7 @@ def let_in(app, coach, post, surname):
     portal_client.choose(visitor, found.start_code)
     visitor.post("/portal/first", data={"csrf_token": csrf(visitor.get("/portal/first"))})
     builders.screen(coach, found.client_id, comment=CANARY)
-    for slug in SHEETS:
+    for slug in SLUGS:
         with transaction():
             assign_handout(coach, found.case_id, slug, message="", channel="portal", confirmed=True)
     with transaction():
@@ -68,7 +68,7 @@ def let_in(app, coach, post, surname):
     return visitor, found, address
 
 
-def mailed_again(post, address):
+def request_another_mail(post, address):
     """Ask for one more link; give the mail as it came, without what differs between any two."""
     request_link(address, "192.0.2.7")
     outbox.sweep()
@@ -79,14 +79,14 @@ def mailed_again(post, address):
     return lasting(words)
 
 
-def test_fear_at_home_looks_like_any_other_urgent_answer(app, coach, post):
+def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach, post):
     """Two clients, the same sheets: one answers of fear, the other of self-harm; nothing that comes out differs.
 
     That nothing may travel follows from the first answer by itself; for the other client the coach has noted it.
     """
     shown, mails = [], []
     for surname, answer in (("Alder", "fear_at_home"), ("Birch", "self_harm")):
-        visitor, found, address = let_in(app, coach, post, surname)
+        visitor, found, address = sign_in_by_mail(app, coach, post, surname)
         before = told(visitor.get("/portal"))
         builders.screen(coach, found.client_id, comment=CANARY, **{answer: "urgent"})
         if answer == "self_harm":
@@ -94,35 +94,35 @@ def test_fear_at_home_looks_like_any_other_urgent_answer(app, coach, post):
                 set_manual_flag(coach, found.client_id, "unsafe_delivery")
         shown.append(seen(app, visitor, [1, 2, 3]))
         assert shown[-1]["/portal"] != before
-        mails.append(mailed_again(post, address))
+        mails.append(request_another_mail(post, address))
     assert shown[0] == shown[1]
     assert mails[0] == mails[1]
     everything = "\n".join((*shown[0].values(), *mails))
-    assert [word for word in INSIDE if word in everything] == []
+    assert [word for word in INTERNAL_WORDS if word in everything] == []
 
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("level", ["watch", "concern"])
-def test_a_milder_answer_about_fear_tells_nothing_either(app, coach, post, level):
+def test_portal_and_mail_for_milder_fear_at_home_reveal_nothing(app, coach, post, level):
     """What rests then rests without a word why, and what does not is as it was."""
-    visitor, found, address = let_in(app, coach, post, "Alder")
-    calm = mailed_again(post, address)
+    visitor, found, address = sign_in_by_mail(app, coach, post, "Alder")
+    calm = request_another_mail(post, address)
     builders.screen(coach, found.client_id, comment=CANARY, fear_at_home=level)
     pages = seen(app, visitor, [1, 2, 3])
     everything = "\n".join((*pages, *pages.values()))
     outside = [page.partition("\n\n")[0] for page in pages.values()]
     assert not portal_client.BANNED.search("\n".join(outside))
-    assert [word for word in INSIDE if word in everything] == []
-    assert mailed_again(post, address) == calm
+    assert [word for word in INTERNAL_WORDS if word in everything] == []
+    assert request_another_mail(post, address) == calm
 
 
 @pytest.fixture
-def every_quiet_sheet(app, coach):
+def every_handout_with_alias(app, coach):
     """Give a client every sheet that goes by another title outside, the coach's own reading being the real one."""
     visitor, found = portal_client.inside(app, coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
-        for slug, language in QUIET:
+        for slug, language in WITH_ALIAS:
             assign_handout(
                 coach, found.case_id, slug, language=language, message="", channel="portal",
                 confirmed=True,
@@ -131,12 +131,12 @@ def every_quiet_sheet(app, coach):
 
 
 @pytest.mark.pdf
-def test_a_hard_subject_is_named_in_no_byte_that_a_client_gets(app, coach, every_quiet_sheet):
-    visitor, _found = every_quiet_sheet
-    places = [*range(1, len(QUIET) + 1)]
+def test_handouts_with_alias_never_show_real_title_to_client(app, coach, every_handout_with_alias):
+    visitor, _found = every_handout_with_alias
+    places = [*range(1, len(WITH_ALIAS) + 1)]
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Assignment)) == len(places)
     pages = seen(app, visitor, places)
-    real = {word for key in QUIET for word in (library()[key].title, library()[key].code, key[0])}
+    real = {word for key in WITH_ALIAS for word in (library()[key].title, library()[key].code, key[0])}
     found_in = [
         (path, word)
         for path, page in pages.items()
@@ -144,9 +144,9 @@ def test_a_hard_subject_is_named_in_no_byte_that_a_client_gets(app, coach, every
         if word.lower() in f"{path}\n{page}".lower()
     ]
     assert found_in == []
-    for key in QUIET:
+    for key in WITH_ALIAS:
         assert any(library()[key].alias in page for page in pages.values()), key
     desk = StaffBrowser(app, coach).text("/handouts?stage=any")
-    for key in QUIET:
+    for key in WITH_ALIAS:
         if key[1] == "en" and library()[key].stage == "any":
             assert library()[key].title in unescape(desk)

@@ -23,7 +23,7 @@ from caseapp.domain.practice.queries import get_practice
 from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
 from tests.support import builders, staff
-from tests.support.pdf_checks import text_of
+from tests.support.pdf_checks import extract_text
 from tests.support.portal_client import BANNED, inside
 from tests.support.staff import csrf
 from tests.support.staff_pages import Statements, lasting
@@ -50,7 +50,7 @@ def text(page):
     return unescape(page.get_data(as_text=True))
 
 
-def ids_of(found):
+def assignment_ids(found):
     return db.session.scalars(
         sa.select(Assignment.id)
         .where(Assignment.client_id == found.client_id)
@@ -58,7 +58,7 @@ def ids_of(found):
     ).all()
 
 
-def row(assignment_id):
+def load_assignment(assignment_id):
     db.session.rollback()
     return db.session.get(Assignment, assignment_id, populate_existing=True)
 
@@ -69,14 +69,14 @@ def opened_at(coach, assignment_id):
     return get_assignment_record(coach, assignment_id).opened_at
 
 
-def names_of_links(page):
+def link_names(page):
     """Give what a screen reader calls the links of the list's main part."""
     main = text(page).partition("<main")[2].partition("</main>")[0]
     found = re.findall(r"<a [^>]*>(.*?)</a>", main, flags=re.DOTALL)
     return [" ".join(re.sub("<[^>]+>", "", name).split()) for name in found]
 
 
-def test_sheets_with_one_title_are_told_apart_by_their_number(coach, reader):
+def test_reading_list_with_equal_titles_shows_numbers(coach, reader):
     visitor, found = reader
     supervisor, admin = staff.add("supervisor"), staff.add("admin")
     title = "Keeping the day running"
@@ -86,7 +86,7 @@ def test_sheets_with_one_title_are_told_apart_by_their_number(coach, reader):
     token = {"csrf_token": csrf(visitor.get("/portal"))}
     assert visitor.post("/portal/h/4/read", data=token).status_code == 303
     page = visitor.get("/portal")
-    names = names_of_links(page)
+    names = link_names(page)
     assert len(set(names)) == len(names)
     assert {f"Open {title}, No. 1", f"Save PDF of {title}, No. 3", f"{title}, No. 4"} <= {*names}
     assert "<span>No. 3</span>" in text(page)
@@ -94,7 +94,7 @@ def test_sheets_with_one_title_are_told_apart_by_their_number(coach, reader):
     assert not any("No. 2" in name for name in names)
 
 
-def test_the_list_shows_what_was_given_and_where_the_reader_is(coach, reader):
+def test_reading_list_shows_assigned_handout_and_stage(coach, reader):
     visitor, found = reader
     give(coach, found, CALM, "Read the first part.")
     page = visitor.get("/portal")
@@ -106,7 +106,7 @@ def test_the_list_shows_what_was_given_and_where_the_reader_is(coach, reader):
     assert "Already read" not in text(page)
 
 
-def test_a_week_is_said_without_pressure_and_never_late(app, coach, reader):
+def test_week_of_a_handout_is_shown_until_it_is_over(app, coach, reader):
     _, found = reader
     monday = datetime(2030, 3, 4, 9, tzinfo=UTC)
     with at(monday):
@@ -119,21 +119,21 @@ def test_a_week_is_said_without_pressure_and_never_late(app, coach, reader):
         (monday + timedelta(days=8), ["For the week of 11 March"]),
         (monday + timedelta(days=60), []),
     ):
-        records = [get_assignment_record(coach, row_id) for row_id in ids_of(found)]
+        records = [get_assignment_record(coach, row_id) for row_id in assignment_ids(found)]
         with at(moment), app.test_request_context("/portal"):
             entries = build_reading_list(records, help_first=False).to_read
         assert [e.meta[0] for e in entries if e.meta[0].startswith("For the week")] == words
         assert entries[0].title == "Numbers to keep"
 
 
-def test_an_empty_list_says_so(reader):
+def test_reading_list_when_empty_says_so(reader):
     visitor, _ = reader
     assert "Nothing to read right now. Marta will add something when it helps." in text(
         visitor.get("/portal")
     )
 
 
-def test_a_sheet_shows_the_line_and_the_text_and_notes_the_first_opening(coach, reader):
+def test_handout_page_shows_message_and_text_and_records_first_opening(coach, reader):
     visitor, found = reader
     given = give(coach, found, CALM, "Read <b>the first part</b>.")
     assert opened_at(coach, given) is None
@@ -152,7 +152,7 @@ def test_a_sheet_shows_the_line_and_the_text_and_notes_the_first_opening(coach, 
 
 
 @pytest.mark.pdf
-def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
+def test_handout_pdf_has_neutral_name_and_metadata(coach, reader):
     visitor, found = reader
     give(coach, found, CALM, "A line that stays in the portal.")
     answer = visitor.get("/portal/h/1/reading-01.pdf")
@@ -170,7 +170,7 @@ def test_a_pdf_comes_under_a_name_that_tells_nothing(coach, reader):
 
 
 @pytest.mark.pdf
-def test_large_print_is_offered_beside_the_usual_one(coach, reader):
+def test_handout_pdf_in_large_print_has_more_pages(coach, reader):
     visitor, found = reader
     give(coach, found, CALM)
     assert "/portal/h/1/reading-01.pdf?size=large" in text(visitor.get("/portal/h/1"))
@@ -185,7 +185,7 @@ def test_large_print_is_offered_beside_the_usual_one(coach, reader):
 
 
 @pytest.mark.pdf
-def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch):
+def test_handout_pdf_when_sandbox_is_busy_returns_503_page(coach, reader, monkeypatch):
     visitor, found = reader
     give(coach, found, CALM)
     with transaction():
@@ -203,20 +203,20 @@ def test_a_sheet_that_cannot_be_made_is_one_calm_page(coach, reader, monkeypatch
 @pytest.mark.parametrize(
     "name", ["reading-1.pdf", "reading-02.pdf", "reading-.pdf", "reading-001.pdf"]
 )
-def test_only_the_right_file_name_is_a_page(coach, reader, name):
+def test_handout_pdf_with_wrong_file_name_returns_404(coach, reader, name):
     visitor, found = reader
     give(coach, found, CALM)
     assert visitor.get(f"/portal/h/1/{name}").status_code == 404
 
 
-def test_marking_as_read_moves_a_sheet_down(coach, reader):
+def test_mark_read_twice_moves_handout_to_already_read(coach, reader):
     visitor, found = reader
     given = give(coach, found, CALM)
     page = visitor.get("/portal/h/1")
     for _ in range(2):
         answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
         assert (answer.status_code, answer.location) == (303, "/portal")
-    assert row(given).read_at is not None
+    assert load_assignment(given).read_at is not None
     page = text(visitor.get("/portal"))
     assert "Already read" in page
     assert "You have read 1 of 1." in page
@@ -224,7 +224,7 @@ def test_marking_as_read_moves_a_sheet_down(coach, reader):
     assert visitor.post("/portal/h/1/read").status_code == 400
 
 
-def test_nobody_reads_what_another_was_given(app, coach, reader):
+def test_handouts_of_another_client_are_not_found(app, coach, reader):
     visitor, found = reader
     other, theirs = inside(app, coach, "Jonas Weber")
     builders.screen(coach, theirs.client_id)
@@ -238,25 +238,25 @@ def test_nobody_reads_what_another_was_given(app, coach, reader):
             visitor.post(f"/portal/h/{position}/read", data={"csrf_token": token}).status_code
             == 404
         )
-    assert (opened_at(coach, given), row(given).read_at) == (None, None)
+    assert (opened_at(coach, given), load_assignment(given).read_at) == (None, None)
     assert "For Jonas alone" in text(other.get("/portal/h/1"))
     give(coach, found, PAUSE, "For Ines alone")
     assert "For Ines alone" in text(visitor.get("/portal/h/1"))
     assert "For Ines alone" not in text(other.get("/portal/h/1"))
 
 
-def test_paper_and_talk_are_not_on_the_list(coach, reader):
+def test_printed_handout_is_not_on_reading_list(coach, reader):
     visitor, found = reader
     give(coach, found, CALM, channel="print")
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     assert visitor.get("/portal/h/1").status_code == 404
 
 
-def test_what_was_taken_back_says_so_and_leaves_the_list(coach, reader):
+def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
     visitor, found = reader
     given = give(coach, found, CALM)
     with transaction():
-        withdraw(coach, given, row(given).version)
+        withdraw(coach, given, load_assignment(given).version)
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     for path in ("/portal/h/1", "/portal/h/1/reading-01.pdf"):
         answer = visitor.get(path)
@@ -264,7 +264,7 @@ def test_what_was_taken_back_says_so_and_leaves_the_list(coach, reader):
         assert "has taken this sheet back" in text(answer)
 
 
-def test_in_a_safety_hold_help_comes_first_and_nothing_else(coach, reader):
+def test_reading_list_in_safety_hold_shows_help_first_and_hides_the_rest(coach, reader):
     visitor, found = reader
     give(coach, found, HELP)
     give(coach, found, CALM)
@@ -281,7 +281,7 @@ def test_in_a_safety_hold_help_comes_first_and_nothing_else(coach, reader):
     assert visitor.get("/portal/h/2/reading-02.pdf").status_code == 409
 
 
-def test_a_care_hold_is_not_named(coach, reader):
+def test_reading_list_in_care_hold_does_not_mention_it(coach, reader):
     visitor, found = reader
     give(coach, found, CALM)
     builders.screen(coach, found.client_id, sleep="concern")
@@ -293,16 +293,16 @@ def test_a_care_hold_is_not_named(coach, reader):
         assert word not in page.lower().split()
 
 
-def test_the_list_asks_the_same_number_of_questions_however_long(coach, reader):
+def test_reading_list_of_any_length_needs_the_same_number_of_statements(coach, reader):
     visitor, found = reader
     give(coach, found, CALM)
-    short = statements_of(visitor, "/portal")
+    short = count_statements(visitor, "/portal")
     give(coach, found, PAUSE)
     give(coach, found, HELP)
-    assert statements_of(visitor, "/portal") == short
+    assert count_statements(visitor, "/portal") == short
 
 
-def statements_of(visitor, path):
+def count_statements(visitor, path):
     """Count the statements of a page that was opened once before."""
     visitor.get(path)
     seen = []
@@ -316,7 +316,7 @@ def statements_of(visitor, path):
     return len(seen)
 
 
-def test_reading_is_recorded_once_a_quarter(coach, reader):
+def test_repeated_reading_is_audited_once(coach, reader):
     visitor, found = reader
     given = give(coach, found, CALM)
     for _ in range(3):
@@ -330,7 +330,7 @@ def test_reading_is_recorded_once_a_quarter(coach, reader):
     assert given is not None
 
 
-def test_the_page_about_who_sees_what_names_the_coach_by_first_name(reader):
+def test_privacy_page_names_coach_by_first_name(reader):
     visitor, _ = reader
     page = text(visitor.get("/portal/privacy"))
     assert "What Marta can see" in page
@@ -338,7 +338,7 @@ def test_the_page_about_who_sees_what_names_the_coach_by_first_name(reader):
 
 
 @pytest.mark.pdf
-def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
+def test_packet_with_two_handouts_is_offered_and_recorded_as_opened(coach, reader):
     visitor, found = reader
     first = give(coach, found, CALM, "Slowly.")
     assert "as one PDF" not in text(visitor.get("/portal"))
@@ -349,7 +349,7 @@ def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
     assert opened_at(coach, first) is None
     answer = visitor.get("/portal/reading-all.pdf")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
-    assert "For Ines, from Marta" in text_of(answer.data)
+    assert "For Ines, from Marta" in extract_text(answer.data)
     assert BANNED.findall(str(answer.headers)) == []
     assert None not in {opened_at(coach, first), opened_at(coach, second)}
     builders.screen(coach, found.client_id, self_harm="concern")
@@ -357,20 +357,20 @@ def test_two_sheets_or_more_come_as_one_pdf_too(coach, reader):
 
 
 @pytest.mark.pdf
-def test_a_saved_sheet_says_for_whom_it_is_but_never_the_whole_name(coach, reader):
+def test_handout_pdf_shows_first_names_only(coach, reader):
     visitor, found = reader
     give(coach, found, CALM, "Read <b>the first part</b>.")
-    told = text_of(visitor.get("/portal/h/1/reading-01.pdf").data)
+    told = extract_text(visitor.get("/portal/h/1/reading-01.pdf").data)
     assert "For Ines, from Marta Read <b>the first part</b>." in told
     assert "Okafor" not in told
     give(coach, found, HELP, "Keep it near.")
-    quiet = text_of(visitor.get("/portal/h/2/reading-02.pdf").data)
+    quiet = extract_text(visitor.get("/portal/h/2/reading-02.pdf").data)
     assert "Ines" not in quiet
     assert "Keep it near" not in quiet
 
 
 @pytest.mark.pdf
-def test_a_stored_pdf_is_judged_anew_in_three_statements(coach, reader):
+def test_cached_pdf_is_checked_again_in_three_statements(coach, reader):
     """Who asks, the sheet with all that decides about it, and the practice: each is looked at every time."""
     visitor, found = reader
     give(coach, found, CALM, "Slowly.")

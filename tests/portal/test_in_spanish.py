@@ -42,7 +42,7 @@ def reader(app, coach):
     return visitor
 
 
-def spanish(answer):
+def spanish_text(answer):
     """Give what a page says, which has to be Spanish all through but for its title in the browser's history."""
     page = text(answer)
     assert "<title>Reading list</title>" in page
@@ -55,7 +55,7 @@ def spanish(answer):
     return said
 
 
-def send(visitor, action="save", start=None, **answers):
+def submit(visitor, action="save", start=None, **answers):
     fields = form(visitor.get(PAGE), f"{PAGE}/save") | {
         f"answer_{k}": v for k, v in answers.items()
     }
@@ -64,70 +64,70 @@ def send(visitor, action="save", start=None, **answers):
     return visitor.post(f"{PAGE}/{action}", data=fields)
 
 
-def test_the_page_around_a_spanish_sheet_is_spanish_from_the_first_word_to_sharing(reader):
-    said = spanish(reader.get(PAGE))
+def test_spanish_worksheet_page_before_and_after_sharing_is_spanish(reader):
+    said = spanish_text(reader.get(PAGE))
     assert "Marta no ve esto mientras escribes." in said
     assert "Aún no hay nada escrito" in said
     assert re.search(r"Unos \d+ minutos", said)
-    assert send(reader, one_change="Apagar la luz.").status_code == 303
-    said = spanish(reader.get(PAGE))
+    assert submit(reader, one_change="Apagar la luz.").status_code == 303
+    said = spanish_text(reader.get(PAGE))
     assert "Guardado, solo para ti." in said
     assert re.search(r"Guardado a las \d\d:\d\d", said)
-    assert send(reader, "share", one_change="Apagar la luz.").status_code == 303
-    said = spanish(reader.get(PAGE))
+    assert submit(reader, "share", one_change="Apagar la luz.").status_code == 303
+    said = spanish_text(reader.get(PAGE))
     assert re.search(r"Compartiste esta hoja el \d+ de [a-z]+ a las \d\d:\d\d\.", said)
-    send(reader, one_change="Apagar el teléfono.")
-    assert "sigue siendo solo tuyo" in spanish(reader.get(PAGE))
+    submit(reader, one_change="Apagar el teléfono.")
+    assert "sigue siendo solo tuyo" in spanish_text(reader.get(PAGE))
     token = {"csrf_token": csrf(reader.get(PAGE))}
     assert reader.post(f"{PAGE}/read", data=token).status_code == 303
     reader.get("/portal")
-    assert "Marcaste esto como leído el" in spanish(reader.get(PAGE))
+    assert "Marcaste esto como leído el" in spanish_text(reader.get(PAGE))
 
 
-def test_what_goes_wrong_around_a_spanish_sheet_is_told_in_spanish(reader):
-    nothing = send(reader, "share")
+def test_spanish_worksheet_errors_are_spanish(reader):
+    nothing = submit(reader, "share")
     assert nothing.status_code == 409
-    assert "Todavía no hay nada que compartir. Escribe algo antes." in spanish(nothing)
-    send(reader, one_change="Desde el móvil.")
-    stale = send(reader, start=0, one_change="Desde el portátil.")
+    assert "Todavía no hay nada que compartir. Escribe algo antes." in spanish_text(nothing)
+    submit(reader, one_change="Desde el móvil.")
+    stale = submit(reader, start=0, one_change="Desde el portátil.")
     assert stale.status_code == 412
-    assert "Esta hoja se guardó desde otra ventana u otro aparato a las" in spanish(stale)
-    assert "Abre la página de nuevo" in spanish(send(reader, start="often"))
-    wrong = send(reader, "draft", start="often")
+    assert "Esta hoja se guardó desde otra ventana u otro aparato a las" in spanish_text(stale)
+    assert "Abre la página de nuevo" in spanish_text(submit(reader, start="often"))
+    wrong = submit(reader, "draft", start="often")
     assert wrong.json["fields"]["version"][0].startswith("Abre la página de nuevo")
 
 
 @pytest.mark.pdf
-def test_what_a_file_meets_on_a_spanish_sheet_is_told_in_spanish(coach, reader):
-    assert "Elige antes un archivo." in spanish(upload(reader, b""))
-    assert "Esto no es un PDF." in spanish(upload(reader, b"no"))
-    send(reader, one_change="Escrito aquí.")
+def test_spanish_worksheet_upload_messages_are_spanish(coach, reader):
+    assert "Elige antes un archivo." in spanish_text(upload(reader, b""))
+    assert "Esto no es un PDF." in spanish_text(upload(reader, b"no"))
+    submit(reader, one_change="Escrito aquí.")
     data = sample_files.filled(sample_files.blank(SLUG, "es"), {"one_change": "Del papel."})
     other = upload(reader, data)
     assert other.status_code == 409
-    assert "En un lugar habías escrito otra cosa" in spanish(other)
+    assert "En un lugar habías escrito otra cosa" in spanish_text(other)
     for _ in range(5):
         assert upload(reader, sample_files.scan()).status_code == 303
-    said = spanish(reader.get(PAGE))
+    said = spanish_text(reader.get(PAGE))
     assert "Este archivo no tiene campos" in said
     assert re.search(r"Se guarda hasta el \d+ de [a-z]+ de \d{4} y después se borra", said)
-    assert "Hay sitio para 5 archivos" in spanish(upload(reader, sample_files.scan()))
+    assert "Hay sitio para 5 archivos" in spanish_text(upload(reader, sample_files.scan()))
 
 
-def test_only_the_sheet_is_spanish_on_the_list(reader):
+def test_reading_list_with_spanish_handout_stays_english(reader):
     page = text(reader.get("/portal"))
     assert '<h3 lang="es">' in page
     assert '<body class="portal">' in page
     assert "There is no rush." in page
 
 
-def test_a_day_is_written_as_the_language_does():
+def test_format_answer_date_follows_language():
     assert format_answer("2027-03-01") == "1 March 2027"
     assert format_answer("2027-03-01", "es") == "1 de marzo de 2027"
     assert format_answer("mañana", "es") == "mañana"
 
 
-def test_a_day_of_another_year_names_the_year(app):
+def test_day_of_another_year_includes_the_year(app):
     with at(now() - timedelta(days=400)):
         long_ago = now()
     assert Translator("es").day(long_ago) == Translator("es").long_day(long_ago)
@@ -135,14 +135,14 @@ def test_a_day_of_another_year_names_the_year(app):
     assert ENGLISH.day(long_ago).endswith(str(long_ago.year))
 
 
-def said_in_templates():
+def texts_in_templates():
     """List every English phrase that the page of a sheet has said for it."""
     for name in ("portal/handout.html", "portal/macros.html", "layout/portal.html"):
         source = (ROOT / "templates" / name).read_text(encoding="utf-8")
         yield from re.findall(r'tell\("([^"]+)"', source)
 
 
-def said_in_code():
+def texts_in_code():
     """List every English phrase that the portal's code says through a Speech."""
     for file in (ROOT / "caseapp/portal").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -152,26 +152,26 @@ def said_in_code():
                 yield node.args[0].value
 
 
-def names_in(phrase):
+def placeholders(phrase):
     return {name for _, name, _, _ in Formatter().parse(phrase) if name}
 
 
-def test_everything_said_around_a_sheet_has_spanish_words():
+def test_every_portal_text_has_a_spanish_translation_with_the_same_placeholders():
     writing = (ROOT / "caseapp/portal/worksheets.py").read_text(encoding="utf-8")
     done = [words for code, words in MESSAGES.items() if f'"{code}"' in writing]
-    wanted = {*said_in_templates(), *said_in_code(), *done, *UNREAD_REASONS.values()}
+    wanted = {*texts_in_templates(), *texts_in_code(), *done, *UNREAD_REASONS.values()}
     wanted |= {*REJECTED_UPLOADS.values(), *KIND_LABELS.values()}
     assert len(wanted) > 60
     assert wanted - TRANSLATIONS["es"].keys() == set()
     for english, said in TRANSLATIONS["es"].items():
-        assert names_in(english) == names_in(said), english
+        assert placeholders(english) == placeholders(said), english
 
 
-def test_the_words_of_saving_are_those_that_the_script_says():
+def test_autosave_translations_have_the_keys_of_the_script():
     script = (ROOT / "caseapp/static/js/autosave.js").read_text(encoding="utf-8")
     block = script.partition("const TEXTS = {")[2].partition("};")[0]
     english = dict(re.findall(r'(\w+): "([^"]*)"', block))
     assert english.keys() == AUTOSAVE["es"].keys()
     assert {key for key in english if f"texts.{key}" in script} == english.keys()
     for key, said in AUTOSAVE["es"].items():
-        assert names_in(english[key]) == names_in(said), key
+        assert placeholders(english[key]) == placeholders(said), key

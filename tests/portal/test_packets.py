@@ -1,4 +1,4 @@
-"""A pack that was filled in comes back: each sheet's answers to its own place, and nothing lost in silence."""
+"""A filled_packet that was filled in comes back: each sheet's saved_answers to its own place, and nothing lost in silence."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.support.portal_client import inside
 
 pytestmark = pytest.mark.pdf
 
-LIMITS = "/portal/h/2"
-HERE, OTHERS, LEFT = (
-    "Your answers were read from the file",
-    "The file held answers to other sheets as well.",
-    "Another sheet in the file needs a look from you.",
+LIMITS_PAGE = "/portal/h/2"
+READ_HERE, READ_OTHERS, NOT_READ = (
+    "Your saved_answers were read from the file",
+    "The file held saved_answers to other sheets as well.",
+    "Another client_and_assignment in the file needs a look from you.",
 )
 FILLED = {"1_what_happened": "Rang twice.", "1_body_signs_1": True, "2_my_limit": "Not after nine."}
 
@@ -38,100 +38,100 @@ def reader(app, coach):
     return visitor, found
 
 
-def pack(visitor, values):
+def filled_packet(visitor, values):
     """Save the list as one PDF and fill it in."""
     return sample_files.filled(visitor.get("/portal/reading-all.pdf").data, values)
 
 
-def sheet(found, position):
+def client_and_assignment(found, position):
     db.session.rollback()
     client = Actor(found.client_id, Role.CLIENT, "Ines", "portal")
     return client, get_reading_list_item(client, position)
 
 
-def answers(found, position):
-    return get_client_worksheet(*sheet(found, position)).answers
+def saved_answers(found, position):
+    return get_client_worksheet(*client_and_assignment(found, position)).answers
 
 
-def kept():
+def count_uploads():
     db.session.rollback()
     return db.session.scalar(sa.text("SELECT count(*) FROM worksheet_upload"))
 
 
-@pytest.mark.parametrize("path", [PAGE, LIMITS])
-def test_every_sheet_of_a_pack_is_read_wherever_it_is_sent_from(coach, reader, path):
+@pytest.mark.parametrize("path", [PAGE, LIMITS_PAGE])
+def test_packet_upload_from_any_worksheet_saves_answers_to_each(coach, reader, path):
     visitor, found = reader
-    answer = upload(visitor, pack(visitor, FILLED), path=path)
+    answer = upload(visitor, filled_packet(visitor, FILLED), path=path)
     assert (answer.status_code, answer.location) == (303, path)
     page = text(visitor.get(path))
-    assert HERE in page
-    assert OTHERS in page
-    assert LEFT not in page
-    assert answers(found, 1) == {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
-    assert answers(found, 2) == {"my_limit": "Not after nine."}
-    assert get_shared_summaries(coach, [sheet(found, position)[1].id for position in (1, 2)]) == {}
-    assert kept() == 0
+    assert READ_HERE in page
+    assert READ_OTHERS in page
+    assert NOT_READ not in page
+    assert saved_answers(found, 1) == {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
+    assert saved_answers(found, 2) == {"my_limit": "Not after nine."}
+    assert get_shared_summaries(coach, [client_and_assignment(found, position)[1].id for position in (1, 2)]) == {}
+    assert count_uploads() == 0
 
 
-def test_sheets_that_nobody_filled_in_are_not_mentioned(reader):
+def test_packet_upload_with_blank_worksheets_does_not_mention_them(reader):
     visitor, found = reader
-    upload(visitor, pack(visitor, {"1_what_happened": "Rang twice."}))
+    upload(visitor, filled_packet(visitor, {"1_what_happened": "Rang twice."}))
     page = text(visitor.get(PAGE))
-    assert HERE in page
-    assert OTHERS not in page
-    assert LEFT not in page
-    assert answers(found, 2) == {}
+    assert READ_HERE in page
+    assert READ_OTHERS not in page
+    assert NOT_READ not in page
+    assert saved_answers(found, 2) == {}
 
 
 @pytest.mark.parametrize(
     "typed", [{"2_my_limit": "Not after nine."}, {"2_look_again": "4/5/2030"}], ids=["other", "day"]
 )
-def test_what_another_sheet_has_to_be_asked_about_is_left_for_it_and_said(reader, typed):
+def test_packet_upload_with_conflict_elsewhere_leaves_that_worksheet_and_says_so(reader, typed):
     visitor, found = reader
-    fields = form(visitor.get(LIMITS), f"{LIMITS}/save") | {"answer_my_limit": "Typed here."}
-    assert visitor.post(f"{LIMITS}/save", data=fields).status_code == 303
-    file = pack(visitor, {"1_what_happened": "Rang twice."} | typed)
+    fields = form(visitor.get(LIMITS_PAGE), f"{LIMITS_PAGE}/save") | {"answer_my_limit": "Typed here."}
+    assert visitor.post(f"{LIMITS_PAGE}/save", data=fields).status_code == 303
+    file = filled_packet(visitor, {"1_what_happened": "Rang twice."} | typed)
     upload(visitor, file)
     page = text(visitor.get(PAGE))
-    assert HERE in page
-    assert OTHERS not in page
-    assert LEFT in page
-    assert answers(found, 1) == {"what_happened": "Rang twice."}
-    assert answers(found, 2) == {"my_limit": "Typed here."}
-    there = upload(visitor, file, path=LIMITS)
+    assert READ_HERE in page
+    assert READ_OTHERS not in page
+    assert NOT_READ in page
+    assert saved_answers(found, 1) == {"what_happened": "Rang twice."}
+    assert saved_answers(found, 2) == {"my_limit": "Typed here."}
+    there = upload(visitor, file, path=LIMITS_PAGE)
     assert there.status_code in {409, 422}
-    assert "These are the answers in your file. They aren’t saved yet." in text(there)
+    assert "These are the saved_answers in your file. They aren’t saved yet." in text(there)
 
 
-def test_other_sheets_are_read_also_when_this_one_has_to_be_looked_at(reader):
+def test_packet_upload_with_conflict_here_still_saves_the_others(reader):
     visitor, found = reader
-    file = pack(visitor, FILLED)
+    file = filled_packet(visitor, FILLED)
     write(visitor, what_happened="Typed here.")
     answer = upload(visitor, file)
     assert answer.status_code == 409
     assert "Saved so far: <span>Typed here.</span>" in text(answer)
-    assert OTHERS in text(answer)
-    assert answers(found, 1) == {"what_happened": "Typed here."}
-    assert answers(found, 2) == {"my_limit": "Not after nine."}
+    assert READ_OTHERS in text(answer)
+    assert saved_answers(found, 1) == {"what_happened": "Typed here."}
+    assert saved_answers(found, 2) == {"my_limit": "Not after nine."}
 
 
-def test_a_sheet_that_was_taken_back_is_not_written_in(coach, reader):
+def test_packet_upload_with_withdrawn_worksheet_skips_it_and_says_so(coach, reader):
     visitor, found = reader
-    file = pack(visitor, FILLED)
-    gone = sheet(found, 2)[1]
+    file = filled_packet(visitor, FILLED)
+    gone = client_and_assignment(found, 2)[1]
     with transaction():
         withdraw(coach, gone.id, gone.version)
     upload(visitor, file)
     page = text(visitor.get(PAGE))
-    assert HERE in page
-    assert LEFT in page
+    assert READ_HERE in page
+    assert NOT_READ in page
     db.session.rollback()
     assert db.session.scalar(sa.text("SELECT count(*) FROM worksheet_response")) == 1
 
 
-def test_a_pack_without_this_sheet_names_those_that_it_holds(coach, reader):
+def test_packet_upload_to_a_worksheet_not_in_it_names_those_it_contains(coach, reader):
     visitor, found = reader
-    file = pack(visitor, FILLED)
+    file = filled_packet(visitor, FILLED)
     give(coach, found, sample_files.REASONS)
     answer = upload(visitor, file, path="/portal/h/4")
     assert answer.status_code == 422
@@ -143,11 +143,11 @@ def test_a_pack_without_this_sheet_names_those_that_it_holds(coach, reader):
     for title in titles:
         assert f"“{title}”" in text(answer)
     assert "Open one of them and send it from there." in text(answer)
-    assert kept() == 0
-    assert answers(found, 1) == answers(found, 2) == {}
+    assert count_uploads() == 0
+    assert saved_answers(found, 1) == saved_answers(found, 2) == {}
 
 
-def test_the_list_says_where_a_pack_can_be_sent_back(reader):
+def test_reading_list_says_where_to_upload_a_packet(reader):
     visitor, _ = reader
     page = text(visitor.get("/portal"))
-    assert "open any sheet that you wrote in and send it back there" in page
+    assert "open any client_and_assignment that you wrote in and send it back there" in page

@@ -18,7 +18,7 @@ from tests.support.portal_client import BANNED, by_card, choose, give_pin, insid
 from tests.support.staff import csrf
 from tests.support.staff_pages import lasting
 
-BY_HAND = "__Host-reader"
+PORTAL_COOKIE = "__Host-reader"
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def every_page(app, coach, reader):
         yield path, visitor.get(path)
 
 
-def test_every_page_is_neutral_and_has_the_way_out_on_top(app, coach, reader):
+def test_every_page_is_neutral_and_starts_with_quick_exit(app, coach, reader):
     seen = 0
     for path, page in every_page(app, coach, reader):
         parsed = Links(page)
@@ -102,7 +102,7 @@ def test_every_page_is_neutral_and_has_the_way_out_on_top(app, coach, reader):
 
 
 @pytest.mark.pdf
-def test_addresses_cookies_and_file_names_are_neutral(app, reader):
+def test_addresses_headers_and_file_names_are_neutral(app, reader):
     visitor, _ = reader
     mine = [rule.rule for rule in app.url_map.iter_rules() if rule.endpoint.startswith("portal_")]
     assert len(mine) > 10
@@ -112,12 +112,12 @@ def test_addresses_cookies_and_file_names_are_neutral(app, reader):
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_nothing_in_the_portal_is_red():
+def test_portal_alert_colour_is_not_red():
     css = (ROOT / "caseapp/static/css/portal-handouts.css").read_text()
     assert ".portal {\n  --alert: var(--watch);" in css
 
 
-def test_a_sheet_on_a_hard_subject_keeps_its_neutral_title(reader):
+def test_reading_list_shows_the_alias_instead_of_title_and_summary(reader):
     visitor, _ = reader
     page = unescape(visitor.get("/portal").get_data(as_text=True))
     assert "Numbers to keep" in page
@@ -128,61 +128,61 @@ def test_a_sheet_on_a_hard_subject_keeps_its_neutral_title(reader):
 # Leaving
 
 
-def test_leave_now_ends_the_session_and_leads_away(app, reader):
+def test_quick_exit_ends_session_and_redirects(app, reader):
     visitor, _ = reader
-    cookie = visitor.get_cookie(BY_HAND).value
+    cookie = visitor.get_cookie(PORTAL_COOKIE).value
     answer = visitor.get("/exit")
     assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
     assert answer.headers["Clear-Site-Data"] == '"cache"'
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Referrer-Policy"] == "no-referrer"
-    assert visitor.get_cookie(BY_HAND) is None
+    assert visitor.get_cookie(PORTAL_COOKIE) is None
     thief = app.test_client()
-    thief.set_cookie(BY_HAND, cookie)
+    thief.set_cookie(PORTAL_COOKIE, cookie)
     assert thief.get("/portal").location == "/portal/sign-in"
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
-def test_leave_now_leads_where_the_practice_chose(app, visitor):
+def test_quick_exit_with_own_site_redirects_there(app, visitor):
     with transaction() as session:
         session.execute(sa.update(Practice).values(exit_url="https://weather.example/"))
     assert visitor.get("/exit").location == "https://weather.example/"
 
 
 @pytest.mark.parametrize("asked", ["/exit?url=https://evil.test", "/exit?next=//evil.test"])
-def test_leave_now_leads_nowhere_else(app, visitor, asked):
+def test_quick_exit_with_forged_target_ignores_it(app, visitor, asked):
     answer = visitor.get(asked, headers={"Host": "evil.test", "Referer": "https://evil.test"})
     assert answer.location == NEUTRAL_SITE
 
 
 @pytest.mark.parametrize("cookie", ["", "rubbish", "x" * 3000, "\u00e4", "' OR 1=1"])
-def test_leave_now_works_with_a_broken_session(app, visitor, cookie):
-    answer = visitor.get("/exit", headers={"Cookie": f"{BY_HAND}={cookie}; __Host-form=broken"})
+def test_quick_exit_with_broken_cookie_redirects(app, visitor, cookie):
+    answer = visitor.get("/exit", headers={"Cookie": f"{PORTAL_COOKIE}={cookie}; __Host-form=broken"})
     assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
 
 
-def test_leave_now_works_at_every_step(app, coach, visitor):
+def test_quick_exit_before_the_pin_ends_sign_in(app, coach, visitor):
     found = invited(coach)
     by_card(visitor, found.card_code)
     assert visitor.get("/exit").status_code == 303
     assert visitor.get("/portal/pin").location == "/portal/sign-in"
 
 
-def test_leave_now_works_without_a_database(app, reader, monkeypatch):
+def test_quick_exit_without_database_redirects(app, reader, monkeypatch):
     visitor, _ = reader
     gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
     db.session.remove()
     monkeypatch.setitem(db.engines, None, gone)
     answer = visitor.get("/exit")
     assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
-    assert visitor.get_cookie(BY_HAND) is None
+    assert visitor.get_cookie(PORTAL_COOKIE) is None
     gone.dispose()
 
 
 @pytest.mark.both
-def test_leave_now_does_not_wait_for_a_busy_database(app, reader):
+def test_quick_exit_with_busy_database_redirects_and_ends_session_later(app, reader):
     visitor, _ = reader
-    cookie = visitor.get_cookie(BY_HAND).value
+    cookie = visitor.get_cookie(PORTAL_COOKIE).value
     engine = db.engine
     db.session.remove()
     writes = WRITES[engine.dialect.name]
@@ -196,11 +196,11 @@ def test_leave_now_does_not_wait_for_a_busy_database(app, reader):
     for thread in leaving:
         thread.join()
     thief = app.test_client()
-    thief.set_cookie(BY_HAND, cookie)
+    thief.set_cookie(PORTAL_COOKIE, cookie)
     assert thief.get("/portal").location == "/portal/sign-in"
 
 
-def test_an_error_page_of_the_portal_needs_no_database(app, reader, monkeypatch):
+def test_error_page_without_database_is_neutral_and_has_quick_exit(app, reader, monkeypatch):
     visitor, _ = reader
     gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
     db.session.remove()
@@ -216,7 +216,7 @@ def test_an_error_page_of_the_portal_needs_no_database(app, reader, monkeypatch)
 # Help
 
 
-def test_help_does_not_hide_behind_a_sign_in(app, visitor):
+def test_safety_page_without_sign_in_shows_help_lines(app, visitor):
     page = unescape(visitor.get("/portal/safety").get_data(as_text=True))
     assert 'href="tel:999"' in page
     assert 'href="tel:116123"' in page
@@ -224,13 +224,13 @@ def test_help_does_not_hide_behind_a_sign_in(app, visitor):
     assert page.count("tel:999") == 1
 
 
-def test_every_step_inside_shows_the_emergency_number(app, coach, reader):
+def test_every_portal_page_shows_the_emergency_number(app, coach, reader):
     visitor, _ = reader
     for path in ("/portal", "/portal/h/1", "/portal/h/2"):
         assert "tel:999" in visitor.get(path).get_data(as_text=True)
 
 
-def test_signing_out_needs_the_form(reader):
+def test_sign_out_without_csrf_token_keeps_session(reader):
     visitor, _ = reader
     assert visitor.post("/portal/sign-out").status_code == 400
     assert visitor.get("/portal").status_code == 200

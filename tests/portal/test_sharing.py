@@ -11,12 +11,12 @@ from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
     CANARY,
     PAGE,
-    desk_number,
+    case_number,
     form,
     give,
     kept_files,
     text,
-    the_assignment,
+    assignment_id_at,
     upload,
     write,
 )
@@ -27,11 +27,11 @@ from tests.support.staff_pages import StaffBrowser
 
 
 @pytest.mark.pdf
-def test_only_sharing_shows_the_coach_anything_anywhere(app, coach, reader):
+def test_answers_are_shown_to_the_coach_only_while_shared(app, coach, reader):
     visitor, found = reader
-    desk = StaffBrowser(app, coach)
-    assignment_id = the_assignment()
-    case = f"/case/{desk_number(found)}"
+    staff_browser = StaffBrowser(app, coach)
+    assignment_id = assignment_id_at()
+    case = f"/case/{case_number(found)}"
     pages = [
         "/today",
         case,
@@ -42,34 +42,34 @@ def test_only_sharing_shows_the_coach_anything_anywhere(app, coach, reader):
     ]
     write(visitor, what_happened=CANARY)
     upload(visitor, b"%PDF-1.4\n" + CANARY.encode())
-    assert not any(CANARY in desk.text(page) for page in pages)
-    assert "Nothing shared" in desk.text(pages[3])
-    assert "Shared with you" not in desk.text(pages[2])
+    assert not any(CANARY in staff_browser.text(page) for page in pages)
+    assert "Nothing shared" in staff_browser.text(pages[3])
+    assert "Shared with you" not in staff_browser.text(pages[2])
     assert write(visitor, "share", what_happened=CANARY).status_code == 303
-    assert [page for page in pages if CANARY in desk.text(page)] == [pages[3]]
-    assert "Shared with you on" in desk.text(pages[2])
+    assert [page for page in pages if CANARY in staff_browser.text(page)] == [pages[3]]
+    assert "Shared with you on" in staff_browser.text(pages[2])
     write(visitor, what_happened="Written after that.")
-    assert "Written after that." not in desk.text(pages[3])
+    assert "Written after that." not in staff_browser.text(pages[3])
     assert "What you changed since then is still yours alone." in text(visitor.get(PAGE))
     token = {"csrf_token": csrf(visitor.get(PAGE))}
     assert visitor.post(f"{PAGE}/unshare", data=token).status_code == 303
-    assert not any(CANARY in desk.text(page) for page in pages)
+    assert not any(CANARY in staff_browser.text(page) for page in pages)
     assert "Written after that." in text(visitor.get(PAGE))
 
 
-def test_an_empty_sheet_is_not_shared(reader):
+def test_share_without_answers_is_rejected(reader):
     visitor, _ = reader
     answer = write(visitor, "share")
     assert answer.status_code == 409
     assert "There is nothing to share yet." in text(answer)
 
 
-def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
+def test_withdrawn_worksheet_rejects_every_change_neutrally(coach, reader):
     visitor, _ = reader
     page = visitor.get(PAGE)
     fields = form(page, f"{PAGE}/save") | {"answer_what_happened": CANARY}
     with transaction():
-        withdraw(coach, the_assignment(), 1)
+        withdraw(coach, assignment_id_at(), 1)
     for action in ("save", "share", "draft", "unshare"):
         answer = visitor.post(f"{PAGE}/{action}", data=fields)
         assert answer.status_code == 409
@@ -77,11 +77,11 @@ def test_a_withdrawn_sheet_takes_nothing_and_says_so_neutrally(coach, reader):
         assert CANARY not in text(answer)
     answer = upload(visitor, sample_files.scan(), page=page)
     assert answer.status_code == 409
-    assert get_shared_worksheet(coach, the_assignment()).shared is None
+    assert get_shared_worksheet(coach, assignment_id_at()).shared is None
 
 
 @pytest.mark.pdf
-def test_anothers_place_is_not_there(app, coach, reader):
+def test_worksheet_of_another_client_is_not_found(app, coach, reader):
     visitor, _ = reader
     other, theirs = inside(app, coach, "Jonas Weber")
     builders.screen(coach, theirs.client_id)

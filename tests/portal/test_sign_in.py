@@ -27,7 +27,7 @@ from tests.support.portal_client import (
 )
 from tests.support.staff import csrf
 
-READING = ["/portal", "/portal/privacy", "/portal/h/1", "/portal/h/1/reading-01.pdf"]
+READ_PATHS = ["/portal", "/portal/privacy", "/portal/h/1", "/portal/h/1/reading-01.pdf"]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def count_sessions(client_id):
     )
 
 
-def test_the_first_visit_by_mail_from_end_to_end(post, coach, visitor):
+def test_first_visit_by_mail_ends_at_the_reading_list(post, coach, visitor):
     found = invited(coach, "Ines Okafor", safe=BY_MAIL, address=ADDRESS)
     answer = by_link(visitor, post.tokens()[0])
     assert (answer.status_code, answer.location) == (303, "/portal/pin")
@@ -69,7 +69,7 @@ def test_the_first_visit_by_mail_from_end_to_end(post, coach, visitor):
     assert "Okafor" not in text(page)
 
 
-def test_the_page_about_safety_interrupts_only_once(coach, app):
+def test_first_visit_page_is_shown_only_once(coach, app):
     visitor, found = inside(app, coach)
     assert visitor.get("/portal/first").location == "/portal"
     again = app.test_client()
@@ -78,7 +78,7 @@ def test_the_page_about_safety_interrupts_only_once(coach, app):
     assert again.get("/portal").status_code == 200
 
 
-def test_a_mail_scanner_uses_nothing_up(post, coach, app):
+def test_link_opened_by_a_mail_scanner_still_works(post, coach, app):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
     [token] = post.tokens()
     scanner = app.test_client()
@@ -90,7 +90,7 @@ def test_a_mail_scanner_uses_nothing_up(post, coach, app):
     assert by_link(app.test_client(), token).location == "/portal/pin"
 
 
-def test_the_page_of_a_link_tells_nothing_about_it(post, coach, visitor):
+def test_link_page_is_the_same_for_unknown_links(post, coach, visitor):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     strange = visitor.get("/portal/enter/nothing-at-all")
     known = visitor.get(f"/portal/enter/{post.tokens()[0]}")
@@ -99,7 +99,7 @@ def test_the_page_of_a_link_tells_nothing_about_it(post, coach, visitor):
     assert hidden.sub("", text(strange)) == hidden.sub("", text(known))
 
 
-def test_a_link_sent_twice_lets_one_in(post, coach, app):
+def test_link_used_twice_starts_one_session(post, coach, app):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
     [token] = post.tokens()
     assert by_link(app.test_client(), token).status_code == 303
@@ -109,7 +109,7 @@ def test_a_link_sent_twice_lets_one_in(post, coach, app):
     assert count_sessions(found.client_id) == 1
 
 
-def test_a_form_without_its_token_lets_nobody_in(post, coach, visitor):
+def test_link_without_csrf_token_or_from_another_site_is_rejected(post, coach, visitor):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
     [token] = post.tokens()
     assert visitor.post(f"/portal/enter/{token}").status_code == 400
@@ -122,7 +122,7 @@ def test_a_form_without_its_token_lets_nobody_in(post, coach, visitor):
 
 
 @pytest.mark.parametrize("address", [ADDRESS, "card@example.test", "nobody@example.test"])
-def test_asking_for_a_link_answers_the_same_for_everybody(post, coach, visitor, address):
+def test_request_link_responds_the_same_for_every_address(post, coach, visitor, address):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     invited(coach, address="card@example.test")
     post.taken.clear()
@@ -135,14 +135,14 @@ def test_asking_for_a_link_answers_the_same_for_everybody(post, coach, visitor, 
 
 
 @pytest.mark.parametrize("address", ["", "ines", "ines@", "a b@example.test", "x" * 300])
-def test_an_address_that_is_none_is_asked_again(coach, visitor, address):
+def test_request_link_with_invalid_address_shows_error(coach, visitor, address):
     page = visitor.get("/portal/sign-in")
     answer = visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": address})
     assert answer.status_code == 422
     assert "email-e" in text(answer)
 
 
-def test_the_throttle_says_when(coach, visitor):
+def test_request_link_too_often_returns_429_with_retry_after(coach, visitor):
     page = visitor.get("/portal/sign-in")
     form = {"csrf_token": csrf(page), "email": ADDRESS}
     statuses = [visitor.post("/portal/sign-in", data=form).status_code for _ in range(5)]
@@ -150,7 +150,7 @@ def test_the_throttle_says_when(coach, visitor):
     assert int(visitor.post("/portal/sign-in", data=form).headers["Retry-After"]) > 0
 
 
-def test_a_card_forgives_how_it_is_typed_and_works_again(coach, app):
+def test_card_typed_in_any_form_works_repeatedly(coach, app):
     found = invited(coach)
     for code in (found.card_code, found.card_code.lower(), found.card_code.replace("-", " ")):
         assert by_card(app.test_client(), code).location == "/portal/pin"
@@ -158,15 +158,15 @@ def test_a_card_forgives_how_it_is_typed_and_works_again(coach, app):
     assert wrong.status_code == 401
 
 
-@pytest.mark.parametrize("path", READING)
-def test_a_stranger_is_led_to_the_way_in(app, visitor, path):
+@pytest.mark.parametrize("path", READ_PATHS)
+def test_portal_pages_without_session_redirect_to_sign_in(app, visitor, path):
     answer = visitor.get(path)
     assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
     assert visitor.head(path).status_code == 303
 
 
-@pytest.mark.parametrize("path", READING)
-def test_nothing_is_read_before_the_pin(coach, app, visitor, path):
+@pytest.mark.parametrize("path", READ_PATHS)
+def test_portal_pages_before_the_pin_redirect_to_it(coach, app, visitor, path):
     found = invited(coach)
     by_card(visitor, found.card_code)
     assert visitor.get(path).location == "/portal/pin"
@@ -177,7 +177,7 @@ def test_nothing_is_read_before_the_pin(coach, app, visitor, path):
     assert again.get(path).location == "/portal/pin"
 
 
-def test_every_page_that_reads_asks_for_the_whole_session(app):
+def test_every_portal_view_requires_a_complete_session(app):
     open_to_all = {
         "portal_sign_in.sign_in_page",
         "portal_sign_in.request_link",
@@ -187,7 +187,7 @@ def test_every_page_that_reads_asks_for_the_whole_session(app):
         "portal_safety.safety_page",
         "portal_safety.quick_exit",
     }
-    at_the_door = {
+    during_sign_in = {
         "portal_sign_in.pin_page",
         "portal_sign_in.submit_pin",
         "portal_sign_in.first_visit_page",
@@ -195,11 +195,11 @@ def test_every_page_that_reads_asks_for_the_whole_session(app):
         "portal_sign_in.sign_out",
     }
     for endpoint, view in app.view_functions.items():
-        if endpoint.startswith("portal_") and endpoint not in open_to_all | at_the_door:
+        if endpoint.startswith("portal_") and endpoint not in open_to_all | during_sign_in:
             assert view.action in {"portal.read", "portal.mark", "portal.write"}, endpoint
 
 
-def test_marking_needs_the_pin_too(coach, visitor):
+def test_mark_read_before_the_pin_is_forbidden(coach, visitor):
     found = invited(coach)
     by_card(visitor, found.card_code)
     page = visitor.get("/portal/pin")
@@ -207,7 +207,7 @@ def test_marking_needs_the_pin_too(coach, visitor):
     assert answer.status_code == 403
 
 
-def test_a_wrong_pin_says_how_many_tries_are_left_and_never_shows_digits(coach, app):
+def test_wrong_pin_shows_remaining_attempts_but_no_digits(coach, app):
     _, found = inside(app, coach)
     visitor = app.test_client()
     by_card(visitor, found.card_code)
@@ -236,7 +236,7 @@ def test_a_wrong_pin_says_how_many_tries_are_left_and_never_shows_digits(coach, 
         ({"extra": "1"}, "extra"),
     ],
 )
-def test_the_first_form_names_what_needs_a_look(coach, visitor, change, field):
+def test_first_pin_with_invalid_field_shows_the_error_there(coach, visitor, change, field):
     found = invited(coach)
     by_card(visitor, found.card_code)
     page = visitor.get("/portal/pin")
@@ -248,7 +248,7 @@ def test_the_first_form_names_what_needs_a_look(coach, visitor, change, field):
     assert portal_access.find_portal_access(found.client_id).pin_hash is None
 
 
-def test_the_reference_changes_with_the_pin(coach, visitor):
+def test_session_reference_changes_after_the_pin(coach, visitor):
     found = invited(coach)
     before = by_card(visitor, found.card_code).headers["Set-Cookie"].split(";")[0]
     after = choose(visitor, found.start_code).headers["Set-Cookie"].split(";")[0]
@@ -258,7 +258,7 @@ def test_the_reference_changes_with_the_pin(coach, visitor):
     assert visitor.get("/portal/pin").location == "/portal/sign-in"
 
 
-def test_signing_out_ends_the_session(coach, app):
+def test_sign_out_ends_the_session(coach, app):
     visitor, _ = inside(app, coach)
     cookie = visitor.get_cookie("__Host-reader").value
     answer = visitor.post("/portal/sign-out", data={"csrf_token": csrf(visitor.get("/portal"))})
@@ -268,28 +268,28 @@ def test_signing_out_ends_the_session(coach, app):
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
-def test_pages_that_only_a_form_opens_refuse_get(app, visitor):
+def test_post_only_addresses_reject_get(app, visitor):
     for path in ("/portal/sign-out", "/portal/card", "/portal/h/1/read"):
         answer = visitor.get(path)
         assert answer.status_code == 405
         assert "POST" in answer.headers["Allow"]
 
 
-def test_a_new_invitation_closes_what_was_open(coach, app):
+def test_new_invitation_ends_open_sessions(coach, app):
     visitor, found = inside(app, coach)
     with transaction():
         portal_access.invite_client(coach, found.client_id)
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
-def test_staff_and_clients_never_share_a_session(coach, app):
+def test_staff_and_client_sessions_are_not_interchangeable(coach, app):
     visitor, _ = inside(app, coach)
     reader = visitor.get_cookie("__Host-reader").value
-    desk = app.test_client()
-    staff.sign_in(desk, coach)
-    key = desk.get_cookie("__Host-desk").value
-    desk.set_cookie("__Host-reader", key)
-    assert desk.get("/portal").location == "/portal/sign-in"
+    staff_client = app.test_client()
+    staff.sign_in(staff_client, coach)
+    key = staff_client.get_cookie("__Host-desk").value
+    staff_client.set_cookie("__Host-reader", key)
+    assert staff_client.get("/portal").location == "/portal/sign-in"
     visitor.set_cookie("__Host-desk", reader)
     assert visitor.get("/today").location == "/sign-in"
     assert visitor.get("/api/v1/me", headers={"Authorization": f"Bearer {reader}"}).status_code in {
@@ -298,13 +298,13 @@ def test_staff_and_clients_never_share_a_session(coach, app):
     }
 
 
-def test_the_links_in_mail_and_on_cards_are_routes(app):
+def test_addresses_in_mail_and_on_cards_are_routes(app):
     routes = app.url_map.bind("localhost")
     for address in (urls.portal_url(), urls.portal_link_url("token")):
         assert routes.match(address.removeprefix("http://127.0.0.1:8000"))
 
 
-def test_a_forged_host_never_reaches_a_mail(post, coach, visitor):
+def test_request_link_with_forged_host_mails_the_real_one(post, coach, visitor):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     page = visitor.get("/portal/sign-in")
     visitor.post(
@@ -316,7 +316,7 @@ def test_a_forged_host_never_reaches_a_mail(post, coach, visitor):
     assert all("evil.test" not in letter.as_string() for letter in post.letters())
 
 
-def test_a_client_without_a_case_may_enter(coach, app):
+def test_client_without_a_case_can_sign_in(coach, app):
     client_id = builders.client(coach)
     with transaction():
         found = portal_access.invite_client(coach, client_id)

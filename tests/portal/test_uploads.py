@@ -13,23 +13,23 @@ from caseapp.http.uploads import OTHER_FIELDS_BYTES
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
     PAGE,
-    desk_number,
+    case_number,
     form,
     give,
     kept_files,
     text,
-    the_assignment,
+    assignment_id_at,
     upload,
     write,
 )
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser
 
 pytestmark = pytest.mark.pdf
 
 
-def test_a_filled_in_pdf_comes_back_as_answers(reader):
+def test_upload_of_filled_in_pdf_saves_answers(reader):
     visitor, _ = reader
     pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
     data = sample_files.filled(
@@ -46,7 +46,7 @@ def test_a_filled_in_pdf_comes_back_as_answers(reader):
 
 
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
-def test_a_line_from_a_pdf_stays_one_line_too(reader, end):
+def test_upload_with_line_breaks_in_a_single_line_joins_them(reader, end):
     visitor, _ = reader
     line = next(
         one for one in sample_files.handout(sample_files.PAUSE).fields if one.type == "text"
@@ -61,7 +61,7 @@ def test_a_line_from_a_pdf_stays_one_line_too(reader, end):
     assert saved["answer_what_happened"][0].splitlines()[-2:] == ["It rained.", "We rowed."]
 
 
-def test_what_is_typed_here_is_never_overwritten_by_a_file(reader):
+def test_upload_with_other_answers_waits_for_review(reader):
     visitor, _ = reader
     write(visitor, what_happened="Typed here.", twenty_minutes="Kept as it is.")
     pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
@@ -80,7 +80,7 @@ def test_what_is_typed_here_is_never_overwritten_by_a_file(reader):
     assert saved["answer_what_happened"] == ["From paper."]
 
 
-def test_what_a_file_says_too_long_is_named_and_nothing_is_saved(reader):
+def test_upload_with_too_long_answer_shows_error_and_saves_nothing(reader):
     visitor, _ = reader
     pdf = visitor.get(f"{PAGE}/reading-01.pdf").data
     answer = upload(visitor, sample_files.filled(pdf, {"twenty_minutes": "x" * 4001}))
@@ -89,7 +89,7 @@ def test_what_a_file_says_too_long_is_named_and_nothing_is_saved(reader):
     assert "Nothing written yet" in text(visitor.get(PAGE))
 
 
-def test_a_day_that_may_be_two_is_asked_for(coach, reader):
+def test_upload_with_ambiguous_date_asks_for_it(coach, reader):
     visitor, found = reader
     give(coach, found, sample_files.LIMITS)
     path = "/portal/h/2"
@@ -103,7 +103,7 @@ def test_a_day_that_may_be_two_is_asked_for(coach, reader):
     assert (fields["answer_look_again"], fields["answer_topic"]) == ([""], ["money"])
 
 
-def test_another_sheets_file_is_named_by_its_outside_title(coach, reader):
+def test_upload_of_another_handout_names_it_by_alias(coach, reader):
     visitor, found = reader
     unknown = upload(visitor, sample_files.blank(sample_files.LIMITS))
     assert unknown.status_code == 303
@@ -115,23 +115,23 @@ def test_another_sheets_file_is_named_by_its_outside_title(coach, reader):
     assert len(kept_files(coach, sent=False)) == 1
 
 
-def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, reader):
+def test_unreadable_upload_is_visible_to_the_coach_only_after_sending(app, coach, reader):
     visitor, found = reader
-    desk = StaffBrowser(app, coach)
-    page = f"/case/{desk_number(found)}/handouts/{the_assignment()}"
+    staff_browser = StaffBrowser(app, coach)
+    page = f"/case/{case_number(found)}/handouts/{assignment_id_at()}"
     data = sample_files.scan()
     assert upload(visitor, data).status_code == 303
     shown = visitor.get(PAGE)
     assert "This file has no form fields" in text(shown)
     assert "Nobody but you can see that it is here." in text(shown)
     assert f"It is kept until {long_day(now() + UPLOAD_RETENTION)} and then removed" in text(shown)
-    assert "h-files" not in desk.text(f"{page}/answers")
+    assert "h-files" not in staff_browser.text(f"{page}/answers")
     [file_id] = kept_files(coach, sent=False)
-    assert desk.get(f"{page}/files/{file_id}").status_code == 404
+    assert staff_browser.get(f"{page}/files/{file_id}").status_code == 404
     token = {"csrf_token": csrf(shown)}
     assert visitor.post(f"{PAGE}/files/{file_id}/send", data=token).status_code == 303
-    assert "h-files" in desk.text(f"{page}/answers")
-    answer = desk.get(f"{page}/files/{file_id}")
+    assert "h-files" in staff_browser.text(f"{page}/answers")
+    answer = staff_browser.get(f"{page}/files/{file_id}")
     assert answer.data == data
     assert answer.mimetype == "application/octet-stream"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="returned-01.pdf"'
@@ -139,10 +139,10 @@ def test_a_scan_goes_to_the_coach_only_when_the_client_sends_it(app, coach, read
     assert answer.headers["Content-Security-Policy"].endswith("; sandbox")
     assert answer.headers["Cache-Control"] == "no-store"
     assert visitor.post(f"{PAGE}/files/{file_id}/remove", data=token).status_code == 303
-    assert desk.get(f"{page}/files/{file_id}").status_code == 404
+    assert staff_browser.get(f"{page}/files/{file_id}").status_code == 404
 
 
-def test_a_file_sent_twice_is_kept_once_and_there_is_an_end_of_room(coach, reader):
+def test_upload_sent_twice_is_kept_once_and_a_sixth_is_rejected(coach, reader):
     visitor, _ = reader
     page = visitor.get(PAGE)
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_a_file_sent_twice_is_kept_once_and_there_is_an_end_of_room(coach, reade
     ],
     ids=["nothing", "photo", "large", "enormous"],
 )
-def test_what_is_not_taken_says_why_and_is_not_kept(coach, reader, data, status, words):
+def test_upload_of_invalid_file_says_why_and_is_not_kept(coach, reader, data, status, words):
     visitor, _ = reader
     answer = upload(visitor, data)
     assert answer.status_code == status
@@ -174,7 +174,7 @@ def test_what_is_not_taken_says_why_and_is_not_kept(coach, reader, data, status,
 
 
 @pytest.mark.process
-def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader, scanner):
+def test_upload_flagged_by_the_scanner_is_not_read_or_kept(coach, reader, scanner):
     visitor, _ = reader
     page = visitor.get(PAGE)
     scanner("false")
@@ -188,7 +188,7 @@ def test_a_file_that_the_scanner_refuses_is_neither_read_nor_kept(coach, reader,
     assert kept_files(coach, sent=False) == []
 
 
-def test_a_locked_file_is_not_kept(coach, reader):
+def test_upload_with_password_is_not_kept(coach, reader):
     visitor, _ = reader
     answer = upload(visitor, sample_files.locked(sample_files.scan()))
     assert answer.status_code == 422
@@ -196,7 +196,7 @@ def test_a_locked_file_is_not_kept(coach, reader):
     assert kept_files(coach, sent=False) == []
 
 
-def test_very_many_parts_are_refused(reader):
+def test_upload_with_very_many_parts_returns_413(reader):
     visitor, _ = reader
     page = visitor.get(PAGE)
     token = csrf(page)
@@ -217,7 +217,7 @@ def test_very_many_parts_are_refused(reader):
 
 
 @pytest.mark.both
-def test_the_app_answers_while_a_bomb_is_taken_apart(app, reader):
+def test_app_responds_while_a_decompression_bomb_is_read(app, reader):
     visitor, _ = reader
     bomb = sample_files.bomb()
     page = visitor.get(PAGE)
@@ -226,7 +226,7 @@ def test_the_app_answers_while_a_bomb_is_taken_apart(app, reader):
         lambda: app.test_client().get("/livez"),
         lambda: app.test_client().get("/portal/safety"),
     ]
-    found = together(app, len(tasks), lambda number: tasks[number]())
+    found = run_concurrently(app, len(tasks), lambda number: tasks[number]())
     assert found[0].status_code in {303, 422}
     assert [answer.status_code for answer in found[1:]] == [200, 200]
     assert visitor.get(PAGE).status_code == 200

@@ -10,7 +10,7 @@ from tests.support.portal_client import BANNED
 from tests.support.staff_pages import _Reader
 
 
-def test_a_sheet_is_a_form_that_works_without_scripts(reader):
+def test_worksheet_saved_without_scripts_keeps_answers(reader):
     visitor, _ = reader
     page = visitor.get(PAGE)
     fields = form(page, f"{PAGE}/save")
@@ -33,7 +33,7 @@ def test_a_sheet_is_a_form_that_works_without_scripts(reader):
     assert form(page, f"{PAGE}/save")["answer_body_signs"] == ["shaky", "numb"]
 
 
-def test_the_page_says_that_nobody_watches_and_whom_to_ring(reader):
+def test_worksheet_page_shows_not_watched_notice_and_numbers(reader):
     visitor, _ = reader
     page = text(visitor.get(PAGE))
     before, _, _ = page.partition('<form id="sheet"')
@@ -44,7 +44,7 @@ def test_the_page_says_that_nobody_watches_and_whom_to_ring(reader):
     assert 'autocomplete="off"' in page
 
 
-def test_markup_in_an_answer_stays_text(reader):
+def test_markup_in_an_answer_is_escaped(reader):
     visitor, _ = reader
     write(visitor, what_happened="</textarea><script>alert(1)</script>", twenty_minutes='"><b>x')
     page = visitor.get(PAGE).get_data(as_text=True)
@@ -53,7 +53,7 @@ def test_markup_in_an_answer_stays_text(reader):
     assert "&lt;/textarea&gt;&lt;script&gt;" in page
 
 
-def test_a_long_line_has_room_on_the_page_and_stays_one_line(reader):
+def test_long_single_line_field_has_two_rows_and_stays_one_line(reader):
     visitor, _ = reader
     lines = [one for one in sample_files.handout(sample_files.PAUSE).fields if one.type == "text"]
     roomy = next(one for one in lines if one.max_length > 100)
@@ -65,7 +65,7 @@ def test_a_long_line_has_room_on_the_page_and_stays_one_line(reader):
     assert saved == ["One call, then tea. Then\tbed."]
 
 
-def test_an_older_window_is_told_and_every_word_stays(reader):
+def test_save_from_an_older_window_keeps_both_versions(reader):
     visitor, _ = reader
     write(visitor, what_happened="From the phone.")
     answer = write(visitor, start=0, what_happened="From the laptop.")
@@ -78,7 +78,7 @@ def test_an_older_window_is_told_and_every_word_stays(reader):
     assert form(visitor.get(PAGE), f"{PAGE}/save")["answer_what_happened"] == ["From the laptop."]
 
 
-def test_autosave_answers_in_json(reader):
+def test_autosave_responds_in_json(reader):
     visitor, _ = reader
     answer = write(visitor, "draft", what_happened="Rang.")
     assert answer.status_code == 200
@@ -92,7 +92,7 @@ def test_autosave_answers_in_json(reader):
     assert "x" * 50 not in text(wrong)
 
 
-def test_what_does_not_fit_is_named_beside_its_field(reader):
+def test_save_with_invalid_answer_shows_the_error_at_the_field(reader):
     visitor, _ = reader
     answer = write(visitor, twenty_minutes="x" * 4001, what_happened="This stays.")
     assert answer.status_code == 422
@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_named_beside_its_field(reader):
     assert write(visitor, start="often").status_code == 422
 
 
-def test_a_spanish_sheet_says_in_spanish_what_does_not_fit(coach, reader):
+def test_save_of_spanish_worksheet_with_invalid_answer_shows_spanish_error(coach, reader):
     visitor, found = reader
     give(coach, found, "better-nights", "es")
     path = "/portal/h/2"
@@ -118,7 +118,7 @@ def test_a_spanish_sheet_says_in_spanish_what_does_not_fit(coach, reader):
     assert "Take out" not in text(strange)
 
 
-def test_every_other_address_keeps_the_small_limit(app, reader):
+def test_large_body_outside_upload_returns_413(app, reader):
     visitor, _ = reader
     large = b"csrf_token=x&answer_what_happened=" + b"x" * (3 * 2**20)
     kind = "application/x-www-form-urlencoded"
@@ -128,7 +128,7 @@ def test_every_other_address_keeps_the_small_limit(app, reader):
 
 
 @pytest.mark.pdf
-def test_the_words_are_in_no_log_line_and_no_address(reader, logged):
+def test_answers_are_not_logged(reader, logged):
     visitor, _ = reader
     write(visitor, what_happened=CANARY)
     write(visitor, "draft", what_happened=f"{CANARY} again")
@@ -138,7 +138,7 @@ def test_the_words_are_in_no_log_line_and_no_address(reader, logged):
     assert CANARY not in logged()
 
 
-def test_headings_names_and_addresses_tell_a_stranger_nothing(reader):
+def test_form_actions_and_field_names_are_neutral(reader):
     visitor, _ = reader
     page = visitor.get(PAGE)
     reader_ = _Reader(PAGE)

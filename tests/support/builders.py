@@ -44,7 +44,7 @@ def details(name=NAME, **changed):
     """Build the details of a client who has given consent."""
     plain = ClientDetails(
         name=name,
-        called=name.split()[0],
+        preferred_name=name.split()[0],
         pronouns="she/her",
         email=None,
         phone=None,
@@ -52,7 +52,7 @@ def details(name=NAME, **changed):
         birth_year=None,
         safe=SafeContact(("call", "portal"), "before 17:00"),
         consent_on=today(),
-        consent_how="written",
+        consent_method="written",
     )
     return replace(plain, **changed)
 

@@ -8,7 +8,7 @@ from threading import Barrier
 from caseapp.core.clock import at, now
 
 
-def together(app, times, call):
+def run_concurrently(app, times, call):
     """Run `call(number)` in `times` threads that start at the same moment; give results and errors in order."""
     gate, moment = Barrier(times), now()
 

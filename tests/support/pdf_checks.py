@@ -61,7 +61,7 @@ def as_file(content):
         yield str(file)
 
 
-def poppler(tool, content, *options):
+def run_poppler(tool, content, *options):
     """Run a tool of poppler over a PDF and give what it prints."""
     with as_file(content) as file:
         ending = ["-"] if tool == "pdftotext" else []
@@ -75,12 +75,12 @@ def poppler(tool, content, *options):
     return done.stdout
 
 
-def text_of(content, *options):
+def extract_text(content, *options):
     """Give a PDF's text in its order, with single blanks."""
-    return " ".join(poppler("pdftotext", content, *options).split())
+    return " ".join(run_poppler("pdftotext", content, *options).split())
 
 
-def codes_in(content, *, page=1):
+def read_qr_codes(content, *, page=1):
     """Give what a phone's camera would read from the QR codes of a page, printed in grey."""
     number = str(page)
     with as_file(content) as file:
@@ -200,7 +200,7 @@ def _of_objects(document):
     return found
 
 
-def outline_of(content):
+def read_outline(content):
     """Give a PDF's bookmarks, each with those under it."""
 
     def under(items):

@@ -16,7 +16,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
 from tests.support import builders
-from tests.support.pdf_checks import text_of
+from tests.support.pdf_checks import extract_text
 from tests.support.staff_pages import StaffBrowser, Statements
 from tests.web.assigned_handouts import count, given, opened
 
@@ -254,7 +254,7 @@ def test_packet_page_and_pdf_of_several_handouts(app):
     [link, large] = re.findall(r'href="(/case[^"]*reading-all.pdf[^"]*)"', look)
     answer = desk.get(unescape(link))
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
-    assert "For Ines, from Marta" in text_of(answer.data)
+    assert "For Ines, from Marta" in extract_text(answer.data)
     answer = desk.get(unescape(large))
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all-large.pdf"'
     builders.screen(team["coach"], made.client_id, self_harm="concern")

@@ -73,8 +73,8 @@ WHOLE = {
     "kind": "worksheet",
     "minutes": "10",
     "review_date": f"{release_day() + timedelta(days=180)}",
-    "places.0.label": "Where I will walk",
-    "places.0.id": "where",
+    "answer_fields.0.label": "Where I will walk",
+    "answer_fields.0.id": "where",
     "change": "First edition.",
     "body": BODY,
 }
@@ -152,12 +152,12 @@ def test_whatever_is_missing_is_named_at_its_place_and_every_word_stays(desks):
 def test_a_long_text_and_too_many_rows_are_refused(desks):
     draft = begun(desks["supervisor"])
     assert save(desks["supervisor"], draft, body="x" * 20_001).status_code == 422
-    places = {f"places.{row}.label": f"Label {row}" for row in range(31)}
-    assert save(desks["supervisor"], draft, **places).status_code == 422
+    answer_fields = {f"answer_fields.{row}.label": f"Label {row}" for row in range(31)}
+    assert save(desks["supervisor"], draft, **answer_fields).status_code == 422
     warnings = {f"warnings.{row}.because": f"Because of {row}" for row in range(21)}
     assert save(desks["supervisor"], draft, **warnings).status_code == 422
-    assert save(desks["supervisor"], draft, **{"places.0.colour": "red"}).status_code == 422
-    assert save(desks["supervisor"], draft, **{"places.0.lines": "many"}).status_code == 422
+    assert save(desks["supervisor"], draft, **{"answer_fields.0.colour": "red"}).status_code == 422
+    assert save(desks["supervisor"], draft, **{"answer_fields.0.lines": "many"}).status_code == 422
     assert save(desks["supervisor"], draft, kind="poem").status_code == 422
     assert save(desks["supervisor"], draft, nonsense="x").status_code == 422
     assert len(list_revisions(_id(draft))) == 1
@@ -298,8 +298,8 @@ def test_our_own_edition_of_a_sheet_starts_from_its_text_and_hides_it_on_approva
     assert saved.status_code == 303
     page = desks["admin"].text(draft)
     in_order = ("What differs from the sheet of the library", "Approve and publish", 'id="sheet"')
-    places = [page.index(words) for words in in_order]
-    assert places == sorted(places)
+    answer_fields = [page.index(words) for words in in_order]
+    assert answer_fields == sorted(answer_fields)
     assert step(desks["admin"], draft, "approve", hide_original="yes").status_code == 303
     shown = {item.handout.id for item in list_newest_versions()}
     assert "own-01" in shown
@@ -337,10 +337,10 @@ def test_no_markup_comes_through_on_the_page(desks, payload):
         alias=f"Out {payload}"[:120],
         summary=f"A walk. {payload}",
         **{
-            "places.0.label": f"Where {payload}"[:160],
-            "places.1.label": "Which",
-            "places.1.type": "choice",
-            "places.1.options": f"One {payload}\nTwo",
+            "answer_fields.0.label": f"Where {payload}"[:160],
+            "answer_fields.1.label": "Which",
+            "answer_fields.1.type": "choice",
+            "answer_fields.1.options": f"One {payload}\nTwo",
             "body": BODY.replace("MARK", f"{payload}\n\n{{{{field:which}}}}"),
         },
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core import outbox
+from caseapp.core import outbox, runtime
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
@@ -26,7 +26,7 @@ HERE = f"{CHOOSE}?language=en"
 
 @pytest.fixture
 def team(app, monkeypatch):
-    monkeypatch.setattr(outbox, "_dispatchers", [])
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
     return staff.team()
 
 

@@ -224,14 +224,14 @@ def test_saved_details_are_shown(coach, ines):
     answer = coach.send(
         page,
         f"{page}/client",
-        called="Nes",
+        preferred_name="Nes",
         birth_year="1984",
         safe_channels=["text", "post"],
         code_word="heron",
     )
     assert answer.status_code == 303
     fields = coach.form(page, f"{page}/client").fields
-    assert fields["called"] == ["Nes"]
+    assert fields["preferred_name"] == ["Nes"]
     assert fields["birth_year"] == ["1984"]
     assert fields["safe_channels"] == ["text", "post"]
     assert fields["code_word"] == ["heron"]
@@ -301,7 +301,7 @@ def test_unknown_fields_and_codes_are_refused(coach, ines, part, changed):
     assert f'href="#{next(iter(changed))}"' in answer.get_data(as_text=True)
 
 
-@pytest.mark.parametrize(("part", "field"), [("client", "called"), ("facts", "gender")])
+@pytest.mark.parametrize(("part", "field"), [("client", "preferred_name"), ("facts", "gender")])
 def test_stale_form_overwrites_nothing_and_keeps_answers(
     app, team, coach, supervisor, ines, part, field
 ):

@@ -18,7 +18,7 @@ ANSWERS = {
     "safe_channels": ["email", "portal"],
     "safe_times": "before 17:00",
     "consent_on": "2026-05-14",
-    "consent_how": "written",
+    "consent_method": "written",
     "separation_status": "separated",
     "stated_reasons": ["peace", "duties"],
     "spouse_contact_wish": "asked_for_none",

@@ -28,7 +28,7 @@ def code(answer, name):
     return found and found[1]
 
 
-def test_without_a_safe_email_there_are_a_start_code_and_a_card(coach, address):
+def test_invite_without_safe_email_shows_start_code_and_card(coach, address):
     assert "Not invited" in coach.text(address)
     answer = coach.send(address)
     assert answer.status_code == 200
@@ -38,7 +38,7 @@ def test_without_a_safe_email_there_are_a_start_code_and_a_card(coach, address):
     assert "coach" not in code(answer, "card-code").lower()
 
 
-def test_with_a_safe_email_there_is_no_card(team, coach):
+def test_invite_with_safe_email_shows_no_card(team, coach):
     made = builders.case(
         team["coach"],
         "Ruth Adeyemi",
@@ -51,7 +51,7 @@ def test_with_a_safe_email_there_is_no_card(team, coach):
     assert "print-card" not in answer.get_data(as_text=True)
 
 
-def test_the_codes_travel_in_no_cookie_no_address_and_no_later_page(coach, address):
+def test_codes_are_in_no_header_and_on_no_later_page(coach, address):
     answer = coach.send(address)
     secrets = [code(answer, "start-code"), code(answer, "card-code")]
     assert "Location" not in answer.headers
@@ -61,7 +61,7 @@ def test_the_codes_travel_in_no_cookie_no_address_and_no_later_page(coach, addre
         assert secret not in coach.text(address)
 
 
-def test_the_same_form_sent_again_makes_no_new_codes(coach, ines, address):
+def test_invite_form_sent_again_creates_no_new_codes(coach, ines, address):
     form = coach.form(address)
     coach.post(address, form.fields)
     db.session.rollback()
@@ -73,7 +73,7 @@ def test_the_same_form_sent_again_makes_no_new_codes(coach, ines, address):
     assert find_portal_access(ines.client_id).start_code_hash == before
 
 
-def test_after_too_many_wrong_tries_the_coach_makes_new_codes(coach, ines, address):
+def test_invite_after_too_many_wrong_attempts_unlocks(coach, ines, address):
     coach.send(address)
     with transaction():
         find_portal_access(ines.client_id).failed_pin_attempts = MAX_PIN_ATTEMPTS
@@ -84,7 +84,7 @@ def test_after_too_many_wrong_tries_the_coach_makes_new_codes(coach, ines, addre
     assert find_portal_access(ines.client_id).failed_pin_attempts == 0
 
 
-def test_nobody_is_invited_where_the_portal_is_not_safe(team, coach):
+def test_invite_when_the_portal_is_not_safe_is_rejected(team, coach):
     made = builders.case(team["coach"], "Ruth Adeyemi", safe=SafeContact(("call",)))
     address = f"/case/{made.number}/invite"
     assert "The portal is not among the safe ways." in coach.text(address)
@@ -95,13 +95,13 @@ def test_nobody_is_invited_where_the_portal_is_not_safe(team, coach):
 
 
 @pytest.mark.parametrize("sent", [{"idempotency_key": None}, {"code": "1234"}])
-def test_a_form_that_is_not_the_pages_own_makes_nothing(coach, ines, address, sent):
+def test_invite_with_a_foreign_form_creates_nothing(coach, ines, address, sent):
     assert coach.send(address, **sent).status_code == 422
     assert find_portal_access(ines.client_id) is None
 
 
-def test_nobody_else_invites(app, team, ines, address):
+def test_invite_by_someone_outside_the_care_team_fails(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
-        desk = StaffBrowser(app, team[who])
-        assert desk.post(address, desk.token | {"idempotency_key": "first"}).status_code == status
+        browser = StaffBrowser(app, team[who])
+        assert browser.post(address, browser.token | {"idempotency_key": "first"}).status_code == status
     assert find_portal_access(ines.client_id) is None

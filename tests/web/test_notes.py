@@ -48,7 +48,7 @@ def start(desk, case, **changes):
 
 
 def test_a_coach_starts_writes_screens_and_signs(desk, coach, case):
-    answer = start(desk, case, format="soap", minutes="50", how="phone")
+    answer = start(desk, case, format="soap", minutes="50", modality="phone")
     assert answer.status_code == 303
     path = answer.headers["Location"]
     page = desk.text(path)
@@ -81,10 +81,10 @@ def test_a_form_sent_twice_starts_one_note_and_both_answers_lead_to_it(desk, cas
 
 
 def test_an_empty_start_names_its_fields_and_keeps_what_was_typed(desk, case):
-    answer = start(desk, case, held_at="", format=None, minutes="75")
+    answer = start(desk, case, session_at="", format=None, minutes="75")
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
-    assert 'href="#held_at"' in page
+    assert 'href="#session_at"' in page
     assert 'value="75"' in page
     assert count(Note) == 0
 
@@ -92,10 +92,10 @@ def test_an_empty_start_names_its_fields_and_keeps_what_was_typed(desk, case):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("held_at", "yesterday"),
-        ("held_at", "0001-01-01T00:00"),
+        ("session_at", "yesterday"),
+        ("session_at", "0001-01-01T00:00"),
         ("minutes", "many"),
-        ("how", "telepathy"),
+        ("modality", "telepathy"),
         ("format", "poem"),
         ("colour", "red"),
     ],

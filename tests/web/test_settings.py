@@ -14,7 +14,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.models import PracticeHelpLine, Practice, PracticeLogo
 from caseapp.domain.practice.operations import confirm_help_lines
 from caseapp.domain.practice.queries import get_practice_info, today
-from tests.support.pdf_checks import text_of
+from tests.support.pdf_checks import extract_text
 from tests.support.staff_pages import StaffBrowser, Statements
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
@@ -254,7 +254,7 @@ def test_a_code_is_on_paper_only_when_the_practice_ticks_it(admin):
     for wanted in (None, "yes", None):
         assert admin.send("/settings", **(CHANGED | {"paper_code": wanted})).status_code == 303
         assert stored().paper_code is (wanted == "yes")
-        text = text_of(admin.get("/handouts/better-nights/pdf").data)
+        text = extract_text(admin.get("/handouts/better-nights/pdf").data)
         assert ("More to read" in text) is (wanted == "yes")
 
 

@@ -26,23 +26,23 @@ MAX_FAILURES = 3
 NOT_COUNTED = {"late", "not_ready"}
 
 
-def folder() -> Path:
+def failure_dir() -> Path:
     """Say where the counts lie; removing one lets its document be tried again."""
     return settings.active().data_dir / "pdf-failed"
 
 
 def list_quarantined() -> list[str]:
     """List the hashes of the documents that are not tried any more."""
-    return sorted(path.name for path in folder().glob("*") if path.stat().st_size >= MAX_FAILURES)
+    return sorted(path.name for path in failure_dir().glob("*") if path.stat().st_size >= MAX_FAILURES)
 
 
 @contextmanager
-def track_failures(name: str) -> Iterator[None]:
+def track_failures(document_hash: str) -> Iterator[None]:
     """Try the document that has this hash: count it when it fails, forget the count when it does not.
 
     Raises RuleBroken when it has failed too often, and RenderFailed when another process is trying it again just now.
     """
-    count = folder() / name
+    count = failure_dir() / document_hash
     if not count.exists():
         with _count_failure(count):
             yield
@@ -53,7 +53,7 @@ def track_failures(name: str) -> Iterator[None]:
         except BlockingIOError:
             raise RenderFailed("This document is being tried again just now.", "late") from None
         if len(held.read()) >= MAX_FAILURES:
-            log.error("pdf.quarantined", document=name)
+            log.error("pdf.quarantined", document=document_hash)
             raise RuleBroken(
                 Reason(
                     "document_quarantined",

@@ -64,11 +64,11 @@ class SandboxPool:
         arguments: Callable[[], list[str]] = list,
         *,
         workers: int = WORKER_COUNT,
-        largest: int = MAX_JOB_BYTES,
+        max_job_bytes: int = MAX_JOB_BYTES,
     ) -> None:
         """Take the module that calls `serve` when it is run, what it shall be told, and the most bytes of a job."""
         self.module = module
-        self.largest = largest
+        self.max_job_bytes = max_job_bytes
         self.arguments = arguments
         self.workers = workers
         self._lock = threading.Lock()
@@ -98,12 +98,12 @@ class SandboxPool:
 
         Raises JobFailed when there is no whole answer in time, and PoolUnavailable.
         """
-        if len(job) > self.largest:
+        if len(job) > self.max_job_bytes:
             raise JobFailed("too_big")
         with WaitBudget(MAX_WAIT_SECONDS) as budget:
             try:
-                with self._submit(budget) as answer:
-                    return _exchange(answer, job, budget)
+                with self._submit(budget) as connection:
+                    return _exchange(connection, job, budget)
             except TimeoutError:
                 raise JobFailed("late") from None
 
@@ -128,43 +128,43 @@ class SandboxPool:
         self._kill_if_stalled(budget)
         for _ in range(2):
             channel = self._get_channel(budget)
-            our_end, their_end = socket.socketpair()
-            with their_end:
+            ours, theirs = socket.socketpair()
+            with theirs:
                 try:
-                    socket.send_fds(channel, [b"."], [their_end.fileno()])
+                    socket.send_fds(channel, [b"."], [theirs.fileno()])
                 except BlockingIOError:
                     # Hundreds wait already.
-                    our_end.close()
+                    ours.close()
                     raise JobFailed("late") from None
                 except OSError:
-                    our_end.close()
+                    ours.close()
                     with self._lock_within(budget):
                         if self._channel is channel:
                             self._release()
                 else:
-                    return our_end
+                    return ours
         raise JobFailed("ended")
 
     def _kill_if_stalled(self, budget: WaitBudget) -> None:
         """End a supervisor that somebody stopped (SIGSTOP), or one of whose workers: their clocks stand still too."""
         with self._lock_within(budget):
-            supervisor_process = self._supervisor
-            if supervisor_process and any(
-                map(_is_stalled, (supervisor_process.pid, *_child_pids(supervisor_process.pid)))
+            process = self._supervisor
+            if process and any(
+                map(_is_stalled, (process.pid, *_child_pids(process.pid)))
             ):
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
                 self._release()
 
     def _start_supervisor(self, budget: WaitBudget) -> socket.socket:
-        our_end, their_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with their_end:
-            arguments = [str(their_end.fileno()), str(self.workers), *self.arguments()]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            arguments = [str(theirs.fileno()), str(self.workers), *self.arguments()]
             self._supervisor = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", self.module, *arguments],
                 cwd=ROOT,
                 env={name: os.environ[name] for name in PASSED_ENVIRONMENT if name in os.environ},
-                pass_fds=(their_end.fileno(),),
+                pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 # What libraries say about a document may quote it.
@@ -174,32 +174,32 @@ class SandboxPool:
             )
         self._owner_pid = os.getpid()
         self._pidfd = os.pidfd_open(self._supervisor.pid)
-        our_end.setblocking(False)  # noqa: FBT003 - the standard library's own
+        ours.setblocking(False)  # noqa: FBT003 - the standard library's own
         try:
-            _wait_for(our_end, select.POLLIN, budget, STARTUP_SECONDS)
-            reply = our_end.recv(200)
+            _wait_for(ours, select.POLLIN, budget, STARTUP_SECONDS)
+            reply = ours.recv(200)
         except OSError:
             # Whoever says nothing does not hear that it is let go either.
             self._supervisor.kill()
             reply = b""
         if reply != READY:
-            self._channel = our_end
+            self._channel = ours
             self._release()
             raise PoolUnavailable(reply.decode())
-        return our_end
+        return ours
 
     def _release(self) -> None:
         if self._channel is not None:
             self._channel.close()
             os.close(self._pidfd)
-        self._channel, supervisor_process = None, self._supervisor
+        self._channel, process = None, self._supervisor
         self._supervisor = None
-        if supervisor_process is not None and self._owner_pid == os.getpid():
+        if process is not None and self._owner_pid == os.getpid():
             try:
-                supervisor_process.wait(2)
+                process.wait(2)
             except subprocess.TimeoutExpired:
-                supervisor_process.kill()
-                supervisor_process.wait()
+                process.kill()
+                process.wait()
 
 
 def _child_pids(process: int) -> list[int]:
@@ -220,44 +220,44 @@ def _is_stalled(process: int) -> bool:
 def _wait_for(
     channel: socket.socket, event: int, budget: WaitBudget, startup_allowance: float = 0
 ) -> None:
-    asked = select.poll()
-    asked.register(channel, event)
-    while not asked.poll(1000 * budget.remaining(startup_allowance)):
+    poll = select.poll()
+    poll.register(channel, event)
+    while not poll.poll(1000 * budget.remaining(startup_allowance)):
         pass
 
 
-def _exchange(answer: socket.socket, job: bytes, budget: WaitBudget) -> bytes:
+def _exchange(connection: socket.socket, job: bytes, budget: WaitBudget) -> bytes:
     """Give the job and read its answer to the end; what is cut short counts as none."""
-    answer.setblocking(False)  # noqa: FBT003
+    connection.setblocking(False)  # noqa: FBT003
     try:
         rest = memoryview(job)
         while rest:
-            _wait_for(answer, select.POLLOUT, budget)
-            rest = rest[answer.send(rest) :]
-        answer.shutdown(socket.SHUT_WR)
-        whole = _read(answer, budget)
+            _wait_for(connection, select.POLLOUT, budget)
+            rest = rest[connection.send(rest) :]
+        connection.shutdown(socket.SHUT_WR)
+        message = _read(connection, budget)
     except TimeoutError:
         raise
     except OSError:
         raise JobFailed("ended") from None
-    if len(whole) < RESULT_HEADER.size:
+    if len(message) < RESULT_HEADER.size:
         raise JobFailed("ended")
-    good, length = RESULT_HEADER.unpack_from(whole)
-    body = whole[RESULT_HEADER.size :]
+    succeeded, length = RESULT_HEADER.unpack_from(message)
+    body = message[RESULT_HEADER.size :]
     if len(body) != length:
         raise JobFailed("ended")
-    if not good:
+    if not succeeded:
         raise JobFailed(body.decode())
     return body
 
 
-def _read(answer: socket.socket, budget: WaitBudget) -> bytes:
-    pieces, size = [], 0
+def _read(connection: socket.socket, budget: WaitBudget) -> bytes:
+    chunks, size = [], 0
     while size <= MAX_RESULT_BYTES + RESULT_HEADER.size:
-        _wait_for(answer, select.POLLIN, budget)
-        piece = answer.recv(MIB)
-        if not piece:
+        _wait_for(connection, select.POLLIN, budget)
+        chunk = connection.recv(MIB)
+        if not chunk:
             break
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)

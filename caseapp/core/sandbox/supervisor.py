@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Work = Callable[[bytes], bytes]
+    JobFunction = Callable[[bytes], bytes]
 
 MIB = 1024 * 1024
 JOB_SECONDS = 12.0
@@ -57,26 +57,26 @@ class JobRefused(Exception):
     """A job refused by its own function; the one word in it is sent to the caller."""
 
 
-def serve(prepare: Callable[[list[str]], Work]) -> None:
+def serve(prepare: Callable[[list[str]], JobFunction]) -> None:
     """Be the supervisor: what a module does that a pool names, when it is run."""
-    number, workers, *arguments = sys.argv[1:]
+    count, workers, *arguments = sys.argv[1:]
     folder = Path(tempfile.mkdtemp(prefix="caseapp-work-"))
     try:
-        with socket.socket(fileno=int(number)) as channel:
-            _supervisor(channel, int(workers), lambda: prepare(arguments), folder)
+        with socket.socket(fileno=int(count)) as channel:
+            _supervise(channel, int(workers), lambda: prepare(arguments), folder)
     finally:
         os.chdir("/")
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _supervisor(
-    channel: socket.socket, number: int, prepare: Callable[[], Work], folder: Path
+def _supervise(
+    channel: socket.socket, count: int, prepare: Callable[[], JobFunction], folder: Path
 ) -> None:
     for name in ("made", "empty"):
         (folder / name).mkdir()
     tempfile.tempdir = str(folder / "made")
     try:
-        work = prepare()
+        function = prepare()
     except Exception as fault:  # noqa: BLE001 - whatever it is, the asker hears its name
         channel.send(type(fault).__name__.encode())
         return
@@ -89,8 +89,8 @@ def _supervisor(
     channel.send(READY)
     workers: set[int] = set()
     while True:
-        while len(workers) < number:
-            workers.add(_fork(channel, work))
+        while len(workers) < count:
+            workers.add(_fork(channel, function))
         worker, status = os.wait()
         workers.discard(worker)
         if os.waitstatus_to_exitcode(status) == NO_MORE_JOBS:
@@ -99,8 +99,8 @@ def _supervisor(
 
 def leave_network() -> bool:
     """Move to a network of our own in which there is nothing; tell whether this machine lets us."""
-    leave = ctypes.CDLL(None).unshare
-    return bool(leave(CLONE_NEWNET) == 0 or leave(CLONE_NEWUSER | CLONE_NEWNET) == 0)
+    unshare = ctypes.CDLL(None).unshare
+    return bool(unshare(CLONE_NEWNET) == 0 or unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
 
 
 def _chown_to_nobody(folder: Path) -> None:
@@ -123,22 +123,22 @@ def _drop_root() -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def _fork(channel: socket.socket, work: Work) -> int:
+def _fork(channel: socket.socket, function: JobFunction) -> int:
     supervisor_process = os.getpid()
     worker = os.fork()
     if not worker:
-        _run_worker(channel, work, supervisor_process)
+        _run_worker(channel, function, supervisor_process)
     return worker
 
 
-def _run_worker(channel: socket.socket, work: Work, supervisor_process: int) -> NoReturn:
+def _run_worker(channel: socket.socket, function: JobFunction, supervisor_process: int) -> NoReturn:
     end = NO_MORE_JOBS
     try:
         _drop_root()
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == supervisor_process:
             _set_limits()
-            end = _run_jobs(channel, work)
+            end = _run_jobs(channel, function)
     finally:
         # Nothing of the supervisor's may be tidied away by one of its workers.
         os._exit(end)
@@ -159,15 +159,15 @@ def _set_limits() -> None:
     gc.disable()
 
 
-def _run_jobs(channel: socket.socket, work: Work) -> int:
+def _run_jobs(channel: socket.socket, function: JobFunction) -> int:
     """Do jobs until one fails, or there were enough; give the status to end with."""
     for _ in range(JOBS_PER_WORKER):
-        reply, found, _, _ = socket.recv_fds(channel, 1, 1)
+        reply, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
         if not reply:
             return NO_MORE_JOBS
         _set_timers(JOB_SECONDS, JOB_CPU_SECONDS)
-        with socket.socket(fileno=found[0]) as client_socket:
-            if not _run_job(client_socket, work):
+        with socket.socket(fileno=descriptors[0]) as client_socket:
+            if not _run_job(client_socket, function):
                 break
         _set_timers(0, 0)
         gc.collect()
@@ -180,32 +180,32 @@ def _set_timers(wall: float, processor: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, processor)
 
 
-def _run_job(client_socket: socket.socket, work: Work) -> bool:
+def _run_job(client_socket: socket.socket, function: JobFunction) -> bool:
     """Do one job and answer, unless nobody waits for it any more; tell whether all went well."""
-    good, body = False, b""
+    succeeded, body = False, b""
     try:
         job = bytearray()
-        while piece := client_socket.recv(MIB):
-            job += piece
+        while chunk := client_socket.recv(MIB):
+            job += chunk
         if _has_disconnected(client_socket):
             return True
-        good, body = True, work(bytes(job))
+        succeeded, body = True, function(bytes(job))
         if len(body) > MAX_RESULT_BYTES:
-            good, body = False, b"too_big"
+            succeeded, body = False, b"too_big"
     except JobRefused as reply:
-        good, body = False, str(reply).encode()
+        succeeded, body = False, str(reply).encode()
     except MemoryError:
-        good, body = False, b"too_big"
+        succeeded, body = False, b"too_big"
     except BaseException as fault:  # noqa: BLE001 - the asker hears its name; its words may quote the job
-        good, body = False, type(fault).__name__.encode()
+        succeeded, body = False, type(fault).__name__.encode()
     with suppress(OSError):
-        client_socket.sendall(RESULT_HEADER.pack(good, len(body)) + body)
-        return good
+        client_socket.sendall(RESULT_HEADER.pack(succeeded, len(body)) + body)
+        return succeeded
     return False
 
 
 def _has_disconnected(client_socket: socket.socket) -> bool:
     """Tell an asker that has closed its end from one that has only said all it had to say."""
-    asked = select.poll()
-    asked.register(client_socket, 0)
-    return bool(asked.poll(0))
+    poll = select.poll()
+    poll.register(client_socket, 0)
+    return bool(poll.poll(0))

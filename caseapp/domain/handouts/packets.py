@@ -63,11 +63,11 @@ def render_packet_pdf(
 
     def make() -> bytes:
         html = render_packet_html(items, letterhead, help_lines, faith=faith, large=large, personalization=personalization)
-        return pdf.render(html, picture=get_logo_image(letterhead), most_pages=MAX_PAGES)
+        return pdf.render(html, logo=get_logo_image(letterhead), max_pages=MAX_PAGES)
 
     sheets = [(item.handout.sha256, item.position, item.week, item.message) for item in items]
     source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
-    return pdf.kept(f"pack {sheets} {source}", make, key=key)
+    return pdf.get_or_render(f"pack {sheets} {source}", make, key=key)
 
 
 def render_packet_html(

@@ -61,10 +61,10 @@ def render_handout_pdf(
 
     def make() -> bytes:
         html = render_print_html(handout, letterhead, help_lines, faith=faith, large=large, personalization=personalization)
-        return pdf.render(html, picture=get_logo_image(letterhead))
+        return pdf.render(html, logo=get_logo_image(letterhead))
 
     source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
-    return pdf.kept(f"sheet {handout.sha256} {source}", make, key=key)
+    return pdf.get_or_render(f"sheet {handout.sha256} {source}", make, key=key)
 
 
 def describe_print_inputs(
@@ -86,7 +86,7 @@ def render_draft_pdf(handout: Handout, letterhead: Letterhead, help_lines: HelpL
     Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
     """
     html = render_print_html(handout, letterhead, help_lines, faith=True, draft=True)
-    return pdf.render(html, picture=get_logo_image(letterhead))
+    return pdf.render(html, logo=get_logo_image(letterhead))
 
 
 def render_print_html(

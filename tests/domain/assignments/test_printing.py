@@ -36,7 +36,7 @@ from caseapp.domain.practice.operations import update_practice
 from caseapp.domain.suitability.schemas import Situation
 from tests.domain.practice.test_practice import settings_now
 from tests.support import builders, staff
-from tests.support.pdf_checks import outline_of, text_of
+from tests.support.pdf_checks import read_outline, extract_text
 
 CALM, PAUSE, HELP, NIGHTS = (
     "keep-the-day-running",
@@ -119,7 +119,7 @@ def kept():
 def test_pdf_names_client_and_coach_for_staff_and_client(coach, made):
     shown = get_assignment_record(coach, assign(coach, made))
     for record in (shown, get_reading_list_item(client(made), shown.position)):
-        text = text_of(assignment_pdf(record, large=False, code=False))
+        text = extract_text(assignment_pdf(record, large=False, code=False))
         assert "For Ana, from Marta Slowly, Ana." in text
         assert "Okafor" not in text
         assert "Lindqvist" not in text
@@ -137,18 +137,18 @@ def test_list_omissions_tells_the_coach_what_a_pdf_leaves_out(coach, made):
         strange: ["missing_glyphs"],
     }
     assert "🙂" in told[strange][0].message
-    assert "For Ana" not in text_of(printed(coach, made, quiet))
-    text = text_of(printed(coach, made, strange))
+    assert "For Ana" not in extract_text(printed(coach, made, quiet))
+    text = extract_text(printed(coach, made, strange))
     assert "For Ana, from Marta" in text
     assert "You can do it" not in text
 
 
 @pytest.mark.pdf
 def test_pdf_leaves_out_an_unprintable_name(coach):
-    made = builders.case(coach, "安娜 Weber", called="安娜")
+    made = builders.case(coach, "安娜 Weber", preferred_name="安娜")
     builders.screen(coach, made.client_id)
     given = assign(coach, made)
-    text = text_of(printed(coach, made, given))
+    text = extract_text(printed(coach, made, given))
     assert "Slowly, Ana." in text
     assert "from Marta" not in text
 
@@ -198,9 +198,9 @@ def test_pdf_has_no_qr_code_when_the_portal_is_not_safe(coach, app):
         made = builders.case(coach, safe=safe)
         builders.screen(coach, made.client_id)
         given = assign(coach, made, channel="print")
-        assert ("More to read" in text_of(printed(coach, made, given))) is there
+        assert ("More to read" in extract_text(printed(coach, made, given))) is there
     without = assignment_pdf(get_assignment_record(coach, given), large=False, code=False)
-    assert "More to read" not in text_of(without)
+    assert "More to read" not in extract_text(without)
 
 
 @pytest.mark.pdf
@@ -211,12 +211,12 @@ def test_packet_contains_handouts_in_order_of_assignment(coach, made):
     assert [record.id for record in pack.records] == [first, second]
     assert (pack.left_out, pack.omissions) == ((), ())
     content = case_packet_pdf(coach, context, [second, first], large=False)
-    assert [title for title, _ in outline_of(content)] == [
+    assert [title for title, _ in read_outline(content)] == [
         "Your reading",
         "Keeping the day running",
         "When sleep will not come",
     ]
-    text = text_of(content)
+    text = extract_text(content)
     assert "For Ana, from Marta" in text
     assert text.index("Slowly, Ana.") < text.index("And this.")
 
@@ -247,7 +247,7 @@ def test_packet_lists_blocked_handouts_and_its_pdf_is_refused(coach, made):
 def test_packet_with_a_sensitive_handout_is_anonymous(coach, made):
     plain, quiet = assign(coach, made), assign(coach, made, HELP)
     context = get_case_context(coach, made.case_id)
-    text = text_of(case_packet_pdf(coach, context, [plain, quiet], large=False))
+    text = extract_text(case_packet_pdf(coach, context, [plain, quiet], large=False))
     assert "Ana" not in text
     assert "Marta" not in text
     assert QUIET.title not in text
@@ -282,7 +282,7 @@ def test_client_packet_contains_the_reading_list(coach, made):
     records = list_client_packet(reader)
     assert [record.slug for record in records] == [CALM, NIGHTS]
     content = client_packet_pdf(reader, records)
-    assert "For Ana, from Marta" in text_of(content)
+    assert "For Ana, from Marta" in extract_text(content)
     assert content == client_packet_pdf(reader, records)
     with pikepdf.open(io.BytesIO(content)) as document:
         assert str(document.docinfo["/Title"]) == "Your reading"

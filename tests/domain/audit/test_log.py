@@ -32,8 +32,8 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import discard_draft, sign_note
-from caseapp.domain.practice.operations import add_line, confirm_numbers
-from caseapp.domain.practice.schemas import NewLine
+from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
+from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import make_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.operations import (
@@ -47,7 +47,7 @@ from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.screening.schemas import NewScreening
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 from tests.support.staff_pages import StaffBrowser
 
 pytestmark = pytest.mark.both
@@ -94,7 +94,7 @@ def test_simultaneous_reads_are_recorded_once(team, app):
         with at(NOON):
             read(team["coach"])
 
-    assert together(app, 8, one) == [None] * 8
+    assert run_concurrently(app, 8, one) == [None] * 8
     assert count(action="client.read") == 1
 
 
@@ -177,8 +177,8 @@ def changes(team):
         ("note.sign", lambda: sign_note(coach, draft, 1)),
         ("note.write", lambda: discard_draft(coach, thrown, 1)),
         ("portal.invite", lambda: invite_client(coach, made.client_id)),
-        ("practice.edit", lambda: confirm_numbers(admin)),
-        ("practice.edit", lambda: add_line(admin, NewLine("dv", "Refuge", "01632 960123", ""))),
+        ("practice.edit", lambda: confirm_help_lines(admin)),
+        ("practice.edit", lambda: add_help_line(admin, NewHelpLine("dv", "Refuge", "01632 960123", ""))),
         ("report.export", lambda: make_export(admin, ReportFilter(), "csv")),
         (
             "user.manage",

@@ -95,7 +95,7 @@ def statements(table, column, row_id):
 def test_audit_events_and_signed_notes_refuse_every_change(signed, which):
     table = {"audit_event": AuditEvent.__table__, "note": Note.__table__}[which]
     row_id = signed[0] if which == "note" else db.session.scalar(sa.select(AuditEvent.id))
-    column = "how" if which == "note" else "action"
+    column = "modality" if which == "note" else "action"
     before = stored(table)
     for statement in statements(table, column, row_id):
         with (
@@ -110,7 +110,7 @@ def test_audit_events_and_signed_notes_refuse_every_change(signed, which):
 def test_audit_events_refuse_changes_without_our_pragmas(signed, database_url):
     """Another program opens the file with SQLite's own defaults, where REPLACE fires no delete trigger."""
     note_id, draft_id = (found.hex for found in signed)
-    for table, column in ((AuditEvent.__table__, "action"), (Note.__table__, "how")):
+    for table, column in ((AuditEvent.__table__, "action"), (Note.__table__, "modality")):
         row_id = note_id if str(table) == "note" else None
         before = stored(table)
         row_id = row_id or db.session.scalar(sa.select(AuditEvent.id)).hex
@@ -156,8 +156,8 @@ def test_event_with_the_same_dedup_key_is_not_replaced(signed):
 def test_draft_note_can_be_changed_and_deleted(signed):
     _, draft_id = signed
     with transaction() as session:
-        session.execute(sa.update(Note).where(Note.id == draft_id).values(how="phone"))
-    assert db.session.scalar(sa.select(Note.how).where(Note.id == draft_id)) == "phone"
+        session.execute(sa.update(Note).where(Note.id == draft_id).values(modality="phone"))
+    assert db.session.scalar(sa.select(Note.modality).where(Note.id == draft_id)) == "phone"
     with transaction() as session:
         session.execute(sa.delete(Note).where(Note.id == draft_id))
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == 1

@@ -23,7 +23,7 @@ from caseapp.domain.auth.queries import (
     list_tokens,
 )
 from tests.support import builders, staff
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
@@ -140,7 +140,7 @@ def test_touching_an_ended_session_leaves_it_ended(coach, app):
         else:
             sessions.touch_session(session_id)
 
-    assert together(app, 8, touch_or_end) == [None] * 8
+    assert run_concurrently(app, 8, touch_or_end) == [None] * 8
     assert not live(reference)
     sessions.touch_session(session_id)
     assert not live(reference)

@@ -11,7 +11,7 @@ from caseapp.core.errors import TooManyAttempts
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.models import SignInAttempt
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
@@ -50,7 +50,7 @@ def test_refused_attempt_is_not_counted(app):
 
 
 def test_simultaneous_attempts_do_not_exceed_the_limit(app):
-    answers = together(app, 30, lambda _: count(EIGHT))
+    answers = run_concurrently(app, 30, lambda _: count(EIGHT))
     assert answers.count("counted") == 8
     assert all(isinstance(one, TooManyAttempts) for one in answers if one != "counted")
 

@@ -32,7 +32,7 @@ def whole(title="An evening walk", **changed):
         kind="worksheet",
         summary="A short walk each evening, alone or with a friend.",
         minutes=10,
-        places=(PLACE,),
+        answer_fields=(PLACE,),
         review_date=today() + timedelta(days=180),
         change="First edition.",
         body=STARTER_BODY["en"].replace("Write here.", "Walk after supper.\n\n{{field:my_walk}}"),

@@ -27,7 +27,7 @@ from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.operations import hide_handout
 from caseapp.domain.handouts.queries import get_handout_version, list_handouts, list_versions
 from tests.domain.authoring.steps import codes, listed, published, sent, started, whole
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
@@ -111,7 +111,7 @@ def test_two_who_approve_at_once_make_one_edition(app, team):
         with transaction():
             return publish_draft((team["admin"], team["supervisor2"])[number], draft_id, version)
 
-    found = together(app, 2, go)
+    found = run_concurrently(app, 2, go)
     refused = [one for one in found if isinstance(one, Exception)]
     assert len(refused) == 1
     assert isinstance(refused[0], (Stale, RuleBroken))
@@ -125,7 +125,7 @@ def test_two_who_start_at_once_get_two_numbers(app, team):
         with transaction():
             return create_draft((team["admin"], team["supervisor"])[number], NewDraft("Two", "en"))
 
-    found = together(app, 2, go)
+    found = run_concurrently(app, 2, go)
     assert len({get_draft(team["admin"], draft_id).slug for draft_id in found}) == 2
 
 

@@ -28,7 +28,7 @@ def test_publishing_the_library_leaves_our_own_alone(team):
     with transaction():
         assert publish_library() == 0
     assert get_handout_version(slug).handout.own
-    assert checks.faults(today()) == []
+    assert checks.list_problems(today()) == []
     assert not any(handout.own for handout in library().values())
 
 

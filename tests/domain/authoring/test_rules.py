@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from caseapp.domain.authoring.checks import find_problems
+from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.source import build_source
 from caseapp.domain.handouts.library import claims
 from caseapp.domain.practice.queries import today
@@ -21,13 +21,13 @@ FAULTS = [
     ({"change": ""}, "change", "between 3 and 200"),
     ({"channels": ()}, "channels", "at least one way"),
     ({"kind": "safety-sheet"}, "alias", "neutral title"),
-    ({"places": ()}, "body", "No field is named my_walk"),
-    ({"places": (PLACE, replace(PLACE, id="twice"))}, "places", "stands twice"),
-    ({"places": (replace(PLACE, label=""),)}, "places.0.label", "between 2 and 160"),
-    ({"places": (replace(PLACE, type="choice"),)}, "places", "nothing to choose from"),
+    ({"answer_fields": ()}, "body", "No field is named my_walk"),
+    ({"answer_fields": (PLACE, replace(PLACE, id="twice"))}, "answer_fields", "stands twice"),
+    ({"answer_fields": (replace(PLACE, label=""),)}, "answer_fields.0.label", "between 2 and 160"),
+    ({"answer_fields": (replace(PLACE, type="choice"),)}, "answer_fields", "nothing to choose from"),
     ({"title": "Snow ☃ falls"}, "title", "☃ (U+2603)"),
     ({"title": "A \x07 bell"}, "title", "U+0007"),
-    ({"places": (replace(PLACE, label="Walk \u4e00"),)}, "places", "U+4E00"),
+    ({"answer_fields": (replace(PLACE, label="Walk \u4e00"),)}, "answer_fields", "U+4E00"),
     ({"title": "<b></b>" * 3}, None, ""),
 ]
 

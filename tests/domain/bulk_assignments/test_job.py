@@ -23,7 +23,7 @@ from caseapp.domain.bulk_assignments.operations import (
 )
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.models import CareTeam
+from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.screening.operations import set_manual_flag
@@ -40,7 +40,7 @@ from tests.domain.bulk_assignments.steps import (
 )
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
@@ -93,7 +93,7 @@ def test_job_killed_half_way_continues(team, cases):
 def test_job_two_workers_assign_once(app, team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     payload = {"bulk_assignment": bulk_assignment_id.hex}
-    found = together(app, 2, lambda _number: deliver_bulk_assignment(bulk_assignment_id, payload))
+    found = run_concurrently(app, 2, lambda _number: deliver_bulk_assignment(bulk_assignment_id, payload))
     assert found == [None, None]
     assert count(Assignment) == 6
     assert states(team["coach"], bulk_assignment_id) == dict.fromkeys(NAMES, ("assigned", []))
@@ -101,7 +101,7 @@ def test_job_two_workers_assign_once(app, team, cases):
 
 def test_job_two_bulk_assignments_of_one_handout_assign_once(app, team, cases):
     ids = [begin(team["coach"], cases) for _ in range(2)]
-    together(
+    run_concurrently(
         app,
         2,
         lambda number: deliver_bulk_assignment(ids[number], {"bulk_assignment": ids[number].hex}),
@@ -172,7 +172,7 @@ def test_job_uses_the_creators_current_rights(team, cases, how):
 def test_job_transferred_or_closed_case_is_skipped(team, cases):
     bulk_assignment_id = begin(team["coach"], cases[:3])
     with transaction() as session:
-        session.execute(sa.delete(CareTeam).where(CareTeam.client_id == cases[0].client_id))
+        session.execute(sa.delete(CareTeamMember).where(CareTeamMember.client_id == cases[0].client_id))
         session.execute(sa.update(Case).where(Case.id == cases[1].case_id).values(status="closed"))
     deliver()
     db.session.rollback()

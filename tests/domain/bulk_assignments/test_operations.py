@@ -23,7 +23,7 @@ from caseapp.domain.bulk_assignments.queries import (
     list_candidates,
 )
 from caseapp.domain.cases.queries import get_case_context, list_case_contexts
-from caseapp.domain.clients.models import CareTeam
+from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.handouts.library import TAGS, library
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.screening.operations import set_manual_flag
@@ -143,7 +143,7 @@ def test_get_bulk_assignment_supervisor_sees_visible_cases(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     assert states(team["supervisor"], bulk_assignment_id).keys() == set(NAMES)
     with transaction() as session:
-        session.execute(sa.delete(CareTeam).where(CareTeam.client_id == cases[0].client_id))
+        session.execute(sa.delete(CareTeamMember).where(CareTeamMember.client_id == cases[0].client_id))
     assert states(team["supervisor"], bulk_assignment_id).keys() == set(NAMES[1:])
     assert states(team["coach"], bulk_assignment_id).keys() == set(NAMES[1:])
 

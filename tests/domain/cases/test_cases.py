@@ -31,7 +31,7 @@ from caseapp.domain.cases.schemas import (
 )
 from caseapp.domain.followups.queries import list_client_followups
 from tests.support import builders, staff
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
@@ -121,7 +121,7 @@ def test_cases_opened_concurrently_get_different_numbers(team, app):
             case_id = open_case(team["coach"], clients[number], NOTHING, coach_id=team["coach"].id)
             return get_case_context(team["coach"], case_id).case.number
 
-    assert sorted(together(app, 8, one)) == [f"C-2026-000{n}" for n in range(1, 9)]
+    assert sorted(run_concurrently(app, 8, one)) == [f"C-2026-000{n}" for n in range(1, 9)]
 
 
 def test_cases_opened_concurrently_for_one_client_open_one(team, app):
@@ -131,7 +131,7 @@ def test_cases_opened_concurrently_for_one_client_open_one(team, app):
         with transaction():
             return open_case(team["coach"], client_id, NOTHING, coach_id=team["coach"].id)
 
-    answers = together(app, 6, one)
+    answers = run_concurrently(app, 6, one)
     assert sum(isinstance(answer, UUID) for answer in answers) == 1
     assert sum(isinstance(answer, RuleBroken) for answer in answers) == 5, answers
     assert code(lambda: one(0)) == "case_open"
@@ -184,7 +184,7 @@ def test_concurrent_updates_do_not_overwrite_each_other(team, made, app):
                 team["coach"], made.case_id, CaseDetails({"children": number}, "other", None), 1
             )
 
-    answers = together(app, 4, save)
+    answers = run_concurrently(app, 4, save)
     assert answers.count(None) == 1
     assert sum(isinstance(answer, Stale) for answer in answers) == 3, answers
     db.session.rollback()

@@ -19,7 +19,7 @@ from caseapp.domain.cases.schemas import CaseDetails, StageMove, StageMoveSchema
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id, stages
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.support import builders, staff
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
@@ -308,7 +308,7 @@ def test_concurrent_moves_move_once(team, app):
         with day(0):
             move(team["coach"], made, "understand", evidence=lines(here), version=1)
 
-    answers = together(app, 4, go)
+    answers = run_concurrently(app, 4, go)
     assert answers.count(None) == 1
     assert all(isinstance(one, (Stale, RuleBroken)) for one in answers if one is not None), answers
     context = get_case_context(team["coach"], made.case_id)

@@ -21,12 +21,12 @@ from tests.support import builders
 HOME = "192.0.2.7"
 
 
-def arrive(secret):
+def redeem(secret):
     """Redeem a secret and give the one who stands at the door."""
     return find_client_session(portal_access.redeem_link_or_card(secret, HOME)).actor
 
 
-def sessions_of(client_id):
+def list_sessions(client_id):
     db.session.rollback()
     return db.session.scalars(sa.select(Session).where(Session.subject_id == client_id)).all()
 
@@ -36,17 +36,17 @@ def access_row(client_id):
     return db.session.get(PortalAccess, client_id, populate_existing=True)
 
 
-def say_safe(coach, client_id, *channels):
+def set_safe_channels(coach, client_id, *channels):
     """Change which ways are safe, as the coach does under Details."""
     found = client_record(coach, client_id)
     changed = builders.details(
-        found.name, called=found.called, email=found.email, safe=SafeContact(channels)
+        found.name, preferred_name=found.preferred_name, email=found.email, safe=SafeContact(channels)
     )
     with transaction():
         change_client(coach, client_id, changed, found.version)
 
 
-def log_of(client_id):
+def list_audit_events_of(client_id):
     admin = Actor(client_id, Role.ADMIN, "Ade", "web")
     db.session.rollback()
     return list_audit_events(admin, AuditFilter(client_id=client_id), None, 100).items

@@ -13,12 +13,12 @@ from caseapp.core.errors import Forbidden, NotFound, Stale
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import Tampered
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.clients.models import CareTeam, Client, ClientKey
+from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey
 from caseapp.domain.clients.operations import add_client, change_client, join_care_team
 from caseapp.domain.clients.queries import client_record, key_of, list_clients, must_see
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
 from tests.support import builders
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
@@ -41,7 +41,7 @@ def test_a_client_comes_back_as_they_were_written_down(team):
     found = client_record(team["coach"], client_id)
     for name, value in EVERYTHING.items():
         assert getattr(found, name) == value
-    assert (found.name, found.called, found.version) == ("Ines Okafor", "Ines", 1)
+    assert (found.name, found.preferred_name, found.version) == ("Ines Okafor", "Ines", 1)
 
 
 def test_those_on_the_care_team_see_a_client_and_nobody_else(team):
@@ -58,7 +58,7 @@ def test_those_on_the_care_team_see_a_client_and_nobody_else(team):
         join_care_team(team["coach2"].id, client_id)
         join_care_team(team["coach2"].id, client_id)
     assert client_record(team["coach2"], client_id)
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(CareTeam)) == 2
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(CareTeamMember)) == 2
 
 
 def test_a_foreign_client_looks_like_none_at_all(team):
@@ -112,7 +112,7 @@ def test_a_change_is_whole_and_recorded_by_field_names_only(team):
 
 def test_two_who_save_at_once_do_not_overwrite_each_other(team, app):
     client_id = builders.client(team["coach"])
-    answers = together(app, 4, lambda n: change(team["coach"], client_id, pronouns=f"writer {n}"))
+    answers = run_concurrently(app, 4, lambda n: change(team["coach"], client_id, pronouns=f"writer {n}"))
     assert answers.count(None) == 1
     assert sum(isinstance(answer, Stale) for answer in answers) == 3
     db.session.rollback()
@@ -189,7 +189,7 @@ WHOLE = {"name": "Ines Okafor", "safe_channels": ["call"]}
         ({"birth_year": 1899}, "birth_year"),
         ({"birth_year": "old"}, "birth_year"),
         ({"consent_on": "yesterday"}, "consent_on"),
-        ({"consent_how": "guessed"}, "consent_how"),
+        ({"consent_method": "guessed"}, "consent_method"),
         ({"safe_times": "x" * 121}, "safe_times"),
         ({"hold": "none"}, "hold"),
         ({"id": str(UUID(int=1))}, "id"),
@@ -204,5 +204,5 @@ def test_details_are_tidied():
     found = ClientSchema().load(
         {**WHOLE, "name": "  Ines   Okafor ", "email": " Ines@Example.TEST ", "phone": ""}
     )
-    assert (found.name, found.called) == ("Ines Okafor", "Ines")
+    assert (found.name, found.preferred_name) == ("Ines Okafor", "Ines")
     assert (found.email, found.phone) == ("ines@example.test", None)

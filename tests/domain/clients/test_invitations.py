@@ -14,14 +14,14 @@ from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.schemas import SafeContact
-from tests.domain.clients.portal_visitor import HOME, access_row, arrive, say_safe, sessions_of
+from tests.domain.clients.portal_visitor import HOME, access_row, redeem, set_safe_channels, list_sessions
 from tests.support import builders, staff
 from tests.support.portal_client import ADDRESS, BANNED, BY_CARD, BY_MAIL, PIN, invited
 
 pytestmark = pytest.mark.both
 
 
-def test_with_a_safe_email_a_neutral_link_is_mailed(post, coach):
+def test_invite_with_safe_email_mails_a_neutral_link(post, coach):
     found = invited(coach, "Ines Okafor", safe=BY_MAIL, address=ADDRESS, partner_name="Paul Okafor")
     assert found.card_code is None
     [letter] = post.letters()
@@ -36,15 +36,15 @@ def test_with_a_safe_email_a_neutral_link_is_mailed(post, coach):
 
 
 @pytest.mark.parametrize("address", [None, ADDRESS])
-def test_without_a_safe_email_there_is_a_card_and_no_mail(post, coach, address):
+def test_invite_without_safe_email_creates_a_card(post, coach, address):
     found = invited(coach, safe=BY_CARD, address=address)
     assert len(found.card_code.replace("-", "")) == 16
     assert post.taken == []
-    assert arrive(found.card_code.lower().replace("-", " ")).id == found.client_id
+    assert redeem(found.card_code.lower().replace("-", " ")).id == found.client_id
 
 
 @pytest.mark.parametrize("channels", [("call", "email"), ("in_person",), ("in_person", "portal")])
-def test_nobody_is_invited_where_the_portal_is_not_safe(post, coach, channels):
+def test_invite_when_the_portal_is_not_safe_is_rejected(post, coach, channels):
     client_id = builders.client(coach, safe=SafeContact(channels), email=ADDRESS)
     with pytest.raises(RuleBroken) as refused, transaction():
         portal_access.invite_client(coach, client_id)
@@ -53,7 +53,7 @@ def test_nobody_is_invited_where_the_portal_is_not_safe(post, coach, channels):
     assert access_row(client_id) is None
 
 
-def test_only_the_care_team_invites(app):
+def test_invite_by_someone_outside_the_care_team_fails(app):
     cast = staff.team()
     client_id = builders.client(cast["coach"], safe=BY_CARD)
     with pytest.raises(NotFound), transaction():
@@ -62,7 +62,7 @@ def test_only_the_care_team_invites(app):
         portal_access.invite_client(cast["admin"], client_id)
 
 
-def test_codes_are_kept_as_hashes_only(post, coach):
+def test_codes_are_stored_as_hashes_only(post, coach):
     found = invited(coach, safe=BY_CARD)
     mailed = invited(coach, safe=BY_MAIL, address=ADDRESS)
     for row in (access_row(found.client_id), access_row(mailed.client_id)):
@@ -74,60 +74,60 @@ def test_codes_are_kept_as_hashes_only(post, coach):
             assert secret.replace("-", "") not in stored
 
 
-def test_inviting_again_forgets_everything_before(post, coach):
+def test_invite_again_ends_sessions_and_old_codes(post, coach):
     found = invited(coach, safe=BY_CARD)
-    first = arrive(found.card_code)
+    first = redeem(found.card_code)
     inside = find_client_session(
         portal_access.choose_pin(first, found.start_code, PIN)
     ).actor
     with transaction():
         again = portal_access.invite_client(coach, found.client_id)
-    assert all(session.ended_at for session in sessions_of(found.client_id))
+    assert all(session.ended_at for session in list_sessions(found.client_id))
     assert inside.session_id is not None
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(found.card_code, HOME)
-    arriving = arrive(again.card_code)
+    arriving = redeem(again.card_code)
     assert portal_access.get_sign_in_step(arriving) is portal_access.SignInStep.CHOOSE_PIN
     with pytest.raises(Invalid):
         portal_access.choose_pin(arriving, found.start_code, PIN)
     assert portal_access.choose_pin(arriving, again.start_code, PIN)
 
 
-def test_an_invitation_overtakes_a_pin_that_is_just_being_checked(coach, app):
+def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
     found = invited(coach)
-    arriving = arrive(found.card_code)
+    arriving = redeem(found.card_code)
     portal_access.choose_pin(arriving, found.start_code, PIN)
-    waiting = arrive(found.card_code)
+    waiting = redeem(found.card_code)
     with transaction():
         portal_access.invite_client(coach, found.client_id)
         db.session.execute(sa.update(PortalAccess).values(pin_hash=hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
         portal_access.enter_pin(waiting, PIN)
-    assert all(session.ended_at for session in sessions_of(found.client_id))
+    assert all(session.ended_at for session in list_sessions(found.client_id))
 
 
-def test_mail_ordered_before_email_became_unsafe_never_leaves(post, coach):
+def test_mail_requested_before_email_became_unsafe_is_not_sent(post, coach):
     client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
     with transaction():
         portal_access.invite_client(coach, client_id)
-    say_safe(coach, client_id, "call", "portal")
+    set_safe_channels(coach, client_id, "call", "portal")
     assert outbox.sweep() == 1
     assert post.taken == []
 
 
-def test_a_link_already_mailed_dies_when_email_becomes_unsafe(post, coach):
+def test_mailed_link_after_email_became_unsafe_is_rejected(post, coach):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
-    say_safe(coach, found.client_id, "portal")
+    set_safe_channels(coach, found.client_id, "portal")
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(post.tokens()[0], HOME)
-    assert sessions_of(found.client_id) == []
+    assert list_sessions(found.client_id) == []
 
 
-def test_a_client_inside_is_out_once_the_portal_is_not_safe(coach, app):
+def test_session_ends_when_the_portal_becomes_unsafe(coach, app):
     found = invited(coach)
-    reference = portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
+    reference = portal_access.choose_pin(redeem(found.card_code), found.start_code, PIN)
     assert find_client_session(reference)
-    say_safe(coach, found.client_id, "call")
+    set_safe_channels(coach, found.client_id, "call")
     assert find_client_session(reference) is None
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(found.card_code, HOME)

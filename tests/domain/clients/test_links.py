@@ -14,9 +14,9 @@ from caseapp.core.errors import TooManyAttempts, Unauthenticated
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
-from tests.domain.clients.portal_visitor import HOME, arrive, sessions_of
+from tests.domain.clients.portal_visitor import HOME, redeem, list_sessions
 from tests.support import builders
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 from tests.support.portal_client import ADDRESS, BY_CARD, BY_MAIL, invited
 
 pytestmark = pytest.mark.both
@@ -25,10 +25,10 @@ pytestmark = pytest.mark.both
 def test_a_link_works_once(post, coach):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
     [token] = post.tokens()
-    assert arrive(token).id == found.client_id
+    assert redeem(token).id == found.client_id
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(token, HOME)
-    assert len(sessions_of(found.client_id)) == 1
+    assert len(list_sessions(found.client_id)) == 1
 
 
 @pytest.mark.parametrize(("minutes", "works"), [(14, True), (15, False), (16, False)])
@@ -55,25 +55,25 @@ def test_only_the_newest_link_works(post, coach):
     assert portal_access.redeem_link_or_card(new, HOME)
 
 
-def test_of_fifty_at_once_one_gets_in(post, coach, app):
+def test_link_used_fifty_times_at_once_starts_one_session(post, coach, app):
     found = invited(coach, safe=BY_MAIL, address=ADDRESS)
     [token] = post.tokens()
     db.session.rollback()
-    answers = together(app, 50, lambda number: portal_access.redeem_link_or_card(token, f"192.0.2.{number}"))
+    answers = run_concurrently(app, 50, lambda number: portal_access.redeem_link_or_card(token, f"192.0.2.{number}"))
     assert sum(isinstance(answer, str) for answer in answers) == 1
     assert sum(isinstance(answer, Unauthenticated) for answer in answers) == 49
-    assert len(sessions_of(found.client_id)) == 1
+    assert len(list_sessions(found.client_id)) == 1
 
 
 @pytest.mark.parametrize("secret", ["", "-", "None", "x" * 43, "0" * 64, "ines@example.test"])
-def test_no_other_text_opens_anything(post, coach, secret):
+def test_redeem_with_any_other_text_is_rejected(post, coach, secret):
     invited(coach, safe=BY_CARD)
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(secret, HOME)
 
 
-def test_guessing_cards_is_throttled(coach, app):
+def test_guessing_card_codes_is_throttled_by_address(coach, app):
     found = invited(coach)
     for _ in range(8):
         with pytest.raises(Unauthenticated):
@@ -83,7 +83,7 @@ def test_guessing_cards_is_throttled(coach, app):
     assert portal_access.redeem_link_or_card(found.card_code, "192.0.2.8")
 
 
-def test_asking_for_a_link_says_and_does_the_same_for_everybody(post, coach):
+def test_request_link_does_the_same_for_every_address(post, coach):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     invited(coach, safe=BY_CARD, address="card@example.test")
     builders.client(coach, safe=BY_MAIL, email="never.invited@example.test")
@@ -105,7 +105,7 @@ def test_asking_for_a_link_says_and_does_the_same_for_everybody(post, coach):
     assert [letter["To"] for letter in post.letters()] == [ADDRESS]
 
 
-def test_nobody_can_flood_a_letterbox(post, coach):
+def test_request_link_too_often_is_throttled(post, coach):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     for _ in range(4):
         portal_access.request_link(ADDRESS, HOME)
@@ -117,7 +117,7 @@ def test_nobody_can_flood_a_letterbox(post, coach):
         portal_access.request_link(ADDRESS, "198.51.100.99")
 
 
-def test_a_refusing_server_is_tried_again_and_the_newer_link_works(post, coach):
+def test_link_mail_after_server_refusal_is_sent_again(post, coach):
     moment = datetime(2026, 5, 14, 12, tzinfo=UTC)
     client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
     post.refusing = True
@@ -134,7 +134,7 @@ def test_a_refusing_server_is_tried_again_and_the_newer_link_works(post, coach):
     assert len(post.taken) == 1
 
 
-def test_a_link_asked_for_hours_ago_no_longer_leaves(post, coach):
+def test_link_mail_requested_hours_ago_is_dropped(post, coach):
     invited(coach, safe=BY_MAIL, address=ADDRESS)
     post.taken.clear()
     post.refusing = True
@@ -146,10 +146,10 @@ def test_a_link_asked_for_hours_ago_no_longer_leaves(post, coach):
     assert post.taken == []
 
 
-def test_two_workers_send_one_mail(post, coach, app):
+def test_link_mail_with_several_workers_is_sent_once(post, coach, app):
     client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
     with transaction():
         portal_access.invite_client(coach, client_id)
     db.session.rollback()
-    together(app, 6, lambda _: outbox.sweep())
+    run_concurrently(app, 6, lambda _: outbox.sweep())
     assert len(post.taken) == 1

@@ -10,15 +10,15 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session
-from tests.domain.clients.portal_visitor import HOME, access_row, arrive
-from tests.support.concurrency import together
+from tests.domain.clients.portal_visitor import HOME, access_row, redeem
+from tests.support.concurrency import run_concurrently
 from tests.support.portal_client import PIN, invited
 
 pytestmark = pytest.mark.both
 
 
-def test_a_link_alone_reads_nothing(coach, app):
-    arriving = arrive(invited(coach).card_code)
+def test_session_before_the_pin_reads_nothing(coach, app):
+    arriving = redeem(invited(coach).card_code)
     assert arriving.role is Role.SIGNING_IN
     assert not arriving.may(Action.PORTAL_READ)
     assert not arriving.may(Action.PORTAL_MARK)
@@ -26,9 +26,9 @@ def test_a_link_alone_reads_nothing(coach, app):
         portal_access.complete_first_visit(arriving)
 
 
-def test_the_first_time_leads_past_the_page_about_safety(coach, app):
+def test_first_sign_in_requires_the_first_visit_page(coach, app):
     found = invited(coach)
-    arriving = arrive(found.card_code)
+    arriving = redeem(found.card_code)
     assert portal_access.get_sign_in_step(arriving) is portal_access.SignInStep.CHOOSE_PIN
     reference = portal_access.choose_pin(arriving, found.start_code.lower(), PIN)
     almost = find_client_session(reference).actor
@@ -37,12 +37,12 @@ def test_the_first_time_leads_past_the_page_about_safety(coach, app):
     with transaction():
         portal_access.complete_first_visit(almost)
     assert find_client_session(reference).actor.role is Role.CLIENT
-    later = arrive(found.card_code)
+    later = redeem(found.card_code)
     assert portal_access.get_sign_in_step(later) is portal_access.SignInStep.ENTER_PIN
     assert find_client_session(portal_access.enter_pin(later, PIN)).actor.role is Role.CLIENT
 
 
-def test_a_reference_known_before_the_pin_opens_nothing_after_it(coach, app):
+def test_session_reference_from_before_the_pin_is_ended(coach, app):
     found = invited(coach)
     before = portal_access.redeem_link_or_card(found.card_code, HOME)
     portal_access.choose_pin(find_client_session(before).actor, found.start_code, PIN)
@@ -52,19 +52,19 @@ def test_a_reference_known_before_the_pin_opens_nothing_after_it(coach, app):
 @pytest.mark.parametrize(
     "pin", ["", "12345", "1234567", "12a456", "١٢٣٤٥٦", "111111", "121212", "123456", "654321"]
 )
-def test_a_pin_that_is_easy_costs_no_try(coach, app, pin):
+def test_choose_pin_with_a_weak_pin_costs_no_attempt(coach, app, pin):
     found = invited(coach)
-    arriving = arrive(found.card_code)
+    arriving = redeem(found.card_code)
     with pytest.raises(Invalid) as refused:
         portal_access.choose_pin(arriving, found.start_code, pin)
     assert set(refused.value.fields) == {"pin"}
     assert access_row(found.client_id).failed_pin_attempts == 0
 
 
-def test_five_wrong_tries_and_then_only_the_coach(coach, app):
+def test_five_wrong_pins_lock_until_invited_again(coach, app):
     found = invited(coach)
-    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
-    arriving = arrive(found.card_code)
+    portal_access.choose_pin(redeem(found.card_code), found.start_code, PIN)
+    arriving = redeem(found.card_code)
     left = []
     for _ in range(portal_access.MAX_PIN_ATTEMPTS):
         with pytest.raises(Invalid) as refused:
@@ -77,17 +77,17 @@ def test_five_wrong_tries_and_then_only_the_coach(coach, app):
         portal_access.enter_pin(arriving, PIN)
     assert closed.value.reasons[0].code == "locked"
     assert (
-        portal_access.get_sign_in_step(arrive(found.card_code)) is portal_access.SignInStep.LOCKED
+        portal_access.get_sign_in_step(redeem(found.card_code)) is portal_access.SignInStep.LOCKED
     )
     with transaction():
         again = portal_access.invite_client(coach, found.client_id)
-    arriving = arrive(again.card_code)
+    arriving = redeem(again.card_code)
     assert portal_access.choose_pin(arriving, again.start_code, PIN)
 
 
-def test_wrong_start_codes_and_pins_share_the_five_tries(coach, app):
+def test_wrong_start_codes_and_pins_share_the_five_attempts(coach, app):
     found = invited(coach)
-    arriving = arrive(found.card_code)
+    arriving = redeem(found.card_code)
     for _ in range(4):
         with pytest.raises(Invalid):
             portal_access.choose_pin(arriving, "2222-2222", PIN)
@@ -97,11 +97,11 @@ def test_wrong_start_codes_and_pins_share_the_five_tries(coach, app):
         portal_access.choose_pin(arriving, found.start_code, PIN)
 
 
-def test_tries_sent_together_all_count(coach, app):
+def test_concurrent_wrong_pins_all_count(coach, app):
     found = invited(coach)
-    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
-    arriving = arrive(found.card_code)
-    answers = together(app, 12, lambda _: portal_access.enter_pin(arriving, "000000"))
+    portal_access.choose_pin(redeem(found.card_code), found.start_code, PIN)
+    arriving = redeem(found.card_code)
+    answers = run_concurrently(app, 12, lambda _: portal_access.enter_pin(arriving, "000000"))
     assert sum(isinstance(answer, Invalid) for answer in answers) == portal_access.MAX_PIN_ATTEMPTS
     assert (
         sum(isinstance(answer, RuleBroken) for answer in answers)
@@ -109,10 +109,10 @@ def test_tries_sent_together_all_count(coach, app):
     )
 
 
-def test_a_right_try_clears_the_count(coach, app):
+def test_right_pin_resets_the_attempts(coach, app):
     found = invited(coach)
-    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
-    arriving = arrive(found.card_code)
+    portal_access.choose_pin(redeem(found.card_code), found.start_code, PIN)
+    arriving = redeem(found.card_code)
     for _ in range(4):
         with pytest.raises(Invalid):
             portal_access.enter_pin(arriving, "000000")
@@ -120,30 +120,30 @@ def test_a_right_try_clears_the_count(coach, app):
     assert access_row(found.client_id).failed_pin_attempts == 0
 
 
-def test_a_start_code_works_once_also_for_two_at_the_same_moment(coach, app):
+def test_start_code_used_twice_at_once_works_once(coach, app):
     found = invited(coach)
-    at_the_door = [arrive(found.card_code), arrive(found.card_code)]
+    signing_in = [redeem(found.card_code), redeem(found.card_code)]
     db.session.rollback()
-    answers = together(
+    answers = run_concurrently(
         app,
         2,
         lambda number: portal_access.choose_pin(
-            at_the_door[number], found.start_code, f"48291{number}"
+            signing_in[number], found.start_code, f"48291{number}"
         ),
     )
     assert sum(isinstance(answer, str) for answer in answers) == 1
     assert sum(isinstance(answer, Invalid) for answer in answers) == 1
 
 
-def test_a_pin_is_kept_as_argon2id(coach, app):
+def test_pin_is_stored_as_argon2id(coach, app):
     found = invited(coach)
-    portal_access.choose_pin(arrive(found.card_code), found.start_code, PIN)
+    portal_access.choose_pin(redeem(found.card_code), found.start_code, PIN)
     row = access_row(found.client_id)
     assert row.pin_hash.startswith("$argon2id$")
     assert row.start_code_hash is None
 
 
-def test_staff_have_no_pin(coach, app):
+def test_pin_operations_by_staff_are_forbidden(coach, app):
     for call in (
         lambda: portal_access.enter_pin(coach, PIN),
         lambda: portal_access.choose_pin(coach, "2222", PIN),

@@ -13,7 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal_json
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import Case, CaseEvent
-from caseapp.domain.clients.models import CareTeam, Client, ClientKey
+from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey
 from caseapp.domain.clients.queries import key_of
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HandoutVersion
@@ -30,12 +30,12 @@ def _note(actor, case_id, client_id, key, number, status):
         "client_id": client_id,
         "author_id": actor.id,
         "format": "free",
-        "held_at": moment,
-        "how": "video",
+        "session_at": moment,
+        "modality": "video",
         "status": status,
         "sections": seal_json(row, "sections", {"text": f"Session {number}."}, key),
-        "made_at": moment,
-        "changed_at": moment,
+        "created_at": moment,
+        "updated_at": moment,
         "signed_at": moment if status == "signed" else None,
         "version": 1,
     }
@@ -120,11 +120,11 @@ def caseload(actor, count, since=0):
                 {
                     "id": client_id,
                     "name": f"Client {n}",
-                    "called": "Client",
+                    "preferred_name": "Client",
                     "pronouns": "",
-                    "consent_how": "",
-                    "made_at": moment,
-                    "made_by": actor.id,
+                    "consent_method": "",
+                    "created_at": moment,
+                    "created_by": actor.id,
                     "version": 1,
                 }
                 for n, (client_id, _) in numbered
@@ -138,9 +138,9 @@ def caseload(actor, count, since=0):
             ],
         )
         _insert(
-            CareTeam,
+            CareTeamMember,
             [
-                {"user_id": actor.id, "client_id": client_id, "since": moment}
+                {"user_id": actor.id, "client_id": client_id, "joined_at": moment}
                 for client_id, _ in ids
             ],
         )

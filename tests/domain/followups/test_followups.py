@@ -30,7 +30,7 @@ from caseapp.domain.followups.schemas import (
     OutcomeSchema,
 )
 from tests.support import builders
-from tests.support.concurrency import together
+from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
@@ -85,7 +85,7 @@ def test_completed_task_cannot_be_completed_again(team, ines):
 
 def test_concurrent_completions_leave_one_outcome(team, ines, app):
     task = add(team["coach"], ines)
-    answers = together(app, 4, lambda n: complete(team["coach"], task, f"writer {n}"))
+    answers = run_concurrently(app, 4, lambda n: complete(team["coach"], task, f"writer {n}"))
     assert answers.count(None) == 1
     assert all(isinstance(one, (Stale, RuleBroken)) for one in answers if one is not None)
     db.session.rollback()

@@ -23,12 +23,12 @@ from caseapp.domain.handouts import printing, rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html
 from caseapp.domain.handouts.printing import Personalization
-from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
+from caseapp.domain.practice.queries import HelpLines, Letterhead, Logo
 from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_merge_fields import DAY, TEMPLATE_WORDS, helps, own_sheet, straight
 from tests.domain.handouts.test_payloads import CORPUS, plain
-from tests.support.pdf_checks import list_handout_problems, poppler
+from tests.support.pdf_checks import list_handout_problems, run_poppler
 
 EVERY = tuple(dict.fromkeys((*CORPUS, *TEMPLATE_WORDS)))
 PAGES = 12
@@ -78,7 +78,7 @@ def pages_of(bodies, *, style="handout.css", picture=b""):
     """
     articles = Markup("").join(Markup(f'<article class="handout-text">{one}</article>') for one in bodies)  # noqa: S704 - made by our templates
     values = {"language": "en-GB", "title": "Every field", "look": "a4", "body": ROOM + articles}
-    content = pdf.render(render_text("pdf/handout.html", values), style=style, picture=picture)
+    content = pdf.render(render_text("pdf/handout.html", values), style=style, logo=picture)
     found = looked_at(content, "Every field")
     assert len(found) == len(bodies)
     return found, content
@@ -92,7 +92,7 @@ def looked_at(content, title):
         told = f"{dict(document.docinfo)}{document.Root.Metadata.read_bytes().decode()}"
     assert "Mallory" not in told
     assert "127.0.0.1" not in told
-    return poppler("pdftotext", content, "-raw").split("\f")[:-1]
+    return run_poppler("pdftotext", content, "-raw").split("\f")[:-1]
 
 
 def spoken_of(content, name):

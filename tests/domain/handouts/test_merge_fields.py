@@ -29,7 +29,7 @@ from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_payloads import CORES, CORPUS, plain
 from tests.support.pdf_checks import list_handout_problems
-from tests.support.pdf_checks import text_of as printed
+from tests.support.pdf_checks import extract_text as printed
 
 DAY = date(2026, 11, 21)
 NAME = HandoutKey("own-01", "en", None)
@@ -278,7 +278,7 @@ def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):
     html = render_packet_html(
         parts, letterhead, helps(CORES[2]), faith=False, personalization=Personalization(CORES[4], CORES[8])
     )
-    content = pdf.render(html, most_pages=120)
+    content = pdf.render(html, max_pages=120)
     assert list_handout_problems(content, language="en-GB", title="Your reading") == []
     text = plain(printed(content, "-raw"))
     for words in (CORES[0], CORES[3], CORES[4], CORES[8]):

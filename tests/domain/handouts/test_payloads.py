@@ -14,7 +14,7 @@ from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import Letterhead, HelpLines
-from tests.support.pdf_checks import list_handout_problems, text_of
+from tests.support.pdf_checks import list_handout_problems, extract_text
 
 ADDRESS = "http://127.0.0.1:9/x"
 # What somebody would want to smuggle in ...
@@ -98,10 +98,10 @@ def test_three_hundred_payloads_come_out_as_they_went_in(the_app):
     personals = [Personalization(text, "Ines", text) for text in CORPUS[::2]]
     personals += [Personalization("Ana", text, text) for text in CORPUS[1::2]]
     assert [remove_unprintable(personalization) for personalization in personals] == [(p, ()) for p in personals]
-    content = pdf.render(whole(personals), most_pages=80)
+    content = pdf.render(whole(personals), max_pages=80)
     assert list_handout_problems(content, language="en-GB", title="When sleep will not come") == []
     # As it was written, for poppler takes a dash at a line's end for a hyphen; and within the margins of the page.
-    text = text_of(content, "-nopgbrk", *["-raw", "-x", "0", "-y", "65", "-W", "595", "-H", "720"])
+    text = extract_text(content, "-nopgbrk", *["-raw", "-x", "0", "-y", "65", "-W", "595", "-H", "720"])
     for place, personalization in enumerate(personals):
         [found] = re.findall(rf"begin{place}end (.*?)begin\d+end", text)[:1]
         wanted = f"For {personalization.preferred_name}, from {personalization.coach} {personalization.message}"

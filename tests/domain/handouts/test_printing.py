@@ -23,13 +23,19 @@ from caseapp.domain.handouts.printing import (
     NOT_PERSONALIZED,
     Personalization,
     describe_print_inputs,
-    render_print_html,
-    render_handout_pdf,
     get_language_tag,
+    render_handout_pdf,
+    render_print_html,
 )
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
-from tests.support.pdf_checks import codes_in, list_handout_problems, outline_of, poppler, text_of
+from caseapp.domain.practice.queries import HelpLines, Letterhead, Logo
+from tests.support.pdf_checks import (
+    extract_text,
+    list_handout_problems,
+    read_outline,
+    read_qr_codes,
+    run_poppler,
+)
 
 pytestmark = pytest.mark.pdf
 
@@ -65,7 +71,7 @@ def numbers():
 
 
 def pages_of(content):
-    return int(poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
+    return int(run_poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
 
 
 def made(handout, letterhead, *, personalization=ANA, large=False, paper="A4"):
@@ -130,7 +136,7 @@ def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, k
         }
     if handout.language == "en":
         assert told == (set() if handout.alias else pictures_told)
-    text = text_of(content)
+    text = extract_text(content)
     order = [title, "Ana", ANA.message]
     order += [part.heading for part in rendering.parse_document(handout).sections if part.heading]
     at = 0
@@ -163,8 +169,8 @@ def test_a_sheet_with_everything_on_it_is_one_leaf_of_paper(dressed, key, paper)
 
 def test_the_names_and_the_line_stand_in_the_text_and_nowhere_else(dressed):
     content = made(LIBRARY["better-nights", "en"], dressed)
-    assert "For Ana, from Ines Read the first part before Thursday." in text_of(content)
-    assert "Para Ana, de Ines" in text_of(made(LIBRARY["better-nights", "es"], dressed))
+    assert "For Ana, from Ines Read the first part before Thursday." in extract_text(content)
+    assert "Para Ana, de Ines" in extract_text(made(LIBRARY["better-nights", "es"], dressed))
     with pikepdf.open(io.BytesIO(content)) as document:
         told = " ".join(str(value) for value in document.docinfo.values())
         told += document.Root.Metadata.read_bytes().decode()
@@ -173,7 +179,7 @@ def test_the_names_and_the_line_stand_in_the_text_and_nowhere_else(dressed):
 
 
 def test_nobody_is_named_where_nobody_is_given(dressed):
-    text = text_of(made(LIBRARY["better-nights", "en"], dressed, personalization=NOT_PERSONALIZED))
+    text = extract_text(made(LIBRARY["better-nights", "en"], dressed, personalization=NOT_PERSONALIZED))
     assert "For Ana" not in text
     assert "from Ines" not in text
 
@@ -192,7 +198,7 @@ def test_a_picture_can_be_told_apart_in_black_and_white_and_is_there_once(dresse
 
 def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
     shown = render_print_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
-    renderer = pdf.Renderer(pdf.faces())
+    renderer = pdf.Renderer(pdf.get_font_files())
     assert b"/Image" in renderer.render_document(shown, "handout.css", dressed.logo.picture)
     with pytest.raises(RenderFailed) as refused:
         pdf.render(shown)
@@ -203,19 +209,19 @@ def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
 
 def test_a_code_is_drawn_only_where_the_practice_wants_one(dressed):
     handout = LIBRARY["better-nights", "en"]
-    assert "More to read" in text_of(made(handout, dressed))
-    assert "More to read" not in text_of(made(handout, dressed.without_qr_code()))
-    assert "More to read" not in text_of(made(LIBRARY["help-right-now", "en"], dressed))
+    assert "More to read" in extract_text(made(handout, dressed))
+    assert "More to read" not in extract_text(made(handout, dressed.without_qr_code()))
+    assert "More to read" not in extract_text(made(LIBRARY["help-right-now", "en"], dressed))
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "-".join(map(str, size.values())) or "a4")
 def test_a_camera_reads_the_address_from_the_printed_code(dressed, size):
-    assert codes_in(made(LIBRARY["better-nights", "en"], dressed, **size)) == [PORTAL]
+    assert read_qr_codes(made(LIBRARY["better-nights", "en"], dressed, **size)) == [PORTAL]
 
 
 def test_a_camera_finds_no_code_where_none_may_be(dressed):
-    assert codes_in(made(LIBRARY["better-nights", "en"], dressed.without_qr_code())) == []
-    assert codes_in(made(LIBRARY["help-right-now", "en"], dressed)) == []
+    assert read_qr_codes(made(LIBRARY["better-nights", "en"], dressed.without_qr_code())) == []
+    assert read_qr_codes(made(LIBRARY["help-right-now", "en"], dressed)) == []
 
 
 FOUR = [
@@ -232,12 +238,12 @@ FOUR = [key for key in FOUR if key in LIBRARY]
 def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed, paper, large):
     content = pack(FOUR, replace(dressed, paper=paper), large=large, week=date(2027, 3, 1))
     assert list_handout_problems(content, language="en-GB", title="Your reading") == []
-    text = text_of(content)
+    text = extract_text(content)
     titles = [rendering.plain(LIBRARY[key].outside_title) for key in FOUR]
     assert "For Ana, from Ines" in text
     for title, key in zip(titles, FOUR, strict=True):
         assert f"{title} For the week of 1 March. About {LIBRARY[key].minutes} minutes." in text
-    pages = [" ".join(page.split()) for page in poppler("pdftotext", content).split("\f")[:-1]]
+    pages = [" ".join(page.split()) for page in run_poppler("pdftotext", content).split("\f")[:-1]]
     assert f"Page 1 of {len(pages)}" in pages[0]
     # The footer names the sheet that a page belongs to, so no page belongs to two.
     owners = [
@@ -247,7 +253,7 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
     assert all(len(owner) == 1 for owner in owners)
     assert sorted(owners) == owners
     assert {place for (place,) in owners} == set(range(len(FOUR)))
-    told = outline_of(content)
+    told = read_outline(content)
     assert [title for title, _ in told] == ["Your reading", *titles]
     for (_, below), key in zip(told[1:], FOUR, strict=True):
         parts = rendering.parse_document(LIBRARY[key]).parts
@@ -256,10 +262,10 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
 
 def test_a_pack_has_its_code_on_the_cover_alone(dressed):
     content = pack(FOUR[:2], dressed)
-    assert codes_in(content) == [PORTAL]
+    assert read_qr_codes(content) == [PORTAL]
     pages = pages_of(content)
     assert pages > 2
-    assert [code for page in range(2, pages + 1) for code in codes_in(content, page=page)] == []
+    assert [code for page in range(2, pages + 1) for code in read_qr_codes(content, page=page)] == []
 
 
 def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
@@ -290,7 +296,7 @@ def test_the_same_sheet_at_another_place_is_another_pack(dressed):
 
 
 def test_a_pack_with_a_sensitive_sheet_has_a_cover_that_tells_nothing(dressed):
-    cover = poppler("pdftotext", pack([FOUR[0], ("help-right-now", "en")], dressed), "-l", "1")
+    cover = run_poppler("pdftotext", pack([FOUR[0], ("help-right-now", "en")], dressed), "-l", "1")
     assert "coaching" not in cover.lower()
     assert "More to read" not in cover
     assert LIBRARY["help-right-now", "en"].title not in cover
@@ -308,7 +314,7 @@ def test_a_pack_with_a_sensitive_sheet_has_a_cover_that_tells_nothing(dressed):
 )
 def test_the_cover_of_a_pack_gives_the_numbers_for_a_crisis(dressed, keys, heading):
     language = "es" if heading.startswith("Si") else "en"
-    cover = " ".join(poppler("pdftotext", pack(keys, dressed), "-l", "1").split())
+    cover = " ".join(run_poppler("pdftotext", pack(keys, dressed), "-l", "1").split())
     _, _, below = cover.partition(heading)
     lines = rendering.list_help_line_entries("crisis_block", numbers(), language)
     assert len(lines) > 2
@@ -328,4 +334,4 @@ def test_the_largest_pack_in_large_print_fits(dressed):
         for place, key in enumerate(longest, start=1)
     ]
     html = render_packet_html(parts, dressed, numbers(), faith=True, large=True, personalization=ANA)
-    assert 50 < pages_of(pdf.render(html, picture=dressed.logo.picture, most_pages=120)) < 120
+    assert 50 < pages_of(pdf.render(html, logo=dressed.logo.picture, max_pages=120)) < 120

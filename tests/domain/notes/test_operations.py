@@ -63,12 +63,12 @@ def case(coach):
 def test_a_draft_keeps_what_was_written(coach, case):
     note_id = builders.draft(coach, case.case_id)
     version = save(
-        coach, note_id, 1, sections={"plan": "Ring on Tuesday."}, how="phone", minutes=20
+        coach, note_id, 1, sections={"plan": "Ring on Tuesday."}, modality="phone", minutes=20
     )
     note = note_shown(coach, note_id)
     assert version == note.version == 2
     assert note.sections == builders.SECTIONS | {"plan": "Ring on Tuesday."}
-    assert (note.how, note.minutes, note.status) == ("phone", 20, "draft")
+    assert (note.modality, note.minutes, note.status) == ("phone", 20, "draft")
 
 
 def test_what_is_not_sent_stays_and_zero_minutes_mean_unknown(coach, case):
@@ -244,7 +244,7 @@ def test_signing_locks_a_note_for_good(coach, case):
 def test_the_database_itself_refuses_to_touch_a_signed_note(coach, case, statement):
     note_id = builders.note(coach, case.case_id)
     change = (
-        sa.update(Note).where(Note.id == note_id).values(how="phone")
+        sa.update(Note).where(Note.id == note_id).values(modality="phone")
         if statement == "update"
         else sa.delete(Note).where(Note.id == note_id)
     )
@@ -318,10 +318,10 @@ def test_all_not_asked_is_no_screening_but_its_words_are_not_dropped(coach, case
 
 def test_a_session_still_to_come_is_not_signed(coach, case):
     note_id = builders.draft(coach, case.case_id)
-    save(coach, note_id, 1, held_at=now() + timedelta(hours=2))
+    save(coach, note_id, 1, session_at=now() + timedelta(hours=2))
     with pytest.raises(Invalid) as caught, transaction():
         sign_note(coach, note_id, 2)
-    assert set(caught.value.fields) == {"held_at"}
+    assert set(caught.value.fields) == {"session_at"}
     with at(now() + timedelta(hours=3)), transaction():
         sign_note(coach, note_id, 2)
 

@@ -77,13 +77,13 @@ def test_a_supervisor_sees_only_the_age_of_a_coachs_draft(team):
         "Ines Okafor",
         case.number,
     )
-    assert abs(now() - timedelta(days=3) - waiting.made_at) < timedelta(minutes=5)
+    assert abs(now() - timedelta(days=3) - waiting.created_at) < timedelta(minutes=5)
     assert set(waiting.__dataclass_fields__) == {
         "author",
         "client_id",
         "number",
         "client",
-        "made_at",
+        "created_at",
     }
 
 

@@ -9,8 +9,8 @@ from caseapp.domain.notes.schemas import (
     NewNoteSchema,
 )
 
-NEW = {"format": "dap", "held_at": "2026-05-14T14:00:00+01:00"}
-FORM = NEW | {"how": "phone"}
+NEW = {"format": "dap", "session_at": "2026-05-14T14:00:00+01:00"}
+FORM = NEW | {"modality": "phone"}
 
 
 def faults(schema, raw):
@@ -20,22 +20,22 @@ def faults(schema, raw):
 
 
 def test_a_new_note_needs_a_format_and_a_moment():
-    assert set(faults(NewNoteSchema(), {})) == {"format", "held_at"}
+    assert set(faults(NewNoteSchema(), {})) == {"format", "session_at"}
     new = NewNoteSchema().load(NEW)
-    assert (new.how, new.minutes, new.sections) == ("video", None, {})
+    assert (new.modality, new.minutes, new.sections) == ("video", None, {})
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("format", "poem"),
-        ("held_at", "14 May"),
-        ("held_at", "2026-05-14T14:00:00"),
-        ("held_at", "0001-01-01T00:00:00+14:00"),
-        ("held_at", "9999-12-31T23:59:59-14:00"),
+        ("session_at", "14 May"),
+        ("session_at", "2026-05-14T14:00:00"),
+        ("session_at", "0001-01-01T00:00:00+14:00"),
+        ("session_at", "9999-12-31T23:59:59-14:00"),
         ("minutes", -1),
         ("minutes", 601),
-        ("how", "telepathy"),
+        ("modality", "telepathy"),
         ("sections", {"objective": "x"}),
         ("sections", {"poem": "x"}),
         ("sections", {"data": 5}),
@@ -62,7 +62,7 @@ def test_a_note_that_is_too_long_is_refused_at_its_longest_section():
 def test_a_change_sends_only_what_changes():
     change = DraftSchema().load({"sections": {"plan": " Ring.\r\nWrite. "}})
     assert change.sections == {"plan": "Ring.\nWrite."}
-    assert (change.format, change.held_at, change.minutes, change.screening) == (None,) * 4
+    assert (change.format, change.session_at, change.minutes, change.screening) == (None,) * 4
 
 
 def test_not_asked_is_an_answer_and_a_blank_is_none():

@@ -36,7 +36,7 @@ def coach(app):
 
 
 @pytest.fixture
-def given(coach):
+def assigned(coach):
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
     with transaction():
@@ -47,72 +47,72 @@ def given(coach):
 
 
 @pytest.fixture
-def client(given):
-    return Actor(given[0].client_id, Role.CLIENT, "Ines", "portal")
+def client(assigned):
+    return Actor(assigned[0].client_id, Role.CLIENT, "Ines", "portal")
 
 
-def kept(client, ago):
+def keep(client, ago):
     with at(now() - ago), transaction():
         return keep_upload(client, 1, SCAN, "no_form")
 
 
-def left():
+def upload_ids():
     db.session.rollback()
     return set(db.session.scalars(sa.select(WorksheetUpload.id)))
 
 
-def test_what_waited_too_long_goes_and_the_rest_stays(client):
-    old, young = kept(client, UPLOAD_RETENTION), kept(client, UPLOAD_RETENTION - timedelta(hours=1))
-    assert left() == {old, young}
+def test_expired_uploads_are_deleted_and_newer_ones_kept(client):
+    old, young = keep(client, UPLOAD_RETENTION), keep(client, UPLOAD_RETENTION - timedelta(hours=1))
+    assert upload_ids() == {old, young}
     assert delete_expired_uploads() == 1
-    assert left() == {young}
+    assert upload_ids() == {young}
     assert delete_expired_uploads() == 0
     with at(now() + timedelta(hours=1)):
         assert delete_expired_uploads() == 1
-    assert left() == set()
+    assert upload_ids() == set()
 
 
-def test_what_the_coach_has_stays_for_as_long_as_the_client_leaves_it(coach, given, client):
-    sent = kept(client, timedelta(days=80))
+def test_sent_upload_does_not_expire(coach, assigned, client):
+    sent = keep(client, timedelta(days=80))
     with transaction():
         send_upload(client, 1, sent)
     with at(now() + timedelta(days=400)):
         assert delete_expired_uploads() == 0
-    assert [file.id for file in get_shared_worksheet(coach, given[1]).uploads] == [sent]
+    assert [file.id for file in get_shared_worksheet(coach, assigned[1]).uploads] == [sent]
 
 
-def test_a_sheet_that_was_withdrawn_keeps_no_file_for_ever(coach, given, client):
-    kept(client, UPLOAD_RETENTION)
+def test_expired_upload_of_withdrawn_worksheet_is_deleted(coach, assigned, client):
+    keep(client, UPLOAD_RETENTION)
     with transaction():
-        withdraw(coach, given[1], 1)
+        withdraw(coach, assigned[1], 1)
     assert delete_expired_uploads() == 1
-    assert left() == set()
+    assert upload_ids() == set()
 
 
-def test_answers_that_were_read_do_not_expire(client):
+def test_answers_do_not_expire(client):
     with at(now() - 10 * UPLOAD_RETENTION), transaction():
         save_answers(client, 1, {"what_happened": "Rang."}, 0)
     assert delete_expired_uploads() == 0
     assert db.session.scalar(sa.text("SELECT count(*) FROM worksheet_response")) == 1
 
 
-def test_each_removal_is_in_the_log_of_the_client_and_nothing_more(given, client):
-    kept(client, UPLOAD_RETENTION)
+def test_expired_upload_is_audited_without_content(assigned, client):
+    keep(client, UPLOAD_RETENTION)
     delete_expired_uploads()
     query = sa.text(
         "SELECT actor_id, object_id, client_id, details FROM audit_event "
         "WHERE action = 'portal.write' ORDER BY at DESC, id DESC LIMIT 1"
     ).columns(actor_id=sa.Uuid(), object_id=sa.Uuid(), client_id=sa.Uuid(), details=sa.JSON())
     row = db.session.execute(query).one()
-    assert row == (operator().id, given[1], client.id, {"answers": "upload_expired"})
+    assert row == (operator().id, assigned[1], client.id, {"answers": "upload_expired"})
 
 
-def test_the_queue_does_it_every_hour(app, client):
-    kept(client, UPLOAD_RETENTION)
+def test_expiry_task_runs_every_hour(app, client):
+    keep(client, UPLOAD_RETENTION)
     db.session.remove()
     tasks = {task.name: task for task in app.extensions["queue"]._registry.periodic_tasks}  # noqa: SLF001
     sweep = tasks["sweep_expired"]
     hours = [sweep.validate_datetime(now().replace(minute=minute)) for minute in range(60)]
     assert hours.count(True) == 1
     sweep.execute()
-    assert left() == set()
+    assert upload_ids() == set()

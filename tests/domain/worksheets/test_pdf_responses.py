@@ -20,7 +20,7 @@ from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from tests.domain.worksheets import sample_files
 
 
-def everything(handout):
+def sample_answers(handout):
     """Give what a client might answer to each field, and how it is written into the PDF."""
     answers: dict = {}
     typed: dict = {}
@@ -51,9 +51,9 @@ def everything(handout):
         ("better-nights", "es"),
     ],
 )
-def test_our_own_pdf_filled_in_gives_back_every_answer(app, slug, language, large):
+def test_read_answers_from_a_filled_in_pdf_returns_every_answer(app, slug, language, large):
     handout = sample_files.handout(slug, language)
-    answers, typed = everything(handout)
+    answers, typed = sample_answers(handout)
     data = sample_files.filled(sample_files.blank(slug, language, large=large), typed)
     parts = read_pdf_fields(data)
     assert parts.keys() == {SINGLE_HANDOUT}
@@ -62,7 +62,7 @@ def test_our_own_pdf_filled_in_gives_back_every_answer(app, slug, language, larg
 
 
 @pytest.mark.pdf
-def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
+def test_read_answers_from_a_blank_pdf_returns_none(app):
     parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
     assert read_answers(parts, sample_files.handout(sample_files.LIMITS), 1) == {}
     assert (
@@ -74,7 +74,7 @@ def test_a_pdf_that_nobody_filled_in_holds_no_answers(app):
 
 
 @pytest.mark.pdf
-def test_another_sheets_file_is_known_by_its_fields(app):
+def test_read_answers_from_another_handout_raises_different_handout(app):
     parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
     with pytest.raises(DifferentHandout):
         read_answers(parts, sample_files.handout(sample_files.PAUSE), 1)
@@ -84,7 +84,7 @@ def test_another_sheets_file_is_known_by_its_fields(app):
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("large", [False, True])
-def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
+def test_read_answers_from_a_packet_returns_those_of_each_position(app, large):
     """Also where one was left blank, and where one was given twice."""
     places = {
         2: sample_files.LIMITS,
@@ -96,7 +96,7 @@ def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
         sample_files.handout(sample_files.LIMITS),
         sample_files.handout(sample_files.PAUSE),
     )
-    (first, typed), (second, noted) = everything(limits), everything(pause)
+    (first, typed), (second, noted) = sample_answers(limits), sample_answers(pause)
     values = {f"2_{name}": value for name, value in typed.items()}
     values |= {f"7_{name}": value for name, value in noted.items()}
     values["31_my_limit"] = "Another one."
@@ -112,13 +112,13 @@ def test_a_pack_gives_each_sheet_its_own_answers_back(app, large):
             read_answers(parts, handout, position)
 
 
-def test_no_field_of_the_library_looks_like_one_of_a_pack():
+def test_library_field_names_do_not_look_like_packet_fields():
     names = {name for handout in library().values() for name in pdf_field_names(handout)}
     assert len(names) > 100
     assert {split_field_name(name) for name in names} == {(0, name) for name in names}
 
 
-def test_no_two_sheets_of_one_language_have_the_same_fields():
+def test_library_handouts_of_one_language_have_distinct_fields():
     for language in ("en", "es"):
         names = [
             pdf_field_names(one) for (_, spoken), one in library().items() if spoken == language
@@ -144,11 +144,11 @@ def test_no_two_sheets_of_one_language_have_the_same_fields():
         ("14 M 2030", "14 M 2030"),
     ],
 )
-def test_a_day_is_read_when_it_can_only_be_one(typed, read):
+def test_parse_date_reads_only_unambiguous_dates(typed, read):
     assert _parse_date(typed) == read
 
 
-def test_only_what_contradicts_is_lost():
+def test_merge_answers_returns_only_changed_answers_as_overwritten():
     before = {"a": "mine", "b": "same", "c": "kept"}
     whole, lost = merge_answers(
         before, {f"{FIELD_PREFIX}a": "other", f"{FIELD_PREFIX}b": "same", f"{FIELD_PREFIX}d": "n"}
