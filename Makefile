@@ -9,12 +9,16 @@ PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 
-.PHONY: run test test-fast test-all coverage check bench soak lock
+.PHONY: run dev test test-fast test-all coverage check format bench soak lock hooks
 .DEFAULT_GOAL := run
 
 # Serve the demo practice; HOST and PORT choose where.
 run: $(VENV)/run.done
 	@CASEAPP_ENV=demo exec $(BIN)/caseapp serve
+
+# Serve the demo practice and start again whenever a file of the program changes.
+dev: $(VENV)/run.done
+	@CASEAPP_ENV=demo exec $(BIN)/caseapp serve --reload
 
 # Test what needs no browser, PDF, other process or PostgreSQL. ARGS goes to pytest, as in all targets for tests.
 test-fast: $(VENV)/test.done
@@ -37,16 +41,29 @@ coverage: $(VENV)/test.done
 	{ $(BIN)/coverage combine --append --quiet || true; } && \
 	$(BIN)/python -m tests.support.coverage_floor
 
-# Lint, format, types, imports, templates, and the library as on the day of the release.
+# Lint, format, types, imports, templates, styles, scripts, words, and the library as on the day of the release.
 check: $(VENV)/test.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	.ci/format_assets --check
+	$(BIN)/oxlint --quiet --deny correctness --deny suspicious --deny perf caseapp/static/js
+	.ci/check_words
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djlint templates --lint --quiet
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	export CASEAPP_ENV=test CASEAPP_DATA_DIR="$$scratch" && \
 	$(BIN)/caseapp init && $(BIN)/caseapp handouts check --at-release
+
+# Format Python, styles and scripts.
+format: $(VENV)/test.done
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
+	.ci/format_assets
+
+# Run the quick checks before each commit.
+hooks: $(VENV)/test.done
+	$(BIN)/pre-commit install
 
 # Measure against floors that are started beside the app; prints ratios and writes var/bench.json.
 bench: $(VENV)/test.done

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Mapped, mapped_column
 
+from caseapp.core import runtime
 from caseapp.core.clock import now
 from caseapp.core.database import Model, db
 from caseapp.core.ids import new_id
@@ -44,18 +45,14 @@ class OutboxRow(Model):
     delivered_at: Mapped[datetime | None]
 
 
-_handlers: dict[str, Callable[[UUID, dict[str, Any]], None]] = {}
-_dispatchers: list[Callable[[UUID], None]] = []
-
-
 def register_handler(kind: str, handler: Callable[[UUID, dict[str, Any]], None]) -> None:
     """Name the function that does one kind of work; wired by the factory."""
-    _handlers[kind] = handler
+    runtime.current().outbox_handlers[kind] = handler
 
 
 def set_dispatcher(call: Callable[[UUID], None]) -> None:
     """Name how a committed row reaches the queue; wired by the factory."""
-    _dispatchers[:] = [call]
+    runtime.current().dispatch = call
 
 
 def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
@@ -66,11 +63,13 @@ def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
     row_id = row.id
 
     def dispatch() -> None:
-        for call in _dispatchers:
-            try:
-                call(row_id)
-            except Exception:  # noqa: BLE001 - the row is safe; the sweep takes it up
-                log.warning("outbox.queue_unreachable", row=str(row_id))
+        call = runtime.current().dispatch
+        if call is None:
+            return
+        try:
+            call(row_id)
+        except Exception:  # noqa: BLE001 - the row is safe; the sweep takes it up
+            log.warning("outbox.queue_unreachable", row=str(row_id))
 
     after_commit(dispatch)
     return row_id
@@ -92,7 +91,7 @@ def deliver(row_id: UUID) -> bool:
         row.attempts = attempts + 1
         row.next_attempt_at = now() + CLAIM_PERIOD
     try:
-        _handlers[kind](row_id, payload)
+        runtime.current().outbox_handlers[kind](row_id, payload)
     except Exception as fault:  # noqa: BLE001 - any fault means: try again later
         wait = min(MAX_RETRY_DELAY, MIN_RETRY_DELAY * 2**attempts)
         log.warning("outbox.put_off", row=str(row_id), kind=kind, fault=type(fault).__name__)

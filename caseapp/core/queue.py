@@ -32,7 +32,8 @@ def open_queue(
 
     @queue.periodic_task(crontab(minute="17"), name="sweep_pdfs")  # type: ignore[untyped-decorator]
     def sweep_pdfs() -> None:
-        pdf.sweep()
+        with context():
+            pdf.sweep()
 
     @queue.periodic_task(crontab(minute="47"), name="sweep_expired")  # type: ignore[untyped-decorator]
     def sweep_expired() -> None:

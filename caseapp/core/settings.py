@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
+from caseapp.core import runtime
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -188,19 +190,17 @@ def _key(path: Path, *, make: bool) -> bytes:
     return key
 
 
-_active: list[Settings] = []
-
-
 def use(settings: Settings) -> None:
-    """Make these the settings of the process; called once by the factory."""
-    _active[:] = [settings]
+    """Replace the settings of the current application, or start with them in a program that makes none."""
+    if runtime.exists():
+        runtime.current().settings = settings
+    else:
+        runtime.install(settings)
 
 
 def active() -> Settings:
-    """Give the settings of the process.
+    """Return the settings of the current application.
 
-    Raises RuntimeError before the factory has run.
+    Raises RuntimeError before any application was made.
     """
-    if not _active:
-        raise RuntimeError("No settings yet: make the app first.")
-    return _active[0]
+    return runtime.current().settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, make_response, redirect, render_template, url_for
+from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, RuleBroken
@@ -30,12 +30,11 @@ from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
 from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.template_helpers import flash
-from caseapp.web.handouts import language_asked, stage_asked
+from caseapp.web.handouts import get_requested_language, get_requested_stage
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from flask import Response
     from flask.typing import ResponseReturnValue
 
     from caseapp.core.errors import Reason
@@ -44,14 +43,13 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("bulk_assignments", __name__)
 
-REFRESH_SECONDS = 5
-# A page left open must not keep its session alive for ever.
-REFRESH_FOR = timedelta(minutes=10)
+# After this the page says that it takes longer than usual.
+USUAL_DURATION = timedelta(minutes=10)
 
 
 def _cases() -> tuple[list[CaseListItem], bool]:
     """List the open cases of the stage in the query string, newest first, and tell whether there are more."""
-    wanted = CaseFilter(stage=stage_asked() or None, status="open")
+    wanted = CaseFilter(stage=get_requested_stage() or None, status="open")
     page = list_cases(current_actor(), wanted, None, MAX_CASES)
     return page.items, page.next is not None
 
@@ -64,7 +62,7 @@ def choose_page(slug: str) -> ResponseReturnValue:
 
 
 def _choose(slug: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
-    handout = require_not_recalled(get_handout_version(slug, language_asked()))
+    handout = require_not_recalled(get_handout_version(slug, get_requested_language()))
     cases, more = _cases()
     record_read(current_actor(), Action.CASE_READ, "case", None, None)
     return render_template(
@@ -73,7 +71,7 @@ def _choose(slug: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
         cases=cases,
         more=more,
         max_cases=MAX_CASES,
-        filters=Form({"stage": stage_asked(), "language": language_asked()}),
+        filters=Form({"stage": get_requested_stage(), "language": get_requested_language()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
         form=form,
         reasons=reasons,
@@ -94,7 +92,7 @@ def confirm_page(slug: str) -> ResponseReturnValue:
 
 
 def _confirm(slug: str, selection: ClientSelection, chosen: list[UUID]) -> str:
-    actor, item = current_actor(), get_handout_version(slug, language_asked())
+    actor, item = current_actor(), get_handout_version(slug, get_requested_language())
     require_not_recalled(item)
     validate_due_on(selection.due_on)
     found = list_candidates(actor, item, selection.channel, chosen)
@@ -135,17 +133,12 @@ def start(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/handouts/bulk-assignments/<uuid:bulk_assignment_id>")
 @needs(Action.ASSIGNMENT_READ)
-def progress_page(bulk_assignment_id: UUID) -> Response:
-    """Show the progress of a bulk assignment; the page refreshes itself for some minutes while cases wait."""
+def progress_page(bulk_assignment_id: UUID) -> str:
+    """Show the progress of a bulk assignment; a script keeps it up to date without reloading the page."""
     actor = current_actor()
     bulk_assignment = get_bulk_assignment(actor, bulk_assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "bulk_assignment", bulk_assignment_id, None)
-    refresh = not bulk_assignment.done and now() - bulk_assignment.created_at < REFRESH_FOR
-    answer = make_response(
-        render_template(
-            "bulk_assignments/progress.html", bulk_assignment=bulk_assignment, refresh=refresh
-        )
+    slow = now() - bulk_assignment.created_at > USUAL_DURATION
+    return render_template(
+        "bulk_assignments/progress.html", bulk_assignment=bulk_assignment, slow=slow
     )
-    if refresh:
-        answer.headers["Refresh"] = str(REFRESH_SECONDS)
-    return answer
