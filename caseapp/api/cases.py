@@ -28,10 +28,10 @@ from caseapp.domain.cases.schemas import (
     StageMoveSchema,
 )
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.clients.operations import add_client
-from caseapp.domain.dashboard.queries import timeline
-from caseapp.domain.dashboard.schemas import Happening, HappeningView
-from caseapp.domain.dashboard.timeline import KINDS
+from caseapp.domain.clients.operations import create_client
+from caseapp.domain.dashboard.queries import list_timeline
+from caseapp.domain.dashboard.schemas import TimelineEvent, TimelineEventResponseSchema
+from caseapp.domain.dashboard.timeline import EVENT_KINDS
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
@@ -66,7 +66,7 @@ class CaseQuery(ListQuerySchema):
 class TimelineQuery(ListQuerySchema):
     """Filters of a timeline."""
 
-    kind = fields.String(validate=validate.OneOf(KINDS))
+    kind = fields.String(validate=validate.OneOf(EVENT_KINDS))
 
 
 def _record(context: CaseContext) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _open(new: NewCase) -> UUID:
     coach_id = new.coach_id or actor.id
     client_id = new.client_id
     if new.client:
-        client_id = add_client(
+        client_id = create_client(
             actor, new.client.details, coach_id=coach_id, agreed=new.client.agreed
         )
     assert client_id is not None  # noqa: S101 - the schema asks for one of the two
@@ -203,13 +203,13 @@ def reopen_case(case_id: UUID, body: dict[str, str], version: int) -> dict[str, 
 
 @blueprint.route("/cases/<uuid:case_id>/timeline")
 @needs(Action.CASE_READ)
-@blueprint.list_response_schema(HappeningView())
+@blueprint.list_response_schema(TimelineEventResponseSchema())
 @blueprint.query_params(TimelineQuery())
-def list_timeline_events(case_id: UUID, query: ListRequest) -> Page[Happening]:
+def list_timeline_events(case_id: UUID, query: ListRequest) -> Page[TimelineEvent]:
     """List a case's timeline events, newest first."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
     record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
-    return timeline(
+    return list_timeline(
         actor, context, kind=query.filters.get("kind"), cursor=query.cursor, limit=query.limit
     )

@@ -11,12 +11,12 @@ from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.clients.operations import add_client, change_client
-from caseapp.domain.clients.queries import ClientInList, ClientRecord, client_record, list_clients
+from caseapp.domain.clients.operations import create_client, update_client
+from caseapp.domain.clients.queries import ClientListItem, ClientRecord, get_client_record, list_clients
 from caseapp.domain.clients.schemas import (
-    ClientLine,
+    ClientListItemResponseSchema,
     ClientSchema,
-    ClientView,
+    ClientResponseSchema,
     NewClient,
     NewClientSchema,
 )
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint("clients", "The people who are coached; another coach's client looks like none at all.")
-show = build_serializer(ClientView())
+show = build_serializer(ClientResponseSchema())
 
 
 class ClientQuery(ListQuerySchema):
@@ -43,9 +43,9 @@ class ClientQuery(ListQuerySchema):
 
 @blueprint.route("/clients")
 @needs(Action.CLIENT_READ)
-@blueprint.list_response_schema(ClientLine())
+@blueprint.list_response_schema(ClientListItemResponseSchema())
 @blueprint.query_params(ClientQuery())
-def client_list(query: ListRequest) -> Page[ClientInList]:
+def client_list(query: ListRequest) -> Page[ClientListItem]:
     """List your clients, newest first."""
     actor = current_actor()
     page = list_clients(actor, query.filters.get("q"), query.cursor, query.limit)
@@ -55,39 +55,39 @@ def client_list(query: ListRequest) -> Page[ClientInList]:
 
 @blueprint.route("/clients", "POST")
 @needs(Action.CLIENT_CREATE)
-@blueprint.response_schema(ClientView(), 201, location=lambda client: f"/clients/{client['id']}")
+@blueprint.response_schema(ClientResponseSchema(), 201, location=lambda client: f"/clients/{client['id']}")
 @blueprint.request_schema(NewClientSchema())
 def add(body: NewClient) -> ClientRecord:
     """Add a client with you on the care team."""
     actor = current_actor()
     with transaction():
         client_id = run_api_once(
-            lambda: add_client(actor, body.details, coach_id=actor.id, agreed=body.agreed)
+            lambda: create_client(actor, body.details, coach_id=actor.id, agreed=body.agreed)
         )
-    return client_record(actor, client_id)
+    return get_client_record(actor, client_id)
 
 
 @blueprint.route("/clients/<uuid:client_id>")
 @needs(Action.CLIENT_READ)
-@blueprint.response_schema(ClientView())
+@blueprint.response_schema(ClientResponseSchema())
 def client(client_id: UUID) -> ClientRecord:
     """Show one client."""
     actor = current_actor()
-    found = client_record(actor, client_id)
+    found = get_client_record(actor, client_id)
     record_read(actor, Action.CLIENT_READ, "client", client_id, client_id)
     return found
 
 
 @blueprint.route("/clients/<uuid:client_id>", "PATCH")
 @needs(Action.CLIENT_EDIT)
-@blueprint.response_schema(ClientView())
+@blueprint.response_schema(ClientResponseSchema())
 @blueprint.request_schema(ClientSchema(partial=True))
 @blueprint.requires_if_match
 def change(client_id: UUID, body: dict[str, Any], version: int) -> ClientRecord:
     """Change the fields that are sent; the whole is checked."""
     actor = current_actor()
-    stands = to_json_types(show(client_record(actor, client_id)))
+    stands = to_json_types(show(get_client_record(actor, client_id)))
     details = merge_changes(ClientSchema(), stands, body)
     with transaction():
-        change_client(actor, client_id, details, version)
-    return client_record(actor, client_id)
+        update_client(actor, client_id, details, version)
+    return get_client_record(actor, client_id)

@@ -10,9 +10,9 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.reports.operations import make_export
-from caseapp.domain.reports.queries import export_file, export_shown, list_exports
-from caseapp.domain.reports.schemas import ExportRecord, ExportSchema, ExportView, NewExport
+from caseapp.domain.reports.operations import create_export
+from caseapp.domain.reports.queries import build_export_file, get_export, list_exports
+from caseapp.domain.reports.schemas import ExportRecord, ExportSchema, ExportResponseSchema, NewExport
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
@@ -28,7 +28,7 @@ blueprint = ApiBlueprint(
 
 @blueprint.route("/exports")
 @needs(Action.REPORT_EXPORT)
-@blueprint.list_response_schema(ExportView())
+@blueprint.list_response_schema(ExportResponseSchema())
 @blueprint.query_params(ListQuerySchema())
 def export_list(query: ListRequest) -> Page[ExportRecord]:
     """List the exports that were made, newest first."""
@@ -37,22 +37,22 @@ def export_list(query: ListRequest) -> Page[ExportRecord]:
 
 @blueprint.route("/exports", "POST")
 @needs(Action.REPORT_EXPORT)
-@blueprint.response_schema(ExportView(), 201, location=lambda export: f"/exports/{export['id']}")
+@blueprint.response_schema(ExportResponseSchema(), 201, location=lambda export: f"/exports/{export['id']}")
 @blueprint.request_schema(ExportSchema())
 def make(body: NewExport) -> ExportRecord:
     """Ask for a report; the log keeps its filters and its number of rows."""
     actor = current_actor()
     with transaction():
-        export_id = run_api_once(lambda: make_export(actor, body.wanted, body.format))
-    return export_shown(actor, export_id)
+        export_id = run_api_once(lambda: create_export(actor, body.wanted, body.format))
+    return get_export(actor, export_id)
 
 
 @blueprint.route("/exports/<uuid:export_id>")
 @needs(Action.REPORT_EXPORT)
-@blueprint.response_schema(ExportView())
+@blueprint.response_schema(ExportResponseSchema())
 def export(export_id: UUID) -> ExportRecord:
     """Show one export."""
-    return export_shown(current_actor(), export_id)
+    return get_export(current_actor(), export_id)
 
 
 @blueprint.route("/exports/<uuid:export_id>/file")
@@ -61,7 +61,7 @@ def export(export_id: UUID) -> ExportRecord:
 def export_bytes(export_id: UUID) -> Response:
     """Download an export, made anew from today's records; every download is recorded."""
     actor = current_actor()
-    pieces, kind, name = export_file(actor, export_id)
+    pieces, kind, name = build_export_file(actor, export_id)
     record_read(actor, Action.REPORT_EXPORT, "export", export_id, None)
     answer = Response(stream_with_context(pieces), mimetype=kind)
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -145,7 +145,7 @@ class Person:
             }
         )
         with transaction():
-            self.client_id = clients.add_client(
+            self.client_id = clients.create_client(
                 self.coach, details, coach_id=self.coach.id, agreed=story.get("agreed", False)
             )
             self.case_id = cases.open_case(
@@ -174,7 +174,7 @@ class Person:
             "modality": told["how"],
         }
         with at(moment + NOTE_BEGUN), transaction():
-            note = notes.start_note(self.coach, self.case_id, NewNoteSchema().load(start)).id
+            note = notes.create_note(self.coach, self.case_id, NewNoteSchema().load(start)).id
         with at(moment + NOTE_SIGNED), transaction():
             version = notes.save_draft(self.coach, note, DraftSchema().load(change), 1)
             if not told.get("draft"):

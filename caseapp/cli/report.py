@@ -9,8 +9,8 @@ import click
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.reports.operations import make_export
-from caseapp.domain.reports.queries import export_file
+from caseapp.domain.reports.operations import create_export
+from caseapp.domain.reports.queries import build_export_file
 from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
 from caseapp.domain.users.queries import get_user_by_email
 from caseapp.http.request_parsing import load
@@ -67,6 +67,6 @@ def cases(
         }
         new = load(ExportSchema(), chosen)
         with transaction():
-            export_id = make_export(operator(), new.wanted, new.format)
-        pieces, _, _ = export_file(operator(), export_id)
+            export_id = create_export(operator(), new.wanted, new.format)
+        pieces, _, _ = build_export_file(operator(), export_id)
         output.writelines(pieces)

@@ -19,16 +19,16 @@ from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_
 from caseapp.domain.cases.queries import CaseFilter, get_case_context_by_number, list_cases
 from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, ReopenSchema
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.clients.operations import change_client
-from caseapp.domain.clients.queries import matches_of
-from caseapp.domain.clients.schemas import CHANNELS, CONSENT, ClientSchema
-from caseapp.domain.dashboard.queries import timeline
+from caseapp.domain.clients.operations import update_client
+from caseapp.domain.clients.queries import list_matches
+from caseapp.domain.clients.schemas import CHANNELS, CONSENT_METHODS, ClientSchema
+from caseapp.domain.dashboard.queries import list_timeline
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.operations import set_manual_flag
-from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, MANUAL_FLAGS
 from caseapp.domain.screening.queries import list_flags, list_recent_screenings
 from caseapp.domain.screening.rules import highest_level
-from caseapp.domain.screening.schemas import FLAG_LABELS, MANUAL_FLAGS, FlagSchema, ReasonSchema
+from caseapp.domain.screening.schemas import FlagSchema, ReasonSchema
 from caseapp.domain.users.queries import get_user_names, list_assignable_coaches
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
@@ -109,7 +109,7 @@ def case_page(number: str) -> ResponseReturnValue:
         "cases/overview.html",
         context=context,
         tab="Overview",
-        events=timeline(actor, context, kind=kind, cursor=cursor, limit=PAGE_SIZE),
+        events=list_timeline(actor, context, kind=kind, cursor=cursor, limit=PAGE_SIZE),
         kind=kind,
         kinds=EVENT_KINDS,
         trends=_trends(list_recent_screenings(context.case.client_id, TREND_LENGTH)[::-1]),
@@ -167,12 +167,12 @@ def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - template varia
             kind: FLAG_LABELS[kind] for kind in MANUAL_FLAGS if kind not in context.safety.flags
         },
         names=get_user_names({flag.set_by for flag in flags}),
-        matches=matches_of(actor, context.case.client_id) if may_compare else [],
+        matches=list_matches(actor, context.case.client_id) if may_compare else [],
         groups=fact_groups(),
         suspended=list_suspended_assignments(actor, context),
         goals=GOALS,
         channels=CHANNELS,
-        consent=CONSENT,
+        consent=CONSENT_METHODS,
         **page | forms,
     )
 
@@ -185,7 +185,7 @@ def save_client(number: str) -> ResponseReturnValue:
         details, version = read_form(ClientSchema()), form_version()
         with transaction():
             context = get_case_context_by_number(current_actor(), number)
-            change_client(current_actor(), context.case.client_id, details, version)
+            update_client(current_actor(), context.case.client_id, details, version)
     except Invalid as error:
         return _details(number, client_form=submitted_form(error)), 422
     except Stale:

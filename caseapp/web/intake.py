@@ -15,8 +15,8 @@ from caseapp.domain.cases.facts import GOALS
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.cases.schemas import CaseDetailsSchema
-from caseapp.domain.clients.operations import add_client
-from caseapp.domain.clients.schemas import CHANNELS, CONSENT, ClientSchema
+from caseapp.domain.clients.operations import create_client
+from caseapp.domain.clients.schemas import CHANNELS, CONSENT_METHODS, ClientSchema
 from caseapp.domain.users.queries import list_assignable_coaches
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
@@ -71,7 +71,7 @@ def _intake(**variables: Any) -> str:  # noqa: ANN401 - template variables
         groups=fact_groups(),
         goals=GOALS,
         channels=CHANNELS,
-        consent=CONSENT,
+        consent=CONSENT_METHODS,
         **{"form": Form(), "reasons": []} | variables,
     )
 
@@ -100,5 +100,5 @@ def create() -> ResponseReturnValue:
 def _create(client: ClientDetails, case: CaseDetails, options: IntakeOptions) -> UUID:
     actor = current_actor()
     coach_id = options.coach_id or actor.id
-    client_id = add_client(actor, client, coach_id=coach_id, agreed=options.agreed)
+    client_id = create_client(actor, client, coach_id=coach_id, agreed=options.agreed)
     return open_case(actor, client_id, case, coach_id=coach_id)

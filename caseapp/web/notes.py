@@ -18,20 +18,20 @@ from caseapp.domain.notes.operations import (
     record_draft_screening,
     save_draft,
     sign_note,
-    start_note,
+    create_note,
 )
 from caseapp.domain.notes.queries import (
-    drafts_of,
-    last_plan,
-    my_signed_notes,
-    note_shown,
-    notes_of,
-    what_is_missing,
+    list_own_drafts,
+    find_previous_plan,
+    list_own_signed_notes,
+    get_note,
+    list_case_notes,
+    missing_for_signature,
 )
 from caseapp.domain.notes.schemas import (
-    FORMAT_WORDS,
+    FORMAT_LABELS,
     FORMATS,
-    HOW,
+    MODALITIES,
     SECTIONS,
     DraftFormSchema,
     NewNoteSchema,
@@ -64,10 +64,10 @@ SHOWN_DRAFTS = 50
 def note_list() -> ResponseReturnValue:
     """List my unsigned notes, and those that I have signed."""
     actor = current_actor()
-    page = my_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
+    page = list_own_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.NOTE_READ, "note", None, None)
     return render_template(
-        "notes/note_list.html", drafts=drafts_of(actor, SHOWN_DRAFTS), page=page, how=HOW
+        "notes/note_list.html", drafts=list_own_drafts(actor, SHOWN_DRAFTS), page=page, modalities=MODALITIES
     )
 
 
@@ -87,9 +87,9 @@ def choose_case() -> ResponseReturnValue:
 def case_notes(number: str) -> ResponseReturnValue:
     """List a case's notes."""
     actor, context = current_actor(), load_case_context(number)
-    page = notes_of(actor, context.case.id, request.args.get("cursor"), PAGE_SIZE)
+    page = list_case_notes(actor, context.case.id, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.NOTE_READ, "case", context.case.id, context.case.client_id)
-    return render_template("notes/case_notes.html", context=context, tab="Notes", page=page, how=HOW)
+    return render_template("notes/case_notes.html", context=context, tab="Notes", page=page, modalities=MODALITIES)
 
 
 @blueprint.get("/case/<string:number>/notes/new")
@@ -106,8 +106,8 @@ def _new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str
         tab="Notes",
         form=form,
         reasons=refused.reasons if refused else (),
-        formats=FORMAT_WORDS,
-        how=HOW,
+        formats=FORMAT_LABELS,
+        modalities=MODALITIES,
     )
 
 
@@ -120,7 +120,7 @@ def start_now(number: str) -> ResponseReturnValue:
         new = read_form(NewNoteSchema(), zone=zone())
         with transaction():
             context = get_case_context_by_number(actor, number)
-            note_id = run_form_once(lambda: start_note(actor, context.case.id, new).id)
+            note_id = run_form_once(lambda: create_note(actor, context.case.id, new).id)
     except Invalid as error:
         return _new_note(number, submitted_form(error)), 422
     except RuleBroken as error:
@@ -171,13 +171,13 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
         record_refused_request(error)
         return jsonify(code=error.reasons[0].code, message=error.message), 409
     except Stale as error:
-        other = note_shown(actor, note_id)
+        other = get_note(actor, note_id)
         return jsonify(
             code=error.code,
             message=error.message,
             version=other.version,
-            saved_at=other.changed_at.isoformat(),
-            saved=clock_time(other.changed_at),
+            saved_at=other.updated_at.isoformat(),
+            saved=clock_time(other.updated_at),
             sent_at=sent_at.isoformat(),
             sent=clock_time(sent_at),
         ), 409
@@ -214,7 +214,7 @@ def discard_now(note_id: UUID) -> ResponseReturnValue:
     actor = current_actor()
     try:
         with transaction():
-            number = note_shown(actor, note_id).number
+            number = get_note(actor, note_id).number
             discard_draft(actor, note_id, form_version())
     except (Stale, RuleBroken) as error:
         return _not_saved(note_id, error)
@@ -229,7 +229,7 @@ def sign_page(note_id: UUID) -> ResponseReturnValue:
     note = _seen_note(note_id)
     if note.status == "signed":
         return redirect(url_for("notes.note_page", note_id=note_id), code=303)
-    if faults := what_is_missing(note, now()):
+    if faults := missing_for_signature(note, now()):
         return _editor(note, Form(errors=faults)), 422
     return render_template(
         "notes/sign.html",
@@ -237,8 +237,8 @@ def sign_page(note_id: UUID) -> ResponseReturnValue:
         context=get_case_context(current_actor(), note.case_id),
         demands=derive_required_actions(note.draft.answers, now()),
         recorded=_screening_of(note),
-        how=HOW,
-        format_words=FORMAT_WORDS,
+        modalities=MODALITIES,
+        format_words=FORMAT_LABELS,
     )
 
 
@@ -247,7 +247,7 @@ def sign_page(note_id: UUID) -> ResponseReturnValue:
 def sign_now(note_id: UUID) -> ResponseReturnValue:
     """Sign and lock a note; signing it twice leads to the same record."""
     actor = current_actor()
-    note = note_shown(actor, note_id)
+    note = get_note(actor, note_id)
     if note.status == "signed":
         return redirect(url_for("notes.note_page", note_id=note_id), code=303)
     try:
@@ -263,14 +263,14 @@ def sign_now(note_id: UUID) -> ResponseReturnValue:
 
 def _seen_note(note_id: UUID) -> NoteRecord:
     actor = current_actor()
-    note = note_shown(actor, note_id)
+    note = get_note(actor, note_id)
     record_read(actor, Action.NOTE_READ, "note", note.id, note.client_id)
     return note
 
 
 def _to_the_hold(note_id: UUID) -> ResponseReturnValue:
     flash("hold_opened")
-    number = note_shown(current_actor(), note_id).number
+    number = get_note(current_actor(), note_id).number
     return redirect(url_for("holds.hold_page", number=number), code=303)
 
 
@@ -281,7 +281,7 @@ def _screening_of(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or nothi
 def _not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
     """Show the editor again with every word that was sent, and say why it was not saved."""
     record_refused_request(error)
-    note = note_shown(current_actor(), note_id)
+    note = get_note(current_actor(), note_id)
     if note.status == "signed":
         return _record(note, refused=error), 409
     sent = submitted_form(error if isinstance(error, Invalid) else None)
@@ -300,9 +300,9 @@ def _as_sent(note: NoteRecord) -> dict[str, Any]:
         **note.sections,
         **{item.key: words[answers[item.key]] for item in ITEMS if item.key in answers},
         "format": note.format,
-        "held_at": f"{local(note.held_at):%Y-%m-%dT%H:%M}",
+        "session_at": f"{local(note.session_at):%Y-%m-%dT%H:%M}",
         "minutes": note.minutes or "",
-        "how": note.how,
+        "modality": note.modality,
         "asked_alone": "yes" if note.draft.asked_alone else "",
         "actions_taken": list(note.draft.actions_taken),
         "comment": note.draft.comment,
@@ -336,11 +336,11 @@ def _editor(
         conflict=conflict,
         reasons=refused.reasons if refused else (),
         sections=FORMATS[form.value("format")],
-        format_words=FORMAT_WORDS,
-        how=HOW,
+        format_words=FORMAT_LABELS,
+        modalities=MODALITIES,
         recorded=_screening_of(note),
         last=context.safety.last_screening,
-        plan=last_plan(actor, note),
+        plan=find_previous_plan(actor, note),
         steps=list_immediate_steps(note.draft.answers),
         lines=get_practice_info().help_lines,
     )
@@ -353,6 +353,6 @@ def _record(note: NoteRecord, *, refused: Invalid | Stale | RuleBroken | None = 
         context=get_case_context(current_actor(), note.case_id),
         recorded=_screening_of(note),
         refused=refused,
-        how=HOW,
-        format_words=FORMAT_WORDS,
+        modalities=MODALITIES,
+        format_words=FORMAT_LABELS,
     )

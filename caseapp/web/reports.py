@@ -21,8 +21,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.reports.csv_table import coach_code
-from caseapp.domain.reports.operations import make_export
-from caseapp.domain.reports.queries import export_file, list_exports
+from caseapp.domain.reports.operations import create_export
+from caseapp.domain.reports.queries import build_export_file, list_exports
 from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
 from caseapp.domain.users.queries import list_users
 from caseapp.http.guard import needs, current_actor
@@ -73,7 +73,7 @@ def make_report() -> ResponseReturnValue:
     except Invalid as error:
         return _page(submitted_form(error)), 422
     with transaction():
-        run_form_once(lambda: make_export(current_actor(), new.wanted, new.format))
+        run_form_once(lambda: create_export(current_actor(), new.wanted, new.format))
     flash("export_ready")
     return redirect(url_for("reports.report_list"), code=303)
 
@@ -82,7 +82,7 @@ def make_report() -> ResponseReturnValue:
 @needs(Action.REPORT_EXPORT)
 def report_file(export_id: UUID) -> ResponseReturnValue:
     """Give an export's file, made from today's records; every fetching is recorded."""
-    pieces, kind, name = export_file(current_actor(), export_id)
+    pieces, kind, name = build_export_file(current_actor(), export_id)
     record_read(current_actor(), Action.REPORT_EXPORT, "export", export_id, None)
     answer = Response(stream_with_context(pieces), mimetype=kind)
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'

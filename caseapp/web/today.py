@@ -27,7 +27,7 @@ NOON, EVENING = 12, 18
 def today() -> ResponseReturnValue:
     """Show what needs the person who asks; an admin sees the practice and no client."""
     actor = current_actor()
-    found = queries.today(actor)
+    found = queries.get_today(actor)
     if not actor.may(Action.CASE_READ):
         return render_template("today/admin.html", lines=get_practice_info().help_lines, greeting=_greeting())
     record_read(actor, Action.TODAY_READ, "today", None, None)

@@ -16,6 +16,7 @@ depends_on = None
 # Old name to new name.
 TABLES: dict[str, str] = {
     "attempt": "sign_in_attempt",
+    "client_word": "client_name_word",
     "audit_entry": "audit_event",
     "once_key": "idempotency_key",
     "giving": "bulk_assignment",
@@ -83,6 +84,20 @@ COLUMNS: dict[str, dict[str, str]] = {
         "numbers_confirmed_on": "help_lines_confirmed_on",
         "numbers_confirmed_by": "help_lines_confirmed_by",
     },
+    "client": {
+        "called": "preferred_name",
+        "consent_how": "consent_method",
+        "made_at": "created_at",
+        "made_by": "created_by",
+    },
+    "care_team": {"since": "joined_at"},
+    "note": {
+        "held_at": "session_at",
+        "how": "modality",
+        "made_at": "created_at",
+        "changed_at": "updated_at",
+    },
+    "export": {"made_at": "created_at", "made_by": "created_by"},
     "practice_help_line": {"added_at": "created_at", "added_by": "created_by"},
     "practice_logo": {"changed_at": "updated_at"},
     "handout_draft": {"started_at": "created_at", "changed_at": "updated_at"},

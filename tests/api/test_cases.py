@@ -259,7 +259,7 @@ def test_timeline_lists_all_event_kinds(coach, made):
     path = f"/cases/{made.case_id}/timeline"
     items = coach.get(path).get_json()["items"]
     assert {item["kind"] for item in items} == {"stage", "screening", "hold"}
-    assert [item["at"] for item in items] == sorted((item["at"] for item in items), reverse=True)
+    assert [item["occurred_at"] for item in items] == sorted((item["occurred_at"] for item in items), reverse=True)
     only = coach.get(f"{path}?kind=hold").get_json()["items"]
     assert {item["kind"] for item in only} == {"hold"}
     page = coach.get(f"{path}?limit=1").get_json()

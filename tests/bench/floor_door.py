@@ -17,7 +17,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
-from caseapp.domain.notes.schemas import NewNoteSchema, NoteRecord, NoteView
+from caseapp.domain.notes.schemas import NewNoteSchema, NoteRecord, NoteResponseSchema
 from caseapp.factory import create_app
 from caseapp.http.guard import current_actor, needs
 from tests.bench.floor_table import plain_note
@@ -28,7 +28,7 @@ INSERT = sa.insert(plain_note)
 
 @blueprint.route("/cases/<uuid:case_id>/plain", "POST")
 @needs(Action.NOTE_WRITE)
-@blueprint.response_schema(NoteView(), 201)
+@blueprint.response_schema(NoteResponseSchema(), 201)
 @blueprint.request_schema(NewNoteSchema())
 def start(case_id, body):
     """Insert one row as it came, and commit."""

@@ -27,7 +27,7 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
 from caseapp.domain.practice.operations import add_help_line
 from caseapp.domain.practice.schemas import NewHelpLine
-from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.worksheets.operations import keep_upload, send_upload, share_answers
@@ -89,7 +89,7 @@ class World:
 
 def _belongings(app, coach, sheets):
     """Create one record of each kind for a coach; return the client's browser and a value for each argument."""
-    browser, found = portal_client.inside(app, coach)
+    browser, found = portal_client.sign_in_client(app, coach)
     with transaction():
         for slug in sheets:
             assign_handout(
@@ -138,7 +138,7 @@ def make(app):
     with transaction():
         shared = {
             "line_id": add_help_line(operator(), NewHelpLine("dv", "Refuge", "01632 960123", "")),
-            "export_id": make_export(actors["admin"], ReportFilter(), "csv"),
+            "export_id": create_export(actors["admin"], ReportFilter(), "csv"),
             "draft_id": create_draft(actors["admin"], NewDraft("A walk", "en")),
             "slug": SLUG,
             "key": "sans-400",
@@ -160,7 +160,7 @@ def make(app):
             world.tokens[who] = create_token(operator(), f"{who}@practice.test", "test")[1]
     signing_in = app.test_client()
     invited = portal_client.invited(actors["coach"])
-    portal_client.by_card(signing_in, invited.card_code)
+    portal_client.use_card(signing_in, invited.card_code)
     world.browsers["signing_in"] = signing_in
     world.browsers["nobody"] = app.test_client()
     for who in ("client", "client2", "signing_in"):

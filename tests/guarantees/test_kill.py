@@ -24,7 +24,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.operations import start_note
+from caseapp.domain.notes.operations import create_note
 from caseapp.domain.notes.schemas import NewNote
 from tests.support import builders, staff
 from tests.support.depth import times
@@ -173,7 +173,7 @@ def desk(app):
     drafts = []
     for _ in range(DRAFTS):
         with transaction():
-            note_id = start_note(
+            note_id = create_note(
                 coach, made.case_id, NewNote("dap", now() - timedelta(hours=1), 50, "phone")
             ).id
         drafts.append(Draft(str(note_id)))

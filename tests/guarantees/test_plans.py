@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, list_cases
-from caseapp.domain.clients.queries import must_see
+from caseapp.domain.clients.queries import require_visible_client
 from tests.bench import rows
 
 pytestmark = pytest.mark.both(every_set=True)
@@ -75,7 +75,7 @@ def test_case_list_and_single_record_scan_no_table(app):
     case = list_cases(filled.supervisor, CaseFilter(), None, 1).items[0]
     for ask in (
         lambda who: get_case_context(who, case.id),
-        lambda who: must_see(who, case.client_id),
+        lambda who: require_visible_client(who, case.client_id),
     ):
         for sent in statements(lambda: ask(filled.supervisor)):  # noqa: B023 - run at once
             plan = plan_of(*sent)

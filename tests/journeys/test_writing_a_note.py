@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.core.database import db
-from caseapp.domain.notes.queries import note_shown
+from caseapp.domain.notes.queries import get_note
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.journey
 
 def stored(actor, note_id):
     db.session.rollback()
-    return note_shown(actor, note_id)
+    return get_note(actor, note_id)
 
 
 def enter(page, live, who="coach"):

@@ -13,11 +13,11 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails
-from caseapp.domain.clients.operations import add_client
+from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.schemas import ClientDetails, SafeContact
 from caseapp.domain.handouts.library import library, parse
 from caseapp.domain.handouts.operations import publish_library
-from caseapp.domain.notes.operations import save_draft, sign_note, start_note
+from caseapp.domain.notes.operations import save_draft, sign_note, create_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import record_screening
@@ -61,7 +61,7 @@ def client(actor, name=None, *, coach_id=None, agreed=False, **changed):
     """Create a client and return the id; without `name` the client gets a unique one."""
     name = name or f"Client Number{next(_numbers)}"
     with transaction():
-        return add_client(
+        return create_client(
             actor, details(name, **changed), coach_id=coach_id or actor.id, agreed=agreed
         )
 
@@ -118,7 +118,7 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
         format, moment - timedelta(hours=1), 50, "video", SECTIONS if sections is None else sections
     )
     with at(moment), transaction():
-        note_id = start_note(actor, case_id, new).id
+        note_id = create_note(actor, case_id, new).id
         if levels is not None:
             change = DraftChange(screening=DraftScreening(levels, **answers))
             save_draft(actor, note_id, change, 1)

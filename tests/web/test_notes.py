@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import note_shown
+from caseapp.domain.notes.queries import get_note
 from caseapp.domain.screening.models import Screening
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_safety_state
@@ -40,7 +40,7 @@ def count(model):
 
 def now_shown(actor, note_id):
     db.session.rollback()
-    return note_shown(actor, note_id)
+    return get_note(actor, note_id)
 
 
 def start(desk, case, **changes):
@@ -54,9 +54,9 @@ def test_a_coach_starts_writes_screens_and_signs(desk, coach, case):
     page = desk.text(path)
     for words in ("Subjective", "Objective", "Assessment", "Plan", "Draft, only you can see it"):
         assert words in page
-    boxes = {key: f"About {key}." for key in ("subjective", "objective", "assessment", "plan")}
+    texts = {key: f"About {key}." for key in ("subjective", "objective", "assessment", "plan")}
     answer = desk.send(
-        path, **boxes, **(ALL_NONE | {"fear_at_home": "concern"}), asked_alone="yes", do="sign"
+        path, **texts, **(ALL_NONE | {"fear_at_home": "concern"}), asked_alone="yes", do="sign"
     )
     assert answer.headers["Location"] == f"{path}/sign"
     page = desk.text(f"{path}/sign")

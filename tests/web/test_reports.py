@@ -10,7 +10,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.reports.models import Export
-from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
@@ -52,7 +52,7 @@ def test_an_admin_makes_a_report_and_fetches_it(app, team, admin):
 
 def test_the_file_is_read_from_todays_records(team, admin):
     with transaction():
-        export_id = make_export(team["admin"], ReportFilter(), "csv")
+        export_id = create_export(team["admin"], ReportFilter(), "csv")
     before = download(admin, f"/reports/{export_id}").data
     made = builders.case(team["coach"])
     after = download(admin, f"/reports/{export_id}").data
@@ -63,7 +63,7 @@ def test_the_file_is_read_from_todays_records(team, admin):
 @pytest.mark.pdf
 def test_a_pdf_comes_as_a_pdf(team, admin):
     with transaction():
-        export_id = make_export(team["admin"], ReportFilter(), "pdf")
+        export_id = create_export(team["admin"], ReportFilter(), "pdf")
     file = download(admin, f"/reports/{export_id}")
     assert file.mimetype == "application/pdf"
     assert file.data.startswith(b"%PDF-1.7")
@@ -72,7 +72,7 @@ def test_a_pdf_comes_as_a_pdf(team, admin):
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_nobody_else_exports(app, team, who):
     with transaction():
-        export_id = make_export(team["admin"], ReportFilter(), "csv")
+        export_id = create_export(team["admin"], ReportFilter(), "csv")
     desk = StaffBrowser(app, team[who])
     assert desk.get("/reports").status_code == 403
     assert desk.get(f"/reports/{export_id}").status_code == 403
@@ -122,10 +122,10 @@ def test_the_page_asks_the_same_of_the_database_for_one_report_and_for_thirty(te
         return len(asked.seen)
 
     with transaction():
-        make_export(team["admin"], ReportFilter(), "csv")
+        create_export(team["admin"], ReportFilter(), "csv")
     one = seen()
     with transaction():
         for _ in range(30):
-            make_export(team["admin"], ReportFilter(), "csv")
+            create_export(team["admin"], ReportFilter(), "csv")
     assert seen() == one
     assert 'rel="next"' in admin.text("/reports")

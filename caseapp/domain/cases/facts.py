@@ -245,6 +245,7 @@ OUTCOMES = {
     "other": "Other",
 }
 OUTCOMES_APART = {"separated", "divorcing", "stopped_hoping"}
+FINAL_SCREENING = ("done", "not_possible")
 CLOSE_REASONS = {
     "decision": "A decision was made",
     "goal_changed": "The client's goal changed",

@@ -8,8 +8,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
+from caseapp.domain.cases.facts import CLOSE_REASONS, FINAL_SCREENING, GOALS, OUTCOMES
+from caseapp.domain.cases.stages import stage_by_id
+
+STATUSES = ("open", "closed")
+EVENT_KINDS = ("opened", "moved", "closed", "reopened")
 
 
 class Case(Model):
@@ -27,28 +32,31 @@ class Case(Model):
             sqlite_where=sa.text("status = 'open'"),
             postgresql_where=sa.text("status = 'open'"),
         ),
-        sa.CheckConstraint("status IN ('open', 'closed')", name="status"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     number: Mapped[str] = mapped_column(sa.String(16), unique=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     coach_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
-    status: Mapped[str] = mapped_column(sa.String(8), default="open")
-    stage: Mapped[str] = mapped_column(sa.String(12), default="steady")
+    status: Mapped[str] = mapped_column(sa.String(8), default="open", info=one_of(STATUSES))
+    stage: Mapped[str] = mapped_column(
+        sa.String(12), default="steady", info=one_of(stage_by_id())
+    )
     stage_since: Mapped[datetime]
     opened_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     closed_at: Mapped[datetime | None]
-    goal: Mapped[str] = mapped_column(sa.String(12), default="undecided")
+    goal: Mapped[str] = mapped_column(sa.String(12), default="undecided", info=one_of(GOALS))
     goal_chosen_on: Mapped[date | None]
     review_date: Mapped[date | None]
-    outcome: Mapped[str | None] = mapped_column(sa.String(24))
-    close_reason: Mapped[str | None] = mapped_column(sa.String(24))
-    final_screening: Mapped[str | None] = mapped_column(sa.String(12))
+    outcome: Mapped[str | None] = mapped_column(sa.String(24), info=one_of(OUTCOMES))
+    close_reason: Mapped[str | None] = mapped_column(sa.String(24), info=one_of(CLOSE_REASONS))
+    final_screening: Mapped[str | None] = mapped_column(
+        sa.String(12), info=one_of(FINAL_SCREENING)
+    )
     follow_up_on: Mapped[date | None]
     facts: Mapped[bytes | None]
-    version: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
@@ -58,8 +66,10 @@ class CaseCounter(Model):
 
     __tablename__ = "case_counter"
 
-    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    last: Mapped[int]
+    year: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, info=between(1, 9999)
+    )
+    last: Mapped[int] = mapped_column(info=between(1))
 
 
 class CaseEvent(Model):
@@ -71,11 +81,11 @@ class CaseEvent(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(10))
-    from_stage: Mapped[str | None] = mapped_column(sa.String(12))
-    to_stage: Mapped[str | None] = mapped_column(sa.String(12))
+    kind: Mapped[str] = mapped_column(sa.String(10), info=one_of(EVENT_KINDS))
+    from_stage: Mapped[str | None] = mapped_column(sa.String(12), info=one_of(stage_by_id()))
+    to_stage: Mapped[str | None] = mapped_column(sa.String(12), info=one_of(stage_by_id()))
     occurred_at: Mapped[datetime]
-    recorded_by: Mapped[UUID]
+    recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     reason: Mapped[bytes | None]
 
 
@@ -91,4 +101,4 @@ class Attestation(Model):
     criterion: Mapped[str] = mapped_column(sa.String(60))
     evidence: Mapped[bytes]
     attested_at: Mapped[datetime]
-    attested_by: Mapped[UUID]
+    attested_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))

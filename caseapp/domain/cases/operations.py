@@ -22,8 +22,8 @@ from caseapp.domain.cases.models import Attestation, Case, CaseCounter, CaseEven
 from caseapp.domain.cases.queries import CaseContext, get_case, get_case_context, get_stage_gate
 from caseapp.domain.cases.rules import list_common_blockers
 from caseapp.domain.cases.stages import next_stage, stage_by_id
-from caseapp.domain.clients.operations import join_care_team, must_be_theirs
-from caseapp.domain.clients.queries import key_of, lock_client, must_see
+from caseapp.domain.clients.operations import join_care_team, require_assignable_coach
+from caseapp.domain.clients.queries import get_client_key, lock_client, require_visible_client
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.models import Flag
@@ -43,9 +43,9 @@ def open_case(actor: Actor, client_id: UUID, details: CaseDetails, *, coach_id: 
     Raises NotFound, or RuleBroken when the client already has an open case.
     """
     require(actor, Action.CASE_OPEN)
-    must_see(actor, client_id)
+    require_visible_client(actor, client_id)
     lock_client(client_id)
-    must_be_theirs(actor, coach_id)
+    require_assignable_coach(actor, coach_id)
     if _find_open_case_id(client_id):
         raise RuleBroken(
             Reason(
@@ -64,7 +64,7 @@ def open_case(actor: Actor, client_id: UUID, details: CaseDetails, *, coach_id: 
         opened_at=moment,
         updated_at=moment,
     )
-    key = key_of(client_id)
+    key = get_client_key(client_id)
     _apply_details(case, details, key)
     db.session.add(case)
     join_care_team(coach_id, client_id)
@@ -101,7 +101,7 @@ def update_case(actor: Actor, case_id: UUID, details: CaseDetails, expected_vers
     require(actor, Action.CASE_EDIT)
     case = get_case(actor, case_id)
     lock_client(case.client_id)
-    key = key_of(case.client_id)
+    key = get_client_key(case.client_id)
     before = unseal_json(case, "facts", key) or {}
     set_committed_value(case, "version", expected_version)
     _apply_details(case, details, key)
@@ -284,7 +284,7 @@ def close_case(actor: Actor, case_id: UUID, closing: CaseClosing, expected_versi
                 "Ask your supervisor to close it.",
             )
         )
-    key = key_of(case.client_id)
+    key = get_client_key(case.client_id)
     set_committed_value(case, "version", expected_version)
     moment = now()
     from_stage = case.stage
@@ -336,7 +336,7 @@ def reopen_case(actor: Actor, case_id: UUID, reason: str, expected_version: int)
         raise RuleBroken(
             Reason("case_open", "This client already has an open case.", "Continue in that case.")
         )
-    key = key_of(case.client_id)
+    key = get_client_key(case.client_id)
     set_committed_value(case, "version", expected_version)
     moment = now()
     case.status = "open"

@@ -20,7 +20,7 @@ from caseapp.domain.cases.rules import check_stage_gate
 from caseapp.domain.cases.schemas import CaseListItem
 from caseapp.domain.cases.stages import Stage, next_stage, stage_by_id
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import ClientRecord, found_by, opened, seen_by, visible_to
+from caseapp.domain.clients.queries import ClientRecord, select_matching_clients, unseal_client, is_visible_to, visible_to
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import (
     SAFETY_COLUMNS,
@@ -99,7 +99,7 @@ def _page_of_cases(
     """
     cases = sa.select(Case.id, Case.opened_at).where(*_conditions(filters))
     if actor.role is Role.SUPERVISOR:
-        visible = cases.where(seen_by(actor, Case.client_id))
+        visible = cases.where(is_visible_to(actor, Case.client_id))
         return page_newest_first(visible, Case.opened_at, Case.id, cursor, limit)
     mine = (
         cases.where(Case.client_id.in_(visible_to(actor))).cte("mine").prefix_with("MATERIALIZED")
@@ -127,7 +127,7 @@ def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
         found.append(Case.client_id.in_(held))
     if filters.q and filters.q.strip():
         by_number = Case.number == filters.q.strip().upper()
-        found.append(sa.or_(by_number, Case.client_id.in_(found_by(filters.q))))
+        found.append(sa.or_(by_number, Case.client_id.in_(select_matching_clients(filters.q))))
     return found
 
 
@@ -158,7 +158,7 @@ def _select_contexts(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[*
         .join(Client, Client.id == Case.client_id)
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .join(User, User.id == Case.coach_id)
-        .where(where, seen_by(actor, Case.client_id))
+        .where(where, is_visible_to(actor, Case.client_id))
     )
 
 
@@ -166,7 +166,7 @@ def _context_from_rows(rows: Sequence[Any]) -> CaseContext:
     row = rows[0]
     key = unwrap(row.Case.client_id, row.wrapped)
     return CaseContext(
-        row.Case, opened(row.Client, key), row.coach, safety_from_rows(rows, key), key
+        row.Case, unseal_client(row.Client, key), row.coach, safety_from_rows(rows, key), key
     )
 
 
@@ -212,7 +212,7 @@ def get_case(actor: Actor, case_id: UUID) -> Case:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(Case).where(Case.id == case_id, seen_by(actor, Case.client_id))
+        sa.select(Case).where(Case.id == case_id, is_visible_to(actor, Case.client_id))
     )
     if found is None:
         raise NotFound

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
-from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES, Fact
+from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, FINAL_SCREENING, GOALS, OUTCOMES, Fact
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.schemas import NewClient, NewClientSchema
 
@@ -159,7 +159,7 @@ class CaseClosingSchema(Schema):
     outcome = fields.String(required=True, validate=validate.OneOf(list(OUTCOMES)))
     reason = fields.String(required=True, validate=validate.OneOf(list(CLOSE_REASONS)))
     final_screening = fields.String(
-        required=True, validate=validate.OneOf(["done", "not_possible"])
+        required=True, validate=validate.OneOf(FINAL_SCREENING)
     )
     not_screened_reason = fields.String(load_default="", validate=validate.Length(max=500))
     follow_up_consent = fields.Boolean(load_default=False)

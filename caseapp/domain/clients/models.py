@@ -19,7 +19,7 @@ class Client(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(sa.String(120))
-    called: Mapped[str] = mapped_column(sa.String(60))
+    preferred_name: Mapped[str] = mapped_column(sa.String(60))
     pronouns: Mapped[str] = mapped_column(sa.String(30), default="")
     email: Mapped[bytes | None]
     phone: Mapped[bytes | None]
@@ -29,9 +29,9 @@ class Client(Model):
     email_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
     phone_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
     consent_on: Mapped[date | None]
-    consent_how: Mapped[str] = mapped_column(sa.String(12), default="")
-    made_at: Mapped[datetime]
-    made_by: Mapped[UUID]
+    consent_method: Mapped[str] = mapped_column(sa.String(12), default="")
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID]
     version: Mapped[int] = mapped_column(default=1)
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
@@ -52,7 +52,7 @@ class ClientKey(Model):
     wrapped_by: Mapped[str] = mapped_column(sa.String(16))
 
 
-class CareTeam(Model):
+class CareTeamMember(Model):
     """Say that a member of staff works with a client: the one ground for seeing anything about them."""
 
     __tablename__ = "care_team"
@@ -60,14 +60,14 @@ class CareTeam(Model):
 
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), primary_key=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
-    since: Mapped[datetime]
+    joined_at: Mapped[datetime]
 
 
-class ClientWord(Model):
+class ClientNameWord(Model):
     """Be one word of a client's name, folded for searching by its first letters."""
 
-    __tablename__ = "client_word"
-    __table_args__ = (sa.Index("ix_client_word_client", "client_id"),)
+    __tablename__ = "client_name_word"
+    __table_args__ = (sa.Index("ix_client_name_word_client", "client_id"),)
 
     word: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)

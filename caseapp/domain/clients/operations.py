@@ -27,16 +27,16 @@ from caseapp.core.vault import (
     wrapping_key_id,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
+from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
 from caseapp.domain.clients.queries import (
     describe_matches,
     get_client,
-    key_of,
+    get_client_key,
     name_hash,
     name_words,
-    opened,
+    unseal_client,
     phone_digits,
-    possible_matches,
+    find_possible_matches,
 )
 from caseapp.domain.users.queries import list_assignable_coaches
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.schemas import ClientDetails
 
 
-def add_client(
+def create_client(
     actor: Actor, details: ClientDetails, *, coach_id: UUID, agreed: bool = False
 ) -> UUID:
     """Add a client and put the coach on the care team.
@@ -56,15 +56,15 @@ def add_client(
     recorded. Raises RuleBroken.
     """
     require(actor, Action.CLIENT_CREATE)
-    must_be_theirs(actor, coach_id)
+    require_assignable_coach(actor, coach_id)
     found = dict(
-        possible_matches(
+        find_possible_matches(
             details.name, details.partner_name, details.email, details.phone, apart_from=None
         )
     )
     if found and not agreed:
         raise _conflict(actor, found)
-    client = Client(id=new_id(), made_at=now(), made_by=actor.id, name=details.name, called="")
+    client = Client(id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name="")
     wrapped = new_wrapped_key(client.id)
     db.session.add(client)
     _fill(client, details, unwrap(client.id, wrapped))
@@ -72,7 +72,7 @@ def add_client(
     db.session.add_all(
         [
             ClientKey(client_id=client.id, wrapped=wrapped, wrapped_by=wrapping_key_id()),
-            CareTeam(user_id=coach_id, client_id=client.id, since=now()),
+            CareTeamMember(user_id=coach_id, client_id=client.id, joined_at=now()),
         ]
     )
     _index(client.id, details)
@@ -87,7 +87,7 @@ def add_client(
     return client.id
 
 
-def must_be_theirs(actor: Actor, coach_id: UUID) -> None:
+def require_assignable_coach(actor: Actor, coach_id: UUID) -> None:
     """Make sure that the actor may give work to this coach: themselves, or one whom they supervise.
 
     Raises Invalid.
@@ -113,7 +113,7 @@ def _conflict(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
     )
 
 
-def change_client(
+def update_client(
     actor: Actor, client_id: UUID, details: ClientDetails, expected_version: int
 ) -> None:
     """Change a client's details, whole.
@@ -122,12 +122,12 @@ def change_client(
     """
     require(actor, Action.CLIENT_EDIT)
     client = get_client(actor, client_id)
-    key = key_of(client_id)
-    before = opened(client, key)
+    key = get_client_key(client_id)
+    before = unseal_client(client, key)
     set_committed_value(client, "version", expected_version)
     _fill(client, details, key)
     db.session.flush()
-    for table in (ClientWord, NameHash):
+    for table in (ClientNameWord, NameHash):
         db.session.execute(sa.delete(table).where(table.client_id == client_id))
     _index(client_id, details)
     if not details.safe.allows("portal"):
@@ -150,7 +150,7 @@ def _before(before: object, name: str) -> object:
 
 def _fill(client: Client, details: ClientDetails, key: DataKey) -> None:
     client.name = details.name
-    client.called = details.called
+    client.preferred_name = details.preferred_name
     client.pronouns = details.pronouns
     client.email = seal(client, "email", details.email, key)
     client.phone = seal(client, "phone", details.phone, key)
@@ -162,12 +162,12 @@ def _fill(client: Client, details: ClientDetails, key: DataKey) -> None:
     digits = phone_digits(details.phone) if details.phone else ""
     client.phone_hash = fingerprint("phone", digits) if digits else None
     client.consent_on = details.consent_on
-    client.consent_how = details.consent_how
+    client.consent_method = details.consent_method
 
 
 def _index(client_id: UUID, details: ClientDetails) -> None:
-    words = {*name_words(details.name), *name_words(details.called)}
-    db.session.add_all(ClientWord(word=word, client_id=client_id) for word in words)
+    words = {*name_words(details.name), *name_words(details.preferred_name)}
+    db.session.add_all(ClientNameWord(word=word, client_id=client_id) for word in words)
     db.session.add(NameHash(hash=name_hash(details.name), client_id=client_id, whose="client"))
     if details.partner_name and name_words(details.partner_name):
         db.session.add(
@@ -177,11 +177,11 @@ def _index(client_id: UUID, details: ClientDetails) -> None:
 
 def join_care_team(user_id: UUID, client_id: UUID) -> None:
     """Put somebody on a client's care team; twice changes nothing."""
-    if db.session.get(CareTeam, (user_id, client_id)) is None:
-        db.session.add(CareTeam(user_id=user_id, client_id=client_id, since=now()))
+    if db.session.get(CareTeamMember, (user_id, client_id)) is None:
+        db.session.add(CareTeamMember(user_id=user_id, client_id=client_id, joined_at=now()))
 
 
-def write_to(client_id: UUID, template: str, values: dict[str, object]) -> bool:
+def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) -> bool:
     """Write a neutral mail to a client, if e-mail is safe for them at this moment; tell whether it went.
 
     This is the only sender of mail to clients: safe contact is asked here, when the mail leaves and not when it
@@ -194,7 +194,7 @@ def write_to(client_id: UUID, template: str, values: dict[str, object]) -> bool:
     ).first()
     if row is None:
         raise NotFound
-    client = opened(row.Client, unwrap(client_id, row.wrapped))
+    client = unseal_client(row.Client, unwrap(client_id, row.wrapped))
     db.session.rollback()
     if not client.email or not client.safe.allows("email"):
         return False

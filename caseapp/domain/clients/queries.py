@@ -16,7 +16,7 @@ from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
 from caseapp.core.text import fold
 from caseapp.core.vault import DataKey, fingerprint, unseal_column, unseal_json, unwrap
-from caseapp.domain.clients.models import CareTeam, Client, ClientKey, ClientWord, NameHash
+from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import InstrumentedAttribute
 
-LONGEST_WORD = 60
+MAX_WORD_LENGTH = 60
 
 
 def visible_to(actor: Actor) -> sa.Select[UUID]:
@@ -37,19 +37,19 @@ def visible_to(actor: Actor) -> sa.Select[UUID]:
     Coaches see their own care teams, supervisors those of the coaches they supervise too, admins none. It is
     written for `client_id IN (…)`: as EXISTS the same rule walks whole tables.
     """
-    return visible_in(actor.role, actor.id)
+    return select_visible_clients(actor.role, actor.id)
 
 
-def visible_in(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
+def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
     """Select the same for a role, where `who` may stay open as a parameter of a statement that is built once."""
     if role is Role.COACH:
-        return sa.select(CareTeam.client_id).where(CareTeam.user_id == who)
+        return sa.select(CareTeamMember.client_id).where(CareTeamMember.user_id == who)
     if role is Role.SUPERVISOR:
-        return sa.select(CareTeam.client_id).where(CareTeam.user_id.in_(select_visible_coaches_for(role, who)))
-    return sa.select(CareTeam.client_id).where(sa.false())
+        return sa.select(CareTeamMember.client_id).where(CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)))
+    return sa.select(CareTeamMember.client_id).where(sa.false())
 
 
-def sees(
+def is_visible_client(
     role: Role, who: UUID | sa.BindParameter[UUID], client_id: InstrumentedAttribute[UUID]
 ) -> sa.ColumnElement[bool]:
     """Say in SQL that the client of one record, which is found by its id, is somebody's to see.
@@ -58,19 +58,19 @@ def sees(
     supervisor may see, nor every coach that they look after.
     """
     if role is not Role.SUPERVISOR:
-        return visible_in(role, who).where(CareTeam.client_id == client_id).exists()
+        return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id).exists()
     member = aliased(User)
     return (
-        sa.select(CareTeam.client_id)
-        .join(member, member.id == CareTeam.user_id)
-        .where(CareTeam.client_id == client_id, is_visible_coach(member, role, who))
+        sa.select(CareTeamMember.client_id)
+        .join(member, member.id == CareTeamMember.user_id)
+        .where(CareTeamMember.client_id == client_id, is_visible_coach(member, role, who))
         .exists()
     )
 
 
-def seen_by(actor: Actor, client_id: InstrumentedAttribute[UUID]) -> sa.ColumnElement[bool]:
+def is_visible_to(actor: Actor, client_id: InstrumentedAttribute[UUID]) -> sa.ColumnElement[bool]:
     """Say the same of an actor."""
-    return sees(actor.role, actor.id, client_id)
+    return is_visible_client(actor.role, actor.id, client_id)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class ClientRecord:
 
     id: UUID
     name: str
-    called: str
+    preferred_name: str
     pronouns: str
     email: str | None
     phone: str | None
@@ -87,8 +87,8 @@ class ClientRecord:
     birth_year: int | None
     safe: SafeContact
     consent_on: date | None
-    consent_how: str
-    made_at: datetime
+    consent_method: str
+    created_at: datetime
     version: int
 
     @property
@@ -112,13 +112,13 @@ class ClientRecord:
         return self.safe.warning
 
 
-def must_see(actor: Actor, client_id: UUID) -> None:
+def require_visible_client(actor: Actor, client_id: UUID) -> None:
     """Make sure that a client is the actor's to see.
 
     Raises NotFound, the same for a foreign client and for none at all.
     """
     seen = db.session.scalar(
-        sa.select(Client.id).where(Client.id == client_id, seen_by(actor, Client.id))
+        sa.select(Client.id).where(Client.id == client_id, is_visible_to(actor, Client.id))
     )
     if seen is None:
         raise NotFound
@@ -137,14 +137,14 @@ def get_client(actor: Actor, client_id: UUID) -> Client:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(Client).where(Client.id == client_id, seen_by(actor, Client.id))
+        sa.select(Client).where(Client.id == client_id, is_visible_to(actor, Client.id))
     )
     if found is None:
         raise NotFound
     return found
 
 
-def key_of(client_id: UUID) -> DataKey:
+def get_client_key(client_id: UUID) -> DataKey:
     """Open a client's key.
 
     Raises NotFound when it was destroyed, which is what erasure means.
@@ -157,14 +157,14 @@ def key_of(client_id: UUID) -> DataKey:
     return unwrap(client_id, wrapped)
 
 
-def opened(client: Client | RowView, key: DataKey) -> ClientRecord:
+def unseal_client(client: Client | RowView, key: DataKey) -> ClientRecord:
     """Open the sealed columns of a loaded client."""
     safe = unseal_json(client, "safe_contact", key) or {"channels": []}
     year = unseal_column(client, "birth_year", key)
     return ClientRecord(
         id=client.id,
         name=client.name,
-        called=client.called,
+        preferred_name=client.preferred_name,
         pronouns=client.pronouns,
         email=unseal_column(client, "email", key),
         phone=unseal_column(client, "phone", key),
@@ -172,13 +172,13 @@ def opened(client: Client | RowView, key: DataKey) -> ClientRecord:
         birth_year=int(year) if year else None,
         safe=SafeContact(**{**safe, "channels": tuple(safe["channels"])}),
         consent_on=client.consent_on,
-        consent_how=client.consent_how,
-        made_at=client.made_at,
+        consent_method=client.consent_method,
+        created_at=client.created_at,
         version=client.version,
     )
 
 
-def client_record(actor: Actor, client_id: UUID) -> ClientRecord:
+def get_client_record(actor: Actor, client_id: UUID) -> ClientRecord:
     """Show a client, opened, in one statement.
 
     Raises NotFound.
@@ -187,38 +187,38 @@ def client_record(actor: Actor, client_id: UUID) -> ClientRecord:
     row = db.session.execute(
         sa.select(Client, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id == client_id, seen_by(actor, Client.id))
+        .where(Client.id == client_id, is_visible_to(actor, Client.id))
     ).first()
     if row is None:
         raise NotFound
-    return opened(row.Client, unwrap(client_id, row.wrapped))
+    return unseal_client(row.Client, unwrap(client_id, row.wrapped))
 
 
 @dataclass(frozen=True)
-class ClientInList:
+class ClientListItem:
     """Show a client in a list."""
 
     id: UUID
     name: str
-    called: str
+    preferred_name: str
     pronouns: str
-    made_at: datetime
+    created_at: datetime
 
 
-def list_clients(actor: Actor, q: str | None, cursor: str | None, limit: int) -> Page[ClientInList]:
+def list_clients(actor: Actor, q: str | None, cursor: str | None, limit: int) -> Page[ClientListItem]:
     """List the clients an actor may see, newest first, narrowed by a search."""
     require(actor, Action.CLIENT_READ)
-    query = sa.select(Client.id, Client.name, Client.called, Client.pronouns, Client.made_at).where(
+    query = sa.select(Client.id, Client.name, Client.preferred_name, Client.pronouns, Client.created_at).where(
         Client.id.in_(visible_to(actor))
     )
     if q and q.strip():
-        query = query.where(Client.id.in_(found_by(q)))
-    rows = db.session.execute(page_newest_first(query, Client.made_at, Client.id, cursor, limit)).all()
-    items = [ClientInList(*row) for row in rows]
-    return make_page(items, limit, lambda item: (item.made_at, item.id))
+        query = query.where(Client.id.in_(select_matching_clients(q)))
+    rows = db.session.execute(page_newest_first(query, Client.created_at, Client.id, cursor, limit)).all()
+    items = [ClientListItem(*row) for row in rows]
+    return make_page(items, limit, lambda item: (item.created_at, item.id))
 
 
-def found_by(q: str) -> sa.Select[UUID]:
+def select_matching_clients(q: str) -> sa.Select[UUID]:
     """Select the clients that match a search: an exact e-mail or phone, or the first letters of name words.
 
     To be narrowed by `visible_to`; it knows nothing of who asks.
@@ -230,16 +230,16 @@ def found_by(q: str) -> sa.Select[UUID]:
         return sa.select(Client.id).where(Client.phone_hash == fingerprint("phone", digits))
     matching: sa.Select[UUID] | None = None
     for word in name_words(text):
-        prefix = sa.select(ClientWord.client_id).where(
-            ClientWord.word >= word, ClientWord.word < word + "\U0010ffff"
+        prefix = sa.select(ClientNameWord.client_id).where(
+            ClientNameWord.word >= word, ClientNameWord.word < word + "\U0010ffff"
         )
-        matching = prefix if matching is None else matching.where(ClientWord.client_id.in_(prefix))
+        matching = prefix if matching is None else matching.where(ClientNameWord.client_id.in_(prefix))
     return sa.select(Client.id).where(sa.false()) if matching is None else matching
 
 
 def name_words(name: str) -> list[str]:
     """Fold a name into its words: no case, no accents, letters and digits only."""
-    return [word[:LONGEST_WORD] for word in re.findall(r"\w+", fold(name))]
+    return [word[:MAX_WORD_LENGTH] for word in re.findall(r"\w+", fold(name))]
 
 
 def name_hash(name: str) -> str:
@@ -264,7 +264,7 @@ class Match:
     coaches: tuple[str, ...]
 
 
-def possible_matches(
+def find_possible_matches(
     name: str, partner: str | None, email: str | None, phone: str | None, *, apart_from: UUID | None
 ) -> list[tuple[UUID, str]]:
     """Find records that a client may duplicate (the same person) or conflict with (the spouse).
@@ -297,15 +297,15 @@ def possible_matches(
     return [(client_id, why) for client_id, why in found.items() if client_id != apart_from]
 
 
-def matches_of(actor: Actor, client_id: UUID) -> list[Match]:
+def list_matches(actor: Actor, client_id: UUID) -> list[Match]:
     """Show a supervisor the records that one of their clients may conflict with, both sides by name.
 
     Raises Forbidden for anybody else, and NotFound.
     """
     require(actor, Action.CONFLICT_READ)
-    record = client_record(actor, client_id)
+    record = get_client_record(actor, client_id)
     found = dict(
-        possible_matches(
+        find_possible_matches(
             record.name, record.partner_name, record.email, record.phone, apart_from=client_id
         )
     )
@@ -317,8 +317,8 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[Match]:
     require(actor, Action.CONFLICT_READ)
     rows = db.session.execute(
         sa.select(Client.id, Client.name, User.name.label("coach"))
-        .join(CareTeam, CareTeam.client_id == Client.id)
-        .join(User, User.id == CareTeam.user_id)
+        .join(CareTeamMember, CareTeamMember.client_id == Client.id)
+        .join(User, User.id == CareTeamMember.user_id)
         .where(Client.id.in_(found))
     ).all()
     people: dict[UUID, tuple[str, list[str]]] = {}
@@ -330,7 +330,7 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[Match]:
     ]
 
 
-def names_of_clients(ids: Iterable[Any]) -> dict[UUID, str]:
+def get_client_names(ids: Iterable[Any]) -> dict[UUID, str]:
     """Give the names behind some client ids in one statement."""
     found = db.session.execute(sa.select(Client.id, Client.name).where(Client.id.in_(set(ids))))
     return {row.id: row.name for row in found}

@@ -28,7 +28,7 @@ CHANNELS = {
     "portal": "Portal",
     "in_person": "In person only",
 }
-CONSENT = {"written": "In writing", "spoken": "Spoken, noted here"}
+CONSENT_METHODS = {"written": "In writing", "spoken": "Spoken, noted here"}
 OLDEST_BIRTH_YEAR = 1900
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,180}\.[^@\s.]{2,}")
 
@@ -52,7 +52,7 @@ class ClientDetails:
     """Hold everything about a client that a coach writes down at intake."""
 
     name: str
-    called: str
+    preferred_name: str
     pronouns: str
     email: str | None
     phone: str | None
@@ -60,14 +60,14 @@ class ClientDetails:
     birth_year: int | None
     safe: SafeContact
     consent_on: date | None
-    consent_how: str
+    consent_method: str
 
 
 class ClientSchema(Schema):
     """Check a client's details, whole; the same for the form and the API."""
 
     name = fields.String(required=True, validate=validate.Length(1, 120))
-    called = fields.String(load_default="", validate=validate.Length(max=60))
+    preferred_name = fields.String(load_default="", validate=validate.Length(max=60))
     pronouns = fields.String(load_default="", validate=validate.Length(max=30))
     email = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=254))
     phone = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=30))
@@ -88,9 +88,9 @@ class ClientSchema(Schema):
     code_word = fields.String(load_default="", validate=validate.Length(max=40))
     safe_warning = fields.String(load_default="", validate=validate.Length(max=300))
     consent_on = fields.Date(load_default=None, allow_none=True)
-    consent_how = fields.String(
+    consent_method = fields.String(
         load_default="",
-        validate=validate.OneOf(["", *CONSENT], error="Choose how consent was given."),
+        validate=validate.OneOf(["", *CONSENT_METHODS], error="Choose how consent was given."),
     )
 
     @validates("name")
@@ -114,7 +114,7 @@ class ClientSchema(Schema):
         name = " ".join(data["name"].split())
         return ClientDetails(
             name=name,
-            called=" ".join(data["called"].split()) or name.split()[0],
+            preferred_name=" ".join(data["preferred_name"].split()) or name.split()[0],
             pronouns=data["pronouns"].strip(),
             email=(data["email"] or "").strip().lower() or None,
             phone=(data["phone"] or "").strip() or None,
@@ -127,7 +127,7 @@ class ClientSchema(Schema):
                 data["safe_warning"].strip(),
             ),
             consent_on=data["consent_on"],
-            consent_how=data["consent_how"],
+            consent_method=data["consent_method"],
         )
 
 
@@ -150,12 +150,12 @@ class NewClientSchema(ClientSchema):
         return NewClient(super().make(data), data["agreed"])
 
 
-class ClientView(Schema):
+class ClientResponseSchema(Schema):
     """Show a client to those on the care team."""
 
     id = fields.UUID(required=True)
     name = fields.String(required=True)
-    called = fields.String(required=True)
+    preferred_name = fields.String(required=True)
     pronouns = fields.String(required=True)
     email = fields.String(required=True, allow_none=True)
     phone = fields.String(required=True, allow_none=True)
@@ -166,20 +166,20 @@ class ClientView(Schema):
     code_word = fields.String(required=True)
     safe_warning = fields.String(required=True)
     consent_on = fields.Date(required=True, allow_none=True)
-    consent_how = fields.String(required=True)
+    consent_method = fields.String(required=True)
     version = fields.Integer(required=True)
 
 
-class ClientLine(Schema):
+class ClientListItemResponseSchema(Schema):
     """Show a client in a list."""
 
     id = fields.UUID(required=True)
     name = fields.String(required=True)
-    called = fields.String(required=True)
+    preferred_name = fields.String(required=True)
     pronouns = fields.String(required=True)
 
 
-class LinkSchema(Schema):
+class SignInLinkSchema(Schema):
     """Check the wish for a link."""
 
     email = fields.String(required=True, validate=validate.Length(max=254))
@@ -195,7 +195,7 @@ class LinkSchema(Schema):
         return str(data["email"]).strip().lower()
 
 
-class CardSchema(Schema):
+class CardCodeSchema(Schema):
     """Check the code of a printed card."""
 
     code = fields.String(
@@ -220,14 +220,14 @@ class PinSchema(Schema):
 
 
 @dataclass(frozen=True)
-class FirstPin:
+class PinSetup:
     """Hold the start code and the PIN that a client chooses."""
 
     start_code: str
     pin: str
 
 
-class FirstPinSchema(Schema):
+class PinSetupSchema(Schema):
     """Check the form of the first visit."""
 
     start_code = fields.String(required=True, validate=validate.Length(max=40))
@@ -240,6 +240,6 @@ class FirstPinSchema(Schema):
             raise ValidationError("The two do not match. Write the same six digits again.", "again")
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> FirstPin:
+    def make(self, data: dict[str, Any], **_: object) -> PinSetup:
         """Give the plain value."""
-        return FirstPin(data["start_code"].strip(), data["pin"].strip())
+        return PinSetup(data["start_code"].strip(), data["pin"].strip())

@@ -25,20 +25,20 @@ from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.dashboard.schemas import (
     CaseToday,
-    Happening,
     HeldClient,
     NextTask,
     StageCount,
+    TimelineEvent,
     Today,
 )
-from caseapp.domain.dashboard.timeline import KINDS, Bound, streams
+from caseapp.domain.dashboard.timeline import EVENT_KINDS, Bound, load_streams
+from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_due_followups
-from caseapp.domain.followups.schemas import TASK_LABELS
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import drafts_of, waiting_drafts
+from caseapp.domain.notes.queries import list_coaches_drafts, list_own_drafts
 from caseapp.domain.screening.models import Hold, Screening
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, ITEMS, Level
+from caseapp.domain.screening.protocol import ITEMS, ITEMS_BY_KEY, Level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ MOST_COUNTED = 1000
 SOON = timedelta(days=7)
 
 
-def today(actor: Actor) -> Today:
+def get_today(actor: Actor) -> Today:
     """Gather what needs the actor now, in a fixed number of statements however much there is.
 
     A coach sees their own drafts, tasks and clients; a supervisor those of their coaches too, but of a coach's draft
@@ -70,8 +70,8 @@ def today(actor: Actor) -> Today:
     suspended, more_cases = count_suspended(actor)
     return Today(
         at=moment,
-        drafts=drafts_of(actor, SHOWN_DRAFTS),
-        waiting=waiting_drafts(actor) if actor.role is Role.SUPERVISOR else [],
+        drafts=list_own_drafts(actor, SHOWN_DRAFTS),
+        waiting=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
         holds=holds[:SHOWN_HOLDS],
         more_holds=len(holds) > SHOWN_HOLDS,
         followups=tasks[:SHOWN_TASKS],
@@ -184,7 +184,7 @@ def _next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
 def _recent_cases(actor: Actor) -> list[CaseToday]:
     """List the open cases in which something happened last: a session, or a change of the case."""
     last = (
-        sa.select(sa.func.max(Note.held_at, type_=Note.held_at.type))
+        sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
         .where(Note.case_id == Case.id, Note.status == "signed")
         .scalar_subquery()
     )
@@ -282,22 +282,22 @@ def _by_stage(actor: Actor) -> list[StageCount]:
     ]
 
 
-def timeline(
+def list_timeline(
     actor: Actor, context: CaseContext, *, kind: str | None, cursor: str | None, limit: int
-) -> Page[Happening]:
+) -> Page[TimelineEvent]:
     """List everything that happened in a case, newest first, in a fixed number of statements.
 
     Every stream starts at the same bound and brings one row more than a page holds; merged, they make the page. The
     case was found for this actor already. Raises Invalid for an unknown kind or a cursor that this app did not make.
     """
     require(actor, Action.CASE_READ)
-    if kind is not None and kind not in KINDS:
-        raise Invalid({"kind": [f"Choose one of: {', '.join(KINDS)}."]})
+    if kind is not None and kind not in EVENT_KINDS:
+        raise Invalid({"kind": [f"Choose one of: {', '.join(EVENT_KINDS)}."]})
     bound = Bound(parse_cursor(cursor) if cursor else None, limit + 1)
     merged = merge(
-        *streams(actor, context, bound, KINDS if kind is None else (kind,)),
-        key=lambda happening: (happening.at, happening.id),
+        *load_streams(actor, context, bound, EVENT_KINDS if kind is None else (kind,)),
+        key=lambda event: (event.occurred_at, event.id),
         reverse=True,
     )
     newest = list(islice(merged, limit + 1))
-    return make_page(newest, limit, lambda happening: (happening.at, happening.id))
+    return make_page(newest, limit, lambda event: (event.occurred_at, event.id))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.notes.schemas import DraftLine, WaitingDraft
+    from caseapp.domain.notes.schemas import DraftListItem, CoachDraft
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Today:
     """
 
     at: datetime
-    drafts: list[DraftLine] = field(default_factory=list)
-    waiting: list[WaitingDraft] = field(default_factory=list)
+    drafts: list[DraftListItem] = field(default_factory=list)
+    waiting: list[CoachDraft] = field(default_factory=list)
     holds: list[HeldClient] = field(default_factory=list)
     more_holds: bool = False
     followups: list[FollowUpRecord] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Today:
     suspended_scope: int | None = None
 
     @property
-    def grave_drafts(self) -> list[DraftLine]:
+    def grave_drafts(self) -> list[DraftListItem]:
         """List the drafts whose concern or urgent nobody has recorded yet: they come before everything else."""
         return [line for line in self.drafts if (line.unrecorded_level or 0) >= Level.CONCERN]
 
@@ -104,7 +104,7 @@ class Today:
 
 
 @dataclass(frozen=True)
-class Happening:
+class TimelineEvent:
     """Be one thing that happened in a case.
 
     `link_kind` and `link_id` name the record to open: note, screening, hold, assignment, case or followup;
@@ -112,10 +112,10 @@ class Happening:
     """
 
     id: UUID
-    at: datetime
+    occurred_at: datetime
     kind: str
     title: str
-    by: str
+    byline: str
     text: str = field(repr=False)
     badge: str
     levels: dict[str, int | None] | None
@@ -123,14 +123,14 @@ class Happening:
     link_id: UUID
 
 
-class HappeningView(Schema):
+class TimelineEventResponseSchema(Schema):
     """Show one thing that happened in a case."""
 
     id = fields.UUID(required=True)
-    at = fields.AwareDateTime(required=True)
+    occurred_at = fields.AwareDateTime(required=True)
     kind = fields.String(required=True)
     title = fields.String(required=True)
-    by = fields.String(required=True)
+    byline = fields.String(required=True)
     text = fields.String(required=True)
     badge = fields.String(required=True)
     levels = fields.Dict(required=True, allow_none=True)

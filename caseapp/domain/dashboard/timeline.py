@@ -13,13 +13,13 @@ from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import CaseEvent
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.dashboard.schemas import Happening
+from caseapp.domain.dashboard.schemas import TimelineEvent
+from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.schemas import TASK_LABELS
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
-from caseapp.domain.notes.queries import notes_before
-from caseapp.domain.notes.schemas import HOW
+from caseapp.domain.notes.queries import list_notes_before
+from caseapp.domain.notes.schemas import MODALITIES
 from caseapp.domain.screening.models import Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.domain.screening.queries import get_levels
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.domain.cases.queries import CaseContext
 
-KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
+EVENT_KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
 LONGEST_TEXT = 280
 NOBODY = "the practice"
 HOLDS = {"safety": "Safety hold", "care": "Care hold"}
@@ -55,11 +55,11 @@ class Bound:
         ).all()
 
 
-def streams(
+def load_streams(
     actor: Actor, context: CaseContext, bound: Bound, kinds: Iterable[str]
-) -> list[list[Happening]]:
+) -> list[list[TimelineEvent]]:
     """Run the queries of some kinds; each stream is ordered newest first by moment and id."""
-    found: list[list[Happening]] = []
+    found: list[list[TimelineEvent]] = []
     for kind in kinds:
         if kind == "session":
             found.append(_sessions(actor, context, bound))
@@ -84,19 +84,19 @@ def shortened(text: str) -> str:
     return f"{plain[:LONGEST_TEXT].rsplit(' ', 1)[0]} …"
 
 
-def _sessions(actor: Actor, context: CaseContext, bound: Bound) -> list[Happening]:
+def _sessions(actor: Actor, context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     found = []
-    for note in notes_before(actor, context.case.id, bound.before, bound.rows):
+    for note in list_notes_before(actor, context.case.id, bound.before, bound.rows):
         length = f", {note.minutes} min" if note.minutes else ""
         draft = note.status == "draft"
         found.append(
-            Happening(
+            TimelineEvent(
                 id=note.id,
-                at=note.held_at,
+                occurred_at=note.session_at,
                 kind="session",
                 title="Session",
-                by=f"{note.author}, {HOW.get(note.how, note.how).lower()}{length}",
-                text=shortened(next((text for _, _, text in note.boxes if text), "")),
+                byline=f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
+                text=shortened(next((text for _, _, text in note.ordered_sections if text), "")),
                 badge="Draft" if draft else "Signed",
                 levels=None,
                 link_kind="note",
@@ -106,19 +106,19 @@ def _sessions(actor: Actor, context: CaseContext, bound: Bound) -> list[Happenin
     return found
 
 
-def _screenings(context: CaseContext, bound: Bound) -> list[Happening]:
+def _screenings(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     query = (
         sa.select(Screening, User.name)
         .outerjoin(User, User.id == Screening.recorded_by)
         .where(Screening.client_id == context.case.client_id)
     )
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.recorded_at,
+            occurred_at=row.recorded_at,
             kind="screening",
             title="Screening",
-            by=name or NOBODY,
+            byline=name or NOBODY,
             text=unseal_column(row, "comment", context.key) or "",
             badge="Asked alone" if row.asked_alone else "",
             levels=get_levels(row),
@@ -139,19 +139,19 @@ def _why(hold: Hold) -> str:
     return f"{'; '.join(said)}." if said else ""
 
 
-def _holds_opened(context: CaseContext, bound: Bound) -> list[Happening]:
+def _holds_opened(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     query = (
         sa.select(Hold, User.name)
         .outerjoin(User, User.id == Hold.opened_by)
         .where(Hold.client_id == context.case.client_id)
     )
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.opened_at,
+            occurred_at=row.opened_at,
             kind="hold",
             title=f"{HOLDS[row.kind]} opened",
-            by=name or NOBODY,
+            byline=name or NOBODY,
             text=_why(row),
             badge="Open" if row.released_at is None else "",
             levels=None,
@@ -162,19 +162,19 @@ def _holds_opened(context: CaseContext, bound: Bound) -> list[Happening]:
     ]
 
 
-def _holds_ended(context: CaseContext, bound: Bound) -> list[Happening]:
+def _holds_ended(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     query = (
         sa.select(Hold, User.name)
         .outerjoin(User, User.id == Hold.released_by)
         .where(Hold.client_id == context.case.client_id, Hold.released_at.is_not(None))
     )
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.released_at,
+            occurred_at=row.released_at,
             kind="hold",
             title=f"{HOLDS[row.kind]} ended",
-            by=name or NOBODY,
+            byline=name or NOBODY,
             text=shortened(unseal_column(row, "release_reason", context.key) or ""),
             badge="",
             levels=None,
@@ -199,14 +199,14 @@ def _named(handout_version: HandoutVersion) -> str:
     return f"“{title}”, version {handout_version.number}."
 
 
-def _given(context: CaseContext, bound: Bound) -> list[Happening]:
+def _given(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.assigned_at,
+            occurred_at=row.assigned_at,
             kind="handout",
             title="Handout given",
-            by=f"{name or NOBODY}, {CHANNELS.get(row.channel, row.channel)}",
+            byline=f"{name or NOBODY}, {CHANNELS.get(row.channel, row.channel)}",
             text=_named(handout_version),
             badge="Withdrawn" if row.withdrawn_at else "",
             levels=None,
@@ -217,15 +217,15 @@ def _given(context: CaseContext, bound: Bound) -> list[Happening]:
     ]
 
 
-def _read(context: CaseContext, bound: Bound) -> list[Happening]:
+def _read(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     query = _handouts(context).where(Assignment.read_at.is_not(None))
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.read_at,
+            occurred_at=row.read_at,
             kind="handout",
             title="Handout read",
-            by=f"{context.client.called}, {CHANNELS.get(row.channel, row.channel)}",
+            byline=f"{context.client.preferred_name}, {CHANNELS.get(row.channel, row.channel)}",
             text=_named(handout_version),
             badge="",
             levels=None,
@@ -236,7 +236,7 @@ def _read(context: CaseContext, bound: Bound) -> list[Happening]:
     ]
 
 
-def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
+def _returned(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     """Bring what the client has shared or sent back, and nothing of what they keep to themselves."""
     parts = [
         sa.select(
@@ -256,12 +256,12 @@ def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
     both = sa.union_all(*parts).subquery()
     query = sa.select(both, HandoutVersion).join(HandoutVersion, HandoutVersion.id == both.c.handout_version_id)
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.at,
+            occurred_at=row.at,
             kind="handout",
             title=row.title,
-            by=context.client.called,
+            byline=context.client.preferred_name,
             text=_named(row.HandoutVersion),
             badge="",
             levels=None,
@@ -272,19 +272,19 @@ def _returned(context: CaseContext, bound: Bound) -> list[Happening]:
     ]
 
 
-def _steps(context: CaseContext, bound: Bound) -> list[Happening]:
+def _steps(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     query = (
         sa.select(CaseEvent, User.name)
         .outerjoin(User, User.id == CaseEvent.recorded_by)
         .where(CaseEvent.case_id == context.case.id)
     )
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.occurred_at,
+            occurred_at=row.occurred_at,
             kind="stage",
             title=_step_title(row),
-            by=name or NOBODY,
+            byline=name or NOBODY,
             text=shortened(unseal_column(row, "reason", context.key) or ""),
             badge="",
             levels=None,
@@ -302,19 +302,19 @@ def _step_title(event: CaseEvent) -> str:
     return f"Case {event.kind}"
 
 
-def _tasks_done(context: CaseContext, bound: Bound) -> list[Happening]:
+def _tasks_done(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     query = (
         sa.select(FollowUp, User.name)
         .outerjoin(User, User.id == FollowUp.completed_by)
         .where(FollowUp.client_id == context.case.client_id, FollowUp.completed_at.is_not(None))
     )
     return [
-        Happening(
+        TimelineEvent(
             id=row.id,
-            at=row.completed_at,
+            occurred_at=row.completed_at,
             kind="followup",
             title=TASK_LABELS.get(row.kind) or unseal_column(row, "title", context.key) or "",
-            by=name or NOBODY,
+            byline=name or NOBODY,
             text=shortened(unseal_column(row, "outcome", context.key) or ""),
             badge="Done",
             levels=None,

@@ -8,8 +8,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
+from caseapp.domain.followups.codes import CUSTOM, TASK_LABELS
+
+ORIGIN_KINDS = ("person", "screening", "hold", "case")
 
 
 class FollowUp(Model):
@@ -24,17 +27,21 @@ class FollowUp(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(24))
+    kind: Mapped[str] = mapped_column(sa.String(24), info=one_of((*TASK_LABELS, CUSTOM)))
     title: Mapped[bytes | None]
     due_at: Mapped[datetime]
-    assigned_to: Mapped[UUID]
-    origin_kind: Mapped[str] = mapped_column(sa.String(12), default="person")
-    origin_id: Mapped[UUID | None]
+    assigned_to: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    origin_kind: Mapped[str] = mapped_column(
+        sa.String(12), default="person", info=one_of(ORIGIN_KINDS)
+    )
+    origin_id: Mapped[UUID | None] = mapped_column(
+        info=unconstrained("`origin_kind` says which table it refers to.")
+    )
     created_at: Mapped[datetime]
-    created_by: Mapped[UUID]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     completed_at: Mapped[datetime | None]
-    completed_by: Mapped[UUID | None]
+    completed_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     outcome: Mapped[bytes | None]
-    version: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form

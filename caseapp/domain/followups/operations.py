@@ -14,7 +14,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import key_of, must_see
+from caseapp.domain.clients.queries import get_client_key, require_visible_client
+from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import get_followup, list_open_kinds
 
@@ -31,17 +32,17 @@ def create_followup(actor: Actor, client_id: UUID, new: NewFollowUp) -> UUID:
     Raises NotFound.
     """
     require(actor, Action.FOLLOWUP_WRITE)
-    must_see(actor, client_id)
+    require_visible_client(actor, client_id)
     row = FollowUp(
         id=new_id(),
         client_id=client_id,
-        kind="custom",
+        kind=CUSTOM,
         due_at=new.due_at,
         assigned_to=actor.id,
         created_at=now(),
         created_by=actor.id,
     )
-    row.title = seal(row, "title", new.title, key_of(client_id))
+    row.title = seal(row, "title", new.title, get_client_key(client_id))
     db.session.add(row)
     db.session.flush()
     record(actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=client_id)
@@ -90,7 +91,7 @@ def complete_followup(actor: Actor, followup_id: UUID, outcome: str, expected_ve
     if task.completed_at is not None:
         raise RuleBroken(Reason("already_completed", "This follow-up is already completed."))
     set_committed_value(task, "version", expected_version)
-    task.outcome = seal(task, "outcome", outcome, key_of(task.client_id))
+    task.outcome = seal(task, "outcome", outcome, get_client_key(task.client_id))
     task.completed_at = now()
     task.completed_by = actor.id
     db.session.flush()

@@ -13,9 +13,10 @@ from caseapp.core.pagination import Page, make_page, page_newest_first, page_soo
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_column, unwrap
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import seen_by, visible_to
+from caseapp.domain.clients.queries import is_visible_to, visible_to
+from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.schemas import TASK_LABELS, FollowUpRecord
+from caseapp.domain.followups.schemas import FollowUpRecord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +151,7 @@ def get_followup(actor: Actor, followup_id: UUID) -> FollowUp:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(FollowUp).where(FollowUp.id == followup_id, seen_by(actor, FollowUp.client_id))
+        sa.select(FollowUp).where(FollowUp.id == followup_id, is_visible_to(actor, FollowUp.client_id))
     )
     if found is None:
         raise NotFound

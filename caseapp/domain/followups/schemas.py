@@ -17,20 +17,6 @@ PLAUSIBLE_TIME = validate.Range(
     datetime(2100, 1, 1, tzinfo=UTC),
     error="Write a date between 2000 and 2099.",
 )
-TASK_LABELS = {
-    "recheck": "Ask again about every item at watch or above",
-    "referral": "Make the referral",
-    "referral_outcome": "Find out how the referral went",
-    "safety_plan": "Make the safety plan together",
-    "safety_24h": "24-hour safety check",
-    "safety_72h": "72-hour safety check",
-    "safety_7d": "7-day safety check",
-    "emergency_steps": "Write down the emergency steps that were taken",
-    "duty_check": "Decide on the duty to report: yes, no or not sure",
-    "tell_supervisor": "Tell your supervisor",
-    "close_screening": "Screen again within 7 days of a closing apart",
-    "close_check_in": "Check in after the closing",
-}
 
 
 @dataclass(frozen=True)

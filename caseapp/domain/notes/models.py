@@ -17,8 +17,8 @@ class Note(Model):
 
     __tablename__ = "note"
     __table_args__ = (
-        sa.Index("ix_note_case_held", "case_id", "held_at", "id"),
-        sa.Index("ix_note_author_status", "author_id", "status", "changed_at"),
+        sa.Index("ix_note_case_session_at", "case_id", "session_at", "id"),
+        sa.Index("ix_note_author_status", "author_id", "status", "updated_at"),
         sa.CheckConstraint("status IN ('draft', 'signed')", name="status"),
     )
 
@@ -27,16 +27,16 @@ class Note(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     author_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     format: Mapped[str] = mapped_column(sa.String(4))
-    held_at: Mapped[datetime]
+    session_at: Mapped[datetime]
     minutes: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    how: Mapped[str] = mapped_column(sa.String(12))
+    modality: Mapped[str] = mapped_column(sa.String(12))
     status: Mapped[str] = mapped_column(sa.String(8), default="draft")
     sections: Mapped[bytes]
     draft_screening: Mapped[bytes | None]
     unrecorded_level: Mapped[int | None] = mapped_column(sa.SmallInteger)
     screening_id: Mapped[UUID | None]
-    made_at: Mapped[datetime]
-    changed_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
     signed_at: Mapped[datetime | None]
     signed_by: Mapped[UUID | None]
     sha256: Mapped[str | None] = mapped_column(sa.String(64))

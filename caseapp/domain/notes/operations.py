@@ -19,14 +19,14 @@ from caseapp.core.vault import DataKey, seal_json, unwrap
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import sees
+from caseapp.domain.clients.queries import is_visible_client
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import digest_of, get_note, opened, what_is_missing
+from caseapp.domain.notes.queries import note_digest, load_note, opened, missing_for_signature
 from caseapp.domain.notes.schemas import (
     FORMATS,
-    LONGEST_NOTE,
+    MAX_NOTE_LENGTH,
     SECTIONS,
-    UNTOUCHED,
+    NO_ANSWERS,
     DraftScreening,
     NoteRecord,
 )
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 BEGIN = sa.insert(Note.__table__)  # type: ignore[arg-type]
 
 
-def start_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
+def create_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
     """Start a draft of the actor's own about a session of an open case; show it as it stands from now on.
 
     Raises NotFound, and RuleBroken when the case is closed.
@@ -62,17 +62,17 @@ def start_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
         "client_id": ground.client_id,
         "author_id": actor.id,
         "format": new.format,
-        "held_at": new.held_at,
+        "session_at": new.session_at,
         "minutes": new.minutes or None,
-        "how": new.how,
+        "modality": new.modality,
         "status": "draft",
-        "changed_at": moment,
+        "updated_at": moment,
         "version": 1,
     }
     sections = _carried(new.sections, new.format)
     place = Note(id=stored["id"], client_id=ground.client_id)
     sealed = seal_json(place, "sections", sections, unwrap(ground.client_id, ground.wrapped))
-    run(BEGIN, **stored, sections=sealed, made_at=moment)
+    run(BEGIN, **stored, sections=sealed, created_at=moment)
     record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=ground.client_id)
     return NoteRecord(
         **stored,
@@ -84,7 +84,7 @@ def start_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
         author=actor.name,
         client=ground.name,
         number=ground.number,
-        draft=UNTOUCHED,
+        draft=NO_ANSWERS,
     )
 
 
@@ -97,7 +97,7 @@ def _ground(role: Role) -> sa.Select[*tuple[Any, ...]]:
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .where(
             Case.id == sa.bindparam("case"),
-            sees(role, sa.bindparam("asks"), Case.client_id),
+            is_visible_client(role, sa.bindparam("asks"), Case.client_id),
         )
     )
 
@@ -114,24 +114,24 @@ def save_draft(actor: Actor, note_id: UUID, change: DraftChange, expected_versio
     after = replace(
         before,
         format=change.format or before.format,
-        held_at=change.held_at or before.held_at,
+        session_at=change.session_at or before.session_at,
         minutes=before.minutes if change.minutes is None else change.minutes or None,
-        how=change.how or before.how,
+        modality=change.modality or before.modality,
         sections=_sections(before.format, before.sections, change),
         draft=before.draft if change.screening is None else change.screening,
     )
     if after == before:
         return note.version
     set_committed_value(note, "version", expected_version)
-    note.format, note.how, note.minutes = after.format, after.how, after.minutes
-    note.held_at = after.held_at
+    note.format, note.modality, note.minutes = after.format, after.modality, after.minutes
+    note.session_at = after.session_at
     note.sections = seal_json(note, "sections", after.sections, key)
     _keep_answers(note, after.draft, key)
-    note.changed_at = now()
+    note.updated_at = now()
     db.session.flush()
     changed = [
         name
-        for name in ("format", "held_at", "minutes", "how", "sections", "draft")
+        for name in ("format", "session_at", "minutes", "modality", "sections", "draft")
         if getattr(after, name) != getattr(before, name)
     ]
     _record(actor, Action.NOTE_WRITE, note, {"fields": changed})
@@ -148,7 +148,7 @@ def record_draft_screening(actor: Actor, note_id: UUID, expected_version: int) -
     note, key = _draft(actor, note_id)
     set_committed_value(note, "version", expected_version)
     screening_id = _record_answers(actor, note, opened(note, key).draft, key)
-    note.changed_at = now()
+    note.updated_at = now()
     db.session.flush()
     _record(actor, Action.NOTE_WRITE, note, {"screening": str(screening_id)})
     return screening_id
@@ -164,16 +164,16 @@ def sign_note(actor: Actor, note_id: UUID, expected_version: int) -> None:
     note, key = _draft(actor, note_id)
     moment = now()
     draft = opened(note, key)
-    if faults := what_is_missing(draft, moment):
+    if faults := missing_for_signature(draft, moment):
         raise Invalid(faults, "This note is not whole yet.")
     set_committed_value(note, "version", expected_version)
     if draft.draft.highest_level is not None:
         _record_answers(actor, note, draft.draft, key)
-    _keep_answers(note, UNTOUCHED, key)
+    _keep_answers(note, NO_ANSWERS, key)
     note.status = "signed"
-    note.signed_at = note.changed_at = moment
+    note.signed_at = note.updated_at = moment
     note.signed_by = actor.id
-    note.sha256 = digest_of(opened(note, key))
+    note.sha256 = note_digest(opened(note, key))
     db.session.flush()
     _record(actor, Action.NOTE_SIGN, note, {"sha256": note.sha256})
 
@@ -200,7 +200,7 @@ def discard_draft(actor: Actor, note_id: UUID, expected_version: int) -> None:
 
 
 def _draft(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
-    note, key = get_note(actor, note_id)
+    note, key = load_note(actor, note_id)
     if note.status != "draft":
         raise RuleBroken(
             Reason(
@@ -220,9 +220,9 @@ def _sections(before_format: str, before: dict[str, str], change: DraftChange) -
             {"sections": [f"This format has no section named {', '.join(sorted(strange))}."]}
         )
     sections = _carried({**before, **change.sections}, target)
-    if sum(map(len, sections.values())) > LONGEST_NOTE:
+    if sum(map(len, sections.values())) > MAX_NOTE_LENGTH:
         longest = max(sections, key=lambda key: len(sections[key]))
-        raise Invalid({longest: [f"A note holds at most {LONGEST_NOTE:,} characters in all."]})
+        raise Invalid({longest: [f"A note holds at most {MAX_NOTE_LENGTH:,} characters in all."]})
     return sections
 
 
@@ -261,7 +261,7 @@ def _keep_answers(note: Note, draft: DraftScreening, key: DataKey) -> None:
 def _record_answers(actor: Actor, note: Note, draft: DraftScreening, key: DataKey) -> UUID:
     screening_id = record_screening(actor, note.client_id, draft.screening, note_id=note.id)
     note.screening_id = screening_id
-    _keep_answers(note, UNTOUCHED, key)
+    _keep_answers(note, NO_ANSWERS, key)
     return screening_id
 
 

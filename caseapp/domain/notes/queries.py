@@ -18,15 +18,15 @@ from caseapp.core.vault import DataKey, unseal_text, unwrap
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import sees, visible_to
+from caseapp.domain.clients.queries import is_visible_client, visible_to
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
     FORMATS,
-    UNTOUCHED,
-    DraftLine,
+    NO_ANSWERS,
+    DraftListItem,
     DraftScreening,
     NoteRecord,
-    WaitingDraft,
+    CoachDraft,
 )
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 from caseapp.domain.users.models import User
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def _readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
     """Say in SQL which notes somebody may read: signed ones of their clients, and drafts of their own."""
     return sa.and_(
-        sees(role, who, Note.client_id),
+        is_visible_client(role, who, Note.client_id),
         sa.or_(Note.status == "signed", Note.author_id == who),
     )
 
@@ -50,15 +50,15 @@ COLUMNS = (
     Note.client_id,
     Note.author_id,
     Note.format,
-    Note.held_at,
+    Note.session_at,
     Note.minutes,
-    Note.how,
+    Note.modality,
     Note.status,
     Note.sections,
     Note.draft_screening,
     Note.screening_id,
     Note.unrecorded_level,
-    Note.changed_at,
+    Note.updated_at,
     Note.signed_at,
     Note.sha256,
     Note.version,
@@ -100,14 +100,14 @@ def opened(
         client_id=note.client_id,
         author_id=note.author_id,
         format=note.format,
-        held_at=note.held_at,
+        session_at=note.session_at,
         minutes=note.minutes,
-        how=note.how,
+        modality=note.modality,
         status=note.status,
         sections=_data(note, "sections", key),
         screening_id=note.screening_id,
         unrecorded_level=note.unrecorded_level,
-        changed_at=note.changed_at,
+        updated_at=note.updated_at,
         signed_at=note.signed_at,
         sha256=note.sha256,
         version=note.version,
@@ -127,11 +127,11 @@ def draft_screening(note: Note | sa.Row[*tuple[Any, ...]], key: DataKey) -> Draf
     """Open the answers that a draft holds."""
     data = _data(note, "draft_screening", key)
     if data is None:
-        return UNTOUCHED
+        return NO_ANSWERS
     return DraftScreening(**{**data, "actions_taken": tuple(data["actions_taken"])})
 
 
-def note_shown(actor: Actor, note_id: UUID) -> NoteRecord:
+def get_note(actor: Actor, note_id: UUID) -> NoteRecord:
     """Show one note.
 
     Raises NotFound, also for somebody else's draft.
@@ -148,7 +148,7 @@ def _one(role: Role) -> sa.Select[*tuple[Any, ...]]:
     return _with_names(role, sa.bindparam("asks")).where(Note.id == sa.bindparam("note"))
 
 
-def get_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
+def load_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
     """Load a note with its client's key for a change.
 
     Raises NotFound, also for somebody else's draft.
@@ -163,7 +163,7 @@ def get_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
     return row.Note, unwrap(row.Note.client_id, row.wrapped)
 
 
-def notes_of(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Page[NoteRecord]:
+def list_case_notes(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Page[NoteRecord]:
     """List a case's notes, newest session first: signed ones of everybody, drafts of the actor's own.
 
     Raises NotFound.
@@ -171,14 +171,14 @@ def notes_of(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Pag
     require(actor, Action.NOTE_READ)
     if cursor:
         query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
-        rows = db.session.execute(page_newest_first(query, Note.held_at, Note.id, cursor, limit)).all()
+        rows = db.session.execute(page_newest_first(query, Note.session_at, Note.id, cursor, limit)).all()
     else:
         rows = run(_newest(actor.role, limit + 1), asks=actor.id, case=case_id).all()
     if not rows:
         get_case(actor, case_id)
         return Page([], None)
     key = unwrap(rows[0].client_id, rows[0].wrapped)
-    page = make_page(rows, limit, lambda note: (note.held_at, note.id))
+    page = make_page(rows, limit, lambda note: (note.session_at, note.id))
     return page.map(lambda row: _shown(row, key))
 
 
@@ -188,31 +188,31 @@ def _newest(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
     return (
         _with_names(role, sa.bindparam("asks"))
         .where(Note.case_id == sa.bindparam("case"))
-        .order_by(Note.held_at.desc(), Note.id.desc())
+        .order_by(Note.session_at.desc(), Note.id.desc())
         .limit(literal_limit(number))
     )
 
 
-def notes_before(
+def list_notes_before(
     actor: Actor, case_id: UUID, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[NoteRecord]:
     """List a case's notes before a position, for the timeline of those who have already been let in."""
     query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
-    rows = db.session.execute(newest_before(query, Note.held_at, Note.id, before, limit)).all()
+    rows = db.session.execute(newest_before(query, Note.session_at, Note.id, before, limit)).all()
     return [_shown(row) for row in rows]
 
 
-def my_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRecord]:
+def list_own_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRecord]:
     """List the notes that the actor has signed, the last signed first."""
     require(actor, Action.NOTE_READ)
     query = _with_names(actor.role, actor.id).where(
         Note.author_id == actor.id, Note.status == "signed"
     )
-    rows = db.session.execute(page_newest_first(query, Note.changed_at, Note.id, cursor, limit)).all()
-    return make_page([_shown(row) for row in rows], limit, lambda note: (note.changed_at, note.id))
+    rows = db.session.execute(page_newest_first(query, Note.updated_at, Note.id, cursor, limit)).all()
+    return make_page([_shown(row) for row in rows], limit, lambda note: (note.updated_at, note.id))
 
 
-def drafts_of(actor: Actor, limit: int = 50) -> list[DraftLine]:
+def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
     """List the actor's own drafts; those with an unrecorded concern or urgent lead, the others oldest first."""
     require(actor, Action.NOTE_READ)
     grave = sa.case((Note.unrecorded_level >= Level.CONCERN, Note.unrecorded_level), else_=0)
@@ -223,9 +223,9 @@ def drafts_of(actor: Actor, limit: int = 50) -> list[DraftLine]:
             Note.client_id,
             Case.number,
             Client.name,
-            Note.held_at,
-            Note.made_at,
-            Note.changed_at,
+            Note.session_at,
+            Note.created_at,
+            Note.updated_at,
             Note.unrecorded_level,
         )
         .join(Client, Client.id == Note.client_id)
@@ -235,17 +235,17 @@ def drafts_of(actor: Actor, limit: int = 50) -> list[DraftLine]:
             Note.status == "draft",
             Note.client_id.in_(visible_to(actor)),
         )
-        .order_by(grave.desc(), Note.held_at, Note.id)
+        .order_by(grave.desc(), Note.session_at, Note.id)
         .limit(limit)
     ).all()
-    return [DraftLine(*row) for row in rows]
+    return [DraftListItem(*row) for row in rows]
 
 
-def waiting_drafts(actor: Actor, limit: int = 50) -> list[WaitingDraft]:
+def list_coaches_drafts(actor: Actor, limit: int = 50) -> list[CoachDraft]:
     """List the unsigned notes of the coaches that a supervisor looks after, oldest first: their age only."""
     require(actor, Action.NOTE_READ)
     rows = db.session.execute(
-        sa.select(User.name, Note.client_id, Case.number, Client.name, Note.made_at)
+        sa.select(User.name, Note.client_id, Case.number, Client.name, Note.created_at)
         .join(User, User.id == Note.author_id)
         .join(Client, Client.id == Note.client_id)
         .join(Case, Case.id == Note.case_id)
@@ -254,13 +254,13 @@ def waiting_drafts(actor: Actor, limit: int = 50) -> list[WaitingDraft]:
             Note.author_id != actor.id,
             Note.client_id.in_(visible_to(actor)),
         )
-        .order_by(Note.made_at, Note.id)
+        .order_by(Note.created_at, Note.id)
         .limit(limit)
     ).all()
-    return [WaitingDraft(*row) for row in rows]
+    return [CoachDraft(*row) for row in rows]
 
 
-def last_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
+def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
     """Give the newest signed note with a plan from before this session, to look back at while writing."""
     require(actor, Action.NOTE_READ)
     row = db.session.execute(
@@ -269,15 +269,15 @@ def last_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
             Note.case_id == note.case_id,
             Note.status == "signed",
             Note.format != "free",
-            Note.held_at <= note.held_at,
+            Note.session_at <= note.session_at,
         )
-        .order_by(Note.held_at.desc(), Note.id.desc())
+        .order_by(Note.session_at.desc(), Note.id.desc())
         .limit(1)
     ).first()
     return None if row is None else _shown(row)
 
 
-def what_is_missing(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
+def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
     """List by field what stands between a draft and its signature; nothing means that it may be signed.
 
     Every section has words. Of the screening either nothing was touched, which the confirmation page then says in
@@ -288,8 +288,8 @@ def what_is_missing(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
         for key, section in FORMATS[note.format].items()
         if not note.sections.get(key, "").strip()
     }
-    if note.held_at > moment:
-        faults["held_at"] = ["This session is still to come. Set the time at which it was held."]
+    if note.session_at > moment:
+        faults["session_at"] = ["This session is still to come. Set the time at which it was held."]
     draft = note.draft
     if draft.touched:
         for key in draft.blank:
@@ -301,7 +301,7 @@ def what_is_missing(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
     return faults
 
 
-def digest_of(note: NoteRecord) -> str:
+def note_digest(note: NoteRecord) -> str:
     """Work out the SHA-256 of a signed note's canonical form, which anybody can repeat from the record."""
     canonical = {
         "id": str(note.id),
@@ -309,9 +309,9 @@ def digest_of(note: NoteRecord) -> str:
         "client": str(note.client_id),
         "author": str(note.author_id),
         "format": note.format,
-        "held_at": note.held_at.isoformat(),
+        "held_at": note.session_at.isoformat(),
         "minutes": note.minutes,
-        "how": note.how,
+        "how": note.modality,
         "sections": note.sections,
         "screening": str(note.screening_id) if note.screening_id else None,
         "signed_at": note.signed_at.isoformat() if note.signed_at else None,

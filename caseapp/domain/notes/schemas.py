@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-LONGEST_NOTE = 100_000
-LONGEST_SESSION = 600
-HOW = {"video": "Video", "phone": "Phone", "in_person": "In person", "messages": "Messages"}
-FORMAT_WORDS = {"dap": "DAP", "soap": "SOAP", "free": "Free text"}
+MAX_NOTE_LENGTH = 100_000
+MAX_SESSION_MINUTES = 600
+MODALITIES = {"video": "Video", "phone": "Phone", "in_person": "In person", "messages": "Messages"}
+FORMAT_LABELS = {"dap": "DAP", "soap": "SOAP", "free": "Free text"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class DraftScreening:
         )
 
 
-UNTOUCHED = DraftScreening({})
+NO_ANSWERS = DraftScreening({})
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class NewNote:
     """Hold the start of a note: when the session was, how, and in which format it is written."""
 
     format: str
-    held_at: datetime
+    session_at: datetime
     minutes: int | None
-    how: str
+    modality: str
     sections: dict[str, str] = field(repr=False, default_factory=dict)
 
 
@@ -109,9 +109,9 @@ class DraftChange:
     """
 
     format: str | None = None
-    held_at: datetime | None = None
+    session_at: datetime | None = None
     minutes: int | None = None
-    how: str | None = None
+    modality: str | None = None
     sections: dict[str, str] = field(repr=False, default_factory=dict)
     screening: DraftScreening | None = None
 
@@ -131,7 +131,7 @@ def _sections_field() -> fields.Dict:
 
 def _minutes_field() -> fields.Integer:
     return fields.Integer(
-        load_default=None, allow_none=True, validate=validate.Range(0, LONGEST_SESSION)
+        load_default=None, allow_none=True, validate=validate.Range(0, MAX_SESSION_MINUTES)
     )
 
 
@@ -146,9 +146,9 @@ def _tidy(sections: dict[str, str]) -> dict[str, str]:
 def _must_fit(sections: dict[str, str]) -> None:
     """Refuse what is too long, and say so at the longest section."""
     length = sum(map(len, sections.values()))
-    if length > LONGEST_NOTE:
+    if length > MAX_NOTE_LENGTH:
         raise ValidationError(
-            f"A note holds at most {LONGEST_NOTE:,} characters in all; this has {length:,}. "
+            f"A note holds at most {MAX_NOTE_LENGTH:,} characters in all; this has {length:,}. "
             "Make it shorter. Nothing was saved.",
             max(sections, key=lambda key: len(sections[key])),
         )
@@ -158,9 +158,9 @@ class NewNoteSchema(Schema):
     """Check the start of a note."""
 
     format = _format_field(required=True)
-    held_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
+    session_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
     minutes = _minutes_field()
-    how = fields.String(load_default="video", validate=validate.OneOf(list(HOW)))
+    modality = fields.String(load_default="video", validate=validate.OneOf(list(MODALITIES)))
     sections = _sections_field()
 
     @validates_schema
@@ -208,9 +208,9 @@ class DraftSchema(Schema):
     """Check a change of a draft; what is not sent stays as it is."""
 
     format = _format_field()
-    held_at = fields.AwareDateTime(load_default=None, validate=PLAUSIBLE_TIME)
+    session_at = fields.AwareDateTime(load_default=None, validate=PLAUSIBLE_TIME)
     minutes = _minutes_field()
-    how = fields.String(load_default=None, validate=validate.OneOf(list(HOW)))
+    modality = fields.String(load_default=None, validate=validate.OneOf(list(MODALITIES)))
     sections = _sections_field()
     screening = fields.Nested(DraftAnswersSchema, load_default=None)
 
@@ -229,9 +229,9 @@ class _DraftForm(_DraftAnswers):
 
     format = _format_field(required=True)
     to_format = _format_field()
-    held_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
+    session_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
     minutes = _minutes_field()
-    how = fields.String(required=True, validate=validate.OneOf(list(HOW)))
+    modality = fields.String(required=True, validate=validate.OneOf(list(MODALITIES)))
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign"]))
 
     @validates_schema
@@ -243,9 +243,9 @@ class _DraftForm(_DraftAnswers):
         """Give the plain value."""
         return DraftChange(
             format=data["to_format"] or data["format"],
-            held_at=data["held_at"],
+            session_at=data["session_at"],
             minutes=data["minutes"] or 0,
-            how=data["how"],
+            modality=data["modality"],
             sections=_tidy({key: data[key] for key in FORMATS[data["format"]]}),
             screening=_draft_screening(data),
         )
@@ -257,7 +257,7 @@ DraftFormSchema = _DraftForm.from_dict(
 )
 
 
-class NoteView(Schema):
+class NoteResponseSchema(Schema):
     """Show a note to those who may read it."""
 
     id = fields.UUID(required=True)
@@ -265,14 +265,14 @@ class NoteView(Schema):
     client_id = fields.UUID(required=True)
     author_id = fields.UUID(required=True)
     format = fields.String(required=True)
-    held_at = fields.AwareDateTime(required=True)
+    session_at = fields.AwareDateTime(required=True)
     minutes = fields.Integer(required=True, allow_none=True)
-    how = fields.String(required=True)
+    modality = fields.String(required=True)
     status = fields.String(required=True)
     sections = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     screening_id = fields.UUID(required=True, allow_none=True)
     unrecorded_level = fields.Integer(required=True, allow_none=True)
-    changed_at = fields.AwareDateTime(required=True)
+    updated_at = fields.AwareDateTime(required=True)
     signed_at = fields.AwareDateTime(required=True, allow_none=True)
     sha256 = fields.String(required=True, allow_none=True)
     version = fields.Integer(required=True)
@@ -287,24 +287,24 @@ class NoteRecord:
     client_id: UUID
     author_id: UUID
     format: str
-    held_at: datetime
+    session_at: datetime
     minutes: int | None
-    how: str
+    modality: str
     status: str
     sections: dict[str, str] = field(repr=False)
     screening_id: UUID | None
     unrecorded_level: int | None
-    changed_at: datetime
+    updated_at: datetime
     signed_at: datetime | None
     sha256: str | None
     version: int
     author: str = ""
     client: str = field(default="", repr=False)
     number: str = ""
-    draft: DraftScreening = UNTOUCHED
+    draft: DraftScreening = NO_ANSWERS
 
     @property
-    def boxes(self) -> list[tuple[str, Section, str]]:
+    def ordered_sections(self) -> list[tuple[str, Section, str]]:
         """List the sections in the order of the format, each with its text."""
         return [
             (key, section, self.sections.get(key, ""))
@@ -313,7 +313,7 @@ class NoteRecord:
 
 
 @dataclass(frozen=True)
-class DraftLine:
+class DraftListItem:
     """Show a draft in its author's lists, without a word of what is in it."""
 
     id: UUID
@@ -321,18 +321,18 @@ class DraftLine:
     client_id: UUID
     number: str
     client: str = field(repr=False)
-    held_at: datetime
-    made_at: datetime
-    changed_at: datetime
+    session_at: datetime
+    created_at: datetime
+    updated_at: datetime
     unrecorded_level: int | None
 
 
 @dataclass(frozen=True)
-class WaitingDraft:
+class CoachDraft:
     """Show a supervisor that a coach's note is still unsigned: its age, and nothing of what is in it."""
 
     author: str
     client_id: UUID
     number: str
     client: str = field(repr=False)
-    made_at: datetime
+    created_at: datetime

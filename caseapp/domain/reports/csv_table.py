@@ -24,10 +24,10 @@ BYTE_ORDER_MARK = "\ufeff"
 # A spreadsheet takes a cell that begins so for a formula; the last four are the full-width forms.
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 LINES_AT_ONCE = 200
-EXPORTED = tuple(
+EXPORTED_FACTS = tuple(
     fact for fact in FACTS if fact.exported and not fact.restricted and fact.kind != "text"
 )
-SCREENED = tuple(item for item in ITEMS if not item.safety)
+EXPORTED_ITEMS = tuple(item for item in ITEMS if not item.safety)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ReportRow:
     handouts_read: int
 
 
-HEAD = (
+COLUMNS = (
     "case_number",
     "opened_on",
     "closed_on",
@@ -67,8 +67,8 @@ HEAD = (
     "goal",
     "goal_chosen_on",
     "review_date",
-    *(fact.name for fact in EXPORTED),
-    *(f"{item.key}_levels" for item in SCREENED),
+    *(fact.name for fact in EXPORTED_FACTS),
+    *(f"{item.key}_levels" for item in EXPORTED_ITEMS),
     "care_holds",
     "safety_holds",
     "handouts_given",
@@ -100,13 +100,13 @@ def cells(row: ReportRow) -> list[str]:
             row.goal,
             row.goal_chosen_on,
             row.review_date,
-            *(row.facts.get(fact.name) for fact in EXPORTED),
+            *(row.facts.get(fact.name) for fact in EXPORTED_FACTS),
             *(
                 [
                     f"{day}:{Level(level).name.lower()}"
                     for day, level in row.levels.get(item.key, ())
                 ]
-                for item in SCREENED
+                for item in EXPORTED_ITEMS
             ),
             row.care_holds,
             row.safety_holds,
@@ -130,12 +130,12 @@ def plain(value: object) -> str:
     return f"'{text}" if risky else text
 
 
-def csv_lines(rows: Iterable[ReportRow]) -> Iterator[bytes]:
+def write_csv(rows: Iterable[ReportRow]) -> Iterator[bytes]:
     """Write rows as CSV (RFC 4180, UTF-8 with a byte-order mark), a few hundred lines at a time."""
     text = io.StringIO(newline="")
     text.write(BYTE_ORDER_MARK)
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(HEAD)
+    writer.writerow(COLUMNS)
     for count, row in enumerate(rows, start=1):
         writer.writerow(cells(row))
         if count % LINES_AT_ONCE == 0:

@@ -17,11 +17,11 @@ class Export(Model):
     """Be one export; its file is made from the filters when it is fetched, with the fetcher's rights."""
 
     __tablename__ = "export"
-    __table_args__ = (sa.Index("ix_export_made", "made_at", "id"),)
+    __table_args__ = (sa.Index("ix_export_created_at", "created_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     format: Mapped[str] = mapped_column(sa.String(4))
     filters: Mapped[dict[str, Any]]
     rows: Mapped[int]
-    made_at: Mapped[datetime]
-    made_by: Mapped[UUID]
+    created_at: Mapped[datetime]
+    created_by: Mapped[UUID]

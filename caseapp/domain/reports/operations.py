@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from caseapp.domain.reports.schemas import ReportFilter
 
 
-def make_export(actor: Actor, wanted: ReportFilter, fmt: str) -> UUID:
+def create_export(actor: Actor, wanted: ReportFilter, fmt: str) -> UUID:
     """Make an export of the whole practice's cases, coded; its file is read when it is fetched.
 
     Whoever may export sees no client and no note elsewhere, so `visible_to` has no say here: the report has no names.
     """
     require(actor, Action.REPORT_EXPORT)
     rows = count_cases(wanted)
-    export = Export(format=fmt, filters=wanted.coded(), rows=rows, made_at=now(), made_by=actor.id)
+    export = Export(format=fmt, filters=wanted.to_codes(), rows=rows, created_at=now(), created_by=actor.id)
     db.session.add(export)
     db.session.flush()
     record(
@@ -33,6 +33,6 @@ def make_export(actor: Actor, wanted: ReportFilter, fmt: str) -> UUID:
         Action.REPORT_EXPORT,
         "export",
         export.id,
-        details={"format": fmt, "rows": rows, **wanted.coded()},
+        details={"format": fmt, "rows": rows, **wanted.to_codes()},
     )
     return export.id

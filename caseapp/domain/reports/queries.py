@@ -24,9 +24,9 @@ from caseapp.domain.cases.facts import GOALS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import ClientKey
-from caseapp.domain.practice.queries import the_practice
+from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.reports import pdf_tables
-from caseapp.domain.reports.csv_table import SCREENED, ReportRow, coach_code, csv_lines
+from caseapp.domain.reports.csv_table import EXPORTED_ITEMS, ReportRow, coach_code, write_csv
 from caseapp.domain.reports.models import Export
 from caseapp.domain.reports.schemas import STATUSES, ExportRecord, ReportFilter
 from caseapp.domain.screening.models import Hold, Screening
@@ -61,12 +61,12 @@ CASE = (
 def list_exports(actor: Actor, cursor: str | None, limit: int) -> Page[ExportRecord]:
     """List the exports that were made, newest first."""
     require(actor, Action.REPORT_EXPORT)
-    query = page_newest_first(sa.select(Export), Export.made_at, Export.id, cursor, limit)
+    query = page_newest_first(sa.select(Export), Export.created_at, Export.id, cursor, limit)
     records = [_record(row) for row in db.session.scalars(query)]
-    return make_page(records, limit, lambda record: (record.made_at, record.id))
+    return make_page(records, limit, lambda record: (record.created_at, record.id))
 
 
-def export_shown(actor: Actor, export_id: UUID) -> ExportRecord:
+def get_export(actor: Actor, export_id: UUID) -> ExportRecord:
     """Show one export.
 
     Raises NotFound.
@@ -80,25 +80,25 @@ def export_shown(actor: Actor, export_id: UUID) -> ExportRecord:
 
 def _record(row: Export) -> ExportRecord:
     return ExportRecord(
-        row.id, row.format, ReportFilter.of(row.filters), row.rows, row.made_at, row.made_by
+        row.id, row.format, ReportFilter.of(row.filters), row.rows, row.created_at, row.created_by
     )
 
 
-def export_file(actor: Actor, export_id: UUID) -> tuple[Iterator[bytes], str, str]:
+def build_export_file(actor: Actor, export_id: UUID) -> tuple[Iterator[bytes], str, str]:
     """Make an export's file anew: its bytes piece by piece, its type, its name.
 
     Nothing is kept between two downloads, so whoever lost the right to export finds no old file either. Raises
     NotFound.
     """
-    export = export_shown(actor, export_id)
+    export = get_export(actor, export_id)
     if export.format == "pdf":
         return iter([_paper(export.wanted)]), "application/pdf", export.file_name
-    return csv_lines(report_rows(export.wanted)), "text/csv; charset=utf-8", export.file_name
+    return write_csv(report_rows(export.wanted)), "text/csv; charset=utf-8", export.file_name
 
 
 def count_cases(wanted: ReportFilter) -> int:
     """Count the cases of a report, for those who may export."""
-    zone = ZoneInfo(the_practice().zone)
+    zone = ZoneInfo(get_practice().zone)
     query = sa.select(sa.func.count()).select_from(Case).where(*_matching(wanted, zone))
     return db.session.scalar(query) or 0
 
@@ -128,7 +128,7 @@ def report_rows(wanted: ReportFilter) -> Iterator[ReportRow]:
 
     Five statements for each 500 cases; only as many are held in memory at a time.
     """
-    zone = ZoneInfo(the_practice().zone)
+    zone = ZoneInfo(get_practice().zone)
     # A case whose client's key was destroyed still counts; what was sealed under it is gone.
     query = (
         sa.select(*CASE)
@@ -155,7 +155,7 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
         .where(CaseEvent.case_id.in_(ids), CaseEvent.to_stage.is_not(None))
         .order_by(CaseEvent.occurred_at, CaseEvent.id)
     )
-    levels = [getattr(Screening, item.key) for item in SCREENED]
+    levels = [getattr(Screening, item.key) for item in EXPORTED_ITEMS]
     screenings = _grouped(
         sa.select(Screening.client_id, Screening.recorded_at, *levels)
         .where(Screening.client_id.in_(clients))
@@ -197,7 +197,7 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
                     for row in own
                     if (level := getattr(row, item.key)) is not None
                 )
-                for item in SCREENED
+                for item in EXPORTED_ITEMS
             },
             care_holds=kinds["care"],
             safety_holds=kinds["safety"],
@@ -233,7 +233,7 @@ def _facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
 
 
 def _paper(wanted: ReportFilter) -> bytes:
-    practice = the_practice()
+    practice = get_practice()
     zone = ZoneInfo(practice.zone)
     count = sa.func.count()
     rows = db.session.execute(
@@ -265,7 +265,7 @@ def _paper(wanted: ReportFilter) -> bytes:
             {
                 "practice": practice,
                 "made_on": _day(now(), zone),
-                "filters": filter_words(wanted),
+                "filters": describe_filters(wanted),
                 "total": pdf_tables.total_words(by_stage.total(), to_share=wanted.to_share),
                 "tables": tables,
                 "smallest": pdf_tables.SMALLEST_SHOWN,
@@ -276,7 +276,7 @@ def _paper(wanted: ReportFilter) -> bytes:
     )
 
 
-def filter_words(wanted: ReportFilter) -> list[tuple[str, str]]:
+def describe_filters(wanted: ReportFilter) -> list[tuple[str, str]]:
     """Say in words what a report was narrowed to."""
     words = []
     if wanted.since:

@@ -29,23 +29,23 @@ class ReportFilter:
     status: str | None = None
     to_share: bool = False
 
-    def coded(self) -> dict[str, str]:
+    def to_codes(self) -> dict[str, str]:
         """Write what was chosen as plain texts, for the stored export and the audit log."""
         return {
             name: str(value) for name, value in vars(self).items() if value not in {None, False}
         }
 
     @classmethod
-    def of(cls, coded: dict[str, str]) -> ReportFilter:
+    def of(cls, to_codes: dict[str, str]) -> ReportFilter:
         """Read back what `coded` wrote."""
-        since, until, coach = coded.get("since"), coded.get("until"), coded.get("coach")
+        since, until, coach = to_codes.get("since"), to_codes.get("until"), to_codes.get("coach")
         return cls(
             since=date.fromisoformat(since) if since else None,
             until=date.fromisoformat(until) if until else None,
             coach=UUID(coach) if coach else None,
-            stage=coded.get("stage"),
-            status=coded.get("status"),
-            to_share="to_share" in coded,
+            stage=to_codes.get("stage"),
+            status=to_codes.get("status"),
+            to_share="to_share" in to_codes,
         )
 
 
@@ -95,13 +95,13 @@ class ExportRecord:
     format: str
     wanted: ReportFilter
     rows: int
-    made_at: datetime
-    made_by: UUID
+    created_at: datetime
+    created_by: UUID
 
     @property
     def file_name(self) -> str:
         """Name the file without saying what the practice does."""
-        return f"report-{self.made_at:%Y-%m-%d}-{self.id.hex[-6:]}.{self.format}"
+        return f"report-{self.created_at:%Y-%m-%d}-{self.id.hex[-6:]}.{self.format}"
 
 
 class _FilterView(Schema):
@@ -113,12 +113,12 @@ class _FilterView(Schema):
     to_share = fields.Boolean(required=True)
 
 
-class ExportView(Schema):
+class ExportResponseSchema(Schema):
     """Show one export."""
 
     id = fields.UUID(required=True)
     format = fields.String(required=True)
     filters = fields.Nested(_FilterView, required=True, attribute="wanted")
     rows = fields.Integer(required=True)
-    made_at = fields.AwareDateTime(required=True)
-    made_by = fields.UUID(required=True)
+    created_at = fields.AwareDateTime(required=True)
+    created_by = fields.UUID(required=True)

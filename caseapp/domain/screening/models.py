@@ -9,8 +9,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
+from caseapp.domain.screening.protocol import FLAG_LABELS, Level
+
+LEVEL = between(min(Level), max(Level))
+HOLD_KINDS = ("care", "safety")
+FLAG_SOURCES = ("person", "screening", "facts")
 
 
 class Screening(Model):
@@ -24,17 +29,17 @@ class Screening(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     recorded_at: Mapped[datetime]
-    recorded_by: Mapped[UUID]
-    note_id: Mapped[UUID | None]
-    sleep: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    eating: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    caring: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    work: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    household: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    self_harm: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    harm_to_others: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    fear_at_home: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    substances: Mapped[int | None] = mapped_column(sa.SmallInteger)
+    recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    note_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("note.id"))
+    sleep: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    eating: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    caring: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    work: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    household: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    self_harm: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    harm_to_others: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    fear_at_home: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    substances: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
     asked_alone: Mapped[bool]
     actions_taken: Mapped[list[str]]
     comment: Mapped[bytes | None]
@@ -54,19 +59,18 @@ class Hold(Model):
             postgresql_where=sa.text("released_at IS NULL"),
         ),
         sa.Index("ix_hold_client", "client_id", "opened_at"),
-        sa.CheckConstraint("kind IN ('care', 'safety')", name="kind"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(8))
+    kind: Mapped[str] = mapped_column(sa.String(8), info=one_of(HOLD_KINDS))
     opened_at: Mapped[datetime]
-    opened_by: Mapped[UUID]
+    opened_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     reasons: Mapped[list[dict[str, Any]]]
     released_at: Mapped[datetime | None]
-    released_by: Mapped[UUID | None]
+    released_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     release_reason: Mapped[bytes | None]
-    version: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
@@ -88,10 +92,10 @@ class Flag(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(24))
-    source: Mapped[str] = mapped_column(sa.String(12))
+    kind: Mapped[str] = mapped_column(sa.String(24), info=one_of(FLAG_LABELS))
+    source: Mapped[str] = mapped_column(sa.String(12), info=one_of(FLAG_SOURCES))
     set_at: Mapped[datetime]
-    set_by: Mapped[UUID]
+    set_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     cleared_at: Mapped[datetime | None]
-    cleared_by: Mapped[UUID | None]
+    cleared_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     clear_reason: Mapped[bytes | None]

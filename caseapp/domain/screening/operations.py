@@ -15,7 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import get_client, key_of, lock_client, must_see
+from caseapp.domain.clients.queries import get_client, get_client_key, lock_client, require_visible_client
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.queries import get_hold, list_release_blockers
@@ -36,7 +36,7 @@ def record_screening(
     question was asked.
     """
     require(actor, Action.SCREENING_RECORD)
-    must_see(actor, client_id)
+    require_visible_client(actor, client_id)
     lock_client(client_id)
     if all(level is None for level in new.levels.values()):
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
@@ -50,7 +50,7 @@ def record_screening(
         actions_taken=list(new.actions_taken),
         **new.levels,
     )
-    row.comment = seal(row, "comment", new.comment or None, key_of(client_id))
+    row.comment = seal(row, "comment", new.comment or None, get_client_key(client_id))
     db.session.add(row)
     db.session.flush()
     required = derive_required_actions(new.levels, row.recorded_at)
@@ -146,12 +146,12 @@ def clear_flag(actor: Actor, flag_id: UUID, reason: str) -> None:
     flag = db.session.get(Flag, flag_id)
     if flag is None:
         raise NotFound
-    must_see(actor, flag.client_id)
+    require_visible_client(actor, flag.client_id)
     if flag.cleared_at is not None:
         raise RuleBroken(Reason("already_cleared", "This flag is already cleared."))
     flag.cleared_at = now()
     flag.cleared_by = actor.id
-    flag.clear_reason = seal(flag, "clear_reason", reason, key_of(flag.client_id))
+    flag.clear_reason = seal(flag, "clear_reason", reason, get_client_key(flag.client_id))
     db.session.flush()
     record(
         actor,
@@ -177,7 +177,7 @@ def release_hold(actor: Actor, hold_id: UUID, reason: str, expected_version: int
     set_committed_value(hold, "version", expected_version)
     hold.released_at = now()
     hold.released_by = actor.id
-    hold.release_reason = seal(hold, "release_reason", reason, key_of(hold.client_id))
+    hold.release_reason = seal(hold, "release_reason", reason, get_client_key(hold.client_id))
     db.session.flush()
     record(
         actor,

@@ -249,3 +249,13 @@ IMMEDIATE_STEPS = {
         "Somebody stays with the client until help is in place.",
     ),
 }
+FLAG_LABELS = {
+    "contact_block": "Contact block",
+    "violence_flag": "Fear or violence",
+    "client_harm_flag": "Client may do harm",
+    "self_harm_flag": "Self-harm",
+    "eating_disorder_flag": "Eating disorder",
+    "withdrawal_risk": "Withdrawal risk",
+    "unsafe_delivery": "Hand over in person only",
+}
+MANUAL_FLAGS = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")

@@ -16,7 +16,7 @@ from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column, unwrap
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import must_see, seen_by
+from caseapp.domain.clients.queries import require_visible_client, is_visible_to
 from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
@@ -72,7 +72,7 @@ def list_screenings(
     Raises NotFound.
     """
     require(actor, Action.SCREENING_READ)
-    must_see(actor, client_id)
+    require_visible_client(actor, client_id)
     query = _select_with_key(Screening.client_id == client_id)
     rows = db.session.execute(
         page_newest_first(query, Screening.recorded_at, Screening.id, cursor, limit)
@@ -89,7 +89,7 @@ def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
     """
     require(actor, Action.SCREENING_READ)
     row = db.session.execute(
-        _select_with_key(sa.and_(Screening.id == screening_id, seen_by(actor, Screening.client_id)))
+        _select_with_key(sa.and_(Screening.id == screening_id, is_visible_to(actor, Screening.client_id)))
     ).first()
     if row is None:
         raise NotFound
@@ -112,7 +112,7 @@ def list_holds(actor: Actor, client_id: UUID) -> Sequence[Hold]:
     Raises NotFound.
     """
     require(actor, Action.HOLD_READ)
-    must_see(actor, client_id)
+    require_visible_client(actor, client_id)
     return db.session.scalars(
         sa.select(Hold)
         .where(Hold.client_id == client_id)
@@ -126,7 +126,7 @@ def get_hold(actor: Actor, hold_id: UUID) -> Hold:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(Hold).where(Hold.id == hold_id, seen_by(actor, Hold.client_id))
+        sa.select(Hold).where(Hold.id == hold_id, is_visible_to(actor, Hold.client_id))
     )
     if found is None:
         raise NotFound
@@ -139,7 +139,7 @@ def list_flags(actor: Actor, client_id: UUID) -> Sequence[Flag]:
     Raises NotFound.
     """
     require(actor, Action.SCREENING_READ)
-    must_see(actor, client_id)
+    require_visible_client(actor, client_id)
     return db.session.scalars(
         sa.select(Flag)
         .where(Flag.client_id == client_id, Flag.cleared_at.is_(None))

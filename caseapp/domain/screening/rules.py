@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason
-from caseapp.domain.followups.schemas import TASK_LABELS
+from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.screening.protocol import (
     IMMEDIATE_STEPS,
     ITEMS_BY_KEY,

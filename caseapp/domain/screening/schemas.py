@@ -8,23 +8,13 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.schemas import ReasonResponseSchema
-from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, Level
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, MANUAL_FLAGS, Level
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
-FLAG_LABELS = {
-    "contact_block": "Contact block",
-    "violence_flag": "Fear or violence",
-    "client_harm_flag": "Client may do harm",
-    "self_harm_flag": "Self-harm",
-    "eating_disorder_flag": "Eating disorder",
-    "withdrawal_risk": "Withdrawal risk",
-    "unsafe_delivery": "Hand over in person only",
-}
-MANUAL_FLAGS = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")
 
 
 @dataclass(frozen=True)

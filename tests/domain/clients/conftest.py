@@ -1,16 +1,16 @@
-"""A coach, and a mail server that keeps what is sent."""
+"""A coach, and a mail server that keeps what it receives."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.support import staff
-from tests.support.portal_client import letterbox
+from tests.support.portal_client import mailbox
 
 
 @pytest.fixture
 def post(app):
-    with letterbox() as found:
+    with mailbox() as found:
         yield found
 
 

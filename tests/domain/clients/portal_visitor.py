@@ -1,4 +1,4 @@
-"""The portal's door: who stands at it, and what is kept about them."""
+"""Helpers for portal sign-in without HTTP."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session
-from caseapp.domain.clients.operations import change_client
-from caseapp.domain.clients.queries import client_record
+from caseapp.domain.clients.operations import update_client
+from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.clients.schemas import SafeContact
 from tests.support import builders
 
@@ -22,7 +22,7 @@ HOME = "192.0.2.7"
 
 
 def redeem(secret):
-    """Redeem a secret and give the one who stands at the door."""
+    """Redeem a link or card and return the actor of the new session."""
     return find_client_session(portal_access.redeem_link_or_card(secret, HOME)).actor
 
 
@@ -37,13 +37,16 @@ def access_row(client_id):
 
 
 def set_safe_channels(coach, client_id, *channels):
-    """Change which ways are safe, as the coach does under Details."""
-    found = client_record(coach, client_id)
+    """Set the safe channels of a client, as the coach does under Details."""
+    found = get_client_record(coach, client_id)
     changed = builders.details(
-        found.name, preferred_name=found.preferred_name, email=found.email, safe=SafeContact(channels)
+        found.name,
+        preferred_name=found.preferred_name,
+        email=found.email,
+        safe=SafeContact(channels),
     )
     with transaction():
-        change_client(coach, client_id, changed, found.version)
+        update_client(coach, client_id, changed, found.version)
 
 
 def list_audit_events_of(client_id):

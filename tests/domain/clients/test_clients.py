@@ -14,8 +14,13 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import Tampered
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey
-from caseapp.domain.clients.operations import add_client, change_client, join_care_team
-from caseapp.domain.clients.queries import client_record, key_of, list_clients, must_see
+from caseapp.domain.clients.operations import create_client, join_care_team, update_client
+from caseapp.domain.clients.queries import (
+    get_client_key,
+    get_client_record,
+    list_clients,
+    require_visible_client,
+)
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
@@ -33,12 +38,12 @@ EVERYTHING: dict[str, Any] = {
 
 def change(actor, client_id, version=1, **changed):
     with transaction():
-        change_client(actor, client_id, builders.details(**{**EVERYTHING, **changed}), version)
+        update_client(actor, client_id, builders.details(**{**EVERYTHING, **changed}), version)
 
 
 def test_a_client_comes_back_as_they_were_written_down(team):
     client_id = builders.client(team["coach"], "Ines Okafor", **EVERYTHING)
-    found = client_record(team["coach"], client_id)
+    found = get_client_record(team["coach"], client_id)
     for name, value in EVERYTHING.items():
         assert getattr(found, name) == value
     assert (found.name, found.preferred_name, found.version) == ("Ines Okafor", "Ines", 1)
@@ -46,18 +51,18 @@ def test_a_client_comes_back_as_they_were_written_down(team):
 
 def test_those_on_the_care_team_see_a_client_and_nobody_else(team):
     client_id = builders.client(team["coach"])
-    assert client_record(team["coach"], client_id)
-    assert client_record(team["supervisor"], client_id)
+    assert get_client_record(team["coach"], client_id)
+    assert get_client_record(team["supervisor"], client_id)
     with pytest.raises(NotFound):
-        client_record(team["coach2"], client_id)
+        get_client_record(team["coach2"], client_id)
     with pytest.raises(Forbidden):
-        client_record(team["admin"], client_id)
+        get_client_record(team["admin"], client_id)
     with pytest.raises(NotFound):
-        must_see(team["admin"], client_id)
+        require_visible_client(team["admin"], client_id)
     with transaction():
         join_care_team(team["coach2"].id, client_id)
         join_care_team(team["coach2"].id, client_id)
-    assert client_record(team["coach2"], client_id)
+    assert get_client_record(team["coach2"], client_id)
     assert db.session.scalar(sa.select(sa.func.count()).select_from(CareTeamMember)) == 2
 
 
@@ -66,8 +71,8 @@ def test_a_foreign_client_looks_like_none_at_all(team):
     said = []
     for wanted in (client_id, UUID(int=1)):
         for call in (
-            lambda one: client_record(team["coach2"], one),
-            lambda one: must_see(team["coach2"], one),
+            lambda one: get_client_record(team["coach2"], one),
+            lambda one: require_visible_client(team["coach2"], one),
             lambda one: change(team["coach2"], one),
         ):
             with pytest.raises(NotFound) as refused:
@@ -91,7 +96,7 @@ def test_lists_hold_only_what_the_person_may_see(team):
 def test_only_coaches_and_supervisors_add_clients(team):
     for actor in (team["admin"], operator()):
         with pytest.raises(Forbidden), transaction():
-            add_client(actor, builders.details(), coach_id=team["coach"].id)
+            create_client(actor, builders.details(), coach_id=team["coach"].id)
 
 
 def test_a_change_is_whole_and_recorded_by_field_names_only(team):
@@ -102,7 +107,7 @@ def test_a_change_is_whole_and_recorded_by_field_names_only(team):
         phone="07700 900999",
         safe=replace(EVERYTHING["safe"], times="never"),
     )
-    found = client_record(team["coach"], client_id)
+    found = get_client_record(team["coach"], client_id)
     assert (found.phone, found.safe.times, found.version) == ("07700 900999", "never", 2)
     details = db.session.scalar(
         sa.select(AuditEvent.details).where(AuditEvent.action == "client.edit")
@@ -116,7 +121,7 @@ def test_two_who_save_at_once_do_not_overwrite_each_other(team, app):
     assert answers.count(None) == 1
     assert sum(isinstance(answer, Stale) for answer in answers) == 3
     db.session.rollback()
-    found = client_record(team["coach"], client_id)
+    found = get_client_record(team["coach"], client_id)
     assert found.pronouns == f"writer {answers.index(None)}"
     assert found.version == 2
 
@@ -126,9 +131,9 @@ def test_a_client_without_a_key_is_gone(team):
     with transaction() as session:
         session.execute(sa.delete(ClientKey).where(ClientKey.client_id == client_id))
     with pytest.raises(NotFound):
-        client_record(team["coach"], client_id)
+        get_client_record(team["coach"], client_id)
     with pytest.raises(NotFound):
-        key_of(client_id)
+        get_client_key(client_id)
 
 
 def test_a_sealed_field_copied_between_clients_does_not_open(team):
@@ -138,7 +143,7 @@ def test_a_sealed_field_copied_between_clients_does_not_open(team):
         stolen = session.scalar(sa.select(Client.phone).where(Client.id == first))
         session.execute(sa.update(Client).where(Client.id == second).values(phone=stolen))
     with pytest.raises(Tampered):
-        client_record(team["coach"], second)
+        get_client_record(team["coach"], second)
 
 
 def test_a_sealed_field_copied_to_another_column_does_not_open(team):
@@ -146,7 +151,7 @@ def test_a_sealed_field_copied_to_another_column_does_not_open(team):
     with transaction() as session:
         session.execute(sa.update(Client).values(partner_name=Client.phone))
     with pytest.raises(Tampered):
-        client_record(team["coach"], client_id)
+        get_client_record(team["coach"], client_id)
 
 
 def test_anothers_key_does_not_open_a_client(team):
@@ -157,7 +162,7 @@ def test_anothers_key_does_not_open_a_client(team):
             sa.update(ClientKey).where(ClientKey.client_id == second).values(wrapped=stolen)
         )
     with pytest.raises(Tampered):
-        client_record(team["coach"], second)
+        get_client_record(team["coach"], second)
 
 
 @pytest.mark.parametrize("channel", sorted(CHANNELS))

@@ -7,10 +7,10 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.clients.operations import change_client
+from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import (
     list_clients,
-    matches_of,
+    list_matches,
     name_hash,
     name_words,
     phone_digits,
@@ -90,7 +90,7 @@ def test_a_search_stays_inside_what_the_person_may_see(found, q):
 def test_a_changed_name_is_found_and_the_old_one_no_more(team, found):
     client_id = builders.client(team["coach"], "Ada Old")
     with transaction():
-        change_client(team["coach"], client_id, builders.details("Ada New"), 1)
+        update_client(team["coach"], client_id, builders.details("Ada New"), 1)
     assert found("old") == set()
     assert found("new") == {None}
 
@@ -209,13 +209,13 @@ def test_short_numbers_match_nobody(team):
 
 def test_a_supervisor_sees_the_matches_of_a_client_and_a_coach_does_not(team, ines):
     other = builders.client(team["coach2"], "Tomas Weber", agreed=True)
-    [match] = matches_of(team["supervisor"], ines)
+    [match] = list_matches(team["supervisor"], ines)
     assert (match.client_id, match.name, match.coaches) == (other, "Tomas Weber", ("Jonas Adler",))
     with pytest.raises(Forbidden):
-        matches_of(team["coach"], ines)
+        list_matches(team["coach"], ines)
     with pytest.raises(NotFound):
-        matches_of(team["supervisor"], other)
+        list_matches(team["supervisor"], other)
 
 
 def test_a_client_is_no_conflict_with_themselves(team, ines):
-    assert matches_of(team["supervisor"], ines) == []
+    assert list_matches(team["supervisor"], ines) == []

@@ -1,4 +1,4 @@
-"""Inviting a client into the portal, and what becomes of it when the portal or mail is no longer safe."""
+"""Invitations to the portal, and what happens when the portal or e-mail is no longer safe."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.schemas import SafeContact
-from tests.domain.clients.portal_visitor import HOME, access_row, redeem, set_safe_channels, list_sessions
+from tests.domain.clients.portal_visitor import (
+    HOME,
+    access_row,
+    list_sessions,
+    redeem,
+    set_safe_channels,
+)
 from tests.support import builders, staff
-from tests.support.portal_client import ADDRESS, BANNED, BY_CARD, BY_MAIL, PIN, invited
+from tests.support.portal_client import ADDRESS, BANNED, CARD_ONLY, EMAIL_AND_PORTAL, PIN, invited
 
 pytestmark = pytest.mark.both
 
 
 def test_invite_with_safe_email_mails_a_neutral_link(post, coach):
-    found = invited(coach, "Ines Okafor", safe=BY_MAIL, address=ADDRESS, partner_name="Paul Okafor")
+    found = invited(
+        coach, "Ines Okafor", safe=EMAIL_AND_PORTAL, address=ADDRESS, partner_name="Paul Okafor"
+    )
     assert found.card_code is None
     [letter] = post.letters()
     assert letter["To"] == ADDRESS
@@ -37,7 +45,7 @@ def test_invite_with_safe_email_mails_a_neutral_link(post, coach):
 
 @pytest.mark.parametrize("address", [None, ADDRESS])
 def test_invite_without_safe_email_creates_a_card(post, coach, address):
-    found = invited(coach, safe=BY_CARD, address=address)
+    found = invited(coach, safe=CARD_ONLY, address=address)
     assert len(found.card_code.replace("-", "")) == 16
     assert post.taken == []
     assert redeem(found.card_code.lower().replace("-", " ")).id == found.client_id
@@ -55,7 +63,7 @@ def test_invite_when_the_portal_is_not_safe_is_rejected(post, coach, channels):
 
 def test_invite_by_someone_outside_the_care_team_fails(app):
     cast = staff.team()
-    client_id = builders.client(cast["coach"], safe=BY_CARD)
+    client_id = builders.client(cast["coach"], safe=CARD_ONLY)
     with pytest.raises(NotFound), transaction():
         portal_access.invite_client(cast["coach2"], client_id)
     with pytest.raises(Forbidden), transaction():
@@ -63,8 +71,8 @@ def test_invite_by_someone_outside_the_care_team_fails(app):
 
 
 def test_codes_are_stored_as_hashes_only(post, coach):
-    found = invited(coach, safe=BY_CARD)
-    mailed = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    found = invited(coach, safe=CARD_ONLY)
+    mailed = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     for row in (access_row(found.client_id), access_row(mailed.client_id)):
         stored = " ".join(
             str(getattr(row, column.key)) for column in sa.inspect(PortalAccess).columns
@@ -75,11 +83,9 @@ def test_codes_are_stored_as_hashes_only(post, coach):
 
 
 def test_invite_again_ends_sessions_and_old_codes(post, coach):
-    found = invited(coach, safe=BY_CARD)
+    found = invited(coach, safe=CARD_ONLY)
     first = redeem(found.card_code)
-    inside = find_client_session(
-        portal_access.choose_pin(first, found.start_code, PIN)
-    ).actor
+    inside = find_client_session(portal_access.choose_pin(first, found.start_code, PIN)).actor
     with transaction():
         again = portal_access.invite_client(coach, found.client_id)
     assert all(session.ended_at for session in list_sessions(found.client_id))
@@ -107,7 +113,7 @@ def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
 
 
 def test_mail_requested_before_email_became_unsafe_is_not_sent(post, coach):
-    client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
+    client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     with transaction():
         portal_access.invite_client(coach, client_id)
     set_safe_channels(coach, client_id, "call", "portal")
@@ -116,7 +122,7 @@ def test_mail_requested_before_email_became_unsafe_is_not_sent(post, coach):
 
 
 def test_mailed_link_after_email_became_unsafe_is_rejected(post, coach):
-    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     set_safe_channels(coach, found.client_id, "portal")
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(post.tokens()[0], HOME)

@@ -1,4 +1,4 @@
-"""Links and cards: each link opens once and not for long, guessing is throttled, mail leaves once."""
+"""Links and cards: a link works once and for 15 minutes, guessing is throttled, each e-mail is sent once."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from caseapp.core.errors import TooManyAttempts, Unauthenticated
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
-from tests.domain.clients.portal_visitor import HOME, redeem, list_sessions
+from tests.domain.clients.portal_visitor import HOME, list_sessions, redeem
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
-from tests.support.portal_client import ADDRESS, BY_CARD, BY_MAIL, invited
+from tests.support.portal_client import ADDRESS, CARD_ONLY, EMAIL_AND_PORTAL, invited
 
 pytestmark = pytest.mark.both
 
 
 def test_a_link_works_once(post, coach):
-    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     [token] = post.tokens()
     assert redeem(token).id == found.client_id
     with pytest.raises(Unauthenticated):
@@ -35,7 +35,7 @@ def test_a_link_works_once(post, coach):
 def test_a_link_lasts_fifteen_minutes(post, coach, minutes, works):
     moment = datetime(2026, 5, 14, 12, tzinfo=UTC)
     with at(moment):
-        invited(coach, safe=BY_MAIL, address=ADDRESS)
+        invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     [token] = post.tokens()
     with at(moment + timedelta(minutes=minutes)):
         if works:
@@ -46,7 +46,7 @@ def test_a_link_lasts_fifteen_minutes(post, coach, minutes, works):
 
 
 def test_only_the_newest_link_works(post, coach):
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     portal_access.request_link(f" {ADDRESS.upper()} ", HOME)
     outbox.sweep()
     old, new = post.tokens()
@@ -56,10 +56,12 @@ def test_only_the_newest_link_works(post, coach):
 
 
 def test_link_used_fifty_times_at_once_starts_one_session(post, coach, app):
-    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
+    found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     [token] = post.tokens()
     db.session.rollback()
-    answers = run_concurrently(app, 50, lambda number: portal_access.redeem_link_or_card(token, f"192.0.2.{number}"))
+    answers = run_concurrently(
+        app, 50, lambda number: portal_access.redeem_link_or_card(token, f"192.0.2.{number}")
+    )
     assert sum(isinstance(answer, str) for answer in answers) == 1
     assert sum(isinstance(answer, Unauthenticated) for answer in answers) == 49
     assert len(list_sessions(found.client_id)) == 1
@@ -67,8 +69,8 @@ def test_link_used_fifty_times_at_once_starts_one_session(post, coach, app):
 
 @pytest.mark.parametrize("secret", ["", "-", "None", "x" * 43, "0" * 64, "ines@example.test"])
 def test_redeem_with_any_other_text_is_rejected(post, coach, secret):
-    invited(coach, safe=BY_CARD)
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
+    invited(coach, safe=CARD_ONLY)
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(secret, HOME)
 
@@ -84,9 +86,9 @@ def test_guessing_card_codes_is_throttled_by_address(coach, app):
 
 
 def test_request_link_does_the_same_for_every_address(post, coach):
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
-    invited(coach, safe=BY_CARD, address="card@example.test")
-    builders.client(coach, safe=BY_MAIL, email="never.invited@example.test")
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
+    invited(coach, safe=CARD_ONLY, address="card@example.test")
+    builders.client(coach, safe=EMAIL_AND_PORTAL, email="never.invited@example.test")
     post.taken.clear()
     for address in (
         ADDRESS,
@@ -106,7 +108,7 @@ def test_request_link_does_the_same_for_every_address(post, coach):
 
 
 def test_request_link_too_often_is_throttled(post, coach):
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     for _ in range(4):
         portal_access.request_link(ADDRESS, HOME)
     with pytest.raises(TooManyAttempts):
@@ -119,7 +121,7 @@ def test_request_link_too_often_is_throttled(post, coach):
 
 def test_link_mail_after_server_refusal_is_sent_again(post, coach):
     moment = datetime(2026, 5, 14, 12, tzinfo=UTC)
-    client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
+    client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     post.refusing = True
     with at(moment):
         with transaction():
@@ -135,7 +137,7 @@ def test_link_mail_after_server_refusal_is_sent_again(post, coach):
 
 
 def test_link_mail_requested_hours_ago_is_dropped(post, coach):
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     post.taken.clear()
     post.refusing = True
     portal_access.request_link(ADDRESS, HOME)
@@ -147,7 +149,7 @@ def test_link_mail_requested_hours_ago_is_dropped(post, coach):
 
 
 def test_link_mail_with_several_workers_is_sent_once(post, coach, app):
-    client_id = builders.client(coach, safe=BY_MAIL, email=ADDRESS)
+    client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     with transaction():
         portal_access.invite_client(coach, client_id)
     db.session.rollback()

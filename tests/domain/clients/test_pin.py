@@ -1,4 +1,4 @@
-"""The PIN: chosen with a start code, asked for after every link, and gone after five wrong tries."""
+"""The PIN: chosen with the start code, asked for after every link, locked after five wrong attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaving the portal ends the session, also where nothing can be recorded."""
+"""Sign-out and quick exit end the session, even when it can't be audited."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session
-from tests.domain.clients.portal_visitor import redeem, list_audit_events_of
+from tests.domain.clients.portal_visitor import list_audit_events_of, redeem
 from tests.support.portal_client import PIN, invited
 
 pytestmark = pytest.mark.both
@@ -38,4 +38,6 @@ def test_quick_exit_repeated_is_audited_once(coach, app):
     portal_access.end_session_by_reference(reference)
     portal_access.end_session_by_reference(reference)
     portal_access.end_session_by_reference("unknown")
-    assert [entry.action for entry in list_audit_events_of(found.client_id)].count("session.end") == 1
+    assert [entry.action for entry in list_audit_events_of(found.client_id)].count(
+        "session.end"
+    ) == 1

@@ -14,7 +14,7 @@ from caseapp.core.vault import new_wrapped_key, seal_json
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey
-from caseapp.domain.clients.queries import key_of
+from caseapp.domain.clients.queries import get_client_key
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.notes.models import Note
@@ -163,7 +163,7 @@ def caseload(actor, count, since=0):
                 for n, (client_id, case_id) in numbered
             ],
         )
-        keys = {client_id: key_of(client_id) for client_id, _ in ids}
+        keys = {client_id: get_client_key(client_id) for client_id, _ in ids}
         for status in ("draft", "signed"):
             _insert(
                 Note,
@@ -184,7 +184,7 @@ def caseload(actor, count, since=0):
 def history(actor, made, count, since=0):
     """Give one case `count` of everything that can happen in it."""
     case_id, client_id = made.case_id, made.client_id
-    key, places = key_of(client_id), range(since, since + count)
+    key, places = get_client_key(client_id), range(since, since + count)
     with transaction():
         handout_version_id = db.session.scalars(sa.select(HandoutVersion.id)).first()
         _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in places])

@@ -6,8 +6,8 @@ from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.dashboard.queries import timeline
-from caseapp.domain.dashboard.timeline import KINDS, LONGEST_TEXT, shortened
+from caseapp.domain.dashboard.queries import list_timeline
+from caseapp.domain.dashboard.timeline import EVENT_KINDS, LONGEST_TEXT, shortened
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.domain.dashboard import bulk_rows
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.both
 def whole(actor, made, kind=None, limit=4):
     context, found, cursor = get_case_context(actor, made.case_id), [], None
     while True:
-        page = timeline(actor, context, kind=kind, cursor=cursor, limit=limit)
+        page = list_timeline(actor, context, kind=kind, cursor=cursor, limit=limit)
         assert len(page.items) <= limit
         found += page.items
         cursor = page.next
@@ -47,12 +47,12 @@ def test_everything_that_happened_stands_in_one_stream(team):
     }
     by_kind = {item.kind: item for item in found}
     assert by_kind["session"].text == "Slept six hours."
-    assert by_kind["session"].by == f"{coach.name}, video, 50 min"
+    assert by_kind["session"].byline == f"{coach.name}, video, 50 min"
     assert by_kind["screening"].levels["fear_at_home"] == 2
     assert by_kind["screening"].text == "Asked in the car."
     assert by_kind["hold"].text == "Fear at home at concern."
     assert by_kind["followup"].text == "She is well."
-    assert by_kind["stage"].by == coach.name
+    assert by_kind["stage"].byline == coach.name
 
 
 def test_a_draft_stands_in_its_authors_timeline_only(team):
@@ -70,15 +70,15 @@ def test_pages_join_without_a_gap_or_a_repeat(team):
     coach = team["coach"]
     case = builders.case(coach)
     bulk_rows.history(coach, case, 7)
-    at_once = timeline(coach, get_case_context(coach, case.case_id), kind=None, cursor=None, limit=200)
+    at_once = list_timeline(coach, get_case_context(coach, case.case_id), kind=None, cursor=None, limit=200)
     found = whole(coach, case, limit=3)
-    assert [(i.id, i.at) for i in found] == [(i.id, i.at) for i in at_once.items]
+    assert [(i.id, i.occurred_at) for i in found] == [(i.id, i.occurred_at) for i in at_once.items]
     assert len(found) == 7 * 8 + 1
-    assert [i.at for i in found] == sorted((i.at for i in found), reverse=True)
+    assert [i.occurred_at for i in found] == sorted((i.occurred_at for i in found), reverse=True)
     assert len({(i.id, i.title) for i in found}) == len(found)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVENT_KINDS)
 def test_a_kind_shows_only_itself(team, kind):
     coach = team["coach"]
     case = builders.case(coach)
@@ -94,10 +94,10 @@ def test_an_unknown_kind_and_a_made_up_cursor_are_refused(team):
     coach = team["coach"]
     context = get_case_context(coach, builders.case(coach).case_id)
     with pytest.raises(Invalid) as caught:
-        timeline(coach, context, kind="gossip", cursor=None, limit=5)
+        list_timeline(coach, context, kind="gossip", cursor=None, limit=5)
     assert "kind" in caught.value.fields
     with pytest.raises(Invalid):
-        timeline(coach, context, kind=None, cursor="made-up", limit=5)
+        list_timeline(coach, context, kind=None, cursor="made-up", limit=5)
 
 
 def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
@@ -109,7 +109,7 @@ def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
     for case in (few, many):
         context = get_case_context(coach, case.case_id)
         with Statements() as statements:
-            page = timeline(coach, context, kind=None, cursor=None, limit=25)
+            page = list_timeline(coach, context, kind=None, cursor=None, limit=25)
         assert len(page.items) == 25
         counts.append(len(statements.seen))
     assert counts[0] == counts[1] <= 9

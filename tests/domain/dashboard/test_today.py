@@ -6,7 +6,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE
-from caseapp.domain.dashboard.queries import MOST_COUNTED, today
+from caseapp.domain.dashboard.queries import MOST_COUNTED, get_today
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import record_draft_screening
@@ -28,13 +28,13 @@ def test_an_unrecorded_concern_leads_until_it_is_recorded(team):
     case = builders.case(coach, "Ines Okafor")
     builders.draft(coach, case.case_id, days_ago=5)
     note_id = builders.draft(coach, case.case_id, levels={"fear_at_home": 2})
-    found = today(coach)
+    found = get_today(coach)
     assert [line.id for line in found.grave_drafts] == [note_id]
     assert found.drafts[0].id == note_id
     assert found.holds == []
     with transaction():
         record_draft_screening(coach, note_id, 2)
-    found = today(coach)
+    found = get_today(coach)
     assert found.grave_drafts == []
     assert [hold.kind for hold in found.holds] == ["safety"]
 
@@ -44,7 +44,7 @@ def test_safety_holds_come_before_older_care_holds_with_their_next_task(team):
     care, safety = builders.case(coach, "Tomasz Care"), builders.case(coach, "Ines Safety")
     builders.screen(coach, care.client_id, sleep=2, eating=1, days_ago=3)
     builders.screen(coach, safety.client_id, fear_at_home=2, self_harm=3)
-    found = today(coach).holds
+    found = get_today(coach).holds
     assert [(hold.client, hold.kind) for hold in found] == [
         ("Ines Safety", "safety"),
         ("Tomasz Care", "care"),
@@ -64,7 +64,7 @@ def test_only_what_is_due_within_a_week_and_mine_is_listed_soonest_first(team):
     add_task(coach, case.client_id, "Soon", moment + timedelta(days=2))
     add_task(coach, case.client_id, "Overdue", moment - timedelta(days=2))
     add_task(team["supervisor"], case.client_id, "Of somebody else", moment)
-    found = today(coach)
+    found = get_today(coach)
     assert [task.title for task in found.followups] == ["Overdue", "Soon"]
     assert found.numbers == {case.client_id: case.number}
 
@@ -76,7 +76,7 @@ def test_the_cases_that_moved_last_come_first(team):
     builders.screen(coach, busy.client_id, sleep=1, work=1)
     builders.note(coach, busy.case_id, days_ago=1)
     fresh = builders.case(coach, "Fresh One")
-    found = today(coach).cases
+    found = get_today(coach).cases
     assert [case.id for case in found] == [fresh.case_id, busy.case_id, quiet.case_id]
     assert set(found[1].levels) == {"sleep", "work"}
     assert found[1].last_session is not None
@@ -86,18 +86,18 @@ def test_the_cases_that_moved_last_come_first(team):
 def test_stages_are_counted(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 5)
-    counts = {row.stage.id: row.cases for row in today(coach).by_stage}
+    counts = {row.stage.id: row.cases for row in get_today(coach).by_stage}
     assert counts["steady"] == 3
     assert counts["rebuild"] == 2
     assert counts["repair"] == 0
-    assert today(coach).open_cases == 5
+    assert get_today(coach).open_cases == 5
 
 
 @pytest.mark.slow
 def test_a_count_stops_at_its_cap(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 2 * MOST_COUNTED + 2)
-    found = today(coach)
+    found = get_today(coach)
     assert found.capped
     assert [row.cases for row in found.by_stage if row.cases] == [MOST_COUNTED, MOST_COUNTED]
 
@@ -112,10 +112,10 @@ def test_resting_sheets_are_counted_in_every_case_or_it_says_in_how_many(team):
     with transaction():
         set_manual_flag(coach, oldest.client_id, "unsafe_delivery")
     bulk_rows.caseload(coach, SUSPENDED_PAGE_SIZE - 1)
-    found = today(coach)
+    found = get_today(coach)
     assert (found.suspended, found.suspended_scope) == (1, None)
     bulk_rows.caseload(coach, 1, since=SUSPENDED_PAGE_SIZE)
-    found = today(coach)
+    found = get_today(coach)
     assert (found.suspended, found.suspended_scope) == (0, SUSPENDED_PAGE_SIZE)
 
 
@@ -125,17 +125,17 @@ def test_a_supervisor_sees_the_holds_of_their_coaches_and_the_age_of_their_draft
     for actor, case in ((coach, mine), (other, foreign)):
         builders.screen(actor, case.client_id, self_harm=2)
         builders.draft(actor, case.case_id, levels={"self_harm": 3})
-    found = today(supervisor)
+    found = get_today(supervisor)
     assert [hold.client for hold in found.holds] == ["Ines Okafor"]
     assert (found.drafts, found.grave_drafts) == ([], [])
     assert [draft.author for draft in found.waiting] == [coach.name]
-    assert today(coach).waiting == []
+    assert get_today(coach).waiting == []
 
 
 def test_an_admin_sees_no_client(team):
     case = builders.case(team["coach"])
     builders.screen(team["coach"], case.client_id, self_harm=3)
-    found = today(team["admin"])
+    found = get_today(team["admin"])
     assert (found.holds, found.cases, found.drafts, found.followups, found.by_stage) == ([],) * 5
 
 
@@ -145,9 +145,9 @@ def test_today_asks_the_same_number_of_things_of_10_and_of_1000(team, who):
     coach = team["coach"]
     bulk_rows.caseload(coach, 10)
     with Statements() as few:
-        today(team[who])
+        get_today(team[who])
     bulk_rows.caseload(coach, 990, since=10)
     with Statements() as many:
-        found = today(team[who])
+        found = get_today(team[who])
     assert found.more_holds
     assert len(many.seen) == len(few.seen) <= 18

@@ -18,12 +18,12 @@ from caseapp.domain.notes.operations import (
     record_draft_screening,
     save_draft,
     sign_note,
-    start_note,
+    create_note,
 )
-from caseapp.domain.notes.queries import digest_of, note_shown
+from caseapp.domain.notes.queries import note_digest, get_note
 from caseapp.domain.notes.schemas import (
-    LONGEST_NOTE,
-    UNTOUCHED,
+    MAX_NOTE_LENGTH,
+    NO_ANSWERS,
     DraftChange,
     DraftScreening,
     NewNote,
@@ -65,7 +65,7 @@ def test_a_draft_keeps_what_was_written(coach, case):
     version = save(
         coach, note_id, 1, sections={"plan": "Ring on Tuesday."}, modality="phone", minutes=20
     )
-    note = note_shown(coach, note_id)
+    note = get_note(coach, note_id)
     assert version == note.version == 2
     assert note.sections == builders.SECTIONS | {"plan": "Ring on Tuesday."}
     assert (note.modality, note.minutes, note.status) == ("phone", 20, "draft")
@@ -74,7 +74,7 @@ def test_a_draft_keeps_what_was_written(coach, case):
 def test_what_is_not_sent_stays_and_zero_minutes_mean_unknown(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, minutes=0)
-    note = note_shown(coach, note_id)
+    note = get_note(coach, note_id)
     assert note.minutes is None
     assert note.sections == builders.SECTIONS
 
@@ -83,7 +83,7 @@ def test_a_draft_is_nobody_elses(team, case):
     note_id = builders.draft(team["coach"], case.case_id)
     for other in (team["supervisor"], team["coach2"]):
         with pytest.raises(NotFound):
-            note_shown(other, note_id)
+            get_note(other, note_id)
         with pytest.raises(NotFound):
             save(other, note_id, 1, sections={"plan": "x"})
         with pytest.raises(NotFound), transaction():
@@ -94,18 +94,18 @@ def test_a_draft_is_nobody_elses(team, case):
 
 def test_a_signed_note_is_read_by_the_care_team_and_nobody_else(team, case):
     note_id = builders.note(team["coach"], case.case_id)
-    assert note_shown(team["supervisor"], note_id).sections == builders.SECTIONS
+    assert get_note(team["supervisor"], note_id).sections == builders.SECTIONS
     with pytest.raises(NotFound):
-        note_shown(team["coach2"], note_id)
+        get_note(team["coach2"], note_id)
     for nobody in (team["admin"], operator()):
         with pytest.raises(Forbidden):
-            note_shown(nobody, note_id)
+            get_note(nobody, note_id)
 
 
 def test_no_note_starts_in_a_foreign_or_a_closed_case(team, case):
     new = NewNote("dap", now(), 50, "video")
     with pytest.raises(NotFound), transaction():
-        start_note(team["coach2"], case.case_id, new)
+        create_note(team["coach2"], case.case_id, new)
     builders.screen(team["coach"], case.client_id)
     with transaction():
         version = get_case_context(team["coach"], case.case_id).case.version
@@ -114,7 +114,7 @@ def test_no_note_starts_in_a_foreign_or_a_closed_case(team, case):
         )
         close_case(team["coach"], case.case_id, closing, version)
     with pytest.raises(RuleBroken) as caught, transaction():
-        start_note(team["coach"], case.case_id, new)
+        create_note(team["coach"], case.case_id, new)
     assert codes(caught) == ["case_closed"]
 
 
@@ -125,7 +125,7 @@ def test_an_older_version_overwrites_nothing(coach, case):
         save(coach, note_id, 1, sections={"plan": "The older plan."})
     with pytest.raises(Stale):
         save(coach, note_id, 9, sections={"plan": "From nowhere."})
-    assert note_shown(coach, note_id).sections["plan"] == "The newer plan."
+    assert get_note(coach, note_id).sections["plan"] == "The newer plan."
 
 
 def test_the_same_words_again_change_nothing_whatever_the_version(coach, case):
@@ -139,7 +139,7 @@ def test_the_same_words_again_change_nothing_whatever_the_version(coach, case):
 def test_a_change_of_format_loses_no_word(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, format="soap")
-    note = note_shown(coach, note_id)
+    note = get_note(coach, note_id)
     assert note.sections == {
         "subjective": "Data: Slept six hours.",
         "objective": "",
@@ -147,11 +147,11 @@ def test_a_change_of_format_loses_no_word(coach, case):
         "plan": "Keep the log.",
     }
     save(coach, note_id, 2, format="free")
-    text = note_shown(coach, note_id).sections["text"]
+    text = get_note(coach, note_id).sections["text"]
     for words in builders.SECTIONS.values():
         assert words in text
     save(coach, note_id, 3, format="dap")
-    assert note_shown(coach, note_id).sections == {"data": text, "assessment": "", "plan": ""}
+    assert get_note(coach, note_id).sections == {"data": text, "assessment": "", "plan": ""}
 
 
 def test_a_section_of_another_format_is_refused(coach, case):
@@ -163,11 +163,11 @@ def test_a_section_of_another_format_is_refused(coach, case):
 
 def test_a_draft_grows_to_its_limit_and_no_further(coach, case):
     note_id = builders.draft(coach, case.case_id, {"data": "a", "assessment": "b", "plan": "c"})
-    save(coach, note_id, 1, sections={"data": "x" * (LONGEST_NOTE - 2)})
+    save(coach, note_id, 1, sections={"data": "x" * (MAX_NOTE_LENGTH - 2)})
     with pytest.raises(Invalid) as caught:
         save(coach, note_id, 2, sections={"plan": "yy"})
     assert "data" in caught.value.fields
-    assert note_shown(coach, note_id).sections["plan"] == "c"
+    assert get_note(coach, note_id).sections["plan"] == "c"
 
 
 def test_levels_in_a_draft_are_words_only(coach, case):
@@ -178,12 +178,12 @@ def test_levels_in_a_draft_are_words_only(coach, case):
 
 def test_a_draft_remembers_its_highest_unrecorded_level(coach, case):
     note_id = builders.draft(coach, case.case_id, levels={"sleep": 1, "fear_at_home": 2})
-    assert note_shown(coach, note_id).unrecorded_level == 2
+    assert get_note(coach, note_id).unrecorded_level == 2
     save(coach, note_id, 2, screening=DraftScreening({"sleep": 1}))
-    assert note_shown(coach, note_id).unrecorded_level == 1
+    assert get_note(coach, note_id).unrecorded_level == 1
     save(coach, note_id, 3, screening=DraftScreening({"sleep": None}))
-    assert note_shown(coach, note_id).unrecorded_level is None
-    assert note_shown(coach, note_id).draft.answers == {"sleep": None}
+    assert get_note(coach, note_id).unrecorded_level is None
+    assert get_note(coach, note_id).draft.answers == {"sleep": None}
 
 
 def test_recording_opens_what_the_levels_demand_and_empties_the_panel(coach, case):
@@ -197,8 +197,8 @@ def test_recording_opens_what_the_levels_demand_and_empties_the_panel(coach, cas
     )
     with transaction():
         screening_id = record_draft_screening(coach, note_id, 2)
-    note = note_shown(coach, note_id)
-    assert (note.screening_id, note.unrecorded_level, note.draft) == (screening_id, None, UNTOUCHED)
+    note = get_note(coach, note_id)
+    assert (note.screening_id, note.unrecorded_level, note.draft) == (screening_id, None, NO_ANSWERS)
     assert note.status == "draft"
     found = get_screening(coach, screening_id)
     assert found.levels == dict.fromkeys(NONE) | {"fear_at_home": 2, "sleep": 1}
@@ -225,9 +225,9 @@ def test_recording_twice_from_the_same_version_makes_one_screening(coach, case):
 
 def test_signing_locks_a_note_for_good(coach, case):
     note_id = builders.note(coach, case.case_id)
-    note = note_shown(coach, note_id)
+    note = get_note(coach, note_id)
     assert note.status == "signed"
-    assert note.sha256 == digest_of(note)
+    assert note.sha256 == note_digest(note)
     for change in (
         lambda: save_draft(coach, note_id, DraftChange(sections={"plan": "x"}), note.version),
         lambda: sign_note(coach, note_id, note.version),
@@ -237,7 +237,7 @@ def test_signing_locks_a_note_for_good(coach, case):
         with pytest.raises(RuleBroken) as caught, transaction():
             change()
         assert codes(caught) == ["note_signed"]
-    assert note_shown(coach, note_id) == note
+    assert get_note(coach, note_id) == note
 
 
 @pytest.mark.parametrize("statement", ["update", "delete"])
@@ -255,9 +255,9 @@ def test_the_database_itself_refuses_to_touch_a_signed_note(coach, case, stateme
 def test_the_digest_tells_a_changed_word(coach, case):
     from dataclasses import replace
 
-    note = note_shown(coach, builders.note(coach, case.case_id))
+    note = get_note(coach, builders.note(coach, case.case_id))
     changed = replace(note, sections=note.sections | {"plan": "Keep the log!"})
-    assert digest_of(changed) != note.sha256
+    assert note_digest(changed) != note.sha256
 
 
 def test_every_section_needs_words_before_the_signature(coach, case):
@@ -265,11 +265,11 @@ def test_every_section_needs_words_before_the_signature(coach, case):
     with pytest.raises(Invalid) as caught, transaction():
         sign_note(coach, note_id, 1)
     assert set(caught.value.fields) == {"assessment", "plan"}
-    assert note_shown(coach, note_id).status == "draft"
+    assert get_note(coach, note_id).status == "draft"
 
 
 def test_a_note_without_any_screening_can_be_signed(coach, case):
-    note = note_shown(coach, builders.note(coach, case.case_id))
+    note = get_note(coach, builders.note(coach, case.case_id))
     assert note.screening_id is None
     assert get_safety_state(case.client_id).last_screening is None
 
@@ -284,15 +284,15 @@ def test_a_blank_question_stops_the_signature_and_not_asked_does_not(coach, case
     save(coach, note_id, 2, screening=DraftScreening(levels))
     with transaction():
         sign_note(coach, note_id, 3)
-    note = note_shown(coach, note_id)
+    note = get_note(coach, note_id)
     assert get_screening(coach, note.screening_id).levels == levels
 
 
 def test_signing_records_an_unrecorded_screening_with_its_hold(coach, case):
     note_id = builders.note(coach, case.case_id, levels=NONE | {"self_harm": 3})
-    note = note_shown(coach, note_id)
+    note = get_note(coach, note_id)
     assert get_screening(coach, note.screening_id).levels["self_harm"] == 3
-    assert (note.unrecorded_level, note.draft) == (None, UNTOUCHED)
+    assert (note.unrecorded_level, note.draft) == (None, NO_ANSWERS)
     assert get_safety_state(case.client_id).hold == "safety"
 
 
@@ -302,12 +302,12 @@ def test_a_failed_signature_opens_no_hold(coach, case):
         sign_note(coach, note_id, 1)
     safety = get_safety_state(case.client_id)
     assert (safety.hold, safety.last_screening) == (None, None)
-    assert note_shown(coach, note_id).unrecorded_level == 3
+    assert get_note(coach, note_id).unrecorded_level == 3
 
 
 def test_all_not_asked_is_no_screening_but_its_words_are_not_dropped(coach, case):
     quiet = builders.note(coach, case.case_id, levels=dict.fromkeys(NONE))
-    assert note_shown(coach, quiet).screening_id is None
+    assert get_note(coach, quiet).screening_id is None
     note_id = builders.draft(
         coach, case.case_id, levels=dict.fromkeys(NONE), comment="He was in the room."
     )
@@ -333,7 +333,7 @@ def test_a_discarded_draft_is_gone_and_its_screening_stays(coach, case):
     with transaction():
         discard_draft(coach, note_id, 3)
     with pytest.raises(NotFound):
-        note_shown(coach, note_id)
+        get_note(coach, note_id)
     assert get_screening(coach, screening_id).levels == NONE
 
 
@@ -352,7 +352,7 @@ def test_a_stale_discard_keeps_the_draft(coach, case):
     save(coach, note_id, 1, sections={"plan": "Newer."})
     with pytest.raises(Stale), transaction():
         discard_draft(coach, note_id, 1)
-    assert note_shown(coach, note_id).sections["plan"] == "Newer."
+    assert get_note(coach, note_id).sections["plan"] == "Newer."
 
 
 def test_no_word_of_a_note_stands_in_the_database_or_the_log(coach, case):

@@ -5,12 +5,12 @@ import pytest
 from caseapp.core.clock import now
 from caseapp.core.errors import NotFound
 from caseapp.domain.notes.queries import (
-    drafts_of,
-    last_plan,
-    my_signed_notes,
-    note_shown,
-    notes_of,
-    waiting_drafts,
+    list_own_drafts,
+    find_previous_plan,
+    list_own_signed_notes,
+    get_note,
+    list_case_notes,
+    list_coaches_drafts,
 )
 from tests.support import builders
 from tests.support.staff_pages import Statements
@@ -24,10 +24,10 @@ def test_a_cases_notes_are_everybodys_signed_ones_and_my_drafts(team):
     signed = builders.note(coach, case.case_id, days_ago=2)
     own = builders.draft(coach, case.case_id, days_ago=1)
     theirs = builders.draft(supervisor, case.case_id)
-    assert [note.id for note in notes_of(coach, case.case_id, None, 10).items] == [own, signed]
-    assert [n.id for n in notes_of(supervisor, case.case_id, None, 10).items] == [theirs, signed]
+    assert [note.id for note in list_case_notes(coach, case.case_id, None, 10).items] == [own, signed]
+    assert [n.id for n in list_case_notes(supervisor, case.case_id, None, 10).items] == [theirs, signed]
     with pytest.raises(NotFound):
-        notes_of(team["coach2"], case.case_id, None, 10)
+        list_case_notes(team["coach2"], case.case_id, None, 10)
 
 
 def test_notes_come_page_by_page_newest_first(team):
@@ -36,7 +36,7 @@ def test_notes_come_page_by_page_newest_first(team):
     ids = [builders.note(coach, case.case_id, days_ago=days) for days in range(5)]
     found, cursor = [], None
     while True:
-        page = notes_of(coach, case.case_id, cursor, 2)
+        page = list_case_notes(coach, case.case_id, cursor, 2)
         found += [note.id for note in page.items]
         cursor = page.next
         if cursor is None:
@@ -50,7 +50,7 @@ def test_twenty_notes_are_opened_with_one_statement(team):
     for _ in range(20):
         builders.draft(coach, case.case_id)
     with Statements() as statements:
-        page = notes_of(coach, case.case_id, None, 20)
+        page = list_case_notes(coach, case.case_id, None, 20)
     assert len(page.items) == 20
     assert len(statements.seen) == 1
 
@@ -62,8 +62,8 @@ def test_unrecorded_concerns_lead_the_drafts(team):
     watch = builders.draft(coach, case.case_id, days_ago=2, levels={"sleep": 1})
     concern = builders.draft(coach, case.case_id, levels={"sleep": 2})
     urgent = builders.draft(coach, case.case_id, levels={"sleep": 3})
-    assert [line.id for line in drafts_of(coach)] == [urgent, concern, old, watch]
-    assert drafts_of(team["supervisor"]) == []
+    assert [line.id for line in list_own_drafts(coach)] == [urgent, concern, old, watch]
+    assert list_own_drafts(team["supervisor"]) == []
 
 
 def test_a_supervisor_sees_only_the_age_of_a_coachs_draft(team):
@@ -71,7 +71,7 @@ def test_a_supervisor_sees_only_the_age_of_a_coachs_draft(team):
     case = builders.case(coach, "Ines Okafor")
     builders.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
     builders.draft(team["coach2"], builders.case(team["coach2"]).case_id)
-    [waiting] = waiting_drafts(team["supervisor"])
+    [waiting] = list_coaches_drafts(team["supervisor"])
     assert (waiting.author, waiting.client, waiting.number) == (
         coach.name,
         "Ines Okafor",
@@ -96,8 +96,8 @@ def test_the_last_plan_is_that_of_the_session_before(team):
     builders.draft(
         coach, case.case_id, builders.SECTIONS | {"plan": "The plan of a draft."}, days_ago=1
     )
-    note = note_shown(coach, builders.draft(coach, case.case_id))
-    assert last_plan(coach, note).sections["plan"] == "The last plan."
+    note = get_note(coach, builders.draft(coach, case.case_id))
+    assert find_previous_plan(coach, note).sections["plan"] == "The last plan."
 
 
 def test_my_signed_notes_are_mine(team):
@@ -106,4 +106,4 @@ def test_my_signed_notes_are_mine(team):
     mine = builders.note(coach, case.case_id)
     builders.draft(coach, case.case_id)
     builders.note(team["supervisor"], case.case_id)
-    assert [note.id for note in my_signed_notes(coach, None, 10).items] == [mine]
+    assert [note.id for note in list_own_signed_notes(coach, None, 10).items] == [mine]

@@ -3,7 +3,7 @@ from marshmallow import ValidationError
 
 from caseapp.domain.notes.schemas import (
     FORMATS,
-    LONGEST_NOTE,
+    MAX_NOTE_LENGTH,
     DraftFormSchema,
     DraftSchema,
     NewNoteSchema,
@@ -48,7 +48,7 @@ def test_a_wrong_value_is_named(field, value):
 
 
 def test_a_note_that_is_too_long_is_refused_at_its_longest_section():
-    half = "x" * (LONGEST_NOTE // 2)
+    half = "x" * (MAX_NOTE_LENGTH // 2)
     whole = {"data": half, "assessment": half}
     assert NewNoteSchema().load(NEW | {"sections": whole}).sections["data"] == half
     found = faults(NewNoteSchema(), NEW | {"sections": whole | {"data": half + "x"}})

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from caseapp.domain.cases.facts import FACTS
-from caseapp.domain.reports.csv_table import HEAD, plain
+from caseapp.domain.reports.csv_table import COLUMNS, plain
 from caseapp.domain.screening.protocol import SAFETY_ITEMS
 
 FULL_WIDTH_EQUALS = "\uff1d"
@@ -55,6 +55,6 @@ def test_no_column_is_restricted_free_or_about_a_safety_question():
     hidden = {
         fact.name for fact in FACTS if fact.restricted or not fact.exported or fact.kind == "text"
     }
-    assert not hidden & set(HEAD)
-    assert not {f"{item}_levels" for item in SAFETY_ITEMS} & set(HEAD)
-    assert len(set(HEAD)) == len(HEAD)
+    assert not hidden & set(COLUMNS)
+    assert not {f"{item}_levels" for item in SAFETY_ITEMS} & set(COLUMNS)
+    assert len(set(COLUMNS)) == len(COLUMNS)

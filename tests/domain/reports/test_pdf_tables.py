@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.pdf_tables import FEW, KEPT_BACK, SMALLEST_SHOWN, table, total_words
-from caseapp.domain.reports.queries import export_file
+from caseapp.domain.reports.queries import build_export_file
 from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders, staff
 
@@ -51,8 +51,8 @@ def printed(app):
         builders.case(cast["coach"])
     builders.case(cast["coach2"], goal="together")
     with transaction():
-        export_id = make_export(cast["admin"], ReportFilter(status="open", to_share=True), "pdf")
-    pieces, kind, name = export_file(cast["admin"], export_id)
+        export_id = create_export(cast["admin"], ReportFilter(status="open", to_share=True), "pdf")
+    pieces, kind, name = build_export_file(cast["admin"], export_id)
     assert kind == "application/pdf"
     assert re.fullmatch(r"report-\d{4}-\d\d-\d\d-[0-9a-f]{6}\.pdf", name)
     return b"".join(pieces)

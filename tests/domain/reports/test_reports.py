@@ -19,9 +19,9 @@ from caseapp.domain.cases.schemas import CaseClosing, StageMove
 from caseapp.domain.clients.models import ClientKey
 from caseapp.domain.practice.queries import today
 from caseapp.domain.reports import queries
-from caseapp.domain.reports.csv_table import HEAD, coach_code
-from caseapp.domain.reports.operations import make_export
-from caseapp.domain.reports.queries import count_cases, export_file, list_exports, report_rows
+from caseapp.domain.reports.csv_table import COLUMNS, coach_code
+from caseapp.domain.reports.operations import create_export
+from caseapp.domain.reports.queries import count_cases, build_export_file, list_exports, report_rows
 from caseapp.domain.reports.schemas import ExportSchema, ReportFilter
 from caseapp.http.request_parsing import load
 from tests.support import builders, staff
@@ -51,8 +51,8 @@ def cast(app):
 def read(actor, wanted=None):
     """Make an export and read it back as rows by the name of their column."""
     with transaction():
-        export_id = make_export(actor, wanted or ReportFilter(), "csv")
-    pieces, kind, _ = export_file(actor, export_id)
+        export_id = create_export(actor, wanted or ReportFilter(), "csv")
+    pieces, kind, _ = build_export_file(actor, export_id)
     body = b"".join(pieces)
     assert kind == "text/csv; charset=utf-8"
     return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""))), body
@@ -76,7 +76,7 @@ def test_a_row_holds_the_coded_facts_and_nothing_else(cast):
         cast["coach"], made.client_id, sleep="concern", self_harm="watch", comment=CANARY
     )
     [row], body = read(cast["admin"])
-    assert list(row) == list(HEAD)
+    assert list(row) == list(COLUMNS)
     assert row["case_number"] == made.number
     assert row["coach"] == coach_code(cast["coach"].id)
     assert (row["age_band"], row["stated_reasons"], row["children"]) == (
@@ -176,25 +176,25 @@ def test_a_case_whose_key_was_destroyed_still_counts(cast):
 
 def test_only_an_admin_exports(cast):
     with transaction():
-        export_id = make_export(cast["admin"], ReportFilter(), "csv")
+        export_id = create_export(cast["admin"], ReportFilter(), "csv")
     for who in ("coach", "coach2", "supervisor"):
         with pytest.raises(Forbidden), transaction():
-            make_export(cast[who], ReportFilter(), "csv")
+            create_export(cast[who], ReportFilter(), "csv")
         with pytest.raises(Forbidden):
-            export_file(cast[who], export_id)
+            build_export_file(cast[who], export_id)
         with pytest.raises(Forbidden):
             list_exports(cast[who], None, 5)
 
 
 def test_an_unknown_export_is_not_found(cast):
     with pytest.raises(NotFound):
-        export_file(cast["admin"], new_id())
+        build_export_file(cast["admin"], new_id())
 
 
 def test_the_audit_log_has_filters_and_rows(cast):
     builders.case(cast["coach"])
     with transaction():
-        export_id = make_export(
+        export_id = create_export(
             cast["admin"], ReportFilter(stage="steady", since=date(2026, 1, 1)), "pdf"
         )
     found = db.session.scalars(
