@@ -9,8 +9,8 @@ from markupsafe import escape
 
 from caseapp.core.scanning import HARMFUL, NOT_CHECKED
 from caseapp.domain.handouts.labels import LABELS
+from caseapp.domain.worksheets.codes import UNREAD_REASONS
 from caseapp.domain.worksheets.operations import MAX_UPLOADS_PER_WORKSHEET
-from caseapp.domain.worksheets.schemas import UNREAD_REASONS
 from caseapp.http import template_helpers
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "Save PDF in large print": "Guardar PDF en letra grande",
         # Around the form.
         "{who} can’t see this while you write.": "{who} no ve esto mientras escribes.",
-        "Only you can see it until you share it, and nobody is watching it. If you need someone now, don’t write it here: "
-        "call": (
+        "Only you can see it until you share it, and nobody is watching it. "
+        "If you need someone now, don’t write it here: call": (
             "Solo tú puedes verlo hasta que lo compartas, y nadie lo está mirando. "
             "Si necesitas a alguien ahora, no lo escribas aquí: llama al"
         ),

@@ -130,5 +130,7 @@ def get_coach_name(actor: Actor, case: Case | None = None) -> str:
 def list_help_lines(block: str, known: HelpLines, language: str = "en") -> list[HelpLineEntry]:
     """List a block's help lines without the emergency number, which every page shows separately."""
     return [
-        line for line in list_help_line_entries(block, known, language) if line.phone != known.emergency.phone
+        line
+        for line in list_help_line_entries(block, known, language)
+        if line.phone != known.emergency.phone
     ]

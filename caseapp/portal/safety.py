@@ -11,7 +11,7 @@ from flask import Blueprint, Flask, current_app, redirect, render_template, requ
 from caseapp.core.permissions import Action
 from caseapp.domain.auth.portal_access import end_session_by_reference
 from caseapp.domain.practice.models import NEUTRAL_SITE
-from caseapp.domain.practice.queries import get_practice_info, get_practice
+from caseapp.domain.practice.queries import get_practice, get_practice_info
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.http.guard import current_actor, needs, public
 from caseapp.http.interfaces import Interface

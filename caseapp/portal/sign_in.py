@@ -11,7 +11,12 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.portal_access import SignInStep
-from caseapp.domain.clients.schemas import CardSchema, FirstPinSchema, LinkSchema, PinSchema
+from caseapp.domain.clients.schemas import (
+    CardCodeSchema,
+    PinSchema,
+    PinSetupSchema,
+    SignInLinkSchema,
+)
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs, public
@@ -40,7 +45,7 @@ def sign_in_page() -> ResponseReturnValue:
 def request_link() -> ResponseReturnValue:
     """Request a link; the response is the same for every address."""
     try:
-        portal_access.request_link(read_form(LinkSchema()), request.remote_addr or "")
+        portal_access.request_link(read_form(SignInLinkSchema()), request.remote_addr or "")
     except (Invalid, TooManyAttempts) as error:
         return _sign_in_error(error)
     flash("link_sent")
@@ -52,7 +57,7 @@ def request_link() -> ResponseReturnValue:
 def use_card() -> ResponseReturnValue:
     """Redeem the code of a printed card."""
     try:
-        return _start_session(read_form(CardSchema()))
+        return _start_session(read_form(CardCodeSchema()))
     except (Invalid, TooManyAttempts, Unauthenticated) as error:
         return _sign_in_error(error)
 
@@ -108,7 +113,7 @@ def submit_pin() -> ResponseReturnValue:
     step = portal_access.get_sign_in_step(actor)
     try:
         if step is SignInStep.CHOOSE_PIN:
-            first = read_form(FirstPinSchema())
+            first = read_form(PinSetupSchema())
             reference = portal_access.choose_pin(actor, first.start_code, first.pin)
         else:
             reference = portal_access.enter_pin(actor, read_form(PinSchema()))
@@ -135,7 +140,9 @@ def first_visit_page() -> ResponseReturnValue:
     """Explain once, before anything can be read, how to use the portal safely."""
     if portal_access.get_sign_in_step(current_actor()) is not SignInStep.FIRST_VISIT:
         return redirect(url_for("portal_sign_in.pin_page"), code=303)
-    return render_template("portal/first_visit.html", emergency=get_practice_info().help_lines.emergency)
+    return render_template(
+        "portal/first_visit.html", emergency=get_practice_info().help_lines.emergency
+    )
 
 
 @blueprint.post("/first")

@@ -14,6 +14,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.handouts.rendering import plain
 from caseapp.domain.worksheets import operations
+from caseapp.domain.worksheets.codes import UNREAD_REASONS
 from caseapp.domain.worksheets.pdf_responses import (
     DifferentHandout,
     contains_handout,
@@ -23,7 +24,7 @@ from caseapp.domain.worksheets.pdf_responses import (
     read_pdf_fields,
 )
 from caseapp.domain.worksheets.queries import get_client_worksheet
-from caseapp.domain.worksheets.schemas import UNREAD_REASONS, build_answers_schema
+from caseapp.domain.worksheets.schemas import build_answers_schema
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once

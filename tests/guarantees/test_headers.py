@@ -187,7 +187,7 @@ def test_every_cookie_is_host_only_and_http_only(app, visitor):
 
 def test_portal_cookie_is_strict_with_a_neutral_name(app, visitor):
     found = portal_client.invited(staff.add("coach"))
-    answer = portal_client.by_card(visitor, found.card_code)
+    answer = portal_client.use_card(visitor, found.card_code)
     cookies = cookies_of(answer)
     assert_strict(cookies)
     assert "__Host-reader" in cookies

@@ -1,4 +1,4 @@
-"""A coach on a phone: what keeps a client from being coached is seen without pushing a list sideways."""
+"""Lists on a coach's phone: a hold is visible without scrolling sideways."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.page_checks import NARROW, PHONE
 
 pytestmark = [
     pytest.mark.journey,
-    # How a page is laid out has nothing to do with the kind of database.
+    # The layout is the same with every database.
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
 

@@ -8,9 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.schemas import DraftContentSchema
-from caseapp.domain.authoring.operations import save_draft, create_draft
-from caseapp.domain.authoring.schemas import NewDraft
+from caseapp.domain.authoring.operations import create_draft, save_draft
+from caseapp.domain.authoring.schemas import DraftContentSchema, NewDraft
 from caseapp.domain.cases.queries import get_case_context
 from tests.journeys.test_writing_a_note import enter
 from tests.support import builders, portal_client, staff
@@ -30,7 +29,7 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     app, live, page, browser, look
 ):
     team = staff.team()
-    phone, made = portal_client.inside(app, team["coach"])
+    phone, made = portal_client.sign_in_client(app, team["coach"])
     builders.screen(team["coach"], made.client_id)
     enter(page, live, "supervisor")
     page.goto(f"{live}/handouts")

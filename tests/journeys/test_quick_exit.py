@@ -1,4 +1,4 @@
-"""Leaving at once, in every way there is, in a real browser: what was open is gone here and on the server (SAFE-15)."""
+"""Quick exit in a real browser, every way: the session ends and no page comes back (SAFE-15)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support import builders, portal_client, staff
 
 pytestmark = [
     pytest.mark.journey,
-    # What a browser does has nothing to do with the kind of database.
+    # The browser behaves the same with every database.
     pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]
 TITLE = "Keeping the day running"
@@ -31,28 +31,33 @@ def invited(app):
     builders.screen(coach, found.client_id)
     with transaction():
         assign_handout(
-            coach, found.case_id, "keep-the-day-running", message="", channel="portal", confirmed=True
+            coach,
+            found.case_id,
+            "keep-the-day-running",
+            message="",
+            channel="portal",
+            confirmed=True,
         )
     return found
 
 
 class NeutralSite(BaseHTTPRequestHandler):
-    """Be the ordinary site that leaving leads to."""
+    """The ordinary website that quick exit opens."""
 
     def do_GET(self):
-        """Answer with a page that tells nothing."""
+        """Respond with a plain page."""
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
-        self.wfile.write(b"<!doctype html><title>NeutralSite</title><h1>NeutralSite</h1>")
+        self.wfile.write(b"<!doctype html><title>Elsewhere</title><h1>Elsewhere</h1>")
 
-    def log_message(self, *_given):
-        """Keep quiet."""
+    def log_message(self, *_args):
+        """Log nothing."""
 
 
 @pytest.fixture
 def neutral_site(app):
-    """Run another site on loopback and have the practice choose it."""
+    """Run another site on loopback and set it as the practice's exit site."""
     with ThreadingHTTPServer(("127.0.0.1", 0), NeutralSite) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
@@ -69,7 +74,7 @@ def by_button(page):
 
 
 def by_hidden_link(page):
-    """Skip to content is the first stop of the keyboard, leaving the second."""
+    """Press Tab twice: the first focuses “Skip to main content”, the second “Leave this site”."""
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Leave this site")).to_be_focused()
@@ -82,7 +87,9 @@ def by_shift(page):
 
 
 @pytest.mark.parametrize("way", [by_button, by_hidden_link, by_shift])
-def test_quick_exit_by_button_link_or_shift_ends_session_and_hides_pages(app, invited, neutral_site, live, page, way):
+def test_quick_exit_by_button_link_or_shift_ends_session_and_hides_pages(
+    app, invited, neutral_site, live, page, way
+):
     open_worksheet(page, live, invited)
     expect(page.get_by_role("heading", level=1)).to_have_text(TITLE)
     [cookie] = [one["value"] for one in page.context.cookies() if one["name"] == PORTAL_COOKIE]

@@ -1,4 +1,4 @@
-"""Writing in a sheet in a real browser: it saves itself, is shared, and the coach reads what was shared."""
+"""Worksheets in a real browser: autosave, sharing, and the coach reads what was shared."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def coach(app):
 
 @pytest.fixture
 def invited(coach):
-    """Invite a client and give one sheet."""
+    """Invite a client with one worksheet."""
     found = portal_client.invited(coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
-        assign_handout(coach, found.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True)
+        assign_handout(
+            coach, found.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True
+        )
     return found
 
 
@@ -57,9 +59,9 @@ def test_worksheet_typed_and_shared_is_read_by_the_coach(coach, invited, live, p
     expect(box(page)).to_have_value(sample_files.ABROAD)
     expect(page.get_by_label("shaky")).to_be_checked()
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
-    look.at("the sheet")
+    look.at("the worksheet")
     page.get_by_role("button", name="Share with Marta").click()
-    page.get_by_text("You shared this sheet on").wait_for()
+    page.get_by_text("You shared this worksheet on").wait_for()
     box(page).fill("Written after that.")
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
     pdf = {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": sample_files.scan()}
@@ -136,9 +138,9 @@ def test_upload_with_other_answers_waits_for_the_client(coach, invited, live, pa
     pdf = {"name": "reading-01.pdf", "mimeType": "application/pdf", "buffer": data}
     page.locator("#file").set_input_files(pdf)
     page.get_by_role("button", name="Read my answers from it").click()
-    expect(page.locator("[data-conflict]")).to_contain_text("This is what your file says.")
+    expect(page.locator("[data-conflict]")).to_contain_text("These are the answers in your file.")
     expect(box(page)).to_have_value("From paper.")
-    # The browser itself notes in its console that a form was answered with 409.
+    # The browser's console reports the 409 response.
     look.said.clear()
     look.at("a file that contradicts")
     page.get_by_role("button", name="Keep this version").click()

@@ -1,13 +1,13 @@
-"""A coach, and a client of theirs inside the portal with one sheet to write in."""
+"""A coach, and a client of theirs signed in to the portal with one worksheet."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.domain.worksheets import sample_files
-from tests.portal.portal_handout import give
+from tests.portal.portal_handout import assign
 from tests.support import builders, staff
-from tests.support.portal_client import inside
+from tests.support.portal_client import sign_in_client
 
 
 @pytest.fixture
@@ -17,8 +17,8 @@ def coach(app):
 
 @pytest.fixture
 def reader(app, coach):
-    """Give a client inside the portal with one sheet to write in."""
-    visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
+    """Sign in a client with one worksheet; return their browser and their ids."""
+    visitor, found = sign_in_client(app, coach, "Ines Okafor", partner_name="Paul Okafor")
     builders.screen(coach, found.client_id)
-    give(coach, found, sample_files.PAUSE)
+    assign(coach, found, sample_files.PAUSE)
     return visitor, found

@@ -1,4 +1,4 @@
-"""A walk through everything that a client's browser can be shown, read down to the last string of every PDF."""
+"""A crawler of everything a client's browser can be shown, down to every string of every PDF."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.support.staff_pages import lasting
 UNKNOWN_POSITION = 9998
 
 
-def portal_addresses(app, places):
-    """List every address of the portal that can be opened, for each place of a list and for one that is not on it."""
+def portal_addresses(app, positions):
+    """List every portal address that can be opened, for these positions and for an unknown one."""
     found: dict = {}
     for rule in app.url_map.iter_rules():
         if "GET" not in rule.methods or not rule.rule.startswith("/portal"):
             continue
-        for position in (*places, UNKNOWN_POSITION) if "position" in rule.arguments else (None,):
+        for position in (*positions, UNKNOWN_POSITION) if "position" in rule.arguments else (None,):
             values = {
                 "position": position,
                 "number": position and format_position(position),
@@ -28,30 +28,30 @@ def portal_addresses(app, places):
             }
             path = rule.build({name: values[name] for name in rule.arguments})[1]
             found[path] = None
-            if path.endswith(".pdf") and position == places[0]:
+            if path.endswith(".pdf") and position == positions[0]:
                 found[f"{path}?size=large"] = None
     return [*found]
 
 
-def crawl(app, visitor, places):
-    """Open every address; give for each all that can be read there: status, headers, words, and what is in a file."""
-    return {path: readable_response(visitor.get(path)) for path in portal_addresses(app, places)}
+def crawl(app, visitor, positions):
+    """Open every address; return what can be read there by address: status, headers, text, and the content of PDFs."""
+    return {path: readable_response(visitor.get(path)) for path in portal_addresses(app, positions)}
 
 
-def readable_response(answer):
-    """Write down everything that an answer says, headers included."""
+def readable_response(response):
+    """Return everything a response contains as text, headers included."""
     headers = "\n".join(
         f"{name}: {value}"
-        for name, value in answer.headers
+        for name, value in response.headers
         if name not in {"X-Request-Id", "Set-Cookie", "Content-Length"}
     )
-    pdf = answer.mimetype == "application/pdf"
-    body = "\n".join(pdf_texts(answer.data)) if pdf else unescape(answer.get_data(as_text=True))
-    return lasting(f"{answer.status}\n{headers}\n\n{body}")
+    pdf = response.mimetype == "application/pdf"
+    body = "\n".join(pdf_texts(response.data)) if pdf else unescape(response.get_data(as_text=True))
+    return lasting(f"{response.status}\n{headers}\n\n{body}")
 
 
 def pdf_texts(content):
-    """List what a PDF says anywhere: on its pages, in its head, its outline, the names and labels of its fields."""
+    """Yield all texts of a PDF: pages, metadata, outline, names and labels of fields."""
     yield extract_text(content)
     yield str(read_outline(content))
     with pikepdf.open(io.BytesIO(content)) as document:

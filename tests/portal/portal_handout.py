@@ -1,4 +1,4 @@
-"""A sheet in the portal as a client's browser handles it: its form read, filled in and sent, a file sent back."""
+"""A worksheet in the portal as a client's browser uses it: read, fill in and submit its form, upload a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = "/portal/h/1"
 CANARY = "Quetzalcoatl"
 
 
-def give(coach, found, slug, language="en"):
+def assign(coach, found, slug, language="en"):
     with transaction():
         return assign_handout(
             coach,
@@ -36,7 +36,7 @@ def text(answer):
 
 
 def form(page, action):
-    """Read a form as it stands on a page, with what it would send untouched."""
+    """Return the fields of a form as the page would submit them unchanged."""
     reader = _Reader(PAGE)
     reader.feed(page.get_data(as_text=True))
     [found] = [one for one in reader.forms if one.action == action]
@@ -44,7 +44,7 @@ def form(page, action):
 
 
 def write(visitor, action="save", *, start=None, **answers):
-    """Send the sheet's form with some answers changed."""
+    """Submit the worksheet's form with some answers changed."""
     page = visitor.get(PAGE)
     fields = form(page, f"{PAGE}/save") | {f"answer_{k}": v for k, v in answers.items()}
     if start is not None:
@@ -81,7 +81,7 @@ def case_number(found):
     return number
 
 
-def kept_files(coach, *, sent):
+def upload_ids(coach, *, sent):
     db.session.rollback()
     query = sa.text("SELECT id FROM worksheet_upload WHERE (sent_at IS NOT NULL) = :sent")
     rows = db.session.scalars(query.columns(id=sa.Uuid()), {"sent": sent}).all()

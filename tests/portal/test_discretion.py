@@ -1,4 +1,4 @@
-"""What a client's pages, files and mails never tell whoever else holds the phone (SAFE-09, SAFE-12)."""
+"""What a client's pages, files and e-mails never reveal to someone else who holds the phone (SAFE-09, SAFE-12)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.handouts.library import library
 from caseapp.domain.screening.operations import set_manual_flag
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SAFETY_ITEMS
-from caseapp.domain.screening.schemas import FLAG_LABELS
-from tests.portal.crawler import seen, told
+from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, SAFETY_ITEMS
+from tests.portal.crawler import crawl, readable_response
 from tests.support import builders, portal_client
 from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser, lasting
 
 CANARY = "Quetzalcoatl"
 SLUGS = ("help-right-now", "better-nights", "keep-the-day-running")
-# What only the practice says: the canary, names in full, and the words of screening, flags and holds.
+# Texts that only staff may see: the canary, surnames, and the labels of screening, flags and holds.
 INTERNAL_WORDS = (
-    CANARY, "Paul", "Alder", *FLAG_LABELS, *FLAG_LABELS.values(), *SAFETY_ITEMS, *(ITEMS_BY_KEY[key].label for key in SAFETY_ITEMS),
+    CANARY, "Paul", "Alder", *FLAG_LABELS, *FLAG_LABELS.values(), *SAFETY_ITEMS,
+    *(ITEMS_BY_KEY[key].label for key in SAFETY_ITEMS),
     "safety hold", "screening",
 )  # fmt: skip
 WITH_ALIAS = sorted(
@@ -39,13 +39,13 @@ WITH_ALIAS = sorted(
 
 
 @pytest.fixture
-def post(app):
-    with portal_client.letterbox() as found:
+def mailbox(app):
+    with portal_client.mailbox_server() as found:
         yield found
 
 
-def sign_in_by_mail(app, coach, post, surname):
-    """Bring a client in by mail; the coach has written the canary wherever a client's record takes words."""
+def sign_in_by_mail(app, coach, mailbox, surname):
+    """Sign a client in by e-mail link; their record has the canary in every free text that a coach can write."""
     address = f"ines.{surname.lower()}@example.test"
     found = portal_client.invited(
         coach,
@@ -55,8 +55,8 @@ def sign_in_by_mail(app, coach, post, surname):
         safe=SafeContact(("email", "portal"), CANARY, CANARY, CANARY),
     )
     visitor = app.test_client()
-    portal_client.by_link(visitor, post.tokens()[-1])
-    portal_client.choose(visitor, found.start_code)
+    portal_client.use_link(visitor, mailbox.tokens()[-1])
+    portal_client.choose_pin(visitor, found.start_code)
     visitor.post("/portal/first", data={"csrf_token": csrf(visitor.get("/portal/first"))})
     builders.screen(coach, found.client_id, comment=CANARY)
     for slug in SLUGS:
@@ -68,33 +68,33 @@ def sign_in_by_mail(app, coach, post, surname):
     return visitor, found, address
 
 
-def request_another_mail(post, address):
-    """Ask for one more link; give the mail as it came, without what differs between any two."""
+def request_another_mail(mailbox, address):
+    """Request another link; return the e-mail without the parts that differ between any two."""
     request_link(address, "192.0.2.7")
     outbox.sweep()
-    letter = post.letters()[-1]
+    letter = mailbox.letters()[-1]
     for name in ("Date", "Message-ID"):
         del letter[name]
-    words = letter.as_string().replace(post.tokens()[-1], "·").replace(address, "·")
-    return lasting(words)
+    text = letter.as_string().replace(mailbox.tokens()[-1], "·").replace(address, "·")
+    return lasting(text)
 
 
-def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach, post):
-    """Two clients, the same sheets: one answers of fear, the other of self-harm; nothing that comes out differs.
+def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach, mailbox):
+    """Two clients with the same handouts, one with fear at home, one with self-harm, see and get exactly the same.
 
-    That nothing may travel follows from the first answer by itself; for the other client the coach has noted it.
+    Fear at home sets the flag `unsafe_delivery` by itself; for the other client the coach sets it.
     """
     shown, mails = [], []
     for surname, answer in (("Alder", "fear_at_home"), ("Birch", "self_harm")):
-        visitor, found, address = sign_in_by_mail(app, coach, post, surname)
-        before = told(visitor.get("/portal"))
+        visitor, found, address = sign_in_by_mail(app, coach, mailbox, surname)
+        before = readable_response(visitor.get("/portal"))
         builders.screen(coach, found.client_id, comment=CANARY, **{answer: "urgent"})
         if answer == "self_harm":
             with transaction():
                 set_manual_flag(coach, found.client_id, "unsafe_delivery")
-        shown.append(seen(app, visitor, [1, 2, 3]))
+        shown.append(crawl(app, visitor, [1, 2, 3]))
         assert shown[-1]["/portal"] != before
-        mails.append(request_another_mail(post, address))
+        mails.append(request_another_mail(mailbox, address))
     assert shown[0] == shown[1]
     assert mails[0] == mails[1]
     everything = "\n".join((*shown[0].values(), *mails))
@@ -103,23 +103,22 @@ def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach,
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("level", ["watch", "concern"])
-def test_portal_and_mail_for_milder_fear_at_home_reveal_nothing(app, coach, post, level):
-    """What rests then rests without a word why, and what does not is as it was."""
-    visitor, found, address = sign_in_by_mail(app, coach, post, "Alder")
-    calm = request_another_mail(post, address)
+def test_portal_and_mail_for_milder_fear_at_home_reveal_nothing(app, coach, mailbox, level):
+    visitor, found, address = sign_in_by_mail(app, coach, mailbox, "Alder")
+    calm = request_another_mail(mailbox, address)
     builders.screen(coach, found.client_id, comment=CANARY, fear_at_home=level)
-    pages = seen(app, visitor, [1, 2, 3])
+    pages = crawl(app, visitor, [1, 2, 3])
     everything = "\n".join((*pages, *pages.values()))
     outside = [page.partition("\n\n")[0] for page in pages.values()]
     assert not portal_client.BANNED.search("\n".join(outside))
     assert [word for word in INTERNAL_WORDS if word in everything] == []
-    assert request_another_mail(post, address) == calm
+    assert request_another_mail(mailbox, address) == calm
 
 
 @pytest.fixture
 def every_handout_with_alias(app, coach):
-    """Give a client every sheet that goes by another title outside, the coach's own reading being the real one."""
-    visitor, found = portal_client.inside(app, coach, "Ines Okafor")
+    """Sign in a client with every handout that clients see under an alias."""
+    visitor, found = portal_client.sign_in_client(app, coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
         for slug, language in WITH_ALIAS:
@@ -133,10 +132,12 @@ def every_handout_with_alias(app, coach):
 @pytest.mark.pdf
 def test_handouts_with_alias_never_show_real_title_to_client(app, coach, every_handout_with_alias):
     visitor, _found = every_handout_with_alias
-    places = [*range(1, len(WITH_ALIAS) + 1)]
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(Assignment)) == len(places)
-    pages = seen(app, visitor, places)
-    real = {word for key in WITH_ALIAS for word in (library()[key].title, library()[key].code, key[0])}
+    positions = [*range(1, len(WITH_ALIAS) + 1)]
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Assignment)) == len(positions)
+    pages = crawl(app, visitor, positions)
+    real = {
+        word for key in WITH_ALIAS for word in (library()[key].title, library()[key].code, key[0])
+    }
     found_in = [
         (path, word)
         for path, page in pages.items()
@@ -146,7 +147,7 @@ def test_handouts_with_alias_never_show_real_title_to_client(app, coach, every_h
     assert found_in == []
     for key in WITH_ALIAS:
         assert any(library()[key].alias in page for page in pages.values()), key
-    desk = StaffBrowser(app, coach).text("/handouts?stage=any")
+    staff_page = StaffBrowser(app, coach).text("/handouts?stage=any")
     for key in WITH_ALIAS:
         if key[1] == "en" and library()[key].stage == "any":
-            assert library()[key].title in unescape(desk)
+            assert library()[key].title in unescape(staff_page)

@@ -1,3 +1,5 @@
+"""The reading list and its handouts: pages, PDFs, marking as read."""
+
 from __future__ import annotations
 
 import io
@@ -24,7 +26,7 @@ from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
 from tests.support import builders, staff
 from tests.support.pdf_checks import extract_text
-from tests.support.portal_client import BANNED, inside
+from tests.support.portal_client import BANNED, sign_in_client
 from tests.support.staff import csrf
 from tests.support.staff_pages import Statements, lasting
 
@@ -33,13 +35,13 @@ CALM, PAUSE, HELP = "keep-the-day-running", "first-days-pause", "help-right-now"
 
 @pytest.fixture
 def reader(app, coach):
-    """Give a client inside the portal who was screened today."""
-    visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
+    """Sign in a client screened today; return their browser and their ids."""
+    visitor, found = sign_in_client(app, coach, "Ines Okafor", partner_name="Paul Okafor")
     builders.screen(coach, found.client_id)
     return visitor, found
 
 
-def give(coach, found, slug, message="", channel="portal"):
+def assign(coach, found, slug, message="", channel="portal"):
     with transaction():
         return assign_handout(
             coach, found.case_id, slug, message=message, channel=channel, confirmed=True
@@ -64,13 +66,13 @@ def load_assignment(assignment_id):
 
 
 def opened_at(coach, assignment_id):
-    """Tell when the client first opened a sheet, as the coach sees it."""
+    """Return when the client first opened a handout, as the coach sees it."""
     db.session.rollback()
     return get_assignment_record(coach, assignment_id).opened_at
 
 
 def link_names(page):
-    """Give what a screen reader calls the links of the list's main part."""
+    """Return the accessible names of the links in the main part of the page."""
     main = text(page).partition("<main")[2].partition("</main>")[0]
     found = re.findall(r"<a [^>]*>(.*?)</a>", main, flags=re.DOTALL)
     return [" ".join(re.sub("<[^>]+>", "", name).split()) for name in found]
@@ -80,9 +82,11 @@ def test_reading_list_with_equal_titles_shows_numbers(coach, reader):
     visitor, found = reader
     supervisor, admin = staff.add("supervisor"), staff.add("admin")
     title = "Keeping the day running"
-    namesakes = [steps.published(supervisor, admin, steps.whole(title)) for _ in range(2)]
+    namesakes = [
+        steps.publish_new_handout(supervisor, admin, steps.build_content(title)) for _ in range(2)
+    ]
     for slug in (CALM, PAUSE, *namesakes):
-        give(coach, found, slug)
+        assign(coach, found, slug)
     token = {"csrf_token": csrf(visitor.get("/portal"))}
     assert visitor.post("/portal/h/4/read", data=token).status_code == 303
     page = visitor.get("/portal")
@@ -90,13 +94,13 @@ def test_reading_list_with_equal_titles_shows_numbers(coach, reader):
     assert len(set(names)) == len(names)
     assert {f"Open {title}, No. 1", f"Save PDF of {title}, No. 3", f"{title}, No. 4"} <= {*names}
     assert "<span>No. 3</span>" in text(page)
-    # A title that stands alone stays as it is.
+    # A unique title has no number.
     assert not any("No. 2" in name for name in names)
 
 
 def test_reading_list_shows_assigned_handout_and_stage(coach, reader):
     visitor, found = reader
-    give(coach, found, CALM, "Read the first part.")
+    assign(coach, found, CALM, "Read the first part.")
     page = visitor.get("/portal")
     assert page.status_code == 200
     assert "Keeping the day running" in text(page)
@@ -135,7 +139,7 @@ def test_reading_list_when_empty_says_so(reader):
 
 def test_handout_page_shows_message_and_text_and_records_first_opening(coach, reader):
     visitor, found = reader
-    given = give(coach, found, CALM, "Read <b>the first part</b>.")
+    given = assign(coach, found, CALM, "Read <b>the first part</b>.")
     assert opened_at(coach, given) is None
     visitor.head("/portal/h/1")
     assert opened_at(coach, given) is None
@@ -154,7 +158,7 @@ def test_handout_page_shows_message_and_text_and_records_first_opening(coach, re
 @pytest.mark.pdf
 def test_handout_pdf_has_neutral_name_and_metadata(coach, reader):
     visitor, found = reader
-    give(coach, found, CALM, "A line that stays in the portal.")
+    assign(coach, found, CALM, "A line that stays in the portal.")
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 200
     assert answer.mimetype == "application/pdf"
@@ -172,7 +176,7 @@ def test_handout_pdf_has_neutral_name_and_metadata(coach, reader):
 @pytest.mark.pdf
 def test_handout_pdf_in_large_print_has_more_pages(coach, reader):
     visitor, found = reader
-    give(coach, found, CALM)
+    assign(coach, found, CALM)
     assert "/portal/h/1/reading-01.pdf?size=large" in text(visitor.get("/portal/h/1"))
     answer = visitor.get("/portal/h/1/reading-01.pdf?size=large")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-01-large.pdf"'
@@ -187,9 +191,9 @@ def test_handout_pdf_in_large_print_has_more_pages(coach, reader):
 @pytest.mark.pdf
 def test_handout_pdf_when_sandbox_is_busy_returns_503_page(coach, reader, monkeypatch):
     visitor, found = reader
-    give(coach, found, CALM)
+    assign(coach, found, CALM)
     with transaction():
-        # A sheet that another test has had made would be at hand.
+        # A new name, so that no PDF of another test is in the cache.
         get_practice().name = f"Practice {uuid4().hex}"
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     answer = visitor.get("/portal/h/1/reading-01.pdf")
@@ -205,13 +209,13 @@ def test_handout_pdf_when_sandbox_is_busy_returns_503_page(coach, reader, monkey
 )
 def test_handout_pdf_with_wrong_file_name_returns_404(coach, reader, name):
     visitor, found = reader
-    give(coach, found, CALM)
+    assign(coach, found, CALM)
     assert visitor.get(f"/portal/h/1/{name}").status_code == 404
 
 
 def test_mark_read_twice_moves_handout_to_already_read(coach, reader):
     visitor, found = reader
-    given = give(coach, found, CALM)
+    given = assign(coach, found, CALM)
     page = visitor.get("/portal/h/1")
     for _ in range(2):
         answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
@@ -226,9 +230,9 @@ def test_mark_read_twice_moves_handout_to_already_read(coach, reader):
 
 def test_handouts_of_another_client_are_not_found(app, coach, reader):
     visitor, found = reader
-    other, theirs = inside(app, coach, "Jonas Weber")
+    other, theirs = sign_in_client(app, coach, "Jonas Weber")
     builders.screen(coach, theirs.client_id)
-    given = give(coach, theirs, CALM, "For Jonas alone")
+    given = assign(coach, theirs, CALM, "For Jonas alone")
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     token = csrf(visitor.get("/portal"))
     for position in (0, 1, 2, 99999999999999999999):
@@ -240,21 +244,21 @@ def test_handouts_of_another_client_are_not_found(app, coach, reader):
         )
     assert (opened_at(coach, given), load_assignment(given).read_at) == (None, None)
     assert "For Jonas alone" in text(other.get("/portal/h/1"))
-    give(coach, found, PAUSE, "For Ines alone")
+    assign(coach, found, PAUSE, "For Ines alone")
     assert "For Ines alone" in text(visitor.get("/portal/h/1"))
     assert "For Ines alone" not in text(other.get("/portal/h/1"))
 
 
 def test_printed_handout_is_not_on_reading_list(coach, reader):
     visitor, found = reader
-    give(coach, found, CALM, channel="print")
+    assign(coach, found, CALM, channel="print")
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     assert visitor.get("/portal/h/1").status_code == 404
 
 
 def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
     visitor, found = reader
-    given = give(coach, found, CALM)
+    given = assign(coach, found, CALM)
     with transaction():
         withdraw(coach, given, load_assignment(given).version)
     assert "Keeping the day running" not in text(visitor.get("/portal"))
@@ -266,8 +270,8 @@ def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
 
 def test_reading_list_in_safety_hold_shows_help_first_and_hides_the_rest(coach, reader):
     visitor, found = reader
-    give(coach, found, HELP)
-    give(coach, found, CALM)
+    assign(coach, found, HELP)
+    assign(coach, found, CALM)
     page = text(visitor.get("/portal"))
     assert page.index("Keeping the day running") < page.index("Numbers to keep")
     builders.screen(coach, found.client_id, self_harm="concern", actions_taken=("safety_plan",))
@@ -283,7 +287,7 @@ def test_reading_list_in_safety_hold_shows_help_first_and_hides_the_rest(coach, 
 
 def test_reading_list_in_care_hold_does_not_mention_it(coach, reader):
     visitor, found = reader
-    give(coach, found, CALM)
+    assign(coach, found, CALM)
     builders.screen(coach, found.client_id, sleep="concern")
     assert get_case_context(coach, found.case_id).safety.hold == "care"
     page = text(visitor.get("/portal"))
@@ -295,15 +299,15 @@ def test_reading_list_in_care_hold_does_not_mention_it(coach, reader):
 
 def test_reading_list_of_any_length_needs_the_same_number_of_statements(coach, reader):
     visitor, found = reader
-    give(coach, found, CALM)
+    assign(coach, found, CALM)
     short = count_statements(visitor, "/portal")
-    give(coach, found, PAUSE)
-    give(coach, found, HELP)
+    assign(coach, found, PAUSE)
+    assign(coach, found, HELP)
     assert count_statements(visitor, "/portal") == short
 
 
 def count_statements(visitor, path):
-    """Count the statements of a page that was opened once before."""
+    """Count the SQL statements of a page that was opened before."""
     visitor.get(path)
     seen = []
 
@@ -318,7 +322,7 @@ def count_statements(visitor, path):
 
 def test_repeated_reading_is_audited_once(coach, reader):
     visitor, found = reader
-    given = give(coach, found, CALM)
+    given = assign(coach, found, CALM)
     for _ in range(3):
         visitor.get("/portal")
         visitor.get("/portal/h/1")
@@ -340,10 +344,10 @@ def test_privacy_page_names_coach_by_first_name(reader):
 @pytest.mark.pdf
 def test_packet_with_two_handouts_is_offered_and_recorded_as_opened(coach, reader):
     visitor, found = reader
-    first = give(coach, found, CALM, "Slowly.")
+    first = assign(coach, found, CALM, "Slowly.")
     assert "as one PDF" not in text(visitor.get("/portal"))
     assert visitor.get("/portal/reading-all.pdf").status_code == 404
-    second = give(coach, found, PAUSE)
+    second = assign(coach, found, PAUSE)
     assert "Save all 2 as one PDF" in text(visitor.get("/portal"))
     assert visitor.head("/portal/reading-all.pdf").status_code == 200
     assert opened_at(coach, first) is None
@@ -359,11 +363,11 @@ def test_packet_with_two_handouts_is_offered_and_recorded_as_opened(coach, reade
 @pytest.mark.pdf
 def test_handout_pdf_shows_first_names_only(coach, reader):
     visitor, found = reader
-    give(coach, found, CALM, "Read <b>the first part</b>.")
+    assign(coach, found, CALM, "Read <b>the first part</b>.")
     told = extract_text(visitor.get("/portal/h/1/reading-01.pdf").data)
     assert "For Ines, from Marta Read <b>the first part</b>." in told
     assert "Okafor" not in told
-    give(coach, found, HELP, "Keep it near.")
+    assign(coach, found, HELP, "Keep it near.")
     quiet = extract_text(visitor.get("/portal/h/2/reading-02.pdf").data)
     assert "Ines" not in quiet
     assert "Keep it near" not in quiet
@@ -371,9 +375,9 @@ def test_handout_pdf_shows_first_names_only(coach, reader):
 
 @pytest.mark.pdf
 def test_cached_pdf_is_checked_again_in_three_statements(coach, reader):
-    """Who asks, the sheet with all that decides about it, and the practice: each is looked at every time."""
+    """The session, the assignment with all that decides about it, and the practice are read every time."""
     visitor, found = reader
-    give(coach, found, CALM, "Slowly.")
+    assign(coach, found, CALM, "Slowly.")
     address = "/portal/h/1/reading-01.pdf"
     first = visitor.get(address)
     with Statements() as asked:

@@ -1,4 +1,4 @@
-"""Whoever can write something here reads first that nobody watches, and whom to ring in their country (SAFE-21)."""
+"""The notice above every form to write in: nobody is watching it, and which numbers to call instead (SAFE-21)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.models import Practice
-from tests.portal.crawler import addresses
+from tests.portal.crawler import portal_addresses
 from tests.support import builders, portal_client, staff
 
-# Sheets with every kind of field, in each language there is; the plan for the hardest moments is paper only.
+# Worksheets with every kind of field, in each language; the safety plan is print-only.
 HANDOUTS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", "es"))
-# Their words get somebody in and reach nobody.
+# What is typed here only signs a client in; nobody reads it.
 SIGN_IN_FORMS = {"/portal/sign-in", "/portal/card", "/portal/pin", "/portal/first"}
 WRITES = re.compile(r'<textarea|<input[^>]* type="(text|file|search)"')
 UNWATCHED = {"en": "nobody is watching it", "es": "nadie lo está mirando"}
@@ -28,7 +28,7 @@ NOTICE = re.compile(r'<div class="notice handout-notice">.*?</div></div>', re.DO
 @pytest.fixture
 def client(app):
     coach = staff.add("coach")
-    visitor, found = portal_client.inside(app, coach, "Ines Okafor")
+    visitor, found = portal_client.sign_in_client(app, coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
         for slug, language in HANDOUTS:
@@ -40,7 +40,7 @@ def client(app):
 
 
 def forms_with_text_fields(page):
-    """Give the forms of a page that take words, each with all that stands before it."""
+    """Yield each form with text fields as its action and the HTML before it."""
     for form in re.finditer(r"<form\b.*?</form>", page, re.DOTALL):
         action = re.search(r'action="([^"]*)"', form[0])
         if WRITES.search(form[0]) and action[1] not in SIGN_IN_FORMS:
@@ -48,7 +48,7 @@ def forms_with_text_fields(page):
 
 
 def phone_numbers(country):
-    """Give the emergency number, and those of the crisis lines that answer a phone."""
+    """Return the emergency number and the phone numbers of the crisis lines."""
     lines = [line for line in country.lines if line.phone and line.region is None]
     [emergency] = [line.phone for line in lines if line.kind == "emergency"]
     return emergency, [line.phone for line in lines if line.kind == "crisis"]
@@ -64,21 +64,21 @@ def test_every_form_with_text_fields_shows_the_notice_in_every_country(app, clie
 
 
 def check_notices(app, client, country):
-    """Look at every page as it stands in a country; give the forms that take words, each of which must say so."""
+    """Check the notice above each form with text fields, for a practice in this country; return the forms' actions."""
     emergency, crisis = phone_numbers(country)
-    seen = set()
-    for path in addresses(app, [1, 2, 3]):
+    actions = set()
+    for path in portal_addresses(app, [1, 2, 3]):
         page = unescape(client.get(path).get_data(as_text=True)) if ".pdf" not in path else ""
         for action, before in forms_with_text_fields(page):
-            seen.add(action)
+            actions.add(action)
             notice = NOTICE.search(before)
             assert notice, f"{country.code}: {path}: {action}"
             language = re.search(r'<body class="portal"(?: lang="(\w+)")?>', before)[1] or "en"
             assert UNWATCHED[language] in notice[0]
-            rung = re.findall(r'href="tel:([^"]+)"', notice[0])
-            assert rung[0] == emergency.replace(" ", ""), f"{country.code}: {path}"
+            called = re.findall(r'href="tel:([^"]+)"', notice[0])
+            assert called[0] == emergency.replace(" ", ""), f"{country.code}: {path}"
             assert not crisis or crisis[0] in notice[0], f"{country.code}: {path}"
-    return seen
+    return actions
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -99,7 +99,7 @@ def test_notice_after_a_rejected_form_is_still_shown(client):
 
 
 def test_every_library_handout_contains_the_crisis_block():
-    """On paper there is nobody to write to, but the numbers stand there all the same, in every text and language."""
+    """Paper and PDFs carry the numbers too, in every handout and language."""
     for handout in library().values():
         assert "{{crisis_block}}" in handout.body, handout.id
     assert {language for _, language in library()} == {language for _, language in HANDOUTS}

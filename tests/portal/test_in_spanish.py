@@ -1,4 +1,4 @@
-"""A Spanish sheet in the portal: all that stands around it is Spanish too, whatever happens there."""
+"""A Spanish worksheet in the portal: everything around it is in Spanish too."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 
 from caseapp.core.clock import at, now
 from caseapp.core.settings import ROOT
+from caseapp.domain.worksheets.codes import UNREAD_REASONS
 from caseapp.domain.worksheets.queries import format_answer
-from caseapp.domain.worksheets.schemas import UNREAD_REASONS
 from caseapp.http.template_helpers import MESSAGES
 from caseapp.portal.phrases import AUTOSAVE, ENGLISH, REJECTED_UPLOADS, TRANSLATIONS, Translator
 from caseapp.portal.reading_list import KIND_LABELS
 from tests.domain.worksheets import sample_files
-from tests.portal.portal_handout import form, give, text, upload
+from tests.portal.portal_handout import assign, form, text, upload
 from tests.support import builders
-from tests.support.portal_client import inside
+from tests.support.portal_client import sign_in_client
 from tests.support.staff import csrf
 
 SLUG = "better-nights"
 PAGE = "/portal/h/1"
-# No Spanish text holds one of these; a page that is English in one place nearly always does.
+# Words that no Spanish text contains and nearly every English one does.
 ENGLISH_WORDS = re.compile(
     r"\b(the|this|that|leave|list|sign|help|you|your|and|is|was|it|of|from|saved|sheet|file|share|read|with|not|here|"
     r"January|February|March|April|May|June|July|August|September|October|November|December|"
@@ -35,20 +35,20 @@ ENGLISH_WORDS = re.compile(
 
 @pytest.fixture
 def reader(app, coach):
-    """Give a client inside the portal with one Spanish sheet to write in."""
-    visitor, found = inside(app, coach, "Ines Okafor")
+    """Sign in a client with one Spanish worksheet; return their browser."""
+    visitor, found = sign_in_client(app, coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
-    give(coach, found, SLUG, "es")
+    assign(coach, found, SLUG, "es")
     return visitor
 
 
 def spanish_text(answer):
-    """Give what a page says, which has to be Spanish all through but for its title in the browser's history."""
+    """Return the text of a page after checking that it is Spanish, except for its neutral title."""
     page = text(answer)
     assert "<title>Reading list</title>" in page
     _, found, body = page.partition('<body class="portal" lang="es">')
     assert found
-    # Services keep their own names, and what they speak is said in Spanish.
+    # Help lines keep their own names.
     body = re.sub(r'<ul class="handout-numbers">.*?</ul>', "", body, flags=re.DOTALL)
     said = " ".join(re.sub(r"<[^>]+>", " ", body).split())
     assert ENGLISH_WORDS.findall(said) == []
@@ -111,7 +111,7 @@ def test_spanish_worksheet_upload_messages_are_spanish(coach, reader):
     said = spanish_text(reader.get(PAGE))
     assert "Este archivo no tiene campos" in said
     assert re.search(r"Se guarda hasta el \d+ de [a-z]+ de \d{4} y después se borra", said)
-    assert "Hay sitio para 5 archivos" in spanish_text(upload(reader, sample_files.scan()))
+    assert "Puedes guardar 5 archivos" in spanish_text(upload(reader, sample_files.scan()))
 
 
 def test_reading_list_with_spanish_handout_stays_english(reader):
@@ -136,19 +136,19 @@ def test_day_of_another_year_includes_the_year(app):
 
 
 def texts_in_templates():
-    """List every English phrase that the page of a sheet has said for it."""
+    """Yield every English text that the templates translate."""
     for name in ("portal/handout.html", "portal/macros.html", "layout/portal.html"):
         source = (ROOT / "templates" / name).read_text(encoding="utf-8")
-        yield from re.findall(r'tell\("([^"]+)"', source)
+        yield from re.findall(r'translate\("([^"]+)"', source)
 
 
 def texts_in_code():
-    """List every English phrase that the portal's code says through a Speech."""
+    """Yield every English text that the portal's code translates."""
     for file in (ROOT / "caseapp/portal").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
                 continue
-            if node.func.id == "tell" and isinstance(node.args[0], ast.Constant):
+            if node.func.id == "translate" and isinstance(node.args[0], ast.Constant):
                 yield node.args[0].value
 
 

@@ -1,4 +1,4 @@
-"""A filled_packet that was filled in comes back: each sheet's saved_answers to its own place, and nothing lost in silence."""
+"""Filled-in packets: answers are saved to each worksheet, and the client is told about those that are not."""
 
 from __future__ import annotations
 
@@ -12,34 +12,33 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.worksheets.queries import get_client_worksheet, get_shared_summaries
+from caseapp.http.template_helpers import MESSAGES
 from tests.domain.worksheets import sample_files
-from tests.portal.portal_handout import PAGE, form, give, text, upload, write
+from tests.portal.portal_handout import PAGE, assign, form, text, upload, write
 from tests.support import builders
-from tests.support.portal_client import inside
+from tests.support.portal_client import sign_in_client
 
 pytestmark = pytest.mark.pdf
 
 LIMITS_PAGE = "/portal/h/2"
 READ_HERE, READ_OTHERS, NOT_READ = (
-    "Your saved_answers were read from the file",
-    "The file held saved_answers to other sheets as well.",
-    "Another client_and_assignment in the file needs a look from you.",
+    MESSAGES[code] for code in ("answers_read", "other_answers_read", "other_worksheet_unread")
 )
 FILLED = {"1_what_happened": "Rang twice.", "1_body_signs_1": True, "2_my_limit": "Not after nine."}
 
 
 @pytest.fixture
 def reader(app, coach):
-    """Give a client inside the portal with two sheets to write in and one to read."""
-    visitor, found = inside(app, coach, "Ines Okafor")
+    """Sign in a client with two worksheets and one handout to read; return their browser and their ids."""
+    visitor, found = sign_in_client(app, coach, "Ines Okafor")
     builders.screen(coach, found.client_id)
     for slug in (sample_files.PAUSE, sample_files.LIMITS, "help-right-now"):
-        give(coach, found, slug)
+        assign(coach, found, slug)
     return visitor, found
 
 
 def filled_packet(visitor, values):
-    """Save the list as one PDF and fill it in."""
+    """Return the PDF of the whole reading list, filled in."""
     return sample_files.filled(visitor.get("/portal/reading-all.pdf").data, values)
 
 
@@ -67,9 +66,17 @@ def test_packet_upload_from_any_worksheet_saves_answers_to_each(coach, reader, p
     assert READ_HERE in page
     assert READ_OTHERS in page
     assert NOT_READ not in page
-    assert saved_answers(found, 1) == {"what_happened": "Rang twice.", "body_signs": ["tight chest"]}
+    assert saved_answers(found, 1) == {
+        "what_happened": "Rang twice.",
+        "body_signs": ["tight chest"],
+    }
     assert saved_answers(found, 2) == {"my_limit": "Not after nine."}
-    assert get_shared_summaries(coach, [client_and_assignment(found, position)[1].id for position in (1, 2)]) == {}
+    assert (
+        get_shared_summaries(
+            coach, [client_and_assignment(found, position)[1].id for position in (1, 2)]
+        )
+        == {}
+    )
     assert count_uploads() == 0
 
 
@@ -88,7 +95,9 @@ def test_packet_upload_with_blank_worksheets_does_not_mention_them(reader):
 )
 def test_packet_upload_with_conflict_elsewhere_leaves_that_worksheet_and_says_so(reader, typed):
     visitor, found = reader
-    fields = form(visitor.get(LIMITS_PAGE), f"{LIMITS_PAGE}/save") | {"answer_my_limit": "Typed here."}
+    fields = form(visitor.get(LIMITS_PAGE), f"{LIMITS_PAGE}/save") | {
+        "answer_my_limit": "Typed here."
+    }
     assert visitor.post(f"{LIMITS_PAGE}/save", data=fields).status_code == 303
     file = filled_packet(visitor, {"1_what_happened": "Rang twice."} | typed)
     upload(visitor, file)
@@ -100,7 +109,7 @@ def test_packet_upload_with_conflict_elsewhere_leaves_that_worksheet_and_says_so
     assert saved_answers(found, 2) == {"my_limit": "Typed here."}
     there = upload(visitor, file, path=LIMITS_PAGE)
     assert there.status_code in {409, 422}
-    assert "These are the saved_answers in your file. They aren’t saved yet." in text(there)
+    assert "These are the answers in your file. They aren’t saved yet." in text(there)
 
 
 def test_packet_upload_with_conflict_here_still_saves_the_others(reader):
@@ -118,9 +127,9 @@ def test_packet_upload_with_conflict_here_still_saves_the_others(reader):
 def test_packet_upload_with_withdrawn_worksheet_skips_it_and_says_so(coach, reader):
     visitor, found = reader
     file = filled_packet(visitor, FILLED)
-    gone = client_and_assignment(found, 2)[1]
+    withdrawn = client_and_assignment(found, 2)[1]
     with transaction():
-        withdraw(coach, gone.id, gone.version)
+        withdraw(coach, withdrawn.id, withdrawn.version)
     upload(visitor, file)
     page = text(visitor.get(PAGE))
     assert READ_HERE in page
@@ -132,7 +141,7 @@ def test_packet_upload_with_withdrawn_worksheet_skips_it_and_says_so(coach, read
 def test_packet_upload_to_a_worksheet_not_in_it_names_those_it_contains(coach, reader):
     visitor, found = reader
     file = filled_packet(visitor, FILLED)
-    give(coach, found, sample_files.REASONS)
+    assign(coach, found, sample_files.REASONS)
     answer = upload(visitor, file, path="/portal/h/4")
     assert answer.status_code == 422
     titles = [
@@ -142,7 +151,7 @@ def test_packet_upload_to_a_worksheet_not_in_it_names_those_it_contains(coach, r
     assert "This file belongs to " in text(answer)
     for title in titles:
         assert f"“{title}”" in text(answer)
-    assert "Open one of them and send it from there." in text(answer)
+    assert "Open one of those pages and upload it there." in text(answer)
     assert count_uploads() == 0
     assert saved_answers(found, 1) == saved_answers(found, 2) == {}
 
@@ -150,4 +159,4 @@ def test_packet_upload_to_a_worksheet_not_in_it_names_those_it_contains(coach, r
 def test_reading_list_says_where_to_upload_a_packet(reader):
     visitor, _ = reader
     page = text(visitor.get("/portal"))
-    assert "open any client_and_assignment that you wrote in and send it back there" in page
+    assert "open any worksheet in it and upload the PDF there" in page

@@ -1,3 +1,5 @@
+"""Safety in the portal: neutral pages, quick exit, help lines."""
+
 from __future__ import annotations
 
 import re
@@ -14,7 +16,14 @@ from caseapp.core.transaction import WRITES, transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.practice.models import NEUTRAL_SITE, Practice
 from tests.support import builders
-from tests.support.portal_client import BANNED, by_card, choose, give_pin, inside, invited
+from tests.support.portal_client import (
+    BANNED,
+    choose_pin,
+    enter_pin,
+    invited,
+    sign_in_client,
+    use_card,
+)
 from tests.support.staff import csrf
 from tests.support.staff_pages import lasting
 
@@ -23,7 +32,7 @@ PORTAL_COOKIE = "__Host-reader"
 
 @pytest.fixture
 def reader(app, coach):
-    visitor, found = inside(app, coach, "Ines Okafor", partner_name="Paul Okafor")
+    visitor, found = sign_in_client(app, coach, "Ines Okafor", partner_name="Paul Okafor")
     builders.screen(coach, found.client_id)
     with transaction():
         assign_handout(
@@ -36,10 +45,10 @@ def reader(app, coach):
 
 
 class Links(HTMLParser):
-    """Collect a page's title, links and forms in their order."""
+    """The title and the links of a page, in order."""
 
     def __init__(self, page):
-        """Read the page."""
+        """Parse the page."""
         super().__init__()
         self.links, self.title, self._in_title = [], "", False
         self.feed(page.get_data(as_text=True))
@@ -57,24 +66,24 @@ class Links(HTMLParser):
 
 
 def every_page(app, coach, reader):
-    """Open every page of the portal in every state; give address and answer."""
+    """Open every page of the portal in every state; yield its address and response."""
     visitor, found = reader
     stranger, arriving, chosen = app.test_client(), app.test_client(), app.test_client()
     yield "/portal/sign-in", stranger.get("/portal/sign-in")
-    yield "/portal/card", by_card(stranger, "2222")
+    yield "/portal/card", use_card(stranger, "2222")
     yield "/portal/enter/x", stranger.get("/portal/enter/x")
     yield "/portal/safety", stranger.get("/portal/safety")
     yield "/portal/nothing", stranger.get("/portal/nothing")
     yield "/portal/sign-out", stranger.get("/portal/sign-out")
     yield "/portal/sign-in", stranger.post("/portal/sign-in")
-    by_card(arriving, found.card_code)
+    use_card(arriving, found.card_code)
     yield "/portal/pin", arriving.get("/portal/pin")
-    yield "/portal/pin", give_pin(arriving, "000000")
-    yield "/portal/pin", choose(arriving, "2222-2222")
+    yield "/portal/pin", enter_pin(arriving, "000000")
+    yield "/portal/pin", choose_pin(arriving, "2222-2222")
     other = invited(coach)
-    by_card(chosen, other.card_code)
+    use_card(chosen, other.card_code)
     yield "/portal/pin", chosen.get("/portal/pin")
-    choose(chosen, other.start_code)
+    choose_pin(chosen, other.start_code)
     yield "/portal/first", chosen.get("/portal/first")
     for path in ("/portal", "/portal/h/1", "/portal/h/2", "/portal/privacy", "/portal/h/99"):
         yield path, visitor.get(path)
@@ -125,7 +134,7 @@ def test_reading_list_shows_the_alias_instead_of_title_and_summary(reader):
     assert "a moment that cannot wait" not in page
 
 
-# Leaving
+# Quick exit
 
 
 def test_quick_exit_ends_session_and_redirects(app, reader):
@@ -157,13 +166,15 @@ def test_quick_exit_with_forged_target_ignores_it(app, visitor, asked):
 
 @pytest.mark.parametrize("cookie", ["", "rubbish", "x" * 3000, "\u00e4", "' OR 1=1"])
 def test_quick_exit_with_broken_cookie_redirects(app, visitor, cookie):
-    answer = visitor.get("/exit", headers={"Cookie": f"{PORTAL_COOKIE}={cookie}; __Host-form=broken"})
+    answer = visitor.get(
+        "/exit", headers={"Cookie": f"{PORTAL_COOKIE}={cookie}; __Host-form=broken"}
+    )
     assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
 
 
 def test_quick_exit_before_the_pin_ends_sign_in(app, coach, visitor):
     found = invited(coach)
-    by_card(visitor, found.card_code)
+    use_card(visitor, found.card_code)
     assert visitor.get("/exit").status_code == 303
     assert visitor.get("/portal/pin").location == "/portal/sign-in"
 
@@ -191,7 +202,7 @@ def test_quick_exit_with_busy_database_redirects_and_ends_session_later(app, rea
         answer = visitor.get("/exit")
         leaving = [found for found in enumerate_threads() if found.name == "leave-now"]
     assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
-    # The answer was there while the database was still waited for.
+    # The response came while the thread still waited for the database.
     assert leaving
     for thread in leaving:
         thread.join()

@@ -1,4 +1,4 @@
-"""What the coach sees of a sheet: nothing before the client shares it, and nothing of anybody else's."""
+"""What the coach sees of a worksheet: nothing before the client shares it, and nobody sees another client's."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
     CANARY,
     PAGE,
+    assign,
+    assignment_id_at,
     case_number,
     form,
-    give,
-    kept_files,
     text,
-    assignment_id_at,
     upload,
+    upload_ids,
     write,
 )
 from tests.support import builders
-from tests.support.portal_client import inside
+from tests.support.portal_client import sign_in_client
 from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser
 
@@ -50,7 +50,7 @@ def test_answers_are_shown_to_the_coach_only_while_shared(app, coach, reader):
     assert "Shared with you on" in staff_browser.text(pages[2])
     write(visitor, what_happened="Written after that.")
     assert "Written after that." not in staff_browser.text(pages[3])
-    assert "What you changed since then is still yours alone." in text(visitor.get(PAGE))
+    assert "Only you can see what you’ve changed since then." in text(visitor.get(PAGE))
     token = {"csrf_token": csrf(visitor.get(PAGE))}
     assert visitor.post(f"{PAGE}/unshare", data=token).status_code == 303
     assert not any(CANARY in staff_browser.text(page) for page in pages)
@@ -83,16 +83,16 @@ def test_withdrawn_worksheet_rejects_every_change_neutrally(coach, reader):
 @pytest.mark.pdf
 def test_worksheet_of_another_client_is_not_found(app, coach, reader):
     visitor, _ = reader
-    other, theirs = inside(app, coach, "Jonas Weber")
+    other, theirs = sign_in_client(app, coach, "Jonas Weber")
     builders.screen(coach, theirs.client_id)
     token = {"csrf_token": csrf(other.get("/portal")), "version": "0", "idempotency_key": "x"}
     for action in ("save", "share", "draft", "unshare", "upload"):
         assert other.post(f"{PAGE}/{action}", data=token).status_code == 404
     kept = upload(visitor, sample_files.scan())
     assert kept.status_code == 303
-    [file_id] = kept_files(coach, sent=False)
-    give(coach, theirs, sample_files.PAUSE)
+    [file_id] = upload_ids(coach, sent=False)
+    assign(coach, theirs, sample_files.PAUSE)
     for action in ("send", "remove"):
         answer = other.post(f"{PAGE}/files/{file_id}/{action}", data=token)
         assert answer.status_code == 404
-    assert kept_files(coach, sent=False) == [file_id]
+    assert upload_ids(coach, sent=False) == [file_id]

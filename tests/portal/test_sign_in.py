@@ -1,3 +1,5 @@
+"""Portal sign-in: link or card, start code, PIN, first visit and sign-out."""
+
 from __future__ import annotations
 
 import re
@@ -15,15 +17,15 @@ from caseapp.domain.practice.queries import get_practice_info
 from tests.support import builders, staff
 from tests.support.portal_client import (
     ADDRESS,
-    BY_MAIL,
+    EMAIL_AND_PORTAL,
     PIN,
-    by_card,
-    by_link,
-    choose,
-    give_pin,
-    inside,
+    choose_pin,
+    enter_pin,
     invited,
-    letterbox,
+    mailbox_server,
+    sign_in_client,
+    use_card,
+    use_link,
 )
 from tests.support.staff import csrf
 
@@ -31,8 +33,8 @@ READ_PATHS = ["/portal", "/portal/privacy", "/portal/h/1", "/portal/h/1/reading-
 
 
 @pytest.fixture
-def post(app):
-    with letterbox() as found:
+def mailbox(app):
+    with mailbox_server() as found:
         yield found
 
 
@@ -47,14 +49,14 @@ def count_sessions(client_id):
     )
 
 
-def test_first_visit_by_mail_ends_at_the_reading_list(post, coach, visitor):
-    found = invited(coach, "Ines Okafor", safe=BY_MAIL, address=ADDRESS)
-    answer = by_link(visitor, post.tokens()[0])
+def test_first_visit_by_mail_ends_at_the_reading_list(mailbox, coach, visitor):
+    found = invited(coach, "Ines Okafor", safe=EMAIL_AND_PORTAL, address=ADDRESS)
+    answer = use_link(visitor, mailbox.tokens()[0])
     assert (answer.status_code, answer.location) == (303, "/portal/pin")
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("__Host-reader=")
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
-    answer = choose(visitor, found.start_code)
+    answer = choose_pin(visitor, found.start_code)
     assert (answer.status_code, answer.location) == (303, "/portal")
     answer = visitor.get("/portal")
     assert (answer.status_code, answer.location) == (303, "/portal/pin")
@@ -70,48 +72,48 @@ def test_first_visit_by_mail_ends_at_the_reading_list(post, coach, visitor):
 
 
 def test_first_visit_page_is_shown_only_once(coach, app):
-    visitor, found = inside(app, coach)
+    visitor, found = sign_in_client(app, coach)
     assert visitor.get("/portal/first").location == "/portal"
     again = app.test_client()
-    by_card(again, found.card_code)
-    assert give_pin(again).location == "/portal"
+    use_card(again, found.card_code)
+    assert enter_pin(again).location == "/portal"
     assert again.get("/portal").status_code == 200
 
 
-def test_link_opened_by_a_mail_scanner_still_works(post, coach, app):
-    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
-    [token] = post.tokens()
+def test_link_opened_by_a_mail_scanner_still_works(mailbox, coach, app):
+    found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
+    [token] = mailbox.tokens()
     scanner = app.test_client()
     for method in ("get", "head", "get", "get", "options"):
         answer = getattr(scanner, method)(f"/portal/enter/{token}")
         assert answer.status_code == 200
         assert "__Host-reader" not in str(answer.headers.getlist("Set-Cookie"))
     assert count_sessions(found.client_id) == 0
-    assert by_link(app.test_client(), token).location == "/portal/pin"
+    assert use_link(app.test_client(), token).location == "/portal/pin"
 
 
-def test_link_page_is_the_same_for_unknown_links(post, coach, visitor):
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
+def test_link_page_is_the_same_for_unknown_links(mailbox, coach, visitor):
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     strange = visitor.get("/portal/enter/nothing-at-all")
-    known = visitor.get(f"/portal/enter/{post.tokens()[0]}")
+    known = visitor.get(f"/portal/enter/{mailbox.tokens()[0]}")
     hidden = re.compile(r'value="[^"]+"')
     assert strange.status_code == known.status_code == 200
     assert hidden.sub("", text(strange)) == hidden.sub("", text(known))
 
 
-def test_link_used_twice_starts_one_session(post, coach, app):
-    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
-    [token] = post.tokens()
-    assert by_link(app.test_client(), token).status_code == 303
-    second = by_link(app.test_client(), token)
+def test_link_used_twice_starts_one_session(mailbox, coach, app):
+    found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
+    [token] = mailbox.tokens()
+    assert use_link(app.test_client(), token).status_code == 303
+    second = use_link(app.test_client(), token)
     assert second.status_code == 401
     assert "no longer works" in text(second)
     assert count_sessions(found.client_id) == 1
 
 
-def test_link_without_csrf_token_or_from_another_site_is_rejected(post, coach, visitor):
-    found = invited(coach, safe=BY_MAIL, address=ADDRESS)
-    [token] = post.tokens()
+def test_link_without_csrf_token_or_from_another_site_is_rejected(mailbox, coach, visitor):
+    found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
+    [token] = mailbox.tokens()
     assert visitor.post(f"/portal/enter/{token}").status_code == 400
     assert count_sessions(found.client_id) == 0
     cross = {"Origin": "https://elsewhere.test", "Sec-Fetch-Site": "cross-site"}
@@ -122,16 +124,16 @@ def test_link_without_csrf_token_or_from_another_site_is_rejected(post, coach, v
 
 
 @pytest.mark.parametrize("address", [ADDRESS, "card@example.test", "nobody@example.test"])
-def test_request_link_responds_the_same_for_every_address(post, coach, visitor, address):
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
+def test_request_link_responds_the_same_for_every_address(mailbox, coach, visitor, address):
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     invited(coach, address="card@example.test")
-    post.taken.clear()
+    mailbox.taken.clear()
     page = visitor.get("/portal/sign-in")
     answer = visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": address})
     assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
     assert "If we know that address" in text(visitor.get("/portal/sign-in"))
     outbox.sweep()
-    assert [letter["To"] for letter in post.letters()] == [ADDRESS] * (address == ADDRESS)
+    assert [letter["To"] for letter in mailbox.letters()] == [ADDRESS] * (address == ADDRESS)
 
 
 @pytest.mark.parametrize("address", ["", "ines", "ines@", "a b@example.test", "x" * 300])
@@ -153,8 +155,8 @@ def test_request_link_too_often_returns_429_with_retry_after(coach, visitor):
 def test_card_typed_in_any_form_works_repeatedly(coach, app):
     found = invited(coach)
     for code in (found.card_code, found.card_code.lower(), found.card_code.replace("-", " ")):
-        assert by_card(app.test_client(), code).location == "/portal/pin"
-    wrong = by_card(app.test_client(), "2222-2222-2222-2222")
+        assert use_card(app.test_client(), code).location == "/portal/pin"
+    wrong = use_card(app.test_client(), "2222-2222-2222-2222")
     assert wrong.status_code == 401
 
 
@@ -168,12 +170,12 @@ def test_portal_pages_without_session_redirect_to_sign_in(app, visitor, path):
 @pytest.mark.parametrize("path", READ_PATHS)
 def test_portal_pages_before_the_pin_redirect_to_it(coach, app, visitor, path):
     found = invited(coach)
-    by_card(visitor, found.card_code)
+    use_card(visitor, found.card_code)
     assert visitor.get(path).location == "/portal/pin"
-    choose(visitor, found.start_code)
+    choose_pin(visitor, found.start_code)
     assert visitor.get(path).location == "/portal/pin"
     again = app.test_client()
-    by_card(again, found.card_code)
+    use_card(again, found.card_code)
     assert again.get(path).location == "/portal/pin"
 
 
@@ -201,22 +203,22 @@ def test_every_portal_view_requires_a_complete_session(app):
 
 def test_mark_read_before_the_pin_is_forbidden(coach, visitor):
     found = invited(coach)
-    by_card(visitor, found.card_code)
+    use_card(visitor, found.card_code)
     page = visitor.get("/portal/pin")
     answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
     assert answer.status_code == 403
 
 
 def test_wrong_pin_shows_remaining_attempts_but_no_digits(coach, app):
-    _, found = inside(app, coach)
+    _, found = sign_in_client(app, coach)
     visitor = app.test_client()
-    by_card(visitor, found.card_code)
+    use_card(visitor, found.card_code)
     for left in ("4 attempts left", "3 attempts left", "2 attempts left", "one attempt left"):
-        answer = give_pin(visitor, "777777")
+        answer = enter_pin(visitor, "777777")
         assert answer.status_code == 422
         assert left in text(answer)
         assert "777777" not in text(answer)
-    assert "Locked for now" in text(give_pin(visitor, "777777"))
+    assert "Locked for now" in text(enter_pin(visitor, "777777"))
     closed = visitor.get("/portal/pin")
     assert "Locked for now" in text(closed)
     assert (
@@ -238,7 +240,7 @@ def test_wrong_pin_shows_remaining_attempts_but_no_digits(coach, app):
 )
 def test_first_pin_with_invalid_field_shows_the_error_there(coach, visitor, change, field):
     found = invited(coach)
-    by_card(visitor, found.card_code)
+    use_card(visitor, found.card_code)
     page = visitor.get("/portal/pin")
     data = {"csrf_token": csrf(page), "start_code": found.start_code, "pin": PIN, "again": PIN}
     answer = visitor.post("/portal/pin", data=data | change)
@@ -250,8 +252,8 @@ def test_first_pin_with_invalid_field_shows_the_error_there(coach, visitor, chan
 
 def test_session_reference_changes_after_the_pin(coach, visitor):
     found = invited(coach)
-    before = by_card(visitor, found.card_code).headers["Set-Cookie"].split(";")[0]
-    after = choose(visitor, found.start_code).headers["Set-Cookie"].split(";")[0]
+    before = use_card(visitor, found.card_code).headers["Set-Cookie"].split(";")[0]
+    after = choose_pin(visitor, found.start_code).headers["Set-Cookie"].split(";")[0]
     assert before != after
     visitor.delete_cookie("__Host-reader")
     visitor.set_cookie("__Host-reader", before.partition("=")[2])
@@ -259,7 +261,7 @@ def test_session_reference_changes_after_the_pin(coach, visitor):
 
 
 def test_sign_out_ends_the_session(coach, app):
-    visitor, _ = inside(app, coach)
+    visitor, _ = sign_in_client(app, coach)
     cookie = visitor.get_cookie("__Host-reader").value
     answer = visitor.post("/portal/sign-out", data={"csrf_token": csrf(visitor.get("/portal"))})
     assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
@@ -276,14 +278,14 @@ def test_post_only_addresses_reject_get(app, visitor):
 
 
 def test_new_invitation_ends_open_sessions(coach, app):
-    visitor, found = inside(app, coach)
+    visitor, found = sign_in_client(app, coach)
     with transaction():
         portal_access.invite_client(coach, found.client_id)
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
 def test_staff_and_client_sessions_are_not_interchangeable(coach, app):
-    visitor, _ = inside(app, coach)
+    visitor, _ = sign_in_client(app, coach)
     reader = visitor.get_cookie("__Host-reader").value
     staff_client = app.test_client()
     staff.sign_in(staff_client, coach)
@@ -304,8 +306,8 @@ def test_addresses_in_mail_and_on_cards_are_routes(app):
         assert routes.match(address.removeprefix("http://127.0.0.1:8000"))
 
 
-def test_request_link_with_forged_host_mails_the_real_one(post, coach, visitor):
-    invited(coach, safe=BY_MAIL, address=ADDRESS)
+def test_request_link_with_forged_host_mails_the_real_one(mailbox, coach, visitor):
+    invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     page = visitor.get("/portal/sign-in")
     visitor.post(
         "/portal/sign-in",
@@ -313,7 +315,7 @@ def test_request_link_with_forged_host_mails_the_real_one(post, coach, visitor):
         headers={"Host": "evil.test", "X-Forwarded-Host": "evil.test"},
     )
     outbox.sweep()
-    assert all("evil.test" not in letter.as_string() for letter in post.letters())
+    assert all("evil.test" not in letter.as_string() for letter in mailbox.letters())
 
 
 def test_client_without_a_case_can_sign_in(coach, app):
@@ -321,8 +323,8 @@ def test_client_without_a_case_can_sign_in(coach, app):
     with transaction():
         found = portal_access.invite_client(coach, client_id)
     visitor = app.test_client()
-    by_card(visitor, found.card_code)
-    choose(visitor, found.start_code)
+    use_card(visitor, found.card_code)
+    choose_pin(visitor, found.start_code)
     visitor.post("/portal/first", data={"csrf_token": csrf(visitor.get("/portal/first"))})
     page = visitor.get("/portal")
     assert page.status_code == 200

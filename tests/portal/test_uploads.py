@@ -1,4 +1,4 @@
-"""A sheet comes back as a file: read into answers, kept for the coach, or not taken and why."""
+"""Uploads of filled-in PDFs: read into answers, kept unread, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from caseapp.http.uploads import OTHER_FIELDS_BYTES
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
     PAGE,
+    assign,
+    assignment_id_at,
     case_number,
     form,
-    give,
-    kept_files,
     text,
-    assignment_id_at,
     upload,
+    upload_ids,
     write,
 )
 from tests.support.concurrency import run_concurrently
@@ -54,7 +54,7 @@ def test_upload_with_line_breaks_in_a_single_line_joins_them(reader, end):
     broken = {line.id: f"One call,{end}then tea.", "what_happened": f"It rained.{end}We rowed."}
     data = sample_files.filled(sample_files.blank(sample_files.PAUSE), broken)
     for _ in range(2):
-        # The same file again contradicts nothing.
+        # Uploading the same file again changes nothing.
         assert upload(visitor, data).status_code == 303
     saved = form(visitor.get(PAGE), f"{PAGE}/save")
     assert saved[f"answer_{line.id}"] == ["One call, then tea."]
@@ -91,7 +91,7 @@ def test_upload_with_too_long_answer_shows_error_and_saves_nothing(reader):
 
 def test_upload_with_ambiguous_date_asks_for_it(coach, reader):
     visitor, found = reader
-    give(coach, found, sample_files.LIMITS)
+    assign(coach, found, sample_files.LIMITS)
     path = "/portal/h/2"
     data = sample_files.filled(
         sample_files.blank(sample_files.LIMITS), {"look_again": "4/5/2030", "topic": "money"}
@@ -108,11 +108,11 @@ def test_upload_of_another_handout_names_it_by_alias(coach, reader):
     unknown = upload(visitor, sample_files.blank(sample_files.LIMITS))
     assert unknown.status_code == 303
     assert "don’t match this worksheet" in text(visitor.get(PAGE))
-    give(coach, found, "help-right-now")
+    assign(coach, found, "help-right-now")
     answer = upload(visitor, sample_files.blank("help-right-now"))
     assert answer.status_code == 422
     assert "This file belongs to “Numbers to keep”." in text(answer)
-    assert len(kept_files(coach, sent=False)) == 1
+    assert len(upload_ids(coach, sent=False)) == 1
 
 
 def test_unreadable_upload_is_visible_to_the_coach_only_after_sending(app, coach, reader):
@@ -123,10 +123,10 @@ def test_unreadable_upload_is_visible_to_the_coach_only_after_sending(app, coach
     assert upload(visitor, data).status_code == 303
     shown = visitor.get(PAGE)
     assert "This file has no form fields" in text(shown)
-    assert "Nobody but you can see that it is here." in text(shown)
-    assert f"It is kept until {long_day(now() + UPLOAD_RETENTION)} and then removed" in text(shown)
+    assert "Only you can see that it’s here." in text(shown)
+    assert f"It’s kept until {long_day(now() + UPLOAD_RETENTION)} and then deleted" in text(shown)
     assert "h-files" not in staff_browser.text(f"{page}/answers")
-    [file_id] = kept_files(coach, sent=False)
+    [file_id] = upload_ids(coach, sent=False)
     assert staff_browser.get(f"{page}/files/{file_id}").status_code == 404
     token = {"csrf_token": csrf(shown)}
     assert visitor.post(f"{PAGE}/files/{file_id}/send", data=token).status_code == 303
@@ -147,7 +147,7 @@ def test_upload_sent_twice_is_kept_once_and_a_sixth_is_rejected(coach, reader):
     page = visitor.get(PAGE)
     for _ in range(2):
         assert upload(visitor, sample_files.scan(), page=page).status_code == 303
-    assert len(kept_files(coach, sent=False)) == 1
+    assert len(upload_ids(coach, sent=False)) == 1
     for _ in range(4):
         assert upload(visitor, sample_files.scan()).status_code == 303
     answer = upload(visitor, sample_files.scan())
@@ -170,7 +170,7 @@ def test_upload_of_invalid_file_says_why_and_is_not_kept(coach, reader, data, st
     answer = upload(visitor, data)
     assert answer.status_code == status
     assert words in text(answer)
-    assert kept_files(coach, sent=False) == []
+    assert upload_ids(coach, sent=False) == []
 
 
 @pytest.mark.process
@@ -185,7 +185,7 @@ def test_upload_flagged_by_the_scanner_is_not_read_or_kept(coach, reader, scanne
         answer = upload(visitor, data, page=page)
         assert answer.status_code == 422
         assert HARMFUL in text(answer)
-    assert kept_files(coach, sent=False) == []
+    assert upload_ids(coach, sent=False) == []
 
 
 def test_upload_with_password_is_not_kept(coach, reader):
@@ -193,7 +193,7 @@ def test_upload_with_password_is_not_kept(coach, reader):
     answer = upload(visitor, sample_files.locked(sample_files.scan()))
     assert answer.status_code == 422
     assert "locked with a password" in text(answer)
-    assert kept_files(coach, sent=False) == []
+    assert upload_ids(coach, sent=False) == []
 
 
 def test_upload_with_very_many_parts_returns_413(reader):

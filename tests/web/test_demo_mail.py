@@ -7,7 +7,7 @@ import pytest
 
 from caseapp.core import outbox, settings
 from tests.support import staff
-from tests.support.portal_client import ADDRESS, BY_MAIL, invited
+from tests.support.portal_client import ADDRESS, EMAIL_AND_PORTAL, invited
 from tests.support.staff import csrf
 
 
@@ -26,7 +26,7 @@ def demo(kept):
 
 @pytest.mark.parametrize("env", ["test", "production"])
 def test_mail_list_is_not_found_outside_the_demo(kept, visitor, env):
-    invited(staff.add("coach"), safe=BY_MAIL, address=ADDRESS)
+    invited(staff.add("coach"), safe=EMAIL_AND_PORTAL, address=ADDRESS)
     settings.use(replace(settings.active(), env=env))
     answer = visitor.get("/demo/mail")
     assert answer.status_code == 404
@@ -38,7 +38,7 @@ def test_empty_mail_list_shows_a_message(demo, visitor):
 
 
 def test_mail_list_shows_newest_first_with_working_link(demo, app, visitor):
-    invited(staff.add("coach"), safe=BY_MAIL, address=ADDRESS)
+    invited(staff.add("coach"), safe=EMAIL_AND_PORTAL, address=ADDRESS)
     page = visitor.get("/portal/sign-in")
     visitor.post("/portal/sign-in", data={"csrf_token": csrf(page), "email": ADDRESS})
     outbox.sweep()

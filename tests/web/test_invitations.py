@@ -1,4 +1,4 @@
-"""Invitations: codes are shown once, in the answer to the form, and nowhere else."""
+"""Invitations: codes are shown once, in the response to the form, and nowhere else."""
 
 import re
 
@@ -79,7 +79,7 @@ def test_invite_after_too_many_wrong_attempts_unlocks(coach, ines, address):
         find_portal_access(ines.client_id).failed_pin_attempts = MAX_PIN_ATTEMPTS
     assert "Locked after wrong attempts" in coach.text(address)
     assert code(coach.send(address), "start-code")
-    assert "Invited, not entered yet" in coach.text(address)
+    assert "Invited, not signed in yet" in coach.text(address)
     db.session.rollback()
     assert find_portal_access(ines.client_id).failed_pin_attempts == 0
 
@@ -103,5 +103,8 @@ def test_invite_with_a_foreign_form_creates_nothing(coach, ines, address, sent):
 def test_invite_by_someone_outside_the_care_team_fails(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         browser = StaffBrowser(app, team[who])
-        assert browser.post(address, browser.token | {"idempotency_key": "first"}).status_code == status
+        assert (
+            browser.post(address, browser.token | {"idempotency_key": "first"}).status_code
+            == status
+        )
     assert find_portal_access(ines.client_id) is None

@@ -1,8 +1,8 @@
 """Portal sign-in: a one-time link or a printed card, on the first visit a start code, then a PIN.
 
-The start code is handed over in person or read aloud; mail alone therefore opens nothing. After five wrong tries only
-the coach can let the client in again (NIST SP 800-63B: e-mail is no authenticator). Whether the portal and e-mail are
-safe for the client is asked each time, so a coach who unticks one closes that way at once.
+The coach gives the client the start code in person, spoken or on paper, so e-mail alone opens nothing (NIST SP 800-63B
+does not accept e-mail as an authenticator). After five wrong attempts only the coach can unlock the portal. Whether the
+portal and e-mail are safe for the client is checked each time, so unticking one takes effect at once.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from caseapp.domain.auth.credentials import hash_secret, verify_secret
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.operations import write_to
-from caseapp.domain.clients.queries import client_record, opened
+from caseapp.domain.clients.operations import send_client_mail
+from caseapp.domain.clients.queries import get_client_record, unseal_client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ class SignInStep(StrEnum):
 
 @dataclass(frozen=True)
 class Invitation:
-    """The codes the coach hands over once: the start code, and a card code where no e-mail is safe."""
+    """The codes for the coach to hand over, shown once: a start code, and a card code where no e-mail is safe."""
 
     start_code: str
     card_code: str | None
@@ -75,12 +75,12 @@ class Invitation:
 def invite_client(actor: Actor, client_id: UUID) -> Invitation:
     """Invite a client to the portal, or unlock it after too many wrong attempts.
 
-    Makes a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where e-mail is safe a
-    one-time link is mailed; else the coach prints a card. Raises NotFound, and RuleBroken where the client has not said
-    that the portal is safe.
+    Creates a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where e-mail is safe a
+    one-time link is mailed; otherwise the coach prints a card. Raises NotFound, and RuleBroken unless the portal is
+    safe for this client.
     """
     require(actor, Action.PORTAL_INVITE)
-    client = client_record(actor, client_id)
+    client = get_client_record(actor, client_id)
     if not client.safe.allows("portal"):
         raise RuleBroken(
             Reason(
@@ -123,7 +123,7 @@ def find_portal_access(client_id: UUID) -> PortalAccess | None:
 def request_link(email: str, address: str) -> None:
     """Request a link for this e-mail address, without revealing whether a client has it.
 
-    A known and an unknown address cause the same work here: one row for the outbox, whose handler looks further.
+    A known and an unknown address cause the same work here: one outbox row, whose handler looks up the address.
     Raises TooManyAttempts.
     """
     email = email.strip().lower()
@@ -149,12 +149,12 @@ def _link_limits(email: str, address: str) -> list[Limit]:
 def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Create a one-time link and mail it; only the newest link works.
 
-    This is the outbox's handler: whether e-mail is safe is asked now, not when the mail was ordered. A link that a
-    client asked for and that could not leave in time never leaves, since hours later somebody else may be looking.
+    This is an outbox handler: it checks whether e-mail is safe when sending, not when the mail was requested. A link
+    that a client requested and that could not be sent in time is dropped: hours later, someone else may read the mail.
     """
     if "until" in payload and now() > datetime.fromisoformat(payload["until"]):
         return
-    for client_id in _receivers(payload):
+    for client_id in _list_recipients(payload):
         token = generate_token()
         with transaction() as session:
             session.execute(
@@ -162,14 +162,14 @@ def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
                 .where(PortalAccess.client_id == client_id)
                 .values(link_hash=hash_token(token), link_expires_at=now() + LINK_LIFETIME)
             )
-        write_to(
+        send_client_mail(
             client_id,
             "reading-link",
             {"link": urls.portal_link_url(token), "minutes": LINK_LIFETIME.seconds // 60},
         )
 
 
-def _receivers(payload: dict[str, Any]) -> Sequence[UUID]:
+def _list_recipients(payload: dict[str, Any]) -> Sequence[UUID]:
     invited = sa.select(PortalAccess.client_id).join(Client, Client.id == PortalAccess.client_id)
     if "client" in payload:
         return db.session.scalars(invited.where(Client.id == UUID(hex=payload["client"]))).all()
@@ -179,34 +179,34 @@ def _receivers(payload: dict[str, Any]) -> Sequence[UUID]:
 def redeem_link_or_card(secret: str, address: str) -> str:
     """Redeem a one-time link or a card code and start a session that still needs the PIN.
 
-    A link works once; a card works until the coach makes a new one; neither works once its way is no longer safe for
-    the client. Raises Unauthenticated or TooManyAttempts.
+    A link works once; a card works until the coach creates a new one. Neither works while the portal, or e-mail for a
+    link, is not safe for the client. Raises Unauthenticated or TooManyAttempts.
     """
     limits = sign_in_limits(f"card:{address}", address)
     count_attempt(limits)
-    used = hash_token(secret)
+    secret_hash = hash_token(secret)
     with transaction() as session:
         client_id = session.execute(
             sa.update(PortalAccess)
-            .where(PortalAccess.link_hash == used, PortalAccess.link_expires_at > now())
+            .where(PortalAccess.link_hash == secret_hash, PortalAccess.link_expires_at > now())
             .values(link_hash=None, link_expires_at=None)
             .returning(PortalAccess.client_id)
         ).scalar()
-        ways: tuple[str, ...] = ("portal", "email")
+        channels: tuple[str, ...] = ("portal", "email")
         if client_id is None:
             client_id = session.scalar(
                 sa.select(PortalAccess.client_id).where(
                     PortalAccess.card_hash == hash_token(normalize_code(secret))
                 )
             )
-            ways = ("portal",)
-        if client_id is None or not all(map(_safe_contact(client_id).allows, ways)):
+            channels = ("portal",)
+        if client_id is None or not all(map(_get_safe_contact(client_id).allows, channels)):
             raise Unauthenticated("This link or code no longer works. Ask for a new one.")
         clear_attempts(limits)
         return begin_session("client", client_id, pin_verified=False)
 
 
-def _safe_contact(client_id: UUID) -> SafeContact:
+def _get_safe_contact(client_id: UUID) -> SafeContact:
     row = db.session.execute(
         sa.select(Client, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Client.id)
@@ -214,7 +214,7 @@ def _safe_contact(client_id: UUID) -> SafeContact:
     ).first()
     if row is None:
         raise NotFound
-    return opened(row.Client, unwrap(client_id, row.wrapped)).safe
+    return unseal_client(row.Client, unwrap(client_id, row.wrapped)).safe
 
 
 def get_sign_in_step(actor: Actor) -> SignInStep:
@@ -249,49 +249,49 @@ def find_pin_error(pin: str) -> str | None:
 def choose_pin(actor: Actor, start_code: str, pin: str) -> str:
     """Check the single-use start code and store the client's PIN.
 
-    Gives the reference of the session that takes the place of the old one. Raises Invalid for a PIN that is not six
-    digits or too easy, and what `_try` raises.
+    Returns the reference of the session that replaces the old one. Raises Invalid for a PIN that isn't six digits or is
+    too easy to guess and for a wrong start code, RuleBroken once the attempts are used up.
     """
     require(actor, Action.PORTAL_PIN)
-    if fault := find_pin_error(pin):
-        raise Invalid({"pin": [fault]})
-    stored = _try(actor, normalize_code(start_code), "start_code_hash", "start_code")
+    if error := find_pin_error(pin):
+        raise Invalid({"pin": [error]})
+    stored = _check_secret(actor, normalize_code(start_code), "start_code_hash", "start_code")
     with transaction() as session:
-        kept = session.execute(
+        updated = session.execute(
             sa.update(PortalAccess)
             .where(
                 PortalAccess.client_id == actor.id,
-                # Of two that bring the same code at once, the second finds it used.
+                # Of two concurrent requests with the same code, the second finds it used.
                 PortalAccess.start_code_hash == stored,
             )
             .values(pin_hash=hash_secret(pin), start_code_hash=None, failed_pin_attempts=0)
             .returning(PortalAccess.client_id)
         ).scalar()
-        if kept is None:
+        if updated is None:
             raise Invalid({"start_code": ["This code has been used."]})
-        return _pass(actor)
+        return _replace_session(actor)
 
 
 def enter_pin(actor: Actor, pin: str) -> str:
     """Check the PIN; return the reference of the session that replaces the old one.
 
-    Raises Invalid for a wrong PIN and RuleBroken once the tries are used up.
+    Raises Invalid for a wrong PIN and RuleBroken once the attempts are used up.
     """
     require(actor, Action.PORTAL_PIN)
-    _try(actor, pin, "pin_hash", "pin")
+    _check_secret(actor, pin, "pin_hash", "pin")
     with transaction() as session:
         session.execute(
             sa.update(PortalAccess)
             .where(PortalAccess.client_id == actor.id)
             .values(failed_pin_attempts=0)
         )
-        return _pass(actor)
+        return _replace_session(actor)
 
 
 def complete_first_visit(actor: Actor) -> None:
     """Record that the client has read how to use the portal safely, and complete sign-in.
 
-    Raises RuleBroken before the PIN is passed.
+    Raises RuleBroken before the PIN was entered.
     """
     if get_sign_in_step(actor) is not SignInStep.FIRST_VISIT:
         raise RuleBroken(Reason("pin_needed", "Enter your PIN first."))
@@ -302,8 +302,8 @@ def complete_first_visit(actor: Actor) -> None:
     )
 
 
-def _try(actor: Actor, secret: str, column: str, field: str) -> str:
-    """Count an attempt before checking it, so that concurrent attempts can't exceed the limit; return the matching hash."""
+def _check_secret(actor: Actor, secret: str, column: str, field: str) -> str:
+    """Check a secret and return its hash; count the attempt first, so that concurrent ones can't exceed the limit."""
     with transaction() as session:
         counted = session.execute(
             sa.update(PortalAccess)
@@ -322,28 +322,28 @@ def _try(actor: Actor, secret: str, column: str, field: str) -> str:
                 "Only the person who gave you the start code can unlock it.",
             )
         )
-    tries, stored = counted
+    attempts, stored = counted
     if not verify_secret(stored, secret):
-        left = MAX_PIN_ATTEMPTS - tries
-        words = "You have one attempt left." if left == 1 else f"You have {left} attempts left."
+        left = MAX_PIN_ATTEMPTS - attempts
+        remaining = "You have one attempt left." if left == 1 else f"You have {left} attempts left."
         raise Invalid(
-            {field: [f"That isn’t right. {words if left else 'That was the last attempt.'}"]}
+            {field: [f"That isn’t right. {remaining if left else 'That was the last attempt.'}"]}
         )
     return str(stored)
 
 
-def _pass(actor: Actor) -> str:
-    """Replace the waiting session by a new one, so that the earlier reference is useless.
+def _replace_session(actor: Actor) -> str:
+    """Replace the session by a new one, so that a reference known before sign-in opens nothing.
 
     Raises Unauthenticated when that session was ended in the meantime, as a new invitation does.
     """
-    waited = db.session.execute(
+    ended = db.session.execute(
         sa.update(Session)
         .where(Session.id == actor.session_id, Session.ended_at.is_(None))
         .values(ended_at=now())
         .returning(Session.id)
     ).scalar()
-    if waited is None:
+    if ended is None:
         raise Unauthenticated
     record(actor, Action.SIGN_IN, "client", actor.id, client_id=actor.id)
     return begin_session("client", actor.id)
@@ -360,7 +360,7 @@ def sign_out(actor: Actor) -> None:
 def end_session_by_reference(reference: str) -> None:
     """End the session of a cookie at once, even when the audit event can't be recorded.
 
-    It is the quick exit's, so it runs its own transactions: the ending is safe before the record is tried.
+    The quick exit uses it. It runs its own transactions, so the session has ended before the audit event is tried.
     """
     with transaction() as session:
         ended = session.execute(

@@ -12,8 +12,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
+from caseapp.domain.worksheets.codes import UNREAD_REASONS
 
 
 class WorksheetResponse(Model):
@@ -28,7 +29,7 @@ class WorksheetResponse(Model):
     saved_at: Mapped[datetime]
     shared_answers: Mapped[bytes | None]
     shared_at: Mapped[datetime | None]
-    version: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
@@ -42,7 +43,7 @@ class WorksheetUpload(Model):
     assignment_id: Mapped[UUID] = mapped_column(sa.ForeignKey("assignment.id"), index=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
     content: Mapped[bytes]
-    size: Mapped[int]
-    reason: Mapped[str] = mapped_column(sa.String(12))
+    size: Mapped[int] = mapped_column(info=between(0))
+    reason: Mapped[str] = mapped_column(sa.String(12), info=one_of(UNREAD_REASONS))
     received_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

@@ -44,8 +44,8 @@ def read_pdf_fields(data: bytes) -> PdfFields:
     """
     parts: PdfFields = {}
     for name, value in read_form_fields(data).items():
-        position, own = split_field_name(name)
-        parts.setdefault(position, {})[own] = value
+        position, field_name = split_field_name(name)
+        parts.setdefault(position, {})[field_name] = value
     return parts
 
 
@@ -128,8 +128,8 @@ def _iso_date(year: int, month: int, day: int) -> str:
 def _month_number(name: str) -> int:
     if len(name) < MIN_MONTH_LENGTH:
         return 0
-    for words in LABELS.values():
-        for number, month in enumerate(words.months, 1):
+    for labels in LABELS.values():
+        for number, month in enumerate(labels.months, 1):
             if month.lower().startswith(name.lower()):
                 return number
     return 0

@@ -14,7 +14,7 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json
 from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.clients.queries import key_of
+from caseapp.domain.clients.queries import get_client_key
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.rendering import plain
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
@@ -53,7 +53,7 @@ def get_client_worksheet(actor: Actor, assignment: AssignmentRecord) -> ClientWo
     row = find_response(assignment.id)
     if row is None:
         return ClientWorksheet(**{**vars(EMPTY), "uploads": uploads})
-    key = key_of(actor.id)
+    key = get_client_key(actor.id)
     answers = unseal_json(row, "answers", key)
     return ClientWorksheet(
         answers=answers,
@@ -131,7 +131,7 @@ def get_shared_worksheet(actor: Actor, assignment_id: UUID) -> SharedWorksheet:
     row = find_response(assignment_id)
     shared = None
     if row is not None and row.shared_at is not None:
-        answers = unseal_json(row, "shared_answers", key_of(assignment.client_id))
+        answers = unseal_json(row, "shared_answers", get_client_key(assignment.client_id))
         shared = SharedAnswers(
             assignment_id,
             row.shared_at,
@@ -179,7 +179,7 @@ def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> by
     )
     if sealed is None:
         raise NotFound
-    key = key_of(assignment.client_id)
+    key = get_client_key(assignment.client_id)
     return unseal_bytes(WorksheetUpload.__tablename__, "content", upload_id, sealed, key)
 
 

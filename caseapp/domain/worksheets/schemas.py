@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from marshmallow import Schema, fields, post_load, validate
 
 from caseapp.domain.handouts.labels import LABELS
+from caseapp.domain.worksheets.codes import UNREAD_REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,11 +30,6 @@ UPLOAD_RETENTION = timedelta(days=90)
 Personal data is kept no longer than needed (UK GDPR, Article 5(1)(e)). The law sets no number; this one allows for
 some weeks without a session, and the practice's lawyer should confirm it.
 """
-UNREAD_REASONS = {
-    "no_form": "This file has no form fields: it may be a scan, a photo, or printed to PDF again.",
-    "wrong_form": "The fields in this file don’t match this worksheet: it may be an older version.",
-    "broken": "This file is damaged, or in a format that we can’t read.",
-}
 
 
 def normalize_text(text: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.support import staff
-from tests.support.portal_client import mailbox
+from tests.support.portal_client import mailbox_server
 
 
 @pytest.fixture
-def post(app):
-    with mailbox() as found:
+def mailbox(app):
+    with mailbox_server() as found:
         yield found
 
 

@@ -27,12 +27,12 @@ from tests.support.portal_client import ADDRESS, BANNED, CARD_ONLY, EMAIL_AND_PO
 pytestmark = pytest.mark.both
 
 
-def test_invite_with_safe_email_mails_a_neutral_link(post, coach):
+def test_invite_with_safe_email_mails_a_neutral_link(mailbox, coach):
     found = invited(
         coach, "Ines Okafor", safe=EMAIL_AND_PORTAL, address=ADDRESS, partner_name="Paul Okafor"
     )
     assert found.card_code is None
-    [letter] = post.letters()
+    [letter] = mailbox.letters()
     assert letter["To"] == ADDRESS
     assert letter["Subject"] == "Your reading list"
     assert letter.get_content_type() == "text/plain"
@@ -44,15 +44,15 @@ def test_invite_with_safe_email_mails_a_neutral_link(post, coach):
 
 
 @pytest.mark.parametrize("address", [None, ADDRESS])
-def test_invite_without_safe_email_creates_a_card(post, coach, address):
+def test_invite_without_safe_email_creates_a_card(mailbox, coach, address):
     found = invited(coach, safe=CARD_ONLY, address=address)
     assert len(found.card_code.replace("-", "")) == 16
-    assert post.taken == []
+    assert mailbox.taken == []
     assert redeem(found.card_code.lower().replace("-", " ")).id == found.client_id
 
 
 @pytest.mark.parametrize("channels", [("call", "email"), ("in_person",), ("in_person", "portal")])
-def test_invite_when_the_portal_is_not_safe_is_rejected(post, coach, channels):
+def test_invite_when_the_portal_is_not_safe_is_rejected(mailbox, coach, channels):
     client_id = builders.client(coach, safe=SafeContact(channels), email=ADDRESS)
     with pytest.raises(RuleBroken) as refused, transaction():
         portal_access.invite_client(coach, client_id)
@@ -70,19 +70,19 @@ def test_invite_by_someone_outside_the_care_team_fails(app):
         portal_access.invite_client(cast["admin"], client_id)
 
 
-def test_codes_are_stored_as_hashes_only(post, coach):
+def test_codes_are_stored_as_hashes_only(mailbox, coach):
     found = invited(coach, safe=CARD_ONLY)
     mailed = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     for row in (access_row(found.client_id), access_row(mailed.client_id)):
         stored = " ".join(
             str(getattr(row, column.key)) for column in sa.inspect(PortalAccess).columns
         )
-        for secret in (found.start_code, found.card_code, mailed.start_code, *post.tokens()):
+        for secret in (found.start_code, found.card_code, mailed.start_code, *mailbox.tokens()):
             assert secret not in stored
             assert secret.replace("-", "") not in stored
 
 
-def test_invite_again_ends_sessions_and_old_codes(post, coach):
+def test_invite_again_ends_sessions_and_old_codes(mailbox, coach):
     found = invited(coach, safe=CARD_ONLY)
     first = redeem(found.card_code)
     inside = find_client_session(portal_access.choose_pin(first, found.start_code, PIN)).actor
@@ -112,20 +112,20 @@ def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
     assert all(session.ended_at for session in list_sessions(found.client_id))
 
 
-def test_mail_requested_before_email_became_unsafe_is_not_sent(post, coach):
+def test_mail_requested_before_email_became_unsafe_is_not_sent(mailbox, coach):
     client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     with transaction():
         portal_access.invite_client(coach, client_id)
     set_safe_channels(coach, client_id, "call", "portal")
     assert outbox.sweep() == 1
-    assert post.taken == []
+    assert mailbox.taken == []
 
 
-def test_mailed_link_after_email_became_unsafe_is_rejected(post, coach):
+def test_mailed_link_after_email_became_unsafe_is_rejected(mailbox, coach):
     found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     set_safe_channels(coach, found.client_id, "portal")
     with pytest.raises(Unauthenticated):
-        portal_access.redeem_link_or_card(post.tokens()[0], HOME)
+        portal_access.redeem_link_or_card(mailbox.tokens()[0], HOME)
     assert list_sessions(found.client_id) == []
 
 

@@ -22,9 +22,9 @@ from tests.support.portal_client import ADDRESS, CARD_ONLY, EMAIL_AND_PORTAL, in
 pytestmark = pytest.mark.both
 
 
-def test_a_link_works_once(post, coach):
+def test_a_link_works_once(mailbox, coach):
     found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
-    [token] = post.tokens()
+    [token] = mailbox.tokens()
     assert redeem(token).id == found.client_id
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(token, HOME)
@@ -32,11 +32,11 @@ def test_a_link_works_once(post, coach):
 
 
 @pytest.mark.parametrize(("minutes", "works"), [(14, True), (15, False), (16, False)])
-def test_a_link_lasts_fifteen_minutes(post, coach, minutes, works):
+def test_a_link_lasts_fifteen_minutes(mailbox, coach, minutes, works):
     moment = datetime(2026, 5, 14, 12, tzinfo=UTC)
     with at(moment):
         invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
-    [token] = post.tokens()
+    [token] = mailbox.tokens()
     with at(moment + timedelta(minutes=minutes)):
         if works:
             assert portal_access.redeem_link_or_card(token, HOME)
@@ -45,19 +45,19 @@ def test_a_link_lasts_fifteen_minutes(post, coach, minutes, works):
                 portal_access.redeem_link_or_card(token, HOME)
 
 
-def test_only_the_newest_link_works(post, coach):
+def test_only_the_newest_link_works(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     portal_access.request_link(f" {ADDRESS.upper()} ", HOME)
     outbox.sweep()
-    old, new = post.tokens()
+    old, new = mailbox.tokens()
     with pytest.raises(Unauthenticated):
         portal_access.redeem_link_or_card(old, HOME)
     assert portal_access.redeem_link_or_card(new, HOME)
 
 
-def test_link_used_fifty_times_at_once_starts_one_session(post, coach, app):
+def test_link_used_fifty_times_at_once_starts_one_session(mailbox, coach, app):
     found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
-    [token] = post.tokens()
+    [token] = mailbox.tokens()
     db.session.rollback()
     answers = run_concurrently(
         app, 50, lambda number: portal_access.redeem_link_or_card(token, f"192.0.2.{number}")
@@ -68,7 +68,7 @@ def test_link_used_fifty_times_at_once_starts_one_session(post, coach, app):
 
 
 @pytest.mark.parametrize("secret", ["", "-", "None", "x" * 43, "0" * 64, "ines@example.test"])
-def test_redeem_with_any_other_text_is_rejected(post, coach, secret):
+def test_redeem_with_any_other_text_is_rejected(mailbox, coach, secret):
     invited(coach, safe=CARD_ONLY)
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     with pytest.raises(Unauthenticated):
@@ -85,11 +85,11 @@ def test_guessing_card_codes_is_throttled_by_address(coach, app):
     assert portal_access.redeem_link_or_card(found.card_code, "192.0.2.8")
 
 
-def test_request_link_does_the_same_for_every_address(post, coach):
+def test_request_link_does_the_same_for_every_address(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     invited(coach, safe=CARD_ONLY, address="card@example.test")
     builders.client(coach, safe=EMAIL_AND_PORTAL, email="never.invited@example.test")
-    post.taken.clear()
+    mailbox.taken.clear()
     for address in (
         ADDRESS,
         "card@example.test",
@@ -104,10 +104,10 @@ def test_request_link_does_the_same_for_every_address(post, coach):
         assert set(rows[-1].payload) == {"email", "until"}
         assert address not in str(rows[-1].payload)
     outbox.sweep()
-    assert [letter["To"] for letter in post.letters()] == [ADDRESS]
+    assert [letter["To"] for letter in mailbox.letters()] == [ADDRESS]
 
 
-def test_request_link_too_often_is_throttled(post, coach):
+def test_request_link_too_often_is_throttled(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     for _ in range(4):
         portal_access.request_link(ADDRESS, HOME)
@@ -119,39 +119,39 @@ def test_request_link_too_often_is_throttled(post, coach):
         portal_access.request_link(ADDRESS, "198.51.100.99")
 
 
-def test_link_mail_after_server_refusal_is_sent_again(post, coach):
+def test_link_mail_after_server_refusal_is_sent_again(mailbox, coach):
     moment = datetime(2026, 5, 14, 12, tzinfo=UTC)
     client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
-    post.refusing = True
+    mailbox.refusing = True
     with at(moment):
         with transaction():
             portal_access.invite_client(coach, client_id)
         assert outbox.sweep() == 0
-    post.refusing = False
+    mailbox.refusing = False
     with at(moment + timedelta(hours=3)):
         assert outbox.sweep() == 1
-        [token] = post.tokens()
+        [token] = mailbox.tokens()
         assert portal_access.redeem_link_or_card(token, HOME)
         assert outbox.sweep() == 0
-    assert len(post.taken) == 1
+    assert len(mailbox.taken) == 1
 
 
-def test_link_mail_requested_hours_ago_is_dropped(post, coach):
+def test_link_mail_requested_hours_ago_is_dropped(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
-    post.taken.clear()
-    post.refusing = True
+    mailbox.taken.clear()
+    mailbox.refusing = True
     portal_access.request_link(ADDRESS, HOME)
     assert outbox.sweep() == 0
-    post.refusing = False
+    mailbox.refusing = False
     with at(now() + timedelta(hours=3)):
         assert outbox.sweep() == 1
-    assert post.taken == []
+    assert mailbox.taken == []
 
 
-def test_link_mail_with_several_workers_is_sent_once(post, coach, app):
+def test_link_mail_with_several_workers_is_sent_once(mailbox, coach, app):
     client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     with transaction():
         portal_access.invite_client(coach, client_id)
     db.session.rollback()
     run_concurrently(app, 6, lambda _: outbox.sweep())
-    assert len(post.taken) == 1
+    assert len(mailbox.taken) == 1

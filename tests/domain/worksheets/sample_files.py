@@ -1,4 +1,4 @@
-"""Sheets filled in as a client would with any PDF program, and files that no honest program makes."""
+"""Worksheets filled in as with any PDF program, and broken or malicious PDFs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caseapp.domain.handouts.packets import PacketItem, render_packet_pdf
 from caseapp.domain.handouts.printing import NOT_PERSONALIZED, render_handout_pdf
 from caseapp.domain.practice.queries import get_practice_info
 
-# Between them these two have every kind of field.
+# Together these have every kind of field.
 PAUSE, REASONS, LIMITS = "first-days-pause", "my-reasons", "my-limits"
 ABROAD = "Больно, но дышу — 今日は三歩 · شكراً 🙂"
 
@@ -25,7 +25,7 @@ def handout(slug, language="en"):
 
 
 def blank(slug, language="en", *, large=False):
-    """Make the PDF that the portal gives."""
+    """Render the PDF that the portal offers."""
     return render_handout_pdf(
         handout(slug, language),
         get_practice_info().letterhead,
@@ -35,10 +35,10 @@ def blank(slug, language="en", *, large=False):
     )
 
 
-def packed(places, *, large=False):
-    """Make the PDF of several sheets, each given by its place on the client's list."""
+def packed(positions, *, large=False):
+    """Render the packet of several handouts, by their positions on the client's list."""
     return render_packet_pdf(
-        [PacketItem(handout(slug), position) for position, slug in places.items()],
+        [PacketItem(handout(slug), position) for position, slug in positions.items()],
         get_practice_info().letterhead,
         get_practice_info().help_lines,
         DataKey(UUID(int=1), b"k" * 32),
@@ -49,7 +49,7 @@ def packed(places, *, large=False):
 
 
 def filled(data, values, change=None):
-    """Fill fields by name: text, True for a tick, the option's words for a choice; `change` may do more to the file."""
+    """Fill in fields by name: text, True for a tick, the option for a choice; `change` may modify the file further."""
     with pikepdf.open(io.BytesIO(data)) as pdf:
         fields = {str(field.T): field for field in pdf.Root.AcroForm.Fields}
         for name, value in values.items():
@@ -76,7 +76,7 @@ def saved(pdf, **how):
 
 
 def scan():
-    """Make a PDF without any field, as a scanner does."""
+    """Return a PDF without fields, like a scan."""
     pdf = pikepdf.new()
     pdf.add_blank_page()
     return saved(pdf)
@@ -88,7 +88,7 @@ def locked(data, user="secret"):
 
 
 def with_scripts(pdf):
-    """Put in everything that a viewer might run or unpack."""
+    """Add scripts, a launch action and an attachment."""
     pdf.Root.OpenAction = Dictionary(S=Name.JavaScript, JS=String("app.alert('hello')"))
     pdf.Root.AA = Dictionary(WC=Dictionary(S=Name.Launch, F=String("/bin/sh")))
     pdf.attachments["run.exe"] = b"MZ"
@@ -103,7 +103,7 @@ def _with_form(fields):
 
 
 def endless():
-    """Make a field tree that bites its own tail."""
+    """Return a form whose field tree contains itself."""
 
     def loop(pdf):
         top = pdf.make_indirect(Dictionary(T=String("a"), FT=Name.Tx))
@@ -114,7 +114,7 @@ def endless():
 
 
 def crowded(number=200_000):
-    """Make a form of very many fields."""
+    """Return a form with very many fields."""
     return saved(
         _with_form(lambda _: Array([Dictionary(T=String(str(i))) for i in range(number)])),
         object_stream_mode=pikepdf.ObjectStreamMode.generate,
@@ -122,7 +122,7 @@ def crowded(number=200_000):
 
 
 def nested(depth=300_000):
-    """Make an array within an array within an array, as text."""
+    """Return a PDF with deeply nested arrays."""
     return (
         b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /AcroForm "
         + b"[" * depth
@@ -132,7 +132,7 @@ def nested(depth=300_000):
 
 
 def bomb(mebibytes=4000):
-    """Make an object stream of a few megabytes that unpacks to very many; each piece unpacks to one."""
+    """Return a decompression bomb: an object stream of a few megabytes that unpacks to `mebibytes`."""
     packer = zlib.compressobj(9)
     first = packer.compress(b"2 0 " + b" " * 1020) + packer.flush(zlib.Z_FULL_FLUSH)
     piece = packer.compress(b" " * 2**20) + packer.flush(zlib.Z_FULL_FLUSH)

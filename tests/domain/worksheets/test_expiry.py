@@ -1,4 +1,4 @@
-"""Files that could not be read have an end, unless the coach has them."""
+"""Unreadable uploads expire unless they were sent to the coach."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_expired_upload_is_audited_without_content(assigned, client):
     delete_expired_uploads()
     query = sa.text(
         "SELECT actor_id, object_id, client_id, details FROM audit_event "
-        "WHERE action = 'portal.write' ORDER BY at DESC, id DESC LIMIT 1"
+        "WHERE action = 'portal.write' ORDER BY occurred_at DESC, id DESC LIMIT 1"
     ).columns(actor_id=sa.Uuid(), object_id=sa.Uuid(), client_id=sa.Uuid(), details=sa.JSON())
     row = db.session.execute(query).one()
     assert row == (operator().id, assigned[1], client.id, {"answers": "upload_expired"})

@@ -1,3 +1,5 @@
+"""Answers read from filled-in PDFs, single or packet."""
+
 from __future__ import annotations
 
 import pytest
@@ -21,7 +23,7 @@ from tests.domain.worksheets import sample_files
 
 
 def sample_answers(handout):
-    """Give what a client might answer to each field, and how it is written into the PDF."""
+    """Return an answer to each field, and the values to fill into the PDF."""
     answers: dict = {}
     typed: dict = {}
     for field in handout.fields:
@@ -85,8 +87,8 @@ def test_read_answers_from_another_handout_raises_different_handout(app):
 @pytest.mark.pdf
 @pytest.mark.parametrize("large", [False, True])
 def test_read_answers_from_a_packet_returns_those_of_each_position(app, large):
-    """Also where one was left blank, and where one was given twice."""
-    places = {
+    """Also with a blank one, and with the same handout assigned twice."""
+    positions = {
         2: sample_files.LIMITS,
         5: "help-right-now",
         7: sample_files.PAUSE,
@@ -96,11 +98,13 @@ def test_read_answers_from_a_packet_returns_those_of_each_position(app, large):
         sample_files.handout(sample_files.LIMITS),
         sample_files.handout(sample_files.PAUSE),
     )
-    (first, typed), (second, noted) = sample_answers(limits), sample_answers(pause)
+    (first, typed), (second, typed_pause) = sample_answers(limits), sample_answers(pause)
     values = {f"2_{name}": value for name, value in typed.items()}
-    values |= {f"7_{name}": value for name, value in noted.items()}
+    values |= {f"7_{name}": value for name, value in typed_pause.items()}
     values["31_my_limit"] = "Another one."
-    parts = read_pdf_fields(sample_files.filled(sample_files.packed(places, large=large), values))
+    parts = read_pdf_fields(
+        sample_files.filled(sample_files.packed(positions, large=large), values)
+    )
     assert filled_positions(parts) == {2, 7, 31}
     assert build_answers_schema(limits).load(read_answers(parts, limits, 2)) == first
     assert build_answers_schema(pause).load(read_answers(parts, pause, 7)) == second
@@ -150,11 +154,11 @@ def test_parse_date_reads_only_unambiguous_dates(typed, read):
 
 def test_merge_answers_returns_only_changed_answers_as_overwritten():
     before = {"a": "mine", "b": "same", "c": "kept"}
-    whole, lost = merge_answers(
+    merged, overwritten = merge_answers(
         before, {f"{FIELD_PREFIX}a": "other", f"{FIELD_PREFIX}b": "same", f"{FIELD_PREFIX}d": "n"}
     )
-    assert lost == {"a": "mine"}
-    assert whole == {
+    assert overwritten == {"a": "mine"}
+    assert merged == {
         f"{FIELD_PREFIX}a": "other",
         f"{FIELD_PREFIX}b": "same",
         f"{FIELD_PREFIX}c": "kept",

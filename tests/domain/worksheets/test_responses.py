@@ -1,3 +1,5 @@
+"""Worksheet responses and uploads: save, share, send, delete, and what the coach sees."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -14,7 +16,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.dashboard.queries import timeline
+from caseapp.domain.dashboard.queries import list_timeline
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.operations import (
@@ -45,7 +47,7 @@ SCAN = b"%PDF-1.7 a scan"
 
 @pytest.fixture
 def assigned(team):
-    """Give a client one sheet in the portal."""
+    """Assign one worksheet in the portal; return the case and the assignment's id."""
     coach = team["coach"]
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
@@ -245,7 +247,7 @@ def test_timeline_shows_only_shared_answers_and_sent_uploads(team, assigned, cli
 
     def told():
         db.session.rollback()
-        page = timeline(
+        page = list_timeline(
             coach, get_case_context(coach, made.case_id), kind="handout", cursor=None, limit=50
         )
         return [(item.title, item.link_kind) for item in page.items]
