@@ -28,7 +28,7 @@ from caseapp.core.settings import load_settings
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import credentials
-from caseapp.domain.handouts.library import claims
+from caseapp.domain.handouts.provenance import claims
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app

@@ -13,7 +13,7 @@ from caseapp.core.clock import get_week_start
 from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.printing import get_language_tag
-from caseapp.domain.handouts.rendering import list_help_line_entries, plain
+from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.template_helpers import today
 from caseapp.portal.phrases import Translator
@@ -96,8 +96,8 @@ def build_entry(record: AssignmentRecord) -> ReadingListEntry:
     )
     return ReadingListEntry(
         position=record.position,
-        title=plain(handout.outside_title),
-        summary="" if handout.alias else plain(handout.summary),
+        title=plain_text(handout.outside_title),
+        summary="" if handout.alias else plain_text(handout.summary),
         meta=tuple(text for text in meta if text),
         pdf=url_for(
             "portal_handouts.handout_pdf",

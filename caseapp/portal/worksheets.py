@@ -12,7 +12,7 @@ from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
-from caseapp.domain.handouts.rendering import plain
+from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.codes import UNREAD_REASONS
 from caseapp.domain.worksheets.pdf_responses import (
@@ -146,7 +146,7 @@ def upload(position: int) -> ResponseReturnValue:
 def _wrong_handout(found: AssignmentRecord, parts: PdfFields, data: bytes) -> ResponseReturnValue:
     """Name the handouts on the client's list to which the file belongs, or keep the file."""
     named = dict.fromkeys(
-        f"“{plain(record.handout.outside_title)}”"
+        f"“{plain_text(record.handout.outside_title)}”"
         for record in get_reading_list(current_actor())
         if contains_handout(parts, record.handout, record.position)
     )

@@ -45,7 +45,7 @@ from caseapp.http.idempotency import run_form_once
 from caseapp.http.request_parsing import Form, form_version, parse_uuid, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 from caseapp.web.case_header import load_case_context
-from caseapp.web.handouts import language_asked, large_asked, stage_asked
+from caseapp.web.handouts import get_requested_language, is_large_print_requested, get_requested_stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,8 +122,8 @@ def assign_page(number: str) -> ResponseReturnValue:
 
 def _assign_page(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
     actor, context = current_actor(), load_case_context(number)
-    stage = stage_asked(context.case.stage)
-    options = list_handout_options(actor, context, stage or None, language_asked())
+    stage = get_requested_stage(context.case.stage)
+    options = list_handout_options(actor, context, stage or None, get_requested_language())
     groups = [
         (outcome, [option for option in options if option.suitability.outcome == outcome])
         for outcome in OUTCOME_LABELS
@@ -133,10 +133,10 @@ def _assign_page(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> s
         context=context,
         tab="Handouts",
         groups=[(outcome, found) for outcome, found in groups if found],
-        filters=Form({"stage": stage or "all", "language": language_asked()}),
+        filters=Form({"stage": stage or "all", "language": get_requested_language()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
         | {"all": "All stages"},
-        recommendation=get_recommendation(actor, context, language_asked()),
+        recommendation=get_recommendation(actor, context, get_requested_language()),
         form=form,
         reasons=reasons,
         confirm=any(reason.code == "confirmation_required" for reason in reasons),
@@ -182,7 +182,7 @@ def assigned_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
         request.args.getlist("chosen")[:MAX_HANDOUTS],
         assigned,
         request.args.get("channel", "portal"),
-        language_asked(),
+        get_requested_language(),
     )
     return render_template(
         "assignments/assigned.html",
@@ -202,8 +202,8 @@ def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
     if found.case_number != number:
         raise NotFound
     record_read(actor, Action.ASSIGNMENT_READ, "assignment", found.id, found.client_id)
-    name = f"reading-{found.position:02}{'-large' if large_asked() else ''}.pdf"
-    return pdf_response(make_pdf(found, large=large_asked(), code=True), name)
+    name = f"reading-{found.position:02}{'-large' if is_large_print_requested() else ''}.pdf"
+    return pdf_response(make_pdf(found, large=is_large_print_requested(), code=True), name)
 
 
 @blueprint.get("/case/<string:number>/handouts/packet")
@@ -231,8 +231,8 @@ def packet_pdf(number: str) -> ResponseReturnValue:
     if not _chosen_ids():
         return redirect(url_for("assignments.case_handouts", number=number), code=303)
     record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
-    pdf = case_packet_pdf(actor, context, _chosen_ids(), large=large_asked())
-    return pdf_response(pdf, f"reading-all{'-large' if large_asked() else ''}.pdf")
+    pdf = case_packet_pdf(actor, context, _chosen_ids(), large=is_large_print_requested())
+    return pdf_response(pdf, f"reading-all{'-large' if is_large_print_requested() else ''}.pdf")
 
 
 def _chosen_ids() -> list[UUID]:

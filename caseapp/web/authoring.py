@@ -1,4 +1,4 @@
-"""The practice's own handouts: what is being written, the page of each draft, what is done with it, its history."""
+"""Pages about practice handouts: the list of drafts, each draft's page and history, and the actions on it."""
 
 from __future__ import annotations
 
@@ -10,35 +10,27 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.rules import find_problems
-from caseapp.domain.authoring.comparison import changes, find_last_change
-from caseapp.domain.authoring.operations import (
-    publish_draft,
-    discard_draft,
-    return_draft,
-    submit_for_review,
-    create_draft_from_version,
-    create_draft,
-    withdraw_from_review,
-)
+from caseapp.domain.authoring import operations
+from caseapp.domain.authoring.comparison import compare_sources, find_last_change
 from caseapp.domain.authoring.queries import (
     get_draft,
-    list_drafts_by_slug,
     get_previous_version,
+    list_drafts_by_slug,
     list_open_drafts,
+    list_publish_blockers,
     list_revisions,
-    publish_blockers,
 )
-from caseapp.domain.authoring.schemas import PublishSchema, NewDraftSchema, ReturnDraftSchema
-from caseapp.domain.handouts.library import BrokenHandout, Handout, library, read
+from caseapp.domain.authoring.rules import find_problems
+from caseapp.domain.authoring.schemas import NewDraftSchema, PublishSchema, ReturnDraftSchema
+from caseapp.domain.handouts.library import BrokenHandout, Handout, library, parse_draft
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.handouts.rendering import render_page_body
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.users.queries import list_users, get_user_names
+from caseapp.domain.users.queries import get_user_names, list_users
 from caseapp.http.errors import record_refused_request
-from caseapp.http.guard import needs, current_actor
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
+from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
 from caseapp.http.template_helpers import flash, today
 
 if TYPE_CHECKING:
@@ -53,105 +45,110 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("authoring", __name__)
 
-STATE_WORDS = {
+# Label and colour of a state's tag.
+DRAFT_STATE_TAGS = {
     "draft": ("Draft", "watch"),
-    "waiting": ("Waits for a second person", "info"),
+    "in_review": ("Waiting for approval", "info"),
     "published": ("Published", "ok"),
-    "dropped": ("Dropped", ""),
+    "discarded": ("Discarded", ""),
 }
-STEP_WORDS = {
-    "started": "Started",
+REVISION_LABELS = {
+    "created": "Created",
     "saved": "Saved",
-    "sent": "Sent for approval",
-    "withdrawn": "Taken back",
-    "returned": "Sent back",
+    "submitted": "Submitted for approval",
+    "withdrawn": "Withdrawn",
+    "returned": "Returned",
     "published": "Approved and published",
-    "dropped": "Dropped",
+    "discarded": "Discarded",
 }
-ENOUGH_PEOPLE = 2
+MIN_APPROVERS = 2
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Show a text as a page, as far as it can be shown, with what is still wrong with it."""
+    """A draft as a page, as far as it can be rendered, and its problems by form field."""
 
     body: Markup | None
     handout: Handout | None
-    faults: dict[str, list[str]]
+    problems: dict[str, list[str]]
     reasons: tuple[Reason, ...] = ()
 
 
 def build_preview(source: str) -> Preview:
-    """Make a page of a source, as far as that can be done, and say what is wrong with it."""
-    faults = find_problems(source, today())
+    """Render a source as a page, as far as possible, and list its problems."""
+    problems = find_problems(source, today())
     try:
-        handout = read(source)
+        handout = parse_draft(source)
     except BrokenHandout:
-        return Preview(None, None, faults)
+        return Preview(None, None, problems)
     try:
-        known = get_practice_info().help_lines
-        return Preview(render_page_body(handout, known, faith=True, staff=True), handout, faults)
+        help_lines = get_practice_info().help_lines
+        body = render_page_body(handout, help_lines, faith=True, staff=True)
     except RuleBroken as error:
-        return Preview(None, handout, faults, error.reasons)
+        return Preview(None, handout, problems, error.reasons)
+    return Preview(body, handout, problems)
 
 
-def approvers() -> list[str]:
-    """Name everybody who may approve and can sign in."""
-    return [
-        person.name
-        for person in list_users()
-        if person.disabled_at is None and Action.HANDOUT_APPROVE in ACTIONS_BY_ROLE[Role(person.role)]
+def _has_second_approver() -> bool:
+    """Return whether at least two people who can sign in may approve handouts."""
+    approvers = [
+        user
+        for user in list_users()
+        if user.disabled_at is None and Action.HANDOUT_APPROVE in ACTIONS_BY_ROLE[Role(user.role)]
     ]
+    return len(approvers) >= MIN_APPROVERS
 
 
 @blueprint.get("/handouts/own")
 @needs(Action.HANDOUT_WRITE)
-def own_list() -> ResponseReturnValue:
-    """List what waits for approval, what is being written, and what we have published."""
-    return _own_list(Form())
+def draft_list() -> ResponseReturnValue:
+    """List the drafts in review, the drafts being written, and the published practice handouts."""
+    return _render_list(Form())
 
 
-def _own_list(form: Form) -> str:
+def _render_list(form: Form) -> str:
     actor = current_actor()
     drafts = list_open_drafts(actor)
     return render_template(
         "authoring/list.html",
         form=form,
-        waiting=[draft for draft in drafts if draft.state == "waiting"],
-        writing=[draft for draft in drafts if draft.state == "draft"],
-        mine={draft.id for draft in drafts if publish_blockers(actor, draft)},
+        in_review=[draft for draft in drafts if draft.state == "in_review"],
+        in_progress=[draft for draft in drafts if draft.state == "draft"],
+        publishable={draft.id for draft in drafts if not list_publish_blockers(actor, draft)},
         published=[item for item in list_newest_versions() if item.handout.own],
-        alone=len(approvers()) < ENOUGH_PEOPLE,
+        has_second_approver=_has_second_approver(),
     )
 
 
 @blueprint.post("/handouts/own")
 @needs(Action.HANDOUT_WRITE)
-def start_now() -> ResponseReturnValue:
-    """Start a handout of our own."""
+def create() -> ResponseReturnValue:
+    """Create a draft of a new practice handout."""
     try:
         new = read_form(NewDraftSchema())
         with transaction():
-            draft_id = run_form_once(lambda: create_draft(current_actor(), new))
+            draft_id = run_form_once(lambda: operations.create_draft(current_actor(), new))
     except Invalid as error:
-        return _own_list(submitted_form(error)), 422
+        return _render_list(submitted_form(error)), 422
     return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
 
 
 @blueprint.post("/handouts/<string:slug>/own")
 @needs(Action.HANDOUT_WRITE)
-def start_from(slug: str) -> ResponseReturnValue:
-    """Start from what is published: the next version of ours, or our own edition of a sheet of the library."""
+def create_from_handout(slug: str) -> ResponseReturnValue:
+    """Create a draft of a practice handout's next version, or of a practice handout based on a library handout."""
     language = request.args.get("language", "en")
     with transaction():
-        draft_id = run_form_once(lambda: create_draft_from_version(current_actor(), slug, language))
+        draft_id = run_form_once(
+            lambda: operations.create_draft_from_version(current_actor(), slug, language)
+        )
     return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
 
 
 @blueprint.get("/handouts/own/<uuid:draft_id>")
 @needs(Action.HANDOUT_WRITE)
 def draft_page(draft_id: UUID) -> ResponseReturnValue:
-    """Show a draft as it would be published, what differs from what is published, and what can be done with it."""
+    """Show a draft as it would be published, its differences from the published version, and its actions."""
     return render_draft(draft_id)
 
 
@@ -162,21 +159,21 @@ def render_draft(
     *,
     stale: bool = False,
 ) -> str:
-    """Give a draft's page, perhaps with what was sent to it and why it was refused."""
+    """Render a draft's page, with the submitted form and the reasons for a refusal if there are any."""
     actor = current_actor()
-    draft, steps = get_draft(actor, draft_id), list_revisions(draft_id)
-    before, against = _before(draft)
+    draft, revisions = get_draft(actor, draft_id), list_revisions(draft_id)
+    base_source, base_label = _get_base(draft)
     original = library().get((draft.based_on or "", draft.language))
     return render_template(
         "authoring/draft.html",
         draft=draft,
-        steps=steps,
-        names=get_user_names({step.by for step in steps}),
+        revisions=revisions,
+        names=get_user_names({revision.recorded_by for revision in revisions}),
         preview=build_preview(draft.source),
-        changes=changes(before, draft.source),
-        against=against,
-        barred=publish_blockers(actor, draft),
-        alone=len(approvers()) < ENOUGH_PEOPLE,
+        comparison=compare_sources(base_source, draft.source),
+        base_label=base_label,
+        publish_blockers=list_publish_blockers(actor, draft),
+        has_second_approver=_has_second_approver(),
         original=original,
         form=form or Form(),
         reasons=reasons,
@@ -184,66 +181,79 @@ def render_draft(
     )
 
 
-def _before(draft: HandoutDraft) -> tuple[str | None, str]:
-    """Give the text that a draft is compared with, and say in words which it is."""
+def _get_base(draft: HandoutDraft) -> tuple[str | None, str]:
+    """Return the source that a draft is compared with, and words for it."""
     published = get_previous_version(draft)
     if published:
         return published.source, f"version {published.version}"
     original = library().get((draft.based_on or "", draft.language))
-    return (original.source, "the sheet of the library") if original else (None, "")
+    return (original.source, "the library handout") if original else (None, "")
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/send")
+@blueprint.post("/handouts/own/<uuid:draft_id>/submit")
 @needs(Action.HANDOUT_WRITE)
-def send_now(draft_id: UUID) -> ResponseReturnValue:
-    """Send a draft to a second person."""
-    return _moved(draft_id, "draft_submitted", lambda: submit_for_review(current_actor(), draft_id, form_version()))
+def submit(draft_id: UUID) -> ResponseReturnValue:
+    """Submit a draft for approval by a second person."""
+    return _run_action(
+        draft_id,
+        "draft_submitted",
+        lambda: operations.submit_for_review(current_actor(), draft_id, form_version()),
+    )
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/withdraw")
 @needs(Action.HANDOUT_WRITE)
-def withdraw_now(draft_id: UUID) -> ResponseReturnValue:
-    """Take a draft that waits back."""
-    return _moved(
-        draft_id, "draft_withdrawn", lambda: withdraw_from_review(current_actor(), draft_id, form_version())
+def withdraw(draft_id: UUID) -> ResponseReturnValue:
+    """Withdraw a draft from review."""
+    return _run_action(
+        draft_id,
+        "draft_withdrawn",
+        lambda: operations.withdraw_from_review(current_actor(), draft_id, form_version()),
     )
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/drop")
+@blueprint.post("/handouts/own/<uuid:draft_id>/discard")
 @needs(Action.HANDOUT_WRITE)
-def drop_now(draft_id: UUID) -> ResponseReturnValue:
-    """Drop a draft for good."""
-    return _moved(draft_id, "draft_discarded", lambda: discard_draft(current_actor(), draft_id, form_version()))
+def discard(draft_id: UUID) -> ResponseReturnValue:
+    """Discard a draft for good."""
+    return _run_action(
+        draft_id,
+        "draft_discarded",
+        lambda: operations.discard_draft(current_actor(), draft_id, form_version()),
+    )
 
 
 @blueprint.post("/handouts/own/<uuid:draft_id>/return")
 @needs(Action.HANDOUT_APPROVE)
-def return_now(draft_id: UUID) -> ResponseReturnValue:
-    """Send a draft back to its authors with a reason."""
+def return_draft(draft_id: UUID) -> ResponseReturnValue:
+    """Return a draft to its authors with a reason."""
 
-    def go() -> None:
-        return_draft(current_actor(), draft_id, read_form(ReturnDraftSchema()), form_version())
+    def run() -> None:
+        reason = read_form(ReturnDraftSchema())
+        operations.return_draft(current_actor(), draft_id, reason, form_version())
 
-    return _moved(draft_id, "draft_returned", go)
+    return _run_action(draft_id, "draft_returned", run)
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/approve")
+@blueprint.post("/handouts/own/<uuid:draft_id>/publish")
 @needs(Action.HANDOUT_APPROVE)
-def approve_now(draft_id: UUID) -> ResponseReturnValue:
-    """Approve and publish a draft; with a tick, hide the sheet that it stands in for."""
+def publish(draft_id: UUID) -> ResponseReturnValue:
+    """Approve and publish a draft; hide the library handout that it replaces if asked to."""
 
-    def go() -> None:
-        hide = read_form(PublishSchema())
-        publish_draft(current_actor(), draft_id, form_version(), hide_original=hide)
+    def run() -> None:
+        hide_original = read_form(PublishSchema())
+        operations.publish_draft(
+            current_actor(), draft_id, form_version(), hide_original=hide_original
+        )
 
-    return _moved(draft_id, "handout_published", go)
+    return _run_action(draft_id, "handout_published", run)
 
 
-def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnValue:
-    """Do one step in a transaction of its own and come back to the draft's page."""
+def _run_action(draft_id: UUID, message: str, run: Callable[[], None]) -> ResponseReturnValue:
+    """Run an action on a draft in a transaction and return to the draft's page."""
     try:
         with transaction():
-            go()
+            run()
     except Invalid as error:
         return render_draft(draft_id, submitted_form(error)), 422
     except Stale:
@@ -251,36 +261,39 @@ def _moved(draft_id: UUID, said: str, go: Callable[[], None]) -> ResponseReturnV
     except RuleBroken as error:
         record_refused_request(error)
         return render_draft(draft_id, submitted_form(), error.reasons), 409
-    flash(said)
+    flash(message)
     return redirect(url_for("authoring.draft_page", draft_id=draft_id), code=303)
 
 
 @blueprint.get("/handouts/own/<uuid:draft_id>/history")
 @needs(Action.HANDOUT_WRITE)
 def history_page(draft_id: UUID) -> ResponseReturnValue:
-    """Show every step of a draft, and what one of them changed: unless asked, the last that changed the text."""
+    """Show a draft's revisions and what one of them changed: by default the last that changed the text."""
     actor = current_actor()
-    draft, steps = get_draft(actor, draft_id), list_revisions(draft_id)
-    wanted = request.args.get("step") or find_last_change([step.source for step in steps]) + 1
-    chosen = next((step for step in steps if str(step.number) == str(wanted)), None)
-    if chosen is None:
+    draft, revisions = get_draft(actor, draft_id), list_revisions(draft_id)
+    sources = [revision.source for revision in revisions]
+    number = request.args.get("revision") or str(find_last_change(sources) + 1)
+    selected = next((revision for revision in revisions if str(revision.number) == number), None)
+    if selected is None:
         raise NotFound
-    before = steps[chosen.number - 2].source if chosen.number > 1 else _before(draft)[0]
+    before = sources[selected.number - 2] if selected.number > 1 else _get_base(draft)[0]
     return render_template(
         "authoring/history.html",
         draft=draft,
-        steps=steps,
-        chosen=chosen,
-        names=get_user_names({step.by for step in steps}),
-        changes=changes(before, chosen.source),
-        others=[other for other in list_drafts_by_slug(actor, draft.slug) if other.id != draft.id],
+        revisions=revisions,
+        selected=selected,
+        names=get_user_names({revision.recorded_by for revision in revisions}),
+        comparison=compare_sources(before, selected.source),
+        other_drafts=[
+            other for other in list_drafts_by_slug(actor, draft.slug) if other.id != draft.id
+        ],
     )
 
 
 @blueprint.app_context_processor
-def own_words() -> dict[str, Any]:
-    """Give the words about our own handouts to the pages that use them."""
+def authoring_labels() -> dict[str, Any]:
+    """Provide the labels of drafts and revisions to templates."""
     return {
-        "draft_states": STATE_WORDS,
-        "step_words": STEP_WORDS,
+        "draft_state_tags": DRAFT_STATE_TAGS,
+        "revision_labels": REVISION_LABELS,
     }

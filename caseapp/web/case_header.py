@@ -11,10 +11,9 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context_by_number, list_case_events
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.queries import list_followups_by_origin
-from caseapp.domain.followups.schemas import TASK_LABELS
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
-from caseapp.domain.screening.schemas import FLAG_LABELS
+from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import local, today
 

@@ -19,9 +19,10 @@ from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_
 from caseapp.domain.cases.queries import CaseFilter, get_case_context_by_number, list_cases
 from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, ReopenSchema
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import list_matches
-from caseapp.domain.clients.schemas import CHANNELS, CONSENT_METHODS, ClientSchema
+from caseapp.domain.clients.schemas import CHANNELS, ClientSchema
 from caseapp.domain.dashboard.queries import list_timeline
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.operations import set_manual_flag

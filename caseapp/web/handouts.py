@@ -1,4 +1,4 @@
-"""Handouts: the library, what each sheet rests on, and giving sheets to a case."""
+"""Handout pages: the library, each handout, its versions, reviews and recalls."""
 
 from __future__ import annotations
 
@@ -15,34 +15,44 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import replace_assignment
 from caseapp.domain.assignments.queries import (
-    list_assigned_clients,
     count_clients_with_version,
-    list_clients_with_version,
+    list_assigned_clients,
     list_clients_with_older_version,
+    list_clients_with_version,
 )
-from caseapp.domain.assignments.schemas import MAX_MESSAGE_LENGTH, MAX_REPLACED, ReplaceAssignmentsSchema
+from caseapp.domain.assignments.schemas import (
+    MAX_MESSAGE_LENGTH,
+    MAX_REPLACED,
+    ReplaceAssignmentsSchema,
+)
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stage_by_id, stages
-from caseapp.domain.handouts.library import ANY_STAGE, claims, contradictions, library, sources
-from caseapp.domain.handouts.operations import recall, record_review
+from caseapp.domain.handouts import operations
+from caseapp.domain.handouts.library import ANY_STAGE, LANGUAGES, library
 from caseapp.domain.handouts.printing import file_name, render_handout_pdf
+from caseapp.domain.handouts.provenance import claims, contradictions, sources
 from caseapp.domain.handouts.queries import (
     LibraryItem,
-    get_handout_version,
     find_hidden_handout,
+    get_handout_version,
     list_handouts,
-    require_not_recalled,
     list_versions,
+    require_not_recalled,
 )
-from caseapp.domain.handouts.rendering import describe_empty_block, find_empty_blocks, render_page_body, plain
-from caseapp.domain.handouts.schemas import KIND_LABELS, LANGUAGES, RecallSchema, ReviewSchema
+from caseapp.domain.handouts.rendering import (
+    describe_empty_block,
+    find_empty_blocks,
+    plain_text,
+    render_page_body,
+)
+from caseapp.domain.handouts.schemas import KIND_LABELS, RecallSchema, ReviewSchema
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.screening.schemas import FLAG_LABELS
+from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.http.downloads import pdf_response
 from caseapp.http.errors import record_refused_request
-from caseapp.http.guard import needs, current_actor
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, submitted_form, read_form
+from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
@@ -52,8 +62,8 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("handouts", __name__)
 
-TAG_WORDS = FLAG_LABELS | {
-    "joint_consent": "Without a yes from both partners",
+TAG_LABELS = FLAG_LABELS | {
+    "joint_consent": "Without consent from both partners",
     "distance_only": "Not living far apart",
     "safety_screen_unknown": "A safety question not asked",
     "safety_screen_older_than_14_days": "Screening older than 14 days",
@@ -61,51 +71,52 @@ TAG_WORDS = FLAG_LABELS | {
     "court_order": "A court order",
     "unsafe_delivery": "No safe way to send anything",
 }
-EFFECT_WORDS = {
-    "block": "Not given",
-    "warn": "Be careful",
-    "in_session": "Only together, in the room",
+EFFECT_LABELS = {
+    "block": "Blocked",
+    "warn": "Caution",
+    "in_session": "Only together in a session",
 }
-HOLD_WORDS = {
-    "safety": "Also in a safety hold",
-    "care": "Also in a care hold",
+HOLD_MARK_LABELS = {
+    "safety": "Also during a safety hold",
+    "care": "Also during a care hold",
     "none": "Not while a hold is open",
 }
-HIGHEST_VERSION = 9999
+MAX_VERSION = 9999
 
 
 @blueprint.app_context_processor
-def library_words() -> dict[str, object]:
-    """Give the library's words to the pages about handouts."""
+def handout_labels() -> dict[str, object]:
+    """Give templates the labels of handouts."""
     return {
-        "kind_words": KIND_LABELS,
-        "hold_mark_words": HOLD_WORDS,
-        "tag_words": TAG_WORDS,
-        "effect_words": EFFECT_WORDS,
+        "handout_kinds": KIND_LABELS,
+        "hold_mark_labels": HOLD_MARK_LABELS,
+        "tag_labels": TAG_LABELS,
+        "effect_labels": EFFECT_LABELS,
         "library_languages": LANGUAGES,
-        "plain_text": plain,
+        "plain_text": plain_text,
     }
 
 
-def stage_asked(default: str = "") -> str:
-    """Read a stage from the address; what is no stage counts as all of them."""
-    wanted = request.args.get("stage", default)
-    return wanted if wanted in stage_by_id() else ""
+def get_requested_stage(default: str = "") -> str:
+    """Get the stage from the query string; empty, meaning all stages, when it is unknown."""
+    stage = request.args.get("stage", default)
+    return stage if stage in stage_by_id() else ""
 
 
-def language_asked() -> str:
-    """Read a language from the address; what the library does not speak counts as English."""
-    wanted = request.args.get("language", "en")
-    return wanted if wanted in LANGUAGES else "en"
+def get_requested_language() -> str:
+    """Get the language from the query string; English when the library does not have it."""
+    language = request.args.get("language", "en")
+    return language if language in LANGUAGES else "en"
 
 
 @blueprint.get("/handouts")
 @needs(Action.HANDOUT_READ)
 def handout_list() -> ResponseReturnValue:
-    """Show the library by stage, narrowed by stage, language and words."""
-    stage, q = stage_asked(), request.args.get("q", "").strip()[:120]
+    """Show the library by stage, filtered by stage, language and search text."""
+    stage, q = get_requested_stage(), request.args.get("q", "").strip()[:120]
     shown = "hidden" if request.args.get("shown") == "hidden" else ""
-    found = list_handouts(current_actor(), stage or None, q, language_asked(), hidden=shown == "hidden")
+    language = get_requested_language()
+    found = list_handouts(current_actor(), stage or None, q, language, hidden=shown == "hidden")
     groups: dict[str, list[LibraryItem]] = defaultdict(list)
     for item in found:
         groups[item.handout.stage].append(item)
@@ -114,7 +125,7 @@ def handout_list() -> ResponseReturnValue:
         "handouts/list.html",
         groups=[(stage_by_id().get(key), groups[key]) for key in order if groups[key]],
         count=len(found),
-        filters=Form({"stage": stage, "q": q, "language": language_asked(), "shown": shown}),
+        filters=Form({"stage": stage, "q": q, "language": language, "shown": shown}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
     )
 
@@ -122,16 +133,16 @@ def handout_list() -> ResponseReturnValue:
 @blueprint.get("/handouts/sources")
 @needs(Action.HANDOUT_READ)
 def sources_page() -> ResponseReturnValue:
-    """Show every article: what was taken, what was left out and why, and how contradictions were resolved."""
-    fed: dict[str, list[Handout]] = defaultdict(list)
+    """Show the source articles: what was used, what was left out, and how contradictions were resolved."""
+    handouts: dict[str, list[Handout]] = defaultdict(list)
     for handout in library().values():
         if handout.language == "en":
             for source in handout.sources:
-                fed[source].append(handout)
+                handouts[source].append(handout)
     return render_template(
         "handouts/sources.html",
         sources=sources().values(),
-        fed=fed,
+        handouts=handouts,
         claims={
             source.id: [c for c in claims().values() if c.id.partition("-")[0] == source.prefix]
             for source in sources().values()
@@ -141,13 +152,13 @@ def sources_page() -> ResponseReturnValue:
     )
 
 
-def _edition(slug: str) -> LibraryItem:
-    """Find the edition that an address asks for.
+def _get_requested_version(slug: str) -> LibraryItem:
+    """Get the handout version that the query string asks for, the newest by default.
 
     Raises NotFound.
     """
     number = request.args.get("version")
-    if number is not None and not (number.isdecimal() and 0 < int(number[:9]) <= HIGHEST_VERSION):
+    if number is not None and not (number.isdecimal() and 0 < int(number[:9]) <= MAX_VERSION):
         raise NotFound
     return get_handout_version(slug, request.args.get("language", "en"), int(number) if number else None)
 
@@ -155,14 +166,14 @@ def _edition(slug: str) -> LibraryItem:
 @blueprint.get("/handouts/<string:slug>")
 @needs(Action.HANDOUT_READ)
 def handout_page(slug: str) -> ResponseReturnValue:
-    """Show a handout as a page, with what it rests on, its reviews and who has it."""
+    """Show a handout with its sources, its reviews and the clients who have it."""
     return _handout(slug)
 
 
-def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ()) -> str:
-    actor, item = current_actor(), _edition(slug)
-    known = get_practice_info().help_lines
-    empty = [describe_empty_block(name) for name in find_empty_blocks(item.handout, known)]
+def _handout(slug: str, form: Form | None = None, not_replaced: tuple[Reason, ...] = ()) -> str:
+    actor, item = current_actor(), _get_requested_version(slug)
+    help_lines = get_practice_info().help_lines
+    empty = [describe_empty_block(name) for name in find_empty_blocks(item.handout, help_lines)]
     versions = list_versions(actor, slug)
     newest = next(v for v in versions if v.handout.language == item.handout.language)
     holders, older = None, []
@@ -176,16 +187,16 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
         item=item,
         handout=item.handout,
         empty=empty,
-        body=None if empty else render_page_body(item.handout, known, faith=True, staff=True),
+        body=None if empty else render_page_body(item.handout, help_lines, faith=True, staff=True),
         versions=versions,
         newest=newest.handout_version_id == item.handout_version_id,
         holders=holders,
         hidden=find_hidden_handout(slug),
         origin=library().get((item.handout.based_on or "", item.handout.language)),
         older=[(number, list(found)) for number, found in groupby(older, attrgetter("handout_version"))],
-        left=left,
+        not_replaced=not_replaced,
         max_message_length=MAX_MESSAGE_LENGTH,
-        confirm=any(reason.code == "confirmation_required" for reason in left),
+        confirm=any(reason.code == "confirmation_required" for reason in not_replaced),
         form=form or Form(),
     )
 
@@ -193,32 +204,33 @@ def _handout(slug: str, form: Form | None = None, left: tuple[Reason, ...] = ())
 @blueprint.get("/handouts/<string:slug>/pdf")
 @needs(Action.HANDOUT_READ)
 def handout_pdf(slug: str) -> ResponseReturnValue:
-    """Give a handout's PDF, as a client would get it."""
-    handout = require_not_recalled(_edition(slug))
-    made = render_handout_pdf(
+    """Download a handout's PDF as a client gets it, with no client named."""
+    practice_info = get_practice_info()
+    handout = require_not_recalled(_get_requested_version(slug))
+    pdf = render_handout_pdf(
         handout,
-        get_practice_info().letterhead,
-        get_practice_info().help_lines,
+        practice_info.letterhead,
+        practice_info.help_lines,
         faith=request.args.get("faith") == "yes",
-        large=large_asked(),
+        large=is_large_print_requested(),
     )
-    return pdf_response(made, file_name(handout, large=large_asked()))
+    return pdf_response(pdf, file_name(handout, large=is_large_print_requested()))
 
 
-def large_asked() -> bool:
-    """Tell whether large print was asked for."""
+def is_large_print_requested() -> bool:
+    """Return whether the query string asks for large print."""
     return request.args.get("size") == "large"
 
 
 @blueprint.post("/handouts/<string:slug>/review")
 @needs(Action.HANDOUT_REVIEW)
-def review_now(slug: str) -> ResponseReturnValue:
-    """Record that a clinician has read this edition."""
-    item = _edition(slug)
+def record_review(slug: str) -> ResponseReturnValue:
+    """Record that a clinician has reviewed this handout version."""
+    item = _get_requested_version(slug)
     try:
         new = read_form(ReviewSchema())
         with transaction():
-            run_form_once(lambda: record_review(current_actor(), item.handout_version_id, new))
+            run_form_once(lambda: operations.record_review(current_actor(), item.handout_version_id, new))
     except Invalid as error:
         return _handout(slug, submitted_form(error)), 422
     flash("review_recorded")
@@ -234,36 +246,36 @@ def review_now(slug: str) -> ResponseReturnValue:
 @blueprint.get("/handouts/<string:slug>/recall")
 @needs(Action.HANDOUT_RECALL)
 def recall_page(slug: str) -> ResponseReturnValue:
-    """Show whom a recall touches and what it does, before it is done."""
+    """Show which clients a recall affects and what it does, before it is confirmed."""
     return _recall(slug, Form())
 
 
 def _recall(slug: str, form: Form) -> str:
-    actor, item = current_actor(), _edition(slug)
-    mine = []
+    actor, item = current_actor(), _get_requested_version(slug)
+    visible = []
     if actor.may(Action.ASSIGNMENT_READ):
-        mine = list_clients_with_version(actor, item.handout_version_id, MAX_REPLACED + 1)
+        visible = list_clients_with_version(actor, item.handout_version_id, MAX_REPLACED + 1)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/recall.html",
         item=item,
         handout=item.handout,
-        holding=count_clients_with_version(actor, item.handout_version_id),
-        mine=mine[:MAX_REPLACED],
-        more=len(mine) > MAX_REPLACED,
+        client_count=count_clients_with_version(actor, item.handout_version_id),
+        visible_clients=visible[:MAX_REPLACED],
+        more=len(visible) > MAX_REPLACED,
         form=form,
     )
 
 
 @blueprint.post("/handouts/<string:slug>/recall")
 @needs(Action.HANDOUT_RECALL)
-def recall_now(slug: str) -> ResponseReturnValue:
-    """Recall this edition, with a reason that every coach reads."""
-    item = _edition(slug)
+def recall(slug: str) -> ResponseReturnValue:
+    """Recall this handout version with a reason that every coach can read."""
+    item = _get_requested_version(slug)
     try:
         reason = read_form(RecallSchema())
         with transaction():
-            recall(current_actor(), item.handout_version_id, reason)
+            operations.recall(current_actor(), item.handout_version_id, reason)
     except Invalid as error:
         return _recall(slug, submitted_form(error)), 422
     flash("handout_recalled")
@@ -278,31 +290,34 @@ def recall_now(slug: str) -> ResponseReturnValue:
 
 @blueprint.post("/handouts/<string:slug>/replace")
 @needs(Action.ASSIGNMENT_CREATE)
-def replace_now(slug: str) -> ResponseReturnValue:
-    """Replace older versions for the chosen clients, each in a transaction of its own; say who was left out and why."""
+def replace_assignments(slug: str) -> ResponseReturnValue:
+    """Replace older versions for the chosen clients, each in its own transaction, and show who was left out and why."""
     actor, item = current_actor(), get_handout_version(slug, request.args.get("language", "en"))
-    older = {h.id: h for h in list_clients_with_older_version(actor, item, MAX_REPLACED)}
+    older = {found.id: found for found in list_clients_with_older_version(actor, item, MAX_REPLACED)}
     try:
-        wanted = read_form(ReplaceAssignmentsSchema())
+        chosen = read_form(ReplaceAssignmentsSchema())
     except Invalid as error:
         return _handout(slug, submitted_form(error)), 422
-    left: list[Reason] = []
+    not_replaced: list[Reason] = []
     replaced = False
-    for assignment_id in wanted.ids:
+    for assignment_id in chosen.ids:
         if assignment_id not in older:
-            # Sent twice, or somebody else was faster: there is nothing left to replace.
+            # The form was sent twice or somebody else was faster: there is nothing left to replace.
             continue
         try:
             with transaction():
-                replace_assignment(actor, assignment_id, message=wanted.message, confirmed=wanted.confirmed)
+                replace_assignment(actor, assignment_id, message=chosen.message, confirmed=chosen.confirmed)
             replaced = True
         except RuleBroken as error:
             record_refused_request(error)
-            who = older[assignment_id].client
-            left += [Reason(r.code, f"{who}: {r.message}", r.way_out) for r in error.reasons]
-    if replaced or not left:
+            client = older[assignment_id].client
+            not_replaced += [
+                Reason(reason.code, f"{client}: {reason.message}", reason.way_out)
+                for reason in error.reasons
+            ]
+    if replaced or not not_replaced:
         flash("handouts_replaced")
-    if left:
-        return _handout(slug, submitted_form(), tuple(left)), 409
-    here = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
-    return redirect(here, code=303)
+    if not_replaced:
+        return _handout(slug, submitted_form(), tuple(not_replaced)), 409
+    address = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
+    return redirect(address, code=303)

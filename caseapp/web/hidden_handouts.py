@@ -1,4 +1,4 @@
-"""Hiding sheets and showing them again, with what falls away meanwhile."""
+"""Hiding handouts from the library's lists and showing them again."""
 
 from __future__ import annotations
 
@@ -8,65 +8,71 @@ from flask import Blueprint, redirect, request, url_for
 
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.suitability.recommendations import HANDOUT_FOR_ITEM, FIRST_HANDOUT
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, show_handout
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
-from caseapp.http.guard import needs, current_actor
+from caseapp.domain.suitability.recommendations import FIRST_HANDOUT, HANDOUT_FOR_ITEM
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
-blueprint = Blueprint("hiding", __name__)
+blueprint = Blueprint("hidden_handouts", __name__)
 
 
 @blueprint.post("/handouts/<string:slug>/hide")
 @needs(Action.HANDOUT_HIDE)
-def hide_now(slug: str) -> ResponseReturnValue:
-    """Hide a sheet from every list."""
+def hide(slug: str) -> ResponseReturnValue:
+    """Hide a handout from every list."""
     with transaction():
         hide_handout(current_actor(), slug)
     flash("handout_hidden")
-    return _back_to(slug)
+    return _redirect_to_handout(slug)
 
 
 @blueprint.post("/handouts/<string:slug>/show")
 @needs(Action.HANDOUT_HIDE)
-def show_now(slug: str) -> ResponseReturnValue:
-    """Put a hidden sheet back into the lists."""
+def show(slug: str) -> ResponseReturnValue:
+    """Show a hidden handout in the lists again."""
     with transaction():
         show_handout(current_actor(), slug)
     flash("handout_shown")
-    return _back_to(slug)
+    return _redirect_to_handout(slug)
 
 
-def _back_to(slug: str) -> ResponseReturnValue:
+def _redirect_to_handout(slug: str) -> ResponseReturnValue:
     language = request.args.get("language", "en")
     return redirect(url_for("handouts.handout_page", slug=slug, language=language), code=303)
 
 
-def what_falls_away(slug: str) -> list[str]:
-    """Say what else stops when a sheet of the library is hidden and nothing of ours stands in for it."""
+def list_hiding_effects(slug: str) -> list[str]:
+    """List what else changes when a library handout is hidden and no practice handout replaces it."""
     found = []
     if slug == FIRST_HANDOUT:
-        found.append("Next best no longer begins with it for everybody.")
-    if asked := [ITEMS_BY_KEY[key].label.lower() for key, answer in HANDOUT_FOR_ITEM.items() if answer == slug]:
-        found.append(f"Next best no longer answers the screening with it: {', '.join(asked)}.")
-    pointing = {
+        found.append("Recommendations no longer begin with it for every client.")
+    items = [
+        ITEMS_BY_KEY[key].label.lower()
+        for key, handout_slug in HANDOUT_FOR_ITEM.items()
+        if handout_slug == slug
+    ]
+    if items:
+        found.append(
+            f"It is no longer recommended after these screening answers: {', '.join(items)}."
+        )
+    titles = {
         handout.title
         for handout in library().values()
-        if handout.language == "en" and any(w.use_instead == slug for w in handout.contraindications)
+        if handout.language == "en"
+        and any(found.use_instead == slug for found in handout.contraindications)
     }
-    if pointing:
-        named = ", ".join(f"“{title}”" for title in sorted(pointing))
-        found.append(
-            f"Where these must not be given, its name still stands as the way out: {named}."
-        )
+    if titles:
+        named = ", ".join(f"“{title}”" for title in sorted(titles))
+        found.append(f"Where these are blocked, it is still named as the alternative: {named}.")
     return found
 
 
 @blueprint.app_context_processor
-def hiding_words() -> dict[str, object]:
-    """Give the pages about handouts what they say about hiding."""
-    return {"what_falls_away": what_falls_away}
+def hidden_handout_helpers() -> dict[str, object]:
+    """Give templates the effects of hiding a handout."""
+    return {"list_hiding_effects": list_hiding_effects}

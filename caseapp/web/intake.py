@@ -15,8 +15,9 @@ from caseapp.domain.cases.facts import GOALS
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.cases.schemas import CaseDetailsSchema
+from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.operations import create_client
-from caseapp.domain.clients.schemas import CHANNELS, CONSENT_METHODS, ClientSchema
+from caseapp.domain.clients.schemas import CHANNELS, ClientSchema
 from caseapp.domain.users.queries import list_assignable_coaches
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs

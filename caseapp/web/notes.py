@@ -12,39 +12,38 @@ from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import CaseFilter, get_case_context_by_number, get_case_context, list_cases
+from caseapp.domain.cases.queries import (
+    CaseFilter,
+    get_case_context,
+    get_case_context_by_number,
+    list_cases,
+)
+from caseapp.domain.notes.codes import FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.operations import (
+    create_note,
     discard_draft,
     record_draft_screening,
     save_draft,
     sign_note,
-    create_note,
 )
 from caseapp.domain.notes.queries import (
-    list_own_drafts,
     find_previous_plan,
-    list_own_signed_notes,
     get_note,
     list_case_notes,
+    list_own_drafts,
+    list_own_signed_notes,
     missing_for_signature,
 )
-from caseapp.domain.notes.schemas import (
-    FORMAT_LABELS,
-    FORMATS,
-    MODALITIES,
-    SECTIONS,
-    DraftFormSchema,
-    NewNoteSchema,
-)
+from caseapp.domain.notes.schemas import FORMATS, SECTIONS, DraftFormSchema, NewNoteSchema
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.protocol import ITEMS, Level
-from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.domain.screening.queries import get_screening
+from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.http.errors import record_refused_request
-from caseapp.http.guard import needs, current_actor
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
-from caseapp.http.template_helpers import clock_time, local, flash, zone
+from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
+from caseapp.http.template_helpers import clock_time, flash, local, zone
 from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("notes", __name__)
 
-SHOWN_DRAFTS = 50
+MAX_DRAFTS = 50
 
 
 @blueprint.get("/notes")
@@ -67,7 +66,7 @@ def note_list() -> ResponseReturnValue:
     page = list_own_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.NOTE_READ, "note", None, None)
     return render_template(
-        "notes/note_list.html", drafts=list_own_drafts(actor, SHOWN_DRAFTS), page=page, modalities=MODALITIES
+        "notes/note_list.html", drafts=list_own_drafts(actor, MAX_DRAFTS), page=page, modalities=MODALITIES
     )
 
 
@@ -94,12 +93,12 @@ def case_notes(number: str) -> ResponseReturnValue:
 
 @blueprint.get("/case/<string:number>/notes/new")
 @needs(Action.NOTE_WRITE)
-def new_note(number: str) -> ResponseReturnValue:
+def new_note_page(number: str) -> ResponseReturnValue:
     """Ask for the time, the way and the format of a new note."""
-    return _new_note(number, Form())
+    return _render_new_note(number, Form())
 
 
-def _new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str:
+def _render_new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str:
     return render_template(
         "notes/new.html",
         context=load_case_context(number),
@@ -113,7 +112,7 @@ def _new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str
 
 @blueprint.post("/case/<string:number>/notes/new")
 @needs(Action.NOTE_WRITE)
-def start_now(number: str) -> ResponseReturnValue:
+def create(number: str) -> ResponseReturnValue:
     """Start a draft."""
     actor = current_actor()
     try:
@@ -122,10 +121,10 @@ def start_now(number: str) -> ResponseReturnValue:
             context = get_case_context_by_number(actor, number)
             note_id = run_form_once(lambda: create_note(actor, context.case.id, new).id)
     except Invalid as error:
-        return _new_note(number, submitted_form(error)), 422
+        return _render_new_note(number, submitted_form(error)), 422
     except RuleBroken as error:
         record_refused_request(error)
-        return _new_note(number, submitted_form(), error), 409
+        return _render_new_note(number, submitted_form(), error), 409
     return redirect(url_for("notes.note_page", note_id=note_id), code=303)
 
 
@@ -133,13 +132,13 @@ def start_now(number: str) -> ResponseReturnValue:
 @needs(Action.NOTE_READ)
 def note_page(note_id: UUID) -> ResponseReturnValue:
     """Show the editor of a draft, or the record that a signed note is."""
-    note = _seen_note(note_id)
-    return _record(note) if note.status == "signed" else _editor(note)
+    note = _get_note_and_record_read(note_id)
+    return _render_signed(note) if note.status == "signed" else _render_editor(note)
 
 
 @blueprint.post("/note/<uuid:note_id>")
 @needs(Action.NOTE_WRITE)
-def save_now(note_id: UUID) -> ResponseReturnValue:
+def save(note_id: UUID) -> ResponseReturnValue:
     """Save the draft; on the way to the signature, go on to its confirmation when nothing is missing."""
     try:
         with transaction():
@@ -147,7 +146,7 @@ def save_now(note_id: UUID) -> ResponseReturnValue:
                 current_actor(), note_id, read_form(DraftFormSchema(), zone=zone()), form_version()
             )
     except (Invalid, Stale, RuleBroken) as error:
-        return _not_saved(note_id, error)
+        return _render_not_saved(note_id, error)
     if request.form.get("do") == "sign":
         return redirect(url_for("notes.sign_page", note_id=note_id), code=303)
     if not request.form.get("to_format"):
@@ -186,7 +185,7 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/note/<uuid:note_id>/screening")
 @needs(Action.SCREENING_RECORD)
-def record_now(note_id: UUID) -> ResponseReturnValue:
+def record_screening(note_id: UUID) -> ResponseReturnValue:
     """Save the draft and record its screening with everything that it demands, in one transaction."""
     actor = current_actor()
     try:
@@ -200,16 +199,16 @@ def record_now(note_id: UUID) -> ResponseReturnValue:
         with transaction():
             run_form_once(record_it)
     except (Invalid, Stale, RuleBroken) as error:
-        return _not_saved(note_id, error)
+        return _render_not_saved(note_id, error)
     if derive_required_actions(change.screening.answers, now()).holds:
-        return _to_the_hold(note_id)
+        return _redirect_to_hold(note_id)
     flash("screening_recorded")
     return redirect(url_for("notes.note_page", note_id=note_id), code=303)
 
 
 @blueprint.post("/note/<uuid:note_id>/discard")
 @needs(Action.NOTE_WRITE)
-def discard_now(note_id: UUID) -> ResponseReturnValue:
+def discard(note_id: UUID) -> ResponseReturnValue:
     """Throw a draft away for good."""
     actor = current_actor()
     try:
@@ -217,7 +216,7 @@ def discard_now(note_id: UUID) -> ResponseReturnValue:
             number = get_note(actor, note_id).number
             discard_draft(actor, note_id, form_version())
     except (Stale, RuleBroken) as error:
-        return _not_saved(note_id, error)
+        return _render_not_saved(note_id, error)
     flash("note_discarded")
     return redirect(url_for("notes.case_notes", number=number), code=303)
 
@@ -226,17 +225,17 @@ def discard_now(note_id: UUID) -> ResponseReturnValue:
 @needs(Action.NOTE_SIGN)
 def sign_page(note_id: UUID) -> ResponseReturnValue:
     """Show what is about to be signed, once nothing is missing any more."""
-    note = _seen_note(note_id)
+    note = _get_note_and_record_read(note_id)
     if note.status == "signed":
         return redirect(url_for("notes.note_page", note_id=note_id), code=303)
     if faults := missing_for_signature(note, now()):
-        return _editor(note, Form(errors=faults)), 422
+        return _render_editor(note, Form(errors=faults)), 422
     return render_template(
         "notes/sign.html",
         note=note,
         context=get_case_context(current_actor(), note.case_id),
         demands=derive_required_actions(note.draft.answers, now()),
-        recorded=_screening_of(note),
+        recorded=_find_screening(note),
         modalities=MODALITIES,
         format_words=FORMAT_LABELS,
     )
@@ -244,7 +243,7 @@ def sign_page(note_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/note/<uuid:note_id>/sign")
 @needs(Action.NOTE_SIGN)
-def sign_now(note_id: UUID) -> ResponseReturnValue:
+def sign(note_id: UUID) -> ResponseReturnValue:
     """Sign and lock a note; signing it twice leads to the same record."""
     actor = current_actor()
     note = get_note(actor, note_id)
@@ -254,45 +253,45 @@ def sign_now(note_id: UUID) -> ResponseReturnValue:
         with transaction():
             sign_note(actor, note_id, form_version())
     except (Invalid, Stale, RuleBroken) as error:
-        return _not_saved(note_id, error)
+        return _render_not_saved(note_id, error)
     flash("note_signed")
     if derive_required_actions(note.draft.answers, now()).holds:
-        return _to_the_hold(note_id)
+        return _redirect_to_hold(note_id)
     return redirect(url_for("notes.note_page", note_id=note_id), code=303)
 
 
-def _seen_note(note_id: UUID) -> NoteRecord:
+def _get_note_and_record_read(note_id: UUID) -> NoteRecord:
     actor = current_actor()
     note = get_note(actor, note_id)
     record_read(actor, Action.NOTE_READ, "note", note.id, note.client_id)
     return note
 
 
-def _to_the_hold(note_id: UUID) -> ResponseReturnValue:
+def _redirect_to_hold(note_id: UUID) -> ResponseReturnValue:
     flash("hold_opened")
     number = get_note(current_actor(), note_id).number
     return redirect(url_for("holds.hold_page", number=number), code=303)
 
 
-def _screening_of(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or nothing
+def _find_screening(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or nothing
     return get_screening(current_actor(), note.screening_id) if note.screening_id else None
 
 
-def _not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
+def _render_not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
     """Show the editor again with every word that was sent, and say why it was not saved."""
     record_refused_request(error)
     note = get_note(current_actor(), note_id)
     if note.status == "signed":
-        return _record(note, refused=error), 409
+        return _render_signed(note, refused=error), 409
     sent = submitted_form(error if isinstance(error, Invalid) else None)
     if isinstance(error, Stale):
-        return _editor(note, sent, conflict=True), 412
+        return _render_editor(note, sent, conflict=True), 412
     if isinstance(error, RuleBroken):
-        return _editor(note, sent, refused=error), 409
-    return _editor(note, sent), 422
+        return _render_editor(note, sent, refused=error), 409
+    return _render_editor(note, sent), 422
 
 
-def _as_sent(note: NoteRecord) -> dict[str, Any]:
+def _as_form_values(note: NoteRecord) -> dict[str, Any]:
     """Write a draft as the editor's form would send it."""
     words = {None: "not_asked"} | {int(level): level.name.lower() for level in Level}
     answers = note.draft.answers
@@ -309,7 +308,7 @@ def _as_sent(note: NoteRecord) -> dict[str, Any]:
     }
 
 
-def _editor(
+def _render_editor(
     note: NoteRecord,
     sent: Form | None = None,
     *,
@@ -324,7 +323,7 @@ def _editor(
         {item.key: "" for item in ITEMS} | dict.fromkeys(SECTIONS, "") | {"actions_taken": []}
     )
     whole = "format" in sent.raw
-    form = Form(blank | (sent.raw if whole else _as_sent(note)), sent.errors)
+    form = Form(blank | (sent.raw if whole else _as_form_values(note)), sent.errors)
     # A field that was sent twice is a list here.
     if str(form.value("format")) not in FORMATS:
         form.raw["format"] = note.format
@@ -338,7 +337,7 @@ def _editor(
         sections=FORMATS[form.value("format")],
         format_words=FORMAT_LABELS,
         modalities=MODALITIES,
-        recorded=_screening_of(note),
+        recorded=_find_screening(note),
         last=context.safety.last_screening,
         plan=find_previous_plan(actor, note),
         steps=list_immediate_steps(note.draft.answers),
@@ -346,12 +345,12 @@ def _editor(
     )
 
 
-def _record(note: NoteRecord, *, refused: Invalid | Stale | RuleBroken | None = None) -> str:
+def _render_signed(note: NoteRecord, *, refused: Invalid | Stale | RuleBroken | None = None) -> str:
     return render_template(
         "notes/read.html",
         note=note,
         context=get_case_context(current_actor(), note.case_id),
-        recorded=_screening_of(note),
+        recorded=_find_screening(note),
         refused=refused,
         modalities=MODALITIES,
         format_words=FORMAT_LABELS,

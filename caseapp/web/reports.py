@@ -20,14 +20,15 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.reports.codes import FORMATS
 from caseapp.domain.reports.csv_table import coach_code
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.queries import build_export_file, list_exports
-from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
+from caseapp.domain.reports.schemas import STATUSES, ExportSchema
 from caseapp.domain.users.queries import list_users
-from caseapp.http.guard import needs, current_actor
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, submitted_form, read_form
+from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
@@ -66,21 +67,21 @@ def _page(form: Form) -> str:
 
 @blueprint.post("/reports")
 @needs(Action.REPORT_EXPORT)
-def make_report() -> ResponseReturnValue:
+def create_report() -> ResponseReturnValue:
     """Make an export."""
     try:
         new = read_form(ExportSchema())
     except Invalid as error:
         return _page(submitted_form(error)), 422
     with transaction():
-        run_form_once(lambda: create_export(current_actor(), new.wanted, new.format))
+        run_form_once(lambda: create_export(current_actor(), new.filters, new.format))
     flash("export_ready")
     return redirect(url_for("reports.report_list"), code=303)
 
 
 @blueprint.get("/reports/<uuid:export_id>")
 @needs(Action.REPORT_EXPORT)
-def report_file(export_id: UUID) -> ResponseReturnValue:
+def download(export_id: UUID) -> ResponseReturnValue:
     """Give an export's file, made from today's records; every fetching is recorded."""
     pieces, kind, name = build_export_file(current_actor(), export_id)
     record_read(current_actor(), Action.REPORT_EXPORT, "export", export_id, None)

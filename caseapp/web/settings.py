@@ -1,4 +1,4 @@
-"""Settings: the practice's own details, and the help numbers that it stands behind."""
+"""Settings: the practice's details, its logo and its help lines."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from caseapp.core.errors import Invalid, Stale
 from caseapp.core.images import make_logo
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.practice import operations
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
-from caseapp.domain.practice.operations import (
-    add_help_line,
-    update_practice,
-    confirm_help_lines,
-    set_logo,
-    remove_help_line,
-    remove_logo,
+from caseapp.domain.practice.queries import (
+    get_logo,
+    get_practice,
+    get_practice_info,
+    list_practice_help_lines,
 )
-from caseapp.domain.practice.queries import list_practice_help_lines, get_practice_info, get_logo, get_practice
-from caseapp.domain.practice.schemas import LogoSchema, HelpLineSchema, PracticeSchema
+from caseapp.domain.practice.schemas import HelpLineSchema, LogoSchema, PracticeSchema
 from caseapp.domain.users.queries import get_user_names
-from caseapp.http.guard import needs, current_actor
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, submitted_form, form_version, read_form
+from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 from caseapp.http.uploads import read_uploaded_file
 
@@ -50,12 +48,12 @@ KIND_LABELS = {
 
 @blueprint.get("/settings")
 @needs(Action.PRACTICE_EDIT)
-def settings_page() -> ResponseReturnValue:
-    """Show the practice's details, to be changed."""
-    return _page(Form())
+def practice_page() -> ResponseReturnValue:
+    """Show the form for the practice's details."""
+    return _practice(Form())
 
 
-def _page(form: Form, *, stale: bool = False) -> str:
+def _practice(form: Form, *, stale: bool = False) -> str:
     regions = {
         region: f"{region} ({country.name})"
         for country in countries().values()
@@ -65,7 +63,7 @@ def _page(form: Form, *, stale: bool = False) -> str:
         "settings/practice.html",
         form=form,
         stale=stale,
-        row=get_practice(),
+        practice=get_practice(),
         portal_address=urls.portal_url(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
@@ -82,37 +80,37 @@ def save_practice() -> ResponseReturnValue:
     try:
         change, version = read_form(PracticeSchema()), form_version()
         with transaction():
-            update_practice(current_actor(), change, version)
+            operations.update_practice(current_actor(), change, version)
     except Invalid as error:
-        return _page(submitted_form(error)), 422
+        return _practice(submitted_form(error)), 422
     except Stale:
-        return _page(submitted_form(), stale=True), 412
+        return _practice(submitted_form(), stale=True), 412
     flash("saved")
-    return redirect(url_for("settings.settings_page"), code=303)
+    return redirect(url_for("settings.practice_page"), code=303)
 
 
 @blueprint.get("/settings/logo")
 @needs(Action.PRACTICE_EDIT)
 def logo_page() -> ResponseReturnValue:
-    """Show the logo that stands on printed sheets, to be changed."""
+    """Show the logo for printed handouts and the form to change it."""
     return _logo(Form())
 
 
 def _logo(form: Form) -> str:
     logo = get_logo()
-    shown = f"data:image/png;base64,{b64encode(logo.picture).decode()}" if logo else ""
-    return render_template("settings/logo.html", form=form, logo=logo, shown=shown)
+    logo_url = f"data:image/png;base64,{b64encode(logo.picture).decode()}" if logo else ""
+    return render_template("settings/logo.html", form=form, logo=logo, logo_url=logo_url)
 
 
 @blueprint.post("/settings/logo")
 @needs(Action.PRACTICE_EDIT)
-def put_logo_now() -> ResponseReturnValue:
-    """Put a logo in place; it is drawn anew before anything is stored."""
+def upload_logo() -> ResponseReturnValue:
+    """Replace the logo; only the redrawn image is stored, never the uploaded file."""
     try:
         alternative = read_form(LogoSchema())
         picture = make_logo(read_uploaded_file("logo"))
         with transaction():
-            set_logo(current_actor(), picture, alternative)
+            operations.set_logo(current_actor(), picture, alternative)
     except Invalid as error:
         return _logo(submitted_form(error)), 422
     flash("logo_added")
@@ -121,33 +119,33 @@ def put_logo_now() -> ResponseReturnValue:
 
 @blueprint.post("/settings/logo/remove")
 @needs(Action.PRACTICE_EDIT)
-def remove_logo_now() -> ResponseReturnValue:
-    """Take the logo off."""
+def remove_logo() -> ResponseReturnValue:
+    """Remove the logo."""
     with transaction():
-        remove_logo(current_actor())
+        operations.remove_logo(current_actor())
     flash("logo_removed")
     return redirect(url_for("settings.logo_page"), code=303)
 
 
 @blueprint.get("/settings/numbers")
 @needs(Action.PRACTICE_EDIT)
-def numbers_page() -> ResponseReturnValue:
-    """Show every help number with its source, to be confirmed."""
-    return _numbers(Form())
+def help_lines_page() -> ResponseReturnValue:
+    """Show every help line with its source, to be confirmed."""
+    return _help_lines(Form())
 
 
-def _numbers(form: Form) -> str:
+def _help_lines(form: Form) -> str:
     practice = get_practice()
     confirmed_by = practice.help_lines_confirmed_by
     return render_template(
-        "settings/numbers.html",
+        "settings/help_lines.html",
         form=form,
-        numbers=get_practice_info().help_lines,
-        list_practice_help_lines=list_practice_help_lines(),
+        help_lines=get_practice_info().help_lines,
+        practice_help_lines=list_practice_help_lines(),
         country=countries()[practice.country],
         kinds=KINDS,
-        kind_words=KIND_LABELS,
-        addable={kind: KIND_LABELS[kind] for kind in KINDS[1:]},
+        kind_labels=KIND_LABELS,
+        kind_options={kind: KIND_LABELS[kind] for kind in KINDS[1:]},
         confirmed_by=get_user_names({confirmed_by}).get(confirmed_by) if confirmed_by else None,
         stale_after=STALE_AFTER_DAYS,
     )
@@ -155,33 +153,33 @@ def _numbers(form: Form) -> str:
 
 @blueprint.post("/settings/numbers")
 @needs(Action.PRACTICE_EDIT)
-def confirm_now() -> ResponseReturnValue:
-    """Record that every number was checked today."""
+def confirm_help_lines() -> ResponseReturnValue:
+    """Record that every help line was checked today."""
     with transaction():
-        confirm_help_lines(current_actor())
+        operations.confirm_help_lines(current_actor())
     flash("help_lines_confirmed")
-    return redirect(url_for("settings.numbers_page"), code=303)
+    return redirect(url_for("settings.help_lines_page"), code=303)
 
 
 @blueprint.post("/settings/numbers/local")
 @needs(Action.PRACTICE_EDIT)
-def add_number() -> ResponseReturnValue:
-    """Add a number of the practice's own town."""
+def add_help_line() -> ResponseReturnValue:
+    """Add a local help line."""
     try:
-        line = read_form(HelpLineSchema())
+        new = read_form(HelpLineSchema())
         with transaction():
-            run_form_once(lambda: add_help_line(current_actor(), line))
+            run_form_once(lambda: operations.add_help_line(current_actor(), new))
     except Invalid as error:
-        return _numbers(submitted_form(error)), 422
+        return _help_lines(submitted_form(error)), 422
     flash("help_line_added")
-    return redirect(url_for("settings.numbers_page"), code=303)
+    return redirect(url_for("settings.help_lines_page"), code=303)
 
 
 @blueprint.post("/settings/numbers/local/<uuid:line_id>/remove")
 @needs(Action.PRACTICE_EDIT)
-def remove_number(line_id: UUID) -> ResponseReturnValue:
-    """Remove a number of the practice's own."""
+def remove_help_line(line_id: UUID) -> ResponseReturnValue:
+    """Remove a local help line."""
     with transaction():
-        remove_help_line(current_actor(), line_id)
+        operations.remove_help_line(current_actor(), line_id)
     flash("help_line_removed")
-    return redirect(url_for("settings.numbers_page"), code=303)
+    return redirect(url_for("settings.help_lines_page"), code=303)

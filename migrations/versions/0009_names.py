@@ -120,7 +120,6 @@ VALUES: dict[tuple[str, str], dict[str, str]] = {
     ("audit_event", "actor_role"): {"arriving": "signing_in"},
     ("audit_event", "object_kind"): {"giving": "bulk_assignment", "log": "audit_event", "edition": "handout_version", "line": "help_line"},
     ("bulk_assignment_item", "state"): {"given": "assigned", "left_out": "skipped"},
-    ("handout_draft", "state"): {"waiting": "in_review", "dropped": "discarded"},
     ("handout_draft_revision", "kind"): {
         "started": "created",
         "sent": "submitted",

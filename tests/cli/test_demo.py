@@ -20,10 +20,10 @@ from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, get_stage_gate, list_cases
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import key_of, matches_of
+from caseapp.domain.clients.queries import get_client_key, list_matches
 from caseapp.domain.followups.queries import list_client_followups, list_due_followups
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import drafts_of
+from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.practice.queries import get_practice_info, get_practice, today
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import Level
@@ -107,7 +107,7 @@ def two_on_hold():
 
 
 def drafts_and_tasks_for_today():
-    levels = [draft.unrecorded_level for draft in drafts_of(who("coach"))]
+    levels = [draft.unrecorded_level for draft in list_own_drafts(who("coach"))]
     assert levels == [Level.CONCERN, None, None, None]
     for coach in ("coach", "coach2"):
         due = list_due_followups(who(coach), until=now() + timedelta(days=1))
@@ -141,12 +141,12 @@ def a_sheet_that_was_filled_in_and_shared():
 
 def a_pair_that_only_a_supervisor_sees():
     for name, other in (("Gareth Lloyd", "Bethan Lloyd"), ("Bethan Lloyd", "Gareth Lloyd")):
-        assert {match.name for match in matches_of(who("supervisor"), client(name))} == {other}
+        assert {match.name for match in list_matches(who("supervisor"), client(name))} == {other}
 
 
 def all_kinds_of_people():
     facts = [
-        unseal_json(case, "facts", key_of(case.client_id))
+        unseal_json(case, "facts", get_client_key(case.client_id))
         for case in db.session.scalars(sa.select(Case))
     ]
     assert any(found["living_arrangement"] == "long_distance" for found in facts)

@@ -125,7 +125,7 @@ def test_what_failed_before_is_tried_by_one_at_a_time(monkeypatch):
     first = threading.Thread(target=lambda: pdf.render(poison("a")))
     first.start()
     assert began.wait(60)
-    with pytest.raises(RenderFailed, match="just now") as second:
+    with pytest.raises(RenderFailed, match="right now") as second:
         pdf.render(poison("a"))
     go_on.set()
     first.join()

@@ -48,9 +48,9 @@ def test_secrets_stay_out_of_the_settings_text(read):
     ("changed", "said"),
     [
         ({"ENV": "staging"}, "ENV: must be production, demo or test"),
-        ({"BASE_URL": None}, "BASE_URL: must be the full address"),
-        ({"BASE_URL": "desk.example.org"}, "BASE_URL: must be the full address"),
-        ({"BASE_URL": "ftp://desk.example.org"}, "BASE_URL: must be the full address"),
+        ({"BASE_URL": None}, "BASE_URL: must be a full address"),
+        ({"BASE_URL": "desk.example.org"}, "BASE_URL: must be a full address"),
+        ({"BASE_URL": "ftp://desk.example.org"}, "BASE_URL: must be a full address"),
         ({"BASE_URL": "http://desk.example.org"}, "BASE_URL: must begin with https://"),
         ({"SMTP_URL": None}, "SMTP_URL: is required"),
         ({"SMTP_URL": "https://mail.example.org"}, "SMTP_URL: must begin with smtp://"),
@@ -60,10 +60,10 @@ def test_secrets_stay_out_of_the_settings_text(read):
         ({"TRUSTED_PROXIES": "some"}, "TRUSTED_PROXIES: must be a whole number"),
         ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES: must be a whole number"),
         ({"TRUSTED_PROXIES": "²"}, "TRUSTED_PROXIES: must be a whole number"),
-        ({"SCAN_COMMAND": "no-such-program -"}, "SCAN_COMMAND: there is no program"),
-        ({"SCAN_COMMAND": "scan 'it"}, "SCAN_COMMAND: cannot be read as a command"),
+        ({"SCAN_COMMAND": "no-such-program -"}, "SCAN_COMMAND: program not found"),
+        ({"SCAN_COMMAND": "scan 'it"}, "SCAN_COMMAND: is not a valid command"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT: must be json or text"),
-        ({"DEBUG": "1"}, "DEBUG: there is no such setting"),
+        ({"DEBUG": "1"}, "DEBUG: unknown setting"),
     ],
 )
 def test_what_is_wrong_is_named(read, changed, said):
@@ -113,4 +113,4 @@ def test_every_setting_is_read(read, name):
     except InvalidSettings as refused:
         found = str(refused)
     assert "strange" in found or name in found
-    assert "no such setting" not in found
+    assert "unknown setting" not in found

@@ -6,7 +6,7 @@ import ast
 import re
 
 from caseapp.core.settings import ROOT
-from caseapp.domain.handouts.library import claims
+from caseapp.domain.handouts.provenance import claims
 from tests.docs.documents import read, table
 
 ID = re.compile(r"\b(?:REC|REL|SAFE|SEC|VULN)-\d{2}\b")

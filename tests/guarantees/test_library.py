@@ -15,13 +15,11 @@ from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     LINE_MARKER,
     BrokenHandout,
-    claims,
-    contradictions,
     library,
-    parse,
-    sources,
+    parse_handout,
 )
-from caseapp.domain.handouts.rendering import CLINICAL, prose, parse_document
+from caseapp.domain.handouts.provenance import claims, contradictions, sources
+from caseapp.domain.handouts.rendering import CLINICAL, render_markdown, parse_document
 from caseapp.domain.practice.help_lines import countries
 
 # textstat 0.7.4 imports this for word lists that a grade does not need; setuptools no longer brings it.
@@ -49,7 +47,7 @@ def body_of(handout):
 
 
 def sentences(handout):
-    text = prose(re.sub(r"^## .*$", "", body_of(handout), flags=re.MULTILINE)).striptags()
+    text = render_markdown(re.sub(r"^## .*$", "", body_of(handout), flags=re.MULTILINE)).striptags()
     return [part.strip() for part in re.split(r"(?<=[.?!])\s+", text) if part.strip()]
 
 
@@ -141,10 +139,10 @@ def test_every_section_names_allowed_claims(key):
 
 @ALL
 def test_handout_ends_with_a_stop_box_and_a_caveat(key):
-    sheet = parse_document(LIBRARY[key])
-    assert sum(part.stop for part in sheet.parts) == 1
-    assert "<em>" in sheet.closing
-    stop = next(part for part in sheet.parts if part.stop)
+    document = parse_document(LIBRARY[key])
+    assert sum(part.stop for part in document.sections) == 1
+    assert "<em>" in document.closing
+    stop = next(part for part in document.sections if part.stop)
     assert "crisis_block" in [block.name for block in stop.blocks]
 
 
@@ -265,4 +263,4 @@ def test_broken_file_names_its_error(was, becomes, fault):
         was = f"{{{{field:{field}}}}}"
     assert was in source
     with pytest.raises(BrokenHandout, match=re.escape(fault)):
-        parse(source.replace(was, becomes, 1))
+        parse_handout(source.replace(was, becomes, 1))

@@ -22,7 +22,7 @@ from caseapp.domain.cases.operations import move_case, update_case
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage
-from caseapp.domain.clients.queries import client_record
+from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
@@ -146,7 +146,7 @@ def test_no_other_file_holds_plain_text(canaries):
 
 def test_coach_reads_all_sealed_text(canaries):
     coach, made = canaries
-    client = client_record(coach, made.client_id)
+    client = get_client_record(coach, made.client_id)
     assert (client.email, client.safe.code_word) == (EMAIL, CANARY)
     assert get_case_context(coach, made.case_id).facts == {"gender": CANARY}
     assert {task.outcome for task in list_client_followups(coach, made.client_id)} == {CANARY, None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.domain.handouts.rendering import prose
+from caseapp.domain.handouts.rendering import render_markdown
 
 pytestmark = pytest.mark.journey
 
@@ -154,17 +154,17 @@ def test_unsafe_markup_runs_in_a_plain_browser(read):
 
 
 def test_sanitized_markup_runs_and_fetches_nothing(read):
-    made = [str(prose(text)) for text in MARKUP]
+    made = [str(render_markdown(text)) for text in MARKUP]
     # In the middle of a line, as a title or label is set, and put together so that one might open what another closes.
-    made += [str(prose(f"A walk {text} home")) for text in MARKUP]
-    made.append(str(prose("\n\n".join(MARKUP))))
-    made.append(str(prose(" ".join(MARKUP))))
+    made += [str(render_markdown(f"A walk {text} home")) for text in MARKUP]
+    made.append(str(render_markdown("\n\n".join(MARKUP))))
+    made.append(str(render_markdown(" ".join(MARKUP))))
     assert read(made) == (0, [])
 
 
 def test_sanitized_markup_is_stable_when_parsed_again(page):
     """Sanitized markup does not change when it is parsed and serialized again."""
-    made = [str(prose(text)) for text in MARKUP]
+    made = [str(render_markdown(text)) for text in MARKUP]
     twice = """parts => parts.map(part => {
         const first = document.createElement("section"), second = document.createElement("section");
         first.innerHTML = part;

@@ -199,7 +199,7 @@ def test_handout_pdf_when_sandbox_is_busy_returns_503_page(coach, reader, monkey
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "60"
-    assert "was not ready in time; PDFs take long just now. Nothing was changed" in text(answer)
+    assert "was not ready in time: PDFs are slow right now. Nothing was changed" in text(answer)
     monkeypatch.undo()
     assert visitor.get("/portal/h/1/reading-01.pdf").status_code == 200
 

@@ -15,7 +15,7 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.schemas import ClientDetails, SafeContact
-from caseapp.domain.handouts.library import library, parse
+from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.notes.operations import save_draft, sign_note, create_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
@@ -141,7 +141,7 @@ def second_version(monkeypatch, slug, language="en"):
         'change: "First edition."}\n  - {version: 2, date: 2026-12-01, change: "A clearer line."}',
         1,
     )
-    changed = library() | {(slug, language): parse(source)}
+    changed = library() | {(slug, language): parse_handout(source)}
     monkeypatch.setattr("caseapp.domain.handouts.operations.library", lambda: changed)
     with transaction():
         assert publish_library() == 1

@@ -221,7 +221,7 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
         (b"", "A lighthouse", "Choose a file first."),
         (b"<svg/>", "A lighthouse", "drawings such as SVG too"),
         (picture() + b"PK", "A lighthouse", "something more in this file"),
-        (picture()[:-20], "A lighthouse", "may be cut short"),
+        (picture()[:-20], "A lighthouse", "may be incomplete"),
         (picture("white"), "A lighthouse", "hardly show in black and white"),
         (picture(), "", "what the logo shows"),
         (picture(), "A lighthouse 🙂", "Our fonts cannot print: 🙂"),

@@ -1,4 +1,4 @@
-"""Done: the practice's own handouts started, written, sent, approved by a second person, or dropped."""
+"""Operations on drafts of practice handouts: create, save, review, publish and discard."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
-from caseapp.domain.authoring.checks import find_problems
-from caseapp.domain.authoring.models import HandoutDraftRevision, HandoutDraft
+from caseapp.domain.authoring.models import HandoutDraft, HandoutDraftRevision
 from caseapp.domain.authoring.queries import (
     NOT_IN_REVIEW,
-    OPEN,
+    OPEN_STATES,
     build_draft_source,
-    get_author_ids,
     get_draft,
-    publish_blockers,
+    list_author_ids,
+    list_publish_blockers,
 )
+from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.source import (
-    STARTER_BODY,
     FIRST_CHANGE,
-    HandoutKey,
+    STARTER_BODY,
     DraftContent,
-    copy_content,
+    HandoutKey,
     build_source,
+    copy_content,
     read_content,
 )
-from caseapp.domain.handouts.library import OWN, Handout, parse
-from caseapp.domain.handouts.operations import hide_handout, one_at_a_time, publish
+from caseapp.domain.handouts.library import OWN, Handout, parse_handout
+from caseapp.domain.handouts.operations import hide_handout, lock_practice_row, publish
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.practice.queries import today
 
@@ -45,190 +45,202 @@ if TYPE_CHECKING:
     from caseapp.domain.authoring.schemas import NewDraft
 
 UNTITLED = "Untitled"
-BEING_WRITTEN = Reason(
+DRAFT_OPEN = Reason(
     "draft_open",
-    "Somebody is already working on this handout.",
-    "Open that draft under Our own handouts.",
+    "There is already an open draft of this handout.",
+    "Continue it under Practice handouts.",
 )
+IN_REVIEW = Reason(
+    "in_review",
+    "This draft is waiting for approval and can’t be changed.",
+    "Withdraw it first, or have it returned.",
+)
+NOT_AN_AUTHOR = Reason(
+    "not_an_author",
+    "Only an author can withdraw a draft.",
+    "Return it with a reason instead.",
+)
+CLOSED_MESSAGES = {
+    "published": "This draft was published.",
+    "discarded": "This draft was discarded.",
+}
 
 
 def create_draft(actor: Actor, new: NewDraft) -> UUID:
-    """Start a handout of the practice's own from a bare frame."""
+    """Create a draft of a new practice handout from the starter text and return its id."""
     require(actor, Action.HANDOUT_WRITE)
-    text = DraftContent(
-        title=new.title, kind="guide", change=FIRST_CHANGE[new.language], body=STARTER_BODY[new.language]
+    content = DraftContent(
+        title=new.title,
+        kind="guide",
+        change=FIRST_CHANGE[new.language],
+        body=STARTER_BODY[new.language],
     )
-    one_at_a_time()
-    return _start(actor, HandoutKey(_next_slug(), new.language, None), text, None)
+    lock_practice_row()
+    return _create(actor, HandoutKey(_next_slug(), new.language, None), content, None)
 
 
 def create_draft_from_version(actor: Actor, slug: str, language: str) -> UUID:
-    """Start from what is published: the next version of one of ours, or our own edition of one of the library's.
+    """Create a draft from the newest version of a handout and return its id.
 
-    Raises NotFound, and RuleBroken while somebody works on the next version already.
+    For a practice handout it becomes the next version, for a library handout a practice handout based on it.
+    Raises NotFound, and RuleBroken while there is an open draft of the next version.
     """
     require(actor, Action.HANDOUT_WRITE)
-    from_here = get_handout_version(slug, language).handout
-    one_at_a_time()
-    if not from_here.own:
-        text = copy_content(from_here, FIRST_CHANGE[language])
-        return _start(actor, HandoutKey(_next_slug(), language, slug), text, None)
-    if _open_draft(slug, language):
-        raise RuleBroken(BEING_WRITTEN)
-    name = HandoutKey(slug, language, from_here.based_on)
-    return _start(actor, name, copy_content(from_here, ""), from_here)
+    handout = get_handout_version(slug, language).handout
+    lock_practice_row()
+    if not handout.own:
+        content = copy_content(handout, FIRST_CHANGE[language])
+        return _create(actor, HandoutKey(_next_slug(), language, slug), content, None)
+    if _has_open_draft(slug, language):
+        raise RuleBroken(DRAFT_OPEN)
+    key = HandoutKey(slug, language, handout.based_on)
+    return _create(actor, key, copy_content(handout, ""), handout)
 
 
-def _open_draft(slug: str, language: str) -> bool:
+def _has_open_draft(slug: str, language: str) -> bool:
     query = sa.select(HandoutDraft.id).where(
-        HandoutDraft.slug == slug, HandoutDraft.language == language, HandoutDraft.state.in_(OPEN)
+        HandoutDraft.slug == slug,
+        HandoutDraft.language == language,
+        HandoutDraft.state.in_(OPEN_STATES),
     )
     return db.session.scalar(query) is not None
 
 
 def _next_slug() -> str:
-    """Give the next number; a number that was dropped is not used again."""
+    """Return the next free slug; that of a discarded draft is not used again."""
     taken = db.session.scalars(sa.select(HandoutDraft.slug).distinct())
     return f"{OWN}{max((int(slug.removeprefix(OWN)) for slug in taken), default=0) + 1:02}"
 
 
-def _start(actor: Actor, name: HandoutKey, text: DraftContent, before: Handout | None) -> UUID:
+def _create(actor: Actor, key: HandoutKey, content: DraftContent, previous: Handout | None) -> UUID:
     moment = now()
     draft = HandoutDraft(
         id=new_id(),
-        slug=name.slug,
-        language=name.language,
-        number=before.version + 1 if before else 1,
-        based_on=name.based_on,
-        title=text.title or UNTITLED,
-        source=build_source(text, name, today(), before),
+        slug=key.slug,
+        language=key.language,
+        number=previous.version + 1 if previous else 1,
+        based_on=key.based_on,
+        title=content.title or UNTITLED,
+        source=build_source(content, key, today(), previous),
         state="draft",
-        started_at=moment,
-        changed_at=moment,
+        created_at=moment,
+        updated_at=moment,
     )
     db.session.add(draft)
-    _step(actor, Action.HANDOUT_WRITE, draft, "started")
+    _add_revision(actor, Action.HANDOUT_WRITE, draft, "created")
     return draft.id
 
 
-def save_draft(actor: Actor, draft_id: UUID, text: DraftContent, expected_version: int) -> int:
-    """Save what changed in a draft, finished or not; give its version from here on.
+def save_draft(actor: Actor, draft_id: UUID, content: DraftContent, expected_version: int) -> int:
+    """Save the content of a draft, finished or not, and return the draft's new version.
 
-    Raises NotFound, Stale, and RuleBroken when it waits for approval or is done with.
+    Raises NotFound, Stale, and RuleBroken when the draft is in review or closed.
     """
     require(actor, Action.HANDOUT_WRITE)
-    draft = _being_written(actor, draft_id)
-    if text == read_content(draft.source):
-        # What stands there already is not saved again, so that a form sent twice does no harm.
+    draft = _get_editable_draft(actor, draft_id)
+    if content == read_content(draft.source):
+        # Unchanged content is not saved again, so that sending a form twice does no harm.
         return draft.version
     set_committed_value(draft, "version", expected_version)
-    draft.source = build_draft_source(draft, text)
-    draft.title = text.title or UNTITLED
-    _step(actor, Action.HANDOUT_WRITE, draft, "saved")
+    draft.source = build_draft_source(draft, content)
+    draft.title = content.title or UNTITLED
+    _add_revision(actor, Action.HANDOUT_WRITE, draft, "saved")
     return draft.version
 
 
 def submit_for_review(actor: Actor, draft_id: UUID, expected_version: int) -> None:
-    """Send a draft to a second person, once nothing is wrong with it any more.
+    """Submit a draft without problems for approval by a second person.
 
-    Raises NotFound, Stale, RuleBroken when it is not being written, and Invalid naming each place of the editor.
+    Raises NotFound, Stale, RuleBroken when the draft is in review or closed, and Invalid with its problems by field.
     """
     require(actor, Action.HANDOUT_WRITE)
-    draft = _being_written(actor, draft_id)
-    _flawless(draft.source)
-    _move(actor, Action.HANDOUT_WRITE, draft, "waiting", "sent", expected_version)
+    draft = _get_editable_draft(actor, draft_id)
+    _parse_checked(draft.source)
+    _change_state(actor, Action.HANDOUT_WRITE, draft, "in_review", "submitted", expected_version)
 
 
 def withdraw_from_review(actor: Actor, draft_id: UUID, expected_version: int) -> None:
-    """Take a draft that waits back to the desk, by one of its authors.
+    """Take a draft out of review so that its authors can change it; only an author can do this.
 
-    Raises NotFound, Stale, and RuleBroken when it does not wait or the actor has not written in it.
+    Raises NotFound, Stale, and RuleBroken when the draft is not in review or the actor is not an author.
     """
     require(actor, Action.HANDOUT_WRITE)
-    draft = _waiting(actor, draft_id)
-    if actor.id not in get_author_ids(draft.id):
-        raise RuleBroken(
-            Reason(
-                "not_the_author",
-                "Only somebody who wrote in it takes it back.",
-                "Send it back with a reason instead.",
-            )
-        )
-    _move(actor, Action.HANDOUT_WRITE, draft, "draft", "withdrawn", expected_version)
+    draft = _get_draft_in_review(actor, draft_id)
+    if actor.id not in list_author_ids(draft.id):
+        raise RuleBroken(NOT_AN_AUTHOR)
+    _change_state(actor, Action.HANDOUT_WRITE, draft, "draft", "withdrawn", expected_version)
 
 
 def return_draft(actor: Actor, draft_id: UUID, reason: str, expected_version: int) -> None:
-    """Send a draft that waits back to its authors with a reason.
+    """Return a draft in review to its authors with a reason.
 
-    Raises NotFound, Stale, and RuleBroken when it does not wait.
+    Raises NotFound, Stale, and RuleBroken when the draft is not in review.
     """
     require(actor, Action.HANDOUT_APPROVE)
-    draft = _waiting(actor, draft_id)
-    _move(actor, Action.HANDOUT_APPROVE, draft, "draft", "returned", expected_version, reason)
+    draft = _get_draft_in_review(actor, draft_id)
+    _change_state(
+        actor, Action.HANDOUT_APPROVE, draft, "draft", "returned", expected_version, reason
+    )
 
 
 def discard_draft(actor: Actor, draft_id: UUID, expected_version: int) -> None:
-    """Drop a draft for good; its history stays.
+    """Discard a draft for good; its history stays.
 
-    Raises NotFound, Stale, and RuleBroken when it is not being written.
+    Raises NotFound, Stale, and RuleBroken when the draft is in review or closed.
     """
     require(actor, Action.HANDOUT_WRITE)
-    draft = _being_written(actor, draft_id)
-    _move(actor, Action.HANDOUT_WRITE, draft, "dropped", "dropped", expected_version)
+    draft = _get_editable_draft(actor, draft_id)
+    _change_state(actor, Action.HANDOUT_WRITE, draft, "discarded", "discarded", expected_version)
 
 
 def publish_draft(
     actor: Actor, draft_id: UUID, expected_version: int, *, hide_original: bool = False
 ) -> UUID:
-    """Publish a draft that waits as the next edition; with `hide_original`, hide what it was copied from as well.
+    """Approve a draft in review, publish it as the next version of its handout, and return that version's id.
 
-    Everything happens in one transaction or nothing does. Raises NotFound, Stale, Invalid when it would no longer pass
-    the checks, and RuleBroken when it does not wait, when the actor wrote in it, or when the original must stay.
+    With `hide_original`, also hide the library handout that it is based on. All of it happens in one transaction.
+    Raises NotFound, Stale, Invalid when the draft no longer passes the checks, and RuleBroken when it is not in review,
+    the actor is an author, or the original can't be hidden.
     """
     require(actor, Action.HANDOUT_APPROVE)
     draft = get_draft(actor, draft_id)
-    if reasons := publish_blockers(actor, draft):
-        raise RuleBroken(*reasons)
-    # The date of the edition is that of its approval.
+    if blockers := list_publish_blockers(actor, draft):
+        raise RuleBroken(*blockers)
+    # A version is dated on the day of its approval.
     draft.source = build_draft_source(draft, read_content(draft.source))
-    handout = _flawless(draft.source)
-    # Whoever was a moment slower fails at the draft's version, before there is a second edition.
-    _move(actor, Action.HANDOUT_APPROVE, draft, "published", "published", expected_version)
+    handout = _parse_checked(draft.source)
+    # Of two simultaneous approvals, the second fails here, at the draft's version, before another version is published.
+    _change_state(actor, Action.HANDOUT_APPROVE, draft, "published", "published", expected_version)
     handout_version_id = publish(handout)
     if hide_original and draft.based_on:
         hide_handout(actor, draft.based_on)
     return handout_version_id
 
 
-def _flawless(source: str) -> Handout:
-    if faults := find_problems(source, today()):
-        raise Invalid(faults, "This text is not ready yet.")
-    return parse(source)
+def _parse_checked(source: str) -> Handout:
+    """Parse a source that must have no problems; raises Invalid with the problems by form field."""
+    if problems := find_problems(source, today()):
+        raise Invalid(problems, "This draft is not ready yet.")
+    return parse_handout(source)
 
 
-def _being_written(actor: Actor, draft_id: UUID) -> HandoutDraft:
+def _get_editable_draft(actor: Actor, draft_id: UUID) -> HandoutDraft:
     draft = get_draft(actor, draft_id)
-    if draft.state == "waiting":
-        raise RuleBroken(
-            Reason(
-                "waiting",
-                "This text waits for approval and stays as it is.",
-                "Take it back first, or have it sent back.",
-            )
-        )
+    if draft.state == "in_review":
+        raise RuleBroken(IN_REVIEW)
     if draft.state != "draft":
-        raise RuleBroken(Reason("draft_done", f"This draft was {draft.state}."))
+        raise RuleBroken(Reason("draft_closed", CLOSED_MESSAGES[draft.state]))
     return draft
 
 
-def _waiting(actor: Actor, draft_id: UUID) -> HandoutDraft:
+def _get_draft_in_review(actor: Actor, draft_id: UUID) -> HandoutDraft:
     draft = get_draft(actor, draft_id)
-    if draft.state != "waiting":
+    if draft.state != "in_review":
         raise RuleBroken(NOT_IN_REVIEW)
     return draft
 
 
-def _move(
+def _change_state(
     actor: Actor,
     action: Action,
     draft: HandoutDraft,
@@ -239,25 +251,27 @@ def _move(
 ) -> None:
     set_committed_value(draft, "version", expected_version)
     draft.state = state
-    _step(actor, action, draft, kind, reason)
+    _add_revision(actor, action, draft, kind, reason)
 
 
-def _step(
+def _add_revision(
     actor: Actor, action: Action, draft: HandoutDraft, kind: str, reason: str | None = None
 ) -> None:
-    """Write a step into the history and the log, in the transaction of the step itself."""
-    draft.changed_at = now()
+    """Record an action on a draft in its history and in the audit log, in the action's own transaction."""
+    draft.updated_at = now()
     db.session.flush()
     last = db.session.scalar(
-        sa.select(sa.func.max(HandoutDraftRevision.number)).where(HandoutDraftRevision.draft_id == draft.id)
+        sa.select(sa.func.max(HandoutDraftRevision.number)).where(
+            HandoutDraftRevision.draft_id == draft.id
+        )
     )
     db.session.add(
         HandoutDraftRevision(
             draft_id=draft.id,
             number=(last or 0) + 1,
             kind=kind,
-            at=draft.changed_at,
-            by=actor.id,
+            recorded_at=draft.updated_at,
+            recorded_by=actor.id,
             reason=reason,
             sha256=hashlib.sha256(draft.source.encode()).hexdigest(),
             source=draft.source,
@@ -269,5 +283,5 @@ def _step(
         action,
         "handout_draft",
         draft.id,
-        details={"slug": draft.slug, "language": draft.language, "step": kind},
+        details={"slug": draft.slug, "language": draft.language, "revision": kind},
     )

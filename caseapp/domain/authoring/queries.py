@@ -1,4 +1,4 @@
-"""Asked: the drafts of the practice's own handouts, their steps and authors, and who may approve them."""
+"""Queries about drafts of practice handouts: the drafts, their revisions and authors, and who may publish them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
 from caseapp.core.permissions import Action
-from caseapp.domain.authoring.models import HandoutDraftRevision, HandoutDraft
-from caseapp.domain.authoring.source import HandoutKey, DraftContent, build_source
-from caseapp.domain.handouts.library import Handout, parse
+from caseapp.domain.authoring.models import HandoutDraft, HandoutDraftRevision
+from caseapp.domain.authoring.source import DraftContent, HandoutKey, build_source
+from caseapp.domain.handouts.library import Handout, parse_handout
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.practice.queries import today
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-OPEN = ("draft", "waiting")
-# Whoever wrote in a draft is no second person for it.
-WRITING = ("started", "saved")
+OPEN_STATES = ("draft", "in_review")
+# Whoever recorded a revision of these kinds is an author and can't approve the draft.
+AUTHORING_KINDS = ("created", "saved")
 NOT_IN_REVIEW = Reason(
-    "not_waiting",
-    "This draft does not wait for approval.",
-    "Open its page again: somebody was faster, or it was taken back.",
+    "not_in_review",
+    "This draft isn’t waiting for approval.",
+    "Reload its page: it was published, returned or withdrawn in the meantime.",
 )
 SECOND_PERSON = Reason(
     "second_person",
-    "You have written in this text, so somebody else has to approve it.",
+    "You wrote in this draft, so somebody else has to approve it.",
     "Ask another supervisor or admin who has not changed it.",
 )
 
 
 def get_previous_version(draft: HandoutDraft) -> Handout | None:
-    """Give the edition that a draft goes on from, recalled or not; none when it is to be the first."""
+    """Return the version that a draft continues, recalled or not; None for the first version."""
     source = db.session.scalar(
         sa.select(HandoutVersion.source).where(
             HandoutVersion.slug == draft.slug,
@@ -44,27 +44,27 @@ def get_previous_version(draft: HandoutDraft) -> Handout | None:
             HandoutVersion.number == draft.number - 1,
         )
     )
-    return None if source is None else parse(source)
+    return None if source is None else parse_handout(source)
 
 
-def build_draft_source(draft: HandoutDraft, text: DraftContent) -> str:
-    """Write a text as the source that a draft would hold today."""
-    name = HandoutKey(draft.slug, draft.language, draft.based_on)
-    return build_source(text, name, today(), get_previous_version(draft))
+def build_draft_source(draft: HandoutDraft, content: DraftContent) -> str:
+    """Write content as the source of a draft, dated today."""
+    key = HandoutKey(draft.slug, draft.language, draft.based_on)
+    return build_source(content, key, today(), get_previous_version(draft))
 
 
 def list_open_drafts(actor: Actor) -> Sequence[HandoutDraft]:
-    """List the drafts that are being written or wait for a second person, the longest untouched first."""
+    """List the drafts that are being written or in review, least recently updated first."""
     require(actor, Action.HANDOUT_WRITE)
     return db.session.scalars(
         sa.select(HandoutDraft)
-        .where(HandoutDraft.state.in_(OPEN))
-        .order_by(HandoutDraft.changed_at, HandoutDraft.id)
+        .where(HandoutDraft.state.in_(OPEN_STATES))
+        .order_by(HandoutDraft.updated_at, HandoutDraft.id)
     ).all()
 
 
 def get_draft(actor: Actor, draft_id: UUID) -> HandoutDraft:
-    """Give a draft, open or done with.
+    """Return a draft in any state.
 
     Raises NotFound.
     """
@@ -76,37 +76,40 @@ def get_draft(actor: Actor, draft_id: UUID) -> HandoutDraft:
 
 
 def list_drafts_by_slug(actor: Actor, slug: str) -> Sequence[HandoutDraft]:
-    """List every draft that there was of one of our handouts, the newest first."""
+    """List every draft of a practice handout, newest first."""
     require(actor, Action.HANDOUT_WRITE)
     return db.session.scalars(
         sa.select(HandoutDraft)
         .where(HandoutDraft.slug == slug)
-        .order_by(HandoutDraft.started_at.desc(), HandoutDraft.id.desc())
+        .order_by(HandoutDraft.created_at.desc(), HandoutDraft.id.desc())
     ).all()
 
 
 def list_revisions(draft_id: UUID) -> Sequence[HandoutDraftRevision]:
-    """List what was done to a draft, in its order."""
+    """List the revisions of a draft, oldest first."""
     return db.session.scalars(
-        sa.select(HandoutDraftRevision).where(HandoutDraftRevision.draft_id == draft_id).order_by(HandoutDraftRevision.number)
+        sa.select(HandoutDraftRevision)
+        .where(HandoutDraftRevision.draft_id == draft_id)
+        .order_by(HandoutDraftRevision.number)
     ).all()
 
 
-def get_author_ids(draft_id: UUID) -> set[UUID]:
-    """Name everybody who wrote in a draft."""
+def list_author_ids(draft_id: UUID) -> set[UUID]:
+    """Return the ids of everybody who wrote in a draft."""
     return set(
         db.session.scalars(
-            sa.select(HandoutDraftRevision.by).where(
-                HandoutDraftRevision.draft_id == draft_id, HandoutDraftRevision.kind.in_(WRITING)
+            sa.select(HandoutDraftRevision.recorded_by).where(
+                HandoutDraftRevision.draft_id == draft_id,
+                HandoutDraftRevision.kind.in_(AUTHORING_KINDS),
             )
         )
     )
 
 
-def publish_blockers(actor: Actor, draft: HandoutDraft) -> tuple[Reason, ...]:
-    """Say why somebody cannot approve a draft as it stands; empty when they can."""
-    if draft.state != "waiting":
+def list_publish_blockers(actor: Actor, draft: HandoutDraft) -> tuple[Reason, ...]:
+    """List the reasons why the actor can't publish a draft now; empty if they can."""
+    if draft.state != "in_review":
         return (NOT_IN_REVIEW,)
-    if actor.id in get_author_ids(draft.id):
+    if actor.id in list_author_ids(draft.id):
         return (SECOND_PERSON,)
     return ()

@@ -1,60 +1,288 @@
-"""What may come in about the practice's own handouts beside their text: a beginning, a return, an approval."""
+"""Schemas of requests about drafts, with the rows of the editor's form, and the form's values for a draft."""
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from caseapp.domain.handouts.schemas import LANGUAGES
+from caseapp.core.text import fold
+from caseapp.domain.authoring.source import DraftContent
+from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.handouts.library import (
+    ANY_STAGE,
+    CHANNELS,
+    EFFECTS,
+    KINDS,
+    LANGUAGES,
+    TAGS,
+    Contraindication,
+    Field,
+    library,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HOLD_MARKS = ("none", "care", "safety")
+FIELD_TYPES = {
+    "text": "One line",
+    "textarea": "Several lines",
+    "checkboxes": "Tick boxes",
+    "choice": "Choose one",
+    "date": "A date",
+}
+BLANK_ROWS = 3
+MAX_BODY_LENGTH = 20_000
+MAX_VALUE_LENGTH = 4000
+MAX_ANSWER_FIELDS = 30
+MAX_WARNINGS = 20
+WARNING_PARTS = ("tag", "effect", "because", "use_instead")
+FIELD_PARTS = ("id", "label", "type", "options", "lines", "max_length", "sensitive")
+ROW = re.compile(r"(\d{1,2})\.(\w+)", re.ASCII)
+WHOLE = re.compile(r"\d{1,4}", re.ASCII)
+DEFAULT_LINES, DEFAULT_MAX_LENGTH = 3, 300
 
 
 @dataclass(frozen=True)
 class NewDraft:
-    """Hold with what a new handout of the practice's own begins."""
+    """The title and language of a new practice handout."""
 
     title: str
     language: str
 
 
 class NewDraftSchema(Schema):
-    """Check the beginning of a new handout."""
+    """A request for a new practice handout."""
 
     title = fields.String(
         required=True,
         validate=validate.Length(3, 120),
-        error_messages={"required": "Give it a title; you can change it later."},
+        error_messages={"required": "Enter a title. You can change it later."},
     )
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewDraft:
-        """Give the plain value."""
+        """Return the plain value."""
         return NewDraft(" ".join(data["title"].split()), data["language"])
 
 
 class ReturnDraftSchema(Schema):
-    """Check why a draft is sent back."""
+    """The reason for returning a draft to its authors."""
 
     reason = fields.String(
         required=True,
         validate=validate.Length(5, 300),
-        error_messages={"required": "Say what should change; its authors read it."},
+        error_messages={"required": "Enter what should change. The authors will see it."},
     )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the plain value."""
+        """Return the plain value."""
         return " ".join(data["reason"].split())
 
 
 class PublishSchema(Schema):
-    """Check an approval."""
+    """An approval, perhaps with the request to hide the original."""
 
     hide_original = fields.Boolean(load_default=False)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> bool:
-        """Give the plain value."""
+        """Return the plain value."""
         return bool(data["hide_original"])
+
+
+def _rows() -> fields.Dict:
+    return fields.Dict(
+        keys=fields.String(),
+        values=fields.String(validate=validate.Length(max=MAX_VALUE_LENGTH)),
+        load_default=dict,
+    )
+
+
+class DraftContentSchema(Schema):
+    """The content of a draft as the editor sends it: only its form is checked here, rules.py finds the problems."""
+
+    do = fields.String(load_default="save", validate=validate.OneOf(["save", "preview", "submit"]))
+    title = fields.String(load_default="", validate=validate.Length(max=200))
+    alias = fields.String(load_default="", validate=validate.Length(max=200))
+    stage = fields.String(load_default="", validate=validate.OneOf([*stage_by_id(), ANY_STAGE]))
+    also_fits = fields.List(
+        fields.String(validate=validate.OneOf([*stage_by_id()])), load_default=list
+    )
+    kind = fields.String(load_default="", validate=validate.OneOf(KINDS))
+    summary = fields.String(load_default="", validate=validate.Length(max=600))
+    minutes = fields.Integer(load_default=None, validate=validate.Range(1, 60))
+    hold_ok = fields.String(load_default="none", validate=validate.OneOf(HOLD_MARKS))
+    channels = fields.List(fields.String(validate=validate.OneOf(CHANNELS)), load_default=list)
+    warnings = _rows()
+    answer_fields = _rows()
+    faith_insert = fields.String(load_default="", validate=validate.Length(max=600))
+    review_date = fields.Date(load_default=None)
+    change = fields.String(load_default="", validate=validate.Length(max=400))
+    body = fields.String(
+        load_default="",
+        validate=validate.Length(
+            max=MAX_BODY_LENGTH, error=f"The text can have at most {MAX_BODY_LENGTH:,} characters."
+        ),
+    )
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> DraftContent:
+        """Return the content; blank rows are dropped."""
+        return DraftContent(
+            title=_line(data["title"]),
+            alias=_line(data["alias"]) or None,
+            stage=data["stage"],
+            also_fits=tuple(data["also_fits"]),
+            kind=data["kind"],
+            summary=_line(data["summary"]),
+            minutes=data["minutes"],
+            hold_ok=data["hold_ok"],
+            channels=tuple(channel for channel in CHANNELS if channel in data["channels"]),
+            warnings=tuple(_read_warnings(data["warnings"])),
+            answer_fields=tuple(_read_fields(data["answer_fields"])),
+            faith_insert=_line(data["faith_insert"]) or None,
+            review_date=data["review_date"],
+            change=_line(data["change"]),
+            body=_body(data["body"]),
+        )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _body(text: str) -> str:
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip()
+
+
+def _by_row(values: Mapping[str, str], sections: Iterable[str], name: str) -> list[tuple[int, Any]]:
+    """Group values sent as `0.label`, `0.type` by row number.
+
+    Raises ValidationError for an unknown name.
+    """
+    known, rows = set(sections), defaultdict[int, dict[str, str]](dict)
+    for key, text in values.items():
+        found = ROW.fullmatch(key)
+        if found is None or found[2] not in known:
+            raise ValidationError({f"{name}.{key}": ["Unknown field."]})
+        rows[int(found[1])][found[2]] = text
+    return sorted(rows.items())
+
+
+def _read_warnings(values: Mapping[str, str]) -> list[Contraindication]:
+    found = []
+    for row, sections in _by_row(values, WARNING_PARTS, "warnings"):
+        row_values = {part: _line(sections.get(part, "")) for part in WARNING_PARTS}
+        for part, known in (("tag", TAGS), ("effect", EFFECTS), ("use_instead", _library_slugs())):
+            if row_values[part] and row_values[part] not in known:
+                raise ValidationError({f"warnings.{row}.{part}": ["Choose from the list."]})
+        if row_values["tag"] or row_values["because"]:
+            tag, effect, because, instead = (row_values[part] for part in WARNING_PARTS)
+            found.append(Contraindication(tag, effect, because, instead or None))
+    if len(found) > MAX_WARNINGS:
+        raise ValidationError(
+            {"warnings": [f"A handout can have at most {MAX_WARNINGS} of these."]}
+        )
+    return found
+
+
+def _library_slugs() -> set[str]:
+    return {slug for slug, _ in library()}
+
+
+def _read_fields(values: Mapping[str, str]) -> list[Field]:
+    found: list[Field] = []
+    for row, sections in _by_row(values, FIELD_PARTS, "answer_fields"):
+        row_values = {part: _line(sections.get(part, "")) for part in FIELD_PARTS}
+        options = tuple(
+            filter(None, (_line(option) for option in sections.get("options", "").splitlines()))
+        )
+        if not (row_values["label"] or row_values["id"] or options):
+            continue
+        if row_values["type"] not in {"", *FIELD_TYPES}:
+            raise ValidationError({f"answer_fields.{row}.type": ["Choose from the list."]})
+        found.append(
+            Field(
+                id=row_values["id"] or _id_for(row_values["label"], {field.id for field in found}),
+                label=row_values["label"],
+                type=row_values["type"] or "text",
+                options=options,
+                max_length=_parse_whole(
+                    row_values["max_length"], DEFAULT_MAX_LENGTH, f"answer_fields.{row}.max_length"
+                ),
+                lines=_parse_whole(
+                    row_values["lines"], DEFAULT_LINES, f"answer_fields.{row}.lines"
+                ),
+                required=False,
+                sensitive=row_values["sensitive"] == "yes",
+            )
+        )
+    if len(found) > MAX_ANSWER_FIELDS:
+        raise ValidationError(
+            {"answer_fields": [f"A handout can have at most {MAX_ANSWER_FIELDS} of these."]}
+        )
+    return found
+
+
+def _parse_whole(text: str, default: int, name: str) -> int:
+    if not text:
+        return default
+    if not WHOLE.fullmatch(text):
+        raise ValidationError({name: ["Enter a whole number."]})
+    return int(text)
+
+
+def _id_for(label: str, taken: set[str]) -> str:
+    """Derive a field's id from its label: “My next step” becomes `my_next_step`."""
+    plain_text = fold(label).encode("ascii", "ignore").decode()
+    word = re.sub(r"[^a-z0-9]+", "_", plain_text).strip("_")[:30] or "field"
+    word = word if word[0].isalpha() else f"field_{word}"
+    names = (word if n == 1 else f"{word}_{n}" for n in range(1, len(taken) + 2))
+    return next(name for name in names if name not in taken and len(name) > 1)
+
+
+def get_form_values(content: DraftContent) -> dict[str, Any]:
+    """Return content as the values of the editor's form."""
+    values: dict[str, Any] = {
+        "title": content.title,
+        "alias": content.alias or "",
+        "stage": content.stage,
+        "also_fits": [*content.also_fits],
+        "kind": content.kind,
+        "summary": content.summary,
+        "minutes": content.minutes or "",
+        "hold_ok": content.hold_ok,
+        "channels": [*content.channels],
+        "faith_insert": content.faith_insert or "",
+        "review_date": content.review_date.isoformat() if content.review_date else "",
+        "change": content.change,
+        "body": content.body,
+    }
+    for row, warning in enumerate(content.warnings):
+        values |= {f"warnings.{row}.{part}": getattr(warning, part) or "" for part in WARNING_PARTS}
+    for row, field in enumerate(content.answer_fields):
+        values |= {f"answer_fields.{row}.{part}": getattr(field, part) for part in FIELD_PARTS}
+        values[f"answer_fields.{row}.options"] = "\n".join(field.options)
+        values[f"answer_fields.{row}.sensitive"] = "yes" if field.sensitive else ""
+    return values
+
+
+def list_visible_rows(values: Mapping[str, Any], name: str) -> list[int]:
+    """Return the numbers of the rows to show: those up to the last used one, and three blank ones."""
+    used = [
+        int(found[1])
+        for key, value in values.items()
+        if value
+        and key.startswith(f"{name}.")
+        and (found := ROW.fullmatch(key.removeprefix(f"{name}.")))
+    ]
+    limit = MAX_ANSWER_FIELDS if name == "answer_fields" else MAX_WARNINGS
+    return [*range(min(max(used, default=-1) + 1 + BLANK_ROWS, limit))]

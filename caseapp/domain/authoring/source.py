@@ -1,6 +1,6 @@
-"""The practice's own texts: what the editor holds, written as a source like the library's and read back from one.
+"""The content of a draft, written as a handout source like the library's and read back from one.
 
-A draft is kept as a source too, so that history, comparison, preview and publication all speak of one thing.
+A draft is stored as a source so that history, comparison, preview and publication all use the same form.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from caseapp.domain.handouts.library import (
     Contraindication,
     Field,
     Handout,
-    claims,
-    sources,
 )
+from caseapp.domain.handouts.provenance import claims, sources
 from caseapp.domain.handouts.rendering import CLINICAL
 
 if TYPE_CHECKING:
     from datetime import date
 
-FIRST_CHANGE = {"en": "First edition.", "es": "Primera edición."}
+FIRST_CHANGE = {"en": "First version.", "es": "Primera versión."}
 STARTER_BODY = {
-    "en": """Say in two or three sentences whom this sheet is for and what it can do.
+    "en": """Say in two or three sentences who this handout is for and what it can do.
 
 ## A first heading
 
@@ -60,7 +59,7 @@ Escribe aquí.
 
 @dataclass(frozen=True)
 class HandoutKey:
-    """Say which handout a text is of: the name in addresses, the language, and what it was copied from."""
+    """The slug and language of a handout, and the slug of the library handout that it was copied from."""
 
     slug: str
     language: str
@@ -68,13 +67,13 @@ class HandoutKey:
 
     @property
     def code(self) -> str:
-        """Give the code on staff's pages: own-07 is P07."""
+        """Return the code on staff pages: P07 for own-07."""
         return f"P{self.slug.removeprefix(OWN)}"
 
 
 @dataclass(frozen=True)
 class DraftContent:
-    """Hold everything that the editor's form holds; any of it may still be missing or wrong."""
+    """Everything that the editor's form holds; any of it may still be missing or wrong."""
 
     title: str = ""
     alias: str | None = None
@@ -86,53 +85,62 @@ class DraftContent:
     hold_ok: str = "none"
     channels: tuple[str, ...] = ("in_person", "print", "portal")
     warnings: tuple[Contraindication, ...] = ()
-    places: tuple[Field, ...] = ()
+    answer_fields: tuple[Field, ...] = ()
     faith_insert: str | None = None
     review_date: date | None = None
     change: str = ""
     body: str = ""
 
 
-def build_source(text: DraftContent, name: HandoutKey, day: date, before: Handout | None) -> str:
-    """Write a text as a source: the edition after `before`, dated on a day; claims and sources follow from the body."""
-    number = before.version + 1 if before else 1
-    named = {c for marker in CLAIMS_MARKER.findall(text.body) for c in marker.split()} - {CLINICAL}
+def build_source(
+    content: DraftContent, key: HandoutKey, day: date, previous: Handout | None
+) -> str:
+    """Write content as the source of the version after `previous`, dated `day`.
+
+    Claims and sources follow from the markers in the body. The front matter's keys are those of the library's files.
+    """
+    number = previous.version + 1 if previous else 1
+    named = {c for marker in CLAIMS_MARKER.findall(content.body) for c in marker.split()} - {
+        CLINICAL
+    }
     prefixes = {source.prefix: source.id for source in sources().values()}
-    behind = {prefixes.get(claim.partition("-")[0]) for claim in named & claims().keys()}
-    past = before.history if before else ()
+    source_ids = {prefixes.get(claim.partition("-")[0]) for claim in named & claims().keys()}
+    history = previous.history if previous else ()
     matter = {
-        "id": name.slug,
-        "code": name.code,
-        "based_on": name.based_on,
-        "title": text.title,
-        "alias": text.alias,
-        "stage": text.stage,
-        "also_fits": [*text.also_fits],
-        "kind": text.kind,
+        "id": key.slug,
+        "code": key.code,
+        "based_on": key.based_on,
+        "title": content.title,
+        "alias": content.alias,
+        "stage": content.stage,
+        "also_fits": [*content.also_fits],
+        "kind": content.kind,
         "version": number,
         "status": "awaiting-clinical-review",
-        "language": name.language,
-        "summary": text.summary,
-        "minutes": text.minutes,
-        "sources": [source for source in sources() if source in behind],
+        "language": key.language,
+        "summary": content.summary,
+        "minutes": content.minutes,
+        "sources": [source for source in sources() if source in source_ids],
         "claims": sorted(named),
-        "hold_ok": text.hold_ok,
-        "contraindications": [asdict(found) for found in text.warnings],
-        "delivery": {"channels": [*text.channels], "unsafe_delivery": "in_person_only"},
-        "fields": [asdict(found) | {"options": [*found.options]} for found in text.places],
-        "faith_insert": text.faith_insert,
-        "review_date": text.review_date,
+        "hold_ok": content.hold_ok,
+        "contraindications": [asdict(warning) for warning in content.warnings],
+        "delivery": {"channels": [*content.channels], "unsafe_delivery": "in_person_only"},
+        "fields": [
+            asdict(field) | {"options": [*field.options]} for field in content.answer_fields
+        ],
+        "faith_insert": content.faith_insert,
+        "review_date": content.review_date,
         "history": [
-            *({"version": n, "date": on, "change": change} for n, on, change in past),
-            {"version": number, "date": day, "change": text.change},
+            *({"version": n, "date": on, "change": change} for n, on, change in history),
+            {"version": number, "date": day, "change": content.change},
         ],
     }
     head = yaml.safe_dump(matter, allow_unicode=True, sort_keys=False, width=10**6)
-    return f"---\n{head}---\n{text.body}\n"
+    return f"---\n{head}---\n{content.body}\n"
 
 
 def read_content(source: str) -> DraftContent:
-    """Read a source back into what the editor holds, finished or not; also one of the library's."""
+    """Read a source, finished or not, back into the content of a draft; works for library files, too."""
     parsed: tuple[dict[str, Any], str] = frontmatter.parse(source)
     matter, body = parsed
     return DraftContent(
@@ -146,10 +154,10 @@ def read_content(source: str) -> DraftContent:
         hold_ok=matter["hold_ok"],
         channels=tuple(matter["delivery"]["channels"]),
         warnings=tuple(
-            Contraindication(**({"use_instead": None} | found))
-            for found in matter["contraindications"]
+            Contraindication(**({"use_instead": None} | warning))
+            for warning in matter["contraindications"]
         ),
-        places=tuple(_place(found) for found in matter["fields"]),
+        answer_fields=tuple(_read_field(field) for field in matter["fields"]),
         faith_insert=matter["faith_insert"],
         review_date=matter["review_date"],
         change=matter["history"][-1]["change"],
@@ -157,11 +165,11 @@ def read_content(source: str) -> DraftContent:
     )
 
 
-def _place(found: dict[str, Any]) -> Field:
-    usual = {"max_length": 300, "lines": 3, "required": False, "sensitive": False}
-    return Field(**(usual | found | {"options": tuple(found.get("options", ()))}))
+def _read_field(field: dict[str, Any]) -> Field:
+    defaults = {"max_length": 300, "lines": 3, "required": False, "sensitive": False}
+    return Field(**(defaults | field | {"options": tuple(field.get("options", ()))}))
 
 
 def copy_content(handout: Handout, change: str) -> DraftContent:
-    """Give an edition's text for going on from it; what changed is still to be said."""
+    """Copy the content of a published version for a new draft, with `change` as its change note."""
     return replace(read_content(handout.source), change=change)

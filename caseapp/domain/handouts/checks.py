@@ -18,13 +18,12 @@ from caseapp.domain.handouts.library import (
     SAFETY_SHEET,
     BrokenHandout,
     Handout,
-    claims,
     library,
-    sources,
 )
+from caseapp.domain.handouts.provenance import claims, sources
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import list_newest_versions
-from caseapp.domain.handouts.rendering import BLOCK_NAMES, CLINICAL, find_empty_blocks, plain, parse_document
+from caseapp.domain.handouts.rendering import BLOCK_NAMES, CLINICAL, find_empty_blocks, plain_text, parse_document
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import get_practice_info
 
@@ -76,7 +75,7 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
         ]
     if _sensitive(handout) and not handout.alias:
         found.append(("alias", "a sensitive sheet needs a neutral title"))
-    labels = [plain(field.label).casefold() for field in handout.fields]
+    labels = [plain_text(field.label).casefold() for field in handout.fields]
     found += [
         ("fields", f"the label “{label}” stands twice")
         for label in sorted({label for label in labels if labels.count(label) > 1})

@@ -38,6 +38,8 @@ TAGS = (
     "recent_affair",
     "court_order",
 )
+LANGUAGES = {"en": "English", "es": "Español"}
+CHANNELS = ("in_person", "print", "portal")
 EFFECTS = ("block", "warn", "in_session")
 HELP_BLOCKS = ("crisis_block", "dv_block", "substance_block", "ed_block")
 STOP_BOX = {"en": "Stop and get help", "es": "Para y pide ayuda"}
@@ -165,7 +167,7 @@ class _FieldSchema(Schema):
 
 class _DeliverySchema(Schema):
     channels = fields.List(
-        fields.String(validate=validate.OneOf(["in_person", "print", "portal"])), required=True
+        fields.String(validate=validate.OneOf(CHANNELS)), required=True
     )
     unsafe_delivery = fields.String(required=True, validate=validate.OneOf(["in_person_only"]))
 
@@ -214,18 +216,18 @@ def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
     return value.isoformat() if isinstance(value, date) else value
 
 
-def parse(source: str) -> Handout:
+def parse_handout(source: str) -> Handout:
     """Read one handout from its text.
 
     Raises BrokenHandout with every fault of the front matter or the markers.
     """
-    handout = read(source)
+    handout = parse_draft(source)
     if problems := find_mismatches(handout):
         raise BrokenHandout("; ".join(text for _, text in problems))
     return handout
 
 
-def read(source: str) -> Handout:
+def parse_draft(source: str) -> Handout:
     """Read one handout from its text, whether or not its markers agree with its front matter.
 
     Raises BrokenHandout with every fault of the front matter.
@@ -335,7 +337,7 @@ def library() -> dict[tuple[str, str], Handout]:
     found: dict[tuple[str, str], Handout] = {}
     for path in handout_files():
         try:
-            handout = parse(path.read_text(encoding="utf-8"))
+            handout = parse_handout(path.read_text(encoding="utf-8"))
             name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
         except BrokenHandout as error:
             raise BrokenHandout(f"{path.relative_to(FOLDER.parent)}: {error}") from error
@@ -347,60 +349,3 @@ def library() -> dict[tuple[str, str], Handout]:
             raise BrokenHandout(f"{place}: belongs at {handout.stage}/{name}.md")
         found[handout.id, handout.language] = handout
     return found
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Be one thing that an article says, in our words."""
-
-    id: str
-    text: str
-    section: str
-    type: str
-    use: str
-    turn: str | None
-
-
-@cache
-def claims() -> dict[str, Claim]:
-    """Read the claims by id."""
-    raw = yaml.safe_load((FOLDER / "claims.yaml").read_text(encoding="utf-8"))
-    return {c["id"]: Claim(**{**c, "turn": c.get("turn")}) for c in raw}
-
-
-@dataclass(frozen=True)
-class Source:
-    """Be one article that the library was distilled from."""
-
-    id: str
-    prefix: str
-    title: str
-    author: str | None
-    year: int | None
-    viewpoint: str
-    taken: str
-    left_out: str
-
-
-@cache
-def sources() -> dict[str, Source]:
-    """Read the sources by id."""
-    raw = yaml.safe_load((FOLDER / "sources.yaml").read_text(encoding="utf-8"))
-    return {source["id"]: Source(**source) for source in raw}
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """Be one clash between articles, with what this library says instead."""
-
-    id: str
-    clash: str
-    claims: tuple[str, ...]
-    says: str
-
-
-@cache
-def contradictions() -> tuple[Contradiction, ...]:
-    """Read how the contradictions between the articles were resolved."""
-    raw = yaml.safe_load((FOLDER / "contradictions.yaml").read_text(encoding="utf-8"))
-    return tuple(Contradiction(**{**one, "claims": tuple(one["claims"])}) for one in raw)

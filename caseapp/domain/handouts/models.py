@@ -8,8 +8,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
+from caseapp.domain.handouts.library import LANGUAGES
+
+WHOLE_TEXT = "The text of a whole handout; its size is limited where it is read."
 
 
 class HandoutVersion(Model):
@@ -20,13 +23,13 @@ class HandoutVersion(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(sa.String(60))
-    language: Mapped[str] = mapped_column(sa.String(5))
-    number: Mapped[int]
+    language: Mapped[str] = mapped_column(sa.String(5), info=one_of(LANGUAGES))
+    number: Mapped[int] = mapped_column(info=between(1))
     sha256: Mapped[str] = mapped_column(sa.String(64))
-    source: Mapped[str] = mapped_column(sa.Text)
+    source: Mapped[str] = mapped_column(sa.Text, info=unconstrained(WHOLE_TEXT))
     published_at: Mapped[datetime]
     recalled_at: Mapped[datetime | None]
-    recalled_by: Mapped[UUID | None]
+    recalled_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     recall_reason: Mapped[str | None] = mapped_column(sa.String(300))
 
 
@@ -40,7 +43,7 @@ class HandoutVersionReview(Model):
     clinician: Mapped[str] = mapped_column(sa.String(120))
     reviewed_on: Mapped[date]
     recorded_at: Mapped[datetime]
-    recorded_by: Mapped[UUID]
+    recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
 
 
 class HiddenHandout(Model):
@@ -50,4 +53,4 @@ class HiddenHandout(Model):
 
     slug: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
     hidden_at: Mapped[datetime]
-    hidden_by: Mapped[UUID]
+    hidden_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))

@@ -12,10 +12,9 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
-from caseapp.domain.handouts.library import BrokenHandout, Handout, library
-from caseapp.domain.handouts.models import HandoutVersion, HiddenHandout, HandoutVersionReview
+from caseapp.domain.handouts.library import LANGUAGES, BrokenHandout, Handout, library
+from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
 from caseapp.domain.handouts.queries import find_hidden_handout, find_unreplaced_languages
-from caseapp.domain.handouts.schemas import LANGUAGES
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.queries import today
 

@@ -18,7 +18,7 @@ from caseapp.domain.handouts.printing import (
     get_logo_image,
     get_language_tag,
 )
-from caseapp.domain.handouts.rendering import list_help_line_entries, plain
+from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def render_packet_html(
             "personalization": personalization,
             "items": [
                 {
-                    "title": plain(item.handout.outside_title),
+                    "title": plain_text(item.handout.outside_title),
                     "about": _about(item, labels),
                     "look": get_style_classes(item.handout, letterhead, large=large),
                     "language": get_language_tag(item.handout.language),

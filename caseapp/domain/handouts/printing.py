@@ -15,8 +15,9 @@ from caseapp.core.templating import render_text
 from caseapp.core.text import fold
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.labels import LABELS, Labels
-from caseapp.domain.handouts.library import ANY_STAGE, Handout, sources
-from caseapp.domain.handouts.rendering import plain, get_document_values, keep_numbers_unbroken
+from caseapp.domain.handouts.library import ANY_STAGE, Handout
+from caseapp.domain.handouts.provenance import sources
+from caseapp.domain.handouts.rendering import plain_text, get_document_values, keep_numbers_unbroken
 
 if TYPE_CHECKING:
     from caseapp.core.vault import DataKey
@@ -104,7 +105,7 @@ def render_print_html(
         "pdf/handout.html",
         {
             "language": get_language_tag(handout.language),
-            "title": plain(handout.outside_title),
+            "title": plain_text(handout.outside_title),
             "look": get_style_classes(handout, letterhead, large=large),
             "body": render_print_body(
                 handout, letterhead, help_lines, faith=faith, personalization=personalization, draft=draft
@@ -142,7 +143,7 @@ def render_print_body(
     labels = LABELS[handout.language]
     marked = f"{labels.draft} " if draft else ""
     own = {
-        "title": plain(handout.outside_title),
+        "title": plain_text(handout.outside_title),
         "kicker": f"{marked}{_kicker(handout)}",
         "footer": f"{marked}{_footer(handout, letterhead)}",
         "personalization": personalization,
@@ -185,7 +186,7 @@ def _footer(handout: Handout, letterhead: Letterhead) -> str:
     version = labels.version.format(
         number=handout.version, month=labels.months[day.month - 1], year=day.year
     )
-    title = plain(handout.outside_title)
+    title = plain_text(handout.outside_title)
     stop = "" if title.endswith(("?", "!")) else "."
     return " ".join(
         (

@@ -13,9 +13,8 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.text import fold
-from caseapp.domain.handouts.library import SAFETY_SHEET, Handout, library, parse
-from caseapp.domain.handouts.models import HandoutVersion, HiddenHandout, HandoutVersionReview
-from caseapp.domain.handouts.schemas import LANGUAGES
+from caseapp.domain.handouts.library import LANGUAGES, SAFETY_SHEET, Handout, library, parse_handout
+from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +49,7 @@ def get_handouts_by_hash(hashes: Iterable[str]) -> dict[str, Handout]:
         rows = db.session.execute(
             sa.select(HandoutVersion.sha256, HandoutVersion.source).where(HandoutVersion.sha256.in_(missing))
         )
-        _texts.update({row.sha256: parse(row.source) for row in rows})
+        _texts.update({row.sha256: parse_handout(row.source) for row in rows})
     return {sha256: _texts[sha256] for sha256 in wanted}
 
 

@@ -19,13 +19,10 @@ from caseapp.domain.handouts.library import (
     HELP_BLOCKS,
     LINE_MARKER,
     STOP_BOX,
-    Claim,
     Field,
     Handout,
-    Source,
-    claims,
-    sources,
 )
+from caseapp.domain.handouts.provenance import Claim, Source, claims, sources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,14 +113,14 @@ def _markdown() -> MarkdownIt:
     return MarkdownIt("js-default", {"typographer": True, "linkify": False}).enable("smartquotes")
 
 
-def prose(text: str) -> Markup:
+def render_markdown(text: str) -> Markup:
     """Turn Markdown into safe HTML: no HTML comes through, and only a few tags come out."""
     made = _markdown().render(text)
     return Markup(nh3.clean(made, tags=ALLOWED_TAGS, attributes={}))  # noqa: S704 - cleaned
 
 
 @lru_cache(maxsize=1024)
-def plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Set a title or a label with proper quotation marks and no markup."""
     return str(Markup(_markdown().renderInline(text)).striptags())  # noqa: S704 - tags are stripped
 
@@ -140,14 +137,14 @@ def parse_document(handout: Handout) -> HandoutDocument:
     for chunk in rest:
         heading, _, text = chunk.partition("\n")
         sections.append(_parse_section(heading, text, handout))
-    return HandoutDocument(tuple(sections), prose(closing))
+    return HandoutDocument(tuple(sections), render_markdown(closing))
 
 
 def _parse_section(heading: str, text: str, handout: Handout) -> Section:
     named = CLAIMS_MARKER.findall(heading) or CLAIMS_MARKER.findall(text)
     title = CLAIMS_MARKER.sub("", heading).strip()
     return Section(
-        heading=plain(title),
+        heading=plain_text(title),
         claims=tuple(claim for marker in named for claim in marker.split()),
         blocks=tuple(_parse_blocks(CLAIMS_MARKER.sub("", text), handout)),
         stop=title.startswith(STOP_BOX[handout.language]),
@@ -159,7 +156,7 @@ def _parse_blocks(text: str, handout: Handout) -> list[Block]:
     found, at = [], 0
     for marker in LINE_MARKER.finditer(text):
         if before := text[at : marker.start()].strip():
-            found.append(Block("prose", prose(before)))
+            found.append(Block("prose", render_markdown(before)))
         is_field, name = marker.groups()
         if is_field and name in fields:
             found.append(Block("field", field=fields[name]))
@@ -169,10 +166,10 @@ def _parse_blocks(text: str, handout: Handout) -> list[Block]:
             found.append(Block("faith"))
         else:
             # Only a draft holds what names nothing; it stands there as it was typed.
-            found.append(Block("prose", prose(marker.group())))
+            found.append(Block("prose", render_markdown(marker.group())))
         at = marker.end()
     if after := text[at:].strip():
-        found.append(Block("prose", prose(after)))
+        found.append(Block("prose", render_markdown(after)))
     return found
 
 
@@ -225,7 +222,7 @@ def _describe_help_line(line: HelpLine, labels: Labels, language: str) -> HelpLi
         phone=line.phone or "",
         dial=re.sub(r"[^\d+]", "", line.phone or ""),
         text=text,
-        name=plain(line.name),
+        name=plain_text(line.name),
         note=". ".join(note for note in notes if note),
     )
 
@@ -288,10 +285,10 @@ def get_document_values(
         "document": parse_document(handout),
         "labels": LABELS[handout.language],
         "lines_of_block": lambda name: list_help_line_entries(name, help_lines, handout.language),
-        "faith": plain(handout.faith_insert) if faith and handout.faith_insert else "",
+        "faith": plain_text(handout.faith_insert) if faith and handout.faith_insert else "",
         "staff": staff,
         "list_cited_claims": list_cited_claims,
         "clinical": CLINICAL,
         "own": handout.own,
-        "plain": plain,
+        "plain_text": plain_text,
     }

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from caseapp.domain.handouts.library import LANGUAGES
+
 if TYPE_CHECKING:
     from datetime import date
 
     from caseapp.domain.handouts.library import Handout
 
-LANGUAGES = {"en": "English", "es": "Español"}
 KIND_LABELS = {
     "guide": "Guide",
     "worksheet": "Worksheet",

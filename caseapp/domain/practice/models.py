@@ -8,11 +8,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
+from caseapp.domain.practice.help_lines import KINDS
 
 # Where Leave now leads until the practice chooses another site, and whenever its choice cannot be asked.
 NEUTRAL_SITE = "https://www.wikipedia.org/"
+
+PAPER_SIZES = ("A4", "Letter")
 
 
 class Practice(Model):
@@ -21,21 +24,23 @@ class Practice(Model):
     __tablename__ = "practice"
 
     id: Mapped[int] = mapped_column(
-        sa.SmallInteger, primary_key=True, autoincrement=False, default=1
+        sa.SmallInteger, primary_key=True, autoincrement=False, default=1, info=between(1, 1)
     )
     name: Mapped[str] = mapped_column(sa.String(80))
     tagline: Mapped[str] = mapped_column(sa.String(120), default="")
     contact: Mapped[str] = mapped_column(sa.String(200), default="")
-    country: Mapped[str] = mapped_column(sa.String(2))
+    country: Mapped[str] = mapped_column(
+        sa.String(2), info=unconstrained("The countries are those whose help lines the library has.")
+    )
     region: Mapped[str | None] = mapped_column(sa.String(60))
     zone: Mapped[str] = mapped_column(sa.String(40))
-    paper: Mapped[str] = mapped_column(sa.String(6), default="A4")
+    paper: Mapped[str] = mapped_column(sa.String(6), default="A4", info=one_of(PAPER_SIZES))
     paper_code: Mapped[bool] = mapped_column(default=False)
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
-    help_lines_confirmed_by: Mapped[UUID | None]
+    help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     updated_at: Mapped[datetime]
-    version: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
@@ -46,7 +51,7 @@ class PracticeLogo(Model):
     __tablename__ = "practice_logo"
 
     id: Mapped[int] = mapped_column(
-        sa.SmallInteger, primary_key=True, autoincrement=False, default=1
+        sa.SmallInteger, primary_key=True, autoincrement=False, default=1, info=between(1, 1)
     )
     picture: Mapped[bytes]
     alternative: Mapped[str] = mapped_column(sa.String(120))
@@ -59,9 +64,9 @@ class PracticeHelpLine(Model):
     __tablename__ = "practice_help_line"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    kind: Mapped[str] = mapped_column(sa.String(12))
+    kind: Mapped[str] = mapped_column(sa.String(12), info=one_of(KINDS[1:]))
     name: Mapped[str] = mapped_column(sa.String(80))
     phone: Mapped[str] = mapped_column(sa.String(30))
     hours: Mapped[str] = mapped_column(sa.String(60), default="")
     created_at: Mapped[datetime]
-    created_by: Mapped[UUID]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))

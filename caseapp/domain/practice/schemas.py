@@ -19,6 +19,7 @@ from marshmallow import (
 
 from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.practice.help_lines import KINDS, countries
+from caseapp.domain.practice.models import PAPER_SIZES
 
 
 def require_printable(text: str) -> None:
@@ -54,7 +55,7 @@ class PracticeSchema(Schema):
     country = fields.String(required=True)
     region = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=60))
     zone = fields.String(required=True)
-    paper = fields.String(load_default="A4", validate=validate.OneOf(["A4", "Letter"]))
+    paper = fields.String(load_default="A4", validate=validate.OneOf(PAPER_SIZES))
     paper_code = fields.Boolean(load_default=False)
     exit_url = fields.String(required=True, validate=validate.Length(1, 200))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from caseapp.core.pdf_forms import read_form_fields
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.packets import split_field_name
-from caseapp.domain.handouts.rendering import plain
+from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, normalize_line, normalize_text
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _answer(field: Field, found: Mapping[str, str]) -> Answer:
     text = normalize_text(found[field.id])
     if field.type == "choice":
         # The PDF shows options with proper quotation marks.
-        return next((option for option in field.options if plain(option) == text), text)
+        return next((option for option in field.options if plain_text(option) == text), text)
     if field.type == "date":
         return _parse_date(text[:MAX_DATE_LENGTH])
     return normalize_line(text) if field.type == "text" else text

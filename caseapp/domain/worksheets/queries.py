@@ -16,7 +16,7 @@ from caseapp.core.vault import unseal_bytes, unseal_json
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.clients.queries import get_client_key
 from caseapp.domain.handouts.labels import LABELS
-from caseapp.domain.handouts.rendering import plain
+from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.schemas import (
     AnsweredField,
@@ -146,10 +146,10 @@ def _answered(field: Field, answers: Mapping[str, Answer]) -> AnsweredField:
     text = "" if isinstance(answer, list) else answer
     return AnsweredField(
         field.id,
-        plain(field.label),
+        plain_text(field.label),
         field.type,
-        plain(text) if field.type == "choice" and text else text,
-        tuple(map(plain, chosen)),
+        plain_text(text) if field.type == "choice" and text else text,
+        tuple(map(plain_text, chosen)),
     )
 
 
@@ -186,7 +186,7 @@ def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> by
 def format_answer(answer: Answer, language: str = "en") -> str:
     """Format an answer as one line of text; a date is written out in `language`."""
     if isinstance(answer, list):
-        return "; ".join(map(plain, answer))
+        return "; ".join(map(plain_text, answer))
     try:
         return LABELS[language].format_date(date.fromisoformat(answer))
     except ValueError:

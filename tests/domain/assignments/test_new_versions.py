@@ -41,7 +41,7 @@ def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monke
         )
         .replace('title: "When sleep will not come"', 'title: "When sleep stays away"', 1)
     )
-    second = shelf.parse(source)
+    second = shelf.parse_handout(source)
     changed = shelf.library() | {("better-nights", "en"): second}
     monkeypatch.setattr("caseapp.domain.handouts.operations.library", lambda: changed)
     with transaction():

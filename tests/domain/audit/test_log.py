@@ -27,14 +27,14 @@ from caseapp.domain.cases.operations import (
 )
 from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.operations import add_client, change_client
+from caseapp.domain.clients.operations import create_client, update_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import discard_draft, sign_note
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
-from caseapp.domain.reports.operations import make_export
+from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.operations import (
     clear_flag,
@@ -149,9 +149,9 @@ def changes(team):
     return [
         (
             "client.create",
-            lambda: add_client(coach, builders.details("Eva Blum"), coach_id=coach.id),
+            lambda: create_client(coach, builders.details("Eva Blum"), coach_id=coach.id),
         ),
-        ("client.edit", lambda: change_client(coach, bare, builders.details("Ada New"), 1)),
+        ("client.edit", lambda: update_client(coach, bare, builders.details("Ada New"), 1)),
         ("case.open", lambda: open_case(coach, bare, details, coach_id=coach.id)),
         (
             "case.move",
@@ -179,7 +179,7 @@ def changes(team):
         ("portal.invite", lambda: invite_client(coach, made.client_id)),
         ("practice.edit", lambda: confirm_help_lines(admin)),
         ("practice.edit", lambda: add_help_line(admin, NewHelpLine("dv", "Refuge", "01632 960123", ""))),
-        ("report.export", lambda: make_export(admin, ReportFilter(), "csv")),
+        ("report.export", lambda: create_export(admin, ReportFilter(), "csv")),
         (
             "user.manage",
             lambda: add_user(admin, "new@practice.test", "New", "coach", staff.PASSWORD),

@@ -1,4 +1,4 @@
-"""The people whom own handouts need: two supervisors, so that one may approve what the other wrote."""
+"""Staff for handout authoring: two supervisors, so that one may approve what the other wrote."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts at every step, made through the operations."""
+"""Drafts in every state, created through the operations."""
 
 from __future__ import annotations
 
@@ -7,70 +7,70 @@ from datetime import timedelta
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.authoring.operations import (
+    create_draft,
+    create_draft_from_version,
     publish_draft,
     save_draft,
     submit_for_review,
-    create_draft_from_version,
-    create_draft,
 )
 from caseapp.domain.authoring.queries import get_draft
 from caseapp.domain.authoring.schemas import NewDraft
-from caseapp.domain.authoring.source import STARTER_BODY, HandoutKey, DraftContent, read_content
+from caseapp.domain.authoring.source import STARTER_BODY, DraftContent, HandoutKey, read_content
 from caseapp.domain.handouts.library import Field
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.practice.queries import today
 
-PLACE = Field("my_walk", "Where I will walk", "text", (), 200, 3, required=False, sensitive=False)
-NAME = HandoutKey("own-01", "en", None)
+FIELD = Field("my_walk", "Where I will walk", "text", (), 200, 3, required=False, sensitive=False)
+KEY = HandoutKey("own-01", "en", None)
 
 
-def whole(title="An evening walk", **changed):
-    """Give a text that passes every check."""
-    text = DraftContent(
+def build_content(title="An evening walk", **changed):
+    """Return content that passes every check."""
+    content = DraftContent(
         title=title,
         stage="steady",
         kind="worksheet",
         summary="A short walk each evening, alone or with a friend.",
         minutes=10,
-        answer_fields=(PLACE,),
+        answer_fields=(FIELD,),
         review_date=today() + timedelta(days=180),
-        change="First edition.",
+        change="First version.",
         body=STARTER_BODY["en"].replace("Write here.", "Walk after supper.\n\n{{field:my_walk}}"),
     )
-    return replace(text, **changed)
+    return replace(content, **changed)
 
 
-def started(actor, text=None, language="en"):
-    """Start a draft and save a whole text in it; give its id and version."""
+def create_saved_draft(actor, content=None, language="en"):
+    """Create a draft, save complete content in it, and return its id and version."""
     with transaction():
         draft_id = create_draft(actor, NewDraft("An evening walk", language))
     with transaction():
-        version = save_draft(actor, draft_id, text or whole(), 1)
+        version = save_draft(actor, draft_id, content or build_content(), 1)
     return draft_id, version
 
 
-def sent(actor, text=None):
-    draft_id, version = started(actor, text)
+def create_submitted_draft(actor, content=None):
+    draft_id, version = create_saved_draft(actor, content)
     with transaction():
         submit_for_review(actor, draft_id, version)
     return draft_id, version + 1
 
 
-def published(writer, approver, text=None):
-    draft_id, version = sent(writer, text)
+def publish_new_handout(writer, approver, content=None):
+    draft_id, version = create_submitted_draft(writer, content)
     with transaction():
         publish_draft(approver, draft_id, version)
     return get_draft(writer, draft_id).slug
 
 
 def publish_copy(team, slug, *, change=None, language="en"):
-    """Publish our own edition of a sheet of the library; give its name in addresses."""
+    """Publish a practice handout based on a library handout and return its slug."""
     with transaction():
         draft_id = create_draft_from_version(team["supervisor"], slug, language)
-    text = read_content(get_draft(team["supervisor"], draft_id).source)
+    content = read_content(get_draft(team["supervisor"], draft_id).source)
     with transaction():
         version = save_draft(
-            team["supervisor"], draft_id, replace(text, **(change or {"title": "Ours"})), 1
+            team["supervisor"], draft_id, replace(content, **(change or {"title": "Ours"})), 1
         )
     with transaction():
         submit_for_review(team["supervisor"], draft_id, version)
@@ -79,9 +79,9 @@ def publish_copy(team, slug, *, change=None, language="en"):
     return get_draft(team["supervisor"], draft_id).slug
 
 
-def codes(refused):
+def reason_codes(refused):
     return [reason.code for reason in refused.value.reasons]
 
 
-def listed():
+def list_published_slugs():
     return {item.handout.id for item in list_newest_versions()}

@@ -1,4 +1,4 @@
-"""The history of a draft: steps that never change, and what each of them changed."""
+"""The revisions of a draft, which can't be changed, and the comparison of two sources."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.authoring.comparison import changes, find_last_change
+from caseapp.domain.authoring.comparison import compare_sources, find_last_change
 from caseapp.domain.authoring.queries import list_revisions
 from caseapp.domain.authoring.source import build_source
 from caseapp.domain.practice.queries import today
-from tests.domain.authoring.steps import NAME, started, whole
+from tests.domain.authoring.steps import KEY, build_content, create_saved_draft
 
 pytestmark = pytest.mark.both
 
@@ -19,85 +19,89 @@ pytestmark = pytest.mark.both
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE draft_step SET reason = 'x'",
-        "DELETE FROM draft_step",
-        "INSERT OR REPLACE INTO draft_step SELECT * FROM draft_step",
-        "TRUNCATE draft_step",
+        "UPDATE handout_draft_revision SET reason = 'x'",
+        "DELETE FROM handout_draft_revision",
+        "INSERT OR REPLACE INTO handout_draft_revision SELECT * FROM handout_draft_revision",
+        "TRUNCATE handout_draft_revision",
     ],
 )
-def test_a_step_of_the_history_never_changes(team, statement):
-    draft_id, _ = started(team["supervisor"])
-    before = [(step.number, step.sha256) for step in list_revisions(draft_id)]
+def test_revision_cannot_be_changed_or_deleted(team, statement):
+    draft_id, _ = create_saved_draft(team["supervisor"])
+    before = [(revision.number, revision.sha256) for revision in list_revisions(draft_id)]
     with pytest.raises(sa.exc.DBAPIError), transaction() as session:
         session.execute(sa.text(statement))
     db.session.remove()
-    assert [(step.number, step.sha256) for step in list_revisions(draft_id)] == before
+    assert [(revision.number, revision.sha256) for revision in list_revisions(draft_id)] == before
 
 
-def test_a_comparison_says_word_by_word_what_changed(app):
-    old = build_source(whole(), NAME, today(), None)
-    new = build_source(whole("A morning walk"), NAME, today(), None)
-    assert changes(old, old) == []
-    out, into, *rest = changes(old, new)
-    assert (out.kind, into.kind) == ("out", "in")
-    assert any(differs and "evening" in text for text, differs in out.pieces)
-    assert any(differs and "morning" in text for text, differs in into.pieces)
-    assert {change.kind for change in rest} == {"same"}
-    assert {change.kind for change in changes(None, new)} == {"in"}
+def test_comparison_marks_each_changed_word(app):
+    old = build_source(build_content(), KEY, today(), None)
+    new = build_source(build_content("A morning walk"), KEY, today(), None)
+    assert compare_sources(old, old) == []
+    removed, added, *rest = compare_sources(old, new)
+    assert (removed.kind, added.kind) == ("removed", "added")
+    assert any(differs and "evening" in text for text, differs in removed.pieces)
+    assert any(differs and "morning" in text for text, differs in added.pieces)
+    assert {line.kind for line in rest} == {"unchanged"}
+    assert {line.kind for line in compare_sources(None, new)} == {"added"}
 
 
-def of_body(body):
-    return build_source(whole(body=body), NAME, today(), None)
+def build_body(body):
+    return build_source(build_content(body=body), KEY, today(), None)
 
 
-def pieces(change):
-    return [text for text, differs in change.pieces if differs]
+def differing_pieces(line):
+    return [text for text, differs in line.pieces if differs]
 
 
-def test_neighbouring_words_that_changed_are_marked_as_one(app):
-    out, into = (
-        change
-        for change in changes(
-            of_body("To ease. Connect before you correct."),
-            of_body("To ease. Be kind first, and correct later."),
+def test_adjacent_changed_words_are_marked_as_one_piece(app):
+    removed, added = (
+        line
+        for line in compare_sources(
+            build_body("To ease. Connect before you correct."),
+            build_body("To ease. Be kind first, and correct later."),
         )
-        if change.kind != "same"
+        if line.kind != "unchanged"
     )
-    assert pieces(out) == ["Connect before you correct."]
-    assert pieces(into) == ["Be kind first, and correct later."]
-    for change in (out, into):
-        assert "".join(text for text, _ in change.pieces).startswith("To ease. ")
-    [less, _] = (
-        change
-        for change in changes(of_body("One two three"), of_body("One three"))
-        if change.kind != "same"
+    assert differing_pieces(removed) == ["Connect before you correct."]
+    assert differing_pieces(added) == ["Be kind first, and correct later."]
+    for line in (removed, added):
+        assert "".join(text for text, _ in line.pieces).startswith("To ease. ")
+    [shorter, _] = (
+        line
+        for line in compare_sources(build_body("One two three"), build_body("One three"))
+        if line.kind != "unchanged"
     )
-    assert pieces(less) == ["two"]
+    assert differing_pieces(shorter) == ["two"]
 
 
-def test_what_a_section_rests_on_is_told_only_where_it_changed(app):
-    old = of_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA short walk.")
-    words = of_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA long walk.")
-    told = " ".join(text for change in changes(old, words) for text, _ in change.pieces)
-    assert "Heading: Walk" in told
-    assert "#" not in told
-    assert "claims" not in told
-    assert "SMD" not in told
-    basis = of_body("## Walk {{claims:SMD-05}}\n\nA short walk.")
-    out, into = (change for change in changes(old, basis) if change.kind != "same")
-    assert pieces(out) == ["SMD\N{NON-BREAKING HYPHEN}04,"]
-    assert pieces(into) == []
-    assert "".join(text for text, _ in into.pieces) == "Rests on: SMD\N{NON-BREAKING HYPHEN}05"
+def test_claims_of_a_section_are_shown_only_where_they_changed(app):
+    old = build_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA short walk.")
+    words = build_body("## Walk {{claims:SMD-04 SMD-05}}\n\nA long walk.")
+    shown = " ".join(text for line in compare_sources(old, words) for text, _ in line.pieces)
+    assert "Heading: Walk" in shown
+    assert "#" not in shown
+    assert "claims" not in shown
+    assert "SMD" not in shown
+    basis = build_body("## Walk {{claims:SMD-05}}\n\nA short walk.")
+    removed, added = (line for line in compare_sources(old, basis) if line.kind != "unchanged")
+    assert differing_pieces(removed) == ["SMD\N{NON-BREAKING HYPHEN}04,"]
+    assert differing_pieces(added) == []
+    assert "".join(text for text, _ in added.pieces) == "Based on: SMD\N{NON-BREAKING HYPHEN}05"
 
 
-def said(old, new):
-    """Give what a person reads of each line that changed, and the words in it that differ."""
-    found = [change for change in changes(of_body(old), of_body(new)) if change.kind != "same"]
-    return [("".join(text for text, _ in change.pieces), pieces(change)) for change in found]
+def describe_changes(old, new):
+    """Return the text of each changed line and the words in it that differ."""
+    found = [
+        line
+        for line in compare_sources(build_body(old), build_body(new))
+        if line.kind != "unchanged"
+    ]
+    return [("".join(text for text, _ in line.pieces), differing_pieces(line)) for line in found]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "wanted"),
+    ("old", "new", "expected"),
     [
         (
             "**Go out** each day.",
@@ -107,12 +111,12 @@ def said(old, new):
         (
             "Go out now.",
             "Go **out** now.",
-            [("Go out now.", ["out"]), ("Go out now. (emphasis put in)", ["out"])],
+            [("Go out now.", ["out"]), ("Go out now. (emphasis added)", ["out"])],
         ),
         (
             "*Go out* now.",
             "Go out now.",
-            [("Go out now.", ["Go out"]), ("Go out now. (emphasis taken out)", ["Go out"])],
+            [("Go out now.", ["Go out"]), ("Go out now. (emphasis removed)", ["Go out"])],
         ),
         (
             "_Go_ out.",
@@ -139,17 +143,17 @@ def said(old, new):
             "One.\n\n### **Small** steps\n\n> Said once\n\nTwo.",
             [
                 ("Smaller heading: Small steps", ["Smaller heading: Small steps"]),
-                ("Quoted: Said once", ["Quoted: Said once"]),
+                ("Quote: Said once", ["Quote: Said once"]),
             ],
         ),
     ],
 )
-def test_a_comparison_is_read_without_the_signs_of_its_file(app, old, new, wanted):
-    assert said(old, new) == wanted
+def test_comparison_shows_no_markdown(app, old, new, expected):
+    assert describe_changes(old, new) == expected
 
 
-def test_a_history_opens_on_the_last_step_that_changed_what_one_reads(app):
-    first, second = of_body("One."), of_body("Two.")
+def test_last_change_is_the_last_revision_with_a_readable_change(app):
+    first, second = build_body("One."), build_body("Two.")
     dated = second.replace("review_date: ", "review_date:  ")
     assert dated != second
     assert find_last_change([first, second, second, dated]) == 1

@@ -1,4 +1,4 @@
-"""Own handouts once they are published: beside the library, given, heeded, in the place of what is hidden."""
+"""Published practice handouts: listed beside the library, assigned, checked, and used instead of hidden handouts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from caseapp.domain.assignments.queries import list_handout_options
 from caseapp.domain.assignments.reading import get_reading_list, get_recommendation
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import checks
-from caseapp.domain.handouts.library import Contraindication, library, parse
+from caseapp.domain.handouts.library import Contraindication, library, parse_handout
 from caseapp.domain.handouts.operations import hide_handout, publish_library
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.practice.queries import today
-from tests.domain.authoring.steps import codes, publish_copy, published, whole
+from tests.domain.authoring.steps import (
+    build_content,
+    publish_copy,
+    publish_new_handout,
+    reason_codes,
+)
 from tests.support import builders
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
 
 
-def test_publishing_the_library_leaves_our_own_alone(team):
-    slug = published(team["supervisor"], team["admin"])
+def test_publish_library_leaves_practice_handouts_unchanged(team):
+    slug = publish_new_handout(team["supervisor"], team["admin"])
     with transaction():
         assert publish_library() == 0
     assert get_handout_version(slug).handout.own
@@ -32,8 +37,8 @@ def test_publishing_the_library_leaves_our_own_alone(team):
     assert not any(handout.own for handout in library().values())
 
 
-def test_an_own_sheet_is_assigned_and_read_like_any_other(team):
-    slug = published(team["supervisor"], team["admin"])
+def test_practice_handout_can_be_assigned_and_read(team):
+    slug = publish_new_handout(team["supervisor"], team["admin"])
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id)
     context = get_case_context(team["coach"], made.case_id)
@@ -44,7 +49,7 @@ def test_an_own_sheet_is_assigned_and_read_like_any_other(team):
     assert [record.slug for record in get_reading_list(client)] == [slug]
 
 
-def test_our_own_edition_keeps_what_the_library_says_of_it(team):
+def test_copy_of_library_handout_keeps_claims_sources_and_contraindications(team):
     slug = publish_copy(team, "first-days-pause")
     ours, theirs = get_handout_version(slug).handout, library()["first-days-pause", "en"]
     assert ours.based_on == "first-days-pause"
@@ -54,29 +59,32 @@ def test_our_own_edition_keeps_what_the_library_says_of_it(team):
     assert ours.body == theirs.body
 
 
-def test_our_own_edition_answers_where_the_hidden_sheet_did(team):
+def test_copy_is_recommended_instead_of_its_hidden_original(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, household="concern")
     slug = publish_copy(team, "keep-the-day-running")
     context = get_case_context(team["coach"], made.case_id)
 
-    def proposed():
-        return [found.option.handout.id for found in get_recommendation(team["coach"], context).suggestions]
+    def suggested():
+        return [
+            found.option.handout.id
+            for found in get_recommendation(team["coach"], context).suggestions
+        ]
 
-    assert "keep-the-day-running" in proposed()
+    assert "keep-the-day-running" in suggested()
     with transaction():
         hide_handout(team["admin"], "keep-the-day-running")
-    assert proposed()[:2] == ["help-right-now", slug]
+    assert suggested()[:2] == ["help-right-now", slug]
 
 
-def test_a_warning_of_ours_is_heeded(team):
-    warned = (
+def test_contraindication_of_practice_handout_blocks_assignment(team):
+    warnings = (
         Contraindication("violence_flag", "block", "Not with fear at home.", "a-private-check"),
     )
-    slug = published(team["supervisor"], team["admin"], whole(warnings=warned))
-    assert parse(get_handout_version(slug).handout.source).contraindications == warned
+    slug = publish_new_handout(team["supervisor"], team["admin"], build_content(warnings=warnings))
+    assert parse_handout(get_handout_version(slug).handout.source).contraindications == warnings
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
         assign_handout(team["coach"], made.case_id, slug, message="", channel="in_person")
-    assert "violence_flag" in codes(refused) or "hold_open" in codes(refused)
+    assert "violence_flag" in reason_codes(refused) or "hold_open" in reason_codes(refused)

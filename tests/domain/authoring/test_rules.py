@@ -1,4 +1,4 @@
-"""What keeps a text from being published, each fault at its place in the editor."""
+"""Problems that prevent a draft from being published, by form field."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.source import build_source
-from caseapp.domain.handouts.library import claims
+from caseapp.domain.handouts.provenance import claims
 from caseapp.domain.practice.queries import today
-from tests.domain.authoring.steps import NAME, PLACE, whole
+from tests.domain.authoring.steps import FIELD, KEY, build_content
 
-FAULTS = [
+PROBLEMS = [
     ({"title": "x"}, "title", "between 3 and 120"),
     ({"stage": ""}, "stage", "choose one"),
     ({"minutes": None}, "minutes", "fill this in"),
@@ -22,55 +22,60 @@ FAULTS = [
     ({"channels": ()}, "channels", "at least one way"),
     ({"kind": "safety-sheet"}, "alias", "neutral title"),
     ({"answer_fields": ()}, "body", "No field is named my_walk"),
-    ({"answer_fields": (PLACE, replace(PLACE, id="twice"))}, "answer_fields", "stands twice"),
-    ({"answer_fields": (replace(PLACE, label=""),)}, "answer_fields.0.label", "between 2 and 160"),
-    ({"answer_fields": (replace(PLACE, type="choice"),)}, "answer_fields", "nothing to choose from"),
+    ({"answer_fields": (FIELD, replace(FIELD, id="twice"))}, "answer_fields", "stands twice"),
+    ({"answer_fields": (replace(FIELD, label=""),)}, "answer_fields.0.label", "between 2 and 160"),
+    (
+        {"answer_fields": (replace(FIELD, type="choice"),)},
+        "answer_fields",
+        "nothing to choose from",
+    ),
     ({"title": "Snow ☃ falls"}, "title", "☃ (U+2603)"),
     ({"title": "A \x07 bell"}, "title", "U+0007"),
-    ({"answer_fields": (replace(PLACE, label="Walk \u4e00"),)}, "answer_fields", "U+4E00"),
+    ({"answer_fields": (replace(FIELD, label="Walk \u4e00"),)}, "answer_fields", "U+4E00"),
     ({"title": "<b></b>" * 3}, None, ""),
 ]
 
 
-@pytest.mark.parametrize(("changed", "place", "words"), FAULTS)
-def test_a_fault_is_named_at_its_place(app, changed, place, words):
-    found = find_problems(build_source(whole(**changed), NAME, today(), None), today())
-    if place is None:
-        # Markup is text here, so a title of tags is a title.
+@pytest.mark.parametrize(("changed", "field", "words"), PROBLEMS)
+def test_problem_is_listed_at_its_form_field(app, changed, field, words):
+    found = find_problems(build_source(build_content(**changed), KEY, today(), None), today())
+    if field is None:
+        # Markup is plain text here, so tags are a valid title.
         assert found == {}
     else:
-        assert words.lower() in " ".join(found[place]).lower()
+        assert words.lower() in " ".join(found[field]).lower()
 
 
 BODIES = [
     ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
     ("## Stop and get help", "## Stop", "0 boxes"),
-    ("## Stop and get help", "### Stop and get help", "belong in the section"),
+    ("## Stop and get help", "### Stop and get help", "in the section that says when to stop"),
     ("Walk after", "{{claims:XYZ-99}} Walk after", "no claim XYZ-99"),
     ("Walk after supper.", "{{ config }}", "stray marker {{ config }}"),
     ("Walk after supper.", "{{7*7}}", "stray marker {{7*7}}"),
     ("Walk after supper.", "{{self.__init__.__globals__}}", "stray marker"),
     ("Walk after supper.", "Walk {{nothing_of_ours}}.", "stray marker"),
     ("Walk after supper.", "\n{{nothing_of_ours}}\n", "nothing is named nothing_of_ours"),
-    ("Walk after supper.", "I promise that I will not harm myself.", "no plan"),
-    ("Walk after supper.", "Sign this no-suicide contract.", "no plan"),
+    ("Walk after supper.", "I promise that I will not harm myself.", "promise not to harm oneself"),
+    ("Walk after supper.", "Sign this no-suicide contract.", "promise not to harm oneself"),
     ("Say in two", "## Say in two", "before the first heading"),
 ]
 
 
 @pytest.mark.parametrize(("old", "new", "words"), BODIES)
-def test_a_fault_of_the_text_is_named(app, old, new, words):
-    text = whole()
-    assert old in text.body
-    changed = replace(text, body=text.body.replace(old, new))
-    found = find_problems(build_source(changed, NAME, today(), None), today())
+def test_problem_of_the_body_is_listed_at_body(app, old, new, words):
+    content = build_content()
+    assert old in content.body
+    changed = replace(content, body=content.body.replace(old, new))
+    found = find_problems(build_source(changed, KEY, today(), None), today())
     assert words in " ".join(found["body"]).lower().replace("xyz-99", "XYZ-99")
 
 
-def test_a_claim_that_was_left_out_on_purpose_may_not_come_back(app):
+def test_claim_left_out_on_purpose_is_a_problem(app):
     left_out = next(claim.id for claim in claims().values() if claim.use == "X")
-    text = replace(
-        whole(), body=whole().body.replace("heading", f"heading {{{{claims:{left_out}}}}}")
+    content = replace(
+        build_content(),
+        body=build_content().body.replace("heading", f"heading {{{{claims:{left_out}}}}}"),
     )
-    found = find_problems(build_source(text, NAME, today(), None), today())
+    found = find_problems(build_source(content, KEY, today(), None), today())
     assert "left out on purpose" in " ".join(found["body"])

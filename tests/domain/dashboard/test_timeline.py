@@ -7,7 +7,7 @@ from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.dashboard.queries import list_timeline
-from caseapp.domain.dashboard.timeline import EVENT_KINDS, LONGEST_TEXT, shortened
+from caseapp.domain.dashboard.timeline import EVENT_KINDS, MAX_TEXT_LENGTH, shorten
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.domain.dashboard import bulk_rows
@@ -117,9 +117,9 @@ def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
 
 def test_a_long_text_is_cut_at_a_word():
     text = "word " * 100
-    assert shortened("  two\n words ") == "two words"
-    cut = shortened(text)
-    assert len(cut) <= LONGEST_TEXT + 2
+    assert shorten("  two\n words ") == "two words"
+    cut = shorten(text)
+    assert len(cut) <= MAX_TEXT_LENGTH + 2
     assert cut.endswith("word …")
 
 

@@ -6,7 +6,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE
-from caseapp.domain.dashboard.queries import MOST_COUNTED, get_today
+from caseapp.domain.dashboard.queries import MAX_CASES_PER_STAGE, get_today
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import record_draft_screening
@@ -29,13 +29,13 @@ def test_an_unrecorded_concern_leads_until_it_is_recorded(team):
     builders.draft(coach, case.case_id, days_ago=5)
     note_id = builders.draft(coach, case.case_id, levels={"fear_at_home": 2})
     found = get_today(coach)
-    assert [line.id for line in found.grave_drafts] == [note_id]
+    assert [line.id for line in found.unrecorded_concerns] == [note_id]
     assert found.drafts[0].id == note_id
     assert found.holds == []
     with transaction():
         record_draft_screening(coach, note_id, 2)
     found = get_today(coach)
-    assert found.grave_drafts == []
+    assert found.unrecorded_concerns == []
     assert [hold.kind for hold in found.holds] == ["safety"]
 
 
@@ -96,10 +96,10 @@ def test_stages_are_counted(team):
 @pytest.mark.slow
 def test_a_count_stops_at_its_cap(team):
     coach = team["coach"]
-    bulk_rows.caseload(coach, 2 * MOST_COUNTED + 2)
+    bulk_rows.caseload(coach, 2 * MAX_CASES_PER_STAGE + 2)
     found = get_today(coach)
     assert found.capped
-    assert [row.cases for row in found.by_stage if row.cases] == [MOST_COUNTED, MOST_COUNTED]
+    assert [row.cases for row in found.by_stage if row.cases] == [MAX_CASES_PER_STAGE, MAX_CASES_PER_STAGE]
 
 
 def test_resting_sheets_are_counted_in_every_case_or_it_says_in_how_many(team):
@@ -127,7 +127,7 @@ def test_a_supervisor_sees_the_holds_of_their_coaches_and_the_age_of_their_draft
         builders.draft(actor, case.case_id, levels={"self_harm": 3})
     found = get_today(supervisor)
     assert [hold.client for hold in found.holds] == ["Ines Okafor"]
-    assert (found.drafts, found.grave_drafts) == ([], [])
+    assert (found.drafts, found.unrecorded_concerns) == ([], [])
     assert [draft.author for draft in found.waiting] == [coach.name]
     assert get_today(coach).waiting == []
 

@@ -11,6 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import (
     complete_followup,
@@ -23,12 +24,7 @@ from caseapp.domain.followups.queries import (
     list_due_followups,
     list_followups,
 )
-from caseapp.domain.followups.schemas import (
-    TASK_LABELS,
-    NewFollowUp,
-    NewFollowUpSchema,
-    OutcomeSchema,
-)
+from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, OutcomeSchema
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
 

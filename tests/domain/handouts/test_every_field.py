@@ -27,7 +27,7 @@ from caseapp.domain.practice.queries import HelpLines, Letterhead, Logo
 from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
 from tests.domain.handouts.test_merge_fields import DAY, TEMPLATE_WORDS, helps, own_sheet, straight
-from tests.domain.handouts.test_payloads import CORPUS, plain
+from tests.domain.handouts.test_payloads import CORPUS, plain_text
 from tests.support.pdf_checks import list_handout_problems, run_poppler
 
 EVERY = tuple(dict.fromkeys((*CORPUS, *TEMPLATE_WORDS)))
@@ -109,7 +109,7 @@ def test_no_payload_is_left_out():
     assert len(EVERY) >= 330
     assert max(len(text) for text in EVERY) <= 110
     for longest in (110, 250):
-        assert plain("".join(together(longest))) == plain("".join(EVERY))
+        assert plain_text("".join(together(longest))) == plain_text("".join(EVERY))
 
 
 @pytest.mark.pdf
@@ -131,13 +131,13 @@ def test_letterhead_logo_names_and_line(the_app, picture, document):
     for group in in_groups(together(250), PAGES):
         pages, content = pages_of([body(text) for text in group], picture=picture)
         for text, page in zip(group, pages, strict=True):
-            assert plain(page).count(plain(text)) == times, text
+            assert plain_text(page).count(plain_text(text)) == times, text
         assert spoken_of(content, "/Alt") == group
 
 
 def as_set(text):
     """Give a text as prose sets it: with dashes of its own, whichever way quotation marks lean."""
-    return straight(rendering.plain(text)).lower()
+    return straight(rendering.plain_text(text)).lower()
 
 
 @pytest.mark.pdf
@@ -216,5 +216,5 @@ def test_the_case_report(the_app):
         pages, content = pages_of([body(text) for text in group], style="report.css")
         for text, page in zip(group, pages, strict=True):
             # Name, tagline, contact, zone and total; the name at the foot; two of a filter, one of a table.
-            assert plain(page).count(plain(text)) == 9, text
+            assert plain_text(page).count(plain_text(text)) == 9, text
         assert spoken_of(content, "/Alt") == [f"By stage: {text} 7." for text in group]

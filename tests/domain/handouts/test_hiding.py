@@ -15,7 +15,7 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
 from caseapp.domain.handouts.queries import get_handout_version, list_handouts
-from tests.domain.authoring.steps import codes, listed, publish_copy
+from tests.domain.authoring.steps import reason_codes, list_published_slugs, publish_copy
 from tests.support import builders
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
@@ -37,7 +37,7 @@ def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
     with transaction():
         hide_handout(team["supervisor"], "keep-the-day-running")
     assert given_id
-    assert "keep-the-day-running" not in listed()
+    assert "keep-the-day-running" not in list_published_slugs()
     assert "keep-the-day-running" not in {o.handout.id for o in list_handout_options(team["coach"], context)}
     hidden = list_handouts(team["admin"], hidden=True)
     assert {item.handout.id for item in hidden} == {"keep-the-day-running"}
@@ -45,14 +45,14 @@ def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
     builders.screen(team["coach"], other.client_id)
     with pytest.raises(RuleBroken) as refused, transaction():
         assign_handout(team["coach"], other.case_id, "keep-the-day-running", message="", channel="print")
-    assert codes(refused) == ["hidden"]
+    assert reason_codes(refused) == ["hidden"]
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     assert [record.slug for record in get_reading_list(client)] == ["keep-the-day-running"]
     with pytest.raises(RuleBroken), transaction():
         hide_handout(team["admin"], "keep-the-day-running")
     with transaction():
         show_handout(team["admin"], "keep-the-day-running")
-    assert "keep-the-day-running" in listed()
+    assert "keep-the-day-running" in list_published_slugs()
     with pytest.raises(RuleBroken), transaction():
         show_handout(team["admin"], "keep-the-day-running")
     with pytest.raises(NotFound), transaction():
@@ -67,8 +67,8 @@ def safety_sheets():
 def test_a_safety_sheet_stays_unless_ours_stands_in_for_it(team, slug):
     with pytest.raises(RuleBroken) as refused, transaction():
         hide_handout(team["admin"], slug)
-    assert codes(refused) == ["safety_sheet"]
-    assert slug in listed()
+    assert reason_codes(refused) == ["safety_sheet"]
+    assert slug in list_published_slugs()
 
 
 def test_a_safety_sheet_comes_back_when_ours_is_gone(team):
@@ -80,10 +80,10 @@ def test_a_safety_sheet_comes_back_when_ours_is_gone(team):
     ours += [publish_copy(team, "help-right-now", language=language) for language in languages[1:]]
     with transaction():
         hide_handout(team["admin"], "help-right-now")
-    assert "help-right-now" not in listed()
+    assert "help-right-now" not in list_published_slugs()
     with transaction():
         recall(team["admin"], get_handout_version(ours[0]).handout_version_id, "It names a wrong door.")
-    assert "help-right-now" in listed()
+    assert "help-right-now" in list_published_slugs()
     assert not get_handout_version("help-right-now").hidden
 
 
@@ -94,4 +94,4 @@ def test_a_stand_in_has_to_serve_the_same_holds(team):
         )
     with pytest.raises(RuleBroken) as refused, transaction():
         hide_handout(team["admin"], "help-right-now")
-    assert codes(refused) == ["safety_sheet"]
+    assert reason_codes(refused) == ["safety_sheet"]

@@ -19,7 +19,7 @@ from caseapp.core.templating import TEMPLATES, render_text
 from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.source import STARTER_BODY, HandoutKey, DraftContent, build_source
 from caseapp.domain.handouts import printing
-from caseapp.domain.handouts.library import Field, library, parse
+from caseapp.domain.handouts.library import Field, library, parse_handout
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.handouts.rendering import render_page_body
@@ -27,7 +27,7 @@ from caseapp.domain.practice.help_lines import HelpLine, countries
 from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
 from caseapp.domain.reports.pdf_tables import page as report_page
 from caseapp.domain.reports.pdf_tables import table
-from tests.domain.handouts.test_payloads import CORES, CORPUS, plain
+from tests.domain.handouts.test_payloads import CORES, CORPUS, plain_text
 from tests.support.pdf_checks import list_handout_problems
 from tests.support.pdf_checks import extract_text as printed
 
@@ -51,7 +51,7 @@ OWN = DraftContent(
     kind="worksheet",
     summary="A short walk each evening.",
     minutes=10,
-    places=PLACES,
+    answer_fields=PLACES,
     review_date=DAY,
     change="First edition.",
     body=STARTER_BODY["en"].replace(
@@ -84,7 +84,7 @@ def letter_of(text):
 
 def own_sheet(text, body=OWN.body):
     """Write one of the practice's own sheets with a text in everything that is not the body, checked like any other."""
-    places = tuple(
+    answer_fields = tuple(
         replace(
             place,
             label=f"{place.label} {text}"[:160],
@@ -93,9 +93,9 @@ def own_sheet(text, body=OWN.body):
         for place in PLACES
     )
     written = replace(
-        OWN, title=f"A walk {text}"[:120], places=places, faith_insert=text, body=body
+        OWN, title=f"A walk {text}"[:120], answer_fields=answer_fields, faith_insert=text, body=body
     )
-    return parse(build_source(written, NAME, DAY, None))
+    return parse_handout(build_source(written, NAME, DAY, None))
 
 
 def printed_report(text):
@@ -222,7 +222,7 @@ def test_what_looks_like_a_template_is_printed_as_it_stands(the_app):
     assert list_handout_problems(content, language="en-GB", title="A walk x") == []
     text = printed(content)
     assert not re.search(r"(?<!\d)49(?!\d)", text)
-    text = plain(text)
+    text = plain_text(text)
     for n, written in enumerate(TEMPLATE_WORDS):
         # What means something in Markdown is asked about above.
         if written.isprintable() and not re.search(r"[<&*]|__", written):
@@ -280,9 +280,9 @@ def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):
     )
     content = pdf.render(html, max_pages=120)
     assert list_handout_problems(content, language="en-GB", title="Your reading") == []
-    text = plain(printed(content, "-raw"))
+    text = plain_text(printed(content, "-raw"))
     for words in (CORES[0], CORES[3], CORES[4], CORES[8]):
-        assert plain(words) in text
+        assert plain_text(words) in text
     with pikepdf.open(io.BytesIO(content)) as document:
         assert dict(document.attachments) == {}
         told = str(dict(document.docinfo)) + document.Root.Metadata.read_bytes().decode()

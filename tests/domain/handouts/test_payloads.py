@@ -105,10 +105,10 @@ def test_three_hundred_payloads_come_out_as_they_went_in(the_app):
     for place, personalization in enumerate(personals):
         [found] = re.findall(rf"begin{place}end (.*?)begin\d+end", text)[:1]
         wanted = f"For {personalization.preferred_name}, from {personalization.coach} {personalization.message}"
-        assert plain(found) == plain(wanted)
+        assert plain_text(found) == plain_text(wanted)
 
 
-def plain(text):
+def plain_text(text):
     """Leave out the blanks that setting a line adds and takes."""
     return re.sub(r"\s+", "", text)
 

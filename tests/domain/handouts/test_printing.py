@@ -125,7 +125,7 @@ def test_whatever_decides_about_a_paper_makes_another_file_of_it(dressed):
 def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, key, size):
     handout = LIBRARY[key]
     content = made(handout, dressed, **size)
-    language, title = get_language_tag(handout.language), rendering.plain(handout.outside_title)
+    language, title = get_language_tag(handout.language), rendering.plain_text(handout.outside_title)
     assert list_handout_problems(content, language=language, title=title) == []
     pictures_told = {"Harbour Lane, a lighthouse", f"QR code that opens {PORTAL}"}
     with pikepdf.open(io.BytesIO(content)) as document:
@@ -239,7 +239,7 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
     content = pack(FOUR, replace(dressed, paper=paper), large=large, week=date(2027, 3, 1))
     assert list_handout_problems(content, language="en-GB", title="Your reading") == []
     text = extract_text(content)
-    titles = [rendering.plain(LIBRARY[key].outside_title) for key in FOUR]
+    titles = [rendering.plain_text(LIBRARY[key].outside_title) for key in FOUR]
     assert "For Ana, from Ines" in text
     for title, key in zip(titles, FOUR, strict=True):
         assert f"{title} For the week of 1 March. About {LIBRARY[key].minutes} minutes." in text
@@ -256,7 +256,7 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
     told = read_outline(content)
     assert [title for title, _ in told] == ["Your reading", *titles]
     for (_, below), key in zip(told[1:], FOUR, strict=True):
-        parts = rendering.parse_document(LIBRARY[key]).parts
+        parts = rendering.parse_document(LIBRARY[key]).sections
         assert [title for title, _ in below] == [part.heading for part in parts if part.heading]
 
 

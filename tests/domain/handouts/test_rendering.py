@@ -76,7 +76,7 @@ def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
     assert info["Tagged"].strip() == "yes"
     assert info["Form"].strip() == "AcroForm"
     assert info["JavaScript"].strip() == "no"
-    assert info["Title"].strip() == rendering.plain(handout.outside_title)
+    assert info["Title"].strip() == rendering.plain_text(handout.outside_title)
     assert int(info["Pages"]) <= BIGGEST_PAGES
     assert info["Page size"].strip().startswith("595.276 x 841.89")
 
@@ -114,10 +114,10 @@ def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
     assert all(count == 1 for count in Counter(names).values())
     wanted = {}
     for field in handout.fields:
-        label = rendering.plain(field.label)
+        label = rendering.plain_text(field.label)
         if field.type == "checkboxes":
             for place, option in enumerate(field.options, start=1):
-                wanted[f"{field.id}_{place}"] = ("/Btn", f"{label}: {rendering.plain(option)}", 0)
+                wanted[f"{field.id}_{place}"] = ("/Btn", f"{label}: {rendering.plain_text(option)}", 0)
         elif field.type == "choice":
             wanted[field.id] = ("/Btn", label, len(field.options))
         else:
@@ -130,7 +130,7 @@ def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
 def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     handout = LIBRARY[key]
     text = " ".join(poppler("pdftotext", made(handout), tmp_path).split())
-    at = text.index(rendering.plain(handout.outside_title))
+    at = text.index(rendering.plain_text(handout.outside_title))
     for part in rendering.parse_document(handout).sections:
         if part.heading:
             at = text.index(part.heading, at)
@@ -208,7 +208,7 @@ def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_pat
 
 def test_the_faith_insert_stands_only_where_it_was_asked_for(the_app):
     handout = LIBRARY["small-joys-journal", "en"]
-    words = rendering.plain(handout.faith_insert)
+    words = rendering.plain_text(handout.faith_insert)
     asked = rendering.render_page_body(handout, numbers(), faith=True, staff=False)
     assert words in asked.striptags()
     assert (
@@ -226,7 +226,7 @@ def test_a_page_shows_the_sources_to_staff_alone(the_app, key):
         assert claim not in client
     assert "{{" not in staff
     for field in handout.fields:
-        assert rendering.plain(field.label) in client.striptags()
+        assert rendering.plain_text(field.label) in client.striptags()
     assert " style=" not in staff
     assert "<script" not in staff
 
@@ -250,7 +250,7 @@ def test_no_html_of_a_text_comes_through(the_app):
 )
 @given(st.text(st.sampled_from("<>&\"'/=![]()*_`#-\\n abimgsvgonerrorstyle{}%"), max_size=80))
 def test_what_was_made_safe_once_stays_as_it_is(the_app, text):
-    safe = str(rendering.prose(text))
+    safe = str(rendering.render_markdown(text))
     assert nh3.clean(safe, tags=rendering.ALLOWED_TAGS, attributes={}) == safe
 
 
@@ -309,6 +309,6 @@ def test_an_empty_block_of_help_lines_refuses(the_app):
 
 def test_a_label_keeps_its_quotation_marks_and_nothing_else(the_app):
     assert (
-        rendering.plain('I can\'t say "yes" <b>now</b>')
+        rendering.plain_text('I can\'t say "yes" <b>now</b>')
         == "I can\u2019t say \u201cyes\u201d <b>now</b>"
     )

@@ -3,11 +3,11 @@ from datetime import date
 import pytest
 
 from caseapp.domain.cases.facts import FACTS
-from caseapp.domain.reports.csv_table import COLUMNS, plain
+from caseapp.domain.reports.csv_table import COLUMNS, escape_cell
 from caseapp.domain.screening.protocol import SAFETY_ITEMS
 
 FULL_WIDTH_EQUALS = "\uff1d"
-FORMULA_SIGNS = [
+FORMULA_PREFIXES = [
     "=",
     "+",
     "-",
@@ -22,19 +22,19 @@ FORMULA_SIGNS = [
 ]
 
 
-@pytest.mark.parametrize("start", FORMULA_SIGNS)
+@pytest.mark.parametrize("start", FORMULA_PREFIXES)
 def test_no_cell_is_a_formula(start):
-    assert plain(f"{start}1+1") == f"'{start}1+1"
+    assert escape_cell(f"{start}1+1") == f"'{start}1+1"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", FULL_WIDTH_EQUALS])
 def test_blanks_before_a_formula_do_not_help_it(start):
-    assert plain(f" \t{start}1+1") == f"' \t{start}1+1"
+    assert escape_cell(f" \t{start}1+1") == f"' \t{start}1+1"
 
 
 def test_a_nul_neither_ends_a_cell_nor_hides_a_formula():
-    assert plain("\0=1+1") == "'=1+1"
-    assert plain("a\0b") == "ab"
+    assert escape_cell("\0=1+1") == "'=1+1"
+    assert escape_cell("a\0b") == "ab"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_nul_neither_ends_a_cell_nor_hides_a_formula():
     ],
 )
 def test_everything_else_is_written_as_it_is(value, written):
-    assert plain(value) == written
+    assert escape_cell(value) == written
 
 
 def test_no_column_is_restricted_free_or_about_a_safety_question():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.reports.operations import create_export
-from caseapp.domain.reports.pdf_tables import FEW, KEPT_BACK, SMALLEST_SHOWN, table, total_words
+from caseapp.domain.reports.pdf_tables import FEW, WITHHELD, MIN_SHOWN, table, format_total
 from caseapp.domain.reports.queries import build_export_file
 from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders, staff
@@ -24,12 +24,12 @@ def words(*counts):
 
 def test_small_cells_are_not_told():
     assert words(12, 4, 3, 0) == ["12", FEW, FEW, FEW]
-    assert total_words(4, to_share=True) == FEW
-    assert total_words(1234, to_share=True) == "1,234"
+    assert format_total(4, to_share=True) == FEW
+    assert format_total(1234, to_share=True) == "1,234"
 
 
 def test_what_subtraction_would_tell_is_kept_back():
-    assert words(12, 7, 2) == ["12", KEPT_BACK, FEW]
+    assert words(12, 7, 2) == ["12", WITHHELD, FEW]
     assert words(12, 7) == ["12", "7"]
     assert words(12, 0) == ["12", FEW]
     assert words(2, 1) == [FEW, FEW]
@@ -38,10 +38,10 @@ def test_what_subtraction_would_tell_is_kept_back():
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=9))
 def test_total_minus_what_is_shown_is_never_a_small_number(counts):
     shown = [cell.count for cell in table("", [("", n) for n in counts], to_share=True).cells]
-    assert all(count is None or count >= SMALLEST_SHOWN for count in shown)
+    assert all(count is None or count >= MIN_SHOWN for count in shown)
     hidden = sum(counts) - sum(count or 0 for count in shown)
-    told_total = sum(counts) >= SMALLEST_SHOWN
-    assert not told_total or hidden == 0 or hidden >= SMALLEST_SHOWN
+    told_total = sum(counts) >= MIN_SHOWN
+    assert not told_total or hidden == 0 or hidden >= MIN_SHOWN
 
 
 @pytest.fixture
@@ -84,4 +84,4 @@ def test_the_report_on_paper(printed):
 def test_inside_the_practice_every_number_is_told():
     cells = table("By stage", [("Steady", 7), ("Close", 1)], to_share=False).cells
     assert [cell.words for cell in cells] == ["7", "1"]
-    assert total_words(4, to_share=False) == "4"
+    assert format_total(4, to_share=False) == "4"

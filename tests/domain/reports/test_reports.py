@@ -21,7 +21,7 @@ from caseapp.domain.practice.queries import today
 from caseapp.domain.reports import queries
 from caseapp.domain.reports.csv_table import COLUMNS, coach_code
 from caseapp.domain.reports.operations import create_export
-from caseapp.domain.reports.queries import count_cases, build_export_file, list_exports, report_rows
+from caseapp.domain.reports.queries import count_cases, build_export_file, list_exports, list_report_rows
 from caseapp.domain.reports.schemas import ExportSchema, ReportFilter
 from caseapp.http.request_parsing import load
 from tests.support import builders, staff
@@ -48,10 +48,10 @@ def cast(app):
     return staff.team()
 
 
-def read(actor, wanted=None):
+def read(actor, filters=None):
     """Make an export and read it back as rows by the name of their column."""
     with transaction():
-        export_id = create_export(actor, wanted or ReportFilter(), "csv")
+        export_id = create_export(actor, filters or ReportFilter(), "csv")
     pieces, kind, _ = build_export_file(actor, export_id)
     body = b"".join(pieces)
     assert kind == "text/csv; charset=utf-8"
@@ -118,9 +118,9 @@ def test_a_case_counts_when_it_was_open_on_any_day_of_the_period(cast):
         close(coach, old)
     new = builders.case(coach)
 
-    def numbers(**wanted):
-        rows, _ = read(cast["admin"], ReportFilter(**wanted))
-        assert count_cases(ReportFilter(**wanted)) == len(rows)
+    def numbers(**filters):
+        rows, _ = read(cast["admin"], ReportFilter(**filters))
+        assert count_cases(ReportFilter(**filters)) == len(rows)
         return [row["case_number"] for row in rows]
 
     assert numbers() == [new.number, old.number]
@@ -203,7 +203,7 @@ def test_the_audit_log_has_filters_and_rows(cast):
     assert found.object_id == export_id
     assert found.details == {"format": "pdf", "rows": 1, "stage": "steady", "since": "2026-01-01"}
     [shown] = list_exports(cast["admin"], None, 5).items
-    assert shown.wanted == ReportFilter(stage="steady", since=date(2026, 1, 1))
+    assert shown.filters == ReportFilter(stage="steady", since=date(2026, 1, 1))
 
 
 def test_rows_come_in_pieces_with_a_fixed_number_of_statements(cast, monkeypatch):
@@ -213,7 +213,7 @@ def test_rows_come_in_pieces_with_a_fixed_number_of_statements(cast, monkeypatch
     def statements(rows_at_once):
         monkeypatch.setattr(queries, "ROWS_AT_ONCE", rows_at_once)
         with Statements() as asked:
-            numbers = [row.number for row in report_rows(ReportFilter())]
+            numbers = [row.number for row in list_report_rows(ReportFilter())]
         return numbers, len(asked.seen)
 
     whole, few = statements(500)
@@ -247,10 +247,10 @@ def test_a_wrong_wish_names_its_field(wrong, field):
 
 def test_the_first_and_last_days_there_are_do_not_break(cast):
     builders.case(cast["coach"])
-    wanted = load(
+    filters = load(
         ExportSchema(), {"format": "csv", "since": "0001-01-01", "until": "9999-12-30"}
-    ).wanted
-    assert count_cases(wanted) == 1
+    ).filters
+    assert count_cases(filters) == 1
 
 
 def test_the_operator_exports_too(cast):

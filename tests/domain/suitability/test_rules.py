@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import ANY_STAGE, EFFECTS, TAGS, Contraindication, library
-from caseapp.domain.screening.schemas import FLAG_LABELS
+from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.domain.suitability.rules import CONTACT_STAGES, assess_suitability, condition_applies
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation
 

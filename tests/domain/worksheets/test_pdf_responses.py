@@ -6,7 +6,7 @@ import pytest
 
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import split_field_name
-from caseapp.domain.handouts.rendering import plain
+from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.pdf_responses import (
     SINGLE_HANDOUT,
     DifferentHandout,
@@ -32,7 +32,7 @@ def sample_answers(handout):
             typed |= {f"{field.id}_1": True, f"{field.id}_{len(field.options)}": True}
         elif field.type == "choice":
             answers[field.id] = field.options[-1]
-            typed[field.id] = plain(field.options[-1])
+            typed[field.id] = plain_text(field.options[-1])
         elif field.type == "date":
             answers[field.id], typed[field.id] = "2030-05-14", "14 May 2030"
         else:
