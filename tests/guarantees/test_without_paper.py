@@ -23,7 +23,7 @@ from tests.core.sandboxes import make_pool, occupied
 from tests.guarantees import sample_data as w
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
-from tests.web.test_authoring import BODY, begun, save
+from tests.web.test_authoring import BODY, create_draft, save
 
 # What the renderers do has nothing to do with the kind of database.
 pytestmark = [
@@ -162,7 +162,7 @@ def test_stored_pdf_is_served_when_rendering_fails(world):
 def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     """A real text, through the form: a thousand headings take more pages than a handout may have."""
     desk = StaffBrowser(world.app, world.actors["supervisor"])
-    draft = begun(desk)
+    draft = create_draft(desk)
     body = BODY.replace("MARK", "\n\n" + "### a\n\n" * 1000)
     assert save(desk, draft, body=body).status_code == 303
     token = desk.token

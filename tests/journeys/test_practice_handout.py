@@ -1,4 +1,4 @@
-"""A handout of the practice's own in a real browser: written, seen, approved by another, given, read; never run."""
+"""A practice handout in a real browser: written, previewed, approved, assigned and read; typed markup never runs."""
 
 from __future__ import annotations
 
@@ -13,31 +13,29 @@ from caseapp.domain.authoring.schemas import DraftContentSchema, NewDraft
 from caseapp.domain.cases.queries import get_case_context
 from tests.journeys.test_writing_a_note import enter
 from tests.support import builders, portal_client, staff
-from tests.web.test_authoring import BODY, SCRIPTS
+from tests.web.test_authoring import BODY, SCRIPT_PAYLOADS
 
 pytestmark = pytest.mark.journey
 
 
-def another(browser, live, who):
-    """Open a window of somebody else's and sign in there."""
+def open_signed_in_page(browser, live, who):
+    """Open a page in a new browser context and sign in there as a member of staff."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     enter(page, live, who)
     return page
 
 
-def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
-    app, live, page, browser, look
-):
+def test_practice_handout_is_written_approved_assigned_and_read(app, live, page, browser, look):
     team = staff.team()
     phone, made = portal_client.sign_in_client(app, team["coach"])
     builders.screen(team["coach"], made.client_id)
     enter(page, live, "supervisor")
     page.goto(f"{live}/handouts")
-    page.get_by_role("link", name="Our own").click()
-    look.at("our own, empty")
+    page.locator('a[href="/handouts/own"]').first.click()
+    look.at("practice handouts, empty")
     page.get_by_label("Title").fill("An evening walk")
-    page.get_by_role("button", name="Start writing").click()
-    page.get_by_role("heading", name="Write a handout").wait_for()
+    page.get_by_role("button", name="Create draft").click()
+    page.get_by_role("heading", name="Edit handout").wait_for()
     pane = page.locator("[data-preview-pane]")
     page.locator("#body").fill(BODY.replace("MARK", "Even in rain."))
     expect(pane).to_contain_text("Stage: choose one.")
@@ -48,17 +46,17 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     page.locator("[name='answer_fields.0.label']").fill("Where")
     expect(pane.get_by_role("heading", name="Out and back")).to_be_visible(timeout=20000)
     expect(pane).to_contain_text("Even in rain.")
-    expect(pane).not_to_contain_text("Before it can be sent")
+    expect(pane).not_to_contain_text("To fix before you can submit it")
     look.at("the editor")
-    with page.expect_download() as paper:
+    with page.expect_download() as download:
         page.get_by_role("button", name="Preview as PDF").click()
-    assert paper.value.suggested_filename == "draft.pdf"
-    page.get_by_role("button", name="Save and send for approval").click()
-    page.get_by_text("You have written in this text").wait_for()
-    look.at("a draft that waits")
+    assert download.value.suggested_filename == "draft.pdf"
+    page.get_by_role("button", name="Save and submit for approval").click()
+    page.get_by_text("You wrote in this draft").wait_for()
+    look.at("a draft in review")
     draft = page.url
 
-    admin = another(browser, live, "admin")
+    admin = open_signed_in_page(browser, live, "admin")
     admin.goto(f"{live}/handouts/own")
     admin.get_by_role("link", name="An evening walk").click()
     admin.get_by_role("button", name="Approve and publish").click()
@@ -67,23 +65,23 @@ def test_a_supervisor_writes_an_admin_approves_a_coach_gives_and_a_client_reads(
     page.goto(f"{draft}/history")
     look.at("its history")
     page.goto(f"{live}/handouts/own-01")
-    look.at("our own sheet")
+    look.at("a practice handout")
     page.goto(f"{live}/handouts/own")
-    look.at("our own, one published")
+    look.at("practice handouts, one published")
 
-    coach = another(browser, live, "coach")
+    coach = open_signed_in_page(browser, live, "coach")
     number = get_case_context(team["coach"], made.case_id).case.number
     coach.goto(f"{live}/case/{number}/handouts/assign?stage=all")
     coach.get_by_role("checkbox", name="An evening walk").check()
     coach.get_by_role("button", name="Assign handouts").click()
     coach.get_by_text("Handouts assigned.").wait_for()
-    shelf = phone.get("/portal").get_data(as_text=True)
-    assert "An evening walk" in shelf
-    [sheet] = re.findall(r'href="(/portal/h/\d+)"', shelf)
-    assert "Even in rain." in phone.get(sheet).get_data(as_text=True)
+    reading_list = phone.get("/portal").get_data(as_text=True)
+    assert "An evening walk" in reading_list
+    [path] = re.findall(r'href="(/portal/h/\d+)"', reading_list)
+    assert "Even in rain." in phone.get(path).get_data(as_text=True)
 
 
-def test_a_new_version_shows_what_differs_in_every_width(app, live, page, look):
+def test_pages_of_a_draft_fit_every_width(app, live, page, look):
     team = staff.team()
     with transaction():
         draft_id = create_draft(team["admin"], NewDraft("A walk", "en"))
@@ -94,16 +92,16 @@ def test_a_new_version_shows_what_differs_in_every_width(app, live, page, look):
         page.goto(f"{live}/handouts/own/{draft_id}{path}")
         look.at(path)
     page.goto(f"{live}/handouts/own/{draft_id}/edit")
-    page.get_by_role("button", name="Save and send for approval").click()
-    page.get_by_role("heading", name="A few things before it can go on").wait_for()
+    page.get_by_role("button", name="Save and submit for approval").click()
+    page.get_by_role("heading", name="There is a problem").wait_for()
     expect(page.locator(".error-summary")).to_be_focused()
     look.said.clear()
-    look.at("what is missing")
+    look.at("problems")
     page.goto(f"{live}/handouts/first-days-pause")
-    look.at("a sheet of the library")
+    look.at("a library handout")
 
 
-def test_nothing_that_is_typed_is_run(app, live, page):
+def test_typed_scripts_never_run(app, live, page):
     """Each payload goes through the live preview, the saved page and the history; no dialog may open."""
     team = staff.team()
     opened = []
@@ -111,7 +109,7 @@ def test_nothing_that_is_typed_is_run(app, live, page):
     with transaction():
         draft_id = create_draft(team["supervisor"], NewDraft("A walk", "en"))
     enter(page, live, "supervisor")
-    for payload in SCRIPTS:
+    for payload in SCRIPT_PAYLOADS:
         page.goto(f"{live}/handouts/own/{draft_id}/edit")
         with page.expect_response("**/preview"):
             page.locator("#body").fill(BODY.replace("MARK", payload))
@@ -125,7 +123,7 @@ def test_nothing_that_is_typed_is_run(app, live, page):
         expect(page.locator("[data-preview-pane]")).to_contain_text("A walk is a walk.")
         page.get_by_role("button", name="Save draft", exact=True).click()
         page.get_by_text("Draft saved.").or_(
-            page.get_by_role("heading", name="Write a handout")
+            page.get_by_role("heading", name="Edit handout")
         ).first.wait_for()
         page.goto(f"{live}/handouts/own/{draft_id}")
         expect(page.locator(".handout-text").first).to_contain_text("A walk is a walk.")
