@@ -1,4 +1,4 @@
-"""Make the app from the environment, for any WSGI server."""
+"""The WSGI application, created from the environment."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The console script: hands the way to make the app to the operator's commands."""
+"""The console script: runs the commands with the application factory."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The operator's door: `caseapp …`."""
+"""The command line for operators: `caseapp …`."""

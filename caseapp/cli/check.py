@@ -1,4 +1,4 @@
-"""`caseapp check`: every setting explained, and everything looked at that a practice relies on."""
+"""`caseapp check`: the settings explained, and checks of everything that a practice relies on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caseapp.core.database import SQLITE_PRAGMAS, db
 from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 from caseapp.core.sandbox import circuit_breaker
-from caseapp.core.settings import SETTING_DESCRIPTIONS, PREFIX
+from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS
 from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.practice.queries import are_help_lines_stale, get_practice
 from caseapp.domain.users.queries import list_users
@@ -24,7 +24,7 @@ from caseapp.domain.users.queries import list_users
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# SQLite's own page on WAL names the fault "the WAL-reset bug": 3.7.0 to 3.51.2.
+# SQLite's page about WAL calls it "the WAL-reset bug"; it affects 3.7.0 to 3.51.2.
 WAL_RESET_FIXED = (3, 51, 3)
 MIN_APPROVERS = 2
 MAX_MAIL_DELAY = timedelta(minutes=10)
@@ -42,7 +42,7 @@ class CheckResult:
 @click.command()
 @click.pass_obj
 def check(context: CommandContext) -> None:
-    """Explain the settings and look at database, mail, fonts, library, help numbers and people."""
+    """Explain the settings and check database, mail, fonts, handouts, help lines and users."""
     lines = list(describe_settings(context))
     click.echo("Settings")
     for line in lines:
@@ -54,9 +54,9 @@ def check(context: CommandContext) -> None:
                 ("Database", check_database),
                 ("Mail", check_mail),
                 ("Fonts and PDF", check_pdf),
-                ("Library", check_handouts),
-                ("Help numbers", check_help_lines),
-                ("People", check_users),
+                ("Handouts", check_handouts),
+                ("Help lines", check_help_lines),
+                ("Users", check_users),
             )
         ]
     for title, results in found:
@@ -68,7 +68,7 @@ def check(context: CommandContext) -> None:
 
 
 def describe_settings(context: CommandContext) -> Iterator[str]:
-    """Explain each setting and say where its value comes from; secrets are never shown."""
+    """Describe each setting and its value, without secrets."""
     shown = {
         "ENV": context.settings.env,
         "DATA_DIR": str(context.settings.data_dir),
@@ -79,24 +79,24 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
         "SMTP_URL": "set" if context.settings.smtp_url else "not set",
         "MAIL_FROM": context.settings.mail_from,
         "TRUSTED_PROXIES": str(context.settings.trusted_proxies),
-        # What follows the program may be a secret of its own.
+        # The arguments may hold secrets.
         "SCAN_COMMAND": " ".join(context.settings.scan_command[:1]) or "not set",
         "LOG_FORMAT": context.settings.log_format,
     }
-    for name, words in SETTING_DESCRIPTIONS.items():
+    for name, description in SETTING_DESCRIPTIONS.items():
         given = "" if context.environ.get(PREFIX + name, "").strip() else " (default)"
         yield f"{PREFIX}{name} = {shown[name]}{given}"
-        yield f"    {words}"
+        yield f"    {description}"
 
 
 def check_database() -> Iterator[CheckResult]:
-    """Look at the migrations, the pragmas, the version, and at work that nobody does."""
+    """Check migrations, SQLite's pragmas and version, and mail that was not sent."""
     with db.engine.connect() as connection:
         current = migrate.is_current(connection)
         yield (
-            CheckResult(OK, f"{connection.dialect.name}, every migration done")
+            CheckResult(OK, f"{connection.dialect.name}, all migrations applied")
             if current
-            else CheckResult(FAULT, "The database is not at this version. Run: caseapp init")
+            else CheckResult(FAULT, "The database schema is out of date. Run: caseapp init")
         )
         if connection.dialect.name == "sqlite":
             yield from _check_sqlite(connection)
@@ -113,8 +113,8 @@ def check_database() -> Iterator[CheckResult]:
         if late:
             yield CheckResult(
                 FAULT,
-                f"{late} mails have waited for over ten minutes. Does `caseapp worker` run, and does the server "
-                "take mail?",
+                f"{late} mails have waited for over ten minutes. Is `caseapp worker` running, and does the mail "
+                "server accept mail?",
             )
 
 
@@ -127,7 +127,7 @@ def _check_sqlite(connection: sa.Connection) -> Iterator[CheckResult]:
         yield CheckResult(
             WARNING,
             f"SQLite {sqlite3.sqlite_version} has the WAL-reset bug: two processes that write at the same moment can, "
-            "very rarely, damage the file. Use a Python built with SQLite 3.51.3 or later, or PostgreSQL, and "
+            "very rarely, damage the database. Use a Python built with SQLite 3.51.3 or later, or PostgreSQL, and "
             "keep backups.",
         )
     else:
@@ -135,38 +135,38 @@ def _check_sqlite(connection: sa.Connection) -> Iterator[CheckResult]:
 
 
 def check_mail() -> Iterator[CheckResult]:
-    """Connect to the mail server and send nothing."""
+    """Check the connection to the mail server without sending anything."""
     try:
         mail.check_connection()
     except OSError as fault:
         yield CheckResult(FAULT, f"The mail server cannot be used: {fault}")
         return
     if settings.active().smtp_url:
-        yield CheckResult(OK, "The mail server answers; nothing was sent")
+        yield CheckResult(OK, "The mail server can be reached; nothing was sent")
     else:
-        yield CheckResult(WARNING, f"No mail server is set; mail is kept in {mail.mail_folder()}")
+        yield CheckResult(WARNING, f"No mail server is set; mail is stored in {mail.mail_folder()}")
 
 
 def check_pdf() -> Iterator[CheckResult]:
-    """Make every face and start the PDF engine."""
+    """Check that the fonts can be built and the PDF workers start."""
     for face, make in _list_font_builders():
         try:
             make(face)
         except (OSError, ImportError) as fault:
-            yield CheckResult(FAULT, f"The font {face} cannot be made: {fault}")
+            yield CheckResult(FAULT, f"The font {face} cannot be built: {fault}")
             return
-    yield CheckResult(OK, f"{len(fonts.FACES)} faces for pages and for paper")
+    yield CheckResult(OK, f"{len(fonts.FACES)} fonts for screen and print")
     try:
         pdf.start_pool()
     except RuleBroken as fault:
         yield CheckResult(FAULT, f"{fault.reasons[0].message} {fault.reasons[0].way_out}")
     else:
-        yield CheckResult(OK, "The PDF engine starts")
+        yield CheckResult(OK, "The PDF workers start")
     if failed := circuit_breaker.list_quarantined():
         yield CheckResult(
             WARNING,
-            f"Documents that failed {circuit_breaker.MAX_FAILURES} times and are not tried again: {len(failed)}; "
-            f"remove {circuit_breaker.failure_dir()} to try them",
+            f"{len(failed)} documents failed {circuit_breaker.MAX_FAILURES} times and are no longer tried. "
+            f"Delete {circuit_breaker.failure_dir()} to try them again",
         )
 
 
@@ -177,7 +177,7 @@ def _list_font_builders() -> Iterator[tuple[str, Callable[[str], object]]]:
 
 
 def check_handouts() -> Iterator[CheckResult]:
-    """Ask the library's own checks, at today's date."""
+    """Check the handouts as of today."""
     found = [str(problem) for problem in list_problems()]
     yield from (CheckResult(FAULT, text) for text in found)
     if not found:
@@ -185,53 +185,51 @@ def check_handouts() -> Iterator[CheckResult]:
 
 
 def check_help_lines() -> Iterator[CheckResult]:
-    """Ask whether the practice stands behind its help numbers."""
+    """Check that the practice has confirmed its help lines lately."""
     practice = get_practice()
     confirmed = practice.help_lines_confirmed_on
     if confirmed is None:
-        yield CheckResult(
-            FAULT, "Nobody has confirmed the help numbers. Open Settings, Help numbers."
-        )
+        yield CheckResult(FAULT, "The help lines are not confirmed. Open Settings, Help lines.")
     elif are_help_lines_stale(practice):
         yield CheckResult(
-            FAULT, f"The help numbers were last confirmed on {confirmed}, too long ago."
+            FAULT, f"The help lines were last confirmed on {confirmed}, too long ago."
         )
     else:
         yield CheckResult(OK, f"Confirmed on {confirmed}")
 
 
 def check_users() -> Iterator[CheckResult]:
-    """Ask whether somebody can sign in, and whether a safety hold could ever be cleared."""
-    here = [person for person in list_users() if person.disabled_at is None]
-    if not here:
+    """Check that somebody can sign in, release safety holds and publish handouts."""
+    active = [person for person in list_users() if person.disabled_at is None]
+    if not active:
         yield CheckResult(
-            FAULT, "Nobody can sign in. Add somebody: caseapp user add EMAIL --name NAME"
+            FAULT, "Nobody can sign in. Add a user: caseapp user add EMAIL --name NAME"
         )
         return
     yield CheckResult(
-        OK, "One person can sign in" if len(here) == 1 else f"{len(here)} people can sign in"
+        OK, "One user can sign in" if len(active) == 1 else f"{len(active)} users can sign in"
     )
-    supervisors = [person for person in here if person.role == Role.SUPERVISOR]
-    alone = [
+    supervisors = [person for person in active if person.role == Role.SUPERVISOR]
+    unsupervised = [
         person.name
-        for person in here
+        for person in active
         if person.role == Role.COACH
         and person.supervisor_id not in {supervisor.id for supervisor in supervisors}
     ]
-    if alone:
+    if unsupervised:
         yield CheckResult(
             FAULT,
-            f"Without a supervisor nobody can clear a safety hold for the clients of {', '.join(alone)}: "
-            "one coach alone never can.",
+            f"Safety holds for the clients of {', '.join(unsupervised)} cannot be released: these coaches have no "
+            "active supervisor.",
         )
-    approvers = [p for p in here if Action.HANDOUT_APPROVE in ACTIONS_BY_ROLE[Role(p.role)]]
+    approvers = [p for p in active if Action.HANDOUT_APPROVE in ACTIONS_BY_ROLE[Role(p.role)]]
     if len(approvers) < MIN_APPROVERS:
         yield CheckResult(
             WARNING,
-            "A handout of the practice's own is approved by a second supervisor or admin. There is none, so "
-            "nobody can publish one.",
+            "Practice handouts must be approved by a second supervisor or admin. There is none, so none can be "
+            "published.",
         )
-    # A supervisor's own holds need a second one, who supervises them.
+    # The holds of a supervisor's own clients need a second supervisor.
     own = [
         supervisor.name
         for supervisor in supervisors
@@ -241,6 +239,6 @@ def check_users() -> Iterator[CheckResult]:
     if own:
         yield CheckResult(
             WARNING,
-            f"A safety hold that {' or '.join(own)} opens or screens cannot be cleared until another supervisor has "
-            "been named for them.",
+            f"Safety holds that {' or '.join(own)} opens or screens cannot be released until another supervisor is "
+            "assigned to them.",
         )

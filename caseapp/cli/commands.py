@@ -1,4 +1,4 @@
-"""The operator's commands, gathered: `caseapp …`."""
+"""The root command group: `caseapp …`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every command stands on: the app, made only when a command needs it, and faults told in plain lines."""
+"""Shared by all commands: the application, created on demand, and errors printed as plain lines."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class CommandContext:
 
     @cached_property
     def app(self) -> Flask:
-        """Make the app."""
+        """Create the application."""
         return self.make_app(self.settings)
 
     @contextmanager
     def open(self) -> Iterator[Flask]:
-        """Run a command inside the app."""
+        """Run a block in the application context."""
         with self.app.app_context():
             yield self.app
 
@@ -53,8 +53,8 @@ class CommandContext:
 class Commands(click.Group):
     """A command group that prints errors as plain lines; wrong settings exit with 2, other errors with 1."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever a command gives
-        """Run the command that was asked for."""
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - any command's result
+        """Run the command and turn its errors into lines and exit codes."""
         try:
             return super().invoke(ctx)
         except InvalidSettings as fault:
@@ -69,7 +69,7 @@ class Commands(click.Group):
 
 
 def describe_error(fault: Exception) -> list[str]:
-    """Say in lines what was refused and how to go on."""
+    """Return the lines for an error: what was refused and what to do."""
     if isinstance(fault, Invalid):
         return [f"{name}: {text}" for name, texts in fault.fields.items() for text in texts]
     if isinstance(fault, RuleBroken):

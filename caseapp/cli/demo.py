@@ -1,6 +1,6 @@
-"""The demo practice Harbour Lane: a fixed cast, played through the operations into an empty database.
+"""The demo practice Harbour Lane: fictional clients, created through the operations in an empty database.
 
-People and texts are always the same; dates count back from today. Each person's story is a file under `people/`.
+People and texts are always the same; dates count back from today. Each client's story is a file in `people/`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.credentials import find_password_error
-from caseapp.domain.clients.models import Client
+from caseapp.domain.auth.operations import add_user
 from caseapp.domain.auth.portal_access import find_pin_error
+from caseapp.domain.clients.models import Client
 from caseapp.domain.handouts.operations import publish_library
-from caseapp.domain.practice.operations import update_practice, confirm_help_lines, set_up_practice
+from caseapp.domain.practice.operations import confirm_help_lines, set_up_practice, update_practice
 from caseapp.domain.practice.queries import get_practice
 from caseapp.domain.practice.queries import today as practice_today
 from caseapp.domain.practice.schemas import PracticeSchema
 from caseapp.domain.users.models import User
-from caseapp.domain.auth.operations import add_user
 
 if TYPE_CHECKING:
     from datetime import date
@@ -44,10 +44,10 @@ HELP_LINE_CHECK_DAYS = (PRACTICE_AGE_DAYS, 320, 240, 160, 80, 12)
 
 
 def fill(password: str, pin: str) -> list[str]:
-    """Fill an empty database with the demo practice; give the lines that say who can sign in.
+    """Create the demo practice in an empty database; return lines about who can sign in.
 
-    Raises RuleBroken when somebody is in the database already, and Invalid for a weak password or PIN, before anything
-    is stored.
+    Raises RuleBroken when the database holds people already, and Invalid for a weak password or PIN, before anything is
+    stored.
     """
     _require_strong_secrets(password, pin)
     _require_empty()
@@ -66,9 +66,9 @@ def fill(password: str, pin: str) -> list[str]:
     ]
     steps = [step for person in people for step in person.steps()]
     for step in sorted(steps, key=lambda step: step.moment):
-        step.play()
+        step.run()
     with transaction() as session:
-        # Without it the planners guess wrongly about tables that have just been filled.
+        # Without statistics the query planners misjudge tables that have just been filled.
         session.execute(sa.text("ANALYZE"))
     return [
         *(f"{who}@demo.test  {name}, {role.value}" for who, (name, role) in STAFF.items()),
@@ -77,7 +77,7 @@ def fill(password: str, pin: str) -> list[str]:
 
 
 def stories() -> list[dict[str, Any]]:
-    """Read the cast's stories in a fixed order."""
+    """Read the clients' stories in a fixed order."""
     files = sorted((HERE / "people").glob("*.yaml"))
     return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
 
@@ -98,7 +98,7 @@ def _require_empty() -> None:
         raise RuleBroken(
             Reason(
                 "not_empty",
-                "This database already holds people, so the demo practice was not added.",
+                "This database already holds people, so the demo practice was not created.",
                 "Choose another CASEAPP_DATABASE_URL or CASEAPP_DATA_DIR.",
             )
         )

@@ -1,4 +1,4 @@
-"""How each step of a demo story is played: by the same operations that the doors use, at a moment in the past."""
+"""The steps of the demo stories, run through the same operations as the web pages, at times in the past."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import yaml
 from caseapp.core.actor import Actor
 from caseapp.core.clock import at
 from caseapp.core.permissions import Action, Role
+from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations as assignments
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record_read
-from caseapp.core.sessions import begin_session
+from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.facts import FACTS_BY_NAME
 from caseapp.domain.cases.queries import get_case_context, get_stage_gate
 from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, StageMoveSchema
 from caseapp.domain.cases.stages import next_stage
 from caseapp.domain.clients import operations as clients
-from caseapp.domain.auth import portal_access
-from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.schemas import ClientSchema
 from caseapp.domain.followups import operations as followups
 from caseapp.domain.followups.queries import list_client_followups
@@ -49,15 +49,15 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SATURDAY = 5
-NOTE_BEGUN = timedelta(minutes=60)
-NOTE_SIGNED = timedelta(minutes=75)
+NOTE_STARTED_AFTER = timedelta(minutes=60)
+NOTE_SIGNED_AFTER = timedelta(minutes=75)
 BETWEEN_STEPS = timedelta(minutes=3)
 AGE_BANDS = ((25, "under_25"), (35, "25_34"), (45, "35_44"), (55, "45_54"), (65, "55_64"))
 
 
 @cache
 def evidence() -> dict[str, list[str]]:
-    """Read the lines with which the demo's coaches attest criteria."""
+    """Read the evidence with which the demo coaches attest criteria."""
     found: dict[str, list[str]] = yaml.safe_load(
         (HERE / "evidence.yaml").read_text(encoding="utf-8")
     )
@@ -66,22 +66,22 @@ def evidence() -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Step:
-    """Be one thing that happens to one person at one moment."""
+    """One step in one client's story, with its time."""
 
     moment: datetime
     person: Person
-    verb: str
-    what: Any
+    action: str
+    argument: Any
 
-    def play(self) -> None:
-        """Do it at its moment."""
+    def run(self) -> None:
+        """Run the step at its time."""
         with at(self.moment):
-            getattr(self.person, f"do_{self.verb}")(self.what, self.moment)
+            getattr(self.person, f"do_{self.action}")(self.argument, self.moment)
 
 
 @dataclass
 class Person:
-    """Hold one person of the cast: their story as it stands in the file, and the ids of what was made so far."""
+    """A client of the demo practice: the story from the file and the ids of the records created so far."""
 
     story: dict[str, Any]
     coach: Actor
@@ -90,35 +90,35 @@ class Person:
     pin: str
     client_id: UUID = field(init=False)
     case_id: UUID = field(init=False)
-    given: dict[str, UUID] = field(default_factory=dict)
+    assignment_ids: dict[str, UUID] = field(default_factory=dict)
 
     def day(self, ago: int) -> date:
-        """Give the date so many days ago; sessions that would fall on a weekend are held on the Friday before."""
+        """Return the date so many days ago; sessions that would fall on a weekend move to the Friday before."""
         session = self.today - timedelta(days=self.story["opened"] % 7)
         early = 0 if self.story.get("fixed") else max(0, session.weekday() - SATURDAY + 1)
         return self.today - timedelta(days=ago + early)
 
     def steps(self) -> Iterator[Step]:
-        """Tell the story step by step, each with its moment; within a day the session stands at the person's hour."""
+        """Yield the steps of the story with their times; on each day the session takes place at the client's hour."""
         hour = time.fromisoformat(self.story["hour"])
-        happened: dict[int, datetime] = {}
+        last_step_at: dict[int, datetime] = {}
         yield Step(
             datetime.combine(self.day(self.story["opened"]), hour, UTC) - timedelta(minutes=10),
             self,
-            "open",
+            "open_case",
             self.story,
         )
-        for told in self.story["story"]:
-            ago = told["ago"]
-            ((verb, what),) = ((key, value) for key, value in told.items() if key != "ago")
+        for entry in self.story["story"]:
+            ago = entry["ago"]
+            ((action, argument),) = ((key, value) for key, value in entry.items() if key != "ago")
             begin = datetime.combine(self.day(ago), hour, UTC)
-            happened[ago] = happened.get(ago, begin) + BETWEEN_STEPS
-            if verb in {"session", "screening"}:
-                happened[ago] = begin + NOTE_SIGNED
-            yield Step(begin if verb == "session" else happened[ago], self, verb, what)
+            last_step_at[ago] = last_step_at.get(ago, begin) + BETWEEN_STEPS
+            if action in {"session", "screening"}:
+                last_step_at[ago] = begin + NOTE_SIGNED_AFTER
+            yield Step(begin if action == "session" else last_step_at[ago], self, action, argument)
 
-    def do_open(self, story: dict[str, Any], moment: datetime) -> None:
-        """Add the client and open the case, as at the end of an intake."""
+    def do_open_case(self, story: dict[str, Any], moment: datetime) -> None:
+        """Add the client and open the case."""
         separated = self.today - timedelta(days=story["separated"])
         age = story["age"]
         facts = story["facts"] | {
@@ -152,199 +152,201 @@ class Person:
                 self.coach, self.client_id, CaseDetailsSchema().load(facts), coach_id=self.coach.id
             )
 
-    def do_session(self, told: dict[str, Any], moment: datetime) -> None:
-        """Write the note of a session and, unless it stays a draft, sign it with its screening."""
-        kind = next(name for name, sections in FORMATS.items() if next(iter(sections)) in told)
+    def do_session(self, entry: dict[str, Any], moment: datetime) -> None:
+        """Write the note of a session and sign it with its screening unless it stays a draft."""
+        kind = next(name for name, sections in FORMATS.items() if next(iter(sections)) in entry)
         change: dict[str, Any] = {
-            "sections": {key: told[key] for key in FORMATS[kind] if key in told}
+            "sections": {key: entry[key] for key in FORMATS[kind] if key in entry}
         }
-        if "levels" in told:
-            asked = {} if told.get("draft") else {item.key: "none" for item in ITEMS}
+        if "levels" in entry:
+            asked = {} if entry.get("draft") else {item.key: "none" for item in ITEMS}
             change["screening"] = {
                 **asked,
-                **told["levels"],
-                "asked_alone": told.get("alone", True),
-                "actions_taken": told.get("actions", []),
-                "comment": told.get("comment", ""),
+                **entry["levels"],
+                "asked_alone": entry.get("alone", True),
+                "actions_taken": entry.get("actions", []),
+                "comment": entry.get("comment", ""),
             }
         start = {
             "format": kind,
             "session_at": moment.isoformat(),
-            "minutes": told.get("minutes", 50),
-            "modality": told["how"],
+            "minutes": entry.get("minutes", 50),
+            "modality": entry["modality"],
         }
-        with at(moment + NOTE_BEGUN), transaction():
+        with at(moment + NOTE_STARTED_AFTER), transaction():
             note = notes.create_note(self.coach, self.case_id, NewNoteSchema().load(start)).id
-        with at(moment + NOTE_SIGNED), transaction():
+        with at(moment + NOTE_SIGNED_AFTER), transaction():
             version = notes.save_draft(self.coach, note, DraftSchema().load(change), 1)
-            if not told.get("draft"):
-                if "levels" in told:
-                    self._asked_again()
+            if not entry.get("draft"):
+                if "levels" in entry:
+                    self._complete_recheck()
                 notes.sign_note(self.coach, note, version)
 
-    def do_screening(self, told: dict[str, Any], _moment: datetime) -> None:
-        """Record a screening that was asked between two sessions."""
-        answers = {item.key: "none" for item in ITEMS} | told["levels"]
-        answers |= {"asked_alone": True, "comment": told["comment"]}
+    def do_screening(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Record a screening between two sessions."""
+        answers = {item.key: "none" for item in ITEMS} | entry["levels"]
+        answers |= {"asked_alone": True, "comment": entry["comment"]}
         with transaction():
-            self._asked_again()
+            self._complete_recheck()
             screening.record_screening(self.coach, self.client_id, ScreeningSchema().load(answers))
 
-    def _asked_again(self) -> None:
-        """Close the recheck that an earlier answer had asked for, since all is being asked anew."""
+    def _complete_recheck(self) -> None:
+        """Complete an open recheck follow-up, since the client is being screened again."""
         for task in list_client_followups(self.coach, self.client_id, open_only=True):
             if task.kind == "recheck":
                 followups.complete_followup(
                     self.coach,
                     task.id,
-                    "Asked again; the answers stand in today's screening.",
+                    "Asked again; the answers are in today's screening.",
                     task.version,
                 )
 
-    def do_change(self, told: dict[str, Any], _moment: datetime) -> None:
-        """Write down what has become clear: the goal, the review date, the facts."""
+    def do_update(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Update the goal, the review date and the facts of the case."""
         context = get_case_context(self.coach, self.case_id)
         with transaction():
             cases.update_case(
-                self.coach, self.case_id, self._details(context, told), context.case.version
+                self.coach, self.case_id, self._details(context, entry), context.case.version
             )
 
-    def _details(self, context: Any, told: dict[str, Any]) -> CaseDetails:  # noqa: ANN401
+    def _details(self, context: Any, entry: dict[str, Any]) -> CaseDetails:  # noqa: ANN401
         review = context.case.review_date
-        if "review_in" in told:
-            review = self.today + timedelta(days=told["review_in"])
+        if "review_in" in entry:
+            review = self.today + timedelta(days=entry["review_in"])
         details: CaseDetails = CaseDetailsSchema().load(
             {name: value for name, value in context.facts.items() if name in FACTS_BY_NAME}
-            | told.get("facts", {})
+            | entry.get("facts", {})
             | {
-                "goal": told.get("goal", context.case.goal),
+                "goal": entry.get("goal", context.case.goal),
                 "review_date": str(review) if review else None,
             }
         )
         return details
 
-    def do_advance(self, told: dict[str, Any], moment: datetime) -> None:
-        """Move the case on through its gate, with a line of evidence for each criterion that a coach attests."""
+    def do_advance(self, entry: dict[str, Any], moment: datetime) -> None:
+        """Move the case to the next stage, with evidence for each criterion that a coach attests."""
         context = get_case_context(self.coach, self.case_id)
         forward = next_stage(context.stage)
-        assert forward is not None  # noqa: S101 - no story moves on from the last stage
+        assert forward is not None  # noqa: S101 - no story goes beyond the last stage
         gate = get_stage_gate(context, today=moment.date())
-        asked = [check.criterion.id for check in gate.checks if check.attested] if gate else []
+        attested = [check.criterion.id for check in gate.checks if check.attested] if gate else []
         variant = self.story.get("variant", 0)
         move = {
-            "to": told.get("to", forward.id),
-            "reason": told.get("reason", ""),
+            "to": entry.get("to", forward.id),
+            "reason": entry.get("reason", ""),
             "evidence": {}
-            if "to" in told
-            else {criterion: evidence()[criterion][variant] for criterion in asked},
+            if "to" in entry
+            else {criterion: evidence()[criterion][variant] for criterion in attested},
         }
         with transaction():
             cases.move_case(
                 self.coach, self.case_id, StageMoveSchema().load(move), context.case.version
             )
 
-    def do_task(self, told: dict[str, Any], _moment: datetime) -> None:
+    def do_followup(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Add a follow-up; `due` counts days back from today, so 0 is today and -3 is in three days."""
-        due = datetime.combine(self.today - timedelta(days=told["due"]), time(16), UTC)
-        new = NewFollowUpSchema().load({"title": told["title"], "due_at": due.isoformat()})
+        due = datetime.combine(self.today - timedelta(days=entry["due"]), time(16), UTC)
+        new = NewFollowUpSchema().load({"title": entry["title"], "due_at": due.isoformat()})
         with transaction():
             followups.create_followup(self.coach, self.client_id, new)
 
-    def do_done(self, told: dict[str, Any], _moment: datetime) -> None:
-        """Record what came of a follow-up, named by its kind or its title."""
+    def do_complete(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Complete a follow-up, found by its kind or title."""
         (task,) = (
             task
             for task in list_client_followups(self.coach, self.client_id, open_only=True)
-            if told.get("kind") == task.kind or told.get("title") == task.title
+            if entry.get("kind") == task.kind or entry.get("title") == task.title
         )
         with transaction():
-            followups.complete_followup(self.coach, task.id, told["outcome"], task.version)
+            followups.complete_followup(self.coach, task.id, entry["outcome"], task.version)
 
-    def do_clear(self, told: dict[str, Any], _moment: datetime) -> None:
-        """End a hold, as the supervisor."""
+    def do_release(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Release a hold as the supervisor."""
         (hold,) = (
             hold
             for hold in list_holds(self.supervisor, self.client_id)
-            if hold.kind == told["kind"] and hold.released_at is None
+            if hold.kind == entry["kind"] and hold.released_at is None
         )
         with transaction():
-            screening.release_hold(self.supervisor, hold.id, told["reason"], hold.version)
+            screening.release_hold(self.supervisor, hold.id, entry["reason"], hold.version)
 
-    def do_close(self, told: dict[str, Any], _moment: datetime) -> None:
-        """Close the case; `follow_up` counts days back from today, like a task's due day."""
+    def do_close(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Close the case; `follow_up` counts days back from today, as `due` does."""
         context = get_case_context(self.coach, self.case_id)
         closing = {
-            "outcome": told["outcome"],
-            "reason": told["reason"],
+            "outcome": entry["outcome"],
+            "reason": entry["reason"],
             "final_screening": "done",
             "follow_up_consent": True,
-            "follow_up_on": str(self.today - timedelta(days=told["follow_up"])),
+            "follow_up_on": str(self.today - timedelta(days=entry["follow_up"])),
         }
         with transaction():
             cases.close_case(
                 self.coach, self.case_id, CaseClosingSchema().load(closing), context.case.version
             )
 
-    def do_give(self, told: dict[str, Any], _moment: datetime) -> None:
-        """Give a handout with a personal line; what asks for care has been thought about."""
+    def do_assign(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Assign a handout with a personal message; cautions are confirmed."""
         with transaction():
-            self.given[told["slug"]] = assignments.assign_handout(
+            self.assignment_ids[entry["slug"]] = assignments.assign_handout(
                 self.coach,
                 self.case_id,
-                told["slug"],
-                message=told["line"],
-                channel=told["channel"],
+                entry["slug"],
+                message=entry["message"],
+                channel=entry["channel"],
                 confirmed=True,
             )
 
     def _assignment(self, slug: str) -> AssignmentRecord:
-        return get_assignment_record(self.coach, self.given[slug])
+        return get_assignment_record(self.coach, self.assignment_ids[slug])
 
-    def do_opened(self, slug: str, _moment: datetime) -> None:
-        """Open a handout in the portal."""
-        reader = self._reader()
+    def do_view(self, slug: str, _moment: datetime) -> None:
+        """View a handout in the portal."""
+        reader = self._client_actor()
         found = get_reading_list_item(reader, self._assignment(slug).position)
         record_read(reader, Action.PORTAL_READ, "assignment", found.id, reader.id)
 
     def do_read(self, slug: str, moment: datetime) -> None:
-        """Mark a handout as read: the client in the portal, or the coach when it went over the table."""
+        """Mark a handout as read, by the client in the portal or by the coach for a printed copy."""
         found = self._assignment(slug)
         if found.channel == "portal":
-            self.do_opened(slug, moment)
+            self.do_view(slug, moment)
         with transaction():
             if found.channel == "portal":
-                assignments.mark_read(self._reader(), found.position)
+                assignments.mark_read(self._client_actor(), found.position)
             else:
                 assignments.mark_read(self.coach, found.id, found.version)
 
-    def do_share(self, told: dict[str, Any], _moment: datetime) -> None:
-        """Write in a sheet in the portal and let the coach read it; `days` counts a date's days on from today."""
-        found = self._assignment(told["slug"])
+    def do_share(self, entry: dict[str, Any], _moment: datetime) -> None:
+        """Fill in a worksheet in the portal and share it; `days` gives date answers in days from today."""
+        found = self._assignment(entry["slug"])
         days = {
-            name: str(self.today + timedelta(days=ahead)) for name, ahead in told["days"].items()
+            name: str(self.today + timedelta(days=ahead)) for name, ahead in entry["days"].items()
         }
-        raw = {f"{FIELD_PREFIX}{name}": answer for name, answer in (told["answers"] | days).items()}
+        raw = {
+            f"{FIELD_PREFIX}{name}": answer for name, answer in (entry["answers"] | days).items()
+        }
         answers = build_answers_schema(found.handout).load(raw)
         with transaction():
-            worksheets.share_answers(self._reader(), found.position, answers, 0)
+            worksheets.share_answers(self._client_actor(), found.position, answers, 0)
 
     def do_withdraw(self, slug: str, _moment: datetime) -> None:
-        """Take a handout back."""
+        """Withdraw a handout."""
         found = self._assignment(slug)
         with transaction():
             assignments.withdraw(self.coach, found.id, found.version)
 
-    def _reader(self) -> Actor:
+    def _client_actor(self) -> Actor:
         return Actor(self.client_id, Role.CLIENT, self.story["name"], via="portal")
 
-    def do_invite(self, _told: dict[str, Any], _moment: datetime) -> None:
-        """Invite the client to the portal, and let them choose their PIN with the start code in hand."""
+    def do_invite(self, _entry: dict[str, Any], _moment: datetime) -> None:
+        """Invite the client to the portal and complete the first sign-in with the start code."""
         with transaction():
             invitation = portal_access.invite_client(self.coach, self.client_id)
         with transaction():
             reference = begin_session("client", self.client_id, pin_verified=False)
         reader = find_client_session(reference)
-        assert reader is not None  # noqa: S101 - the session began a moment ago
+        assert reader is not None  # noqa: S101 - the session has just begun
         reference = portal_access.choose_pin(reader.actor, invitation.start_code, self.pin)
         reader = find_client_session(reference)
         assert reader is not None  # noqa: S101 - the PIN was right

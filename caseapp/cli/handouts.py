@@ -1,4 +1,4 @@
-"""The library from the command line: its checks, its list, and one sheet as a PDF."""
+"""Handout commands: check and list the library, render one handout as a PDF."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 
 def release_day() -> date:
-    """Give the day for which this release's texts and numbers were checked, so that its build does not age."""
+    """Return the day on which this release was checked, so that its build does not become outdated."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = project["tool"]["caseapp"]["released"]
-    assert isinstance(found, date)  # noqa: S101 - written as a date
+    assert isinstance(found, date)  # noqa: S101 - TOML has dates
     return found
 
 
 @click.group()
 def handouts() -> None:
-    """Look at the library of handouts."""
+    """Check, list and render handouts."""
 
 
 @handouts.command("check")
 @click.option(
-    "--on", type=click.DateTime(["%Y-%m-%d"]), help="Judge as on this day (default: today)."
+    "--on", type=click.DateTime(["%Y-%m-%d"]), help="Check as of this day (default: today)."
 )
-@click.option("--at-release", is_flag=True, help="Judge as on the day of this release.")
+@click.option("--at-release", is_flag=True, help="Check as of the day of this release.")
 @click.pass_obj
 def check_library(context: CommandContext, on: datetime | None, *, at_release: bool) -> None:
-    """Check sources, claims, review dates and help lines of every handout; every fault is one line."""
+    """Check sources, claims, review dates and help lines of every handout; print one line per problem."""
     day = release_day() if at_release else on.date() if on else None
     with context.open():
         found = list_problems(day)
@@ -48,7 +48,7 @@ def check_library(context: CommandContext, on: datetime | None, *, at_release: b
         click.echo(fault)
     if found:
         raise click.exceptions.Exit(EXIT_FAILED)
-    click.echo(f"{len(library())} texts, no faults.")
+    click.echo(f"{len(library())} texts, no problems.")
 
 
 @handouts.command("list")
@@ -66,17 +66,21 @@ def list_library(context: CommandContext) -> None:
 @handouts.command()
 @click.argument("slug")
 @click.option("--language", default="en", show_default=True)
-@click.option("--faith", is_flag=True, help="With the faith variant, where there is one.")
+@click.option("--faith", is_flag=True, help="Use the faith variant if there is one.")
 @click.option("-o", "--output", type=click.File("wb"), required=True, help="PDF file to write.")
 @click.pass_obj
 def render(
     context: CommandContext, slug: str, language: str, output: BinaryIO, *, faith: bool
 ) -> None:
-    """Write one handout as the PDF that clients get, with this practice's letterhead and numbers."""
+    """Render one handout as the PDF for clients, with this practice's letterhead and help lines."""
     with context.open():
         handout = library().get((slug, language))
         if handout is None:
             raise NotFound(
                 f"There is no handout {slug} in {language}. List them: caseapp handouts list"
             )
-        output.write(render_handout_pdf(handout, get_practice_info().letterhead, get_practice_info().help_lines, faith=faith))
+        output.write(
+            render_handout_pdf(
+                handout, get_practice_info().letterhead, get_practice_info().help_lines, faith=faith
+            )
+        )

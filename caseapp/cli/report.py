@@ -1,4 +1,4 @@
-"""Reports from the command line: the same export, recorded like any other."""
+"""The report command: the same audited export as on the web pages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import click
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.reports.codes import FORMATS
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.queries import build_export_file
-from caseapp.domain.reports.schemas import FORMATS, STATUSES, ExportSchema
+from caseapp.domain.reports.schemas import STATUSES, ExportSchema
 from caseapp.domain.users.queries import get_user_by_email
 from caseapp.http.request_parsing import load
 
@@ -25,14 +26,18 @@ DAY = click.DateTime(["%Y-%m-%d"])
 
 @click.group()
 def report() -> None:
-    """Make reports."""
+    """Export reports."""
 
 
 @report.command()
 @click.option(
     "--format", "kind", type=click.Choice(list(FORMATS)), default="csv", show_default=True
 )
-@click.option("--since", type=DAY, help="First day: cases open on any day of the period count.")
+@click.option(
+    "--since",
+    type=DAY,
+    help="First day of the period; cases that were open on any of its days count.",
+)
 @click.option("--until", type=DAY, help="Last day.")
 @click.option("--coach", metavar="EMAIL")
 @click.option("--stage", type=click.Choice([stage.id for stage in stages()]))
@@ -55,7 +60,7 @@ def cases(
     status: str | None,
     output: BinaryIO,
 ) -> None:
-    """Write the case report: coded values, no names, no free text."""
+    """Export the case report: coded values without names or free text."""
     with context.open():
         chosen = {
             "format": kind,
@@ -67,6 +72,6 @@ def cases(
         }
         new = load(ExportSchema(), chosen)
         with transaction():
-            export_id = create_export(operator(), new.wanted, new.format)
+            export_id = create_export(operator(), new.filters, new.format)
         pieces, _, _ = build_export_file(operator(), export_id)
         output.writelines(pieces)

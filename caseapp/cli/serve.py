@@ -1,4 +1,4 @@
-"""Serving: gunicorn with the app made once before it forks, and the worker as a child that ends with it."""
+"""Serving: gunicorn with the application loaded before it forks, and the worker as its child process."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from caseapp.domain.users.queries import list_users
 if TYPE_CHECKING:
     from flask import Flask
 
-# A running task (one mail, a hundred sheets, one sweep) is short; whatever takes longer is put off and done again.
+# A task (one mail, a hundred assignments, one sweep) is short; one that takes longer is retried later.
 WORKER_STOP_SECONDS = 30
 WILDCARD_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 
 
 class Server(BaseApplication):  # type: ignore[misc]
-    """Be gunicorn around our app, without files of settings."""
+    """A gunicorn server for our application, configured in code."""
 
     def __init__(self, app: Flask, options: dict[str, Any]) -> None:
-        """Take the app and gunicorn's own options."""
+        """Store the application and gunicorn's options."""
         self.application = app
         self.options = options
         super().__init__()
 
     def load_config(self) -> None:
-        """Give gunicorn its options."""
+        """Apply the options."""
         for name, value in self.options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Give gunicorn the app."""
+        """Return the application."""
         return self.application
 
 
@@ -63,7 +63,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="More than one costs SQLite 40 % of its throughput.",
+    help="With SQLite, more than one reduces the throughput by 40 %.",
 )
 @click.option(
     "--reload", is_flag=True, help="For development: start again whenever a file changes."
@@ -72,9 +72,9 @@ class Server(BaseApplication):  # type: ignore[misc]
 def serve(
     context: CommandContext, host: str, port: int, processes: int, threads: int, *, reload: bool
 ) -> None:
-    """Serve the pages, the portal and the API; the worker runs beside them."""
+    """Serve the web pages, the portal and the API, and run the worker."""
     if context.environ.get("CASEAPP_ENV") == "demo":
-        # Links in the demo's mail lead to wherever it is served; browsers keep its cookies only from this machine.
+        # Links in the demo's mail must lead to this server; over HTTP browsers accept its cookies only from localhost.
         here = "127.0.0.1" if host in WILDCARD_ADDRESSES else host
         context.environ.setdefault("CASEAPP_BASE_URL", f"http://{here}:{port}")
     with context.open() as app:
@@ -89,10 +89,10 @@ def serve(
             [sys.executable, "-m", "caseapp", "worker", "--with-parent"],
             stdin=subprocess.PIPE,
             env=context.environ,
-            # Ctrl-C goes to the whole group; the worker shall hear of it from us, once.
+            # Ctrl-C reaches the whole process group; the worker must be stopped only once, by us.
             start_new_session=True,
         )
-        # Nothing that is open may be shared by two processes: children open their own.
+        # Open connections must not be shared with forked processes, which open their own.
         db.session.remove()
         db.engine.dispose()
         app.extensions["queue"].storage.close()
@@ -108,7 +108,7 @@ def serve(
         try:
             child.wait(WORKER_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            print_error_lines(["The worker is still at a task and ends by itself."])
+            print_error_lines(["The worker is finishing a task and will stop after it."])
 
     if reload:
         _serve_and_reload(app, host, port)
@@ -131,7 +131,9 @@ def serve(
 
 
 def _announce(context: CommandContext, host: str, port: int, lines: list[str]) -> None:
-    click.echo(f"\nOpen {context.settings.base_url} (listening on {host}:{port}; Ctrl-C ends it)")
+    click.echo(
+        f"\nOpen {context.settings.base_url} (listening on {host}:{port}; press Ctrl-C to stop)"
+    )
     for line in lines:
         click.echo(f"  {line}")
 
@@ -148,17 +150,20 @@ def _serve_and_reload(app: Flask, host: str, port: int) -> None:
 
 
 def _prepare(context: CommandContext) -> list[str]:
-    """Make sure that there is a database; in the demo also that there are people in it."""
+    """Check the database, set up the demo practice if this is the demo, and return the sign-in lines.
+
+    Raises RuleBroken when the schema is out of date.
+    """
     if context.settings.demo:
         set_up_demo(context)
         if not list_users():
-            click.echo("Filling the demo practice; this takes a moment, and only the first time …")
+            click.echo("Creating the demo practice; this takes a moment, only the first time …")
             return list(fill_demo(context))
         return list_sign_ins(context)
     with db.engine.connect() as connection:
         if not migrate.is_current(connection):
             raise RuleBroken(
-                Reason("not_set_up", "The database is not at this version.", "Run: caseapp init")
+                Reason("not_set_up", "The database schema is out of date.", "Run: caseapp init")
             )
     return list_sign_ins(context)
 
@@ -171,11 +176,11 @@ def _start_sandboxes() -> None:
     try:
         pdf_forms.start_pool()
     except PoolUnavailable as fault:
-        print_error_lines([f"PDFs that clients send back cannot be read on this machine: {fault}."])
+        print_error_lines([f"Uploaded worksheets cannot be read on this machine: {fault}."])
 
 
 def _close_pipe(child: subprocess.Popen[bytes]) -> None:
-    """Let go of the worker: it ends when nobody holds the other end of its input any more."""
+    """Close this end of the worker's input; the worker stops when all ends are closed."""
     if child.stdin is not None:
         child.stdin.close()
 
@@ -184,7 +189,7 @@ def _close_pipe(child: subprocess.Popen[bytes]) -> None:
 @click.option("--with-parent", is_flag=True, hidden=True)
 @click.pass_obj
 def worker(context: CommandContext, *, with_parent: bool) -> None:
-    """Do what was put off: mail, and sheets for many. SIGTERM lets a running task finish."""
+    """Run background tasks: mail and bulk assignments. SIGTERM lets a running task finish."""
     consumer = context.app.extensions["queue"].create_consumer(
         workers=1, max_delay=1, graceful_signal="TERM"
     )
@@ -195,6 +200,6 @@ def worker(context: CommandContext, *, with_parent: bool) -> None:
 
 
 def _wait_for_parent(stop: threading.Event) -> None:
-    """Stop once the input ends, which happens however the parent ended."""
+    """Stop when standard input ends, which happens however the parent process ended."""
     sys.stdin.buffer.read()
     stop.set()

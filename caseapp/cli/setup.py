@@ -1,4 +1,4 @@
-"""Setting up: the database brought to the newest migration, the library published, the demo practice."""
+"""Setup commands: migrate the database, publish the handouts, create the demo practice."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from caseapp.cli import demo as cast
+from caseapp.cli import demo as demo_data
 from caseapp.core import migrate
 from caseapp.core.errors import Invalid, Reason, RuleBroken
-from caseapp.core.transaction import transaction
 from caseapp.core.tokens import generate_code
+from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import PIN_LENGTH, find_pin_error
 from caseapp.domain.handouts.library import BrokenHandout
 from caseapp.domain.handouts.operations import publish_library
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.pass_obj
 def init(context: CommandContext) -> None:
-    """Make the database, or bring it to the newest version, and publish the library."""
+    """Create or upgrade the database and publish the handouts."""
     with context.open():
         new = set_up()
-    click.echo(f"The database is up to date; {new} new handout editions were published.")
+    click.echo(f"The database is up to date; {new} new handout versions were published.")
 
 
 def set_up() -> int:
-    """Migrate, make the practice's row, publish what is new in the library; give the number of new editions."""
+    """Migrate the database, create the practice, publish new handouts; return the number of new versions."""
     migrate.upgrade()
     with transaction():
         set_up_practice()
@@ -45,11 +45,9 @@ def set_up() -> int:
 @click.command()
 @click.pass_obj
 def demo(context: CommandContext) -> None:
-    """Fill an empty database with the demo practice."""
+    """Create the demo practice in an empty database."""
     if context.settings.env == "production":
-        raise RuleBroken(
-            Reason("not_demo", "The demo practice is only for CASEAPP_ENV=demo or test.")
-        )
+        raise RuleBroken(Reason("not_demo", "The demo practice needs CASEAPP_ENV=demo or test."))
     with context.open():
         set_up()
         for line in fill_demo(context):
@@ -57,46 +55,50 @@ def demo(context: CommandContext) -> None:
 
 
 def fill_demo(context: CommandContext) -> Iterator[str]:
-    """Play the demo cast in, and say who can sign in; a secret that nobody chose is told here and never again."""
+    """Create the demo data and yield the sign-in lines; generated secrets are shown only here."""
     password = context.environ.get("CASEAPP_DEMO_PASSWORD", "")
     pin = context.environ.get("CASEAPP_DEMO_PIN", "")
-    made_password = password or generate_code(5)
-    made_pin = pin or new_pin()
+    chosen_password = password or generate_code(5)
+    chosen_pin = pin or new_pin()
     filling = _filling_marker(context)
     filling.touch()
     try:
-        yield from cast.fill(made_password, made_pin)
+        yield from demo_data.fill(chosen_password, chosen_pin)
     except (Invalid, RuleBroken):
-        # Refused before anything was stored.
+        # Nothing was stored yet.
         filling.unlink()
         raise
     filling.unlink()
-    yield "Password of the staff: " + (
-        "the one in CASEAPP_DEMO_PASSWORD" if password else f"{made_password}  (shown only now)"
+    yield "Staff password: " + (
+        "the one in CASEAPP_DEMO_PASSWORD" if password else f"{chosen_password}  (shown only now)"
     )
-    yield "PIN of the clients: " + (
-        "the one in CASEAPP_DEMO_PIN" if pin else f"{made_pin}  (shown only now)"
+    yield "Client PIN: " + (
+        "the one in CASEAPP_DEMO_PIN" if pin else f"{chosen_pin}  (shown only now)"
     )
 
 
 def set_up_demo(context: CommandContext) -> None:
-    """Set up a demo practice.
+    """Set up the database for the demo practice.
 
-    Raises RuleBroken when its first filling was interrupted, since half of its stories would look like faults, and when
-    its clients hold texts that this program has changed since: made-up people are filled anew rather than kept.
+    Raises RuleBroken when creating the demo data was interrupted, since half a practice would look broken, and when its
+    handouts differ from this program's: fictional data is created again instead of migrated.
     """
-    anew = f"Delete {context.settings.data_dir} and what stands in its database, then start again."
+    restart = (
+        f"Delete {context.settings.data_dir} and the content of its database, then start again."
+    )
     if _filling_marker(context).exists():
         raise RuleBroken(
-            Reason(
-                "demo_half_filled", "The first filling of the demo practice was interrupted.", anew
-            )
+            Reason("demo_incomplete", "Creating the demo practice was interrupted.", restart)
         )
     try:
         set_up()
     except BrokenHandout as fault:
         raise RuleBroken(
-            Reason("demo_outdated", f"The demo practice is of an earlier state. {fault}", anew)
+            Reason(
+                "demo_outdated",
+                f"The demo practice belongs to an earlier version. {fault}",
+                restart,
+            )
         ) from None
 
 
@@ -105,7 +107,7 @@ def _filling_marker(context: CommandContext) -> Path:
 
 
 def new_pin() -> str:
-    """Make a PIN at random that the portal would take."""
+    """Return a random PIN that the portal accepts."""
     while True:
         pin = f"{secrets.randbelow(10**PIN_LENGTH):0{PIN_LENGTH}}"
         if find_pin_error(pin) is None:
@@ -113,19 +115,19 @@ def new_pin() -> str:
 
 
 def list_sign_ins(context: CommandContext) -> list[str]:
-    """Say who can sign in; outside the demo only how many."""
+    """Return lines about who can sign in; outside the demo only their number."""
     staff = [person for person in list_users() if person.disabled_at is None]
     if not staff:
         return [
-            "Nobody can sign in yet. Add somebody: caseapp user add EMAIL --name NAME --role admin"
+            "Nobody can sign in yet. Add a user: caseapp user add EMAIL --name NAME --role admin"
         ]
     if not context.settings.demo:
-        return [f"Who can sign in ({len(staff)}): caseapp user list"]
+        return [f"{len(staff)} users can sign in. List them: caseapp user list"]
     return [
         *(f"{person.email}  {person.name}, {person.role}" for person in staff),
         *(
             f"{who}@demo.test  {name}, client, at /portal"
-            for who, name in cast.PORTAL_CLIENTS.items()
+            for who, name in demo_data.PORTAL_CLIENTS.items()
         ),
-        "Password and PIN are those of the first start. A new password: caseapp user reset EMAIL",
+        "Password and PIN are those of the first start. Set a new password: caseapp user reset EMAIL",
     ]

@@ -1,4 +1,4 @@
-"""Staff and tokens: accounts are made here and nowhere else; a password is read, never given as an argument."""
+"""User and token commands. Accounts are created only here; passwords are read from standard input, never arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import click
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.queries import list_tokens
 from caseapp.domain.auth.operations import (
     add_user,
     create_token,
@@ -17,7 +16,8 @@ from caseapp.domain.auth.operations import (
     reset_password,
     revoke_token,
 )
-from caseapp.domain.users.queries import list_users, get_user_by_email
+from caseapp.domain.auth.queries import list_tokens
+from caseapp.domain.users.queries import get_user_by_email, list_users
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +29,7 @@ ROLES = ["coach", "supervisor", "admin"]
 
 
 def read_password() -> str:
-    """Read a password from standard input; at a terminal it is asked for twice and not shown."""
+    """Read a password from standard input; at a terminal prompt twice without showing it."""
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().rstrip("\r\n")
@@ -41,17 +41,17 @@ def _day(moment: datetime) -> str:
 
 @click.group()
 def user() -> None:
-    """Add, list and take off staff."""
+    """Add, list and disable users."""
 
 
 @user.command()
 @click.argument("email")
 @click.option("--name", required=True)
 @click.option("--role", type=click.Choice(ROLES), default="coach", show_default=True)
-@click.option("--supervisor", metavar="EMAIL", help="Who supervises a coach.")
+@click.option("--supervisor", metavar="EMAIL", help="Supervisor of a coach.")
 @click.pass_obj
 def add(context: CommandContext, email: str, name: str, role: str, supervisor: str | None) -> None:
-    """Add somebody; the password comes from standard input."""
+    """Add a user; the password is read from standard input."""
     password = read_password()
     with context.open(), transaction():
         add_user(operator(), email, name, role, password, supervisor=supervisor)
@@ -61,7 +61,7 @@ def add(context: CommandContext, email: str, name: str, role: str, supervisor: s
 @user.command("list")
 @click.pass_obj
 def list_command(context: CommandContext) -> None:
-    """List everybody with their role."""
+    """List all users with their roles."""
     with context.open():
         for person in list_users():
             ended = f"  no access since {_day(person.disabled_at)}" if person.disabled_at else ""
@@ -72,7 +72,7 @@ def list_command(context: CommandContext) -> None:
 @click.argument("email")
 @click.pass_obj
 def disable(context: CommandContext, email: str) -> None:
-    """Take somebody's access away at once; their records stay."""
+    """Disable a user at once; their records stay."""
     with context.open(), transaction():
         disable_user(operator(), email)
     click.echo(f"{email} can no longer sign in.")
@@ -82,7 +82,7 @@ def disable(context: CommandContext, email: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def reset(context: CommandContext, email: str) -> None:
-    """Set a new password, read from standard input, and sign the person out everywhere."""
+    """Set a new password, read from standard input, and end all sessions of the user."""
     password = read_password()
     with context.open(), transaction():
         reset_password(operator(), email, password)
@@ -91,7 +91,7 @@ def reset(context: CommandContext, email: str) -> None:
 
 @click.group()
 def token() -> None:
-    """Make and revoke tokens for the API."""
+    """Create, list and revoke API tokens."""
 
 
 @token.command()
@@ -99,7 +99,7 @@ def token() -> None:
 @click.option("--name", required=True, help="What the token is for.")
 @click.pass_obj
 def create(context: CommandContext, email: str, name: str) -> None:
-    """Make a token with somebody's rights; it is printed once."""
+    """Create a token with a user's permissions; it is printed only once."""
     with context.open(), transaction():
         _, text = create_token(operator(), email, name)
     click.echo(text)
@@ -109,7 +109,7 @@ def create(context: CommandContext, email: str, name: str) -> None:
 @click.argument("email")
 @click.pass_obj
 def list_tokens_command(context: CommandContext, email: str) -> None:
-    """List somebody's tokens; their texts are kept nowhere."""
+    """List a user's tokens; the tokens themselves are not stored."""
     with context.open():
         for found in list_tokens(get_user_by_email(email).id):
             ended = f"  revoked {_day(found.revoked_at)}" if found.revoked_at else ""
@@ -120,7 +120,7 @@ def list_tokens_command(context: CommandContext, email: str) -> None:
 @click.argument("token_id", metavar="ID", type=click.UUID)
 @click.pass_obj
 def revoke(context: CommandContext, token_id: UUID) -> None:
-    """Revoke a token for good."""
+    """Revoke a token permanently."""
     with context.open(), transaction():
         revoke_token(operator(), token_id)
-    click.echo("The token no longer opens anything.")
+    click.echo("The token is revoked.")

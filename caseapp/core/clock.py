@@ -1,4 +1,4 @@
-"""The only clock. Times are kept in UTC and shown in the practice's zone."""
+"""The only source of the current time. Times are stored in UTC and shown in the practice's time zone."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ _pinned: ContextVar[datetime | None] = ContextVar("pinned_moment", default=None)
 
 
 def now() -> datetime:
-    """Tell the present moment in UTC."""
+    """Return the current time in UTC."""
     return _pinned.get() or datetime.now(UTC)  # noqa: TID251 - this is the clock
 
 
 def today(zone: str) -> date:
-    """Tell today's date in a time zone such as `Europe/London`."""
+    """Return today's date in a time zone such as `Europe/London`."""
     return now().astimezone(ZoneInfo(zone)).date()
 
 
 def get_week_start(day: date) -> date:
-    """Give the Monday of a day's week."""
+    """Return the Monday of the week of `day`."""
     return day - timedelta(days=day.weekday())
 
 
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
-    """Pretend that it is `moment`; only the demo's history and the tests may.
+    """Make `now` return `moment` within the block, for the demo data and the tests.
 
-    Raises RuntimeError in production, where no record may be given another time.
+    Raises RuntimeError in production, where records must have their real time.
     """
     if settings.active().env == "production":
         raise RuntimeError("The clock cannot be set in production.")

@@ -1,4 +1,4 @@
-"""Fonts: the installed faces (SIL Open Font License), subset once into the data directory."""
+"""Font faces of the installed packages (SIL Open Font License), subset once into the data directory."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ UNICODE_RANGES = (
     "U+25A0-25CF,U+2610-2612,U+2713,U+2714"
 )
 
-# Print needs no other shapes and no ligatures: WeasyPrint 70 keeps a font whole in which a field is set, and then
-# forgets what letters a ligature stood for, so that "after" would be read aloud and copied as "aer".
+# Print must not have ligatures: WeasyPrint 70 embeds the fonts of form fields unsubset and then loses the letters
+# behind a ligature, so that "after" would be read aloud and copied as "aer".
 LAYOUT_FEATURES = {"woff2": ["*"], "ttf": ["ccmp", "kern", "locl", "mark", "mkmk"]}
-# Whoever changes what goes into a font finds new files instead of old ones.
+# Part of the file names, so that a change of these options produces new files.
 SUBSET_VERSION = hashlib.sha256(f"{UNICODE_RANGES}{LAYOUT_FEATURES}".encode()).hexdigest()[:8]
 
 
 def installed_font(key: str) -> Path:
-    """Give the installed font file of a face."""
+    """Return the installed font file of a face."""
     package, name, _, _ = FACES[key]
     origin = import_module(package).__file__
     assert origin is not None  # noqa: S101 - a package with files
@@ -40,17 +40,17 @@ def installed_font(key: str) -> Path:
 
 
 def web_font(key: str) -> Path:
-    """Give a face as WOFF2 for browsers."""
+    """Return a face as WOFF2 for browsers; build it if needed."""
     return _subset(key, "woff2")
 
 
 def print_font(key: str) -> Path:
-    """Give a face as TTF for PDFs."""
+    """Return a face as TTF for PDFs; build it if needed."""
     return _subset(key, "ttf")
 
 
 def find_missing_glyphs(text: str) -> list[str]:
-    """List the signs of a text that one of our faces lacks: they would print as boxes."""
+    """List the characters of a text that one of our faces lacks and that would print as boxes."""
     return sorted(char for char in set(text) - _printable_characters() if not char.isspace())
 
 
@@ -76,7 +76,7 @@ def _subset(key: str, flavor: str) -> Path:
         subsetter.populate(unicodes=subset.parse_unicodes(UNICODE_RANGES))
         subsetter.subset(font)
         font.flavor = options.flavor
-        # Two processes may make it at the same time; a rename is whole or nothing.
+        # Two processes may build it at the same time; a rename is atomic.
         temporary = target.with_suffix(f".{os.getpid()}")
         with temporary.open("wb") as file:
             font.save(file)

@@ -1,8 +1,8 @@
-"""Pictures from outside: decoded by a worker of `core.sandbox.supervisor`, and given back as a new, plain and small PNG.
+"""Uploaded images, decoded by a sandbox worker and redrawn as a small plain PNG.
 
-Nothing of the bytes that came in is kept, neither metadata nor anything hidden beside the picture. The worker runs under
-the kernel's limits, so that a picture which unfolds to more than it should only ends that worker. This module, run by
-itself, is what the supervisor loads; pictures come in rarely, so that no supervisor waits for them.
+None of the uploaded bytes are kept, neither metadata nor hidden data. A decompression bomb ends only its worker, which
+runs under kernel limits. The supervisor runs this module as its main program; uploads are rare, so it is started for
+each one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Invalid
 from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.pool import PoolUnavailable, JobFailed, SandboxPool
+from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,29 +24,29 @@ MAX_UPLOAD_BYTES = 2_000_000
 MAX_SIDE = 4000
 MAX_PIXELS = 12_000_000
 LOGO_BOX = (600, 240)
-# The darkest grey of 255 that still has a contrast of 3:1 to white paper (WCAG 2.2, 1.4.11).
+# The lightest grey out of 255 that has a contrast of 3:1 with white paper (WCAG 2.2, 1.4.11).
 MAX_DARKEST_GREY = 148
 SIGNATURES = {"PNG": b"\x89PNG\r\n\x1a\n", "JPEG": b"\xff\xd8\xff", "WEBP": b"RIFF"}
 TRAILERS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 
-TOO_LARGE = "The picture is too large: at most 4,000 pixels on a side and 12 million in all."
+TOO_LARGE = "The image is too large. Use at most 4,000 pixels on each side and 12 million in total."
 FAILURE_MESSAGES = {
-    "no_picture": "Choose a PNG, JPEG or WebP picture. Other files, drawings such as SVG too, are not taken.",
+    "no_picture": "Choose a PNG, JPEG or WebP image. Other files, including SVG, are not accepted.",
     "too_large": TOO_LARGE,
     "DecompressionBombError": TOO_LARGE,
-    "more_inside": "There is something more in this file than a picture. Save the picture anew and try again.",
-    "moving": "This picture moves. Choose one that stands still.",
-    "too_pale": "This picture is so pale that it would hardly show in black and white. Choose a darker one.",
-    "too_big": "The file is too big: at most 2 MB.",
-    "late": "This picture could not be looked at just now. Nothing was changed; try again in a minute.",
+    "more_inside": "This file contains more than an image. Save the image again and retry.",
+    "moving": "This image is animated. Choose a still image.",
+    "too_pale": "This image is too pale to show in black and white. Choose a darker one.",
+    "too_big": "The file is too big. The limit is 2 MB.",
+    "late": "This image could not be checked right now. Nothing was changed. Try again in a minute.",
 }
-DEFAULT_MESSAGE = "This picture cannot be read; it may be cut short. Save it anew and try again."
+DEFAULT_MESSAGE = "This image can't be read and may be incomplete. Save it again and retry."
 
 
 def make_logo(content: bytes) -> bytes:
-    """Turn an uploaded picture into a PNG of at most 600 by 240 pixels, with no metadata and nothing see-through.
+    """Convert an uploaded image to an opaque PNG of at most 600 by 240 pixels without metadata.
 
-    Raises Invalid, naming the field `logo`.
+    Raises Invalid for the field `logo`.
     """
     if len(content) > MAX_UPLOAD_BYTES:
         raise Invalid({"logo": [FAILURE_MESSAGES["too_big"]]})
@@ -66,9 +66,9 @@ _lock = threading.Lock()
 
 
 def detect_format(content: bytes) -> str:
-    """Tell a picture's kind by its first and last bytes, whatever its name says.
+    """Return an image's format, found from its first and last bytes.
 
-    Raises `supervisor.JobRefused` for anything else, and when the file goes on where the picture ends.
+    Raises `supervisor.JobRefused` for any other file, and for data after the end of the image.
     """
     kind = next((k for k, begin in SIGNATURES.items() if content.startswith(begin)), "")
     if not kind or (kind == "WEBP" and content[8:12] != b"WEBP"):
@@ -84,11 +84,11 @@ def detect_format(content: bytes) -> str:
 
 
 def redraw_image(content: bytes) -> bytes:
-    """Decode a picture and draw it anew; runs in a worker.
+    """Decode and redraw an image; runs in a worker.
 
-    Raises `supervisor.JobRefused` with a word of WORDS, or whatever Pillow raises at a broken picture.
+    Raises `supervisor.JobRefused` with a key of FAILURE_MESSAGES, or what Pillow raises for a broken image.
     """
-    from PIL import Image, ImageOps  # Only workers load it.
+    from PIL import Image, ImageOps  # Only workers need it.
 
     with Image.open(BytesIO(content), formats=[detect_format(content)]) as found:
         width, height = found.size
@@ -98,7 +98,7 @@ def redraw_image(content: bytes) -> bytes:
             raise supervisor.JobRefused("moving")
         upright = ImageOps.exif_transpose(found)
     if upright.mode.startswith("I"):
-        # 16 bits of grey; Pillow would cut them off at 255 instead of scaling them.
+        # 16-bit grey; Pillow would clip it at 255 instead of scaling it.
         upright = upright.convert("I").point(lambda value: value / 257).convert("L")
     upright = upright.convert("RGBA")
     upright.thumbnail(LOGO_BOX, Image.Resampling.LANCZOS)
@@ -117,12 +117,12 @@ def _encode_png(flat: Image) -> bytes:
 
 
 def get_png_size(png: bytes) -> tuple[int, int]:
-    """Give the width and height of a PNG of ours, in pixels."""
+    """Return the width and height in pixels of a PNG that `make_logo` has made."""
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
 def prepare(_arguments: list[str]) -> Callable[[bytes], bytes]:
-    """Load what workers need, so that each fork finds it there."""
+    """Load Pillow in a supervisor and return the job function of its workers."""
     from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS

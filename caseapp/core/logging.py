@@ -1,4 +1,4 @@
-"""Structured logs without personal content: events, ids and durations, never words about a person."""
+"""Structured logs of events, ids and durations, without personal data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _add_request_id(
 
 
 def configure_logging(settings: Settings) -> None:
-    """Write one line per event to standard error, as JSON or as text for people."""
+    """Configure logging to standard error, one line per event, as JSON or readable text."""
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"

@@ -1,4 +1,4 @@
-"""Mail leaves here and nowhere else: plain text, one recipient, no client's name, no remote content."""
+"""Outgoing mail: plain text to one recipient, without client names or remote content."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ class MailMessage:
     body: str
 
 
-def send(letter: MailMessage) -> None:
-    """Send through the operator's server, or keep the mail under the data directory when there is none.
+def send(mail: MailMessage) -> None:
+    """Send through the operator's server, or store the mail in the data directory if there is none.
 
-    Raises OSError or smtplib.SMTPException when the server did not take it, and ValueError when the address is not
-    exactly one, or a header would hold a line break.
+    Raises OSError or smtplib.SMTPException when the server did not accept it, and ValueError unless there is exactly
+    one address and no line break in a header.
     """
-    if any(sign in letter.to + letter.subject for sign in "\r\n"):
+    if any(char in mail.to + mail.subject for char in "\r\n"):
         raise ValueError("A mail header cannot hold a line break.")
     message = EmailMessage()
-    message["To"] = _one_address(letter.to)
+    message["To"] = _one_address(mail.to)
     message["From"] = settings.active().mail_from
-    message["Subject"] = letter.subject
+    message["Subject"] = mail.subject
     message["Date"] = format_datetime(now())
     message["Message-ID"] = f"<{new_id()}@{urlsplit(settings.active().base_url).hostname}>"
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(letter.body)
+    message.set_content(mail.body)
     address = settings.active().smtp_url
     if address:
         _send(address, message)
@@ -59,26 +59,26 @@ def send(letter: MailMessage) -> None:
 
 
 def _one_address(text: str) -> Address:
-    """Read exactly one plain address, so that no second recipient slips in.
+    """Parse exactly one plain address, so that no second recipient can be added.
 
-    Raises ValueError without quoting the text, since it belongs to a person.
+    Raises ValueError that does not quote the text, since it is personal data.
     """
     try:
         address = Address(addr_spec=text)
     except (ValueError, IndexError, MessageError):
-        raise ValueError("That is not one address.") from None
+        raise ValueError("This is not a single address.") from None
     if address.addr_spec != text or not address.domain:
-        raise ValueError("That is not one address.")
+        raise ValueError("This is not a single address.")
     return address
 
 
 def mail_folder() -> Path:
-    """Give the folder where mail is kept when there is no server."""
+    """Return the folder where mail is stored when there is no server."""
     return settings.active().data_dir / "mail"
 
 
 def check_connection() -> None:
-    """Connect to the operator's server and sign in as for sending, but send nothing; without a server do nothing.
+    """Connect and sign in to the operator's server without sending anything; do nothing without a server.
 
     Raises OSError or smtplib.SMTPException when the server cannot be used.
     """

@@ -1,9 +1,8 @@
-"""PDFs: HTML in, bytes out, and the only place that knows WeasyPrint.
+"""PDFs from HTML; the only module that uses WeasyPrint.
 
-What comes out is PDF/UA-1: tagged, titled, with real form fields. Nothing is fetched but our own fonts and the one
-picture that came with the document, and the same input gives the same bytes.
-Documents are laid out by the workers of `core.sandbox.supervisor`: this module, run by itself, is what their supervisor loads, and only
-there WeasyPrint is imported.
+The result is PDF/UA-1: tagged, titled, with real form fields. Only our own fonts and the logo that comes with the
+document are loaded, and the same input gives the same bytes. Sandbox workers lay out the documents: their supervisor
+runs this module as its main program, and WeasyPrint is imported only there.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, find_missing_glyphs, print_font
 from caseapp.core.sandbox import supervisor
 from caseapp.core.sandbox.circuit_breaker import track_failures
-from caseapp.core.sandbox.pool import PoolUnavailable, JobFailed, SandboxPool
+from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
@@ -40,22 +39,22 @@ STYLES = ROOT / "caseapp" / "static"
 STYLESHEETS = ("handout.css", "report.css")
 FONT_SCHEME = "caseapp-font:"
 LOGO_URL = "caseapp-picture:logo"
-"""The address under which a document shows the picture that was given with it; no other picture can be named."""
+"""The address under which a document shows its logo; no other image can be loaded."""
 MAX_PAGES = 40
 PLAIN_SUFFIX, SEALED_SUFFIX = ".pdf", ".sealed"
 PROGRAM_DIRS = (ROOT / "caseapp", ROOT / "templates", ROOT / "handouts")
 PROGRAM_SUFFIXES = frozenset({".py", ".html", ".css", ".yaml"})
 HOUR, DAY = 3600, 86_400
 CACHE_DAYS = 90
-"""Days after which a kept PDF is thrown away; it is made anew when somebody asks for it again."""
+"""Days after which a cached PDF is deleted; it is rendered again on demand."""
 FAILURE_MESSAGES = {
-    "too_big": "This document came out too long to print.",
+    "too_big": "This document is too long to print.",
     "ended": "This document took too much time or memory and was stopped.",
-    "late": "This document was not ready in time; PDFs take long just now.",
-    "outside": "This document asks for something outside itself.",
+    "late": "This document was not ready in time: PDFs are slow right now.",
+    "outside": "This document refers to something outside itself.",
 }
-DEFAULT_MESSAGE = "This document could not be laid out."
-# What a supervisor lays out before the first real one, so that every worker finds the faces loaded, in every size.
+DEFAULT_MESSAGE = "This document could not be made."
+# Rendered by a supervisor at its start, so that every worker has all font faces loaded in every size.
 SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{body_class}">
 <div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
 <div class="footer">Footer</div><div class="pages">Page <span class="here"></span> <span class="all"></span></div>
@@ -65,7 +64,7 @@ SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></h
 <div class="lines"><i></i><textarea name="c" title="C"></textarea></div>
 <ul class="ticks"><li><input type="checkbox" name="b" title="B">
 <input type="radio" name="d" value="D" title="D: D"></li></ul></div>
-<section class="stop"><h2>Stop</h2><ul class="numbers"><li><b>1</b> Two</li></ul></section>
+<section class="stop"><h2>Stop</h2><ul class="help-lines"><li><b>1</b> Two</li></ul></section>
 <svg viewBox="0 0 9 9" width="9" height="9"><title>T</title><text font-family="App Sans">x</text></svg>
 <div class="closing"><p><em>End</em></p></div></body></html>"""
 BODY_CLASSES = ("", "compact", "large")
@@ -74,11 +73,11 @@ BODY_CLASSES = ("", "compact", "large")
 def render(
     html: str, *, style: str = "handout.css", logo: bytes = b"", max_pages: int = MAX_PAGES
 ) -> bytes:
-    """Turn a whole HTML document into a PDF, styled by a sheet of `caseapp/static`, in a process apart.
+    """Render a complete HTML document as a PDF in a sandbox worker; `style` names a style sheet in `caseapp/static`.
 
-    Raises RuleBroken when a character is in none of our fonts, since it would print as a box, or when this machine
-    lacks the library that lays out text, or when the document has failed too often; RenderFailed when it takes too much
-    or asks for anything outside.
+    Raises RuleBroken when none of our fonts has a character, which would print as a box, when this machine lacks the
+    text layout library, or when the document has failed too often; RenderFailed when it exceeds a limit or refers to
+    anything outside itself.
     """
     check_glyphs(html)
     content = "\n".join((_hash_style(style), hashlib.sha256(logo).hexdigest(), html))
@@ -89,7 +88,7 @@ def render(
 def encode_job(
     html: str, *, style: str = "handout.css", logo: bytes = b"", max_pages: int = MAX_PAGES
 ) -> bytes:
-    """Write a document down as the job that `prepare` makes a worker ready for."""
+    """Encode a document as a job for the function that `prepare` returns."""
     return f"{style} {max_pages} {len(logo)}\n".encode() + logo + html.encode()
 
 
@@ -100,20 +99,21 @@ def _run(job: bytes) -> bytes:
         raise _unavailable_error(fault) from None
     except JobFailed as fault:
         cause = str(fault)
-        log.error("pdf.failed", cause=cause)  # noqa: TRY400 - a trace may quote a person
+        log.error("pdf.failed", cause=cause)  # noqa: TRY400 - a traceback may hold personal data
         raise RenderFailed(FAILURE_MESSAGES.get(cause, DEFAULT_MESSAGE), cause) from None
 
 
-def get_or_render(source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = None) -> bytes:
-    """Give a PDF that is made once and then kept under the hash of everything that goes in.
+def get_or_render(
+    source: str, make: Callable[[], bytes], *, key: vault.DataKey | None = None
+) -> bytes:
+    """Return a PDF from the cache, or render it with `make` and cache it under the hash of all its inputs.
 
-    `source` has to name all that decides about it but this program, which is hashed itself; `make` renders it where it
-    is not there yet. What tells anything about a person has to come with that client's key: its file is sealed under it
-    and named by a hash that only the key can make, so that erasing the key is erasing the file. Without a key the file
-    lies in the data directory as it is. Raises what `make` raises.
+    `source` must name every input except this program, which is hashed too. A document with personal data needs that
+    client's `key`: its file is encrypted with it and named by a hash that only the key can make, so that erasing the
+    key erases the file. Without a key the file is stored unencrypted. Raises what `make` raises.
     """
     content = f"{_hash_program()} {source}"
-    name = vault.keyed_hash(whole, key) if key else hashlib.sha256(whole.encode()).hexdigest()
+    name = vault.keyed_hash(content, key) if key else hashlib.sha256(content.encode()).hexdigest()
     file = _cache_dir() / name[:2] / f"{name}{SEALED_SUFFIX if key else PLAIN_SUFFIX}"
     try:
         found = _read(file)
@@ -121,33 +121,33 @@ def get_or_render(source: str, make: Callable[[], bytes], *, key: vault.DataKey 
     except FileNotFoundError:
         pass
     except vault.Tampered:
-        log.error("pdf.tampered", file=file.name)  # noqa: TRY400 - it is made anew
+        log.error("pdf.tampered", file=file.name)  # noqa: TRY400 - it is rendered again
     made = make()
     try:
         _write(file, vault.seal_file(name, made, key) if key else made)
     except OSError as fault:
-        log.error("pdf.not_kept", fault=type(fault).__name__)  # noqa: TRY400 - it is made anew next time
+        log.error("pdf.not_kept", fault=type(fault).__name__)  # noqa: TRY400 - it is rendered again next time
     return made
 
 
 def sweep() -> None:
-    """Throw away what a crash left half written, and what has been kept for 90 days.
+    """Delete cached files after 90 days, and temporary files that a crash left behind after an hour.
 
-    All of it can be made anew, so that a file which goes while somebody asks for it costs one rendering.
+    Everything can be rendered again, so a file that is deleted while it is needed costs one rendering.
     """
     now = time.time()
     for file in _cache_dir().glob("*/*"):
         longest = CACHE_DAYS * DAY if file.suffix in {PLAIN_SUFFIX, SEALED_SUFFIX} else HOUR
-        # A draft may get its name, and a file may be swept by another process, while we look.
+        # Another process may rename or delete the file at the same moment.
         with suppress(FileNotFoundError):
             if now - file.stat().st_mtime > longest:
                 file.unlink()
 
 
 def start_pool() -> None:
-    """Start the supervisor before the first document needs it, and before this process forks.
+    """Start the supervisor before the first document and before this process forks.
 
-    Raises what `render` raises when that fails.
+    Raises RuleBroken when the text layout library is missing, else RenderFailed.
     """
     try:
         _pool.start()
@@ -169,9 +169,9 @@ def _unavailable_error(fault: PoolUnavailable) -> RuleBroken | RenderFailed:
 
 
 def check_glyphs(html: str) -> None:
-    """Make sure that our fonts can print every character.
+    """Check that our fonts can print every character.
 
-    Raises RuleBroken naming those they cannot.
+    Raises RuleBroken that lists the missing ones.
     """
     missing = find_missing_glyphs(markup.unescape(html))
     if missing:
@@ -179,30 +179,31 @@ def check_glyphs(html: str) -> None:
             Reason(
                 "missing_glyphs",
                 f"Our fonts cannot print these characters: {' '.join(missing[:20])}",
-                "Write the text or the practice's letterhead without them.",
+                "Remove them from the text or the practice's letterhead.",
             )
         )
 
 
 def get_font_files() -> dict[str, Path]:
-    """Give the font files that documents are set in, made if need be."""
+    """Return the font files for documents by face; build them if needed."""
     return {face: print_font(face) for face in FACES}
 
 
 class Renderer:
-    """Lay out documents in this process, with fonts and style sheets that are loaded once.
+    """A WeasyPrint renderer in this process, with fonts and style sheets loaded once.
 
-    One renderer lays out many documents, also for different people. Nothing of one reaches the next: boxes, pictures,
-    counters, used glyphs and the PDF are made anew for each, and what is shared (fonts, parsed sheets) is only read: a
-    document that brings a face of its own is refused. The tests hold the bytes of a document against those of a fresh renderer, after others and after failures.
+    One renderer lays out many documents for different people, and nothing of one may reach the next: boxes, images,
+    counters, used glyphs and the PDF are created for each, and shared fonts and parsed style sheets are only read. A
+    document that brings its own font face is refused. Tests compare a document's bytes with those of a new renderer,
+    after other documents and after failures.
     """
 
     def __init__(self, fonts: dict[str, Path]) -> None:
-        """Load the fonts, each by its key, and the style sheets.
+        """Load the fonts, given by face, and the style sheets.
 
         Raises OSError when Pango is missing.
         """
-        import weasyprint  # The import takes half a second and needs Pango; see the module's text.
+        import weasyprint  # Takes half a second and needs Pango; see the module docstring.
         from weasyprint.text.fonts import FontConfiguration
 
         self.weasyprint: Any = weasyprint
@@ -219,9 +220,9 @@ class Renderer:
     def render_document(
         self, html: str, style: str, logo: bytes = b"", max_pages: int = MAX_PAGES
     ) -> bytes:
-        """Make a PDF.
+        """Render a PDF.
 
-        Raises `supervisor.JobRefused` when it has too many pages or asks for something outside itself.
+        Raises `supervisor.JobRefused` when it has too many pages or refers to something outside itself.
         """
         self.fetcher.logo = logo
         options = {
@@ -249,12 +250,12 @@ def _make_fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class AssetFetcher(URLFetcher):  # type: ignore[misc]
-        """Refuse every address; our fonts, and the picture given with a document, have names of their own."""
+        """A fetcher that serves our fonts and the document's logo and refuses every other address."""
 
         logo = b""
 
         def fetch(self, url: str, headers: object = None) -> Any:  # noqa: ANN401, ARG002
-            """Give a font of ours by its key, or the document's picture.
+            """Return a font or the document's logo.
 
             Raises FatalURLFetchingError, which stops the rendering.
             """
@@ -262,14 +263,14 @@ def _make_fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
                 return URLFetcherResponse(url, self.logo, {"Content-Type": "image/png"})
             face = url.removeprefix(FONT_SCHEME)
             if not url.startswith(FONT_SCHEME) or face not in fonts:
-                raise FatalURLFetchingError("A document asked for something outside itself.")
+                raise FatalURLFetchingError("A document refers to something outside itself.")
             return URLFetcherResponse(url, fonts[face].read_bytes(), {"Content-Type": "font/ttf"})
 
     return AssetFetcher()
 
 
 def style_text(name: str) -> str:
-    """Give a style sheet whole, with our faces before it."""
+    """Return a style sheet preceded by the rules for our font faces."""
     faces = (
         f'@font-face {{ font-family: "{family}"; font-weight: {weight}; src: url("{FONT_SCHEME}{key}"); }}'
         for key, (_, _, family, weight) in FACES.items()
@@ -278,10 +279,10 @@ def style_text(name: str) -> str:
 
 
 def _merge_radio_groups(_document: object, pdf: Any) -> None:  # noqa: ANN401 - pydyf's own tree
-    """Make each group of radio buttons one field.
+    """Turn each group of radio buttons into one field.
 
-    WeasyPrint 70 lists the buttons beside their group and names them like it, so that a reader finds every answer
-    several times; and it calls the group after its first button.
+    WeasyPrint 70 lists the buttons beside their group under the same name, so that software that reads the form finds
+    each answer several times. It also names the group after its first button.
     """
     form = pdf.catalog.get("AcroForm")
     if form is None:
@@ -297,15 +298,15 @@ def _merge_radio_groups(_document: object, pdf: Any) -> None:  # noqa: ANN401 - 
         if isinstance(group, dict) and (own := buttons.get(getattr(group, "reference", b""))):
             names = [button["TU"].string for button in own]
             shared = "".join(
-                signs[0]
-                for signs in takewhile(lambda s: len(set(s)) == 1, zip(*names, strict=False))
+                chars[0]
+                for chars in takewhile(lambda s: len(set(s)) == 1, zip(*names, strict=False))
             )
             group["TU"].string = shared.rpartition(": ")[0] or names[0]
 
 
 @cache
 def _hash_program() -> str:
-    """Hash this program, from its code to its fonts: whatever is changed in it, kept PDFs are made anew."""
+    """Hash this program's code, templates, texts and fonts; after any change cached PDFs are rendered again."""
     written = (
         file
         for folder in PROGRAM_DIRS
@@ -328,7 +329,7 @@ def _cache_dir() -> Path:
 
 
 def _read(file: Path) -> bytes:
-    """Read a kept file, never through a link that somebody put in its place.
+    """Read a cached file, but not through a symbolic link.
 
     Raises FileNotFoundError.
     """
@@ -337,14 +338,14 @@ def _read(file: Path) -> bytes:
     except OSError as fault:
         if fault.errno != errno.ELOOP:
             raise
-        log.error("pdf.link", file=file.name)  # noqa: TRY400 - it is made anew
+        log.error("pdf.link", file=file.name)  # noqa: TRY400 - it is rendered again
         raise FileNotFoundError from None
     with os.fdopen(opened, "rb") as source:
         return source.read()
 
 
 def _write(file: Path, made: bytes) -> None:
-    """Write beside, then rename: a reader finds a whole file or none, also after a crash or a power cut."""
+    """Write a temporary file and rename it, so that a crash or power cut leaves a complete file or none."""
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
     try:
@@ -364,7 +365,7 @@ def _write(file: Path, made: bytes) -> None:
 
 
 def list_pool_arguments() -> list[str]:
-    """Give what a supervisor has to be told, since it reads no settings: where the fonts are."""
+    """Return the supervisor's arguments: the font files, since it reads no settings."""
     return [f"{face}={path}" for face, path in get_font_files().items()]
 
 
@@ -372,13 +373,13 @@ _pool = SandboxPool("caseapp.core.pdf", list_pool_arguments)
 
 
 def prepare(arguments: list[str]) -> Callable[[bytes], bytes]:
-    """Load the renderer for a supervisor and give the work that its workers do.
+    """Load the renderer in a supervisor and return the job function of its workers.
 
-    A fork takes one thread along. Where a version of Pango keeps one of its own, each worker has to load the fonts.
+    A fork keeps only one thread. Where a Pango version starts one of its own, each worker must load the fonts itself.
     """
     from PIL import Image
 
-    # Workers are nobody and may not be able to import anything any more, so what reads pictures is loaded here.
+    # Workers run as nobody and may not be able to import anything, so the image plugins are loaded here.
     Image.preinit()
     fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in arguments)}
     renderer = Renderer(fonts)
@@ -399,7 +400,7 @@ def prepare(arguments: list[str]) -> Callable[[bytes], bytes]:
 
 
 if __name__ == "__main__":
-    # WeasyPrint tells its log what it thinks of a document, in the document's words.
+    # WeasyPrint's log messages may quote the document.
     import logging
 
     logging.disable()

@@ -1,8 +1,7 @@
-"""Forms in PDFs: a filled-in file in, the values of its fields out, and the only place that knows pikepdf.
+"""Values of the form fields in filled-in PDFs; the only module that uses pikepdf.
 
-The file comes from outside, so it is taken apart by the workers of `core.sandbox.supervisor`: this module, run by itself, is what
-their supervisor loads. Nothing of a file is executed, followed or unpacked but its field tree; scripts, actions and
-attachments are not even looked at.
+The files come from outside, so sandbox workers read them: their supervisor runs this module as its main program. Only
+the field tree of a file is read; scripts, actions and attachments are ignored.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.pool import PoolUnavailable, JobFailed, SandboxPool
+from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,18 +27,18 @@ MAX_FILE_BYTES = 5 * supervisor.MIB
 MAX_NODES = 2000
 MAX_VALUE_LENGTH = 20_000
 MAX_SECONDS = 6.0
-# The program itself takes about 300 MiB of address space; a file of 5 MiB needs little beside it.
+# The program itself takes about 300 MiB of address space; a file of 5 MiB needs little more.
 MAX_MEMORY_BYTES = 640 * supervisor.MIB
 PUSH_BUTTON, RADIO = 1 << 16, 1 << 15
 OFF = "/Off"
 
 
 class UnreadableForm(Exception):
-    """Say in one word why a file gave no answers: not_pdf, too_big, locked, no_form, broken, too_much or busy."""
+    """A file without readable answers; its text is not_pdf, too_big, locked, no_form, broken, too_much or busy."""
 
 
 def read_form_fields(data: bytes) -> dict[str, str]:
-    """Read the fields of a filled-in PDF by name; a ticked box reads `on`, what is blank reads as nothing.
+    """Read the form fields of a PDF by name; a ticked box reads `on`, an empty field reads as an empty string.
 
     Raises UnreadableForm.
     """
@@ -50,7 +49,7 @@ def read_form_fields(data: bytes) -> dict[str, str]:
     try:
         answer = _pool.run(data)
     except PoolUnavailable as fault:
-        log.error("forms.not_ready", fault=str(fault))  # noqa: TRY400 - a trace may quote a person
+        log.error("forms.not_ready", fault=str(fault))  # noqa: TRY400 - a traceback may hold personal data
         raise UnreadableForm("busy") from None
     except JobFailed as fault:
         log.warning("forms.unread", cause=str(fault))
@@ -77,12 +76,12 @@ def start_pool() -> None:
     _pool.start()
 
 
-_pool = SandboxPool("caseapp.core.pdf_forms", largest=MAX_FILE_BYTES)
+_pool = SandboxPool("caseapp.core.pdf_forms", max_job_bytes=MAX_FILE_BYTES)
 
 
 def prepare(_arguments: list[str]) -> Callable[[bytes], bytes]:
-    """Load pikepdf for a supervisor and give the work that its workers do."""
-    import pikepdf  # Only the supervisor loads it: no page needs it.
+    """Load pikepdf in a supervisor and return the job function of its workers."""
+    import pikepdf  # Only the supervisor needs it.
 
     def work(job: bytes) -> bytes:
         _set_limits()
@@ -99,12 +98,12 @@ def prepare(_arguments: list[str]) -> Callable[[bytes], bytes]:
 
 
 def _set_limits() -> None:
-    """Keep a worker under stricter limits than those of laying out a document."""
+    """Set stricter limits than those for rendering a document."""
     signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
 
 
-def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf is loaded late
+def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf is imported late
     form = pdf.Root.get("/AcroForm")
     found: dict[str, str] = {}
     if isinstance(form, pikepdf.Dictionary):
@@ -113,7 +112,7 @@ def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf i
                 found.setdefault(name, _read_button(node, radio=bool(flags & RADIO)))
             elif kind in {"/Tx", "/Ch"}:
                 value = node.get("/V")
-                # A value may also be a stream, which nobody's hand has written.
+                # A value may also be a stream, which no form filler writes.
                 text = str(value) if isinstance(value, pikepdf.String) else ""
                 found.setdefault(name, text[:MAX_VALUE_LENGTH])
     if not found:
@@ -122,7 +121,7 @@ def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf i
 
 
 def _walk_fields(top: Any, pikepdf: Any) -> Iterator[tuple[str, str, int, Any]]:  # noqa: ANN401
-    """Walk over the field tree without recursion; a field's name is made of its parents' (ISO 32000-2, 12.7.4.2)."""
+    """Walk the field tree without recursion; a full name includes those of the parents (ISO 32000-2, 12.7.4.2)."""
     pending = [(node, "", "", 0) for node in _list_nodes(top, pikepdf)]
     count = 0
     while pending:
@@ -149,7 +148,7 @@ def _list_nodes(found: Any, pikepdf: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _read_button(node: Any, *, radio: bool) -> str:  # noqa: ANN401
-    """Give `on` for a ticked box, and for radio buttons the words of the chosen one."""
+    """Return `on` for a ticked box, and for radio buttons the text of the chosen one."""
     state = str(node.get("/V", node.get("/AS", OFF)))
     if state == OFF or not state:
         return ""

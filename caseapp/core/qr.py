@@ -1,4 +1,4 @@
-"""QR codes, drawn as SVG: an address and nothing else."""
+"""QR codes as SVG."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 
 def render_qr_svg(address: str, alternative: str) -> Markup:
-    """Draw an address as a QR code in black on white, with its quiet zone and its alternative text.
+    """Draw an address as a black and white QR code with a quiet zone and an alternative text.
 
-    Medium error correction (15 %) bears a fold or a coffee stain.
+    Medium error correction (15 %) tolerates a fold or a stain on paper.
     """
     drawn = BytesIO()
     code = segno.make(address, error="m", micro=False)
@@ -27,4 +27,4 @@ def render_qr_svg(address: str, alternative: str) -> Markup:
         lineclass=None,
         nl=False,
     )
-    return Markup(drawn.getvalue().decode())  # noqa: S704 - drawn by us, its title escaped
+    return Markup(drawn.getvalue().decode())  # noqa: S704 - our own SVG with an escaped title

@@ -1,4 +1,4 @@
-"""The queue: a task delivers an outbox row; others sweep up what was never taken, and files that nobody needs."""
+"""The task queue: one task delivers an outbox row, periodic ones deliver what is due and delete expired files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scanning: a program of the operator's choice looks at every file that comes in, before anything of ours does."""
+"""Malware scanning of uploaded files by a program that the operator chooses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from caseapp.core import settings
 log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 10.0
-"""Seconds that the program may take for one file."""
-HARMFUL = "This file was not taken: the check for harmful files refuses it."
-NOT_CHECKED = "This file could not be checked for harm, so it was not taken. Try again in a minute."
+"""Seconds that a scan of one file may take."""
+HARMFUL = "This file was rejected by the malware check."
+NOT_CHECKED = (
+    "This file could not be checked for malware, so it was not accepted. Try again in a minute."
+)
 
 
 def find_scan_error(content: bytes) -> str:
-    """Say why a file may not come in, or nothing; without a scanner every file may.
+    """Return why a file is rejected, or an empty string; without a scanner every file is accepted.
 
-    The program reads the file from standard input; any exit code but 0 refuses it (OWASP ASVS 5.4.3). One that does not
-    run or takes too long refuses too: what nobody looked at does not come in.
+    The program reads the file from standard input and rejects it with any exit code but 0 (OWASP ASVS 5.4.3). A file is
+    also rejected when the program cannot run or takes too long, so that no unchecked file is accepted.
     """
     command = settings.active().scan_command
     if not command:
@@ -32,13 +34,13 @@ def find_scan_error(content: bytes) -> str:
             input=content,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Nothing of our own settings goes along.
+            # Our settings, which include secrets, are not passed on.
             env={"PATH": os.defpath},
             timeout=TIMEOUT_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as fault:
-        log.error("upload.not_checked", fault=type(fault).__name__)  # noqa: TRY400 - a trace may quote a path
+        log.error("upload.not_checked", fault=type(fault).__name__)  # noqa: TRY400 - a traceback may quote a path
         return NOT_CHECKED
     if done.returncode:
         log.warning("upload.refused", code=done.returncode)

@@ -171,7 +171,7 @@ def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     assert "Nothing was changed" in answers[0].get_data(as_text=True)
     said = unescape(answers[3].get_data(as_text=True))
     assert "failed 3 times and won't be tried again" in said
-    assert "Change what is in it" in said
+    assert "Change its content" in said
     assert len(circuit_breaker.list_quarantined()) == 1
     assert ask(world, "coach", "/handouts/my-limits/pdf").data.startswith(b"%PDF")
     assert desk.get(draft).status_code == 200

@@ -219,10 +219,10 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     ("content", "words", "said"),
     [
         (b"", "A lighthouse", "Choose a file first."),
-        (b"<svg/>", "A lighthouse", "drawings such as SVG too"),
-        (picture() + b"PK", "A lighthouse", "something more in this file"),
+        (b"<svg/>", "A lighthouse", "including SVG"),
+        (picture() + b"PK", "A lighthouse", "contains more than an image"),
         (picture()[:-20], "A lighthouse", "may be incomplete"),
-        (picture("white"), "A lighthouse", "hardly show in black and white"),
+        (picture("white"), "A lighthouse", "too pale to show in black and white"),
         (picture(), "", "what the logo shows"),
         (picture(), "A lighthouse 🙂", "Our fonts cannot print: 🙂"),
     ],

@@ -1,7 +1,7 @@
-"""Documents that fail again and again: tried three times, then not before they change or the operator says so.
+"""A circuit breaker for documents: after three failures a document is not rendered until it changes or is released.
 
-Each failure is one more byte in a file that bears the document's hash, so that the count outlives the program and
-several processes may add to it. There is nothing of the document in it.
+Each failure appends one byte to a file named by the document's hash, so the count survives restarts and several
+processes may add to it. The file contains nothing from the document.
 """
 
 from __future__ import annotations
@@ -22,25 +22,27 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MAX_FAILURES = 3
-# These tell about the machine or the queue, not about the document.
+# Failures of the machine or the queue, not of the document.
 NOT_COUNTED = {"late", "not_ready"}
 
 
 def failure_dir() -> Path:
-    """Say where the counts lie; removing one lets its document be tried again."""
+    """Return the folder of the failure counts; deleting a file lets its document be tried again."""
     return settings.active().data_dir / "pdf-failed"
 
 
 def list_quarantined() -> list[str]:
-    """List the hashes of the documents that are not tried any more."""
-    return sorted(path.name for path in failure_dir().glob("*") if path.stat().st_size >= MAX_FAILURES)
+    """List the hashes of the documents that are no longer tried."""
+    return sorted(
+        path.name for path in failure_dir().glob("*") if path.stat().st_size >= MAX_FAILURES
+    )
 
 
 @contextmanager
 def track_failures(document_hash: str) -> Iterator[None]:
-    """Try the document that has this hash: count it when it fails, forget the count when it does not.
+    """Count a failure of the block for the document with this hash; delete the count on success.
 
-    Raises RuleBroken when it has failed too often, and RenderFailed when another process is trying it again just now.
+    Raises RuleBroken when the document has failed too often, and RenderFailed while another process retries it.
     """
     count = failure_dir() / document_hash
     if not count.exists():
@@ -51,14 +53,16 @@ def track_failures(document_hash: str) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RenderFailed("This document is being tried again just now.", "late") from None
+            raise RenderFailed(
+                "This document is being made by another process right now.", "late"
+            ) from None
         if len(held.read()) >= MAX_FAILURES:
             log.error("pdf.quarantined", document=document_hash)
             raise RuleBroken(
                 Reason(
                     "document_quarantined",
-                    f"This document could not be made {MAX_FAILURES} times and is not tried again as it is.",
-                    "Change what is in it, or ask whoever runs this program to look at it.",
+                    f"This document failed {MAX_FAILURES} times and won't be tried again unchanged.",
+                    "Change its content, or ask your administrator to look at it.",
                 )
             )
         with _count_failure(count):

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caseapp.core.sandbox.supervisor import RESULT_HEADER, MAX_RESULT_BYTES, MIB, READY
+from caseapp.core.sandbox.supervisor import MAX_RESULT_BYTES, MIB, READY, RESULT_HEADER
 from caseapp.core.sandbox.wait_budget import WaitBudget
 from caseapp.core.settings import ROOT
 
@@ -30,9 +30,9 @@ WORKER_COUNT = 2
 MAX_WAIT_SECONDS = 14.0
 """Longest wait for a result in seconds, including the time in the queue."""
 STARTUP_SECONDS = 25.0
-"""Seconds that a supervisor may take to load what its workers need: less than a server waits for its worker."""
+"""Seconds a supervisor may take to start; less than the web server's own worker timeout."""
 MAX_JOB_BYTES = 2 * MIB
-# What a program's surroundings say about libraries, fonts and folders; nothing that could be secret.
+# Variables about libraries, fonts and folders; none of them can hold a secret.
 PASSED_ENVIRONMENT = (
     "FONTCONFIG_FILE",
     "FONTCONFIG_PATH",
@@ -66,7 +66,10 @@ class SandboxPool:
         workers: int = WORKER_COUNT,
         max_job_bytes: int = MAX_JOB_BYTES,
     ) -> None:
-        """Take the module that calls `serve` when it is run, what it shall be told, and the most bytes of a job."""
+        """Store the module to run, which must call `serve`, its command-line arguments and the limits.
+
+        `max_job_bytes` is the size limit of one job; a larger one fails as `too_big`.
+        """
         self.module = module
         self.max_job_bytes = max_job_bytes
         self.arguments = arguments
@@ -74,13 +77,13 @@ class SandboxPool:
         self._lock = threading.Lock()
         self._channel: socket.socket | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
-        # A number may be given to another process once ours has ended; a handle never is.
+        # A process id may be reused after the process has ended; a pidfd never refers to another process.
         self._pidfd = -1
         self._owner_pid = 0
         atexit.register(self.close)
 
     def start(self) -> None:
-        """Start a supervisor unless there is one.
+        """Start the supervisor if it is not running.
 
         Raises PoolUnavailable.
         """
@@ -88,7 +91,7 @@ class SandboxPool:
             self._get_channel(budget)
 
     def close(self) -> None:
-        """Let go of the supervisor; it ends when nobody holds the line any more."""
+        """Close the connection; the supervisor exits when the last connection is closed."""
         with self._lock:
             if self._channel is not None:
                 self._release()
@@ -96,7 +99,7 @@ class SandboxPool:
     def run(self, job: bytes) -> bytes:
         """Run one job and return its result.
 
-        Raises JobFailed when there is no whole answer in time, and PoolUnavailable.
+        Raises JobFailed when no complete result arrives in time, and PoolUnavailable.
         """
         if len(job) > self.max_job_bytes:
             raise JobFailed("too_big")
@@ -109,7 +112,7 @@ class SandboxPool:
 
     @contextmanager
     def _lock_within(self, budget: WaitBudget) -> Iterator[None]:
-        """Wait for other threads, of which one may be waiting for a supervisor."""
+        """Take the lock within the budget; another thread may hold it while it starts a supervisor."""
         while not self._lock.acquire(timeout=budget.remaining(STARTUP_SECONDS)):
             pass
         try:
@@ -124,7 +127,7 @@ class SandboxPool:
             return self._channel
 
     def _submit(self, budget: WaitBudget) -> socket.socket:
-        """Send a socket for the answer to whichever worker is free; a supervisor that is gone is replaced once."""
+        """Send one end of a socket pair to the next free worker, return the other; restart a dead supervisor once."""
         self._kill_if_stalled(budget)
         for _ in range(2):
             channel = self._get_channel(budget)
@@ -133,7 +136,7 @@ class SandboxPool:
                 try:
                     socket.send_fds(channel, [b"."], [theirs.fileno()])
                 except BlockingIOError:
-                    # Hundreds wait already.
+                    # The queue is full: hundreds of jobs are waiting.
                     ours.close()
                     raise JobFailed("late") from None
                 except OSError:
@@ -146,12 +149,10 @@ class SandboxPool:
         raise JobFailed("ended")
 
     def _kill_if_stalled(self, budget: WaitBudget) -> None:
-        """End a supervisor that somebody stopped (SIGSTOP), or one of whose workers: their clocks stand still too."""
+        """Kill a supervisor that is stopped (SIGSTOP) or has a stopped worker; their own timers do not fire."""
         with self._lock_within(budget):
             process = self._supervisor
-            if process and any(
-                map(_is_stalled, (process.pid, *_child_pids(process.pid)))
-            ):
+            if process and any(map(_is_stalled, (process.pid, *_child_pids(process.pid)))):
                 with suppress(ProcessLookupError):
                     signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
                 self._release()
@@ -167,9 +168,9 @@ class SandboxPool:
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # What libraries say about a document may quote it.
+                # Library messages may quote the document.
                 stderr=subprocess.DEVNULL,
-                # Ctrl-C goes to the whole group; the supervisor ends with the line.
+                # Ctrl-C reaches the whole process group; the supervisor must exit only when the connection closes.
                 start_new_session=True,
             )
         self._owner_pid = os.getpid()
@@ -179,7 +180,7 @@ class SandboxPool:
             _wait_for(ours, select.POLLIN, budget, STARTUP_SECONDS)
             reply = ours.recv(200)
         except OSError:
-            # Whoever says nothing does not hear that it is let go either.
+            # A supervisor that does not answer would not notice a closed connection either.
             self._supervisor.kill()
             reply = b""
         if reply != READY:
@@ -227,7 +228,7 @@ def _wait_for(
 
 
 def _exchange(connection: socket.socket, job: bytes, budget: WaitBudget) -> bytes:
-    """Give the job and read its answer to the end; what is cut short counts as none."""
+    """Send the job and read the complete result; a truncated one counts as a failure."""
     connection.setblocking(False)  # noqa: FBT003
     try:
         rest = memoryview(job)

@@ -1,13 +1,13 @@
-"""Work apart: one function, done by short-lived processes under limits that the kernel keeps.
+"""The server side of the sandbox: a supervisor and its short-lived workers, under limits enforced by the kernel.
 
-A supervisor loads what the work needs, leaves the network, and keeps a few workers ready, each forked from itself and not
-root. A worker does some jobs, one after the other, each under limits of its own, and ends; the supervisor forks the next.
-A worker whose job failed, for whatever reason, ends at once: only a process in which everything went well goes on. A
-fork for each job would part jobs that went well too, at a quarter more time for each, since a page that both share
-is copied when either touches it. So the work must keep nothing of a job; `core.pdf` says why it does not.
+The supervisor loads what the job function needs, leaves the network and keeps a few workers forked from itself, none of
+them root. A worker runs some jobs in turn, each under limits of its own, and exits; the supervisor forks the next one. A
+worker whose job failed for any reason exits at once, so that only undamaged processes go on. A fork for each job would
+also separate successful jobs, but costs a quarter more time, since shared pages are copied when they are touched. The
+job function must therefore keep nothing of a job; `core.pdf` explains how its function meets that.
 
-Jobs come through one socket, and each brings a socket for its answer; `core.sandbox.pool` holds the other ends. When the
-last holder of the first one has ended, in whatever way, the supervisor and its workers end too.
+Jobs arrive through one socket, and each brings a socket for its result; `core.sandbox.pool` holds the other ends. When
+the last holder of the first socket has exited, the supervisor and its workers exit too.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 JOB_SECONDS = 12.0
-"""Seconds that one job may take by the clock on the wall."""
+"""Wall-clock seconds that one job may take."""
 JOB_CPU_SECONDS = 10.0
-"""Seconds of a processor that one job may take."""
+"""CPU seconds that one job may take."""
 JOBS_PER_WORKER = 50
-"""How many jobs a worker does before a fresh one takes its place."""
+"""How many jobs a worker runs before it is replaced."""
 MAX_MEMORY_BYTES = 1536 * MIB
-"""Address space of a worker; 300 MiB of it are there before it begins."""
+"""Address space of a worker; about 300 MiB of it are in use before the first job."""
 MAX_FILE_BYTES = 4 * MIB
 MAX_RESULT_BYTES = 16 * MIB
 
 RESULT_HEADER = struct.Struct(">?Q")
-"""What an answer begins with: whether all went well, and how long the rest is."""
+"""The start of every result: whether the job succeeded, and the length of the rest."""
 READY = b"ready"
 NO_MORE_JOBS = 3
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
@@ -58,7 +58,7 @@ class JobRefused(Exception):
 
 
 def serve(prepare: Callable[[list[str]], JobFunction]) -> None:
-    """Be the supervisor: what a module does that a pool names, when it is run."""
+    """Run as the supervisor; the module that a pool names calls this when it is executed."""
     count, workers, *arguments = sys.argv[1:]
     folder = Path(tempfile.mkdtemp(prefix="caseapp-work-"))
     try:
@@ -77,13 +77,13 @@ def _supervise(
     tempfile.tempdir = str(folder / "made")
     try:
         function = prepare()
-    except Exception as fault:  # noqa: BLE001 - whatever it is, the asker hears its name
+    except Exception as fault:  # noqa: BLE001 - its name is sent to the caller
         channel.send(type(fault).__name__.encode())
         return
     os.chdir(folder / "empty")
     leave_network()
     _chown_to_nobody(folder)
-    # Workers then share these objects' memory with us for longer.
+    # Keeps the memory of these objects shared with the workers for longer.
     gc.collect()
     gc.freeze()
     channel.send(READY)
@@ -98,7 +98,7 @@ def _supervise(
 
 
 def leave_network() -> bool:
-    """Move to a network of our own in which there is nothing; tell whether this machine lets us."""
+    """Move to an empty network namespace; return whether this machine allows it."""
     unshare = ctypes.CDLL(None).unshare
     return bool(unshare(CLONE_NEWNET) == 0 or unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
 
@@ -111,9 +111,9 @@ def _chown_to_nobody(folder: Path) -> None:
 
 
 def _drop_root() -> None:
-    """Become nobody when we are root; what the supervisor loaded stays loaded.
+    """Switch from root to nobody; everything that is loaded stays loaded.
 
-    A container may have a root who may not do this, and little else.
+    In a container root may lack the capability for this, and then it lacks most others too.
     """
     if os.geteuid() != 0:
         return
@@ -140,7 +140,7 @@ def _run_worker(channel: socket.socket, function: JobFunction, supervisor_proces
             _set_limits()
             end = _run_jobs(channel, function)
     finally:
-        # Nothing of the supervisor's may be tidied away by one of its workers.
+        # Skips the clean-up handlers, which belong to the supervisor.
         os._exit(end)
 
 
@@ -155,12 +155,12 @@ def _set_limits() -> None:
         _, hard = resource.getrlimit(kind)
         least = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (least, least))
-    # Looking for cycles amid a job touches pages that we share; it is done between jobs.
+    # Garbage collection touches shared pages, so it runs between jobs instead.
     gc.disable()
 
 
 def _run_jobs(channel: socket.socket, function: JobFunction) -> int:
-    """Do jobs until one fails, or there were enough; give the status to end with."""
+    """Run jobs until one fails or the limit is reached; return the exit status."""
     for _ in range(JOBS_PER_WORKER):
         reply, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
         if not reply:
@@ -175,13 +175,13 @@ def _run_jobs(channel: socket.socket, function: JobFunction) -> int:
 
 
 def _set_timers(wall: float, processor: float) -> None:
-    """Ask the kernel to end us then; the signals' own answer is death, also in the middle of C."""
+    """Set the timers whose signals end this process, also in the middle of C code."""
     signal.setitimer(signal.ITIMER_REAL, wall)
     signal.setitimer(signal.ITIMER_PROF, processor)
 
 
 def _run_job(client_socket: socket.socket, function: JobFunction) -> bool:
-    """Do one job and answer, unless nobody waits for it any more; tell whether all went well."""
+    """Run one job and send its result, unless the caller has gone; return whether it succeeded."""
     succeeded, body = False, b""
     try:
         job = bytearray()
@@ -196,7 +196,7 @@ def _run_job(client_socket: socket.socket, function: JobFunction) -> bool:
         succeeded, body = False, str(reply).encode()
     except MemoryError:
         succeeded, body = False, b"too_big"
-    except BaseException as fault:  # noqa: BLE001 - the asker hears its name; its words may quote the job
+    except BaseException as fault:  # noqa: BLE001 - only its name is sent, since its text may quote the job
         succeeded, body = False, type(fault).__name__.encode()
     with suppress(OSError):
         client_socket.sendall(RESULT_HEADER.pack(succeeded, len(body)) + body)
@@ -205,7 +205,7 @@ def _run_job(client_socket: socket.socket, function: JobFunction) -> bool:
 
 
 def _has_disconnected(client_socket: socket.socket) -> bool:
-    """Tell an asker that has closed its end from one that has only said all it had to say."""
+    """Return whether the caller has closed its end, rather than only finished sending."""
     poll = select.poll()
     poll.register(client_socket, 0)
     return bool(poll.poll(0))

@@ -1,8 +1,8 @@
-"""How long a caller may wait for a sandbox job, and the one slot in which a page may wait longer.
+"""How long a caller may wait for a sandbox job, and the one slot in which a page request may wait longer.
 
-A page that is being made holds one of the server's few threads. If every one of them waited for a slow document at the
-same time, nobody could write a note (REL-22); so a page waits a short while freely, and longer only in the slot, which
-all processes of an installation share. Jobs and commands hold no page and need no slot.
+A page request occupies one of the server's few threads. If all of them waited for slow documents at the same time,
+nobody could write a note (REL-22). A page request therefore waits a short time freely and longer only in the slot,
+which all processes of an installation share. Background jobs and commands occupy no thread and need no slot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FREE_WAIT_SECONDS = 2.0
-"""Seconds that a page may wait without the slot."""
+"""Seconds that a page request may wait without the slot."""
 
 
 def slot_path() -> Path:
@@ -31,15 +31,15 @@ class WaitBudget:
     """The time one caller may wait, counted from its creation; leaving the context frees the slot."""
 
     def __init__(self, seconds: float) -> None:
-        """Begin to count; take how many seconds it may last."""
+        """Start the budget of so many seconds."""
         self.seconds = seconds
         self._started = time.monotonic()
         self._resources = ExitStack()
-        # What answers no request has no page to hold.
+        # Outside a request no server thread is occupied.
         self._has_slot = not request_id.get()
 
     def __enter__(self) -> Self:
-        """Give the wait itself."""
+        """Return the budget."""
         return self
 
     def __exit__(self, *_fault: object) -> None:
@@ -47,10 +47,10 @@ class WaitBudget:
         self._resources.close()
 
     def remaining(self, startup_allowance: float = 0) -> float:
-        """Give the seconds to wait now; ask again when they have passed, since the slot may be there for more.
+        """Return the seconds to wait now; call again when they have passed, since the slot may allow more.
 
-        Whatever may take `at_least` so many seconds from the beginning is waited for beyond one's patience. Raises
-        TimeoutError once that is over, and when this is a page that has waited its short while and another page holds the slot.
+        `startup_allowance` raises the total to so many seconds, for a supervisor that is starting. Raises TimeoutError
+        when the time is over, and for a page request after its free time while another one holds the slot.
         """
         longest = max(self.seconds, startup_allowance)
         waited = time.monotonic() - self._started
