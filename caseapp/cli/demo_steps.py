@@ -12,13 +12,12 @@ import yaml
 
 from caseapp.core.actor import Actor
 from caseapp.core.clock import at
-from caseapp.core.permissions import Action, Role
+from caseapp.core.permissions import Role
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations as assignments
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.assignments.reading import get_reading_list_item
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases import operations as cases
@@ -304,7 +303,7 @@ class Person:
         """View a handout in the portal."""
         reader = self._client_actor()
         found = get_reading_list_item(reader, self._assignment(slug).position)
-        record_read(reader, Action.PORTAL_READ, "assignment", found.id, reader.id)
+        assignments.mark_opened(reader, found)
 
     def do_read(self, slug: str, moment: datetime) -> None:
         """Mark a handout as read, by the client in the portal or by the coach for a printed copy."""

@@ -8,10 +8,12 @@ from uuid import UUID
 from caseapp.core.errors import Forbidden
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 
+INTERFACES = ("web", "api", "portal", "cli", "job")
+
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, in which role, and through which interface (`via`: web, api, portal, cli or job)."""
+    """Who acts, in which role, and through which of the INTERFACES (`via`)."""
 
     id: UUID
     role: Role

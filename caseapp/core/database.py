@@ -15,9 +15,10 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy.engine import Connection, Dialect, Engine
+    from sqlalchemy.orm import InstrumentedAttribute
     from sqlalchemy.pool import ConnectionPoolEntry
 
 SQLITE_PRAGMAS = {
@@ -60,8 +61,55 @@ class UTCTime(sa.TypeDecorator[datetime]):
 JSONType = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
+def one_of(codes: Iterable[str]) -> dict[str, Any]:
+    """Describe a column's codes for `mapped_column(info=…)`; the table gets a CHECK for them."""
+    return {"codes": tuple(codes)}
+
+
+def between(minimum: int, maximum: int | None = None) -> dict[str, Any]:
+    """Describe a column's smallest and largest number for `mapped_column(info=…)`; the table gets a CHECK for them."""
+    return {"range": (minimum, maximum)}
+
+
+def unconstrained(reason: str) -> dict[str, Any]:
+    """Say in `mapped_column(info=…)` why a column has neither a foreign key nor a CHECK."""
+    return {"unconstrained": reason}
+
+
+def max_length(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None]) -> int:
+    """Return the number of characters that a column holds, so that schemas ask for the same."""
+    length: int = column.type.length  # type: ignore[attr-defined]
+    return length
+
+
+def _add_checks(table: sa.Table) -> None:
+    """Add the CHECKs of codes and ranges, and on SQLite, which ignores it, of every text's length."""
+    for column in table.columns:
+        if "codes" in column.info:
+            sa.CheckConstraint(column.in_(column.info["codes"]), name=column.name)
+        elif "range" in column.info:
+            minimum, maximum = column.info["range"]
+            if minimum == maximum:
+                condition = column == minimum
+            elif maximum is None:
+                condition = column >= minimum
+            else:
+                condition = column.between(minimum, maximum)
+            sa.CheckConstraint(condition, name=column.name)
+        elif isinstance(column.type, sa.String) and column.type.length:
+            length = sa.CheckConstraint(
+                sa.func.length(column) <= column.type.length, name=f"{column.name}_length"
+            )
+            length.ddl_if(dialect="sqlite")
+
+
 class Model(DeclarativeBase):
-    """The declarative base of all models."""
+    """The declarative base of all models; `info` of a column says what its values are, and becomes CHECKs."""
+
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own
+        """Map the class and constrain its columns."""
+        super().__init_subclass__(**options)
+        _add_checks(cls.__table__)  # type: ignore[arg-type]
 
     registry = registry(
         metadata=sa.MetaData(

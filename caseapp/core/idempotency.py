@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.clock import now
-from caseapp.core.database import Model, db
+from caseapp.core.database import Model, db, unconstrained
 from caseapp.core.errors import Reason, RuleBroken
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ class IdempotencyKey(Model):
 
     __tablename__ = "idempotency_key"
 
-    subject_id: Mapped[UUID] = mapped_column(primary_key=True)
+    subject_id: Mapped[UUID] = mapped_column(
+        primary_key=True, info=unconstrained("A member of staff or a client.")
+    )
     scope: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     key: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     content_hash: Mapped[str] = mapped_column(sa.String(64))
-    record_id: Mapped[UUID | None]
+    record_id: Mapped[UUID | None] = mapped_column(
+        info=unconstrained("A record of any table; `scope` says which.")
+    )
     created_at: Mapped[datetime]
 
 

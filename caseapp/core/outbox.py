@@ -1,6 +1,6 @@
-"""After-commit work: a row written in the same transaction as the change, delivered at least once.
+"""The transactional outbox: tasks stored with the change that causes them and delivered at least once.
 
-Handlers live in the slice that owns the work; they must act once however often they run.
+Handlers belong to the domain package that owns the task and must be idempotent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core import runtime
 from caseapp.core.clock import now
-from caseapp.core.database import Model, db
+from caseapp.core.database import Model, between, db, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import after_commit, transaction
 
@@ -37,26 +37,28 @@ class OutboxRow(Model):
     __table_args__ = (sa.Index("ix_outbox_waiting", "delivered_at", "next_attempt_at"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    kind: Mapped[str] = mapped_column(sa.String(40))
+    kind: Mapped[str] = mapped_column(
+        sa.String(40), info=unconstrained("Handlers are registered by kind when the app starts.")
+    )
     payload: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     next_attempt_at: Mapped[datetime]
-    attempts: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0, info=between(0))
     delivered_at: Mapped[datetime | None]
 
 
 def register_handler(kind: str, handler: Callable[[UUID, dict[str, Any]], None]) -> None:
-    """Name the function that does one kind of work; wired by the factory."""
+    """Register the function that handles one kind of task."""
     runtime.current().outbox_handlers[kind] = handler
 
 
 def set_dispatcher(call: Callable[[UUID], None]) -> None:
-    """Name how a committed row reaches the queue; wired by the factory."""
+    """Set the function that passes a committed row to the queue."""
     runtime.current().dispatch = call
 
 
 def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
-    """Write a piece of work in the open transaction; it is handed to the queue after the commit."""
+    """Add a task in the open transaction; it is passed to the queue after the commit."""
     row = OutboxRow(kind=kind, payload=payload, created_at=now(), next_attempt_at=now())
     db.session.add(row)
     db.session.flush()
@@ -68,7 +70,7 @@ def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
             return
         try:
             call(row_id)
-        except Exception:  # noqa: BLE001 - the row is safe; the sweep takes it up
+        except Exception:  # noqa: BLE001 - the row is stored; the sweep will deliver it
             log.warning("outbox.queue_unreachable", row=str(row_id))
 
     after_commit(dispatch)
@@ -76,10 +78,10 @@ def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
 
 
 def deliver(row_id: UUID) -> bool:
-    """Do one row's work unless it is done, not due or in another worker's hands; tell whether it is done now.
+    """Run one row's task unless it is delivered, not due or claimed by another worker; return whether it is delivered.
 
-    Taking a row puts it off for a while, so that two workers do not send the same mail side by side and a worker that
-    dies leaves it for later. A fault puts it off too, twice as long each time, up to an hour.
+    Claiming a row postpones it for CLAIM_PERIOD, so that two workers do not send the same mail and the row of a worker
+    that dies is retried later. An error postpones it too, twice as long each time, up to an hour.
     """
     with transaction() as session:
         row = session.get(OutboxRow, row_id, with_for_update=True, populate_existing=True)
@@ -92,7 +94,7 @@ def deliver(row_id: UUID) -> bool:
         row.next_attempt_at = now() + CLAIM_PERIOD
     try:
         runtime.current().outbox_handlers[kind](row_id, payload)
-    except Exception as fault:  # noqa: BLE001 - any fault means: try again later
+    except Exception as fault:  # noqa: BLE001 - any error means a retry
         wait = min(MAX_RETRY_DELAY, MIN_RETRY_DELAY * 2**attempts)
         log.warning("outbox.put_off", row=str(row_id), kind=kind, fault=type(fault).__name__)
         _update(row_id, next_attempt_at=now() + wait)
@@ -107,7 +109,7 @@ def _update(row_id: UUID, **values: datetime) -> None:
 
 
 def sweep(limit: int = 100) -> int:
-    """Deliver what is due and was never taken up; give the number done."""
+    """Deliver up to `limit` rows that are due; return how many were delivered."""
     due = db.session.scalars(
         sa.select(OutboxRow.id)
         .where(

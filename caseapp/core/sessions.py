@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.clock import now
-from caseapp.core.database import Model, db
+from caseapp.core.database import Model, db, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.core.tokens import generate_token, hash_token
 from caseapp.core.transaction import separate_transaction
@@ -31,8 +31,10 @@ class Session(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    subject_kind: Mapped[str] = mapped_column(sa.String(10))
-    subject_id: Mapped[UUID]
+    subject_kind: Mapped[str] = mapped_column(sa.String(10), info=one_of(IDLE_TIMEOUT))
+    subject_id: Mapped[UUID] = mapped_column(
+        info=unconstrained("A member of staff or a client; `subject_kind` says which.")
+    )
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]

@@ -188,7 +188,7 @@ def _open_handout(position: int) -> AssignmentRecord:
 def _record_opened(found: AssignmentRecord) -> None:
     """Record that the handout was opened, except on HEAD requests."""
     if request.method == "GET":
-        record_read(current_actor(), Action.PORTAL_READ, "assignment", found.id, found.client_id)
+        assignments.mark_opened(current_actor(), found)
 
 
 @blueprint.post("/h/<int(max=9999):position>/read")

@@ -1,4 +1,4 @@
-"""Session notes: lists, the editor with the screening beside it, autosave, signing, and the signed record."""
+"""Pages for session notes: lists, the editor with the screening, autosave, signing, the signed note."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from caseapp.domain.notes.queries import (
     list_case_notes,
     list_own_drafts,
     list_own_signed_notes,
-    missing_for_signature,
 )
+from caseapp.domain.notes.rules import missing_for_signature
 from caseapp.domain.notes.schemas import FORMATS, SECTIONS, DraftFormSchema, NewNoteSchema
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.protocol import ITEMS, Level
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.notes.rules import missing_for_signature
+from caseapp.domain.notes.schemas import NoteRecord
 
 blueprint = Blueprint("notes", __name__)
 
@@ -61,7 +62,7 @@ MAX_DRAFTS = 50
 @blueprint.get("/notes")
 @needs(Action.NOTE_READ)
 def note_list() -> ResponseReturnValue:
-    """List my unsigned notes, and those that I have signed."""
+    """List the user's drafts and signed notes."""
     actor = current_actor()
     page = list_own_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.NOTE_READ, "note", None, None)
@@ -75,10 +76,10 @@ def note_list() -> ResponseReturnValue:
 def choose_case() -> ResponseReturnValue:
     """Choose the case of a new note."""
     actor = current_actor()
-    wanted = CaseFilter(status="open", q=request.args.get("q"))
-    page = list_cases(actor, wanted, request.args.get("cursor"), PAGE_SIZE)
+    case_filter = CaseFilter(status="open", q=request.args.get("q"))
+    page = list_cases(actor, case_filter, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.CASE_READ, "case", None, None)
-    return render_template("notes/choose_case.html", page=page, q=wanted.q or "")
+    return render_template("notes/choose_case.html", page=page, q=case_filter.q or "")
 
 
 @blueprint.get("/case/<string:number>/notes")
@@ -94,7 +95,7 @@ def case_notes(number: str) -> ResponseReturnValue:
 @blueprint.get("/case/<string:number>/notes/new")
 @needs(Action.NOTE_WRITE)
 def new_note_page(number: str) -> ResponseReturnValue:
-    """Ask for the time, the way and the format of a new note."""
+    """Show the form for a new note: time, modality, format."""
     return _render_new_note(number, Form())
 
 
@@ -131,7 +132,7 @@ def create(number: str) -> ResponseReturnValue:
 @blueprint.get("/note/<uuid:note_id>")
 @needs(Action.NOTE_READ)
 def note_page(note_id: UUID) -> ResponseReturnValue:
-    """Show the editor of a draft, or the record that a signed note is."""
+    """Show a draft in the editor, or a signed note."""
     note = _get_note_and_record_read(note_id)
     return _render_signed(note) if note.status == "signed" else _render_editor(note)
 
@@ -139,7 +140,7 @@ def note_page(note_id: UUID) -> ResponseReturnValue:
 @blueprint.post("/note/<uuid:note_id>")
 @needs(Action.NOTE_WRITE)
 def save(note_id: UUID) -> ResponseReturnValue:
-    """Save the draft; on the way to the signature, go on to its confirmation when nothing is missing."""
+    """Save the draft; continue to the sign page when that button was pressed."""
     try:
         with transaction():
             save_draft(
@@ -157,7 +158,7 @@ def save(note_id: UUID) -> ResponseReturnValue:
 @blueprint.post("/note/<uuid:note_id>/draft")
 @needs(Action.NOTE_WRITE)
 def autosave(note_id: UUID) -> ResponseReturnValue:
-    """Save the draft while it is being written, and answer in JSON."""
+    """Save the draft while it is being written; respond in JSON."""
     actor, sent_at = current_actor(), now()
     try:
         with transaction():
@@ -186,18 +187,18 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
 @blueprint.post("/note/<uuid:note_id>/screening")
 @needs(Action.SCREENING_RECORD)
 def record_screening(note_id: UUID) -> ResponseReturnValue:
-    """Save the draft and record its screening with everything that it demands, in one transaction."""
+    """Save the draft and record its screening in one transaction."""
     actor = current_actor()
     try:
         change = read_form(DraftFormSchema(), zone=zone())
         version = form_version()
 
-        def record_it() -> UUID:
+        def save_and_record() -> UUID:
             saved = save_draft(actor, note_id, change, version)
             return record_draft_screening(actor, note_id, saved)
 
         with transaction():
-            run_form_once(record_it)
+            run_form_once(save_and_record)
     except (Invalid, Stale, RuleBroken) as error:
         return _render_not_saved(note_id, error)
     if derive_required_actions(change.screening.answers, now()).holds:
@@ -209,7 +210,7 @@ def record_screening(note_id: UUID) -> ResponseReturnValue:
 @blueprint.post("/note/<uuid:note_id>/discard")
 @needs(Action.NOTE_WRITE)
 def discard(note_id: UUID) -> ResponseReturnValue:
-    """Throw a draft away for good."""
+    """Delete a draft."""
     actor = current_actor()
     try:
         with transaction():
@@ -224,27 +225,27 @@ def discard(note_id: UUID) -> ResponseReturnValue:
 @blueprint.get("/note/<uuid:note_id>/sign")
 @needs(Action.NOTE_SIGN)
 def sign_page(note_id: UUID) -> ResponseReturnValue:
-    """Show what is about to be signed, once nothing is missing any more."""
+    """Show what is about to be signed; return to the editor when something is missing."""
     note = _get_note_and_record_read(note_id)
     if note.status == "signed":
         return redirect(url_for("notes.note_page", note_id=note_id), code=303)
-    if faults := missing_for_signature(note, now()):
-        return _render_editor(note, Form(errors=faults)), 422
+    if problems := missing_for_signature(note, now()):
+        return _render_editor(note, Form(errors=problems)), 422
     return render_template(
         "notes/sign.html",
         note=note,
         context=get_case_context(current_actor(), note.case_id),
-        demands=derive_required_actions(note.draft.answers, now()),
+        required_actions=derive_required_actions(note.draft.answers, now()),
         recorded=_find_screening(note),
         modalities=MODALITIES,
-        format_words=FORMAT_LABELS,
+        format_labels=FORMAT_LABELS,
     )
 
 
 @blueprint.post("/note/<uuid:note_id>/sign")
 @needs(Action.NOTE_SIGN)
 def sign(note_id: UUID) -> ResponseReturnValue:
-    """Sign and lock a note; signing it twice leads to the same record."""
+    """Sign and lock a note; a repeated request redirects to the signed note."""
     actor = current_actor()
     note = get_note(actor, note_id)
     if note.status == "signed":
@@ -278,7 +279,7 @@ def _find_screening(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or not
 
 
 def _render_not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
-    """Show the editor again with every word that was sent, and say why it was not saved."""
+    """Show the editor again with everything that was sent, and why it was not saved."""
     record_refused_request(error)
     note = get_note(current_actor(), note_id)
     if note.status == "signed":
@@ -292,12 +293,12 @@ def _render_not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> Res
 
 
 def _as_form_values(note: NoteRecord) -> dict[str, Any]:
-    """Write a draft as the editor's form would send it."""
-    words = {None: "not_asked"} | {int(level): level.name.lower() for level in Level}
+    """Return a draft as the editor's form would send it."""
+    codes = {None: "not_asked"} | {int(level): level.name.lower() for level in Level}
     answers = note.draft.answers
     return {
         **note.sections,
-        **{item.key: words[answers[item.key]] for item in ITEMS if item.key in answers},
+        **{item.key: codes[answers[item.key]] for item in ITEMS if item.key in answers},
         "format": note.format,
         "session_at": f"{local(note.session_at):%Y-%m-%dT%H:%M}",
         "minutes": note.minutes or "",
@@ -322,8 +323,8 @@ def _render_editor(
     blank: dict[str, Any] = (
         {item.key: "" for item in ITEMS} | dict.fromkeys(SECTIONS, "") | {"actions_taken": []}
     )
-    whole = "format" in sent.raw
-    form = Form(blank | (sent.raw if whole else _as_form_values(note)), sent.errors)
+    is_submitted = "format" in sent.raw
+    form = Form(blank | (sent.raw if is_submitted else _as_form_values(note)), sent.errors)
     # A field that was sent twice is a list here.
     if str(form.value("format")) not in FORMATS:
         form.raw["format"] = note.format
@@ -335,13 +336,13 @@ def _render_editor(
         conflict=conflict,
         reasons=refused.reasons if refused else (),
         sections=FORMATS[form.value("format")],
-        format_words=FORMAT_LABELS,
+        format_labels=FORMAT_LABELS,
         modalities=MODALITIES,
         recorded=_find_screening(note),
-        last=context.safety.last_screening,
-        plan=find_previous_plan(actor, note),
-        steps=list_immediate_steps(note.draft.answers),
-        lines=get_practice_info().help_lines,
+        last_screening=context.safety.last_screening,
+        previous_plan=find_previous_plan(actor, note),
+        immediate_steps=list_immediate_steps(note.draft.answers),
+        help_lines=get_practice_info().help_lines,
     )
 
 
@@ -353,5 +354,5 @@ def _render_signed(note: NoteRecord, *, refused: Invalid | Stale | RuleBroken | 
         recorded=_find_screening(note),
         refused=refused,
         modalities=MODALITIES,
-        format_words=FORMAT_LABELS,
+        format_labels=FORMAT_LABELS,
     )

@@ -14,11 +14,12 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
+from caseapp.core.transaction import separate_transaction
 from caseapp.core.vault import seal
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import get_assignment, list_assignment_blockers
 from caseapp.domain.assignments.reading import get_reading_list_item, list_reading_items
-from caseapp.domain.audit.operations import record
+from caseapp.domain.audit.operations import record, record_read
 from caseapp.domain.cases.queries import CaseContext, get_case_context
 from caseapp.domain.clients.models import Client
 from caseapp.domain.handouts.models import HandoutVersion
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
-    from caseapp.domain.assignments.schemas import NewAssignments
+    from caseapp.domain.assignments.schemas import AssignmentRecord, NewAssignments
     from caseapp.domain.suitability.schemas import Situation
 
 
@@ -225,6 +226,21 @@ def replace_assignment(
     return create_assignment(actor, context, item, message, old.channel, old.due_on, now())
 
 
+def mark_opened(actor: Actor, found: AssignmentRecord) -> None:
+    """Record that a client reads a handout, and when for the first time.
+
+    The version stays, so that a coach's form about this assignment can still be saved.
+    """
+    record_read(actor, Action.PORTAL_READ, "assignment", found.id, found.client_id)
+    if found.opened_at is None:
+        with separate_transaction() as connection:
+            connection.execute(
+                sa.update(Assignment)
+                .where(Assignment.id == found.id, Assignment.opened_at.is_(None))
+                .values(opened_at=now())
+            )
+
+
 def mark_read(actor: Actor, which: UUID | int, expected_version: int | None = None) -> None:
     """Mark an assignment as read: a client by its position in the portal, staff by its id when used in person.
 
@@ -245,6 +261,8 @@ def mark_read(actor: Actor, which: UUID | int, expected_version: int | None = No
     if expected_version is not None:
         set_committed_value(row, "version", expected_version)
     row.read_at = now()
+    if row.opened_at is None and action is Action.PORTAL_MARK:
+        row.opened_at = row.read_at
     db.session.flush()
     record(actor, action, "assignment", row.id, client_id=row.client_id, details={"read": True})
 

@@ -15,12 +15,16 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.schemas import AssignedClient, AssignmentRecord
-from caseapp.domain.audit.queries import select_first_client_activity
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import seen_by, sees, visible_to
+from caseapp.domain.clients.queries import is_visible_client, is_visible_to, visible_to
 from caseapp.domain.handouts.models import HandoutVersion
-from caseapp.domain.handouts.queries import RECALLED, LibraryItem, get_handout_version, get_handouts_by_hash
+from caseapp.domain.handouts.queries import (
+    RECALLED,
+    LibraryItem,
+    get_handout_version,
+    get_handouts_by_hash,
+)
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import (
     assess_library,
@@ -134,7 +138,7 @@ def count_clients_with_version(actor: Actor, handout_version_id: UUID) -> int:
 
 
 def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
-    """Select assignments with case, handout version, name of the assigning user and time of first opening."""
+    """Select assignments with case, handout version and name of the assigning user."""
     return (
         sa.select(
             *Assignment.__table__.c,
@@ -142,7 +146,6 @@ def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, 
             HandoutVersion.recalled_at,
             Case.number.label("case_number"),
             User.name.label("assigned_by_name"),
-            select_first_client_activity(Assignment.client_id, Assignment.id),
         )
         .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
         .join(Case, Case.id == Assignment.case_id)
@@ -183,7 +186,7 @@ def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecor
         assigned_at=found.assigned_at,
         assigned_by=found.assigned_by,
         assigned_by_name=row.assigned_by_name or "",
-        opened_at=row.first_touch,
+        opened_at=found.opened_at,
         read_at=found.read_at,
         withdrawn_at=found.withdrawn_at,
         blockers=blockers,
@@ -273,7 +276,7 @@ def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
     """
     found = db.session.scalar(
         sa.select(Assignment).where(
-            Assignment.id == assignment_id, seen_by(actor, Assignment.client_id)
+            Assignment.id == assignment_id, is_visible_to(actor, Assignment.client_id)
         )
     )
     if found is None:
@@ -305,7 +308,7 @@ def _shown_to(role: Role) -> sa.Select[*tuple[Any, ...]]:
     return join_recipient(
         select_assignments(
             Assignment.id == sa.bindparam("assignment"),
-            sees(role, sa.bindparam("asks"), Assignment.client_id),
+            is_visible_client(role, sa.bindparam("asks"), Assignment.client_id),
         ).join(Client, Client.id == Assignment.client_id),
         Assignment.case_id,
     )

@@ -9,8 +9,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.actor import INTERFACES
+from caseapp.core.database import Model, one_of, unconstrained
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import Role
+
+OUTCOMES = ("done", "refused")
+LOG = "Events outlive the records and the codes that they are about."
 
 
 class AuditEvent(Model):
@@ -24,26 +29,18 @@ class AuditEvent(Model):
         sa.Index("ix_audit_event_occurred_at", "occurred_at", "id"),
         sa.Index("ix_audit_event_client", "client_id", "occurred_at"),
         sa.Index("ix_audit_event_actor", "actor_id", "occurred_at"),
-        # For reads of what a client has opened.
-        sa.Index(
-            "ix_audit_event_by_client",
-            "object_id",
-            "occurred_at",
-            sqlite_where=sa.text("actor_role = 'client'"),
-            postgresql_where=sa.text("actor_role = 'client'"),
-        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     occurred_at: Mapped[datetime]
-    actor_id: Mapped[UUID]
-    actor_role: Mapped[str] = mapped_column(sa.String(12))
-    via: Mapped[str] = mapped_column(sa.String(8))
-    action: Mapped[str] = mapped_column(sa.String(40))
-    outcome: Mapped[str] = mapped_column(sa.String(8))
-    object_kind: Mapped[str] = mapped_column(sa.String(20))
-    object_id: Mapped[UUID | None]
-    client_id: Mapped[UUID | None]
+    actor_id: Mapped[UUID] = mapped_column(info=unconstrained(LOG))
+    actor_role: Mapped[str] = mapped_column(sa.String(12), info=one_of(Role))
+    via: Mapped[str] = mapped_column(sa.String(8), info=one_of(INTERFACES))
+    action: Mapped[str] = mapped_column(sa.String(40), info=unconstrained(LOG))
+    outcome: Mapped[str] = mapped_column(sa.String(8), info=one_of(OUTCOMES))
+    object_kind: Mapped[str] = mapped_column(sa.String(20), info=unconstrained(LOG))
+    object_id: Mapped[UUID | None] = mapped_column(info=unconstrained(LOG))
+    client_id: Mapped[UUID | None] = mapped_column(info=unconstrained(LOG))
     details: Mapped[dict[str, Any]]
     request_id: Mapped[str] = mapped_column(sa.String(32))
     dedup_key: Mapped[str | None] = mapped_column(sa.String(32), unique=True)

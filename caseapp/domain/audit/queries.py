@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.pagination import Page, make_page, page_newest_first
-from caseapp.core.permissions import Action, Role
+from caseapp.core.permissions import Action
 from caseapp.domain.audit.models import AuditEvent
 
 if TYPE_CHECKING:
@@ -60,20 +60,6 @@ COLUMNS = (
     AuditEvent.details,
     AuditEvent.request_id,
 )
-
-
-def select_first_client_activity(client_id: Any, object_id: Any) -> sa.Label[datetime | None]:  # noqa: ANN401 - columns
-    """Select when a client first did anything with a record of theirs, and reading it is the least of that."""
-    return (
-        sa.select(sa.func.min(AuditEvent.occurred_at))
-        .where(
-            AuditEvent.actor_role == sa.literal_column(f"'{Role.CLIENT.value}'"),
-            AuditEvent.actor_id == client_id,
-            AuditEvent.object_id == object_id,
-            AuditEvent.outcome == "done",
-        )
-        .label("first_touch")
-    )
 
 
 def list_audit_events(

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between
 from caseapp.core.ids import new_id
 
 
@@ -19,7 +19,7 @@ class Token(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     secret_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
-    user_id: Mapped[UUID] = mapped_column(index=True)
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
     name: Mapped[str] = mapped_column(sa.String(80))
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
@@ -32,10 +32,10 @@ class PortalAccess(Model):
 
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
     invited_at: Mapped[datetime]
-    invited_by: Mapped[UUID]
+    invited_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     start_code_hash: Mapped[str | None] = mapped_column(sa.String(160))
     pin_hash: Mapped[str | None] = mapped_column(sa.String(160))
-    failed_pin_attempts: Mapped[int] = mapped_column(default=0)
+    failed_pin_attempts: Mapped[int] = mapped_column(default=0, info=between(0))
     link_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     link_expires_at: Mapped[datetime | None]
     card_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)

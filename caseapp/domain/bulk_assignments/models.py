@@ -8,10 +8,11 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
+from caseapp.domain.handouts.library import CHANNELS, LANGUAGES
 
-WAITING, ASSIGNED, SKIPPED = "waiting", "assigned", "skipped"
+ITEM_STATES = WAITING, ASSIGNED, SKIPPED = "waiting", "assigned", "skipped"
 
 
 class BulkAssignment(Model):
@@ -22,12 +23,12 @@ class BulkAssignment(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(sa.String(60))
-    language: Mapped[str] = mapped_column(sa.String(5))
+    language: Mapped[str] = mapped_column(sa.String(5), info=one_of(LANGUAGES))
     handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("handout_version.id"))
-    channel: Mapped[str] = mapped_column(sa.String(12))
+    channel: Mapped[str] = mapped_column(sa.String(12), info=one_of(CHANNELS))
     due_on: Mapped[date | None]
     created_at: Mapped[datetime]
-    created_by: Mapped[UUID]
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
 
 
 class BulkAssignmentItem(Model):
@@ -49,8 +50,8 @@ class BulkAssignmentItem(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     message: Mapped[bytes | None]
     confirmed: Mapped[bool]
-    state: Mapped[str] = mapped_column(sa.String(10))
+    state: Mapped[str] = mapped_column(sa.String(10), info=one_of(ITEM_STATES))
     reasons: Mapped[list[str]]
-    attempts: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0, info=between(0))
     assignment_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("assignment.id"))
     done_at: Mapped[datetime | None]

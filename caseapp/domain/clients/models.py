@@ -8,8 +8,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
+from caseapp.domain.clients.codes import CONSENT_METHODS
 
 
 class Client(Model):
@@ -29,10 +30,12 @@ class Client(Model):
     email_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
     phone_hash: Mapped[str | None] = mapped_column(sa.String(26), index=True)
     consent_on: Mapped[date | None]
-    consent_method: Mapped[str] = mapped_column(sa.String(12), default="")
+    consent_method: Mapped[str] = mapped_column(
+        sa.String(12), default="", info=one_of(("", *CONSENT_METHODS))
+    )
     created_at: Mapped[datetime]
-    created_by: Mapped[UUID]
-    version: Mapped[int] = mapped_column(default=1)
+    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
 
@@ -49,7 +52,9 @@ class ClientKey(Model):
 
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
     wrapped: Mapped[bytes]
-    wrapped_by: Mapped[str] = mapped_column(sa.String(16))
+    wrapped_by: Mapped[str] = mapped_column(
+        sa.String(16), info=unconstrained("The id of a key that only the operator's file holds.")
+    )
 
 
 class CareTeamMember(Model):
@@ -81,4 +86,6 @@ class NameHash(Model):
 
     hash: Mapped[str] = mapped_column(sa.String(26), primary_key=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
-    whose: Mapped[str] = mapped_column(sa.String(8), primary_key=True)
+    whose: Mapped[str] = mapped_column(
+        sa.String(8), primary_key=True, info=one_of(("client", "partner"))
+    )

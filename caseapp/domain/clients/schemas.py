@@ -16,6 +16,8 @@ from marshmallow import (
     validates_schema,
 )
 
+from caseapp.domain.clients.codes import CONSENT_METHODS
+
 if TYPE_CHECKING:
     from datetime import date
 
@@ -28,7 +30,6 @@ CHANNELS = {
     "portal": "Portal",
     "in_person": "In person only",
 }
-CONSENT_METHODS = {"written": "In writing", "spoken": "Spoken, noted here"}
 OLDEST_BIRTH_YEAR = 1900
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,180}\.[^@\s.]{2,}")
 
@@ -235,7 +236,7 @@ class PinSetupSchema(Schema):
     again = fields.String(required=True, validate=validate.Length(max=40))
 
     @validates_schema
-    def _same(self, data: dict[str, Any], **_: object) -> None:
+    def _pins_match(self, data: dict[str, Any], **_: object) -> None:
         if data["pin"].strip() != data["again"].strip():
             raise ValidationError("The two do not match. Write the same six digits again.", "again")
 

@@ -24,14 +24,14 @@ from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.dashboard.schemas import (
-    CaseToday,
-    HeldClient,
+    RecentCase,
+    OpenHold,
     NextTask,
     StageCount,
     TimelineEvent,
     Today,
 )
-from caseapp.domain.dashboard.timeline import EVENT_KINDS, Bound, load_streams
+from caseapp.domain.dashboard.timeline import EVENT_KINDS, PageBound, load_streams
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_due_followups
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
     from caseapp.domain.cases.queries import CaseContext
 
-SHOWN_HOLDS = 25
-SHOWN_DRAFTS = 50
-SHOWN_TASKS = 8
-SHOWN_CASES = 10
-MOST_COUNTED = 1000
-SOON = timedelta(days=7)
+MAX_HOLDS = 25
+MAX_DRAFTS = 50
+MAX_FOLLOWUPS = 8
+MAX_RECENT_CASES = 10
+MAX_CASES_PER_STAGE = 1000
+DUE_WITHIN = timedelta(days=7)
 
 
 def get_today(actor: Actor) -> Today:
@@ -65,26 +65,26 @@ def get_today(actor: Actor) -> Today:
     moment = now()
     if not actor.may(Action.CASE_READ):
         return Today(moment)
-    holds = _open_holds(actor)
-    tasks = list_due_followups(actor, until=moment + SOON, limit=SHOWN_TASKS + 1)
+    holds = _list_open_holds(actor)
+    tasks = list_due_followups(actor, until=moment + DUE_WITHIN, limit=MAX_FOLLOWUPS + 1)
     suspended, more_cases = count_suspended(actor)
     return Today(
         at=moment,
-        drafts=list_own_drafts(actor, SHOWN_DRAFTS),
+        drafts=list_own_drafts(actor, MAX_DRAFTS),
         waiting=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
-        holds=holds[:SHOWN_HOLDS],
-        more_holds=len(holds) > SHOWN_HOLDS,
-        followups=tasks[:SHOWN_TASKS],
-        more_followups=len(tasks) > SHOWN_TASKS,
-        cases=_recent_cases(actor),
-        by_stage=_by_stage(actor),
-        numbers=case_numbers(task.client_id for task in tasks),
+        holds=holds[:MAX_HOLDS],
+        more_holds=len(holds) > MAX_HOLDS,
+        followups=tasks[:MAX_FOLLOWUPS],
+        more_followups=len(tasks) > MAX_FOLLOWUPS,
+        cases=_list_recent_cases(actor),
+        by_stage=_count_by_stage(actor),
+        numbers=get_case_numbers(task.client_id for task in tasks),
         suspended=suspended,
         suspended_scope=SUSPENDED_PAGE_SIZE if more_cases else None,
     )
 
 
-def case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
+def get_case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
     """Give the number of each client's newest case, for clients that the actor was shown already."""
     rows = db.session.execute(
         sa.select(Case.client_id, Case.number)
@@ -104,7 +104,7 @@ def _newest_case(column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
     )
 
 
-def _open_holds(actor: Actor) -> list[HeldClient]:
+def _list_open_holds(actor: Actor) -> list[OpenHold]:
     coach = (
         sa.select(User.name)
         .join(Case, Case.coach_id == User.id)
@@ -128,11 +128,11 @@ def _open_holds(actor: Actor) -> list[HeldClient]:
         .where(Hold.released_at.is_(None), Hold.client_id.in_(visible_to(actor)))
         # 'safety' sorts after 'care'.
         .order_by(Hold.kind.desc(), Hold.opened_at, Hold.id)
-        .limit(SHOWN_HOLDS + 1)
+        .limit(MAX_HOLDS + 1)
     ).all()
-    nexts = _next_tasks({row.client_id for row in rows})
+    nexts = _get_next_tasks({row.client_id for row in rows})
     return [
-        HeldClient(
+        OpenHold(
             id=row.id,
             client_id=row.client_id,
             client=row.client,
@@ -140,14 +140,14 @@ def _open_holds(actor: Actor) -> list[HeldClient]:
             coach=row.coach or "",
             kind=row.kind,
             since=row.opened_at,
-            levels=_levels_of(row.reasons),
+            levels=_highest_levels(row.reasons),
             next=nexts.get(row.client_id),
         )
         for row in rows
     ]
 
 
-def _levels_of(reasons: list[dict[str, Any]]) -> dict[str, int]:
+def _highest_levels(reasons: list[dict[str, Any]]) -> dict[str, int]:
     """Give each question of a hold's reasons once, at its highest level, the gravest first."""
     levels: dict[str, int] = {}
     for reason in reasons:
@@ -155,7 +155,7 @@ def _levels_of(reasons: list[dict[str, Any]]) -> dict[str, int]:
     return dict(sorted(levels.items(), key=lambda pair: -pair[1]))
 
 
-def _next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
+def _get_next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
     place = (
         sa.func.row_number()
         .over(partition_by=FollowUp.client_id, order_by=(FollowUp.due_at, FollowUp.id))
@@ -181,7 +181,7 @@ def _next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
     }
 
 
-def _recent_cases(actor: Actor) -> list[CaseToday]:
+def _list_recent_cases(actor: Actor) -> list[RecentCase]:
     """List the open cases in which something happened last: a session, or a change of the case."""
     last = (
         sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
@@ -202,12 +202,12 @@ def _recent_cases(actor: Actor) -> list[CaseToday]:
         .join(Client, Client.id == Case.client_id)
         .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
         .order_by(touched.desc(), Case.id.desc())
-        .limit(SHOWN_CASES)
+        .limit(MAX_RECENT_CASES)
     ).all()
-    levels = _last_levels({row.client_id for row in rows})
-    handouts = _handouts({row.id for row in rows})
+    levels = _get_last_levels({row.client_id for row in rows})
+    handouts = _count_handouts({row.id for row in rows})
     return [
-        CaseToday(
+        RecentCase(
             id=row.id,
             number=row.number,
             client_id=row.client_id,
@@ -224,7 +224,7 @@ def _recent_cases(actor: Actor) -> list[CaseToday]:
     ]
 
 
-def _last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
+def _get_last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
     """Give what stood at watch or above in each client's last screening, the gravest first."""
     place = (
         sa.func.row_number()
@@ -245,7 +245,7 @@ def _last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
     return found
 
 
-def _handouts(case_ids: set[UUID]) -> dict[UUID, tuple[int, int]]:
+def _count_handouts(case_ids: set[UUID]) -> dict[UUID, tuple[int, int]]:
     rows = db.session.execute(
         sa.select(Assignment.case_id, sa.func.count(), sa.func.count(Assignment.read_at))
         .where(Assignment.case_id.in_(case_ids), Assignment.withdrawn_at.is_(None))
@@ -254,7 +254,7 @@ def _handouts(case_ids: set[UUID]) -> dict[UUID, tuple[int, int]]:
     return {case_id: (given, read) for case_id, given, read in rows}
 
 
-def _by_stage(actor: Actor) -> list[StageCount]:
+def _count_by_stage(actor: Actor) -> list[StageCount]:
     """Count the open cases of each stage, none further than the cap."""
     some = sa.union_all(
         *(
@@ -267,7 +267,7 @@ def _by_stage(actor: Actor) -> list[StageCount]:
                     Case.stage == stage.id,
                     Case.client_id.in_(visible_to(actor)),
                 )
-                .limit(MOST_COUNTED + 1)
+                .limit(MAX_CASES_PER_STAGE + 1)
                 .subquery()
             )
             for stage in stages()
@@ -276,7 +276,7 @@ def _by_stage(actor: Actor) -> list[StageCount]:
     counted = {row.stage: row.cases for row in db.session.execute(some)}
     return [
         StageCount(
-            stage, min(counted[stage.number], MOST_COUNTED), counted[stage.number] > MOST_COUNTED
+            stage, min(counted[stage.number], MAX_CASES_PER_STAGE), counted[stage.number] > MAX_CASES_PER_STAGE
         )
         for stage in stages()
     ]
@@ -293,7 +293,7 @@ def list_timeline(
     require(actor, Action.CASE_READ)
     if kind is not None and kind not in EVENT_KINDS:
         raise Invalid({"kind": [f"Choose one of: {', '.join(EVENT_KINDS)}."]})
-    bound = Bound(parse_cursor(cursor) if cursor else None, limit + 1)
+    bound = PageBound(parse_cursor(cursor) if cursor else None, limit + 1)
     merged = merge(
         *load_streams(actor, context, bound, EVENT_KINDS if kind is None else (kind,)),
         key=lambda event: (event.occurred_at, event.id),

@@ -18,8 +18,8 @@ from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
+from caseapp.domain.notes.codes import MODALITIES
 from caseapp.domain.notes.queries import list_notes_before
-from caseapp.domain.notes.schemas import MODALITIES
 from caseapp.domain.screening.models import Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.domain.screening.queries import get_levels
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.queries import CaseContext
 
 EVENT_KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
-LONGEST_TEXT = 280
-NOBODY = "the practice"
+MAX_TEXT_LENGTH = 280
+NO_PERSON = "the practice"
 HOLDS = {"safety": "Safety hold", "care": "Care hold"}
 CHANNELS = {"portal": "on the portal", "print": "on paper", "in_person": "in person"}
 
 
 @dataclass(frozen=True)
-class Bound:
+class PageBound:
     """Say after which position a stream starts and how many rows it brings."""
 
     before: tuple[datetime, UUID] | None
@@ -56,7 +56,7 @@ class Bound:
 
 
 def load_streams(
-    actor: Actor, context: CaseContext, bound: Bound, kinds: Iterable[str]
+    actor: Actor, context: CaseContext, bound: PageBound, kinds: Iterable[str]
 ) -> list[list[TimelineEvent]]:
     """Run the queries of some kinds; each stream is ordered newest first by moment and id."""
     found: list[list[TimelineEvent]] = []
@@ -66,25 +66,25 @@ def load_streams(
         elif kind == "screening":
             found.append(_screenings(context, bound))
         elif kind == "hold":
-            found += [_holds_opened(context, bound), _holds_ended(context, bound)]
+            found += [_holds_opened(context, bound), _holds_released(context, bound)]
         elif kind == "handout":
-            found += [_given(context, bound), _read(context, bound), _returned(context, bound)]
+            found += [_assigned(context, bound), _read(context, bound), _returned(context, bound)]
         elif kind == "stage":
-            found.append(_steps(context, bound))
+            found.append(_case_events(context, bound))
         else:
-            found.append(_tasks_done(context, bound))
+            found.append(_completed_followups(context, bound))
     return found
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """Cut a long text at a word, for one line of a timeline."""
     plain = " ".join(text.split())
-    if len(plain) <= LONGEST_TEXT:
+    if len(plain) <= MAX_TEXT_LENGTH:
         return plain
-    return f"{plain[:LONGEST_TEXT].rsplit(' ', 1)[0]} …"
+    return f"{plain[:MAX_TEXT_LENGTH].rsplit(' ', 1)[0]} …"
 
 
-def _sessions(actor: Actor, context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _sessions(actor: Actor, context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     found = []
     for note in list_notes_before(actor, context.case.id, bound.before, bound.rows):
         length = f", {note.minutes} min" if note.minutes else ""
@@ -96,7 +96,7 @@ def _sessions(actor: Actor, context: CaseContext, bound: Bound) -> list[Timeline
                 kind="session",
                 title="Session",
                 byline=f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
-                text=shortened(next((text for _, _, text in note.ordered_sections if text), "")),
+                text=shorten(next((text for _, _, text in note.ordered_sections if text), "")),
                 badge="Draft" if draft else "Signed",
                 levels=None,
                 link_kind="note",
@@ -106,7 +106,7 @@ def _sessions(actor: Actor, context: CaseContext, bound: Bound) -> list[Timeline
     return found
 
 
-def _screenings(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _screenings(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     query = (
         sa.select(Screening, User.name)
         .outerjoin(User, User.id == Screening.recorded_by)
@@ -118,7 +118,7 @@ def _screenings(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
             occurred_at=row.recorded_at,
             kind="screening",
             title="Screening",
-            byline=name or NOBODY,
+            byline=name or NO_PERSON,
             text=unseal_column(row, "comment", context.key) or "",
             badge="Asked alone" if row.asked_alone else "",
             levels=get_levels(row),
@@ -129,7 +129,7 @@ def _screenings(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     ]
 
 
-def _why(hold: Hold) -> str:
+def _describe_hold(hold: Hold) -> str:
     worst: dict[str, int] = {}
     for reason in hold.reasons:
         worst[reason["item"]] = max(worst.get(reason["item"], 0), reason["level"])
@@ -139,7 +139,7 @@ def _why(hold: Hold) -> str:
     return f"{'; '.join(said)}." if said else ""
 
 
-def _holds_opened(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _holds_opened(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     query = (
         sa.select(Hold, User.name)
         .outerjoin(User, User.id == Hold.opened_by)
@@ -151,8 +151,8 @@ def _holds_opened(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
             occurred_at=row.opened_at,
             kind="hold",
             title=f"{HOLDS[row.kind]} opened",
-            byline=name or NOBODY,
-            text=_why(row),
+            byline=name or NO_PERSON,
+            text=_describe_hold(row),
             badge="Open" if row.released_at is None else "",
             levels=None,
             link_kind="hold",
@@ -162,7 +162,7 @@ def _holds_opened(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     ]
 
 
-def _holds_ended(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _holds_released(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     query = (
         sa.select(Hold, User.name)
         .outerjoin(User, User.id == Hold.released_by)
@@ -174,8 +174,8 @@ def _holds_ended(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
             occurred_at=row.released_at,
             kind="hold",
             title=f"{HOLDS[row.kind]} ended",
-            byline=name or NOBODY,
-            text=shortened(unseal_column(row, "release_reason", context.key) or ""),
+            byline=name or NO_PERSON,
+            text=shorten(unseal_column(row, "release_reason", context.key) or ""),
             badge="",
             levels=None,
             link_kind="hold",
@@ -185,7 +185,7 @@ def _holds_ended(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     ]
 
 
-def _handouts(context: CaseContext) -> sa.Select[Any, Any, Any]:
+def _assignments_query(context: CaseContext) -> sa.Select[Any, Any, Any]:
     return (
         sa.select(Assignment, HandoutVersion, User.name)
         .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
@@ -194,31 +194,31 @@ def _handouts(context: CaseContext) -> sa.Select[Any, Any, Any]:
     )
 
 
-def _named(handout_version: HandoutVersion) -> str:
+def _describe_version(handout_version: HandoutVersion) -> str:
     title = get_handouts_by_hash([handout_version.sha256])[handout_version.sha256].title
     return f"“{title}”, version {handout_version.number}."
 
 
-def _given(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _assigned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     return [
         TimelineEvent(
             id=row.id,
             occurred_at=row.assigned_at,
             kind="handout",
             title="Handout given",
-            byline=f"{name or NOBODY}, {CHANNELS.get(row.channel, row.channel)}",
-            text=_named(handout_version),
+            byline=f"{name or NO_PERSON}, {CHANNELS.get(row.channel, row.channel)}",
+            text=_describe_version(handout_version),
             badge="Withdrawn" if row.withdrawn_at else "",
             levels=None,
             link_kind="assignment",
             link_id=row.id,
         )
-        for row, handout_version, name in bound.run(_handouts(context), Assignment.assigned_at, Assignment.id)
+        for row, handout_version, name in bound.run(_assignments_query(context), Assignment.assigned_at, Assignment.id)
     ]
 
 
-def _read(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
-    query = _handouts(context).where(Assignment.read_at.is_not(None))
+def _read(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
+    query = _assignments_query(context).where(Assignment.read_at.is_not(None))
     return [
         TimelineEvent(
             id=row.id,
@@ -226,7 +226,7 @@ def _read(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
             kind="handout",
             title="Handout read",
             byline=f"{context.client.preferred_name}, {CHANNELS.get(row.channel, row.channel)}",
-            text=_named(handout_version),
+            text=_describe_version(handout_version),
             badge="",
             levels=None,
             link_kind="assignment",
@@ -236,7 +236,7 @@ def _read(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     ]
 
 
-def _returned(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _returned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     """Bring what the client has shared or sent back, and nothing of what they keep to themselves."""
     parts = [
         sa.select(
@@ -262,7 +262,7 @@ def _returned(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
             kind="handout",
             title=row.title,
             byline=context.client.preferred_name,
-            text=_named(row.HandoutVersion),
+            text=_describe_version(row.HandoutVersion),
             badge="",
             levels=None,
             link_kind="answers",
@@ -272,7 +272,7 @@ def _returned(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     ]
 
 
-def _steps(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _case_events(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     query = (
         sa.select(CaseEvent, User.name)
         .outerjoin(User, User.id == CaseEvent.recorded_by)
@@ -283,9 +283,9 @@ def _steps(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
             id=row.id,
             occurred_at=row.occurred_at,
             kind="stage",
-            title=_step_title(row),
-            byline=name or NOBODY,
-            text=shortened(unseal_column(row, "reason", context.key) or ""),
+            title=_describe_case_event(row),
+            byline=name or NO_PERSON,
+            text=shorten(unseal_column(row, "reason", context.key) or ""),
             badge="",
             levels=None,
             link_kind="case",
@@ -295,14 +295,14 @@ def _steps(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
     ]
 
 
-def _step_title(event: CaseEvent) -> str:
+def _describe_case_event(event: CaseEvent) -> str:
     if event.kind == "moved" and event.to_stage in stage_by_id():
         stage = stage_by_id()[event.to_stage]
         return f"Moved to stage {stage.number}, {stage.title}"
     return f"Case {event.kind}"
 
 
-def _tasks_done(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
+def _completed_followups(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     query = (
         sa.select(FollowUp, User.name)
         .outerjoin(User, User.id == FollowUp.completed_by)
@@ -314,8 +314,8 @@ def _tasks_done(context: CaseContext, bound: Bound) -> list[TimelineEvent]:
             occurred_at=row.completed_at,
             kind="followup",
             title=TASK_LABELS.get(row.kind) or unseal_column(row, "title", context.key) or "",
-            byline=name or NOBODY,
-            text=shortened(unseal_column(row, "outcome", context.key) or ""),
+            byline=name or NO_PERSON,
+            text=shorten(unseal_column(row, "outcome", context.key) or ""),
             badge="Done",
             levels=None,
             link_kind="followup",

@@ -1,4 +1,4 @@
-"""The library on disk: read and checked whole when the app starts; a broken file names itself and stops the start."""
+"""The handout library on disk. All files are read and checked when the app starts; a broken file stops the start."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ CHANNELS = ("in_person", "print", "portal")
 EFFECTS = ("block", "warn", "in_session")
 HELP_BLOCKS = ("crisis_block", "dv_block", "substance_block", "ed_block")
 STOP_BOX = {"en": "Stop and get help", "es": "Para y pide ayuda"}
-OWN = "own-"
-"""What the name of a practice's own handout begins with in addresses; no file of the library may."""
-# The look behind keeps a long run of blanks from being tried from each of its places.
+PRACTICE_PREFIX = "own-"
+"""Prefix of the ids of practice handouts; no library file may use it."""
+# The lookbehind avoids quadratic time on long runs of blanks.
 CLAIMS_MARKER = re.compile(r"(?<![ \t])[ \t]*\{\{claims:([^}]*)\}\}")
 LINE_MARKER = re.compile(r"^\{\{(field:)?(\w+)\}\}$", re.MULTILINE)
 ANY_MARKER = re.compile(r"\{\{[^}]*\}\}")
 
 
 class BrokenHandout(Exception):
-    """Name the file of the library that is broken, and what is wrong with it."""
+    """A handout source that is broken, with what is wrong with it."""
 
     def __init__(self, message: str, problems: dict[str, Any] | None = None) -> None:
-        """Take one line for people, and the schema's own messages where there are any."""
+        """Take a one-line message and the schema's messages by field, if there are any."""
         super().__init__(message)
         self.problems = problems or {}
 
 
 @dataclass(frozen=True)
 class Contraindication:
-    """Say when a handout must not, or not simply, be given."""
+    """A condition under which a handout is blocked or needs caution."""
 
     tag: str
     effect: str
@@ -72,7 +72,7 @@ class Contraindication:
 
 @dataclass(frozen=True)
 class Field:
-    """Be one place to write."""
+    """A field to fill in on a handout."""
 
     id: str
     label: str
@@ -86,7 +86,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Handout:
-    """Be one edition of a handout: its front matter and its text."""
+    """A version of a handout: its front matter and its text."""
 
     id: str
     code: str
@@ -115,22 +115,22 @@ class Handout:
     source: str
 
     @property
-    def own(self) -> bool:
-        """Tell what the practice wrote itself from what came with the library."""
-        return self.id.startswith(OWN)
+    def is_practice_handout(self) -> bool:
+        """Return whether the practice wrote it; otherwise it belongs to the library."""
+        return self.id.startswith(PRACTICE_PREFIX)
 
     @property
     def sha256(self) -> str:
-        """Hash the whole file."""
+        """Return the SHA-256 of the whole source."""
         return hashlib.sha256(self.source.encode()).hexdigest()
 
     @property
     def outside_title(self) -> str:
-        """Give the title that may be seen outside the room: the neutral one where there is one."""
+        """Return the title that is safe to show to others: the neutral one where there is one."""
         return self.alias or self.title
 
     def fits(self, stage: str) -> bool:
-        """Tell whether the handout belongs to a stage or to every one."""
+        """Return whether the handout fits a stage, or every stage."""
         return self.stage in {stage, ANY_STAGE} or stage in self.also_fits
 
 
@@ -142,7 +142,7 @@ class _ContraindicationSchema(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Contraindication:
-        """Give the plain value."""
+        """Build the value."""
         return Contraindication(**data)
 
 
@@ -161,7 +161,7 @@ class _FieldSchema(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> Field:
-        """Give the plain value."""
+        """Build the value."""
         return Field(**{**data, "options": tuple(data["options"])})
 
 
@@ -179,7 +179,10 @@ class _HistorySchema(Schema):
 
 
 class HandoutSchema(Schema):
-    """Check the front matter of a handout; one schema for the library and for the practice's own."""
+    """The front matter of a handout, of the library or of the practice.
+
+    The keys are part of the hashed sources and must not be renamed.
+    """
 
     id = fields.String(required=True, validate=validate.Regexp(r"^[a-z][a-z0-9-]{2,59}$"))
     code = fields.String(required=True, validate=validate.Regexp(r"^(H\d\d|P\d{2,3})$"))
@@ -208,7 +211,7 @@ class HandoutSchema(Schema):
 
 
 def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
-    """Turn YAML's dates back into texts, since the schema reads texts."""
+    """Turn YAML's dates back into strings, since the schema reads strings."""
     if isinstance(value, dict):
         return {key: _strings(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -217,9 +220,9 @@ def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
 
 
 def parse_handout(source: str) -> Handout:
-    """Read one handout from its text.
+    """Parse a handout's source.
 
-    Raises BrokenHandout with every fault of the front matter or the markers.
+    Raises BrokenHandout with every problem of the front matter or the markers.
     """
     handout = parse_draft(source)
     if problems := find_mismatches(handout):
@@ -228,9 +231,9 @@ def parse_handout(source: str) -> Handout:
 
 
 def parse_draft(source: str) -> Handout:
-    """Read one handout from its text, whether or not its markers agree with its front matter.
+    """Parse a handout's source, whether or not its markers match its front matter.
 
-    Raises BrokenHandout with every fault of the front matter.
+    Raises BrokenHandout with every problem of the front matter.
     """
     try:
         matter, body = frontmatter.parse(source)
@@ -239,7 +242,7 @@ def parse_draft(source: str) -> Handout:
         raise BrokenHandout(str(error)) from error
     except ValidationError as error:
         raise BrokenHandout(str(error), error.messages_dict) from error
-    delivery, placed = data.pop("delivery"), data.pop("fields_")
+    delivery, answer_fields = data.pop("delivery"), data.pop("fields_")
     return Handout(
         **{
             **data,
@@ -251,25 +254,25 @@ def parse_draft(source: str) -> Handout:
         },
         channels=tuple(delivery["channels"]),
         unsafe_delivery=delivery["unsafe_delivery"],
-        fields=tuple(placed),
+        fields=tuple(answer_fields),
         body=body.strip(),
         source=source,
     )
 
 
 def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
-    """List where front matter and text disagree, each with the part it concerns: fields, body, history or id."""
-    problems = [("fields", text) for text in _field_faults(handout)]
-    problems += [("body", text) for text in _body_faults(handout)]
+    """List where front matter and text don't match, each with the field it concerns: fields, body, history or id."""
+    problems = [("fields", text) for text in _field_problems(handout)]
+    problems += [("body", text) for text in _body_problems(handout)]
     if handout.history[-1][0] != handout.version:
         problems.append(("history", "the history does not end with this version"))
-    library_based = handout.based_on is not None and not handout.own
-    if handout.own != handout.code.startswith("P") or library_based:
-        problems.append(("id", "id, code and origin do not belong together"))
+    library_based = handout.based_on is not None and not handout.is_practice_handout
+    if handout.is_practice_handout != handout.code.startswith("P") or library_based:
+        problems.append(("id", "id, code and origin don't match"))
     return problems
 
 
-def _field_faults(handout: Handout) -> list[str]:
+def _field_problems(handout: Handout) -> list[str]:
     placed = [name for kind, name in LINE_MARKER.findall(handout.body) if kind]
     labels = [field.label for field in handout.fields]
     ids = [field.id for field in handout.fields]
@@ -280,19 +283,19 @@ def _field_faults(handout: Handout) -> list[str]:
             if placed.count(field.id) != 1
         ),
         *(
-            f"field {field.id} has nothing to choose from"
+            f"field {field.id} has no options"
             for field in handout.fields
             if field.type in {"checkboxes", "choice"} and not field.options
         ),
-        *(f"field {name} is there twice" for name in sorted({x for x in ids if ids.count(x) > 1})),
+        *(f"field {name} is defined twice" for name in sorted({x for x in ids if ids.count(x) > 1})),
         *(
-            f"label {label!r} stands twice"
+            f"label {label!r} is used twice"
             for label in sorted({x for x in labels if labels.count(x) > 1})
         ),
     ]
 
 
-def _body_faults(handout: Handout) -> list[str]:
+def _body_problems(handout: Handout) -> list[str]:
     problems = []
     markers = [(bool(kind), name) for kind, name in LINE_MARKER.findall(handout.body)]
     fields_placed = [name for is_field, name in markers if is_field]
@@ -300,26 +303,26 @@ def _body_faults(handout: Handout) -> list[str]:
     known = {field.id for field in handout.fields}
     problems += [f"no field is named {name}" for name in fields_placed if name not in known]
     allowed = {*HELP_BLOCKS, "faith_insert"}
-    problems += [f"nothing is named {name}" for name in blocks if name not in allowed]
+    problems += [f"no block is named {name}" for name in blocks if name not in allowed]
     if "crisis_block" not in blocks:
         problems.append("there is no {{crisis_block}}")
-    left = CLAIMS_MARKER.sub("", LINE_MARKER.sub("", handout.body))
-    problems += [f"stray marker {found}" for found in ANY_MARKER.findall(left)]
+    rest = CLAIMS_MARKER.sub("", LINE_MARKER.sub("", handout.body))
+    problems += [f"unknown marker {found}" for found in ANY_MARKER.findall(rest)]
     boxes = handout.body.count(f"## {STOP_BOX[handout.language]}")
     if boxes != 1:
-        problems.append(f"there are {boxes} boxes that say when to stop and get help")
+        problems.append(f"there are {boxes} “Stop and get help” sections instead of one")
     named = {c for m in CLAIMS_MARKER.findall(handout.body) for c in m.split()} - {"clinical"}
     if named != set(handout.claims):
         problems.append(
             f"claims differ between text and front matter: {sorted(named ^ set(handout.claims))}"
         )
-    bare = [
+    without_claims = [
         line
         for line in handout.body.splitlines()
         if line.startswith("## ") and not CLAIMS_MARKER.search(line)
     ]
-    if not handout.own:
-        problems += [f"this section names no claim: {line[3:]}" for line in bare]
+    if not handout.is_practice_handout:
+        problems += [f"this section names no claim: {line[3:]}" for line in without_claims]
     return problems
 
 
@@ -332,7 +335,7 @@ def handout_files() -> list[Path]:
 def library() -> dict[tuple[str, str], Handout]:
     """Read the whole library, by (id, language).
 
-    Raises BrokenHandout naming the file.
+    Raises BrokenHandout that names the file.
     """
     found: dict[tuple[str, str], Handout] = {}
     for path in handout_files():
@@ -341,9 +344,9 @@ def library() -> dict[tuple[str, str], Handout]:
             name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
         except BrokenHandout as error:
             raise BrokenHandout(f"{path.relative_to(FOLDER.parent)}: {error}") from error
-        if handout.own:
+        if handout.is_practice_handout:
             place = path.relative_to(FOLDER.parent)
-            raise BrokenHandout(f"{place}: names that begin with {OWN} are the practice's own")
+            raise BrokenHandout(f"{place}: ids that begin with {PRACTICE_PREFIX} are reserved for practice handouts")
         if path.stem != name or path.parent.name != handout.stage:
             place = path.relative_to(FOLDER.parent)
             raise BrokenHandout(f"{place}: belongs at {handout.stage}/{name}.md")

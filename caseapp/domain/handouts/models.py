@@ -1,4 +1,4 @@
-"""Stored: published editions and their reviews; what the practice hides."""
+"""Tables: published handout versions, their reviews, and hidden handouts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHOLE_TEXT = "The text of a whole handout; its size is limited where it is read.
 
 
 class HandoutVersion(Model):
-    """Be one published text in one language and version; the text never changes, but it may be recalled."""
+    """A published version of a handout in one language; its text never changes, but it may be recalled."""
 
     __tablename__ = "handout_version"
     __table_args__ = (sa.UniqueConstraint("slug", "language", "number"),)
@@ -34,7 +34,7 @@ class HandoutVersion(Model):
 
 
 class HandoutVersionReview(Model):
-    """Say which licensed clinician has read an edition, and when."""
+    """A review of a handout version by a licensed clinician."""
 
     __tablename__ = "handout_version_review"
 
@@ -47,7 +47,7 @@ class HandoutVersionReview(Model):
 
 
 class HiddenHandout(Model):
-    """Say that the practice keeps a handout out of its lists; what was given stays given."""
+    """A handout that the practice hides from its lists; assignments stay."""
 
     __tablename__ = "hidden_handout"
 

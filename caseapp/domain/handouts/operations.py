@@ -1,4 +1,4 @@
-"""Done: editions published, reviewed by a clinician, recalled; a sheet hidden or shown again."""
+"""Operations on handouts: publish, review, recall, hide and show."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def publish_library() -> int:
-    """Publish every edition of the library that is new; give their number.
+    """Publish the library's new versions and return how many there were.
 
-    Raises BrokenHandout when a text changed without a new version number, since assignments point at editions for ever.
+    Raises BrokenHandout when a text changed without a new version number: assignments refer to a version for ever.
     """
     known = {
         (row.slug, row.language, row.number): row.sha256
@@ -39,7 +39,7 @@ def publish_library() -> int:
     for (slug, language), handout in library().items():
         before = known.get((slug, language, handout.version))
         if before is None:
-            new.append(_edition_of(handout))
+            new.append(_build_version(handout))
         elif before != handout.sha256:
             raise BrokenHandout(
                 f"{slug} ({language}): the text changed, but version {handout.version} did not."
@@ -49,15 +49,15 @@ def publish_library() -> int:
     return len(new)
 
 
-def publish(handout: Handout) -> UUID:
-    """Publish one text; whoever asks has judged it, and asked and recorded who may."""
-    handout_version = _edition_of(handout)
+def publish_version(handout: Handout) -> UUID:
+    """Publish one handout and return the version's id; the caller has checked text and permission and records the event."""
+    handout_version = _build_version(handout)
     db.session.add(handout_version)
     db.session.flush()
     return handout_version.id
 
 
-def _edition_of(handout: Handout) -> HandoutVersion:
+def _build_version(handout: Handout) -> HandoutVersion:
     return HandoutVersion(
         slug=handout.id,
         language=handout.language,
@@ -69,16 +69,16 @@ def _edition_of(handout: Handout) -> HandoutVersion:
 
 
 def record_review(actor: Actor, handout_version_id: UUID, new: NewReview) -> UUID:
-    """Record that a licensed clinician has read one edition; the next edition needs its own review.
+    """Record that a licensed clinician has reviewed one version; the next version needs its own review.
 
-    Raises NotFound, and Invalid for a day that has not come yet.
+    Raises NotFound, and Invalid for a date in the future.
     """
     require(actor, Action.HANDOUT_REVIEW)
     handout_version = db.session.get(HandoutVersion, handout_version_id)
     if handout_version is None:
         raise NotFound
     if new.reviewed_on > today():
-        raise Invalid({"reviewed_on": ["Choose today or a day before."]})
+        raise Invalid({"reviewed_on": ["Choose today or an earlier date."]})
     review = HandoutVersionReview(
         handout_version_id=handout_version_id,
         clinician=new.clinician,
@@ -99,10 +99,10 @@ def record_review(actor: Actor, handout_version_id: UUID, new: NewReview) -> UUI
 
 
 def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
-    """Take an edition back from everybody at once: no list shows it, and it can neither be given nor opened.
+    """Recall a version: from now on it is not listed and can be neither assigned nor opened.
 
-    Nothing is copied to the assignments: each looks at its edition at the moment of use. Raises NotFound, and
-    RuleBroken when it was recalled before.
+    Assignments are not changed: each reads the state of its version when it is used. Raises NotFound, and RuleBroken when
+    it is already recalled.
     """
     require(actor, Action.HANDOUT_RECALL)
     handout_version = db.session.scalar(
@@ -111,7 +111,7 @@ def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
     if handout_version is None:
         raise NotFound
     if handout_version.recalled_at is not None:
-        raise RuleBroken(Reason("already_recalled", "This version is recalled already."))
+        raise RuleBroken(Reason("already_recalled", "This version is already recalled."))
     handout_version.recalled_at, handout_version.recalled_by, handout_version.recall_reason = now(), actor.id, reason
     db.session.flush()
     record(
@@ -124,23 +124,23 @@ def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
 
 
 def hide_handout(actor: Actor, slug: str) -> None:
-    """Keep a handout out of every list; what was given stays given.
+    """Hide a handout from every list; assignments stay.
 
-    Raises NotFound, and RuleBroken when it is hidden already, or when it is a safety sheet of the library and no safety
-    sheet of the practice's own, for the same holds and in each of its languages, stands in its place.
+    Raises NotFound, and RuleBroken when it is already hidden, or when it is a safety handout of the library and the
+    practice has not published a safety handout based on it with the same hold mark in each of its languages.
     """
     require(actor, Action.HANDOUT_HIDE)
-    _any_edition(slug)
+    _require_published(slug)
     lock_practice_row()
     if find_hidden_handout(slug) is not None:
-        raise RuleBroken(Reason("already_hidden", "This sheet is hidden already."))
-    if bare := find_unreplaced_languages(slug):
-        named = " and ".join(LANGUAGES[language] for language in bare)
+        raise RuleBroken(Reason("already_hidden", "This handout is already hidden."))
+    if missing := find_unreplaced_languages(slug):
+        named = " and ".join(LANGUAGES[language] for language in missing)
         raise RuleBroken(
             Reason(
                 "safety_sheet",
-                f"This is a safety sheet, and nothing of ours stands in for it in {named}.",
-                "Publish our own edition of it first: a safety sheet too, with the same hold mark.",
+                f"This is a safety handout, and no practice handout replaces it in {named}.",
+                "Publish a practice version of it first: also a safety handout, with the same hold mark.",
             )
         )
     db.session.add(HiddenHandout(slug=slug, hidden_at=now(), hidden_by=actor.id))
@@ -149,25 +149,25 @@ def hide_handout(actor: Actor, slug: str) -> None:
 
 
 def show_handout(actor: Actor, slug: str) -> None:
-    """Put a hidden handout back into the lists.
+    """Show a hidden handout in the lists again.
 
     Raises NotFound, and RuleBroken when it is not hidden.
     """
     require(actor, Action.HANDOUT_HIDE)
-    _any_edition(slug)
+    _require_published(slug)
     found = find_hidden_handout(slug)
     if found is None:
-        raise RuleBroken(Reason("not_hidden", "This sheet is not hidden."))
+        raise RuleBroken(Reason("not_hidden", "This handout is not hidden."))
     db.session.delete(found)
     db.session.flush()
     record(actor, Action.HANDOUT_HIDE, "handout", details={"slug": slug, "hidden": False})
 
 
-def _any_edition(slug: str) -> None:
+def _require_published(slug: str) -> None:
     if db.session.scalar(sa.select(HandoutVersion.id).where(HandoutVersion.slug == slug).limit(1)) is None:
         raise NotFound
 
 
 def lock_practice_row() -> None:
-    """Let those who hide sheets or give out numbers for new ones wait for each other, to the end of the transaction."""
+    """Lock the practice's row to the end of the transaction, so that hiding and numbering of handouts run one at a time."""
     db.session.execute(sa.select(Practice.id).with_for_update())

@@ -1,4 +1,4 @@
-"""Asked: the library and its editions."""
+"""Queries about the library and its published versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SLUG = re.compile(r"[a-z][a-z0-9-]{2,59}")
 
 @dataclass(frozen=True)
 class LibraryItem:
-    """Show one edition of the library and who has reviewed it, if anybody."""
+    """A handout version with its latest review, if there is one."""
 
     handout: Handout
     handout_version_id: UUID
@@ -41,7 +41,7 @@ _texts: dict[str, Handout] = {}
 
 
 def get_handouts_by_hash(hashes: Iterable[str]) -> dict[str, Handout]:
-    """Give editions by the hash of their text; each is parsed once in a process, since it never changes."""
+    """Get handouts by the SHA-256 of their source; each is parsed once per process, since a source never changes."""
     if not _texts:
         _texts.update({handout.sha256: handout for handout in library().values()})
     wanted = set(hashes)
@@ -66,12 +66,12 @@ VERSION_COLUMNS = (
 RECALLED = Reason(
     "recalled",
     "The practice has recalled this version.",
-    "Its page says why; a newer version or another sheet may do.",
+    "Its page says why. Use a newer version or another handout.",
 )
 HIDDEN = Reason(
     "hidden",
-    "The practice has hidden this sheet.",
-    "Choose another, or ask a supervisor or an admin to show it again.",
+    "The practice has hidden this handout.",
+    "Choose another handout, or ask a supervisor or an admin to show it again.",
 )
 
 
@@ -98,28 +98,28 @@ def _items(rows: Sequence[Any]) -> list[LibraryItem]:
 
 
 def list_newest_versions(*, hidden: bool = False) -> list[LibraryItem]:
-    """List the newest edition of everything that the practice shows, or of what it hides, in the library's order.
+    """List the newest version of every visible handout, or of every hidden one, ordered by code and language.
 
-    Where the newest is recalled the sheet is left out: an older text is no stand-in for one that was taken back.
+    A handout whose newest version is recalled is left out: an older version must not replace a recalled one.
     """
-    items = _newest()
-    away = _out_of_sight(item.handout for item in items)
-    return [replace(item, hidden=hidden) for item in items if (item.handout.id in away) is hidden]
+    items = _list_newest()
+    slugs = _list_hidden_slugs(item.handout for item in items)
+    return [replace(item, hidden=hidden) for item in items if (item.handout.id in slugs) is hidden]
 
 
-def _out_of_sight(handouts: Iterable[Handout]) -> set[str]:
-    """Name what is hidden now; a safety sheet of the library comes back once nothing of ours stands in for it."""
+def _list_hidden_slugs(handouts: Iterable[Handout]) -> set[str]:
+    """List the slugs hidden now; a safety handout of the library is shown again once no practice handout replaces it."""
     slugs = set(db.session.scalars(sa.select(HiddenHandout.slug)))
     known = [*handouts] if slugs else []
     return slugs - {
-        handout.id for handout in known if handout.id in slugs and not _may_be_missed(handout, known, slugs)
+        handout.id for handout in known if handout.id in slugs and not _may_be_hidden(handout, known, slugs)
     }
 
 
-def _may_be_missed(handout: Handout, known: Iterable[Handout], hidden: set[str]) -> bool:
-    """Tell whether a sheet may stay away: a safety sheet of the library only while one of ours does the same for it."""
+def _may_be_hidden(handout: Handout, known: Iterable[Handout], hidden: set[str]) -> bool:
+    """Return whether a handout may be hidden: a safety handout only while a practice handout replaces it."""
     return (
-        handout.own
+        handout.is_practice_handout
         or handout.kind != SAFETY_SHEET
         or any(
             ours.id not in hidden
@@ -131,17 +131,17 @@ def _may_be_missed(handout: Handout, known: Iterable[Handout], hidden: set[str])
 
 
 def find_unreplaced_languages(slug: str) -> list[str]:
-    """Name the languages in which a sheet may not be hidden: it is for safety, and nothing of ours stands in for it."""
-    known = [item.handout for item in _newest()]
+    """List the languages in which a safety handout may not be hidden, because no practice handout replaces it."""
+    known = [item.handout for item in _list_newest()]
     hidden = set(db.session.scalars(sa.select(HiddenHandout.slug)))
     return [
         handout.language
         for handout in known
-        if handout.id == slug and not _may_be_missed(handout, known, hidden)
+        if handout.id == slug and not _may_be_hidden(handout, known, hidden)
     ]
 
 
-def _newest() -> list[LibraryItem]:
+def _list_newest() -> list[LibraryItem]:
     newest: dict[tuple[str, str], Any] = {}
     for row in db.session.execute(sa.select(*VERSION_COLUMNS).order_by(HandoutVersion.number)):
         newest[row.slug, row.language] = row
@@ -158,29 +158,29 @@ def list_handouts(
     *,
     hidden: bool = False,
 ) -> list[LibraryItem]:
-    """List the library, narrowed to a stage, some words, a language; sheets for any stage fit each.
+    """List the library filtered by stage, search text `q` and language; handouts for any stage fit every stage.
 
-    What is hidden is listed apart, for those who may show it again.
+    `hidden` lists hidden handouts instead, for users who may show them again.
     """
     require(actor, Action.HANDOUT_HIDE if hidden else Action.HANDOUT_READ)
-    words = fold(q or "").split()
+    terms = fold(q or "").split()
     return [
         item
         for item in list_newest_versions(hidden=hidden)
         if (language is None or item.handout.language == language)
         and (stage is None or item.handout.fits(stage))
-        and all(word in _searched(item.handout) for word in words)
+        and all(term in _search_text(item.handout) for term in terms)
     ]
 
 
-def _searched(handout: Handout) -> str:
+def _search_text(handout: Handout) -> str:
     return fold(
         f"{handout.code} {handout.title} {handout.alias or ''} {handout.summary} {handout.kind}"
     )
 
 
 def get_handout_version(slug: str, language: str = "en", number: int | None = None) -> LibraryItem:
-    """Give one edition of a handout, the newest unless a number is given; editions tell nothing about anybody.
+    """Get one version of a handout, the newest unless a number is given; a version holds no personal data.
 
     Raises NotFound.
     """
@@ -196,13 +196,13 @@ def get_handout_version(slug: str, language: str = "en", number: int | None = No
 
 
 def _is_hidden(slug: str) -> bool:
-    return db.session.get(HiddenHandout, slug) is not None and slug in _out_of_sight(
-        item.handout for item in _newest()
+    return db.session.get(HiddenHandout, slug) is not None and slug in _list_hidden_slugs(
+        item.handout for item in _list_newest()
     )
 
 
 def get_handout_version_by_id(handout_version_id: UUID) -> LibraryItem:
-    """Give the edition that a record points at.
+    """Get the version that a record refers to.
 
     Raises NotFound.
     """
@@ -213,9 +213,9 @@ def get_handout_version_by_id(handout_version_id: UUID) -> LibraryItem:
 
 
 def require_not_recalled(item: LibraryItem) -> Handout:
-    """Give an edition's text for handing out.
+    """Return the handout of a version.
 
-    Raises RuleBroken when it is recalled.
+    Raises RuleBroken when the version is recalled.
     """
     if item.recalled_at is not None:
         raise RuleBroken(RECALLED)
@@ -223,7 +223,7 @@ def require_not_recalled(item: LibraryItem) -> Handout:
 
 
 def list_versions(actor: Actor, slug: str) -> list[LibraryItem]:
-    """List every published edition of a handout in every language, newest first."""
+    """List every published version of a handout, by language, newest first."""
     require(actor, Action.HANDOUT_READ)
     rows = db.session.execute(
         sa.select(*VERSION_COLUMNS)
@@ -234,5 +234,5 @@ def list_versions(actor: Actor, slug: str) -> list[LibraryItem]:
 
 
 def find_hidden_handout(slug: str) -> HiddenHandout | None:
-    """Say who hid a sheet and when, if anybody did."""
+    """Find who hid a handout and when; None when it is not hidden."""
     return db.session.get(HiddenHandout, slug)

@@ -1,4 +1,4 @@
-"""What may come in about handouts, and what goes out."""
+"""Schemas of handout reviews and recalls, and the handout fields that other records share."""
 
 from __future__ import annotations
 
@@ -20,86 +20,86 @@ KIND_LABELS = {
     "checklist": "Checklist",
     "journal": "Journal",
     "conversation-practice": "Conversation practice",
-    "safety-sheet": "Safety sheet",
+    "safety-sheet": "Safety handout",
 }
 
 
 @dataclass(frozen=True)
 class HandoutFields:
-    """Name the edition of a handout that a record is about."""
+    """The handout of a record, with its fields as properties."""
 
     handout: Handout
 
     @property
     def slug(self) -> str:
-        """Give the handout's name in addresses."""
+        """The handout's id in addresses."""
         return self.handout.id
 
     @property
     def title(self) -> str:
-        """Give the title that staff see."""
+        """The title that staff see."""
         return self.handout.title
 
     @property
     def outside_title(self) -> str:
-        """Give the title that may be seen outside the room."""
+        """The title that is safe to show to others: the neutral one where there is one."""
         return self.handout.outside_title
 
     @property
     def language(self) -> str:
-        """Give the edition's language."""
+        """The language of the version."""
         return self.handout.language
 
     @property
     def handout_version(self) -> int:
-        """Give the edition's number."""
+        """The number of the version."""
         return self.handout.version
 
 
 @dataclass(frozen=True)
 class NewReview:
-    """Hold who has read an edition as a clinician, and when."""
+    """Data of a new clinical review."""
 
     clinician: str
     reviewed_on: date
 
 
 class ReviewSchema(Schema):
-    """Check a clinical review."""
+    """A clinical review to record."""
 
     clinician = fields.String(
         required=True,
         validate=validate.Length(3, 120),
-        error_messages={"required": "Write the clinician's name and licence."},
+        error_messages={"required": "Enter the clinician's name and licence."},
     )
     reviewed_on = fields.Date(
-        required=True, error_messages={"required": "Choose the day of the review."}
+        required=True, error_messages={"required": "Choose the date of the review."}
     )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewReview:
-        """Give the plain value."""
+        """Build the value."""
         return NewReview(" ".join(data["clinician"].split()), data["reviewed_on"])
 
 
 class RecallSchema(Schema):
-    """Check why an edition is recalled."""
+    """The reason for a recall, from the web form."""
 
     reason = fields.String(
         required=True,
         validate=validate.Length(5, 300),
-        error_messages={"required": "Say why; every coach reads it."},
+        error_messages={"required": "Enter the reason; every coach can read it."},
     )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the plain value."""
+        """Build the value."""
         return " ".join(data["reason"].split())
 
 
 @dataclass(frozen=True)
 class RecallRequest:
-    """Hold which version is recalled, and why."""
+    """The version to recall, and the reason."""
 
     handout_version: int
     language: str
@@ -107,7 +107,7 @@ class RecallRequest:
 
 
 class RecallVersionSchema(Schema):
-    """Check a recall that names its version, so that no newer one is meant by mistake."""
+    """A recall through the API; it names the version so that a newer one is not recalled by mistake."""
 
     handout_version = fields.Integer(required=True, validate=validate.Range(1, 9999))
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
@@ -115,12 +115,12 @@ class RecallVersionSchema(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> RecallRequest:
-        """Give the plain value."""
+        """Build the value."""
         return RecallRequest(data["handout_version"], data["language"], " ".join(data["reason"].split()))
 
 
 class RecallResponseSchema(Schema):
-    """Show a recalled version; `clients` counts those of the practice who held it."""
+    """A recalled version; `clients` counts the clients of the practice who have it."""
 
     slug = fields.String(required=True)
     language = fields.String(required=True)
@@ -131,7 +131,7 @@ class RecallResponseSchema(Schema):
 
 
 class ReviewResponseSchema(Schema):
-    """Show who has read an edition as a clinician."""
+    """A clinical review."""
 
     clinician = fields.String(required=True)
     reviewed_on = fields.Date(required=True)

@@ -1,4 +1,4 @@
-"""Stored: one note per session; once signed, triggers refuse every change."""
+"""Tables: session notes. Database triggers refuse every change of a signed note."""
 
 from __future__ import annotations
 
@@ -8,38 +8,43 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
+from caseapp.domain.notes.codes import FORMAT_LABELS, MAX_SESSION_MINUTES, MODALITIES
+from caseapp.domain.screening.models import LEVEL
 
 
 class Note(Model):
-    """Be a draft of its author's or a signed record; text and draft levels are sealed."""
+    """A session note in draft or signed; its text and the answers in a draft are sealed."""
 
     __tablename__ = "note"
     __table_args__ = (
         sa.Index("ix_note_case_session_at", "case_id", "session_at", "id"),
         sa.Index("ix_note_author_status", "author_id", "status", "updated_at"),
-        sa.CheckConstraint("status IN ('draft', 'signed')", name="status"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
-    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
+    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), index=True)
     author_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
-    format: Mapped[str] = mapped_column(sa.String(4))
+    format: Mapped[str] = mapped_column(sa.String(4), info=one_of(FORMAT_LABELS))
     session_at: Mapped[datetime]
-    minutes: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    modality: Mapped[str] = mapped_column(sa.String(12))
-    status: Mapped[str] = mapped_column(sa.String(8), default="draft")
+    minutes: Mapped[int | None] = mapped_column(
+        sa.SmallInteger, info=between(1, MAX_SESSION_MINUTES)
+    )
+    modality: Mapped[str] = mapped_column(sa.String(12), info=one_of(MODALITIES))
+    status: Mapped[str] = mapped_column(
+        sa.String(8), default="draft", info=one_of(("draft", "signed"))
+    )
     sections: Mapped[bytes]
     draft_screening: Mapped[bytes | None]
-    unrecorded_level: Mapped[int | None] = mapped_column(sa.SmallInteger)
-    screening_id: Mapped[UUID | None]
+    unrecorded_level: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
+    screening_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("screening.id"))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     signed_at: Mapped[datetime | None]
-    signed_by: Mapped[UUID | None]
+    signed_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
     sha256: Mapped[str | None] = mapped_column(sa.String(64))
-    version: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form

@@ -1,4 +1,4 @@
-"""What may come in about a session note, and what goes out; the formats and their sections."""
+"""Schemas and records of session notes, and the sections of each format."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
+from caseapp.domain.notes.codes import MAX_SESSION_MINUTES, MODALITIES
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.screening.schemas import LevelField, NewScreening
@@ -17,14 +18,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 MAX_NOTE_LENGTH = 100_000
-MAX_SESSION_MINUTES = 600
-MODALITIES = {"video": "Video", "phone": "Phone", "in_person": "In person", "messages": "Messages"}
-FORMAT_LABELS = {"dap": "DAP", "soap": "SOAP", "free": "Free text"}
 
 
 @dataclass(frozen=True)
 class Section:
-    """Be one box of a note; `{name}` in the hint stands for the name that the client uses."""
+    """A section of a note; `{name}` in the hint stands for the client's preferred name."""
 
     label: str
     hint: str
@@ -40,7 +38,7 @@ FORMATS = {
     },
     "soap": {
         "subjective": Section("Subjective", "What {name} said, in the words used."),
-        "objective": Section("Objective", "What you saw and heard, without reading it."),
+        "objective": Section("Objective", "What you saw and heard, without interpreting it."),
         "assessment": _ASSESSMENT,
         "plan": _PLAN,
     },
@@ -51,9 +49,9 @@ SECTIONS = {key: section for sections in FORMATS.values() for key, section in se
 
 @dataclass(frozen=True)
 class DraftScreening:
-    """Hold the answers written into a draft; a question that is missing from `answers` was left blank.
+    """The screening answers in a draft; a question missing from `answers` was left blank.
 
-    *Not asked* (None) is an answer; a blank is none.
+    *Not asked* (None) is an answer, a blank is not.
     """
 
     answers: dict[str, int | None]
@@ -63,22 +61,22 @@ class DraftScreening:
 
     @property
     def touched(self) -> bool:
-        """Tell whether anything was written here at all."""
+        """Tell whether anything was entered."""
         return bool(self.answers or self.asked_alone or self.actions_taken or self.comment)
 
     @property
-    def blank(self) -> list[str]:
-        """Name the questions without an answer."""
+    def unanswered(self) -> list[str]:
+        """List the keys of the questions without an answer."""
         return [item.key for item in ITEMS if item.key not in self.answers]
 
     @property
     def highest_level(self) -> int | None:
-        """Give the highest level that was chosen."""
+        """Return the highest level chosen, if any."""
         return highest_level(self.answers)
 
     @property
     def screening(self) -> NewScreening:
-        """Give the screening that these answers make; what was left blank was not asked."""
+        """Return these answers as a screening; blank ones count as not asked."""
         return NewScreening(
             levels={item.key: self.answers.get(item.key) for item in ITEMS},
             asked_alone=self.asked_alone,
@@ -92,7 +90,7 @@ NO_ANSWERS = DraftScreening({})
 
 @dataclass(frozen=True)
 class NewNote:
-    """Hold the start of a note: when the session was, how, and in which format it is written."""
+    """A note to be started."""
 
     format: str
     session_at: datetime
@@ -103,9 +101,9 @@ class NewNote:
 
 @dataclass(frozen=True)
 class DraftChange:
-    """Hold what changes in a draft; None leaves a part as it is, and zero minutes mean unknown.
+    """A change of a draft; None leaves a part unchanged, and zero minutes mean unknown.
 
-    `sections` replaces those that it names. A new `format` carries every written word along.
+    `sections` replaces the sections it names. A new `format` keeps all text.
     """
 
     format: str | None = None
@@ -139,23 +137,23 @@ def _level_fields() -> dict[str, fields.Field[Any]]:
     return {item.key: LevelField(allow_none=True) for item in ITEMS}
 
 
-def _tidy(sections: dict[str, str]) -> dict[str, str]:
+def _normalize(sections: dict[str, str]) -> dict[str, str]:
     return {key: text.replace("\r\n", "\n").strip() for key, text in sections.items()}
 
 
-def _must_fit(sections: dict[str, str]) -> None:
-    """Refuse what is too long, and say so at the longest section."""
+def _require_length(sections: dict[str, str]) -> None:
+    """Require a total length of at most MAX_NOTE_LENGTH characters; the error is reported at the longest section."""
     length = sum(map(len, sections.values()))
     if length > MAX_NOTE_LENGTH:
         raise ValidationError(
-            f"A note holds at most {MAX_NOTE_LENGTH:,} characters in all; this has {length:,}. "
-            "Make it shorter. Nothing was saved.",
+            f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total; this one has {length:,}. "
+            "Shorten it and save again. Nothing was saved.",
             max(sections, key=lambda key: len(sections[key])),
         )
 
 
 class NewNoteSchema(Schema):
-    """Check the start of a note."""
+    """Input for starting a note."""
 
     format = _format_field(required=True)
     session_at = fields.AwareDateTime(required=True, validate=PLAUSIBLE_TIME)
@@ -164,22 +162,22 @@ class NewNoteSchema(Schema):
     sections = _sections_field()
 
     @validates_schema
-    def _whole(self, data: dict[str, Any], **_: object) -> None:
+    def _check_sections(self, data: dict[str, Any], **_: object) -> None:
         sections = data.get("sections") or {}
-        _must_fit(sections)
-        strange = sections.keys() - FORMATS.get(data.get("format", ""), {}).keys()
-        if strange and data.get("format"):
+        _require_length(sections)
+        unknown = sections.keys() - FORMATS.get(data.get("format", ""), {}).keys()
+        if unknown and data.get("format"):
             raise ValidationError(
-                f"This format has no section named {', '.join(sorted(strange))}.", "sections"
+                f"This format has no section named {', '.join(sorted(unknown))}.", "sections"
             )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewNote:
-        """Give the plain value."""
-        return NewNote(**{**data, "sections": _tidy(data["sections"])})
+        """Build the value."""
+        return NewNote(**{**data, "sections": _normalize(data["sections"])})
 
 
-class _DraftAnswers(Schema):
+class _DraftAnswersBase(Schema):
     asked_alone = fields.Boolean(load_default=False)
     actions_taken = fields.List(
         fields.String(validate=validate.OneOf(list(ACTIONS_TAKEN))), load_default=list
@@ -188,7 +186,7 @@ class _DraftAnswers(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> DraftScreening:
-        """Give the plain value."""
+        """Build the value."""
         return _draft_screening(data)
 
 
@@ -201,11 +199,11 @@ def _draft_screening(data: dict[str, Any]) -> DraftScreening:
     )
 
 
-DraftAnswersSchema = _DraftAnswers.from_dict(_level_fields(), name="DraftAnswersSchema")
+DraftAnswersSchema = _DraftAnswersBase.from_dict(_level_fields(), name="DraftAnswersSchema")
 
 
 class DraftSchema(Schema):
-    """Check a change of a draft; what is not sent stays as it is."""
+    """Input for changing a draft; fields that are not sent stay unchanged."""
 
     format = _format_field()
     session_at = fields.AwareDateTime(load_default=None, validate=PLAUSIBLE_TIME)
@@ -215,17 +213,17 @@ class DraftSchema(Schema):
     screening = fields.Nested(DraftAnswersSchema, load_default=None)
 
     @validates_schema
-    def _whole(self, data: dict[str, Any], **_: object) -> None:
-        _must_fit(data.get("sections") or {})
+    def _check_sections(self, data: dict[str, Any], **_: object) -> None:
+        _require_length(data.get("sections") or {})
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> DraftChange:
-        """Give the plain value."""
-        return DraftChange(**{**data, "sections": _tidy(data["sections"])})
+        """Build the value."""
+        return DraftChange(**{**data, "sections": _normalize(data["sections"])})
 
 
-class _DraftForm(_DraftAnswers):
-    """Check the editor's form, which always sends a draft whole."""
+class _DraftFormBase(_DraftAnswersBase):
+    """Input from the editor's form, which always sends the whole draft."""
 
     format = _format_field(required=True)
     to_format = _format_field()
@@ -235,30 +233,30 @@ class _DraftForm(_DraftAnswers):
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "sign"]))
 
     @validates_schema
-    def _fits(self, data: dict[str, Any], **_: object) -> None:
-        _must_fit({key: data.get(key, "") for key in SECTIONS})
+    def _check_length(self, data: dict[str, Any], **_: object) -> None:
+        _require_length({key: data.get(key, "") for key in SECTIONS})
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> DraftChange:
-        """Give the plain value."""
+        """Build the value."""
         return DraftChange(
             format=data["to_format"] or data["format"],
             session_at=data["session_at"],
             minutes=data["minutes"] or 0,
             modality=data["modality"],
-            sections=_tidy({key: data[key] for key in FORMATS[data["format"]]}),
+            sections=_normalize({key: data[key] for key in FORMATS[data["format"]]}),
             screening=_draft_screening(data),
         )
 
 
-DraftFormSchema = _DraftForm.from_dict(
+DraftFormSchema = _DraftFormBase.from_dict(
     {**_level_fields(), **{key: fields.String(load_default="") for key in SECTIONS}},
     name="DraftFormSchema",
 )
 
 
 class NoteResponseSchema(Schema):
-    """Show a note to those who may read it."""
+    """A note in API responses."""
 
     id = fields.UUID(required=True)
     case_id = fields.UUID(required=True)
@@ -280,7 +278,7 @@ class NoteResponseSchema(Schema):
 
 @dataclass(frozen=True)
 class NoteRecord:
-    """Show a note, opened."""
+    """A session note in draft or signed, unsealed."""
 
     id: UUID
     case_id: UUID
@@ -305,7 +303,7 @@ class NoteRecord:
 
     @property
     def ordered_sections(self) -> list[tuple[str, Section, str]]:
-        """List the sections in the order of the format, each with its text."""
+        """List key, section and text in the order of the format."""
         return [
             (key, section, self.sections.get(key, ""))
             for key, section in FORMATS[self.format].items()
@@ -314,7 +312,7 @@ class NoteRecord:
 
 @dataclass(frozen=True)
 class DraftListItem:
-    """Show a draft in its author's lists, without a word of what is in it."""
+    """A draft in its author's lists, without its content."""
 
     id: UUID
     case_id: UUID
@@ -329,7 +327,7 @@ class DraftListItem:
 
 @dataclass(frozen=True)
 class CoachDraft:
-    """Show a supervisor that a coach's note is still unsigned: its age, and nothing of what is in it."""
+    """A coach's unsigned note as their supervisor sees it: its age and no content."""
 
     author: str
     client_id: UUID

@@ -9,8 +9,9 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
+from caseapp.domain.reports.codes import FORMATS
 
 
 class Export(Model):
@@ -20,8 +21,10 @@ class Export(Model):
     __table_args__ = (sa.Index("ix_export_created_at", "created_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    format: Mapped[str] = mapped_column(sa.String(4))
+    format: Mapped[str] = mapped_column(sa.String(4), info=one_of(FORMATS))
     filters: Mapped[dict[str, Any]]
-    rows: Mapped[int]
+    rows: Mapped[int] = mapped_column(info=between(0))
     created_at: Mapped[datetime]
-    created_by: Mapped[UUID]
+    created_by: Mapped[UUID] = mapped_column(
+        info=unconstrained("The command line exports too, and has no account.")
+    )

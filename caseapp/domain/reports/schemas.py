@@ -10,8 +10,8 @@ from uuid import UUID
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.reports.codes import FORMATS
 
-FORMATS = {"csv": "Table of cases (CSV)", "pdf": "Totals with charts (PDF)"}
 STATUSES = {"open": "Open", "closed": "Closed"}
 
 
@@ -53,7 +53,7 @@ class ReportFilter:
 class NewExport:
     """Hold a wish for a report."""
 
-    wanted: ReportFilter
+    filters: ReportFilter
     format: str
 
 
@@ -93,7 +93,7 @@ class ExportRecord:
 
     id: UUID
     format: str
-    wanted: ReportFilter
+    filters: ReportFilter
     rows: int
     created_at: datetime
     created_by: UUID
@@ -104,7 +104,7 @@ class ExportRecord:
         return f"report-{self.created_at:%Y-%m-%d}-{self.id.hex[-6:]}.{self.format}"
 
 
-class _FilterView(Schema):
+class FilterResponseSchema(Schema):
     since = fields.Date(required=True, allow_none=True)
     until = fields.Date(required=True, allow_none=True)
     coach = fields.UUID(required=True, allow_none=True)
@@ -118,7 +118,7 @@ class ExportResponseSchema(Schema):
 
     id = fields.UUID(required=True)
     format = fields.String(required=True)
-    filters = fields.Nested(_FilterView, required=True, attribute="wanted")
+    filters = fields.Nested(FilterResponseSchema, required=True, attribute="wanted")
     rows = fields.Integer(required=True)
     created_at = fields.AwareDateTime(required=True)
     created_by = fields.UUID(required=True)

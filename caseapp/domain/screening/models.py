@@ -30,7 +30,7 @@ class Screening(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     recorded_at: Mapped[datetime]
     recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
-    note_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("note.id"))
+    note_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("note.id", use_alter=True))
     sleep: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
     eating: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
     caring: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)

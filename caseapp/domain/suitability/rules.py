@@ -10,18 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.errors import Reason
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.handouts.library import ANY_STAGE, library
+from caseapp.domain.handouts.library import ANY_STAGE, CHANNELS, library
 from caseapp.domain.handouts.queries import HIDDEN, RECALLED
 from caseapp.domain.handouts.rendering import describe_empty_block, find_empty_blocks
 from caseapp.domain.screening.protocol import Level
-from caseapp.domain.suitability.schemas import (
-    BLOCKED,
-    CAUTION,
-    CHANNELS,
-    ELIGIBLE,
-    Situation,
-    Suitability,
-)
+from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation, Suitability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

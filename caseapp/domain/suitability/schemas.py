@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 
 from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.domain.handouts.library import CHANNELS
 from caseapp.domain.handouts.schemas import ReviewResponseSchema
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ OUTCOME_LABELS = {
     CAUTION: "Suitable with caution",
     BLOCKED: "Not suitable now",
 }
-CHANNELS = ("in_person", "print", "portal")
 
 
 @dataclass(frozen=True)

@@ -8,24 +8,24 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model
+from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import STAFF_ROLES, Role
 
 
 class User(Model):
     """A member of staff: coach, supervisor or admin."""
 
     __tablename__ = "user_account"
-    __table_args__ = (sa.CheckConstraint("role IN ('coach', 'supervisor', 'admin')", name="role"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(sa.String(254), unique=True)
     name: Mapped[str] = mapped_column(sa.String(120))
-    role: Mapped[str] = mapped_column(sa.String(12))
+    role: Mapped[str] = mapped_column(sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES))
     password_hash: Mapped[str] = mapped_column(sa.String(160))
     supervisor_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
-    version: Mapped[int] = mapped_column(default=1)
+    version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form

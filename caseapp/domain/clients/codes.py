@@ -1,0 +1,5 @@
+"""Codes and their labels."""
+
+from __future__ import annotations
+
+CONSENT_METHODS = {"written": "In writing", "spoken": "Spoken, noted here"}
