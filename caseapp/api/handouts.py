@@ -1,4 +1,4 @@
-"""The library: what there is, what suits a case, and the sheets themselves."""
+"""API of the handout library: list, read, download and recall handouts."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.models import HandoutVersionReview
 
 blueprint = ApiBlueprint(
-    "handouts", "The library. Every sheet awaits a clinician's reading until `reviewed` names one."
+    "handouts", "The handout library. A handout awaits clinical review until `reviewed` names a clinician."
 )
 
 
 class LanguageQuery(Schema):
-    """Choose a language."""
+    """Language of a handout."""
 
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the plain value."""
+        """Return the language."""
         return str(data["language"])
 
 
-class SheetPaperQuery(PdfQuerySchema):
-    """Choose language and print of one sheet."""
+class HandoutPdfQuery(PdfQuerySchema):
+    """Language and print size of a handout's PDF."""
 
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
 
 
 class LibraryQuery(Schema):
-    """Narrow the library; `for_case` judges each sheet for that case."""
+    """Filters of the library; `for_case` assesses each handout for that case."""
 
     stage = fields.String(validate=validate.OneOf(list(stage_by_id())))
     for_case = fields.UUID()
@@ -69,7 +69,7 @@ class LibraryQuery(Schema):
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
 
 
-def _shown(handout: Handout, reviewed: HandoutVersionReview | None) -> dict[str, Any]:
+def _serialize(handout: Handout, reviewed: HandoutVersionReview | None) -> dict[str, Any]:
     return {
         "slug": handout.id,
         "code": handout.code,
@@ -88,9 +88,9 @@ def _shown(handout: Handout, reviewed: HandoutVersionReview | None) -> dict[str,
     }
 
 
-def _offered(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> dict[str, Any]:
+def _serialize_option(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> dict[str, Any]:
     suitability = option.suitability
-    return _shown(option.handout, option.reviewed) | {
+    return _serialize(option.handout, option.reviewed) | {
         "for_case": {
             "outcome": suitability.outcome,
             "channels": suitability.channels,
@@ -105,14 +105,14 @@ def _offered(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> di
 @needs(Action.HANDOUT_READ)
 @blueprint.list_response_schema(HandoutResponseSchema())
 @blueprint.query_params(LibraryQuery())
-def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
-    """List the library, narrowed to a stage or judged for a case."""
+def list_library(query: dict[str, Any]) -> Page[dict[str, Any]]:
+    """List the library, filtered by stage, language and text, or assessed for a case."""
     actor, case_id = current_actor(), query.get("for_case")
     items: list[LibraryItem] = list_handouts(
         actor, query.get("stage"), query.get("q"), query["language"]
     )
     if case_id is None:
-        return single_page(_shown(item.handout, item.reviewed) for item in items)
+        return single_page(_serialize(item.handout, item.reviewed) for item in items)
     context = get_case_context(actor, case_id)
     record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     kept = {item.handout_version_id for item in items}
@@ -124,7 +124,7 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
         )
     }
     return single_page(
-        _offered(option, suggested) for option in options if option.handout_version_id in kept
+        _serialize_option(option, suggested) for option in options if option.handout_version_id in kept
     )
 
 
@@ -132,31 +132,31 @@ def handout_list(query: dict[str, Any]) -> Page[dict[str, Any]]:
 @needs(Action.HANDOUT_READ)
 @blueprint.response_schema(HandoutDetailResponseSchema())
 @blueprint.query_params(LanguageQuery())
-def handout(slug: str, query: str) -> dict[str, Any]:
-    """Show one handout with its text."""
+def get_handout(slug: str, query: str) -> dict[str, Any]:
+    """Get one handout with its text."""
     item = get_handout_version(slug, query)
     text = render_page_body(item.handout, get_practice_info().help_lines, faith=False, staff=True)
-    return _shown(item.handout, item.reviewed) | {"html": str(text)}
+    return _serialize(item.handout, item.reviewed) | {"html": str(text)}
 
 
 @blueprint.route("/handouts/<string:slug>/pdf", error_statuses=(409,))
 @needs(Action.HANDOUT_READ)
 @blueprint.file_response("application/pdf")
-@blueprint.query_params(SheetPaperQuery())
-def handout_pdf(slug: str, query: dict[str, Any]) -> Response:
-    """Download one handout, to print or to fill in; it names no client."""
+@blueprint.query_params(HandoutPdfQuery())
+def download_handout(slug: str, query: dict[str, Any]) -> Response:
+    """Download one handout as a PDF to print or fill in; it names no client."""
     large = "size" in query
     found = require_not_recalled(get_handout_version(slug, query["language"]))
-    made = render_handout_pdf(found, get_practice_info().letterhead, get_practice_info().help_lines, faith=False, large=large)
-    return pdf_response(made, file_name(found, large=large))
+    pdf = render_handout_pdf(found, get_practice_info().letterhead, get_practice_info().help_lines, faith=False, large=large)
+    return pdf_response(pdf, file_name(found, large=large))
 
 
 @blueprint.route("/handouts/<string:slug>/recall", "POST", error_statuses=(409,))
 @needs(Action.HANDOUT_RECALL)
 @blueprint.response_schema(RecallResponseSchema())
 @blueprint.request_schema(RecallVersionSchema())
-def recall_edition(slug: str, body: RecallRequest) -> dict[str, Any]:
-    """Take one version back from every client at once; it cannot be undone."""
+def recall_handout(slug: str, body: RecallRequest) -> dict[str, Any]:
+    """Recall one version from every client at once; this can't be undone."""
     actor, item = current_actor(), get_handout_version(slug, body.language, body.handout_version)
     with transaction():
         recall(actor, item.handout_version_id, body.reason)

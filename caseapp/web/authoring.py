@@ -115,7 +115,7 @@ def _render_list(form: Form) -> str:
         in_review=[draft for draft in drafts if draft.state == "in_review"],
         in_progress=[draft for draft in drafts if draft.state == "draft"],
         publishable={draft.id for draft in drafts if not list_publish_blockers(actor, draft)},
-        published=[item for item in list_newest_versions() if item.handout.own],
+        published=[item for item in list_newest_versions() if item.handout.is_practice_handout],
         has_second_approver=_has_second_approver(),
     )
 

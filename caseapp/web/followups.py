@@ -12,7 +12,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context_by_number
-from caseapp.domain.dashboard.queries import case_numbers
+from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import get_followup_record, list_followups_by_due_date
 from caseapp.domain.followups.schemas import NewFollowUpSchema, OutcomeSchema
@@ -51,7 +51,7 @@ def _render_own_list(
         "followups/followup_list.html",
         page=page,
         done=done,
-        numbers=case_numbers(item.client_id for item in page.items),
+        numbers=get_case_numbers(item.client_id for item in page.items),
         form=form or Form(),
         open_task=task,
         reasons=refused.reasons if refused else (),

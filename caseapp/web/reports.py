@@ -1,4 +1,4 @@
-"""Reports: choose a case report, see the exports that were made, fetch one."""
+"""Pages for case reports: make a report, list the exports, download one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ blueprint = Blueprint("reports", __name__)
 @blueprint.get("/reports")
 @needs(Action.REPORT_EXPORT)
 def report_list() -> ResponseReturnValue:
-    """Show the form for a report and the exports that were made."""
+    """Show the form for a report and the list of exports."""
     return _page(Form())
 
 
@@ -61,14 +61,14 @@ def _page(form: Form) -> str:
         statuses=STATUSES,
         stage_titles={stage.id: stage.title for stage in stages()},
         coaches=coaches,
-        names={str(person.id): person.name for person in staff},
+        staff_names={str(person.id): person.name for person in staff},
     )
 
 
 @blueprint.post("/reports")
 @needs(Action.REPORT_EXPORT)
 def create_report() -> ResponseReturnValue:
-    """Make an export."""
+    """Create an export."""
     try:
         new = read_form(ExportSchema())
     except Invalid as error:
@@ -82,9 +82,9 @@ def create_report() -> ResponseReturnValue:
 @blueprint.get("/reports/<uuid:export_id>")
 @needs(Action.REPORT_EXPORT)
 def download(export_id: UUID) -> ResponseReturnValue:
-    """Give an export's file, made from today's records; every fetching is recorded."""
-    pieces, kind, name = build_export_file(current_actor(), export_id)
+    """Download an export, built from the current records; every download is recorded."""
+    chunks, media_type, file_name = build_export_file(current_actor(), export_id)
     record_read(current_actor(), Action.REPORT_EXPORT, "export", export_id, None)
-    answer = Response(stream_with_context(pieces), mimetype=kind)
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    response = Response(stream_with_context(chunks), mimetype=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return response

@@ -1,4 +1,4 @@
-"""Today: what needs me now."""
+"""The Today page: what needs attention now."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NOON, EVENING = 12, 18
 @blueprint.get("/today")
 @needs(Action.TODAY_READ)
 def today() -> ResponseReturnValue:
-    """Show what needs the person who asks; an admin sees the practice and no client."""
+    """Show what needs the user's attention; an admin sees the practice and no clients."""
     actor = current_actor()
-    found = queries.get_today(actor)
+    today_view = queries.get_today(actor)
     if not actor.may(Action.CASE_READ):
-        return render_template("today/admin.html", lines=get_practice_info().help_lines, greeting=_greeting())
+        return render_template("today/admin.html", help_lines=get_practice_info().help_lines, greeting=_greeting())
     record_read(actor, Action.TODAY_READ, "today", None, None)
-    return render_template("today/today.html", found=found, greeting=_greeting())
+    return render_template("today/today.html", today_view=today_view, greeting=_greeting())
 
 
 def _greeting() -> str:

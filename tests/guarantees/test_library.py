@@ -206,7 +206,7 @@ SHEET = EN["better-nights"]
         ({"sources": (*SHEET.sources, "nobody")}, "there is no source nobody"),
         ({"sources": SHEET.sources[1:]}, "its sources are not those of its claims"),
         ({"code": "H01"}, "a sensitive sheet needs a neutral title"),
-        ({"fields": SHEET.fields * 2}, "stands twice"),
+        ({"fields": SHEET.fields * 2}, "used twice"),
         ({"review_date": date(2026, 11, 20)}, "its review was due on 2026-11-20"),
         (
             {
@@ -249,7 +249,7 @@ def test_check_finds_an_overdue_review(app):
     [
         ("{{field:kept_up}}", "", "is placed 0 times"),
         ("hold_ok: safety", "hold_ok: maybe", "hold_ok"),
-        ("## When you lie awake {{claims:", "## When you lie awake {{clams:", "stray marker"),
+        ("## When you lie awake {{claims:", "## When you lie awake {{clams:", "unknown marker"),
         ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
         ("## Stop and get help", "## Halt", "0 boxes"),
         ("stage: any", "stage: nowhere", "stage"),

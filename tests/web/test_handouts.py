@@ -17,14 +17,14 @@ def test_the_library_is_shown_by_stage_and_narrowed_by_its_filter(app):
     _, _, desk = opened(app)
     page = desk.text("/handouts")
     assert page.index('id="h-any"') < page.index('id="h-steady"') < page.index('id="h-close"')
-    assert "28 sheets" in page
+    assert "28 handouts" in page
     assert page.count("Not yet reviewed by a clinician") == 28
     narrowed = desk.text("/handouts?stage=contact&q=far")
     assert "When you live far apart" in narrowed
     assert "When sleep will not come" not in narrowed
     assert "No handout matches" in desk.text("/handouts?q=zebra")
     assert "Cuando" in desk.text("/handouts?language=es")
-    assert "28 sheets" in desk.text("/handouts?stage=nowhere&language=xx")
+    assert "28 handouts" in desk.text("/handouts?stage=nowhere&language=xx")
 
 
 def test_a_preview_shows_claims_sources_versions_and_who_has_it(app):
@@ -46,7 +46,7 @@ def test_an_admin_reads_the_library_and_no_clients(app):
     given(team, made)
     desk = StaffBrowser(app, team["admin"])
     page = desk.text("/handouts/better-nights")
-    assert "Who of my clients" not in page
+    assert "My clients who have it" not in page
     assert desk.get(f"/case/{made.number}/handouts").status_code == 403
     assert desk.get(f"/case/{made.number}/handouts/assign").status_code == 403
 
@@ -128,11 +128,11 @@ def test_a_supervisor_recalls_a_version_and_a_coach_may_not(app):
     assert coach.post(action, coach.token | {"reason": "No reason."}).status_code == 403
     desk = StaffBrowser(app, team["supervisor"])
     asked = desk.text(f"{path}/recall?language=en&version=1")
-    assert "1 client of the whole practice holds this version." in asked
+    assert "1 client in the whole practice has this version." in asked
     assert "Ines Okafor" in asked
     assert coach.get(f"{path}/recall").status_code == 403
     admin = StaffBrowser(app, team["admin"]).text(f"{path}/recall")
-    assert "1 client of the whole practice holds" in admin
+    assert "1 client in the whole practice has" in admin
     assert "Ines Okafor" not in admin
     ask = f"{path}/recall?language=en&version=1"
     assert desk.send(ask, action).status_code == 422
@@ -170,14 +170,14 @@ def test_older_versions_are_replaced_for_those_who_are_chosen(app, monkeypatch):
     assert "Version 1: 2 clients of your open cases" in page
     assert '2 of your clients have an older version. <a href="#h-older">' in page
     assert "Noor Haddad" not in page
-    assert "Who still has an older version" not in desk.text(f"{path}?version=1")
+    assert "Clients with an older version" not in desk.text(f"{path}?version=1")
     assert desk.send(path, action).status_code == 422
     builders.screen(team["coach"], other.client_id, fear_at_home="concern")
     form = desk.form(path, action).fields
     sent = desk.post(action, form | {"ids": [*ids, str(theirs)], "message": "A clearer one."})
     assert sent.status_code == 409
     page = sent.get_data(as_text=True)
-    assert "Left as they are, because" in page
+    assert "Not replaced" in page
     assert "Daniel Roth: " in page
     assert "Version 1: 1 client of your open cases" in page
     assert count(Assignment) == 4

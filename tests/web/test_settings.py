@@ -31,7 +31,7 @@ CHANGED = {
     "exit_url": "https://www.example.org/weather",
 }
 LINE = {"kind": "dv", "name": "Haven House", "phone": "020 7946 0000", "hours": "24/7"}
-BANNER = "help numbers on handouts and in the portal"
+BANNER = "help lines on handouts and in the portal"
 
 
 def stored():
@@ -63,7 +63,7 @@ def test_an_admin_changes_the_practice(admin):
         ({"paper": "A5"}, "Must be one of"),
         ({"exit_url": "http://example.org"}, "https://"),
         ({"exit_url": "https://example.org/?from=coach"}, "https://"),
-        ({"numbers_confirmed_on": "2026-01-01"}, "Unknown field."),
+        ({"help_lines_confirmed_on": "2026-01-01"}, "Unknown field."),
     ],
 )
 def test_a_wrong_answer_is_named_and_changes_nothing(admin, wrong, said):
@@ -154,7 +154,7 @@ def test_the_banner_stands_until_the_numbers_are_confirmed_and_comes_back(app, t
     assert BANNER not in coach.text("/cases")
     with at(now() - timedelta(days=91)), transaction():
         confirm_help_lines(team["admin"])
-    assert "That is too long ago" in coach.text("/cases")
+    assert "Confirm them again." in coach.text("/cases")
 
 
 def test_the_banner_asks_nothing_of_the_database(team, admin):
@@ -187,7 +187,7 @@ def logos():
 
 @pytest.mark.pdf
 def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
-    assert "No logo." in admin.text("/settings/logo")
+    assert "No logo" in admin.text("/settings/logo")
     assert upload(admin, picture()).status_code == 303
     [row] = logos()
     assert row.picture.startswith(b"\x89PNG")
@@ -208,8 +208,8 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
         sa.select(AuditEvent.details).order_by(AuditEvent.occurred_at, AuditEvent.id)
     ).all()
     assert [entry["logo"] for entry in told if entry and "logo" in entry] == [
-        "put",
-        "put",
+        "set",
+        "set",
         "removed",
     ]
 

@@ -34,8 +34,8 @@ from caseapp.domain.authoring.source import (
     copy_content,
     read_content,
 )
-from caseapp.domain.handouts.library import OWN, Handout, parse_handout
-from caseapp.domain.handouts.operations import hide_handout, lock_practice_row, publish
+from caseapp.domain.handouts.library import PRACTICE_PREFIX, Handout, parse_handout
+from caseapp.domain.handouts.operations import hide_handout, lock_practice_row, publish_version
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.practice.queries import today
 
@@ -88,7 +88,7 @@ def create_draft_from_version(actor: Actor, slug: str, language: str) -> UUID:
     require(actor, Action.HANDOUT_WRITE)
     handout = get_handout_version(slug, language).handout
     lock_practice_row()
-    if not handout.own:
+    if not handout.is_practice_handout:
         content = copy_content(handout, FIRST_CHANGE[language])
         return _create(actor, HandoutKey(_next_slug(), language, slug), content, None)
     if _has_open_draft(slug, language):
@@ -109,7 +109,7 @@ def _has_open_draft(slug: str, language: str) -> bool:
 def _next_slug() -> str:
     """Return the next free slug; that of a discarded draft is not used again."""
     taken = db.session.scalars(sa.select(HandoutDraft.slug).distinct())
-    return f"{OWN}{max((int(slug.removeprefix(OWN)) for slug in taken), default=0) + 1:02}"
+    return f"{PRACTICE_PREFIX}{max((int(slug.removeprefix(PRACTICE_PREFIX)) for slug in taken), default=0) + 1:02}"
 
 
 def _create(actor: Actor, key: HandoutKey, content: DraftContent, previous: Handout | None) -> UUID:
@@ -211,7 +211,7 @@ def publish_draft(
     handout = _parse_checked(draft.source)
     # Of two simultaneous approvals, the second fails here, at the draft's version, before another version is published.
     _change_state(actor, Action.HANDOUT_APPROVE, draft, "published", "published", expected_version)
-    handout_version_id = publish(handout)
+    handout_version_id = publish_version(handout)
     if hide_original and draft.based_on:
         hide_handout(actor, draft.based_on)
     return handout_version_id

@@ -13,7 +13,7 @@ import yaml
 
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
-    OWN,
+    PRACTICE_PREFIX,
     Contraindication,
     Field,
     Handout,
@@ -68,7 +68,7 @@ class HandoutKey:
     @property
     def code(self) -> str:
         """Return the code on staff pages: P07 for own-07."""
-        return f"P{self.slug.removeprefix(OWN)}"
+        return f"P{self.slug.removeprefix(PRACTICE_PREFIX)}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Checks of the library's provenance for `caseapp handouts check`: one fault a line; none means fit to release.
+"""Checks of the library's provenance for `caseapp handouts check`, which prints one problem a line.
 
-What a single file can get wrong (a field placed twice, a bare section, a label that stands twice) stops the library's
-loading already; here stands what only shows across files, over time, or against what this practice has published.
+Problems of a single file (a field placed twice, a section without claims) already stop the library from loading. These
+checks find what shows only across files, over time, or compared with what the practice has published.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
-FEWEST_IN_A_STAGE = 3
-# Sheets whose very subject is fear, self-harm or drink: their own title must not be seen outside the room.
+MIN_PER_STAGE = 3
+# Handouts about fear, self-harm or drink: nobody but the client may see their title.
 SENSITIVE = frozenset({"H01", "H02", "H03", "H06"})
 LEFT_OUT = "X"
 
 
 def list_problems(on: date | None = None) -> list[str]:
-    """List every fault of the library on a day; needs the app's context and the database that `caseapp init` made."""
+    """List every problem of the library on a day, today by default; needs an app context and an initialized database."""
     try:
         handouts = [*library().values()]
     except BrokenHandout as error:
@@ -58,39 +58,39 @@ def _name(handout: Handout) -> str:
 
 
 def check_handout(handout: Handout, day: date) -> list[str]:
-    """List what is wrong with one handout's provenance."""
+    """List the problems of one handout's provenance, each with the handout's name."""
     name = _name(handout)
     return [f"{name}: {text}" for _, text in list_handout_problems(handout, day)]
 
 
 def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
-    """List what is wrong with one handout, each with the part of it that is concerned."""
-    found = [("body", text) for text in _of_claims(handout)]
-    if not handout.own:
-        # A section of the practice's own rests on its own judgement unless it names a claim.
+    """List the problems of one handout, each with the field it concerns."""
+    found = [("body", text) for text in _list_claim_problems(handout)]
+    if not handout.is_practice_handout:
+        # The library must give claims for every section; the practice may rely on its own judgement.
         found += [
             ("body", f"“{section.heading or 'the opening'}” names no claim")
             for section in parse_document(handout).sections
             if not section.claims
         ]
-    if _sensitive(handout) and not handout.alias:
-        found.append(("alias", "a sensitive sheet needs a neutral title"))
+    if _is_sensitive(handout) and not handout.alias:
+        found.append(("alias", "a sensitive handout needs a neutral title"))
     labels = [plain_text(field.label).casefold() for field in handout.fields]
     found += [
-        ("fields", f"the label “{label}” stands twice")
+        ("fields", f"the label “{label}” is used twice")
         for label in sorted({label for label in labels if labels.count(label) > 1})
     ]
-    if strange := find_missing_glyphs(handout.source):
-        found.append(("body", f"our fonts cannot print {' '.join(strange)}"))
+    if missing := find_missing_glyphs(handout.source):
+        found.append(("body", f"our fonts cannot print {' '.join(missing)}"))
     if handout.review_date < day:
         found.append(("review_date", f"its review was due on {handout.review_date}"))
     return found
 
 
-def _of_claims(handout: Handout) -> list[str]:
+def _list_claim_problems(handout: Handout) -> list[str]:
     known = claims()
     prefixes = {source.prefix: source.id for source in sources().values()}
-    behind = {prefixes.get(claim.partition("-")[0], claim) for claim in handout.claims}
+    cited = {prefixes.get(claim.partition("-")[0], claim) for claim in handout.claims}
     return [
         *(f"there is no claim {claim}" for claim in handout.claims if claim not in known),
         *(
@@ -101,7 +101,7 @@ def _of_claims(handout: Handout) -> list[str]:
         *(f"there is no source {source}" for source in handout.sources if source not in sources()),
         *(
             f"its sources are not those of its claims: {source}"
-            for source in sorted(behind ^ set(handout.sources))
+            for source in sorted(cited ^ set(handout.sources))
         ),
         *(
             f"“{section.heading}” names {claim}, which is no claim"
@@ -112,26 +112,26 @@ def _of_claims(handout: Handout) -> list[str]:
     ]
 
 
-def _sensitive(handout: Handout) -> bool:
-    """Tell whether a sheet's own title must not be seen outside; a copy is as sensitive as its original."""
-    if not handout.own:
+def _is_sensitive(handout: Handout) -> bool:
+    """Return whether only the client may see the title; a copy is as sensitive as its original."""
+    if not handout.is_practice_handout:
         return handout.code in SENSITIVE
     origin = library().get((handout.based_on or "", handout.language))
     return origin.alias is not None if origin else handout.kind == SAFETY_SHEET
 
 
 def check_library(handouts: Iterable[Handout]) -> list[str]:
-    """List what is missing across the library: an article that feeds nothing, a stage with too little."""
+    """List what is missing across the library: unused articles, stages with too few handouts, translations only."""
     english = [handout for handout in handouts if handout.language == "en"]
     used = {source for handout in english for source in handout.sources}
-    found = [f"the article {source} feeds nothing" for source in sources() if source not in used]
+    found = [f"the article {source} is not used" for source in sources() if source not in used]
     for stage in stages():
         count = sum(handout.stage == stage.id for handout in english)
-        if count < FEWEST_IN_A_STAGE:
+        if count < MIN_PER_STAGE:
             found.append(f"the stage {stage.id} has {count} handouts")
     originals = {handout.id for handout in english}
     found += [
-        f"{_name(handout)}: there is no English edition to compare it with"
+        f"{_name(handout)}: there is no English version to compare it with"
         for handout in handouts
         if handout.id not in originals
     ]
@@ -139,29 +139,29 @@ def check_library(handouts: Iterable[Handout]) -> list[str]:
 
 
 def check_help_lines(handouts: Iterable[Handout]) -> list[str]:
-    """List blocks of help lines that would stand empty: a crisis line anywhere, every block in this practice."""
+    """List countries without a crisis line and handouts with a help-line block that would be empty in this practice."""
     found = [
         f"{country.name} has no crisis line"
         for country in countries().values()
         if not any(line.kind == "crisis" for line in country.lines)
     ]
-    known = get_practice_info().help_lines
+    help_lines = get_practice_info().help_lines
     found += [
-        f"{_name(handout)}: names {BLOCK_NAMES[block]}, and the practice has none on its list"
+        f"{_name(handout)}: names {BLOCK_NAMES[block]}, and the practice has none in its list"
         for handout in handouts
-        for block in find_empty_blocks(handout, known)
+        for block in find_empty_blocks(handout, help_lines)
     ]
     return found
 
 
 def check_practice_handouts(day: date) -> list[str]:
-    """List what is wrong with the newest editions of the practice's own handouts, such as a review that is due."""
-    ours = [item.handout for item in list_newest_versions() if item.handout.own]
-    return [problem for handout in ours for problem in check_handout(handout, day)]
+    """List the problems of the newest practice handouts, such as a review that is due."""
+    handouts = [item.handout for item in list_newest_versions() if item.handout.is_practice_handout]
+    return [problem for handout in handouts for problem in check_handout(handout, day)]
 
 
 def check_versions(handouts: Iterable[Handout]) -> list[str]:
-    """List texts that changed since they were published although their version did not."""
+    """List handouts whose text changed after publication without a new version number."""
     published = {
         (row.slug, row.language, row.number): row.sha256
         for row in db.session.execute(

@@ -1,4 +1,4 @@
-"""Words: the few that stand around a sheet's text, in each language."""
+"""Labels around a handout's text, in each language."""
 
 from __future__ import annotations
 
@@ -11,54 +11,55 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels:
-    """Hold the few words that a sheet says around its text and about what is written in it, in one language.
+    """The labels of a handout in one language.
 
-    The four of `choose` to `unstorable` say what is wrong with an answer; marshmallow fills in `{max}` and `{input}`.
+    `invalid_choice`, `too_long`, `invalid_date` and `unstorable` are error messages; marshmallow fills in `{max}` and
+    `{input}`.
     """
 
     any_stage: str
     stage: str
     minutes: str
     version: str
-    written: str
+    written_by: str
     draft: str
-    drawn: str
-    others: str
+    based_on: str
+    other_authors: str
     and_: str
     months: tuple[str, ...]
-    day: str
-    year: str
+    day_format: str
+    date_format: str
     page: str
-    of: str
-    one: str
-    blank: str
-    so_far: str
-    choose: str
-    shorten: str
-    one_day: str
+    page_of: str
+    choose_one: str
+    no_answer: str
+    saved_so_far: str
+    invalid_choice: str
+    too_long: str
+    invalid_date: str
     unstorable: str
     text_to: str
     or_text_to: str
     keyword_to: str
-    just_to: str
+    number_only: str
     dedication: str
-    week: str
-    pack: str
+    for_week: str
+    packet_title: str
     help_now: str
-    code: str
-    code_spoken: str
+    qr_label: str
+    qr_alternative: str
     audiences: dict[str, str]
     languages: dict[str, str]
     phrases: dict[str, str]
-    """What the shipped help lines say in English, phrase by phrase; nothing for English itself."""
+    """Translations of the phrases in the shipped help lines; empty for English."""
 
     def format_day(self, day: date) -> str:
-        """Write a date without its year."""
-        return self.day.format(day=day.day, month=self.months[day.month - 1])
+        """Format a date without its year."""
+        return self.day_format.format(day=day.day, month=self.months[day.month - 1])
 
     def format_date(self, day: date) -> str:
-        """Write a date in full."""
-        return self.year.format(day=self.format_day(day), year=day.year)
+        """Format a date with its year."""
+        return self.date_format.format(day=self.format_day(day), year=day.year)
 
 
 LABELS = {
@@ -67,10 +68,10 @@ LABELS = {
         stage="Stage {number}, {title}.",
         minutes="About {minutes} minutes.",
         version="Version {number}, {month} {year}.",
-        written="Written by {practice}.",
+        written_by="Written by {practice}.",
         draft="Draft, not published.",
-        drawn="Drawn in part from articles by {authors}, in our own words.",
-        others="others",
+        based_on="Drawn in part from articles by {authors}, in our own words.",
+        other_authors="others",
         and_="and",
         months=(
             "January",
@@ -86,27 +87,27 @@ LABELS = {
             "November",
             "December",
         ),
-        day="{day} {month}",
-        year="{day} {year}",
+        day_format="{day} {month}",
+        date_format="{day} {year}",
         page="Page",
-        of="of",
-        one="Choose one.",
-        blank="No answer",
-        so_far="Saved so far:",
-        choose="Choose from what stands there.",
-        shorten="Shorten this to {max} characters.",
-        one_day="Choose the day: “{input}” cannot be read as just one.",
-        unstorable="Take out the signs that are no letters.",
+        page_of="of",
+        choose_one="Choose one.",
+        no_answer="No answer",
+        saved_so_far="Saved so far:",
+        invalid_choice="Choose one of the options.",
+        too_long="Shorten this to {max} characters.",
+        invalid_date="Choose the date: “{input}” is not a clear date.",
+        unstorable="Remove the characters that can’t be stored.",
         text_to="Text {what}",
         or_text_to="or text {what}",
         keyword_to="{keyword} to {number}",
-        just_to="{number}",
+        number_only="{number}",
         dedication="For {preferred_name}, from {coach}",
-        week="For the week of {day}.",
-        pack="Your reading",
+        for_week="For the week of {day}.",
+        packet_title="Your reading",
         help_now="If you need help now",
-        code="More to read",
-        code_spoken="QR code that opens {address}",
+        qr_label="More to read",
+        qr_alternative="QR code that opens {address}",
         audiences={"women": "for women", "men": "for men", "carers": "for carers"},
         languages={"es": "in Spanish", "en": "in English"},
         phrases={},
@@ -116,10 +117,10 @@ LABELS = {
         stage="Etapa {number}, {title}.",
         minutes="Unos {minutes} minutos.",
         version="Versión {number}, {month} de {year}.",
-        written="Escrito por {practice}.",
+        written_by="Escrito por {practice}.",
         draft="Borrador, sin publicar.",
-        drawn="Se basa en parte en artículos de {authors}, con nuestras palabras.",
-        others="otras personas",
+        based_on="Se basa en parte en artículos de {authors}, con nuestras palabras.",
+        other_authors="otras personas",
         and_="y",
         months=(
             "enero",
@@ -135,27 +136,27 @@ LABELS = {
             "noviembre",
             "diciembre",
         ),
-        day="{day} de {month}",
-        year="{day} de {year}",
+        day_format="{day} de {month}",
+        date_format="{day} de {year}",
         page="Página",
-        of="de",
-        one="Elige una.",
-        blank="Sin respuesta",
-        so_far="Guardado hasta ahora:",
-        choose="Elige entre las opciones que aparecen aquí.",
-        shorten="Acorta este texto a {max} caracteres como máximo.",
-        one_day="Elige el día: “{input}” no se entiende como una sola fecha.",
-        unstorable="Quita los caracteres que no son letras.",
+        page_of="de",
+        choose_one="Elige una.",
+        no_answer="Sin respuesta",
+        saved_so_far="Guardado hasta ahora:",
+        invalid_choice="Elige entre las opciones que aparecen aquí.",
+        too_long="Acorta este texto a {max} caracteres como máximo.",
+        invalid_date="Elige el día: “{input}” no se entiende como una sola fecha.",
+        unstorable="Quita los caracteres que no se pueden guardar.",
         text_to="Escribe {what}",
         or_text_to="o escribe {what}",
         keyword_to="{keyword} al {number}",
-        just_to="al {number}",
+        number_only="al {number}",
         dedication="Para {preferred_name}, de {coach}",
-        week="Para la semana del {day}.",
-        pack="Tus lecturas",
+        for_week="Para la semana del {day}.",
+        packet_title="Tus lecturas",
         help_now="Si necesitas ayuda ahora",
-        code="Más para leer",
-        code_spoken="Código QR que abre {address}",
+        qr_label="Más para leer",
+        qr_alternative="Código QR que abre {address}",
         audiences={
             "women": "para mujeres",
             "men": "para hombres",

@@ -1,4 +1,4 @@
-"""Packs: several handouts of one client as one PDF, behind a cover that lists them."""
+"""Packets: several handouts of one client as one PDF with a cover that lists them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 MAX_HANDOUTS = 12
 MAX_PAGES = 120
-"""Twelve sheets in large print take some eighty pages."""
+"""Twelve handouts in large print take about eighty pages."""
 PACKET_FIELD_NAME = re.compile(r"(\d{1,9})_(.+)", re.DOTALL | re.ASCII)
-"""What the fields of a pack are called, and none of a single sheet: a field's own name begins with a letter."""
+"""Name of a field in a packet; never matches a field of a single handout, whose name begins with a letter."""
 
 
 @dataclass(frozen=True)
 class PacketItem:
-    """Be one sheet of a pack: its place on the client's list, for which week, and what the coach wrote with it."""
+    """A handout in a packet with its position in the client's list, its week and the coach's message."""
 
     handout: Handout
     position: int
@@ -56,18 +56,18 @@ def render_packet_pdf(
     large: bool = False,
     personalization: Personalization,
 ) -> bytes:
-    """Give several handouts as one PDF, kept sealed under the client's key: which sheets somebody has is told of them.
+    """Render several handouts as one PDF, cached and sealed under the client's key, since the list itself is personal.
 
-    Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
+    Raises RuleBroken when a help-line block would be empty, and what `core.pdf` raises.
     """
 
     def make() -> bytes:
         html = render_packet_html(items, letterhead, help_lines, faith=faith, large=large, personalization=personalization)
         return pdf.render(html, logo=get_logo_image(letterhead), max_pages=MAX_PAGES)
 
-    sheets = [(item.handout.sha256, item.position, item.week, item.message) for item in items]
+    described = [(item.handout.sha256, item.position, item.week, item.message) for item in items]
     source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
-    return pdf.get_or_render(f"pack {sheets} {source}", make, key=key)
+    return pdf.get_or_render(f"packet {described} {source}", make, key=key)
 
 
 def render_packet_html(
@@ -79,11 +79,10 @@ def render_packet_html(
     large: bool = False,
     personalization: Personalization,
 ) -> str:
-    """Give the HTML document of a pack.
+    """Render the HTML document of a packet.
 
-    Each sheet begins a page and prefixes the names of its fields with its place, by which `place_and_name` tells them
-    apart when the file comes back; logo and QR code stand on the cover alone, and not even there when a sheet goes by a
-    neutral title.
+    Each handout begins on a new page. Its field names begin with its position, so that `split_field_name` can tell them
+    apart in an uploaded file. Logo and QR code are on the cover only, and left out when a handout has a neutral title.
     """
     languages = {item.handout.language for item in items}
     language = languages.pop() if len(languages) == 1 else "en"
@@ -121,13 +120,13 @@ def render_packet_html(
 
 
 def split_field_name(name: str) -> tuple[int, str]:
-    """Tell to which sheet's place a field of a PDF belongs and what it is called there; 0 in a sheet by itself."""
-    found = PACKET_FIELD_NAME.fullmatch(name)
-    return (int(found[1]), found[2]) if found else (0, name)
+    """Split a PDF field name into the handout's position and the field's name; 0 for a PDF with a single handout."""
+    match = PACKET_FIELD_NAME.fullmatch(name)
+    return (int(match[1]), match[2]) if match else (0, name)
 
 
 def _about(item: PacketItem, labels: Labels) -> str:
     minutes = labels.minutes.format(minutes=item.handout.minutes)
     if item.week is None:
         return minutes
-    return f"{labels.week.format(day=labels.format_day(item.week))} {minutes}"
+    return f"{labels.for_week.format(day=labels.format_day(item.week))} {minutes}"

@@ -1,4 +1,4 @@
-"""Paper: a sheet as a PDF to print or fill in, with the practice's letterhead and, for one client, a few words."""
+"""Handout PDFs to print or fill in, with the practice's letterhead and, for one client, personal details."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from caseapp.domain.practice.queries import Letterhead, HelpLines
 
 
-# A sheet this short is set to fit on one page.
+# A handout this short is styled to fit on one page.
 ONE_PAGE_WORDS = 420
 
 
 @dataclass(frozen=True)
 class Personalization:
-    """Hold what a PDF says to one client; `called` and `coach` stand there together or not at all."""
+    """Personal details in a PDF for one client; `preferred_name` and `coach` are both set or both empty."""
 
     preferred_name: str = ""
     coach: str = ""
     message: str = ""
 
     def __bool__(self) -> bool:
-        """Tell whether there is anything."""
+        """Return whether any detail is set."""
         return bool(self.preferred_name or self.message)
 
 
@@ -54,10 +54,10 @@ def render_handout_pdf(
     personalization: Personalization = NOT_PERSONALIZED,
     key: DataKey | None = None,
 ) -> bytes:
-    """Give a handout as a PDF to print or fill in, kept by the hash of everything in it.
+    """Render a handout as a PDF to print or fill in, cached by the hash of everything in it.
 
-    What it says to one client asks for that client's `key`. Raises RuleBroken when a block of help lines would stand
-    empty, or what `core.pdf` raises.
+    With personal details, `key` must be the client's key: the cached file is sealed under it. Raises RuleBroken when a
+    help-line block would be empty, and what `core.pdf` raises.
     """
 
     def make() -> bytes:
@@ -65,26 +65,26 @@ def render_handout_pdf(
         return pdf.render(html, logo=get_logo_image(letterhead))
 
     source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
-    return pdf.get_or_render(f"sheet {handout.sha256} {source}", make, key=key)
+    return pdf.get_or_render(f"handout {handout.sha256} {source}", make, key=key)
 
 
 def describe_print_inputs(
     letterhead: Letterhead, help_lines: HelpLines, *, faith: bool, large: bool, personalization: Personalization
 ) -> str:
-    """Name all that decides about a piece of paper but the sheets on it."""
+    """Describe everything that decides how a PDF looks except its handouts, as part of the cache key."""
     logo = letterhead.logo and (letterhead.logo.alternative, sha256(letterhead.logo.picture).hexdigest())
     return repr((replace(letterhead, logo=None), logo, help_lines.lines, faith, large, personalization))
 
 
 def get_logo_image(letterhead: Letterhead) -> bytes:
-    """Give the logo's picture, or nothing."""
+    """Return the logo's PNG; empty when there is none."""
     return letterhead.logo.picture if letterhead.logo else b""
 
 
 def render_draft_pdf(handout: Handout, letterhead: Letterhead, help_lines: HelpLines) -> bytes:
-    """Give a draft as the PDF that it would become, marked as a draft on every page and kept nowhere.
+    """Render a draft as a PDF, marked as a draft on every page and never cached.
 
-    Raises RuleBroken when a block of help lines would stand empty, or what `core.pdf` raises.
+    Raises RuleBroken when a help-line block would be empty, and what `core.pdf` raises.
     """
     html = render_print_html(handout, letterhead, help_lines, faith=True, draft=True)
     return pdf.render(html, logo=get_logo_image(letterhead))
@@ -100,7 +100,7 @@ def render_print_html(
     personalization: Personalization = NOT_PERSONALIZED,
     draft: bool = False,
 ) -> str:
-    """Give the whole HTML document that becomes a handout's PDF; large print takes the pages that it needs."""
+    """Render the HTML document of a handout's PDF; large print may take more pages."""
     return render_text(
         "pdf/handout.html",
         {
@@ -115,13 +115,13 @@ def render_print_html(
 
 
 def get_style_classes(handout: Handout, letterhead: Letterhead, *, large: bool) -> str:
-    """Name the classes by which a sheet's print is styled."""
+    """Return the CSS classes for paper size and print size."""
     size = "large" if large else "compact" if len(handout.body.split()) <= ONE_PAGE_WORDS else ""
     return f"{letterhead.paper.lower()} {size}".strip()
 
 
 def get_language_tag(language: str) -> str:
-    """Name a language as a document does that is read aloud: our English is British."""
+    """Return the language tag that screen readers use; our English is British."""
     return "en-GB" if language == "en" else language
 
 
@@ -135,37 +135,37 @@ def render_print_body(
     prefix: str = "",
     draft: bool = False,
 ) -> Markup:
-    """Give what stands on a handout's paper; the names of its fields begin with `prefix`, a draft says that it is one.
+    """Render the body of a handout's PDF; field names begin with `prefix`, and `draft` marks it as a draft.
 
-    A sheet with a neutral title bears neither the logo nor the QR code, which could say what the practice does.
-    Raises RuleBroken when a block of help lines would stand empty.
+    A handout with a neutral title gets neither logo nor QR code, which could say what the practice does. Raises
+    RuleBroken when a help-line block would be empty.
     """
     labels = LABELS[handout.language]
-    marked = f"{labels.draft} " if draft else ""
-    own = {
+    draft_mark = f"{labels.draft} " if draft else ""
+    details = {
         "title": plain_text(handout.outside_title),
-        "kicker": f"{marked}{_kicker(handout)}",
-        "footer": f"{marked}{_footer(handout, letterhead)}",
+        "kicker": f"{draft_mark}{_kicker(handout)}",
+        "footer": f"{draft_mark}{_footer(handout, letterhead)}",
         "personalization": personalization,
         "prefix": prefix,
     }
     values = (
         get_document_values(handout, help_lines, faith=faith, staff=False)
         | get_letterhead_values(letterhead, labels, bare=bool(handout.alias))
-        | own
+        | details
     )
     return Markup(render_text("pdf/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
 def get_letterhead_values(letterhead: Letterhead, labels: Labels, *, bare: bool) -> dict[str, object]:
-    """Give the letterhead to a page of paper, with logo and QR code unless it has to be bare."""
-    code = letterhead.portal and not bare
+    """Collect the template variables of the letterhead; `bare` leaves out logo and QR code."""
+    has_code = letterhead.portal and not bare
     return {
         "letterhead": replace(letterhead, contact=keep_numbers_unbroken(letterhead.contact)),
         "logo": None if bare else letterhead.logo,
         "logo_address": pdf.LOGO_URL,
-        "code": render_qr_svg(letterhead.portal, labels.code_spoken.format(address=letterhead.portal))
-        if code
+        "code": render_qr_svg(letterhead.portal, labels.qr_alternative.format(address=letterhead.portal))
+        if has_code
         else "",
     }
 
@@ -187,28 +187,28 @@ def _footer(handout: Handout, letterhead: Letterhead) -> str:
         number=handout.version, month=labels.months[day.month - 1], year=day.year
     )
     title = plain_text(handout.outside_title)
-    stop = "" if title.endswith(("?", "!")) else "."
+    full_stop = "" if title.endswith(("?", "!")) else "."
     return " ".join(
         (
-            f"{title}{stop}",
+            f"{title}{full_stop}",
             version,
-            labels.written.format(practice=letterhead.name),
-            labels.drawn.format(authors=_authors(handout, labels)) if handout.sources else "",
+            labels.written_by.format(practice=letterhead.name),
+            labels.based_on.format(authors=_authors(handout, labels)) if handout.sources else "",
         )
     ).strip()
 
 
 def _authors(handout: Handout, labels: Labels) -> str:
-    named = [sources()[source].author for source in handout.sources]
-    names = [*dict.fromkeys(name for name in named if name)]
-    if not all(named):
-        names.append(labels.others)
+    authors = [sources()[source].author for source in handout.sources]
+    names = [*dict.fromkeys(name for name in authors if name)]
+    if not all(authors):
+        names.append(labels.other_authors)
     *first, last = names
     return f"{', '.join(first)} {labels.and_} {last}" if first else last
 
 
 def file_name(handout: Handout, *, large: bool = False) -> str:
-    """Name a handout's file by its outside title, in letters that every system can keep."""
+    """Make a handout's file name from its outside title, in ASCII letters."""
     letters = fold(handout.outside_title)
     name = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
     return f"{name}-{handout.version}{'-large' if large else ''}.pdf"

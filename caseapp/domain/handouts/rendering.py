@@ -1,4 +1,4 @@
-"""Sheets: an edition's Markdown taken apart and turned into a page, with today's help lines in it."""
+"""Rendering of handouts: parse the Markdown into sections and blocks and fill in the current help lines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BLOCK_KINDS = {
     "substance_block": ("substance",),
     "ed_block": ("ed",),
 }
-# A block without a line of this kind helps nobody.
+# A block is useless without a line of this kind.
 REQUIRED_KINDS = {
     "crisis_block": "crisis",
     "dv_block": "dv",
@@ -58,7 +58,7 @@ BLOCK_NAMES = {
 
 @dataclass(frozen=True)
 class Block:
-    """Be one block of a sheet: prose, a field, help lines, or the place of the faith insert."""
+    """A block of a section: prose, a field, help lines, or the faith insert."""
 
     kind: str
     prose: Markup | None = None
@@ -68,7 +68,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Section:
-    """Be one section of a sheet; the opening has no heading."""
+    """A section of a handout; the opening has no heading."""
 
     heading: str
     claims: tuple[str, ...]
@@ -78,7 +78,7 @@ class Section:
 
 @dataclass(frozen=True)
 class HandoutDocument:
-    """Be a handout taken apart: its sections and the honest word at the end."""
+    """A parsed handout: its sections and the caveat at the end."""
 
     sections: tuple[Section, ...]
     closing: Markup
@@ -86,9 +86,9 @@ class HandoutDocument:
 
 @dataclass(frozen=True)
 class FormInputs:
-    """Make a sheet's fields real ones, each called by `prefix` and its id: what stands in them and what is wrong.
+    """Values and errors for a handout's form fields; each is named by `prefix` and the field's id.
 
-    `saved` holds, in words, what is saved for a field that shows something else.
+    `saved` holds the saved answer as text for a field that shows another value.
     """
 
     prefix: str
@@ -99,7 +99,7 @@ class FormInputs:
 
 @dataclass(frozen=True)
 class HelpLineEntry:
-    """Show one help line: what to dial or write, and whom one reaches."""
+    """A help line as printed: what to call or text, and who answers."""
 
     phone: str
     dial: str
@@ -114,20 +114,20 @@ def _markdown() -> MarkdownIt:
 
 
 def render_markdown(text: str) -> Markup:
-    """Turn Markdown into safe HTML: no HTML comes through, and only a few tags come out."""
-    made = _markdown().render(text)
-    return Markup(nh3.clean(made, tags=ALLOWED_TAGS, attributes={}))  # noqa: S704 - cleaned
+    """Render Markdown to safe HTML: HTML in the input is escaped and only a few tags are allowed."""
+    html = _markdown().render(text)
+    return Markup(nh3.clean(html, tags=ALLOWED_TAGS, attributes={}))  # noqa: S704 - cleaned
 
 
 @lru_cache(maxsize=1024)
 def plain_text(text: str) -> str:
-    """Set a title or a label with proper quotation marks and no markup."""
+    """Render a title or label as text with typographic quotation marks and without markup."""
     return str(Markup(_markdown().renderInline(text)).striptags())  # noqa: S704 - tags are stripped
 
 
 @lru_cache(maxsize=256)
 def parse_document(handout: Handout) -> HandoutDocument:
-    """Take a handout apart at its headings and markers."""
+    """Parse a handout into sections and blocks at its headings and markers."""
     body, closing = handout.body, ""
     head, _, last = body.rpartition("\n\n")
     if CLOSING.fullmatch(last.strip()):
@@ -153,28 +153,28 @@ def _parse_section(heading: str, text: str, handout: Handout) -> Section:
 
 def _parse_blocks(text: str, handout: Handout) -> list[Block]:
     fields = {field.id: field for field in handout.fields}
-    found, at = [], 0
+    blocks, at = [], 0
     for marker in LINE_MARKER.finditer(text):
         if before := text[at : marker.start()].strip():
-            found.append(Block("prose", render_markdown(before)))
+            blocks.append(Block("prose", render_markdown(before)))
         is_field, name = marker.groups()
         if is_field and name in fields:
-            found.append(Block("field", field=fields[name]))
+            blocks.append(Block("field", field=fields[name]))
         elif not is_field and name in HELP_BLOCKS:
-            found.append(Block("help_lines", name=name))
+            blocks.append(Block("help_lines", name=name))
         elif not is_field and name == FAITH:
-            found.append(Block("faith"))
+            blocks.append(Block("faith"))
         else:
-            # Only a draft holds what names nothing; it stands there as it was typed.
-            found.append(Block("prose", render_markdown(marker.group())))
+            # Only a draft can hold an unknown marker; show it as typed.
+            blocks.append(Block("prose", render_markdown(marker.group())))
         at = marker.end()
     if after := text[at:].strip():
-        found.append(Block("prose", render_markdown(after)))
-    return found
+        blocks.append(Block("prose", render_markdown(after)))
+    return blocks
 
 
 def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...]:
-    """Name the help-line blocks of a handout that would stand empty with these numbers."""
+    """Find the help-line blocks of a handout that would be empty with these help lines."""
     names = dict.fromkeys(
         block.name for section in parse_document(handout).sections for block in section.blocks if block.name
     )
@@ -182,16 +182,16 @@ def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...
 
 
 def describe_empty_block(name: str) -> Reason:
-    """Say in words that a help-line block would stand empty."""
+    """Give the reason why a handout with an empty help-line block can't be used."""
     return Reason(
         "help_lines_empty",
-        f"This sheet names {BLOCK_NAMES[name]}, and the practice has none on its list.",
-        "An admin can add a local number under Settings.",
+        f"This handout needs {BLOCK_NAMES[name]}, and the practice has none in its list.",
+        "An admin can add a local help line under Settings.",
     )
 
 
 def list_help_line_entries(name: str, help_lines: HelpLines, language: str) -> list[HelpLineEntry]:
-    """List the lines of one block in a reader's words; within a kind those in their language come first."""
+    """List the help lines of a block in a language; within a kind, lines that answer in that language come first."""
     return [
         _describe_help_line(line, LABELS[language], language)
         for kind in BLOCK_KINDS[name]
@@ -203,16 +203,16 @@ def _describe_help_line(line: HelpLine, labels: Labels, language: str) -> HelpLi
     text = ""
     if line.text_to:
         form = labels.or_text_to if line.phone else labels.text_to
-        to = labels.keyword_to if line.text_keyword else labels.just_to
+        to = labels.keyword_to if line.text_keyword else labels.number_only
         text = form.format(what=to.format(keyword=line.text_keyword, number=line.text_to))
-    spoken = "" if line.speaks(language) else line.languages[0]
+    other_language = "" if line.speaks(language) else line.languages[0]
     details = ", ".join(
         detail
         for detail in (
             _translate(line.region or "", labels),
             labels.audiences.get(line.audience),
             _translate(line.hours, labels),
-            labels.languages.get(spoken),
+            labels.languages.get(other_language),
             None if line.phone or line.text_to else line.web,
         )
         if detail
@@ -228,18 +228,18 @@ def _describe_help_line(line: HelpLine, labels: Labels, language: str) -> HelpLi
 
 
 def _translate(phrase: str, labels: Labels) -> str:
-    """Give what a help line says in a reader's words."""
+    """Translate a phrase of a help line, if there is a translation."""
     return keep_numbers_unbroken(labels.phrases.get(phrase, phrase))
 
 
 def keep_numbers_unbroken(text: str) -> str:
-    """Keep every number of a text, and every hour, on one line."""
+    """Keep phone numbers and hours on one line with no-break spaces."""
     return IN_A_NUMBER.sub("\N{NO-BREAK SPACE}", text)
 
 
 @dataclass(frozen=True)
 class CitedClaim:
-    """Show one claim that a section rests on, with the article that it stems from."""
+    """A claim that a section cites, with its source article."""
 
     claim: Claim
     source: Source
@@ -251,7 +251,7 @@ def _source_by_prefix() -> dict[str, Source]:
 
 
 def list_cited_claims(section: Section) -> list[CitedClaim]:
-    """List the claims of a section with their sources; common clinical sense has none."""
+    """List the claims of a section with their sources; ordinary clinical sense has none."""
     return [
         CitedClaim(claims()[claim], _source_by_prefix()[claim.partition("-")[0]])
         for claim in section.claims
@@ -262,10 +262,10 @@ def list_cited_claims(section: Section) -> list[CitedClaim]:
 def render_page_body(
     handout: Handout, help_lines: HelpLines, *, faith: bool, staff: bool, inputs: FormInputs | None = None
 ) -> Markup:
-    """Give the body of a handout as a page; staff see what each section rests on.
+    """Render the body of a handout for a page; `staff` adds the sources of each section.
 
-    Its fields are lines to look at, or with `inputs` to write in; the page has to put the form around them. Raises
-    RuleBroken when a block of help lines would stand empty.
+    Fields are shown as empty lines, or with `inputs` as form fields; the page adds the form element. Raises RuleBroken
+    when a help-line block would be empty.
     """
     values = get_document_values(handout, help_lines, faith=faith, staff=staff) | {"inputs": inputs}
     return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
@@ -274,9 +274,9 @@ def render_page_body(
 def get_document_values(
     handout: Handout, help_lines: HelpLines, *, faith: bool, staff: bool
 ) -> dict[str, object]:
-    """Give what the templates of a sheet ask for, on a page and on paper.
+    """Collect the template variables of a handout, for pages and PDFs.
 
-    Raises RuleBroken when a block of help lines would stand empty.
+    Raises RuleBroken when a help-line block would be empty.
     """
     if empty := find_empty_blocks(handout, help_lines):
         raise RuleBroken(*map(describe_empty_block, empty))
@@ -289,6 +289,6 @@ def get_document_values(
         "staff": staff,
         "list_cited_claims": list_cited_claims,
         "clinical": CLINICAL,
-        "own": handout.own,
+        "is_practice_handout": handout.is_practice_handout,
         "plain_text": plain_text,
     }

@@ -1,1 +1,1 @@
-"""The practice itself: its name and letterhead, its zone, the help numbers that it has confirmed."""
+"""The practice: its settings, its letterhead and its help lines."""

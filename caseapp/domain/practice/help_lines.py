@@ -1,4 +1,4 @@
-"""Help lines: what the library ships for each country, read once; a practice confirms and adds."""
+"""Help lines shipped for each country; a practice confirms them and adds local ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STALE_AFTER_DAYS = 90
 
 @dataclass(frozen=True)
 class HelpLine:
-    """Be one number with what is known about it."""
+    """A help line and what is known about it."""
 
     kind: str
     name: str
@@ -37,13 +37,13 @@ class HelpLine:
     source: str
 
     def speaks(self, language: str) -> bool:
-        """Tell whether somebody answers in a language; a line that names none is the practice's own and does."""
+        """Return whether the line answers in a language; a local line names no languages and is assumed to."""
         return not self.languages or language in self.languages
 
 
 @dataclass(frozen=True)
 class Country:
-    """Hold a country's lines, the emergency number first."""
+    """The help lines of a country, the emergency number first."""
 
     code: str
     name: str
@@ -51,7 +51,7 @@ class Country:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """Name the parts of the country that have lines of their own."""
+        """The regions of the country that have their own lines."""
         return tuple(sorted({line.region for line in self.lines if line.region}))
 
 
@@ -76,7 +76,7 @@ def _line(kind: str, raw: dict[str, Any]) -> HelpLine:
 
 @cache
 def countries() -> dict[str, Country]:
-    """Read the shipped numbers, by country code."""
+    """Read the shipped help lines, by country code."""
     return {
         raw["country"]: Country(
             raw["country"],

@@ -1,4 +1,4 @@
-"""Stored: one row for the practice, its logo, and the help lines that it added."""
+"""Tables: the practice, its logo and the help lines that it added."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.practice.help_lines import KINDS
 
-# Where Leave now leads until the practice chooses another site, and whenever its choice cannot be asked.
+# The site that “Leave now” opens until the practice chooses another, and when its choice can't be read.
 NEUTRAL_SITE = "https://www.wikipedia.org/"
 
 PAPER_SIZES = ("A4", "Letter")
 
 
 class Practice(Model):
-    """Be the practice; there is exactly one row."""
+    """The practice; there is exactly one row."""
 
     __tablename__ = "practice"
 
@@ -46,7 +46,7 @@ class Practice(Model):
 
 
 class PracticeLogo(Model):
-    """Be the practice's logo, drawn anew by us when it came in; there is one row or none."""
+    """The practice's logo, redrawn when it was uploaded; there is at most one row."""
 
     __tablename__ = "practice_logo"
 
@@ -59,7 +59,7 @@ class PracticeLogo(Model):
 
 
 class PracticeHelpLine(Model):
-    """Be a help line of the practice's own town, shown beside those of the country."""
+    """A local help line that the practice added, shown with those of its country."""
 
     __tablename__ = "practice_help_line"
 

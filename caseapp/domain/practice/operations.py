@@ -1,4 +1,4 @@
-"""Done: the practice set up and changed, its logo put in place, its help numbers confirmed."""
+"""Operations on the practice: set up, change settings and logo, confirm and add help lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def set_up_practice(
     name: str = "Our practice", country: str = "GB", zone: str = "Europe/London"
 ) -> None:
-    """Make the practice's row unless it stands; part of `caseapp init`."""
+    """Create the practice's row unless it exists; part of `caseapp init`."""
     if db.session.scalar(sa.select(Practice.id)) is None:
         db.session.add(
             Practice(
@@ -43,7 +43,7 @@ def set_up_practice(
 
 
 def update_practice(actor: Actor, change: PracticeChange, expected_version: int) -> None:
-    """Change the practice's settings; another country needs its numbers confirmed anew.
+    """Update the practice's settings; after a change of country or region the help lines need confirming again.
 
     Raises Stale when somebody else changed them first.
     """
@@ -61,33 +61,33 @@ def update_practice(actor: Actor, change: PracticeChange, expected_version: int)
 
 
 def set_logo(actor: Actor, picture: bytes, alternative: str) -> None:
-    """Put a logo on the practice's paper in place of any other; `picture` comes from `core.pictures.logo_from`."""
+    """Set or replace the logo; `picture` is a PNG made by `core.images.make_logo`."""
     require(actor, Action.PRACTICE_EDIT)
     db.session.merge(PracticeLogo(id=1, picture=picture, alternative=alternative, updated_at=now()))
     db.session.flush()
-    record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "put"})
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "set"})
 
 
 def remove_logo(actor: Actor) -> None:
-    """Take the logo off the practice's paper; doing it twice changes nothing."""
+    """Remove the logo, if there is one."""
     require(actor, Action.PRACTICE_EDIT)
-    gone = db.session.execute(sa.delete(PracticeLogo).returning(PracticeLogo.id)).first()
-    if gone:
+    removed = db.session.execute(sa.delete(PracticeLogo).returning(PracticeLogo.id)).first()
+    if removed:
         record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "removed"})
 
 
 def confirm_help_lines(actor: Actor) -> None:
-    """Record that somebody has checked today that every number shown is right."""
+    """Record that the actor checked every help line today."""
     require(actor, Action.PRACTICE_EDIT)
     practice = get_practice()
     practice.help_lines_confirmed_on = today()
     practice.help_lines_confirmed_by = actor.id
     db.session.flush()
-    record(actor, Action.PRACTICE_EDIT, "practice", details={"numbers": "confirmed"})
+    record(actor, Action.PRACTICE_EDIT, "practice", details={"help_lines": "confirmed"})
 
 
 def add_help_line(actor: Actor, line: NewHelpLine) -> UUID:
-    """Add a help line of the practice's own."""
+    """Add a local help line and return its id."""
     require(actor, Action.PRACTICE_EDIT)
     row = PracticeHelpLine(**asdict(line), created_at=now(), created_by=actor.id)
     db.session.add(row)
@@ -97,7 +97,7 @@ def add_help_line(actor: Actor, line: NewHelpLine) -> UUID:
 
 
 def remove_help_line(actor: Actor, line_id: UUID) -> None:
-    """Remove a help line that the practice had added.
+    """Remove a local help line.
 
     Raises NotFound.
     """

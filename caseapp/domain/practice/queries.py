@@ -1,4 +1,4 @@
-"""Asked: the practice, what stands at the head of its paper, and the numbers on its pages and sheets today."""
+"""Queries about the practice: its settings, letterhead and current help lines."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def get_practice() -> Practice:
-    """Give the one practice; `caseapp init` has made it."""
+    """Get the practice; `caseapp init` has created it."""
     return db.session.scalars(sa.select(Practice)).one()
 
 
 @dataclass(frozen=True)
 class Logo:
-    """Hold the practice's logo, a small PNG, and what is said in its place."""
+    """The practice's logo, a small PNG, and its text alternative."""
 
     picture: bytes
     alternative: str
@@ -33,7 +33,7 @@ class Logo:
 
 @dataclass(frozen=True)
 class Letterhead:
-    """Hold what the practice puts on its paper; `portal` is the address for a QR code, empty when it wants none."""
+    """The practice's letterhead; `portal` is the address for a QR code, empty for none."""
 
     name: str
     tagline: str = ""
@@ -43,81 +43,81 @@ class Letterhead:
     portal: str = ""
 
     def without_qr_code(self) -> Letterhead:
-        """Give the same without a QR code."""
+        """Return the letterhead without a QR code."""
         return replace(self, portal="")
 
     def without_images(self) -> Letterhead:
-        """Give the same without logo and QR code."""
+        """Return the letterhead without logo and QR code."""
         return replace(self, logo=None, portal="")
 
 
 def get_logo() -> Logo | None:
-    """Give the practice's logo, if it has one."""
+    """Get the practice's logo, if it has one."""
     row = db.session.execute(sa.select(PracticeLogo.picture, PracticeLogo.alternative)).first()
     return Logo(*row) if row else None
 
 
 def today() -> date:
-    """Tell the date in the practice's zone."""
+    """Return today's date in the practice's time zone."""
     return clock.today(get_practice().zone)
 
 
 def list_practice_help_lines() -> Sequence[PracticeHelpLine]:
-    """List the lines that the practice added."""
+    """List the help lines that the practice added."""
     return db.session.scalars(sa.select(PracticeHelpLine).order_by(PracticeHelpLine.kind, PracticeHelpLine.name)).all()
 
 
 @dataclass(frozen=True)
 class HelpLines:
-    """Hold the numbers to show, by kind, and whether the practice stands behind them."""
+    """The help lines to show, and whether the practice has confirmed them."""
 
     lines: tuple[HelpLine, ...]
     confirmed_on: date | None
     stale: bool
 
     def of_kinds(self, *kinds: str) -> list[HelpLine]:
-        """Give the lines of some kinds, in that order."""
+        """Return the lines of some kinds, in that order."""
         return [line for kind in kinds for line in self.lines if line.kind == kind]
 
     @property
     def emergency(self) -> HelpLine:
-        """Give the emergency number."""
+        """The emergency number."""
         return self.of_kinds("emergency")[0]
 
 
 class PracticeInfo:
-    """Show what clients see of the practice: its letterhead and the numbers to call, as they are at this moment."""
+    """What clients see of the practice: its letterhead and help lines."""
 
     def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
-        """Take the rows of `OFFICE`: the practice beside each of the lines that it added, or beside none."""
+        """Take the rows of `PRACTICE_INFO`: the practice joined with each help line that it added, if any."""
         self._practice, self._has_logo = RowView(rows[0], Practice), rows[0].has_logo
         self._added = [line for row in rows if (line := RowView(row, PracticeHelpLine)).id is not None]
 
     @cached_property
     def letterhead(self) -> Letterhead:
-        """Gather what stands on the practice's paper."""
-        found = self._practice
+        """The letterhead for PDFs."""
+        practice = self._practice
         logo = get_logo() if self._has_logo else None
-        code = urls.portal_url() if found.paper_code else ""
-        return Letterhead(found.name, found.tagline, found.contact, found.paper, logo, code)
+        code = urls.portal_url() if practice.paper_code else ""
+        return Letterhead(practice.name, practice.tagline, practice.contact, practice.paper, logo, code)
 
     @cached_property
     def help_lines(self) -> HelpLines:
-        """Gather the practice's own lines and the country's; regional lines only where they apply.
+        """The local help lines, then the country's; regional lines only where they apply.
 
-        Numbers that the practice has not confirmed for 90 days count as stale.
+        Help lines that the practice has not confirmed for 90 days are stale.
         """
-        found = self._practice
+        practice = self._practice
         shipped = (
             line
-            for line in countries()[found.country].lines
-            if line.region is None or found.region is None or line.region == found.region
+            for line in countries()[practice.country].lines
+            if line.region is None or practice.region is None or line.region == practice.region
         )
-        lines = (*map(_own_line, self._added), *shipped)
-        return HelpLines(lines, found.help_lines_confirmed_on, stale=are_help_lines_stale(found))
+        lines = (*map(_local_line, self._added), *shipped)
+        return HelpLines(lines, practice.help_lines_confirmed_on, stale=are_help_lines_stale(practice))
 
 
-def _own_line(line: RowView) -> HelpLine:
+def _local_line(line: RowView) -> HelpLine:
     return HelpLine(
         kind=line.kind,
         name=line.name,
@@ -136,11 +136,11 @@ def _own_line(line: RowView) -> HelpLine:
 
 
 def get_practice_info() -> PracticeInfo:
-    """Look at what clients see of the practice, in one statement."""
-    return PracticeInfo(run(OFFICE).all())
+    """Load what clients see of the practice, in one statement."""
+    return PracticeInfo(run(PRACTICE_INFO).all())
 
 
-OFFICE = (
+PRACTICE_INFO = (
     sa.select(
         *Practice.__table__.c,
         PracticeLogo.id.is_not(None).label("has_logo"),
@@ -154,6 +154,6 @@ OFFICE = (
 
 
 def are_help_lines_stale(practice: Practice | RowView) -> bool:
-    """Tell whether nobody has confirmed the practice's numbers for 90 days, without asking the database."""
+    """Return whether nobody has confirmed the help lines for 90 days; causes no database query."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
     return practice.help_lines_confirmed_on is None or practice.help_lines_confirmed_on < limit

@@ -1,4 +1,4 @@
-"""What may come in about the practice."""
+"""Request schemas for the practice's settings, logo and help lines."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from caseapp.domain.practice.models import PAPER_SIZES
 
 
 def require_printable(text: str) -> None:
-    """Make sure that what stands on paper can be printed.
+    """Require that our fonts can print a text.
 
-    Raises ValidationError naming the signs that our fonts lack.
+    Raises ValidationError that names the missing characters.
     """
-    if strange := find_missing_glyphs(text):
-        raise ValidationError(f"Our fonts cannot print: {' '.join(strange[:20])}")
+    if missing := find_missing_glyphs(text):
+        raise ValidationError(f"Our fonts cannot print: {' '.join(missing[:20])}")
 
 
 @dataclass(frozen=True)
 class PracticeChange:
-    """Hold the practice's own settings, whole."""
+    """All settings of the practice."""
 
     name: str
     tagline: str
@@ -47,7 +47,7 @@ class PracticeChange:
 
 
 class PracticeSchema(Schema):
-    """Check the settings of the practice."""
+    """The settings of the practice."""
 
     name = fields.String(required=True, validate=validate.Length(1, 80))
     tagline = fields.String(load_default="", validate=validate.Length(max=120))
@@ -66,7 +66,7 @@ class PracticeSchema(Schema):
     @validates("country")
     def _known_country(self, value: str, **_: object) -> None:
         if value not in countries():
-            raise ValidationError("Choose a country whose help lines are known.")
+            raise ValidationError("Choose a country from the list.")
 
     @validates("zone")
     def _known_zone(self, value: str, **_: object) -> None:
@@ -77,7 +77,7 @@ class PracticeSchema(Schema):
     def _plain_site(self, value: str, **_: object) -> None:
         parts = urlsplit(value)
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
-            raise ValidationError("Write a plain https:// address that says nothing about you.")
+            raise ValidationError("Enter a plain https:// address without a query that says nothing about you.")
 
     @validates_schema
     def _region_of_country(self, data: dict[str, Any], **_: object) -> None:
@@ -86,17 +86,17 @@ class PracticeSchema(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> PracticeChange:
-        """Give the plain value."""
+        """Build the value."""
         return PracticeChange(**data)
 
 
 class LogoSchema(Schema):
-    """Check what is said in a logo's place; the picture itself is no field of the form."""
+    """The text alternative of a logo; the image is read from the uploaded file."""
 
     alternative = fields.String(
         required=True,
         validate=validate.Length(2, 120),
-        error_messages={"required": "Say in a few words what the logo shows."},
+        error_messages={"required": "Describe in a few words what the logo shows."},
     )
 
     @validates("alternative")
@@ -105,13 +105,13 @@ class LogoSchema(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the words."""
+        """Return the text alternative."""
         return " ".join(data["alternative"].split())
 
 
 @dataclass(frozen=True)
 class NewHelpLine:
-    """Hold a help line that the practice adds."""
+    """A local help line to add."""
 
     kind: str
     name: str
@@ -120,7 +120,7 @@ class NewHelpLine:
 
 
 class HelpLineSchema(Schema):
-    """Check a local help line."""
+    """A local help line to add."""
 
     kind = fields.String(required=True, validate=validate.OneOf(KINDS[1:]))
     name = fields.String(required=True, validate=validate.Length(1, 80))
@@ -128,12 +128,12 @@ class HelpLineSchema(Schema):
         required=True,
         validate=validate.Regexp(
             r"^[0-9+() #*-]{3,30}$",
-            error="Write the number as it is dialled: digits, + and blanks.",
+            error="Enter the number as it is dialled: digits, spaces and +.",
         ),
     )
     hours = fields.String(load_default="", validate=validate.Length(max=60))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewHelpLine:
-        """Give the plain value."""
+        """Build the value."""
         return NewHelpLine(**data)

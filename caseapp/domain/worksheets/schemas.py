@@ -88,15 +88,15 @@ def build_answers_schema(handout: Handout) -> Schema:
 
 
 def _build_field(field: Field, labels: Labels) -> fields.Field[Any]:
-    one = validate.OneOf(field.options, error=labels.choose)
+    one = validate.OneOf(field.options, error=labels.invalid_choice)
     if field.type == "checkboxes":
-        at_most = validate.Length(max=len(field.options), error=labels.choose)
+        at_most = validate.Length(max=len(field.options), error=labels.invalid_choice)
         return fields.List(fields.String(validate=one), validate=at_most)
     if field.type == "choice":
         return fields.String(validate=one)
     if field.type == "date":
-        return fields.Date(error_messages={"invalid": labels.one_day})
-    longest = validate.Length(max=field.max_length, error=labels.shorten)
+        return fields.Date(error_messages={"invalid": labels.invalid_date})
+    longest = validate.Length(max=field.max_length, error=labels.too_long)
     return (SingleLineText if field.type == "text" else MultilineText)(validate=longest)
 
 

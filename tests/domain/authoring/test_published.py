@@ -32,9 +32,9 @@ def test_publish_library_leaves_practice_handouts_unchanged(team):
     slug = publish_new_handout(team["supervisor"], team["admin"])
     with transaction():
         assert publish_library() == 0
-    assert get_handout_version(slug).handout.own
+    assert get_handout_version(slug).handout.is_practice_handout
     assert checks.list_problems(today()) == []
-    assert not any(handout.own for handout in library().values())
+    assert not any(handout.is_practice_handout for handout in library().values())
 
 
 def test_practice_handout_can_be_assigned_and_read(team):

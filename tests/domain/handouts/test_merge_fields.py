@@ -238,7 +238,7 @@ def straight(text):
 def test_a_marker_that_is_none_of_ours_keeps_a_text_from_being_published(the_app, text):
     body = OWN.body.replace("Say in two", f"Walk {text} on.\n\nSay in two")
     found = find_problems(build_source(replace(OWN, body=body), NAME, DAY, None), DAY)
-    assert "stray marker" in " ".join(found["body"]).lower()
+    assert "unknown marker" in " ".join(found["body"]).lower()
 
 
 def test_no_template_is_ever_made_from_words_that_somebody_wrote():

@@ -138,7 +138,7 @@ def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
     assert f"{handout.version}, " in text
     assert PRACTICE.name in text
     pages = words.LABELS[handout.language]
-    assert f"{pages.page} 1 {pages.of} " in text
+    assert f"{pages.page} 1 {pages.page_of} " in text
 
 
 @pytest.mark.pdf

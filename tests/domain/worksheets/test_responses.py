@@ -254,16 +254,16 @@ def test_timeline_shows_only_shared_answers_and_sent_uploads(team, assigned, cli
 
     run(save_answers, client, 1, ANSWERS, 0)
     kept = run(keep_upload, client, 1, SCAN, "no_form")
-    assert told() == [("Handout given", "assignment")]
+    assert told() == [("Handout assigned", "assignment")]
     run(share_answers, client, 1, ANSWERS, 1)
     run(send_upload, client, 1, kept)
     assert told() == [
         ("Sent back a PDF", "answers"),
-        ("Shared a sheet with you", "answers"),
-        ("Handout given", "assignment"),
+        ("Shared a worksheet with you", "answers"),
+        ("Handout assigned", "assignment"),
     ]
     run(stop_sharing, client, 1)
-    assert ("Shared a sheet with you", "answers") not in told()
+    assert ("Shared a worksheet with you", "answers") not in told()
     assert row is not None
 
 
@@ -290,8 +290,8 @@ def test_answers_schema_with_invalid_answer_names_the_field(slug, sent):
         (
             "en",
             {
-                "topic": "Choose from what stands there.",
-                "look_again": "Choose the day: “4/5” cannot be read as just one.",
+                "topic": "Choose one of the options.",
+                "look_again": "Choose the date: “4/5” is not a clear date.",
                 "my_limit": "Shorten this to {most} characters.",
             },
         ),
@@ -326,7 +326,7 @@ def test_answers_schema_with_too_many_ticks_fails_in_the_handouts_language(langu
         build_answers_schema(handout).load(
             {f"{FIELD_PREFIX}{field.id}": [*field.options, field.options[0]]}
         )
-    assert found.value.messages == {f"{FIELD_PREFIX}{field.id}": [LABELS[language].choose]}
+    assert found.value.messages == {f"{FIELD_PREFIX}{field.id}": [LABELS[language].invalid_choice]}
 
 
 def test_answers_schema_drops_blanks_and_normalizes_line_endings():
