@@ -1,4 +1,4 @@
-"""Clients: the people who are coached."""
+"""API for clients: list, create, read, update."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.clients.operations import create_client, update_client
-from caseapp.domain.clients.queries import ClientListItem, ClientRecord, get_client_record, list_clients
+from caseapp.domain.clients import operations, queries
+from caseapp.domain.clients.queries import ClientListItem, ClientRecord, get_client_record
 from caseapp.domain.clients.schemas import (
     ClientListItemResponseSchema,
     ClientSchema,
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
     from caseapp.core.pagination import Page
 
-blueprint = ApiBlueprint("clients", "The people who are coached; another coach's client looks like none at all.")
-show = build_serializer(ClientResponseSchema())
+blueprint = ApiBlueprint("clients", "The people who are coached. Another coach's client looks like a missing one.")
+serialize = build_serializer(ClientResponseSchema())
 
 
 class ClientQuery(ListQuerySchema):
-    """Narrow the list of clients."""
+    """Filters of the list of clients."""
 
     q = fields.String(
         validate=validate.Length(max=120),
-        metadata={"description": "A name's first letters, an exact e-mail or an exact phone."},
+        metadata={"description": "The first letters of a name, or an exact e-mail address or phone number."},
     )
 
 
@@ -45,10 +45,10 @@ class ClientQuery(ListQuerySchema):
 @needs(Action.CLIENT_READ)
 @blueprint.list_response_schema(ClientListItemResponseSchema())
 @blueprint.query_params(ClientQuery())
-def client_list(query: ListRequest) -> Page[ClientListItem]:
+def list_clients(query: ListRequest) -> Page[ClientListItem]:
     """List your clients, newest first."""
     actor = current_actor()
-    page = list_clients(actor, query.filters.get("q"), query.cursor, query.limit)
+    page = queries.list_clients(actor, query.filters.get("q"), query.cursor, query.limit)
     record_read(actor, Action.CLIENT_READ, "client", None, None)
     return page
 
@@ -57,12 +57,12 @@ def client_list(query: ListRequest) -> Page[ClientListItem]:
 @needs(Action.CLIENT_CREATE)
 @blueprint.response_schema(ClientResponseSchema(), 201, location=lambda client: f"/clients/{client['id']}")
 @blueprint.request_schema(NewClientSchema())
-def add(body: NewClient) -> ClientRecord:
-    """Add a client with you on the care team."""
+def create_client(body: NewClient) -> ClientRecord:
+    """Create a client with you on the care team."""
     actor = current_actor()
     with transaction():
         client_id = run_api_once(
-            lambda: create_client(actor, body.details, coach_id=actor.id, agreed=body.agreed)
+            lambda: operations.create_client(actor, body.details, coach_id=actor.id, agreed=body.agreed)
         )
     return get_client_record(actor, client_id)
 
@@ -70,8 +70,8 @@ def add(body: NewClient) -> ClientRecord:
 @blueprint.route("/clients/<uuid:client_id>")
 @needs(Action.CLIENT_READ)
 @blueprint.response_schema(ClientResponseSchema())
-def client(client_id: UUID) -> ClientRecord:
-    """Show one client."""
+def get_client(client_id: UUID) -> ClientRecord:
+    """Get one client."""
     actor = current_actor()
     found = get_client_record(actor, client_id)
     record_read(actor, Action.CLIENT_READ, "client", client_id, client_id)
@@ -83,11 +83,11 @@ def client(client_id: UUID) -> ClientRecord:
 @blueprint.response_schema(ClientResponseSchema())
 @blueprint.request_schema(ClientSchema(partial=True))
 @blueprint.requires_if_match
-def change(client_id: UUID, body: dict[str, Any], version: int) -> ClientRecord:
-    """Change the fields that are sent; the whole is checked."""
+def update_client(client_id: UUID, body: dict[str, Any], version: int) -> ClientRecord:
+    """Change the fields that are sent; the whole record is validated."""
     actor = current_actor()
-    stands = to_json_types(show(get_client_record(actor, client_id)))
-    details = merge_changes(ClientSchema(), stands, body)
+    current = to_json_types(serialize(get_client_record(actor, client_id)))
+    details = merge_changes(ClientSchema(), current, body)
     with transaction():
-        update_client(actor, client_id, details, version)
+        operations.update_client(actor, client_id, details, version)
     return get_client_record(actor, client_id)

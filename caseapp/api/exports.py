@@ -1,4 +1,4 @@
-"""Case reports: coded fields of the whole practice, without names or free text."""
+"""API for exports of the case report."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.reports.operations import create_export
-from caseapp.domain.reports.queries import build_export_file, get_export, list_exports
+from caseapp.domain.reports import operations, queries
 from caseapp.domain.reports.schemas import ExportRecord, ExportSchema, ExportResponseSchema, NewExport
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
@@ -30,39 +29,39 @@ blueprint = ApiBlueprint(
 @needs(Action.REPORT_EXPORT)
 @blueprint.list_response_schema(ExportResponseSchema())
 @blueprint.query_params(ListQuerySchema())
-def export_list(query: ListRequest) -> Page[ExportRecord]:
-    """List the exports that were made, newest first."""
-    return list_exports(current_actor(), query.cursor, query.limit)
+def list_exports(query: ListRequest) -> Page[ExportRecord]:
+    """List exports, newest first."""
+    return queries.list_exports(current_actor(), query.cursor, query.limit)
 
 
 @blueprint.route("/exports", "POST")
 @needs(Action.REPORT_EXPORT)
 @blueprint.response_schema(ExportResponseSchema(), 201, location=lambda export: f"/exports/{export['id']}")
 @blueprint.request_schema(ExportSchema())
-def make(body: NewExport) -> ExportRecord:
-    """Ask for a report; the log keeps its filters and its number of rows."""
+def create_export(body: NewExport) -> ExportRecord:
+    """Create a report; the audit log keeps its filters and number of rows."""
     actor = current_actor()
     with transaction():
-        export_id = run_api_once(lambda: create_export(actor, body.wanted, body.format))
-    return get_export(actor, export_id)
+        export_id = run_api_once(lambda: operations.create_export(actor, body.filters, body.format))
+    return queries.get_export(actor, export_id)
 
 
 @blueprint.route("/exports/<uuid:export_id>")
 @needs(Action.REPORT_EXPORT)
 @blueprint.response_schema(ExportResponseSchema())
-def export(export_id: UUID) -> ExportRecord:
-    """Show one export."""
-    return get_export(current_actor(), export_id)
+def get_export(export_id: UUID) -> ExportRecord:
+    """Get one export."""
+    return queries.get_export(current_actor(), export_id)
 
 
 @blueprint.route("/exports/<uuid:export_id>/file")
 @needs(Action.REPORT_EXPORT)
 @blueprint.file_response("text/csv", "application/pdf")
-def export_bytes(export_id: UUID) -> Response:
-    """Download an export, made anew from today's records; every download is recorded."""
+def download_export(export_id: UUID) -> Response:
+    """Download an export, built from the current records; every download is recorded."""
     actor = current_actor()
-    pieces, kind, name = build_export_file(actor, export_id)
+    chunks, media_type, file_name = queries.build_export_file(actor, export_id)
     record_read(actor, Action.REPORT_EXPORT, "export", export_id, None)
-    answer = Response(stream_with_context(pieces), mimetype=kind)
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    response = Response(stream_with_context(chunks), mimetype=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
+    return response

@@ -1,4 +1,4 @@
-"""Session notes: drafts of their author's, signed ones that can no longer change."""
+"""API for session notes: list, start, read, change a draft, sign."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.notes.operations import save_draft, sign_note, create_note
-from caseapp.domain.notes.queries import get_note, list_case_notes
+from caseapp.domain.notes import operations, queries
 from caseapp.domain.notes.schemas import (
     DraftChange,
     DraftSchema,
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "notes", "Session notes: drafts of your own, and signed notes of everybody on the care team."
+    "notes", "Session notes: your own drafts, and signed notes by everyone on the care team."
 )
 
 
@@ -35,10 +34,10 @@ blueprint = ApiBlueprint(
 @needs(Action.NOTE_READ)
 @blueprint.list_response_schema(NoteResponseSchema())
 @blueprint.query_params(ListQuerySchema())
-def note_list(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
-    """List a case's notes, the newest session first."""
+def list_notes(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
+    """List a case's notes, newest session first."""
     actor = current_actor()
-    page = list_case_notes(actor, case_id, query.cursor, query.limit)
+    page = queries.list_case_notes(actor, case_id, query.cursor, query.limit)
     client_id = page.items[0].client_id if page.items else None
     record_read(actor, Action.NOTE_READ, "case", case_id, client_id)
     return page
@@ -48,22 +47,23 @@ def note_list(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
 @needs(Action.NOTE_WRITE)
 @blueprint.response_schema(NoteResponseSchema(), 201, location=lambda note: f"/notes/{note['id']}")
 @blueprint.request_schema(NewNoteSchema())
-def start(case_id: UUID, body: NewNote) -> NoteRecord:
-    """Start a draft about a session."""
+def create_note(case_id: UUID, body: NewNote) -> NoteRecord:
+    """Start a note about a session, as your draft."""
     actor = current_actor()
     with transaction():
         return create_api_once(
-            lambda: create_note(actor, case_id, body), lambda note_id: get_note(actor, note_id)
+            lambda: operations.create_note(actor, case_id, body),
+            lambda note_id: queries.get_note(actor, note_id),
         )
 
 
 @blueprint.route("/notes/<uuid:note_id>")
 @needs(Action.NOTE_READ)
 @blueprint.response_schema(NoteResponseSchema())
-def note(note_id: UUID) -> NoteRecord:
-    """Show one note."""
+def get_note(note_id: UUID) -> NoteRecord:
+    """Get one note."""
     actor = current_actor()
-    found = get_note(actor, note_id)
+    found = queries.get_note(actor, note_id)
     record_read(actor, Action.NOTE_READ, "note", note_id, found.client_id)
     return found
 
@@ -73,21 +73,21 @@ def note(note_id: UUID) -> NoteRecord:
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.request_schema(DraftSchema())
 @blueprint.requires_if_match
-def change(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
-    """Save what changed in your draft; what is not sent stays as it is."""
+def update_note(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
+    """Change your draft; fields that are not sent stay unchanged."""
     actor = current_actor()
     with transaction():
-        save_draft(actor, note_id, body, version)
-        return get_note(actor, note_id)
+        operations.save_draft(actor, note_id, body, version)
+        return queries.get_note(actor, note_id)
 
 
 @blueprint.route("/notes/<uuid:note_id>/sign", "POST", error_statuses=(409, 422))
 @needs(Action.NOTE_SIGN)
 @blueprint.response_schema(NoteResponseSchema())
 @blueprint.requires_if_match
-def sign(note_id: UUID, version: int) -> NoteRecord:
-    """Sign and lock your draft; levels in it that nobody has recorded are recorded with it."""
+def sign_note(note_id: UUID, version: int) -> NoteRecord:
+    """Sign and lock your draft; unrecorded levels in it are recorded with it."""
     actor = current_actor()
     with transaction():
-        sign_note(actor, note_id, version)
-        return get_note(actor, note_id)
+        operations.sign_note(actor, note_id, version)
+        return queries.get_note(actor, note_id)

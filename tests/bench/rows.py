@@ -21,7 +21,8 @@ from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap, wrapping_key_id
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
-from caseapp.domain.clients.queries import name_hash, name_words
+from caseapp.domain.clients.queries import name_hash
+from caseapp.domain.clients.rules import name_words
 from caseapp.domain.notes.models import Note
 from caseapp.domain.users.models import User
 

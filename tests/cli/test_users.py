@@ -11,7 +11,7 @@ from tests.support import staff
 from tests.support.staff import PASSWORD
 
 
-def test_somebody_is_added_with_a_password_from_standard_input(app, run_command):
+def test_user_add_reads_the_password_from_standard_input(app, run_command):
     staff.add("supervisor")
     done = run_command(
         "user",
@@ -21,7 +21,7 @@ def test_somebody_is_added_with_a_password_from_standard_input(app, run_command)
         "Ines Okafor",
         "--supervisor",
         "supervisor@practice.test",
-        given=f"{PASSWORD}\n",
+        input_text=f"{PASSWORD}\n",
     )
     assert done.exit_code == 0, done.output
     assert done.output == "Ines Okafor can sign in as ines@practice.test (coach).\n"
@@ -30,17 +30,17 @@ def test_somebody_is_added_with_a_password_from_standard_input(app, run_command)
     assert "Ines Okafor, coach" in run_command("user", "list").output
 
 
-def test_a_password_is_never_an_argument(run_command):
+def test_user_add_has_no_password_option(run_command):
     done = run_command("user", "add", "a@practice.test", "--name", "A", "--password", PASSWORD)
     assert done.exit_code == 2
     assert "No such option" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "password", "said"),
+    ("arguments", "password", "message"),
     [
         (["a@practice.test", "--name", "Ade"], "short", "password: Use 15 characters or more"),
-        (["nowhere", "--name", "Ade"], PASSWORD, "email: Write a full address"),
+        (["nowhere", "--name", "Ade"], PASSWORD, "email: Enter a full e-mail address"),
         (["a@practice.test", "--name", " "], PASSWORD, "name: Write a name."),
         (
             ["a@practice.test", "--name", "A", "--supervisor", "b@x.test"],
@@ -49,20 +49,20 @@ def test_a_password_is_never_an_argument(run_command):
         ),
     ],
 )
-def test_what_is_refused_is_said_in_a_line(run_command, arguments, password, said):
-    done = run_command("user", "add", *arguments, given=password)
+def test_user_add_reports_an_error_in_one_line(run_command, arguments, password, message):
+    done = run_command("user", "add", *arguments, input_text=password)
     assert done.exit_code == 1
-    assert done.stderr.startswith(said)
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
 
 
-def test_access_is_taken_away_and_a_password_set_anew(app, run_command):
+def test_user_reset_and_disable_end_access(app, run_command):
     coach = staff.add("coach")
     browser = app.test_client()
     staff.sign_in(browser, coach)
     assert (
         run_command(
-            "user", "reset", "coach@practice.test", given="nine small lanterns at sea\n"
+            "user", "reset", "coach@practice.test", input_text="nine small lanterns at sea\n"
         ).exit_code
         == 0
     )
@@ -80,7 +80,7 @@ def test_access_is_taken_away_and_a_password_set_anew(app, run_command):
     assert {entry.via for entry in log} == {"cli"}
 
 
-def test_a_token_is_printed_once_listed_and_revoked(app, run_command):
+def test_token_is_printed_once_listed_and_revoked(app, run_command):
     coach = staff.add("coach")
     made = run_command("token", "create", "coach@practice.test", "--name", "Calendar")
     text = made.output.strip()
@@ -93,7 +93,7 @@ def test_a_token_is_printed_once_listed_and_revoked(app, run_command):
     assert "revoked" in run_command("token", "list", "coach@practice.test").output
 
 
-def test_a_token_that_is_not_there_cannot_be_revoked(run_command):
+def test_revoking_an_unknown_token_fails(run_command):
     done = run_command("token", "revoke", str(new_id()))
     assert done.exit_code == 1
     assert done.stderr == "There is nothing here.\n"

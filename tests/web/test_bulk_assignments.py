@@ -204,7 +204,7 @@ def test_suspended_handouts_are_shown_on_every_related_page(app, desk, team):
     assert "Ines Okafor" in page
     assert "The first days: pause before you act" in page
     assert "A safety hold is open" in page
-    assert "One sheet rests for now" in desk.text("/today")
+    assert "One handout is suspended" in desk.text("/today")
     assert "Ines Okafor" not in StaffBrowser(app, team["coach2"]).text("/handouts/suspended")
     assert StaffBrowser(app, team["admin"]).get("/handouts/suspended").status_code == 403
 

@@ -96,7 +96,7 @@ def test_a_form_sent_twice_makes_one_report(admin):
     [
         ({"format": "xls"}, "Must be one of"),
         ({"since": "2026-02-30"}, "Not a valid date"),
-        ({"since": "2026-02-02", "until": "2026-02-01"}, "The last day comes before the first."),
+        ({"since": "2026-02-02", "until": "2026-02-01"}, "The last day is before the first day."),
         ({"names": "yes"}, "Unknown field."),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_wrong_answer_keeps_the_others(admin, wrong, said):
 
 
 def test_a_form_without_its_key_makes_nothing(admin):
-    answer = admin.send("/reports", once=None)
+    answer = admin.send("/reports", idempotency_key=None)
     assert answer.status_code == 422
     assert exports() == 0
 

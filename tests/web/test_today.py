@@ -81,11 +81,11 @@ def test_where_more_cases_are_open_than_are_looked_through_it_says_so_and_leads_
     assert "newest open cases" not in desk.text("/today")
     bulk_rows.caseload(coach, 1, since=100)
     page = desk.text("/today")
-    assert "In the 100 newest open cases no sheets rest for now." in page
-    assert '<a href="/handouts/suspended">See what rests in all open cases</a>' in page
+    assert "In the 100 newest open cases no handouts are suspended." in page
+    assert '<a href="/handouts/suspended">See suspended handouts in all open cases</a>' in page
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
     with transaction():
         assign_handout(coach, made.case_id, "first-days-pause", message="", channel="portal")
         set_manual_flag(coach, made.client_id, "unsafe_delivery")
-    assert "In the 100 newest open cases one sheet rests for now." in desk.text("/today")
+    assert "In the 100 newest open cases one handout is suspended." in desk.text("/today")

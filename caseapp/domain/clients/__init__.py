@@ -1,1 +1,1 @@
-"""Clients: who they are, who may know of them, how they may safely be reached."""
+"""Clients: their details, who may see them, how they can safely be contacted."""

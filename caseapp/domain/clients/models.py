@@ -1,4 +1,4 @@
-"""Stored: the client, the key that seals what is told about them, the care team, the way into the portal."""
+"""Tables: clients, their keys, care teams, and the words and hashes that searches use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from caseapp.domain.clients.codes import CONSENT_METHODS
 
 
 class Client(Model):
-    """Be a person who is coached; the name stays readable since it is searched, the rest is sealed."""
+    """A person who is coached. The name is stored in clear text because it is searched; contact details are sealed."""
 
     __tablename__ = "client"
 
@@ -41,12 +41,12 @@ class Client(Model):
 
     @property
     def client_id(self) -> UUID:
-        """Give the id under which this row is sealed, as every sealed row does."""
+        """Return the id under whose key this row is sealed."""
         return self.id
 
 
 class ClientKey(Model):
-    """Hold a client's key, wrapped; destroying this row is erasure."""
+    """A client's data key, wrapped by the installation's key. Deleting this row erases the client's sealed data."""
 
     __tablename__ = "client_key"
 
@@ -58,7 +58,7 @@ class ClientKey(Model):
 
 
 class CareTeamMember(Model):
-    """Say that a member of staff works with a client: the one ground for seeing anything about them."""
+    """A member of a client's care team: only the care team and its supervisors can see a client."""
 
     __tablename__ = "care_team"
     __table_args__ = (sa.Index("ix_care_team_client", "client_id"),)
@@ -69,7 +69,7 @@ class CareTeamMember(Model):
 
 
 class ClientNameWord(Model):
-    """Be one word of a client's name, folded for searching by its first letters."""
+    """A folded word of a client's name, for searching by its first letters."""
 
     __tablename__ = "client_name_word"
     __table_args__ = (sa.Index("ix_client_name_word_client", "client_id"),)
@@ -79,7 +79,7 @@ class ClientNameWord(Model):
 
 
 class NameHash(Model):
-    """Be the keyed hash of a client's or a partner's name, by which conflicts are noticed unseen."""
+    """The keyed hash of a client's or partner's name, for finding duplicates and conflicts of interest."""
 
     __tablename__ = "name_hash"
     __table_args__ = (sa.Index("ix_name_hash_client", "client_id"),)

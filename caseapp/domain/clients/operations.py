@@ -1,4 +1,4 @@
-"""Done: clients added and changed, and the one sender of everything that is written to them."""
+"""Operations on clients: create, update, join the care team, send mail."""
 
 from __future__ import annotations
 
@@ -33,11 +33,10 @@ from caseapp.domain.clients.queries import (
     get_client,
     get_client_key,
     name_hash,
-    name_words,
     unseal_client,
-    phone_digits,
     find_possible_matches,
 )
+from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
@@ -49,25 +48,24 @@ if TYPE_CHECKING:
 def create_client(
     actor: Actor, details: ClientDetails, *, coach_id: UUID, agreed: bool = False
 ) -> UUID:
-    """Add a client and put the coach on the care team.
+    """Create a client with the coach on the care team, and return its id.
 
-    A likely duplicate or conflict of interest stops it: a coach reads only that the supervisor must be asked, a
-    supervisor reads which records meet. With `agreed` the coach says that the supervisor has been asked; that is
-    recorded. Raises RuleBroken.
+    A possible duplicate or conflict of interest is refused: a coach is told only to ask their supervisor, a supervisor
+    sees the matching records. `agreed` confirms that the supervisor was asked; this is recorded. Raises RuleBroken.
     """
     require(actor, Action.CLIENT_CREATE)
     require_assignable_coach(actor, coach_id)
     found = dict(
         find_possible_matches(
-            details.name, details.partner_name, details.email, details.phone, apart_from=None
+            details.name, details.partner_name, details.email, details.phone, exclude_id=None
         )
     )
     if found and not agreed:
-        raise _conflict(actor, found)
+        raise _build_conflict_error(actor, found)
     client = Client(id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name="")
     wrapped = new_wrapped_key(client.id)
     db.session.add(client)
-    _fill(client, details, unwrap(client.id, wrapped))
+    _fill_columns(client, details, unwrap(client.id, wrapped))
     db.session.flush()
     db.session.add_all(
         [
@@ -75,7 +73,7 @@ def create_client(
             CareTeamMember(user_id=coach_id, client_id=client.id, joined_at=now()),
         ]
     )
-    _index(client.id, details)
+    _index_names(client.id, details)
     record(
         actor,
         Action.CLIENT_CREATE,
@@ -88,24 +86,28 @@ def create_client(
 
 
 def require_assignable_coach(actor: Actor, coach_id: UUID) -> None:
-    """Make sure that the actor may give work to this coach: themselves, or one whom they supervise.
+    """Require a coach that the actor may assign work to: themselves, or a coach they supervise.
 
     Raises Invalid.
     """
     if coach_id not in {user.id for user in list_assignable_coaches(actor)}:
-        raise Invalid({"coach_id": ["Choose yourself, or a coach whom you supervise."]})
+        raise Invalid({"coach_id": ["Choose yourself or a coach you supervise."]})
 
 
-def _conflict(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
-    message = "Talk to your supervisor before saving."
-    how = "Your answers stay in the form. Tick the box once your supervisor agrees."
+def _build_conflict_error(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
     if not actor.may(Action.CONFLICT_READ):
-        return RuleBroken(Reason("possible_conflict", message, how))
+        return RuleBroken(
+            Reason(
+                "possible_conflict",
+                "Talk to your supervisor before saving.",
+                "Your answers stay in the form. Tick the box once your supervisor agrees.",
+            )
+        )
     return RuleBroken(
         *(
             Reason(
                 "possible_conflict",
-                f"{match.name}, with {' and '.join(match.coaches)}, {match.why}.",
+                f"{match.name}, with {' and '.join(match.coaches)}, {match.reason}.",
                 "Decide who can coach whom, then tick the box to save.",
             )
             for match in describe_matches(actor, found)
@@ -116,23 +118,23 @@ def _conflict(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
 def update_client(
     actor: Actor, client_id: UUID, details: ClientDetails, expected_version: int
 ) -> None:
-    """Change a client's details, whole.
+    """Replace a client's details.
 
-    Raises NotFound, or Stale when somebody saved a newer version first.
+    Raises NotFound, or Stale when someone saved a newer version first.
     """
     require(actor, Action.CLIENT_EDIT)
     client = get_client(actor, client_id)
     key = get_client_key(client_id)
     before = unseal_client(client, key)
     set_committed_value(client, "version", expected_version)
-    _fill(client, details, key)
+    _fill_columns(client, details, key)
     db.session.flush()
     for table in (ClientNameWord, NameHash):
         db.session.execute(sa.delete(table).where(table.client_id == client_id))
-    _index(client_id, details)
+    _index_names(client_id, details)
     if not details.safe.allows("portal"):
         end_all_sessions(client_id)
-    changed = [name for name, value in asdict(details).items() if value != _before(before, name)]
+    changed = [name for name, value in asdict(details).items() if value != _get_previous_value(before, name)]
     record(
         actor,
         Action.CLIENT_EDIT,
@@ -143,12 +145,12 @@ def update_client(
     )
 
 
-def _before(before: object, name: str) -> object:
+def _get_previous_value(before: object, name: str) -> object:
     value = getattr(before, name)
     return asdict(value) if name == "safe" else value
 
 
-def _fill(client: Client, details: ClientDetails, key: DataKey) -> None:
+def _fill_columns(client: Client, details: ClientDetails, key: DataKey) -> None:
     client.name = details.name
     client.preferred_name = details.preferred_name
     client.pronouns = details.pronouns
@@ -165,7 +167,7 @@ def _fill(client: Client, details: ClientDetails, key: DataKey) -> None:
     client.consent_method = details.consent_method
 
 
-def _index(client_id: UUID, details: ClientDetails) -> None:
+def _index_names(client_id: UUID, details: ClientDetails) -> None:
     words = {*name_words(details.name), *name_words(details.preferred_name)}
     db.session.add_all(ClientNameWord(word=word, client_id=client_id) for word in words)
     db.session.add(NameHash(hash=name_hash(details.name), client_id=client_id, whose="client"))
@@ -176,16 +178,16 @@ def _index(client_id: UUID, details: ClientDetails) -> None:
 
 
 def join_care_team(user_id: UUID, client_id: UUID) -> None:
-    """Put somebody on a client's care team; twice changes nothing."""
+    """Add a user to a client's care team; does nothing when they are a member already."""
     if db.session.get(CareTeamMember, (user_id, client_id)) is None:
         db.session.add(CareTeamMember(user_id=user_id, client_id=client_id, joined_at=now()))
 
 
 def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) -> bool:
-    """Write a neutral mail to a client, if e-mail is safe for them at this moment; tell whether it went.
+    """Send a neutral e-mail to a client if e-mail is safe for them now; return whether it was sent.
 
-    This is the only sender of mail to clients: safe contact is asked here, when the mail leaves and not when it
-    was ordered. The subject names nobody and no service.
+    This is the only function that sends mail to clients: it checks safe contact when the mail is sent, not when it was
+    queued. The subject names no person and no service.
     """
     row = db.session.execute(
         sa.select(Client, ClientKey.wrapped)

@@ -1,8 +1,7 @@
-"""Asked: which clients an actor may see, and what stands in their record."""
+"""Queries for clients: who may see them, their records, searches, possible conflicts."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,9 @@ from caseapp.core.database import RowView, db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
-from caseapp.core.text import fold
 from caseapp.core.vault import DataKey, fingerprint, unseal_column, unseal_json, unwrap
 from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
+from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
@@ -28,20 +27,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import InstrumentedAttribute
 
-MAX_WORD_LENGTH = 60
-
 
 def visible_to(actor: Actor) -> sa.Select[UUID]:
-    """Select the clients an actor may know of: the one rule that everything about clients inherits.
+    """Select the ids of the clients an actor may see: the one rule of visibility for everything about clients.
 
-    Coaches see their own care teams, supervisors those of the coaches they supervise too, admins none. It is
-    written for `client_id IN (…)`: as EXISTS the same rule walks whole tables.
+    Coaches see their own clients, supervisors also those of the coaches they supervise, admins none. Use it as
+    `client_id IN (…)`: written as EXISTS, the same rule scans whole tables.
     """
     return select_visible_clients(actor.role, actor.id)
 
 
 def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
-    """Select the same for a role, where `who` may stay open as a parameter of a statement that is built once."""
+    """Select the clients a person with this role may see; `who` can be a bind parameter of a cached statement."""
     if role is Role.COACH:
         return sa.select(CareTeamMember.client_id).where(CareTeamMember.user_id == who)
     if role is Role.SUPERVISOR:
@@ -52,10 +49,10 @@ def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa
 def is_visible_client(
     role: Role, who: UUID | sa.BindParameter[UUID], client_id: InstrumentedAttribute[UUID]
 ) -> sa.ColumnElement[bool]:
-    """Say in SQL that the client of one record, which is found by its id, is somebody's to see.
+    """Build the SQL condition that a person may see the client of one record, which is selected by its id.
 
-    It is the same rule turned round: the few of the client's care team are looked at, and not everybody whom a
-    supervisor may see, nor every coach that they look after.
+    The same rule as `visible_to`, starting from the client: it reads the few members of the care team instead of all
+    clients and coaches of a supervisor.
     """
     if role is not Role.SUPERVISOR:
         return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id).exists()
@@ -69,13 +66,13 @@ def is_visible_client(
 
 
 def is_visible_to(actor: Actor, client_id: InstrumentedAttribute[UUID]) -> sa.ColumnElement[bool]:
-    """Say the same of an actor."""
+    """Build the SQL condition that an actor may see the client of one record."""
     return is_visible_client(actor.role, actor.id, client_id)
 
 
 @dataclass(frozen=True)
 class ClientRecord:
-    """Show a client with everything opened, to those who may see it."""
+    """A client with all columns unsealed."""
 
     id: UUID
     name: str
@@ -93,39 +90,39 @@ class ClientRecord:
 
     @property
     def safe_channels(self) -> tuple[str, ...]:
-        """Give the channels for a flat view."""
+        """The safe channels, for flat schemas."""
         return self.safe.channels
 
     @property
     def safe_times(self) -> str:
-        """Give the safe times for a flat view."""
+        """The safe times, for flat schemas."""
         return self.safe.times
 
     @property
     def code_word(self) -> str:
-        """Give the code word for a flat view."""
+        """The code word, for flat schemas."""
         return self.safe.code_word
 
     @property
     def safe_warning(self) -> str:
-        """Give the warning for a flat view."""
+        """The warning, for flat schemas."""
         return self.safe.warning
 
 
 def require_visible_client(actor: Actor, client_id: UUID) -> None:
-    """Make sure that a client is the actor's to see.
+    """Require that the actor may see a client.
 
-    Raises NotFound, the same for a foreign client and for none at all.
+    Raises NotFound, the same for a foreign client and for a missing one.
     """
-    seen = db.session.scalar(
+    visible = db.session.scalar(
         sa.select(Client.id).where(Client.id == client_id, is_visible_to(actor, Client.id))
     )
-    if seen is None:
+    if visible is None:
         raise NotFound
 
 
 def lock_client(client_id: UUID) -> None:
-    """Make changes that look at a client's whole record wait for each other until the open transaction ends."""
+    """Lock a client until the transaction ends, so that changes that depend on its whole record run one at a time."""
     db.session.execute(
         sa.select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
     )
@@ -145,9 +142,9 @@ def get_client(actor: Actor, client_id: UUID) -> Client:
 
 
 def get_client_key(client_id: UUID) -> DataKey:
-    """Open a client's key.
+    """Unwrap a client's key.
 
-    Raises NotFound when it was destroyed, which is what erasure means.
+    Raises NotFound when the key was destroyed to erase the client.
     """
     wrapped = db.session.scalar(
         sa.select(ClientKey.wrapped).where(ClientKey.client_id == client_id)
@@ -158,7 +155,7 @@ def get_client_key(client_id: UUID) -> DataKey:
 
 
 def unseal_client(client: Client | RowView, key: DataKey) -> ClientRecord:
-    """Open the sealed columns of a loaded client."""
+    """Unseal a loaded client."""
     safe = unseal_json(client, "safe_contact", key) or {"channels": []}
     year = unseal_column(client, "birth_year", key)
     return ClientRecord(
@@ -179,7 +176,7 @@ def unseal_client(client: Client | RowView, key: DataKey) -> ClientRecord:
 
 
 def get_client_record(actor: Actor, client_id: UUID) -> ClientRecord:
-    """Show a client, opened, in one statement.
+    """Return a client, unsealed, with one statement.
 
     Raises NotFound.
     """
@@ -196,7 +193,7 @@ def get_client_record(actor: Actor, client_id: UUID) -> ClientRecord:
 
 @dataclass(frozen=True)
 class ClientListItem:
-    """Show a client in a list."""
+    """A client in a list."""
 
     id: UUID
     name: str
@@ -206,7 +203,7 @@ class ClientListItem:
 
 
 def list_clients(actor: Actor, q: str | None, cursor: str | None, limit: int) -> Page[ClientListItem]:
-    """List the clients an actor may see, newest first, narrowed by a search."""
+    """List the clients an actor may see, newest first, optionally filtered by a search."""
     require(actor, Action.CLIENT_READ)
     query = sa.select(Client.id, Client.name, Client.preferred_name, Client.pronouns, Client.created_at).where(
         Client.id.in_(visible_to(actor))
@@ -219,14 +216,14 @@ def list_clients(actor: Actor, q: str | None, cursor: str | None, limit: int) ->
 
 
 def select_matching_clients(q: str) -> sa.Select[UUID]:
-    """Select the clients that match a search: an exact e-mail or phone, or the first letters of name words.
+    """Select the clients that match a search: an exact e-mail address or phone number, or the beginnings of name words.
 
-    To be narrowed by `visible_to`; it knows nothing of who asks.
+    Combine it with `visible_to`: it does not check who is asking.
     """
     text = q.strip()
     if "@" in text:
         return sa.select(Client.id).where(Client.email_hash == fingerprint("email", text.lower()))
-    if (digits := phone_digits(text)) and not any(sign.isalpha() for sign in text):
+    if (digits := phone_digits(text)) and not any(character.isalpha() for character in text):
         return sa.select(Client.id).where(Client.phone_hash == fingerprint("phone", digits))
     matching: sa.Select[UUID] | None = None
     for word in name_words(text):
@@ -237,39 +234,28 @@ def select_matching_clients(q: str) -> sa.Select[UUID]:
     return sa.select(Client.id).where(sa.false()) if matching is None else matching
 
 
-def name_words(name: str) -> list[str]:
-    """Fold a name into its words: no case, no accents, letters and digits only."""
-    return [word[:MAX_WORD_LENGTH] for word in re.findall(r"\w+", fold(name))]
-
-
 def name_hash(name: str) -> str:
-    """Hash the first and last word of a name, so that a middle name does not hide a match."""
+    """Hash the first and last word of a name, so that a middle name does not prevent a match."""
     words = name_words(name)
     return fingerprint("name", " ".join(sorted({words[0], words[-1]}))) if words else ""
 
 
-def phone_digits(phone: str) -> str:
-    """Keep the last nine digits of a number, so that +44 and 0 mean the same phone."""
-    digits = re.sub(r"\D", "", phone)
-    return digits[-9:] if len(digits) >= 5 else ""  # noqa: PLR2004
-
-
 @dataclass(frozen=True)
-class Match:
-    """Show a supervisor one record that a new client may duplicate or conflict with."""
+class ClientMatch:
+    """A record that a new client may duplicate or conflict with, for supervisors."""
 
     client_id: UUID
     name: str
-    why: str
+    reason: str
     coaches: tuple[str, ...]
 
 
 def find_possible_matches(
-    name: str, partner: str | None, email: str | None, phone: str | None, *, apart_from: UUID | None
+    name: str, partner: str | None, email: str | None, phone: str | None, *, exclude_id: UUID | None
 ) -> list[tuple[UUID, str]]:
-    """Find records that a client may duplicate (the same person) or conflict with (the spouse).
+    """Find records that a client may duplicate (the same person) or conflict with (the spouse), with the reason.
 
-    It looks across the whole practice and only at keyed hashes; callers decide who may read the answer.
+    It searches the whole practice, using only keyed hashes; callers decide who may see the result.
     """
     own = name_hash(name)
     other = name_hash(partner) if partner else None
@@ -294,26 +280,26 @@ def find_possible_matches(
     if contact:
         for client_id in db.session.scalars(sa.select(Client.id).where(sa.or_(*contact))):
             found.setdefault(client_id, "has the same e-mail or phone")
-    return [(client_id, why) for client_id, why in found.items() if client_id != apart_from]
+    return [(client_id, reason) for client_id, reason in found.items() if client_id != exclude_id]
 
 
-def list_matches(actor: Actor, client_id: UUID) -> list[Match]:
-    """Show a supervisor the records that one of their clients may conflict with, both sides by name.
+def list_matches(actor: Actor, client_id: UUID) -> list[ClientMatch]:
+    """List the records that a supervisor's client may conflict with, with the names of both sides.
 
-    Raises Forbidden for anybody else, and NotFound.
+    Raises Forbidden for anyone but a supervisor, and NotFound.
     """
     require(actor, Action.CONFLICT_READ)
     record = get_client_record(actor, client_id)
     found = dict(
         find_possible_matches(
-            record.name, record.partner_name, record.email, record.phone, apart_from=client_id
+            record.name, record.partner_name, record.email, record.phone, exclude_id=client_id
         )
     )
     return describe_matches(actor, found)
 
 
-def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[Match]:
-    """Put names to matches for a supervisor."""
+def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
+    """Add names and coaches to matches, for a supervisor."""
     require(actor, Action.CONFLICT_READ)
     rows = db.session.execute(
         sa.select(Client.id, Client.name, User.name.label("coach"))
@@ -325,12 +311,12 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[Match]:
     for row in rows:
         people.setdefault(row.id, (row.name, []))[1].append(row.coach)
     return [
-        Match(client_id, name, found[client_id], tuple(coaches))
+        ClientMatch(client_id, name, found[client_id], tuple(coaches))
         for client_id, (name, coaches) in people.items()
     ]
 
 
 def get_client_names(ids: Iterable[Any]) -> dict[UUID, str]:
-    """Give the names behind some client ids in one statement."""
+    """Return the names of some clients by id, with one statement."""
     found = db.session.execute(sa.select(Client.id, Client.name).where(Client.id.in_(set(ids))))
     return {row.id: row.name for row in found}

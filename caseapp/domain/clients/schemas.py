@@ -1,4 +1,4 @@
-"""What may come in about a client, and what goes out."""
+"""Schemas and records of clients, and of their sign-in to the portal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,180}\.[^@\s.]{2,}")
 
 @dataclass(frozen=True)
 class SafeContact:
-    """Say how a client may safely be reached; what is not listed is not allowed."""
+    """How a client can safely be contacted; a channel that is not listed is not allowed."""
 
     channels: tuple[str, ...]
     times: str = ""
@@ -44,13 +44,13 @@ class SafeContact:
     warning: str = ""
 
     def allows(self, channel: str) -> bool:
-        """Tell whether a channel is safe; the default is no."""
+        """Tell whether a channel is safe."""
         return channel in self.channels and "in_person" not in self.channels
 
 
 @dataclass(frozen=True)
 class ClientDetails:
-    """Hold everything about a client that a coach writes down at intake."""
+    """The details of a client that a coach enters at intake."""
 
     name: str
     preferred_name: str
@@ -65,7 +65,7 @@ class ClientDetails:
 
 
 class ClientSchema(Schema):
-    """Check a client's details, whole; the same for the form and the API."""
+    """Input for a client's details, from the form and the API."""
 
     name = fields.String(required=True, validate=validate.Length(1, 120))
     preferred_name = fields.String(load_default="", validate=validate.Length(max=60))
@@ -82,7 +82,7 @@ class ClientSchema(Schema):
         fields.String(validate=validate.OneOf(CHANNELS)),
         required=True,
         validate=validate.Length(
-            min=1, error="Ask which ways are safe, and tick at least one; “in person only” is one."
+            min=1, error="Ask which ways are safe and choose at least one. “In person only” counts."
         ),
     )
     safe_times = fields.String(load_default="", validate=validate.Length(max=120))
@@ -96,22 +96,22 @@ class ClientSchema(Schema):
 
     @validates("name")
     def _has_letters(self, value: str, **_: object) -> None:
-        if not any(sign.isalpha() for sign in value):
-            raise ValidationError("Write the client's name.")
+        if not any(character.isalpha() for character in value):
+            raise ValidationError("Enter the client's name.")
 
     @validates("email")
     def _is_address(self, value: str | None, **_: object) -> None:
         if value and not EMAIL.fullmatch(value.strip()):
-            raise ValidationError("Write a full address, such as name@example.org.")
+            raise ValidationError("Enter a full e-mail address, such as name@example.org.")
 
     @validates("phone")
     def _is_number(self, value: str | None, **_: object) -> None:
         if value and len(re.sub(r"\D", "", value)) < 5:  # noqa: PLR2004
-            raise ValidationError("Write the whole number.")
+            raise ValidationError("Enter the full phone number.")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> ClientDetails:
-        """Give the plain value, tidied."""
+        """Build the value, with white space and case normalised."""
         name = " ".join(data["name"].split())
         return ClientDetails(
             name=name,
@@ -134,25 +134,25 @@ class ClientSchema(Schema):
 
 @dataclass(frozen=True)
 class NewClient:
-    """Hold a client to be added, and whether the supervisor was asked about a possible conflict."""
+    """A client to be created, and whether the supervisor was asked about a possible conflict."""
 
     details: ClientDetails
     agreed: bool
 
 
 class NewClientSchema(ClientSchema):
-    """Check a new client; `agreed` says that the supervisor was asked after a possible conflict was found."""
+    """Input for a new client; `agreed` confirms that the supervisor was asked about a possible conflict."""
 
     agreed = fields.Boolean(load_default=False)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewClient:
-        """Give the plain value."""
+        """Build the value."""
         return NewClient(super().make(data), data["agreed"])
 
 
 class ClientResponseSchema(Schema):
-    """Show a client to those on the care team."""
+    """A client in API responses."""
 
     id = fields.UUID(required=True)
     name = fields.String(required=True)
@@ -172,7 +172,7 @@ class ClientResponseSchema(Schema):
 
 
 class ClientListItemResponseSchema(Schema):
-    """Show a client in a list."""
+    """A client in a list in API responses."""
 
     id = fields.UUID(required=True)
     name = fields.String(required=True)
@@ -181,55 +181,55 @@ class ClientListItemResponseSchema(Schema):
 
 
 class SignInLinkSchema(Schema):
-    """Check the wish for a link."""
+    """Input for requesting a sign-in link."""
 
     email = fields.String(required=True, validate=validate.Length(max=254))
 
     @validates("email")
     def _is_address(self, value: str, **_: object) -> None:
         if not EMAIL.fullmatch(value.strip()):
-            raise ValidationError("Write a full address, such as name@example.org.")
+            raise ValidationError("Enter a full e-mail address, such as name@example.org.")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the address."""
+        """Return the e-mail address."""
         return str(data["email"]).strip().lower()
 
 
 class CardCodeSchema(Schema):
-    """Check the code of a printed card."""
+    """Input for the code on a printed card."""
 
     code = fields.String(
-        required=True, validate=validate.Length(4, 60, error="Write the whole code from the card.")
+        required=True, validate=validate.Length(4, 60, error="Enter the whole code from the card.")
     )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the code as it was typed."""
+        """Return the code as entered."""
         return str(data["code"])
 
 
 class PinSchema(Schema):
-    """Check the form of the PIN; its length is capped before any hashing."""
+    """Input for a PIN; its length is limited before it is hashed."""
 
     pin = fields.String(required=True, validate=validate.Length(max=40))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Give the PIN."""
+        """Return the PIN."""
         return str(data["pin"]).strip()
 
 
 @dataclass(frozen=True)
 class PinSetup:
-    """Hold the start code and the PIN that a client chooses."""
+    """The start code and the PIN that a client chooses at their first visit."""
 
     start_code: str
     pin: str
 
 
 class PinSetupSchema(Schema):
-    """Check the form of the first visit."""
+    """Input for the first visit."""
 
     start_code = fields.String(required=True, validate=validate.Length(max=40))
     pin = fields.String(required=True, validate=validate.Length(max=40))
@@ -238,9 +238,9 @@ class PinSetupSchema(Schema):
     @validates_schema
     def _pins_match(self, data: dict[str, Any], **_: object) -> None:
         if data["pin"].strip() != data["again"].strip():
-            raise ValidationError("The two do not match. Write the same six digits again.", "again")
+            raise ValidationError("The two PINs don’t match. Enter the same six digits again.", "again")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> PinSetup:
-        """Give the plain value."""
+        """Build the value."""
         return PinSetup(data["start_code"].strip(), data["pin"].strip())

@@ -1,1 +1,1 @@
-"""Overviews: Today and the timeline; they read across slices and own nothing."""
+"""The dashboard: Today and the timeline. They read from other packages and have no tables."""

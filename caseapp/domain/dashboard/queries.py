@@ -1,4 +1,4 @@
-"""Asked: what needs somebody today, and everything that happened in a case."""
+"""Queries for Today and for a case's timeline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.dashboard.schemas import (
     RecentCase,
     OpenHold,
-    NextTask,
+    NextFollowUp,
     StageCount,
     TimelineEvent,
     Today,
@@ -56,10 +56,10 @@ DUE_WITHIN = timedelta(days=7)
 
 
 def get_today(actor: Actor) -> Today:
-    """Gather what needs the actor now, in a fixed number of statements however much there is.
+    """Return what needs the actor's attention now, with a fixed number of statements.
 
-    A coach sees their own drafts, tasks and clients; a supervisor those of their coaches too, but of a coach's draft
-    only its age. An admin sees no client.
+    A coach sees their own drafts, follow-ups and clients; a supervisor also those of their coaches, but only the age of
+    a coach's draft. An admin sees no clients.
     """
     require(actor, Action.TODAY_READ)
     moment = now()
@@ -69,23 +69,23 @@ def get_today(actor: Actor) -> Today:
     tasks = list_due_followups(actor, until=moment + DUE_WITHIN, limit=MAX_FOLLOWUPS + 1)
     suspended, more_cases = count_suspended(actor)
     return Today(
-        at=moment,
+        now=moment,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
-        waiting=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
+        coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
         holds=holds[:MAX_HOLDS],
         more_holds=len(holds) > MAX_HOLDS,
         followups=tasks[:MAX_FOLLOWUPS],
         more_followups=len(tasks) > MAX_FOLLOWUPS,
-        cases=_list_recent_cases(actor),
-        by_stage=_count_by_stage(actor),
-        numbers=get_case_numbers(task.client_id for task in tasks),
+        recent_cases=_list_recent_cases(actor),
+        cases_by_stage=_count_by_stage(actor),
+        case_numbers=get_case_numbers(task.client_id for task in tasks),
         suspended=suspended,
         suspended_scope=SUSPENDED_PAGE_SIZE if more_cases else None,
     )
 
 
 def get_case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """Give the number of each client's newest case, for clients that the actor was shown already."""
+    """Return the number of each client's newest case. The caller has already found the clients for this actor."""
     rows = db.session.execute(
         sa.select(Case.client_id, Case.number)
         .where(Case.client_id.in_(set(client_ids)))
@@ -130,7 +130,7 @@ def _list_open_holds(actor: Actor) -> list[OpenHold]:
         .order_by(Hold.kind.desc(), Hold.opened_at, Hold.id)
         .limit(MAX_HOLDS + 1)
     ).all()
-    nexts = _get_next_tasks({row.client_id for row in rows})
+    next_followups = _get_next_followups({row.client_id for row in rows})
     return [
         OpenHold(
             id=row.id,
@@ -139,30 +139,30 @@ def _list_open_holds(actor: Actor) -> list[OpenHold]:
             number=row.number or "",
             coach=row.coach or "",
             kind=row.kind,
-            since=row.opened_at,
+            opened_at=row.opened_at,
             levels=_highest_levels(row.reasons),
-            next=nexts.get(row.client_id),
+            next_followup=next_followups.get(row.client_id),
         )
         for row in rows
     ]
 
 
 def _highest_levels(reasons: list[dict[str, Any]]) -> dict[str, int]:
-    """Give each question of a hold's reasons once, at its highest level, the gravest first."""
+    """Return the highest level of each question in a hold's reasons, highest first."""
     levels: dict[str, int] = {}
     for reason in reasons:
         levels[reason["item"]] = max(levels.get(reason["item"], 0), reason["level"])
     return dict(sorted(levels.items(), key=lambda pair: -pair[1]))
 
 
-def _get_next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
-    place = (
+def _get_next_followups(client_ids: set[UUID]) -> dict[UUID, NextFollowUp]:
+    rank = (
         sa.func.row_number()
         .over(partition_by=FollowUp.client_id, order_by=(FollowUp.due_at, FollowUp.id))
-        .label("place")
+        .label("rank")
     )
     first = (
-        sa.select(FollowUp.id, place)
+        sa.select(FollowUp.id, rank)
         .where(FollowUp.client_id.in_(client_ids), FollowUp.completed_at.is_(None))
         .subquery()
     )
@@ -170,10 +170,10 @@ def _get_next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
         sa.select(FollowUp, ClientKey.wrapped)
         .join(first, first.c.id == FollowUp.id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
-        .where(first.c.place == 1)
+        .where(first.c.rank == 1)
     ).all()
     return {
-        task.client_id: NextTask(
+        task.client_id: NextFollowUp(
             TASK_LABELS.get(task.kind) or unseal_column(task, "title", unwrap(task.client_id, wrapped)) or "",
             task.due_at,
         )
@@ -182,13 +182,13 @@ def _get_next_tasks(client_ids: set[UUID]) -> dict[UUID, NextTask]:
 
 
 def _list_recent_cases(actor: Actor) -> list[RecentCase]:
-    """List the open cases in which something happened last: a session, or a change of the case."""
+    """List the open cases with the most recent session or change, newest first."""
     last = (
         sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
         .where(Note.case_id == Case.id, Note.status == "signed")
         .scalar_subquery()
     )
-    touched = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
+    last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
     rows = db.session.execute(
         sa.select(
             Case.id,
@@ -201,7 +201,7 @@ def _list_recent_cases(actor: Actor) -> list[RecentCase]:
         )
         .join(Client, Client.id == Case.client_id)
         .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
-        .order_by(touched.desc(), Case.id.desc())
+        .order_by(last_activity.desc(), Case.id.desc())
         .limit(MAX_RECENT_CASES)
     ).all()
     levels = _get_last_levels({row.client_id for row in rows})
@@ -217,27 +217,27 @@ def _list_recent_cases(actor: Actor) -> list[RecentCase]:
             last_session=row.last_session,
             levels=levels.get(row.client_id, {}),
             screened=row.client_id in levels,
-            given=handouts.get(row.id, (0, 0))[0],
-            read=handouts.get(row.id, (0, 0))[1],
+            handouts_assigned=handouts.get(row.id, (0, 0))[0],
+            handouts_read=handouts.get(row.id, (0, 0))[1],
         )
         for row in rows
     ]
 
 
 def _get_last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
-    """Give what stood at watch or above in each client's last screening, the gravest first."""
-    place = (
+    """Return the levels at watch or above in each client's last screening, highest first."""
+    rank = (
         sa.func.row_number()
         .over(partition_by=Screening.client_id, order_by=(Screening.recorded_at.desc(), Screening.id.desc()))
-        .label("place")
+        .label("rank")
     )
     columns = [getattr(Screening, key) for key in ITEMS_BY_KEY]
     newest = (
-        sa.select(Screening.client_id, *columns, place)
+        sa.select(Screening.client_id, *columns, rank)
         .where(Screening.client_id.in_(client_ids))
         .subquery()
     )
-    rows = db.session.execute(sa.select(newest).where(newest.c.place == 1)).mappings()
+    rows = db.session.execute(sa.select(newest).where(newest.c.rank == 1)).mappings()
     found = {}
     for row in rows:
         levels = {item.key: row[item.key] for item in ITEMS if (row[item.key] or 0) > Level.NONE}
@@ -251,12 +251,12 @@ def _count_handouts(case_ids: set[UUID]) -> dict[UUID, tuple[int, int]]:
         .where(Assignment.case_id.in_(case_ids), Assignment.withdrawn_at.is_(None))
         .group_by(Assignment.case_id)
     ).all()
-    return {case_id: (given, read) for case_id, given, read in rows}
+    return {case_id: (assigned, read) for case_id, assigned, read in rows}
 
 
 def _count_by_stage(actor: Actor) -> list[StageCount]:
-    """Count the open cases of each stage, none further than the cap."""
-    some = sa.union_all(
+    """Count the open cases in each stage, up to MAX_CASES_PER_STAGE."""
+    capped_counts = sa.union_all(
         *(
             sa.select(
                 sa.literal(stage.number).label("stage"), sa.func.count().label("cases")
@@ -273,7 +273,7 @@ def _count_by_stage(actor: Actor) -> list[StageCount]:
             for stage in stages()
         )
     )
-    counted = {row.stage: row.cases for row in db.session.execute(some)}
+    counted = {row.stage: row.cases for row in db.session.execute(capped_counts)}
     return [
         StageCount(
             stage, min(counted[stage.number], MAX_CASES_PER_STAGE), counted[stage.number] > MAX_CASES_PER_STAGE
@@ -285,10 +285,10 @@ def _count_by_stage(actor: Actor) -> list[StageCount]:
 def list_timeline(
     actor: Actor, context: CaseContext, *, kind: str | None, cursor: str | None, limit: int
 ) -> Page[TimelineEvent]:
-    """List everything that happened in a case, newest first, in a fixed number of statements.
+    """List the events of a case, newest first, with a fixed number of statements.
 
-    Every stream starts at the same bound and brings one row more than a page holds; merged, they make the page. The
-    case was found for this actor already. Raises Invalid for an unknown kind or a cursor that this app did not make.
+    Every stream starts at the same position and returns one row more than the page size; merged, they make the page.
+    The caller has already found the case for this actor. Raises Invalid for an unknown kind or an invalid cursor.
     """
     require(actor, Action.CASE_READ)
     if kind is not None and kind not in EVENT_KINDS:

@@ -1,4 +1,4 @@
-"""What goes out: the parts of Today, and the happenings of a timeline."""
+"""Records and response schemas: the parts of Today, and timeline events."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NextTask:
-    """Show the next open task of a client whose coaching is paused."""
+class NextFollowUp:
+    """The next open follow-up of a client with a hold."""
 
     title: str = field(repr=False)
     due_at: datetime
 
 
 @dataclass(frozen=True)
-class HeldClient:
-    """Show an open hold: whose it is, why, and what comes next."""
+class OpenHold:
+    """An open hold: the client, the levels that caused it, the next follow-up."""
 
     id: UUID
     client_id: UUID
@@ -36,14 +36,14 @@ class HeldClient:
     number: str
     coach: str
     kind: str
-    since: datetime
+    opened_at: datetime
     levels: dict[str, int]
-    next: NextTask | None
+    next_followup: NextFollowUp | None
 
 
 @dataclass(frozen=True)
-class CaseToday:
-    """Show one case of the caseload."""
+class RecentCase:
+    """An open case with recent activity."""
 
     id: UUID
     number: str
@@ -54,13 +54,13 @@ class CaseToday:
     last_session: datetime | None
     levels: dict[str, int]
     screened: bool
-    given: int
-    read: int
+    handouts_assigned: int
+    handouts_read: int
 
 
 @dataclass(frozen=True)
 class StageCount:
-    """Count the open cases of a stage; `capped` when there are more than are counted."""
+    """The number of open cases in a stage; `capped` when there are more than were counted."""
 
     stage: Stage
     cases: int
@@ -69,46 +69,46 @@ class StageCount:
 
 @dataclass(frozen=True)
 class Today:
-    """Hold what needs one person at one moment; an admin's holds nothing about clients.
+    """What needs one person's attention now; an admin's has nothing about clients.
 
-    `resting` counts the sheets that rest in all open cases, or in the `resting_in` newest of them.
+    `suspended` counts the suspended handouts in all open cases, or in the `suspended_scope` newest ones.
     """
 
-    at: datetime
+    now: datetime
     drafts: list[DraftListItem] = field(default_factory=list)
-    waiting: list[CoachDraft] = field(default_factory=list)
-    holds: list[HeldClient] = field(default_factory=list)
+    coaches_drafts: list[CoachDraft] = field(default_factory=list)
+    holds: list[OpenHold] = field(default_factory=list)
     more_holds: bool = False
     followups: list[FollowUpRecord] = field(default_factory=list)
     more_followups: bool = False
-    cases: list[CaseToday] = field(default_factory=list)
-    by_stage: list[StageCount] = field(default_factory=list)
-    numbers: dict[UUID, str] = field(default_factory=dict)
+    recent_cases: list[RecentCase] = field(default_factory=list)
+    cases_by_stage: list[StageCount] = field(default_factory=list)
+    case_numbers: dict[UUID, str] = field(default_factory=dict)
     suspended: int = 0
     suspended_scope: int | None = None
 
     @property
-    def grave_drafts(self) -> list[DraftListItem]:
-        """List the drafts whose concern or urgent nobody has recorded yet: they come before everything else."""
-        return [line for line in self.drafts if (line.unrecorded_level or 0) >= Level.CONCERN]
+    def unrecorded_concerns(self) -> list[DraftListItem]:
+        """List the drafts with an unrecorded concern or urgent level."""
+        return [draft for draft in self.drafts if (draft.unrecorded_level or 0) >= Level.CONCERN]
 
     @property
     def open_cases(self) -> int:
-        """Count the open cases, up to the cap of each stage."""
-        return sum(count.cases for count in self.by_stage)
+        """Return the number of open cases, up to the cap of each stage."""
+        return sum(count.cases for count in self.cases_by_stage)
 
     @property
     def capped(self) -> bool:
         """Tell whether there are more open cases than were counted."""
-        return any(count.capped for count in self.by_stage)
+        return any(count.capped for count in self.cases_by_stage)
 
 
 @dataclass(frozen=True)
 class TimelineEvent:
-    """Be one thing that happened in a case.
+    """An event in a case's timeline.
 
-    `link_kind` and `link_id` name the record to open: note, screening, hold, assignment, case or followup;
-    for `answers` it is the assignment that was answered.
+    `link_kind` and `link_id` identify the record to open: note, screening, hold, assignment, case or followup; for
+    `answers`, the assignment that was answered.
     """
 
     id: UUID
@@ -124,7 +124,7 @@ class TimelineEvent:
 
 
 class TimelineEventResponseSchema(Schema):
-    """Show one thing that happened in a case."""
+    """A timeline event in API responses."""
 
     id = fields.UUID(required=True)
     occurred_at = fields.AwareDateTime(required=True)

@@ -1,4 +1,4 @@
-"""The streams of a timeline: one query for each kind of thing that can happen in a case."""
+"""The streams of a timeline: one query for each kind of event."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 EVENT_KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
 MAX_TEXT_LENGTH = 280
 NO_PERSON = "the practice"
-HOLDS = {"safety": "Safety hold", "care": "Care hold"}
-CHANNELS = {"portal": "on the portal", "print": "on paper", "in_person": "in person"}
+HOLD_LABELS = {"safety": "Safety hold", "care": "Care hold"}
+CHANNEL_LABELS = {"portal": "on the portal", "print": "on paper", "in_person": "in person"}
 
 
 @dataclass(frozen=True)
 class PageBound:
-    """Say after which position a stream starts and how many rows it brings."""
+    """Where a stream starts and how many rows it returns."""
 
     before: tuple[datetime, UUID] | None
     rows: int
 
     def run(self, query: sa.Select[*tuple[Any, ...]], moment: Any, key: Any) -> Sequence[Any]:  # noqa: ANN401
-        """Bring the rows of a query from the position on, newest first."""
+        """Return the rows of a query from this position on, newest first."""
         return db.session.execute(
             newest_before(query, moment, key, self.before, self.rows)
         ).all()
@@ -58,7 +58,7 @@ class PageBound:
 def load_streams(
     actor: Actor, context: CaseContext, bound: PageBound, kinds: Iterable[str]
 ) -> list[list[TimelineEvent]]:
-    """Run the queries of some kinds; each stream is ordered newest first by moment and id."""
+    """Run the queries for some kinds; each stream is ordered by time and id, newest first."""
     found: list[list[TimelineEvent]] = []
     for kind in kinds:
         if kind == "session":
@@ -77,7 +77,7 @@ def load_streams(
 
 
 def shorten(text: str) -> str:
-    """Cut a long text at a word, for one line of a timeline."""
+    """Cut a long text between words, for one line of a timeline."""
     plain = " ".join(text.split())
     if len(plain) <= MAX_TEXT_LENGTH:
         return plain
@@ -130,13 +130,13 @@ def _screenings(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
 
 
 def _describe_hold(hold: Hold) -> str:
-    worst: dict[str, int] = {}
+    highest: dict[str, int] = {}
     for reason in hold.reasons:
-        worst[reason["item"]] = max(worst.get(reason["item"], 0), reason["level"])
-    said = [
-        f"{ITEMS_BY_KEY[key].label} at {LEVEL_LABELS[Level(level)].lower()}" for key, level in worst.items()
+        highest[reason["item"]] = max(highest.get(reason["item"], 0), reason["level"])
+    parts = [
+        f"{ITEMS_BY_KEY[key].label} at {LEVEL_LABELS[Level(level)].lower()}" for key, level in highest.items()
     ]
-    return f"{'; '.join(said)}." if said else ""
+    return f"{'; '.join(parts)}." if parts else ""
 
 
 def _holds_opened(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
@@ -150,7 +150,7 @@ def _holds_opened(context: CaseContext, bound: PageBound) -> list[TimelineEvent]
             id=row.id,
             occurred_at=row.opened_at,
             kind="hold",
-            title=f"{HOLDS[row.kind]} opened",
+            title=f"{HOLD_LABELS[row.kind]} opened",
             byline=name or NO_PERSON,
             text=_describe_hold(row),
             badge="Open" if row.released_at is None else "",
@@ -173,7 +173,7 @@ def _holds_released(context: CaseContext, bound: PageBound) -> list[TimelineEven
             id=row.id,
             occurred_at=row.released_at,
             kind="hold",
-            title=f"{HOLDS[row.kind]} ended",
+            title=f"{HOLD_LABELS[row.kind]} released",
             byline=name or NO_PERSON,
             text=shorten(unseal_column(row, "release_reason", context.key) or ""),
             badge="",
@@ -205,8 +205,8 @@ def _assigned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
             id=row.id,
             occurred_at=row.assigned_at,
             kind="handout",
-            title="Handout given",
-            byline=f"{name or NO_PERSON}, {CHANNELS.get(row.channel, row.channel)}",
+            title="Handout assigned",
+            byline=f"{name or NO_PERSON}, {CHANNEL_LABELS.get(row.channel, row.channel)}",
             text=_describe_version(handout_version),
             badge="Withdrawn" if row.withdrawn_at else "",
             levels=None,
@@ -225,7 +225,7 @@ def _read(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
             occurred_at=row.read_at,
             kind="handout",
             title="Handout read",
-            byline=f"{context.client.preferred_name}, {CHANNELS.get(row.channel, row.channel)}",
+            byline=f"{context.client.preferred_name}, {CHANNEL_LABELS.get(row.channel, row.channel)}",
             text=_describe_version(handout_version),
             badge="",
             levels=None,
@@ -237,11 +237,11 @@ def _read(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
 
 
 def _returned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    """Bring what the client has shared or sent back, and nothing of what they keep to themselves."""
+    """List what the client has shared or sent back; answers they have not shared are left out."""
     parts = [
         sa.select(
             table.id,
-            moment.label("at"),
+            moment.label("occurred_at"),
             sa.literal(title).label("title"),
             Assignment.id.label("assignment_id"),
             Assignment.handout_version_id,
@@ -249,7 +249,7 @@ def _returned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
         .join(Assignment, Assignment.id == table.assignment_id)
         .where(Assignment.case_id == context.case.id, moment.is_not(None))
         for table, moment, title in (
-            (WorksheetResponse, WorksheetResponse.shared_at, "Shared a sheet with you"),
+            (WorksheetResponse, WorksheetResponse.shared_at, "Shared a worksheet with you"),
             (WorksheetUpload, WorksheetUpload.sent_at, "Sent back a PDF"),
         )
     ]
@@ -258,7 +258,7 @@ def _returned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
     return [
         TimelineEvent(
             id=row.id,
-            occurred_at=row.at,
+            occurred_at=row.occurred_at,
             kind="handout",
             title=row.title,
             byline=context.client.preferred_name,
@@ -268,7 +268,7 @@ def _returned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
             link_kind="answers",
             link_id=row.assignment_id,
         )
-        for row in bound.run(query, both.c.at, both.c.id)
+        for row in bound.run(query, both.c.occurred_at, both.c.id)
     ]
 
 

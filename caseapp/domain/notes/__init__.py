@@ -1,1 +1,1 @@
-"""Session notes: drafts that save themselves, signed notes that nobody can change."""
+"""Session notes: drafts, which autosave, and signed notes, which never change."""

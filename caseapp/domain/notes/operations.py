@@ -1,4 +1,4 @@
-"""Done: notes started, saved as drafts, screened from, signed and locked, or thrown away unsigned."""
+"""Operations on session notes: start, save, record the screening, sign, discard."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import is_visible_client
 from caseapp.domain.notes.models import Note
-from caseapp.domain.notes.queries import note_digest, load_note, opened, missing_for_signature
-from caseapp.domain.notes.schemas import (
-    FORMATS,
-    MAX_NOTE_LENGTH,
-    SECTIONS,
-    NO_ANSWERS,
-    DraftScreening,
-    NoteRecord,
+from caseapp.domain.notes.queries import load_note, unseal_note
+from caseapp.domain.notes.rules import (
+    convert_sections,
+    merge_sections,
+    missing_for_signature,
+    note_digest,
 )
+from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import Level
 
@@ -39,27 +38,27 @@ if TYPE_CHECKING:
     from caseapp.domain.notes.schemas import DraftChange, NewNote
 
 
-BEGIN = sa.insert(Note.__table__)  # type: ignore[arg-type]
+INSERT_NOTE = sa.insert(Note.__table__)  # type: ignore[arg-type]
 
 
 def create_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
-    """Start a draft of the actor's own about a session of an open case; show it as it stands from now on.
+    """Start the actor's draft about a session of an open case, and return it.
 
     Raises NotFound, and RuleBroken when the case is closed.
     """
     require(actor, Action.NOTE_WRITE)
-    ground = run(_ground(actor.role), asks=actor.id, case=case_id).first()
-    if ground is None:
+    found = run(_select_case_for_note(actor.role), asks=actor.id, case=case_id).first()
+    if found is None:
         raise NotFound
-    if ground.status != "open":
+    if found.status != "open":
         raise RuleBroken(
-            Reason("case_closed", "This case is closed.", "Reopen it to write about a new session.")
+            Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
         )
     moment = now()
     stored = {
         "id": new_id(),
         "case_id": case_id,
-        "client_id": ground.client_id,
+        "client_id": found.client_id,
         "author_id": actor.id,
         "format": new.format,
         "session_at": new.session_at,
@@ -69,11 +68,11 @@ def create_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
         "updated_at": moment,
         "version": 1,
     }
-    sections = _carried(new.sections, new.format)
-    place = Note(id=stored["id"], client_id=ground.client_id)
-    sealed = seal_json(place, "sections", sections, unwrap(ground.client_id, ground.wrapped))
-    run(BEGIN, **stored, sections=sealed, created_at=moment)
-    record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=ground.client_id)
+    sections = convert_sections(new.sections, new.format)
+    row = Note(id=stored["id"], client_id=found.client_id)
+    sealed = seal_json(row, "sections", sections, unwrap(found.client_id, found.wrapped))
+    run(INSERT_NOTE, **stored, sections=sealed, created_at=moment)
+    record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=found.client_id)
     return NoteRecord(
         **stored,
         sections=sections,
@@ -82,15 +81,15 @@ def create_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
         signed_at=None,
         sha256=None,
         author=actor.name,
-        client=ground.name,
-        number=ground.number,
+        client=found.name,
+        number=found.number,
         draft=NO_ANSWERS,
     )
 
 
 @cache
-def _ground(role: Role) -> sa.Select[*tuple[Any, ...]]:
-    """Build, once for each role, the question on which ground a note about a case may be started."""
+def _select_case_for_note(role: Role) -> sa.Select[*tuple[Any, ...]]:
+    """Build, once for each role, the query for a visible case, its client and the client's key."""
     return (
         sa.select(Case.client_id, Case.status, Case.number, Client.name, ClientKey.wrapped)
         .join(Client, Client.id == Case.client_id)
@@ -103,21 +102,21 @@ def _ground(role: Role) -> sa.Select[*tuple[Any, ...]]:
 
 
 def save_draft(actor: Actor, note_id: UUID, change: DraftChange, expected_version: int) -> int:
-    """Save what changed in the actor's own draft; give its version from here on.
+    """Save the changed parts of the actor's own draft, and return its new version.
 
-    What stands there already is not saved again, so that a repeated autosave whose answer was lost does no harm. Raises
-    NotFound, RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
+    A change that is already stored is not saved again, so repeating an autosave whose response was lost is harmless.
+    Raises NotFound, RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
     """
     require(actor, Action.NOTE_WRITE)
-    note, key = _draft(actor, note_id)
-    before = opened(note, key)
+    note, key = _load_draft(actor, note_id)
+    before = unseal_note(note, key)
     after = replace(
         before,
         format=change.format or before.format,
         session_at=change.session_at or before.session_at,
         minutes=before.minutes if change.minutes is None else change.minutes or None,
         modality=change.modality or before.modality,
-        sections=_sections(before.format, before.sections, change),
+        sections=merge_sections(before.format, before.sections, change),
         draft=before.draft if change.screening is None else change.screening,
     )
     if after == before:
@@ -126,7 +125,7 @@ def save_draft(actor: Actor, note_id: UUID, change: DraftChange, expected_versio
     note.format, note.modality, note.minutes = after.format, after.modality, after.minutes
     note.session_at = after.session_at
     note.sections = seal_json(note, "sections", after.sections, key)
-    _keep_answers(note, after.draft, key)
+    _store_answers(note, after.draft, key)
     note.updated_at = now()
     db.session.flush()
     changed = [
@@ -139,15 +138,15 @@ def save_draft(actor: Actor, note_id: UUID, change: DraftChange, expected_versio
 
 
 def record_draft_screening(actor: Actor, note_id: UUID, expected_version: int) -> UUID:
-    """Record the answers of a draft as a screening, with everything that they demand, and empty the draft's panel.
+    """Record the answers in a draft as a screening, open what its levels require, and clear the draft's answers.
 
-    What was left blank counts as not asked: in a crisis nobody fills in nine answers first. Raises NotFound, RuleBroken
-    for a signed note, Invalid when nothing was asked, Stale.
+    Returns the screening's id. A blank answer counts as not asked: in a crisis nobody fills in nine answers first.
+    Raises NotFound, RuleBroken for a signed note, Invalid when nothing was asked, Stale.
     """
     require(actor, Action.NOTE_WRITE)
-    note, key = _draft(actor, note_id)
+    note, key = _load_draft(actor, note_id)
     set_committed_value(note, "version", expected_version)
-    screening_id = _record_answers(actor, note, opened(note, key).draft, key)
+    screening_id = _record_answers(actor, note, unseal_note(note, key).draft, key)
     note.updated_at = now()
     db.session.flush()
     _record(actor, Action.NOTE_WRITE, note, {"screening": str(screening_id)})
@@ -155,42 +154,42 @@ def record_draft_screening(actor: Actor, note_id: UUID, expected_version: int) -
 
 
 def sign_note(actor: Actor, note_id: UUID, expected_version: int) -> None:
-    """Sign and lock the actor's own draft; an unrecorded screening in it is recorded in the same transaction.
+    """Sign and lock the actor's own draft; record an unrecorded screening in it in the same transaction.
 
-    From here on triggers refuse every change. Raises NotFound, RuleBroken for a signed note, Invalid naming every part
-    that is missing, Stale.
+    From then on database triggers refuse every change. Raises NotFound, RuleBroken for a signed note, Invalid naming
+    every missing part, Stale.
     """
     require(actor, Action.NOTE_SIGN)
-    note, key = _draft(actor, note_id)
+    note, key = _load_draft(actor, note_id)
     moment = now()
-    draft = opened(note, key)
-    if faults := missing_for_signature(draft, moment):
-        raise Invalid(faults, "This note is not whole yet.")
+    draft = unseal_note(note, key)
+    if problems := missing_for_signature(draft, moment):
+        raise Invalid(problems, "This note is not complete yet.")
     set_committed_value(note, "version", expected_version)
     if draft.draft.highest_level is not None:
         _record_answers(actor, note, draft.draft, key)
-    _keep_answers(note, NO_ANSWERS, key)
+    _store_answers(note, NO_ANSWERS, key)
     note.status = "signed"
     note.signed_at = note.updated_at = moment
     note.signed_by = actor.id
-    note.sha256 = note_digest(opened(note, key))
+    note.sha256 = note_digest(unseal_note(note, key))
     db.session.flush()
     _record(actor, Action.NOTE_SIGN, note, {"sha256": note.sha256})
 
 
 def discard_draft(actor: Actor, note_id: UUID, expected_version: int) -> None:
-    """Throw the actor's own draft away for good; a screening that was recorded from it stays.
+    """Delete the actor's own draft; a screening recorded from it is kept.
 
-    Raises NotFound, Stale, and RuleBroken for a signed note or while the draft holds a concern that nobody recorded.
+    Raises NotFound, Stale, and RuleBroken for a signed note or a draft with an unrecorded concern.
     """
     require(actor, Action.NOTE_WRITE)
-    note, _key = _draft(actor, note_id)
+    note, _key = _load_draft(actor, note_id)
     if (note.unrecorded_level or 0) >= Level.CONCERN:
         raise RuleBroken(
             Reason(
                 "unrecorded_concern",
-                "This draft holds a concern that is not recorded yet.",
-                "Record the screening first, or set its levels right.",
+                "This draft has a concern that is not recorded yet.",
+                "Record the screening first, or correct its levels.",
             )
         )
     set_committed_value(note, "version", expected_version)
@@ -199,47 +198,20 @@ def discard_draft(actor: Actor, note_id: UUID, expected_version: int) -> None:
     _record(actor, Action.NOTE_WRITE, note, {"discarded": True})
 
 
-def _draft(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
+def _load_draft(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
     note, key = load_note(actor, note_id)
     if note.status != "draft":
         raise RuleBroken(
             Reason(
                 "note_signed",
-                "This note is signed and can no longer change.",
-                "Write what is new into a note of its own.",
+                "This note is signed and can't be changed.",
+                "Start a new note for anything you want to add.",
             )
         )
     return note, key
 
 
-def _sections(before_format: str, before: dict[str, str], change: DraftChange) -> dict[str, str]:
-    target = change.format or before_format
-    strange = change.sections.keys() - FORMATS[before_format].keys() - FORMATS[target].keys()
-    if strange:
-        raise Invalid(
-            {"sections": [f"This format has no section named {', '.join(sorted(strange))}."]}
-        )
-    sections = _carried({**before, **change.sections}, target)
-    if sum(map(len, sections.values())) > MAX_NOTE_LENGTH:
-        longest = max(sections, key=lambda key: len(sections[key]))
-        raise Invalid({longest: [f"A note holds at most {MAX_NOTE_LENGTH:,} characters in all."]})
-    return sections
-
-
-def _carried(sections: dict[str, str], target: str) -> dict[str, str]:
-    """Arrange texts for a format; what has no box there goes to the top of the first one, so that no word is lost."""
-    kept = {key: sections.get(key, "") for key in FORMATS[target]}
-    first = next(iter(kept))
-    homeless = [
-        text if key == "text" else f"{SECTIONS[key].label}: {text}"
-        for key, text in sections.items()
-        if key not in kept and text
-    ]
-    kept[first] = "\n\n".join([*homeless, *filter(None, [kept[first]])])
-    return kept
-
-
-def _keep_answers(note: Note, draft: DraftScreening, key: DataKey) -> None:
+def _store_answers(note: Note, draft: DraftScreening, key: DataKey) -> None:
     note.unrecorded_level = draft.highest_level
     note.draft_screening = (
         seal_json(
@@ -261,7 +233,7 @@ def _keep_answers(note: Note, draft: DraftScreening, key: DataKey) -> None:
 def _record_answers(actor: Actor, note: Note, draft: DraftScreening, key: DataKey) -> UUID:
     screening_id = record_screening(actor, note.client_id, draft.screening, note_id=note.id)
     note.screening_id = screening_id
-    _keep_answers(note, NO_ANSWERS, key)
+    _store_answers(note, NO_ANSWERS, key)
     return screening_id
 
 

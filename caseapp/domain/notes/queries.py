@@ -1,8 +1,7 @@
-"""Asked: the notes that somebody may read, their own drafts, and what a draft still lacks."""
+"""Queries for session notes: the notes an actor may read, and their own drafts."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,14 +20,13 @@ from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import is_visible_client, visible_to
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
-    FORMATS,
     NO_ANSWERS,
     DraftListItem,
     DraftScreening,
     NoteRecord,
     CoachDraft,
 )
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
+from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -36,8 +34,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 
-def _readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
-    """Say in SQL which notes somebody may read: signed ones of their clients, and drafts of their own."""
+def _is_readable(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.ColumnElement[bool]:
+    """Build the SQL condition for the notes a person may read: signed ones of their clients, and their own drafts."""
     return sa.and_(
         is_visible_client(role, who, Note.client_id),
         sa.or_(Note.status == "signed", Note.author_id == who),
@@ -76,16 +74,16 @@ def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tu
         .join(User, User.id == Note.author_id)
         .join(Client, Client.id == Note.client_id)
         .join(Case, Case.id == Note.case_id)
-        .where(_readable(role, who))
+        .where(_is_readable(role, who))
     )
 
 
-def _shown(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: ANN401 - a result row
+def _build_record(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: ANN401 - a result row
     key = key or unwrap(row.client_id, row.wrapped)
-    return opened(row, key, author=row.author, client=row.client, number=row.number)
+    return unseal_note(row, key, author=row.author, client=row.client, number=row.number)
 
 
-def opened(
+def unseal_note(
     note: Note | sa.Row[*tuple[Any, ...]],
     key: DataKey,
     *,
@@ -93,7 +91,7 @@ def opened(
     client: str = "",
     number: str = "",
 ) -> NoteRecord:
-    """Open the sealed columns of a note, loaded as an object or as a row."""
+    """Unseal a note that was loaded as an object or as a row."""
     return NoteRecord(
         id=note.id,
         case_id=note.case_id,
@@ -104,7 +102,7 @@ def opened(
         minutes=note.minutes,
         modality=note.modality,
         status=note.status,
-        sections=_data(note, "sections", key),
+        sections=_unseal_data(note, "sections", key),
         screening_id=note.screening_id,
         unrecorded_level=note.unrecorded_level,
         updated_at=note.updated_at,
@@ -118,45 +116,45 @@ def opened(
     )
 
 
-def _data(note: Note | sa.Row[*tuple[Any, ...]], column: str, key: DataKey) -> Any:  # noqa: ANN401 - JSON
+def _unseal_data(note: Note | sa.Row[*tuple[Any, ...]], column: str, key: DataKey) -> Any:  # noqa: ANN401 - JSON
     text = unseal_text(Note.__tablename__, column, note.id, getattr(note, column), key)
     return None if text is None else json.loads(text)
 
 
 def draft_screening(note: Note | sa.Row[*tuple[Any, ...]], key: DataKey) -> DraftScreening:
-    """Open the answers that a draft holds."""
-    data = _data(note, "draft_screening", key)
+    """Unseal the screening answers in a draft."""
+    data = _unseal_data(note, "draft_screening", key)
     if data is None:
         return NO_ANSWERS
     return DraftScreening(**{**data, "actions_taken": tuple(data["actions_taken"])})
 
 
 def get_note(actor: Actor, note_id: UUID) -> NoteRecord:
-    """Show one note.
+    """Return one note.
 
     Raises NotFound, also for somebody else's draft.
     """
     require(actor, Action.NOTE_READ)
-    row = run(_one(actor.role), asks=actor.id, note=note_id).first()
+    row = run(_select_note(actor.role), asks=actor.id, note=note_id).first()
     if row is None:
         raise NotFound
-    return _shown(row)
+    return _build_record(row)
 
 
 @cache
-def _one(role: Role) -> sa.Select[*tuple[Any, ...]]:
+def _select_note(role: Role) -> sa.Select[*tuple[Any, ...]]:
     return _with_names(role, sa.bindparam("asks")).where(Note.id == sa.bindparam("note"))
 
 
 def load_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
-    """Load a note with its client's key for a change.
+    """Load a note for a change, with its client's key.
 
     Raises NotFound, also for somebody else's draft.
     """
     row = db.session.execute(
         sa.select(Note, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
-        .where(Note.id == note_id, _readable(actor.role, actor.id))
+        .where(Note.id == note_id, _is_readable(actor.role, actor.id))
     ).first()
     if row is None:
         raise NotFound
@@ -164,7 +162,7 @@ def load_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
 
 
 def list_case_notes(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Page[NoteRecord]:
-    """List a case's notes, newest session first: signed ones of everybody, drafts of the actor's own.
+    """List a case's notes, newest session first: everyone's signed notes and the actor's own drafts.
 
     Raises NotFound.
     """
@@ -173,18 +171,18 @@ def list_case_notes(actor: Actor, case_id: UUID, cursor: str | None, limit: int)
         query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
         rows = db.session.execute(page_newest_first(query, Note.session_at, Note.id, cursor, limit)).all()
     else:
-        rows = run(_newest(actor.role, limit + 1), asks=actor.id, case=case_id).all()
+        rows = run(_select_first_page(actor.role, limit + 1), asks=actor.id, case=case_id).all()
     if not rows:
         get_case(actor, case_id)
         return Page([], None)
     key = unwrap(rows[0].client_id, rows[0].wrapped)
     page = make_page(rows, limit, lambda note: (note.session_at, note.id))
-    return page.map(lambda row: _shown(row, key))
+    return page.map(lambda row: _build_record(row, key))
 
 
 @cache
-def _newest(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
-    """Build the first page of a case's notes, which is read more often than any other, once for a role and length."""
+def _select_first_page(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
+    """Build the query for the first page of a case's notes once for each role and length: it is the most frequent read."""
     return (
         _with_names(role, sa.bindparam("asks"))
         .where(Note.case_id == sa.bindparam("case"))
@@ -196,26 +194,26 @@ def _newest(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
 def list_notes_before(
     actor: Actor, case_id: UUID, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[NoteRecord]:
-    """List a case's notes before a position, for the timeline of those who have already been let in."""
+    """List a case's notes before a position in the timeline. The caller has already found the case for this actor."""
     query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
     rows = db.session.execute(newest_before(query, Note.session_at, Note.id, before, limit)).all()
-    return [_shown(row) for row in rows]
+    return [_build_record(row) for row in rows]
 
 
 def list_own_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[NoteRecord]:
-    """List the notes that the actor has signed, the last signed first."""
+    """List the notes that the actor has signed, most recently signed first."""
     require(actor, Action.NOTE_READ)
     query = _with_names(actor.role, actor.id).where(
         Note.author_id == actor.id, Note.status == "signed"
     )
     rows = db.session.execute(page_newest_first(query, Note.updated_at, Note.id, cursor, limit)).all()
-    return make_page([_shown(row) for row in rows], limit, lambda note: (note.updated_at, note.id))
+    return make_page([_build_record(row) for row in rows], limit, lambda note: (note.updated_at, note.id))
 
 
 def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
-    """List the actor's own drafts; those with an unrecorded concern or urgent lead, the others oldest first."""
+    """List the actor's own drafts: those with an unrecorded concern or urgent level first, then the oldest sessions."""
     require(actor, Action.NOTE_READ)
-    grave = sa.case((Note.unrecorded_level >= Level.CONCERN, Note.unrecorded_level), else_=0)
+    priority = sa.case((Note.unrecorded_level >= Level.CONCERN, Note.unrecorded_level), else_=0)
     rows = db.session.execute(
         sa.select(
             Note.id,
@@ -235,14 +233,14 @@ def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
             Note.status == "draft",
             Note.client_id.in_(visible_to(actor)),
         )
-        .order_by(grave.desc(), Note.session_at, Note.id)
+        .order_by(priority.desc(), Note.session_at, Note.id)
         .limit(limit)
     ).all()
     return [DraftListItem(*row) for row in rows]
 
 
 def list_coaches_drafts(actor: Actor, limit: int = 50) -> list[CoachDraft]:
-    """List the unsigned notes of the coaches that a supervisor looks after, oldest first: their age only."""
+    """List the drafts of a supervisor's coaches, oldest first; they show their age and no content."""
     require(actor, Action.NOTE_READ)
     rows = db.session.execute(
         sa.select(User.name, Note.client_id, Case.number, Client.name, Note.created_at)
@@ -261,7 +259,7 @@ def list_coaches_drafts(actor: Actor, limit: int = 50) -> list[CoachDraft]:
 
 
 def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
-    """Give the newest signed note with a plan from before this session, to look back at while writing."""
+    """Find the newest signed note with a plan from before this session."""
     require(actor, Action.NOTE_READ)
     row = db.session.execute(
         _with_names(actor.role, actor.id)
@@ -274,47 +272,4 @@ def find_previous_plan(actor: Actor, note: NoteRecord) -> NoteRecord | None:
         .order_by(Note.session_at.desc(), Note.id.desc())
         .limit(1)
     ).first()
-    return None if row is None else _shown(row)
-
-
-def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
-    """List by field what stands between a draft and its signature; nothing means that it may be signed.
-
-    Every section has words. Of the screening either nothing was touched, which the confirmation page then says in
-    words, or every question has an answer: *Not asked* is one, a blank is none.
-    """
-    faults = {
-        key: [f"Write something under {section.label}, or say why there is nothing."]
-        for key, section in FORMATS[note.format].items()
-        if not note.sections.get(key, "").strip()
-    }
-    if note.session_at > moment:
-        faults["session_at"] = ["This session is still to come. Set the time at which it was held."]
-    draft = note.draft
-    if draft.touched:
-        for key in draft.blank:
-            faults[key] = [f"Choose a level for {ITEMS_BY_KEY[key].label.lower()}, or Not asked."]
-        if not draft.blank and draft.highest_level is None and (draft.comment or draft.actions_taken):
-            faults["comment"] = [
-                "Nothing was asked, so there is no screening to record. Move these words into the note."
-            ]
-    return faults
-
-
-def note_digest(note: NoteRecord) -> str:
-    """Work out the SHA-256 of a signed note's canonical form, which anybody can repeat from the record."""
-    canonical = {
-        "id": str(note.id),
-        "case": str(note.case_id),
-        "client": str(note.client_id),
-        "author": str(note.author_id),
-        "format": note.format,
-        "held_at": note.session_at.isoformat(),
-        "minutes": note.minutes,
-        "how": note.modality,
-        "sections": note.sections,
-        "screening": str(note.screening_id) if note.screening_id else None,
-        "signed_at": note.signed_at.isoformat() if note.signed_at else None,
-    }
-    text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return None if row is None else _build_record(row)

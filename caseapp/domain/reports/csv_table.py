@@ -1,7 +1,7 @@
-"""The case report as a table: which columns it has, and how a row becomes a line of CSV.
+"""The case report as CSV: its columns and rows.
 
 Content map, section (g): coded values only. Free text, names, restricted facts, flags and the levels of the three
-safety questions have no column here, so that nothing can switch them on by mistake.
+safety questions have no column, so they can't be included by mistake.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 BYTE_ORDER_MARK = "\ufeff"
-# A spreadsheet takes a cell that begins so for a formula; the last four are the full-width forms.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-LINES_AT_ONCE = 200
+# A spreadsheet reads a cell with such a beginning as a formula; the last four are the full-width forms.
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+LINES_PER_CHUNK = 200
 EXPORTED_FACTS = tuple(
     fact for fact in FACTS if fact.exported and not fact.restricted and fact.kind != "text"
 )
@@ -32,7 +32,7 @@ EXPORTED_ITEMS = tuple(item for item in ITEMS if not item.safety)
 
 @dataclass(frozen=True)
 class ReportRow:
-    """Hold what the report may say about one case."""
+    """A case in the report."""
 
     number: str
     opened_on: date
@@ -52,7 +52,7 @@ class ReportRow:
     levels: dict[str, tuple[tuple[date, int], ...]]
     care_holds: int
     safety_holds: int
-    handouts_given: int
+    handouts_assigned: int
     handouts_read: int
 
 
@@ -71,7 +71,7 @@ COLUMNS = (
     *(f"{item.key}_levels" for item in EXPORTED_ITEMS),
     "care_holds",
     "safety_holds",
-    "handouts_given",
+    "handouts_assigned",
     "handouts_read",
     "outcome",
     "close_reason",
@@ -81,14 +81,14 @@ COLUMNS = (
 
 
 def coach_code(user_id: UUID) -> str:
-    """Give the code that stands for a coach in reports: always the same, and no name."""
+    """Return the code of a coach in reports: always the same, and not derived from the name."""
     return f"K-{fingerprint('coach', user_id.hex)[:6].upper()}"
 
 
-def cells(row: ReportRow) -> list[str]:
-    """Write a row's values in the order of `HEAD`; several values of one cell stand apart by a blank."""
+def row_cells(row: ReportRow) -> list[str]:
+    """Return a row's values in the order of `COLUMNS`; several values in one cell are separated by a space."""
     return [
-        plain(value)
+        escape_cell(value)
         for value in (
             row.number,
             row.opened_on,
@@ -110,7 +110,7 @@ def cells(row: ReportRow) -> list[str]:
             ),
             row.care_holds,
             row.safety_holds,
-            row.handouts_given,
+            row.handouts_assigned,
             row.handouts_read,
             row.outcome,
             row.close_reason,
@@ -120,30 +120,30 @@ def cells(row: ReportRow) -> list[str]:
     ]
 
 
-def plain(value: object) -> str:
-    """Write one value as text that no spreadsheet will take for a formula."""
+def escape_cell(value: object) -> str:
+    """Return a value as text that no spreadsheet reads as a formula."""
     if value is None:
         return ""
     text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     text = text.replace("\0", "")
-    risky = text.startswith(FORMULA_SIGNS) or text.lstrip().startswith(FORMULA_SIGNS)
-    return f"'{text}" if risky else text
+    is_formula = text.startswith(FORMULA_PREFIXES) or text.lstrip().startswith(FORMULA_PREFIXES)
+    return f"'{text}" if is_formula else text
 
 
 def write_csv(rows: Iterable[ReportRow]) -> Iterator[bytes]:
-    """Write rows as CSV (RFC 4180, UTF-8 with a byte-order mark), a few hundred lines at a time."""
+    """Write rows as CSV (RFC 4180, UTF-8 with a byte-order mark), in chunks of LINES_PER_CHUNK lines."""
     text = io.StringIO(newline="")
     text.write(BYTE_ORDER_MARK)
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for count, row in enumerate(rows, start=1):
-        writer.writerow(cells(row))
-        if count % LINES_AT_ONCE == 0:
-            yield _taken(text)
-    yield _taken(text)
+        writer.writerow(row_cells(row))
+        if count % LINES_PER_CHUNK == 0:
+            yield _drain(text)
+    yield _drain(text)
 
 
-def _taken(text: io.StringIO) -> bytes:
+def _drain(text: io.StringIO) -> bytes:
     found = text.getvalue().encode()
     text.seek(0)
     text.truncate()

@@ -1,4 +1,4 @@
-"""Stored: each export that was asked for, by whom and with which filters."""
+"""Tables: exports, with who made each and its filters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caseapp.domain.reports.codes import FORMATS
 
 
 class Export(Model):
-    """Be one export; its file is made from the filters when it is fetched, with the fetcher's rights."""
+    """An export. Its file is built from the filters at each download, with the downloader's rights."""
 
     __tablename__ = "export"
     __table_args__ = (sa.Index("ix_export_created_at", "created_at", "id"),)

@@ -1,4 +1,4 @@
-"""Done: a case report asked for, and recorded with its filters and its number of rows."""
+"""Operations on case reports: create an export."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from caseapp.domain.reports.schemas import ReportFilter
 
 
-def create_export(actor: Actor, wanted: ReportFilter, fmt: str) -> UUID:
-    """Make an export of the whole practice's cases, coded; its file is read when it is fetched.
+def create_export(actor: Actor, filters: ReportFilter, fmt: str) -> UUID:
+    """Create an export of the whole practice's cases, in coded values, and return its id.
 
-    Whoever may export sees no client and no note elsewhere, so `visible_to` has no say here: the report has no names.
+    `visible_to` does not apply: an admin sees no clients or notes, and the report has no names.
     """
     require(actor, Action.REPORT_EXPORT)
-    rows = count_cases(wanted)
-    export = Export(format=fmt, filters=wanted.to_codes(), rows=rows, created_at=now(), created_by=actor.id)
+    rows = count_cases(filters)
+    export = Export(format=fmt, filters=filters.to_codes(), rows=rows, created_at=now(), created_by=actor.id)
     db.session.add(export)
     db.session.flush()
     record(
@@ -33,6 +33,6 @@ def create_export(actor: Actor, wanted: ReportFilter, fmt: str) -> UUID:
         Action.REPORT_EXPORT,
         "export",
         export.id,
-        details={"format": fmt, "rows": rows, **wanted.to_codes()},
+        details={"format": fmt, "rows": rows, **filters.to_codes()},
     )
     return export.id

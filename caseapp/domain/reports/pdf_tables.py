@@ -1,7 +1,7 @@
-"""The case report on paper: totals with bar charts, and no number small enough to point at somebody.
+"""Tables of the case report as PDF: totals with bar charts, without numbers small enough to identify someone.
 
-Reunions and good partings stand side by side, small cells are kept back, and no success rate is worked out. Content
-map, section (g), "Reporting caution".
+Reunions and good partings are listed side by side, small numbers are withheld, and no success rate is calculated.
+Content map, section (g), "Reporting caution".
 """
 
 from __future__ import annotations
@@ -15,71 +15,71 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-SMALLEST_SHOWN = 5
-FEW = f"fewer than {SMALLEST_SHOWN}"
-KEPT_BACK = "kept back"
+MIN_SHOWN = 5
+FEW = f"fewer than {MIN_SHOWN}"
+WITHHELD = "withheld"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Be one line of a table; `count` is None where the number is not told, and `words` say so."""
+class Row:
+    """A row of a table; `count` is None where the number is withheld, and `text` is what is printed."""
 
     label: str
     count: int | None
-    words: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Be one table with its chart; its cells add up to all cases of the report."""
+    """A table with its chart; its rows add up to all cases of the report."""
 
     title: str
-    cells: tuple[Cell, ...]
+    rows: tuple[Row, ...]
 
     @property
     def largest(self) -> int:
-        """Give the longest bar's number."""
-        return max((cell.count or 0 for cell in self.cells), default=0)
+        """Return the largest number shown."""
+        return max((row.count or 0 for row in self.rows), default=0)
 
 
-def table(title: str, counts: Sequence[tuple[str, int]], *, to_share: bool) -> Table:
-    """Make a table; in one to share, small cells are kept back so that the total does not give them away.
+def build_table(title: str, counts: Sequence[tuple[str, int]], *, to_share: bool) -> Table:
+    """Build a table; in a report to share, withhold small numbers in a way that the total does not reveal them.
 
-    A cell under five reads "fewer than 5". When all the hidden cells together are still under five, subtraction would
-    tell them, so the smallest shown cell is kept back too.
+    A number under five reads "fewer than 5". When all withheld numbers together are still under five, subtraction would
+    reveal them, so the smallest shown number is withheld too.
     """
     if not to_share:
-        return Table(title, tuple(Cell(label, count, f"{count:,}") for label, count in counts))
-    told: list[int | None] = [count if count >= SMALLEST_SHOWN else None for _, count in counts]
-    hidden = sum(count for (_, count), shown in zip(counts, told, strict=True) if shown is None)
-    if 0 < hidden < SMALLEST_SHOWN and any(shown is not None for shown in told):
-        _, smallest = min((shown, at) for at, shown in enumerate(told) if shown is not None)
-        told[smallest] = None
+        return Table(title, tuple(Row(label, count, f"{count:,}") for label, count in counts))
+    shown_counts: list[int | None] = [count if count >= MIN_SHOWN else None for _, count in counts]
+    hidden = sum(count for (_, count), shown in zip(counts, shown_counts, strict=True) if shown is None)
+    if 0 < hidden < MIN_SHOWN and any(shown is not None for shown in shown_counts):
+        _, smallest = min((shown, index) for index, shown in enumerate(shown_counts) if shown is not None)
+        shown_counts[smallest] = None
     return Table(
         title,
         tuple(
-            Cell(label, shown, _words(count, shown))
-            for (label, count), shown in zip(counts, told, strict=True)
+            Row(label, shown, _format_count(count, shown))
+            for (label, count), shown in zip(counts, shown_counts, strict=True)
         ),
     )
 
 
-def _words(count: int, shown: int | None) -> str:
+def _format_count(count: int, shown: int | None) -> str:
     if shown is not None:
         return f"{shown:,}"
-    return FEW if count < SMALLEST_SHOWN else KEPT_BACK
+    return FEW if count < MIN_SHOWN else WITHHELD
 
 
-def total_words(count: int, *, to_share: bool) -> str:
-    """Write the number of all cases; in a report to share, not when it is small itself."""
-    return FEW if to_share and count < SMALLEST_SHOWN else f"{count:,}"
+def format_total(count: int, *, to_share: bool) -> str:
+    """Format the total; in a report to share, withhold it when it is small."""
+    return FEW if to_share and count < MIN_SHOWN else f"{count:,}"
 
 
-def long_day(day: date) -> str:
-    """Write a date in full."""
+def format_date(day: date) -> str:
+    """Format a date in full."""
     return f"{day.day} {day:%B %Y}"
 
 
-def page(values: dict[str, object]) -> str:
-    """Fill the report's page."""
-    return render_text("pdf/case_report.html", {**values, "long_day": long_day})
+def render_page(values: dict[str, object]) -> str:
+    """Render the report's page as HTML."""
+    return render_text("pdf/case_report.html", {**values, "format_date": format_date})

@@ -1,4 +1,4 @@
-"""Asked: which exports were made, and the file of one of them, read from today's records with today's rights."""
+"""Queries for case reports: exports, their files, and the rows they are built from."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from datetime import date
     from uuid import UUID
 
-ROWS_AT_ONCE = 500
-CASE = (
+BATCH_SIZE = 500
+CASE_COLUMNS = (
     Case.id,
     Case.number,
     Case.client_id,
@@ -59,7 +59,7 @@ CASE = (
 
 
 def list_exports(actor: Actor, cursor: str | None, limit: int) -> Page[ExportRecord]:
-    """List the exports that were made, newest first."""
+    """List the exports, newest first."""
     require(actor, Action.REPORT_EXPORT)
     query = page_newest_first(sa.select(Export), Export.created_at, Export.id, cursor, limit)
     records = [_record(row) for row in db.session.scalars(query)]
@@ -67,7 +67,7 @@ def list_exports(actor: Actor, cursor: str | None, limit: int) -> Page[ExportRec
 
 
 def get_export(actor: Actor, export_id: UUID) -> ExportRecord:
-    """Show one export.
+    """Return one export.
 
     Raises NotFound.
     """
@@ -80,66 +80,65 @@ def get_export(actor: Actor, export_id: UUID) -> ExportRecord:
 
 def _record(row: Export) -> ExportRecord:
     return ExportRecord(
-        row.id, row.format, ReportFilter.of(row.filters), row.rows, row.created_at, row.created_by
+        row.id, row.format, ReportFilter.from_codes(row.filters), row.rows, row.created_at, row.created_by
     )
 
 
 def build_export_file(actor: Actor, export_id: UUID) -> tuple[Iterator[bytes], str, str]:
-    """Make an export's file anew: its bytes piece by piece, its type, its name.
+    """Build an export's file; return its bytes in chunks, its media type and its name.
 
-    Nothing is kept between two downloads, so whoever lost the right to export finds no old file either. Raises
-    NotFound.
+    No file is stored, so someone who has lost the right to export can't download an old one. Raises NotFound.
     """
     export = get_export(actor, export_id)
     if export.format == "pdf":
-        return iter([_paper(export.wanted)]), "application/pdf", export.file_name
-    return write_csv(report_rows(export.wanted)), "text/csv; charset=utf-8", export.file_name
+        return iter([_render_pdf(export.filters)]), "application/pdf", export.file_name
+    return write_csv(list_report_rows(export.filters)), "text/csv; charset=utf-8", export.file_name
 
 
-def count_cases(wanted: ReportFilter) -> int:
-    """Count the cases of a report, for those who may export."""
+def count_cases(filters: ReportFilter) -> int:
+    """Count the cases of a report. The caller has checked the right to export."""
     zone = ZoneInfo(get_practice().zone)
-    query = sa.select(sa.func.count()).select_from(Case).where(*_matching(wanted, zone))
+    query = sa.select(sa.func.count()).select_from(Case).where(*_build_conditions(filters, zone))
     return db.session.scalar(query) or 0
 
 
-def _matching(wanted: ReportFilter, zone: ZoneInfo) -> list[sa.ColumnElement[bool]]:
+def _build_conditions(filters: ReportFilter, zone: ZoneInfo) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.since:
-        still_open = sa.or_(Case.closed_at.is_(None), Case.closed_at >= _start(wanted.since, zone))
+    if filters.since:
+        still_open = sa.or_(Case.closed_at.is_(None), Case.closed_at >= _start_of_day(filters.since, zone))
         conditions.append(still_open)
-    if wanted.until:
-        conditions.append(Case.opened_at < _start(wanted.until + timedelta(days=1), zone))
-    if wanted.coach:
-        conditions.append(Case.coach_id == wanted.coach)
-    if wanted.stage:
-        conditions.append(Case.stage == wanted.stage)
-    if wanted.status:
-        conditions.append(Case.status == wanted.status)
+    if filters.until:
+        conditions.append(Case.opened_at < _start_of_day(filters.until + timedelta(days=1), zone))
+    if filters.coach:
+        conditions.append(Case.coach_id == filters.coach)
+    if filters.stage:
+        conditions.append(Case.stage == filters.stage)
+    if filters.status:
+        conditions.append(Case.status == filters.status)
     return conditions
 
 
-def _start(day: date, zone: ZoneInfo) -> datetime:
+def _start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def report_rows(wanted: ReportFilter) -> Iterator[ReportRow]:
-    """Read a report's rows, newest case first, for those who may export.
+def list_report_rows(filters: ReportFilter) -> Iterator[ReportRow]:
+    """Read a report's rows, newest case first. The caller has checked the right to export.
 
-    Five statements for each 500 cases; only as many are held in memory at a time.
+    Each batch of BATCH_SIZE cases takes five statements; one batch is in memory at a time.
     """
     zone = ZoneInfo(get_practice().zone)
-    # A case whose client's key was destroyed still counts; what was sealed under it is gone.
+    # A case whose client's key was destroyed still counts; its sealed facts can no longer be read.
     query = (
-        sa.select(*CASE)
+        sa.select(*CASE_COLUMNS)
         .outerjoin(ClientKey, ClientKey.client_id == Case.client_id)
-        .where(*_matching(wanted, zone))
+        .where(*_build_conditions(filters, zone))
     )
     cursor: str | None = None
     while True:
-        page = page_newest_first(query, Case.opened_at, Case.id, cursor, ROWS_AT_ONCE)
+        page = page_newest_first(query, Case.opened_at, Case.id, cursor, BATCH_SIZE)
         found: Page[Any] = make_page(
-            db.session.execute(page).all(), ROWS_AT_ONCE, lambda row: (row.opened_at, row.id)
+            db.session.execute(page).all(), BATCH_SIZE, lambda row: (row.opened_at, row.id)
         )
         yield from _rows(found.items, zone)
         if found.next is None:
@@ -150,7 +149,7 @@ def report_rows(wanted: ReportFilter) -> Iterator[ReportRow]:
 def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
     ids = [case.id for case in cases]
     clients = {case.client_id for case in cases}
-    steps = _grouped(
+    case_events = _grouped(
         sa.select(CaseEvent.case_id, CaseEvent.occurred_at, CaseEvent.to_stage)
         .where(CaseEvent.case_id.in_(ids), CaseEvent.to_stage.is_not(None))
         .order_by(CaseEvent.occurred_at, CaseEvent.id)
@@ -164,21 +163,21 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
     holds = _grouped(
         sa.select(Hold.client_id, Hold.opened_at, Hold.kind).where(Hold.client_id.in_(clients))
     )
-    given = _grouped(
+    assignments = _grouped(
         sa.select(Assignment.case_id, Assignment.read_at).where(
             Assignment.case_id.in_(ids), Assignment.withdrawn_at.is_(None)
         )
     )
     for case in cases:
-        own = [row for row in screenings.get(case.client_id, []) if _within(case, row.recorded_at)]
+        own = [row for row in screenings.get(case.client_id, []) if _belongs_to_case(case, row.recorded_at)]
         kinds = Counter(
-            row.kind for row in holds.get(case.client_id, []) if _within(case, row.opened_at)
+            row.kind for row in holds.get(case.client_id, []) if _belongs_to_case(case, row.opened_at)
         )
-        handouts = given.get(case.id, [])
+        assigned = assignments.get(case.id, [])
         yield ReportRow(
             number=case.number,
-            opened_on=_day(case.opened_at, zone),
-            closed_on=_day(case.closed_at, zone) if case.closed_at else None,
+            opened_on=_local_day(case.opened_at, zone),
+            closed_on=_local_day(case.closed_at, zone) if case.closed_at else None,
             coach=coach_code(case.coach_id),
             status=case.status,
             stage=case.stage,
@@ -189,11 +188,11 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
             close_reason=case.close_reason,
             final_screening=case.final_screening,
             follow_up_on=case.follow_up_on,
-            facts=_facts(case),
-            stages=tuple((_day(row.occurred_at, zone), row.to_stage) for row in steps.get(case.id, [])),
+            facts=_unseal_facts(case),
+            stages=tuple((_local_day(row.occurred_at, zone), row.to_stage) for row in case_events.get(case.id, [])),
             levels={
                 item.key: tuple(
-                    (_day(row.recorded_at, zone), level)
+                    (_local_day(row.recorded_at, zone), level)
                     for row in own
                     if (level := getattr(row, item.key)) is not None
                 )
@@ -201,29 +200,29 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
             },
             care_holds=kinds["care"],
             safety_holds=kinds["safety"],
-            handouts_given=len(handouts),
-            handouts_read=sum(row.read_at is not None for row in handouts),
+            handouts_assigned=len(assigned),
+            handouts_read=sum(row.read_at is not None for row in assigned),
         )
 
 
 def _grouped(query: sa.Select[*tuple[Any, ...]]) -> dict[UUID, list[Any]]:
-    """Gather rows by their first column."""
+    """Group rows by their first column."""
     found: dict[UUID, list[Any]] = {}
     for row in db.session.execute(query):
         found.setdefault(row[0], []).append(row)
     return found
 
 
-def _within(case: Any, moment: datetime) -> bool:  # noqa: ANN401 - a result row
-    """Tell whether something about the client belongs to this case and not to an earlier or later one."""
+def _belongs_to_case(case: Any, moment: datetime) -> bool:  # noqa: ANN401 - a result row
+    """Tell whether a moment falls into this case and not into an earlier or later one of the client."""
     return bool(moment >= case.opened_at and (case.closed_at is None or moment <= case.closed_at))
 
 
-def _day(moment: datetime, zone: ZoneInfo) -> date:
+def _local_day(moment: datetime, zone: ZoneInfo) -> date:
     return moment.astimezone(zone).date()
 
 
-def _facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
+def _unseal_facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
     if case.wrapped is None or case.facts is None:
         return {}
     key = unwrap(case.client_id, case.wrapped)
@@ -232,13 +231,13 @@ def _facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
     return facts
 
 
-def _paper(wanted: ReportFilter) -> bytes:
+def _render_pdf(filters: ReportFilter) -> bytes:
     practice = get_practice()
     zone = ZoneInfo(practice.zone)
     count = sa.func.count()
     rows = db.session.execute(
         sa.select(Case.stage, Case.outcome, Case.goal, Case.coach_id, count)
-        .where(*_matching(wanted, zone))
+        .where(*_build_conditions(filters, zone))
         .group_by(Case.stage, Case.outcome, Case.goal, Case.coach_id)
     ).all()
     by_stage, by_outcome, by_goal, by_coach = (Counter[Any]() for _ in range(4))
@@ -247,48 +246,48 @@ def _paper(wanted: ReportFilter) -> bytes:
         by_outcome[outcome] += cases
         by_goal[goal] += cases
         by_coach[coach_code(coach_id)] += cases
-    table = partial(pdf_tables.table, to_share=wanted.to_share)
+    table = partial(pdf_tables.build_table, to_share=filters.to_share)
     tables = (
         table("By stage", [(stage.title, by_stage[stage.id]) for stage in stages()]),
         table(
             "By outcome",
             [
                 ("Not closed yet", by_outcome[None]),
-                *((words, by_outcome[code]) for code, words in OUTCOMES.items()),
+                *((label, by_outcome[code]) for code, label in OUTCOMES.items()),
             ],
         ),
-        table("By goal", [(words, by_goal[code]) for code, words in GOALS.items()]),
+        table("By goal", [(label, by_goal[code]) for code, label in GOALS.items()]),
         table("By coach", sorted(by_coach.items())),
     )
     return render(
-        pdf_tables.page(
+        pdf_tables.render_page(
             {
                 "practice": practice,
-                "made_on": _day(now(), zone),
-                "filters": describe_filters(wanted),
-                "total": pdf_tables.total_words(by_stage.total(), to_share=wanted.to_share),
+                "made_on": _local_day(now(), zone),
+                "filters": describe_filters(filters),
+                "total": pdf_tables.format_total(by_stage.total(), to_share=filters.to_share),
                 "tables": tables,
-                "smallest": pdf_tables.SMALLEST_SHOWN,
-                "to_share": wanted.to_share,
+                "smallest": pdf_tables.MIN_SHOWN,
+                "to_share": filters.to_share,
             }
         ),
         style="report.css",
     )
 
 
-def describe_filters(wanted: ReportFilter) -> list[tuple[str, str]]:
-    """Say in words what a report was narrowed to."""
-    words = []
-    if wanted.since:
-        words.append(("From", pdf_tables.long_day(wanted.since)))
-    if wanted.until:
-        words.append(("To", pdf_tables.long_day(wanted.until)))
-    if wanted.coach:
-        words.append(("Coach", coach_code(wanted.coach)))
-    if wanted.stage:
-        words.append(("Stage", stage_by_id()[wanted.stage].title))
-    if wanted.status:
-        words.append(("Status", STATUSES[wanted.status]))
-    if wanted.to_share:
-        words.append(("For", "people outside the practice"))
-    return words
+def describe_filters(filters: ReportFilter) -> list[tuple[str, str]]:
+    """Return the filters of a report as labels and values."""
+    described = []
+    if filters.since:
+        described.append(("From", pdf_tables.format_date(filters.since)))
+    if filters.until:
+        described.append(("To", pdf_tables.format_date(filters.until)))
+    if filters.coach:
+        described.append(("Coach", coach_code(filters.coach)))
+    if filters.stage:
+        described.append(("Stage", stage_by_id()[filters.stage].title))
+    if filters.status:
+        described.append(("Status", STATUSES[filters.status]))
+    if filters.to_share:
+        described.append(("For", "people outside the practice"))
+    return described

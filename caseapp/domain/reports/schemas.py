@@ -1,4 +1,4 @@
-"""What may come in about a case report, and what goes out."""
+"""Schemas and records of case reports."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ STATUSES = {"open": "Open", "closed": "Closed"}
 
 @dataclass(frozen=True)
 class ReportFilter:
-    """Narrow a report; None means any. A case counts when it was open on any day of the period.
+    """The filters of a report; None means any. A case counts when it was open on any day of the period.
 
-    A report `to_share` with people outside the practice keeps numbers under five back on paper.
+    In a report `to_share` with people outside the practice, the PDF withholds numbers under five.
     """
 
     since: date | None = None
@@ -30,35 +30,35 @@ class ReportFilter:
     to_share: bool = False
 
     def to_codes(self) -> dict[str, str]:
-        """Write what was chosen as plain texts, for the stored export and the audit log."""
+        """Return the chosen filters as texts, for the stored export and the audit log."""
         return {
             name: str(value) for name, value in vars(self).items() if value not in {None, False}
         }
 
     @classmethod
-    def of(cls, to_codes: dict[str, str]) -> ReportFilter:
-        """Read back what `coded` wrote."""
-        since, until, coach = to_codes.get("since"), to_codes.get("until"), to_codes.get("coach")
+    def from_codes(cls, codes: dict[str, str]) -> ReportFilter:
+        """Read filters from what `to_codes` returned."""
+        since, until, coach = codes.get("since"), codes.get("until"), codes.get("coach")
         return cls(
             since=date.fromisoformat(since) if since else None,
             until=date.fromisoformat(until) if until else None,
             coach=UUID(coach) if coach else None,
-            stage=to_codes.get("stage"),
-            status=to_codes.get("status"),
-            to_share="to_share" in to_codes,
+            stage=codes.get("stage"),
+            status=codes.get("status"),
+            to_share="to_share" in codes,
         )
 
 
 @dataclass(frozen=True)
 class NewExport:
-    """Hold a wish for a report."""
+    """A report to be made."""
 
     filters: ReportFilter
     format: str
 
 
 class ExportSchema(Schema):
-    """Check a wish for a report; the same for the form and the API."""
+    """Input for a report, from the form and the API."""
 
     format = fields.String(required=True, validate=validate.OneOf(list(FORMATS)))
     since = fields.Date(load_default=None, allow_none=True)
@@ -76,20 +76,20 @@ class ExportSchema(Schema):
     def _period(self, data: dict[str, Any], **_: object) -> None:
         since, until = data.get("since"), data.get("until")
         if since and until and until < since:
-            raise ValidationError("The last day comes before the first.", "until")
+            raise ValidationError("The last day is before the first day.", "until")
         if until == date.max:
             raise ValidationError("Choose an earlier day.", "until")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewExport:
-        """Give the plain value."""
+        """Build the value."""
         kind = data.pop("format")
         return NewExport(ReportFilter(**data), kind)
 
 
 @dataclass(frozen=True)
 class ExportRecord:
-    """Show one export that was made."""
+    """An export."""
 
     id: UUID
     format: str
@@ -100,7 +100,7 @@ class ExportRecord:
 
     @property
     def file_name(self) -> str:
-        """Name the file without saying what the practice does."""
+        """Return a file name that does not reveal what the practice does."""
         return f"report-{self.created_at:%Y-%m-%d}-{self.id.hex[-6:]}.{self.format}"
 
 
@@ -114,11 +114,11 @@ class FilterResponseSchema(Schema):
 
 
 class ExportResponseSchema(Schema):
-    """Show one export."""
+    """An export in API responses."""
 
     id = fields.UUID(required=True)
     format = fields.String(required=True)
-    filters = fields.Nested(FilterResponseSchema, required=True, attribute="wanted")
+    filters = fields.Nested(FilterResponseSchema, required=True)
     rows = fields.Integer(required=True)
     created_at = fields.AwareDateTime(required=True)
     created_by = fields.UUID(required=True)

@@ -8,13 +8,8 @@ from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.operations import update_client
-from caseapp.domain.clients.queries import (
-    list_clients,
-    list_matches,
-    name_hash,
-    name_words,
-    phone_digits,
-)
+from caseapp.domain.clients.queries import list_clients, list_matches, name_hash
+from caseapp.domain.clients.rules import name_words, phone_digits
 from tests.support import builders
 
 pytestmark = pytest.mark.both(every_set=True)

@@ -50,9 +50,9 @@ def test_safety_holds_come_before_older_care_holds_with_their_next_task(team):
         ("Tomasz Care", "care"),
     ]
     assert found[0].levels == {"self_harm": 3, "fear_at_home": 2}
-    assert found[0].next.due_at <= now()
+    assert found[0].next_followup.due_at <= now()
     assert found[1].levels == {"sleep": 2}
-    assert found[1].next.title == "Make the referral"
+    assert found[1].next_followup.title == "Make the referral"
     assert (found[1].number, found[1].coach) == (care.number, coach.name)
 
 
@@ -66,7 +66,7 @@ def test_only_what_is_due_within_a_week_and_mine_is_listed_soonest_first(team):
     add_task(team["supervisor"], case.client_id, "Of somebody else", moment)
     found = get_today(coach)
     assert [task.title for task in found.followups] == ["Overdue", "Soon"]
-    assert found.numbers == {case.client_id: case.number}
+    assert found.case_numbers == {case.client_id: case.number}
 
 
 def test_the_cases_that_moved_last_come_first(team):
@@ -76,7 +76,7 @@ def test_the_cases_that_moved_last_come_first(team):
     builders.screen(coach, busy.client_id, sleep=1, work=1)
     builders.note(coach, busy.case_id, days_ago=1)
     fresh = builders.case(coach, "Fresh One")
-    found = get_today(coach).cases
+    found = get_today(coach).recent_cases
     assert [case.id for case in found] == [fresh.case_id, busy.case_id, quiet.case_id]
     assert set(found[1].levels) == {"sleep", "work"}
     assert found[1].last_session is not None
@@ -86,7 +86,7 @@ def test_the_cases_that_moved_last_come_first(team):
 def test_stages_are_counted(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 5)
-    counts = {row.stage.id: row.cases for row in get_today(coach).by_stage}
+    counts = {row.stage.id: row.cases for row in get_today(coach).cases_by_stage}
     assert counts["steady"] == 3
     assert counts["rebuild"] == 2
     assert counts["repair"] == 0
@@ -99,7 +99,7 @@ def test_a_count_stops_at_its_cap(team):
     bulk_rows.caseload(coach, 2 * MAX_CASES_PER_STAGE + 2)
     found = get_today(coach)
     assert found.capped
-    assert [row.cases for row in found.by_stage if row.cases] == [MAX_CASES_PER_STAGE, MAX_CASES_PER_STAGE]
+    assert [row.cases for row in found.cases_by_stage if row.cases] == [MAX_CASES_PER_STAGE, MAX_CASES_PER_STAGE]
 
 
 def test_resting_sheets_are_counted_in_every_case_or_it_says_in_how_many(team):
@@ -128,15 +128,15 @@ def test_a_supervisor_sees_the_holds_of_their_coaches_and_the_age_of_their_draft
     found = get_today(supervisor)
     assert [hold.client for hold in found.holds] == ["Ines Okafor"]
     assert (found.drafts, found.unrecorded_concerns) == ([], [])
-    assert [draft.author for draft in found.waiting] == [coach.name]
-    assert get_today(coach).waiting == []
+    assert [draft.author for draft in found.coaches_drafts] == [coach.name]
+    assert get_today(coach).coaches_drafts == []
 
 
 def test_an_admin_sees_no_client(team):
     case = builders.case(team["coach"])
     builders.screen(team["coach"], case.client_id, self_harm=3)
     found = get_today(team["admin"])
-    assert (found.holds, found.cases, found.drafts, found.followups, found.by_stage) == ([],) * 5
+    assert (found.holds, found.recent_cases, found.drafts, found.followups, found.cases_by_stage) == ([],) * 5
 
 
 @pytest.mark.slow

@@ -24,8 +24,8 @@ from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.practice.queries import HelpLines, Letterhead, Logo
-from caseapp.domain.reports.pdf_tables import page as report_page
-from caseapp.domain.reports.pdf_tables import table
+from caseapp.domain.reports.pdf_tables import build_table
+from caseapp.domain.reports.pdf_tables import render_page as render_report
 from tests.domain.handouts.test_merge_fields import DAY, TEMPLATE_WORDS, helps, own_sheet, straight
 from tests.domain.handouts.test_payloads import CORPUS, plain_text
 from tests.support.pdf_checks import list_handout_problems, run_poppler
@@ -199,7 +199,7 @@ def test_the_case_report(the_app):
     def body(text):
         practice = {"name": text, "tagline": text, "contact": text, "zone": text, "paper": "A4"}
         return inside(
-            report_page(
+            render_report(
                 {
                     "practice": practice,
                     "made_on": DAY,
@@ -207,7 +207,7 @@ def test_the_case_report(the_app):
                     "total": text,
                     "smallest": 5,
                     "to_share": False,
-                    "tables": [table("By stage", [(text, 7)], to_share=False)],
+                    "tables": [build_table("By stage", [(text, 7)], to_share=False)],
                 }
             )
         )

@@ -25,8 +25,8 @@ from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.handouts.rendering import render_page_body
 from caseapp.domain.practice.help_lines import HelpLine, countries
 from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
-from caseapp.domain.reports.pdf_tables import page as report_page
-from caseapp.domain.reports.pdf_tables import table
+from caseapp.domain.reports.pdf_tables import build_table
+from caseapp.domain.reports.pdf_tables import render_page as render_report
 from tests.domain.handouts.test_payloads import CORES, CORPUS, plain_text
 from tests.support.pdf_checks import list_handout_problems
 from tests.support.pdf_checks import extract_text as printed
@@ -100,7 +100,7 @@ def own_sheet(text, body=OWN.body):
 
 def printed_report(text):
     practice = {"name": text, "tagline": text, "contact": text, "zone": text, "paper": "A4"}
-    return report_page(
+    return render_report(
         {
             "practice": practice,
             "made_on": DAY,
@@ -108,7 +108,7 @@ def printed_report(text):
             "total": text,
             "smallest": 5,
             "to_share": False,
-            "tables": [table("By stage", [(text, 7)], to_share=False)],
+            "tables": [build_table("By stage", [(text, 7)], to_share=False)],
         }
     )
 

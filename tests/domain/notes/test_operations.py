@@ -20,7 +20,8 @@ from caseapp.domain.notes.operations import (
     sign_note,
     create_note,
 )
-from caseapp.domain.notes.queries import note_digest, get_note
+from caseapp.domain.notes.queries import get_note
+from caseapp.domain.notes.rules import note_digest
 from caseapp.domain.notes.schemas import (
     MAX_NOTE_LENGTH,
     NO_ANSWERS,

@@ -52,9 +52,9 @@ def test_a_note_that_is_too_long_is_refused_at_its_longest_section():
     whole = {"data": half, "assessment": half}
     assert NewNoteSchema().load(NEW | {"sections": whole}).sections["data"] == half
     found = faults(NewNoteSchema(), NEW | {"sections": whole | {"data": half + "x"}})
-    assert "at most 100,000" in found["data"][0]
+    assert "100,000 characters" in found["data"][0]
     assert (
-        "at most 100,000" in faults(DraftSchema(), {"sections": {"plan": "x" * 10**6}})["plan"][0]
+        "100,000 characters" in faults(DraftSchema(), {"sections": {"plan": "x" * 10**6}})["plan"][0]
     )
     assert "plan" in faults(DraftFormSchema(), FORM | {"plan": "x" * 10**6})
 
@@ -72,8 +72,8 @@ def test_not_asked_is_an_answer_and_a_blank_is_none():
         DraftFormSchema().load(FORM | sent).screening,
     ):
         assert draft.answers == {"sleep": 1, "work": None}
-        assert "work" not in draft.blank
-        assert "eating" in draft.blank
+        assert "work" not in draft.unanswered
+        assert "eating" in draft.unanswered
         assert draft.screening.levels["eating"] is None
 
 

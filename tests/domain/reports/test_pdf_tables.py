@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.reports.operations import create_export
-from caseapp.domain.reports.pdf_tables import FEW, WITHHELD, MIN_SHOWN, table, format_total
+from caseapp.domain.reports.pdf_tables import FEW, MIN_SHOWN, WITHHELD, build_table, format_total
 from caseapp.domain.reports.queries import build_export_file
 from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders, staff
@@ -18,7 +18,7 @@ from tests.support import builders, staff
 
 def words(*counts):
     return [
-        cell.words for cell in table("By stage", [(str(n), n) for n in counts], to_share=True).cells
+        row.text for row in build_table("By stage", [(str(n), n) for n in counts], to_share=True).rows
     ]
 
 
@@ -37,7 +37,7 @@ def test_what_subtraction_would_tell_is_kept_back():
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=9))
 def test_total_minus_what_is_shown_is_never_a_small_number(counts):
-    shown = [cell.count for cell in table("", [("", n) for n in counts], to_share=True).cells]
+    shown = [row.count for row in build_table("", [("", n) for n in counts], to_share=True).rows]
     assert all(count is None or count >= MIN_SHOWN for count in shown)
     hidden = sum(counts) - sum(count or 0 for count in shown)
     told_total = sum(counts) >= MIN_SHOWN
@@ -75,13 +75,13 @@ def test_the_report_on_paper(printed):
     assert "Cases 7" in lines
     # Seven in Steady and none elsewhere; six with no goal and one with: that one would show, so six is kept back.
     assert "Steady 7" in lines
-    assert "Undecided kept back" in lines
+    assert "Undecided withheld" in lines
     assert "Together fewer than 5" in lines
     assert "success rate" in text
     assert "Marta" not in text
 
 
 def test_inside_the_practice_every_number_is_told():
-    cells = table("By stage", [("Steady", 7), ("Close", 1)], to_share=False).cells
-    assert [cell.words for cell in cells] == ["7", "1"]
+    rows = build_table("By stage", [("Steady", 7), ("Close", 1)], to_share=False).rows
+    assert [row.text for row in rows] == ["7", "1"]
     assert format_total(4, to_share=False) == "4"

@@ -1,0 +1,96 @@
+"""Rules for session notes: the sections of a format, what a signature still needs, the digest. Pure functions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Invalid
+from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from caseapp.domain.notes.schemas import DraftChange, NoteRecord
+
+
+def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:
+    """List by field what a draft still needs before it can be signed at `moment`; empty when nothing is missing.
+
+    Every section needs text. The screening is either untouched or complete: *Not asked* is an answer, a blank isn't.
+    """
+    problems = {
+        key: [f"Write something under {section.label}, or say why there is nothing."]
+        for key, section in FORMATS[note.format].items()
+        if not note.sections.get(key, "").strip()
+    }
+    if note.session_at > moment:
+        problems["session_at"] = ["This session is in the future. Enter the time when it began."]
+    draft = note.draft
+    if draft.touched:
+        for key in draft.unanswered:
+            problems[key] = [f"Choose a level for {ITEMS_BY_KEY[key].label.lower()}, or Not asked."]
+        if (
+            not draft.unanswered
+            and draft.highest_level is None
+            and (draft.comment or draft.actions_taken)
+        ):
+            problems["comment"] = [
+                "Nothing was asked, so there is no screening to record. Move this text into the note."
+            ]
+    return problems
+
+
+def merge_sections(
+    current_format: str, current: dict[str, str], change: DraftChange
+) -> dict[str, str]:
+    """Apply a change to a draft's sections, and convert them when it changes the format.
+
+    Raises Invalid for a section that neither format has, and when the text is longer than MAX_NOTE_LENGTH characters.
+    """
+    target = change.format or current_format
+    unknown = change.sections.keys() - FORMATS[current_format].keys() - FORMATS[target].keys()
+    if unknown:
+        raise Invalid(
+            {"sections": [f"This format has no section named {', '.join(sorted(unknown))}."]}
+        )
+    sections = convert_sections({**current, **change.sections}, target)
+    if sum(map(len, sections.values())) > MAX_NOTE_LENGTH:
+        longest = max(sections, key=lambda key: len(sections[key]))
+        raise Invalid({longest: [f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total."]})
+    return sections
+
+
+def convert_sections(sections: dict[str, str], target: str) -> dict[str, str]:
+    """Arrange texts for a format; text without a section there goes to the top of the first one, so nothing is lost."""
+    kept = {key: sections.get(key, "") for key in FORMATS[target]}
+    first = next(iter(kept))
+    moved = [
+        text if key == "text" else f"{SECTIONS[key].label}: {text}"
+        for key, text in sections.items()
+        if key not in kept and text
+    ]
+    kept[first] = "\n\n".join([*moved, *filter(None, [kept[first]])])
+    return kept
+
+
+def note_digest(note: NoteRecord) -> str:
+    """Return the SHA-256 of a note's canonical form in hexadecimal, which anyone can recompute from the record."""
+    # Digests of signed notes are stored: these keys must never change, even where a column was renamed.
+    canonical = {
+        "id": str(note.id),
+        "case": str(note.case_id),
+        "client": str(note.client_id),
+        "author": str(note.author_id),
+        "format": note.format,
+        "held_at": note.session_at.isoformat(),
+        "minutes": note.minutes,
+        "how": note.modality,
+        "sections": note.sections,
+        "screening": str(note.screening_id) if note.screening_id else None,
+        "signed_at": note.signed_at.isoformat() if note.signed_at else None,
+    }
+    text = json.dumps(canonical, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
