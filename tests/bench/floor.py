@@ -1,7 +1,7 @@
-"""The floors: the same Flask, SQLAlchemy, engine and server with nothing of ours on top.
+"""The floors: the same Flask, SQLAlchemy, engine and server without our code.
 
-One indexed query answered as JSON, one plain insert, committed, and one file, as it is or behind three queries. No
-session, no role, no seal, no audit entry.
+One indexed query returned as JSON, one committed insert, and one file with and without three queries before it. There
+are no sessions, roles, encryption or audit events.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ COLUMNS = (Case.id, Case.number, Case.status, Case.stage, Case.opened_at)
 app = Flask("floor")
 engine = sa.create_engine(os.environ["FLOOR_URL"])
 if engine.dialect.name == "sqlite":
-    # As durable as the app; on PostgreSQL everything stays as SQLAlchemy brings it.
+    # As durable as the application; PostgreSQL keeps SQLAlchemy's defaults.
     prepare(engine)
 
 
 @app.get("/case/<case_id>")
-def one(case_id: str):
-    """Answer one row that an index finds."""
+def get_case(case_id: str):
+    """Return one row found by an index."""
     with engine.connect() as connection:
         row = _row(connection, case_id)
     return jsonify(row._asdict())
@@ -39,15 +39,15 @@ def _row(connection: sa.Connection, case_id: str) -> sa.Row:
 
 
 @app.post("/case/<case_id>/notes")
-def note(case_id: str):
-    """Insert one row as it came, and commit."""
+def create_note(case_id: str):
+    """Insert one row and commit."""
     made = new_id()
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         connection.execute(
             sa.insert(plain_note).values(
                 id=made,
                 case_id=UUID(case_id),
-                at=datetime.now(UTC).isoformat(),  # noqa: TID251 - a floor has no clock of ours
+                at=datetime.now(UTC).isoformat(),  # noqa: TID251 - a floor does not use our clock
                 body=request.get_json()["sections"]["data"],
             )
         )
@@ -55,14 +55,14 @@ def note(case_id: str):
 
 
 @app.get("/file")
-def file():
-    """Answer a file as it lies there."""
+def get_file():
+    """Send a file."""
     return _file()
 
 
 @app.get("/case/<case_id>/file")
-def file_asked_for(case_id: str):
-    """Answer a file after three queries of one row each."""
+def get_file_after_queries(case_id: str):
+    """Send a file after three queries of one row each."""
     with engine.connect() as connection:
         for _ in range(3):
             _row(connection, case_id)

@@ -1,4 +1,4 @@
-"""The plain table that the floor inserts into; it exists only in measured databases."""
+"""The table for the plain inserts, which exists only in measured databases."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ plain_note = sa.Table(
 
 
 def create(connection: Connection) -> None:
-    """Make the table."""
+    """Create the table."""
     plain_note.metadata.create_all(connection)

@@ -1,4 +1,4 @@
-"""Ratios, not milliseconds: targets take turns, A B A B, so that what slows the machine slows them all."""
+"""Ratios instead of milliseconds: both targets take turns, so that a slow machine slows both."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-WARM = 15
+WARM_UP_CALLS = 15
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Hold how often one target's time the other one took: the median over the rounds, and the range.
+    """The time of one target divided by that of another: the median over the rounds, and the range.
 
-    `undisturbed` compares the fastest tenth of each side: a quiet machine gives the same, on a busy one it errs less.
+    `undisturbed` compares the fastest tenth of each side, which is more accurate on a busy machine.
     """
 
     what: str
@@ -33,21 +33,21 @@ class Ratio:
 
     @property
     def over(self) -> bool:
-        """Tell whether a mark was set and is missed."""
+        """Return whether the ratio exceeds its limit."""
         return self.at_most is not None and self.ratio > self.at_most
 
     @property
     def line(self) -> str:
-        """Say it in one line."""
-        wanted = f"  (at most {self.at_most:g})" if self.at_most else ""
-        suitability = "" if self.at_most is None else "  OVER" if self.over else "  ok"
+        """Return the result as one line of text."""
+        limit = f"  (at most {self.at_most:g})" if self.at_most else ""
+        result = "" if self.at_most is None else "  OVER" if self.over else "  ok"
         return (
             f"{self.what:<70} {self.ratio:5.2f}x [{self.least:.2f}-{self.most:.2f}]  "
-            f"undisturbed {self.undisturbed:.2f}x  {self.base_ms:6.2f} -> {self.ms:6.2f} {self.unit}{wanted}{suitability}"
+            f"undisturbed {self.undisturbed:.2f}x  {self.base_ms:6.2f} -> {self.ms:6.2f} {self.unit}{limit}{result}"
         )
 
-    def plain(self) -> dict[str, object]:
-        """Give it as plain data."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the result as plain data."""
         return asdict(self)
 
 
@@ -60,13 +60,13 @@ def compare(
     each: int,
     at_most: float | None = None,
 ) -> Ratio:
-    """Let two targets take turns and compare their medians round by round."""
+    """Call two targets in turns, `each` times per round, and compare the medians of each round."""
     for call in (base, other):
-        for _ in range(WARM):
+        for _ in range(WARM_UP_CALLS):
             call()
     turns: dict[Callable[[], object], list[list[float]]] = {base: [], other: []}
     for number in range(rounds):
-        # Who goes first changes too.
+        # The order changes every round.
         for call in (base, other) if number % 2 == 0 else (other, base):
             turns[call].append([_timed(call) for _ in range(each)])
     first, second = ([*map(statistics.median, turns[call])] for call in (base, other))
@@ -91,6 +91,6 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 def _fastest(turns: Iterable[list[float]]) -> float:
-    """Give the median of the fastest tenth."""
+    """Return the median of the fastest tenth."""
     times = sorted(chain.from_iterable(turns))
     return statistics.median(times[: max(1, len(times) // 10)])

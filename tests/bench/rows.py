@@ -1,4 +1,4 @@
-"""Many rows at once: a practice of any size, inserted in bulk but sealed as the app seals it, so that every row opens.
+"""Bulk data for measurements: a practice of any size, inserted directly but encrypted as the application does.
 
 Only measurements may do this; everywhere else rows come from the operations.
 """
@@ -20,7 +20,13 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap, wrapping_key_id
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
+from caseapp.domain.clients.models import (
+    CareTeamMember,
+    Client,
+    ClientKey,
+    ClientNameWord,
+    NameHash,
+)
 from caseapp.domain.clients.queries import name_hash
 from caseapp.domain.clients.rules import name_words
 from caseapp.domain.notes.models import Note
@@ -30,18 +36,40 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-FIRST = ("Ana", "Ben", "Chloe", "Dev", "Elif", "Femi", "Grace", "Hugo", "Ines", "Jonas", "Kofi")
-LAST = ("Smith", "Garcia", "Okafor", "Nguyen", "Silva", "Kowalski", "Haddad", "Tanaka", "Larsen")
+FIRST_NAMES = (
+    "Ana",
+    "Ben",
+    "Chloe",
+    "Dev",
+    "Elif",
+    "Femi",
+    "Grace",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Kofi",
+)
+LAST_NAMES = (
+    "Smith",
+    "Garcia",
+    "Okafor",
+    "Nguyen",
+    "Silva",
+    "Kowalski",
+    "Haddad",
+    "Tanaka",
+    "Larsen",
+)
 STAGES = ("steady", "understand", "rebuild", "contact", "reconnect", "repair", "close")
 TEXT = "She slept six hours, kept the handover short and rang her sister in the evening. " * 8
-BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
-PER_COACH = 200
-AT_ONCE = 2000
+FIRST_OPENED_AT = datetime(2020, 1, 1, tzinfo=UTC)
+CASES_PER_COACH = 200
+CHUNK_SIZE = 2000
 
 
 @dataclass(frozen=True)
 class Filled:
-    """Say whom the measurements may act as, and which cases of theirs have notes."""
+    """The actors of a filled practice and their cases with notes."""
 
     coach: Actor
     supervisor: Actor
@@ -49,15 +77,15 @@ class Filled:
 
 
 def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
-    """Make a practice with so many cases: one coach has `own` of them, evenly spread in time, others `PER_COACH` each.
+    """Insert so many cases: one coach has `own` of them, spread evenly in time, the others have `CASES_PER_COACH` each.
 
-    Every coach has the same supervisor. The cases of that coach and of so many others, the readers, get signed notes.
+    All coaches have the same supervisor. The cases of that coach and of `readers` others get `notes` signed notes each.
     """
     supervisor = _user("supervisor", Role.SUPERVISOR, None)
     coach = _user("coach", Role.COACH, supervisor["id"])
     others = [
         _user(f"other{number}", Role.COACH, supervisor["id"])
-        for number in range(max(1, (cases - own) // PER_COACH))
+        for number in range(max(1, (cases - own) // CASES_PER_COACH))
     ]
     with transaction() as session:
         session.execute(sa.insert(User), [supervisor])
@@ -65,7 +93,7 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
     mine = {round(number * (cases - 1) / max(1, own - 1)) for number in range(own)}
     made = _people(cases, lambda n: coach["id"] if n in mine else others[n % len(others)]["id"])
     noted: dict[UUID, list[UUID]] = {user["id"]: [] for user in [coach, *others[:readers]]}
-    while chunk := list(islice(made, AT_ONCE)):
+    while chunk := list(islice(made, CHUNK_SIZE)):
         written = []
         for person in chunk:
             (case,) = person[Case]
@@ -81,7 +109,7 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
             if written:
                 session.execute(sa.insert(Note), written)
     db.session.remove()
-    # What PostgreSQL does by itself in the days that this took a moment for.
+    # PostgreSQL does this by itself while a practice grows over days.
     tidy = {"sqlite": "ANALYZE", "postgresql": "VACUUM ANALYZE"}
     with db.engine.connect() as connection:
         connection.exec_driver_sql(tidy[db.engine.dialect.name])
@@ -100,15 +128,15 @@ def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, Any]:
         "role": role.value,
         "password_hash": "none",
         "supervisor_id": supervisor_id,
-        "created_at": BEGAN,
+        "created_at": FIRST_OPENED_AT,
         "version": 1,
     }
 
 
 def _people(cases: int, coach_of) -> Iterator[dict]:
     for number in range(cases):
-        client_id, moment = new_id(), BEGAN + timedelta(minutes=17 * number)
-        name = f"{FIRST[number % len(FIRST)]} {LAST[number // len(FIRST) % len(LAST)]}{number:x}"
+        client_id, moment = new_id(), FIRST_OPENED_AT + timedelta(minutes=17 * number)
+        name = f"{FIRST_NAMES[number % len(FIRST_NAMES)]} {LAST_NAMES[number // len(FIRST_NAMES) % len(LAST_NAMES)]}{number:x}"
         wrapped = new_wrapped_key(client_id)
         key = unwrap(client_id, wrapped)
         client = SimpleNamespace(__tablename__="client", id=client_id, client_id=client_id)
@@ -120,7 +148,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                 {
                     "id": client_id,
                     "name": name,
-                    "preferred_name": FIRST[number % len(FIRST)],
+                    "preferred_name": FIRST_NAMES[number % len(FIRST_NAMES)],
                     "pronouns": "they/them",
                     "phone": seal(client, "phone", f"07700 9{number:05d}", key),
                     "safe_contact": seal_json(client, "safe_contact", {"channels": ["call"]}, key),
@@ -135,7 +163,9 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                 {"client_id": client_id, "wrapped": wrapped, "wrapped_by": wrapping_key_id()}
             ],
             CareTeamMember: [{"user_id": coach_id, "client_id": client_id, "joined_at": moment}],
-            ClientNameWord: [{"word": word, "client_id": client_id} for word in {*name_words(name)}],
+            ClientNameWord: [
+                {"word": word, "client_id": client_id} for word in {*name_words(name)}
+            ],
             NameHash: [{"hash": name_hash(name), "client_id": client_id, "whose": "client"}],
             Case: [
                 {

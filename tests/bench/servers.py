@@ -1,4 +1,4 @@
-"""Real servers on loopback: gunicorn with so many processes and threads, ended with the block that started them."""
+"""gunicorn servers on loopback for the measurements."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from caseapp.core.settings import ROOT
-from tests.bench.wire import Wire
+from tests.bench.http_client import HttpClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PATIENCE_SECONDS = 60
-PAUSE_SECONDS = 0.05
+STARTUP_SECONDS = 60
+POLL_SECONDS = 0.05
 
 
 def free_port() -> int:
-    """Find a port that nobody uses."""
+    """Return a free port."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -36,7 +36,10 @@ def serving(
     threads: int = 1,
     kind: str = "gthread",
 ) -> Iterator[int]:
-    """Serve `module:app` and give the port. `gthread` keeps connections alive also with one thread; `sync` does not."""
+    """Serve `module:app` within the block and yield the port.
+
+    The worker class `gthread` keeps connections alive even with one thread; `sync` does not.
+    """
     port = free_port()
     plain = {name: value for name, value in os.environ.items() if not name.startswith("CASEAPP_")}
     command = [
@@ -58,14 +61,14 @@ def serving(
 
 
 def _wait(server: subprocess.Popen[bytes], port: int) -> None:
-    """Wait until it answers."""
-    for _ in range(int(PATIENCE_SECONDS / PAUSE_SECONDS)):
+    """Wait until the server answers."""
+    for _ in range(int(STARTUP_SECONDS / POLL_SECONDS)):
         if server.poll() is not None:
             break
         try:
-            Wire(port).prepare("GET", "/livez", Connection="close")()
+            HttpClient(port).prepare("GET", "/livez", Connection="close")()
         except OSError:
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(POLL_SECONDS)
         else:
             return
     raise RuntimeError("The server did not start.")

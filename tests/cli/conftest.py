@@ -1,4 +1,4 @@
-"""Commands in this process on a fresh database, and in processes of their own in a folder of their own."""
+"""Commands in this process on the test database, and in child processes with their own data folder."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from caseapp.core.settings import ROOT
 
 @pytest.fixture
 def run_command(app, data_dir):
-    """Run a command on the test's database; give what it wrote and how it ended."""
+    """Return a function that runs a command on the test database."""
 
-    def run(*arguments, given=None, **environ):
+    def run(*arguments, input_text=None, **environ):
         db.session.remove()
         context = CommandContext(
             lambda _settings: app,
             {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir), **environ},
         )
-        return CliRunner().invoke(caseapp, [*arguments], input=given, obj=context)
+        return CliRunner().invoke(caseapp, [*arguments], input=input_text, obj=context)
 
     return run
 
 
-class Home:
-    """Be a folder with its own database, in which the console script runs as an operator runs it."""
+class Installation:
+    """A data folder with its own database, in which the console script runs as for an operator."""
 
     def __init__(self, folder):
-        """Take nothing over from this machine's environment but the way to find programs."""
-        self.data = folder / "data"
+        """Set up an environment with nothing from this machine but PATH."""
+        self.data_dir = folder / "data"
         self.environ = {
             "PATH": os.environ["PATH"],
             "CASEAPP_ENV": "test",
-            "CASEAPP_DATA_DIR": str(self.data),
+            "CASEAPP_DATA_DIR": str(self.data_dir),
         }
 
     def start(self, *arguments, **environ):
-        """Start a command; give the running process."""
+        """Start a command; return the process."""
         return subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "caseapp", *arguments],
             cwd=ROOT,
@@ -54,15 +54,15 @@ class Home:
             text=True,
         )
 
-    def run(self, *arguments, given="", **environ):
-        """Run a command to its end; give its code and what it wrote."""
+    def run(self, *arguments, input_text="", **environ):
+        """Run a command; return its exit code, output and error output."""
         with self.start(*arguments, **environ) as process:
-            out, err = process.communicate(given, timeout=120)
+            out, err = process.communicate(input_text, timeout=120)
         return process.returncode, out, err
 
     def python(self, text, **environ):
-        """Run a few lines of Python that use this home's settings; give what they print."""
-        done = subprocess.run(  # noqa: S603 - our own lines
+        """Run Python code with the settings of this installation; return its output."""
+        result = subprocess.run(  # noqa: S603 - our own code
             [sys.executable, "-c", text],
             cwd=ROOT,
             env=self.environ | environ,
@@ -71,9 +71,9 @@ class Home:
             text=True,
             timeout=120,
         )
-        return done.stdout
+        return result.stdout
 
 
 @pytest.fixture
-def home(tmp_path):
-    return Home(tmp_path)
+def installation(tmp_path):
+    return Installation(tmp_path)

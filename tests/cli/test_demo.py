@@ -24,7 +24,7 @@ from caseapp.domain.clients.queries import get_client_key, list_matches
 from caseapp.domain.followups.queries import list_client_followups, list_due_followups
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import list_own_drafts
-from caseapp.domain.practice.queries import get_practice_info, get_practice, today
+from caseapp.domain.practice.queries import get_practice, get_practice_info, today
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
@@ -34,9 +34,9 @@ PASSWORD = "seven quiet harbours at dusk"
 PIN = "482915"
 
 
-def who(name):
-    user = db.session.scalars(sa.select(User).where(User.email == f"{name}@demo.test")).one()
-    return Actor(user.id, Role(user.role), user.name, "web")
+def user(name):
+    row = db.session.scalars(sa.select(User).where(User.email == f"{name}@demo.test")).one()
+    return Actor(row.id, Role(row.role), row.name, "web")
 
 
 def client(name):
@@ -48,33 +48,33 @@ def context(actor, name):
     return get_case_context(actor, case)
 
 
-def count(of, *where):
-    return db.session.scalar(sa.select(sa.func.count()).select_from(of).where(*where))
+def count(table, *where):
+    return db.session.scalar(sa.select(sa.func.count()).select_from(table).where(*where))
 
 
 @pytest.mark.slow
-def test_harbour_lane(app):
+def test_fill_creates_the_whole_demo_practice(app):
     lines = demo.fill(PASSWORD, PIN)
     for address in ("coach", "coach2", "supervisor", "admin", "priya", "daniel"):
         assert any(line.startswith(f"{address}@demo.test") for line in lines)
     assert get_practice().name == "Harbour Lane"
     assert not get_practice_info().help_lines.stale
-    cases_in_every_stage()
-    two_on_hold()
-    drafts_and_tasks_for_today()
-    handouts_given_opened_read_withdrawn_and_stopped()
-    a_sheet_that_was_filled_in_and_shared()
-    a_pair_that_only_a_supervisor_sees()
-    all_kinds_of_people()
-    histories_in_the_past()
-    something_left_to_do()
+    assert_cases_in_every_stage()
+    assert_two_clients_on_hold()
+    assert_drafts_and_followups_for_today()
+    assert_assignments_in_every_state()
+    assert_shared_worksheet()
+    assert_couple_is_matched_for_the_supervisor()
+    assert_varied_facts()
+    assert_history_is_in_the_past()
+    assert_open_criteria()
     with pytest.raises(RuleBroken) as refusal:
         demo.fill(PASSWORD, PIN)
     assert refusal.value.reasons[0].code == "not_empty"
     assert count(Case) == 24
 
 
-def cases_in_every_stage():
+def assert_cases_in_every_stage():
     found = db.session.execute(sa.select(Case.stage, sa.func.count()).group_by(Case.stage)).all()
     assert dict(found) == {
         "steady": 4,
@@ -87,64 +87,66 @@ def cases_in_every_stage():
     }
     outcomes = db.session.scalars(sa.select(Case.outcome).where(Case.status == "closed"))
     assert sorted(outcomes) == ["divorcing", "reunited"]
-    assert len(list_cases(who("supervisor"), CaseFilter(), None, 50).items) == 24
+    assert len(list_cases(user("supervisor"), CaseFilter(), None, 50).items) == 24
 
 
-def two_on_hold():
-    held = db.session.execute(
+def assert_two_clients_on_hold():
+    holds = db.session.execute(
         sa.select(Client.name, Hold.kind)
         .join(Client, Client.id == Hold.client_id)
         .where(Hold.released_at.is_(None))
     ).all()
-    assert sorted(map(tuple, held)) == [("Ines Okafor", "safety"), ("Tomasz Zieliński", "care")]
-    ended = db.session.scalars(sa.select(Hold).where(Hold.released_at.is_not(None))).one()
-    assert ended.released_by == who("supervisor").id
-    tasks = {task.kind: task for task in list_client_followups(who("coach"), client("Ines Okafor"))}
+    assert sorted(map(tuple, holds)) == [("Ines Okafor", "safety"), ("Tomasz Zieliński", "care")]
+    released = db.session.scalars(sa.select(Hold).where(Hold.released_at.is_not(None))).one()
+    assert released.released_by == user("supervisor").id
+    tasks = {
+        task.kind: task for task in list_client_followups(user("coach"), client("Ines Okafor"))
+    }
     assert tasks["safety_24h"].completed_at
     assert tasks["safety_72h"].completed_at
     assert tasks["safety_7d"].completed_at is None
     assert tasks["safety_7d"].due_at.date() == today()
 
 
-def drafts_and_tasks_for_today():
-    levels = [draft.unrecorded_level for draft in list_own_drafts(who("coach"))]
+def assert_drafts_and_followups_for_today():
+    levels = [draft.unrecorded_level for draft in list_own_drafts(user("coach"))]
     assert levels == [Level.CONCERN, None, None, None]
     for coach in ("coach", "coach2"):
-        due = list_due_followups(who(coach), until=now() + timedelta(days=1))
+        due = list_due_followups(user(coach), until=now() + timedelta(days=1))
         assert any(task.due_at.date() == today() for task in due)
 
 
-def handouts_given_opened_read_withdrawn_and_stopped():
-    reader = Actor(client("Priya Raman"), Role.CLIENT, "Priya", "portal")
-    assert {"given", "opened", "read"} <= {found.state for found in get_reading_list(reader)}
-    coach = who("coach")
-    blockers = list_assignments(coach, context(coach, "Ines Okafor"))
-    assert "stopped" in {found.state for found in blockers}
+def assert_assignments_in_every_state():
+    client_actor = Actor(client("Priya Raman"), Role.CLIENT, "Priya", "portal")
+    assert {"given", "opened", "read"} <= {found.state for found in get_reading_list(client_actor)}
+    coach = user("coach")
+    assignments = list_assignments(coach, context(coach, "Ines Okafor"))
+    assert "stopped" in {found.state for found in assignments}
     assert count(Assignment, Assignment.withdrawn_at.is_not(None)) == 1
-    entered = db.session.scalars(sa.select(PortalAccess)).all()
-    assert len(entered) == 2
-    assert all(row.pin_hash and row.start_code_hash is None for row in entered)
+    accesses = db.session.scalars(sa.select(PortalAccess)).all()
+    assert len(accesses) == 2
+    assert all(row.pin_hash and row.start_code_hash is None for row in accesses)
 
 
-def a_sheet_that_was_filled_in_and_shared():
-    coach = who("coach")
-    given = list_assignments(coach, context(coach, "Daniel Brandt"))
-    returned = get_shared_summaries(coach, [record.id for record in given])
-    [shared] = [record for record in given if record.id in returned]
+def assert_shared_worksheet():
+    coach = user("coach")
+    assigned = list_assignments(coach, context(coach, "Daniel Brandt"))
+    returned = get_shared_summaries(coach, [record.id for record in assigned])
+    [shared] = [record for record in assigned if record.id in returned]
     assert (shared.slug, shared.state) == ("my-reasons", "opened")
     found, _ = get_shared_answers(coach, shared.id)
-    told = {answer.id: answer.text for answer in found.answers}
-    assert "Sophie" in told["unsure_reasons"]
-    assert date.fromisoformat(told["review_on"]) > today()
-    assert told["change_mind"] == ""
+    answers = {answer.id: answer.text for answer in found.answers}
+    assert "Sophie" in answers["unsure_reasons"]
+    assert date.fromisoformat(answers["review_on"]) > today()
+    assert answers["change_mind"] == ""
 
 
-def a_pair_that_only_a_supervisor_sees():
+def assert_couple_is_matched_for_the_supervisor():
     for name, other in (("Gareth Lloyd", "Bethan Lloyd"), ("Bethan Lloyd", "Gareth Lloyd")):
-        assert {match.name for match in list_matches(who("supervisor"), client(name))} == {other}
+        assert {match.name for match in list_matches(user("supervisor"), client(name))} == {other}
 
 
-def all_kinds_of_people():
+def assert_varied_facts():
     facts = [
         unseal_json(case, "facts", get_client_key(case.client_id))
         for case in db.session.scalars(sa.select(Case))
@@ -156,15 +158,15 @@ def all_kinds_of_people():
     assert len({found["age_band"] for found in facts}) == 6
 
 
-def histories_in_the_past():
+def assert_history_is_in_the_past():
     assert db.session.scalar(sa.select(sa.func.max(AuditEvent.occurred_at))) <= now()
     assert db.session.scalar(sa.select(sa.func.max(Note.updated_at))) < now()
     assert count(CaseEvent, CaseEvent.kind == "moved") > 40
     assert count(AuditEvent, AuditEvent.outcome != "done") == 0
 
 
-def something_left_to_do():
-    gate = get_stage_gate(context(who("coach"), "Ruth Adeyemi"), today=today())
+def assert_open_criteria():
+    gate = get_stage_gate(context(user("coach"), "Ruth Adeyemi"), today=today())
     assert gate.blockers == ()
     assert [check.criterion.id for check in gate.checks if not check.met] == [
         "two_supports_named",
@@ -181,7 +183,7 @@ def something_left_to_do():
         (PASSWORD, "111111", "pin"),
     ],
 )
-def test_weak_secrets_are_refused_before_anything_is_stored(app, password, pin, field):
+def test_fill_with_weak_secrets_stores_nothing(app, password, pin, field):
     with pytest.raises(Invalid) as refusal:
         demo.fill(password, pin)
     assert list(refusal.value.fields) == [field]
@@ -189,8 +191,8 @@ def test_weak_secrets_are_refused_before_anything_is_stored(app, password, pin, 
 
 
 @pytest.mark.parametrize("story", demo.stories(), ids=lambda story: story["name"])
-def test_no_story_uses_a_word_that_the_house_avoids(story):
-    """Seasons would be wrong in half of the year, since all dates count back from today."""
+def test_story_avoids_gendered_clinical_and_seasonal_words(story):
+    """Check seasons too: they would be wrong for half of the year, since dates count back from today."""
     text = str(story).lower()
     for word in (
         "husband",

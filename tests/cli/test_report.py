@@ -7,7 +7,7 @@ from tests.support import builders, staff
 pytestmark = pytest.mark.both
 
 
-def test_the_case_report_comes_out_and_is_recorded(app, run_command):
+def test_report_cases_prints_the_export_and_records_it(app, run_command):
     team = staff.team()
     made = builders.case(team["coach"], "Ines Okafor")
     builders.case(team["coach2"])
@@ -23,14 +23,14 @@ def test_the_case_report_comes_out_and_is_recorded(app, run_command):
 
 
 @pytest.mark.pdf
-def test_a_pdf_goes_into_a_file(run_command, tmp_path):
+def test_report_cases_writes_a_pdf_file(run_command, tmp_path):
     file = tmp_path / "report.pdf"
     done = run_command("report", "cases", "--format", "pdf", "-o", str(file))
     assert done.exit_code == 0, done.output
     assert file.read_bytes().startswith(b"%PDF-1.7")
 
 
-def test_a_period_that_ends_before_it_begins_is_named(run_command):
+def test_period_that_ends_before_it_begins_is_refused(run_command):
     done = run_command("report", "cases", "--since", "2026-02-02", "--until", "2026-02-01")
     assert done.exit_code == 1
     assert done.stderr == "until: The last day comes before the first.\n"

@@ -12,21 +12,21 @@ from tests.support import staff
 pytestmark = pytest.mark.both
 
 
-def test_init_can_be_run_again(run_command):
+def test_init_can_be_repeated(run_command):
     for _ in range(2):
         done = run_command("init")
         assert done.exit_code == 0, done.output
         assert done.output.startswith("The database is up to date; 0 new")
 
 
-def test_the_demo_goes_into_an_empty_database_only(app, run_command):
+def test_demo_needs_an_empty_database(app, run_command):
     staff.add("coach")
     done = run_command("demo")
     assert done.exit_code == 1
     assert "already holds people" in done.stderr
 
 
-def test_the_demo_never_goes_into_production(app, run_command, tmp_path):
+def test_demo_is_refused_in_production(app, run_command, tmp_path):
     keys = {}
     for name in ("SECRET_KEY_FILE", "VAULT_KEY_FILE"):
         file = tmp_path / name
@@ -41,10 +41,10 @@ def test_the_demo_never_goes_into_production(app, run_command, tmp_path):
         **keys,
     )
     assert done.exit_code == 1
-    assert done.stderr == "The demo practice is only for CASEAPP_ENV=demo or test.\n"
+    assert done.stderr == "The demo practice needs CASEAPP_ENV=demo or test.\n"
 
 
-def test_a_demo_with_other_texts_is_filled_anew_and_never_mixed(app, data_dir):
+def test_demo_with_other_handout_texts_is_refused(app, data_dir):
     context = CommandContext(
         lambda _settings: app, {"CASEAPP_ENV": "demo", "CASEAPP_DATA_DIR": str(data_dir)}
     )
@@ -59,24 +59,26 @@ def test_a_demo_with_other_texts_is_filled_anew_and_never_mixed(app, data_dir):
     assert str(data_dir) in reason.way_out
 
 
-def test_wrong_settings_are_told_before_anything_is_made(data_dir):
+def test_invalid_settings_are_reported_before_the_app_is_created(data_dir):
     def make_app(_settings):
-        pytest.fail("the app was made")
+        pytest.fail("the app was created")
 
     with pytest.raises(Exception, match="CASEAPP_ENV"):
         assert CommandContext(make_app, {"CASEAPP_ENV": "x", "CASEAPP_DATA_DIR": str(data_dir)}).app
 
 
-def test_nobody_can_sign_in_at_first_and_it_says_how_to_change_that(app, data_dir):
+def test_list_sign_ins_without_users_explains_how_to_add_one(app, data_dir):
     context = CommandContext(
         lambda _settings: app, {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(data_dir)}
     )
     assert setup.list_sign_ins(context)[0].startswith("Nobody can sign in yet.")
     staff.add("coach")
-    assert setup.list_sign_ins(context) == ["Who can sign in (1): caseapp user list"]
+    assert setup.list_sign_ins(context) == [
+        "Users who can sign in: 1. List them: caseapp user list"
+    ]
 
 
-def test_a_pin_made_at_random_is_one_that_the_portal_takes():
+def test_new_pin_is_accepted_by_the_portal():
     pins = {setup.new_pin() for _ in range(500)}
     assert len(pins) > 400
     assert not [pin for pin in pins if find_pin_error(pin)]

@@ -1,4 +1,4 @@
-"""Pools whose supervisor and hands end with the test."""
+"""Sandbox pools that are closed after each test."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.core.sandboxes import make_pool
 
 @pytest.fixture
 def sandbox_pool():
-    made = make_pool()
-    yield made
-    made.close()
+    pool = make_pool()
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
 def single_worker_pool():
-    """Give a pool with one hand at a time."""
-    made = make_pool(workers=1)
-    yield made
-    made.close()
+    """Yield a pool with one worker."""
+    pool = make_pool(workers=1)
+    yield pool
+    pool.close()

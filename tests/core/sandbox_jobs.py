@@ -1,9 +1,9 @@
-"""Works for the tests of work apart: each job is one word that says what a worker shall try."""
+"""Jobs for the sandbox tests: the first word of each job names what the worker tries."""
 
 from __future__ import annotations
 
 import ctypes
-import encodings.idna  # noqa: F401 - for `connect`; nobody may not read root's own Python
+import encodings.idna  # noqa: F401 - for `connect`; the user nobody may be unable to import it later
 import os
 import signal
 import socket
@@ -16,9 +16,9 @@ from caseapp.core.sandbox import supervisor
 
 
 def work(job: bytes) -> bytes:
-    """Do what the word says."""
+    """Run the action that the first word names."""
     word, _, rest = job.decode().partition(" ")
-    return TRICKS[word](rest)  # type: ignore[no-any-return]
+    return ACTIONS[word](rest)  # type: ignore[no-any-return]
 
 
 def _spin(_rest):
@@ -59,7 +59,7 @@ def _refuse(rest):
     raise supervisor.JobRefused(rest)
 
 
-TRICKS = {
+ACTIONS = {
     "echo": str.encode,
     "spin": _spin,
     "sleep": _sleep,
@@ -81,10 +81,10 @@ TRICKS = {
 }
 
 
-def prepare(told: list[str]):
-    """Be ready, unless told which exception to raise."""
-    for name in told:
-        raise {"OSError": OSError, "ImportError": ImportError}[name]("as told")
+def prepare(arguments: list[str]):
+    """Return the job function, or raise the exception that the first argument names."""
+    for name in arguments:
+        raise {"OSError": OSError, "ImportError": ImportError}[name]("raised by the test")
     return work
 
 

@@ -1,4 +1,4 @@
-"""Pools for the tests of work apart: what `tests.core.sandbox_jobs` does is asked of them."""
+"""Sandbox pools for tests, whose workers run the jobs of `tests.core.sandbox_jobs`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from caseapp.core.sandbox.pool import JobFailed, SandboxPool
 
 
-def make_pool(*told, workers=2):
-    return SandboxPool("tests.core.sandbox_jobs", lambda: [*told], workers=workers)
+def make_pool(*arguments, workers=2):
+    return SandboxPool("tests.core.sandbox_jobs", lambda: [*arguments], workers=workers)
 
 
 def children(pid):
@@ -20,23 +20,23 @@ def children(pid):
 
 
 def supervisor_pid(sandbox_pool):
-    return sandbox_pool._supervisor.pid  # noqa: SLF001 - which process it is stands nowhere else
+    return sandbox_pool._supervisor.pid  # noqa: SLF001 - there is no public way
 
 
 @contextmanager
 def occupied(sandbox_pool, requests=5):
-    """Keep a pool of one worker from everybody: askers who never come to an end stand before all others.
+    """Keep the worker of a pool busy with requests that never send their job.
 
-    Each holds the worker for as long as a job may take.
+    Each occupies the worker for the time that a job may take.
     """
     sandbox_pool.start()
-    line = sandbox_pool._channel  # noqa: SLF001 - as for which process it is
-    with ExitStack() as held:
+    channel = sandbox_pool._channel  # noqa: SLF001 - there is no public way
+    with ExitStack() as stack:
         for _ in range(requests):
             ours, theirs = socket.socketpair()
-            held.enter_context(ours)
+            stack.enter_context(ours)
             with theirs:
-                socket.send_fds(line, [b"."], [theirs.fileno()])
+                socket.send_fds(channel, [b"."], [theirs.fileno()])
         yield
 
 

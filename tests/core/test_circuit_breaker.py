@@ -1,4 +1,4 @@
-"""A document that cannot be made is tried three times and no more, whoever asks; all others are made."""
+"""A document that fails three times is no longer tried; all others are."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.pdf
 
 GOOD = '<html lang="en"><head><title>Good</title></head><body><p>Good.</p></body></html>'
 SECRET = "Priya"
-AGAIN = """
+RENDER_AGAIN = """
 import os
 from caseapp.core import pdf, settings
 from caseapp.core.errors import RuleBroken
@@ -29,25 +29,25 @@ except RuleBroken as fault:
 """
 
 
-def poison(word):
-    """Write a document that makes the engine stumble at once."""
+def failing_document(word):
+    """Return a document on which WeasyPrint fails at once."""
     return f'<html lang="en"><head><title>{word}</title></head><body><p style="font-size:1e7px">{word} x'
 
 
 @pytest.fixture(autouse=True)
-def _nothing_counted(the_app):
+def _no_failures(the_app):
     for path in circuit_breaker.failure_dir().glob("*"):
         path.unlink()
 
 
-def fails(document, times=1):
+def assert_fails(document, times=1):
     for _ in range(times):
         with pytest.raises(RenderFailed) as failed:
             pdf.render(document)
         assert failed.value.cause == "ZeroDivisionError"
 
 
-def refused(document):
+def assert_quarantined(document):
     with pytest.raises(RuleBroken) as found:
         pdf.render(document)
     (reason,) = found.value.reasons
@@ -56,49 +56,49 @@ def refused(document):
     return reason
 
 
-def test_a_document_is_tried_three_times_and_others_are_made(monkeypatch):
-    fails(poison("a"), 3)
+def test_render_after_three_failures_is_refused_for_that_document_only(monkeypatch):
+    assert_fails(failing_document("a"), 3)
     assert pdf.render(GOOD)
-    monkeypatch.setattr(pdf._pool, "run", lambda _job: pytest.fail("it was tried again"))  # noqa: SLF001
-    refused(poison("a"))
+    monkeypatch.setattr(pdf._pool, "run", lambda _job: pytest.fail("rendered again"))  # noqa: SLF001
+    assert_quarantined(failing_document("a"))
     with pytest.raises(RuleBroken):
-        pdf.get_or_render("a", lambda: pdf.render(poison("a")))
+        pdf.get_or_render("a", lambda: pdf.render(failing_document("a")))
 
 
-def test_another_text_is_another_document():
-    fails(poison("a"), 3)
-    refused(poison("a"))
-    fails(poison("b"))
+def test_failures_are_counted_per_document():
+    assert_fails(failing_document("a"), 3)
+    assert_quarantined(failing_document("a"))
+    assert_fails(failing_document("b"))
 
 
 @pytest.mark.process
-def test_the_count_outlives_the_program(the_app):
-    fails(poison("a"), 3)
+def test_failure_count_survives_a_restart(the_app):
+    assert_fails(failing_document("a"), 3)
     environ = {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(settings.active().data_dir)}
-    asked = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-c", AGAIN.format(document=poison("a"))],
+    result = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-c", RENDER_AGAIN.format(document=failing_document("a"))],
         env=environ,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert asked.stdout.strip().splitlines()[-1] == "document_quarantined"
+    assert result.stdout.strip().splitlines()[-1] == "document_quarantined"
 
 
-def test_the_operator_hears_of_it_and_may_let_it_be_tried_again():
-    fails(poison("a"), 3)
+def test_check_lists_quarantined_documents_and_deleting_the_count_releases_them():
+    assert_fails(failing_document("a"), 3)
     [found] = [result for result in check_pdf() if result.level == WARNING]
     assert str(circuit_breaker.failure_dir()) in found.text
     assert len(circuit_breaker.list_quarantined()) == 1
     for path in circuit_breaker.failure_dir().glob("*"):
         path.unlink()
     assert circuit_breaker.list_quarantined() == []
-    fails(poison("a"))
+    assert_fails(failing_document("a"))
 
 
-def test_success_forgets_what_failed_before(monkeypatch):
+def test_success_resets_the_failure_count(monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(pdf, "_pool", Dead("ended"))
+        broken.setattr(pdf, "_pool", FailingPool("ended"))
         for _ in range(2):
             with pytest.raises(RenderFailed):
                 pdf.render(GOOD)
@@ -107,7 +107,7 @@ def test_success_forgets_what_failed_before(monkeypatch):
     assert [*circuit_breaker.failure_dir().glob("*")] == []
 
 
-def test_a_document_is_not_blamed_for_a_queue(monkeypatch):
+def test_timeout_in_the_queue_is_not_counted(monkeypatch):
     pdf.start_pool()
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     for _ in range(5):
@@ -118,32 +118,32 @@ def test_a_document_is_not_blamed_for_a_queue(monkeypatch):
     assert pdf.render(GOOD)
 
 
-def test_what_failed_before_is_tried_by_one_at_a_time(monkeypatch):
-    fails(poison("a"))
+def test_document_that_failed_before_is_rendered_by_one_process_at_a_time(monkeypatch):
+    assert_fails(failing_document("a"))
     began, go_on = threading.Event(), threading.Event()
-    monkeypatch.setattr(pdf, "_pool", Slow(began, go_on))
-    first = threading.Thread(target=lambda: pdf.render(poison("a")))
+    monkeypatch.setattr(pdf, "_pool", SlowPool(began, go_on))
+    first = threading.Thread(target=lambda: pdf.render(failing_document("a")))
     first.start()
     assert began.wait(60)
     with pytest.raises(RenderFailed, match="right now") as second:
-        pdf.render(poison("a"))
+        pdf.render(failing_document("a"))
     go_on.set()
     first.join()
     assert second.value.cause == "late"
 
 
-def test_neither_count_nor_log_tells_what_is_in_the_document():
+def test_count_and_log_contain_nothing_of_the_document():
     with capture_logs() as entries:
-        fails(poison(SECRET), 3)
-        refused(poison(SECRET))
+        assert_fails(failing_document(SECRET), 3)
+        assert_quarantined(failing_document(SECRET))
     counts = [*circuit_breaker.failure_dir().glob("*")]
     assert [path.read_bytes() for path in counts] == [b"..."]
     assert [entry["event"] for entry in entries] == ["pdf.failed"] * 3 + ["pdf.quarantined"]
     assert SECRET not in f"{entries} {counts}"
 
 
-class Dead:
-    """Be a pool whose supervisor is gone for good."""
+class FailingPool:
+    """A pool in which every job fails."""
 
     def __init__(self, word):
         self.word = word
@@ -152,8 +152,8 @@ class Dead:
         raise pool.JobFailed(self.word)
 
 
-class Slow:
-    """Be a pool that takes its time."""
+class SlowPool:
+    """A pool that waits for an event before it returns."""
 
     def __init__(self, began, go_on):
         self.began, self.go_on = began, go_on

@@ -14,7 +14,7 @@ from caseapp.core.settings import ROOT
 
 pytestmark = pytest.mark.process
 
-LONGEST = 60
+TIMEOUT = 60
 FOLDER = """
 import signal
 from tests.support import temporary
@@ -35,8 +35,8 @@ signal.pause()
 
 @contextmanager
 def running(script):
-    """Run a script; give the process and the first line that it writes."""
-    with subprocess.Popen(  # noqa: S603 - our own lines
+    """Run a script; yield the process and the first line that it writes."""
+    with subprocess.Popen(  # noqa: S603 - our own script
         [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
@@ -48,7 +48,7 @@ def running(script):
 
 def is_gone_soon(path):
     """Wait until a path is no longer there; return whether that happened in time."""
-    end = time.monotonic() + LONGEST
+    end = time.monotonic() + TIMEOUT
     while path.exists() and time.monotonic() < end:
         time.sleep(0.05)
     return not path.exists()

@@ -18,13 +18,13 @@ pytestmark = pytest.mark.both
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 
-def test_now_is_the_real_time_in_utc():
+def test_now_returns_the_real_time_in_utc():
     with time_machine.travel(NOON, tick=False):
         assert clock.now() == NOON
     assert clock.now().tzinfo is UTC
 
 
-def test_another_moment_can_be_pretended_and_ends_with_its_block(the_app):
+def test_at_changes_now_within_its_block(the_app):
     with clock.at(NOON):
         with clock.at(NOON.astimezone(timezone(timedelta(hours=5))) + timedelta(days=1)):
             assert clock.now() == NOON + timedelta(days=1)
@@ -33,7 +33,7 @@ def test_another_moment_can_be_pretended_and_ends_with_its_block(the_app):
     assert clock.now() > NOON
 
 
-def test_in_production_no_record_gets_another_time(the_app):
+def test_at_is_refused_in_production(the_app):
     before = settings.active()
     settings.use(replace(before, env="production"))
     try:
@@ -47,17 +47,17 @@ def test_in_production_no_record_gets_another_time(the_app):
     ("zone", "day"),
     [("Europe/London", 14), ("Pacific/Auckland", 15), ("America/Los_Angeles", 14)],
 )
-def test_today_is_the_zones_own(the_app, zone, day):
+def test_today_is_the_date_in_the_zone(the_app, zone, day):
     with clock.at(NOON + timedelta(hours=3)):
         assert clock.today(zone).day == day
 
 
-def test_midnight_belongs_to_the_practice_and_not_to_utc(the_app):
+def test_today_changes_at_local_midnight(the_app):
     with clock.at(datetime(2026, 5, 14, 23, 30, tzinfo=UTC)):
         assert clock.today("Europe/London").day == 15
 
 
-def test_moments_are_stored_in_utc_whatever_zone_they_came_in(app):
+def test_datetimes_are_stored_in_utc(app):
     abroad = NOON.astimezone(timezone(timedelta(hours=-7)))
     with transaction():
         db.session.execute(sa.update(Practice).values(updated_at=abroad))
@@ -67,12 +67,12 @@ def test_moments_are_stored_in_utc_whatever_zone_they_came_in(app):
     assert db.session.scalar(sa.select(Practice.id).where(Practice.updated_at == NOON)) == 1
 
 
-def test_a_moment_without_a_zone_is_refused(app):
+def test_naive_datetime_is_refused(app):
     with pytest.raises(sa.exc.StatementError, match="time zone"), transaction():
         db.session.execute(sa.update(Practice).values(updated_at=NOON.replace(tzinfo=None)))
 
 
-def test_ids_sort_by_the_time_of_their_making():
+def test_ids_sort_by_creation_time():
     made = [new_id() for _ in range(200)]
     assert made == sorted(made)
     assert len(set(made)) == 200

@@ -1,10 +1,10 @@
-"""Whether our fonts can print a text."""
+"""Which characters our fonts can print."""
 
 from __future__ import annotations
 
 from caseapp.core.fonts import find_missing_glyphs
 
 
-def test_signs_that_do_not_print_are_found(the_app):
+def test_find_missing_glyphs_lists_unprintable_characters(the_app):
     assert find_missing_glyphs("Señor, “quoted”, one\ntwo\tthree") == []
     assert find_missing_glyphs("☃ and 一") == ["☃", "一"]

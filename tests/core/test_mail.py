@@ -11,13 +11,13 @@ from tests.support.loopback import MailServer
 
 
 class Sink:
-    """Take every mail in and keep it."""
+    """A mail server handler that accepts and keeps every mail."""
 
     def __init__(self):
-        self.taken = []
+        self.received = []
 
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's own name
-        self.taken.append(envelope)
+        self.received.append(envelope)
         return "250 OK"
 
 
@@ -34,16 +34,16 @@ def sink(the_app):
 
 
 @pytest.fixture
-def kept(the_app, tmp_path):
+def stored(the_app, tmp_path):
     before = settings.active()
     settings.use(replace(before, data_dir=tmp_path))
     yield mail.mail_folder
     settings.use(before)
 
 
-def test_without_a_server_mail_is_kept(kept):
+def test_send_without_a_server_stores_the_mail(stored):
     mail.send(mail.MailMessage("ines@example.test", "Your page", "Hello\nünïcode"))
-    [file] = kept().iterdir()
+    [file] = stored().iterdir()
     found = email.message_from_bytes(file.read_bytes(), policy=policy.default)
     assert found["To"] == "ines@example.test"
     assert found["Auto-Submitted"] == "auto-generated"
@@ -51,9 +51,9 @@ def test_without_a_server_mail_is_kept(kept):
     assert found.get_content() == "Hello\nünïcode\n"
 
 
-def test_a_server_gets_one_mail_for_one_recipient(sink):
+def test_send_delivers_one_mail_to_one_recipient(sink):
     mail.send(mail.MailMessage("ines@example.test", "Your page", "Hello"))
-    [envelope] = sink.taken
+    [envelope] = sink.received
     assert envelope.rcpt_tos == ["ines@example.test"]
     assert b"Bcc" not in envelope.content
 
@@ -74,17 +74,17 @@ def test_a_server_gets_one_mail_for_one_recipient(sink):
         ("nobody", "Your page"),
     ],
 )
-def test_nothing_slips_into_a_header(sink, kept, to, subject):
+def test_send_refuses_line_breaks_and_several_addresses(sink, stored, to, subject):
     with pytest.raises(ValueError, match=r"header|address"):
         mail.send(mail.MailMessage(to, subject, "Hello"))
-    assert sink.taken == []
-    assert not kept().exists()
+    assert sink.received == []
+    assert not stored().exists()
 
 
-def test_a_body_stays_a_body(sink):
+def test_body_cannot_add_headers_or_commands(sink):
     mail.send(
         mail.MailMessage("ines@example.test", "Your page", "A\r\n.\r\nBcc: all@example.test\r\n")
     )
-    [envelope] = sink.taken
+    [envelope] = sink.received
     assert envelope.rcpt_tos == ["ines@example.test"]
     assert email.message_from_bytes(envelope.content)["Bcc"] is None

@@ -16,21 +16,21 @@ pytestmark = pytest.mark.both
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
 
 
-class Work:
-    """Note each delivery and fail for as long as it is told to."""
+class Handler:
+    """A handler that records each delivery and fails while `failing` is set."""
 
     def __init__(self):
-        self.done, self.failing = [], False
+        self.delivered, self.failing = [], False
 
     def __call__(self, row_id, payload):
         if self.failing:
             raise ConnectionError("Ines Okafor")
-        self.done.append((row_id, payload))
+        self.delivered.append((row_id, payload))
 
 
 @pytest.fixture
-def work(monkeypatch):
-    found = Work()
+def handler(monkeypatch):
+    found = Handler()
     monkeypatch.setitem(runtime.current().outbox_handlers, "test", found)
     monkeypatch.setattr(runtime.current(), "dispatch", None)
     return found
@@ -46,44 +46,44 @@ def row(row_id):
     return db.session.get(OutboxRow, row_id, populate_existing=True)
 
 
-def test_a_row_is_handed_over_once_it_is_on_disk(app, work):
-    handed: list = []
-    outbox.set_dispatcher(lambda row_id: handed.append((row_id, row(row_id) is not None)))
+def test_row_is_dispatched_after_the_commit(app, handler):
+    dispatched: list = []
+    outbox.set_dispatcher(lambda row_id: dispatched.append((row_id, row(row_id) is not None)))
     row_id = enqueue()
-    assert handed == [(row_id, True)]
+    assert dispatched == [(row_id, True)]
 
 
-def test_a_rollback_hands_nothing_over(app, work):
-    handed: list = []
-    outbox.set_dispatcher(handed.append)
+def test_rollback_dispatches_nothing(app, handler):
+    dispatched: list = []
+    outbox.set_dispatcher(dispatched.append)
     with pytest.raises(LookupError), transaction():
         row_id = outbox.enqueue("test", {})
         raise LookupError
-    assert handed == []
+    assert dispatched == []
     assert row(row_id) is None
 
 
-def test_a_queue_out_of_reach_fails_no_change_and_the_sweep_takes_the_row_up(app, work):
+def test_unreachable_queue_fails_no_change_and_sweep_delivers_the_row(app, handler):
     def unreachable(row_id):
         raise OSError
 
     outbox.set_dispatcher(unreachable)
     row_id = enqueue()
     assert outbox.sweep() == 1
-    assert work.done == [(row_id, {"n": 1})]
+    assert handler.delivered == [(row_id, {"n": 1})]
 
 
-def test_what_is_done_is_never_done_again(app, work):
+def test_delivered_row_is_not_delivered_again(app, handler):
     row_id = enqueue()
     assert outbox.deliver(row_id)
     assert outbox.deliver(row_id)
     assert outbox.sweep() == 0
-    assert len(work.done) == 1
+    assert len(handler.delivered) == 1
     assert row(row_id).delivered_at is not None
 
 
-def test_a_fault_waits_twice_as_long_each_time_up_to_an_hour(app, work, logged):
-    work.failing = True
+def test_error_doubles_the_delay_up_to_an_hour(app, handler, logged):
+    handler.failing = True
     moment, waits = NOON, []
     with at(moment):
         row_id = enqueue()
@@ -104,8 +104,8 @@ def test_a_fault_waits_twice_as_long_each_time_up_to_an_hour(app, work, logged):
     assert "Okafor" not in lines
 
 
-def test_after_the_last_try_a_person_has_to_look(app, work):
-    work.failing = True
+def test_row_is_not_retried_after_the_last_attempt(app, handler):
+    handler.failing = True
     moment = NOON
     with at(moment):
         row_id = enqueue()
@@ -113,21 +113,21 @@ def test_after_the_last_try_a_person_has_to_look(app, work):
         with at(moment):
             outbox.deliver(row_id)
         moment += timedelta(hours=2)
-    work.failing = False
+    handler.failing = False
     with at(moment):
         assert not outbox.deliver(row_id)
         assert outbox.sweep() == 0
     assert row(row_id).attempts == MAX_ATTEMPTS
-    assert work.done == []
+    assert handler.delivered == []
 
 
-def test_a_kind_that_nobody_does_is_put_off_and_the_others_go_on(app, work):
+def test_unknown_kind_is_postponed_and_others_are_delivered(app, handler):
     strange, usual = enqueue("strange"), enqueue()
     assert outbox.sweep() == 1
     assert row(strange).attempts == 1
     assert row(usual).delivered_at is not None
 
 
-def test_a_row_that_is_not_there_is_no_work(app, work):
+def test_missing_row_counts_as_delivered(app, handler):
     assert outbox.deliver(new_id())
-    assert work.done == []
+    assert handler.delivered == []

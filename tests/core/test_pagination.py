@@ -77,8 +77,12 @@ def test_paging_sees_every_row_once(app, size):
                 record(operator(), Action.PRACTICE_EDIT, "walk")
     seen, cursor, pages = [], None, 0
     while True:
-        query = sa.select(AuditEvent.occurred_at, AuditEvent.id).where(AuditEvent.object_kind == "walk")
-        rows = db.session.execute(page_newest_first(query, AuditEvent.occurred_at, AuditEvent.id, cursor, size)).all()
+        query = sa.select(AuditEvent.occurred_at, AuditEvent.id).where(
+            AuditEvent.object_kind == "walk"
+        )
+        rows = db.session.execute(
+            page_newest_first(query, AuditEvent.occurred_at, AuditEvent.id, cursor, size)
+        ).all()
         page = make_page(rows, size, lambda row: (row.occurred_at, row.id))
         assert len(page.items) <= size
         seen += page.items

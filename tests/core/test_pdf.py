@@ -1,4 +1,4 @@
-"""The press: deterministic, tagged, deaf to every address, and honest about what it cannot print."""
+"""PDF rendering: deterministic, without network access, within limits, and cached."""
 
 import io
 import os
@@ -29,7 +29,7 @@ def page(body, title="A page"):
 
 
 @pytest.mark.pdf
-def test_the_same_document_gives_the_same_bytes(the_app):
+def test_render_twice_gives_the_same_bytes(the_app):
     document = page('<h1>Hello</h1><p>A word.</p><input type="text" name="a" title="A">')
     first = pdf.render(document)
     assert first.startswith(b"%PDF-1.7")
@@ -37,7 +37,7 @@ def test_the_same_document_gives_the_same_bytes(the_app):
 
 
 @pytest.mark.process
-def test_another_process_gives_the_same_bytes(the_app, tmp_path):
+def test_render_in_another_process_gives_the_same_bytes(the_app, tmp_path):
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea>')
     script = (
         "import os, sys;"
@@ -61,8 +61,8 @@ def test_another_process_gives_the_same_bytes(the_app, tmp_path):
 
 
 @pytest.mark.pdf
-def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
-    """Whether the fonts were loaded before the fork or, where Pango keeps a thread of its own, after it."""
+def test_worker_gives_the_same_bytes_as_a_renderer_in_this_process(the_app):
+    """Expect this whether fonts were loaded before the fork or, where Pango starts a thread, after it."""
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea><p><b>x</b></p>')
     made = pdf.render(document)
     assert pdf.Renderer(pdf.get_font_files()).render_document(document, "handout.css") == made
@@ -70,8 +70,8 @@ def test_a_hand_gives_the_same_bytes_as_a_press_of_ours(the_app):
 
 
 @pytest.mark.slow
-def test_nothing_of_a_document_reaches_the_next(the_app, listener):
-    """The hands lay out many: the bytes are those of a fresh press, after other documents and after failures."""
+def test_document_is_not_affected_by_earlier_ones(the_app, listener):
+    """A used renderer gives the bytes of a new one, after other documents and after failures."""
     document = page('<h1>Hello</h1><ul><li>One</li></ul><input type="text" name="a" title="A">')
     fresh = pdf.Renderer(pdf.get_font_files()).render_document(document, "handout.css")
     used = pdf.Renderer(pdf.get_font_files())
@@ -93,8 +93,8 @@ def test_nothing_of_a_document_reaches_the_next(the_app, listener):
     "source",
     ["url(caseapp-font:serif-600)", 'local("App Serif")', "url(data:font/ttf;base64,AA==)"],
 )
-def test_a_document_brings_no_face_of_its_own(the_app, source):
-    """It would be there for every later document of the same hand."""
+def test_document_with_a_font_face_is_refused(the_app, source):
+    """The face would affect every later document of the same worker."""
     face = f"<style>@font-face {{ font-family: 'App Sans'; src: {source} }}</style>"
     with pytest.raises(RenderFailed) as refused:
         pdf.render(page(f"{face}<p>x</p>"))
@@ -103,7 +103,7 @@ def test_a_document_brings_no_face_of_its_own(the_app, source):
 
 @pytest.fixture
 def listener():
-    """Listen on loopback, so that a fetch would be heard."""
+    """Yield a listening socket and check that nobody connected."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         yield server
@@ -111,7 +111,7 @@ def listener():
             server.accept()
 
 
-# What each would fetch if it could: the vectors of SEC-31 and a few of our own.
+# Every way to load something from outside: the vectors of SEC-31 and a few more.
 REFUSED = (
     '<img src="{web}/a.png">',
     '<img src="file:///etc/hostname">',
@@ -141,8 +141,8 @@ REFUSED = (
     '<img src="data:image/svg+xml,%3Csvg/%3E">',
     '<img src="data:text/html,x">',
 )
-# WeasyPrint knows these not at all, or swallows what goes wrong inside a drawing: they end in a page without them.
-BLANK = (
+# WeasyPrint does not support these or ignores errors inside an SVG: the result is a page without them.
+IGNORED = (
     '<svg><image href="{web}/a.png" width="5" height="5"/></svg>',
     '<svg xmlns:xlink="http://www.w3.org/1999/xlink"><image xlink:href="file:///etc/hostname" width="5"/></svg>',
     '<svg><use href="{web}/a.svg#a"/></svg>',
@@ -160,15 +160,15 @@ def filled(body, listener):
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("body", REFUSED)
-def test_nothing_outside_the_document_is_fetched(the_app, listener, body):
+def test_document_that_refers_outside_is_refused(the_app, listener, body):
     with pytest.raises(RenderFailed, match="something outside itself") as refused:
         pdf.render(filled(body, listener))
     assert refused.value.cause == "outside"
 
 
 @pytest.mark.pdf
-@pytest.mark.parametrize("body", BLANK)
-def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
+@pytest.mark.parametrize("body", IGNORED)
+def test_ignored_reference_leaves_no_image_or_file(the_app, listener, body):
     made = pdf.render(filled(body, listener))
     assert b"/Image" not in made
     with pikepdf.open(io.BytesIO(made)) as document:
@@ -179,52 +179,54 @@ def test_what_is_passed_over_leaves_nothing_behind(the_app, listener, body):
 
 
 @pytest.mark.pdf
-@pytest.mark.parametrize("body", [*REFUSED, *BLANK])
-def test_the_press_itself_asks_nobody(the_app, listener, body):
-    """Whether or not the machine lets a hand leave the network: here nothing but the fetcher is in the way."""
-    with pytest.raises(supervisor.JobRefused, match="outside") if body in REFUSED else nullcontext():
-        press().render_document(filled(body, listener), "handout.css")
+@pytest.mark.parametrize("body", [*REFUSED, *IGNORED])
+def test_renderer_in_this_process_connects_nowhere(the_app, listener, body):
+    """Here only the fetcher prevents it, since a worker may also lack a network."""
+    with (
+        pytest.raises(supervisor.JobRefused, match="outside") if body in REFUSED else nullcontext()
+    ):
+        shared_renderer().render_document(filled(body, listener), "handout.css")
 
 
 @cache
-def press():
-    """Load one press for these tests; it outlives the settings that it was made with."""
+def shared_renderer():
+    """Return one renderer for these tests; it does not depend on later settings."""
     return pdf.Renderer(pdf.get_font_files())
 
 
-# Which limit such a document meets first depends on how quick the machine is.
-WHICHEVER = {"ended", "late", "too_big"}
+# Which limit such a document reaches first depends on the speed of the machine.
+ANY_LIMIT = {"ended", "late", "too_big"}
 BOMBS = {
-    "a cell over 100,000 columns": ("<table><tr><td colspan=100000>x</td></tr></table>", WHICHEVER),
-    "5,000 boxes in one another": ("<div>" * 5000, {"RecursionError"} | WHICHEVER),
-    "letters of ten million pixels": (
+    "cell over 100,000 columns": ("<table><tr><td colspan=100000>x</td></tr></table>", ANY_LIMIT),
+    "5,000 nested boxes": ("<div>" * 5000, {"RecursionError"} | ANY_LIMIT),
+    "font size of ten million pixels": (
         '<p style="font-size:1e7px">x y</p>',
         {"ZeroDivisionError"},
     ),
     "ten thousand pages": ("<p>word</p>" * 500_000, {"too_big"}),
-    "sixty pages": ("<p>word</p>" * 3000, {"too_big"} | WHICHEVER),
-    "a table without end": ("<table>" + ("<tr>" + "<td>x" * 50) * 3000, WHICHEVER),
+    "sixty pages": ("<p>word</p>" * 3000, {"too_big"} | ANY_LIMIT),
+    "endless table": ("<table>" + ("<tr>" + "<td>x" * 50) * 3000, ANY_LIMIT),
     "memory": (
         f"<table><tr>{'<td rowspan=65000>x' * 60}" + "<tr><td>x" * 65_000,
-        WHICHEVER | {"MemoryError"},
+        ANY_LIMIT | {"MemoryError"},
     ),
 }
 
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_ends_in_a_clean_failure_while_others_are_served(the_app, name):
+def test_resource_bomb_fails_cleanly_while_others_are_rendered(the_app, name):
     body, causes = BOMBS[name]
     small = page("<h1>Hello</h1>")
     wanted = pdf.render(small)
     found = []
 
-    def light():
+    def render_bomb():
         with pytest.raises(RenderFailed) as failed:
             pdf.render(page(body))
         found.append(failed.value)
 
-    bomb = threading.Thread(target=light)
+    bomb = threading.Thread(target=render_bomb)
     bomb.start()
     assert pdf.render(small) == wanted
     bomb.join()
@@ -233,10 +235,10 @@ def test_a_bomb_ends_in_a_clean_failure_while_others_are_served(the_app, name):
     assert pdf.render(small) == wanted
 
 
-@pytest.mark.parametrize("sign", ["漢", "🙂", "ע", "&#x4e00;"])
-def test_a_character_without_a_glyph_is_noticed_before_rendering(the_app, sign):
+@pytest.mark.parametrize("char", ["漢", "🙂", "ע", "&#x4e00;"])
+def test_missing_glyph_is_refused_before_rendering(the_app, char):
     with pytest.raises(RuleBroken) as refused:
-        pdf.render(page(f"<p>A {sign} here</p>"))
+        pdf.render(page(f"<p>A {char} here</p>"))
     assert refused.value.reasons[0].code == "missing_glyphs"
 
 
@@ -244,20 +246,20 @@ def test_a_character_without_a_glyph_is_noticed_before_rendering(the_app, sign):
 @pytest.mark.parametrize(
     "text", ["Größe, ñandú, Łódź, Đặng", "\u201cquoted\u201d \u2013 and so on\u2026", "€ ☐ ✓"]
 )
-def test_what_the_fonts_can_print_passes(the_app, text):
+def test_printable_characters_are_accepted(the_app, text):
     assert pdf.render(page(f"<p>{text}</p>"))
 
 
-def kept(document, key=None):
+def render_cached(document, key=None):
     return pdf.get_or_render(document, lambda: pdf.render(document), key=key)
 
 
 @pytest.mark.pdf
-def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
-    document = page("<p>Kept once.</p>")
-    first = kept(document)
-    monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("it was rendered again"))
-    assert kept(document) == first
+def test_document_is_rendered_once_and_then_read_from_the_cache(the_app, monkeypatch):
+    document = page("<p>Cached once.</p>")
+    first = render_cached(document)
+    monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("rendered again"))
+    assert render_cached(document) == first
     folder = settings.active().data_dir / "pdf"
     assert [*folder.rglob("*.pdf")]
     whole = {pdf.PLAIN_SUFFIX, pdf.SEALED_SUFFIX}
@@ -266,7 +268,7 @@ def test_a_document_is_rendered_once_and_kept_whole(the_app, monkeypatch):
 
 @pytest.mark.process
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
-def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
+def test_missing_pango_or_failed_start_is_reported(the_app, monkeypatch, fault):
     broken = SandboxPool("tests.core.sandbox_jobs", lambda: [fault])
     monkeypatch.setattr(pdf, "_pool", broken)
     for attempt in (pdf.start_pool, lambda: pdf.render(page("<p>x</p>"))):
@@ -282,7 +284,7 @@ def test_a_machine_that_cannot_make_pdfs_says_so(the_app, monkeypatch, fault):
 
 
 @pytest.mark.process
-def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
+def test_application_process_never_imports_weasyprint(the_app, tmp_path):
     script = (
         "import os, sys;"
         "from caseapp.core import pdf, settings;"
@@ -290,7 +292,7 @@ def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
         "pdf.start_pool(); pdf.render(sys.argv[1]);"
         "print('weasyprint' in sys.modules)"
     )
-    asked = subprocess.run(  # noqa: S603 - our own interpreter and script
+    result = subprocess.run(  # noqa: S603 - our own interpreter and script
         [sys.executable, "-c", script, page("<p>x</p>")],
         env={
             "PATH": os.environ["PATH"],
@@ -301,7 +303,7 @@ def test_the_program_itself_never_loads_the_engine(the_app, tmp_path):
         text=True,
         check=True,
     )
-    assert asked.stdout.strip() == "False"
+    assert result.stdout.strip() == "False"
     made = [path.name.partition(".")[0] for path in (tmp_path / "fonts").iterdir()]
     assert sorted(made) == sorted(FACES)
 
@@ -315,51 +317,55 @@ def files():
 
 
 @pytest.mark.pdf
-def test_what_is_about_somebody_is_kept_sealed_and_named_by_their_key(the_app, monkeypatch):
+def test_cached_file_of_a_client_is_encrypted_and_named_by_the_key(the_app, monkeypatch):
     document, before = page("<p>For Quetzalcoatl.</p>"), files()
-    made = kept(document, key=KEY)
+    made = render_cached(document, key=KEY)
     [file] = files() - before
     assert file.suffix == ".sealed"
     assert made not in file.read_bytes()
-    plain = kept(document)
-    assert plain == made == kept(document, key=OTHER)
+    plain = render_cached(document)
+    assert plain == made == render_cached(document, key=OTHER)
     assert len(files() - before) == 3
-    monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("it was rendered again"))
-    assert kept(document, key=KEY) == made
+    monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("rendered again"))
+    assert render_cached(document, key=KEY) == made
 
 
 @pytest.mark.pdf
-@pytest.mark.parametrize("damage", ["changed", "cut", "another's"])
-def test_a_sealed_file_that_is_not_what_was_kept_is_made_anew(the_app, damage):
+@pytest.mark.parametrize("damage", ["changed", "cut", "other client's"])
+def test_damaged_encrypted_file_is_rendered_again(the_app, damage):
     document, before = page(f"<p>{damage}</p>"), files()
-    made = kept(document, key=KEY)
+    made = render_cached(document, key=KEY)
     [file] = files() - before
     stored = file.read_bytes()
-    kept(document, key=OTHER)
+    render_cached(document, key=OTHER)
     [theirs] = files() - before - {file}
-    wrong = {"changed": stored[:-1] + b"\0", "cut": stored[:20], "another's": theirs.read_bytes()}
+    wrong = {
+        "changed": stored[:-1] + b"\0",
+        "cut": stored[:20],
+        "other client's": theirs.read_bytes(),
+    }
     file.write_bytes(wrong[damage])
-    assert kept(document, key=KEY) == made
+    assert render_cached(document, key=KEY) == made
     assert file.read_bytes() not in wrong.values()
 
 
 @pytest.mark.pdf
-def test_the_folder_is_written_through_after_the_file(the_app, monkeypatch):
-    """What a power cut leaves is either the whole file under its name or none: POSIX wants both flushed."""
+def test_file_and_then_folder_are_flushed_to_disk(the_app, monkeypatch):
+    """After a power cut the file must be complete or missing; POSIX requires both to be flushed."""
     flushed, real = [], os.fsync
 
-    def note(number):
+    def record_fsync(number):
         flushed.append(stat.S_ISDIR(os.fstat(number).st_mode))
         real(number)
 
-    monkeypatch.setattr(os, "fsync", note)
-    kept(page("<p>Written through.</p>"))
+    monkeypatch.setattr(os, "fsync", record_fsync)
+    render_cached(page("<p>Written through.</p>"))
     assert flushed == [False, True]
 
 
 @pytest.mark.pdf
-def test_what_a_crash_leaves_behind_is_swept_and_so_is_what_is_old(the_app):
-    kept(page("<p>Fresh.</p>"))
+def test_sweep_deletes_old_and_abandoned_files_only(the_app):
+    render_cached(page("<p>Fresh.</p>"))
     [fresh, *_] = files()
     old, ageing, draft, writing = (
         fresh.with_name(name) for name in ("a.pdf", "b.sealed", "c.12-34", "d.12-34")
@@ -374,11 +380,11 @@ def test_what_a_crash_leaves_behind_is_swept_and_so_is_what_is_old(the_app):
     assert not {old, draft} & left
     ageing.unlink()
     writing.unlink()
-    assert kept(page("<p>Fresh.</p>")).startswith(b"%PDF")
+    assert render_cached(page("<p>Fresh.</p>")).startswith(b"%PDF")
 
 
 @pytest.mark.pdf
-def test_a_longer_document_needs_to_be_asked_for(the_app):
+def test_document_over_the_page_limit_needs_a_higher_limit(the_app):
     long = page("<p style='break-after: page'>x</p>" * 45)
     with pytest.raises(RenderFailed) as refused:
         pdf.render(long)

@@ -5,7 +5,7 @@ import io
 import pikepdf
 import pytest
 
-from caseapp.core import pdf_forms as forms
+from caseapp.core import pdf_forms
 from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm, read_form_fields
 from caseapp.core.sandbox import pool
 from tests.domain.worksheets import sample_files
@@ -13,13 +13,13 @@ from tests.domain.worksheets import sample_files
 pytestmark = pytest.mark.pdf
 
 
-def word(data):
+def get_error(data):
     with pytest.raises(UnreadableForm) as found:
         read_form_fields(data)
     return str(found.value)
 
 
-def test_every_kind_of_field_is_read_by_name(app):
+def test_read_form_fields_reads_every_kind_of_field(app):
     data = sample_files.filled(
         sample_files.blank(sample_files.PAUSE),
         {"body_signs_2": True, "what_happened": sample_files.ABROAD},
@@ -31,7 +31,7 @@ def test_every_kind_of_field_is_read_by_name(app):
     assert found["strongest_urge"] == ""
 
 
-def test_a_field_below_another_carries_both_names():
+def test_nested_field_is_read_under_its_full_name():
     pdf = pikepdf.new()
     pdf.add_blank_page()
     kid = pikepdf.Dictionary(T=pikepdf.String("b"), V=pikepdf.String("words"))
@@ -42,7 +42,7 @@ def test_a_field_below_another_carries_both_names():
     assert read_form_fields(sample_files.saved(pdf)) == {"a.b": "words"}
 
 
-def test_scripts_actions_and_attachments_are_not_even_looked_at(app):
+def test_scripts_actions_and_attachments_are_ignored(app):
     plain = sample_files.filled(sample_files.blank(sample_files.PAUSE), {"what_happened": "Rang."})
     armed = sample_files.filled(
         sample_files.blank(sample_files.PAUSE),
@@ -55,12 +55,12 @@ def test_scripts_actions_and_attachments_are_not_even_looked_at(app):
     assert read_form_fields(armed) == read_form_fields(plain)
 
 
-def test_a_polyglot_is_read_as_a_pdf_and_nothing_else(app):
+def test_polyglot_is_read_only_as_a_pdf(app):
     data = sample_files.filled(sample_files.blank(sample_files.PAUSE), {"what_happened": "Rang."})
     page = b"<html><script>alert(1)</script></html>"
     assert read_form_fields(data + b"\n" + page)["what_happened"] == "Rang."
-    assert word(page + data) == "not_pdf"
-    assert word(b"PK\x03\x04" + data) == "not_pdf"
+    assert get_error(page + data) == "not_pdf"
+    assert get_error(b"PK\x03\x04" + data) == "not_pdf"
 
 
 @pytest.mark.parametrize(
@@ -72,28 +72,28 @@ def test_a_polyglot_is_read_as_a_pdf_and_nothing_else(app):
         (sample_files.scan, "no_form"),
         (lambda: sample_files.locked(sample_files.scan()), "locked"),
         (lambda: sample_files.locked(sample_files.scan(), user=""), "locked"),
-        (lambda: b"%PDF-1.7\nnothing that follows is one", "broken"),
+        (lambda: b"%PDF-1.7\nnothing valid follows", "broken"),
         (lambda: sample_files.scan()[:200], "broken"),
     ],
 )
-def test_what_cannot_be_read_says_why_in_a_word(make, found):
-    assert word(make()) == found
+def test_unreadable_file_reports_why(make, found):
+    assert get_error(make()) == found
 
 
 @pytest.mark.parametrize(
     "make", [sample_files.endless, sample_files.crowded, sample_files.nested, sample_files.bomb]
 )
-def test_a_hostile_file_ends_with_its_hand_and_the_next_one_is_read(app, make):
+def test_hostile_file_ends_only_its_worker(app, make):
     data = make()
     assert len(data) < MAX_FILE_BYTES
-    assert word(data) in {"too_much", "broken", "no_form"}
+    assert get_error(data) in {"too_much", "broken", "no_form"}
     good = sample_files.filled(sample_files.blank(sample_files.PAUSE), {"what_happened": "Rang."})
     assert read_form_fields(good)["what_happened"] == "Rang."
 
 
 @pytest.mark.process
-def test_a_foreman_that_cannot_start_is_said_to_be_busy(monkeypatch):
+def test_supervisor_that_cannot_start_is_reported_as_busy(monkeypatch):
     monkeypatch.setattr(
-        forms, "_pool", pool.SandboxPool("tests.core.sandbox_jobs", lambda: ["OSError"])
+        pdf_forms, "_pool", pool.SandboxPool("tests.core.sandbox_jobs", lambda: ["OSError"])
     )
-    assert word(sample_files.scan()) == "busy"
+    assert get_error(sample_files.scan()) == "busy"

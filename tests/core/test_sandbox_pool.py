@@ -1,4 +1,4 @@
-"""Asking for work apart: what an asker hears, who replaces a supervisor, and that nothing is left over."""
+"""The sandbox pool: results, restarts of the supervisor, and clean-up."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from tests.core.sandboxes import children, get_failure, make_pool, occupied, sup
 pytestmark = pytest.mark.process
 
 JOB_SECONDS = 30
-ASK = """
+SCRIPT = """
 import os, sys, time
 from caseapp.core.sandbox.pool import SandboxPool
-shop = SandboxPool("tests.core.sandbox_jobs")
-shop.run(b"echo ready")
-print(shop._supervisor.pid, flush=True)
+sandbox = SandboxPool("tests.core.sandbox_jobs")
+sandbox.run(b"echo ready")
+print(sandbox._supervisor.pid, flush=True)
 sys.stdin.readline()
 {then}
 """
 
 
 def stop(pid):
-    """Make a process stand still, and wait until it does."""
+    """Stop a process with SIGSTOP and wait until it is stopped."""
     os.kill(pid, signal.SIGSTOP)
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         time.sleep(0.01)
@@ -41,59 +41,59 @@ def stop(pid):
 
 @contextmanager
 def watched(*pids):
-    """Give a way to wait for the end of processes, whosever children they are."""
+    """Yield a function that waits for the end of processes, whichever their parents are."""
     handles = [os.pidfd_open(pid) for pid in pids]
     yield lambda: all(select.select([handle], [], [], JOB_SECONDS)[0] for handle in handles)
     for handle in handles:
         os.close(handle)
 
 
-def test_large_jobs_and_answers_come_whole(sandbox_pool):
+def test_large_jobs_and_results_are_complete(sandbox_pool):
     assert sandbox_pool.run(b"echo " + b"x" * 1_900_000) == b"x" * 1_900_000
     assert len(sandbox_pool.run(b"answer 9000000")) == 9_000_000
     assert sandbox_pool.run(b"echo ") == b""
 
 
-def test_whoever_waits_too_long_for_a_turn_hears_it(single_worker_pool, monkeypatch):
+def test_waiting_too_long_in_the_queue_fails_as_late(single_worker_pool, monkeypatch):
     with occupied(single_worker_pool):
         monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0.3)
         assert [get_failure(single_worker_pool, b"echo a") for _ in range(2)] == ["late"] * 2
 
 
-def test_no_more_than_so_many_at_once(single_worker_pool):
+def test_jobs_beyond_the_number_of_workers_queue(single_worker_pool):
     began = time.monotonic()
-    asking = [
+    threads = [
         threading.Thread(target=lambda: single_worker_pool.run(b"sleep 0.3")) for _ in range(4)
     ]
-    for thread in asking:
+    for thread in threads:
         thread.start()
-    for thread in asking:
+    for thread in threads:
         thread.join()
     assert time.monotonic() - began >= 1.2
 
 
-def test_many_threads_get_their_own_answers(sandbox_pool):
+def test_concurrent_threads_get_their_own_results(sandbox_pool):
     found = {}
-    asking = [
+    threads = [
         threading.Thread(target=lambda n=n: found.update({n: sandbox_pool.run(b"echo %d" % n)}))
         for n in range(24)
     ]
-    for thread in asking:
+    for thread in threads:
         thread.start()
-    for thread in asking:
+    for thread in threads:
         thread.join()
     assert found == {n: b"%d" % n for n in range(24)}
 
 
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
-def test_a_foreman_that_cannot_begin_says_why_and_is_gone(fault):
+def test_supervisor_that_cannot_start_reports_why_and_exits(fault):
     broken = make_pool(fault)
     with pytest.raises(pool.PoolUnavailable, match=fault):
         broken.start()
     assert broken._supervisor is None  # noqa: SLF001
 
 
-def test_a_foreman_that_was_killed_is_replaced(sandbox_pool):
+def test_killed_supervisor_is_replaced(sandbox_pool):
     sandbox_pool.run(b"echo a")
     first = supervisor_pid(sandbox_pool)
     with watched(first, *children(first)) as have_ended:
@@ -103,8 +103,8 @@ def test_a_foreman_that_was_killed_is_replaced(sandbox_pool):
     assert supervisor_pid(sandbox_pool) != first
 
 
-@pytest.mark.parametrize("which", ["supervisor", "hand"])
-def test_who_stands_still_is_replaced_by_the_next_asker(sandbox_pool, which):
+@pytest.mark.parametrize("which", ["supervisor", "worker"])
+def test_stopped_process_is_replaced_by_the_next_job(sandbox_pool, which):
     worker = int(sandbox_pool.run(b"pid"))
     first = supervisor_pid(sandbox_pool)
     with watched(first, *children(first)) as have_ended:
@@ -115,7 +115,7 @@ def test_who_stands_still_is_replaced_by_the_next_asker(sandbox_pool, which):
     assert sandbox_pool.run(b"echo c") == b"c"
 
 
-def test_a_fork_of_ours_replaces_a_foreman_that_stands_still(sandbox_pool):
+def test_fork_replaces_a_stopped_supervisor(sandbox_pool):
     sandbox_pool.run(b"echo a")
     first = supervisor_pid(sandbox_pool)
     stop(first)
@@ -133,7 +133,7 @@ def test_a_fork_of_ours_replaces_a_foreman_that_stands_still(sandbox_pool):
     assert supervisor_pid(sandbox_pool) != first
 
 
-def test_a_fork_of_ours_shares_the_foreman_and_does_not_end_it(sandbox_pool):
+def test_fork_shares_the_supervisor_and_does_not_end_it(sandbox_pool):
     sandbox_pool.run(b"echo a")
     supervisor_process = supervisor_pid(sandbox_pool)
     reading, writing = os.pipe()
@@ -156,13 +156,13 @@ def test_a_fork_of_ours_shares_the_foreman_and_does_not_end_it(sandbox_pool):
         "",
         "raise SystemExit(1)",
         "time.sleep(60)",
-        "shop.run(b'spin')",
+        "sandbox.run(b'spin')",
         "if not os.fork(): os._exit(0)\nos.wait()",
     ],
 )
-def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
+def test_processes_end_however_the_program_ends(then):
     program = subprocess.Popen(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-c", ASK.format(then=then)],
+        [sys.executable, "-c", SCRIPT.format(then=then)],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -180,7 +180,7 @@ def test_nothing_is_left_when_the_program_ends_in_whatever_way(then):
             assert have_ended()
 
 
-def test_a_closed_workshop_leaves_no_folder(sandbox_pool, monkeypatch, tmp_path):
+def test_closed_pool_leaves_no_folder(sandbox_pool, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     sandbox_pool.run(b"echo a")
     assert [*tmp_path.iterdir()]

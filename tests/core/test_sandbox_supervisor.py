@@ -1,4 +1,4 @@
-"""Work apart: what a worker may not do, and that only one in which all went well goes on."""
+"""The limits of sandbox workers, and that a worker ends after a failed job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.core.sandboxes import get_failure, supervisor_pid
 pytestmark = pytest.mark.process
 
 
-def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(single_worker_pool):
+def test_worker_is_replaced_after_a_number_of_jobs(single_worker_pool):
     workers = [single_worker_pool.run(b"pid") for _ in range(2 * supervisor.JOBS_PER_WORKER)]
     assert (
         len({*workers[: supervisor.JOBS_PER_WORKER]})
@@ -33,14 +33,14 @@ def test_a_hand_does_so_many_jobs_and_then_a_fresh_one_does(single_worker_pool):
     "job",
     [b"unknown", b"refuse word", b"crash", b"memory %d" % supervisor.MAX_MEMORY_BYTES, b"exit"],
 )
-def test_a_job_that_failed_was_its_hands_last(single_worker_pool, job):
+def test_failed_job_ends_its_worker(single_worker_pool, job):
     before = single_worker_pool.run(b"pid")
     assert single_worker_pool.run(b"pid") == before
     get_failure(single_worker_pool, job)
     assert single_worker_pool.run(b"pid") != before
 
 
-def test_each_job_has_limits_of_its_own(single_worker_pool):
+def test_time_limits_apply_to_each_job(single_worker_pool):
     began = time.monotonic()
     workers = set()
     while time.monotonic() - began < supervisor.JOB_SECONDS + 1:
@@ -63,24 +63,24 @@ def test_each_job_has_limits_of_its_own(single_worker_pool):
         (b"x" * (pool.MAX_JOB_BYTES + 1), "too_big"),
     ],
 )
-def test_what_goes_wrong_in_a_hand_is_one_word_and_the_next_job_works(sandbox_pool, job, word):
+def test_failed_job_reports_one_word_and_the_next_job_succeeds(sandbox_pool, job, word):
     assert get_failure(sandbox_pool, job) == word
     assert sandbox_pool.run(b"echo next") == b"next"
 
 
 @pytest.mark.parametrize("job", [b"spin", b"sleep 60"])
-def test_a_job_that_never_ends_is_ended_while_others_are_done(sandbox_pool, job):
+def test_endless_job_is_killed_while_others_run(sandbox_pool, job):
     words = []
-    asking = threading.Thread(target=lambda: words.append(get_failure(sandbox_pool, job)))
-    asking.start()
+    thread = threading.Thread(target=lambda: words.append(get_failure(sandbox_pool, job)))
+    thread.start()
     assert all(sandbox_pool.run(b"echo %d" % n) == b"%d" % n for n in range(20))
-    assert asking.is_alive()
-    asking.join()
+    assert thread.is_alive()
+    thread.join()
     assert words == ["ended"]
     assert sandbox_pool.run(b"echo next") == b"next"
 
 
-def test_a_hand_stands_in_an_empty_folder_and_knows_no_secret(sandbox_pool, monkeypatch):
+def test_worker_has_an_empty_folder_and_no_secrets_in_its_environment(sandbox_pool, monkeypatch):
     monkeypatch.setenv("CASEAPP_SMTP_URL", "smtp://user:secret@mail.example.org")
     assert sandbox_pool.run(b"folder") == b"('empty', [])"
     assert set(sandbox_pool.run(b"environ").decode().split()) <= {
@@ -89,8 +89,8 @@ def test_a_hand_stands_in_an_empty_folder_and_knows_no_secret(sandbox_pool, monk
     }
 
 
-def test_a_hand_has_no_network_where_the_machine_can_take_it_away(sandbox_pool):
-    asked = subprocess.run(
+def test_worker_has_no_network_where_the_machine_allows_it(sandbox_pool):
+    result = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -101,18 +101,18 @@ def test_a_hand_has_no_network_where_the_machine_can_take_it_away(sandbox_pool):
         text=True,
         check=True,
     )
-    can = asked.stdout.strip() == "True"
+    isolated = result.stdout.strip() == "True"
     ours = Path("/proc/self/ns/net").readlink()
-    assert (sandbox_pool.run(b"network").decode() != str(ours)) == can
+    assert (sandbox_pool.run(b"network").decode() != str(ours)) == isolated
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        if can:
+        if isolated:
             assert get_failure(sandbox_pool, b"connect %d" % port) == "OSError"
         else:
             assert sandbox_pool.run(b"connect %d" % port) == b"connected"
 
 
-def test_a_hand_is_never_root(sandbox_pool, tmp_path):
+def test_worker_is_never_root(sandbox_pool, tmp_path):
     secret = tmp_path / "vault.key"
     secret.write_bytes(b"secret")
     secret.chmod(0o600)

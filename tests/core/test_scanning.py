@@ -1,4 +1,4 @@
-"""The operator's scanner looks at every file that comes in; real programs stand in for it."""
+"""The operator's scanner checks every upload; real programs take its place here."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from caseapp.core.scanning import HARMFUL, NOT_CHECKED, find_scan_error
 
 pytestmark = pytest.mark.process
 
-LETS_IN_WITHOUT = ("sh", "-c", "! grep -q HARM")
+REJECTS_HARM = ("sh", "-c", "! grep -q HARM")
 
 
-def test_without_a_scanner_every_file_may_come_in(the_app):
+def test_without_a_scanner_every_file_is_accepted(the_app):
     assert find_scan_error(b"HARM") == ""
 
 
 @pytest.mark.parametrize(
-    ("command", "content", "said"),
+    ("command", "content", "error"),
     [
-        (LETS_IN_WITHOUT, b"nothing bad", ""),
-        (LETS_IN_WITHOUT, b"x" * 3_000_000 + b"HARM", HARMFUL),
-        (LETS_IN_WITHOUT, b"", ""),
+        (REJECTS_HARM, b"nothing bad", ""),
+        (REJECTS_HARM, b"x" * 3_000_000 + b"HARM", HARMFUL),
+        (REJECTS_HARM, b"", ""),
         (("true",), b"x" * 3_000_000, ""),
         (("sh", "-c", "kill -9 $$"), b"anything", HARMFUL),
         (("/nowhere/scanner",), b"anything", NOT_CHECKED),
     ],
     ids=["clean", "harmful", "empty", "reads nothing", "killed", "missing"],
 )
-def test_only_what_was_looked_at_and_found_clean_comes_in(scanner, command, content, said):
+def test_only_files_checked_and_found_clean_are_accepted(scanner, command, content, error):
     scanner(*command)
-    assert find_scan_error(content) == said
+    assert find_scan_error(content) == error
 
 
-def test_a_scanner_that_takes_too_long_has_not_checked(scanner, monkeypatch):
+def test_scanner_timeout_rejects_the_file(scanner, monkeypatch):
     monkeypatch.setattr(scanning, "TIMEOUT_SECONDS", 0.2)
     scanner("sleep", "30")
     assert find_scan_error(b"anything") == NOT_CHECKED
 
 
-def test_a_scanner_learns_nothing_of_our_settings(scanner, monkeypatch):
+def test_scanner_does_not_see_our_settings(scanner, monkeypatch):
     monkeypatch.setenv("CASEAPP_SMTP_URL", "smtp://user:canary@mail.example.org")
     scanner("sh", "-c", "! env | grep -q canary")
     assert find_scan_error(b"anything") == ""

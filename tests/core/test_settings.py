@@ -14,7 +14,7 @@ PRODUCTION = {
 
 
 @pytest.fixture
-def read(tmp_path):
+def load(tmp_path):
     for name in ("secret", "vault"):
         (tmp_path / name).write_bytes(b"Quetzalcoatl" * 3)
         (tmp_path / name).chmod(0o600)
@@ -31,21 +31,21 @@ def read(tmp_path):
     return read_with
 
 
-def test_production_with_everything_set(read, tmp_path):
-    found = read()
+def test_production_settings_with_defaults(load, tmp_path):
+    found = load()
     assert found.base_url == "https://desk.example.org"
     assert found.mail_from == "no-reply@desk.example.org"
     assert found.database_url == f"sqlite:///{tmp_path}/data/caseapp.db"
     assert (found.trusted_proxies, found.log_format, found.demo) == (0, "json", False)
 
 
-def test_secrets_stay_out_of_the_settings_text(read):
-    assert "hush" not in repr(read())
-    assert "Quetzalcoatl" not in repr(read())
+def test_settings_repr_hides_secrets(load):
+    assert "hush" not in repr(load())
+    assert "Quetzalcoatl" not in repr(load())
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"ENV": "staging"}, "ENV: must be production, demo or test"),
         ({"BASE_URL": None}, "BASE_URL: must be a full address"),
@@ -66,36 +66,36 @@ def test_secrets_stay_out_of_the_settings_text(read):
         ({"DEBUG": "1"}, "DEBUG: unknown setting"),
     ],
 )
-def test_what_is_wrong_is_named(read, changed, said):
-    with pytest.raises(InvalidSettings, match=f"^{PREFIX}{said}"):
-        read(**changed)
+def test_invalid_setting_is_named(load, changed, message):
+    with pytest.raises(InvalidSettings, match=f"^{PREFIX}{message}"):
+        load(**changed)
 
 
-def test_everything_that_is_wrong_is_named_at_once(read):
+def test_all_invalid_settings_are_named_at_once(load):
     with pytest.raises(InvalidSettings) as refused:
-        read(
+        load(
             ENV="x", BASE_URL="y", SMTP_URL="z", TRUSTED_PROXIES="w", WHAT="v", VAULT_KEY_FILE="/u"
         )
     assert len(str(refused.value).splitlines()) == 6
 
 
-def test_a_key_that_others_can_read_is_refused(read, tmp_path):
+def test_key_file_readable_by_others_is_refused(load, tmp_path):
     (tmp_path / "vault").chmod(0o640)
     with pytest.raises(InvalidSettings, match="can be read by others"):
-        read()
+        load()
 
 
-def test_a_short_key_is_refused(read, tmp_path):
+def test_short_key_is_refused(load, tmp_path):
     (tmp_path / "secret").write_bytes(b"short")
     with pytest.raises(InvalidSettings, match="at least 32"):
-        read()
+        load()
 
 
-def test_outside_production_keys_are_made_once_for_their_owner(read, tmp_path):
-    first = read(
+def test_keys_are_created_once_for_their_owner_outside_production(load, tmp_path):
+    first = load(
         ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None
     )
-    again = read(
+    again = load(
         ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None
     )
     assert first.demo
@@ -106,10 +106,10 @@ def test_outside_production_keys_are_made_once_for_their_owner(read, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(SETTING_DESCRIPTIONS))
-def test_every_setting_is_read(read, name):
-    """A value that is wrong for each of them is noticed, or stands in the settings afterwards."""
+def test_every_setting_is_read(load, name):
+    """Expect a strange value to be refused or to appear in the settings."""
     try:
-        found = repr(vars(read(**{name: "strange"})))
+        found = repr(vars(load(**{name: "strange"})))
     except InvalidSettings as refused:
         found = str(refused)
     assert "strange" in found or name in found

@@ -6,7 +6,8 @@ from caseapp.core.text import fold
 
 
 @pytest.mark.parametrize(
-    ("text", "folded"), [("Élodie", "elodie"), ("STRASSE", "strasse"), ("Straße", "strasse"), ("", "")]
+    ("text", "folded"),
+    [("Élodie", "elodie"), ("STRASSE", "strasse"), ("Straße", "strasse"), ("", "")],
 )
 def test_fold_removes_case_and_accents(text, folded):
     assert fold(text) == folded

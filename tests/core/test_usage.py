@@ -1,4 +1,4 @@
-"""A test that uses more than its markers say is found."""
+"""The guard that finds tests which use more than their markers allow."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.usage import MOST_SECONDS, Guard, Usage
 
 
 def guard(*, fast=False):
-    """Make a guard that watches from now on."""
-    made = Guard(fast=fast, file=None)
-    made.usage = Usage()
-    return made
+    """Return a guard that watches from now on."""
+    watching = Guard(fast=fast, file=None)
+    watching.usage = Usage()
+    return watching
 
 
 def problem(watching, *markers):
-    """Give what the guard says about a test with these markers, and let it watch no longer."""
+    """Return the guard's problem with a test that has these markers, and stop watching."""
     usage, watching.usage = watching.usage, None
     return watching._problem(usage, set(markers))  # noqa: SLF001
 
@@ -38,7 +38,7 @@ def fork():
 
 @pytest.mark.process
 @pytest.mark.parametrize("do", [start, fork])
-def test_a_process_needs_its_marker(do):
+def test_process_needs_its_marker(do):
     watching = guard()
     do()
     assert "mark it `process`" in problem(watching)
@@ -49,29 +49,29 @@ def test_a_process_needs_its_marker(do):
 
 
 @pytest.mark.pdf
-def test_a_document_needs_its_marker():
+def test_document_needs_its_marker():
     for markers, found in (((), "mark it `pdf`"), (("pdf",), None)):
         watching = guard()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs:
             ours.sendmsg([b"."])
-        said = problem(watching, *markers)
-        assert said is None if found is None else found in said
+        message = problem(watching, *markers)
+        assert message is None if found is None else found in message
 
 
-def test_nothing_special_needs_no_marker():
+def test_plain_test_needs_no_marker():
     assert problem(guard()) is None
     assert problem(guard(fast=True)) is None
 
 
-def test_too_much_time_fails_in_the_fast_run_alone():
+def test_too_much_time_fails_only_in_the_fast_run():
     for fast, found in ((True, True), (False, False)):
         watching = guard(fast=fast)
         watching.usage.seconds = MOST_SECONDS + 0.1
         assert ("mark it `slow`" in (problem(watching) or "")) is found
 
 
-def test_only_processor_time_counts_and_shared_fixtures_do_not():
+def test_only_processor_time_outside_shared_fixtures_counts():
     watching = guard()
     usage = watching.usage
     time.sleep(0.2)

@@ -88,8 +88,8 @@ def test_every_changed_byte_is_detected():
 def test_binding_has_the_stored_form():
     """Pin the stored form: changing it would make every record unreadable."""
     nonce = b"n" * 12
-    place = f"things\x1fwords\x1f{ROW.hex}\x1f{CLIENT.hex}".encode()
-    stored = b"\x01" + nonce + AESGCM(KEY.secret).encrypt(nonce, b"from last year", place)
+    binding = f"things\x1fwords\x1f{ROW.hex}\x1f{CLIENT.hex}".encode()
+    stored = b"\x01" + nonce + AESGCM(KEY.secret).encrypt(nonce, b"from last year", binding)
     assert vault.unseal_text("things", "words", ROW, stored, KEY) == "from last year"
 
 

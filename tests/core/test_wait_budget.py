@@ -1,4 +1,4 @@
-"""Waiting for work apart: a page waits a short while freely, and longer only in the slot that all processes share."""
+"""How long a page request waits for the sandbox: a short time freely, longer only in the shared slot."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from caseapp.core import images as pictures
-from caseapp.core import pdf_forms as forms
+from caseapp.core import images, pdf_forms
 from caseapp.core.errors import Invalid
 from caseapp.core.logging import request_id
 from caseapp.core.sandbox import pool, wait_budget
@@ -23,70 +22,70 @@ from tests.core.sandboxes import get_failure
 
 pytestmark = pytest.mark.process
 
-LONGEST = 60
-SIT = """
+TIMEOUT = 60
+HOLD_SLOT = """
 import fcntl, sys
 held = open(sys.argv[1], "wb")
 fcntl.flock(held, fcntl.LOCK_EX)
-print("seated", flush=True)
+print("locked", flush=True)
 sys.stdin.read()
 """
 
 
 @pytest.fixture(autouse=True)
-def hurry(the_app, monkeypatch):
-    """Let the short while be shorter, and the rest long enough for any machine."""
+def _short_free_wait(the_app, monkeypatch):
+    """Shorten the free wait and make the rest long enough for a slow machine."""
     monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", 0.2)
-    monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", LONGEST)
+    monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", TIMEOUT)
 
 
-def as_page(ask):
-    """Ask as a page does that is being made for a request."""
+def in_request(call):
+    """Run a call as part of a page request."""
 
-    def asked():
+    def run():
         request_id.set("a-request")
-        return ask()
+        return call()
 
-    return Context().run(asked)
+    return Context().run(run)
 
 
-class Asking(threading.Thread):
-    """Ask in a thread, and keep what was heard."""
+class BackgroundCall(threading.Thread):
+    """A call in a thread of its own, with its result."""
 
-    def __init__(self, ask):
-        """Begin at once."""
+    def __init__(self, call):
+        """Start at once."""
         super().__init__(daemon=True)
-        self.ask, self.heard = ask, None
+        self.call, self.value = call, None
         self.start()
 
     def run(self):
-        self.heard = self.ask()
+        self.value = self.call()
 
-    def answer(self):
-        self.join(LONGEST)
-        return self.heard
+    def result(self):
+        self.join(TIMEOUT)
+        return self.value
 
 
 @contextmanager
 def worker_busy(sandbox_pool):
-    """Keep the only hand at work until the block ends."""
+    """Keep the only worker busy within the block."""
     folder = Path(tempfile.mkdtemp(prefix="gate-"))
-    # A hand is nobody.
+    # The worker runs as nobody.
     folder.chmod(0o755)
     gate = folder / "gate"
     os.mkfifo(gate)
     gate.chmod(0o666)
-    at_work = Asking(lambda: sandbox_pool.run(b"read %s" % bytes(gate)))
-    # Opening waits for the hand to be there.
+    busy = BackgroundCall(lambda: sandbox_pool.run(b"read %s" % bytes(gate)))
+    # Opening blocks until the worker opens the other end.
     with gate.open("wb"):
-        yield at_work
-    assert at_work.answer() == b""
+        yield busy
+    assert busy.result() == b""
     gate.unlink()
     folder.rmdir()
 
 
 def is_taken():
-    """Look without trying the lock, since who tries may be in somebody's way."""
+    """Return whether the slot is locked, without trying the lock, which could block another process."""
     if not wait_budget.slot_path().exists():
         return False
     place = f":{wait_budget.slot_path().stat().st_ino}"
@@ -94,96 +93,100 @@ def is_taken():
     return any("FLOCK" in lock and lock[-3].endswith(place) for lock in locks)
 
 
-def until_taken(asking):
+def wait_until_taken(call):
     while not is_taken():
-        assert asking.is_alive(), asking.heard
+        assert call.is_alive(), call.value
 
 
 @contextmanager
-def somebody_else_sits():
-    """Let another process sit; give it."""
+def slot_held_by_another_process():
+    """Yield another process that holds the slot."""
     other = subprocess.Popen(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-c", SIT, str(wait_budget.slot_path())],
+        [sys.executable, "-c", HOLD_SLOT, str(wait_budget.slot_path())],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     with other:
-        assert other.stdout.readline() == "seated\n"
+        assert other.stdout.readline() == "locked\n"
         yield other
 
 
-def test_of_two_pages_that_wait_one_sits_and_the_other_hears_it(single_worker_pool):
-    with worker_busy(single_worker_pool) as at_work:
-        first = Asking(lambda: as_page(lambda: single_worker_pool.run(b"echo first")))
-        until_taken(first)
-        assert as_page(lambda: get_failure(single_worker_pool, b"echo second")) == "late"
-        assert (first.is_alive(), at_work.is_alive()) == (True, True)
-    assert first.answer() == b"first"
+def test_two_waiting_requests_one_takes_the_slot_and_the_other_fails(single_worker_pool):
+    with worker_busy(single_worker_pool) as busy:
+        first = BackgroundCall(lambda: in_request(lambda: single_worker_pool.run(b"echo first")))
+        wait_until_taken(first)
+        assert in_request(lambda: get_failure(single_worker_pool, b"echo second")) == "late"
+        assert (first.is_alive(), busy.is_alive()) == (True, True)
+    assert first.result() == b"first"
     assert not is_taken()
-    assert as_page(lambda: single_worker_pool.run(b"echo third")) == b"third"
+    assert in_request(lambda: single_worker_pool.run(b"echo third")) == b"third"
 
 
-def test_who_holds_no_page_waits_without_the_seat(single_worker_pool):
-    with worker_busy(single_worker_pool), somebody_else_sits():
-        jobs = [Asking(lambda n=n: single_worker_pool.run(b"echo %d" % n)) for n in range(3)]
-        # A page that comes later has already been sent away when these still wait.
-        assert as_page(lambda: get_failure(single_worker_pool, b"echo page")) == "late"
+def test_background_jobs_wait_without_the_slot(single_worker_pool):
+    with worker_busy(single_worker_pool), slot_held_by_another_process():
+        jobs = [
+            BackgroundCall(lambda n=n: single_worker_pool.run(b"echo %d" % n)) for n in range(3)
+        ]
+        # A later page request has already failed while these still wait.
+        assert in_request(lambda: get_failure(single_worker_pool, b"echo page")) == "late"
         assert all(job.is_alive() for job in jobs)
-    assert [job.answer() for job in jobs] == [b"0", b"1", b"2"]
+    assert [job.result() for job in jobs] == [b"0", b"1", b"2"]
 
 
-def test_a_page_that_is_quick_needs_no_seat(single_worker_pool, monkeypatch):
+def test_quick_request_needs_no_slot(single_worker_pool, monkeypatch):
     single_worker_pool.run(b"echo ready")
-    monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", LONGEST)
-    with somebody_else_sits():
-        assert as_page(lambda: single_worker_pool.run(b"echo page")) == b"page"
+    monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", TIMEOUT)
+    with slot_held_by_another_process():
+        assert in_request(lambda: single_worker_pool.run(b"echo page")) == b"page"
 
 
-def test_the_seat_is_free_when_its_holder_was_killed(single_worker_pool):
+def test_slot_is_free_after_its_holder_is_killed(single_worker_pool):
     with worker_busy(single_worker_pool):
-        with somebody_else_sits() as other:
-            assert as_page(lambda: get_failure(single_worker_pool, b"echo a")) == "late"
+        with slot_held_by_another_process() as other:
+            assert in_request(lambda: get_failure(single_worker_pool, b"echo a")) == "late"
             other.kill()
-        waits = Asking(lambda: as_page(lambda: single_worker_pool.run(b"echo b")))
-        until_taken(waits)
-    assert waits.answer() == b"b"
+        waits = BackgroundCall(lambda: in_request(lambda: single_worker_pool.run(b"echo b")))
+        wait_until_taken(waits)
+    assert waits.result() == b"b"
 
 
-def test_a_page_waits_no_longer_for_a_supervisor_than_for_an_answer(single_worker_pool, monkeypatch):
-    # No supervisor is there so soon.
+def test_request_waits_for_a_starting_supervisor_only_as_long_as_for_a_result(
+    single_worker_pool, monkeypatch
+):
+    # No supervisor can start so quickly.
     monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", 0.001)
-    with somebody_else_sits(), pytest.raises(pool.PoolUnavailable):
-        as_page(lambda: single_worker_pool.run(b"echo a"))
+    with slot_held_by_another_process(), pytest.raises(pool.PoolUnavailable):
+        in_request(lambda: single_worker_pool.run(b"echo a"))
     assert single_worker_pool._supervisor is None  # noqa: SLF001
-    assert as_page(lambda: single_worker_pool.run(b"echo b")) == b"b"
+    assert in_request(lambda: single_worker_pool.run(b"echo b")) == b"b"
 
 
-def test_nobody_sits_where_there_is_no_place(single_worker_pool, monkeypatch, tmp_path):
+def test_request_fails_when_the_slot_file_cannot_be_created(
+    single_worker_pool, monkeypatch, tmp_path
+):
     with worker_busy(single_worker_pool):
         monkeypatch.setattr(wait_budget, "slot_path", lambda: tmp_path / "gone" / "slot.lock")
-        assert as_page(lambda: get_failure(single_worker_pool, b"echo a")) == "late"
+        assert in_request(lambda: get_failure(single_worker_pool, b"echo a")) == "late"
 
 
-def test_the_job_of_an_asker_that_left_is_not_done(single_worker_pool, monkeypatch):
+def test_job_of_a_disconnected_caller_is_not_run(single_worker_pool, monkeypatch):
     worker = single_worker_pool.run(b"pid")
     with worker_busy(single_worker_pool):
         monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0.1)
         assert get_failure(single_worker_pool, b"kill SIGKILL") == "late"
-        monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", LONGEST)
+        monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", TIMEOUT)
     assert single_worker_pool.run(b"pid") == worker
 
 
-def test_a_picture_or_a_filled_in_form_that_nobody_could_look_at_is_not_called_broken(
-    single_worker_pool, monkeypatch
-):
-    monkeypatch.setattr(pictures, "_pool", single_worker_pool)
-    monkeypatch.setattr(forms, "_pool", single_worker_pool)
+def test_busy_sandbox_is_not_reported_as_a_broken_image_or_form(single_worker_pool, monkeypatch):
+    monkeypatch.setattr(images, "_pool", single_worker_pool)
+    monkeypatch.setattr(pdf_forms, "_pool", single_worker_pool)
     monkeypatch.setattr(single_worker_pool, "close", lambda: None)
-    with worker_busy(single_worker_pool), somebody_else_sits():
+    with worker_busy(single_worker_pool), slot_held_by_another_process():
         with pytest.raises(Invalid) as refused:
-            as_page(lambda: pictures.make_logo(b"a picture"))
-        with pytest.raises(forms.UnreadableForm, match="busy"):
-            as_page(lambda: forms.read_form_fields(forms.MAGIC))
-    assert refused.value.fields == {"logo": [pictures.FAILURE_MESSAGES["late"]]}
+            in_request(lambda: images.make_logo(b"an image"))
+        with pytest.raises(pdf_forms.UnreadableForm, match="busy"):
+            in_request(lambda: pdf_forms.read_form_fields(pdf_forms.MAGIC))
+    assert refused.value.fields == {"logo": [images.FAILURE_MESSAGES["late"]]}

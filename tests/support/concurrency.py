@@ -1,4 +1,4 @@
-"""Do the same thing many times at once, each time in a thread with a context of its own."""
+"""Concurrent calls for tests, each in a thread with its own application context."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from caseapp.core.clock import at, now
 
 
 def run_concurrently(app, times, call):
-    """Run `call(number)` in `times` threads that start at the same moment; give results and errors in order."""
-    gate, moment = Barrier(times), now()
+    """Run `call(number)` in `times` threads at the same moment; return results and exceptions in order."""
+    barrier, moment = Barrier(times), now()
 
     def one(number):
         with app.app_context(), at(moment):
-            gate.wait(timeout=60)
+            barrier.wait(timeout=60)
             try:
                 return call(number)
-            except Exception as fault:  # noqa: BLE001 - the caller looks at what came out
+            except Exception as fault:  # noqa: BLE001 - the caller checks the results
                 return fault
 
     with ThreadPoolExecutor(times) as pool:

@@ -1,4 +1,4 @@
-"""A PDF looked at from inside: its tree of tags, its form, and all that it must not hold."""
+"""Checks of a PDF's structure: its tags, its form fields, and what it must not contain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import zxingcpp
 from pdfua import validate
 from PIL import Image
 
-# The structure types of PDF 1.7 that our templates use; everything else would be a surprise.
+# The structure types of PDF 1.7 that our templates use; any other one is an error.
 TYPES = {
     "/Document", "/Art", "/Sect", "/Div", "/P", "/H1", "/H2", "/H3", "/L", "/LI", "/Lbl", "/LBody", "/BlockQuote",
     "/Figure", "/Form", "/NonStruct", "/Span", "/Table", "/THead", "/TBody", "/TR", "/TH", "/TD",
@@ -27,7 +27,7 @@ INSIDE = {
     "/Table": {"/THead", "/TBody", "/TR"},
     "/TR": {"/TH", "/TD"},
 }
-# Rules of the validator that stop in its own code on any picture; what they ask is asked here.
+# Rules on which the validator itself fails for any image; this module checks the same.
 NOT_RUN = {"UA-14-001"}
 ACTIONS = {
     "/JavaScript",
@@ -43,10 +43,10 @@ ACTIONS = {
 
 
 @dataclass
-class Looked:
-    """Hold what was found on the way through a tree."""
+class TreeScan:
+    """What was found in a structure tree."""
 
-    faults: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
     headings: list[int] = field(default_factory=list)
     widgets: set[tuple[int, int]] = field(default_factory=set)
     alternatives: list[str] = field(default_factory=list)
@@ -54,18 +54,18 @@ class Looked:
 
 @contextmanager
 def as_file(content):
-    """Lay a PDF down for tools that want a file, for as long as the block lasts."""
+    """Yield the path of a temporary file with a PDF, for tools that need a file."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "sheet.pdf"
+        file = Path(folder) / "document.pdf"
         file.write_bytes(content)
         yield str(file)
 
 
 def run_poppler(tool, content, *options):
-    """Run a tool of poppler over a PDF and give what it prints."""
+    """Run one of the poppler tools on a PDF; return its output."""
     with as_file(content) as file:
         ending = ["-"] if tool == "pdftotext" else []
-        done = subprocess.run(  # noqa: S603 - a tool of the system, on a file of ours
+        done = subprocess.run(  # noqa: S603 - a system tool on our own file
             [f"/usr/bin/{tool}", *options, file, *ending],
             capture_output=True,
             text=True,
@@ -76,15 +76,15 @@ def run_poppler(tool, content, *options):
 
 
 def extract_text(content, *options):
-    """Give a PDF's text in its order, with single blanks."""
+    """Return a PDF's text in reading order with single spaces."""
     return " ".join(run_poppler("pdftotext", content, *options).split())
 
 
 def read_qr_codes(content, *, page=1):
-    """Give what a phone's camera would read from the QR codes of a page, printed in grey."""
+    """Read the QR codes of a page rendered in grey."""
     number = str(page)
     with as_file(content) as file:
-        drawn = subprocess.run(  # noqa: S603 - a tool of the system, on a file of ours
+        drawn = subprocess.run(  # noqa: S603 - a system tool on our own file
             ["/usr/bin/pdftoppm", "-gray", "-png", "-r", "150", "-f", number, "-l", number, file],
             capture_output=True,
             check=True,
@@ -100,24 +100,24 @@ def _children(element):
     return [*kids] if isinstance(kids, pikepdf.Array) else [kids]
 
 
-def _walk(element, looked):
+def _walk(element, scan):
     kind = str(element.S)
     kids = [kid for kid in _children(element) if isinstance(kid, pikepdf.Dictionary)]
     fields = [kid.Obj.objgen for kid in kids if kid.get("/Type") == "/OBJR"]
     elements = [kid for kid in kids if "/S" in kid]
-    looked.widgets |= set(fields)
+    scan.widgets |= set(fields)
     if re.fullmatch(r"/H\d", kind):
-        looked.headings.append(int(kind[2:]))
+        scan.headings.append(int(kind[2:]))
     if kind == "/Figure":
-        looked.alternatives.append(str(element.get("/Alt", "")))
-    looked.faults += _of_element(element, kind, {str(kid.S) for kid in elements})
+        scan.alternatives.append(str(element.get("/Alt", "")))
+    scan.problems += _check_element(element, kind, {str(kid.S) for kid in elements})
     if fields and kind != "/Form":
-        looked.faults.append(f"a field inside {kind}")
+        scan.problems.append(f"a field inside {kind}")
     for kid in elements:
-        _walk(kid, looked)
+        _walk(kid, scan)
 
 
-def _of_element(element, kind, inner):
+def _check_element(element, kind, inner):
     found = [] if kind in TYPES else [f"the type {kind}"]
     if kind in INSIDE and (not inner or inner - INSIDE[kind]):
         found.append(f"{inner} inside {kind}")
@@ -127,49 +127,49 @@ def _of_element(element, kind, inner):
 
 
 def list_handout_problems(content, *, language, title):
-    """List what a PDF for a reader with a screen reader lacks, and what no PDF of ours may hold."""
+    """List accessibility problems of a PDF and everything that our PDFs must not contain."""
     with pikepdf.open(io.BytesIO(content)) as document:
-        root, looked = document.Root, Looked()
-        found = looked.faults
-        _walk(root.StructTreeRoot.K[0], looked)
-        if looked.headings[:1] != [1] or any(
+        root, scan = document.Root, TreeScan()
+        found = scan.problems
+        _walk(root.StructTreeRoot.K[0], scan)
+        if scan.headings[:1] != [1] or any(
             below > above + 1
-            for above, below in zip(looked.headings, looked.headings[1:], strict=False)
+            for above, below in zip(scan.headings, scan.headings[1:], strict=False)
         ):
-            found.append(f"headings out of order: {looked.headings}")
-        if not all(looked.alternatives):
-            found.append("a picture without words")
-        found += _of_head(document, language, title)
-        found += _of_fields(document, looked.widgets)
-        found += _of_objects(document)
+            found.append(f"headings out of order: {scan.headings}")
+        if not all(scan.alternatives):
+            found.append("an image without alternative text")
+        found += _check_metadata(document, language, title)
+        found += _check_fields(document, scan.widgets)
+        found += _check_objects(document)
     with as_file(content) as file:
         report = validate(file)
-    found += [f"{told.rule_id}: {told.message}" for told in report.findings]
+    found += [f"{finding.rule_id}: {finding.message}" for finding in report.findings]
     found += [f"{o.rule_id} did not run" for o in report.skipped if o.rule_id not in NOT_RUN]
     return found
 
 
-def _of_head(document, language, title):
+def _check_metadata(document, language, title):
     root = document.Root
-    told = root.Metadata.read_bytes()
+    metadata = root.Metadata.read_bytes()
     checks = {
         "the language": str(root.get("/Lang")) == language,
         "the title": str(document.docinfo.get("/Title")) == title,
-        "the mark of a tagged file": root.MarkInfo.Marked is True,
-        "the title in the window": root.ViewerPreferences.DisplayDocTitle is True,
-        "PDF/UA-1 by its own word": b"pdfuaid:part" in told,
-        "an author or producer who says nothing": not {"/Author", "/Subject", "/Keywords"}
+        "the mark as a tagged file": root.MarkInfo.Marked is True,
+        "the title in the window bar": root.ViewerPreferences.DisplayDocTitle is True,
+        "the PDF/UA-1 identifier": b"pdfuaid:part" in metadata,
+        "empty author, subject and keywords": not {"/Author", "/Subject", "/Keywords"}
         & set(document.docinfo.keys()),
     }
     return [f"lacks {what}" for what, good in checks.items() if not good]
 
 
-def _of_fields(document, tagged):
+def _check_fields(document, tagged):
     found, widgets = [], set()
     for page in document.pages:
         notes = [*page.get("/Annots", [])]
         if notes and page.get("/Tabs") != "/S":
-            found.append("tabs do not follow the structure")
+            found.append("tab order does not follow the structure")
         for note in notes:
             if note.Subtype != "/Widget":
                 found.append(f"an annotation of the type {note.Subtype}")
@@ -177,12 +177,14 @@ def _of_fields(document, tagged):
             if not str(note.get("/TU", "")):
                 found.append("a field without a tooltip")
     if widgets != tagged:
-        found.append(f"{len(widgets ^ tagged)} fields are not in the tree, or not on a page")
+        found.append(
+            f"{len(widgets ^ tagged)} fields are missing in the structure tree or on a page"
+        )
     names = Counter(str(one.T) for one in document.Root.get("/AcroForm", {}).get("/Fields", []))
-    return found + [f"the name {name} stands twice" for name, count in names.items() if count > 1]
+    return found + [f"the name {name} occurs twice" for name, count in names.items() if count > 1]
 
 
-def _of_objects(document):
+def _check_objects(document):
     root, found = document.Root, []
     found += [name for name in ("/OpenAction", "/AA", "/URI", "/Collection") if name in root]
     found += [name for name in root.get("/Names", {}) if name != "/Dests"]
@@ -201,7 +203,7 @@ def _of_objects(document):
 
 
 def read_outline(content):
-    """Give a PDF's bookmarks, each with those under it."""
+    """Return a PDF's bookmarks as (title, children) pairs."""
 
     def under(items):
         return [(item.title, under(item.children)) for item in items]

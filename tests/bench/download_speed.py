@@ -1,4 +1,4 @@
-"""A PDF that was made before: through the app, which asks who it is and what they may read, and as a file."""
+"""Downloads of a cached PDF through the application, with its checks, and as a plain file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.factory import create_app
+from tests.bench.http_client import HttpClient
 from tests.bench.ratios import Ratio, compare
 from tests.bench.servers import serving
-from tests.bench.wire import Wire
 from tests.support import builders
 
 if TYPE_CHECKING:
@@ -29,61 +29,63 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
 
-SHEET = "keep-the-day-running"
+HANDOUT = "keep-the-day-running"
 
 
 @dataclass(frozen=True)
-class Given:
-    """Hold for both doors who asks for the sheet, and where it lies."""
+class Download:
+    """One assigned handout with cookie and path for each interface."""
 
     case_id: UUID
-    doors: dict[str, tuple[str, str]]
+    interfaces: dict[str, tuple[str, str]]
 
 
-def stored(engine: str, environ: Mapping[str, str], coach: Actor, rounds: int) -> Iterator[Ratio]:
+def measure_downloads(
+    engine: str, environ: Mapping[str, str], coach: Actor, rounds: int
+) -> Iterator[Ratio]:
     """Compare a download with session, role and suitability check with `send_file` of the same bytes.
 
-    The app asks three questions of the database, so `send_file` behind three plain ones stands between the two.
+    The application runs three queries, so a `send_file` after three plain queries is measured too.
     """
-    given = _give(environ, coach)
+    download = _assign(environ, coach)
     file = Path(environ["CASEAPP_DATA_DIR"]) / "stored.pdf"
     floor = {"FLOOR_URL": environ["CASEAPP_DATABASE_URL"], "FLOOR_FILE": str(file)}
     with serving("wsgi:app", environ) as app, serving("tests.bench.floor:app", floor) as bare:
-        plainly = Wire(bare).prepare("GET", "/file")
-        asking = Wire(bare).prepare("GET", f"/case/{given.case_id}/file")
-        for door, (cookie, path) in given.doors.items():
-            ask = Wire(app, {"Cookie": cookie}).prepare("GET", path)
-            file.write_bytes(_whole(ask))
+        plain = HttpClient(bare).prepare("GET", "/file")
+        after_queries = HttpClient(bare).prepare("GET", f"/case/{download.case_id}/file")
+        for interface, (cookie, path) in download.interfaces.items():
+            request = HttpClient(app, {"Cookie": cookie}).prepare("GET", path)
+            file.write_bytes(_get_pdf(request))
             for name, base, at_most in (
-                ("send_file", plainly, 1.6),
-                ("send_file behind three queries", asking, None),
+                ("send_file", plain, 1.6),
+                ("send_file after three queries", after_queries, None),
             ):
                 yield compare(
-                    f"{engine}: a stored PDF through {door}, against {name}",
+                    f"{engine}: a stored PDF through {interface}, against {name}",
                     base,
-                    lambda ask=ask: _whole(ask),  # type: ignore[misc]
+                    lambda request=request: _get_pdf(request),  # type: ignore[misc]
                     rounds=rounds,
                     each=12,
                     at_most=at_most,
                 )
         yield compare(
-            f"{engine}: send_file behind three queries, against send_file",
-            plainly,
-            asking,
+            f"{engine}: send_file after three queries, against send_file",
+            plain,
+            after_queries,
             rounds=rounds,
             each=12,
         )
 
 
-def _whole(ask: Callable[[], tuple[int, bytes]]) -> bytes:
-    status, body = ask()
+def _get_pdf(request: Callable[[], tuple[int, bytes]]) -> bytes:
+    status, body = request()
     if status != 200 or not body.startswith(b"%PDF"):
         raise RuntimeError(f"{status}: {body[:300]!r}")
     return body
 
 
-def _give(environ: Mapping[str, str], coach: Actor) -> Given:
-    """Give a screened client a sheet, and sign them and their coach in."""
+def _assign(environ: Mapping[str, str], coach: Actor) -> Download:
+    """Assign a handout to a screened client and sign in the client and the coach."""
     app = create_app(load_settings(environ))
     with app.app_context():
         with transaction():
@@ -91,8 +93,8 @@ def _give(environ: Mapping[str, str], coach: Actor) -> Given:
         made = builders.case(coach)
         builders.screen(coach, made.client_id)
         with transaction():
-            sheet = assign_handout(
-                coach, made.case_id, SHEET, message="", channel="portal", confirmed=True
+            assignment_id = assign_handout(
+                coach, made.case_id, HANDOUT, message="", channel="portal", confirmed=True
             )
             invite_client(coach, made.client_id)
         with transaction() as session:
@@ -101,17 +103,17 @@ def _give(environ: Mapping[str, str], coach: Actor) -> Given:
                 .where(PortalAccess.client_id == made.client_id)
                 .values(first_signed_in_at=now())
             )
-            desk = begin_session("staff", coach.id)
-            reader = begin_session("client", made.client_id)
+            staff_session = begin_session("staff", coach.id)
+            client_session = begin_session("client", made.client_id)
         db.session.remove()
         db.engine.dispose()
-    return Given(
+    return Download(
         made.case_id,
         {
-            "the portal": (f"__Host-reader={reader}", "/portal/h/1/reading-01.pdf"),
-            "the desk": (
-                f"__Host-desk={desk}",
-                f"/case/{made.number}/handouts/{sheet}/pdf",
+            "the portal": (f"__Host-reader={client_session}", "/portal/h/1/reading-01.pdf"),
+            "the staff pages": (
+                f"__Host-desk={staff_session}",
+                f"/case/{made.number}/handouts/{assignment_id}/pdf",
             ),
         },
     )

@@ -1,7 +1,6 @@
-"""The floor behind the same door: the app itself with one more address, a plain insert.
+"""A floor inside the application: one more API address that does a plain insert.
 
-Token, role, schema and answer are those of starting a note; nobody looks whose case it is, nothing is sealed, nothing
-is audited.
+Token, role, schemas and response are those of creating a note; there is no access check, encryption or audit.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ INSERT = sa.insert(plain_note)
 @needs(Action.NOTE_WRITE)
 @blueprint.response_schema(NoteResponseSchema(), 201)
 @blueprint.request_schema(NewNoteSchema())
-def start(case_id, body):
-    """Insert one row as it came, and commit."""
+def create(case_id, body):
+    """Insert one row and commit."""
     actor, made = current_actor(), new_id()
     with transaction():
         run(

@@ -1,4 +1,4 @@
-"""A client that costs next to nothing, so that what is timed is the server: one raw keep-alive socket."""
+"""A minimal HTTP client on a raw keep-alive socket, so that the server's time dominates."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Callable
 Send = Callable[[], tuple[int, bytes]]
 
 
-class Wire:
-    """Hold one connection; a server that closes it is asked again on a new one."""
+class HttpClient:
+    """A keep-alive connection, opened again after the server has closed it."""
 
     def __init__(self, port: int, headers: dict[str, str] | None = None) -> None:
-        """Take the port on this machine and the headers that every request carries."""
+        """Store the port on this machine and the headers of every request."""
         self.port = port
         self.headers = {"Host": f"127.0.0.1:{port}", **(headers or {})}
         self.socket: socket.socket | None = None
 
     def prepare(self, method: str, path: str, body: object = None, **headers: str) -> Send:
-        """Write a request down once; each call of the result sends it and gives status and body."""
+        """Encode a request; each call of the result sends it and returns status and body."""
         content = b"" if body is None else json.dumps(body).encode()
         lines = {**self.headers, **{name.replace("_", "-"): text for name, text in headers.items()}}
         if body is not None:
@@ -43,10 +43,10 @@ class Wire:
         raise AssertionError
 
     def _read(self, source: socket.socket) -> tuple[int, bytes]:
-        held = b""
-        while b"\r\n\r\n" not in held:
-            held += self._more(source)
-        head, _, body = held.partition(b"\r\n\r\n")
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self._more(source)
+        head, _, body = received.partition(b"\r\n\r\n")
         status, *lines = head.decode("latin1").split("\r\n")
         found = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
         while len(body) < int(found["content-length"]):
@@ -63,7 +63,7 @@ class Wire:
         return part
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         if self.socket is not None:
             self.socket.close()
             self.socket = None
