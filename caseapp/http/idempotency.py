@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from flask import request
 
+from caseapp.core.database import max_length
 from caseapp.core.errors import Invalid
-from caseapp.core.idempotency import run_idempotent
+from caseapp.core.idempotency import IdempotencyKey, run_idempotent
 from caseapp.core.ids import new_id
 from caseapp.http.guard import current_actor
 
@@ -26,8 +27,8 @@ class Record(Protocol):
 
 
 Created = TypeVar("Created", bound=Record)
-LONGEST_KEY = 80
-API_KEY = re.compile(r"[A-Za-z0-9._:-]{1,80}")
+LONGEST_KEY = max_length(IdempotencyKey.key)
+API_KEY = re.compile(rf"[A-Za-z0-9._:-]{{1,{LONGEST_KEY}}}")
 
 
 def new_idempotency_key() -> str:
@@ -58,7 +59,13 @@ def run_api_once(create: Callable[[], UUID]) -> UUID:
     """
     key = request.headers.get("Idempotency-Key")
     if key is not None and not API_KEY.fullmatch(key):
-        raise Invalid({"Idempotency-Key": ["Use 1 to 80 letters, digits, dots, colons or dashes."]})
+        raise Invalid(
+            {
+                "Idempotency-Key": [
+                    f"Use 1 to {LONGEST_KEY} letters, digits, dots, colons or dashes."
+                ]
+            }
+        )
     content = [request.path, request.get_json(silent=True)]
     return run_idempotent(current_actor().id, request.endpoint or "", key, content, create)
 

@@ -19,7 +19,7 @@ from caseapp.core.migrate import downgrade, upgrade
 from caseapp.core.permissions import Action, Role
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.assignments.operations import assign_handout, mark_opened
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.audit.operations import record, record_read
 from caseapp.domain.models import METADATA
@@ -101,7 +101,7 @@ def test_downgrade_restores_opened_at(engine, app):
         )
     reader = Actor(made.client_id, Role.CLIENT, "Ana", "portal")
     for _ in range(2):
-        record_read(reader, Action.PORTAL_READ, "assignment", opened, reader.id)
+        mark_opened(reader, get_assignment_record(coach, opened))
     record_read(coach, Action.ASSIGNMENT_READ, "assignment", unopened, reader.id)
     shown = get_assignment_record(coach, opened).opened_at
     db.session.remove()
@@ -112,6 +112,7 @@ def test_downgrade_restores_opened_at(engine, app):
     upgrade(engine.url)
     assert shown is not None
     assert found == {opened: shown, unopened: None}
+    assert get_assignment_record(coach, opened).opened_at == shown
     assert differences(engine) == []
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, post_load, pre_load, validate
 
 from caseapp.core.clock import get_week_start
+from caseapp.core.database import max_length
 from caseapp.core.schemas import ReasonResponseSchema
 from caseapp.domain.handouts.library import STOP_BOX, Handout
+from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.schemas import HandoutFields
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class AssignHandoutsSchema(Schema):
     """Request to assign several handouts in order; `spread` plans them one after another over the weeks."""
 
     slugs = fields.List(
-        fields.String(validate=validate.Length(3, 60)),
+        fields.String(validate=validate.Length(3, max_length(HandoutVersion.slug))),
         required=True,
         validate=validate.Length(1, MAX_HANDOUTS, error="Choose at least one handout."),
     )
@@ -121,7 +123,9 @@ class NewAssignment:
 class AssignHandoutSchema(Schema):
     """Request to assign one handout; `confirmed` states that the cautions were read."""
 
-    slug = fields.String(required=True, validate=validate.Length(3, 60))
+    slug = fields.String(
+        required=True, validate=validate.Length(3, max_length(HandoutVersion.slug))
+    )
     channel = fields.String(required=True, validate=validate.OneOf(CHANNEL_LABELS))
     message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db
+from caseapp.core.database import db, max_length
 from caseapp.core.errors import Invalid, NotFound, Unauthenticated
 from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.sessions import begin_session, end_all_sessions, end_session
@@ -29,7 +29,13 @@ from caseapp.domain.users.queries import get_user_by_email
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from sqlalchemy.orm import InstrumentedAttribute
+
     from caseapp.domain.auth.schemas import SignIn
+
+
+def _too_long(column: InstrumentedAttribute[str]) -> str:
+    return f"Use at most {max_length(column)} characters."
 
 
 def add_user(
@@ -37,19 +43,24 @@ def add_user(
 ) -> User:
     """Add a member of staff; `supervisor` is the email address of theirs.
 
-    Raises Invalid for an address in use, an unknown role or a weak password, and NotFound for an unknown supervisor.
+    Raises Invalid for an address in use, an unknown role, a weak password or a text that is too long, and NotFound for
+    an unknown supervisor.
     """
     require(actor, Action.USER_MANAGE)
     email = email.strip().lower()
     errors: dict[str, list[str]] = {}
     if email.count("@") != 1 or email.startswith("@") or email.endswith("@") or " " in email:
         errors["email"] = ["Enter a full email address, such as name@example.org."]
+    elif len(email) > max_length(User.email):
+        errors["email"] = [_too_long(User.email)]
     elif db.session.scalar(sa.select(User.id).where(User.email == email)) is not None:
         errors["email"] = ["Somebody already has that email address."]
     if role not in STAFF_ROLES:
         errors["role"] = ["Choose coach, supervisor or admin."]
     if not name.strip():
         errors["name"] = ["Enter a name."]
+    elif len(name.strip()) > max_length(User.name):
+        errors["name"] = [_too_long(User.name)]
     if error := find_password_error(password, personal_words=(*name.split(), email.split("@")[0])):
         errors["password"] = [error]
     if errors:
@@ -130,8 +141,15 @@ def sign_out(actor: Actor) -> None:
 
 
 def create_token(actor: Actor, email: str, name: str) -> tuple[UUID, str]:
-    """Create a bearer token for a member of staff; return its id and its text, which is not stored."""
+    """Create a bearer token for a member of staff; return its id and its text, which is not stored.
+
+    Raises Invalid for a name that is empty or too long.
+    """
     require(actor, Action.TOKEN_MANAGE)
+    if not name.strip():
+        raise Invalid({"name": ["Enter what the token is for."]})
+    if len(name) > max_length(Token.name):
+        raise Invalid({"name": [_too_long(Token.name)]})
     user = get_user_by_email(email)
     text = generate_token()
     token = Token(secret_hash=hash_token(text), user_id=user.id, name=name, created_at=now())

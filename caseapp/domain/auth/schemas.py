@@ -7,6 +7,9 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from caseapp.core.database import max_length
+from caseapp.domain.users.models import User
+
 
 @dataclass(frozen=True)
 class SignIn:
@@ -19,7 +22,7 @@ class SignIn:
 class SignInSchema(Schema):
     """The sign-in form; the length is capped here, before any hashing."""
 
-    email = fields.String(required=True, validate=validate.Length(1, 254))
+    email = fields.String(required=True, validate=validate.Length(1, max_length(User.email)))
     password = fields.String(required=True, validate=validate.Length(1, 1000))
 
     @post_load

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from caseapp.core.database import max_length
 from caseapp.core.text import fold
+from caseapp.domain.authoring.models import HandoutDraft, HandoutDraftRevision
 from caseapp.domain.authoring.source import DraftContent
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import (
@@ -76,7 +78,7 @@ class ReturnDraftSchema(Schema):
 
     reason = fields.String(
         required=True,
-        validate=validate.Length(5, 300),
+        validate=validate.Length(5, max_length(HandoutDraftRevision.reason)),
         error_messages={"required": "Enter what should change. The authors will see it."},
     )
 
@@ -109,7 +111,9 @@ class DraftContentSchema(Schema):
     """The content of a draft as the editor sends it: only its form is checked here, rules.py finds the problems."""
 
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "preview", "submit"]))
-    title = fields.String(load_default="", validate=validate.Length(max=200))
+    title = fields.String(
+        load_default="", validate=validate.Length(max=max_length(HandoutDraft.title))
+    )
     alias = fields.String(load_default="", validate=validate.Length(max=200))
     stage = fields.String(load_default="", validate=validate.OneOf([*stage_by_id(), ANY_STAGE]))
     also_fits = fields.List(

@@ -16,7 +16,9 @@ from marshmallow import (
     validates_schema,
 )
 
+from caseapp.core.database import max_length
 from caseapp.domain.clients.codes import CONSENT_METHODS
+from caseapp.domain.clients.models import Client
 
 if TYPE_CHECKING:
     from datetime import date
@@ -67,9 +69,13 @@ class ClientDetails:
 class ClientSchema(Schema):
     """Input for a client's details, from the form and the API."""
 
-    name = fields.String(required=True, validate=validate.Length(1, 120))
-    preferred_name = fields.String(load_default="", validate=validate.Length(max=60))
-    pronouns = fields.String(load_default="", validate=validate.Length(max=30))
+    name = fields.String(required=True, validate=validate.Length(1, max_length(Client.name)))
+    preferred_name = fields.String(
+        load_default="", validate=validate.Length(max=max_length(Client.preferred_name))
+    )
+    pronouns = fields.String(
+        load_default="", validate=validate.Length(max=max_length(Client.pronouns))
+    )
     email = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=254))
     phone = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=30))
     partner_name = fields.String(
@@ -98,6 +104,17 @@ class ClientSchema(Schema):
     def _has_letters(self, value: str, **_: object) -> None:
         if not any(character.isalpha() for character in value):
             raise ValidationError("Enter the client's name.")
+
+    @validates_schema
+    def _can_be_addressed(self, data: dict[str, Any], **_: object) -> None:
+        """Ask for the preferred name when the first word of the name, which stands in for it, is too long."""
+        longest = max_length(Client.preferred_name)
+        first_word = next(iter(data.get("name", "").split()), "")
+        if len(first_word) > longest and not data.get("preferred_name", "").strip():
+            raise ValidationError(
+                f"Enter the name that the client uses, in at most {longest} characters.",
+                "preferred_name",
+            )
 
     @validates("email")
     def _is_address(self, value: str | None, **_: object) -> None:
@@ -238,7 +255,9 @@ class PinSetupSchema(Schema):
     @validates_schema
     def _pins_match(self, data: dict[str, Any], **_: object) -> None:
         if data["pin"].strip() != data["again"].strip():
-            raise ValidationError("The two PINs don’t match. Enter the same six digits again.", "again")
+            raise ValidationError(
+                "The two PINs don’t match. Enter the same six digits again.", "again"
+            )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> PinSetup:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
+from caseapp.core.database import max_length
 from caseapp.domain.handouts.library import LANGUAGES
+from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview
 
 if TYPE_CHECKING:
     from datetime import date
@@ -69,7 +71,7 @@ class ReviewSchema(Schema):
 
     clinician = fields.String(
         required=True,
-        validate=validate.Length(3, 120),
+        validate=validate.Length(3, max_length(HandoutVersionReview.clinician)),
         error_messages={"required": "Enter the clinician's name and licence."},
     )
     reviewed_on = fields.Date(
@@ -87,7 +89,7 @@ class RecallSchema(Schema):
 
     reason = fields.String(
         required=True,
-        validate=validate.Length(5, 300),
+        validate=validate.Length(5, max_length(HandoutVersion.recall_reason)),
         error_messages={"required": "Enter the reason; every coach can read it."},
     )
 
@@ -111,12 +113,16 @@ class RecallVersionSchema(Schema):
 
     handout_version = fields.Integer(required=True, validate=validate.Range(1, 9999))
     language = fields.String(load_default="en", validate=validate.OneOf([*LANGUAGES]))
-    reason = fields.String(required=True, validate=validate.Length(5, 300))
+    reason = fields.String(
+        required=True, validate=validate.Length(5, max_length(HandoutVersion.recall_reason))
+    )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> RecallRequest:
         """Build the value."""
-        return RecallRequest(data["handout_version"], data["language"], " ".join(data["reason"].split()))
+        return RecallRequest(
+            data["handout_version"], data["language"], " ".join(data["reason"].split())
+        )
 
 
 class RecallResponseSchema(Schema):

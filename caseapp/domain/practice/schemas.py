@@ -17,9 +17,15 @@ from marshmallow import (
     validates_schema,
 )
 
+from caseapp.core.database import max_length
 from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.practice.help_lines import KINDS, countries
-from caseapp.domain.practice.models import PAPER_SIZES
+from caseapp.domain.practice.models import (
+    PAPER_SIZES,
+    Practice,
+    PracticeHelpLine,
+    PracticeLogo,
+)
 
 
 def require_printable(text: str) -> None:
@@ -49,15 +55,25 @@ class PracticeChange:
 class PracticeSchema(Schema):
     """The settings of the practice."""
 
-    name = fields.String(required=True, validate=validate.Length(1, 80))
-    tagline = fields.String(load_default="", validate=validate.Length(max=120))
-    contact = fields.String(load_default="", validate=validate.Length(max=200))
+    name = fields.String(required=True, validate=validate.Length(1, max_length(Practice.name)))
+    tagline = fields.String(
+        load_default="", validate=validate.Length(max=max_length(Practice.tagline))
+    )
+    contact = fields.String(
+        load_default="", validate=validate.Length(max=max_length(Practice.contact))
+    )
     country = fields.String(required=True)
-    region = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=60))
+    region = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=max_length(Practice.region)),
+    )
     zone = fields.String(required=True)
     paper = fields.String(load_default="A4", validate=validate.OneOf(PAPER_SIZES))
     paper_code = fields.Boolean(load_default=False)
-    exit_url = fields.String(required=True, validate=validate.Length(1, 200))
+    exit_url = fields.String(
+        required=True, validate=validate.Length(1, max_length(Practice.exit_url))
+    )
 
     @validates("name", "tagline", "contact")
     def _printable(self, value: str, **_: object) -> None:
@@ -77,7 +93,9 @@ class PracticeSchema(Schema):
     def _plain_site(self, value: str, **_: object) -> None:
         parts = urlsplit(value)
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
-            raise ValidationError("Enter a plain https:// address without a query that says nothing about you.")
+            raise ValidationError(
+                "Enter a plain https:// address without a query that says nothing about you."
+            )
 
     @validates_schema
     def _region_of_country(self, data: dict[str, Any], **_: object) -> None:
@@ -95,7 +113,7 @@ class LogoSchema(Schema):
 
     alternative = fields.String(
         required=True,
-        validate=validate.Length(2, 120),
+        validate=validate.Length(2, max_length(PracticeLogo.alternative)),
         error_messages={"required": "Describe in a few words what the logo shows."},
     )
 
@@ -123,15 +141,19 @@ class HelpLineSchema(Schema):
     """A local help line to add."""
 
     kind = fields.String(required=True, validate=validate.OneOf(KINDS[1:]))
-    name = fields.String(required=True, validate=validate.Length(1, 80))
+    name = fields.String(
+        required=True, validate=validate.Length(1, max_length(PracticeHelpLine.name))
+    )
     phone = fields.String(
         required=True,
         validate=validate.Regexp(
-            r"^[0-9+() #*-]{3,30}$",
+            rf"^[0-9+() #*-]{{3,{max_length(PracticeHelpLine.phone)}}}$",
             error="Enter the number as it is dialled: digits, spaces and +.",
         ),
     )
-    hours = fields.String(load_default="", validate=validate.Length(max=60))
+    hours = fields.String(
+        load_default="", validate=validate.Length(max=max_length(PracticeHelpLine.hours))
+    )
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> NewHelpLine:
