@@ -24,7 +24,7 @@ def slugs(answer):
     return {item["slug"] for item in answer.get_json()["items"]}
 
 
-def test_the_library(coach, staff):
+def test_list_library_filters_by_stage_and_text(coach, staff):
     every = coach.get("/handouts").get_json()
     assert every["next"] is None
     assert {item["for_case"] for item in every["items"]} == {None}
@@ -36,7 +36,7 @@ def test_the_library(coach, staff):
     assert slugs(staff["admin"].get("/handouts")) == {item["slug"] for item in every["items"]}
 
 
-def test_for_a_case_each_says_whether_it_suits(coach, made):
+def test_list_library_for_case_gives_suitability(coach, made):
     items = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
     assert {item["for_case"]["outcome"] for item in items} <= {"eligible", "caution", "blocked"}
     assert all(
@@ -52,7 +52,7 @@ def test_for_a_case_each_says_whether_it_suits(coach, made):
     assert narrowed.get_json()["items"] == []
 
 
-def test_the_next_best_say_why(coach, made):
+def test_list_library_for_case_gives_recommendations_with_reasons(coach, made):
     def suggested(query=""):
         items = coach.get(f"/handouts?for_case={made.case_id}{query}").get_json()["items"]
         found = [(item["for_case"]["suggested"], item) for item in items]
@@ -68,7 +68,7 @@ def test_the_next_best_say_why(coach, made):
 
 
 @pytest.mark.pdf
-def test_one_handout_and_its_pdf(coach):
+def test_get_handout_and_download_its_pdf(coach):
     slug = coach.get("/handouts").get_json()["items"][0]["slug"]
     whole = coach.get(f"/handouts/{slug}").get_json()
     assert (whole["slug"], whole["reviewed"]) == (slug, None)
@@ -82,7 +82,7 @@ def test_one_handout_and_its_pdf(coach):
     assert large.data != file.data
 
 
-def test_names_its_faults(coach):
+def test_invalid_parameters_name_the_field(coach):
     for query, field in (
         ("stage=moon", "stage"),
         ("language=xx", "language"),
@@ -95,27 +95,27 @@ def test_names_its_faults(coach):
         "language"
     }
     for query, field in (("size=small", "size"), ("language=xx", "language")):
-        fault = assert_error(coach.get(f"/handouts/{slug}/pdf?{query}"), 422)
-        assert fault["fields"].keys() == {field}
-    for strange in ("no-such-sheet", "%00", "x" * 3000):
+        error = assert_error(coach.get(f"/handouts/{slug}/pdf?{query}"), 422)
+        assert error["fields"].keys() == {field}
+    for strange in ("no-such-handout", "%00", "x" * 3000):
         assert_error(coach.get(f"/handouts/{strange}"), 404, "not_found")
         assert_error(coach.get(f"/handouts/{strange}/pdf"), 404, "not_found")
 
 
-def test_a_case_that_is_not_yours(staff, coach, stranger, made):
+def test_list_library_for_case_of_others_is_hidden(staff, coach, stranger, made):
     assert_hidden(stranger, "GET", "/handouts?for_case={}", made.case_id)
     assert_error(staff["admin"].get(f"/handouts?for_case={made.case_id}"), 403, "forbidden")
     assert_error(coach.get(f"/handouts?for_case={NOBODYS}"), 404, "not_found")
 
 
-def test_needs_a_token(coach):
+def test_requests_without_token_are_unauthenticated(coach):
     for path in ("/handouts", "/handouts/x", "/handouts/x/pdf"):
         assert_error(coach.client.get(f"/api/v1{path}"), 401, "unauthenticated")
         assert_only_answers(coach, path, "GET")
 
 
 @pytest.mark.pdf
-def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
+def test_download_handout_when_rendering_fails_answers_json(coach, monkeypatch):
     with transaction():
         get_practice().name = "An API Without Patience"
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
@@ -124,25 +124,25 @@ def test_a_pdf_that_cannot_be_made_is_said_in_json(coach, monkeypatch):
     assert answer.headers["Retry-After"] == "60"
 
 
-def test_a_recall_names_its_version_and_takes_it_from_everybody(staff, coach, made):
+def test_recall_handout_withdraws_named_version_from_every_client(staff, coach, made):
     path, reason = "/handouts/better-nights/recall", "A number in it is wrong."
-    wish = {"slug": "better-nights", "channel": "portal", "confirmed": True}
-    given = coach.post(f"/cases/{made.case_id}/assignments", wish).get_json()
+    new = {"slug": "better-nights", "channel": "portal", "confirmed": True}
+    assignment = coach.post(f"/cases/{made.case_id}/assignments", new).get_json()
     supervisor = staff["supervisor"]
     assert_error(coach.post(path, {"handout_version": 1, "reason": reason}), 403, "forbidden")
-    faults = [
+    invalid = [
         ("handout_version", {"reason": reason}),
         ("handout_version", {"reason": reason, "handout_version": "newest"}),
         ("reason", {"handout_version": 1, "reason": "No"}),
         ("language", {"handout_version": 1, "reason": reason, "language": "xx"}),
     ]
-    assert_refuses(supervisor, "POST", path, faults)
+    assert_refuses(supervisor, "POST", path, invalid)
     assert_refuses_what_is_no_json(supervisor, "POST", path)
     assert_error(supervisor.post(path, {"handout_version": 2, "reason": reason}), 404, "not_found")
     found = staff["admin"].post(path, {"handout_version": 1, "reason": reason}).get_json()
     assert (found["clients"], found["reason"], found["handout_version"]) == (1, reason, 1)
     again = supervisor.post(path, {"handout_version": 1, "reason": reason})
     assert assert_refused(again) == ["already_recalled"]
-    assert coach.get(f"/assignments/{given['id']}").get_json()["state"] == "recalled"
+    assert coach.get(f"/assignments/{assignment['id']}").get_json()["state"] == "recalled"
     assert "better-nights" not in slugs(coach.get("/handouts"))
     assert_only_answers(supervisor, path, "POST")

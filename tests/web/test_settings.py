@@ -43,7 +43,7 @@ def lines():
     return db.session.scalars(sa.select(PracticeHelpLine)).all()
 
 
-def test_an_admin_changes_the_practice(admin):
+def test_save_practice_by_admin_saves_all_fields(admin):
     assert admin.send("/settings", **CHANGED).status_code == 303
     row = stored()
     assert {name: getattr(row, name) for name in CHANGED} == CHANGED
@@ -53,7 +53,7 @@ def test_an_admin_changes_the_practice(admin):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"name": ""}, "Missing data"),
         ({"name": "x" * 81}, "Length must be between"),
@@ -66,17 +66,17 @@ def test_an_admin_changes_the_practice(admin):
         ({"help_lines_confirmed_on": "2026-01-01"}, "Unknown field."),
     ],
 )
-def test_a_wrong_answer_is_named_and_changes_nothing(admin, wrong, said):
+def test_save_practice_with_invalid_field_shows_error_and_saves_nothing(admin, wrong, message):
     before = stored().version
     answer = admin.send("/settings", **(CHANGED | wrong))
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
-    assert said in page
+    assert message in page
     assert "020 7946 0142" in page
     assert stored().version == before
 
 
-def test_a_stale_form_overwrites_nothing(admin):
+def test_save_practice_with_stale_form_keeps_first_change(admin):
     form = admin.form("/settings")
     assert admin.post("/settings", form.fields | {"name": "First"}).status_code == 303
     answer = admin.post("/settings", form.fields | {"name": "Second"})
@@ -85,18 +85,18 @@ def test_a_stale_form_overwrites_nothing(admin):
     assert stored().name == "First"
 
 
-def test_a_form_without_its_version_changes_nothing(admin):
+def test_save_practice_without_version_saves_nothing(admin):
     assert admin.send("/settings", name="Other", version=None).status_code == 422
     assert stored().name == "Our practice"
 
 
-def test_another_country_needs_its_numbers_confirmed_anew(admin):
+def test_save_practice_with_new_country_resets_confirmation(admin):
     assert admin.send("/settings/numbers").status_code == 303
     assert admin.send("/settings", country="IE").status_code == 303
     assert stored().help_lines_confirmed_on is None
 
 
-def test_numbers_stand_with_their_source_and_are_confirmed(team, admin):
+def test_help_lines_page_shows_sources_and_confirms(team, admin):
     page = admin.text("/settings/numbers")
     assert "Samaritans" in page
     assert "Read on 21 November 2026" in page
@@ -107,7 +107,7 @@ def test_numbers_stand_with_their_source_and_are_confirmed(team, admin):
     assert "by Ade Bello" in admin.text("/settings/numbers")
 
 
-def test_a_local_number_is_added_once_and_removed(admin):
+def test_local_help_line_is_added_once_and_removed(admin):
     form = admin.form("/settings/numbers", "/settings/numbers/local")
     for _ in range(2):
         assert admin.post(form.action, form.fields | LINE).status_code == 303
@@ -123,29 +123,29 @@ def test_a_local_number_is_added_once_and_removed(admin):
     "wrong",
     [{"kind": "emergency"}, {"kind": ""}, {"name": ""}, {"phone": "ring us"}, {"phone": "12"}],
 )
-def test_a_wrong_number_is_named(admin, wrong):
+def test_add_help_line_with_invalid_field_shows_error(admin, wrong):
     answer = admin.send("/settings/numbers", "/settings/numbers/local", **(LINE | wrong))
     assert answer.status_code == 422
     assert f'<a href="#{next(iter(wrong))}">' in answer.get_data(as_text=True)
     assert not lines()
 
 
-def test_an_unknown_number_is_not_there(admin):
+def test_remove_help_line_that_does_not_exist_is_not_found(admin):
     answer = admin.post(f"/settings/numbers/local/{new_id()}/remove", admin.token)
     assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_only_an_admin_changes_settings(app, team, who):
-    desk = StaffBrowser(app, team[who])
+def test_settings_pages_by_coach_or_supervisor_are_forbidden(app, team, who):
+    browser = StaffBrowser(app, team[who])
     for path in ("/settings", "/settings/numbers"):
-        assert desk.get(path).status_code == 403
-        assert desk.post(path, desk.token).status_code == 403
-    assert desk.post("/settings/numbers/local", desk.token | LINE).status_code == 403
+        assert browser.get(path).status_code == 403
+        assert browser.post(path, browser.token).status_code == 403
+    assert browser.post("/settings/numbers/local", browser.token | LINE).status_code == 403
     assert stored().help_lines_confirmed_on is None
 
 
-def test_the_banner_stands_until_the_numbers_are_confirmed_and_comes_back(app, team, admin):
+def test_banner_is_shown_until_confirmed_and_again_when_stale(app, team, admin):
     coach = StaffBrowser(app, team["coach"])
     assert "An admin can confirm them" in coach.text("/cases")
     assert "Check and confirm them" in admin.text("/people")
@@ -157,27 +157,27 @@ def test_the_banner_stands_until_the_numbers_are_confirmed_and_comes_back(app, t
     assert "Confirm them again." in coach.text("/cases")
 
 
-def test_the_banner_asks_nothing_of_the_database(team, admin):
-    def seen():
-        with Statements() as asked:
+def test_banner_causes_no_database_query(team, admin):
+    def count_statements():
+        with Statements() as statements:
             admin.text("/people")
-        return len(asked.seen)
+        return len(statements.seen)
 
-    with_banner = seen()
+    with_banner = count_statements()
     with transaction():
         confirm_help_lines(team["admin"])
-    assert seen() == with_banner
+    assert count_statements() == with_banner
 
 
 def picture(colour="#1d5b55", kind="PNG"):
-    drawn = io.BytesIO()
-    Image.new("RGB", (900, 300), colour).save(drawn, kind)
-    return drawn.getvalue()
+    buffer = io.BytesIO()
+    Image.new("RGB", (900, 300), colour).save(buffer, kind)
+    return buffer.getvalue()
 
 
-def upload(desk, content, words="Harbour Lane, a lighthouse", name="x.png"):
-    fields = desk.form("/settings/logo").fields | {"alternative": words}
-    return desk.post("/settings/logo", fields | {"logo": (io.BytesIO(content), name)})
+def upload(browser, content, alternative="Harbour Lane, a lighthouse", name="x.png"):
+    fields = browser.form("/settings/logo").fields | {"alternative": alternative}
+    return browser.post("/settings/logo", fields | {"logo": (io.BytesIO(content), name)})
 
 
 def logos():
@@ -186,7 +186,7 @@ def logos():
 
 
 @pytest.mark.pdf
-def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
+def test_logo_is_uploaded_shown_replaced_and_removed(admin, team):
     assert "No logo" in admin.text("/settings/logo")
     assert upload(admin, picture()).status_code == 303
     [row] = logos()
@@ -198,16 +198,16 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
     assert upload(admin, picture("#000", "JPEG"), "Another", "../../etc/passwd").status_code == 303
     [row] = logos()
     assert row.alternative == "Another"
-    sheet = admin.get("/handouts/better-nights/pdf").data
-    assert b"/Image" in sheet
+    pdf = admin.get("/handouts/better-nights/pdf").data
+    assert b"/Image" in pdf
     assert b"/Image" not in admin.get("/handouts/help-right-now/pdf").data
     assert admin.send("/settings/logo", "/settings/logo/remove").status_code == 303
     assert logos() == []
     assert b"/Image" not in admin.get("/handouts/better-nights/pdf").data
-    told = db.session.scalars(
+    details = db.session.scalars(
         sa.select(AuditEvent.details).order_by(AuditEvent.occurred_at, AuditEvent.id)
     ).all()
-    assert [entry["logo"] for entry in told if entry and "logo" in entry] == [
+    assert [entry["logo"] for entry in details if entry and "logo" in entry] == [
         "set",
         "set",
         "removed",
@@ -216,7 +216,7 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
 
 @pytest.mark.pdf
 @pytest.mark.parametrize(
-    ("content", "words", "said"),
+    ("content", "alternative", "message"),
     [
         (b"", "A lighthouse", "Choose a file first."),
         (b"<svg/>", "A lighthouse", "including SVG"),
@@ -227,15 +227,17 @@ def test_a_logo_is_put_replaced_shown_and_removed(admin, team):
         (picture(), "A lighthouse 🙂", "Our fonts cannot print: 🙂"),
     ],
 )
-def test_a_logo_that_is_none_is_named_and_nothing_is_kept(admin, content, words, said):
-    answer = upload(admin, content, words)
+def test_upload_logo_with_invalid_file_or_text_shows_error_and_stores_nothing(
+    admin, content, alternative, message
+):
+    answer = upload(admin, content, alternative)
     assert answer.status_code == 422
-    assert said in answer.get_data(as_text=True)
+    assert message in answer.get_data(as_text=True)
     assert logos() == []
 
 
 @pytest.mark.process
-def test_a_logo_that_the_scanner_refuses_is_not_kept(admin, scanner):
+def test_upload_logo_rejected_by_scanner_stores_nothing(admin, scanner):
     scanner("false")
     answer = upload(admin, picture())
     assert answer.status_code == 422
@@ -243,22 +245,22 @@ def test_a_logo_that_the_scanner_refuses_is_not_kept(admin, scanner):
     assert logos() == []
 
 
-def test_a_letterhead_that_cannot_be_printed_is_noticed_when_it_is_written(admin):
+def test_save_practice_with_unprintable_name_shows_error(admin):
     answer = admin.send("/settings", **(CHANGED | {"name": "Harbour 漢"}))
     assert answer.status_code == 422
     assert "Our fonts cannot print: 漢" in answer.get_data(as_text=True)
 
 
 @pytest.mark.pdf
-def test_a_code_is_on_paper_only_when_the_practice_ticks_it(admin):
-    for wanted in (None, "yes", None):
-        assert admin.send("/settings", **(CHANGED | {"paper_code": wanted})).status_code == 303
-        assert stored().paper_code is (wanted == "yes")
+def test_qr_code_is_printed_only_when_enabled(admin):
+    for enabled in (None, "yes", None):
+        assert admin.send("/settings", **(CHANGED | {"paper_code": enabled})).status_code == 303
+        assert stored().paper_code is (enabled == "yes")
         text = extract_text(admin.get("/handouts/better-nights/pdf").data)
-        assert ("More to read" in text) is (wanted == "yes")
+        assert ("More to read" in text) is (enabled == "yes")
 
 
-def test_nobody_but_an_admin_reaches_the_logo(app, team):
+def test_logo_pages_by_coach_are_forbidden(app, team):
     coach = StaffBrowser(app, team["coach"])
     assert coach.get("/settings/logo").status_code == 403
     answer = coach.post("/settings/logo", coach.token | {"alternative": "A lighthouse"})

@@ -30,7 +30,7 @@ from tests.support import staff
 pytestmark = pytest.mark.both
 
 NOON = datetime(2026, 5, 14, 12, tzinfo=UTC)
-WHOLE = {
+SETTINGS = {
     "name": "Harbour",
     "country": "GB",
     "zone": "Europe/London",
@@ -39,23 +39,23 @@ WHOLE = {
 LINE = NewHelpLine("dv", "Harbour refuge", "01632 960123", "any time")
 
 
-def settings_now(**changed):
-    row = get_practice()
-    plain = PracticeChange(
-        row.name,
-        row.tagline,
-        row.contact,
-        row.country,
-        row.region,
-        row.zone,
-        row.paper,
-        row.paper_code,
-        row.exit_url,
+def current_settings(**changed):
+    practice = get_practice()
+    current = PracticeChange(
+        practice.name,
+        practice.tagline,
+        practice.contact,
+        practice.country,
+        practice.region,
+        practice.zone,
+        practice.paper,
+        practice.paper_code,
+        practice.exit_url,
     )
-    return replace(plain, **changed)
+    return replace(current, **changed)
 
 
-def test_setting_up_twice_makes_one_practice(app):
+def test_set_up_practice_twice_creates_one_practice(app):
     with transaction():
         set_up_practice("Another", "US", "America/New_York")
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Practice)) == 1
@@ -63,10 +63,10 @@ def test_setting_up_twice_makes_one_practice(app):
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_only_an_admin_changes_the_practice(app, who):
+def test_practice_operations_by_coach_or_supervisor_are_forbidden(app, who):
     actor = staff.add(who)
     for call in (
-        lambda: update_practice(actor, settings_now(name="x"), 1),
+        lambda: update_practice(actor, current_settings(name="x"), 1),
         lambda: confirm_help_lines(actor),
         lambda: add_help_line(actor, LINE),
         lambda: remove_help_line(actor, UUID(int=1)),
@@ -75,66 +75,69 @@ def test_only_an_admin_changes_the_practice(app, who):
             call()
 
 
-def test_a_change_is_kept_and_names_only_the_fields(app):
+def test_update_practice_saves_changes_and_audits_field_names_only(app):
     with transaction():
-        update_practice(operator(), settings_now(name="Harbour", contact="01632 960000"), 1)
+        update_practice(operator(), current_settings(name="Harbour", contact="01632 960000"), 1)
     row = get_practice()
     assert (row.name, row.contact, row.version) == ("Harbour", "01632 960000", 2)
     assert db.session.scalar(sa.select(AuditEvent.details)) == {"fields": ["name", "contact"]}
 
 
-def test_a_change_from_an_old_version_overwrites_nothing(app):
+def test_update_practice_from_old_version_raises_stale(app):
     with transaction():
-        update_practice(operator(), settings_now(name="First"), 1)
+        update_practice(operator(), current_settings(name="First"), 1)
     with pytest.raises(Stale), transaction():
-        update_practice(operator(), settings_now(name="Second"), 1)
+        update_practice(operator(), current_settings(name="Second"), 1)
     db.session.rollback()
     assert get_practice().name == "First"
     assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent)) == 1
 
 
 @pytest.mark.parametrize(
-    ("changed", "stands"),
+    ("changed", "confirmed"),
     [({"name": "x"}, True), ({"country": "US"}, False), ({"region": "x"}, False)],
 )
-def test_another_country_needs_its_numbers_confirmed_anew(app, changed, stands):
+def test_update_practice_with_new_country_or_region_resets_confirmation(app, changed, confirmed):
+    admin = staff.add("admin")
     with transaction():
-        confirm_help_lines(operator())
+        confirm_help_lines(admin)
     with transaction():
-        update_practice(operator(), settings_now(**changed), get_practice().version)
-    assert (get_practice().help_lines_confirmed_on is not None) == stands
+        update_practice(operator(), current_settings(**changed), get_practice().version)
+    assert (get_practice().help_lines_confirmed_on is not None) == confirmed
 
 
-def test_confirmed_numbers_go_stale_after_ninety_days(app):
+def test_help_lines_become_stale_after_ninety_days(app):
     assert get_practice_info().help_lines.stale
+    admin = staff.add("admin")
     with at(NOON), transaction():
-        confirm_help_lines(operator())
+        confirm_help_lines(admin)
     with at(NOON + timedelta(days=STALE_AFTER_DAYS)):
         assert not get_practice_info().help_lines.stale
     with at(NOON + timedelta(days=STALE_AFTER_DAYS + 1)):
         assert get_practice_info().help_lines.stale
 
 
-def test_the_practices_own_lines_come_before_the_countrys(app):
+def test_local_help_lines_come_before_national_ones(app):
+    admin = staff.add("admin")
     with transaction():
-        line_id = add_help_line(operator(), LINE)
+        line_id = add_help_line(admin, LINE)
     found = get_practice_info().help_lines
     assert found.of_kinds("dv")[0].name == "Harbour refuge"
     assert len(found.of_kinds("dv")) > 1
     assert found.emergency.phone == "999"
     with transaction():
-        remove_help_line(operator(), line_id)
+        remove_help_line(admin, line_id)
     assert list(list_practice_help_lines()) == []
     with pytest.raises(NotFound), transaction():
-        remove_help_line(operator(), line_id)
+        remove_help_line(admin, line_id)
 
 
-def test_lines_of_another_region_are_left_out(app):
+def test_help_lines_of_other_regions_are_left_out(app):
     for code, country in countries().items():
         regions = {line.region for line in country.lines if line.region}
         for region in regions:
             with transaction():
-                chosen = settings_now(country=code, region=region)
+                chosen = current_settings(country=code, region=region)
                 update_practice(operator(), chosen, get_practice().version)
             shown = {line.region for line in get_practice_info().help_lines.lines}
             assert shown <= {None, region}
@@ -142,7 +145,7 @@ def test_lines_of_another_region_are_left_out(app):
 
 
 @pytest.mark.parametrize("code", sorted(countries()))
-def test_every_country_has_an_emergency_number_and_somebody_to_ring(code):
+def test_every_country_has_emergency_crisis_and_domestic_violence_lines(code):
     country = countries()[code]
     assert country.lines[0].kind == "emergency"
     kinds = {line.kind for line in country.lines}
@@ -171,15 +174,15 @@ def test_every_country_has_an_emergency_number_and_somebody_to_ring(code):
         ({"owner": "x"}, "owner"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused_by_name(changed, field):
+def test_practice_schema_with_invalid_setting_names_the_field(changed, field):
     with pytest.raises(ValidationError) as refused:
-        PracticeSchema().load({**WHOLE, **changed})
+        PracticeSchema().load({**SETTINGS, **changed})
     assert list(refused.value.messages_dict) == [field]
-    assert PracticeSchema().load(WHOLE).paper == "A4"
+    assert PracticeSchema().load(SETTINGS).paper == "A4"
 
 
 @pytest.mark.parametrize(
-    ("changed", "good"),
+    ("changed", "valid"),
     [
         ({}, True),
         ({"phone": "+44 (0)1632 960-123"}, True),
@@ -190,6 +193,6 @@ def test_settings_that_make_no_sense_are_refused_by_name(changed, field):
         ({"name": ""}, False),
     ],
 )
-def test_a_help_line_is_a_number_that_can_be_dialled(changed, good):
+def test_help_line_schema_accepts_only_diallable_numbers(changed, valid):
     raw = {"kind": "dv", "name": "Refuge", "phone": "01632 960123", **changed}
-    assert (not HelpLineSchema().validate(raw)) == good
+    assert (not HelpLineSchema().validate(raw)) == valid
