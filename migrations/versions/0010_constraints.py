@@ -142,7 +142,8 @@ CHECKS: dict[str, dict[str, str]] = {
         "version": "version >= 1",
     },
     "handout_draft_revision": {
-        "kind": "kind IN ('created', 'saved', 'submitted', 'returned', 'published', 'discarded')",
+        "kind": "kind IN ('created', 'saved', 'submitted', 'withdrawn', 'returned', "
+        "'published', 'discarded')",
         "number": "number >= 1",
     },
     "handout_version": {"language": "language IN ('en', 'es')", "number": "number >= 1"},

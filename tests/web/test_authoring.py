@@ -333,7 +333,7 @@ def test_template_syntax_is_never_evaluated(browsers, payload):
     answer = save(browsers["supervisor"], draft, "submit", body=BODY.replace("MARK", payload))
     if payload.startswith("{{"):
         assert answer.status_code == 422
-        assert "Stray marker" in answer.get_data(as_text=True)
+        assert "Unknown marker" in answer.get_data(as_text=True)
     else:
         assert answer.status_code == 303
         assert payload in browsers["admin"].text(draft)

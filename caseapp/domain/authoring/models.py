@@ -14,7 +14,15 @@ from caseapp.domain.handouts.library import LANGUAGES
 from caseapp.domain.handouts.models import WHOLE_TEXT
 
 DRAFT_STATES = ("draft", "in_review", "published", "discarded")
-REVISION_KINDS = ("created", "saved", "submitted", "returned", "published", "discarded")
+REVISION_KINDS = (
+    "created",
+    "saved",
+    "submitted",
+    "withdrawn",
+    "returned",
+    "published",
+    "discarded",
+)
 
 
 class HandoutDraft(Model):

@@ -45,7 +45,11 @@ def test_draft_is_published_after_approval_by_a_second_person(team):
     with transaction():
         publish_draft(team["admin"], draft_id, version)
     item = get_handout_version("own-01")
-    assert (item.handout.code, item.handout.version, item.handout.is_practice_handout) == ("P01", 1, True)
+    assert (item.handout.code, item.handout.version, item.handout.is_practice_handout) == (
+        "P01",
+        1,
+        True,
+    )
     assert item.handout.title == "An evening walk"
     assert "own-01" in {found.handout.id for found in list_handouts(team["coach"])}
     kinds = [revision.kind for revision in list_revisions(draft_id)]

@@ -48,7 +48,7 @@ def test_problem_is_listed_at_its_form_field(app, changed, field, words):
 
 BODIES = [
     ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
-    ("## Stop and get help", "## Stop", "0 boxes"),
+    ("## Stop and get help", "## Stop", "there are 0 “stop and get help” sections"),
     ("## Stop and get help", "### Stop and get help", "in the section that says when to stop"),
     ("Walk after", "{{claims:XYZ-99}} Walk after", "no claim XYZ-99"),
     ("Walk after supper.", "{{ config }}", "unknown marker {{ config }}"),
