@@ -15,7 +15,7 @@ from caseapp.core import settings
 from caseapp.core.clock import now
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.stages import stage_by_id, stages
-from caseapp.domain.practice.queries import numbers_stale, the_practice
+from caseapp.domain.practice.queries import are_help_lines_stale, get_practice
 from caseapp.domain.screening.protocol import AWAITING_SIGN_OFF, ITEMS, LEVEL_LABELS
 from caseapp.http.assets import asset
 from caseapp.http.idempotency import new_idempotency_key
@@ -55,7 +55,7 @@ MESSAGES = {
     "If that worksheet is on your list, send the file from there too.",
     "upload_unreadable": "We couldn't read the answers in that file. Nothing is lost: see below.",
     "upload_sent": "File sent.",
-    "upload_removed": "File removed.",
+    "upload_removed": "File deleted.",
     "handouts_replaced": "The newest version replaces the older one.",
     "handout_recalled": "Version recalled. Clients no longer see it.",
     "draft_saved": "Draft saved.",
@@ -94,7 +94,7 @@ def flashed_messages() -> list[str]:
 def current_practice() -> Practice:
     """Return the practice, loaded once per request."""
     if "practice" not in g:
-        g.practice = the_practice()
+        g.practice = get_practice()
     return g.practice  # type: ignore[no-any-return]
 
 
@@ -169,7 +169,7 @@ def init_app(app: Flask) -> None:
         new_idempotency_key=new_idempotency_key,
         flashed_messages=flashed_messages,
         current_practice=current_practice,
-        numbers_stale=numbers_stale,
+        are_help_lines_stale=are_help_lines_stale,
         today=today,
         now=now,
         page_link=page_link,

@@ -20,6 +20,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.queries import get_assignment_record
+from caseapp.domain.assignments.reading import WITHDRAWN
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.practice.queries import get_practice
 from caseapp.portal.reading_list import build_reading_list
@@ -265,7 +266,7 @@ def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
     for path in ("/portal/h/1", "/portal/h/1/reading-01.pdf"):
         answer = visitor.get(path)
         assert answer.status_code == 409
-        assert "has taken this sheet back" in text(answer)
+        assert WITHDRAWN.message in text(answer)
 
 
 def test_reading_list_in_safety_hold_shows_help_first_and_hides_the_rest(coach, reader):

@@ -198,7 +198,7 @@ def test_quick_exit_with_busy_database_redirects_and_ends_session_later(app, rea
     db.session.remove()
     writes = WRITES[engine.dialect.name]
     with engine.connect().execution_options(**writes) as busy, busy.begin():
-        busy.execute(sa.text("UPDATE session SET seen_at = seen_at"))
+        busy.execute(sa.text("UPDATE session SET last_seen_at = last_seen_at"))
         answer = visitor.get("/exit")
         leaving = [found for found in enumerate_threads() if found.name == "leave-now"]
     assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)

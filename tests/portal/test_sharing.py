@@ -6,6 +6,7 @@ import pytest
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
+from caseapp.domain.assignments.reading import WITHDRAWN
 from caseapp.domain.worksheets.queries import get_shared_worksheet
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
@@ -73,7 +74,7 @@ def test_withdrawn_worksheet_rejects_every_change_neutrally(coach, reader):
     for action in ("save", "share", "draft", "unshare"):
         answer = visitor.post(f"{PAGE}/{action}", data=fields)
         assert answer.status_code == 409
-        assert "has taken this sheet back" in text(answer)
+        assert WITHDRAWN.message in text(answer)
         assert CANARY not in text(answer)
     answer = upload(visitor, sample_files.scan(), page=page)
     assert answer.status_code == 409
