@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -15,6 +14,9 @@ from alembic.script import ScriptDirectory
 from caseapp.core.database import db
 from caseapp.core.migrate import alembic_config, downgrade, upgrade
 from caseapp.domain.models import METADATA
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 pytestmark = pytest.mark.both(every_set=True)
 
@@ -49,7 +51,7 @@ def row_id(table: str, number: int) -> UUID:
     return UUID(int=(1 + sorted(METADATA.tables).index(table)) << 64 | number + 1)
 
 
-def value(column: sa.Column[Any], number: int) -> Any:  # noqa: ANN401 - a value of any column
+def value(column: sa.Column[Any], number: int) -> Any:
     """Make up what row `number` has in a column before the migrations."""
     name, kind = column.name, column.type
     for key in column.foreign_keys:

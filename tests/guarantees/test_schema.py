@@ -1,0 +1,273 @@
+"""Every column says what it may hold, and both databases enforce it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.settings import ROOT
+from caseapp.core.transaction import transaction
+from caseapp.domain.models import METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Column = sa.Column[Any]
+COLUMNS = [column for table in METADATA.sorted_tables for column in table.columns]
+# Shorter texts are codes, unless they are one of these.
+SHORTEST_FREE_TEXT = 25
+SHORT_FREE_TEXTS = {("coaching_case", "number")}
+# Names that say nothing of what happened, or that another name is used for.
+VAGUE_NAMES = {
+    "at",
+    "by",
+    "since",
+    "made_at",
+    "made_by",
+    "changed_at",
+    "changed_by",
+    "modified_at",
+    "added_at",
+    "added_by",
+    "started_at",
+    "done_by",
+}
+SINGLE_ROWS = {"practice", "practice_logo"}
+# Read by their case, never by their client.
+READ_BY_CASE = {"case_event", "attestation"}
+
+
+def named(columns: list[Column]) -> list[str]:
+    return [f"{column.table.name}.{column.name}" for column in columns]
+
+
+def checks(column: Column) -> list[str]:
+    """Return the conditions of a table's CHECKs that mention a column."""
+    texts = [
+        str(check.sqltext.compile(compile_kwargs={"literal_binds": True}))
+        for check in column.table.constraints
+        if isinstance(check, sa.CheckConstraint)
+    ]
+    return [text for text in texts if re.search(rf"\b{column.name}\b", text)]
+
+
+def test_every_reference_has_a_foreign_key_or_says_why_not() -> None:
+    loose = [
+        column
+        for column in COLUMNS
+        if isinstance(column.type, sa.Uuid)
+        and not column.foreign_keys
+        and not (column.name == "id" and column.primary_key)
+        and not column.info.get("unconstrained")
+    ]
+    assert named(loose) == []
+
+
+def test_every_coded_text_and_number_has_a_check_or_says_why_not() -> None:
+    loose = [
+        column
+        for column in COLUMNS
+        if not column.info.get("unconstrained")
+        and (
+            (
+                isinstance(column.type, sa.String)
+                and "codes" not in column.info
+                and (column.type.length or 0) < SHORTEST_FREE_TEXT
+                and (column.table.name, column.name) not in SHORT_FREE_TEXTS
+            )
+            or (isinstance(column.type, sa.Integer) and "range" not in column.info)
+        )
+    ]
+    assert named(loose) == []
+
+
+def test_every_text_has_a_length_that_is_checked() -> None:
+    texts = [column for column in COLUMNS if isinstance(column.type, sa.String)]
+    assert texts
+    loose = [
+        column
+        for column in texts
+        if not checks(column) and not (column.info.get("unconstrained") and not column.type.length)
+    ]
+    assert named(loose) == []
+    too_short = [
+        column
+        for column in texts
+        if column.type.length
+        and max(map(len, column.info.get("codes", ("",)))) > column.type.length
+    ]
+    assert named(too_short) == []
+
+
+def test_reasons_for_no_constraint_are_sentences() -> None:
+    reasons = [column.info["unconstrained"] for column in COLUMNS if "unconstrained" in column.info]
+    assert [reason for reason in reasons if not re.fullmatch(r"[A-Z`].{10,}\.", reason)] == []
+
+
+def test_every_client_id_is_indexed_or_read_by_case() -> None:
+    loose = []
+    for table in METADATA.sorted_tables:
+        if "client_id" not in table.columns or table.name in READ_BY_CASE:
+            continue
+        firsts = [next(iter(index.columns)).name for index in table.indexes]
+        firsts += [
+            next(iter(constraint.columns)).name
+            for constraint in table.constraints
+            if isinstance(constraint, sa.PrimaryKeyConstraint | sa.UniqueConstraint)
+        ]
+        if "client_id" not in firsts:
+            loose.append(table.name)
+    assert loose == []
+
+
+def test_times_and_people_are_named_alike() -> None:
+    assert named([column for column in COLUMNS if column.name in VAGUE_NAMES]) == []
+    unlike = [
+        column
+        for column in COLUMNS
+        if (isinstance(column.type, sa.Date) and not re.search(r"_(on|date)$", column.name))
+        or (type(column.type).__name__ == "UTCTime" and not re.search(r"_(at|since)$", column.name))
+        or (column.name.endswith("_by") and not isinstance(column.type, sa.Uuid | sa.String))
+    ]
+    assert named(unlike) == []
+
+
+def test_business_state_is_never_read_from_the_audit_log() -> None:
+    """Only the log's own pages and the guard against duplicates select from it."""
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "caseapp").rglob("*.py")
+        if "AuditEvent." in path.read_text() or "audit_event." in path.read_text()
+    }
+    assert readers == {
+        "caseapp/domain/audit/operations.py",
+        "caseapp/domain/audit/queries.py",
+    }
+
+
+def literals(text: str) -> list[str]:
+    return sorted(re.findall(r"'[^']*'|\b\d+\b", text))
+
+
+@pytest.mark.both
+def test_database_has_the_checks_and_keys_of_the_models(app: object) -> None:
+    """Alembic's comparison leaves out CHECKs and names."""
+    preparer = db.engine.dialect.identifier_preparer
+    inspector = sa.inspect(db.engine)
+    for table in METADATA.sorted_tables:
+        found = {
+            check["name"]: literals(check["sqltext"])
+            for check in inspector.get_check_constraints(table.name)
+        }
+        expected = {}
+        for check in table.constraints:
+            if not isinstance(check, sa.CheckConstraint):
+                continue
+            if check._ddl_if is not None and db.engine.dialect.name != "sqlite":  # noqa: SLF001 - no public name
+                continue
+            text = str(check.sqltext.compile(compile_kwargs={"literal_binds": True}))
+            expected[preparer.format_constraint(check)] = literals(text)
+        assert found == expected, table.name
+        names = {key["name"] for key in inspector.get_foreign_keys(table.name)}
+        names |= {key["name"] for key in inspector.get_unique_constraints(table.name)}
+        names |= {inspector.get_pk_constraint(table.name)["name"]}
+        assert names == {
+            preparer.format_constraint(constraint)
+            for constraint in table.constraints
+            if not isinstance(constraint, sa.CheckConstraint)
+        }, table.name
+        indexes = {
+            index["name"]
+            for index in inspector.get_indexes(table.name)
+            if not index.get("duplicates_constraint")
+        }
+        assert indexes == {index.name for index in table.indexes}, table.name
+
+
+def good_value(column: Column) -> Any:
+    """Return a value that the column's own CHECK accepts."""
+    if "codes" in column.info:
+        return column.info["codes"][0]
+    if "range" in column.info:
+        return column.info["range"][0]
+    if isinstance(column.type, sa.String):
+        return f"own-{uuid4().hex}"[: column.type.length]
+    values: dict[type[Any], Any] = {
+        sa.Uuid: uuid4(),
+        sa.LargeBinary: b"sealed",
+        sa.Boolean: True,
+        sa.Date: date(2026, 1, 1),
+        sa.JSON: {},
+        sa.TypeDecorator: now(),
+    }
+    return next(value for kind, value in values.items() if isinstance(column.type, kind))
+
+
+def bad_values(column: Column) -> Iterator[Any]:
+    """Return values that a column must refuse."""
+    if "codes" in column.info:
+        yield "?"
+    elif "range" in column.info:
+        smallest, largest = column.info["range"]
+        yield smallest - 1
+        if largest is not None:
+            yield largest + 1
+    elif isinstance(column.type, sa.String) and column.type.length:
+        yield "x" * (column.type.length + 1)
+    if column.foreign_keys:
+        yield UUID(int=1)
+
+
+def good_row(session: Any, table: sa.Table) -> dict[str, Any]:
+    """Make up a row whose references exist, each parent made for it alone."""
+    row = {column.name: good_value(column) for column in table.columns if not column.nullable}
+    for column in table.columns:
+        for key in column.foreign_keys:
+            if column.name in row:
+                parent = good_row(session, key.column.table)
+                session.execute(sa.insert(key.column.table).values(parent))
+                row[column.name] = parent["id"]
+    return row
+
+
+def refusal(column: Column) -> str:
+    """Return a pattern for what a database says when it refuses a wrong value of a column."""
+    if column.foreign_keys:
+        return rf"FOREIGN KEY constraint failed|fk_{column.table.name}_{column.name}_"
+    return rf"ck_{column.table.name}_{column.name}|value too long"
+
+
+@pytest.mark.both
+def test_database_refuses_wrong_codes_numbers_lengths_and_references(app: object) -> None:
+    tries = [(column, value) for column in COLUMNS for value in bad_values(column)]
+    assert tries
+    wrong = []
+    for column, value in tries:
+        table = column.table
+        try:
+            with transaction() as session:
+                if table.name in SINGLE_ROWS:
+                    session.execute(sa.delete(table))
+                row = good_row(session, table) | {column.name: value}
+                session.execute(sa.insert(table).values(row))
+        except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+            if re.search(refusal(column), str(error.orig)):
+                continue
+        wrong.append((table.name, column.name, value))
+    assert wrong == []
+
+
+@pytest.mark.both
+def test_database_takes_rows_within_the_constraints(app: object) -> None:
+    for table in METADATA.sorted_tables:
+        with transaction() as session:
+            if table.name in SINGLE_ROWS:
+                session.execute(sa.delete(table))
+            session.execute(sa.insert(table).values(good_row(session, table)))
