@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from tests.domain.worksheets import sample_files
-from tests.journeys.test_writing_a_note import enter
+from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, portal_client, staff
 
 pytestmark = pytest.mark.journey
@@ -54,7 +54,7 @@ def test_worksheet_typed_and_shared_is_read_by_the_coach(coach, invited, live, p
     box(page).fill(sample_files.ABROAD)
     page.get_by_label("shaky").check()
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
-    expect(page.locator("#sheet input[name=version]")).not_to_have_value("0")
+    expect(page.locator("#worksheet input[name=version]")).not_to_have_value("0")
     page.reload()
     expect(box(page)).to_have_value(sample_files.ABROAD)
     expect(page.get_by_label("shaky")).to_be_checked()
@@ -71,7 +71,7 @@ def test_worksheet_typed_and_shared_is_read_by_the_coach(coach, invited, live, p
     look.at("shared, with a file")
     page.get_by_role("button", name="Send it to Marta").click()
     coach_page = browser.new_context().new_page()
-    enter(coach_page, live)
+    sign_in(coach_page, live)
     coach_page.goto(f"{live}/cases")
     coach_page.get_by_role("link", name="Ines Okafor").first.click()
     coach_page.get_by_role("navigation", name="Case").get_by_role("link", name="Handouts").click()
@@ -95,14 +95,14 @@ def test_autosave_from_a_second_window_does_not_overwrite(coach, invited, live, 
     other = page.context.new_page()
     other.goto(f"{live}/portal/h/1")
     box(other).fill("From the other one.")
-    expect(other.locator("#sheet input[name=version]")).to_have_value("1")
+    expect(other.locator("#worksheet input[name=version]")).to_have_value("1")
     box(page).fill("From this one.")
     banner = page.locator("[data-conflict]")
     expect(banner).to_be_visible()
     expect(banner).to_contain_text("saved in another window or on another device")
     page.get_by_role("button", name="Keep this version").click()
     expect(banner).to_be_hidden()
-    expect(page.locator("#sheet input[name=version]")).to_have_value("2")
+    expect(page.locator("#worksheet input[name=version]")).to_have_value("2")
     other.reload()
     expect(box(other)).to_have_value("From this one.")
 
@@ -131,7 +131,7 @@ def test_autosave_of_spanish_worksheet_when_offline_says_so_in_spanish(coach, in
 def test_upload_with_other_answers_waits_for_the_client(coach, invited, live, page, look):
     open_worksheet(page, live, invited)
     box(page).fill("Typed here.")
-    expect(page.locator("#sheet input[name=version]")).to_have_value("1")
+    expect(page.locator("#worksheet input[name=version]")).to_have_value("1")
     data = sample_files.filled(
         sample_files.blank(sample_files.PAUSE), {"what_happened": "From paper."}
     )

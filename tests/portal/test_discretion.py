@@ -72,10 +72,10 @@ def request_another_mail(mailbox, address):
     """Request another link; return the e-mail without the parts that differ between any two."""
     request_link(address, "192.0.2.7")
     outbox.sweep()
-    letter = mailbox.letters()[-1]
+    message = mailbox.messages()[-1]
     for name in ("Date", "Message-ID"):
-        del letter[name]
-    text = letter.as_string().replace(mailbox.tokens()[-1], "·").replace(address, "·")
+        del message[name]
+    text = message.as_string().replace(mailbox.tokens()[-1], "·").replace(address, "·")
     return lasting(text)
 
 

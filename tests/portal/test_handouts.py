@@ -119,7 +119,7 @@ def test_week_of_a_handout_is_shown_until_it_is_over(app, coach, reader):
         for slug, day in ((CALM, date(2030, 3, 13)), (PAUSE, date(2030, 3, 6)), (HELP, None)):
             with transaction():
                 assign_handout(coach, found.case_id, slug, message="", channel="portal", due_on=day)
-    for moment, words in (
+    for moment, weeks in (
         (monday, ["For the week of 4 March", "For the week of 11 March"]),
         (monday + timedelta(days=8), ["For the week of 11 March"]),
         (monday + timedelta(days=60), []),
@@ -127,7 +127,7 @@ def test_week_of_a_handout_is_shown_until_it_is_over(app, coach, reader):
         records = [get_assignment_record(coach, row_id) for row_id in assignment_ids(found)]
         with at(moment), app.test_request_context("/portal"):
             entries = build_reading_list(records, help_first=False).to_read
-        assert [e.meta[0] for e in entries if e.meta[0].startswith("For the week")] == words
+        assert [e.meta[0] for e in entries if e.meta[0].startswith("For the week")] == weeks
         assert entries[0].title == "Numbers to keep"
 
 
@@ -140,20 +140,20 @@ def test_reading_list_when_empty_says_so(reader):
 
 def test_handout_page_shows_message_and_text_and_records_first_opening(coach, reader):
     visitor, found = reader
-    given = assign(coach, found, CALM, "Read <b>the first part</b>.")
-    assert opened_at(coach, given) is None
+    assignment_id = assign(coach, found, CALM, "Read <b>the first part</b>.")
+    assert opened_at(coach, assignment_id) is None
     visitor.head("/portal/h/1")
-    assert opened_at(coach, given) is None
+    assert opened_at(coach, assignment_id) is None
     page = visitor.get("/portal/h/1")
     assert page.status_code == 200
     assert "Marta wrote" in text(page)
     assert "Read &lt;b&gt;the first part&lt;/b&gt;." in page.get_data(as_text=True)
     assert "Three things, and no more" in text(page)
     assert "{{" not in text(page)
-    opened = opened_at(coach, given)
+    opened = opened_at(coach, assignment_id)
     assert opened is not None
     visitor.get("/portal/h/1")
-    assert opened_at(coach, given) == opened
+    assert opened_at(coach, assignment_id) == opened
 
 
 @pytest.mark.pdf
@@ -167,10 +167,10 @@ def test_handout_pdf_has_neutral_name_and_metadata(coach, reader):
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     with pikepdf.open(io.BytesIO(answer.data)) as pdf:
-        told = " ".join(str(value) for value in pdf.docinfo.values())
-        told += pdf.Root.Metadata.read_bytes().decode()
-    assert "Ines" not in told
-    assert BANNED.findall(told) == []
+        metadata = " ".join(str(value) for value in pdf.docinfo.values())
+        metadata += pdf.Root.Metadata.read_bytes().decode()
+    assert "Ines" not in metadata
+    assert BANNED.findall(metadata) == []
     assert visitor.head("/portal/h/1/reading-01.pdf").status_code == 200
 
 
@@ -216,12 +216,12 @@ def test_handout_pdf_with_wrong_file_name_returns_404(coach, reader, name):
 
 def test_mark_read_twice_moves_handout_to_already_read(coach, reader):
     visitor, found = reader
-    given = assign(coach, found, CALM)
+    assignment_id = assign(coach, found, CALM)
     page = visitor.get("/portal/h/1")
     for _ in range(2):
         answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
         assert (answer.status_code, answer.location) == (303, "/portal")
-    assert load_assignment(given).read_at is not None
+    assert load_assignment(assignment_id).read_at is not None
     page = text(visitor.get("/portal"))
     assert "Already read" in page
     assert "You have read 1 of 1." in page
@@ -233,7 +233,7 @@ def test_handouts_of_another_client_are_not_found(app, coach, reader):
     visitor, found = reader
     other, theirs = sign_in_client(app, coach, "Jonas Weber")
     builders.screen(coach, theirs.client_id)
-    given = assign(coach, theirs, CALM, "For Jonas alone")
+    assignment_id = assign(coach, theirs, CALM, "For Jonas alone")
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     token = csrf(visitor.get("/portal"))
     for position in (0, 1, 2, 99999999999999999999):
@@ -243,7 +243,7 @@ def test_handouts_of_another_client_are_not_found(app, coach, reader):
             visitor.post(f"/portal/h/{position}/read", data={"csrf_token": token}).status_code
             == 404
         )
-    assert (opened_at(coach, given), load_assignment(given).read_at) == (None, None)
+    assert (opened_at(coach, assignment_id), load_assignment(assignment_id).read_at) == (None, None)
     assert "For Jonas alone" in text(other.get("/portal/h/1"))
     assign(coach, found, PAUSE, "For Ines alone")
     assert "For Ines alone" in text(visitor.get("/portal/h/1"))
@@ -259,9 +259,9 @@ def test_printed_handout_is_not_on_reading_list(coach, reader):
 
 def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
     visitor, found = reader
-    given = assign(coach, found, CALM)
+    assignment_id = assign(coach, found, CALM)
     with transaction():
-        withdraw(coach, given, load_assignment(given).version)
+        withdraw(coach, assignment_id, load_assignment(assignment_id).version)
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     for path in ("/portal/h/1", "/portal/h/1/reading-01.pdf"):
         answer = visitor.get(path)
@@ -310,29 +310,29 @@ def test_reading_list_of_any_length_needs_the_same_number_of_statements(coach, r
 def count_statements(visitor, path):
     """Count the SQL statements of a page that was opened before."""
     visitor.get(path)
-    seen = []
+    statements = []
 
-    def note(*told):
-        seen.append(told[2])
+    def note(*arguments):
+        statements.append(arguments[2])
 
     event.listen(db.engine, "before_cursor_execute", note)
     visitor.get(path)
     event.remove(db.engine, "before_cursor_execute", note)
-    return len(seen)
+    return len(statements)
 
 
 def test_repeated_reading_is_audited_once(coach, reader):
     visitor, found = reader
-    given = assign(coach, found, CALM)
+    assignment_id = assign(coach, found, CALM)
     for _ in range(3):
         visitor.get("/portal")
         visitor.get("/portal/h/1")
     db.session.rollback()
-    told = db.session.execute(
+    events = db.session.execute(
         sa.text("SELECT object_id FROM audit_event WHERE action = 'portal.read'")
     ).all()
-    assert len(told) == 2
-    assert given is not None
+    assert len(events) == 2
+    assert assignment_id is not None
 
 
 def test_privacy_page_names_coach_by_first_name(reader):
@@ -365,9 +365,9 @@ def test_packet_with_two_handouts_is_offered_and_recorded_as_opened(coach, reade
 def test_handout_pdf_shows_first_names_only(coach, reader):
     visitor, found = reader
     assign(coach, found, CALM, "Read <b>the first part</b>.")
-    told = extract_text(visitor.get("/portal/h/1/reading-01.pdf").data)
-    assert "For Ines, from Marta Read <b>the first part</b>." in told
-    assert "Okafor" not in told
+    content = extract_text(visitor.get("/portal/h/1/reading-01.pdf").data)
+    assert "For Ines, from Marta Read <b>the first part</b>." in content
+    assert "Okafor" not in content
     assign(coach, found, HELP, "Keep it near.")
     quiet = extract_text(visitor.get("/portal/h/2/reading-02.pdf").data)
     assert "Ines" not in quiet

@@ -50,9 +50,9 @@ def spanish_text(answer):
     assert found
     # Help lines keep their own names.
     body = re.sub(r'<ul class="handout-numbers">.*?</ul>', "", body, flags=re.DOTALL)
-    said = " ".join(re.sub(r"<[^>]+>", " ", body).split())
-    assert ENGLISH_WORDS.findall(said) == []
-    return said
+    page_text = " ".join(re.sub(r"<[^>]+>", " ", body).split())
+    assert ENGLISH_WORDS.findall(page_text) == []
+    return page_text
 
 
 def submit(visitor, action="save", start=None, **answers):
@@ -65,17 +65,17 @@ def submit(visitor, action="save", start=None, **answers):
 
 
 def test_spanish_worksheet_page_before_and_after_sharing_is_spanish(reader):
-    said = spanish_text(reader.get(PAGE))
-    assert "Marta no ve esto mientras escribes." in said
-    assert "Aún no hay nada escrito" in said
-    assert re.search(r"Unos \d+ minutos", said)
+    page_text = spanish_text(reader.get(PAGE))
+    assert "Marta no ve esto mientras escribes." in page_text
+    assert "Aún no hay nada escrito" in page_text
+    assert re.search(r"Unos \d+ minutos", page_text)
     assert submit(reader, one_change="Apagar la luz.").status_code == 303
-    said = spanish_text(reader.get(PAGE))
-    assert "Guardado, solo para ti." in said
-    assert re.search(r"Guardado a las \d\d:\d\d", said)
+    page_text = spanish_text(reader.get(PAGE))
+    assert "Guardado, solo para ti." in page_text
+    assert re.search(r"Guardado a las \d\d:\d\d", page_text)
     assert submit(reader, "share", one_change="Apagar la luz.").status_code == 303
-    said = spanish_text(reader.get(PAGE))
-    assert re.search(r"Compartiste esta hoja el \d+ de [a-z]+ a las \d\d:\d\d\.", said)
+    page_text = spanish_text(reader.get(PAGE))
+    assert re.search(r"Compartiste esta hoja el \d+ de [a-z]+ a las \d\d:\d\d\.", page_text)
     submit(reader, one_change="Apagar el teléfono.")
     assert "sigue siendo solo tuyo" in spanish_text(reader.get(PAGE))
     token = {"csrf_token": csrf(reader.get(PAGE))}
@@ -108,9 +108,9 @@ def test_spanish_worksheet_upload_messages_are_spanish(coach, reader):
     assert "En un lugar habías escrito otra cosa" in spanish_text(other)
     for _ in range(5):
         assert upload(reader, sample_files.scan()).status_code == 303
-    said = spanish_text(reader.get(PAGE))
-    assert "Este archivo no tiene campos" in said
-    assert re.search(r"Se guarda hasta el \d+ de [a-z]+ de \d{4} y después se borra", said)
+    page_text = spanish_text(reader.get(PAGE))
+    assert "Este archivo no tiene campos" in page_text
+    assert re.search(r"Se guarda hasta el \d+ de [a-z]+ de \d{4} y después se borra", page_text)
     assert "Puedes guardar 5 archivos" in spanish_text(upload(reader, sample_files.scan()))
 
 
@@ -158,13 +158,13 @@ def placeholders(phrase):
 
 def test_every_portal_text_has_a_spanish_translation_with_the_same_placeholders():
     writing = (ROOT / "caseapp/portal/worksheets.py").read_text(encoding="utf-8")
-    done = [words for code, words in MESSAGES.items() if f'"{code}"' in writing]
-    wanted = {*texts_in_templates(), *texts_in_code(), *done, *UNREAD_REASONS.values()}
+    flashed = [text for code, text in MESSAGES.items() if f'"{code}"' in writing]
+    wanted = {*texts_in_templates(), *texts_in_code(), *flashed, *UNREAD_REASONS.values()}
     wanted |= {*REJECTED_UPLOADS.values(), *KIND_LABELS.values()}
     assert len(wanted) > 60
     assert wanted - TRANSLATIONS["es"].keys() == set()
-    for english, said in TRANSLATIONS["es"].items():
-        assert placeholders(english) == placeholders(said), english
+    for english, translation in TRANSLATIONS["es"].items():
+        assert placeholders(english) == placeholders(translation), english
 
 
 def test_autosave_translations_have_the_keys_of_the_script():
@@ -173,5 +173,5 @@ def test_autosave_translations_have_the_keys_of_the_script():
     english = dict(re.findall(r'(\w+): "([^"]*)"', block))
     assert english.keys() == AUTOSAVE["es"].keys()
     assert {key for key in english if f"texts.{key}" in script} == english.keys()
-    for key, said in AUTOSAVE["es"].items():
-        assert placeholders(english[key]) == placeholders(said), key
+    for key, translation in AUTOSAVE["es"].items():
+        assert placeholders(english[key]) == placeholders(translation), key

@@ -181,13 +181,13 @@ def test_quick_exit_before_the_pin_ends_sign_in(app, coach, visitor):
 
 def test_quick_exit_without_database_redirects(app, reader, monkeypatch):
     visitor, _ = reader
-    gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    unreachable = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
     db.session.remove()
-    monkeypatch.setitem(db.engines, None, gone)
+    monkeypatch.setitem(db.engines, None, unreachable)
     answer = visitor.get("/exit")
     assert (answer.status_code, answer.location) == (303, NEUTRAL_SITE)
     assert visitor.get_cookie(PORTAL_COOKIE) is None
-    gone.dispose()
+    unreachable.dispose()
 
 
 @pytest.mark.both
@@ -213,15 +213,15 @@ def test_quick_exit_with_busy_database_redirects_and_ends_session_later(app, rea
 
 def test_error_page_without_database_is_neutral_and_has_quick_exit(app, reader, monkeypatch):
     visitor, _ = reader
-    gone = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    unreachable = sa.create_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
     db.session.remove()
-    monkeypatch.setitem(db.engines, None, gone)
+    monkeypatch.setitem(db.engines, None, unreachable)
     answer = visitor.get("/portal")
     assert answer.status_code == 503
     parsed = Links(answer)
     assert parsed.title == "Reading list"
     assert "/exit" in [link["href"] for link in parsed.links]
-    gone.dispose()
+    unreachable.dispose()
 
 
 # Help

@@ -133,7 +133,7 @@ def test_request_link_responds_the_same_for_every_address(mailbox, coach, visito
     assert (answer.status_code, answer.location) == (303, "/portal/sign-in")
     assert "If we know that address" in text(visitor.get("/portal/sign-in"))
     outbox.sweep()
-    assert [letter["To"] for letter in mailbox.letters()] == [ADDRESS] * (address == ADDRESS)
+    assert [message["To"] for message in mailbox.messages()] == [ADDRESS] * (address == ADDRESS)
 
 
 @pytest.mark.parametrize("address", ["", "ines", "ines@", "a b@example.test", "x" * 300])
@@ -315,7 +315,7 @@ def test_request_link_with_forged_host_mails_the_real_one(mailbox, coach, visito
         headers={"Host": "evil.test", "X-Forwarded-Host": "evil.test"},
     )
     outbox.sweep()
-    assert all("evil.test" not in letter.as_string() for letter in mailbox.letters())
+    assert all("evil.test" not in message.as_string() for message in mailbox.messages())
 
 
 def test_client_without_a_case_can_sign_in(coach, app):

@@ -156,7 +156,7 @@ def test_upload_sent_twice_is_kept_once_and_a_sixth_is_rejected(coach, reader):
 
 
 @pytest.mark.parametrize(
-    ("data", "status", "words"),
+    ("data", "status", "message"),
     [
         (b"", 422, "Choose a file first."),
         (b"\xff\xd8\xff a photo", 422, "This is not a PDF."),
@@ -165,11 +165,11 @@ def test_upload_sent_twice_is_kept_once_and_a_sixth_is_rejected(coach, reader):
     ],
     ids=["nothing", "photo", "large", "enormous"],
 )
-def test_upload_of_invalid_file_says_why_and_is_not_kept(coach, reader, data, status, words):
+def test_upload_of_invalid_file_says_why_and_is_not_kept(coach, reader, data, status, message):
     visitor, _ = reader
     answer = upload(visitor, data)
     assert answer.status_code == status
-    assert words in text(answer)
+    assert message in text(answer)
     assert upload_ids(coach, sent=False) == []
 
 

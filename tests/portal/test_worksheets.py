@@ -36,7 +36,7 @@ def test_worksheet_saved_without_scripts_keeps_answers(reader):
 def test_worksheet_page_shows_not_watched_notice_and_numbers(reader):
     visitor, _ = reader
     page = text(visitor.get(PAGE))
-    before, _, _ = page.partition('<form id="sheet"')
+    before, _, _ = page.partition('<form id="worksheet"')
     assert "Marta can’t see this while you write." in before
     assert 'href="tel:999"' in before
     assert "Samaritans" in before
@@ -107,11 +107,11 @@ def test_save_of_spanish_worksheet_with_invalid_answer_shows_spanish_error(coach
     assign(coach, found, "better-nights", "es")
     path = "/portal/h/2"
     fields = form(visitor.get(path), f"{path}/save")
-    told = "Acorta este texto a 160 caracteres como máximo."
+    message = "Acorta este texto a 160 caracteres como máximo."
     answer = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "x" * 161})
     assert answer.status_code == 422
-    assert f'<ul><li><a href="#answer_one_change">{told}</a></li></ul>' in text(answer)
-    assert f'<span class="visually-hidden">Error: </span>{told}</p>' in text(answer)
+    assert f'<ul><li><a href="#answer_one_change">{message}</a></li></ul>' in text(answer)
+    assert f'<span class="visually-hidden">Error: </span>{message}</p>' in text(answer)
     assert "Shorten" not in text(answer)
     strange = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "a\x00b"})
     assert "Quita los caracteres" in text(strange)
@@ -143,8 +143,8 @@ def test_form_actions_and_field_names_are_neutral(reader):
     page = visitor.get(PAGE)
     reader_ = _Reader(PAGE)
     reader_.feed(page.get_data(as_text=True))
-    told = [one.action for one in reader_.forms] + [
+    names = [one.action for one in reader_.forms] + [
         name for one in reader_.forms for name in one.fields
     ]
-    assert any(action.endswith("/upload") for action in told)
-    assert not BANNED.search(" ".join(told))
+    assert any(action.endswith("/upload") for action in names)
+    assert not BANNED.search(" ".join(names))

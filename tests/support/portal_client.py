@@ -41,7 +41,7 @@ class Mailbox:
         self.taken.append(envelope)
         return "250 OK"
 
-    def letters(self):
+    def messages(self):
         """Return every message received, parsed."""
         return [
             email.message_from_bytes(found.content, policy=policy.default) for found in self.taken
@@ -49,12 +49,12 @@ class Mailbox:
 
     def tokens(self):
         """Return the token of every link mailed, oldest first."""
-        return [token_of(letter) for letter in self.letters()]
+        return [get_token(message) for message in self.messages()]
 
 
-def token_of(letter):
+def get_token(message):
     """Return the token of the only link in a message."""
-    [token] = re.findall(r"/portal/enter/([\w-]+)", letter.get_content())
+    [token] = re.findall(r"/portal/enter/([\w-]+)", message.get_content())
     return token
 
 

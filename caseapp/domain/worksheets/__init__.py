@@ -1,1 +1,1 @@
-"""Worksheets: what a client writes in a sheet, what of it the coach may read, and PDFs that came back."""
+"""Worksheets: a client's answers, the copy shared with the coach, and uploaded PDFs."""

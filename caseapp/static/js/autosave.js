@@ -25,7 +25,7 @@ class Autosave {
     this.conflict = form.querySelector("[data-conflict]");
     this.keepButton = this.conflict.querySelector("[data-keep]");
     this.version = form.elements.namedItem("version");
-    this.texts = { ...TEXTS, ...JSON.parse(form.dataset.words || "{}") };
+    this.texts = { ...TEXTS, ...JSON.parse(form.dataset.texts || "{}") };
     this.unsaved = false;
     this.request = null;
     this.timer = 0;

@@ -104,7 +104,7 @@ def test_request_link_does_the_same_for_every_address(mailbox, coach):
         assert set(rows[-1].payload) == {"email", "until"}
         assert address not in str(rows[-1].payload)
     outbox.sweep()
-    assert [letter["To"] for letter in mailbox.letters()] == [ADDRESS]
+    assert [message["To"] for message in mailbox.messages()] == [ADDRESS]
 
 
 def test_request_link_too_often_is_throttled(mailbox, coach):

@@ -57,7 +57,7 @@ def filled(data, values, change=None):
             if value is True:
                 field.V = field.AS = Name("/on")
             elif "/Kids" in field:
-                number = [str(words) for words in field.Opt].index(value)
+                number = [str(option) for option in field.Opt].index(value)
                 field.V = Name(f"/{number}")
                 field.Kids[number].AS = Name(f"/{number}")
             else:

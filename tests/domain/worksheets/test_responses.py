@@ -127,9 +127,9 @@ def test_shared_answers_are_a_copy_and_end_with_stop_sharing(team, assigned, cli
         get_shared_answers(coach, row)
     run(share_answers, client, 1, ANSWERS, 1)
     found, _ = get_shared_answers(coach, row)
-    told = {answer.id: (answer.text, answer.chosen) for answer in found.answers}
-    assert told["what_happened"] == ("Rang twice.", ())
-    assert told["body_signs"] == ("", ("tight chest",))
+    by_id = {answer.id: (answer.text, answer.chosen) for answer in found.answers}
+    assert by_id["what_happened"] == ("Rang twice.", ())
+    assert by_id["body_signs"] == ("", ("tight chest",))
     assert [answer.id for answer in found.answers] == [
         field.id for field in sample_files.handout(sample_files.PAUSE).fields
     ]
@@ -245,7 +245,7 @@ def test_keep_upload_beyond_the_limits_is_rejected(client, monkeypatch):
 def test_timeline_shows_only_shared_answers_and_sent_uploads(team, assigned, client):
     coach, (made, row) = team["coach"], assigned
 
-    def told():
+    def timeline_titles():
         db.session.rollback()
         page = list_timeline(
             coach, get_case_context(coach, made.case_id), kind="handout", cursor=None, limit=50
@@ -254,16 +254,16 @@ def test_timeline_shows_only_shared_answers_and_sent_uploads(team, assigned, cli
 
     run(save_answers, client, 1, ANSWERS, 0)
     kept = run(keep_upload, client, 1, SCAN, "no_form")
-    assert told() == [("Handout assigned", "assignment")]
+    assert timeline_titles() == [("Handout assigned", "assignment")]
     run(share_answers, client, 1, ANSWERS, 1)
     run(send_upload, client, 1, kept)
-    assert told() == [
+    assert timeline_titles() == [
         ("Sent back a PDF", "answers"),
         ("Shared a worksheet with you", "answers"),
         ("Handout assigned", "assignment"),
     ]
     run(stop_sharing, client, 1)
-    assert ("Shared a worksheet with you", "answers") not in told()
+    assert ("Shared a worksheet with you", "answers") not in timeline_titles()
     assert row is not None
 
 
@@ -285,7 +285,7 @@ def test_answers_schema_with_invalid_answer_names_the_field(slug, sent):
 
 
 @pytest.mark.parametrize(
-    ("language", "told"),
+    ("language", "messages"),
     [
         (
             "en",
@@ -305,7 +305,7 @@ def test_answers_schema_with_invalid_answer_names_the_field(slug, sent):
         ),
     ],
 )
-def test_answers_schema_errors_are_in_the_handouts_language(language, told):
+def test_answers_schema_errors_are_in_the_handouts_language(language, messages):
     handout = replace(sample_files.handout(sample_files.LIMITS), language=language)
     most = next(field.max_length for field in handout.fields if field.id == "my_limit")
     sent = {"topic": "another", "look_again": "4/5", "my_limit": "x" * (most + 1)}
@@ -314,7 +314,7 @@ def test_answers_schema_errors_are_in_the_handouts_language(language, told):
             {f"{FIELD_PREFIX}{name}": value for name, value in sent.items()}
         )
     assert found.value.messages == {
-        f"{FIELD_PREFIX}{name}": [words.format(most=most)] for name, words in told.items()
+        f"{FIELD_PREFIX}{name}": [text.format(most=most)] for name, text in messages.items()
     }
 
 
