@@ -1,4 +1,4 @@
-"""Settings: one declaration each, read whole from the environment, checked before anything starts."""
+"""Settings, read from the environment and checked before the application starts."""
 
 from __future__ import annotations
 
@@ -45,28 +45,28 @@ class Settings:
 
     @property
     def demo(self) -> bool:
-        """Tell whether this is the demo practice, which says so on every page."""
+        """Return whether this is the demo practice, which is labelled on every page."""
         return self.env == "demo"
 
 
 SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
-    "DATA_DIR": "folder for the embedded database, fonts and mail (default: var/ beside the program)",
+    "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program's folder)",
     "DATABASE_URL": "SQLAlchemy address (default: SQLite in DATA_DIR)",
-    "BASE_URL": "address that people type; it stands in mail and cards (required in production)",
+    "BASE_URL": "address of the site, as in mail and on cards (required in production)",
     "SECRET_KEY_FILE": "file with 32 or more random bytes that sign forms (required in production)",
-    "VAULT_KEY_FILE": "file with 32 random bytes that open the vault (required in production)",
-    "SMTP_URL": "smtp://user:password@host:587 or smtps://… (mail stays in DATA_DIR/mail without it)",
+    "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production)",
+    "SMTP_URL": "smtp://user:password@host:587 or smtps://… (without it mail is stored in DATA_DIR/mail)",
     "MAIL_FROM": "sender of every mail (default: no-reply at the host of BASE_URL)",
-    "TRUSTED_PROXIES": "number of proxies in front whose X-Forwarded-For is believed (default: 0)",
-    "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit 0 lets it in (default: none)",
+    "TRUSTED_PROXIES": "number of reverse proxies whose X-Forwarded-For is trusted (default: 0)",
+    "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit code 0 accepts it (default: none)",
     "LOG_FORMAT": "json or text (default: json in production, else text)",
 }
 
 
 @dataclass
 class _Reader:
-    """Read settings one by one and collect what is wrong, so that an operator sees all of it at once."""
+    """A reader of single settings that collects all errors, so that the operator sees them at once."""
 
     environ: Mapping[str, str]
     faults: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class _Reader:
         ours = sorted(name.removeprefix(PREFIX) for name in self.environ if name.startswith(PREFIX))
         for name in ours:
             if name not in known:
-                self.fault(name, "there is no such setting")
+                self.fault(name, "unknown setting")
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         found = self.text(name, default)
@@ -102,7 +102,7 @@ class _Reader:
         found = self.text("BASE_URL", "" if env == "production" else "http://127.0.0.1:8000")
         parts = urlsplit(found)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            self.fault("BASE_URL", "must be the full address that people type")
+            self.fault("BASE_URL", "must be a full address such as https://coaching.example.org")
         elif env == "production" and parts.scheme != "https":
             self.fault("BASE_URL", "must begin with https:// in production")
         return found.rstrip("/")
@@ -119,13 +119,13 @@ class _Reader:
         try:
             found = tuple(shlex.split(self.text(name)))
         except ValueError as fault:
-            self.fault(name, f"cannot be read as a command: {fault}")
+            self.fault(name, f"is not a valid command: {fault}")
             return ()
         if not found:
             return ()
         program = shutil.which(found[0])
         if program is None:
-            self.fault(name, f"there is no program {found[0]!r}")
+            self.fault(name, f"program not found: {found[0]!r}")
             return ()
         return (program, *found[1:])
 
@@ -177,7 +177,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def _key(path: Path, *, make: bool) -> bytes:
-    """Read a key file that only its owner may read; outside production it is made when missing."""
+    """Read a key file that only its owner can read; with `make`, create it when it is missing."""
     if make and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)

@@ -197,9 +197,9 @@ def against_floors(engine: str, made: Practice) -> Iterator[Ratio]:
             for case in cases
         ]
         # Each side reads each case for the first time, so that neither has an advantage from caches.
-        floor = HttpClient(bare)
+        floor_client = HttpClient(bare)
         unseen = [
-            floor.prepare("GET", f"/case/{case}")
+            floor_client.prepare("GET", f"/case/{case}")
             for _, cases in made.filled.readers
             for case in cases
         ]

@@ -136,7 +136,11 @@ def _user(who: str, role: Role, supervisor_id: UUID | None) -> dict[str, Any]:
 def _people(cases: int, coach_of) -> Iterator[dict]:
     for number in range(cases):
         client_id, moment = new_id(), FIRST_OPENED_AT + timedelta(minutes=17 * number)
-        name = f"{FIRST_NAMES[number % len(FIRST_NAMES)]} {LAST_NAMES[number // len(FIRST_NAMES) % len(LAST_NAMES)]}{number:x}"
+        first, last = (
+            FIRST_NAMES[number % len(FIRST_NAMES)],
+            LAST_NAMES[number // len(FIRST_NAMES) % len(LAST_NAMES)],
+        )
+        name = f"{first} {last}{number:x}"
         wrapped = new_wrapped_key(client_id)
         key = unwrap(client_id, wrapped)
         client = SimpleNamespace(__tablename__="client", id=client_id, client_id=client_id)
@@ -148,7 +152,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                 {
                     "id": client_id,
                     "name": name,
-                    "preferred_name": FIRST_NAMES[number % len(FIRST_NAMES)],
+                    "preferred_name": first,
                     "pronouns": "they/them",
                     "phone": seal(client, "phone", f"07700 9{number:05d}", key),
                     "safe_contact": seal_json(client, "safe_contact", {"channels": ["call"]}, key),

@@ -36,7 +36,7 @@ def test_demo_is_refused_in_production(app, run_command, tmp_path):
     done = run_command(
         "demo",
         CASEAPP_ENV="production",
-        CASEAPP_BASE_URL="https://desk.example.org",
+        CASEAPP_BASE_URL="https://practice.example.org",
         CASEAPP_SMTP_URL="smtp://mail.example.org",
         **keys,
     )

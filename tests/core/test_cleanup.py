@@ -54,7 +54,7 @@ def is_gone_soon(path):
     return not path.exists()
 
 
-def test_the_folders_of_a_killed_process_are_removed():
+def test_folders_of_a_killed_process_are_removed():
     with running(FOLDER) as (process, planted):
         run = Path(planted).parent
         assert Path(planted).is_dir()
@@ -62,7 +62,7 @@ def test_the_folders_of_a_killed_process_are_removed():
         assert is_gone_soon(run)
 
 
-def test_the_database_server_of_a_killed_process_stops():
+def test_database_server_of_a_killed_process_stops():
     with running(SERVER) as (process, number):
         server = Path(f"/proc/{int(number)}")
         assert server.exists()

@@ -8,7 +8,7 @@ from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS, InvalidSettings,
 
 PRODUCTION = {
     "ENV": "production",
-    "BASE_URL": "https://desk.example.org/",
+    "BASE_URL": "https://practice.example.org/",
     "SMTP_URL": "smtp://user:hush@mail.example.org:587",
 }
 
@@ -33,8 +33,8 @@ def load(tmp_path):
 
 def test_production_settings_with_defaults(load, tmp_path):
     found = load()
-    assert found.base_url == "https://desk.example.org"
-    assert found.mail_from == "no-reply@desk.example.org"
+    assert found.base_url == "https://practice.example.org"
+    assert found.mail_from == "no-reply@practice.example.org"
     assert found.database_url == f"sqlite:///{tmp_path}/data/caseapp.db"
     assert (found.trusted_proxies, found.log_format, found.demo) == (0, "json", False)
 
@@ -49,9 +49,9 @@ def test_settings_repr_hides_secrets(load):
     [
         ({"ENV": "staging"}, "ENV: must be production, demo or test"),
         ({"BASE_URL": None}, "BASE_URL: must be a full address"),
-        ({"BASE_URL": "desk.example.org"}, "BASE_URL: must be a full address"),
-        ({"BASE_URL": "ftp://desk.example.org"}, "BASE_URL: must be a full address"),
-        ({"BASE_URL": "http://desk.example.org"}, "BASE_URL: must begin with https://"),
+        ({"BASE_URL": "practice.example.org"}, "BASE_URL: must be a full address"),
+        ({"BASE_URL": "ftp://practice.example.org"}, "BASE_URL: must be a full address"),
+        ({"BASE_URL": "http://practice.example.org"}, "BASE_URL: must begin with https://"),
         ({"SMTP_URL": None}, "SMTP_URL: is required"),
         ({"SMTP_URL": "https://mail.example.org"}, "SMTP_URL: must begin with smtp://"),
         ({"SECRET_KEY_FILE": None}, "SECRET_KEY_FILE: is required"),
