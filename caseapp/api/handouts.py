@@ -18,9 +18,14 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import STOP_BOX, Handout
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.printing import file_name, render_handout_pdf
-from caseapp.domain.handouts.queries import LibraryItem, get_handout_version, list_handouts, require_not_recalled
+from caseapp.domain.handouts.queries import (
+    LibraryItem,
+    get_handout_version,
+    list_handouts,
+    require_not_recalled,
+)
 from caseapp.domain.handouts.rendering import render_page_body
-from caseapp.domain.handouts.schemas import RecallResponseSchema, RecallRequest, RecallVersionSchema
+from caseapp.domain.handouts.schemas import RecallRequest, RecallResponseSchema, RecallVersionSchema
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.schemas import (
     HandoutDetailResponseSchema,
@@ -39,7 +44,8 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.models import HandoutVersionReview
 
 blueprint = ApiBlueprint(
-    "handouts", "The handout library. A handout awaits clinical review until `reviewed` names a clinician."
+    "handouts",
+    "The handout library. A handout awaits clinical review until `reviewed` names a clinician.",
 )
 
 
@@ -88,7 +94,9 @@ def _serialize(handout: Handout, reviewed: HandoutVersionReview | None) -> dict[
     }
 
 
-def _serialize_option(option: HandoutOption, suggested: dict[UUID, dict[str, Any]]) -> dict[str, Any]:
+def _serialize_option(
+    option: HandoutOption, suggested: dict[UUID, dict[str, Any]]
+) -> dict[str, Any]:
     suitability = option.suitability
     return _serialize(option.handout, option.reviewed) | {
         "for_case": {
@@ -124,7 +132,9 @@ def list_library(query: dict[str, Any]) -> Page[dict[str, Any]]:
         )
     }
     return single_page(
-        _serialize_option(option, suggested) for option in options if option.handout_version_id in kept
+        _serialize_option(option, suggested)
+        for option in options
+        if option.handout_version_id in kept
     )
 
 
@@ -147,7 +157,13 @@ def download_handout(slug: str, query: dict[str, Any]) -> Response:
     """Download one handout as a PDF to print or fill in; it names no client."""
     large = "size" in query
     found = require_not_recalled(get_handout_version(slug, query["language"]))
-    pdf = render_handout_pdf(found, get_practice_info().letterhead, get_practice_info().help_lines, faith=False, large=large)
+    pdf = render_handout_pdf(
+        found,
+        get_practice_info().letterhead,
+        get_practice_info().help_lines,
+        faith=False,
+        large=large,
+    )
     return pdf_response(pdf, file_name(found, large=large))
 
 

@@ -160,7 +160,9 @@ def _get_requested_version(slug: str) -> LibraryItem:
     number = request.args.get("version")
     if number is not None and not (number.isdecimal() and 0 < int(number[:9]) <= MAX_VERSION):
         raise NotFound
-    return get_handout_version(slug, request.args.get("language", "en"), int(number) if number else None)
+    return get_handout_version(
+        slug, request.args.get("language", "en"), int(number) if number else None
+    )
 
 
 @blueprint.get("/handouts/<string:slug>")
@@ -193,7 +195,9 @@ def _handout(slug: str, form: Form | None = None, not_replaced: tuple[Reason, ..
         holders=holders,
         hidden=find_hidden_handout(slug),
         origin=library().get((item.handout.based_on or "", item.handout.language)),
-        older=[(number, list(found)) for number, found in groupby(older, attrgetter("handout_version"))],
+        older=[
+            (number, list(found)) for number, found in groupby(older, attrgetter("handout_version"))
+        ],
         not_replaced=not_replaced,
         max_message_length=MAX_MESSAGE_LENGTH,
         confirm=any(reason.code == "confirmation_required" for reason in not_replaced),
@@ -230,7 +234,9 @@ def record_review(slug: str) -> ResponseReturnValue:
     try:
         new = read_form(ReviewSchema())
         with transaction():
-            run_form_once(lambda: operations.record_review(current_actor(), item.handout_version_id, new))
+            run_form_once(
+                lambda: operations.record_review(current_actor(), item.handout_version_id, new)
+            )
     except Invalid as error:
         return _handout(slug, submitted_form(error)), 422
     flash("review_recorded")
@@ -293,7 +299,9 @@ def recall(slug: str) -> ResponseReturnValue:
 def replace_assignments(slug: str) -> ResponseReturnValue:
     """Replace older versions for the chosen clients, each in its own transaction, and show who was left out and why."""
     actor, item = current_actor(), get_handout_version(slug, request.args.get("language", "en"))
-    older = {found.id: found for found in list_clients_with_older_version(actor, item, MAX_REPLACED)}
+    older = {
+        found.id: found for found in list_clients_with_older_version(actor, item, MAX_REPLACED)
+    }
     try:
         chosen = read_form(ReplaceAssignmentsSchema())
     except Invalid as error:
@@ -306,7 +314,9 @@ def replace_assignments(slug: str) -> ResponseReturnValue:
             continue
         try:
             with transaction():
-                replace_assignment(actor, assignment_id, message=chosen.message, confirmed=chosen.confirmed)
+                replace_assignment(
+                    actor, assignment_id, message=chosen.message, confirmed=chosen.confirmed
+                )
             replaced = True
         except RuleBroken as error:
             record_refused_request(error)

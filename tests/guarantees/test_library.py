@@ -1,4 +1,4 @@
-"""The library's promises, checked on the real files: plain words, no blame, everything traceable."""
+"""Tests of the library's files: plain language, no blame, every statement traceable."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ from caseapp.domain.handouts.library import (
     parse_handout,
 )
 from caseapp.domain.handouts.provenance import claims, contradictions, sources
-from caseapp.domain.handouts.rendering import CLINICAL, render_markdown, parse_document
+from caseapp.domain.handouts.rendering import CLINICAL, parse_document, render_markdown
 from caseapp.domain.practice.help_lines import countries
 
 # textstat 0.7.4 imports this for word lists that a grade does not need; setuptools no longer brings it.
@@ -31,7 +31,7 @@ LIBRARY = library()
 EN = {slug: handout for (slug, language), handout in LIBRARY.items() if language == "en"}
 ALL = pytest.mark.parametrize("key", [*LIBRARY], ids=".".join)
 ENGLISH = pytest.mark.parametrize("slug", [*EN])
-LOWEST_GRADE, HIGHEST_GRADE = 3.5, 7
+MIN_GRADE, MAX_GRADE = 3.5, 7
 BANNED = (
     "lure", "win back", "get back", "getting back", "seduce", "alluring", "chase", "strategy",
     "make them want", "needy", "dysfunctional", "hysterics", "doormat", "failed marriage", "real man",
@@ -79,7 +79,7 @@ def test_library_has_no_errors_on_release_day(app):
 @ENGLISH
 def test_handout_prose_is_plain(slug):
     text = " ".join(sentences(EN[slug]))
-    assert LOWEST_GRADE <= textstat.flesch_kincaid_grade(text) <= HIGHEST_GRADE
+    assert MIN_GRADE <= textstat.flesch_kincaid_grade(text) <= MAX_GRADE
 
 
 @ALL
@@ -131,18 +131,18 @@ def test_handouts_open_and_close_differently(end):
 @ALL
 def test_every_section_names_allowed_claims(key):
     handout = LIBRARY[key]
-    for part in parse_document(handout).sections:
-        assert part.claims, part.heading
-        for claim in part.claims:
+    for section in parse_document(handout).sections:
+        assert section.claims, section.heading
+        for claim in section.claims:
             assert claim == CLINICAL or claims()[claim].use in {"K", "R"}
 
 
 @ALL
 def test_handout_ends_with_a_stop_box_and_a_caveat(key):
     document = parse_document(LIBRARY[key])
-    assert sum(part.stop for part in document.sections) == 1
+    assert sum(section.stop for section in document.sections) == 1
     assert "<em>" in document.closing
-    stop = next(part for part in document.sections if part.stop)
+    stop = next(section for section in document.sections if section.stop)
     assert "crisis_block" in [block.name for block in stop.blocks]
 
 
@@ -195,22 +195,22 @@ def test_every_country_has_emergency_and_support_lines():
         assert {"crisis", "dv"} <= set(kinds)
 
 
-SHEET = EN["better-nights"]
+HANDOUT = EN["better-nights"]
 
 
 @pytest.mark.parametrize(
-    ("changed", "fault"),
+    ("changed", "problem"),
     [
-        ({"claims": (*SHEET.claims, "ZZZ-01")}, "there is no claim ZZZ-01"),
-        ({"claims": (*SHEET.claims, "CRO-18")}, "claim CRO-18 was left out on purpose"),
-        ({"sources": (*SHEET.sources, "nobody")}, "there is no source nobody"),
-        ({"sources": SHEET.sources[1:]}, "its sources are not those of its claims"),
-        ({"code": "H01"}, "a sensitive sheet needs a neutral title"),
-        ({"fields": SHEET.fields * 2}, "used twice"),
+        ({"claims": (*HANDOUT.claims, "ZZZ-01")}, "there is no claim ZZZ-01"),
+        ({"claims": (*HANDOUT.claims, "CRO-18")}, "claim CRO-18 was left out on purpose"),
+        ({"sources": (*HANDOUT.sources, "nobody")}, "there is no source nobody"),
+        ({"sources": HANDOUT.sources[1:]}, "its sources are not those of its claims"),
+        ({"code": "H01"}, "a sensitive handout needs a neutral title"),
+        ({"fields": HANDOUT.fields * 2}, "used twice"),
         ({"review_date": date(2026, 11, 20)}, "its review was due on 2026-11-20"),
         (
             {
-                "body": SHEET.body.replace(
+                "body": HANDOUT.body.replace(
                     " {{claims:", "\n\nMore.\n\n## Bare {{claims:}}\n\nx {{claims:", 1
                 )
             },
@@ -218,26 +218,26 @@ SHEET = EN["better-nights"]
         ),
     ],
 )
-def test_check_finds_errors_in_a_handout(the_app, changed, fault):
-    found = checks.check_handout(replace(SHEET, **changed), RELEASE)
-    assert any(fault in line for line in found), found
+def test_check_finds_errors_in_a_handout(the_app, changed, problem):
+    found = checks.check_handout(replace(HANDOUT, **changed), RELEASE)
+    assert any(problem in line for line in found), found
 
 
 def test_check_finds_errors_across_handouts():
     few = [handout for handout in EN.values() if handout.stage != "repair"]
     assert "the stage repair has 0 handouts" in checks.check_library(few)
     one = [handout for handout in EN.values() if "cane-trust-issues" not in handout.sources]
-    assert "the article cane-trust-issues feeds nothing" in checks.check_library(one)
+    assert "the article cane-trust-issues is not used" in checks.check_library(one)
     alone = checks.check_library([LIBRARY["better-nights", "es"]])
-    assert any("no English edition" in line for line in alone)
+    assert any("no English version" in line for line in alone)
 
 
 def test_check_finds_a_text_changed_without_a_new_version(app):
-    forged = replace(SHEET, source=SHEET.source + "\nmore")
+    forged = replace(HANDOUT, source=HANDOUT.source + "\nmore")
     assert checks.check_versions([forged]) == [
         "any/better-nights (en): the text changed, but version 1 did not"
     ]
-    assert checks.check_versions([SHEET]) == []
+    assert checks.check_versions([HANDOUT]) == []
 
 
 def test_check_finds_an_overdue_review(app):
@@ -245,22 +245,22 @@ def test_check_finds_an_overdue_review(app):
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "fault"),
+    ("was", "becomes", "problem"),
     [
         ("{{field:kept_up}}", "", "is placed 0 times"),
         ("hold_ok: safety", "hold_ok: maybe", "hold_ok"),
         ("## When you lie awake {{claims:", "## When you lie awake {{clams:", "unknown marker"),
         ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
-        ("## Stop and get help", "## Halt", "0 boxes"),
+        ("## Stop and get help", "## Halt", "there are 0 “Stop and get help” sections"),
         ("stage: any", "stage: nowhere", "stage"),
         ("version: 1\n", "version: 3\n", "history does not end"),
     ],
 )
-def test_broken_file_names_its_error(was, becomes, fault):
-    source = SHEET.source
+def test_broken_file_names_its_error(was, becomes, problem):
+    source = HANDOUT.source
     if was not in source:
-        field = SHEET.fields[0].id
+        field = HANDOUT.fields[0].id
         was = f"{{{{field:{field}}}}}"
     assert was in source
-    with pytest.raises(BrokenHandout, match=re.escape(fault)):
+    with pytest.raises(BrokenHandout, match=re.escape(problem)):
         parse_handout(source.replace(was, becomes, 1))

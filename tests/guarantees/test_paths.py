@@ -13,7 +13,7 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice.operations import update_practice
-from tests.domain.practice.test_practice import settings_now
+from tests.domain.practice.test_practice import current_settings
 from tests.guarantees import sample_data as w
 
 pytestmark = pytest.mark.both
@@ -119,7 +119,7 @@ def test_stored_files_have_generated_names(world):
     """Whatever people are called and write, nothing of it is in a file's name, and no file is a link to another."""
     canary = "Quetzalcoatl"
     with transaction():
-        update_practice(world.actors["admin"], settings_now(name=canary, contact=f"../{canary}"), 1)
+        update_practice(world.actors["admin"], current_settings(name=canary, contact=f"../{canary}"), 1)
     coach, sheet = world.browsers["coach"], world.own["assignment_id"]
     assert coach.get(f"/case/{world.own['number']}/handouts/{sheet}/pdf").status_code == 200
     assert coach.get(f"/handouts/better-nights/pdf?size={canary}").status_code == 200

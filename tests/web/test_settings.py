@@ -11,7 +11,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.scanning import HARMFUL
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.practice.models import PracticeHelpLine, Practice, PracticeLogo
+from caseapp.domain.practice.models import Practice, PracticeHelpLine, PracticeLogo
 from caseapp.domain.practice.operations import confirm_help_lines
 from caseapp.domain.practice.queries import get_practice_info, today
 from tests.support.pdf_checks import extract_text

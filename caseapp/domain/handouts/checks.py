@@ -20,10 +20,16 @@ from caseapp.domain.handouts.library import (
     Handout,
     library,
 )
-from caseapp.domain.handouts.provenance import claims, sources
 from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.provenance import claims, sources
 from caseapp.domain.handouts.queries import list_newest_versions
-from caseapp.domain.handouts.rendering import BLOCK_NAMES, CLINICAL, find_empty_blocks, plain_text, parse_document
+from caseapp.domain.handouts.rendering import (
+    BLOCK_NAMES,
+    CLINICAL,
+    find_empty_blocks,
+    parse_document,
+    plain_text,
+)
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import get_practice_info
 
@@ -38,7 +44,7 @@ LEFT_OUT = "X"
 
 
 def list_problems(on: date | None = None) -> list[str]:
-    """List every problem of the library on a day, today by default; needs an app context and an initialized database."""
+    """List every problem of the library on a day, today by default; needs an app context and a database."""
     try:
         handouts = [*library().values()]
     except BrokenHandout as error:
@@ -165,7 +171,12 @@ def check_versions(handouts: Iterable[Handout]) -> list[str]:
     published = {
         (row.slug, row.language, row.number): row.sha256
         for row in db.session.execute(
-            sa.select(HandoutVersion.slug, HandoutVersion.language, HandoutVersion.number, HandoutVersion.sha256)
+            sa.select(
+                HandoutVersion.slug,
+                HandoutVersion.language,
+                HandoutVersion.number,
+                HandoutVersion.sha256,
+            )
         )
     }
     return [

@@ -166,9 +166,7 @@ class _FieldSchema(Schema):
 
 
 class _DeliverySchema(Schema):
-    channels = fields.List(
-        fields.String(validate=validate.OneOf(CHANNELS)), required=True
-    )
+    channels = fields.List(fields.String(validate=validate.OneOf(CHANNELS)), required=True)
     unsafe_delivery = fields.String(required=True, validate=validate.OneOf(["in_person_only"]))
 
 
@@ -287,7 +285,10 @@ def _field_problems(handout: Handout) -> list[str]:
             for field in handout.fields
             if field.type in {"checkboxes", "choice"} and not field.options
         ),
-        *(f"field {name} is defined twice" for name in sorted({x for x in ids if ids.count(x) > 1})),
+        *(
+            f"field {name} is defined twice"
+            for name in sorted({x for x in ids if ids.count(x) > 1})
+        ),
         *(
             f"label {label!r} is used twice"
             for label in sorted({x for x in labels if labels.count(x) > 1})
@@ -346,7 +347,9 @@ def library() -> dict[tuple[str, str], Handout]:
             raise BrokenHandout(f"{path.relative_to(FOLDER.parent)}: {error}") from error
         if handout.is_practice_handout:
             place = path.relative_to(FOLDER.parent)
-            raise BrokenHandout(f"{place}: ids that begin with {PRACTICE_PREFIX} are reserved for practice handouts")
+            raise BrokenHandout(
+                f"{place}: ids that begin with {PRACTICE_PREFIX} are reserved for practice handouts"
+            )
         if path.stem != name or path.parent.name != handout.stage:
             place = path.relative_to(FOLDER.parent)
             raise BrokenHandout(f"{place}: belongs at {handout.stage}/{name}.md")

@@ -39,7 +39,9 @@ class HandoutVersionReview(Model):
     __tablename__ = "handout_version_review"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    handout_version_id: Mapped[UUID] = mapped_column(sa.ForeignKey("handout_version.id"), index=True)
+    handout_version_id: Mapped[UUID] = mapped_column(
+        sa.ForeignKey("handout_version.id"), index=True
+    )
     clinician: Mapped[str] = mapped_column(sa.String(120))
     reviewed_on: Mapped[date]
     recorded_at: Mapped[datetime]

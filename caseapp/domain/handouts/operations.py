@@ -32,7 +32,12 @@ def publish_library() -> int:
     known = {
         (row.slug, row.language, row.number): row.sha256
         for row in db.session.execute(
-            sa.select(HandoutVersion.slug, HandoutVersion.language, HandoutVersion.number, HandoutVersion.sha256)
+            sa.select(
+                HandoutVersion.slug,
+                HandoutVersion.language,
+                HandoutVersion.number,
+                HandoutVersion.sha256,
+            )
         )
     }
     new = []
@@ -50,7 +55,10 @@ def publish_library() -> int:
 
 
 def publish_version(handout: Handout) -> UUID:
-    """Publish one handout and return the version's id; the caller has checked text and permission and records the event."""
+    """Publish one handout and return the version's id.
+
+    The caller checks the text and the permission, and records the audit event.
+    """
     handout_version = _build_version(handout)
     db.session.add(handout_version)
     db.session.flush()
@@ -93,7 +101,11 @@ def record_review(actor: Actor, handout_version_id: UUID, new: NewReview) -> UUI
         Action.HANDOUT_REVIEW,
         "handout_version",
         handout_version_id,
-        details={"slug": handout_version.slug, "language": handout_version.language, "number": handout_version.number},
+        details={
+            "slug": handout_version.slug,
+            "language": handout_version.language,
+            "number": handout_version.number,
+        },
     )
     return review.id
 
@@ -101,8 +113,8 @@ def record_review(actor: Actor, handout_version_id: UUID, new: NewReview) -> UUI
 def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
     """Recall a version: from now on it is not listed and can be neither assigned nor opened.
 
-    Assignments are not changed: each reads the state of its version when it is used. Raises NotFound, and RuleBroken when
-    it is already recalled.
+    Assignments are not changed: each reads the state of its version when it is used. Raises NotFound, and RuleBroken
+    when it is already recalled.
     """
     require(actor, Action.HANDOUT_RECALL)
     handout_version = db.session.scalar(
@@ -112,14 +124,22 @@ def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
         raise NotFound
     if handout_version.recalled_at is not None:
         raise RuleBroken(Reason("already_recalled", "This version is already recalled."))
-    handout_version.recalled_at, handout_version.recalled_by, handout_version.recall_reason = now(), actor.id, reason
+    handout_version.recalled_at, handout_version.recalled_by, handout_version.recall_reason = (
+        now(),
+        actor.id,
+        reason,
+    )
     db.session.flush()
     record(
         actor,
         Action.HANDOUT_RECALL,
         "handout_version",
         handout_version_id,
-        details={"slug": handout_version.slug, "language": handout_version.language, "number": handout_version.number},
+        details={
+            "slug": handout_version.slug,
+            "language": handout_version.language,
+            "number": handout_version.number,
+        },
     )
 
 
@@ -164,10 +184,13 @@ def show_handout(actor: Actor, slug: str) -> None:
 
 
 def _require_published(slug: str) -> None:
-    if db.session.scalar(sa.select(HandoutVersion.id).where(HandoutVersion.slug == slug).limit(1)) is None:
+    if (
+        db.session.scalar(sa.select(HandoutVersion.id).where(HandoutVersion.slug == slug).limit(1))
+        is None
+    ):
         raise NotFound
 
 
 def lock_practice_row() -> None:
-    """Lock the practice's row to the end of the transaction, so that hiding and numbering of handouts run one at a time."""
+    """Lock the practice's row until the transaction ends, so that hiding and numbering handouts run one at a time."""
     db.session.execute(sa.select(Practice.id).with_for_update())

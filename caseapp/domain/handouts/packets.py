@@ -11,12 +11,12 @@ from caseapp.core.templating import render_text
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.printing import (
     Personalization,
+    describe_print_inputs,
+    get_language_tag,
     get_letterhead_values,
+    get_logo_image,
     get_style_classes,
     render_print_body,
-    describe_print_inputs,
-    get_logo_image,
-    get_language_tag,
 )
 from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from caseapp.core.vault import DataKey
     from caseapp.domain.handouts.labels import Labels
     from caseapp.domain.handouts.library import Handout
-    from caseapp.domain.practice.queries import Letterhead, HelpLines
+    from caseapp.domain.practice.queries import HelpLines, Letterhead
 
 MAX_HANDOUTS = 12
 MAX_PAGES = 120
@@ -62,11 +62,15 @@ def render_packet_pdf(
     """
 
     def make() -> bytes:
-        html = render_packet_html(items, letterhead, help_lines, faith=faith, large=large, personalization=personalization)
+        html = render_packet_html(
+            items, letterhead, help_lines, faith=faith, large=large, personalization=personalization
+        )
         return pdf.render(html, logo=get_logo_image(letterhead), max_pages=MAX_PAGES)
 
     described = [(item.handout.sha256, item.position, item.week, item.message) for item in items]
-    source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
+    source = describe_print_inputs(
+        letterhead, help_lines, faith=faith, large=large, personalization=personalization
+    )
     return pdf.get_or_render(f"packet {described} {source}", make, key=key)
 
 
@@ -96,7 +100,9 @@ def render_packet_html(
             "labels": labels,
             "look": f"{letterhead.paper.lower()}{' large' if large else ''}",
             "discreet": discreet,
-            "crisis": [] if discreet else list_help_line_entries("crisis_block", help_lines, language),
+            "crisis": []
+            if discreet
+            else list_help_line_entries("crisis_block", help_lines, language),
             "personalization": personalization,
             "items": [
                 {

@@ -17,11 +17,11 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.labels import LABELS, Labels
 from caseapp.domain.handouts.library import ANY_STAGE, Handout
 from caseapp.domain.handouts.provenance import sources
-from caseapp.domain.handouts.rendering import plain_text, get_document_values, keep_numbers_unbroken
+from caseapp.domain.handouts.rendering import get_document_values, keep_numbers_unbroken, plain_text
 
 if TYPE_CHECKING:
     from caseapp.core.vault import DataKey
-    from caseapp.domain.practice.queries import Letterhead, HelpLines
+    from caseapp.domain.practice.queries import HelpLines, Letterhead
 
 
 # A handout this short is styled to fit on one page.
@@ -61,19 +61,38 @@ def render_handout_pdf(
     """
 
     def make() -> bytes:
-        html = render_print_html(handout, letterhead, help_lines, faith=faith, large=large, personalization=personalization)
+        html = render_print_html(
+            handout,
+            letterhead,
+            help_lines,
+            faith=faith,
+            large=large,
+            personalization=personalization,
+        )
         return pdf.render(html, logo=get_logo_image(letterhead))
 
-    source = describe_print_inputs(letterhead, help_lines, faith=faith, large=large, personalization=personalization)
+    source = describe_print_inputs(
+        letterhead, help_lines, faith=faith, large=large, personalization=personalization
+    )
     return pdf.get_or_render(f"handout {handout.sha256} {source}", make, key=key)
 
 
 def describe_print_inputs(
-    letterhead: Letterhead, help_lines: HelpLines, *, faith: bool, large: bool, personalization: Personalization
+    letterhead: Letterhead,
+    help_lines: HelpLines,
+    *,
+    faith: bool,
+    large: bool,
+    personalization: Personalization,
 ) -> str:
     """Describe everything that decides how a PDF looks except its handouts, as part of the cache key."""
-    logo = letterhead.logo and (letterhead.logo.alternative, sha256(letterhead.logo.picture).hexdigest())
-    return repr((replace(letterhead, logo=None), logo, help_lines.lines, faith, large, personalization))
+    logo = letterhead.logo and (
+        letterhead.logo.alternative,
+        sha256(letterhead.logo.picture).hexdigest(),
+    )
+    return repr(
+        (replace(letterhead, logo=None), logo, help_lines.lines, faith, large, personalization)
+    )
 
 
 def get_logo_image(letterhead: Letterhead) -> bytes:
@@ -108,7 +127,12 @@ def render_print_html(
             "title": plain_text(handout.outside_title),
             "look": get_style_classes(handout, letterhead, large=large),
             "body": render_print_body(
-                handout, letterhead, help_lines, faith=faith, personalization=personalization, draft=draft
+                handout,
+                letterhead,
+                help_lines,
+                faith=faith,
+                personalization=personalization,
+                draft=draft,
             ),
         },
     )
@@ -157,14 +181,18 @@ def render_print_body(
     return Markup(render_text("pdf/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
-def get_letterhead_values(letterhead: Letterhead, labels: Labels, *, bare: bool) -> dict[str, object]:
+def get_letterhead_values(
+    letterhead: Letterhead, labels: Labels, *, bare: bool
+) -> dict[str, object]:
     """Collect the template variables of the letterhead; `bare` leaves out logo and QR code."""
     has_code = letterhead.portal and not bare
     return {
         "letterhead": replace(letterhead, contact=keep_numbers_unbroken(letterhead.contact)),
         "logo": None if bare else letterhead.logo,
         "logo_address": pdf.LOGO_URL,
-        "code": render_qr_svg(letterhead.portal, labels.qr_alternative.format(address=letterhead.portal))
+        "code": render_qr_svg(
+            letterhead.portal, labels.qr_alternative.format(address=letterhead.portal)
+        )
         if has_code
         else "",
     }

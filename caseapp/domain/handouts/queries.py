@@ -41,13 +41,15 @@ _texts: dict[str, Handout] = {}
 
 
 def get_handouts_by_hash(hashes: Iterable[str]) -> dict[str, Handout]:
-    """Get handouts by the SHA-256 of their source; each is parsed once per process, since a source never changes."""
+    """Get handouts by the SHA-256 of their source; each is parsed once per process, as a source never changes."""
     if not _texts:
         _texts.update({handout.sha256: handout for handout in library().values()})
     wanted = set(hashes)
     if missing := wanted - _texts.keys():
         rows = db.session.execute(
-            sa.select(HandoutVersion.sha256, HandoutVersion.source).where(HandoutVersion.sha256.in_(missing))
+            sa.select(HandoutVersion.sha256, HandoutVersion.source).where(
+                HandoutVersion.sha256.in_(missing)
+            )
         )
         _texts.update({row.sha256: parse_handout(row.source) for row in rows})
     return {sha256: _texts[sha256] for sha256 in wanted}
@@ -108,11 +110,13 @@ def list_newest_versions(*, hidden: bool = False) -> list[LibraryItem]:
 
 
 def _list_hidden_slugs(handouts: Iterable[Handout]) -> set[str]:
-    """List the slugs hidden now; a safety handout of the library is shown again once no practice handout replaces it."""
+    """List the slugs hidden now; a safety handout is shown again once no practice handout replaces it."""
     slugs = set(db.session.scalars(sa.select(HiddenHandout.slug)))
     known = [*handouts] if slugs else []
     return slugs - {
-        handout.id for handout in known if handout.id in slugs and not _may_be_hidden(handout, known, slugs)
+        handout.id
+        for handout in known
+        if handout.id in slugs and not _may_be_hidden(handout, known, slugs)
     }
 
 
@@ -186,7 +190,9 @@ def get_handout_version(slug: str, language: str = "en", number: int | None = No
     """
     if not SLUG.fullmatch(slug) or language not in LANGUAGES:
         raise NotFound
-    query = sa.select(*VERSION_COLUMNS).where(HandoutVersion.slug == slug, HandoutVersion.language == language)
+    query = sa.select(*VERSION_COLUMNS).where(
+        HandoutVersion.slug == slug, HandoutVersion.language == language
+    )
     if number is not None:
         query = query.where(HandoutVersion.number == number)
     row = db.session.execute(query.order_by(HandoutVersion.number.desc()).limit(1)).first()
@@ -206,7 +212,9 @@ def get_handout_version_by_id(handout_version_id: UUID) -> LibraryItem:
 
     Raises NotFound.
     """
-    row = db.session.execute(sa.select(*VERSION_COLUMNS).where(HandoutVersion.id == handout_version_id)).first()
+    row = db.session.execute(
+        sa.select(*VERSION_COLUMNS).where(HandoutVersion.id == handout_version_id)
+    ).first()
     if row is None:
         raise NotFound
     return _items([row])[0]

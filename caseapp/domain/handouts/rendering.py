@@ -176,7 +176,10 @@ def _parse_blocks(text: str, handout: Handout) -> list[Block]:
 def find_empty_blocks(handout: Handout, help_lines: HelpLines) -> tuple[str, ...]:
     """Find the help-line blocks of a handout that would be empty with these help lines."""
     names = dict.fromkeys(
-        block.name for section in parse_document(handout).sections for block in section.blocks if block.name
+        block.name
+        for section in parse_document(handout).sections
+        for block in section.blocks
+        if block.name
     )
     return tuple(name for name in names if not help_lines.of_kinds(REQUIRED_KINDS[name]))
 
@@ -260,7 +263,12 @@ def list_cited_claims(section: Section) -> list[CitedClaim]:
 
 
 def render_page_body(
-    handout: Handout, help_lines: HelpLines, *, faith: bool, staff: bool, inputs: FormInputs | None = None
+    handout: Handout,
+    help_lines: HelpLines,
+    *,
+    faith: bool,
+    staff: bool,
+    inputs: FormInputs | None = None,
 ) -> Markup:
     """Render the body of a handout for a page; `staff` adds the sources of each section.
 

@@ -30,7 +30,8 @@ class Practice(Model):
     tagline: Mapped[str] = mapped_column(sa.String(120), default="")
     contact: Mapped[str] = mapped_column(sa.String(200), default="")
     country: Mapped[str] = mapped_column(
-        sa.String(2), info=unconstrained("The countries are those whose help lines the library has.")
+        sa.String(2),
+        info=unconstrained("The countries are those whose help lines the library has."),
     )
     region: Mapped[str | None] = mapped_column(sa.String(60))
     zone: Mapped[str] = mapped_column(sa.String(40))

@@ -14,7 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
-from caseapp.domain.practice.models import NEUTRAL_SITE, PracticeHelpLine, Practice, PracticeLogo
+from caseapp.domain.practice.models import NEUTRAL_SITE, Practice, PracticeHelpLine, PracticeLogo
 from caseapp.domain.practice.queries import get_practice, today
 
 if TYPE_CHECKING:

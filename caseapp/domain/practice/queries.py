@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from caseapp.core import clock, urls
 from caseapp.core.database import RowView, db, run
 from caseapp.domain.practice.help_lines import STALE_AFTER_DAYS, HelpLine, countries
-from caseapp.domain.practice.models import PracticeHelpLine, Practice, PracticeLogo
+from caseapp.domain.practice.models import Practice, PracticeHelpLine, PracticeLogo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,9 @@ def today() -> date:
 
 def list_practice_help_lines() -> Sequence[PracticeHelpLine]:
     """List the help lines that the practice added."""
-    return db.session.scalars(sa.select(PracticeHelpLine).order_by(PracticeHelpLine.kind, PracticeHelpLine.name)).all()
+    return db.session.scalars(
+        sa.select(PracticeHelpLine).order_by(PracticeHelpLine.kind, PracticeHelpLine.name)
+    ).all()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ class PracticeInfo:
     def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
         """Take the rows of `PRACTICE_INFO`: the practice joined with each help line that it added, if any."""
         self._practice, self._has_logo = RowView(rows[0], Practice), rows[0].has_logo
-        self._added = [line for row in rows if (line := RowView(row, PracticeHelpLine)).id is not None]
+        self._added = [
+            line for row in rows if (line := RowView(row, PracticeHelpLine)).id is not None
+        ]
 
     @cached_property
     def letterhead(self) -> Letterhead:
@@ -99,7 +103,9 @@ class PracticeInfo:
         practice = self._practice
         logo = get_logo() if self._has_logo else None
         code = urls.portal_url() if practice.paper_code else ""
-        return Letterhead(practice.name, practice.tagline, practice.contact, practice.paper, logo, code)
+        return Letterhead(
+            practice.name, practice.tagline, practice.contact, practice.paper, logo, code
+        )
 
     @cached_property
     def help_lines(self) -> HelpLines:
@@ -114,7 +120,9 @@ class PracticeInfo:
             if line.region is None or practice.region is None or line.region == practice.region
         )
         lines = (*map(_local_line, self._added), *shipped)
-        return HelpLines(lines, practice.help_lines_confirmed_on, stale=are_help_lines_stale(practice))
+        return HelpLines(
+            lines, practice.help_lines_confirmed_on, stale=are_help_lines_stale(practice)
+        )
 
 
 def _local_line(line: RowView) -> HelpLine:

@@ -34,7 +34,7 @@ from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.operations import update_practice
 from caseapp.domain.suitability.schemas import Situation
-from tests.domain.practice.test_practice import settings_now
+from tests.domain.practice.test_practice import current_settings
 from tests.support import builders, staff
 from tests.support.pdf_checks import read_outline, extract_text
 
@@ -193,7 +193,7 @@ def test_anonymous_pdf_is_the_same_file_for_every_client(coach, made):
 def test_pdf_has_no_qr_code_when_the_portal_is_not_safe(coach, app):
     admin = staff.add("admin")
     with transaction():
-        update_practice(admin, settings_now(paper_code=True), 1)
+        update_practice(admin, current_settings(paper_code=True), 1)
     for safe, there in ((SAFE, True), (SafeContact(("call", "post")), False)):
         made = builders.case(coach, safe=safe)
         builders.screen(coach, made.client_id)

@@ -1,4 +1,4 @@
-"""Sheets that the practice hides: out of every list, unless they are for safety and nothing stands in for them."""
+"""Tests of hiding handouts, with the rule for safety handouts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
 from caseapp.domain.handouts.queries import get_handout_version, list_handouts
-from tests.domain.authoring.steps import reason_codes, list_published_slugs, publish_copy
+from tests.domain.authoring.steps import list_published_slugs, publish_copy, reason_codes
 from tests.support import builders
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
 
 
-def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
-    made = builders.case(team["coach"])
-    builders.screen(team["coach"], made.client_id, work="watch")
-    context = get_case_context(team["coach"], made.case_id)
+def test_hide_handout_removes_it_from_lists_and_keeps_assignments(team):
+    case = builders.case(team["coach"])
+    builders.screen(team["coach"], case.client_id, work="watch")
+    context = get_case_context(team["coach"], case.case_id)
     with transaction():
-        given_id = assign_handout(
+        assignment_id = assign_handout(
             team["coach"],
-            made.case_id,
+            case.case_id,
             "keep-the-day-running",
             message="",
             channel="portal",
@@ -36,17 +36,21 @@ def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
         )
     with transaction():
         hide_handout(team["supervisor"], "keep-the-day-running")
-    assert given_id
+    assert assignment_id
     assert "keep-the-day-running" not in list_published_slugs()
-    assert "keep-the-day-running" not in {o.handout.id for o in list_handout_options(team["coach"], context)}
+    assert "keep-the-day-running" not in {
+        option.handout.id for option in list_handout_options(team["coach"], context)
+    }
     hidden = list_handouts(team["admin"], hidden=True)
     assert {item.handout.id for item in hidden} == {"keep-the-day-running"}
     other = builders.case(team["coach"])
     builders.screen(team["coach"], other.client_id)
-    with pytest.raises(RuleBroken) as refused, transaction():
-        assign_handout(team["coach"], other.case_id, "keep-the-day-running", message="", channel="print")
-    assert reason_codes(refused) == ["hidden"]
-    client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
+    with pytest.raises(RuleBroken) as error, transaction():
+        assign_handout(
+            team["coach"], other.case_id, "keep-the-day-running", message="", channel="print"
+        )
+    assert reason_codes(error) == ["hidden"]
+    client = Actor(case.client_id, Role.CLIENT, "Ines", "portal")
     assert [record.slug for record in get_reading_list(client)] == ["keep-the-day-running"]
     with pytest.raises(RuleBroken), transaction():
         hide_handout(team["admin"], "keep-the-day-running")
@@ -56,42 +60,49 @@ def test_a_hidden_sheet_leaves_every_list_and_what_was_given_stays(team):
     with pytest.raises(RuleBroken), transaction():
         show_handout(team["admin"], "keep-the-day-running")
     with pytest.raises(NotFound), transaction():
-        hide_handout(team["admin"], "no-such-sheet")
+        hide_handout(team["admin"], "no-such-handout")
 
 
-def safety_sheets():
-    return sorted({h.id for h in library().values() if h.kind == "safety-sheet"})
+def safety_handout_slugs():
+    return sorted({handout.id for handout in library().values() if handout.kind == "safety-sheet"})
 
 
-@pytest.mark.parametrize("slug", safety_sheets())
-def test_a_safety_sheet_stays_unless_ours_stands_in_for_it(team, slug):
-    with pytest.raises(RuleBroken) as refused, transaction():
+@pytest.mark.parametrize("slug", safety_handout_slugs())
+def test_hide_safety_handout_without_practice_version_raises(team, slug):
+    with pytest.raises(RuleBroken) as error, transaction():
         hide_handout(team["admin"], slug)
-    assert reason_codes(refused) == ["safety_sheet"]
+    assert reason_codes(error) == ["safety_sheet"]
     assert slug in list_published_slugs()
 
 
-def test_a_safety_sheet_comes_back_when_ours_is_gone(team):
+def test_hidden_safety_handout_is_shown_when_practice_version_is_recalled(team):
     languages = ["en", "es"]
-    ours = [publish_copy(team, "help-right-now", language=language) for language in languages[:1]]
-    with pytest.raises(RuleBroken) as refused, transaction():
+    slugs = [publish_copy(team, "help-right-now", language=language) for language in languages[:1]]
+    with pytest.raises(RuleBroken) as error, transaction():
         hide_handout(team["admin"], "help-right-now")
-    assert "Español" in refused.value.reasons[0].message
-    ours += [publish_copy(team, "help-right-now", language=language) for language in languages[1:]]
+    assert "Español" in error.value.reasons[0].message
+    slugs += [publish_copy(team, "help-right-now", language=language) for language in languages[1:]]
     with transaction():
         hide_handout(team["admin"], "help-right-now")
     assert "help-right-now" not in list_published_slugs()
     with transaction():
-        recall(team["admin"], get_handout_version(ours[0]).handout_version_id, "It names a wrong door.")
+        recall(
+            team["admin"],
+            get_handout_version(slugs[0]).handout_version_id,
+            "It names a wrong address.",
+        )
     assert "help-right-now" in list_published_slugs()
     assert not get_handout_version("help-right-now").hidden
 
 
-def test_a_stand_in_has_to_serve_the_same_holds(team):
+def test_hide_safety_handout_with_other_hold_mark_raises(team):
     for language in ("en", "es"):
         publish_copy(
-            team, "help-right-now", change={"hold_ok": "none", "title": "Ours"}, language=language
+            team,
+            "help-right-now",
+            change={"hold_ok": "none", "title": "Practice version"},
+            language=language,
         )
-    with pytest.raises(RuleBroken) as refused, transaction():
+    with pytest.raises(RuleBroken) as error, transaction():
         hide_handout(team["admin"], "help-right-now")
-    assert reason_codes(refused) == ["safety_sheet"]
+    assert reason_codes(error) == ["safety_sheet"]

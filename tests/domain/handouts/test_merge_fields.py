@@ -1,4 +1,4 @@
-"""Whatever is put into a printed page stays words: no tag, no address, no style, no template (SEC-33, SEC-34)."""
+"""Tests that text in PDFs never becomes a tag, an address, a style or a template (SEC-33, SEC-34)."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ from caseapp.core import pdf
 from caseapp.core.settings import ROOT
 from caseapp.core.templating import TEMPLATES, render_text
 from caseapp.domain.authoring.rules import find_problems
-from caseapp.domain.authoring.source import STARTER_BODY, HandoutKey, DraftContent, build_source
+from caseapp.domain.authoring.source import STARTER_BODY, DraftContent, HandoutKey, build_source
 from caseapp.domain.handouts import printing
 from caseapp.domain.handouts.library import Field, library, parse_handout
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.handouts.rendering import render_page_body
 from caseapp.domain.practice.help_lines import HelpLine, countries
-from caseapp.domain.practice.queries import Letterhead, Logo, HelpLines
+from caseapp.domain.practice.queries import HelpLines, Letterhead, Logo
 from caseapp.domain.reports.pdf_tables import build_table
 from caseapp.domain.reports.pdf_tables import render_page as render_report
-from tests.domain.handouts.test_payloads import CORES, CORPUS, plain_text
-from tests.support.pdf_checks import list_handout_problems
-from tests.support.pdf_checks import extract_text as printed
+from tests.domain.handouts.test_payloads import CORES, CORPUS, without_whitespace
+from tests.support.pdf_checks import extract_text, list_handout_problems
 
 DAY = date(2026, 11, 21)
 NAME = HandoutKey("own-01", "en", None)
 WORD = "Quetzalcoatl"
 PICTURE = b"\x89PNG"
-PLACES = tuple(
+FIELDS = tuple(
     Field(f"f{kind}", f"Where {kind}", kind, options, 200, 2, required=False, sensitive=False)
     for kind, options in (
         ("text", ()),
@@ -45,21 +44,21 @@ PLACES = tuple(
         ("date", ()),
     )
 )
-OWN = DraftContent(
+DRAFT = DraftContent(
     title="A walk",
     stage="steady",
     kind="worksheet",
     summary="A short walk each evening.",
     minutes=10,
-    answer_fields=PLACES,
+    answer_fields=FIELDS,
     review_date=DAY,
     change="First edition.",
     body=STARTER_BODY["en"].replace(
-        "Write here.", "\n\n".join(f"{{{{field:{place.id}}}}}" for place in PLACES)
+        "Write here.", "\n\n".join(f"{{{{field:{field.id}}}}}" for field in FIELDS)
     ),
 )
 # Server-side template injection, for every engine that a payload list knows.
-TEMPLATE_WORDS = (
+TEMPLATE_PAYLOADS = (
     "{{7*7}}", "{{ config }}", "{{ self.__init__.__globals__ }}", "{{''.__class__.__mro__[1].__subclasses__()}}",
     "{% for x in (1,2) %}x{% endfor %}", "{% include '/etc/passwd' %}", "{%print(7*7)%}", "{# gone #}",
     "{{ cycler.__init__.__globals__.os.popen('id').read() }}", "{{request.application}}", "{{lipsum}}", "${7*7}",
@@ -70,30 +69,34 @@ TEMPLATE_WORDS = (
 )  # fmt: skip
 
 
-def helps(text="Somebody"):
-    """Give a country's numbers with one line that the practice added."""
+def help_lines_with(text="Somebody"):
+    """Return a country's help lines with one added by the practice."""
     line = HelpLine(
         "crisis", text, "01632 960123", None, None, None, text, text, None, "anyone", (), None, ""
     )
     return HelpLines((line, *countries()["GB"].lines), None, stale=True)
 
 
-def letter_of(text):
+def letterhead_with(text):
     return Letterhead(text, text, text, logo=Logo(PICTURE, text), portal="https://desk.example.org")
 
 
-def own_sheet(text, body=OWN.body):
-    """Write one of the practice's own sheets with a text in everything that is not the body, checked like any other."""
+def practice_handout(text, body=DRAFT.body):
+    """Build a practice handout with a text in every field except the body."""
     answer_fields = tuple(
         replace(
-            place,
-            label=f"{place.label} {text}"[:160],
-            options=tuple(f"{o} {text}" for o in place.options),
+            field,
+            label=f"{field.label} {text}"[:160],
+            options=tuple(f"{o} {text}" for o in field.options),
         )
-        for place in PLACES
+        for field in FIELDS
     )
     written = replace(
-        OWN, title=f"A walk {text}"[:120], answer_fields=answer_fields, faith_insert=text, body=body
+        DRAFT,
+        title=f"A walk {text}"[:120],
+        answer_fields=answer_fields,
+        faith_insert=text,
+        body=body,
     )
     return parse_handout(build_source(written, NAME, DAY, None))
 
@@ -114,15 +117,17 @@ def printed_report(text):
 
 
 def documents(text):
-    """Give every kind of printed document with one text in all places that take words as they are."""
-    sheet = library()["help-right-now", "en"]
+    """Render every kind of PDF document with one text in all plain fields."""
+    handout = library()["help-right-now", "en"]
     calm = library()["keep-the-day-running", "en"]
-    letterhead, personalization = letter_of(text), Personalization(text, text, text)
-    yield printing.render_print_html(calm, letterhead, helps(), faith=True, personalization=personalization)
+    letterhead, personalization = letterhead_with(text), Personalization(text, text, text)
+    yield printing.render_print_html(
+        calm, letterhead, help_lines_with(), faith=True, personalization=personalization
+    )
     yield render_packet_html(
-        [PacketItem(calm, 1, DAY, text), PacketItem(sheet, 2, None, text)],
+        [PacketItem(calm, 1, DAY, text), PacketItem(handout, 2, None, text)],
         letterhead,
-        helps(),
+        help_lines_with(),
         faith=False,
         personalization=personalization,
     )
@@ -130,8 +135,8 @@ def documents(text):
 
 
 def tree(html):
-    """Read a document as the engine does; give every tag with its attributes and words, in order."""
-    # A blank that holds the parts of a number together is a blank.
+    """Parse a document as the PDF engine does; return every tag with its attributes and text, in order."""
+    # A no-break space within a number counts as a space.
     html = html.replace("\N{NO-BREAK SPACE}", " ")
     return [
         (str(node.tag), sorted(node.attrib.items()), node.text or "", node.tail or "")
@@ -139,8 +144,8 @@ def tree(html):
     ]
 
 
-def put_in(found, text):
-    """Put a text where the word stood in a tree."""
+def replace_word(found, text):
+    """Replace the marker word in a tree by a text."""
 
     def put(words):
         return words.replace(WORD, text)
@@ -152,8 +157,8 @@ def put_in(found, text):
 
 
 @pytest.mark.slow
-def test_three_hundred_payloads_change_no_tag_of_any_document(the_app):
-    """What the engine reads is the same tree each time, with other words in it: in every field of every document."""
+def test_payloads_in_plain_fields_leave_document_tree_unchanged(the_app):
+    """The PDF engine parses the same tree with other text in it, for every field of every document."""
     wanted = [tree(html) for html in documents(WORD)]
     assert [sum(WORD in inner + after for _, _, inner, after in found) for found in wanted] == [
         6,
@@ -161,13 +166,13 @@ def test_three_hundred_payloads_change_no_tag_of_any_document(the_app):
         10,
     ]
     assert len({*CORPUS}) >= 300
-    for text in (*CORPUS, *TEMPLATE_WORDS):
+    for text in (*CORPUS, *TEMPLATE_PAYLOADS):
         for html, expected in zip(documents(text), wanted, strict=True):
-            assert tree(html) == put_in(expected, text), text
+            assert tree(html) == replace_word(expected, text), text
 
 
-def skeleton(html):
-    """Give tags and attributes alone, without the words that a field's label puts into a tooltip."""
+def tags_and_attributes(html):
+    """Return tags and attributes only, without the text that a field's label puts into a tooltip."""
     return [
         (tag, [(name, value) for name, value in attributes if name not in {"title", "value"}])
         for tag, attributes, _, _ in tree(html)
@@ -175,34 +180,46 @@ def skeleton(html):
 
 
 @pytest.mark.slow
-def test_nor_does_what_staff_write_in_a_sheet_of_their_own(the_app):
-    """Titles, labels, options and help lines are set with proper quotation marks, so only their words may differ."""
+def test_payloads_in_practice_handout_leave_document_tree_unchanged(the_app):
+    """Titles, labels, options and help lines get typographic quotation marks, so only their text may differ."""
     letterhead = Letterhead("P")
-    wanted = skeleton(printing.render_print_html(own_sheet("x"), letterhead, helps(), faith=True))
-    page = skeleton(render_page_body(own_sheet("x"), helps(), faith=True, staff=True))
-    for text in (*CORES, *TEMPLATE_WORDS):
-        sheet = own_sheet(text)
-        made = printing.render_print_html(sheet, letterhead, helps(text), faith=True)
-        assert skeleton(made) == wanted, text
-        assert skeleton(render_page_body(sheet, helps(text), faith=True, staff=True)) == page, text
+    wanted = tags_and_attributes(
+        printing.render_print_html(practice_handout("x"), letterhead, help_lines_with(), faith=True)
+    )
+    page = tags_and_attributes(
+        render_page_body(practice_handout("x"), help_lines_with(), faith=True, staff=True)
+    )
+    for text in (*CORES, *TEMPLATE_PAYLOADS):
+        handout = practice_handout(text)
+        made = printing.render_print_html(handout, letterhead, help_lines_with(text), faith=True)
+        assert tags_and_attributes(made) == wanted, text
+        assert (
+            tags_and_attributes(
+                render_page_body(handout, help_lines_with(text), faith=True, staff=True)
+            )
+            == page
+        ), text
 
 
-LEFT = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
+PROSE_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["in a line", "as a block"])
-def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(the_app, place):
+@pytest.mark.parametrize("context", ["inline", "block"])
+def test_payloads_in_body_add_only_prose_tags_and_no_attributes(the_app, context):
     bare = {
-        tag for tag, _ in skeleton(render_page_body(own_sheet("x"), helps(), faith=False, staff=False))
-    }
-    for text in (*CORES, *TEMPLATE_WORDS):
-        around = f"A walk {text} home." if place == "in a line" else f"\n\n{text}\n\n"
-        sheet = replace(
-            own_sheet("x"), body=OWN.body.replace("Say in two", f"{around}\n\nSay in two")
+        tag
+        for tag, _ in tags_and_attributes(
+            render_page_body(practice_handout("x"), help_lines_with(), faith=False, staff=False)
         )
-        found = tree(render_page_body(sheet, helps(), faith=False, staff=False))
-        assert {tag for tag, *_ in found} <= bare | LEFT, text
+    }
+    for text in (*CORES, *TEMPLATE_PAYLOADS):
+        around = f"A walk {text} home." if context == "inline" else f"\n\n{text}\n\n"
+        handout = replace(
+            practice_handout("x"), body=DRAFT.body.replace("Say in two", f"{around}\n\nSay in two")
+        )
+        found = tree(render_page_body(handout, help_lines_with(), faith=False, staff=False))
+        assert {tag for tag, *_ in found} <= bare | PROSE_TAGS, text
         allowed = {"class", "href", "aria-hidden"}
         assert {name for _, attributes, *_ in found for name, _ in attributes} <= allowed, text
         leading = [
@@ -212,37 +229,41 @@ def test_a_body_brings_no_tag_but_those_of_plain_prose_and_no_attribute(the_app,
 
 
 @pytest.mark.pdf
-def test_what_looks_like_a_template_is_printed_as_it_stands(the_app):
-    """One page with all of them: the text that comes out is what was written, and 49 is nowhere."""
+def test_template_payloads_are_printed_as_text(the_app):
+    """One page with all of them: the printed text is what was written, and 49 appears nowhere."""
     list_of = "\n".join(
-        f"- begin{n}end {text}" for n, text in enumerate(TEMPLATE_WORDS) if "\n" not in text
+        f"- begin{n}end {text}" for n, text in enumerate(TEMPLATE_PAYLOADS) if "\n" not in text
     )
-    sheet = replace(own_sheet("x"), body=OWN.body.replace("Say in two", f"{list_of}\n\nSay in two"))
-    content = pdf.render(printing.render_print_html(sheet, Letterhead("P"), helps(), faith=False))
+    handout = replace(
+        practice_handout("x"), body=DRAFT.body.replace("Say in two", f"{list_of}\n\nSay in two")
+    )
+    content = pdf.render(
+        printing.render_print_html(handout, Letterhead("P"), help_lines_with(), faith=False)
+    )
     assert list_handout_problems(content, language="en-GB", title="A walk x") == []
-    text = printed(content)
+    text = extract_text(content)
     assert not re.search(r"(?<!\d)49(?!\d)", text)
-    text = plain_text(text)
-    for n, written in enumerate(TEMPLATE_WORDS):
-        # What means something in Markdown is asked about above.
+    text = without_whitespace(text)
+    for n, written in enumerate(TEMPLATE_PAYLOADS):
+        # Payloads with Markdown syntax are tested above.
         if written.isprintable() and not re.search(r"[<&*]|__", written):
-            assert straight(f"begin{n}end{written}") in straight(text), written
+            assert without_quotes(f"begin{n}end{written}") in without_quotes(text), written
 
 
-def straight(text):
-    """Forget which way quotation marks lean, which prose sets by itself."""
+def without_quotes(text):
+    """Remove quotation marks, which Markdown rendering changes, and whitespace."""
     return re.sub(r"[\u2018\u2019'\u201c\u201d\"\s\\]", "", text)
 
 
-@pytest.mark.parametrize("text", [text for text in TEMPLATE_WORDS if "{{" in text])
-def test_a_marker_that_is_none_of_ours_keeps_a_text_from_being_published(the_app, text):
-    body = OWN.body.replace("Say in two", f"Walk {text} on.\n\nSay in two")
-    found = find_problems(build_source(replace(OWN, body=body), NAME, DAY, None), DAY)
+@pytest.mark.parametrize("text", [text for text in TEMPLATE_PAYLOADS if "{{" in text])
+def test_body_with_unknown_marker_has_a_problem(the_app, text):
+    body = DRAFT.body.replace("Say in two", f"Walk {text} on.\n\nSay in two")
+    found = find_problems(build_source(replace(DRAFT, body=body), NAME, DAY, None), DAY)
     assert "unknown marker" in " ".join(found["body"]).lower()
 
 
-def test_no_template_is_ever_made_from_words_that_somebody_wrote():
-    """Jinja reads files of ours and nothing else; there is no eval and no second template language (VULN-32)."""
+def test_no_code_builds_templates_from_text():
+    """Jinja reads only our files; there is no eval and no second template language (VULN-32)."""
     making = {
         "from_string",
         "render_template_string",
@@ -262,27 +283,33 @@ def test_no_template_is_ever_made_from_words_that_somebody_wrote():
     assert [p for p in TEMPLATES.rglob("*.html") if naming.search(p.read_text())] == []
 
 
-@pytest.mark.parametrize("template", ["pdf/handout.html", "pdf/packet.html", "pdf/case_report.html"])
-def test_a_missing_value_stops_a_document_before_it_is_laid_out(the_app, template):
+@pytest.mark.parametrize(
+    "template", ["pdf/handout.html", "pdf/packet.html", "pdf/case_report.html"]
+)
+def test_pdf_template_with_missing_value_raises(the_app, template):
     with pytest.raises(UndefinedError):
         render_text(template, {})
 
 
 @pytest.mark.pdf
-def test_a_file_with_every_payload_holds_text_and_nothing_that_acts(the_app):
-    """The cores in every field at once, a few to a sheet, all as one file."""
+def test_packet_with_payloads_in_every_field_has_no_active_content(the_app):
+    """All payloads in every field at once, a few per handout, in one file."""
     calm = library()["keep-the-day-running", "en"]
     groups = [" ".join(CORES[n : n + 5]) for n in range(0, len(CORES), 5)]
-    parts = [PacketItem(calm, n, DAY, text) for n, text in enumerate(groups)]
+    items = [PacketItem(calm, n, DAY, text) for n, text in enumerate(groups)]
     letterhead = Letterhead(CORES[0], CORES[3], CORES[12])
     html = render_packet_html(
-        parts, letterhead, helps(CORES[2]), faith=False, personalization=Personalization(CORES[4], CORES[8])
+        items,
+        letterhead,
+        help_lines_with(CORES[2]),
+        faith=False,
+        personalization=Personalization(CORES[4], CORES[8]),
     )
     content = pdf.render(html, max_pages=120)
     assert list_handout_problems(content, language="en-GB", title="Your reading") == []
-    text = plain_text(printed(content, "-raw"))
+    text = without_whitespace(extract_text(content, "-raw"))
     for words in (CORES[0], CORES[3], CORES[4], CORES[8]):
-        assert plain_text(words) in text
+        assert without_whitespace(words) in text
     with pikepdf.open(io.BytesIO(content)) as document:
         assert dict(document.attachments) == {}
         told = str(dict(document.docinfo)) + document.Root.Metadata.read_bytes().decode()

@@ -1,4 +1,4 @@
-"""What a person is called and what a coach writes is text on paper and nothing else (SEC-33)."""
+"""Tests that names and messages are printed as text and nothing else (SEC-33)."""
 
 import io
 import re
@@ -13,11 +13,11 @@ from caseapp.domain.handouts import printing
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import Letterhead, HelpLines
-from tests.support.pdf_checks import list_handout_problems, extract_text
+from caseapp.domain.practice.queries import HelpLines, Letterhead
+from tests.support.pdf_checks import extract_text, list_handout_problems
 
 ADDRESS = "http://127.0.0.1:9/x"
-# What somebody would want to smuggle in ...
+# Injection attempts ...
 CORES = (
     "<script>alert(1)</script>",
     "<b>bold</b>",
@@ -70,69 +70,77 @@ CORES = (
     "<x:include href='file'/>",
     "<?xml version='1.0'?><!DOCTYPE x [<!ENTITY e SYSTEM 'f'>]>",
 )
-# ... and where it would try to break out.
+# ... and the contexts from which they would try to break out.
 AROUND = ("{}", "Ana {}", '"> {}', "'> {} <!--", "</p> {} <p>", "</blockquote> {} x")
 CORPUS = [around.replace("{}", core) for core, around in product(CORES, AROUND)]
 HANDOUT = library()["better-nights", "en"]
-PERSONAL = re.compile(r'<p class="for">.*?</blockquote>', re.DOTALL)
+PERSONAL_DETAILS = re.compile(r'<p class="for">.*?</blockquote>', re.DOTALL)
 
 
-def sheet(personalization):
-    known = HelpLines(countries()["GB"].lines, None, stale=True)
-    return printing.render_print_html(HANDOUT, Letterhead("P"), known, faith=False, personalization=personalization)
+def render(personalization):
+    help_lines = HelpLines(countries()["GB"].lines, None, stale=True)
+    return printing.render_print_html(
+        HANDOUT, Letterhead("P"), help_lines, faith=False, personalization=personalization
+    )
 
 
-def whole(personals):
-    """Put the personal words of many sheets into one, each as its own sheet would have shown them."""
+def render_all(personalizations):
+    """Put the personal details of many documents into one, each as its own document shows them."""
     shown = []
-    for place, personalization in enumerate(personals):
-        found = PERSONAL.search(sheet(personalization))
+    for place, personalization in enumerate(personalizations):
+        found = PERSONAL_DETAILS.search(render(personalization))
         shown.append(f"<p>begin{place}end</p>{found[0]}")
     shown.append(f"<p>begin{len(shown)}end</p>")
-    return PERSONAL.sub(lambda _: "".join(shown), sheet(Personalization("A", "B", "C")), count=1)
+    return PERSONAL_DETAILS.sub(
+        lambda _: "".join(shown), render(Personalization("A", "B", "C")), count=1
+    )
 
 
 @pytest.mark.pdf
-def test_three_hundred_payloads_come_out_as_they_went_in(the_app):
+def test_personal_details_with_payloads_are_printed_as_text(the_app):
     assert len(set(CORPUS)) >= 300
-    personals = [Personalization(text, "Ines", text) for text in CORPUS[::2]]
-    personals += [Personalization("Ana", text, text) for text in CORPUS[1::2]]
-    assert [remove_unprintable(personalization) for personalization in personals] == [(p, ()) for p in personals]
-    content = pdf.render(whole(personals), max_pages=80)
+    personalizations = [Personalization(text, "Ines", text) for text in CORPUS[::2]]
+    personalizations += [Personalization("Ana", text, text) for text in CORPUS[1::2]]
+    assert [remove_unprintable(personalization) for personalization in personalizations] == [
+        (p, ()) for p in personalizations
+    ]
+    content = pdf.render(render_all(personalizations), max_pages=80)
     assert list_handout_problems(content, language="en-GB", title="When sleep will not come") == []
-    # As it was written, for poppler takes a dash at a line's end for a hyphen; and within the margins of the page.
-    text = extract_text(content, "-nopgbrk", *["-raw", "-x", "0", "-y", "65", "-W", "595", "-H", "720"])
-    for place, personalization in enumerate(personals):
+    # In raw order, since poppler takes a dash at the end of a line for a hyphen; and within the margins of the page.
+    text = extract_text(
+        content, "-nopgbrk", *["-raw", "-x", "0", "-y", "65", "-W", "595", "-H", "720"]
+    )
+    for place, personalization in enumerate(personalizations):
         [found] = re.findall(rf"begin{place}end (.*?)begin\d+end", text)[:1]
         wanted = f"For {personalization.preferred_name}, from {personalization.coach} {personalization.message}"
-        assert plain_text(found) == plain_text(wanted)
+        assert without_whitespace(found) == without_whitespace(wanted)
 
 
-def plain_text(text):
-    """Leave out the blanks that setting a line adds and takes."""
+def without_whitespace(text):
+    """Remove whitespace, which line breaking adds and removes."""
     return re.sub(r"\s+", "", text)
 
 
-def head_of(personalization):
-    with pikepdf.open(io.BytesIO(pdf.render(sheet(personalization)))) as document:
+def metadata_of(personalization):
+    with pikepdf.open(io.BytesIO(pdf.render(render(personalization)))) as document:
         return dict(document.docinfo), document.Root.Metadata.read_bytes()
 
 
 @pytest.mark.pdf
-def test_no_payload_reaches_the_head_of_the_file(the_app):
-    bare = head_of(printing.NOT_PERSONALIZED)
+def test_personal_details_do_not_reach_pdf_metadata(the_app):
+    bare = metadata_of(printing.NOT_PERSONALIZED)
     for text in ("Mallory", CORES[7], CORES[8]):
-        assert head_of(Personalization(text, text, text)) == bare
+        assert metadata_of(Personalization(text, text, text)) == bare
 
 
 @pytest.mark.parametrize(
     "text", ["Ana 🙂", "安娜", "ענת", "Ana\u202egnp", "Ana\x07", "A\u200dna", "Ана", "\ufeffAna"]
 )
-def test_what_our_fonts_lack_is_left_out_before_anything_is_laid_out(the_app, text):
-    left, told = remove_unprintable(Personalization(text, "Ines", "A line."))
-    assert left == Personalization("", "", "A line.")
-    assert "names" in told[0].message
-    left, told = remove_unprintable(Personalization("Ana", "Ines", text))
-    assert left == Personalization("Ana", "Ines", "")
-    assert "line" in told[0].message
-    assert told[0].code == "missing_glyphs"
+def test_remove_unprintable_removes_characters_missing_in_fonts(the_app, text):
+    printable, reasons = remove_unprintable(Personalization(text, "Ines", "A line."))
+    assert printable == Personalization("", "", "A line.")
+    assert "names" in reasons[0].message
+    printable, reasons = remove_unprintable(Personalization("Ana", "Ines", text))
+    assert printable == Personalization("Ana", "Ines", "")
+    assert "line" in reasons[0].message
+    assert reasons[0].code == "missing_glyphs"

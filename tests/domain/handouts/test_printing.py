@@ -1,4 +1,4 @@
-"""What stands on paper, and whether everybody can read it: every text, every size, alone and in packs."""
+"""Tests of handout PDFs and packets: content, accessibility, sizes, logo and QR code."""
 
 import io
 import re
@@ -12,8 +12,7 @@ import pikepdf
 import pytest
 from PIL import Image
 
-from caseapp.core import images as pictures
-from caseapp.core import pdf, vault
+from caseapp.core import images, pdf, vault
 from caseapp.core.errors import RenderFailed
 from caseapp.core.sandbox import supervisor
 from caseapp.domain.handouts import rendering
@@ -41,7 +40,7 @@ pytestmark = pytest.mark.pdf
 
 LIBRARY = library()
 PORTAL = "https://desk.example.org/portal"
-PLAIN = Letterhead("Harbour Lane", "Separation and relationship coaching", "0131 496 0142")
+LETTERHEAD = Letterhead("Harbour Lane", "Separation and relationship coaching", "0131 496 0142")
 ANA = Personalization("Ana", "Ines", "Read the first part before Thursday.")
 KEY = vault.DataKey(UUID(int=1), b"k" * 32)
 SIZES: tuple[dict, ...] = (
@@ -50,7 +49,7 @@ SIZES: tuple[dict, ...] = (
     {"large": True},
     {"paper": "Letter", "large": True},
 )
-# Every text once, in one of the four sizes after the other; the shortest and the longest in all of them.
+# Every handout in one of the four sizes in turn; the shortest and the longest in all of them.
 SAMPLE = [
     *zip(LIBRARY, cycle(SIZES)),
     *((key, size) for key in (("help-right-now", "en"), ("my-year-ahead", "en")) for size in SIZES),
@@ -58,15 +57,15 @@ SAMPLE = [
 
 
 @pytest.fixture(scope="module")
-def dressed(the_app):
-    """Give a letterhead with everything: logo, QR code, tagline, contact."""
+def full_letterhead(the_app):
+    """Return a letterhead with logo, QR code, tagline and contact."""
     drawn = io.BytesIO()
     Image.new("RGB", (900, 240), "#1d5b55").save(drawn, "PNG")
-    logo = Logo(pictures.make_logo(drawn.getvalue()), "Harbour Lane, a lighthouse")
-    return replace(PLAIN, logo=logo, portal=PORTAL)
+    logo = Logo(images.make_logo(drawn.getvalue()), "Harbour Lane, a lighthouse")
+    return replace(LETTERHEAD, logo=logo, portal=PORTAL)
 
 
-def numbers():
+def help_lines():
     return HelpLines(countries()["GB"].lines, None, stale=True)
 
 
@@ -74,60 +73,97 @@ def pages_of(content):
     return int(run_poppler("pdfinfo", content).partition("Pages:")[2].split()[0])
 
 
-def made(handout, letterhead, *, personalization=ANA, large=False, paper="A4"):
+def render(handout, letterhead, *, personalization=ANA, large=False, paper="A4"):
     letterhead = replace(letterhead, paper=paper)
     key = KEY if personalization else None
     return render_handout_pdf(
-        handout, letterhead, numbers(), faith=True, large=large, personalization=personalization, key=key
+        handout,
+        letterhead,
+        help_lines(),
+        faith=True,
+        large=large,
+        personalization=personalization,
+        key=key,
     )
 
 
-def pack(keys, letterhead, *, personalization=ANA, large=False, week=None, line=""):
-    parts = [PacketItem(LIBRARY[key], place, week, line) for place, key in enumerate(keys, start=3)]
-    return render_packet_pdf(parts, letterhead, numbers(), KEY, faith=False, large=large, personalization=personalization)
+def render_packet(keys, letterhead, *, personalization=ANA, large=False, week=None, message=""):
+    items = [
+        PacketItem(LIBRARY[key], position, week, message)
+        for position, key in enumerate(keys, start=3)
+    ]
+    return render_packet_pdf(
+        items,
+        letterhead,
+        help_lines(),
+        KEY,
+        faith=False,
+        large=large,
+        personalization=personalization,
+    )
 
 
-def test_whatever_decides_about_a_paper_makes_another_file_of_it(dressed):
-    """What is kept is found by its ingredients, so that none of them may be forgotten."""
-    ours = numbers()
+def test_describe_print_inputs_differs_for_every_input(full_letterhead):
+    """Cached PDFs are found by this description, so it must contain every input."""
+    current = help_lines()
     first = {
-        "letter": dressed,
-        "numbers": ours,
+        "letterhead": full_letterhead,
+        "help_lines": current,
         "faith": False,
         "large": False,
-        "personal": ANA,
+        "personalization": ANA,
     }
     others = [
         *(
-            {"letter": replace(dressed, **{name: "other"})}
+            {"letterhead": replace(full_letterhead, **{name: "other"})}
             for name in ("name", "tagline", "contact")
         ),
-        {"letter": replace(dressed, paper="Letter")},
-        {"letter": dressed.without_qr_code()},
-        {"letter": replace(dressed, logo=None)},
-        {"letter": replace(dressed, logo=replace(dressed.logo, picture=b"other"))},
-        {"letter": replace(dressed, logo=replace(dressed.logo, alternative="other"))},
-        {"numbers": replace(ours, lines=ours.lines[1:])},
-        {"numbers": replace(ours, lines=(replace(ours.lines[0], hours="other"), *ours.lines[1:]))},
+        {"letterhead": replace(full_letterhead, paper="Letter")},
+        {"letterhead": full_letterhead.without_qr_code()},
+        {"letterhead": replace(full_letterhead, logo=None)},
+        {
+            "letterhead": replace(
+                full_letterhead, logo=replace(full_letterhead.logo, picture=b"other")
+            )
+        },
+        {
+            "letterhead": replace(
+                full_letterhead, logo=replace(full_letterhead.logo, alternative="other")
+            )
+        },
+        {"help_lines": replace(current, lines=current.lines[1:])},
+        {
+            "help_lines": replace(
+                current, lines=(replace(current.lines[0], hours="other"), *current.lines[1:])
+            )
+        },
         {"faith": True},
         {"large": True},
-        *({"personal": replace(ANA, **{name: "other"})} for name in ("preferred_name", "coach", "message")),
-        {"personal": NOT_PERSONALIZED},
+        *(
+            {"personalization": replace(ANA, **{name: "other"})}
+            for name in ("preferred_name", "coach", "message")
+        ),
+        {"personalization": NOT_PERSONALIZED},
     ]
     named = {describe_print_inputs(**(first | other)) for other in [{}, *others]}
     assert len(named) == 1 + len(others)
-    assert describe_print_inputs(**first) == describe_print_inputs(**(first | {"letter": replace(dressed)}))
+    assert describe_print_inputs(**first) == describe_print_inputs(
+        **(first | {"letterhead": replace(full_letterhead)})
+    )
 
 
 @pytest.mark.parametrize(
     ("key", "size"), SAMPLE, ids=lambda v: ".".join(v) if isinstance(v, tuple) else "-".join(v)
 )
-def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, key, size):
+def test_handout_pdf_is_accessible_and_complete(full_letterhead, key, size):
     handout = LIBRARY[key]
-    content = made(handout, dressed, **size)
-    language, title = get_language_tag(handout.language), rendering.plain_text(handout.outside_title)
+    content = render(handout, full_letterhead, **size)
+    language, title = (
+        get_language_tag(handout.language),
+        rendering.plain_text(handout.outside_title),
+    )
     assert list_handout_problems(content, language=language, title=title) == []
-    pictures_told = {"Harbour Lane, a lighthouse", f"QR code that opens {PORTAL}"}
+    alternatives = {"Harbour Lane, a lighthouse", f"QR code that opens {PORTAL}"}
     with pikepdf.open(io.BytesIO(content)) as document:
         told = {
             str(one.Alt)
@@ -135,42 +171,51 @@ def test_every_text_can_be_read_aloud_in_order_and_holds_nothing_else(dressed, k
             if isinstance(one, pikepdf.Dictionary) and one.get("/S") == "/Figure"
         }
     if handout.language == "en":
-        assert told == (set() if handout.alias else pictures_told)
+        assert told == (set() if handout.alias else alternatives)
     text = extract_text(content)
     order = [title, "Ana", ANA.message]
-    order += [part.heading for part in rendering.parse_document(handout).sections if part.heading]
+    order += [
+        section.heading for section in rendering.parse_document(handout).sections if section.heading
+    ]
     at = 0
     for words in order:
         at = text.index(words, at)
-    page = rendering.render_page_body(handout, numbers(), faith=True, staff=False).striptags()
+    page = rendering.render_page_body(handout, help_lines(), faith=True, staff=False).striptags()
     assert set(re.findall(r"\w+", page)) - set(re.findall(r"\w+", text)) == set()
 
 
-ONE_LEAF = [
+PAPER_SAMPLE = [
     *((key, "Letter") for key in LIBRARY),
     *((key, "A4") for key in sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:8]),
 ]
 
 
 @pytest.mark.parametrize(
-    ("key", "paper"), ONE_LEAF, ids=lambda v: v if isinstance(v, str) else ".".join(v)
+    ("key", "paper"), PAPER_SAMPLE, ids=lambda v: v if isinstance(v, str) else ".".join(v)
 )
-def test_a_sheet_with_everything_on_it_is_one_leaf_of_paper(dressed, key, paper):
-    """Two pages, and the numbers of a crisis on one: with logo, code, faith line, names and a line of 120 signs."""
-    line = (
+def test_handout_pdf_with_all_details_has_at_most_two_pages(full_letterhead, key, paper):
+    """Two pages, one for the crisis handout: logo, QR code, faith insert, names, a message of 120 characters."""
+    message = (
         "Mornings are hardest for you just now. Begin with the first part, "
         "and leave all the rest of it till we meet on Thursday."
     )
-    assert len(line) == 120
-    personalization = Personalization("Priya", "Maya Lindqvist", line)
+    assert len(message) == 120
+    personalization = Personalization("Priya", "Maya Lindqvist", message)
     most = 1 if key == ("help-right-now", "en") else 2
-    assert pages_of(made(LIBRARY[key], dressed, personalization=personalization, paper=paper)) <= most
+    assert (
+        pages_of(
+            render(LIBRARY[key], full_letterhead, personalization=personalization, paper=paper)
+        )
+        <= most
+    )
 
 
-def test_the_names_and_the_line_stand_in_the_text_and_nowhere_else(dressed):
-    content = made(LIBRARY["better-nights", "en"], dressed)
+def test_personal_details_are_in_text_but_not_in_metadata(full_letterhead):
+    content = render(LIBRARY["better-nights", "en"], full_letterhead)
     assert "For Ana, from Ines Read the first part before Thursday." in extract_text(content)
-    assert "Para Ana, de Ines" in extract_text(made(LIBRARY["better-nights", "es"], dressed))
+    assert "Para Ana, de Ines" in extract_text(
+        render(LIBRARY["better-nights", "es"], full_letterhead)
+    )
     with pikepdf.open(io.BytesIO(content)) as document:
         told = " ".join(str(value) for value in document.docinfo.values())
         told += document.Root.Metadata.read_bytes().decode()
@@ -178,28 +223,32 @@ def test_the_names_and_the_line_stand_in_the_text_and_nowhere_else(dressed):
     assert "Ines" not in told
 
 
-def test_nobody_is_named_where_nobody_is_given(dressed):
-    text = extract_text(made(LIBRARY["better-nights", "en"], dressed, personalization=NOT_PERSONALIZED))
+def test_handout_pdf_without_personalization_names_nobody(full_letterhead):
+    text = extract_text(
+        render(LIBRARY["better-nights", "en"], full_letterhead, personalization=NOT_PERSONALIZED)
+    )
     assert "For Ana" not in text
     assert "from Ines" not in text
 
 
-def test_a_picture_can_be_told_apart_in_black_and_white_and_is_there_once(dressed):
-    content = made(LIBRARY["better-nights", "en"], dressed)
+def test_logo_is_embedded_once_without_mask(full_letterhead):
+    content = render(LIBRARY["better-nights", "en"], full_letterhead)
     with pikepdf.open(io.BytesIO(content)) as document:
-        images = [
+        embedded = [
             one
             for one in document.objects
             if isinstance(one, pikepdf.Stream) and one.get("/Subtype") == "/Image"
         ]
-    assert len(images) == 1
-    assert "/SMask" not in images[0]
+    assert len(embedded) == 1
+    assert "/SMask" not in embedded[0]
 
 
-def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
-    shown = render_print_html(LIBRARY["better-nights", "en"], dressed, numbers(), faith=False)
+def test_render_with_missing_logo_file_fails(the_app, full_letterhead):
+    shown = render_print_html(
+        LIBRARY["better-nights", "en"], full_letterhead, help_lines(), faith=False
+    )
     renderer = pdf.Renderer(pdf.get_font_files())
-    assert b"/Image" in renderer.render_document(shown, "handout.css", dressed.logo.picture)
+    assert b"/Image" in renderer.render_document(shown, "handout.css", full_letterhead.logo.picture)
     with pytest.raises(RenderFailed) as refused:
         pdf.render(shown)
     assert refused.value.cause == "outside"
@@ -207,21 +256,28 @@ def test_a_picture_that_was_not_given_cannot_be_shown(the_app, dressed):
         renderer.render_document(shown, "handout.css")
 
 
-def test_a_code_is_drawn_only_where_the_practice_wants_one(dressed):
+def test_qr_code_is_printed_only_when_enabled_and_not_on_neutral_titles(full_letterhead):
     handout = LIBRARY["better-nights", "en"]
-    assert "More to read" in extract_text(made(handout, dressed))
-    assert "More to read" not in extract_text(made(handout, dressed.without_qr_code()))
-    assert "More to read" not in extract_text(made(LIBRARY["help-right-now", "en"], dressed))
+    assert "More to read" in extract_text(render(handout, full_letterhead))
+    assert "More to read" not in extract_text(render(handout, full_letterhead.without_qr_code()))
+    assert "More to read" not in extract_text(
+        render(LIBRARY["help-right-now", "en"], full_letterhead)
+    )
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: "-".join(map(str, size.values())) or "a4")
-def test_a_camera_reads_the_address_from_the_printed_code(dressed, size):
-    assert read_qr_codes(made(LIBRARY["better-nights", "en"], dressed, **size)) == [PORTAL]
+def test_qr_code_decodes_to_portal_address(full_letterhead, size):
+    assert read_qr_codes(render(LIBRARY["better-nights", "en"], full_letterhead, **size)) == [
+        PORTAL
+    ]
 
 
-def test_a_camera_finds_no_code_where_none_may_be(dressed):
-    assert read_qr_codes(made(LIBRARY["better-nights", "en"], dressed.without_qr_code())) == []
-    assert read_qr_codes(made(LIBRARY["help-right-now", "en"], dressed)) == []
+def test_no_qr_code_decodes_when_disabled(full_letterhead):
+    assert (
+        read_qr_codes(render(LIBRARY["better-nights", "en"], full_letterhead.without_qr_code()))
+        == []
+    )
+    assert read_qr_codes(render(LIBRARY["help-right-now", "en"], full_letterhead)) == []
 
 
 FOUR = [
@@ -235,8 +291,10 @@ FOUR = [key for key in FOUR if key in LIBRARY]
 
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("paper", ["A4", "Letter"])
-def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed, paper, large):
-    content = pack(FOUR, replace(dressed, paper=paper), large=large, week=date(2027, 3, 1))
+def test_packet_has_cover_and_separate_pages_for_each_handout(full_letterhead, paper, large):
+    content = render_packet(
+        FOUR, replace(full_letterhead, paper=paper), large=large, week=date(2027, 3, 1)
+    )
     assert list_handout_problems(content, language="en-GB", title="Your reading") == []
     text = extract_text(content)
     titles = [rendering.plain_text(LIBRARY[key].outside_title) for key in FOUR]
@@ -245,7 +303,7 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
         assert f"{title} For the week of 1 March. About {LIBRARY[key].minutes} minutes." in text
     pages = [" ".join(page.split()) for page in run_poppler("pdftotext", content).split("\f")[:-1]]
     assert f"Page 1 of {len(pages)}" in pages[0]
-    # The footer names the sheet that a page belongs to, so no page belongs to two.
+    # The footer names the handout of a page, so no page belongs to two.
     owners = [
         [place for place, title in enumerate(titles) if re.search(rf"{title}[.?!]? Versi", page)]
         for page in pages[1:]
@@ -256,20 +314,24 @@ def test_a_pack_is_one_file_with_a_cover_and_a_page_of_its_own_for_each(dressed,
     told = read_outline(content)
     assert [title for title, _ in told] == ["Your reading", *titles]
     for (_, below), key in zip(told[1:], FOUR, strict=True):
-        parts = rendering.parse_document(LIBRARY[key]).sections
-        assert [title for title, _ in below] == [part.heading for part in parts if part.heading]
+        sections = rendering.parse_document(LIBRARY[key]).sections
+        assert [title for title, _ in below] == [
+            section.heading for section in sections if section.heading
+        ]
 
 
-def test_a_pack_has_its_code_on_the_cover_alone(dressed):
-    content = pack(FOUR[:2], dressed)
+def test_packet_has_qr_code_on_cover_only(full_letterhead):
+    content = render_packet(FOUR[:2], full_letterhead)
     assert read_qr_codes(content) == [PORTAL]
     pages = pages_of(content)
     assert pages > 2
-    assert [code for page in range(2, pages + 1) for code in read_qr_codes(content, page=page)] == []
+    assert [
+        code for page in range(2, pages + 1) for code in read_qr_codes(content, page=page)
+    ] == []
 
 
-def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
-    content = pack([FOUR[0]] * 3, dressed)
+def test_packet_with_same_handout_twice_has_unique_field_names(full_letterhead):
+    content = render_packet([FOUR[0]] * 3, full_letterhead)
     with pikepdf.open(io.BytesIO(content)) as document:
         names = [str(one.T) for one in document.Root.AcroForm.Fields]
     assert max(Counter(names).values()) == 1
@@ -277,26 +339,28 @@ def test_the_same_sheet_twice_in_a_pack_keeps_its_fields_apart(dressed):
     assert len(names) == 3 * len(alone)
 
 
-def test_the_same_sheet_at_another_place_is_another_pack(dressed):
-    """Else a kept file would bear a place at which the sheet is not any more, and its answers would not be found."""
+def test_packet_with_other_position_has_other_field_names(full_letterhead):
+    """Otherwise a cached file would have field names of an old position, and its answers would be lost."""
     first, other = (
         render_packet_pdf(
-            [PacketItem(LIBRARY[FOUR[0]], place)],
-            dressed,
-            numbers(),
+            [PacketItem(LIBRARY[FOUR[0]], position)],
+            full_letterhead,
+            help_lines(),
             KEY,
             faith=False,
             personalization=NOT_PERSONALIZED,
         )
-        for place in (1, 2)
+        for position in (1, 2)
     )
     with pikepdf.open(io.BytesIO(first)) as one, pikepdf.open(io.BytesIO(other)) as two:
         places = [{str(f.T)[:2] for f in document.Root.AcroForm.Fields} for document in (one, two)]
     assert places == [{"1_"}, {"2_"}]
 
 
-def test_a_pack_with_a_sensitive_sheet_has_a_cover_that_tells_nothing(dressed):
-    cover = run_poppler("pdftotext", pack([FOUR[0], ("help-right-now", "en")], dressed), "-l", "1")
+def test_packet_with_neutral_title_has_discreet_cover(full_letterhead):
+    cover = run_poppler(
+        "pdftotext", render_packet([FOUR[0], ("help-right-now", "en")], full_letterhead), "-l", "1"
+    )
     assert "coaching" not in cover.lower()
     assert "More to read" not in cover
     assert LIBRARY["help-right-now", "en"].title not in cover
@@ -312,26 +376,34 @@ def test_a_pack_with_a_sensitive_sheet_has_a_cover_that_tells_nothing(dressed):
         ([("better-nights", "es")], "Si necesitas ayuda ahora"),
     ],
 )
-def test_the_cover_of_a_pack_gives_the_numbers_for_a_crisis(dressed, keys, heading):
+def test_packet_cover_lists_crisis_help_lines(full_letterhead, keys, heading):
     language = "es" if heading.startswith("Si") else "en"
-    cover = " ".join(run_poppler("pdftotext", pack(keys, dressed), "-l", "1").split())
+    cover = " ".join(
+        run_poppler("pdftotext", render_packet(keys, full_letterhead), "-l", "1").split()
+    )
     _, _, below = cover.partition(heading)
-    lines = rendering.list_help_line_entries("crisis_block", numbers(), language)
-    assert len(lines) > 2
-    for line in lines:
-        assert f"{line.phone or line.text} {line.name}" in below
+    entries = rendering.list_help_line_entries("crisis_block", help_lines(), language)
+    assert len(entries) > 2
+    for entry in entries:
+        assert f"{entry.phone or entry.text} {entry.name}" in below
 
 
-def test_a_pack_in_one_language_speaks_it(dressed):
-    content = pack([("better-nights", "es"), ("help-right-now", "es")], dressed, personalization=NOT_PERSONALIZED)
+def test_packet_in_one_language_has_that_language(full_letterhead):
+    content = render_packet(
+        [("better-nights", "es"), ("help-right-now", "es")],
+        full_letterhead,
+        personalization=NOT_PERSONALIZED,
+    )
     assert list_handout_problems(content, language="es", title="Tus lecturas") == []
 
 
-def test_the_largest_pack_in_large_print_fits(dressed):
+def test_largest_packet_in_large_print_fits_page_limit(full_letterhead):
     longest = sorted(LIBRARY, key=lambda key: -len(LIBRARY[key].body))[:12]
-    parts = [
-        PacketItem(LIBRARY[key], place, None, "word " * 100)
-        for place, key in enumerate(longest, start=1)
+    items = [
+        PacketItem(LIBRARY[key], position, None, "word " * 100)
+        for position, key in enumerate(longest, start=1)
     ]
-    html = render_packet_html(parts, dressed, numbers(), faith=True, large=True, personalization=ANA)
-    assert 50 < pages_of(pdf.render(html, logo=dressed.logo.picture, max_pages=120)) < 120
+    html = render_packet_html(
+        items, full_letterhead, help_lines(), faith=True, large=True, personalization=ANA
+    )
+    assert 50 < pages_of(pdf.render(html, logo=full_letterhead.logo.picture, max_pages=120)) < 120

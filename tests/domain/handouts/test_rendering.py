@@ -1,4 +1,4 @@
-"""Every sheet of the library, as a page and as a PDF."""
+"""Tests of handouts rendered as pages and PDFs."""
 
 import io
 import re
@@ -11,16 +11,15 @@ import nh3
 import pikepdf
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as how
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from caseapp.core.errors import RuleBroken
-from caseapp.domain.handouts import labels as words
-from caseapp.domain.handouts import printing as paper
-from caseapp.domain.handouts import rendering
+from caseapp.domain.handouts import printing, rendering
+from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
-from caseapp.domain.practice.queries import Letterhead, HelpLines
+from caseapp.domain.practice.queries import HelpLines, Letterhead
 from tests.support.depth import times
 
 PRACTICE = Letterhead(
@@ -31,19 +30,21 @@ PRACTICE = Letterhead(
 )
 LIBRARY = library()
 ALL = pytest.mark.parametrize("key", [*LIBRARY], ids=".".join)
-BIGGEST_PAGES = 2
+MAX_PAGES = 2
 
 
-def numbers(country="GB"):
+def help_lines(country="GB"):
     return HelpLines(countries()[country].lines, None, stale=True)
 
 
-def made(handout, *, faith=True, practice=PRACTICE, country="GB", large=False):
-    return paper.render_handout_pdf(handout, practice, numbers(country), faith=faith, large=large)
+def render(handout, *, faith=True, practice=PRACTICE, country="GB", large=False):
+    return printing.render_handout_pdf(
+        handout, practice, help_lines(country), faith=faith, large=large
+    )
 
 
 def poppler(tool, content, tmp_path, *options):
-    file = tmp_path / "sheet.pdf"
+    file = tmp_path / "handout.pdf"
     file.write_bytes(content)
     done = subprocess.run(  # noqa: S603 - a tool of the system, on a file of ours
         [f"/usr/bin/{tool}", *options, str(file), *(["-"] if tool == "pdftotext" else [])],
@@ -65,9 +66,9 @@ def read_form_fields(content):
 
 @pytest.mark.pdf
 @ALL
-def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
+def test_handout_pdf_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
     handout = LIBRARY[key]
-    content = made(handout)
+    content = render(handout)
     info = dict(
         line.split(":", 1)
         for line in poppler("pdfinfo", content, tmp_path).splitlines()
@@ -77,15 +78,15 @@ def test_a_sheet_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
     assert info["Form"].strip() == "AcroForm"
     assert info["JavaScript"].strip() == "no"
     assert info["Title"].strip() == rendering.plain_text(handout.outside_title)
-    assert int(info["Pages"]) <= BIGGEST_PAGES
+    assert int(info["Pages"]) <= MAX_PAGES
     assert info["Page size"].strip().startswith("595.276 x 841.89")
 
 
 @pytest.mark.pdf
 @ALL
-def test_a_sheet_is_clean_inside(the_app, key):
+def test_handout_pdf_has_metadata_fonts_and_no_actions(the_app, key):
     handout = LIBRARY[key]
-    content = made(handout)
+    content = render(handout)
     with pikepdf.open(io.BytesIO(content)) as document:
         root = document.Root
         assert str(root.Lang) == ("en-GB" if handout.language == "en" else handout.language)
@@ -108,16 +109,20 @@ def test_a_sheet_is_clean_inside(the_app, key):
 
 @pytest.mark.pdf
 @ALL
-def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
+def test_every_field_is_in_pdf_once_with_label_as_tooltip(the_app, key):
     handout = LIBRARY[key]
-    found, names = read_form_fields(made(handout))
+    found, names = read_form_fields(render(handout))
     assert all(count == 1 for count in Counter(names).values())
     wanted = {}
     for field in handout.fields:
         label = rendering.plain_text(field.label)
         if field.type == "checkboxes":
-            for place, option in enumerate(field.options, start=1):
-                wanted[f"{field.id}_{place}"] = ("/Btn", f"{label}: {rendering.plain_text(option)}", 0)
+            for number, option in enumerate(field.options, start=1):
+                wanted[f"{field.id}_{number}"] = (
+                    "/Btn",
+                    f"{label}: {rendering.plain_text(option)}",
+                    0,
+                )
         elif field.type == "choice":
             wanted[field.id] = ("/Btn", label, len(field.options))
         else:
@@ -127,41 +132,41 @@ def test_every_field_is_there_once_with_its_label_as_tooltip(the_app, key):
 
 @pytest.mark.pdf
 @ALL
-def test_text_comes_out_in_reading_order(the_app, key, tmp_path):
+def test_pdf_text_is_in_reading_order(the_app, key, tmp_path):
     handout = LIBRARY[key]
-    text = " ".join(poppler("pdftotext", made(handout), tmp_path).split())
+    text = " ".join(poppler("pdftotext", render(handout), tmp_path).split())
     at = text.index(rendering.plain_text(handout.outside_title))
-    for part in rendering.parse_document(handout).sections:
-        if part.heading:
-            at = text.index(part.heading, at)
+    for section in rendering.parse_document(handout).sections:
+        if section.heading:
+            at = text.index(section.heading, at)
     assert "{{" not in text
     assert f"{handout.version}, " in text
     assert PRACTICE.name in text
-    pages = words.LABELS[handout.language]
-    assert f"{pages.page} 1 {pages.page_of} " in text
+    labels = LABELS[handout.language]
+    assert f"{labels.page} 1 {labels.page_of} " in text
 
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("key", [key for key, handout in LIBRARY.items() if handout.alias])
-def test_a_sensitive_sheet_never_names_itself(the_app, key, tmp_path):
+def test_sensitive_handout_pdf_never_contains_its_title(the_app, key, tmp_path):
     handout = LIBRARY[key]
-    content = made(handout)
+    content = render(handout)
     text = " ".join(poppler("pdftotext", content, tmp_path).split())
     assert handout.title not in text
     assert handout.title.encode() not in content
-    assert handout.title.lower().split()[0] not in paper.file_name(handout).split("-")[:1]
+    assert handout.title.lower().split()[0] not in printing.file_name(handout).split("-")[:1]
     with pikepdf.open(io.BytesIO(content)) as document:
         assert handout.title not in str(document.docinfo.get("/Title"))
         assert handout.title.encode() not in document.Root.Metadata.read_bytes()
 
 
 @pytest.mark.pdf
-def test_the_same_inputs_give_the_same_file_and_other_numbers_another(the_app):
+def test_pdf_is_same_for_same_inputs_and_differs_for_others(the_app):
     handout = LIBRARY["better-nights", "en"]
-    first = made(handout)
-    assert made(handout) == first
-    assert made(handout, country="AU") != first
-    assert made(handout, practice=replace(PRACTICE, name="Elm Row")) != first
+    first = render(handout)
+    assert render(handout) == first
+    assert render(handout, country="AU") != first
+    assert render(handout, practice=replace(PRACTICE, name="Elm Row")) != first
 
 
 LETTER = replace(PRACTICE, paper="Letter")
@@ -171,23 +176,23 @@ SIZES = {"A4": "595.276 x 841.89", "Letter": "612 x 792"}
 
 @pytest.mark.pdf
 @ALL
-def test_letter_paper_takes_no_more_pages(the_app, key, tmp_path):
+def test_letter_paper_has_no_more_pages(the_app, key, tmp_path):
     handout = LIBRARY[key]
     where = {"practice": LETTER} if key[0] == "enough-to-eat" else US_LETTER
-    told = poppler("pdfinfo", made(handout, **where), tmp_path, "-l", "9").splitlines()
+    info = poppler("pdfinfo", render(handout, **where), tmp_path, "-l", "9").splitlines()
     sizes = [
-        line.partition("size:")[2].strip() for line in told if re.match(r"Page +\d+ size:", line)
+        line.partition("size:")[2].strip() for line in info if re.match(r"Page +\d+ size:", line)
     ]
-    assert 1 <= len(sizes) <= (1 if key == ("help-right-now", "en") else BIGGEST_PAGES)
+    assert 1 <= len(sizes) <= (1 if key == ("help-right-now", "en") else MAX_PAGES)
     assert all(size.startswith(SIZES["Letter"]) for size in sizes)
 
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("practice", [PRACTICE, LETTER], ids=lambda practice: practice.paper)
 @pytest.mark.parametrize("slug", ["help-right-now", "my-safety-plan", "my-year-ahead"])
-def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_path):
+def test_large_print_is_larger_with_same_text(the_app, slug, practice, tmp_path):
     handout = LIBRARY[slug, "en"]
-    usual, large = (made(handout, practice=practice, large=large) for large in (False, True))
+    usual, large = (render(handout, practice=practice, large=large) for large in (False, True))
     assert read_form_fields(large) == read_form_fields(usual)
     said = [
         {word for word in poppler("pdftotext", content, tmp_path).split() if not word.isdigit()}
@@ -201,26 +206,29 @@ def test_large_print_is_large_and_says_the_same(the_app, slug, practice, tmp_pat
         for top, bottom in re.findall(r'yMin="([\d.]+)" xMax="[\d.]+" yMax="([\d.]+)"', boxes)
     ]
     smallest, usual_height = min(heights), statistics.mode(round(height, 1) for height in heights)
-    # The body's 18 pt to the footer's 14 pt, whatever a line of either measures.
+    # The ratio of the body's 18 pt to the footer's 14 pt, whatever the line height.
     assert usual_height / smallest == pytest.approx(18 / 14, rel=0.01)
     assert usual_height > 18
 
 
-def test_the_faith_insert_stands_only_where_it_was_asked_for(the_app):
+def test_faith_insert_is_shown_only_when_requested(the_app):
     handout = LIBRARY["small-joys-journal", "en"]
-    words = rendering.plain_text(handout.faith_insert)
-    asked = rendering.render_page_body(handout, numbers(), faith=True, staff=False)
-    assert words in asked.striptags()
+    insert = rendering.plain_text(handout.faith_insert)
+    requested = rendering.render_page_body(handout, help_lines(), faith=True, staff=False)
+    assert insert in requested.striptags()
     assert (
-        words not in rendering.render_page_body(handout, numbers(), faith=False, staff=False).striptags()
+        insert
+        not in rendering.render_page_body(
+            handout, help_lines(), faith=False, staff=False
+        ).striptags()
     )
 
 
 @ALL
-def test_a_page_shows_the_sources_to_staff_alone(the_app, key):
+def test_page_body_shows_sources_to_staff_only(the_app, key):
     handout = LIBRARY[key]
-    client = rendering.render_page_body(handout, numbers(), faith=False, staff=False)
-    staff = rendering.render_page_body(handout, numbers(), faith=False, staff=True)
+    client = rendering.render_page_body(handout, help_lines(), faith=False, staff=False)
+    staff = rendering.render_page_body(handout, help_lines(), faith=False, staff=True)
     for claim in handout.claims:
         assert f"<strong>{claim}</strong>" in staff
         assert claim not in client
@@ -231,63 +239,70 @@ def test_a_page_shows_the_sources_to_staff_alone(the_app, key):
     assert "<script" not in staff
 
 
-def test_no_html_of_a_text_comes_through(the_app):
+def test_html_in_body_is_escaped(the_app):
     handout = LIBRARY["better-nights", "en"]
     body = handout.body.replace(
         "At three", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
     )
-    page = rendering.render_page_body(replace(handout, body=body), numbers(), faith=False, staff=False)
+    page = rendering.render_page_body(
+        replace(handout, body=body), help_lines(), faith=False, staff=False
+    )
     assert "<script" not in page
     assert "<img" not in page
     assert 'href="javascript' not in page
 
 
 @pytest.mark.soak
-@how(
+@hypothesis_settings(
     max_examples=times(200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.text(st.sampled_from("<>&\"'/=![]()*_`#-\\n abimgsvgonerrorstyle{}%"), max_size=80))
-def test_what_was_made_safe_once_stays_as_it_is(the_app, text):
+def test_rendered_markdown_is_already_clean(the_app, text):
     safe = str(rendering.render_markdown(text))
     assert nh3.clean(safe, tags=rendering.ALLOWED_TAGS, attributes={}) == safe
 
 
-def test_lines_are_shown_in_the_readers_words(the_app):
-    lines = rendering.list_help_line_entries("crisis_block", numbers("US"), "es")
+def test_help_line_entries_are_in_readers_language(the_app):
+    lines = rendering.list_help_line_entries("crisis_block", help_lines("US"), "es")
     assert [line.phone for line in lines] == ["911", "988"]
     assert lines[0].note.endswith("en inglés")
     shout = next(
         line
-        for line in rendering.list_help_line_entries("crisis_block", numbers(), "en")
+        for line in rendering.list_help_line_entries("crisis_block", help_lines(), "en")
         if line.name == "Shout"
     )
     assert (shout.phone, shout.text) == ("", "Text SHOUT to 85258")
 
 
-def test_everything_that_a_line_says_has_words_in_every_language():
+def test_labels_translate_every_help_line_phrase():
     lines = [line for country in countries().values() for line in country.lines]
-    assert {line.audience for line in lines} - {"anyone"} <= words.LABELS["en"].audiences.keys()
-    for language, known in words.LABELS.items():
-        assert known.audiences.keys() == words.LABELS["en"].audiences.keys()
+    assert {line.audience for line in lines} - {"anyone"} <= LABELS["en"].audiences.keys()
+    for language, known in LABELS.items():
+        assert known.audiences.keys() == LABELS["en"].audiences.keys()
         if language != "en":
-            said = {said for line in lines for said in (line.region, line.hours, line.hint) if said}
-            assert said == known.phrases.keys()
+            phrases = {
+                phrase
+                for line in lines
+                for phrase in (line.region, line.hours, line.hint)
+                if phrase
+            }
+            assert phrases == known.phrases.keys()
 
 
-def test_a_line_is_told_whole_in_spanish(the_app):
-    [service, _] = rendering.list_help_line_entries("dv_block", numbers("ES"), "es")
+def test_help_line_entry_in_spanish_is_complete(the_app):
+    [service, _] = rendering.list_help_line_entries("dv_block", help_lines("ES"), "es")
     assert service.name == "Servicio contra la violencia de género"
     assert "bórrala ahí" in service.note
     assert "600\N{NO-BREAK SPACE}000\N{NO-BREAK SPACE}016" in service.note
 
 
-def test_where_to_write_is_told_with_and_without_a_keyword(the_app):
+def test_help_line_entries_show_text_numbers_with_and_without_keyword(the_app):
     texts = {
         line.text
         for country in countries()
-        for line in rendering.list_help_line_entries("crisis_block", numbers(country), "en")
+        for line in rendering.list_help_line_entries("crisis_block", help_lines(country), "en")
         if line.text
     }
     assert {"Text SHOUT to 85258", "or text 988"} <= texts
@@ -295,19 +310,19 @@ def test_where_to_write_is_told_with_and_without_a_keyword(the_app):
 
 
 @pytest.mark.pdf
-def test_an_empty_block_of_help_lines_refuses(the_app):
+def test_render_with_empty_help_line_block_raises(the_app):
     handout = LIBRARY["enough-to-eat", "en"]
-    assert rendering.find_empty_blocks(handout, numbers("US")) == ("ed_block",)
+    assert rendering.find_empty_blocks(handout, help_lines("US")) == ("ed_block",)
     for attempt in (
-        lambda: made(handout, country="US"),
-        lambda: rendering.render_page_body(handout, numbers("US"), faith=False, staff=True),
+        lambda: render(handout, country="US"),
+        lambda: rendering.render_page_body(handout, help_lines("US"), faith=False, staff=True),
     ):
         with pytest.raises(RuleBroken) as refused:
             attempt()
         assert refused.value.reasons[0].code == "help_lines_empty"
 
 
-def test_a_label_keeps_its_quotation_marks_and_nothing_else(the_app):
+def test_plain_text_keeps_quotation_marks_and_escapes_tags(the_app):
     assert (
         rendering.plain_text('I can\'t say "yes" <b>now</b>')
         == "I can\u2019t say \u201cyes\u201d <b>now</b>"

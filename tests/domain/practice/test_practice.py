@@ -18,13 +18,22 @@ from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countrie
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.practice.operations import (
     add_help_line,
-    update_practice,
     confirm_help_lines,
     remove_help_line,
     set_up_practice,
+    update_practice,
 )
-from caseapp.domain.practice.queries import list_practice_help_lines, get_practice_info, get_practice
-from caseapp.domain.practice.schemas import NewHelpLine, HelpLineSchema, PracticeChange, PracticeSchema
+from caseapp.domain.practice.queries import (
+    get_practice,
+    get_practice_info,
+    list_practice_help_lines,
+)
+from caseapp.domain.practice.schemas import (
+    HelpLineSchema,
+    NewHelpLine,
+    PracticeChange,
+    PracticeSchema,
+)
 from tests.support import staff
 
 pytestmark = pytest.mark.both

@@ -1,4 +1,4 @@
-"""No sheet asks anybody to promise that they will not die: such a paper protects nobody (SAFE-08)."""
+"""Tests that no handout contains a no-harm contract, which protects nobody (SAFE-08)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONTRACTS = (
     "Juro que no voy a matarme.",
     "Prometo seguir con vida",
 )
-# What a good sheet says close by, and may go on saying.
+# Similar wording that a good handout may use.
 ALLOWED = (
     "If you think of harming yourself, ring now.",
     "You do not have to promise anything.",
@@ -43,8 +43,8 @@ ALLOWED = (
 )
 
 
-def words_of(handout):
-    """Give every word of a sheet that anybody may read, in lines."""
+def readable_text(handout):
+    """Return all readable text of a handout."""
     return "\n".join(
         (
             handout.title,
@@ -60,15 +60,15 @@ def words_of(handout):
 
 
 @pytest.mark.parametrize("key", [*library()], ids=".".join)
-def test_no_sheet_of_the_library_is_one(key):
-    assert NO_HARM_CONTRACT.search(words_of(library()[key])) is None
+def test_no_library_handout_contains_a_no_harm_contract(key):
+    assert NO_HARM_CONTRACT.search(readable_text(library()[key])) is None
 
 
 @pytest.mark.parametrize("text", CONTRACTS)
-def test_whichever_way_it_is_put_it_is_found(text):
+def test_no_harm_contract_wording_is_found(text):
     assert NO_HARM_CONTRACT.search(text)
 
 
 @pytest.mark.parametrize("text", ALLOWED)
-def test_what_only_sounds_like_it_is_not(text):
+def test_similar_wording_is_allowed(text):
     assert NO_HARM_CONTRACT.search(text) is None
