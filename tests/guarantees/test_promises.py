@@ -28,7 +28,7 @@ def modules(found):
 
 def test_one_module_uses_smtp_and_one_mails_clients():
     assert modules(p for p in SOURCES if "import smtplib" in p.read_text()) == {"core/mail.py"}
-    assert modules(p for p in SOURCES if "mail.deliver" in calls(p)) == {
+    assert modules(p for p in SOURCES if "mail.send" in calls(p)) == {
         "domain/clients/operations.py"
     }
 
