@@ -15,8 +15,8 @@ from caseapp.domain.clients import operations, queries
 from caseapp.domain.clients.queries import ClientListItem, ClientRecord, get_client_record
 from caseapp.domain.clients.schemas import (
     ClientListItemResponseSchema,
-    ClientSchema,
     ClientResponseSchema,
+    ClientSchema,
     NewClient,
     NewClientSchema,
 )
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from caseapp.core.pagination import Page
 
-blueprint = ApiBlueprint("clients", "The people who are coached. Another coach's client looks like a missing one.")
+blueprint = ApiBlueprint(
+    "clients", "The people who are coached. Another coach's client looks like a missing one."
+)
 serialize = build_serializer(ClientResponseSchema())
 
 
@@ -37,7 +39,9 @@ class ClientQuery(ListQuerySchema):
 
     q = fields.String(
         validate=validate.Length(max=120),
-        metadata={"description": "The first letters of a name, or an exact e-mail address or phone number."},
+        metadata={
+            "description": "The first letters of a name, or an exact e-mail address or phone number."
+        },
     )
 
 
@@ -55,14 +59,18 @@ def list_clients(query: ListRequest) -> Page[ClientListItem]:
 
 @blueprint.route("/clients", "POST")
 @needs(Action.CLIENT_CREATE)
-@blueprint.response_schema(ClientResponseSchema(), 201, location=lambda client: f"/clients/{client['id']}")
+@blueprint.response_schema(
+    ClientResponseSchema(), 201, location=lambda client: f"/clients/{client['id']}"
+)
 @blueprint.request_schema(NewClientSchema())
 def create_client(body: NewClient) -> ClientRecord:
     """Create a client with you on the care team."""
     actor = current_actor()
     with transaction():
         client_id = run_api_once(
-            lambda: operations.create_client(actor, body.details, coach_id=actor.id, agreed=body.agreed)
+            lambda: operations.create_client(
+                actor, body.details, coach_id=actor.id, agreed=body.agreed
+            )
         )
     return get_client_record(actor, client_id)
 

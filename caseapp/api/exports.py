@@ -11,7 +11,12 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.reports import operations, queries
-from caseapp.domain.reports.schemas import ExportRecord, ExportSchema, ExportResponseSchema, NewExport
+from caseapp.domain.reports.schemas import (
+    ExportRecord,
+    ExportResponseSchema,
+    ExportSchema,
+    NewExport,
+)
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
@@ -36,7 +41,9 @@ def list_exports(query: ListRequest) -> Page[ExportRecord]:
 
 @blueprint.route("/exports", "POST")
 @needs(Action.REPORT_EXPORT)
-@blueprint.response_schema(ExportResponseSchema(), 201, location=lambda export: f"/exports/{export['id']}")
+@blueprint.response_schema(
+    ExportResponseSchema(), 201, location=lambda export: f"/exports/{export['id']}"
+)
 @blueprint.request_schema(ExportSchema())
 def create_export(body: NewExport) -> ExportRecord:
     """Create a report; the audit log keeps its filters and number of rows."""

@@ -51,8 +51,7 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.domain.notes.rules import missing_for_signature
-from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.notes.schemas import NoteRecord
 
 blueprint = Blueprint("notes", __name__)
 
@@ -67,7 +66,10 @@ def note_list() -> ResponseReturnValue:
     page = list_own_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.NOTE_READ, "note", None, None)
     return render_template(
-        "notes/note_list.html", drafts=list_own_drafts(actor, MAX_DRAFTS), page=page, modalities=MODALITIES
+        "notes/note_list.html",
+        drafts=list_own_drafts(actor, MAX_DRAFTS),
+        page=page,
+        modalities=MODALITIES,
     )
 
 
@@ -89,7 +91,9 @@ def case_notes(number: str) -> ResponseReturnValue:
     actor, context = current_actor(), load_case_context(number)
     page = list_case_notes(actor, context.case.id, request.args.get("cursor"), PAGE_SIZE)
     record_read(actor, Action.NOTE_READ, "case", context.case.id, context.case.client_id)
-    return render_template("notes/case_notes.html", context=context, tab="Notes", page=page, modalities=MODALITIES)
+    return render_template(
+        "notes/case_notes.html", context=context, tab="Notes", page=page, modalities=MODALITIES
+    )
 
 
 @blueprint.get("/case/<string:number>/notes/new")

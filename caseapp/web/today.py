@@ -11,7 +11,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.dashboard import queries
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.http.guard import needs, current_actor
+from caseapp.http.guard import current_actor, needs
 from caseapp.http.template_helpers import local
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def today() -> ResponseReturnValue:
     actor = current_actor()
     today_view = queries.get_today(actor)
     if not actor.may(Action.CASE_READ):
-        return render_template("today/admin.html", help_lines=get_practice_info().help_lines, greeting=_greeting())
+        return render_template(
+            "today/admin.html", help_lines=get_practice_info().help_lines, greeting=_greeting()
+        )
     record_read(actor, Action.TODAY_READ, "today", None, None)
     return render_template("today/today.html", today_view=today_view, greeting=_greeting())
 

@@ -31,7 +31,7 @@ def ines(coach):
     return coach.post("/clients", INES).get_json()
 
 
-def test_add_and_read(coach):
+def test_create_client_and_get_it(coach):
     answer = coach.post("/clients", INES)
     assert answer.status_code == 201
     made = answer.get_json()
@@ -46,7 +46,7 @@ def test_add_and_read(coach):
     assert read.headers["Cache-Control"] == "no-store"
 
 
-def test_list_search_and_pages(coach, ines):
+def test_list_clients_searches_and_pages(coach, ines):
     for _ in range(3):
         builders.client(coach.actor)
     first = coach.get("/clients?limit=3").get_json()
@@ -60,7 +60,7 @@ def test_list_search_and_pages(coach, ines):
     assert coach.get("/clients?q=nobody").get_json() == {"items": [], "next": None}
 
 
-def test_a_list_takes_only_what_it_knows(coach):
+def test_list_clients_with_invalid_query_names_the_field(coach):
     for query, field in (
         ("limit=0", "limit"),
         ("limit=201", "limit"),
@@ -74,7 +74,7 @@ def test_a_list_takes_only_what_it_knows(coach):
         assert found["fields"].keys() == {field}, query
 
 
-def test_change_keeps_what_was_not_sent(coach, ines):
+def test_update_client_keeps_fields_not_sent(coach, ines):
     path = f"/clients/{ines['id']}"
     answer = coach.patch(path, {"phone": "+44 20 7946 0958"}, version=ines)
     assert answer.status_code == 200
@@ -83,7 +83,7 @@ def test_change_keeps_what_was_not_sent(coach, ines):
     assert coach.patch(path, {"phone": None}, version='"2"').get_json()["phone"] is None
 
 
-def test_a_change_names_its_faults_and_changes_nothing(coach, ines):
+def test_update_client_with_invalid_input_changes_nothing(coach, ines):
     path = f"/clients/{ines['id']}"
     assert_refuses(
         coach,
@@ -109,7 +109,7 @@ def test_a_change_names_its_faults_and_changes_nothing(coach, ines):
     assert coach.get(path).get_json() == ines
 
 
-def test_adding_names_its_faults(coach):
+def test_create_client_with_invalid_input_names_fields(coach):
     assert_refuses(
         coach,
         "POST",
@@ -126,11 +126,11 @@ def test_adding_names_its_faults(coach):
     assert coach.get("/clients").get_json()["items"] == []
 
 
-def test_a_body_can_be_too_long(coach):
+def test_create_client_with_a_too_large_body_is_413(coach):
     assert_error(coach.post("/clients", INES | {"name": "x" * 3_000_000}), 413)
 
 
-def test_sent_twice_makes_one(coach):
+def test_create_client_twice_with_one_key_makes_one(coach):
     first = coach.post("/clients", INES, idempotency_key="key-1")
     again = coach.post("/clients", INES, idempotency_key="key-1")
     assert first.status_code == again.status_code == 201
@@ -142,7 +142,7 @@ def test_sent_twice_makes_one(coach):
     assert found["fields"].keys() == {"Idempotency-Key"}
 
 
-def test_a_conflict_is_noticed_and_tells_nothing(staff, coach, stranger, ines):
+def test_possible_conflict_is_refused_without_details(staff, coach, stranger, ines):
     partner = {"name": "Sam Okafor", "partner_name": "Ines Okafor", "safe_channels": ["call"]}
     answer = stranger.post("/clients", partner)
     assert assert_refused(answer) == ["possible_conflict"]
@@ -154,15 +154,17 @@ def test_a_conflict_is_noticed_and_tells_nothing(staff, coach, stranger, ines):
     assert stranger.post("/clients", partner | {"agreed": True}).status_code == 201
 
 
-def test_hides_what_is_not_yours(staff, stranger, ines):
+def test_foreign_client_looks_missing(staff, stranger, ines):
     assert_hidden(stranger, "GET", "/clients/{}", ines["id"])
-    assert_hidden(stranger, "PATCH", "/clients/{}", ines["id"], {"preferred_name": "X"}, version='"1"')
+    assert_hidden(
+        stranger, "PATCH", "/clients/{}", ines["id"], {"preferred_name": "X"}, version='"1"'
+    )
     assert stranger.get("/clients").get_json()["items"] == []
     assert staff["supervisor"].get(f"/clients/{ines['id']}").status_code == 200
     assert_error(stranger.get("/clients/no-id"), 404, "not_found")
 
 
-def test_needs_a_coach(staff, ines):
+def test_clients_as_admin_are_403(staff, ines):
     assert_needs_a_role(
         staff["admin"],
         ("GET", "/clients"),
@@ -172,19 +174,21 @@ def test_needs_a_coach(staff, ines):
     )
 
 
-def test_other_methods(coach, ines):
+def test_clients_answer_only_listed_methods(coach, ines):
     assert_only_answers(coach, "/clients", "GET", "POST")
     assert_only_answers(coach, f"/clients/{ines['id']}", "GET", "PATCH")
 
 
-def test_reading_and_refusing_are_recorded(coach, stranger, ines):
+def test_reads_and_refusals_of_clients_are_audited(coach, stranger, ines):
     for _ in range(3):
         coach.get("/clients")
         coach.get(f"/clients/{ines['id']}")
     stranger.get(f"/clients/{NOBODYS}")
     found = [
         (row.action, row.outcome, row.via)
-        for row in db.session.scalars(db.select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id))
+        for row in db.session.scalars(
+            db.select(AuditEvent).order_by(AuditEvent.occurred_at, AuditEvent.id)
+        )
         if row.action.startswith("client.")
     ]
     assert found == [

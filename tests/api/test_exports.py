@@ -17,7 +17,7 @@ from tests.support import builders
 pytestmark = pytest.mark.both
 
 
-def test_make_and_download(staff, coach):
+def test_create_and_download_export(staff, coach):
     builders.case(coach.actor, "Ines Okafor", {"role": "spouse"})
     builders.case(coach.actor, "Bo Ek")
     admin = staff["admin"]
@@ -42,7 +42,7 @@ def test_make_and_download(staff, coach):
 
 
 @pytest.mark.pdf
-def test_a_pdf(staff, coach):
+def test_download_of_a_pdf_export_is_a_pdf(staff, coach):
     builders.case(coach.actor)
     admin = staff["admin"]
     made = admin.post("/exports", {"format": "pdf"}).get_json()
@@ -51,16 +51,19 @@ def test_a_pdf(staff, coach):
     assert file.data.startswith(b"%PDF-")
 
 
-def test_sent_twice_makes_one(staff):
+def test_create_export_twice_with_one_key_makes_one(staff):
     admin = staff["admin"]
     first = admin.post("/exports", {"format": "csv"}, idempotency_key="a")
-    assert admin.post("/exports", {"format": "csv"}, idempotency_key="a").get_json() == first.get_json()
+    assert (
+        admin.post("/exports", {"format": "csv"}, idempotency_key="a").get_json()
+        == first.get_json()
+    )
     assert assert_refused(admin.post("/exports", {"format": "pdf"}, idempotency_key="a")) == [
         "idempotency_key_reused"
     ]
 
 
-def test_names_its_faults(staff):
+def test_create_export_with_invalid_input_names_fields(staff):
     assert_refuses(
         staff["admin"],
         "POST",
@@ -78,7 +81,7 @@ def test_names_its_faults(staff):
     assert staff["admin"].get("/exports").get_json()["items"] == []
 
 
-def test_needs_an_admin(staff):
+def test_exports_as_coach_or_supervisor_are_403(staff):
     admin = staff["admin"]
     made = admin.post("/exports", {"format": "csv"}).get_json()
     here = f"/exports/{made['id']}"

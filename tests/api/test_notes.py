@@ -15,15 +15,15 @@ from tests.api.api_client import (
 from tests.support import builders
 from tests.support.staff_pages import Statements
 
-HELD = "2026-11-20T10:00:00Z"
+SESSION_AT = "2026-11-20T10:00:00Z"
 NEW = {
     "format": "dap",
-    "session_at": HELD,
+    "session_at": SESSION_AT,
     "minutes": 50,
     "modality": "video",
     "sections": {"data": "Slept."},
 }
-WHOLE = {"sections": {"data": "Slept well.", "assessment": "Calmer.", "plan": "Walk daily."}}
+COMPLETE = {"sections": {"data": "Slept well.", "assessment": "Calmer.", "plan": "Walk daily."}}
 
 
 @pytest.fixture
@@ -41,34 +41,34 @@ def draft(coach, path):
     return coach.post(path, NEW).get_json()
 
 
-def test_write_and_sign(coach, path):
+def test_create_update_and_sign_note(coach, path):
     answer = coach.post(path, NEW)
     assert answer.status_code == 201
     draft = answer.get_json()
     assert (draft["status"], draft["sections"]["data"], draft["session_at"]) == (
         "draft",
         "Slept.",
-        HELD,
+        SESSION_AT,
     )
     assert answer.headers["Location"] == f"/api/v1/notes/{draft['id']}"
     here = f"/notes/{draft['id']}"
     assert coach.get(here).headers["ETag"] == etag(draft)
-    saved = coach.patch(here, WHOLE, version=draft)
-    assert saved.get_json()["sections"] == WHOLE["sections"]
+    saved = coach.patch(here, COMPLETE, version=draft)
+    assert saved.get_json()["sections"] == COMPLETE["sections"]
     assert saved.headers["ETag"] == '"2"'
     assert_needs_a_version(coach, "POST", f"{here}/sign", None, saved.get_json())
     signed = coach.post(f"{here}/sign", version=saved.get_json())
     assert signed.status_code == 200
     assert (signed.get_json()["status"], len(signed.get_json()["sha256"])) == ("signed", 64)
-    assert assert_refused(coach.patch(here, WHOLE, version=signed.get_json())) == ["note_signed"]
+    assert assert_refused(coach.patch(here, COMPLETE, version=signed.get_json())) == ["note_signed"]
     assert assert_refused(coach.post(f"{here}/sign", version=signed.get_json())) == ["note_signed"]
     assert coach.get(path).get_json()["items"] == [signed.get_json()]
 
 
-def test_signing_with_levels_records_them(coach, case, draft):
+def test_sign_note_records_its_levels(coach, case, draft):
     here = f"/notes/{draft['id']}"
     levels = {item.key: "none" for item in ITEMS} | {"self_harm": "concern"}
-    saved = coach.patch(here, WHOLE | {"screening": levels}, version=draft).get_json()
+    saved = coach.patch(here, COMPLETE | {"screening": levels}, version=draft).get_json()
     assert saved["unrecorded_level"] == 2
     assert coach.get(f"/clients/{case.client_id}/holds").get_json()["items"] == []
     signed = coach.post(f"{here}/sign", version=saved).get_json()
@@ -79,19 +79,21 @@ def test_signing_with_levels_records_them(coach, case, draft):
     assert [hold["kind"] for hold in holds] == ["safety"]
 
 
-def test_an_unfinished_note_is_not_signed(coach, draft):
+def test_sign_incomplete_note_names_missing_sections(coach, draft):
     answer = coach.post(f"/notes/{draft['id']}/sign", version=draft)
     assert assert_error(answer, 422, "invalid")["fields"].keys() == {"assessment", "plan"}
 
 
-def test_sent_twice_makes_one(coach, path):
+def test_create_note_twice_with_one_key_makes_one(coach, path):
     first = coach.post(path, NEW, idempotency_key="a")
     assert coach.post(path, NEW, idempotency_key="a").get_json() == first.get_json()
-    assert assert_refused(coach.post(path, NEW | {"minutes": 5}, idempotency_key="a")) == ["idempotency_key_reused"]
+    assert assert_refused(coach.post(path, NEW | {"minutes": 5}, idempotency_key="a")) == [
+        "idempotency_key_reused"
+    ]
     assert len(coach.get(path).get_json()["items"]) == 1
 
 
-def test_names_its_faults_and_changes_nothing(coach, path, draft):
+def test_notes_with_invalid_input_change_nothing(coach, path, draft):
     assert_refuses(
         coach,
         "POST",
@@ -125,21 +127,21 @@ def test_names_its_faults_and_changes_nothing(coach, path, draft):
         version=draft,
     )
     assert_refuses_what_is_no_json(coach, "PATCH", here, version=draft)
-    assert_needs_a_version(coach, "PATCH", here, WHOLE, draft)
+    assert_needs_a_version(coach, "PATCH", here, COMPLETE, draft)
     assert coach.get(path).get_json()["items"] == [draft]
 
 
-def test_hides_what_is_not_yours(staff, stranger, case, path, draft):
+def test_foreign_notes_and_drafts_look_missing(staff, stranger, case, path, draft):
     assert_hidden(stranger, "GET", "/cases/{}/notes", case.case_id)
     assert_hidden(stranger, "POST", "/cases/{}/notes", case.case_id, NEW)
-    for door in (stranger, staff["supervisor"]):
-        assert_hidden(door, "GET", "/notes/{}", draft["id"])
-        assert_hidden(door, "PATCH", "/notes/{}", draft["id"], WHOLE, version='"1"')
-        assert_hidden(door, "POST", "/notes/{}/sign", draft["id"], version='"1"')
+    for client in (stranger, staff["supervisor"]):
+        assert_hidden(client, "GET", "/notes/{}", draft["id"])
+        assert_hidden(client, "PATCH", "/notes/{}", draft["id"], COMPLETE, version='"1"')
+        assert_hidden(client, "POST", "/notes/{}/sign", draft["id"], version='"1"')
     assert staff["supervisor"].get(path).get_json()["items"] == []
 
 
-def test_needs_a_coach(staff, path, draft):
+def test_notes_as_admin_are_403(staff, path, draft):
     here = f"/notes/{draft['id']}"
     assert_needs_a_role(
         staff["admin"],
@@ -151,18 +153,18 @@ def test_needs_a_coach(staff, path, draft):
     )
 
 
-def test_other_methods(coach, path, draft):
+def test_notes_answer_only_listed_methods(coach, path, draft):
     assert_only_answers(coach, path, "GET", "POST")
     assert_only_answers(coach, f"/notes/{draft['id']}", "GET", "PATCH")
     assert_only_answers(coach, f"/notes/{draft['id']}/sign", "POST")
 
 
-def test_an_empty_case_and_a_stranger_differ(coach, stranger, case, path):
+def test_list_notes_of_an_empty_case_is_empty_and_of_a_foreign_one_404(coach, stranger, case, path):
     assert coach.get(path).get_json() == {"items": [], "next": None}
     assert_error(stranger.get(path), 404, "not_found")
 
 
-def test_the_busiest_reads_and_writes_ask_little(coach, path, draft):
+def test_frequent_note_calls_take_few_statements(coach, path, draft):
     coach.get(path)
     with Statements() as reading:
         assert coach.get(f"{path}?limit=5").status_code == 200

@@ -9,7 +9,7 @@ from caseapp.core import outbox, runtime
 from caseapp.core.transaction import transaction
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
-from tests.journeys.test_writing_a_note import enter
+from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
@@ -24,7 +24,7 @@ def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
     for one in made:
         builders.screen(team["coach"], one.client_id)
     builders.screen(team["coach"], made[1].client_id, fear_at_home="concern")
-    enter(page, live)
+    sign_in(page, live)
     page.goto(f"{live}/handouts/my-limits")
     page.get_by_role("link", name="Assign to several clients").click()
     look.at("choose")

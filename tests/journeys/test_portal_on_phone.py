@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.test_writing_a_note import enter
+from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, staff
 from tests.support.page_checks import NARROW, PHONE
 
@@ -23,7 +23,7 @@ def test_hold_in_a_list_on_a_phone_is_visible_without_scrolling(app, live, page,
     found = builders.case(coach, "Ines Okafor with a long name of her own")
     builders.screen(coach, found.client_id, fear_at_home="concern")
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    enter(page, live)
+    sign_in(page, live)
     page.goto(f"{live}{path}")
     row = page.get_by_role("table").get_by_role("row").filter(has_text="Ines Okafor")
     badge = row.get_by_text("Safety hold")

@@ -11,7 +11,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.authoring.operations import create_draft, save_draft
 from caseapp.domain.authoring.schemas import DraftContentSchema, NewDraft
 from caseapp.domain.cases.queries import get_case_context
-from tests.journeys.test_writing_a_note import enter
+from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, portal_client, staff
 from tests.web.test_authoring import BODY, SCRIPT_PAYLOADS
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.journey
 def open_signed_in_page(browser, live, who):
     """Open a page in a new browser context and sign in there as a member of staff."""
     page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-    enter(page, live, who)
+    sign_in(page, live, who)
     return page
 
 
@@ -29,7 +29,7 @@ def test_practice_handout_is_written_approved_assigned_and_read(app, live, page,
     team = staff.team()
     phone, made = portal_client.sign_in_client(app, team["coach"])
     builders.screen(team["coach"], made.client_id)
-    enter(page, live, "supervisor")
+    sign_in(page, live, "supervisor")
     page.goto(f"{live}/handouts")
     page.locator('a[href="/handouts/own"]').first.click()
     look.at("practice handouts, empty")
@@ -87,7 +87,7 @@ def test_pages_of_a_draft_fit_every_width(app, live, page, look):
         draft_id = create_draft(team["admin"], NewDraft("A walk", "en"))
     with transaction():
         save_draft(team["admin"], draft_id, DraftContentSchema().load({"title": "Two walks"}), 1)
-    enter(page, live, "supervisor")
+    sign_in(page, live, "supervisor")
     for path in ("", "/edit", "/history"):
         page.goto(f"{live}/handouts/own/{draft_id}{path}")
         look.at(path)
@@ -108,7 +108,7 @@ def test_typed_scripts_never_run(app, live, page):
     page.on("dialog", lambda dialog: (opened.append(dialog.message), dialog.dismiss()))
     with transaction():
         draft_id = create_draft(team["supervisor"], NewDraft("A walk", "en"))
-    enter(page, live, "supervisor")
+    sign_in(page, live, "supervisor")
     for payload in SCRIPT_PAYLOADS:
         page.goto(f"{live}/handouts/own/{draft_id}/edit")
         with page.expect_response("**/preview"):

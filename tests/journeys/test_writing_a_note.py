@@ -1,4 +1,4 @@
-"""Writing a note in a real browser: it saves itself, notices another window, shows the steps of a crisis at once."""
+"""Writing a note in a real browser: autosave, a conflict with another window, immediate steps in a crisis."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support import builders, staff
 pytestmark = pytest.mark.journey
 
 
-def stored(actor, note_id):
+def load_note(actor, note_id):
     db.session.rollback()
     return get_note(actor, note_id)
 
 
-def enter(page, live, who="coach"):
+def sign_in(page, live, who="coach"):
     page.goto(f"{live}/sign-in")
     page.get_by_label("E-mail").fill(f"{who}@practice.test")
     page.get_by_label("Password").fill(staff.PASSWORD)
@@ -37,14 +37,14 @@ def case(coach):
     return builders.case(coach, "Ines Okafor")
 
 
-def test_a_draft_saves_itself_and_nothing_stays_in_the_browser(coach, case, live, page):
+def test_draft_autosaves_and_leaves_nothing_in_the_browser(coach, case, live, page):
     note_id = builders.draft(coach, case.case_id)
-    enter(page, live)
+    sign_in(page, live)
     page.goto(f"{live}/note/{note_id}")
     page.get_by_label("Plan", exact=True).fill("Ring on Tuesday.")
     expect(page.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
     expect(page.locator("input[name=version]").first).to_have_value("2")
-    assert stored(coach, note_id).sections["plan"] == "Ring on Tuesday."
+    assert load_note(coach, note_id).sections["plan"] == "Ring on Tuesday."
     page.get_by_label("Assessment", exact=True).fill("Rested.")
     page.keyboard.press("Control+s")
     expect(page.locator("input[name=version]").first).to_have_value("3")
@@ -53,9 +53,9 @@ def test_a_draft_saves_itself_and_nothing_stays_in_the_browser(coach, case, live
     page.get_by_role("heading", name="Sign and lock this note?").wait_for()
 
 
-def test_two_windows_never_overwrite_each_other_by_themselves(coach, case, live, page):
+def test_autosave_from_two_windows_asks_which_version_to_keep(coach, case, live, page):
     note_id = builders.draft(coach, case.case_id)
-    enter(page, live)
+    sign_in(page, live)
     page.goto(f"{live}/note/{note_id}")
     other = page.context.new_page()
     other.goto(f"{live}/note/{note_id}")
@@ -64,17 +64,17 @@ def test_two_windows_never_overwrite_each_other_by_themselves(coach, case, live,
     page.get_by_label("Plan", exact=True).fill("From this window.")
     banner = page.locator("[data-conflict]")
     expect(banner).to_be_visible()
-    expect(banner).to_contain_text(re.compile(r"at \d\d:\d\d\. What you wrote here, at \d\d:\d\d"))
-    assert stored(coach, note_id).sections["plan"] == "From the other window."
+    expect(banner).to_contain_text(re.compile(r"at \d\d:\d\d\. What you wrote here at \d\d:\d\d"))
+    assert load_note(coach, note_id).sections["plan"] == "From the other window."
     page.get_by_role("button", name="Keep this version").click()
     expect(banner).to_be_hidden()
     expect(page.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
-    assert stored(coach, note_id).sections["plan"] == "From this window."
+    assert load_note(coach, note_id).sections["plan"] == "From this window."
 
 
-def test_words_stay_while_the_way_to_the_server_is_cut(coach, case, live, page):
+def test_autosave_retries_after_a_lost_connection(coach, case, live, page):
     note_id = builders.draft(coach, case.case_id)
-    enter(page, live)
+    sign_in(page, live)
     page.goto(f"{live}/note/{note_id}")
     page.context.set_offline(True)
     page.get_by_label("Plan", exact=True).fill("Written in a tunnel.")
@@ -83,12 +83,12 @@ def test_words_stay_while_the_way_to_the_server_is_cut(coach, case, live, page):
     expect(page.locator("[data-save-state]")).to_have_attribute(
         "data-state", "saved", timeout=15000
     )
-    assert stored(coach, note_id).sections["plan"] == "Written in a tunnel."
+    assert load_note(coach, note_id).sections["plan"] == "Written in a tunnel."
 
 
-def test_the_steps_of_a_crisis_show_at_once(coach, case, live, page):
+def test_immediate_steps_appear_when_a_concern_is_chosen(coach, case, live, page):
     note_id = builders.draft(coach, case.case_id)
-    enter(page, live)
+    sign_in(page, live)
     page.goto(f"{live}/note/{note_id}")
     fear = page.locator("#fear_at_home")
     step = page.get_by_text("Believe the client. Do not advise staying or leaving.").first
@@ -96,17 +96,17 @@ def test_the_steps_of_a_crisis_show_at_once(coach, case, live, page):
     fear.get_by_label("Concern").check()
     expect(step).to_be_visible()
     expect(page.locator("input[name=version]").first).to_have_value("2")
-    assert stored(coach, note_id).unrecorded_level == 2
+    assert load_note(coach, note_id).unrecorded_level == 2
     page.get_by_role("button", name="Record screening").click()
     page.wait_for_url(f"**/case/{case.number}/hold")
 
 
-def test_every_page_of_notes_is_clean(coach, case, live, page, look):
+def test_note_pages_pass_the_page_checks(coach, case, live, page, look):
     builders.screen(coach, case.client_id, fear_at_home=2, sleep=1)
     signed = builders.note(coach, case.case_id, days_ago=2)
     note_id = builders.draft(coach, case.case_id, levels={"self_harm": 3})
     plain = builders.draft(coach, case.case_id)
-    enter(page, live)
+    sign_in(page, live)
     for path in (
         "/today",
         "/notes",
@@ -123,13 +123,13 @@ def test_every_page_of_notes_is_clean(coach, case, live, page, look):
         look.at(path)
     page.goto(f"{live}/note/{note_id}")
     page.get_by_role("button", name="Sign and lock").click()
-    page.get_by_role("heading", name="A few things to fix before you sign").wait_for()
+    page.get_by_role("heading", name="Complete these before you sign").wait_for()
     expect(page.locator(".error-summary")).to_be_focused()
     look.said.clear()
     look.at("what is missing")
 
 
-def test_an_admins_today_is_clean(coach, live, page, look):
-    enter(page, live, "admin")
+def test_today_of_an_admin_passes_the_page_checks(coach, live, page, look):
+    sign_in(page, live, "admin")
     look.at("/today")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Today")

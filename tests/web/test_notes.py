@@ -24,7 +24,7 @@ def coach(team):
 
 
 @pytest.fixture
-def desk(app, coach):
+def coach_browser(app, coach):
     return StaffBrowser(app, coach)
 
 
@@ -38,50 +38,50 @@ def count(model):
     return db.session.scalar(sa.select(sa.func.count()).select_from(model))
 
 
-def now_shown(actor, note_id):
+def reload(actor, note_id):
     db.session.rollback()
     return get_note(actor, note_id)
 
 
-def start(desk, case, **changes):
-    return desk.send(f"/case/{case.number}/notes/new", **changes)
+def start(coach_browser, case, **changes):
+    return coach_browser.send(f"/case/{case.number}/notes/new", **changes)
 
 
-def test_a_coach_starts_writes_screens_and_signs(desk, coach, case):
-    answer = start(desk, case, format="soap", minutes="50", modality="phone")
+def test_coach_can_start_write_screen_and_sign_a_note(coach_browser, coach, case):
+    answer = start(coach_browser, case, format="soap", minutes="50", modality="phone")
     assert answer.status_code == 303
     path = answer.headers["Location"]
-    page = desk.text(path)
+    page = coach_browser.text(path)
     for words in ("Subjective", "Objective", "Assessment", "Plan", "Draft, only you can see it"):
         assert words in page
     texts = {key: f"About {key}." for key in ("subjective", "objective", "assessment", "plan")}
-    answer = desk.send(
+    answer = coach_browser.send(
         path, **texts, **(ALL_NONE | {"fear_at_home": "concern"}), asked_alone="yes", do="sign"
     )
     assert answer.headers["Location"] == f"{path}/sign"
-    page = desk.text(f"{path}/sign")
+    page = coach_browser.text(f"{path}/sign")
     assert "Signing opens a safety hold" in page
     assert "You sign as Marta Lindqvist" in page
-    answer = desk.send(f"{path}/sign")
+    answer = coach_browser.send(f"{path}/sign")
     assert answer.headers["Location"] == f"/case/{case.number}/hold"
-    page = desk.text(path)
+    page = coach_browser.text(path)
     assert "About objective." in page
     assert "SHA-256" in page
     assert "<textarea" not in page
     assert get_safety_state(case.client_id).hold == "safety"
 
 
-def test_a_form_sent_twice_starts_one_note_and_both_answers_lead_to_it(desk, case):
+def test_start_form_sent_twice_makes_one_note(coach_browser, case):
     path = f"/case/{case.number}/notes/new"
-    fields = desk.form(path).fields
-    answers = [desk.post(path, fields) for _ in range(2)]
+    fields = coach_browser.form(path).fields
+    answers = [coach_browser.post(path, fields) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [303, 303]
     assert answers[0].headers["Location"] == answers[1].headers["Location"]
     assert count(Note) == 1
 
 
-def test_an_empty_start_names_its_fields_and_keeps_what_was_typed(desk, case):
-    answer = start(desk, case, session_at="", format=None, minutes="75")
+def test_start_with_missing_fields_names_them_and_keeps_input(coach_browser, case):
+    answer = start(coach_browser, case, session_at="", format=None, minutes="75")
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
     assert 'href="#session_at"' in page
@@ -100,185 +100,192 @@ def test_an_empty_start_names_its_fields_and_keeps_what_was_typed(desk, case):
         ("colour", "red"),
     ],
 )
-def test_a_wrong_value_starts_nothing(desk, case, field, value):
-    assert start(desk, case, **{field: value}).status_code == 422
+def test_start_with_an_invalid_value_makes_no_note(coach_browser, case, field, value):
+    assert start(coach_browser, case, **{field: value}).status_code == 422
     assert count(Note) == 0
 
 
-def test_autosave_answers_with_the_next_version(desk, coach, case):
+def test_autosave_returns_the_new_version(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields | {"plan": "Ring on Tuesday."}
-    answer = desk.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
+    fields = coach_browser.form(f"/note/{note_id}").fields | {"plan": "Ring on Tuesday."}
+    answer = coach_browser.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
     assert answer.status_code == 200
     assert answer.json["version"] == 2
     assert set(answer.json) == {"version", "saved_at", "saved"}
-    assert now_shown(coach, note_id).sections["plan"] == "Ring on Tuesday."
+    assert reload(coach, note_id).sections["plan"] == "Ring on Tuesday."
 
 
-def test_an_autosave_from_an_old_version_tells_both_times_and_changes_nothing(desk, coach, case):
+def test_stale_autosave_returns_both_times_and_changes_nothing(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    old = desk.form(f"/note/{note_id}").fields
+    old = coach_browser.form(f"/note/{note_id}").fields
     path = f"/note/{note_id}/draft"
-    desk.post(path, old | {"plan": "The newer plan."})
-    answer = desk.post(path, old | {"plan": "The older plan."})
+    coach_browser.post(path, old | {"plan": "The newer plan."})
+    answer = coach_browser.post(path, old | {"plan": "The older plan."})
     assert answer.status_code == 409
     assert answer.json["code"] == "stale"
     assert answer.json["version"] == 2
     assert {"saved_at", "sent_at", "saved", "sent"} <= set(answer.json)
-    assert now_shown(coach, note_id).sections["plan"] == "The newer plan."
+    assert reload(coach, note_id).sections["plan"] == "The newer plan."
 
 
-def test_a_repeated_autosave_whose_answer_was_lost_does_no_harm(desk, coach, case):
+def test_repeated_autosave_returns_the_same_version(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields | {"plan": "Ring."}
-    answers = [desk.post(f"/note/{note_id}/draft", fields) for _ in range(2)]
+    fields = coach_browser.form(f"/note/{note_id}").fields | {"plan": "Ring."}
+    answers = [coach_browser.post(f"/note/{note_id}/draft", fields) for _ in range(2)]
     assert [(answer.status_code, answer.json["version"]) for answer in answers] == [(200, 2)] * 2
 
 
-def test_an_autosave_after_signing_out_says_so(desk, coach, case):
+def test_autosave_after_sign_out_is_401(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields
-    desk.send("/notes", "/sign-out")
-    answer = desk.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
+    fields = coach_browser.form(f"/note/{note_id}").fields
+    coach_browser.send("/notes", "/sign-out")
+    answer = coach_browser.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
     assert answer.status_code == 401
 
 
-def test_an_autosave_of_a_signed_note_is_refused(desk, coach, case):
+def test_autosave_of_a_signed_note_is_refused(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields
-    desk.send(f"/note/{note_id}/sign")
-    answer = desk.post(f"/note/{note_id}/draft", fields | {"plan": "After the fact."})
+    fields = coach_browser.form(f"/note/{note_id}").fields
+    coach_browser.send(f"/note/{note_id}/sign")
+    answer = coach_browser.post(f"/note/{note_id}/draft", fields | {"plan": "After the fact."})
     assert (answer.status_code, answer.json["code"]) == (409, "note_signed")
-    assert now_shown(coach, note_id).sections == builders.SECTIONS
+    assert reload(coach, note_id).sections == builders.SECTIONS
 
 
 @pytest.mark.parametrize("path", ["", "/draft"])
-def test_a_note_of_one_megabyte_is_refused_in_clear_words(desk, coach, case, path):
+def test_note_of_one_megabyte_is_invalid(coach_browser, coach, case, path):
     note_id = builders.draft(coach, case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields | {"data": "x" * 1024 * 1024}
-    answer = desk.post(f"/note/{note_id}{path}", fields)
+    fields = coach_browser.form(f"/note/{note_id}").fields | {"data": "x" * 1024 * 1024}
+    answer = coach_browser.post(f"/note/{note_id}{path}", fields)
     assert answer.status_code == 422
     assert "100,000 characters" in answer.get_data(as_text=True)
-    assert now_shown(coach, note_id).version == 1
+    assert reload(coach, note_id).version == 1
 
 
-def test_a_stale_form_shows_both_times_keeps_its_text_and_can_then_be_kept(desk, coach, case):
+def test_stale_form_keeps_its_text_and_can_be_saved(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
-    old = desk.form(path).fields
-    desk.post(path, old | {"plan": "The newer plan."})
-    answer = desk.post(path, old | {"plan": "The older plan."})
+    old = coach_browser.form(path).fields
+    coach_browser.post(path, old | {"plan": "The newer plan."})
+    answer = coach_browser.post(path, old | {"plan": "The older plan."})
     page = answer.get_data(as_text=True)
     assert answer.status_code == 412
     assert "saved in another window" in page
     assert "The older plan." in page
     assert 'data-conflict role="alert" hidden' not in page
-    assert now_shown(coach, note_id).sections["plan"] == "The newer plan."
+    assert reload(coach, note_id).sections["plan"] == "The newer plan."
     version = re.search(r'name="version" value="(\d+)"', page)[1]
-    assert desk.post(path, old | {"plan": "The older plan.", "version": version}).status_code == 303
-    assert now_shown(coach, note_id).sections["plan"] == "The older plan."
+    assert (
+        coach_browser.post(path, old | {"plan": "The older plan.", "version": version}).status_code
+        == 303
+    )
+    assert reload(coach, note_id).sections["plan"] == "The older plan."
 
 
-def test_a_form_without_its_version_is_refused(desk, coach, case):
+def test_draft_form_without_a_version_is_invalid(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    assert desk.send(f"/note/{note_id}", version=None).status_code == 422
-    assert desk.send(f"/note/{note_id}", version="soon").status_code == 422
+    assert coach_browser.send(f"/note/{note_id}", version=None).status_code == 422
+    assert coach_browser.send(f"/note/{note_id}", version="soon").status_code == 422
 
 
-def test_what_is_missing_stops_the_signature_and_the_draft_is_saved(desk, coach, case):
+def test_incomplete_note_is_saved_but_not_signed(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
-    answer = desk.send(path, plan="", data="Kept.", sleep="watch", do="sign")
-    answer = desk.get(answer.headers["Location"])
+    answer = coach_browser.send(path, plan="", data="Kept.", sleep="watch", do="sign")
+    answer = coach_browser.get(answer.headers["Location"])
     page = answer.get_data(as_text=True)
     assert answer.status_code == 422
     assert 'href="#plan"' in page
     assert 'href="#fear_at_home"' in page
     assert 'href="#sleep"' not in page
-    assert now_shown(coach, note_id).sections["data"] == "Kept."
-    assert desk.send(path, "/note/" + str(note_id), do="save").status_code == 303
-    assert desk.post(f"{path}/sign", {**desk.form(path).fields}).status_code == 422
-    assert now_shown(coach, note_id).status == "draft"
+    assert reload(coach, note_id).sections["data"] == "Kept."
+    assert coach_browser.send(path, "/note/" + str(note_id), do="save").status_code == 303
+    assert (
+        coach_browser.post(f"{path}/sign", {**coach_browser.form(path).fields}).status_code == 422
+    )
+    assert reload(coach, note_id).status == "draft"
 
 
-def test_a_question_left_blank_stays_blank_on_the_page(desk, coach, case):
+def test_blank_question_stays_blank_in_the_editor(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id, levels={"sleep": 1, "work": None})
-    fields = desk.form(f"/note/{note_id}").fields
+    fields = coach_browser.form(f"/note/{note_id}").fields
     assert (fields["sleep"], fields["work"]) == (["watch"], ["not_asked"])
     assert "eating" not in fields
-    answer = desk.send(f"/note/{note_id}", version="999", plan="Other.")
+    answer = coach_browser.send(f"/note/{note_id}", version="999", plan="Other.")
     assert answer.status_code == 412
     assert 'name="eating" value="not_asked" checked' not in answer.get_data(as_text=True)
 
 
-def test_the_confirmation_says_when_there_was_no_screening(desk, coach, case):
+def test_sign_page_says_when_there_was_no_screening(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    assert "No screening in this session." in desk.text(f"/note/{note_id}/sign")
+    assert "No screening in this session." in coach_browser.text(f"/note/{note_id}/sign")
     asked = builders.draft(coach, case.case_id, levels={item.key: None for item in ITEMS})
-    assert "Nothing was asked in this session." in desk.text(f"/note/{asked}/sign")
+    assert "Nothing was asked in this session." in coach_browser.text(f"/note/{asked}/sign")
 
 
-def test_signing_twice_leads_to_the_same_record(desk, coach, case):
+def test_sign_sent_twice_makes_one_screening(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id, levels={item.key: 0 for item in ITEMS})
     path = f"/note/{note_id}/sign"
-    fields = desk.form(path).fields
-    answers = [desk.post(path, fields) for _ in range(2)]
+    fields = coach_browser.form(path).fields
+    answers = [coach_browser.post(path, fields) for _ in range(2)]
     assert {answer.headers["Location"] for answer in answers} == {f"/note/{note_id}"}
     assert count(Screening) == 1
 
 
-def test_an_unrecorded_concern_shows_its_steps_and_recording_leads_to_the_hold(desk, coach, case):
+def test_recording_an_urgent_level_redirects_to_the_hold(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
-    desk.send(path, self_harm="urgent")
-    page = desk.text(path)
+    coach_browser.send(path, self_harm="urgent")
+    page = coach_browser.text(path)
     assert "an urgent level" in page
     assert "Stay with the client" in page
     assert get_safety_state(case.client_id).hold is None
     db.session.rollback()
-    fields = desk.form(path).fields | {"actions_taken": ["gave_numbers"]}
-    answers = [desk.post(f"{path}/screening", fields) for _ in range(2)]
+    fields = coach_browser.form(path).fields | {"actions_taken": ["gave_numbers"]}
+    answers = [coach_browser.post(f"{path}/screening", fields) for _ in range(2)]
     assert {answer.headers["Location"] for answer in answers} == {f"/case/{case.number}/hold"}
     assert count(Screening) == 1
     assert get_safety_state(case.client_id).hold == "safety"
-    assert "Recorded today" in desk.text(path)
+    assert "Recorded today" in coach_browser.text(path)
 
 
-def test_recording_nothing_is_refused_and_keeps_the_words(desk, coach, case):
+def test_recording_without_answers_is_invalid_and_keeps_input(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields | {"plan": "Not saved yet."}
-    answer = desk.post(f"/note/{note_id}/screening", fields)
+    fields = coach_browser.form(f"/note/{note_id}").fields | {"plan": "Not saved yet."}
+    answer = coach_browser.post(f"/note/{note_id}/screening", fields)
     assert answer.status_code == 422
     assert "Not saved yet." in answer.get_data(as_text=True)
-    assert now_shown(coach, note_id).version == 1
+    assert reload(coach, note_id).version == 1
 
 
-def test_the_format_changes_with_every_word(desk, coach, case):
+def test_format_change_keeps_unsaved_text(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
-    desk.send(path, data="Unsaved so far.", to_format="free")
-    text = desk.form(path).fields["text"][0]
+    coach_browser.send(path, data="Unsaved so far.", to_format="free")
+    text = coach_browser.form(path).fields["text"][0]
     assert "Unsaved so far." in text
     assert "Keep the log." in text
 
 
-def test_a_draft_is_discarded(desk, coach, case):
+def test_discard_deletes_a_draft_without_unrecorded_concern(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields
-    answer = desk.post(f"/note/{note_id}/discard", fields)
+    fields = coach_browser.form(f"/note/{note_id}").fields
+    answer = coach_browser.post(f"/note/{note_id}/discard", fields)
     assert answer.headers["Location"] == f"/case/{case.number}/notes"
-    desk.text(f"/note/{note_id}", 404)
-    grave = builders.draft(coach, case.case_id, levels={"self_harm": 3})
-    answer = desk.post(f"/note/{grave}/discard", desk.form(f"/note/{grave}").fields)
+    coach_browser.text(f"/note/{note_id}", 404)
+    urgent = builders.draft(coach, case.case_id, levels={"self_harm": 3})
+    answer = coach_browser.post(
+        f"/note/{urgent}/discard", coach_browser.form(f"/note/{urgent}").fields
+    )
     assert answer.status_code == 409
     assert "not recorded yet" in answer.get_data(as_text=True)
-    desk.text(f"/note/{grave}")
+    coach_browser.text(f"/note/{urgent}")
 
 
 @pytest.mark.parametrize("who", ["coach2", "supervisor"])
-def test_somebody_elses_draft_looks_missing(app, team, desk, case, who):
+def test_draft_of_another_author_looks_missing(app, team, coach_browser, case, who):
     note_id = builders.draft(team["coach"], case.case_id)
-    fields = desk.form(f"/note/{note_id}").fields
+    fields = coach_browser.form(f"/note/{note_id}").fields
     other = StaffBrowser(app, team[who])
     missing = other.text(f"/note/{uuid4()}", 404)
     assert re.sub(r"[0-9a-f]{16}", "", other.text(f"/note/{note_id}", 404)) == re.sub(
@@ -289,10 +296,10 @@ def test_somebody_elses_draft_looks_missing(app, team, desk, case, who):
     for path in ("", "/draft", "/screening", "/discard", "/sign"):
         answer = other.post(f"/note/{note_id}{path}", fields | {"csrf_token": token})
         assert answer.status_code == 404, path
-    assert now_shown(team["coach"], note_id).version == 1
+    assert reload(team["coach"], note_id).version == 1
 
 
-def test_a_foreign_case_looks_missing_and_an_admin_is_told_no(app, team, case):
+def test_notes_of_a_foreign_case_are_404_and_admin_gets_403(app, team, case):
     other, admin = StaffBrowser(app, team["coach2"]), StaffBrowser(app, team["admin"])
     for path in (f"/case/{case.number}/notes", f"/case/{case.number}/notes/new"):
         assert other.get(path).status_code == 404
@@ -301,40 +308,40 @@ def test_a_foreign_case_looks_missing_and_an_admin_is_told_no(app, team, case):
         assert admin.get(path).status_code == 403
 
 
-def test_nobody_reads_or_changes_a_note_on_get_or_unsigned_in(app, desk, coach, case):
+def test_note_changes_by_get_or_without_sign_in_are_refused(app, coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     for path in ("/draft", "/screening", "/discard"):
-        assert desk.get(f"/note/{note_id}{path}").status_code == 405
+        assert coach_browser.get(f"/note/{note_id}{path}").status_code == 405
     stranger = app.test_client()
     answer = stranger.get(f"/note/{note_id}")
     assert answer.headers["Location"] == "/sign-in"
 
 
-def test_the_lists_show_drafts_signed_notes_and_their_empty_states(app, team, desk, case):
+def test_note_lists_show_drafts_signed_notes_and_empty_states(app, team, coach_browser, case):
     coach = team["coach"]
-    assert "All notes are signed." in desk.text("/notes")
-    assert "No notes yet" in desk.text(f"/case/{case.number}/notes")
+    assert "All notes are signed." in coach_browser.text("/notes")
+    assert "No notes yet" in coach_browser.text(f"/case/{case.number}/notes")
     builders.note(coach, case.case_id)
     builders.draft(coach, case.case_id, builders.SECTIONS | {"data": "A secret draft."})
-    assert "Ines Okafor" in desk.text("/notes")
-    assert "A secret draft." in desk.text(f"/case/{case.number}/notes")
+    assert "Ines Okafor" in coach_browser.text("/notes")
+    assert "A secret draft." in coach_browser.text(f"/case/{case.number}/notes")
     page = StaffBrowser(app, team["supervisor"]).text(f"/case/{case.number}/notes")
     assert "Slept six hours." in page
     assert "A secret draft." not in page
 
 
-def test_a_note_can_be_started_by_finding_the_case(desk, case):
-    assert f"/case/{case.number}/notes/new" in desk.text("/notes/new?q=okaf")
-    assert "No open case matches." in desk.text("/notes/new?q=nobody")
+def test_choose_case_finds_open_cases(coach_browser, case):
+    assert f"/case/{case.number}/notes/new" in coach_browser.text("/notes/new?q=okaf")
+    assert "No open cases match." in coach_browser.text("/notes/new?q=nobody")
 
 
 @pytest.mark.slow
-def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, case):
+def test_note_list_statements_do_not_grow_with_notes(coach_browser, coach, case):
     bulk_rows.history(coach, case, 10)
     bulk_rows.caseload(coach, 10)
     paths = ("/notes", f"/case/{case.number}/notes")
     for path in paths:
-        desk.text(path)
+        coach_browser.text(path)
     counts = []
     for more in (0, 990):
         if more:
@@ -342,7 +349,7 @@ def test_the_lists_ask_the_same_number_of_things_of_10_and_of_1000(desk, coach, 
             bulk_rows.caseload(coach, more, since=10)
         for path in paths:
             with Statements() as statements:
-                desk.text(path)
+                coach_browser.text(path)
             counts.append(len(statements.seen))
     assert counts[:2] == counts[2:]
     assert max(counts) <= 15

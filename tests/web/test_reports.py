@@ -18,18 +18,18 @@ from tests.support.staff_pages import StaffBrowser, Statements
 pytestmark = pytest.mark.both
 
 
-def exports():
+def count_exports():
     return db.session.scalar(sa.select(sa.func.count()).select_from(Export))
 
 
-def download(desk, path):
-    # The whole answer is read within the request, as a server would write it out.
-    answer = desk.browser.get(path, buffered=True)
+def download(browser, path):
+    # Read the whole streamed body within the request, as a server would.
+    answer = browser.browser.get(path, buffered=True)
     assert answer.status_code == 200
     return answer
 
 
-def test_an_admin_makes_a_report_and_fetches_it(app, team, admin):
+def test_admin_can_make_and_download_a_report(app, team, admin):
     made = builders.case(team["coach"], "Ines Okafor", {"age_band": "35_44"})
     assert "No reports yet." in admin.text("/reports")
     answer = admin.send("/reports", stage="steady", coach=str(team["coach"].id))
@@ -50,7 +50,7 @@ def test_an_admin_makes_a_report_and_fetches_it(app, team, admin):
     assert {entry.object_id for entry in log} == {export_id}
 
 
-def test_the_file_is_read_from_todays_records(team, admin):
+def test_download_is_built_from_current_records(team, admin):
     with transaction():
         export_id = create_export(team["admin"], ReportFilter(), "csv")
     before = download(admin, f"/reports/{export_id}").data
@@ -61,7 +61,7 @@ def test_the_file_is_read_from_todays_records(team, admin):
 
 
 @pytest.mark.pdf
-def test_a_pdf_comes_as_a_pdf(team, admin):
+def test_pdf_export_downloads_as_pdf(team, admin):
     with transaction():
         export_id = create_export(team["admin"], ReportFilter(), "pdf")
     file = download(admin, f"/reports/{export_id}")
@@ -70,29 +70,34 @@ def test_a_pdf_comes_as_a_pdf(team, admin):
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_nobody_else_exports(app, team, who):
+def test_reports_as_coach_or_supervisor_are_403(app, team, who):
     with transaction():
         export_id = create_export(team["admin"], ReportFilter(), "csv")
-    desk = StaffBrowser(app, team[who])
-    assert desk.get("/reports").status_code == 403
-    assert desk.get(f"/reports/{export_id}").status_code == 403
-    assert desk.post("/reports", desk.token | {"format": "csv", "idempotency_key": "k"}).status_code == 403
-    assert exports() == 1
+    browser = StaffBrowser(app, team[who])
+    assert browser.get("/reports").status_code == 403
+    assert browser.get(f"/reports/{export_id}").status_code == 403
+    assert (
+        browser.post(
+            "/reports", browser.token | {"format": "csv", "idempotency_key": "k"}
+        ).status_code
+        == 403
+    )
+    assert count_exports() == 1
 
 
-def test_an_unknown_report_is_not_there(admin):
+def test_unknown_report_is_404(admin):
     assert admin.get(f"/reports/{new_id()}").status_code == 404
 
 
-def test_a_form_sent_twice_makes_one_report(admin):
+def test_report_form_sent_twice_makes_one_report(admin):
     form = admin.form("/reports")
     for _ in range(2):
         assert admin.post("/reports", form.fields).status_code == 303
-    assert exports() == 1
+    assert count_exports() == 1
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"format": "xls"}, "Must be one of"),
         ({"since": "2026-02-30"}, "Not a valid date"),
@@ -100,32 +105,32 @@ def test_a_form_sent_twice_makes_one_report(admin):
         ({"names": "yes"}, "Unknown field."),
     ],
 )
-def test_a_wrong_answer_keeps_the_others(admin, wrong, said):
+def test_invalid_report_form_keeps_other_input(admin, wrong, message):
     answer = admin.send("/reports", stage="repair", **wrong)
     assert answer.status_code == 422
     page = answer.get_data(as_text=True)
-    assert said in page
+    assert message in page
     assert '<option value="repair" selected>' in page
-    assert exports() == 0
+    assert count_exports() == 0
 
 
-def test_a_form_without_its_key_makes_nothing(admin):
+def test_report_form_without_an_idempotency_key_is_invalid(admin):
     answer = admin.send("/reports", idempotency_key=None)
     assert answer.status_code == 422
-    assert exports() == 0
+    assert count_exports() == 0
 
 
-def test_the_page_asks_the_same_of_the_database_for_one_report_and_for_thirty(team, admin):
-    def seen():
+def test_report_page_statements_do_not_grow_with_reports(team, admin):
+    def count_statements():
         with Statements() as asked:
             admin.text("/reports")
         return len(asked.seen)
 
     with transaction():
         create_export(team["admin"], ReportFilter(), "csv")
-    one = seen()
+    one = count_statements()
     with transaction():
         for _ in range(30):
             create_export(team["admin"], ReportFilter(), "csv")
-    assert seen() == one
+    assert count_statements() == one
     assert 'rel="next"' in admin.text("/reports")

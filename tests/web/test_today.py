@@ -8,14 +8,14 @@ from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
 
 
-def test_a_first_day_says_what_to_do(app, team):
+def test_today_without_cases_shows_first_steps(app, team):
     page = StaffBrowser(app, team["coach"]).text("/today")
     assert "Nothing needs attention today." in page
     assert "All notes are signed." in page
     assert "Add your first client" in page
 
 
-def test_what_needs_me_stands_first(app, team):
+def test_today_shows_unrecorded_concerns_then_holds(app, team):
     coach = team["coach"]
     held, drafted = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Drafted")
     builders.screen(coach, held.client_id, fear_at_home=2)
@@ -28,7 +28,7 @@ def test_what_needs_me_stands_first(app, team):
     assert f"/case/{held.number}/follow-ups" in page
 
 
-def test_a_supervisor_reads_the_age_of_a_coachs_draft_and_no_level(app, team):
+def test_today_shows_a_supervisor_the_age_of_a_draft_without_levels(app, team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")
     note_id = builders.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
@@ -40,7 +40,7 @@ def test_a_supervisor_reads_the_age_of_a_coachs_draft_and_no_level(app, team):
     assert "Not recorded yet" not in page
 
 
-def test_an_admin_sees_the_practice_and_never_a_client(app, team):
+def test_today_of_an_admin_shows_no_clients(app, team):
     case = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], case.client_id, self_harm=3)
     page = StaffBrowser(app, team["admin"]).text("/today")
@@ -51,7 +51,7 @@ def test_an_admin_sees_the_practice_and_never_a_client(app, team):
     assert "Need confirming" in page
 
 
-def test_nobody_elses_clients_stand_on_my_page(app, team):
+def test_today_shows_no_foreign_clients(app, team):
     case = builders.case(team["coach"], "Ines Okafor")
     builders.screen(team["coach"], case.client_id, self_harm=3)
     page = StaffBrowser(app, team["coach2"]).text("/today")
@@ -61,26 +61,26 @@ def test_nobody_elses_clients_stand_on_my_page(app, team):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_the_page_asks_the_same_number_of_things_of_10_and_of_1000(app, team, who):
-    coach, desk = team["coach"], StaffBrowser(app, team[who])
+def test_today_page_statements_do_not_grow_with_cases(app, team, who):
+    coach, browser = team["coach"], StaffBrowser(app, team[who])
     bulk_rows.caseload(coach, 10)
-    desk.text("/today")
+    browser.text("/today")
     with Statements() as few:
-        desk.text("/today")
+        browser.text("/today")
     bulk_rows.caseload(coach, 990, since=10)
     with Statements() as many:
-        page = desk.text("/today")
+        page = browser.text("/today")
     assert "1,000 open" in page
     assert len(many.seen) == len(few.seen) <= 22
 
 
-def test_where_more_cases_are_open_than_are_looked_through_it_says_so_and_leads_to_all(app, team):
+def test_today_says_when_suspended_handouts_are_counted_in_the_newest_cases(app, team):
     coach = team["coach"]
-    desk = StaffBrowser(app, coach)
+    browser = StaffBrowser(app, coach)
     bulk_rows.caseload(coach, 100)
-    assert "newest open cases" not in desk.text("/today")
+    assert "newest open cases" not in browser.text("/today")
     bulk_rows.caseload(coach, 1, since=100)
-    page = desk.text("/today")
+    page = browser.text("/today")
     assert "In the 100 newest open cases no handouts are suspended." in page
     assert '<a href="/handouts/suspended">See suspended handouts in all open cases</a>' in page
     made = builders.case(coach, "Ines Okafor")
@@ -88,4 +88,4 @@ def test_where_more_cases_are_open_than_are_looked_through_it_says_so_and_leads_
     with transaction():
         assign_handout(coach, made.case_id, "first-days-pause", message="", channel="portal")
         set_manual_flag(coach, made.client_id, "unsafe_delivery")
-    assert "In the 100 newest open cases one handout is suspended." in desk.text("/today")
+    assert "In the 100 newest open cases one handout is suspended." in browser.text("/today")

@@ -27,14 +27,20 @@ from caseapp.core.vault import (
     wrapping_key_id,
 )
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
+from caseapp.domain.clients.models import (
+    CareTeamMember,
+    Client,
+    ClientKey,
+    ClientNameWord,
+    NameHash,
+)
 from caseapp.domain.clients.queries import (
     describe_matches,
+    find_possible_matches,
     get_client,
     get_client_key,
     name_hash,
     unseal_client,
-    find_possible_matches,
 )
 from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.users.queries import list_assignable_coaches
@@ -62,7 +68,9 @@ def create_client(
     )
     if found and not agreed:
         raise _build_conflict_error(actor, found)
-    client = Client(id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name="")
+    client = Client(
+        id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name=""
+    )
     wrapped = new_wrapped_key(client.id)
     db.session.add(client)
     _fill_columns(client, details, unwrap(client.id, wrapped))
@@ -134,7 +142,11 @@ def update_client(
     _index_names(client_id, details)
     if not details.safe.allows("portal"):
         end_all_sessions(client_id)
-    changed = [name for name, value in asdict(details).items() if value != _get_previous_value(before, name)]
+    changed = [
+        name
+        for name, value in asdict(details).items()
+        if value != _get_previous_value(before, name)
+    ]
     record(
         actor,
         Action.CLIENT_EDIT,

@@ -14,7 +14,13 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import DataKey, fingerprint, unseal_column, unseal_json, unwrap
-from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey, ClientNameWord, NameHash
+from caseapp.domain.clients.models import (
+    CareTeamMember,
+    Client,
+    ClientKey,
+    ClientNameWord,
+    NameHash,
+)
 from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.users.models import User
@@ -42,7 +48,9 @@ def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa
     if role is Role.COACH:
         return sa.select(CareTeamMember.client_id).where(CareTeamMember.user_id == who)
     if role is Role.SUPERVISOR:
-        return sa.select(CareTeamMember.client_id).where(CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)))
+        return sa.select(CareTeamMember.client_id).where(
+            CareTeamMember.user_id.in_(select_visible_coaches_for(role, who))
+        )
     return sa.select(CareTeamMember.client_id).where(sa.false())
 
 
@@ -55,7 +63,9 @@ def is_visible_client(
     clients and coaches of a supervisor.
     """
     if role is not Role.SUPERVISOR:
-        return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id).exists()
+        return (
+            select_visible_clients(role, who).where(CareTeamMember.client_id == client_id).exists()
+        )
     member = aliased(User)
     return (
         sa.select(CareTeamMember.client_id)
@@ -202,15 +212,19 @@ class ClientListItem:
     created_at: datetime
 
 
-def list_clients(actor: Actor, q: str | None, cursor: str | None, limit: int) -> Page[ClientListItem]:
+def list_clients(
+    actor: Actor, q: str | None, cursor: str | None, limit: int
+) -> Page[ClientListItem]:
     """List the clients an actor may see, newest first, optionally filtered by a search."""
     require(actor, Action.CLIENT_READ)
-    query = sa.select(Client.id, Client.name, Client.preferred_name, Client.pronouns, Client.created_at).where(
-        Client.id.in_(visible_to(actor))
-    )
+    query = sa.select(
+        Client.id, Client.name, Client.preferred_name, Client.pronouns, Client.created_at
+    ).where(Client.id.in_(visible_to(actor)))
     if q and q.strip():
         query = query.where(Client.id.in_(select_matching_clients(q)))
-    rows = db.session.execute(page_newest_first(query, Client.created_at, Client.id, cursor, limit)).all()
+    rows = db.session.execute(
+        page_newest_first(query, Client.created_at, Client.id, cursor, limit)
+    ).all()
     items = [ClientListItem(*row) for row in rows]
     return make_page(items, limit, lambda item: (item.created_at, item.id))
 
@@ -230,7 +244,9 @@ def select_matching_clients(q: str) -> sa.Select[UUID]:
         prefix = sa.select(ClientNameWord.client_id).where(
             ClientNameWord.word >= word, ClientNameWord.word < word + "\U0010ffff"
         )
-        matching = prefix if matching is None else matching.where(ClientNameWord.client_id.in_(prefix))
+        matching = (
+            prefix if matching is None else matching.where(ClientNameWord.client_id.in_(prefix))
+        )
     return sa.select(Client.id).where(sa.false()) if matching is None else matching
 
 

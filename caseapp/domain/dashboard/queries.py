@@ -24,9 +24,9 @@ from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.dashboard.schemas import (
-    RecentCase,
-    OpenHold,
     NextFollowUp,
+    OpenHold,
+    RecentCase,
     StageCount,
     TimelineEvent,
     Today,
@@ -174,7 +174,9 @@ def _get_next_followups(client_ids: set[UUID]) -> dict[UUID, NextFollowUp]:
     ).all()
     return {
         task.client_id: NextFollowUp(
-            TASK_LABELS.get(task.kind) or unseal_column(task, "title", unwrap(task.client_id, wrapped)) or "",
+            TASK_LABELS.get(task.kind)
+            or unseal_column(task, "title", unwrap(task.client_id, wrapped))
+            or "",
             task.due_at,
         )
         for task, wrapped in rows
@@ -228,7 +230,10 @@ def _get_last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
     """Return the levels at watch or above in each client's last screening, highest first."""
     rank = (
         sa.func.row_number()
-        .over(partition_by=Screening.client_id, order_by=(Screening.recorded_at.desc(), Screening.id.desc()))
+        .over(
+            partition_by=Screening.client_id,
+            order_by=(Screening.recorded_at.desc(), Screening.id.desc()),
+        )
         .label("rank")
     )
     columns = [getattr(Screening, key) for key in ITEMS_BY_KEY]
@@ -276,7 +281,9 @@ def _count_by_stage(actor: Actor) -> list[StageCount]:
     counted = {row.stage: row.cases for row in db.session.execute(capped_counts)}
     return [
         StageCount(
-            stage, min(counted[stage.number], MAX_CASES_PER_STAGE), counted[stage.number] > MAX_CASES_PER_STAGE
+            stage,
+            min(counted[stage.number], MAX_CASES_PER_STAGE),
+            counted[stage.number] > MAX_CASES_PER_STAGE,
         )
         for stage in stages()
     ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.notes.schemas import DraftListItem, CoachDraft
+    from caseapp.domain.notes.schemas import CoachDraft, DraftListItem
 
 
 @dataclass(frozen=True)

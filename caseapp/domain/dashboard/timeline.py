@@ -50,9 +50,7 @@ class PageBound:
 
     def run(self, query: sa.Select[*tuple[Any, ...]], moment: Any, key: Any) -> Sequence[Any]:  # noqa: ANN401
         """Return the rows of a query from this position on, newest first."""
-        return db.session.execute(
-            newest_before(query, moment, key, self.before, self.rows)
-        ).all()
+        return db.session.execute(newest_before(query, moment, key, self.before, self.rows)).all()
 
 
 def load_streams(
@@ -134,7 +132,8 @@ def _describe_hold(hold: Hold) -> str:
     for reason in hold.reasons:
         highest[reason["item"]] = max(highest.get(reason["item"], 0), reason["level"])
     parts = [
-        f"{ITEMS_BY_KEY[key].label} at {LEVEL_LABELS[Level(level)].lower()}" for key, level in highest.items()
+        f"{ITEMS_BY_KEY[key].label} at {LEVEL_LABELS[Level(level)].lower()}"
+        for key, level in highest.items()
     ]
     return f"{'; '.join(parts)}." if parts else ""
 
@@ -213,7 +212,9 @@ def _assigned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
             link_kind="assignment",
             link_id=row.id,
         )
-        for row, handout_version, name in bound.run(_assignments_query(context), Assignment.assigned_at, Assignment.id)
+        for row, handout_version, name in bound.run(
+            _assignments_query(context), Assignment.assigned_at, Assignment.id
+        )
     ]
 
 
@@ -254,7 +255,9 @@ def _returned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
         )
     ]
     both = sa.union_all(*parts).subquery()
-    query = sa.select(both, HandoutVersion).join(HandoutVersion, HandoutVersion.id == both.c.handout_version_id)
+    query = sa.select(both, HandoutVersion).join(
+        HandoutVersion, HandoutVersion.id == both.c.handout_version_id
+    )
     return [
         TimelineEvent(
             id=row.id,

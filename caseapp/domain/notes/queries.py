@@ -21,10 +21,10 @@ from caseapp.domain.clients.queries import is_visible_client, visible_to
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
     NO_ANSWERS,
+    CoachDraft,
     DraftListItem,
     DraftScreening,
     NoteRecord,
-    CoachDraft,
 )
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
@@ -161,7 +161,9 @@ def load_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
     return row.Note, unwrap(row.Note.client_id, row.wrapped)
 
 
-def list_case_notes(actor: Actor, case_id: UUID, cursor: str | None, limit: int) -> Page[NoteRecord]:
+def list_case_notes(
+    actor: Actor, case_id: UUID, cursor: str | None, limit: int
+) -> Page[NoteRecord]:
     """List a case's notes, newest session first: everyone's signed notes and the actor's own drafts.
 
     Raises NotFound.
@@ -169,7 +171,9 @@ def list_case_notes(actor: Actor, case_id: UUID, cursor: str | None, limit: int)
     require(actor, Action.NOTE_READ)
     if cursor:
         query = _with_names(actor.role, actor.id).where(Note.case_id == case_id)
-        rows = db.session.execute(page_newest_first(query, Note.session_at, Note.id, cursor, limit)).all()
+        rows = db.session.execute(
+            page_newest_first(query, Note.session_at, Note.id, cursor, limit)
+        ).all()
     else:
         rows = run(_select_first_page(actor.role, limit + 1), asks=actor.id, case=case_id).all()
     if not rows:
@@ -206,8 +210,12 @@ def list_own_signed_notes(actor: Actor, cursor: str | None, limit: int) -> Page[
     query = _with_names(actor.role, actor.id).where(
         Note.author_id == actor.id, Note.status == "signed"
     )
-    rows = db.session.execute(page_newest_first(query, Note.updated_at, Note.id, cursor, limit)).all()
-    return make_page([_build_record(row) for row in rows], limit, lambda note: (note.updated_at, note.id))
+    rows = db.session.execute(
+        page_newest_first(query, Note.updated_at, Note.id, cursor, limit)
+    ).all()
+    return make_page(
+        [_build_record(row) for row in rows], limit, lambda note: (note.updated_at, note.id)
+    )
 
 
 def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:

@@ -59,7 +59,9 @@ def merge_sections(
     sections = convert_sections({**current, **change.sections}, target)
     if sum(map(len, sections.values())) > MAX_NOTE_LENGTH:
         longest = max(sections, key=lambda key: len(sections[key]))
-        raise Invalid({longest: [f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total."]})
+        raise Invalid(
+            {longest: [f"A note can have up to {MAX_NOTE_LENGTH:,} characters in total."]}
+        )
     return sections
 
 

@@ -25,7 +25,9 @@ def create_export(actor: Actor, filters: ReportFilter, fmt: str) -> UUID:
     """
     require(actor, Action.REPORT_EXPORT)
     rows = count_cases(filters)
-    export = Export(format=fmt, filters=filters.to_codes(), rows=rows, created_at=now(), created_by=actor.id)
+    export = Export(
+        format=fmt, filters=filters.to_codes(), rows=rows, created_at=now(), created_by=actor.id
+    )
     db.session.add(export)
     db.session.flush()
     record(

@@ -51,9 +51,13 @@ def build_table(title: str, counts: Sequence[tuple[str, int]], *, to_share: bool
     if not to_share:
         return Table(title, tuple(Row(label, count, f"{count:,}") for label, count in counts))
     shown_counts: list[int | None] = [count if count >= MIN_SHOWN else None for _, count in counts]
-    hidden = sum(count for (_, count), shown in zip(counts, shown_counts, strict=True) if shown is None)
+    hidden = sum(
+        count for (_, count), shown in zip(counts, shown_counts, strict=True) if shown is None
+    )
     if 0 < hidden < MIN_SHOWN and any(shown is not None for shown in shown_counts):
-        _, smallest = min((shown, index) for index, shown in enumerate(shown_counts) if shown is not None)
+        _, smallest = min(
+            (shown, index) for index, shown in enumerate(shown_counts) if shown is not None
+        )
         shown_counts[smallest] = None
     return Table(
         title,

@@ -15,7 +15,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, page_newest_first, make_page
+from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.pdf import render
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_text, unwrap
@@ -80,7 +80,12 @@ def get_export(actor: Actor, export_id: UUID) -> ExportRecord:
 
 def _record(row: Export) -> ExportRecord:
     return ExportRecord(
-        row.id, row.format, ReportFilter.from_codes(row.filters), row.rows, row.created_at, row.created_by
+        row.id,
+        row.format,
+        ReportFilter.from_codes(row.filters),
+        row.rows,
+        row.created_at,
+        row.created_by,
     )
 
 
@@ -105,7 +110,9 @@ def count_cases(filters: ReportFilter) -> int:
 def _build_conditions(filters: ReportFilter, zone: ZoneInfo) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if filters.since:
-        still_open = sa.or_(Case.closed_at.is_(None), Case.closed_at >= _start_of_day(filters.since, zone))
+        still_open = sa.or_(
+            Case.closed_at.is_(None), Case.closed_at >= _start_of_day(filters.since, zone)
+        )
         conditions.append(still_open)
     if filters.until:
         conditions.append(Case.opened_at < _start_of_day(filters.until + timedelta(days=1), zone))
@@ -169,9 +176,15 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
         )
     )
     for case in cases:
-        own = [row for row in screenings.get(case.client_id, []) if _belongs_to_case(case, row.recorded_at)]
+        own = [
+            row
+            for row in screenings.get(case.client_id, [])
+            if _belongs_to_case(case, row.recorded_at)
+        ]
         kinds = Counter(
-            row.kind for row in holds.get(case.client_id, []) if _belongs_to_case(case, row.opened_at)
+            row.kind
+            for row in holds.get(case.client_id, [])
+            if _belongs_to_case(case, row.opened_at)
         )
         assigned = assignments.get(case.id, [])
         yield ReportRow(
@@ -189,7 +202,10 @@ def _rows(cases: Sequence[Any], zone: ZoneInfo) -> Iterator[ReportRow]:
             final_screening=case.final_screening,
             follow_up_on=case.follow_up_on,
             facts=_unseal_facts(case),
-            stages=tuple((_local_day(row.occurred_at, zone), row.to_stage) for row in case_events.get(case.id, [])),
+            stages=tuple(
+                (_local_day(row.occurred_at, zone), row.to_stage)
+                for row in case_events.get(case.id, [])
+            ),
             levels={
                 item.key: tuple(
                     (_local_day(row.recorded_at, zone), level)

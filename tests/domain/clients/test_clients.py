@@ -27,7 +27,7 @@ from tests.support.concurrency import run_concurrently
 
 pytestmark = pytest.mark.both
 
-EVERYTHING: dict[str, Any] = {
+ALL_DETAILS: dict[str, Any] = {
     "email": "ines@example.test",
     "phone": "07700 900123",
     "partner_name": "Tomas Weber",
@@ -36,20 +36,20 @@ EVERYTHING: dict[str, Any] = {
 }
 
 
-def change(actor, client_id, version=1, **changed):
+def update(actor, client_id, version=1, **changed):
     with transaction():
-        update_client(actor, client_id, builders.details(**{**EVERYTHING, **changed}), version)
+        update_client(actor, client_id, builders.details(**{**ALL_DETAILS, **changed}), version)
 
 
-def test_a_client_comes_back_as_they_were_written_down(team):
-    client_id = builders.client(team["coach"], "Ines Okafor", **EVERYTHING)
+def test_client_record_after_create_has_all_details(team):
+    client_id = builders.client(team["coach"], "Ines Okafor", **ALL_DETAILS)
     found = get_client_record(team["coach"], client_id)
-    for name, value in EVERYTHING.items():
+    for name, value in ALL_DETAILS.items():
         assert getattr(found, name) == value
     assert (found.name, found.preferred_name, found.version) == ("Ines Okafor", "Ines", 1)
 
 
-def test_those_on_the_care_team_see_a_client_and_nobody_else(team):
+def test_client_outside_the_care_team_is_not_found(team):
     client_id = builders.client(team["coach"])
     assert get_client_record(team["coach"], client_id)
     assert get_client_record(team["supervisor"], client_id)
@@ -66,22 +66,22 @@ def test_those_on_the_care_team_see_a_client_and_nobody_else(team):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(CareTeamMember)) == 2
 
 
-def test_a_foreign_client_looks_like_none_at_all(team):
+def test_foreign_client_looks_like_a_missing_one(team):
     client_id = builders.client(team["coach"])
-    said = []
-    for wanted in (client_id, UUID(int=1)):
+    messages = []
+    for client_id_or_missing in (client_id, UUID(int=1)):
         for call in (
             lambda one: get_client_record(team["coach2"], one),
             lambda one: require_visible_client(team["coach2"], one),
-            lambda one: change(team["coach2"], one),
+            lambda one: update(team["coach2"], one),
         ):
             with pytest.raises(NotFound) as refused:
-                call(wanted)
-            said.append(refused.value.message)
-    assert len(set(said)) == 1
+                call(client_id_or_missing)
+            messages.append(refused.value.message)
+    assert len(set(messages)) == 1
 
 
-def test_lists_hold_only_what_the_person_may_see(team):
+def test_client_list_shows_only_visible_clients(team):
     mine, theirs = builders.client(team["coach"]), builders.client(team["coach2"])
 
     def seen(who):
@@ -93,19 +93,19 @@ def test_lists_hold_only_what_the_person_may_see(team):
         seen("admin")
 
 
-def test_only_coaches_and_supervisors_add_clients(team):
+def test_create_client_as_admin_or_operator_is_forbidden(team):
     for actor in (team["admin"], operator()):
         with pytest.raises(Forbidden), transaction():
             create_client(actor, builders.details(), coach_id=team["coach"].id)
 
 
-def test_a_change_is_whole_and_recorded_by_field_names_only(team):
-    client_id = builders.client(team["coach"], "Ines Okafor", **EVERYTHING)
-    change(
+def test_update_client_records_only_field_names(team):
+    client_id = builders.client(team["coach"], "Ines Okafor", **ALL_DETAILS)
+    update(
         team["coach"],
         client_id,
         phone="07700 900999",
-        safe=replace(EVERYTHING["safe"], times="never"),
+        safe=replace(ALL_DETAILS["safe"], times="never"),
     )
     found = get_client_record(team["coach"], client_id)
     assert (found.phone, found.safe.times, found.version) == ("07700 900999", "never", 2)
@@ -115,9 +115,11 @@ def test_a_change_is_whole_and_recorded_by_field_names_only(team):
     assert details == {"fields": ["phone", "safe"]}
 
 
-def test_two_who_save_at_once_do_not_overwrite_each_other(team, app):
+def test_concurrent_updates_of_a_client_let_one_win(team, app):
     client_id = builders.client(team["coach"])
-    answers = run_concurrently(app, 4, lambda n: change(team["coach"], client_id, pronouns=f"writer {n}"))
+    answers = run_concurrently(
+        app, 4, lambda n: update(team["coach"], client_id, pronouns=f"writer {n}")
+    )
     assert answers.count(None) == 1
     assert sum(isinstance(answer, Stale) for answer in answers) == 3
     db.session.rollback()
@@ -126,7 +128,7 @@ def test_two_who_save_at_once_do_not_overwrite_each_other(team, app):
     assert found.version == 2
 
 
-def test_a_client_without_a_key_is_gone(team):
+def test_client_without_a_key_is_not_found(team):
     client_id = builders.client(team["coach"])
     with transaction() as session:
         session.execute(sa.delete(ClientKey).where(ClientKey.client_id == client_id))
@@ -136,7 +138,7 @@ def test_a_client_without_a_key_is_gone(team):
         get_client_key(client_id)
 
 
-def test_a_sealed_field_copied_between_clients_does_not_open(team):
+def test_sealed_value_of_another_client_is_tampered(team):
     first = builders.client(team["coach"], phone="07700 900001")
     second = builders.client(team["coach"], phone="07700 900002")
     with transaction() as session:
@@ -146,7 +148,7 @@ def test_a_sealed_field_copied_between_clients_does_not_open(team):
         get_client_record(team["coach"], second)
 
 
-def test_a_sealed_field_copied_to_another_column_does_not_open(team):
+def test_sealed_value_of_another_column_is_tampered(team):
     client_id = builders.client(team["coach"], phone="07700 900001")
     with transaction() as session:
         session.execute(sa.update(Client).values(partner_name=Client.phone))
@@ -154,7 +156,7 @@ def test_a_sealed_field_copied_to_another_column_does_not_open(team):
         get_client_record(team["coach"], client_id)
 
 
-def test_anothers_key_does_not_open_a_client(team):
+def test_key_of_another_client_is_tampered(team):
     first, second = builders.client(team["coach"]), builders.client(team["coach"])
     with transaction() as session:
         stolen = session.scalar(sa.select(ClientKey.wrapped).where(ClientKey.client_id == first))
@@ -166,14 +168,14 @@ def test_anothers_key_does_not_open_a_client(team):
 
 
 @pytest.mark.parametrize("channel", sorted(CHANNELS))
-def test_a_channel_is_safe_only_when_it_was_named(channel):
+def test_channel_not_listed_is_not_allowed(channel):
     assert SafeContact((channel,)).allows(channel) == (channel != "in_person")
     assert not SafeContact(()).allows(channel)
     assert not SafeContact((channel, "in_person")).allows(channel)
     assert not SafeContact(tuple(set(CHANNELS) - {channel})).allows(channel)
 
 
-WHOLE = {"name": "Ines Okafor", "safe_channels": ["call"]}
+VALID = {"name": "Ines Okafor", "safe_channels": ["call"]}
 
 
 @pytest.mark.parametrize(
@@ -200,14 +202,14 @@ WHOLE = {"name": "Ines Okafor", "safe_channels": ["call"]}
         ({"id": str(UUID(int=1))}, "id"),
     ],
 )
-def test_details_that_make_no_sense_are_refused_by_name(changed, field):
-    faults = ClientSchema().validate({**WHOLE, **changed})
-    assert list(faults) == [field]
+def test_invalid_client_detail_names_its_field(changed, field):
+    errors = ClientSchema().validate({**VALID, **changed})
+    assert list(errors) == [field]
 
 
-def test_details_are_tidied():
+def test_client_details_are_normalised():
     found = ClientSchema().load(
-        {**WHOLE, "name": "  Ines   Okafor ", "email": " Ines@Example.TEST ", "phone": ""}
+        {**VALID, "name": "  Ines   Okafor ", "email": " Ines@Example.TEST ", "phone": ""}
     )
     assert (found.name, found.preferred_name) == ("Ines Okafor", "Ines")
     assert (found.email, found.phone) == ("ines@example.test", None)

@@ -67,22 +67,22 @@ def found(team):
         ("x" * 5000, set()),
     ],
 )
-def test_a_search_finds_by_first_letters_or_exact_contact(found, q, who):
+def test_search_matches_word_beginnings_or_exact_contact(found, q, who):
     assert found(q) == who
 
 
 @pytest.mark.parametrize("q", [None, "", "   "])
-def test_an_empty_search_shows_everybody(found, q):
+def test_empty_search_lists_all_clients(found, q):
     assert found(q) == {"zoe", "ines", "bjorn", "li", "percent"}
 
 
 @pytest.mark.parametrize("q", ["zoe", "zoe@example.test", "07700 900123"])
-def test_a_search_stays_inside_what_the_person_may_see(found, q):
+def test_search_finds_only_visible_clients(found, q):
     assert found(q, "coach2") == set()
     assert found(q, "supervisor") != set()
 
 
-def test_a_changed_name_is_found_and_the_old_one_no_more(team, found):
+def test_search_after_a_name_change_finds_only_the_new_name(team, found):
     client_id = builders.client(team["coach"], "Ada Old")
     with transaction():
         update_client(team["coach"], client_id, builders.details("Ada New"), 1)
@@ -100,11 +100,11 @@ def test_a_changed_name_is_found_and_the_old_one_no_more(team, found):
         ("x" * 100, ["x" * 60]),
     ],
 )
-def test_names_are_folded(name, words):
+def test_name_words_are_folded(name, words):
     assert name_words(name) == words
 
 
-def test_a_middle_name_or_another_order_hides_no_match(the_app):
+def test_name_hash_ignores_middle_names_and_order(the_app):
     assert name_hash("Ines Maria Okafor") == name_hash("okafor ínes")
     assert name_hash("Ines Okafor") != name_hash("Ines Weber")
     assert name_hash("") == ""
@@ -114,11 +114,11 @@ def test_a_middle_name_or_another_order_hides_no_match(the_app):
     ("phone", "digits"),
     [("+44 7700 900123", "700900123"), ("07700900123", "700900123"), ("12", ""), ("", "")],
 )
-def test_numbers_are_compared_by_their_last_digits(phone, digits):
+def test_phone_digits_are_the_last_nine(phone, digits):
     assert phone_digits(phone) == digits
 
 
-SAME = [
+MATCHES = [
     ({"name": "Ines Okafor"}, "has the same name"),
     ({"name": "Ines Maria OKAFOR"}, "has the same name"),
     ({"name": "Tomas Weber"}, "names this person as their partner"),
@@ -143,14 +143,14 @@ def ines(team):
     )
 
 
-@pytest.mark.parametrize(("new", "why"), SAME)
+@pytest.mark.parametrize(("new", "reason"), MATCHES)
 @pytest.mark.parametrize("who", ["coach", "coach2"])
-def test_a_coach_reads_only_that_the_supervisor_must_be_asked(team, ines, who, new, why):
+def test_possible_conflict_tells_a_coach_no_details(team, ines, who, new, reason):
     with pytest.raises(RuleBroken) as refused:
         builders.client(team[who], **new)
-    [reason] = refused.value.reasons
-    assert reason.code == "possible_conflict"
-    said = f"{reason.message} {reason.way_out} {refused.value}"
+    [given] = refused.value.reasons
+    assert given.code == "possible_conflict"
+    shown = f"{given.message} {given.way_out} {refused.value}"
     for word in (
         "Ines",
         "Okafor",
@@ -162,19 +162,19 @@ def test_a_coach_reads_only_that_the_supervisor_must_be_asked(team, ines, who, n
         "partner",
         "900123",
     ):
-        assert word not in said
+        assert word not in shown
 
 
-@pytest.mark.parametrize(("new", "why"), SAME)
-def test_a_supervisor_reads_both_sides(team, ines, new, why):
+@pytest.mark.parametrize(("new", "reason"), MATCHES)
+def test_possible_conflict_tells_a_supervisor_both_sides(team, ines, new, reason):
     with pytest.raises(RuleBroken) as refused:
         builders.client(team["supervisor"], **new)
-    [reason] = refused.value.reasons
-    assert reason.message == f"Ines Okafor, with Marta Lindqvist, {why}."
+    [given] = refused.value.reasons
+    assert given.message == f"Ines Okafor, with Marta Lindqvist, {reason}."
 
 
-@pytest.mark.parametrize(("new", "why"), SAME)
-def test_having_asked_the_supervisor_lets_it_pass_and_is_recorded(team, ines, new, why):
+@pytest.mark.parametrize(("new", "reason"), MATCHES)
+def test_agreed_conflict_is_saved_and_recorded(team, ines, new, reason):
     client_id = builders.client(team["coach2"], agreed=True, **new)
     details = db.session.scalar(
         sa.select(AuditEvent.details).where(
@@ -193,16 +193,16 @@ def test_having_asked_the_supervisor_lets_it_pass_and_is_recorded(team, ines, ne
         {"name": "Okafor"},
     ],
 )
-def test_others_are_no_match(team, ines, new):
+def test_different_client_is_not_a_match(team, ines, new):
     assert builders.client(team["coach2"], **new)
 
 
-def test_short_numbers_match_nobody(team):
+def test_short_phone_numbers_never_match(team):
     builders.client(team["coach"], "Ana Ruiz", phone="1 2 3")
     assert builders.client(team["coach"], "Eva Blum", phone="4 5 6")
 
 
-def test_a_supervisor_sees_the_matches_of_a_client_and_a_coach_does_not(team, ines):
+def test_list_matches_is_for_supervisors_only(team, ines):
     other = builders.client(team["coach2"], "Tomas Weber", agreed=True)
     [match] = list_matches(team["supervisor"], ines)
     assert (match.client_id, match.name, match.coaches) == (other, "Tomas Weber", ("Jonas Adler",))
@@ -212,5 +212,5 @@ def test_a_supervisor_sees_the_matches_of_a_client_and_a_coach_does_not(team, in
         list_matches(team["supervisor"], other)
 
 
-def test_a_client_is_no_conflict_with_themselves(team, ines):
+def test_client_never_matches_themselves(team, ines):
     assert list_matches(team["supervisor"], ines) == []

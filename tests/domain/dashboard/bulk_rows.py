@@ -1,4 +1,4 @@
-"""Many rows at once, inserted past the operations: only for counting what a page asks of the database."""
+"""Bulk inserts that bypass the operations, for counting the statements of a page."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _screening(actor, client_id, number):
     }
 
 
-def _hold(actor, client_id, number, *, cleared):
+def _hold(actor, client_id, number, *, released):
     moment = now() - timedelta(minutes=number)
     return {
         "id": new_id(),
@@ -62,13 +62,13 @@ def _hold(actor, client_id, number, *, cleared):
         "opened_at": moment,
         "opened_by": actor.id,
         "reasons": [{"item": "sleep", "level": 2, "screening": str(new_id())}],
-        "released_at": moment + timedelta(seconds=30) if cleared else None,
-        "released_by": actor.id if cleared else None,
+        "released_at": moment + timedelta(seconds=30) if released else None,
+        "released_by": actor.id if released else None,
         "version": 1,
     }
 
 
-def _task(actor, client_id, number, *, done):
+def _task(actor, client_id, number, *, completed):
     moment = now() - timedelta(minutes=number)
     return {
         "id": new_id(),
@@ -79,8 +79,8 @@ def _task(actor, client_id, number, *, done):
         "origin_kind": "screening",
         "created_at": moment,
         "created_by": actor.id,
-        "completed_at": moment if done else None,
-        "completed_by": actor.id if done else None,
+        "completed_at": moment if completed else None,
+        "completed_by": actor.id if completed else None,
         "version": 1,
     }
 
@@ -108,7 +108,7 @@ def _insert(model, rows):
 
 
 def caseload(actor, count, since=0):
-    """Give a coach `count` open cases, each held, screened, with a draft, a signed note, a task and a handout."""
+    """Insert `count` open cases for a coach, each with a hold, screening, draft, signed note, follow-up and handout."""
     moment = now()
     ids = [(new_id(), new_id()) for _ in range(count)]
     numbered = list(enumerate(ids, since))
@@ -173,27 +173,30 @@ def caseload(actor, count, since=0):
                 ],
             )
         _insert(Screening, [_screening(actor, client, n) for n, (client, _) in numbered])
-        _insert(Hold, [_hold(actor, client, n, cleared=False) for n, (client, _) in numbered])
-        _insert(FollowUp, [_task(actor, client, n, done=False) for n, (client, _) in numbered])
+        _insert(Hold, [_hold(actor, client, n, released=False) for n, (client, _) in numbered])
+        _insert(FollowUp, [_task(actor, client, n, completed=False) for n, (client, _) in numbered])
         _insert(
             Assignment,
-            [_assignment(actor, case, client, handout_version_id, n) for n, (client, case) in numbered],
+            [
+                _assignment(actor, case, client, handout_version_id, n)
+                for n, (client, case) in numbered
+            ],
         )
 
 
 def history(actor, made, count, since=0):
-    """Give one case `count` of everything that can happen in it."""
+    """Insert `count` events of every kind for one case."""
     case_id, client_id = made.case_id, made.client_id
-    key, places = get_client_key(client_id), range(since, since + count)
+    key, numbers = get_client_key(client_id), range(since, since + count)
     with transaction():
         handout_version_id = db.session.scalars(sa.select(HandoutVersion.id)).first()
-        _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in places])
-        _insert(Screening, [_screening(actor, client_id, n) for n in places])
-        _insert(Hold, [_hold(actor, client_id, n, cleared=True) for n in places])
-        _insert(FollowUp, [_task(actor, client_id, n, done=True) for n in places])
+        _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in numbers])
+        _insert(Screening, [_screening(actor, client_id, n) for n in numbers])
+        _insert(Hold, [_hold(actor, client_id, n, released=True) for n in numbers])
+        _insert(FollowUp, [_task(actor, client_id, n, completed=True) for n in numbers])
         _insert(
             Assignment,
-            [_assignment(actor, case_id, client_id, handout_version_id, n) for n in places],
+            [_assignment(actor, case_id, client_id, handout_version_id, n) for n in numbers],
         )
         _insert(
             CaseEvent,
@@ -208,6 +211,6 @@ def history(actor, made, count, since=0):
                     "occurred_at": now() - timedelta(minutes=n),
                     "recorded_by": actor.id,
                 }
-                for n in places
+                for n in numbers
             ],
         )

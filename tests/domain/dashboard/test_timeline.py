@@ -17,7 +17,7 @@ from tests.support.staff_pages import Statements
 pytestmark = pytest.mark.both
 
 
-def whole(actor, made, kind=None, limit=4):
+def load_timeline(actor, made, kind=None, limit=4):
     context, found, cursor = get_case_context(actor, made.case_id), [], None
     while True:
         page = list_timeline(actor, context, kind=kind, cursor=cursor, limit=limit)
@@ -28,7 +28,7 @@ def whole(actor, made, kind=None, limit=4):
             return found
 
 
-def test_everything_that_happened_stands_in_one_stream(team):
+def test_timeline_contains_all_event_kinds(team):
     coach = team["coach"]
     case = builders.case(coach)
     builders.note(coach, case.case_id, days_ago=1)
@@ -37,7 +37,7 @@ def test_everything_that_happened_stands_in_one_stream(team):
         task = create_followup(coach, case.client_id, NewFollowUp("Ring on Tuesday", now()))
     with transaction():
         complete_followup(coach, task, "She is well.", 1)
-    found = whole(coach, case)
+    found = load_timeline(coach, case)
     assert {item.title for item in found} == {
         "Case opened",
         "Session",
@@ -55,23 +55,25 @@ def test_everything_that_happened_stands_in_one_stream(team):
     assert by_kind["stage"].byline == coach.name
 
 
-def test_a_draft_stands_in_its_authors_timeline_only(team):
+def test_draft_is_in_its_authors_timeline_only(team):
     coach = team["coach"]
     case = builders.case(coach)
     builders.draft(coach, case.case_id)
-    [draft] = whole(coach, case, "session")
+    [draft] = load_timeline(coach, case, "session")
     assert draft.badge == "Draft"
-    assert whole(team["supervisor"], case, "session") == []
+    assert load_timeline(team["supervisor"], case, "session") == []
     with pytest.raises(NotFound):
-        whole(team["coach2"], case)
+        load_timeline(team["coach2"], case)
 
 
-def test_pages_join_without_a_gap_or_a_repeat(team):
+def test_timeline_pages_have_no_gaps_or_repeats(team):
     coach = team["coach"]
     case = builders.case(coach)
     bulk_rows.history(coach, case, 7)
-    at_once = list_timeline(coach, get_case_context(coach, case.case_id), kind=None, cursor=None, limit=200)
-    found = whole(coach, case, limit=3)
+    at_once = list_timeline(
+        coach, get_case_context(coach, case.case_id), kind=None, cursor=None, limit=200
+    )
+    found = load_timeline(coach, case, limit=3)
     assert [(i.id, i.occurred_at) for i in found] == [(i.id, i.occurred_at) for i in at_once.items]
     assert len(found) == 7 * 8 + 1
     assert [i.occurred_at for i in found] == sorted((i.occurred_at for i in found), reverse=True)
@@ -79,18 +81,18 @@ def test_pages_join_without_a_gap_or_a_repeat(team):
 
 
 @pytest.mark.parametrize("kind", EVENT_KINDS)
-def test_a_kind_shows_only_itself(team, kind):
+def test_timeline_filter_shows_one_kind(team, kind):
     coach = team["coach"]
     case = builders.case(coach)
     bulk_rows.history(coach, case, 3)
-    found = whole(coach, case, kind)
+    found = load_timeline(coach, case, kind)
     assert {item.kind for item in found} == {kind}
     assert len(found) == (
         3 if kind in {"session", "screening", "followup"} else 4 if kind == "stage" else 6
     )
 
 
-def test_an_unknown_kind_and_a_made_up_cursor_are_refused(team):
+def test_timeline_with_an_unknown_kind_or_cursor_is_invalid(team):
     coach = team["coach"]
     context = get_case_context(coach, builders.case(coach).case_id)
     with pytest.raises(Invalid) as caught:
@@ -100,7 +102,7 @@ def test_an_unknown_kind_and_a_made_up_cursor_are_refused(team):
         list_timeline(coach, context, kind=None, cursor="made-up", limit=5)
 
 
-def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
+def test_timeline_statements_do_not_grow_with_events(team):
     coach = team["coach"]
     few, many = builders.case(coach), builders.case(coach)
     bulk_rows.history(coach, few, 10)
@@ -115,7 +117,7 @@ def test_the_timeline_asks_the_same_number_of_things_of_10_and_of_1000(team):
     assert counts[0] == counts[1] <= 9
 
 
-def test_a_long_text_is_cut_at_a_word():
+def test_shorten_cuts_between_words():
     text = "word " * 100
     assert shorten("  two\n words ") == "two words"
     cut = shorten(text)
@@ -123,9 +125,9 @@ def test_a_long_text_is_cut_at_a_word():
     assert cut.endswith("word …")
 
 
-def test_a_recorded_hour_is_kept(team):
+def test_timeline_keeps_the_session_time(team):
     coach = team["coach"]
     case = builders.case(coach)
     builders.note(coach, case.case_id, days_ago=3)
-    [session] = whole(coach, case, "session")
-    assert abs(now() - timedelta(days=3, hours=1) - session.at) < timedelta(minutes=5)
+    [session] = load_timeline(coach, case, "session")
+    assert abs(now() - timedelta(days=3, hours=1) - session.occurred_at) < timedelta(minutes=5)

@@ -23,7 +23,7 @@ def add_task(actor, client_id, title, due_at):
         return create_followup(actor, client_id, NewFollowUp(title, due_at))
 
 
-def test_an_unrecorded_concern_leads_until_it_is_recorded(team):
+def test_unrecorded_concern_is_first_until_recorded(team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")
     builders.draft(coach, case.case_id, days_ago=5)
@@ -39,7 +39,7 @@ def test_an_unrecorded_concern_leads_until_it_is_recorded(team):
     assert [hold.kind for hold in found.holds] == ["safety"]
 
 
-def test_safety_holds_come_before_older_care_holds_with_their_next_task(team):
+def test_holds_list_safety_before_older_care_with_next_followup(team):
     coach = team["coach"]
     care, safety = builders.case(coach, "Tomasz Care"), builders.case(coach, "Ines Safety")
     builders.screen(coach, care.client_id, sleep=2, eating=1, days_ago=3)
@@ -56,7 +56,7 @@ def test_safety_holds_come_before_older_care_holds_with_their_next_task(team):
     assert (found[1].number, found[1].coach) == (care.number, coach.name)
 
 
-def test_only_what_is_due_within_a_week_and_mine_is_listed_soonest_first(team):
+def test_followups_are_own_and_due_within_a_week(team):
     coach = team["coach"]
     case = builders.case(coach)
     moment = now()
@@ -69,7 +69,7 @@ def test_only_what_is_due_within_a_week_and_mine_is_listed_soonest_first(team):
     assert found.case_numbers == {case.client_id: case.number}
 
 
-def test_the_cases_that_moved_last_come_first(team):
+def test_recent_cases_are_ordered_by_last_activity(team):
     coach = team["coach"]
     with at(now() - timedelta(days=9)):
         quiet, busy = builders.case(coach, "Quiet One"), builders.case(coach, "Busy One")
@@ -83,7 +83,7 @@ def test_the_cases_that_moved_last_come_first(team):
     assert (found[2].last_session, found[2].screened) == (None, False)
 
 
-def test_stages_are_counted(team):
+def test_open_cases_are_counted_by_stage(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 5)
     counts = {row.stage.id: row.cases for row in get_today(coach).cases_by_stage}
@@ -94,15 +94,18 @@ def test_stages_are_counted(team):
 
 
 @pytest.mark.slow
-def test_a_count_stops_at_its_cap(team):
+def test_stage_count_stops_at_its_cap(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 2 * MAX_CASES_PER_STAGE + 2)
     found = get_today(coach)
     assert found.capped
-    assert [row.cases for row in found.cases_by_stage if row.cases] == [MAX_CASES_PER_STAGE, MAX_CASES_PER_STAGE]
+    assert [row.cases for row in found.cases_by_stage if row.cases] == [
+        MAX_CASES_PER_STAGE,
+        MAX_CASES_PER_STAGE,
+    ]
 
 
-def test_resting_sheets_are_counted_in_every_case_or_it_says_in_how_many(team):
+def test_suspended_handouts_are_counted_in_all_or_the_newest_cases(team):
     coach = team["coach"]
     with at(now() - timedelta(days=1)):
         oldest = builders.case(coach, "Ines Okafor")
@@ -119,7 +122,7 @@ def test_resting_sheets_are_counted_in_every_case_or_it_says_in_how_many(team):
     assert (found.suspended, found.suspended_scope) == (0, SUSPENDED_PAGE_SIZE)
 
 
-def test_a_supervisor_sees_the_holds_of_their_coaches_and_the_age_of_their_drafts(team):
+def test_supervisor_sees_holds_of_their_coaches_and_the_age_of_drafts(team):
     coach, other, supervisor = team["coach"], team["coach2"], team["supervisor"]
     mine, foreign = builders.case(coach, "Ines Okafor"), builders.case(other, "Not Theirs")
     for actor, case in ((coach, mine), (other, foreign)):
@@ -132,16 +135,22 @@ def test_a_supervisor_sees_the_holds_of_their_coaches_and_the_age_of_their_draft
     assert get_today(coach).coaches_drafts == []
 
 
-def test_an_admin_sees_no_client(team):
+def test_admin_sees_no_clients(team):
     case = builders.case(team["coach"])
     builders.screen(team["coach"], case.client_id, self_harm=3)
     found = get_today(team["admin"])
-    assert (found.holds, found.recent_cases, found.drafts, found.followups, found.cases_by_stage) == ([],) * 5
+    assert (
+        found.holds,
+        found.recent_cases,
+        found.drafts,
+        found.followups,
+        found.cases_by_stage,
+    ) == ([],) * 5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
-def test_today_asks_the_same_number_of_things_of_10_and_of_1000(team, who):
+def test_today_statements_do_not_grow_with_cases(team, who):
     coach = team["coach"]
     bulk_rows.caseload(coach, 10)
     with Statements() as few:

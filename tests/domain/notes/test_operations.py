@@ -14,11 +14,11 @@ from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseClosing
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import (
+    create_note,
     discard_draft,
     record_draft_screening,
     save_draft,
     sign_note,
-    create_note,
 )
 from caseapp.domain.notes.queries import get_note
 from caseapp.domain.notes.rules import note_digest
@@ -61,7 +61,7 @@ def case(coach):
     return builders.case(coach)
 
 
-def test_a_draft_keeps_what_was_written(coach, case):
+def test_save_draft_stores_changes(coach, case):
     note_id = builders.draft(coach, case.case_id)
     version = save(
         coach, note_id, 1, sections={"plan": "Ring on Tuesday."}, modality="phone", minutes=20
@@ -72,7 +72,7 @@ def test_a_draft_keeps_what_was_written(coach, case):
     assert (note.modality, note.minutes, note.status) == ("phone", 20, "draft")
 
 
-def test_what_is_not_sent_stays_and_zero_minutes_mean_unknown(coach, case):
+def test_save_draft_keeps_omitted_fields_and_clears_zero_minutes(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, minutes=0)
     note = get_note(coach, note_id)
@@ -80,7 +80,7 @@ def test_what_is_not_sent_stays_and_zero_minutes_mean_unknown(coach, case):
     assert note.sections == builders.SECTIONS
 
 
-def test_a_draft_is_nobody_elses(team, case):
+def test_draft_of_another_author_is_not_found(team, case):
     note_id = builders.draft(team["coach"], case.case_id)
     for other in (team["supervisor"], team["coach2"]):
         with pytest.raises(NotFound):
@@ -93,7 +93,7 @@ def test_a_draft_is_nobody_elses(team, case):
             discard_draft(other, note_id, 1)
 
 
-def test_a_signed_note_is_read_by_the_care_team_and_nobody_else(team, case):
+def test_signed_note_is_visible_to_the_care_team_only(team, case):
     note_id = builders.note(team["coach"], case.case_id)
     assert get_note(team["supervisor"], note_id).sections == builders.SECTIONS
     with pytest.raises(NotFound):
@@ -103,7 +103,7 @@ def test_a_signed_note_is_read_by_the_care_team_and_nobody_else(team, case):
             get_note(nobody, note_id)
 
 
-def test_no_note_starts_in_a_foreign_or_a_closed_case(team, case):
+def test_create_note_in_a_foreign_or_closed_case_is_refused(team, case):
     new = NewNote("dap", now(), 50, "video")
     with pytest.raises(NotFound), transaction():
         create_note(team["coach2"], case.case_id, new)
@@ -111,7 +111,7 @@ def test_no_note_starts_in_a_foreign_or_a_closed_case(team, case):
     with transaction():
         version = get_case_context(team["coach"], case.case_id).case.version
         closing = CaseClosing(
-            "other", "goal_reached", "done", "", follow_up_consent=False, follow_up_on=None
+            "separated", "decision", "done", "", follow_up_consent=False, follow_up_on=None
         )
         close_case(team["coach"], case.case_id, closing, version)
     with pytest.raises(RuleBroken) as caught, transaction():
@@ -119,7 +119,7 @@ def test_no_note_starts_in_a_foreign_or_a_closed_case(team, case):
     assert codes(caught) == ["case_closed"]
 
 
-def test_an_older_version_overwrites_nothing(coach, case):
+def test_save_draft_with_an_old_version_is_stale(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, sections={"plan": "The newer plan."})
     with pytest.raises(Stale):
@@ -129,7 +129,7 @@ def test_an_older_version_overwrites_nothing(coach, case):
     assert get_note(coach, note_id).sections["plan"] == "The newer plan."
 
 
-def test_the_same_words_again_change_nothing_whatever_the_version(coach, case):
+def test_repeated_save_changes_nothing_at_any_version(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, sections={"plan": "Ring."})
     before = db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent))
@@ -137,7 +137,7 @@ def test_the_same_words_again_change_nothing_whatever_the_version(coach, case):
     assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEvent)) == before
 
 
-def test_a_change_of_format_loses_no_word(coach, case):
+def test_format_change_keeps_all_text(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, format="soap")
     note = get_note(coach, note_id)
@@ -155,14 +155,14 @@ def test_a_change_of_format_loses_no_word(coach, case):
     assert get_note(coach, note_id).sections == {"data": text, "assessment": "", "plan": ""}
 
 
-def test_a_section_of_another_format_is_refused(coach, case):
+def test_section_of_another_format_is_invalid(coach, case):
     note_id = builders.draft(coach, case.case_id)
     with pytest.raises(Invalid) as caught:
         save(coach, note_id, 1, sections={"objective": "Looks tired."})
     assert "sections" in caught.value.fields
 
 
-def test_a_draft_grows_to_its_limit_and_no_further(coach, case):
+def test_draft_over_the_length_limit_is_invalid(coach, case):
     note_id = builders.draft(coach, case.case_id, {"data": "a", "assessment": "b", "plan": "c"})
     save(coach, note_id, 1, sections={"data": "x" * (MAX_NOTE_LENGTH - 2)})
     with pytest.raises(Invalid) as caught:
@@ -171,13 +171,13 @@ def test_a_draft_grows_to_its_limit_and_no_further(coach, case):
     assert get_note(coach, note_id).sections["plan"] == "c"
 
 
-def test_levels_in_a_draft_are_words_only(coach, case):
+def test_unrecorded_levels_do_not_change_the_safety_state(coach, case):
     builders.draft(coach, case.case_id, levels={"fear_at_home": 3})
     safety = get_safety_state(case.client_id)
     assert (safety.hold, safety.last_screening, safety.flags) == (None, None, frozenset())
 
 
-def test_a_draft_remembers_its_highest_unrecorded_level(coach, case):
+def test_draft_stores_its_highest_unrecorded_level(coach, case):
     note_id = builders.draft(coach, case.case_id, levels={"sleep": 1, "fear_at_home": 2})
     assert get_note(coach, note_id).unrecorded_level == 2
     save(coach, note_id, 2, screening=DraftScreening({"sleep": 1}))
@@ -187,7 +187,7 @@ def test_a_draft_remembers_its_highest_unrecorded_level(coach, case):
     assert get_note(coach, note_id).draft.answers == {"sleep": None}
 
 
-def test_recording_opens_what_the_levels_demand_and_empties_the_panel(coach, case):
+def test_record_draft_screening_opens_the_hold_and_clears_the_answers(coach, case):
     note_id = builders.draft(
         coach,
         case.case_id,
@@ -199,7 +199,11 @@ def test_recording_opens_what_the_levels_demand_and_empties_the_panel(coach, cas
     with transaction():
         screening_id = record_draft_screening(coach, note_id, 2)
     note = get_note(coach, note_id)
-    assert (note.screening_id, note.unrecorded_level, note.draft) == (screening_id, None, NO_ANSWERS)
+    assert (note.screening_id, note.unrecorded_level, note.draft) == (
+        screening_id,
+        None,
+        NO_ANSWERS,
+    )
     assert note.status == "draft"
     found = get_screening(coach, screening_id)
     assert found.levels == dict.fromkeys(NONE) | {"fear_at_home": 2, "sleep": 1}
@@ -208,7 +212,7 @@ def test_recording_opens_what_the_levels_demand_and_empties_the_panel(coach, cas
     assert get_safety_state(case.client_id).hold == "safety"
 
 
-def test_nothing_is_recorded_where_nothing_was_asked(coach, case):
+def test_record_draft_screening_without_answers_is_invalid(coach, case):
     for levels in (None, dict.fromkeys(NONE)):
         note_id = builders.draft(coach, case.case_id, levels=levels)
         with pytest.raises(Invalid), transaction():
@@ -216,7 +220,7 @@ def test_nothing_is_recorded_where_nothing_was_asked(coach, case):
     assert get_safety_state(case.client_id).last_screening is None
 
 
-def test_recording_twice_from_the_same_version_makes_one_screening(coach, case):
+def test_record_draft_screening_twice_makes_one_screening(coach, case):
     note_id = builders.draft(coach, case.case_id, levels=NONE)
     with transaction():
         record_draft_screening(coach, note_id, 2)
@@ -224,7 +228,7 @@ def test_recording_twice_from_the_same_version_makes_one_screening(coach, case):
         record_draft_screening(coach, note_id, 2)
 
 
-def test_signing_locks_a_note_for_good(coach, case):
+def test_signed_note_refuses_every_change(coach, case):
     note_id = builders.note(coach, case.case_id)
     note = get_note(coach, note_id)
     assert note.status == "signed"
@@ -242,7 +246,7 @@ def test_signing_locks_a_note_for_good(coach, case):
 
 
 @pytest.mark.parametrize("statement", ["update", "delete"])
-def test_the_database_itself_refuses_to_touch_a_signed_note(coach, case, statement):
+def test_database_refuses_changes_of_a_signed_note(coach, case, statement):
     note_id = builders.note(coach, case.case_id)
     change = (
         sa.update(Note).where(Note.id == note_id).values(modality="phone")
@@ -253,7 +257,7 @@ def test_the_database_itself_refuses_to_touch_a_signed_note(coach, case, stateme
         db.session.execute(change)
 
 
-def test_the_digest_tells_a_changed_word(coach, case):
+def test_digest_differs_after_a_text_change(coach, case):
     from dataclasses import replace
 
     note = get_note(coach, builders.note(coach, case.case_id))
@@ -261,7 +265,7 @@ def test_the_digest_tells_a_changed_word(coach, case):
     assert note_digest(changed) != note.sha256
 
 
-def test_every_section_needs_words_before_the_signature(coach, case):
+def test_sign_note_with_an_empty_section_is_invalid(coach, case):
     note_id = builders.draft(coach, case.case_id, {"data": "Slept.", "assessment": " ", "plan": ""})
     with pytest.raises(Invalid) as caught, transaction():
         sign_note(coach, note_id, 1)
@@ -269,13 +273,13 @@ def test_every_section_needs_words_before_the_signature(coach, case):
     assert get_note(coach, note_id).status == "draft"
 
 
-def test_a_note_without_any_screening_can_be_signed(coach, case):
+def test_sign_note_without_a_screening_succeeds(coach, case):
     note = get_note(coach, builders.note(coach, case.case_id))
     assert note.screening_id is None
     assert get_safety_state(case.client_id).last_screening is None
 
 
-def test_a_blank_question_stops_the_signature_and_not_asked_does_not(coach, case):
+def test_sign_note_with_a_blank_question_is_invalid(coach, case):
     levels = NONE | {"substances": None}
     blank = {key: level for key, level in levels.items() if key not in {"fear_at_home", "work"}}
     note_id = builders.draft(coach, case.case_id, levels=blank)
@@ -289,7 +293,7 @@ def test_a_blank_question_stops_the_signature_and_not_asked_does_not(coach, case
     assert get_screening(coach, note.screening_id).levels == levels
 
 
-def test_signing_records_an_unrecorded_screening_with_its_hold(coach, case):
+def test_sign_note_records_its_screening_and_opens_the_hold(coach, case):
     note_id = builders.note(coach, case.case_id, levels=NONE | {"self_harm": 3})
     note = get_note(coach, note_id)
     assert get_screening(coach, note.screening_id).levels["self_harm"] == 3
@@ -297,7 +301,7 @@ def test_signing_records_an_unrecorded_screening_with_its_hold(coach, case):
     assert get_safety_state(case.client_id).hold == "safety"
 
 
-def test_a_failed_signature_opens_no_hold(coach, case):
+def test_failed_signature_opens_no_hold(coach, case):
     note_id = builders.draft(coach, case.case_id, levels=NONE | {"self_harm": 3})
     with pytest.raises(Stale), transaction():
         sign_note(coach, note_id, 1)
@@ -306,7 +310,7 @@ def test_a_failed_signature_opens_no_hold(coach, case):
     assert get_note(coach, note_id).unrecorded_level == 3
 
 
-def test_all_not_asked_is_no_screening_but_its_words_are_not_dropped(coach, case):
+def test_sign_note_with_a_comment_but_no_answers_is_invalid(coach, case):
     quiet = builders.note(coach, case.case_id, levels=dict.fromkeys(NONE))
     assert get_note(coach, quiet).screening_id is None
     note_id = builders.draft(
@@ -317,7 +321,7 @@ def test_all_not_asked_is_no_screening_but_its_words_are_not_dropped(coach, case
     assert set(caught.value.fields) == {"comment"}
 
 
-def test_a_session_still_to_come_is_not_signed(coach, case):
+def test_sign_note_of_a_future_session_is_invalid(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, session_at=now() + timedelta(hours=2))
     with pytest.raises(Invalid) as caught, transaction():
@@ -327,7 +331,7 @@ def test_a_session_still_to_come_is_not_signed(coach, case):
         sign_note(coach, note_id, 2)
 
 
-def test_a_discarded_draft_is_gone_and_its_screening_stays(coach, case):
+def test_discarded_draft_leaves_its_screening(coach, case):
     note_id = builders.draft(coach, case.case_id, levels=NONE)
     with transaction():
         screening_id = record_draft_screening(coach, note_id, 2)
@@ -338,7 +342,7 @@ def test_a_discarded_draft_is_gone_and_its_screening_stays(coach, case):
     assert get_screening(coach, screening_id).levels == NONE
 
 
-def test_a_draft_with_an_unrecorded_concern_is_not_thrown_away(coach, case):
+def test_discard_draft_with_an_unrecorded_concern_is_refused(coach, case):
     note_id = builders.draft(coach, case.case_id, levels={"self_harm": 2})
     with pytest.raises(RuleBroken) as caught, transaction():
         discard_draft(coach, note_id, 2)
@@ -348,7 +352,7 @@ def test_a_draft_with_an_unrecorded_concern_is_not_thrown_away(coach, case):
         discard_draft(coach, note_id, 3)
 
 
-def test_a_stale_discard_keeps_the_draft(coach, case):
+def test_discard_draft_with_an_old_version_is_stale(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, sections={"plan": "Newer."})
     with pytest.raises(Stale), transaction():
@@ -356,7 +360,7 @@ def test_a_stale_discard_keeps_the_draft(coach, case):
     assert get_note(coach, note_id).sections["plan"] == "Newer."
 
 
-def test_no_word_of_a_note_stands_in_the_database_or_the_log(coach, case):
+def test_note_text_is_not_in_clear_in_the_database_or_audit_log(coach, case):
     word = "marmalade"
     note_id = builders.draft(
         coach, case.case_id, builders.SECTIONS | {"data": word}, levels={"sleep": 2}, comment=word

@@ -5,12 +5,12 @@ import pytest
 from caseapp.core.clock import now
 from caseapp.core.errors import NotFound
 from caseapp.domain.notes.queries import (
-    list_own_drafts,
     find_previous_plan,
-    list_own_signed_notes,
     get_note,
     list_case_notes,
     list_coaches_drafts,
+    list_own_drafts,
+    list_own_signed_notes,
 )
 from tests.support import builders
 from tests.support.staff_pages import Statements
@@ -18,19 +18,25 @@ from tests.support.staff_pages import Statements
 pytestmark = pytest.mark.both
 
 
-def test_a_cases_notes_are_everybodys_signed_ones_and_my_drafts(team):
+def test_case_notes_are_all_signed_ones_and_own_drafts(team):
     coach, supervisor = team["coach"], team["supervisor"]
     case = builders.case(coach)
     signed = builders.note(coach, case.case_id, days_ago=2)
     own = builders.draft(coach, case.case_id, days_ago=1)
     theirs = builders.draft(supervisor, case.case_id)
-    assert [note.id for note in list_case_notes(coach, case.case_id, None, 10).items] == [own, signed]
-    assert [n.id for n in list_case_notes(supervisor, case.case_id, None, 10).items] == [theirs, signed]
+    assert [note.id for note in list_case_notes(coach, case.case_id, None, 10).items] == [
+        own,
+        signed,
+    ]
+    assert [n.id for n in list_case_notes(supervisor, case.case_id, None, 10).items] == [
+        theirs,
+        signed,
+    ]
     with pytest.raises(NotFound):
         list_case_notes(team["coach2"], case.case_id, None, 10)
 
 
-def test_notes_come_page_by_page_newest_first(team):
+def test_case_notes_are_paged_newest_first(team):
     coach = team["coach"]
     case = builders.case(coach)
     ids = [builders.note(coach, case.case_id, days_ago=days) for days in range(5)]
@@ -44,7 +50,7 @@ def test_notes_come_page_by_page_newest_first(team):
     assert found == ids
 
 
-def test_twenty_notes_are_opened_with_one_statement(team):
+def test_case_notes_take_one_statement(team):
     coach = team["coach"]
     case = builders.case(coach)
     for _ in range(20):
@@ -55,7 +61,7 @@ def test_twenty_notes_are_opened_with_one_statement(team):
     assert len(statements.seen) == 1
 
 
-def test_unrecorded_concerns_lead_the_drafts(team):
+def test_own_drafts_list_unrecorded_concerns_first(team):
     coach = team["coach"]
     case = builders.case(coach)
     old = builders.draft(coach, case.case_id, days_ago=3)
@@ -66,7 +72,7 @@ def test_unrecorded_concerns_lead_the_drafts(team):
     assert list_own_drafts(team["supervisor"]) == []
 
 
-def test_a_supervisor_sees_only_the_age_of_a_coachs_draft(team):
+def test_coaches_drafts_show_a_supervisor_only_their_age(team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")
     builders.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
@@ -87,7 +93,7 @@ def test_a_supervisor_sees_only_the_age_of_a_coachs_draft(team):
     }
 
 
-def test_the_last_plan_is_that_of_the_session_before(team):
+def test_previous_plan_is_from_the_session_before(team):
     coach = team["coach"]
     case = builders.case(coach)
     builders.note(coach, case.case_id, builders.SECTIONS | {"plan": "The older plan."}, days_ago=9)
@@ -100,7 +106,7 @@ def test_the_last_plan_is_that_of_the_session_before(team):
     assert find_previous_plan(coach, note).sections["plan"] == "The last plan."
 
 
-def test_my_signed_notes_are_mine(team):
+def test_own_signed_notes_exclude_other_authors(team):
     coach = team["coach"]
     case = builders.case(coach)
     mine = builders.note(coach, case.case_id)

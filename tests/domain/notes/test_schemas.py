@@ -13,14 +13,14 @@ NEW = {"format": "dap", "session_at": "2026-05-14T14:00:00+01:00"}
 FORM = NEW | {"modality": "phone"}
 
 
-def faults(schema, raw):
+def errors(schema, raw):
     with pytest.raises(ValidationError) as caught:
         schema.load(raw)
     return caught.value.normalized_messages()
 
 
-def test_a_new_note_needs_a_format_and_a_moment():
-    assert set(faults(NewNoteSchema(), {})) == {"format", "session_at"}
+def test_new_note_requires_format_and_session_time():
+    assert set(errors(NewNoteSchema(), {})) == {"format", "session_at"}
     new = NewNoteSchema().load(NEW)
     assert (new.modality, new.minutes, new.sections) == ("video", None, {})
 
@@ -43,29 +43,30 @@ def test_a_new_note_needs_a_format_and_a_moment():
         ("colour", "red"),
     ],
 )
-def test_a_wrong_value_is_named(field, value):
-    assert set(faults(NewNoteSchema(), NEW | {field: value})) == {field}
+def test_invalid_note_field_is_named(field, value):
+    assert set(errors(NewNoteSchema(), NEW | {field: value})) == {field}
 
 
-def test_a_note_that_is_too_long_is_refused_at_its_longest_section():
+def test_too_long_note_is_reported_at_its_longest_section():
     half = "x" * (MAX_NOTE_LENGTH // 2)
     whole = {"data": half, "assessment": half}
     assert NewNoteSchema().load(NEW | {"sections": whole}).sections["data"] == half
-    found = faults(NewNoteSchema(), NEW | {"sections": whole | {"data": half + "x"}})
+    found = errors(NewNoteSchema(), NEW | {"sections": whole | {"data": half + "x"}})
     assert "100,000 characters" in found["data"][0]
     assert (
-        "100,000 characters" in faults(DraftSchema(), {"sections": {"plan": "x" * 10**6}})["plan"][0]
+        "100,000 characters"
+        in errors(DraftSchema(), {"sections": {"plan": "x" * 10**6}})["plan"][0]
     )
-    assert "plan" in faults(DraftFormSchema(), FORM | {"plan": "x" * 10**6})
+    assert "plan" in errors(DraftFormSchema(), FORM | {"plan": "x" * 10**6})
 
 
-def test_a_change_sends_only_what_changes():
+def test_draft_change_leaves_omitted_fields_unset():
     change = DraftSchema().load({"sections": {"plan": " Ring.\r\nWrite. "}})
     assert change.sections == {"plan": "Ring.\nWrite."}
     assert (change.format, change.session_at, change.minutes, change.screening) == (None,) * 4
 
 
-def test_not_asked_is_an_answer_and_a_blank_is_none():
+def test_not_asked_is_an_answer_and_blank_is_not():
     sent = {"sleep": "watch", "work": "not_asked"}
     for draft in (
         DraftSchema().load({"screening": sent}).screening,
@@ -77,7 +78,7 @@ def test_not_asked_is_an_answer_and_a_blank_is_none():
         assert draft.screening.levels["eating"] is None
 
 
-def test_the_form_sends_a_draft_whole_and_knows_where_it_goes():
+def test_draft_form_sends_all_sections_and_the_target_format():
     change = DraftFormSchema().load(FORM | {"plan": "Ring.", "text": "Not of this format."})
     assert change.sections == {"data": "", "assessment": "", "plan": "Ring."}
     assert change.minutes == 0
@@ -85,5 +86,5 @@ def test_the_form_sends_a_draft_whole_and_knows_where_it_goes():
     assert (moved.format, set(moved.sections)) == ("free", set(FORMATS["dap"]))
 
 
-def test_a_level_that_is_none_of_ours_is_named():
-    assert set(faults(DraftFormSchema(), FORM | {"sleep": "dreadful"})) == {"sleep"}
+def test_unknown_level_is_named():
+    assert set(errors(DraftFormSchema(), FORM | {"sleep": "dreadful"})) == {"sleep"}

@@ -23,16 +23,16 @@ FORMULA_PREFIXES = [
 
 
 @pytest.mark.parametrize("start", FORMULA_PREFIXES)
-def test_no_cell_is_a_formula(start):
+def test_formula_prefix_is_escaped(start):
     assert escape_cell(f"{start}1+1") == f"'{start}1+1"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", FULL_WIDTH_EQUALS])
-def test_blanks_before_a_formula_do_not_help_it(start):
+def test_formula_prefix_after_blanks_is_escaped(start):
     assert escape_cell(f" \t{start}1+1") == f"' \t{start}1+1"
 
 
-def test_a_nul_neither_ends_a_cell_nor_hides_a_formula():
+def test_nul_is_removed_before_escaping():
     assert escape_cell("\0=1+1") == "'=1+1"
     assert escape_cell("a\0b") == "ab"
 
@@ -47,11 +47,11 @@ def test_a_nul_neither_ends_a_cell_nor_hides_a_formula():
         (["a", "b"], "a b"),
     ],
 )
-def test_everything_else_is_written_as_it_is(value, written):
+def test_other_values_are_written_unchanged(value, written):
     assert escape_cell(value) == written
 
 
-def test_no_column_is_restricted_free_or_about_a_safety_question():
+def test_columns_exclude_restricted_and_free_text_and_safety_levels():
     hidden = {
         fact.name for fact in FACTS if fact.restricted or not fact.exported or fact.kind == "text"
     }

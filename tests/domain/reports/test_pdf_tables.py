@@ -16,23 +16,24 @@ from caseapp.domain.reports.schemas import ReportFilter
 from tests.support import builders, staff
 
 
-def words(*counts):
+def printed_numbers(*counts):
     return [
-        row.text for row in build_table("By stage", [(str(n), n) for n in counts], to_share=True).rows
+        row.text
+        for row in build_table("By stage", [(str(n), n) for n in counts], to_share=True).rows
     ]
 
 
-def test_small_cells_are_not_told():
-    assert words(12, 4, 3, 0) == ["12", FEW, FEW, FEW]
+def test_small_numbers_are_withheld():
+    assert printed_numbers(12, 4, 3, 0) == ["12", FEW, FEW, FEW]
     assert format_total(4, to_share=True) == FEW
     assert format_total(1234, to_share=True) == "1,234"
 
 
-def test_what_subtraction_would_tell_is_kept_back():
-    assert words(12, 7, 2) == ["12", WITHHELD, FEW]
-    assert words(12, 7) == ["12", "7"]
-    assert words(12, 0) == ["12", FEW]
-    assert words(2, 1) == [FEW, FEW]
+def test_number_that_subtraction_would_reveal_is_withheld():
+    assert printed_numbers(12, 7, 2) == ["12", WITHHELD, FEW]
+    assert printed_numbers(12, 7) == ["12", "7"]
+    assert printed_numbers(12, 0) == ["12", FEW]
+    assert printed_numbers(2, 1) == [FEW, FEW]
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=9))
@@ -59,7 +60,7 @@ def printed(app):
 
 
 @pytest.mark.pdf
-def test_the_report_on_paper(printed):
+def test_report_as_pdf_withholds_small_numbers(printed):
     with pikepdf.open(io.BytesIO(printed)) as file:
         assert file.Root.MarkInfo.Marked
         assert str(file.Root.Lang) == "en-GB"
@@ -81,7 +82,7 @@ def test_the_report_on_paper(printed):
     assert "Marta" not in text
 
 
-def test_inside_the_practice_every_number_is_told():
+def test_report_for_the_practice_shows_all_numbers():
     rows = build_table("By stage", [("Steady", 7), ("Close", 1)], to_share=False).rows
     assert [row.text for row in rows] == ["7", "1"]
     assert format_total(4, to_share=False) == "4"

@@ -21,7 +21,12 @@ from caseapp.domain.practice.queries import today
 from caseapp.domain.reports import queries
 from caseapp.domain.reports.csv_table import COLUMNS, coach_code
 from caseapp.domain.reports.operations import create_export
-from caseapp.domain.reports.queries import count_cases, build_export_file, list_exports, list_report_rows
+from caseapp.domain.reports.queries import (
+    build_export_file,
+    count_cases,
+    list_exports,
+    list_report_rows,
+)
 from caseapp.domain.reports.schemas import ExportSchema, ReportFilter
 from caseapp.http.request_parsing import load
 from tests.support import builders, staff
@@ -48,8 +53,8 @@ def cast(app):
     return staff.team()
 
 
-def read(actor, filters=None):
-    """Make an export and read it back as rows by the name of their column."""
+def export_rows(actor, filters=None):
+    """Create a CSV export; return its rows as dicts, and its bytes."""
     with transaction():
         export_id = create_export(actor, filters or ReportFilter(), "csv")
     pieces, kind, _ = build_export_file(actor, export_id)
@@ -68,14 +73,14 @@ def close(actor, made, **changed):
         close_case(actor, made.case_id, closing(**changed), version)
 
 
-def test_a_row_holds_the_coded_facts_and_nothing_else(cast):
+def test_report_row_has_only_coded_facts(cast):
     made = builders.case(
         cast["coach"], f"Ines {CANARY}", FACTS, partner_name=f"Paul {CANARY}", goal="apart_well"
     )
     builders.screen(
         cast["coach"], made.client_id, sleep="concern", self_harm="watch", comment=CANARY
     )
-    [row], body = read(cast["admin"])
+    [row], body = export_rows(cast["admin"])
     assert list(row) == list(COLUMNS)
     assert row["case_number"] == made.number
     assert row["coach"] == coach_code(cast["coach"].id)
@@ -101,15 +106,15 @@ def test_a_row_holds_the_coded_facts_and_nothing_else(cast):
         assert hidden not in text
 
 
-def test_the_file_is_csv_as_the_rfc_says(cast):
+def test_csv_file_follows_the_rfc(cast):
     builders.case(cast["coach"])
-    _, body = read(cast["admin"])
+    _, body = export_rows(cast["admin"])
     assert body.startswith(b"\xef\xbb\xbfcase_number,")
     assert body.endswith(b"\r\n")
     assert body.count(b"\n") == body.count(b"\r\n") == 2
 
 
-def test_a_case_counts_when_it_was_open_on_any_day_of_the_period(cast):
+def test_case_open_on_any_day_of_the_period_is_counted(cast):
     coach, day = cast["coach"], today()
     with at(now() - timedelta(days=40)):
         old = builders.case(coach)
@@ -119,7 +124,7 @@ def test_a_case_counts_when_it_was_open_on_any_day_of_the_period(cast):
     new = builders.case(coach)
 
     def numbers(**filters):
-        rows, _ = read(cast["admin"], ReportFilter(**filters))
+        rows, _ = export_rows(cast["admin"], ReportFilter(**filters))
         assert count_cases(ReportFilter(**filters)) == len(rows)
         return [row["case_number"] for row in rows]
 
@@ -134,7 +139,7 @@ def test_a_case_counts_when_it_was_open_on_any_day_of_the_period(cast):
     assert numbers(coach=coach.id, since=day, until=day) == [new.number]
 
 
-def test_what_happened_outside_the_case_is_not_counted_in_it(cast):
+def test_events_outside_the_case_are_not_counted(cast):
     coach = cast["coach"]
     with at(now() - timedelta(days=40)):
         first = builders.case(coach)
@@ -143,7 +148,7 @@ def test_what_happened_outside_the_case_is_not_counted_in_it(cast):
     with at(now() - timedelta(days=39)):
         close(coach, first)
     builders.screen(coach, first.client_id, sleep="concern")
-    [row], _ = read(cast["admin"])
+    [row], _ = export_rows(cast["admin"])
     assert row["care_holds"] == "0"
     assert row["sleep_levels"].count("concern") == 0
     assert row["eating_levels"].split()[0].endswith(":watch")
@@ -154,27 +159,27 @@ def test_what_happened_outside_the_case_is_not_counted_in_it(cast):
     )
 
 
-def test_a_move_stands_in_the_history(cast):
+def test_stage_history_has_every_move(cast):
     made = builders.case(cast["coach"])
     builders.screen(cast["coach"], made.client_id)
     with transaction():
         version = get_case(cast["coach"], made.case_id).version
         move_case(cast["coach"], made.case_id, StageMove("close", "", {}), version)
-    [row], _ = read(cast["admin"])
+    [row], _ = export_rows(cast["admin"])
     day = today()
     assert row["stage_history"] == f"{day}:steady {day}:close"
 
 
-def test_a_case_whose_key_was_destroyed_still_counts(cast):
+def test_case_of_an_erased_client_is_counted(cast):
     made = builders.case(cast["coach"], facts=FACTS)
     with transaction() as session:
         session.execute(sa.delete(ClientKey).where(ClientKey.client_id == made.client_id))
-    [row], _ = read(cast["admin"])
+    [row], _ = export_rows(cast["admin"])
     assert row["case_number"] == made.number
     assert row["age_band"] == ""
 
 
-def test_only_an_admin_exports(cast):
+def test_export_as_coach_or_supervisor_is_forbidden(cast):
     with transaction():
         export_id = create_export(cast["admin"], ReportFilter(), "csv")
     for who in ("coach", "coach2", "supervisor"):
@@ -186,12 +191,12 @@ def test_only_an_admin_exports(cast):
             list_exports(cast[who], None, 5)
 
 
-def test_an_unknown_export_is_not_found(cast):
+def test_unknown_export_is_not_found(cast):
     with pytest.raises(NotFound):
         build_export_file(cast["admin"], new_id())
 
 
-def test_the_audit_log_has_filters_and_rows(cast):
+def test_export_audit_event_has_filters_and_rows(cast):
     builders.case(cast["coach"])
     with transaction():
         export_id = create_export(
@@ -206,12 +211,12 @@ def test_the_audit_log_has_filters_and_rows(cast):
     assert shown.filters == ReportFilter(stage="steady", since=date(2026, 1, 1))
 
 
-def test_rows_come_in_pieces_with_a_fixed_number_of_statements(cast, monkeypatch):
+def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
     for _ in range(7):
         builders.case(cast["coach"], facts=FACTS)
 
-    def statements(rows_at_once):
-        monkeypatch.setattr(queries, "ROWS_AT_ONCE", rows_at_once)
+    def statements(batch_size):
+        monkeypatch.setattr(queries, "BATCH_SIZE", batch_size)
         with Statements() as asked:
             numbers = [row.number for row in list_report_rows(ReportFilter())]
         return numbers, len(asked.seen)
@@ -239,13 +244,13 @@ def test_rows_come_in_pieces_with_a_fixed_number_of_statements(cast, monkeypatch
         ({"format": "csv", "names": "yes"}, "names"),
     ],
 )
-def test_a_wrong_wish_names_its_field(wrong, field):
+def test_invalid_export_names_its_field(wrong, field):
     with pytest.raises(Invalid) as refused:
         load(ExportSchema(), wrong)
     assert list(refused.value.fields) == [field]
 
 
-def test_the_first_and_last_days_there_are_do_not_break(cast):
+def test_first_and_last_possible_days_are_accepted(cast):
     builders.case(cast["coach"])
     filters = load(
         ExportSchema(), {"format": "csv", "since": "0001-01-01", "until": "9999-12-30"}
@@ -253,5 +258,5 @@ def test_the_first_and_last_days_there_are_do_not_break(cast):
     assert count_cases(filters) == 1
 
 
-def test_the_operator_exports_too(cast):
-    assert read(operator())[0] == []
+def test_operator_can_export(cast):
+    assert export_rows(operator())[0] == []
