@@ -15,7 +15,7 @@ from caseapp.core.database import db
 from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import (
-    SAFETY_SHEET,
+    SAFETY_HANDOUT,
     BrokenHandout,
     Handout,
     library,
@@ -123,7 +123,7 @@ def _is_sensitive(handout: Handout) -> bool:
     if not handout.is_practice_handout:
         return handout.code in SENSITIVE
     origin = library().get((handout.based_on or "", handout.language))
-    return origin.alias is not None if origin else handout.kind == SAFETY_SHEET
+    return origin.alias is not None if origin else handout.kind == SAFETY_HANDOUT
 
 
 def check_library(handouts: Iterable[Handout]) -> list[str]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "handouts"
 ANY_STAGE = "any"
-SAFETY_SHEET = "safety-sheet"
-KINDS = ("guide", "worksheet", "checklist", "journal", "conversation-practice", SAFETY_SHEET)
+SAFETY_HANDOUT = "safety-sheet"
+KINDS = ("guide", "worksheet", "checklist", "journal", "conversation-practice", SAFETY_HANDOUT)
 TAGS = (
     "contact_block",
     "violence_flag",

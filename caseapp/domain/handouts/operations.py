@@ -158,7 +158,7 @@ def hide_handout(actor: Actor, slug: str) -> None:
         named = " and ".join(LANGUAGES[language] for language in missing)
         raise RuleBroken(
             Reason(
-                "safety_sheet",
+                "safety_handout",
                 f"This is a safety handout, and no practice handout replaces it in {named}.",
                 "Publish a practice version of it first: also a safety handout, with the same hold mark.",
             )

@@ -13,7 +13,13 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.text import fold
-from caseapp.domain.handouts.library import LANGUAGES, SAFETY_SHEET, Handout, library, parse_handout
+from caseapp.domain.handouts.library import (
+    LANGUAGES,
+    SAFETY_HANDOUT,
+    Handout,
+    library,
+    parse_handout,
+)
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
 
 if TYPE_CHECKING:
@@ -124,12 +130,12 @@ def _may_be_hidden(handout: Handout, known: Iterable[Handout], hidden: set[str])
     """Return whether a handout may be hidden: a safety handout only while a practice handout replaces it."""
     return (
         handout.is_practice_handout
-        or handout.kind != SAFETY_SHEET
+        or handout.kind != SAFETY_HANDOUT
         or any(
-            ours.id not in hidden
-            and (ours.based_on, ours.language) == (handout.id, handout.language)
-            and (ours.kind, ours.hold_ok) == (handout.kind, handout.hold_ok)
-            for ours in known
+            replacement.id not in hidden
+            and (replacement.based_on, replacement.language) == (handout.id, handout.language)
+            and (replacement.kind, replacement.hold_ok) == (handout.kind, handout.hold_ok)
+            for replacement in known
         )
     )
 

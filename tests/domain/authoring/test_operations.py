@@ -239,7 +239,7 @@ def test_publish_hides_the_original_in_one_transaction_or_does_nothing(team):
     version_count = db.session.scalar(sa.select(sa.func.count()).select_from(HandoutVersion))
     with pytest.raises(RuleBroken) as refused, transaction():
         publish_draft(team["admin"], draft_id, 2, hide_original=True)
-    assert reason_codes(refused) == ["safety_sheet"]
+    assert reason_codes(refused) == ["safety_handout"]
     assert (
         db.session.scalar(sa.select(sa.func.count()).select_from(HandoutVersion)) == version_count
     )

@@ -71,7 +71,7 @@ def safety_handout_slugs():
 def test_hide_safety_handout_without_practice_version_raises(team, slug):
     with pytest.raises(RuleBroken) as error, transaction():
         hide_handout(team["admin"], slug)
-    assert reason_codes(error) == ["safety_sheet"]
+    assert reason_codes(error) == ["safety_handout"]
     assert slug in list_published_slugs()
 
 
@@ -105,4 +105,4 @@ def test_hide_safety_handout_with_other_hold_mark_raises(team):
         )
     with pytest.raises(RuleBroken) as error, transaction():
         hide_handout(team["admin"], "help-right-now")
-    assert reason_codes(error) == ["safety_sheet"]
+    assert reason_codes(error) == ["safety_handout"]
