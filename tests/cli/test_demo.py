@@ -118,10 +118,10 @@ def assert_drafts_and_followups_for_today():
 
 def assert_assignments_in_every_state():
     client_actor = Actor(client("Priya Raman"), Role.CLIENT, "Priya", "portal")
-    assert {"given", "opened", "read"} <= {found.state for found in get_reading_list(client_actor)}
+    assert {"assigned", "opened", "read"} <= {found.state for found in get_reading_list(client_actor)}
     coach = user("coach")
     assignments = list_assignments(coach, context(coach, "Ines Okafor"))
-    assert "stopped" in {found.state for found in assignments}
+    assert "suspended" in {found.state for found in assignments}
     assert count(Assignment, Assignment.withdrawn_at.is_not(None)) == 1
     accesses = db.session.scalars(sa.select(PortalAccess)).all()
     assert len(accesses) == 2
