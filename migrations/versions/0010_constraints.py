@@ -112,7 +112,7 @@ FOREIGN_KEYS: dict[str, dict[str, str]] = {
     "handout_version_review": {"recorded_by": "user_account"},
     "hold": {"opened_by": "user_account", "released_by": "user_account"},
     "portal_access": {"invited_by": "user_account"},
-    "screening": {"note_id": "note", "recorded_by": "user_account"},
+    "screening": {"recorded_by": "user_account"},
     "assignment": {"assigned_by": "user_account", "withdrawn_by": "user_account"},
     "attestation": {"attested_by": "user_account"},
     "case_event": {"recorded_by": "user_account"},

@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.screening.protocol import FLAG_LABELS, Level
 
@@ -30,7 +30,9 @@ class Screening(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     recorded_at: Mapped[datetime]
     recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
-    note_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("note.id", use_alter=True))
+    note_id: Mapped[UUID | None] = mapped_column(
+        info=unconstrained("A draft may be discarded; the screening that it recorded stays.")
+    )
     sleep: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
     eating: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
     caring: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)

@@ -8,9 +8,8 @@ import sqlalchemy as sa
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
-from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign_handout, mark_read, withdraw
+from caseapp.domain.assignments.operations import assign_handout, mark_opened, mark_read, withdraw
 from caseapp.domain.assignments.queries import (
     get_assignment_record,
     get_printable_assignment,
@@ -19,7 +18,6 @@ from caseapp.domain.assignments.queries import (
 )
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context
 from tests.domain.assignments.steps import assign, codes, reader
 from tests.support import builders
@@ -80,7 +78,7 @@ def test_mark_read_by_client_twice_changes_nothing(team, made):
     given = get_reading_list_item(client, 1)
     assert given.state == "assigned"
     with at(now() - timedelta(minutes=5)):
-        record_read(client, Action.PORTAL_READ, "assignment", given.id, client.id)
+        mark_opened(client, given)
     opened = get_reading_list_item(client, 1)
     assert opened.state == "opened"
     with transaction():
@@ -155,3 +153,27 @@ def test_foreign_assignments_are_not_found(team, made):
     ] == ["Ines Okafor"]
     with pytest.raises(Forbidden):
         list_assigned_clients(team["admin"], "better-nights", None, 25)
+
+
+def test_first_opening_is_kept_and_leaves_the_version(team, made):
+    assign(team["coach"], made)
+    client = reader(made)
+    given = get_reading_list_item(client, 1)
+    assert given.opened_at is None
+    mark_opened(client, given)
+    opened = get_reading_list_item(client, 1)
+    with at(now() + timedelta(hours=1)):
+        mark_opened(client, given)
+        mark_opened(client, opened)
+    again = get_reading_list_item(client, 1)
+    assert opened.opened_at is not None
+    assert (again.opened_at, again.version) == (opened.opened_at, given.version)
+
+
+def test_marking_as_read_without_opening_counts_as_opening(team, made):
+    assign(team["coach"], made)
+    client = reader(made)
+    with transaction():
+        mark_read(client, 1)
+    record = get_reading_list_item(client, 1)
+    assert record.opened_at == record.read_at is not None
