@@ -37,6 +37,7 @@ from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.suitability.schemas import OUTCOME_LABELS
+from caseapp.domain.users.queries import get_user_names
 from caseapp.domain.worksheets.queries import get_shared_summaries
 from caseapp.http.downloads import pdf_response
 from caseapp.http.errors import record_refused_request
@@ -45,7 +46,11 @@ from caseapp.http.idempotency import run_form_once
 from caseapp.http.request_parsing import Form, form_version, parse_uuid, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 from caseapp.web.case_header import load_case_context
-from caseapp.web.handouts import get_requested_language, is_large_print_requested, get_requested_stage
+from caseapp.web.handouts import (
+    get_requested_language,
+    get_requested_stage,
+    is_large_print_requested,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +111,7 @@ def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
         context=context,
         tab="Handouts",
         page=Page(shown, more),
+        names=get_user_names({record.withdrawn_by for record in shown if record.withdrawn_by}),
         suspended=list_suspended_assignments(actor, context),
         shared=get_shared_summaries(actor, [record.id for record in shown]),
         omissions=list_omissions(context, shown),

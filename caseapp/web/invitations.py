@@ -19,6 +19,7 @@ from caseapp.domain.auth.portal_access import (
     invite_client,
 )
 from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.users.queries import get_user_names
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
@@ -44,11 +45,13 @@ def invite_page(number: str) -> ResponseReturnValue:
 
 def _page(number: str, invitation: Invitation | None = None, reasons: Sequence[Reason] = ()) -> str:
     context = load_case_context(number)
+    access = find_portal_access(context.case.client_id)
     return render_template(
         "invitations/invite.html",
         context=context,
         tab="Portal",
-        access=find_portal_access(context.case.client_id),
+        access=access,
+        invited_by=get_user_names({access.invited_by})[access.invited_by] if access else "",
         by_mail=bool(context.client.email) and context.client.safe.allows("email"),
         invitation=invitation,
         reasons=reasons,

@@ -42,6 +42,7 @@ def test_user_add_has_no_password_option(run_command):
         (["a@practice.test", "--name", "Ade"], "short", "password: Use 15 characters or more"),
         (["nowhere", "--name", "Ade"], PASSWORD, "email: "),
         (["a@practice.test", "--name", " "], PASSWORD, "name: "),
+        (["a@practice.test", "--name", "A" * 121], PASSWORD, "name: "),
         (
             ["a@practice.test", "--name", "A", "--supervisor", "b@x.test"],
             PASSWORD,

@@ -189,6 +189,7 @@ def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecor
         opened_at=found.opened_at,
         read_at=found.read_at,
         withdrawn_at=found.withdrawn_at,
+        withdrawn_by=found.withdrawn_by,
         blockers=blockers,
         recipient=recipient,
         version=found.version,

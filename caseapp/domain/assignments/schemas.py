@@ -207,6 +207,7 @@ class AssignmentRecord(HandoutFields):
     opened_at: datetime | None
     read_at: datetime | None
     withdrawn_at: datetime | None
+    withdrawn_by: UUID | None
     blockers: tuple[Reason, ...]
     recipient: Recipient = field(repr=False)
     version: int

@@ -213,3 +213,18 @@ def test_client_details_are_normalised():
     )
     assert (found.name, found.preferred_name) == ("Ines Okafor", "Ines")
     assert (found.email, found.phone) == ("ines@example.test", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "preferred_name", "errors"),
+    [
+        ("N" * 61, "", ["preferred_name"]),
+        ("N" * 61, "Ines", []),
+        ("N" * 60 + " Okafor", "", []),
+        ("N" * 121, "", ["name", "preferred_name"]),
+        ("Ines", "N" * 61, ["preferred_name"]),
+    ],
+)
+def test_names_fit_their_columns_also_when_one_is_derived(name, preferred_name, errors):
+    data = {"name": name, "preferred_name": preferred_name, "safe_channels": ["call"]}
+    assert sorted(ClientSchema().validate(data)) == errors

@@ -57,6 +57,8 @@ def add(**changed):
         ({"role": "client"}, "role"),
         ({"role": ""}, "role"),
         ({"name": "  "}, "name"),
+        ({"name": "N" * 121}, "name"),
+        ({"email": f"{'n' * 250}@b.test"}, "email"),
         ({"password": "short"}, "password"),
         ({"password": "x" * 129}, "password"),
         ({"password": "my name is Person and so on"}, "password"),
@@ -80,6 +82,14 @@ def test_add_user_with_unknown_supervisor_is_refused(app):
     with pytest.raises(NotFound):
         add(supervisor="nobody@practice.test")
     assert db.session.scalar(sa.select(sa.func.count()).select_from(User)) == 0
+
+
+@pytest.mark.parametrize("name", ["", " ", "n" * 81])
+def test_token_needs_a_name_that_fits(app, name):
+    staff.add("coach")
+    with pytest.raises(Invalid) as caught, transaction():
+        create_token(operator(), "coach@practice.test", name)
+    assert [*caught.value.fields] == ["name"]
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
