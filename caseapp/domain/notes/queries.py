@@ -186,7 +186,7 @@ def list_case_notes(
 
 @cache
 def _select_first_page(role: Role, number: int) -> sa.Select[*tuple[Any, ...]]:
-    """Build the query for the first page of a case's notes once for each role and length: it is the most frequent read."""
+    """Build the query for the first page of a case's notes, once for each role and length: the most frequent read."""
     return (
         _with_names(role, sa.bindparam("asks"))
         .where(Note.case_id == sa.bindparam("case"))

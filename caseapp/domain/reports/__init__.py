@@ -1,1 +1,1 @@
-"""Case reports: coded figures for those who run the practice, without names or free text."""
+"""Case reports: coded figures for admins, without names or free text."""

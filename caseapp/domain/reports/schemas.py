@@ -105,6 +105,8 @@ class ExportRecord:
 
 
 class FilterResponseSchema(Schema):
+    """The filters of an export in API responses."""
+
     since = fields.Date(required=True, allow_none=True)
     until = fields.Date(required=True, allow_none=True)
     coach = fields.UUID(required=True, allow_none=True)
