@@ -92,7 +92,7 @@ def printed_details(
     reasons: list[Reason] = []
     for record in records:
         coach = record.assigned_by_name.partition(" ")[0]
-        preferred_name = recipient.client.called if coach else ""
+        preferred_name = recipient.client.preferred_name if coach else ""
         personalization, left_out = remove_unprintable(Personalization(preferred_name, coach, record.message))
         found.append(personalization)
         reasons += left_out

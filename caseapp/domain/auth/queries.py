@@ -31,7 +31,7 @@ CLIENT_SESSION = (
         Session.id.label("session"),
         Session.last_seen_at,
         Client.id,
-        Client.called.label("preferred_name"),
+        Client.preferred_name.label("preferred_name"),
         sa.and_(Session.pin_verified, PortalAccess.first_signed_in_at.is_not(None)).label("inside"),
     )
     .join(Client, Client.id == Session.subject_id)

@@ -20,7 +20,13 @@ from caseapp.domain.cases.rules import check_stage_gate
 from caseapp.domain.cases.schemas import CaseListItem
 from caseapp.domain.cases.stages import Stage, next_stage, stage_by_id
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import ClientRecord, select_matching_clients, unseal_client, is_visible_to, visible_to
+from caseapp.domain.clients.queries import (
+    ClientRecord,
+    is_visible_to,
+    select_matching_clients,
+    unseal_client,
+    visible_to,
+)
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import (
     SAFETY_COLUMNS,

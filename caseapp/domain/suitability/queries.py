@@ -14,7 +14,7 @@ from caseapp.core.vault import unseal_text, unwrap
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import opened
+from caseapp.domain.clients.queries import unseal_client
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.practice.queries import PracticeInfo, get_practice_info
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
@@ -92,7 +92,7 @@ def recipient_from_rows(rows: Sequence[Any]) -> Recipient:
     """Build the recipient from the rows for one client of a statement made with `join_recipient`."""
     row, found = rows[0], RowView(rows[0], Client)
     key = unwrap(found.id, row.wrapped)
-    client = opened(found, key)
+    client = unseal_client(found, key)
     text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
     facts = json.loads(text) if text else {}
     in_person_only = IN_PERSON_ONLY in client.safe.channels
