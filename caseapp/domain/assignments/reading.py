@@ -25,7 +25,7 @@ from caseapp.domain.assignments.schemas import AssignmentRecord, ReadingItem, Su
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import must_see
+from caseapp.domain.clients.queries import require_visible_client
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.practice.queries import get_practice_info, today
@@ -197,7 +197,7 @@ def list_client_suspended_assignments(actor: Actor, client_id: UUID) -> list[Ass
     Raises NotFound.
     """
     require(actor, Action.ASSIGNMENT_READ)
-    must_see(actor, client_id)
+    require_visible_client(actor, client_id)
     case_id = db.session.scalar(
         sa.select(Case.id).where(Case.client_id == client_id, Case.status == "open")
     )
