@@ -118,7 +118,9 @@ def assert_drafts_and_followups_for_today():
 
 def assert_assignments_in_every_state():
     client_actor = Actor(client("Priya Raman"), Role.CLIENT, "Priya", "portal")
-    assert {"assigned", "opened", "read"} <= {found.state for found in get_reading_list(client_actor)}
+    assert {"assigned", "opened", "read"} <= {
+        found.state for found in get_reading_list(client_actor)
+    }
     coach = user("coach")
     assignments = list_assignments(coach, context(coach, "Ines Okafor"))
     assert "suspended" in {found.state for found in assignments}

@@ -1,10 +1,10 @@
 """The server side of the sandbox: a supervisor and its short-lived workers, under limits enforced by the kernel.
 
-The supervisor loads what the job function needs, leaves the network and keeps a few workers forked from itself, none of
-them root. A worker runs some jobs in turn, each under limits of its own, and exits; the supervisor forks the next one. A
-worker whose job failed for any reason exits at once, so that only undamaged processes go on. A fork for each job would
-also separate successful jobs, but costs a quarter more time, since shared pages are copied when they are touched. The
-job function must therefore keep nothing of a job; `core.pdf` explains how its function meets that.
+The supervisor loads what the job function needs, leaves the network and keeps a few workers forked from itself, none
+of them root. A worker runs some jobs in turn, each under limits of its own, and exits; the supervisor forks the next
+one. A worker whose job failed for any reason exits at once, so that only undamaged processes go on. A fork for each
+job would also separate successful jobs, but costs a quarter more time, since shared pages are copied when they are
+touched. The job function must therefore keep nothing of a job; `core.pdf` explains how its function meets that.
 
 Jobs arrive through one socket, and each brings a socket for its result; `core.sandbox.pool` holds the other ends. When
 the last holder of the first socket has exited, the supervisor and its workers exit too.
