@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -78,7 +78,7 @@ def unconstrained(reason: str) -> dict[str, Any]:
 
 def max_length(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None]) -> int:
     """Return the number of characters that a column holds, so that schemas ask for the same."""
-    length: int = column.type.length  # type: ignore[attr-defined]
+    length: int = column.type.length
     return length
 
 
@@ -101,6 +101,9 @@ def _add_checks(table: sa.Table) -> None:
                 sa.func.length(column) <= column.type.length, name=f"{column.name}_length"
             )
             length.ddl_if(dialect="sqlite")
+
+
+M = TypeVar("M", bound="Model")
 
 
 class Model(DeclarativeBase):
@@ -143,18 +146,13 @@ def run(statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:  # noq
     return db.session.connection().execute(statement, values)
 
 
-class RowView:
-    """One table's columns in a row of a joined Core query, readable like an entity of that table."""
+def entity_from_row(row: sa.Row[*tuple[Any, ...]], model: type[M]) -> M:
+    """Build an entity from a row of a joined Core query; it belongs to no session and is for reading only.
 
-    def __init__(self, row: sa.Row[*tuple[Any, ...]], model: type[Model]) -> None:
-        """Wrap a row; every column of the model that is read must have been selected."""
-        self._mapping = row._mapping  # noqa: SLF001 - SQLAlchemy's public name, against clashes with columns
-        self._columns = model.__table__.c
-        self.__tablename__ = model.__tablename__
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a column of any kind
-        """Return one column."""
-        return self._mapping[self._columns[name]]
+    Raises KeyError unless every column of the model's table was selected.
+    """
+    selected = row._mapping  # noqa: SLF001 - SQLAlchemy's public name, against clashes with columns
+    return model(**{column.key: selected[column] for column in model.__table__.c})
 
 
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own type

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import RowView, db, run
+from caseapp.core.database import db, entity_from_row, run
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.pagination import Page, make_page, newest_before, page_newest_first, parse_cursor
 from caseapp.core.permissions import Action, Role
@@ -162,7 +162,7 @@ def assignment_records(rows: Iterable[Any], recipient: Recipient) -> list[Assign
 
 
 def _record(row: Any, handout: Handout, recipient: Recipient) -> AssignmentRecord:  # noqa: ANN401 - a result row
-    found = RowView(row, Assignment)
+    found = entity_from_row(row, Assignment)
     blockers: tuple[Reason, ...] = ()
     if found.withdrawn_at is None:
         blockers = delivery_blockers(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import RowView, db
+from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
@@ -164,7 +164,7 @@ def get_client_key(client_id: UUID) -> DataKey:
     return unwrap(client_id, wrapped)
 
 
-def unseal_client(client: Client | RowView, key: DataKey) -> ClientRecord:
+def unseal_client(client: Client, key: DataKey) -> ClientRecord:
     """Unseal a loaded client."""
     safe = unseal_json(client, "safe_contact", key) or {"channels": []}
     year = unseal_column(client, "birth_year", key)

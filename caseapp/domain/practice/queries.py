@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core import clock, urls
-from caseapp.core.database import RowView, db, run
+from caseapp.core.database import db, entity_from_row, run
 from caseapp.domain.practice.help_lines import STALE_AFTER_DAYS, HelpLine, countries
 from caseapp.domain.practice.models import Practice, PracticeHelpLine, PracticeLogo
 
@@ -92,9 +92,9 @@ class PracticeInfo:
 
     def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
         """Take the rows of `PRACTICE_INFO`: the practice joined with each help line that it added, if any."""
-        self._practice, self._has_logo = RowView(rows[0], Practice), rows[0].has_logo
+        self._practice, self._has_logo = entity_from_row(rows[0], Practice), rows[0].has_logo
         self._added = [
-            line for row in rows if (line := RowView(row, PracticeHelpLine)).id is not None
+            line for row in rows if (line := entity_from_row(row, PracticeHelpLine)).id is not None
         ]
 
     @cached_property
@@ -125,7 +125,7 @@ class PracticeInfo:
         )
 
 
-def _local_line(line: RowView) -> HelpLine:
+def _local_line(line: PracticeHelpLine) -> HelpLine:
     return HelpLine(
         kind=line.kind,
         name=line.name,
@@ -161,7 +161,7 @@ PRACTICE_INFO = (
 )
 
 
-def are_help_lines_stale(practice: Practice | RowView) -> bool:
+def are_help_lines_stale(practice: Practice) -> bool:
     """Return whether nobody has confirmed the help lines for 90 days; causes no database query."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
     return practice.help_lines_confirmed_on is None or practice.help_lines_confirmed_on < limit

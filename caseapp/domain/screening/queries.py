@@ -10,13 +10,13 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import RowView, db
+from caseapp.core.database import db, entity_from_row
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column, unwrap
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import require_visible_client, is_visible_to
+from caseapp.domain.clients.queries import is_visible_to, require_visible_client
 from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
@@ -34,7 +34,7 @@ RELEASE_SCREENINGS = 20
 Columns = TypeVarTuple("Columns")
 
 
-def get_levels(row: Screening | RowView) -> dict[str, int | None]:
+def get_levels(row: Screening) -> dict[str, int | None]:
     """Return the levels of a stored screening by item."""
     return {item.key: getattr(row, item.key) for item in ITEMS}
 
@@ -51,7 +51,7 @@ def _record_from_row(row: Any) -> ScreeningRecord:  # noqa: ANN401 - a result ro
     return _record(row.Screening, unwrap(row.Screening.client_id, row.wrapped))
 
 
-def _record(found: Screening | RowView, key: DataKey) -> ScreeningRecord:
+def _record(found: Screening, key: DataKey) -> ScreeningRecord:
     return ScreeningRecord(
         id=found.id,
         client_id=found.client_id,
@@ -223,7 +223,7 @@ def join_safety(query: sa.Select[*Columns]) -> sa.Select[*Columns]:
 
 def safety_from_rows(rows: Sequence[sa.Row[*tuple[Any, ...]]], key: DataKey) -> SafetyState:
     """Build the safety state from one client's rows of a statement made with `join_safety`."""
-    last, holds = RowView(rows[0], Screening), [RowView(row, Hold) for row in rows]
+    last, holds = entity_from_row(rows[0], Screening), [entity_from_row(row, Hold) for row in rows]
     return SafetyState(
         tuple(_open_hold(hold) for hold in holds if hold.id is not None),
         frozenset((rows[0].active_flags or "").split(",")) - {""},
@@ -232,7 +232,7 @@ def safety_from_rows(rows: Sequence[sa.Row[*tuple[Any, ...]]], key: DataKey) -> 
     )
 
 
-def _open_hold(row: RowView) -> OpenHold:
+def _open_hold(row: Hold) -> OpenHold:
     return OpenHold(
         row.id, row.client_id, row.kind, row.opened_at, row.opened_by, row.reasons, row.version
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from caseapp.core.database import RowView, run
+from caseapp.core.database import entity_from_row, run
 from caseapp.core.errors import NotFound
 from caseapp.core.vault import unseal_text, unwrap
 from caseapp.domain.cases.models import Case
@@ -90,7 +90,7 @@ def recipient_in_case(context: CaseContext, practice_info: PracticeInfo | None =
 
 def recipient_from_rows(rows: Sequence[Any]) -> Recipient:
     """Build the recipient from the rows for one client of a statement made with `join_recipient`."""
-    row, found = rows[0], RowView(rows[0], Client)
+    row, found = rows[0], entity_from_row(rows[0], Client)
     key = unwrap(found.id, row.wrapped)
     client = unseal_client(found, key)
     text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
