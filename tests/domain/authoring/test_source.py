@@ -19,7 +19,7 @@ from tests.support.depth import times
 
 
 @pytest.mark.parametrize("key", [*library()], ids=".".join)
-def test_every_library_handout_can_be_copied(the_app, key):
+def test_every_library_handout_can_be_copied(session_app, key):
     handout = library()[key]
     copy_key = HandoutKey("own-01", key[1], key[0])
     source = build_source(read_content(handout.source), copy_key, handout.review_date, None)
@@ -51,7 +51,7 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_s
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(title=WORDS, because=WORDS, label=WORDS, option=WORDS, body=WORDS)
-def test_typed_text_is_read_back_unchanged(the_app, title, because, label, option, body):
+def test_typed_text_is_read_back_unchanged(session_app, title, because, label, option, body):
     """No typed text escapes its field in the source, whatever it means in YAML or as a marker."""
     content = DraftContentSchema().load(
         {
