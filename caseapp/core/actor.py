@@ -36,6 +36,8 @@ def require(actor: Actor, action: Action) -> None:
 
 
 SYSTEM_ID = UUID(int=0)
+# Why a column with the id of an actor has no foreign key.
+OPERATOR_HAS_NO_ACCOUNT = "The operator of the command line may be meant, who has no account."
 
 
 def operator(name: str = "operator") -> Actor:

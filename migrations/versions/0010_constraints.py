@@ -99,8 +99,6 @@ FOREIGN_KEYS: dict[str, dict[str, str]] = {
     "handout_draft_revision": {"recorded_by": "user_account"},
     "handout_version": {"recalled_by": "user_account"},
     "hidden_handout": {"hidden_by": "user_account"},
-    "practice": {"help_lines_confirmed_by": "user_account"},
-    "practice_help_line": {"created_by": "user_account"},
     "token": {"user_id": "user_account"},
     "bulk_assignment": {"created_by": "user_account"},
     "flag": {"cleared_by": "user_account", "set_by": "user_account"},

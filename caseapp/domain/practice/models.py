@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from caseapp.core.actor import OPERATOR_HAS_NO_ACCOUNT
 from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.practice.help_lines import KINDS
@@ -39,7 +40,9 @@ class Practice(Model):
     paper_code: Mapped[bool] = mapped_column(default=False)
     exit_url: Mapped[str] = mapped_column(sa.String(200))
     help_lines_confirmed_on: Mapped[date | None]
-    help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    help_lines_confirmed_by: Mapped[UUID | None] = mapped_column(
+        info=unconstrained(OPERATOR_HAS_NO_ACCOUNT)
+    )
     updated_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(default=1, info=between(1))
 
@@ -70,4 +73,4 @@ class PracticeHelpLine(Model):
     phone: Mapped[str] = mapped_column(sa.String(30))
     hours: Mapped[str] = mapped_column(sa.String(60), default="")
     created_at: Mapped[datetime]
-    created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
+    created_by: Mapped[UUID] = mapped_column(info=unconstrained(OPERATOR_HAS_NO_ACCOUNT))

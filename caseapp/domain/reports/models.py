@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from caseapp.core.actor import OPERATOR_HAS_NO_ACCOUNT
 from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.reports.codes import FORMATS
@@ -25,6 +26,4 @@ class Export(Model):
     filters: Mapped[dict[str, Any]]
     rows: Mapped[int] = mapped_column(info=between(0))
     created_at: Mapped[datetime]
-    created_by: Mapped[UUID] = mapped_column(
-        info=unconstrained("The command line exports too, and has no account.")
-    )
+    created_by: Mapped[UUID] = mapped_column(info=unconstrained(OPERATOR_HAS_NO_ACCOUNT))
