@@ -130,7 +130,7 @@ def test_join_payloads_keeps_every_payload():
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("document", ["handout", "cover"])
-def test_letterhead_logo_names_and_message_print_payloads_as_text(the_app, picture, document):
+def test_letterhead_logo_names_and_message_print_payloads_as_text(session_app, picture, document):
     handout = replace(practice_handout("x"), body="## A walk\n\nAround the lake.")
     # Name, tagline and contact; the name in the footer; recipient and sender; a handout also has the message.
     times = {"handout": 7, "cover": 6}[document]
@@ -161,7 +161,7 @@ def as_rendered(text):
 
 
 @pytest.mark.pdf
-def test_local_help_lines_print_payloads_as_text(the_app):
+def test_local_help_lines_print_payloads_as_text(session_app):
     """The name is rendered as Markdown, hours and hint are printed unchanged."""
     handout = library()["help-right-now", "en"]
 
@@ -192,7 +192,7 @@ def test_local_help_lines_print_payloads_as_text(the_app):
 
 
 @pytest.mark.pdf
-def test_practice_handout_fields_print_payloads_as_text(the_app):
+def test_practice_handout_fields_print_payloads_as_text(session_app):
     letterhead, not_personalized = Letterhead("P"), printing.NOT_PERSONALIZED
     for group in split_into_groups(join_payloads(110, PRINTABLE_PAYLOADS), PAGES_PER_DOCUMENT):
         pages, content = pages_of(
@@ -217,7 +217,7 @@ def test_practice_handout_fields_print_payloads_as_text(the_app):
 
 
 @pytest.mark.parametrize("place", ["title", "help line"])
-def test_text_that_becomes_unprintable_raises_before_rendering(the_app, place):
+def test_text_that_becomes_unprintable_raises_before_rendering(session_app, place):
     texts = ("x", UNPRINTABLE) if place == "help line" else (UNPRINTABLE, "x")
     html = printing.render_print_html(
         practice_handout(texts[0]), Letterhead("P"), help_lines_with(texts[1]), faith=True
@@ -227,7 +227,7 @@ def test_text_that_becomes_unprintable_raises_before_rendering(the_app, place):
 
 
 @pytest.mark.pdf
-def test_case_report_prints_payloads_as_text(the_app):
+def test_case_report_prints_payloads_as_text(session_app):
     def body(text):
         practice = {"name": text, "tagline": text, "contact": text, "zone": text, "paper": "A4"}
         return body_content(

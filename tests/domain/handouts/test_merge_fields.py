@@ -157,7 +157,7 @@ def replace_word(found, text):
 
 
 @pytest.mark.slow
-def test_payloads_in_plain_fields_leave_document_tree_unchanged(the_app):
+def test_payloads_in_plain_fields_leave_document_tree_unchanged(session_app):
     """The PDF engine parses the same tree with other text in it, for every field of every document."""
     wanted = [tree(html) for html in documents(WORD)]
     assert [sum(WORD in inner + after for _, _, inner, after in found) for found in wanted] == [
@@ -180,7 +180,7 @@ def tags_and_attributes(html):
 
 
 @pytest.mark.slow
-def test_payloads_in_practice_handout_leave_document_tree_unchanged(the_app):
+def test_payloads_in_practice_handout_leave_document_tree_unchanged(session_app):
     """Titles, labels, options and help lines get typographic quotation marks, so only their text may differ."""
     letterhead = Letterhead("P")
     wanted = tags_and_attributes(
@@ -206,7 +206,7 @@ PROSE_TAGS = {"p", "h3", "ul", "ol", "li", "strong", "em", "br", "blockquote"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("context", ["inline", "block"])
-def test_payloads_in_body_add_only_prose_tags_and_no_attributes(the_app, context):
+def test_payloads_in_body_add_only_prose_tags_and_no_attributes(session_app, context):
     bare = {
         tag
         for tag, _ in tags_and_attributes(
@@ -229,7 +229,7 @@ def test_payloads_in_body_add_only_prose_tags_and_no_attributes(the_app, context
 
 
 @pytest.mark.pdf
-def test_template_payloads_are_printed_as_text(the_app):
+def test_template_payloads_are_printed_as_text(session_app):
     """One page with all of them: the printed text is what was written, and 49 appears nowhere."""
     list_of = "\n".join(
         f"- begin{n}end {text}" for n, text in enumerate(TEMPLATE_PAYLOADS) if "\n" not in text
@@ -256,7 +256,7 @@ def without_quotes(text):
 
 
 @pytest.mark.parametrize("text", [text for text in TEMPLATE_PAYLOADS if "{{" in text])
-def test_body_with_unknown_marker_has_a_problem(the_app, text):
+def test_body_with_unknown_marker_has_a_problem(session_app, text):
     body = DRAFT.body.replace("Say in two", f"Walk {text} on.\n\nSay in two")
     found = find_problems(build_source(replace(DRAFT, body=body), NAME, DAY, None), DAY)
     assert "unknown marker" in " ".join(found["body"]).lower()
@@ -286,13 +286,13 @@ def test_no_code_builds_templates_from_text():
 @pytest.mark.parametrize(
     "template", ["pdf/handout.html", "pdf/packet.html", "pdf/case_report.html"]
 )
-def test_pdf_template_with_missing_value_raises(the_app, template):
+def test_pdf_template_with_missing_value_raises(session_app, template):
     with pytest.raises(UndefinedError):
         render_text(template, {})
 
 
 @pytest.mark.pdf
-def test_packet_with_payloads_in_every_field_has_no_active_content(the_app):
+def test_packet_with_payloads_in_every_field_has_no_active_content(session_app):
     """All payloads in every field at once, a few per handout, in one file."""
     calm = library()["keep-the-day-running", "en"]
     groups = [" ".join(CORES[n : n + 5]) for n in range(0, len(CORES), 5)]

@@ -57,7 +57,7 @@ SAMPLE = [
 
 
 @pytest.fixture(scope="module")
-def full_letterhead(the_app):
+def full_letterhead(session_app):
     """Return a letterhead with logo, QR code, tagline and contact."""
     drawn = io.BytesIO()
     Image.new("RGB", (900, 240), "#1d5b55").save(drawn, "PNG")
@@ -243,7 +243,7 @@ def test_logo_is_embedded_once_without_mask(full_letterhead):
     assert "/SMask" not in embedded[0]
 
 
-def test_render_with_missing_logo_file_fails(the_app, full_letterhead):
+def test_render_with_missing_logo_file_fails(session_app, full_letterhead):
     shown = render_print_html(
         LIBRARY["better-nights", "en"], full_letterhead, help_lines(), faith=False
     )

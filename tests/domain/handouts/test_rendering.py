@@ -66,7 +66,7 @@ def read_form_fields(content):
 
 @pytest.mark.pdf
 @ALL
-def test_handout_pdf_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_path):
+def test_handout_pdf_is_tagged_titled_and_at_most_two_pages(session_app, key, tmp_path):
     handout = LIBRARY[key]
     content = render(handout)
     info = dict(
@@ -84,7 +84,7 @@ def test_handout_pdf_is_tagged_titled_and_at_most_two_pages(the_app, key, tmp_pa
 
 @pytest.mark.pdf
 @ALL
-def test_handout_pdf_has_metadata_fonts_and_no_actions(the_app, key):
+def test_handout_pdf_has_metadata_fonts_and_no_actions(session_app, key):
     handout = LIBRARY[key]
     content = render(handout)
     with pikepdf.open(io.BytesIO(content)) as document:
@@ -109,7 +109,7 @@ def test_handout_pdf_has_metadata_fonts_and_no_actions(the_app, key):
 
 @pytest.mark.pdf
 @ALL
-def test_every_field_is_in_pdf_once_with_label_as_tooltip(the_app, key):
+def test_every_field_is_in_pdf_once_with_label_as_tooltip(session_app, key):
     handout = LIBRARY[key]
     found, names = read_form_fields(render(handout))
     assert all(count == 1 for count in Counter(names).values())
@@ -132,7 +132,7 @@ def test_every_field_is_in_pdf_once_with_label_as_tooltip(the_app, key):
 
 @pytest.mark.pdf
 @ALL
-def test_pdf_text_is_in_reading_order(the_app, key, tmp_path):
+def test_pdf_text_is_in_reading_order(session_app, key, tmp_path):
     handout = LIBRARY[key]
     text = " ".join(poppler("pdftotext", render(handout), tmp_path).split())
     at = text.index(rendering.plain_text(handout.outside_title))
@@ -148,7 +148,7 @@ def test_pdf_text_is_in_reading_order(the_app, key, tmp_path):
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("key", [key for key, handout in LIBRARY.items() if handout.alias])
-def test_sensitive_handout_pdf_never_contains_its_title(the_app, key, tmp_path):
+def test_sensitive_handout_pdf_never_contains_its_title(session_app, key, tmp_path):
     handout = LIBRARY[key]
     content = render(handout)
     text = " ".join(poppler("pdftotext", content, tmp_path).split())
@@ -161,7 +161,7 @@ def test_sensitive_handout_pdf_never_contains_its_title(the_app, key, tmp_path):
 
 
 @pytest.mark.pdf
-def test_pdf_is_same_for_same_inputs_and_differs_for_others(the_app):
+def test_pdf_is_same_for_same_inputs_and_differs_for_others(session_app):
     handout = LIBRARY["better-nights", "en"]
     first = render(handout)
     assert render(handout) == first
@@ -176,7 +176,7 @@ SIZES = {"A4": "595.276 x 841.89", "Letter": "612 x 792"}
 
 @pytest.mark.pdf
 @ALL
-def test_letter_paper_has_no_more_pages(the_app, key, tmp_path):
+def test_letter_paper_has_no_more_pages(session_app, key, tmp_path):
     handout = LIBRARY[key]
     where = {"practice": LETTER} if key[0] == "enough-to-eat" else US_LETTER
     info = poppler("pdfinfo", render(handout, **where), tmp_path, "-l", "9").splitlines()
@@ -190,7 +190,7 @@ def test_letter_paper_has_no_more_pages(the_app, key, tmp_path):
 @pytest.mark.pdf
 @pytest.mark.parametrize("practice", [PRACTICE, LETTER], ids=lambda practice: practice.paper)
 @pytest.mark.parametrize("slug", ["help-right-now", "my-safety-plan", "my-year-ahead"])
-def test_large_print_is_larger_with_same_text(the_app, slug, practice, tmp_path):
+def test_large_print_is_larger_with_same_text(session_app, slug, practice, tmp_path):
     handout = LIBRARY[slug, "en"]
     usual, large = (render(handout, practice=practice, large=large) for large in (False, True))
     assert read_form_fields(large) == read_form_fields(usual)
@@ -211,7 +211,7 @@ def test_large_print_is_larger_with_same_text(the_app, slug, practice, tmp_path)
     assert usual_height > 18
 
 
-def test_faith_insert_is_shown_only_when_requested(the_app):
+def test_faith_insert_is_shown_only_when_requested(session_app):
     handout = LIBRARY["small-joys-journal", "en"]
     insert = rendering.plain_text(handout.faith_insert)
     requested = rendering.render_page_body(handout, help_lines(), faith=True, staff=False)
@@ -225,7 +225,7 @@ def test_faith_insert_is_shown_only_when_requested(the_app):
 
 
 @ALL
-def test_page_body_shows_sources_to_staff_only(the_app, key):
+def test_page_body_shows_sources_to_staff_only(session_app, key):
     handout = LIBRARY[key]
     client = rendering.render_page_body(handout, help_lines(), faith=False, staff=False)
     staff = rendering.render_page_body(handout, help_lines(), faith=False, staff=True)
@@ -239,7 +239,7 @@ def test_page_body_shows_sources_to_staff_only(the_app, key):
     assert "<script" not in staff
 
 
-def test_html_in_body_is_escaped(the_app):
+def test_html_in_body_is_escaped(session_app):
     handout = LIBRARY["better-nights", "en"]
     body = handout.body.replace(
         "At three", "<script>alert(1)</script> <img src=x onerror=a> [x](javascript:a) <b>At</b>", 1
@@ -259,12 +259,12 @@ def test_html_in_body_is_escaped(the_app):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.text(st.sampled_from("<>&\"'/=![]()*_`#-\\n abimgsvgonerrorstyle{}%"), max_size=80))
-def test_rendered_markdown_is_already_clean(the_app, text):
+def test_rendered_markdown_is_already_clean(session_app, text):
     safe = str(rendering.render_markdown(text))
     assert nh3.clean(safe, tags=rendering.ALLOWED_TAGS, attributes={}) == safe
 
 
-def test_help_line_entries_are_in_readers_language(the_app):
+def test_help_line_entries_are_in_readers_language(session_app):
     lines = rendering.list_help_line_entries("crisis_block", help_lines("US"), "es")
     assert [line.phone for line in lines] == ["911", "988"]
     assert lines[0].note.endswith("en inglés")
@@ -291,14 +291,14 @@ def test_labels_translate_every_help_line_phrase():
             assert phrases == known.phrases.keys()
 
 
-def test_help_line_entry_in_spanish_is_complete(the_app):
+def test_help_line_entry_in_spanish_is_complete(session_app):
     [service, _] = rendering.list_help_line_entries("dv_block", help_lines("ES"), "es")
     assert service.name == "Servicio contra la violencia de género"
     assert "bórrala ahí" in service.note
     assert "600\N{NO-BREAK SPACE}000\N{NO-BREAK SPACE}016" in service.note
 
 
-def test_help_line_entries_show_text_numbers_with_and_without_keyword(the_app):
+def test_help_line_entries_show_text_numbers_with_and_without_keyword(session_app):
     texts = {
         line.text
         for country in countries()
@@ -310,7 +310,7 @@ def test_help_line_entries_show_text_numbers_with_and_without_keyword(the_app):
 
 
 @pytest.mark.pdf
-def test_render_with_empty_help_line_block_raises(the_app):
+def test_render_with_empty_help_line_block_raises(session_app):
     handout = LIBRARY["enough-to-eat", "en"]
     assert rendering.find_empty_blocks(handout, help_lines("US")) == ("ed_block",)
     for attempt in (
@@ -322,7 +322,7 @@ def test_render_with_empty_help_line_block_raises(the_app):
         assert refused.value.reasons[0].code == "help_lines_empty"
 
 
-def test_plain_text_keeps_quotation_marks_and_escapes_tags(the_app):
+def test_plain_text_keeps_quotation_marks_and_escapes_tags(session_app):
     assert (
         rendering.plain_text('I can\'t say "yes" <b>now</b>')
         == "I can\u2019t say \u201cyes\u201d <b>now</b>"
