@@ -28,8 +28,8 @@ from caseapp.core.settings import load_settings
 from caseapp.core.settings import use as use_settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import credentials
-from caseapp.domain.handouts.provenance import claims
 from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.handouts.provenance import claims
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
 from tests.support import staff, temporary, usage
@@ -81,7 +81,7 @@ def settings(data_dir):
 
 
 @pytest.fixture(scope="session")
-def the_app(settings, request):
+def session_app(settings, request):
     app = create_app(settings)
     app.test_client_class = Browser
     if request.config.option.fast:
@@ -142,23 +142,23 @@ def _fill(app, engine):
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(the_app, data_dir):
+def sqlite_template(session_app, data_dir):
     path = data_dir / "template.db"
     engine = sa.create_engine(f"sqlite:///{path}")
     prepare(engine)
-    _fill(the_app, engine)
+    _fill(session_app, engine)
     with sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool).connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
 
 
 @pytest.fixture(scope="session")
-def postgres_template(the_app, postgres):
+def postgres_template(session_app, postgres):
     with postgres.connect() as connection:
         connection.exec_driver_sql("CREATE DATABASE template_case")
     url = postgres.url.set(database="template_case")
     engine = sa.create_engine(url)
-    _fill(the_app, engine)
+    _fill(session_app, engine)
     return url
 
 
@@ -182,7 +182,7 @@ def database_url(request, tmp_path):
 
 
 @pytest.fixture
-def moment(the_app):
+def moment(session_app):
     """Let all of a test happen at the moment it began: no midnight, quarter of an hour or slow machine comes between.
 
     A test about time going by goes on with `clock.at`.
@@ -192,7 +192,7 @@ def moment(the_app):
 
 
 @pytest.fixture
-def on_release_day(the_app):
+def on_release_day(session_app):
     """Let all of a test happen at noon of the release's day.
 
     Later its texts fall due for review; and at noon so many days ago is so many dates ago, whatever summer time does.
@@ -226,12 +226,12 @@ def engine_for(url: sa.URL) -> sa.Engine:
 
 
 @pytest.fixture
-def app(the_app, database_url, moment):
+def app(session_app, database_url, moment):
     """Give the app on a fresh database, inside an application context."""
     engine = engine_for(database_url)
-    with the_app.app_context():
+    with session_app.app_context():
         before = use_engine(engine)
-        yield the_app
+        yield session_app
         db.session.remove()
         use_engine(before)
     engine.dispose()
@@ -244,7 +244,7 @@ def team(app):
 
 
 @pytest.fixture
-def scanner(the_app):
+def scanner(session_app):
     """Give a function that chooses the program which looks at every uploaded file."""
     before = active_settings()
     yield lambda *command: use_settings(replace(before, scan_command=command))
@@ -334,7 +334,7 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture
-def logged(the_app):
+def logged(session_app):
     """Give a function that reads every line logged so far, as it would stand on standard error."""
     before, lines = structlog.get_config()["logger_factory"], io.StringIO()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(lines))

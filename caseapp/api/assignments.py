@@ -40,7 +40,7 @@ from caseapp.domain.assignments.schemas import (
 )
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.handouts.packets import MOST_SHEETS
+from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.worksheets.queries import get_shared_answers
 from caseapp.domain.worksheets.schemas import SharedAnswers, SharedAnswersResponseSchema
 from caseapp.http.downloads import pdf_response
@@ -63,7 +63,7 @@ class PacketQuerySchema(PdfQuerySchema):
     assignment = fields.List(
         fields.UUID(),
         required=True,
-        validate=validate.Length(1, MOST_SHEETS),
+        validate=validate.Length(1, MAX_HANDOUTS),
         metadata={"description": "The id of an assignment of this case; repeat it for each."},
     )
 

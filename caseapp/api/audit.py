@@ -33,4 +33,6 @@ class AuditQuerySchema(ListQuerySchema):
 @blueprint.query_params(AuditQuerySchema())
 def list_events(query: ListRequest) -> Page[AuditRecord]:
     """List audit events, newest first."""
-    return list_audit_events(current_actor(), AuditFilter(**query.filters), query.cursor, query.limit)
+    return list_audit_events(
+        current_actor(), AuditFilter(**query.filters), query.cursor, query.limit
+    )

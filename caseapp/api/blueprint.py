@@ -168,7 +168,9 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
         def register(view: View) -> View:
             documented = self.doc(**_describe(self.resource, view, rule, error_statuses))(view)
-            self.add_url_rule(rule, view.__name__, documented, methods=[method], tags=[self.resource])
+            self.add_url_rule(
+                rule, view.__name__, documented, methods=[method], tags=[self.resource]
+            )
             return view
 
         return register

@@ -82,7 +82,9 @@ def list_operations(api: dict[str, Any]) -> dict[str, list[Operation]]:
     return found
 
 
-def _operation(method: str, path: str, call: dict[str, Any], shared: list[dict[str, Any]]) -> Operation:
+def _operation(
+    method: str, path: str, call: dict[str, Any], shared: list[dict[str, Any]]
+) -> Operation:
     body = call.get("requestBody", {}).get("content", {}).get("application/json", {})
     good = next(response for status, response in call["responses"].items() if status < "300")
     kinds = good.get("content", {})
@@ -143,4 +145,6 @@ def describe_type(schema: dict[str, Any]) -> str:
 def page() -> str:
     """Show the documentation."""
     api = current_app.extensions["api_description"]
-    return render_template("api/docs.html", api=api, operations=list_operations(api), schemas=list_schemas(api))
+    return render_template(
+        "api/docs.html", api=api, operations=list_operations(api), schemas=list_schemas(api)
+    )

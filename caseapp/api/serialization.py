@@ -32,7 +32,8 @@ PASS_THROUGH = frozenset(
 def build_serializer(schema: Schema) -> Serializer:
     """Build a function that turns a record (object or mapping) into a dict with exactly the schema's fields."""
     steps = [
-        (name, field.attribute or name, _field_serializer(field)) for name, field in schema.dump_fields.items()
+        (name, field.attribute or name, _field_serializer(field))
+        for name, field in schema.dump_fields.items()
     ]
     from_object = [(name, attrgetter(source), show) for name, source, show in steps]
     from_mapping = [(name, itemgetter(source), show) for name, source, show in steps]

@@ -47,9 +47,7 @@ class Invalid(DomainError):
 
     code = "invalid"
 
-    def __init__(
-        self, fields: dict[str, list[str]], message: str = "Check your answers."
-    ) -> None:
+    def __init__(self, fields: dict[str, list[str]], message: str = "Check your answers.") -> None:
         """Take messages by field name; each is shown beside its field."""
         super().__init__(message)
         self.fields = fields

@@ -51,7 +51,9 @@ def page_newest_first(
     """
     query = query.order_by(moment.desc(), key.desc()).limit(literal_limit(limit + 1))
     if cursor:
-        query = query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(parse_cursor(cursor), moment, key)))
+        query = query.where(
+            sa.tuple_(moment, key) < sa.tuple_(*_bound(parse_cursor(cursor), moment, key))
+        )
     return query
 
 
@@ -68,7 +70,9 @@ def page_soonest_first(
     """
     query = query.order_by(moment, key).limit(literal_limit(limit + 1))
     if cursor:
-        query = query.where(sa.tuple_(moment, key) > sa.tuple_(*_bound(parse_cursor(cursor), moment, key)))
+        query = query.where(
+            sa.tuple_(moment, key) > sa.tuple_(*_bound(parse_cursor(cursor), moment, key))
+        )
     return query
 
 

@@ -1,7 +1,7 @@
 """What belongs to one application: its settings, the handlers of its outbox and the way to its queue.
 
-Two applications may live in one process, so none of this is a global. Whoever runs code for an application activates its
-runtime: the factory does so for each application context. Code outside any context gets the newest runtime.
+Two applications may live in one process, so none of this is a global. Whoever runs code for an application activates
+its runtime: the factory does so for each application context. Code outside any context gets the newest runtime.
 """
 
 from __future__ import annotations

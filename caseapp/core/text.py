@@ -8,6 +8,4 @@ import unicodedata
 def fold(text: str) -> str:
     """Return a text without case and accents: `Élodie` becomes `elodie`."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(
-        character for character in decomposed if not unicodedata.combining(character)
-    )
+    return "".join(character for character in decomposed if not unicodedata.combining(character))

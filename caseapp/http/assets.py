@@ -1,4 +1,4 @@
-"""The style sheet, scripts and icon, under an address that changes with their content so that browsers can keep them."""
+"""The style sheet, scripts and icon, under an address that changes with their content so that browsers keep them."""
 
 from __future__ import annotations
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 revision = "0009"
 down_revision = "0008"
@@ -118,7 +122,12 @@ VALUES: dict[tuple[str, str], dict[str, str]] = {
         "hold.clear": "hold.release",
     },
     ("audit_event", "actor_role"): {"arriving": "signing_in"},
-    ("audit_event", "object_kind"): {"giving": "bulk_assignment", "log": "audit_event", "edition": "handout_version", "line": "help_line"},
+    ("audit_event", "object_kind"): {
+        "giving": "bulk_assignment",
+        "log": "audit_event",
+        "edition": "handout_version",
+        "line": "help_line",
+    },
     ("bulk_assignment_item", "state"): {"given": "assigned", "left_out": "skipped"},
     ("handout_draft_revision", "kind"): {
         "started": "created",
@@ -141,6 +150,9 @@ LIST_VALUES: dict[tuple[str, str], dict[str, str]] = {
 }
 
 
+PAYLOAD = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+
+
 def upgrade() -> None:
     for old, new in TABLES.items():
         op.rename_table(old, new)
@@ -151,9 +163,11 @@ def upgrade() -> None:
         _recode(table, column, codes)
     for (table, column), codes in LIST_VALUES.items():
         _recode_list(table, column, codes)
+    _rename_payload_key("giving", "bulk_assignment")
 
 
 def downgrade() -> None:
+    _rename_payload_key("bulk_assignment", "giving")
     for (table, column), codes in LIST_VALUES.items():
         _recode_list(table, column, {new: old for old, new in codes.items()})
     for (table, column), codes in VALUES.items():
@@ -174,6 +188,18 @@ def _recode(table: str, column: str, codes: dict[str, str]) -> None:
             .where(place.c[column].in_(codes))
             .values({column: sa.case(codes, value=place.c[column])})
         )
+
+
+def _rename_payload_key(old: str, new: str) -> None:
+    """Rename the key by which queued work names its bulk assignment."""
+    outbox = sa.table("outbox", sa.column("id", sa.Uuid), sa.column("payload", PAYLOAD))
+    connection = op.get_bind()
+    for row in connection.execute(sa.select(outbox)).all():
+        if old in row.payload:
+            payload = {new if key == old else key: value for key, value in row.payload.items()}
+            connection.execute(
+                sa.update(outbox).where(outbox.c.id == row.id).values(payload=payload)
+            )
 
 
 def _recode_list(table: str, column: str, codes: dict[str, str]) -> None:

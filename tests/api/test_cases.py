@@ -50,7 +50,10 @@ def test_create_case_for_existing_client_once(coach, stranger):
     client_id = str(builders.client(coach.actor))
     first = coach.post("/cases", {"client_id": client_id}, idempotency_key="a")
     assert first.status_code == 201
-    assert coach.post("/cases", {"client_id": client_id}, idempotency_key="a").get_json() == first.get_json()
+    assert (
+        coach.post("/cases", {"client_id": client_id}, idempotency_key="a").get_json()
+        == first.get_json()
+    )
     assert assert_refused(coach.post("/cases", {"client_id": client_id})) == ["case_open"]
     foreign = stranger.post("/cases", {"client_id": client_id})
     missing = stranger.post("/cases", {"client_id": NOBODYS})
@@ -259,7 +262,9 @@ def test_timeline_lists_all_event_kinds(coach, made):
     path = f"/cases/{made.case_id}/timeline"
     items = coach.get(path).get_json()["items"]
     assert {item["kind"] for item in items} == {"stage", "screening", "hold"}
-    assert [item["occurred_at"] for item in items] == sorted((item["occurred_at"] for item in items), reverse=True)
+    assert [item["occurred_at"] for item in items] == sorted(
+        (item["occurred_at"] for item in items), reverse=True
+    )
     only = coach.get(f"{path}?kind=hold").get_json()["items"]
     assert {item["kind"] for item in only} == {"hold"}
     page = coach.get(f"{path}?limit=1").get_json()

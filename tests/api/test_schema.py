@@ -61,24 +61,24 @@ def records(staff):
         f"/cases/{made.case_id}/notes", {"format": "free", "session_at": "2026-11-20T10:00:00Z"}
     )
     wish = {"slug": "first-days-pause", "channel": "portal", "confirmed": True}
-    given_one = coach.post(f"/cases/{made.case_id}/assignments", wish)
+    assignment = coach.post(f"/cases/{made.case_id}/assignments", wish)
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():
-        share_answers(client, given_one.get_json()["position"], {"what_happened": "Rang."}, 0)
+        share_answers(client, assignment.get_json()["position"], {"what_happened": "Rang."}, 0)
     several = {"cases": [str(made.case_id)], "channel": "print"}
-    giving = coach.post("/handouts/first-days-pause/bulk-assignments", several)
-    assert giving.status_code == 202
+    bulk_assignment = coach.post("/handouts/first-days-pause/bulk-assignments", several)
+    assert bulk_assignment.status_code == 202
     export = admin.post("/exports", {"format": "csv"})
-    assert (note.status_code, given_one.status_code, export.status_code) == (201, 201, 201)
+    assert (note.status_code, assignment.status_code, export.status_code) == (201, 201, 201)
     held = builders.client(coach.actor)
     builders.screen(coach.actor, held, sleep="concern")
     return {
         "client_id": str(held),
         "case_id": str(made.case_id),
         "note_id": note.get_json()["id"],
-        "assignment_id": given_one.get_json()["id"],
+        "assignment_id": assignment.get_json()["id"],
         "export_id": export.get_json()["id"],
-        "bulk_assignment_id": giving.get_json()["id"],
+        "bulk_assignment_id": bulk_assignment.get_json()["id"],
         "hold_id": coach.get(f"/clients/{held}/holds").get_json()["items"][0]["id"],
         "followup_id": coach.get("/followups").get_json()["items"][0]["id"],
         "slug": "first-days-pause",

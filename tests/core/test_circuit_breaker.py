@@ -35,7 +35,7 @@ def failing_document(word):
 
 
 @pytest.fixture(autouse=True)
-def _no_failures(the_app):
+def _no_failures(session_app):
     for path in circuit_breaker.failure_dir().glob("*"):
         path.unlink()
 
@@ -72,7 +72,7 @@ def test_failures_are_counted_per_document():
 
 
 @pytest.mark.process
-def test_failure_count_survives_a_restart(the_app):
+def test_failure_count_survives_a_restart(session_app):
     assert_fails(failing_document("a"), 3)
     environ = {"CASEAPP_ENV": "test", "CASEAPP_DATA_DIR": str(settings.active().data_dir)}
     result = subprocess.run(  # noqa: S603 - our own interpreter and script

@@ -24,7 +24,7 @@ def test_now_returns_the_real_time_in_utc():
     assert clock.now().tzinfo is UTC
 
 
-def test_at_changes_now_within_its_block(the_app):
+def test_at_changes_now_within_its_block(session_app):
     with clock.at(NOON):
         with clock.at(NOON.astimezone(timezone(timedelta(hours=5))) + timedelta(days=1)):
             assert clock.now() == NOON + timedelta(days=1)
@@ -33,7 +33,7 @@ def test_at_changes_now_within_its_block(the_app):
     assert clock.now() > NOON
 
 
-def test_at_is_refused_in_production(the_app):
+def test_at_is_refused_in_production(session_app):
     before = settings.active()
     settings.use(replace(before, env="production"))
     try:
@@ -47,12 +47,12 @@ def test_at_is_refused_in_production(the_app):
     ("zone", "day"),
     [("Europe/London", 14), ("Pacific/Auckland", 15), ("America/Los_Angeles", 14)],
 )
-def test_today_is_the_date_in_the_zone(the_app, zone, day):
+def test_today_is_the_date_in_the_zone(session_app, zone, day):
     with clock.at(NOON + timedelta(hours=3)):
         assert clock.today(zone).day == day
 
 
-def test_today_changes_at_local_midnight(the_app):
+def test_today_changes_at_local_midnight(session_app):
     with clock.at(datetime(2026, 5, 14, 23, 30, tzinfo=UTC)):
         assert clock.today("Europe/London").day == 15
 

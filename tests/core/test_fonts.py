@@ -5,6 +5,6 @@ from __future__ import annotations
 from caseapp.core.fonts import find_missing_glyphs
 
 
-def test_find_missing_glyphs_lists_unprintable_characters(the_app):
+def test_find_missing_glyphs_lists_unprintable_characters(session_app):
     assert find_missing_glyphs("Señor, “quoted”, one\ntwo\tthree") == []
     assert find_missing_glyphs("☃ and 一") == ["☃", "一"]

@@ -20,7 +20,7 @@ OLD = 2 * 3600
 
 
 @pytest.fixture
-def folder(the_app, tmp_path):
+def folder(session_app, tmp_path):
     """Use a data directory of its own, with the fonts that exist already."""
     before = settings.active()
     made = before.data_dir / "fonts"

@@ -22,7 +22,7 @@ class Sink:
 
 
 @pytest.fixture
-def sink(the_app):
+def sink(session_app):
     found = Sink()
     server = MailServer(found)
     server.start()
@@ -34,7 +34,7 @@ def sink(the_app):
 
 
 @pytest.fixture
-def stored(the_app, tmp_path):
+def stored(session_app, tmp_path):
     before = settings.active()
     settings.use(replace(before, data_dir=tmp_path))
     yield mail.mail_folder

@@ -29,7 +29,7 @@ def page(body, title="A page"):
 
 
 @pytest.mark.pdf
-def test_render_twice_gives_the_same_bytes(the_app):
+def test_render_twice_gives_the_same_bytes(session_app):
     document = page('<h1>Hello</h1><p>A word.</p><input type="text" name="a" title="A">')
     first = pdf.render(document)
     assert first.startswith(b"%PDF-1.7")
@@ -37,7 +37,7 @@ def test_render_twice_gives_the_same_bytes(the_app):
 
 
 @pytest.mark.process
-def test_render_in_another_process_gives_the_same_bytes(the_app, tmp_path):
+def test_render_in_another_process_gives_the_same_bytes(session_app, tmp_path):
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea>')
     script = (
         "import os, sys;"
@@ -61,7 +61,7 @@ def test_render_in_another_process_gives_the_same_bytes(the_app, tmp_path):
 
 
 @pytest.mark.pdf
-def test_worker_gives_the_same_bytes_as_a_renderer_in_this_process(the_app):
+def test_worker_gives_the_same_bytes_as_a_renderer_in_this_process(session_app):
     """Expect this whether fonts were loaded before the fork or, where Pango starts a thread, after it."""
     document = page('<h1>Hello</h1><textarea name="a" title="A"></textarea><p><b>x</b></p>')
     made = pdf.render(document)
@@ -70,7 +70,7 @@ def test_worker_gives_the_same_bytes_as_a_renderer_in_this_process(the_app):
 
 
 @pytest.mark.slow
-def test_document_is_not_affected_by_earlier_ones(the_app, listener):
+def test_document_is_not_affected_by_earlier_ones(session_app, listener):
     """A used renderer gives the bytes of a new one, after other documents and after failures."""
     document = page('<h1>Hello</h1><ul><li>One</li></ul><input type="text" name="a" title="A">')
     fresh = pdf.Renderer(pdf.get_font_files()).render_document(document, "handout.css")
@@ -93,7 +93,7 @@ def test_document_is_not_affected_by_earlier_ones(the_app, listener):
     "source",
     ["url(caseapp-font:serif-600)", 'local("App Serif")', "url(data:font/ttf;base64,AA==)"],
 )
-def test_document_with_a_font_face_is_refused(the_app, source):
+def test_document_with_a_font_face_is_refused(session_app, source):
     """The face would affect every later document of the same worker."""
     face = f"<style>@font-face {{ font-family: 'App Sans'; src: {source} }}</style>"
     with pytest.raises(RenderFailed) as refused:
@@ -160,7 +160,7 @@ def filled(body, listener):
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("body", REFUSED)
-def test_document_that_refers_outside_is_refused(the_app, listener, body):
+def test_document_that_refers_outside_is_refused(session_app, listener, body):
     with pytest.raises(RenderFailed, match="something outside itself") as refused:
         pdf.render(filled(body, listener))
     assert refused.value.cause == "outside"
@@ -168,7 +168,7 @@ def test_document_that_refers_outside_is_refused(the_app, listener, body):
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("body", IGNORED)
-def test_ignored_reference_leaves_no_image_or_file(the_app, listener, body):
+def test_ignored_reference_leaves_no_image_or_file(session_app, listener, body):
     made = pdf.render(filled(body, listener))
     assert b"/Image" not in made
     with pikepdf.open(io.BytesIO(made)) as document:
@@ -180,7 +180,7 @@ def test_ignored_reference_leaves_no_image_or_file(the_app, listener, body):
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("body", [*REFUSED, *IGNORED])
-def test_renderer_in_this_process_connects_nowhere(the_app, listener, body):
+def test_renderer_in_this_process_connects_nowhere(session_app, listener, body):
     """Here only the fetcher prevents it, since a worker may also lack a network."""
     with (
         pytest.raises(supervisor.JobRefused, match="outside") if body in REFUSED else nullcontext()
@@ -215,7 +215,7 @@ BOMBS = {
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("name", BOMBS)
-def test_resource_bomb_fails_cleanly_while_others_are_rendered(the_app, name):
+def test_resource_bomb_fails_cleanly_while_others_are_rendered(session_app, name):
     body, causes = BOMBS[name]
     small = page("<h1>Hello</h1>")
     wanted = pdf.render(small)
@@ -236,7 +236,7 @@ def test_resource_bomb_fails_cleanly_while_others_are_rendered(the_app, name):
 
 
 @pytest.mark.parametrize("char", ["漢", "🙂", "ע", "&#x4e00;"])
-def test_missing_glyph_is_refused_before_rendering(the_app, char):
+def test_missing_glyph_is_refused_before_rendering(session_app, char):
     with pytest.raises(RuleBroken) as refused:
         pdf.render(page(f"<p>A {char} here</p>"))
     assert refused.value.reasons[0].code == "missing_glyphs"
@@ -246,7 +246,7 @@ def test_missing_glyph_is_refused_before_rendering(the_app, char):
 @pytest.mark.parametrize(
     "text", ["Größe, ñandú, Łódź, Đặng", "\u201cquoted\u201d \u2013 and so on\u2026", "€ ☐ ✓"]
 )
-def test_printable_characters_are_accepted(the_app, text):
+def test_printable_characters_are_accepted(session_app, text):
     assert pdf.render(page(f"<p>{text}</p>"))
 
 
@@ -255,7 +255,7 @@ def render_cached(document, key=None):
 
 
 @pytest.mark.pdf
-def test_document_is_rendered_once_and_then_read_from_the_cache(the_app, monkeypatch):
+def test_document_is_rendered_once_and_then_read_from_the_cache(session_app, monkeypatch):
     document = page("<p>Cached once.</p>")
     first = render_cached(document)
     monkeypatch.setattr(pdf, "render", lambda *_args, **_more: pytest.fail("rendered again"))
@@ -268,7 +268,7 @@ def test_document_is_rendered_once_and_then_read_from_the_cache(the_app, monkeyp
 
 @pytest.mark.process
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
-def test_missing_pango_or_failed_start_is_reported(the_app, monkeypatch, fault):
+def test_missing_pango_or_failed_start_is_reported(session_app, monkeypatch, fault):
     broken = SandboxPool("tests.core.sandbox_jobs", lambda: [fault])
     monkeypatch.setattr(pdf, "_pool", broken)
     for attempt in (pdf.start_pool, lambda: pdf.render(page("<p>x</p>"))):
@@ -284,7 +284,7 @@ def test_missing_pango_or_failed_start_is_reported(the_app, monkeypatch, fault):
 
 
 @pytest.mark.process
-def test_application_process_never_imports_weasyprint(the_app, tmp_path):
+def test_application_process_never_imports_weasyprint(session_app, tmp_path):
     script = (
         "import os, sys;"
         "from caseapp.core import pdf, settings;"
@@ -317,7 +317,7 @@ def files():
 
 
 @pytest.mark.pdf
-def test_cached_file_of_a_client_is_encrypted_and_named_by_the_key(the_app, monkeypatch):
+def test_cached_file_of_a_client_is_encrypted_and_named_by_the_key(session_app, monkeypatch):
     document, before = page("<p>For Quetzalcoatl.</p>"), files()
     made = render_cached(document, key=KEY)
     [file] = files() - before
@@ -332,7 +332,7 @@ def test_cached_file_of_a_client_is_encrypted_and_named_by_the_key(the_app, monk
 
 @pytest.mark.pdf
 @pytest.mark.parametrize("damage", ["changed", "cut", "other client's"])
-def test_damaged_encrypted_file_is_rendered_again(the_app, damage):
+def test_damaged_encrypted_file_is_rendered_again(session_app, damage):
     document, before = page(f"<p>{damage}</p>"), files()
     made = render_cached(document, key=KEY)
     [file] = files() - before
@@ -350,7 +350,7 @@ def test_damaged_encrypted_file_is_rendered_again(the_app, damage):
 
 
 @pytest.mark.pdf
-def test_file_and_then_folder_are_flushed_to_disk(the_app, monkeypatch):
+def test_file_and_then_folder_are_flushed_to_disk(session_app, monkeypatch):
     """After a power cut the file must be complete or missing; POSIX requires both to be flushed."""
     flushed, real = [], os.fsync
 
@@ -364,7 +364,7 @@ def test_file_and_then_folder_are_flushed_to_disk(the_app, monkeypatch):
 
 
 @pytest.mark.pdf
-def test_sweep_deletes_old_and_abandoned_files_only(the_app):
+def test_sweep_deletes_old_and_abandoned_files_only(session_app):
     render_cached(page("<p>Fresh.</p>"))
     [fresh, *_] = files()
     old, ageing, draft, writing = (
@@ -384,7 +384,7 @@ def test_sweep_deletes_old_and_abandoned_files_only(the_app):
 
 
 @pytest.mark.pdf
-def test_document_over_the_page_limit_needs_a_higher_limit(the_app):
+def test_document_over_the_page_limit_needs_a_higher_limit(session_app):
     long = page("<p style='break-after: page'>x</p>" * 45)
     with pytest.raises(RenderFailed) as refused:
         pdf.render(long)

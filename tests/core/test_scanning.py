@@ -12,7 +12,7 @@ pytestmark = pytest.mark.process
 REJECTS_HARM = ("sh", "-c", "! grep -q HARM")
 
 
-def test_without_a_scanner_every_file_is_accepted(the_app):
+def test_without_a_scanner_every_file_is_accepted(session_app):
     assert find_scan_error(b"HARM") == ""
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from caseapp.core import settings, vault
 
-pytestmark = pytest.mark.usefixtures("the_app")
+pytestmark = pytest.mark.usefixtures("session_app")
 
 CLIENT, OTHER_CLIENT = uuid.UUID(int=1), uuid.UUID(int=2)
 ROW, OTHER_ROW = uuid.UUID(int=3), uuid.UUID(int=4)
@@ -27,7 +27,7 @@ class Row:
 
 
 @pytest.fixture
-def another_key_file(the_app):
+def another_key_file(session_app):
     before = settings.active()
     settings.use(replace(before, vault_key=b"another key file, 32 bytes long!"))
     yield

@@ -33,7 +33,7 @@ sys.stdin.read()
 
 
 @pytest.fixture(autouse=True)
-def _short_free_wait(the_app, monkeypatch):
+def _short_free_wait(session_app, monkeypatch):
     """Shorten the free wait and make the rest long enough for a slow machine."""
     monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", 0.2)
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", TIMEOUT)

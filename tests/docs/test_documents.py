@@ -90,13 +90,13 @@ def resolves(dotted):
 
 
 @documents()
-def test_every_dotted_name_is_in_a_module_or_an_endpoint(the_app, path):
+def test_every_dotted_name_is_in_a_module_or_an_endpoint(session_app, path):
     unknown = []
     for code in inline_code(path.read_text(encoding="utf-8")):
         found = DOTTED.match(code)
         if found is None or found[1].rsplit(".", 1)[-1] in SUFFIXES:
             continue
-        if found[1] in the_app.view_functions or found[1].split(".")[0] not in packages():
+        if found[1] in session_app.view_functions or found[1].split(".")[0] not in packages():
             continue
         if not resolves(found[1]):
             unknown.append(code)

@@ -87,17 +87,17 @@ class World:
         return self.own | ({"note_id": self.drafts[who]} if who in self.drafts else {})
 
 
-def _belongings(app, coach, sheets):
+def _belongings(app, coach, slugs):
     """Create one record of each kind for a coach; return the client's browser and a value for each argument."""
     browser, found = portal_client.sign_in_client(app, coach)
     with transaction():
-        for slug in sheets:
+        for slug in slugs:
             assign_handout(
                 coach, found.case_id, slug, message="For you.", channel="portal", confirmed=True
             )
         create_followup(coach, found.client_id, NewFollowUp("Ring the school", now()))
     client = Actor(found.client_id, Role.CLIENT, "A client", "portal")
-    position = len(sheets)
+    position = len(slugs)
     with transaction():
         upload_id = keep_upload(client, position, b"%PDF-1.7 a scan", "no_form")
         send_upload(client, position, upload_id)
@@ -230,7 +230,10 @@ BODIES: dict[str, dict[str, object]] = {
         "final_screening": "done",
     },
     f"POST {API}/cases/<uuid:case_id>/reopen": {"reason": "She rang."},
-    f"POST {API}/cases/<uuid:case_id>/notes": {"format": "dap", "session_at": "2026-05-14T12:00:00Z"},
+    f"POST {API}/cases/<uuid:case_id>/notes": {
+        "format": "dap",
+        "session_at": "2026-05-14T12:00:00Z",
+    },
     f"POST {API}/cases/<uuid:case_id>/assignments": {"slug": SLUG, "channel": "print"},
     f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},

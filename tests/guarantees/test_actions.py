@@ -117,9 +117,9 @@ def test_every_action_is_used():
     assert {action.name for action in Action} - used == set()
 
 
-def test_every_http_action_is_declared_by_a_view(the_app):
+def test_every_http_action_is_declared_by_a_view(session_app):
     """Actions of the command line, and those that only an operation asks for, are named here."""
-    declared = {str(route.action) for route in w.routes(the_app) if route.action}
+    declared = {str(route.action) for route in w.routes(session_app) if route.action}
     elsewhere = {
         "conflict.read",  # asked while a client is added
         "hold.open",  # a screening opens it

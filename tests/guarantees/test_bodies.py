@@ -90,7 +90,7 @@ def asked(world, route, who, **more):
     return world.browsers[who].open(path, method=route.method, headers=headers, **more)
 
 
-def names_of(world):
+def column_names(world):
     """List the names of all properties in the API's description."""
     described = world.browsers["nobody"].get("/api/v1/openapi.json").get_json()
     schemas = described["components"]["schemas"].values()
@@ -98,7 +98,7 @@ def names_of(world):
 
 
 def test_json_of_any_shape_never_fails(world):
-    found, names = [], names_of(world)
+    found, names = [], column_names(world)
     bodies = [
         *RAW.values(),
         *(json.dumps(dict.fromkeys(names, value)).encode() for value in VALUES),

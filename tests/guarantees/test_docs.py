@@ -57,8 +57,8 @@ def test_setup_takes_exactly_two_commands():
     assert [line.split()[0] for line in first.splitlines()] == ["git", "make"]
 
 
-def test_every_documented_address_exists(the_app):
-    rules = {rule.rule for rule in the_app.url_map.iter_rules()}
+def test_every_documented_address_exists(session_app):
+    rules = {rule.rule for rule in session_app.url_map.iter_rules()}
     for address in ("/", "/portal", "/api/v1/openapi.json"):
         assert f"`{address}`" in FEATURES
         assert address in rules

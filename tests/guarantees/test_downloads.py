@@ -142,9 +142,9 @@ def test_withdrawn_download_is_gone_at_once(world):
         assert ("Content-Disposition" in answer.headers) == (answer.status_code == 200)
         return answer.status_code
 
-    sheet = "/case/<string:number>/handouts/<uuid:assignment_id>"
+    assignment = "/case/<string:number>/handouts/<uuid:assignment_id>"
     mine = "/portal/h/<int(max=9999):position>/reading-<string:number>.pdf"
-    names = (f"{sheet}/files/<uuid:upload_id>", f"{sheet}/pdf", mine)
+    names = (f"{assignment}/files/<uuid:upload_id>", f"{assignment}/pdf", mine)
     assert [status(name) for name in names] == [200] * 3
     with transaction():
         delete_upload(client, own["position"], own["upload_id"])

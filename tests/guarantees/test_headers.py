@@ -216,15 +216,15 @@ def test_every_pdf_is_a_download_in_every_interface(world):
     key = {"Authorization": f"Bearer {world.tokens['coach']}"}
     builders.screen(world.actors["coach"], world.own["client_id"])
     case = f"/case/{number}/handouts"
-    sheet = world.own["assignment_id"]
+    assignment = world.own["assignment_id"]
     answers = [
-        coach.get(f"{case}/{sheet}/pdf"),
-        coach.get(f"{case}/{sheet}/pdf?size=large", headers={"Range": "bytes=0-9"}),
-        coach.get(f"{case}/reading-all.pdf?assignment={sheet}"),
+        coach.get(f"{case}/{assignment}/pdf"),
+        coach.get(f"{case}/{assignment}/pdf?size=large", headers={"Range": "bytes=0-9"}),
+        coach.get(f"{case}/reading-all.pdf?assignment={assignment}"),
         coach.get("/handouts/better-nights/pdf"),
         world.browsers["client"].get(f"/portal/h/{world.own['position']}/reading-02.pdf"),
         world.browsers["client"].get("/portal/reading-all.pdf"),
-        coach.get(f"/api/v1/assignments/{sheet}/pdf", headers=key),
+        coach.get(f"/api/v1/assignments/{assignment}/pdf", headers=key),
         coach.get("/api/v1/handouts/better-nights/pdf", headers=key),
     ]
     for answer in answers:

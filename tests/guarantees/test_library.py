@@ -218,7 +218,7 @@ HANDOUT = EN["better-nights"]
         ),
     ],
 )
-def test_check_finds_errors_in_a_handout(the_app, changed, problem):
+def test_check_finds_errors_in_a_handout(session_app, changed, problem):
     found = checks.check_handout(replace(HANDOUT, **changed), RELEASE)
     assert any(problem in line for line in found), found
 

@@ -119,9 +119,11 @@ def test_stored_files_have_generated_names(world):
     """Whatever people are called and write, nothing of it is in a file's name, and no file is a link to another."""
     canary = "Quetzalcoatl"
     with transaction():
-        update_practice(world.actors["admin"], current_settings(name=canary, contact=f"../{canary}"), 1)
-    coach, sheet = world.browsers["coach"], world.own["assignment_id"]
-    assert coach.get(f"/case/{world.own['number']}/handouts/{sheet}/pdf").status_code == 200
+        update_practice(
+            world.actors["admin"], current_settings(name=canary, contact=f"../{canary}"), 1
+        )
+    coach, assignment = world.browsers["coach"], world.own["assignment_id"]
+    assert coach.get(f"/case/{world.own['number']}/handouts/{assignment}/pdf").status_code == 200
     assert coach.get(f"/handouts/better-nights/pdf?size={canary}").status_code == 200
     folder = settings.active().data_dir
     written = [path for path in folder.rglob("*") if path.is_file()]

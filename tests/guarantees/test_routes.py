@@ -39,11 +39,11 @@ def what_a_stranger_reads(route):
     return 303, "/portal/sign-in" if route.interface == "portal" else "/sign-in"
 
 
-def test_every_url_argument_has_sample_data(the_app):
+def test_every_url_argument_has_sample_data(session_app):
     known = w.OWNED | w.SHARED
     unknown = {
         f"{route.name}: {name}"
-        for route in w.routes(the_app)
+        for route in w.routes(session_app)
         for name in route.rule.arguments
         if name not in known
     }
@@ -59,11 +59,11 @@ def test_undeclared_view_stops_the_start():
         check_declared(app)
 
 
-def test_every_route_is_declared_and_public_ones_give_a_reason(the_app):
-    check_declared(the_app)
-    public = {route.name: route for route in w.routes(the_app) if route.action is None}
+def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
+    check_declared(session_app)
+    public = {route.name: route for route in w.routes(session_app) if route.action is None}
     for route in public.values():
-        view = the_app.view_functions[route.rule.endpoint]
+        view = session_app.view_functions[route.rule.endpoint]
         assert len(view.public) > 10, route.name
     # A new public route is a decision: it is added here by somebody who has thought about it.
     assert {name for name in public if not name.startswith("HEAD")} == {

@@ -67,8 +67,8 @@ def test_every_setting_is_declared_and_explained_once():
 
 
 def test_only_settings_read_the_environment():
-    # The console script and wsgi.py hand the environment over; gunicorn's child gets it from there. The foreman of the
-    # renderers is given where libraries and fonts lie, and none of our settings.
+    # The console script and wsgi.py pass the environment on; the worker gets it from the server. The supervisor of the
+    # sandbox is given where libraries and fonts lie, and none of our settings.
     reading = {
         path.relative_to(ROOT).as_posix()
         for path in [*(ROOT / "caseapp").rglob("*.py"), ROOT / "wsgi.py"]

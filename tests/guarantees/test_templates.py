@@ -26,9 +26,9 @@ INLINE = re.compile(r"\son[a-z]+\s*=|\sstyle\s*=|<style\b|javascript:", re.IGNOR
 
 
 @pytest.fixture(scope="session")
-def jinja(the_app):
+def jinja(session_app):
     def env_of(name):
-        return the_app.jinja_env if name in PAGES else get_environment()
+        return session_app.jinja_env if name in PAGES else get_environment()
 
     return env_of
 

@@ -20,7 +20,7 @@ ROUNDS = 20
 
 
 @pytest.fixture
-def applications(the_app, sqlite_template, tmp_path):
+def applications(session_app, sqlite_template, tmp_path):
     """Return two more applications, each with a database, a data folder and a practice name of its own."""
     newest = runtime.current()
     made = []
@@ -81,7 +81,9 @@ def test_outbox_row_reaches_the_queue_of_its_own_application(applications, monke
     reached = []
     for name, app in applications:
         with app.app_context():
-            monkeypatch.setattr(runtime.current(), "dispatch", lambda _row, name=name: reached.append(name))
+            monkeypatch.setattr(
+                runtime.current(), "dispatch", lambda _row, name=name: reached.append(name)
+            )
     for _, app in applications:
         with app.app_context(), transaction():
             outbox.enqueue("test", {})

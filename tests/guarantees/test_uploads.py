@@ -87,7 +87,11 @@ def forget_peak():
 def test_oversized_body_is_refused_early(world):
     """The limit holds with and without a declared length, whatever the body."""
     targets = (
-        ("client", f"/portal/h/{world.own['position']}/upload", MAX_FILE_BYTES + OTHER_FIELDS_BYTES),
+        (
+            "client",
+            f"/portal/h/{world.own['position']}/upload",
+            MAX_FILE_BYTES + OTHER_FIELDS_BYTES,
+        ),
         ("admin", "/settings/logo", LARGEST_BODY),
     )
     for (who, path, most), (name, flood) in product(targets, FLOODS.items()):

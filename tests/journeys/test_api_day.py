@@ -32,8 +32,16 @@ INES = {
 def write_note(coach, case_id, **sections):
     """Start a note about a session an hour ago, update it and sign it."""
     held = (now() - timedelta(hours=1)).isoformat()
-    new = {"format": "dap", "session_at": held, "minutes": 50, "modality": "phone", "sections": sections}
-    draft = coach.post(f"/cases/{case_id}/notes", new, idempotency_key=f"note-{held[:19]}").get_json()
+    new = {
+        "format": "dap",
+        "session_at": held,
+        "minutes": 50,
+        "modality": "phone",
+        "sections": sections,
+    }
+    draft = coach.post(
+        f"/cases/{case_id}/notes", new, idempotency_key=f"note-{held[:19]}"
+    ).get_json()
     saved = coach.patch(f"/notes/{draft['id']}", {"minutes": 55}, version=draft).get_json()
     signed = coach.post(f"/notes/{draft['id']}/sign", version=saved)
     assert signed.status_code == 200, signed.get_json()
@@ -126,10 +134,13 @@ def test_course_of_coaching_through_api(app):
         slug = next(
             item["slug"]
             for item in options.get_json()["items"]
-            if item["for_case"]["outcome"] == "eligible" and "portal" in item["for_case"]["channels"]
+            if item["for_case"]["outcome"] == "eligible"
+            and "portal" in item["for_case"]["channels"]
         )
         wish = {"slug": slug, "channel": "portal", "message": "For the quiet hour on Sunday."}
-        assignment = coach.post(f"{case_path}/assignments", wish, idempotency_key="assign-1").get_json()
+        assignment = coach.post(
+            f"{case_path}/assignments", wish, idempotency_key="assign-1"
+        ).get_json()
         assert (assignment["stage"], assignment["blockers"]) == ("understand", [])
         assert coach.get(f"/assignments/{assignment['id']}/pdf").data.startswith(b"%PDF-")
 

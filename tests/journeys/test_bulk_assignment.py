@@ -43,7 +43,11 @@ def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
     expect(page.get_by_text("1 assigned, 2 skipped, 0 waiting.")).to_be_visible()
     look.at("assigned")
     with transaction():
-        recall(team["supervisor"], get_handout_version("my-limits").handout_version_id, "A line is wrong.")
+        recall(
+            team["supervisor"],
+            get_handout_version("my-limits").handout_version_id,
+            "A line is wrong.",
+        )
     page.goto(f"{live}/handouts/suspended")
     expect(page.get_by_role("heading", name="Ana Brandt")).to_be_visible()
     look.at("suspended")

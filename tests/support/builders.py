@@ -17,7 +17,7 @@ from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.schemas import ClientDetails, SafeContact
 from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
-from caseapp.domain.notes.operations import save_draft, sign_note, create_note
+from caseapp.domain.notes.operations import create_note, save_draft, sign_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import record_screening

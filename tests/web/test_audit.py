@@ -63,7 +63,10 @@ def test_empty_log_shows_a_message(admin):
 def test_reading_the_log_is_recorded_once_per_quarter_hour(team, admin):
     admin.text("/log")
     admin.text("/log")
-    assert len(list_audit_events(team["admin"], AuditFilter(action=Action.AUDIT_READ), None, 9).items) == 1
+    assert (
+        len(list_audit_events(team["admin"], AuditFilter(action=Action.AUDIT_READ), None, 9).items)
+        == 1
+    )
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])

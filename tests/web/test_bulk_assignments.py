@@ -143,7 +143,9 @@ def test_start_without_confirmation_is_refused(desk, cases):
 def test_start_recalled_version_is_refused(desk, cases, team):
     fields = confirmation(desk, look(desk))
     with transaction():
-        recall(team["supervisor"], get_handout_version(SLUG).handout_version_id, "A number is wrong.")
+        recall(
+            team["supervisor"], get_handout_version(SLUG).handout_version_id, "A number is wrong."
+        )
     assert (
         desk.post(GIVE, fields | {f"confirmed.{cases[0].case_id}": "later_stage"}).status_code
         == 409

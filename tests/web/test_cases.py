@@ -275,9 +275,7 @@ def test_saved_facts_are_shown_and_set_flags(coach, ines):
         ("facts", {"children": "31"}, "children"),
     ],
 )
-def test_invalid_details_change_nothing_and_stay_in_form(
-    coach, ines, part, changed, words
-):
+def test_invalid_details_change_nothing_and_stay_in_form(coach, ines, part, changed, words):
     page = f"/case/{ines.number}/details"
     before = coach.form(page, f"{page}/{part}").fields
     answer = coach.send(page, f"{page}/{part}", **changed)

@@ -48,9 +48,7 @@ def test_hold_page_without_hold_shows_empty_state(coach, address):
     assert "No hold is open." in coach.text(address)
 
 
-def test_safety_hold_shows_reasons_actions_and_blockers(
-    team, coach, ines, address
-):
+def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, address):
     builders.screen(team["coach"], ines.client_id, self_harm="urgent", sleep="concern")
     text = coach.text(address)
     for words in (
@@ -81,7 +79,9 @@ def test_release_by_coach_is_forbidden(team, coach, ines, care_hold, address):
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 
 
-def test_release_by_supervisor_without_blockers_succeeds(team, supervisor, ines, care_hold, address):
+def test_release_by_supervisor_without_blockers_succeeds(
+    team, supervisor, ines, care_hold, address
+):
     complete_required_actions(team, ines)
     answer = supervisor.send(address, f"{address}/{care_hold.id}/release", **REASON)
     assert answer.status_code == 303
@@ -107,7 +107,9 @@ def test_release_with_blockers_is_refused_and_keeps_reason(
 @pytest.mark.parametrize(
     "changed", [{"reason": ""}, {"reason": "Fine."}, {"reason": "x" * 2001}, {"mood": "good"}]
 )
-def test_release_with_invalid_reason_is_refused(team, supervisor, ines, care_hold, address, changed):
+def test_release_with_invalid_reason_is_refused(
+    team, supervisor, ines, care_hold, address, changed
+):
     complete_required_actions(team, ines)
     answer = supervisor.send(address, f"{address}/{care_hold.id}/release", **REASON | changed)
     assert answer.status_code == 422

@@ -171,6 +171,8 @@ def test_supervisor_chooses_one_of_their_coaches(team, coach, supervisor):
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
 def test_intake_for_coach_of_other_supervisor_is_refused(app, team, who):
-    answer = StaffBrowser(app, team[who]).send("/cases/new", **ANSWERS, coach_id=str(team["coach2"].id))
+    answer = StaffBrowser(app, team[who]).send(
+        "/cases/new", **ANSWERS, coach_id=str(team["coach2"].id)
+    )
     assert answer.status_code == 422
     assert made() == [0, 0]

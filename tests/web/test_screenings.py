@@ -101,7 +101,9 @@ def test_screening_page_for_other_users_is_refused(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         desk = StaffBrowser(app, team[who])
         assert desk.get(address).status_code == status
-        assert desk.post(address, desk.token | NONE | {"idempotency_key": "a"}).status_code == status
+        assert (
+            desk.post(address, desk.token | NONE | {"idempotency_key": "a"}).status_code == status
+        )
     assert list_recent_screenings(ines.client_id) == []
 
 

@@ -179,9 +179,7 @@ def test_move_refused_by_hold_keeps_all_evidence_in_form(team, coach, ines, addr
 
 
 @pytest.mark.parametrize("now", ["understand", "closed"])
-def test_evidence_of_a_left_stage_is_shown_to_copy(
-    team, coach, ines, address, now
-):
+def test_evidence_of_a_left_stage_is_shown_to_copy(team, coach, ines, address, now):
     """Another user moved the case first, so the returned form asks for other criteria."""
     form = coach.form(address)
     theirs = dict.fromkeys(EVIDENCE, "As the supervisor heard it.")

@@ -43,7 +43,8 @@ def list_omissions(
 def assignment_pdf(record: AssignmentRecord, *, large: bool, code: bool) -> bytes:
     """Make the PDF of one assignment in its handout version; `code` is False where a QR code has no use.
 
-    It is stored sealed under the client's key as soon as it says anything about them. Raises what `render_handout_pdf` raises.
+    It is stored sealed under the client's key as soon as it says anything about them. Raises what
+    `render_handout_pdf` raises.
     """
     recipient = record.recipient
     (personalization,), _ = printed_details([record], recipient)

@@ -108,7 +108,9 @@ def list_clients_with_older_version(
     return [AssignedClient(*row) for row in rows]
 
 
-def list_clients_with_version(actor: Actor, handout_version_id: UUID, limit: int) -> list[AssignedClient]:
+def list_clients_with_version(
+    actor: Actor, handout_version_id: UUID, limit: int
+) -> list[AssignedClient]:
     """List which of the actor's clients have a handout version now, by name."""
     require(actor, Action.ASSIGNMENT_READ)
     rows = db.session.execute(
@@ -130,7 +132,8 @@ def count_clients_with_version(actor: Actor, handout_version_id: UUID) -> int:
     return (
         db.session.scalar(
             sa.select(sa.func.count(Assignment.client_id.distinct())).where(
-                Assignment.handout_version_id == handout_version_id, Assignment.withdrawn_at.is_(None)
+                Assignment.handout_version_id == handout_version_id,
+                Assignment.withdrawn_at.is_(None),
             )
         )
         or 0
@@ -266,7 +269,9 @@ def list_skipped_handouts(
             item.handout,
             list_assignment_blockers(context, item, situation, help_lines, channel, confirmed=True),
         )
-        for item in (get_handout_version(slug, language) for slug in slugs if slug not in assigned_slugs)
+        for item in (
+            get_handout_version(slug, language) for slug in slugs if slug not in assigned_slugs
+        )
     ]
 
 

@@ -59,10 +59,16 @@ def discretion_reasons(
     return tuple(found)
 
 
-def remove_unprintable(personalization: Personalization) -> tuple[Personalization, tuple[Reason, ...]]:
+def remove_unprintable(
+    personalization: Personalization,
+) -> tuple[Personalization, tuple[Reason, ...]]:
     """Remove names or message when our fonts can't print them, each on its own, and give the reasons."""
     reasons: list[Reason] = []
-    preferred_name, coach, message = personalization.preferred_name, personalization.coach, personalization.message
+    preferred_name, coach, message = (
+        personalization.preferred_name,
+        personalization.coach,
+        personalization.message,
+    )
     if strange := find_missing_glyphs(preferred_name + coach):
         preferred_name = coach = ""
         reasons.append(_cannot_print("names", strange))
@@ -93,7 +99,9 @@ def printed_details(
     for record in records:
         coach = record.assigned_by_name.partition(" ")[0]
         preferred_name = recipient.client.preferred_name if coach else ""
-        personalization, left_out = remove_unprintable(Personalization(preferred_name, coach, record.message))
+        personalization, left_out = remove_unprintable(
+            Personalization(preferred_name, coach, record.message)
+        )
         found.append(personalization)
         reasons += left_out
     return found, tuple(dict.fromkeys(reasons))

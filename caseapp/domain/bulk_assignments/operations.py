@@ -146,8 +146,7 @@ def deliver_bulk_assignment(_row_id: UUID, payload: dict[str, Any]) -> None:
 
     Raises Unfinished when some failed, so that the outbox tries again.
     """
-    # Rows queued before the rename still use the key "giving".
-    bulk_assignment_id = UUID(hex=payload.get("bulk_assignment") or payload["giving"])
+    bulk_assignment_id = UUID(hex=payload["bulk_assignment"])
     waiting = db.session.scalars(
         sa.select(BulkAssignmentItem.id)
         .where(
@@ -214,7 +213,11 @@ def _assign_or_explain(
         list_assigned_client_ids(version, bulk_assignment.channel, {item.client_id})
     )
     found = assess_candidate(
-        context, version, get_practice_info().help_lines, bulk_assignment.channel, already_assigned=already_assigned
+        context,
+        version,
+        get_practice_info().help_lines,
+        bulk_assignment.channel,
+        already_assigned=already_assigned,
     )
     if found.outcome == BLOCKED:
         return found.codes

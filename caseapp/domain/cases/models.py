@@ -39,9 +39,7 @@ class Case(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     coach_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     status: Mapped[str] = mapped_column(sa.String(8), default="open", info=one_of(STATUSES))
-    stage: Mapped[str] = mapped_column(
-        sa.String(12), default="steady", info=one_of(stage_by_id())
-    )
+    stage: Mapped[str] = mapped_column(sa.String(12), default="steady", info=one_of(stage_by_id()))
     stage_since: Mapped[datetime]
     opened_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -51,9 +49,7 @@ class Case(Model):
     review_date: Mapped[date | None]
     outcome: Mapped[str | None] = mapped_column(sa.String(24), info=one_of(OUTCOMES))
     close_reason: Mapped[str | None] = mapped_column(sa.String(24), info=one_of(CLOSE_REASONS))
-    final_screening: Mapped[str | None] = mapped_column(
-        sa.String(12), info=one_of(FINAL_SCREENING)
-    )
+    final_screening: Mapped[str | None] = mapped_column(sa.String(12), info=one_of(FINAL_SCREENING))
     follow_up_on: Mapped[date | None]
     facts: Mapped[bytes | None]
     version: Mapped[int] = mapped_column(default=1, info=between(1))
@@ -66,9 +62,7 @@ class CaseCounter(Model):
 
     __tablename__ = "case_counter"
 
-    year: Mapped[int] = mapped_column(
-        primary_key=True, autoincrement=False, info=between(1, 9999)
-    )
+    year: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, info=between(1, 9999))
     last: Mapped[int] = mapped_column(info=between(1))
 
 

@@ -158,9 +158,7 @@ class CaseClosingSchema(Schema):
 
     outcome = fields.String(required=True, validate=validate.OneOf(list(OUTCOMES)))
     reason = fields.String(required=True, validate=validate.OneOf(list(CLOSE_REASONS)))
-    final_screening = fields.String(
-        required=True, validate=validate.OneOf(FINAL_SCREENING)
-    )
+    final_screening = fields.String(required=True, validate=validate.OneOf(FINAL_SCREENING))
     not_screened_reason = fields.String(load_default="", validate=validate.Length(max=500))
     follow_up_consent = fields.Boolean(load_default=False)
     follow_up_on = fields.Date(load_default=None, allow_none=True)

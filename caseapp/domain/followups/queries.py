@@ -151,7 +151,9 @@ def get_followup(actor: Actor, followup_id: UUID) -> FollowUp:
     Raises NotFound.
     """
     found = db.session.scalar(
-        sa.select(FollowUp).where(FollowUp.id == followup_id, is_visible_to(actor, FollowUp.client_id))
+        sa.select(FollowUp).where(
+            FollowUp.id == followup_id, is_visible_to(actor, FollowUp.client_id)
+        )
     )
     if found is None:
         raise NotFound

@@ -89,7 +89,9 @@ def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
     """
     require(actor, Action.SCREENING_READ)
     row = db.session.execute(
-        _select_with_key(sa.and_(Screening.id == screening_id, is_visible_to(actor, Screening.client_id)))
+        _select_with_key(
+            sa.and_(Screening.id == screening_id, is_visible_to(actor, Screening.client_id))
+        )
     ).first()
     if row is None:
         raise NotFound

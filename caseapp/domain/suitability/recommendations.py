@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.clock import get_week_start
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.handouts.library import SAFETY_SHEET
+from caseapp.domain.handouts.library import SAFETY_HANDOUT
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.domain.suitability.rules import IN_PERSON
 from caseapp.domain.suitability.schemas import (
@@ -58,7 +58,7 @@ HANDOUT_FOR_ITEM = {
 
 def counts_as_reading(handout: Handout) -> bool:
     """Tell whether a handout counts towards the weekly minutes; a safety sheet is kept for later and doesn't."""
-    return handout.kind != SAFETY_SHEET
+    return handout.kind != SAFETY_HANDOUT
 
 
 def plan_reading(levels: Mapping[str, int | None], unread: Iterable[Handout]) -> ReadingPlan:

@@ -21,7 +21,9 @@ class User(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(sa.String(254), unique=True)
     name: Mapped[str] = mapped_column(sa.String(120))
-    role: Mapped[str] = mapped_column(sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES))
+    role: Mapped[str] = mapped_column(
+        sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES)
+    )
     password_hash: Mapped[str] = mapped_column(sa.String(160))
     supervisor_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
     created_at: Mapped[datetime]

@@ -17,7 +17,7 @@ from caseapp.domain.assignments.queries import (
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.handouts import library as shelf
+from caseapp.domain.handouts import library as library_module
 from caseapp.domain.handouts import queries
 from caseapp.domain.handouts.operations import publish_library, recall
 from caseapp.domain.handouts.queries import get_handout_version, list_handouts, list_versions
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.both
 def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monkeypatch):
     coach = team["coach"]
     old = assign(coach, made)
-    first = shelf.library()["better-nights", "en"]
+    first = library_module.library()["better-nights", "en"]
     source = (
         first.source.replace("version: 1\nstatus", "version: 2\nstatus", 1)
         .replace(
@@ -41,8 +41,8 @@ def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monke
         )
         .replace('title: "When sleep will not come"', 'title: "When sleep stays away"', 1)
     )
-    second = shelf.parse_handout(source)
-    changed = shelf.library() | {("better-nights", "en"): second}
+    second = library_module.parse_handout(source)
+    changed = library_module.library() | {("better-nights", "en"): second}
     monkeypatch.setattr("caseapp.domain.handouts.operations.library", lambda: changed)
     with transaction():
         assert publish_library() == 1
@@ -112,7 +112,11 @@ def test_replace_assignment_assesses_the_newest_version_again(team, made, monkey
     with transaction():
         new = replace_assignment(coach, pause, message="A clearer one.")
     record = get_assignment_record(coach, new)
-    assert (record.handout_version, record.message, record.channel) == (2, "A clearer one.", "portal")
+    assert (record.handout_version, record.message, record.channel) == (
+        2,
+        "A clearer one.",
+        "portal",
+    )
     assert record.due_on == today()
     assert get_assignment_record(coach, pause).state == "withdrawn"
     assert [r.handout_version for r in get_reading_list(reader(made))] == [2]

@@ -36,7 +36,7 @@ from caseapp.domain.practice.operations import update_practice
 from caseapp.domain.suitability.schemas import Situation
 from tests.domain.practice.test_practice import current_settings
 from tests.support import builders, staff
-from tests.support.pdf_checks import read_outline, extract_text
+from tests.support.pdf_checks import extract_text, read_outline
 
 CALM, PAUSE, HELP, NIGHTS = (
     "keep-the-day-running",
@@ -79,8 +79,10 @@ SAFE = SafeContact(("call", "portal"))
         ),
     ],
 )
-def test_discretion_reasons_decide_whether_a_file_names_the_client(sheets, situation, safe, codes):
-    assert [reason.code for reason in discretion_reasons(sheets, situation, safe)] == codes
+def test_discretion_reasons_decide_whether_a_file_names_the_client(
+    handouts, situation, safe, codes
+):
+    assert [reason.code for reason in discretion_reasons(handouts, situation, safe)] == codes
 
 
 @pytest.fixture

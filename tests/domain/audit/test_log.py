@@ -131,7 +131,7 @@ def changes(team):
         closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, closed.case_id, closing, 1)
         task_id = create_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
-        sheet = assign_handout(
+        handout = assign_handout(
             coach, made.case_id, "help-right-now", message="", channel="in_person"
         )
         set_manual_flag(coach, made.client_id, "eating_disorder_flag")
@@ -167,7 +167,7 @@ def changes(team):
         ("flag.clear", lambda: clear_flag(supervisor, flag.id, "Talked it through.")),
         ("followup.write", lambda: create_followup(coach, bare, NewFollowUp("Ring", NOON))),
         ("followup.write", lambda: complete_followup(coach, task_id, "Rang.", 1)),
-        ("assignment.withdraw", lambda: withdraw(coach, sheet, 1)),
+        ("assignment.withdraw", lambda: withdraw(coach, handout, 1)),
         (
             "assignment.create",
             lambda: assign_handout(
@@ -178,7 +178,10 @@ def changes(team):
         ("note.write", lambda: discard_draft(coach, thrown, 1)),
         ("portal.invite", lambda: invite_client(coach, made.client_id)),
         ("practice.edit", lambda: confirm_help_lines(admin)),
-        ("practice.edit", lambda: add_help_line(admin, NewHelpLine("dv", "Refuge", "01632 960123", ""))),
+        (
+            "practice.edit",
+            lambda: add_help_line(admin, NewHelpLine("dv", "Refuge", "01632 960123", "")),
+        ),
         ("report.export", lambda: create_export(admin, ReportFilter(), "csv")),
         (
             "user.manage",

@@ -93,7 +93,9 @@ def test_job_killed_half_way_continues(team, cases):
 def test_job_two_workers_assign_once(app, team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     payload = {"bulk_assignment": bulk_assignment_id.hex}
-    found = run_concurrently(app, 2, lambda _number: deliver_bulk_assignment(bulk_assignment_id, payload))
+    found = run_concurrently(
+        app, 2, lambda _number: deliver_bulk_assignment(bulk_assignment_id, payload)
+    )
     assert found == [None, None]
     assert count(Assignment) == 6
     assert states(team["coach"], bulk_assignment_id) == dict.fromkeys(NAMES, ("assigned", []))
@@ -146,7 +148,9 @@ def test_job_new_caution_is_not_covered_by_the_confirmation(team, cases):
 def test_job_recalled_version_skips_all(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     with transaction():
-        recall(team["supervisor"], get_handout_version(SLUG).handout_version_id, "A number is wrong.")
+        recall(
+            team["supervisor"], get_handout_version(SLUG).handout_version_id, "A number is wrong."
+        )
     deliver()
     found = states(team["coach"], bulk_assignment_id)
     assert found == dict.fromkeys(NAMES, ("skipped", ["recalled"]))
@@ -172,7 +176,9 @@ def test_job_uses_the_creators_current_rights(team, cases, how):
 def test_job_transferred_or_closed_case_is_skipped(team, cases):
     bulk_assignment_id = begin(team["coach"], cases[:3])
     with transaction() as session:
-        session.execute(sa.delete(CareTeamMember).where(CareTeamMember.client_id == cases[0].client_id))
+        session.execute(
+            sa.delete(CareTeamMember).where(CareTeamMember.client_id == cases[0].client_id)
+        )
         session.execute(sa.update(Case).where(Case.id == cases[1].case_id).values(status="closed"))
     deliver()
     db.session.rollback()
@@ -248,5 +254,8 @@ def test_job_holds_locks_for_one_case_only(team, cases):
     assert given == ["give", "commit"] * len(cases)
 
 
-def test_job_is_registered_with_the_outbox(the_app):
-    assert runtime.current().outbox_handlers[bulk_assignments.BULK_ASSIGNMENT] is deliver_bulk_assignment
+def test_job_is_registered_with_the_outbox(session_app):
+    assert (
+        runtime.current().outbox_handlers[bulk_assignments.BULK_ASSIGNMENT]
+        is deliver_bulk_assignment
+    )

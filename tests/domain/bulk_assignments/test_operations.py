@@ -77,17 +77,17 @@ def test_start_seals_the_message_under_each_clients_key(team, cases):
 
 
 def test_start_skips_blocked_and_unconfirmed_cases(team, cases):
-    coach, sheet = team["coach"], "my-limits"
+    coach, handout = team["coach"], "my-limits"
     held, already_assigned, unsure, sure = cases[0], cases[1], cases[2], cases[3]
     builders.screen(coach, held.client_id, fear_at_home="concern")
     with transaction():
         assign_handout(
-            coach, already_assigned.case_id, sheet, message="", channel="print", confirmed=True
+            coach, already_assigned.case_id, handout, message="", channel="print", confirmed=True
         )
     bulk_assignment_id = begin(
         coach,
         [held, already_assigned, unsure, sure],
-        sheet,
+        handout,
         confirmed=read(sure, held, already_assigned),
     )
     found = states(coach, bulk_assignment_id)
@@ -143,7 +143,9 @@ def test_get_bulk_assignment_supervisor_sees_visible_cases(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     assert states(team["supervisor"], bulk_assignment_id).keys() == set(NAMES)
     with transaction() as session:
-        session.execute(sa.delete(CareTeamMember).where(CareTeamMember.client_id == cases[0].client_id))
+        session.execute(
+            sa.delete(CareTeamMember).where(CareTeamMember.client_id == cases[0].client_id)
+        )
     assert states(team["supervisor"], bulk_assignment_id).keys() == set(NAMES[1:])
     assert states(team["coach"], bulk_assignment_id).keys() == set(NAMES[1:])
 
@@ -190,7 +192,14 @@ def test_list_case_contexts_equals_single_contexts(team, cases):
             single.key,
             single.coach,
         )
-        for name in ("hold", "flags", "last_screening", "is_recent", "safety_items_asked", "highest_level"):
+        for name in (
+            "hold",
+            "flags",
+            "last_screening",
+            "is_recent",
+            "safety_items_asked",
+            "highest_level",
+        ):
             assert getattr(context.safety, name) == getattr(single.safety, name)
     assert list_case_contexts(team["coach2"], [one.case_id for one in cases]) == []
 

@@ -103,7 +103,9 @@ def test_second_urgent_screening_joins_open_hold(team, ines):
 
 
 def test_concurrent_urgent_screenings_open_one_hold(team, ines, app):
-    answers = run_concurrently(app, 4, lambda _: builders.screen(team["coach"], ines, self_harm="urgent"))
+    answers = run_concurrently(
+        app, 4, lambda _: builders.screen(team["coach"], ines, self_harm="urgent")
+    )
     assert all(isinstance(answer, UUID) for answer in answers), answers
     hold = only_hold(ines)
     assert len(hold.reasons) == 4

@@ -195,9 +195,10 @@ W1, W2, W3, W4 = (date(2026, 11, day) for day in (2, 9, 16, 23))
     ],
 )  # fmt: skip
 def test_spread_over_weeks_places_each_handout(chosen, budget, planned, weeks):
-    sheets = [library()[slug, "en"] for slug in chosen]
+    handouts = [library()[slug, "en"] for slug in chosen]
     assert (
-        spread_over_weeks(sheets, budget=budget, planned=planned, start=date(2026, 11, 5)) == weeks
+        spread_over_weeks(handouts, budget=budget, planned=planned, start=date(2026, 11, 5))
+        == weeks
     )
 
 
@@ -217,7 +218,7 @@ budgets = st.sampled_from([WEEKLY_MINUTES, REDUCED_WEEKLY_MINUTES])
 @given(st.lists(st.sampled_from(ENGLISH), max_size=12), budgets)
 def test_spread_over_weeks_keeps_budget_and_order(chosen, budget):
     weeks = spread_over_weeks(chosen, budget=budget, planned={}, start=W1)
-    dated = [(week, sheet.minutes) for week, sheet in zip(weeks, chosen, strict=True) if week]
+    dated = [(week, handout.minutes) for week, handout in zip(weeks, chosen, strict=True) if week]
     assert [week for week, _ in dated] == sorted(week for week, _ in dated)
     for week in {week for week, _ in dated}:
         minutes = [length for found, length in dated if found == week]
