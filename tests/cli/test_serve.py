@@ -70,7 +70,7 @@ def children(pid):
 
 
 def worker_pid(pid):
-    [found] = [c for c in children(pid) if b"worker" in Path(f"/proc/{c}/cmdline").read_bytes()]
+    [found] = [c for c in children(pid) if b"\0worker\0" in Path(f"/proc/{c}/cmdline").read_bytes()]
     return found
 
 
