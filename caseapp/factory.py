@@ -70,7 +70,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     api.init_app(app)
     outbox.register_handler(portal_access.LINK_MAIL, portal_access.mail_link)
     outbox.register_handler(
-        bulk_assignments.BULK_ASSIGNMENT, bulk_assignments.deliver_bulk_assignment
+        bulk_assignments.BULK_ASSIGNMENT, bulk_assignments.process_bulk_assignment
     )
     app.extensions["queue"] = queue.open_queue(app.app_context, worksheets.delete_expired_uploads)
     library()

@@ -17,7 +17,7 @@ import structlog
 from argon2 import PasswordHasher
 from flask.testing import FlaskClient
 
-from caseapp.cli.handouts import release_day
+from caseapp.cli.handouts import release_date
 from caseapp.core import clock
 from caseapp.core.database import db, prepare
 from caseapp.core.fonts import find_missing_glyphs
@@ -197,7 +197,7 @@ def on_release_day(session_app):
 
     Later its texts fall due for review; and at noon so many days ago is so many dates ago, whatever summer time does.
     """
-    with clock.at(datetime.combine(release_day(), time(12), UTC)):
+    with clock.at(datetime.combine(release_date(), time(12), UTC)):
         yield
 
 

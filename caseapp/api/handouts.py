@@ -80,7 +80,7 @@ def _serialize(handout: Handout, reviewed: HandoutVersionReview | None) -> dict[
         "slug": handout.id,
         "code": handout.code,
         "title": handout.title,
-        "outside_title": handout.outside_title,
+        "neutral_title": handout.neutral_title,
         "stage": handout.stage,
         "also_fits": handout.also_fits,
         "kind": handout.kind,

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from caseapp.core.errors import DomainError, Invalid, RuleBroken
 from caseapp.core.settings import InvalidSettings, Settings, load_settings
-from caseapp.domain.handouts.library import BrokenHandout
+from caseapp.domain.handouts.library import InvalidHandoutFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ class Commands(click.Group):
         except InvalidSettings as fault:
             print_error_lines(str(fault).splitlines())
             ctx.exit(EXIT_SETTINGS)
-        except (DomainError, BrokenHandout) as fault:
+        except (DomainError, InvalidHandoutFile) as fault:
             print_error_lines(describe_error(fault))
             ctx.exit(EXIT_FAILED)
         except OperationalError as fault:

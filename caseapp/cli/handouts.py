@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-def release_day() -> date:
+def release_date() -> date:
     """Return the day on which this release was checked, so that its build does not become outdated."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = project["tool"]["caseapp"]["released"]
@@ -41,7 +41,7 @@ def handouts() -> None:
 @click.pass_obj
 def check_library(context: CommandContext, on: datetime | None, *, at_release: bool) -> None:
     """Check sources, claims, review dates and help lines of every handout; print one line per problem."""
-    day = release_day() if at_release else on.date() if on else None
+    day = release_date() if at_release else on.date() if on else None
     with context.open():
         found = list_problems(day)
     for fault in found:

@@ -13,7 +13,7 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.tokens import generate_code
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import PIN_LENGTH, find_pin_error
-from caseapp.domain.handouts.library import BrokenHandout
+from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.domain.users.queries import list_users
@@ -92,7 +92,7 @@ def set_up_demo(context: CommandContext) -> None:
         )
     try:
         set_up()
-    except BrokenHandout as fault:
+    except InvalidHandoutFile as fault:
         raise RuleBroken(
             Reason(
                 "demo_outdated",

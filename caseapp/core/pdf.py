@@ -120,7 +120,7 @@ def get_or_render(
         return vault.unseal_file(name, found, key) if key else found
     except FileNotFoundError:
         pass
-    except vault.Tampered:
+    except vault.SealBroken:
         log.error("pdf.tampered", file=file.name)  # noqa: TRY400 - it is rendered again
     made = make()
     try:

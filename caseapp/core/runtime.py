@@ -28,24 +28,24 @@ class Runtime:
 
 
 _current: ContextVar[Runtime | None] = ContextVar("runtime", default=None)
-_newest: list[Runtime] = []
+_default: list[Runtime] = []
 
 
 def install(settings: Settings) -> Runtime:
     """Make the runtime of a new application, which code outside any context gets from now on."""
     made = Runtime(settings)
-    make_newest(made)
+    set_default(made)
     return made
 
 
-def make_newest(runtime: Runtime) -> None:
+def set_default(runtime: Runtime) -> None:
     """Let code outside any context run for this application."""
-    _newest[:] = [runtime]
+    _default[:] = [runtime]
 
 
-def exists() -> bool:
+def is_set() -> bool:
     """Tell whether this context or this process has a runtime."""
-    return _current.get() is not None or bool(_newest)
+    return _current.get() is not None or bool(_default)
 
 
 def current() -> Runtime:
@@ -56,9 +56,9 @@ def current() -> Runtime:
     found = _current.get()
     if found is not None:
         return found
-    if not _newest:
+    if not _default:
         raise RuntimeError("No settings yet: make the application first.")
-    return _newest[0]
+    return _default[0]
 
 
 def activate(runtime: Runtime | None) -> Runtime | None:

@@ -19,7 +19,7 @@ NOT_CHECKED = (
 )
 
 
-def find_scan_error(content: bytes) -> str:
+def scan_upload(content: bytes) -> str:
     """Return why a file is rejected, or an empty string; without a scanner every file is accepted.
 
     The program reads the file from standard input and rejects it with any exit code but 0 (OWASP ASVS 5.4.3). A file is

@@ -192,7 +192,7 @@ def _key(path: Path, *, make: bool) -> bytes:
 
 def use(settings: Settings) -> None:
     """Replace the settings of the current application, or start with them in a program that makes none."""
-    if runtime.exists():
+    if runtime.is_set():
         runtime.current().settings = settings
     else:
         runtime.install(settings)

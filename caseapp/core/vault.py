@@ -40,7 +40,7 @@ ORIGINAL_NAMES: dict[tuple[str, str], tuple[str, str]] = {
 }
 
 
-class Tampered(Exception):
+class SealBroken(Exception):
     """A sealed text was changed, or moved from where it belongs."""
 
 
@@ -184,8 +184,8 @@ def _encrypt(key: bytes, plain: bytes, binding: bytes) -> bytes:
 
 def _decrypt(key: bytes, sealed: bytes, binding: bytes) -> bytes:
     if sealed[:1] != VERSION or len(sealed) < SHORTEST_SEAL:
-        raise Tampered("Unknown seal.")
+        raise SealBroken("Unknown seal.")
     try:
         return AESGCM(key).decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], binding)
     except InvalidTag as error:
-        raise Tampered("A sealed text was changed or moved.") from error
+        raise SealBroken("A sealed text was changed or moved.") from error

@@ -72,12 +72,12 @@ FALLBACK_PAGE = (
 
 def init_app(app: Flask) -> None:
     """Register the handlers of all errors."""
-    app.register_error_handler(DomainError, _domain)
-    app.register_error_handler(CSRFError, _csrf)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(OperationalError, _unreachable)
-    app.register_error_handler(DataError, _unstorable)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(DomainError, _handle_domain_error)
+    app.register_error_handler(CSRFError, _handle_csrf_error)
+    app.register_error_handler(HTTPException, _handle_http_error)
+    app.register_error_handler(OperationalError, _handle_unreachable_database)
+    app.register_error_handler(DataError, _handle_unstorable_value)
+    app.register_error_handler(Exception, _handle_unexpected_error)
 
 
 def reasons_as_json(error: DomainError) -> list[dict[str, str]]:
@@ -107,7 +107,7 @@ def record_refused_request(error: DomainError) -> None:
     )
 
 
-def _domain(error: DomainError) -> AnyResponse | tuple[Any, int]:
+def _handle_domain_error(error: DomainError) -> AnyResponse | tuple[Any, int]:
     if isinstance(error, Forbidden) and (target := _portal_redirect()):
         return redirect(target, code=303)
     record_refused_request(error)
@@ -121,7 +121,7 @@ def _domain(error: DomainError) -> AnyResponse | tuple[Any, int]:
         if request.method in {"GET", "HEAD"}:
             start = "/portal/sign-in" if current_interface() is Interface.PORTAL else "/sign-in"
             return redirect(start, code=303)
-    response = _answer(status, error.code, error.message, error=error)
+    response = _render_error(status, error.code, error.message, error=error)
     if isinstance(error, (TooManyAttempts, RenderFailed)):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated) and current_interface() is Interface.API:
@@ -141,47 +141,47 @@ def _portal_redirect() -> str | None:
     return "/portal/pin" if actor.role is Role.SIGNING_IN else "/portal"
 
 
-def _csrf(_error: CSRFError) -> AnyResponse:
-    return _answer(
+def _handle_csrf_error(_error: CSRFError) -> AnyResponse:
+    return _render_error(
         HTTPStatus.BAD_REQUEST,
         "form_expired",
         "This form has expired. Go back, reload the page and send it again; nothing was changed.",
     )
 
 
-def _http(error: HTTPException) -> AnyResponse:
+def _handle_http_error(error: HTTPException) -> AnyResponse:
     status = HTTPStatus(error.code or 500)
     if error.response is not None:
         return error.get_response()
     message = (API_MESSAGES if current_interface() is Interface.API else {}).get(
         status
     ) or MESSAGES.get(status)
-    response = _answer(status, status.name.lower(), message or str(error.description))
+    response = _render_error(status, status.name.lower(), message or str(error.description))
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
 
 
-def _unreachable(error: OperationalError) -> AnyResponse:
+def _handle_unreachable_database(error: OperationalError) -> AnyResponse:
     db.session.rollback()
     log.error("database.unreachable", error=type_name(error.orig))
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    return _answer(status, "unavailable", MESSAGES[status])
+    return _render_error(status, "unavailable", MESSAGES[status])
 
 
-def _unstorable(_error: DataError) -> AnyResponse:
+def _handle_unstorable_value(_error: DataError) -> AnyResponse:
     """Answer characters that no database stores as text, such as NUL in an address."""
     db.session.rollback()
     status = HTTPStatus.BAD_REQUEST
-    return _answer(status, status.name.lower(), MESSAGES[status])
+    return _render_error(status, status.name.lower(), MESSAGES[status])
 
 
-def _unexpected(error: Exception) -> AnyResponse:
+def _handle_unexpected_error(error: Exception) -> AnyResponse:
     if current_app.testing:
         raise error
     db.session.rollback()
     log.error("request.failed", error=type_name(error), trace=error_trace(error))
-    return _answer(
+    return _render_error(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "failed",
         "Something went wrong on our side. Nothing was changed.",
@@ -218,7 +218,7 @@ def error_trace(error: BaseException) -> list[str]:
     return lines[-TRACE_LINES:]
 
 
-def _answer(
+def _render_error(
     status: HTTPStatus,
     code: str,
     message: str,

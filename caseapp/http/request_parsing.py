@@ -136,7 +136,7 @@ def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain 
 
     Raises Invalid naming each field.
     """
-    if unstorable := set(_unstorable(raw)):
+    if unstorable := set(_has_unstorable_character(raw)):
         message = getattr(schema, "unstorable", "Remove the characters that can't be stored.")
         raise Invalid({name: [message] for name in unstorable})
     try:
@@ -145,7 +145,7 @@ def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain 
         raise Invalid(flatten_errors(error.messages_dict)) from error
 
 
-def _unstorable(raw: dict[str, Any]) -> Iterator[str]:
+def _has_unstorable_character(raw: dict[str, Any]) -> Iterator[str]:
     """Yield the fields with characters that no database stores as text: NUL and lone surrogates."""
     left: list[tuple[str, Any]] = [("", raw)]
     while left:

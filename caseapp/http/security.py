@@ -75,7 +75,7 @@ def refuse_cross_site() -> None:
         abort(400, "This form was sent from another site.")
 
 
-def refuse_nul() -> None:
+def reject_nul() -> None:
     """Refuse an address with NUL, which no database stores as text; the API names the field itself."""
     if "\x00" in request.path:
         abort(404)
@@ -85,7 +85,7 @@ def refuse_nul() -> None:
         abort(400)
 
 
-def refuse_unnamed_parts() -> None:
+def reject_unnamed_parts() -> None:
     """Refuse a form with an unnamed part: no browser sends one, and Flask-WTF fails on it."""
     if request.method not in SAFE_METHODS and None in request.form:
         abort(400)
@@ -107,9 +107,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     # Before the CSRF check, which reads the whole form.
     uploads.init_app(app)
-    app.before_request(refuse_unnamed_parts)
+    app.before_request(reject_unnamed_parts)
     csrf.init_app(app)
-    app.before_request(refuse_nul)
+    app.before_request(reject_nul)
     app.before_request(refuse_cross_site)
     app.after_request(add_headers)
     if settings.trusted_proxies:

@@ -67,7 +67,7 @@ def clear_session_cookie(response: AnyResponse, interface: Interface) -> AnyResp
     return response
 
 
-class CookieSessionExceptApi(SecureCookieSessionInterface):
+class BrowserSessionInterface(SecureCookieSessionInterface):
     """Flask's own session (CSRF token, message codes) for every interface but the API, which uses no cookies."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
@@ -79,5 +79,5 @@ class CookieSessionExceptApi(SecureCookieSessionInterface):
 
 def init_app(app: Flask) -> None:
     """Find the actor before every request."""
-    app.session_interface = CookieSessionExceptApi()
+    app.session_interface = BrowserSessionInterface()
     app.before_request(load_actor)

@@ -9,7 +9,7 @@ from flask import Request, g, request
 
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
-from caseapp.core.scanning import find_scan_error
+from caseapp.core.scanning import scan_upload
 from caseapp.http.guard import current_view
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read_uploaded_file(name: str) -> bytes:
         raise Invalid({name: ["Choose a file first."]})
     # Scanning may take seconds, during which no database snapshot should be held.
     db.session.rollback()
-    if fault := find_scan_error(data):
+    if fault := scan_upload(data):
         raise Invalid({name: [fault]})
     return data
 

@@ -69,14 +69,14 @@ class ReadingList:
 def build_reading_list(records: Iterable[AssignmentRecord], *, help_first: bool) -> ReadingList:
     """Sort a client's handouts; during a safety hold, Help right now comes first, read or not."""
     records = list(records)
-    titles = Counter(record.handout.outside_title for record in records)
+    titles = Counter(record.handout.neutral_title for record in records)
     to_read: list[ReadingListEntry] = []
     read: list[ReadingListEntry] = []
     weeks = sorted(records, key=lambda record: current_week(record) or date.min)
     for record in sorted(weeks, key=lambda record: help_first and record.handout.id != HELP):
         urgent = help_first and record.handout.id == HELP
         entry = build_entry(record)
-        if titles[record.handout.outside_title] > 1:
+        if titles[record.handout.neutral_title] > 1:
             number = Translator(record.handout.language)("No. {number}", number=record.position)
             entry = replace(entry, number_label=number, meta=(number, *entry.meta))
         (read if record.read_at and not urgent else to_read).append(entry)
@@ -96,7 +96,7 @@ def build_entry(record: AssignmentRecord) -> ReadingListEntry:
     )
     return ReadingListEntry(
         position=record.position,
-        title=plain_text(handout.outside_title),
+        title=plain_text(handout.neutral_title),
         summary="" if handout.alias else plain_text(handout.summary),
         meta=tuple(text for text in meta if text),
         pdf=url_for(

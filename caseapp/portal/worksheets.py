@@ -16,9 +16,9 @@ from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.codes import UNREAD_REASONS
 from caseapp.domain.worksheets.pdf_responses import (
-    DifferentHandout,
+    WrongHandout,
     contains_handout,
-    filled_positions,
+    list_filled_positions,
     merge_answers,
     read_answers,
     read_pdf_fields,
@@ -136,7 +136,7 @@ def upload(position: int) -> ResponseReturnValue:
         read = read_answers(parts, found.handout, position)
     except UnreadableForm as error:
         return _keep_unreadable(found, str(error), data)
-    except DifferentHandout:
+    except WrongHandout:
         return _wrong_handout(found, parts, data)
     except Invalid as error:
         return render_handout(found, UnsavedChanges(Form(errors=error.fields))), 422
@@ -146,7 +146,7 @@ def upload(position: int) -> ResponseReturnValue:
 def _wrong_handout(found: AssignmentRecord, parts: PdfFields, data: bytes) -> ResponseReturnValue:
     """Name the handouts on the client's list to which the file belongs, or keep the file."""
     named = dict.fromkeys(
-        f"“{plain_text(record.handout.outside_title)}”"
+        f"“{plain_text(record.handout.neutral_title)}”"
         for record in get_reading_list(current_actor())
         if contains_handout(parts, record.handout, record.position)
     )
@@ -171,7 +171,7 @@ def _wrong_handout_message(translate: Translator, *named: str) -> str:
 
 def _save_other_answers(found: AssignmentRecord, parts: PdfFields) -> list[str]:
     """Save a packet's answers to the client's other worksheets; return the codes of the messages to flash."""
-    others = filled_positions(parts) - {found.position}
+    others = list_filled_positions(parts) - {found.position}
     saved = {
         record.position
         for record in get_reading_list(current_actor())
@@ -192,7 +192,7 @@ def _save_without_review(record: AssignmentRecord, parts: PdfFields) -> bool:
         if not overwritten:
             with transaction():
                 operations.save_answers(actor, record.position, answers, worksheet.version)
-    except (DifferentHandout, Invalid, Stale, RuleBroken):
+    except (WrongHandout, Invalid, Stale, RuleBroken):
         return False
     return not overwritten
 
@@ -226,7 +226,7 @@ def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> Respo
     try:
         with transaction():
             run_form_once(
-                lambda: operations.keep_upload(current_actor(), found.position, data, reason)
+                lambda: operations.store_upload(current_actor(), found.position, data, reason)
             )
     except RuleBroken as error:
         record_refused_request(error)

@@ -22,7 +22,7 @@ from caseapp.domain.authoring.queries import (
 )
 from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.schemas import NewDraftSchema, PublishSchema, ReturnDraftSchema
-from caseapp.domain.handouts.library import BrokenHandout, Handout, library, parse_draft
+from caseapp.domain.handouts.library import Handout, InvalidHandoutFile, library, parse_draft
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.handouts.rendering import render_page_body
 from caseapp.domain.practice.queries import get_practice_info
@@ -79,7 +79,7 @@ def build_preview(source: str) -> Preview:
     problems = find_problems(source, today())
     try:
         handout = parse_draft(source)
-    except BrokenHandout:
+    except InvalidHandoutFile:
         return Preview(None, None, problems)
     try:
         help_lines = get_practice_info().help_lines

@@ -22,7 +22,13 @@ from caseapp.domain.authoring.schemas import (
 )
 from caseapp.domain.authoring.source import read_content
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.handouts.library import LANGUAGES, STOP_BOX, BrokenHandout, library, parse_draft
+from caseapp.domain.handouts.library import (
+    LANGUAGES,
+    STOP_BOX,
+    InvalidHandoutFile,
+    library,
+    parse_draft,
+)
 from caseapp.domain.handouts.printing import render_draft_pdf
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.errors import record_refused_request
@@ -148,7 +154,7 @@ def preview_pdf(draft_id: UUID) -> ResponseReturnValue:
         handout = parse_draft(source)
         practice = get_practice_info()
         pdf = render_draft_pdf(handout, practice.letterhead, practice.help_lines)
-    except BrokenHandout:
+    except InvalidHandoutFile:
         return _render_pdf_errors(draft, Invalid(find_problems(source, today()))), 422
     except Invalid as error:
         return _render_pdf_errors(draft, error), 422

@@ -143,7 +143,7 @@ def test_packet_of_several_handouts(coach, path, allowed):
     assert pages_of(large.data) > pages_of(plain.data)
     text = extract_text(plain.data)
     # In the order in which they were given, and no sheet twice.
-    assert text.index(first["outside_title"]) < text.index(second["outside_title"])
+    assert text.index(first["neutral_title"]) < text.index(second["neutral_title"])
     assert coach.get(f"{chosen}&assignment={first['id']}").data == plain.data
 
 

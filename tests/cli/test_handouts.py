@@ -2,14 +2,14 @@ from datetime import date
 
 import pytest
 
-from caseapp.cli.handouts import release_day
+from caseapp.cli.handouts import release_date
 
 
 def test_check_passes_at_release(run_command):
     done = run_command("handouts", "check", "--at-release")
     assert done.exit_code == 0, done.output
     assert "no problems" in done.output
-    assert release_day() == date(2026, 11, 21)
+    assert release_date() == date(2026, 11, 21)
 
 
 def test_check_fails_for_a_text_past_its_review_date(run_command):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from caseapp.core import scanning
-from caseapp.core.scanning import HARMFUL, NOT_CHECKED, find_scan_error
+from caseapp.core.scanning import HARMFUL, NOT_CHECKED, scan_upload
 
 pytestmark = pytest.mark.process
 
@@ -13,7 +13,7 @@ REJECTS_HARM = ("sh", "-c", "! grep -q HARM")
 
 
 def test_without_a_scanner_every_file_is_accepted(session_app):
-    assert find_scan_error(b"HARM") == ""
+    assert scan_upload(b"HARM") == ""
 
 
 @pytest.mark.parametrize(
@@ -30,16 +30,16 @@ def test_without_a_scanner_every_file_is_accepted(session_app):
 )
 def test_only_files_checked_and_found_clean_are_accepted(scanner, command, content, error):
     scanner(*command)
-    assert find_scan_error(content) == error
+    assert scan_upload(content) == error
 
 
 def test_scanner_timeout_rejects_the_file(scanner, monkeypatch):
     monkeypatch.setattr(scanning, "TIMEOUT_SECONDS", 0.2)
     scanner("sleep", "30")
-    assert find_scan_error(b"anything") == NOT_CHECKED
+    assert scan_upload(b"anything") == NOT_CHECKED
 
 
 def test_scanner_does_not_see_our_settings(scanner, monkeypatch):
     monkeypatch.setenv("CASEAPP_SMTP_URL", "smtp://user:canary@mail.example.org")
     scanner("sh", "-c", "! env | grep -q canary")
-    assert find_scan_error(b"anything") == ""
+    assert scan_upload(b"anything") == ""

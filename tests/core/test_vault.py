@@ -70,7 +70,7 @@ def test_sealed_json_round_trips():
 )
 def test_moved_copy_does_not_open(table, column, row_id, key):
     sealed = vault.seal(Row(), "words", "afraid of going home", KEY)
-    with pytest.raises(vault.Tampered):
+    with pytest.raises(vault.SealBroken):
         vault.unseal_text(table, column, row_id, sealed, key)
 
 
@@ -78,10 +78,10 @@ def test_every_changed_byte_is_detected():
     sealed = vault.seal(Row(), "words", "short", KEY)
     for place in range(len(sealed)):
         changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
-        with pytest.raises(vault.Tampered):
+        with pytest.raises(vault.SealBroken):
             vault.unseal_text("things", "words", ROW, changed, KEY)
     for length in range(len(sealed)):
-        with pytest.raises(vault.Tampered):
+        with pytest.raises(vault.SealBroken):
             vault.unseal_text("things", "words", ROW, sealed[:length], KEY)
 
 
@@ -100,7 +100,7 @@ def test_same_text_is_sealed_differently_each_time():
 def test_wrapped_key_opens_for_its_client_only():
     wrapped = vault.new_wrapped_key(CLIENT)
     assert vault.unwrap(CLIENT, wrapped) == vault.unwrap(CLIENT, wrapped)
-    with pytest.raises(vault.Tampered):
+    with pytest.raises(vault.SealBroken):
         vault.unwrap(OTHER_CLIENT, wrapped)
 
 
@@ -113,7 +113,7 @@ def test_other_key_file_opens_and_finds_nothing(request):
     wrapped = vault.new_wrapped_key(CLIENT)
     name, mark = vault.wrapping_key_id(), vault.fingerprint("email", "ines@example.test")
     request.getfixturevalue("another_key_file")
-    with pytest.raises(vault.Tampered):
+    with pytest.raises(vault.SealBroken):
         vault.unwrap(CLIENT, wrapped)
     assert vault.wrapping_key_id() != name
     assert vault.fingerprint("email", "ines@example.test") != mark

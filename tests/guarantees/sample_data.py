@@ -30,7 +30,7 @@ from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.queries import list_flags, list_holds
-from caseapp.domain.worksheets.operations import keep_upload, send_upload, share_answers
+from caseapp.domain.worksheets.operations import send_upload, share_answers, store_upload
 from caseapp.http.guard import iter_routes
 from caseapp.portal.reading_list import format_position
 from tests.support import builders, portal_client, staff
@@ -99,7 +99,7 @@ def _belongings(app, coach, slugs):
     client = Actor(found.client_id, Role.CLIENT, "A client", "portal")
     position = len(slugs)
     with transaction():
-        upload_id = keep_upload(client, position, b"%PDF-1.7 a scan", "no_form")
+        upload_id = store_upload(client, position, b"%PDF-1.7 a scan", "no_form")
         send_upload(client, position, upload_id)
         share_answers(client, position, {"one": "For you."}, 0)
     with transaction():

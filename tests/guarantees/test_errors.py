@@ -71,7 +71,7 @@ def test_broken_error_page_still_answers(desk, app, monkeypatch, logged):
 
 
 def test_trace_of_an_unexpected_error_names_types_modules_functions_and_lines():
-    with pytest.raises(vault.Tampered) as caught:
+    with pytest.raises(vault.SealBroken) as caught:
         vault.unwrap(w.NOBODYS, vault.VERSION + bytes(64))
     first, *lines = errors.error_trace(caught.value)
     assert errors.type_name(caught.value) == "caseapp.core.vault.Tampered"

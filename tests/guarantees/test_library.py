@@ -14,7 +14,7 @@ from caseapp.domain.handouts import checks
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     LINE_MARKER,
-    BrokenHandout,
+    InvalidHandoutFile,
     library,
     parse_handout,
 )
@@ -262,5 +262,5 @@ def test_broken_file_names_its_error(was, becomes, problem):
         field = HANDOUT.fields[0].id
         was = f"{{{{field:{field}}}}}"
     assert was in source
-    with pytest.raises(BrokenHandout, match=re.escape(problem)):
+    with pytest.raises(InvalidHandoutFile, match=re.escape(problem)):
         parse_handout(source.replace(was, becomes, 1))

@@ -31,7 +31,7 @@ from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
 from caseapp.domain.screening.operations import clear_flag, release_hold
 from caseapp.domain.screening.queries import list_flags, list_holds
-from caseapp.domain.worksheets.operations import keep_upload, save_answers, share_answers
+from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.both
@@ -98,7 +98,7 @@ def canaries(app):
     with transaction():
         share_answers(client, 2, {"first_person": CANARY}, 0)
         save_answers(client, 2, {"first_person": f"{CANARY} again"}, 2)
-        keep_upload(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
+        store_upload(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
     builders.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
     db.session.remove()
     return coach, made

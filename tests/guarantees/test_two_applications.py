@@ -42,7 +42,7 @@ def applications(session_app, sqlite_template, tmp_path):
         with app.app_context():
             db.session.remove()
             db.engine.dispose()
-    runtime.make_newest(newest)
+    runtime.set_default(newest)
 
 
 def seen_by(app):

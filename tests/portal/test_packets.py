@@ -145,7 +145,7 @@ def test_packet_upload_to_a_worksheet_not_in_it_names_those_it_contains(coach, r
     answer = upload(visitor, file, path="/portal/h/4")
     assert answer.status_code == 422
     titles = [
-        sample_files.handout(slug).outside_title
+        sample_files.handout(slug).neutral_title
         for slug in (sample_files.LIMITS, sample_files.PAUSE)
     ]
     assert "This file belongs to " in text(answer)

@@ -11,7 +11,7 @@ import pikepdf
 import pytest
 import sqlalchemy as sa
 
-from caseapp.cli.handouts import release_day
+from caseapp.cli.handouts import release_date
 from caseapp.core import settings
 from caseapp.core.database import db
 from caseapp.domain.authoring.models import HandoutDraft
@@ -72,7 +72,7 @@ COMPLETE_FORM = {
     "stage": "steady",
     "kind": "worksheet",
     "minutes": "10",
-    "review_date": f"{release_day() + timedelta(days=180)}",
+    "review_date": f"{release_date() + timedelta(days=180)}",
     "answer_fields.0.label": "Where I will walk",
     "answer_fields.0.id": "where",
     "change": "First version.",

@@ -28,10 +28,10 @@ from caseapp.domain.practice.queries import HelpLines, get_practice_info, today
 from caseapp.domain.suitability.queries import get_situation
 from caseapp.domain.suitability.recommendations import (
     MAX_DUE_AHEAD,
-    counts_as_reading,
+    counts_toward_reading_load,
     first_reading_week,
     plan_reading,
-    spread_over_weeks,
+    schedule_by_week,
 )
 
 if TYPE_CHECKING:
@@ -115,12 +115,12 @@ def _plan_weeks(
     begin = get_week_start(start or first_reading_week(today()))
     planned: Counter[date] = Counter()
     for one in list_reading_items(context):
-        if one.unread and counts_as_reading(one.handout):
+        if one.unread and counts_toward_reading_load(one.handout):
             week = get_week_start(one.due_on) if one.due_on else begin
             planned[max(week, begin)] += one.handout.minutes
     levels = context.safety.last_screening.levels if context.safety.last_screening else {}
     budget = plan_reading(levels, []).budget
-    return spread_over_weeks(
+    return schedule_by_week(
         [item.handout for item in items], budget=budget, planned=planned, start=begin
     )
 

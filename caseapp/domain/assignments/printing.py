@@ -145,7 +145,7 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool)
 
     return render_packet_pdf(
         [
-            PacketItem(record.handout, record.position, _week_ahead(record), own.message)
+            PacketItem(record.handout, record.position, _format_week(record), own.message)
             for record, own in zip(records, personalization, strict=True)
         ],
         _letter(recipient, code=code),
@@ -157,6 +157,6 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool)
     )
 
 
-def _week_ahead(record: AssignmentRecord) -> date | None:
+def _format_week(record: AssignmentRecord) -> date | None:
     """Give the planned week until it is over: a PDF must never make a client feel late."""
     return record.week if record.week and record.week >= get_week_start(today()) else None

@@ -273,7 +273,7 @@ class AssignmentResponseSchema(Schema):
     client_id = fields.UUID(required=True)
     slug = fields.String(required=True)
     title = fields.String(required=True)
-    outside_title = fields.String(required=True)
+    neutral_title = fields.String(required=True)
     language = fields.String(required=True)
     handout_version = fields.Integer(required=True)
     position = fields.Integer(required=True)

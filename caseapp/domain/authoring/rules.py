@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.handouts.checks import list_handout_problems
-from caseapp.domain.handouts.library import BrokenHandout, Handout, find_mismatches, parse_draft
+from caseapp.domain.handouts.library import (
+    Handout,
+    InvalidHandoutFile,
+    find_mismatches,
+    parse_draft,
+)
 from caseapp.domain.handouts.rendering import parse_document, plain_text
 
 if TYPE_CHECKING:
@@ -68,7 +73,7 @@ def find_problems(source: str, day: date) -> dict[str, list[str]]:
     """
     try:
         handout = parse_draft(source)
-    except BrokenHandout as error:
+    except InvalidHandoutFile as error:
         return dict(_schema_problems(error.problems)) or {"body": [str(error)]}
     found: dict[str, list[str]] = defaultdict(list)
     for key, text in (

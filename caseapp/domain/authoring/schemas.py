@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.database import max_length
-from caseapp.core.text import fold
+from caseapp.core.text import fold_for_search
 from caseapp.domain.authoring.models import HandoutDraft, HandoutDraftRevision
 from caseapp.domain.authoring.source import DraftContent
 from caseapp.domain.cases.stages import stage_by_id
@@ -246,7 +246,7 @@ def _parse_whole(text: str, default: int, name: str) -> int:
 
 def _id_for(label: str, taken: set[str]) -> str:
     """Derive a field's id from its label: “My next step” becomes `my_next_step`."""
-    plain_text = fold(label).encode("ascii", "ignore").decode()
+    plain_text = fold_for_search(label).encode("ascii", "ignore").decode()
     word = re.sub(r"[^a-z0-9]+", "_", plain_text).strip("_")[:30] or "field"
     word = word if word[0].isalpha() else f"field_{word}"
     names = (word if n == 1 else f"{word}_{n}" for n in range(1, len(taken) + 2))

@@ -51,7 +51,7 @@ MAX_ATTEMPTS = 3
 log = structlog.get_logger()
 
 
-class Unfinished(Exception):
+class BulkAssignmentIncomplete(Exception):
     """Some cases of a bulk assignment failed and must be tried again."""
 
 
@@ -141,7 +141,7 @@ def _build_item(
     return row
 
 
-def deliver_bulk_assignment(_row_id: UUID, payload: dict[str, Any]) -> None:
+def process_bulk_assignment(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Assign to the next waiting cases, each in its own transaction; safe to repeat, interrupt or run concurrently.
 
     Raises Unfinished when some failed, so that the outbox tries again.
@@ -165,7 +165,7 @@ def deliver_bulk_assignment(_row_id: UUID, payload: dict[str, Any]) -> None:
             _count_failure(item_id)
             failed += 1
     if failed:
-        raise Unfinished
+        raise BulkAssignmentIncomplete
     if len(waiting) == BATCH_SIZE:
         with transaction():
             outbox.enqueue(BULK_ASSIGNMENT, payload)

@@ -215,7 +215,7 @@ class CaseListItemResponseSchema(Schema):
     hold = fields.String(required=True, allow_none=True)
 
 
-class _CaseView(CaseListItemResponseSchema):
+class _CaseResponse(CaseListItemResponseSchema):
     """A case in full; the presenting facts are fields beside the others, with the names used in requests."""
 
     coach = fields.String(required=True)
@@ -231,7 +231,7 @@ class _CaseView(CaseListItemResponseSchema):
     version = fields.Integer(required=True)
 
 
-CaseResponseSchema = _CaseView.from_dict(
+CaseResponseSchema = _CaseResponse.from_dict(
     {fact.name: _field(fact) for fact in FACTS}, name="CaseView"
 )
 

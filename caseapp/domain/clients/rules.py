@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from caseapp.core.text import fold
+from caseapp.core.text import fold_for_search
 
 MAX_WORD_LENGTH = 60
 
 
 def name_words(name: str) -> list[str]:
     """Split a name into folded words: no case, no accents, letters and digits only."""
-    return [word[:MAX_WORD_LENGTH] for word in re.findall(r"\w+", fold(name))]
+    return [word[:MAX_WORD_LENGTH] for word in re.findall(r"\w+", fold_for_search(name))]
 
 
 def phone_digits(phone: str) -> str:

@@ -106,7 +106,7 @@ class ClientSchema(Schema):
             raise ValidationError("Enter the client's name.")
 
     @validates_schema
-    def _can_be_addressed(self, data: dict[str, Any], **_: object) -> None:
+    def _has_usable_name(self, data: dict[str, Any], **_: object) -> None:
         """Ask for the preferred name when the first word of the name, which stands in for it, is too long."""
         longest = max_length(Client.preferred_name)
         first_word = next(iter(data.get("name", "").split()), "")
@@ -117,12 +117,12 @@ class ClientSchema(Schema):
             )
 
     @validates("email")
-    def _is_address(self, value: str | None, **_: object) -> None:
+    def _is_email(self, value: str | None, **_: object) -> None:
         if value and not EMAIL.fullmatch(value.strip()):
             raise ValidationError("Enter a full e-mail address, such as name@example.org.")
 
     @validates("phone")
-    def _is_number(self, value: str | None, **_: object) -> None:
+    def _is_phone_number(self, value: str | None, **_: object) -> None:
         if value and len(re.sub(r"\D", "", value)) < 5:  # noqa: PLR2004
             raise ValidationError("Enter the full phone number.")
 
@@ -203,7 +203,7 @@ class SignInLinkSchema(Schema):
     email = fields.String(required=True, validate=validate.Length(max=254))
 
     @validates("email")
-    def _is_address(self, value: str, **_: object) -> None:
+    def _is_email(self, value: str, **_: object) -> None:
         if not EMAIL.fullmatch(value.strip()):
             raise ValidationError("Enter a full e-mail address, such as name@example.org.")
 

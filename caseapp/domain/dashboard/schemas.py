@@ -64,7 +64,7 @@ class StageCount:
 
     stage: Stage
     cases: int
-    capped: bool
+    is_truncated: bool
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ class Today:
         return sum(count.cases for count in self.cases_by_stage)
 
     @property
-    def capped(self) -> bool:
+    def is_truncated(self) -> bool:
         """Tell whether there are more open cases than were counted."""
-        return any(count.capped for count in self.cases_by_stage)
+        return any(count.is_truncated for count in self.cases_by_stage)
 
 
 @dataclass(frozen=True)

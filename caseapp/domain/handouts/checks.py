@@ -16,8 +16,8 @@ from caseapp.core.fonts import find_missing_glyphs
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import (
     SAFETY_HANDOUT,
-    BrokenHandout,
     Handout,
+    InvalidHandoutFile,
     library,
 )
 from caseapp.domain.handouts.models import HandoutVersion
@@ -47,7 +47,7 @@ def list_problems(on: date | None = None) -> list[str]:
     """List every problem of the library on a day, today by default; needs an app context and a database."""
     try:
         handouts = [*library().values()]
-    except BrokenHandout as error:
+    except InvalidHandoutFile as error:
         return [str(error)]
     day = on or now().date()
     return [

@@ -51,7 +51,7 @@ LINE_MARKER = re.compile(r"^\{\{(field:)?(\w+)\}\}$", re.MULTILINE)
 ANY_MARKER = re.compile(r"\{\{[^}]*\}\}")
 
 
-class BrokenHandout(Exception):
+class InvalidHandoutFile(Exception):
     """A handout source that is broken, with what is wrong with it."""
 
     def __init__(self, message: str, problems: dict[str, Any] | None = None) -> None:
@@ -125,7 +125,7 @@ class Handout:
         return hashlib.sha256(self.source.encode()).hexdigest()
 
     @property
-    def outside_title(self) -> str:
+    def neutral_title(self) -> str:
         """Return the title that is safe to show to others: the neutral one where there is one."""
         return self.alias or self.title
 
@@ -224,7 +224,7 @@ def parse_handout(source: str) -> Handout:
     """
     handout = parse_draft(source)
     if problems := find_mismatches(handout):
-        raise BrokenHandout("; ".join(text for _, text in problems))
+        raise InvalidHandoutFile("; ".join(text for _, text in problems))
     return handout
 
 
@@ -237,9 +237,9 @@ def parse_draft(source: str) -> Handout:
         matter, body = frontmatter.parse(source)
         data = HandoutSchema().load(_strings(matter))
     except yaml.YAMLError as error:
-        raise BrokenHandout(str(error)) from error
+        raise InvalidHandoutFile(str(error)) from error
     except ValidationError as error:
-        raise BrokenHandout(str(error), error.messages_dict) from error
+        raise InvalidHandoutFile(str(error), error.messages_dict) from error
     delivery, answer_fields = data.pop("delivery"), data.pop("fields_")
     return Handout(
         **{
@@ -343,15 +343,15 @@ def library() -> dict[tuple[str, str], Handout]:
         try:
             handout = parse_handout(path.read_text(encoding="utf-8"))
             name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
-        except BrokenHandout as error:
-            raise BrokenHandout(f"{path.relative_to(FOLDER.parent)}: {error}") from error
+        except InvalidHandoutFile as error:
+            raise InvalidHandoutFile(f"{path.relative_to(FOLDER.parent)}: {error}") from error
         if handout.is_practice_handout:
             place = path.relative_to(FOLDER.parent)
-            raise BrokenHandout(
+            raise InvalidHandoutFile(
                 f"{place}: ids that begin with {PRACTICE_PREFIX} are reserved for practice handouts"
             )
         if path.stem != name or path.parent.name != handout.stage:
             place = path.relative_to(FOLDER.parent)
-            raise BrokenHandout(f"{place}: belongs at {handout.stage}/{name}.md")
+            raise InvalidHandoutFile(f"{place}: belongs at {handout.stage}/{name}.md")
         found[handout.id, handout.language] = handout
     return found

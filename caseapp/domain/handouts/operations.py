@@ -12,7 +12,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record
-from caseapp.domain.handouts.library import LANGUAGES, BrokenHandout, Handout, library
+from caseapp.domain.handouts.library import LANGUAGES, Handout, InvalidHandoutFile, library
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
 from caseapp.domain.handouts.queries import find_hidden_handout, find_unreplaced_languages
 from caseapp.domain.practice.models import Practice
@@ -46,7 +46,7 @@ def publish_library() -> int:
         if before is None:
             new.append(_build_version(handout))
         elif before != handout.sha256:
-            raise BrokenHandout(
+            raise InvalidHandoutFile(
                 f"{slug} ({language}): the text changed, but version {handout.version} did not."
             )
     db.session.add_all(new)

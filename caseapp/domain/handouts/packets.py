@@ -106,7 +106,7 @@ def render_packet_html(
             "personalization": personalization,
             "items": [
                 {
-                    "title": plain_text(item.handout.outside_title),
+                    "title": plain_text(item.handout.neutral_title),
                     "about": _about(item, labels),
                     "look": get_style_classes(item.handout, letterhead, large=large),
                     "language": get_language_tag(item.handout.language),

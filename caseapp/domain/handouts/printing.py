@@ -12,7 +12,7 @@ from markupsafe import Markup
 from caseapp.core import pdf
 from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
-from caseapp.core.text import fold
+from caseapp.core.text import fold_for_search
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.labels import LABELS, Labels
 from caseapp.domain.handouts.library import ANY_STAGE, Handout
@@ -124,7 +124,7 @@ def render_print_html(
         "pdf/handout.html",
         {
             "language": get_language_tag(handout.language),
-            "title": plain_text(handout.outside_title),
+            "title": plain_text(handout.neutral_title),
             "look": get_style_classes(handout, letterhead, large=large),
             "body": render_print_body(
                 handout,
@@ -167,7 +167,7 @@ def render_print_body(
     labels = LABELS[handout.language]
     draft_mark = f"{labels.draft} " if draft else ""
     details = {
-        "title": plain_text(handout.outside_title),
+        "title": plain_text(handout.neutral_title),
         "kicker": f"{draft_mark}{_kicker(handout)}",
         "footer": f"{draft_mark}{_footer(handout, letterhead)}",
         "personalization": personalization,
@@ -214,7 +214,7 @@ def _footer(handout: Handout, letterhead: Letterhead) -> str:
     version = labels.version.format(
         number=handout.version, month=labels.months[day.month - 1], year=day.year
     )
-    title = plain_text(handout.outside_title)
+    title = plain_text(handout.neutral_title)
     full_stop = "" if title.endswith(("?", "!")) else "."
     return " ".join(
         (
@@ -237,6 +237,6 @@ def _authors(handout: Handout, labels: Labels) -> str:
 
 def file_name(handout: Handout, *, large: bool = False) -> str:
     """Make a handout's file name from its outside title, in ASCII letters."""
-    letters = fold(handout.outside_title)
+    letters = fold_for_search(handout.neutral_title)
     name = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
     return f"{name}-{handout.version}{'-large' if large else ''}.pdf"

@@ -12,7 +12,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
-from caseapp.core.text import fold
+from caseapp.core.text import fold_for_search
 from caseapp.domain.handouts.library import (
     LANGUAGES,
     SAFETY_HANDOUT,
@@ -173,7 +173,7 @@ def list_handouts(
     `hidden` lists hidden handouts instead, for users who may show them again.
     """
     require(actor, Action.HANDOUT_HIDE if hidden else Action.HANDOUT_READ)
-    terms = fold(q or "").split()
+    terms = fold_for_search(q or "").split()
     return [
         item
         for item in list_newest_versions(hidden=hidden)
@@ -184,7 +184,7 @@ def list_handouts(
 
 
 def _search_text(handout: Handout) -> str:
-    return fold(
+    return fold_for_search(
         f"{handout.code} {handout.title} {handout.alias or ''} {handout.summary} {handout.kind}"
     )
 

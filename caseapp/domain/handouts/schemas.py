@@ -43,9 +43,9 @@ class HandoutFields:
         return self.handout.title
 
     @property
-    def outside_title(self) -> str:
+    def neutral_title(self) -> str:
         """The title that is safe to show to others: the neutral one where there is one."""
-        return self.handout.outside_title
+        return self.handout.neutral_title
 
     @property
     def language(self) -> str:

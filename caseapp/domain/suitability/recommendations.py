@@ -56,7 +56,7 @@ HANDOUT_FOR_ITEM = {
 }
 
 
-def counts_as_reading(handout: Handout) -> bool:
+def counts_toward_reading_load(handout: Handout) -> bool:
     """Tell whether a handout counts towards the weekly minutes; a safety sheet is kept for later and doesn't."""
     return handout.kind != SAFETY_HANDOUT
 
@@ -66,7 +66,7 @@ def plan_reading(levels: Mapping[str, int | None], unread: Iterable[Handout]) ->
     low = [
         key for key in REDUCED_BY if levels.get(key) is None or (levels[key] or 0) >= Level.WATCH
     ]
-    minutes = sum(handout.minutes for handout in unread if counts_as_reading(handout))
+    minutes = sum(handout.minutes for handout in unread if counts_toward_reading_load(handout))
     if not low:
         return ReadingPlan(WEEKLY_MINUTES, minutes)
     causes = " and ".join(
@@ -87,7 +87,7 @@ def first_reading_week(today: date) -> date:
     return this if today.isoweekday() <= LAST_START_DAY else this + WEEK
 
 
-def spread_over_weeks(
+def schedule_by_week(
     handouts: Iterable[Handout], *, budget: int, planned: Mapping[date, int], start: date
 ) -> list[date | None]:
     """Spread handouts over the coming weeks in their order; return the Monday for each.
@@ -98,7 +98,7 @@ def spread_over_weeks(
     minutes, week = Counter(planned), get_week_start(start)
     weeks: list[date | None] = []
     for handout in handouts:
-        if not counts_as_reading(handout):
+        if not counts_toward_reading_load(handout):
             weeks.append(None)
             continue
         while minutes[week] and minutes[week] + handout.minutes > budget:
@@ -135,7 +135,7 @@ def recommend(
         if option := available.pop(stand_ins.get(slug, slug), None):
             chosen.append(Suggestion(option, _explain(option, why)))
     left = plan.left - sum(
-        c.option.handout.minutes for c in chosen if counts_as_reading(c.option.handout)
+        c.option.handout.minutes for c in chosen if counts_toward_reading_load(c.option.handout)
     )
     fitting = _for_stage([*available.values()], stage)
     within = [option for option in fitting if option.handout.minutes <= left]
@@ -171,7 +171,7 @@ def _for_stage(options: list[HandoutOption], stage: str) -> list[HandoutOption]:
     fitting = [
         option
         for option in options
-        if counts_as_reading(option.handout) and option.handout.fits(stage)
+        if counts_toward_reading_load(option.handout) and option.handout.fits(stage)
     ]
     return sorted(
         fitting,

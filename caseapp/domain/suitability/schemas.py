@@ -148,7 +148,7 @@ class HandoutResponseSchema(Schema):
     slug = fields.String(required=True)
     code = fields.String(required=True)
     title = fields.String(required=True)
-    outside_title = fields.String(required=True)
+    neutral_title = fields.String(required=True)
     stage = fields.String(required=True)
     also_fits = fields.List(fields.String(), required=True)
     kind = fields.String(required=True)

@@ -86,7 +86,7 @@ def stop_sharing(actor: Actor, position: int) -> None:
     _record_audit(actor, assignment.id, actor.id, "unshared")
 
 
-def keep_upload(actor: Actor, position: int, data: bytes, reason: str) -> UUID:
+def store_upload(actor: Actor, position: int, data: bytes, reason: str) -> UUID:
     """Store a file that could not be read, sealed and visible to the client only until they send it.
 
     `reason` is a key of UNREAD_REASONS. Raises NotFound, RuleBroken when the handout may not be read now or there are

@@ -33,7 +33,7 @@ MIN_MONTH_LENGTH = 3
 MAX_DATE_LENGTH = 40
 
 
-class DifferentHandout(Exception):
+class WrongHandout(Exception):
     """The file does not have the fields of this handout."""
 
 
@@ -49,7 +49,7 @@ def read_pdf_fields(data: bytes) -> PdfFields:
     return parts
 
 
-def filled_positions(parts: PdfFields) -> set[int]:
+def list_filled_positions(parts: PdfFields) -> set[int]:
     """Return the positions of the handouts in a packet that have any answer."""
     return {
         position
@@ -81,7 +81,7 @@ def read_answers(parts: PdfFields, handout: Handout, position: int) -> dict[str,
     Raises DifferentHandout.
     """
     if not contains_handout(parts, handout, position):
-        raise DifferentHandout
+        raise WrongHandout
     found = parts.get(position) or parts[SINGLE_HANDOUT]
     raw: dict[str, Any] = {}
     for field in handout.fields:

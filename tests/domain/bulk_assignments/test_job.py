@@ -19,7 +19,7 @@ from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import (
     BATCH_SIZE,
     MAX_ATTEMPTS,
-    deliver_bulk_assignment,
+    process_bulk_assignment,
 )
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.cases.models import Case
@@ -49,7 +49,7 @@ pytestmark = pytest.mark.both
 def test_job_repeated_assigns_once(team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     for _ in range(3):
-        deliver_bulk_assignment(bulk_assignment_id, {"bulk_assignment": bulk_assignment_id.hex})
+        process_bulk_assignment(bulk_assignment_id, {"bulk_assignment": bulk_assignment_id.hex})
     assert count(Assignment) == 6
     deliver()
     assert count(Assignment) == 6
@@ -94,7 +94,7 @@ def test_job_two_workers_assign_once(app, team, cases):
     bulk_assignment_id = begin(team["coach"], cases)
     payload = {"bulk_assignment": bulk_assignment_id.hex}
     found = run_concurrently(
-        app, 2, lambda _number: deliver_bulk_assignment(bulk_assignment_id, payload)
+        app, 2, lambda _number: process_bulk_assignment(bulk_assignment_id, payload)
     )
     assert found == [None, None]
     assert count(Assignment) == 6
@@ -106,7 +106,7 @@ def test_job_two_bulk_assignments_of_one_handout_assign_once(app, team, cases):
     run_concurrently(
         app,
         2,
-        lambda number: deliver_bulk_assignment(ids[number], {"bulk_assignment": ids[number].hex}),
+        lambda number: process_bulk_assignment(ids[number], {"bulk_assignment": ids[number].hex}),
     )
     assert count(Assignment) == 6
     found = [states(team["coach"], one) for one in ids]
@@ -246,7 +246,7 @@ def test_job_holds_locks_for_one_case_only(team, cases):
     sa.event.listen(db.engine, "before_cursor_execute", hear)
     sa.event.listen(db.engine, "commit", end)
     try:
-        deliver_bulk_assignment(bulk_assignment_id, {"bulk_assignment": bulk_assignment_id.hex})
+        process_bulk_assignment(bulk_assignment_id, {"bulk_assignment": bulk_assignment_id.hex})
     finally:
         sa.event.remove(db.engine, "before_cursor_execute", hear)
         sa.event.remove(db.engine, "commit", end)
@@ -257,5 +257,5 @@ def test_job_holds_locks_for_one_case_only(team, cases):
 def test_job_is_registered_with_the_outbox(session_app):
     assert (
         runtime.current().outbox_handlers[bulk_assignments.BULK_ASSIGNMENT]
-        is deliver_bulk_assignment
+        is process_bulk_assignment
     )

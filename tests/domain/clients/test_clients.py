@@ -11,7 +11,7 @@ from caseapp.core.actor import operator
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, Stale
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import Tampered
+from caseapp.core.vault import SealBroken
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey
 from caseapp.domain.clients.operations import create_client, join_care_team, update_client
@@ -144,7 +144,7 @@ def test_sealed_value_of_another_client_is_tampered(team):
     with transaction() as session:
         stolen = session.scalar(sa.select(Client.phone).where(Client.id == first))
         session.execute(sa.update(Client).where(Client.id == second).values(phone=stolen))
-    with pytest.raises(Tampered):
+    with pytest.raises(SealBroken):
         get_client_record(team["coach"], second)
 
 
@@ -152,7 +152,7 @@ def test_sealed_value_of_another_column_is_tampered(team):
     client_id = builders.client(team["coach"], phone="07700 900001")
     with transaction() as session:
         session.execute(sa.update(Client).values(partner_name=Client.phone))
-    with pytest.raises(Tampered):
+    with pytest.raises(SealBroken):
         get_client_record(team["coach"], client_id)
 
 
@@ -163,7 +163,7 @@ def test_key_of_another_client_is_tampered(team):
         session.execute(
             sa.update(ClientKey).where(ClientKey.client_id == second).values(wrapped=stolen)
         )
-    with pytest.raises(Tampered):
+    with pytest.raises(SealBroken):
         get_client_record(team["coach"], second)
 
 

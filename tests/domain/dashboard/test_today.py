@@ -98,7 +98,7 @@ def test_stage_count_stops_at_its_cap(team):
     coach = team["coach"]
     bulk_rows.caseload(coach, 2 * MAX_CASES_PER_STAGE + 2)
     found = get_today(coach)
-    assert found.capped
+    assert found.is_truncated
     assert [row.cases for row in found.cases_by_stage if row.cases] == [
         MAX_CASES_PER_STAGE,
         MAX_CASES_PER_STAGE,

@@ -160,7 +160,7 @@ def test_handout_pdf_is_accessible_and_complete(full_letterhead, key, size):
     content = render(handout, full_letterhead, **size)
     language, title = (
         get_language_tag(handout.language),
-        rendering.plain_text(handout.outside_title),
+        rendering.plain_text(handout.neutral_title),
     )
     assert list_handout_problems(content, language=language, title=title) == []
     alternatives = {"Harbour Lane, a lighthouse", f"QR code that opens {PORTAL}"}
@@ -297,7 +297,7 @@ def test_packet_has_cover_and_separate_pages_for_each_handout(full_letterhead, p
     )
     assert list_handout_problems(content, language="en-GB", title="Your reading") == []
     text = extract_text(content)
-    titles = [rendering.plain_text(LIBRARY[key].outside_title) for key in FOUR]
+    titles = [rendering.plain_text(LIBRARY[key].neutral_title) for key in FOUR]
     assert "For Ana, from Ines" in text
     for title, key in zip(titles, FOUR, strict=True):
         assert f"{title} For the week of 1 March. About {LIBRARY[key].minutes} minutes." in text

@@ -77,7 +77,7 @@ def test_handout_pdf_is_tagged_titled_and_at_most_two_pages(session_app, key, tm
     assert info["Tagged"].strip() == "yes"
     assert info["Form"].strip() == "AcroForm"
     assert info["JavaScript"].strip() == "no"
-    assert info["Title"].strip() == rendering.plain_text(handout.outside_title)
+    assert info["Title"].strip() == rendering.plain_text(handout.neutral_title)
     assert int(info["Pages"]) <= MAX_PAGES
     assert info["Page size"].strip().startswith("595.276 x 841.89")
 
@@ -135,7 +135,7 @@ def test_every_field_is_in_pdf_once_with_label_as_tooltip(session_app, key):
 def test_pdf_text_is_in_reading_order(session_app, key, tmp_path):
     handout = LIBRARY[key]
     text = " ".join(poppler("pdftotext", render(handout), tmp_path).split())
-    at = text.index(rendering.plain_text(handout.outside_title))
+    at = text.index(rendering.plain_text(handout.neutral_title))
     for section in rendering.parse_document(handout).sections:
         if section.heading:
             at = text.index(section.heading, at)

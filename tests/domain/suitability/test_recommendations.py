@@ -16,11 +16,11 @@ from caseapp.domain.suitability.recommendations import (
     MAX_SUGGESTIONS,
     REDUCED_WEEKLY_MINUTES,
     WEEKLY_MINUTES,
-    counts_as_reading,
+    counts_toward_reading_load,
     first_reading_week,
     plan_reading,
     recommend,
-    spread_over_weeks,
+    schedule_by_week,
 )
 from caseapp.domain.suitability.rules import assess_suitability
 from caseapp.domain.suitability.schemas import BLOCKED, Situation
@@ -168,7 +168,9 @@ def test_recommend_never_suggests_blocked_or_assigned_or_overfills_the_week(
         assert suggestion.option.suitability.outcome != BLOCKED
         assert suggestion.option.handout.id not in had
         assert suggestion.why
-    reading = [s.option.handout for s in found.suggestions if counts_as_reading(s.option.handout)]
+    reading = [
+        s.option.handout for s in found.suggestions if counts_toward_reading_load(s.option.handout)
+    ]
     read_by_stage = [h for h in reading if h.id not in HANDOUT_FOR_ITEM.values()]
     if len(read_by_stage) > 1:
         assert sum(handout.minutes for handout in read_by_stage) <= found.plan.left
@@ -197,8 +199,7 @@ W1, W2, W3, W4 = (date(2026, 11, day) for day in (2, 9, 16, 23))
 def test_spread_over_weeks_places_each_handout(chosen, budget, planned, weeks):
     handouts = [library()[slug, "en"] for slug in chosen]
     assert (
-        spread_over_weeks(handouts, budget=budget, planned=planned, start=date(2026, 11, 5))
-        == weeks
+        schedule_by_week(handouts, budget=budget, planned=planned, start=date(2026, 11, 5)) == weeks
     )
 
 
@@ -217,7 +218,7 @@ budgets = st.sampled_from([WEEKLY_MINUTES, REDUCED_WEEKLY_MINUTES])
 @pytest.mark.slow
 @given(st.lists(st.sampled_from(ENGLISH), max_size=12), budgets)
 def test_spread_over_weeks_keeps_budget_and_order(chosen, budget):
-    weeks = spread_over_weeks(chosen, budget=budget, planned={}, start=W1)
+    weeks = schedule_by_week(chosen, budget=budget, planned={}, start=W1)
     dated = [(week, handout.minutes) for week, handout in zip(weeks, chosen, strict=True) if week]
     assert [week for week, _ in dated] == sorted(week for week, _ in dated)
     for week in {week for week, _ in dated}:

@@ -16,9 +16,9 @@ from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.worksheets.models import WorksheetUpload
 from caseapp.domain.worksheets.operations import (
     delete_expired_uploads,
-    keep_upload,
     save_answers,
     send_upload,
+    store_upload,
 )
 from caseapp.domain.worksheets.queries import get_shared_worksheet
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
@@ -53,7 +53,7 @@ def client(assigned):
 
 def keep(client, ago):
     with at(now() - ago), transaction():
-        return keep_upload(client, 1, SCAN, "no_form")
+        return store_upload(client, 1, SCAN, "no_form")
 
 
 def upload_ids():

@@ -9,10 +9,10 @@ from caseapp.domain.handouts.packets import split_field_name
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.pdf_responses import (
     SINGLE_HANDOUT,
-    DifferentHandout,
+    WrongHandout,
     _parse_date,
     contains_handout,
-    filled_positions,
+    list_filled_positions,
     merge_answers,
     pdf_field_names,
     read_answers,
@@ -68,7 +68,7 @@ def test_read_answers_from_a_blank_pdf_returns_none(app):
     parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
     assert read_answers(parts, sample_files.handout(sample_files.LIMITS), 1) == {}
     assert (
-        filled_positions(
+        list_filled_positions(
             read_pdf_fields(sample_files.packed({2: sample_files.LIMITS, 3: sample_files.PAUSE}))
         )
         == set()
@@ -78,7 +78,7 @@ def test_read_answers_from_a_blank_pdf_returns_none(app):
 @pytest.mark.pdf
 def test_read_answers_from_another_handout_raises_different_handout(app):
     parts = read_pdf_fields(sample_files.blank(sample_files.LIMITS))
-    with pytest.raises(DifferentHandout):
+    with pytest.raises(WrongHandout):
         read_answers(parts, sample_files.handout(sample_files.PAUSE), 1)
     assert contains_handout(parts, sample_files.handout(sample_files.LIMITS), 1)
     assert not contains_handout(parts, sample_files.handout(sample_files.PAUSE), 1)
@@ -105,14 +105,14 @@ def test_read_answers_from_a_packet_returns_those_of_each_position(app, large):
     parts = read_pdf_fields(
         sample_files.filled(sample_files.packed(positions, large=large), values)
     )
-    assert filled_positions(parts) == {2, 7, 31}
+    assert list_filled_positions(parts) == {2, 7, 31}
     assert build_answers_schema(limits).load(read_answers(parts, limits, 2)) == first
     assert build_answers_schema(pause).load(read_answers(parts, pause, 7)) == second
     assert build_answers_schema(limits).load(read_answers(parts, limits, 31)) == {
         "my_limit": "Another one."
     }
     for handout, position in ((limits, 7), (pause, 2), (pause, 3)):
-        with pytest.raises(DifferentHandout):
+        with pytest.raises(WrongHandout):
             read_answers(parts, handout, position)
 
 

@@ -21,11 +21,11 @@ from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.operations import (
     delete_upload,
-    keep_upload,
     save_answers,
     send_upload,
     share_answers,
     stop_sharing,
+    store_upload,
 )
 from caseapp.domain.worksheets.queries import (
     get_client_worksheet,
@@ -166,7 +166,7 @@ def test_share_without_answers_is_rejected(client):
 def test_audit_of_worksheet_changes_has_no_content(assigned, client):
     run(share_answers, client, 1, ANSWERS, 0)
     run(stop_sharing, client, 1)
-    kept = run(keep_upload, client, 1, SCAN, "no_form")
+    kept = run(store_upload, client, 1, SCAN, "no_form")
     run(send_upload, client, 1, kept)
     run(delete_upload, client, 1, kept)
     found = audit_details()
@@ -179,7 +179,7 @@ def test_audit_of_worksheet_changes_has_no_content(assigned, client):
 def test_withdrawn_or_suspended_worksheet_rejects_every_change(team, assigned, client, end):
     coach, (made, row) = team["coach"], assigned
     run(share_answers, client, 1, ANSWERS, 0)
-    kept = run(keep_upload, client, 1, SCAN, "no_form")
+    kept = run(store_upload, client, 1, SCAN, "no_form")
     if end == "withdrawn":
         with transaction():
             version = db.session.execute(sa.text("SELECT version FROM assignment")).scalar_one()
@@ -192,7 +192,7 @@ def test_withdrawn_or_suspended_worksheet_rejects_every_change(team, assigned, c
         (save_answers, client, 1, {}, 2),
         (share_answers, client, 1, {"what_happened": "More."}, 2),
         (stop_sharing, client, 1),
-        (keep_upload, client, 1, SCAN, "no_form"),
+        (store_upload, client, 1, SCAN, "no_form"),
         (send_upload, client, 1, kept),
         (delete_upload, client, 1, kept),
     ):
@@ -213,7 +213,7 @@ def test_save_at_an_unknown_position_is_not_found(team, client):
 
 def test_upload_content_is_readable_only_between_sending_and_deletion(team, assigned, client):
     coach, row = team["coach"], assigned[1]
-    kept = run(keep_upload, client, 1, SCAN, "no_form")
+    kept = run(store_upload, client, 1, SCAN, "no_form")
     assert get_shared_worksheet(coach, row).uploads == ()
     with pytest.raises(NotFound):
         get_upload_content(coach, row, kept)
@@ -231,14 +231,14 @@ def test_upload_content_is_readable_only_between_sending_and_deletion(team, assi
 
 def test_keep_upload_beyond_the_limits_is_rejected(client, monkeypatch):
     for _ in range(operations.MAX_UPLOADS_PER_WORKSHEET):
-        run(keep_upload, client, 1, SCAN, "no_form")
+        run(store_upload, client, 1, SCAN, "no_form")
     with pytest.raises(RuleBroken) as found:
-        run(keep_upload, client, 1, SCAN, "no_form")
+        run(store_upload, client, 1, SCAN, "no_form")
     assert found.value.reasons[0].code == "no_room"
     run(delete_upload, client, 1, load_worksheet(client).uploads[0].id)
     monkeypatch.setattr(operations, "MAX_UPLOAD_BYTES_PER_CLIENT", len(SCAN) * 5 - 1)
     with pytest.raises(RuleBroken):
-        run(keep_upload, client, 1, SCAN, "no_form")
+        run(store_upload, client, 1, SCAN, "no_form")
     assert len(load_worksheet(client).uploads) == 4
 
 
@@ -253,7 +253,7 @@ def test_timeline_shows_only_shared_answers_and_sent_uploads(team, assigned, cli
         return [(item.title, item.link_kind) for item in page.items]
 
     run(save_answers, client, 1, ANSWERS, 0)
-    kept = run(keep_upload, client, 1, SCAN, "no_form")
+    kept = run(store_upload, client, 1, SCAN, "no_form")
     assert timeline_titles() == [("Handout assigned", "assignment")]
     run(share_answers, client, 1, ANSWERS, 1)
     run(send_upload, client, 1, kept)
