@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.cases.facts import CLOSE_REASONS, FINAL_SCREENING, GOALS, OUTCOMES
 from caseapp.domain.cases.stages import stage_by_id
@@ -92,7 +92,10 @@ class Attestation(Model):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    criterion: Mapped[str] = mapped_column(sa.String(60))
+    criterion: Mapped[str] = mapped_column(
+        sa.String(60),
+        info=unconstrained("The criteria are the library's; attestations outlive them."),
+    )
     evidence: Mapped[bytes]
     attested_at: Mapped[datetime]
     attested_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))

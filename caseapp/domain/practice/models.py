@@ -34,8 +34,12 @@ class Practice(Model):
         sa.String(2),
         info=unconstrained("The countries are those whose help lines the library has."),
     )
-    region: Mapped[str | None] = mapped_column(sa.String(60))
-    zone: Mapped[str] = mapped_column(sa.String(40))
+    region: Mapped[str | None] = mapped_column(
+        sa.String(60), info=unconstrained("The regions are those whose help lines the library has.")
+    )
+    zone: Mapped[str] = mapped_column(
+        sa.String(40), info=unconstrained("The time zones are those of the system's own list.")
+    )
     paper: Mapped[str] = mapped_column(sa.String(6), default="A4", info=one_of(PAPER_SIZES))
     paper_code: Mapped[bool] = mapped_column(default=False)
     exit_url: Mapped[str] = mapped_column(sa.String(200))
