@@ -16,6 +16,9 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.practice.models import Practice
 from caseapp.factory import create_app
 
+# Each test makes two applications.
+pytestmark = pytest.mark.slow
+
 ROUNDS = 20
 
 
