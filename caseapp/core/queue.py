@@ -7,7 +7,7 @@ from uuid import UUID
 
 from huey import SqliteHuey, crontab
 
-from caseapp.core import outbox, pdf, settings
+from caseapp.core import outbox, pdf_cache, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def open_queue(
     @queue.periodic_task(crontab(minute="17"), name="sweep_pdfs")  # type: ignore[untyped-decorator]
     def sweep_pdfs() -> None:
         with context():
-            pdf.sweep()
+            pdf_cache.delete_expired()
 
     @queue.periodic_task(crontab(minute="47"), name="sweep_expired")  # type: ignore[untyped-decorator]
     def sweep_expired() -> None:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from caseapp.cli.check import WARNING, check_pdf
-from caseapp.core import pdf, settings
+from caseapp.core import pdf, pdf_cache, settings
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.sandbox import circuit_breaker, pool
 
@@ -62,7 +62,7 @@ def test_render_after_three_failures_is_refused_for_that_document_only(monkeypat
     monkeypatch.setattr(pdf._pool, "run", lambda _job: pytest.fail("rendered again"))  # noqa: SLF001
     assert_quarantined(failing_document("a"))
     with pytest.raises(RuleBroken):
-        pdf.get_or_render("a", lambda: pdf.render(failing_document("a")))
+        pdf_cache.get_or_render("a", lambda: pdf.render(failing_document("a")))
 
 
 def test_failures_are_counted_per_document():

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fontTools.ttLib import TTFont
 
-from caseapp.core import fonts, pdf, settings
+from caseapp.core import fonts, pdf, pdf_cache, settings
 
 PAGE = '<html lang="en"><head><title>Cached</title></head><body><p>{text}</p></body></html>'
 OLD = 2 * 3600
@@ -57,7 +57,7 @@ def run_until_line(line, module, call):
 
 
 def render_cached(document):
-    return pdf.get_or_render(document, lambda: pdf.render(document))
+    return pdf_cache.get_or_render(document, lambda: pdf.render(document))
 
 
 def files(folder, *endings):
@@ -72,20 +72,22 @@ def test_cached_pdf_is_complete_or_missing_whenever_the_process_is_killed(folder
         line += 1
         document = PAGE.format(text=f"Killed before line {line}.")
         finished = run_until_line(line, pdf, lambda d=document: render_cached(d)) == 0
-        for file in files(folder, pdf.PLAIN_SUFFIX):
+        for file in files(folder, pdf_cache.PLAIN_SUFFIX):
             assert file.read_bytes()[:8] == whole[:8]
             assert file.read_bytes().rstrip().endswith(b"%%EOF")
-        partial = [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.PLAIN_SUFFIX]
+        partial = [path for path in folder.glob("pdf/*/*") if path.suffix != pdf_cache.PLAIN_SUFFIX]
         partial_count += len(partial)
         for file in partial:
             os.utime(file, (time.time() - OLD, time.time() - OLD))
-        there = len(files(folder, pdf.PLAIN_SUFFIX))
-        pdf.sweep()
+        there = len(files(folder, pdf_cache.PLAIN_SUFFIX))
+        pdf_cache.delete_expired()
         # Partial files are deleted, complete ones are not.
-        assert [path for path in folder.glob("pdf/*/*") if path.suffix != pdf.PLAIN_SUFFIX] == []
-        assert len(files(folder, pdf.PLAIN_SUFFIX)) == there
+        assert [
+            path for path in folder.glob("pdf/*/*") if path.suffix != pdf_cache.PLAIN_SUFFIX
+        ] == []
+        assert len(files(folder, pdf_cache.PLAIN_SUFFIX)) == there
         assert render_cached(document) == render_cached(document)
-        assert len(files(folder, pdf.PLAIN_SUFFIX)) == line
+        assert len(files(folder, pdf_cache.PLAIN_SUFFIX)) == line
     assert line > 15
     # Some kills must fall between the first byte and the rename, or the test proves nothing.
     assert partial_count >= 3
@@ -148,7 +150,7 @@ def test_font_file_is_flushed_before_it_is_renamed(folder, monkeypatch):
 def test_symbolic_link_in_the_cache_is_not_followed(folder):
     document = PAGE.format(text="Whole.")
     whole = render_cached(document)
-    [place] = files(folder, pdf.PLAIN_SUFFIX)
+    [place] = files(folder, pdf_cache.PLAIN_SUFFIX)
     elsewhere = folder / "elsewhere.pdf"
     elsewhere.write_bytes(b"%PDF of somebody else")
     place.unlink()

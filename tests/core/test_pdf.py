@@ -15,7 +15,7 @@ from uuid import UUID
 import pikepdf
 import pytest
 
-from caseapp.core import pdf, settings, vault
+from caseapp.core import pdf, pdf_cache, settings, vault
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES
 from caseapp.core.sandbox import supervisor
@@ -251,7 +251,7 @@ def test_printable_characters_are_accepted(session_app, text):
 
 
 def render_cached(document, key=None):
-    return pdf.get_or_render(document, lambda: pdf.render(document), key=key)
+    return pdf_cache.get_or_render(document, lambda: pdf.render(document), key=key)
 
 
 @pytest.mark.pdf
@@ -262,7 +262,7 @@ def test_document_is_rendered_once_and_then_read_from_the_cache(session_app, mon
     assert render_cached(document) == first
     folder = settings.active().data_dir / "pdf"
     assert [*folder.rglob("*.pdf")]
-    whole = {pdf.PLAIN_SUFFIX, pdf.SEALED_SUFFIX}
+    whole = {pdf_cache.PLAIN_SUFFIX, pdf_cache.SEALED_SUFFIX}
     assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in whole]
 
 
@@ -374,7 +374,7 @@ def test_sweep_deletes_old_and_abandoned_files_only(session_app):
     for file, days in ((old, 91), (ageing, 89), (draft, 1), (writing, 0)):
         file.write_bytes(b"x")
         os.utime(file, (now - days * 86_400, now - days * 86_400))
-    pdf.sweep()
+    pdf_cache.delete_expired()
     left = files()
     assert {fresh, ageing, writing} <= left
     assert not {old, draft} & left

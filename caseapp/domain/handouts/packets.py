@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caseapp.core import pdf
+from caseapp.core import pdf, pdf_cache
 from caseapp.core.templating import render_text
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.printing import (
@@ -71,7 +71,7 @@ def render_packet_pdf(
     source = describe_print_inputs(
         letterhead, help_lines, faith=faith, large=large, personalization=personalization
     )
-    return pdf.get_or_render(f"packet {described} {source}", make, key=key)
+    return pdf_cache.get_or_render(f"packet {described} {source}", make, key=key)
 
 
 def render_packet_html(

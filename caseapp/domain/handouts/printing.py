@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from caseapp.core import pdf
+from caseapp.core import pdf, pdf_cache
 from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
 from caseapp.core.text import fold_for_search
@@ -74,7 +74,7 @@ def render_handout_pdf(
     source = describe_print_inputs(
         letterhead, help_lines, faith=faith, large=large, personalization=personalization
     )
-    return pdf.get_or_render(f"handout {handout.sha256} {source}", make, key=key)
+    return pdf_cache.get_or_render(f"handout {handout.sha256} {source}", make, key=key)
 
 
 def describe_print_inputs(
