@@ -24,48 +24,48 @@ blueprint = Blueprint("audit", __name__)
 ACTION_LABELS = {
     Action.SIGN_IN: "Signed in",
     Action.SESSION_END: "Signed out",
-    Action.SELF_READ: "Read their own account",
-    Action.TODAY_READ: "Read Today",
+    Action.SELF_READ: "Viewed their own account",
+    Action.TODAY_READ: "Viewed Today",
     Action.CLIENT_CREATE: "Added a client",
-    Action.CLIENT_READ: "Read a client",
-    Action.CLIENT_EDIT: "Changed a client",
-    Action.CONFLICT_READ: "Read a possible conflict",
+    Action.CLIENT_READ: "Viewed a client's record",
+    Action.CLIENT_EDIT: "Changed a client's record",
+    Action.CONFLICT_READ: "Viewed a possible conflict",
     Action.PORTAL_INVITE: "Invited a client to the portal",
     Action.CASE_OPEN: "Opened a case",
-    Action.CASE_READ: "Read a case",
+    Action.CASE_READ: "Viewed a case",
     Action.CASE_EDIT: "Changed a case",
     Action.CASE_MOVE: "Changed a case's stage",
     Action.CASE_CLOSE: "Closed a case",
     Action.CASE_REOPEN: "Reopened a case",
-    Action.NOTE_READ: "Read a note",
+    Action.NOTE_READ: "Viewed a note",
     Action.NOTE_WRITE: "Edited a note",
     Action.NOTE_SIGN: "Signed a note",
-    Action.SCREENING_READ: "Read a screening",
+    Action.SCREENING_READ: "Viewed a screening",
     Action.SCREENING_RECORD: "Recorded a screening",
     Action.FLAG_SET: "Set a flag",
     Action.FLAG_CLEAR: "Cleared a flag",
-    Action.HOLD_READ: "Read a hold",
+    Action.HOLD_READ: "Viewed a hold",
     Action.HOLD_OPEN: "Opened a hold",
     Action.HOLD_RELEASE: "Released a hold",
-    Action.FOLLOWUP_READ: "Read follow-ups",
+    Action.FOLLOWUP_READ: "Viewed follow-ups",
     Action.FOLLOWUP_WRITE: "Edited a follow-up",
-    Action.HANDOUT_READ: "Read a handout",
+    Action.HANDOUT_READ: "Viewed a handout",
     Action.HANDOUT_REVIEW: "Recorded a clinical review",
     Action.HANDOUT_RECALL: "Recalled a handout",
     Action.HANDOUT_WRITE: "Edited a practice handout",
     Action.HANDOUT_APPROVE: "Approved or returned a practice handout",
-    Action.HANDOUT_HIDE: "Hid or unhid a handout",
-    Action.ASSIGNMENT_READ: "Read assigned handouts",
+    Action.HANDOUT_HIDE: "Hid a handout or showed it again",
+    Action.ASSIGNMENT_READ: "Viewed assigned handouts",
     Action.ASSIGNMENT_CREATE: "Assigned a handout",
     Action.ASSIGNMENT_WITHDRAW: "Withdrew a handout",
     Action.ASSIGNMENT_MARK: "Marked a handout as read",
     Action.REPORT_EXPORT: "Created or downloaded a report",
-    Action.AUDIT_READ: "Read the audit log",
+    Action.AUDIT_READ: "Viewed the audit log",
     Action.PRACTICE_EDIT: "Changed the settings",
     Action.USER_MANAGE: "Changed staff",
     Action.TOKEN_MANAGE: "Changed a token",
-    Action.PORTAL_READ: "Read in the portal",
-    Action.PORTAL_MARK: "Marked a handout in the portal",
+    Action.PORTAL_READ: "Viewed the portal",
+    Action.PORTAL_MARK: "Marked a handout as read in the portal",
     Action.PORTAL_WRITE: "Answered a worksheet in the portal",
     Action.PORTAL_PIN: "Entered or chose a PIN",
 }
@@ -111,7 +111,7 @@ def _filter() -> tuple[Form, AuditFilter]:
     for name in ("by", "client"):
         ids[name] = parse_uuid(raw.get(name, ""))
         if raw.get(name) and ids[name] is None:
-            errors[name] = ["Enter a whole id, such as one from the table below."]
+            errors[name] = ["Enter a full ID, such as one from the table below."]
     filters = AuditFilter(
         action=None if "action" in errors else raw.get("action"),
         outcome=None if "outcome" in errors else raw.get("outcome"),
@@ -128,4 +128,4 @@ def _names(shown: list[AuditRecord]) -> dict[UUID, str]:
 def _actor_label(event: AuditRecord, names: dict[UUID, str]) -> str:
     if event.actor_role in {Role.CLIENT, Role.SIGNING_IN}:
         return "A client"
-    return names.get(event.actor_id, "Somebody who left")
+    return names.get(event.actor_id, "A former member of staff")

@@ -30,7 +30,7 @@ CONTACT_CHANNEL_LABELS = {
     "call": "phone call",
     "voicemail": "voicemail",
     "text": "text message",
-    "email": "e-mail",
+    "email": "email",
     "post": "letter",
     "portal": "portal",
 }
@@ -56,7 +56,7 @@ def describe_safe_contact(client: ClientRecord) -> tuple[str, str]:
     """Describe how a client may be contacted, and how not; of a phone number only the last digits are shown."""
     safe = client.safe
     if not safe.channels:
-        return "no channel is recorded yet.", "Ask the client before you call or write."
+        return "none recorded yet.", "Ask the client before you call or write."
     if "in_person" in safe.channels:
         return "in person only.", " ".join(filter(None, ("Don't call or write.", safe.warning)))
     by_phone = [

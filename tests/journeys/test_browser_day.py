@@ -105,7 +105,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
     coach.see("intake with a mistake")
     coach.look.said.clear()
     page.locator("#email").fill("ines@example.test")
-    for way in ("E-mail", "Portal"):
+    for way in ("Email", "Portal"):
         page.locator("#safe_channels").get_by_label(way, exact=True).check()
     page.get_by_label("Consent given on").fill("2026-01-12")
     page.get_by_label("How it was given").select_option("written")
@@ -266,7 +266,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
     supervisor.sign_in(team["supervisor"])
     supervisor.see("today of a supervisor")
     supervisor.go(f"/case/{number}/hold")
-    expect(supervisor.page.get_by_text("no full screening at none or watch").first).to_be_visible()
+    expect(supervisor.page.get_by_text("no full screening with every level at None or Watch").first).to_be_visible()
     supervisor.see("hold of a supervisor")
 
     admin = Person(browser, live, looking=looking)

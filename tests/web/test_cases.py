@@ -167,7 +167,7 @@ def test_trends_have_text_equivalents(team, coach, ines):
 def test_overview_lists_due_followups(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, sleep="watch")
     page = coach.text(f"/case/{ines.number}")
-    assert "Ask again about every item at watch or above" in page
+    assert "Ask again about every item with a level of Watch or above" in page
 
 
 def test_case_read_is_recorded_once_in_fifteen_minutes(app, team, coach, ines):
@@ -309,7 +309,7 @@ def test_stale_form_overwrites_nothing_and_keeps_answers(
     answer = coach.post(old.action, old.fields | {field: "Second"})
     assert answer.status_code == 412
     assert 'value="Second"' in answer.get_data(as_text=True)
-    assert "Somebody saved a newer version first" in answer.get_data(as_text=True)
+    assert "A newer version was saved first" in answer.get_data(as_text=True)
     assert coach.form(page, f"{page}/{part}").fields[field] == ["First"]
 
 
@@ -376,7 +376,7 @@ def test_case_is_closed_and_reopened(team, coach, ines):
     assert coach.send(page, **CLOSING).status_code == 303
     text = coach.text(f"/case/{ines.number}")
     assert "Separated amicably" in text
-    assert "Screen again within 7 days of a closing apart" in text
+    assert "because the case was closed with the couple apart" in text
     empty = coach.send(page, f"/case/{ines.number}/reopen", reason="")
     assert empty.status_code == 422
     assert (

@@ -57,9 +57,9 @@ def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, addre
         "Make or go through the safety plan together.",
         "24-hour safety check",
         "Closing the case",
-        "A hold doesn’t end by time or at the client’s request.",
+        "A hold doesn’t end after a set time or because the client asks.",
         "Still open: Make the safety plan together.",
-        "There is no full screening at none or watch since the hold opened.",
+        "There has been no full screening with every level at None or Watch since the hold opened.",
         "Awaiting sign-off by a licensed clinician",
     ):
         assert words in text, words

@@ -50,7 +50,7 @@ FACTS = (
     ),
     Fact(
         "referral_source",
-        "How they came here",
+        "How the client came to us",
         "The client",
         {
             "self": "By themselves",
@@ -66,7 +66,7 @@ FACTS = (
         "The separation",
         {
             "together_unsettled": "Together, unsettled",
-            "announced": "Announced, nobody has left",
+            "announced": "Announced, but nobody has moved out",
             "separated": "Separated informally",
             "legally_separated": "Legally separated",
             "filed_spouse": "Divorce filed by the spouse",
@@ -82,7 +82,7 @@ FACTS = (
         "Living arrangement",
         "The separation",
         {
-            "same_home": "In one home",
+            "same_home": "In the same home",
             "nearby": "Apart, nearby",
             "long_distance": "Far apart",
             "no_fixed_home": "No fixed home",
@@ -96,21 +96,21 @@ FACTS = (
     ),
     Fact(
         "stated_reasons",
-        "Reasons, as the client tells them",
+        "Reasons given by the client",
         "The separation",
         {
             "peace": "Wanting peace",
             "unloved": "Feeling unloved",
             "not_valued": "Not feeling valued",
             "not_heard": "Not feeling heard",
-            "duties": "Weight of duties",
+            "duties": "Too many responsibilities",
             "someone_else": "Somebody else",
             "work_move": "Work or a move",
             "other": "Something else",
             "not_said": "Not said",
         },
         kind="multiple",
-        hint="One side's account; never a fact about the spouse.",
+        hint="This is the client's account, not a fact about the spouse.",
     ),
     Fact(
         "affair_disclosed",
@@ -135,26 +135,26 @@ FACTS = (
             "occasional": "Now and then",
             "regular": "Regular",
             "on_off": "On and off",
-            "same_home": "In one home",
+            "same_home": "In the same home",
         },
     ),
     Fact(
         "who_starts_contact",
-        "Who starts it",
+        "Who usually makes contact",
         "Contact",
-        {"client": "The client", "spouse": "The spouse", "even": "Both alike"},
+        {"client": "The client", "spouse": "The spouse", "even": "Both equally"},
     ),
     Fact(
         "spouse_contact_wish",
-        "Spouse's wish about contact",
+        "What contact the spouse wants",
         "Contact",
         {
             "open": "Open to contact",
             "space": "Wants space",
-            "asked_for_none": "Asked for none",
+            "asked_for_none": "Asked for no contact",
             "unknown": "Unknown",
         },
-        hint="“Asked for none” sets the contact block.",
+        hint="“Asked for no contact” sets the contact block.",
     ),
     Fact(
         "spouse_willingness",
@@ -163,7 +163,7 @@ FACTS = (
         {
             "none_seen": "None seen",
             "few": "Few",
-            "several": "Several; deeds match words",
+            "several": "Several, and actions match words",
             "agreed": "Agreed to work on it",
         },
     ),
@@ -186,11 +186,11 @@ FACTS = (
         "Working guess",
         "Contact",
         {
-            "values": "Spouse values the relationship, wants to leave",
+            "values": "Spouse values the relationship but wants to leave",
             "does_not": "Spouse does not value it",
             "unknown": "Unknown",
         },
-        hint="Your guess from one side's account. Do not quote it to anyone.",
+        hint="Your impression from the client's account only. Do not repeat it to anyone.",
         restricted=True,
     ),
     Fact("children", "Number of children", "Family and support", kind="number"),
@@ -205,7 +205,7 @@ FACTS = (
     Fact("dependants_other", "Other dependants", "Family and support", YES_NO),
     Fact(
         "prior_counselling",
-        "Counselling before",
+        "Previous counselling",
         "Family and support",
         {
             "none": "None",
@@ -235,10 +235,10 @@ GOALS = {
 }
 OUTCOMES = {
     "reunited": "Reunited, living together",
-    "reconciling": "Reconciling, apart for now",
+    "reconciling": "Working on reconciling, living apart for now",
     "separated": "Separated amicably",
     "divorcing": "Divorcing or divorced",
-    "stopped_hoping": "Client stopped hoping, by choice",
+    "stopped_hoping": "Client chose to stop hoping for a reunion",
     "referred_care": "Referred on (care)",
     "referred_safety": "Referred on (safety)",
     "lost_contact": "Lost contact",
@@ -249,7 +249,7 @@ FINAL_SCREENING = ("done", "not_possible")
 CLOSE_REASONS = {
     "decision": "A decision was made",
     "goal_changed": "The client's goal changed",
-    "no_movement": "No movement after three reviews",
+    "no_movement": "No progress after three reviews",
     "referred": "Referred elsewhere",
-    "client_stopped": "The client stopped",
+    "client_stopped": "The client ended the coaching",
 }

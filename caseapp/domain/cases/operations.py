@@ -176,7 +176,7 @@ def move_case(actor: Actor, case_id: UUID, move: StageMove, expected_version: in
     if to.number > here.number:
         _require_open_gate(actor, context, move)
     elif not move.reason:
-        raise Invalid({"reason": ["Write why the case moves back."]})
+        raise Invalid({"reason": ["Say why you are moving the case back."]})
     set_committed_value(case, "version", expected_version)
     case.stage = to.id
     case.stage_since = case.updated_at = now()
@@ -280,7 +280,8 @@ def close_case(actor: Actor, case_id: UUID, closing: CaseClosing, expected_versi
         raise RuleBroken(
             Reason(
                 "supervisor_needed",
-                "The last screening was above watch, so a supervisor has to close this case.",
+                "In the last screening, at least one level was above Watch, so only a supervisor can "
+                "close this case.",
                 "Ask your supervisor to close it.",
             )
         )

@@ -145,4 +145,4 @@ def is_criterion_met(
         return bool(context.facts.get("spouse_contact_wish") == "open")
     if check == "final_screening":
         return safety.last_screening is not None and safety.last_screening.full and safety.is_recent
-    raise LookupError(f"No criterion is computed by the name {check}.")
+    raise LookupError(f"There is no criterion named {check}.")

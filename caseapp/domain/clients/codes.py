@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-CONSENT_METHODS = {"written": "In writing", "spoken": "Spoken, noted here"}
+CONSENT_METHODS = {"written": "In writing", "spoken": "Given verbally and recorded here"}

@@ -53,7 +53,8 @@ class ClientKey(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
     wrapped: Mapped[bytes]
     wrapped_by: Mapped[str] = mapped_column(
-        sa.String(16), info=unconstrained("The id of a key that only the operator's file holds.")
+        sa.String(16),
+        info=unconstrained("The id of a key that is stored only in the operator's key file."),
     )
 
 

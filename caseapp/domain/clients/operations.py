@@ -196,7 +196,7 @@ def join_care_team(user_id: UUID, client_id: UUID) -> None:
 
 
 def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) -> bool:
-    """Send a neutral e-mail to a client if e-mail is safe for them now; return whether it was sent.
+    """Send a neutral email to a client if email is safe for them now; return whether it was sent.
 
     This is the only function that sends mail to clients: it checks safe contact when the mail is sent, not when it was
     queued. The subject names no person and no service.

@@ -230,7 +230,7 @@ def list_clients(
 
 
 def select_matching_clients(q: str) -> sa.Select[UUID]:
-    """Select the clients that match a search: an exact e-mail address or phone number, or the beginnings of name words.
+    """Select the clients that match a search: an exact email address or phone number, or the beginnings of name words.
 
     Combine it with `visible_to`: it does not check who is asking.
     """
@@ -295,7 +295,7 @@ def find_possible_matches(
         contact.append(Client.phone_hash == fingerprint("phone", phone_digits(phone)))
     if contact:
         for client_id in db.session.scalars(sa.select(Client.id).where(sa.or_(*contact))):
-            found.setdefault(client_id, "has the same e-mail or phone")
+            found.setdefault(client_id, "has the same email or phone")
     return [(client_id, reason) for client_id, reason in found.items() if client_id != exclude_id]
 
 

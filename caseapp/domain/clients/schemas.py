@@ -27,7 +27,7 @@ CHANNELS = {
     "call": "Phone call",
     "voicemail": "Voicemail",
     "text": "Text message",
-    "email": "E-mail",
+    "email": "Email",
     "post": "Letter by post",
     "portal": "Portal",
     "in_person": "In person only",
@@ -88,7 +88,8 @@ class ClientSchema(Schema):
         fields.String(validate=validate.OneOf(CHANNELS)),
         required=True,
         validate=validate.Length(
-            min=1, error="Ask which ways are safe and choose at least one. “In person only” counts."
+            min=1,
+            error="Ask which ways are safe and choose at least one. You can choose “In person only”.",
         ),
     )
     safe_times = fields.String(load_default="", validate=validate.Length(max=120))
@@ -119,7 +120,7 @@ class ClientSchema(Schema):
     @validates("email")
     def _is_email(self, value: str | None, **_: object) -> None:
         if value and not EMAIL.fullmatch(value.strip()):
-            raise ValidationError("Enter a full e-mail address, such as name@example.org.")
+            raise ValidationError("Enter a full email address, such as name@example.org.")
 
     @validates("phone")
     def _is_phone_number(self, value: str | None, **_: object) -> None:
@@ -205,11 +206,11 @@ class SignInLinkSchema(Schema):
     @validates("email")
     def _is_email(self, value: str, **_: object) -> None:
         if not EMAIL.fullmatch(value.strip()):
-            raise ValidationError("Enter a full e-mail address, such as name@example.org.")
+            raise ValidationError("Enter a full email address, such as name@example.org.")
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
-        """Return the e-mail address."""
+        """Return the email address."""
         return str(data["email"]).strip().lower()
 
 

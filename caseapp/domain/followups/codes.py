@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TASK_LABELS = {
-    "recheck": "Ask again about every item at watch or above",
+    "recheck": "Ask again about every item with a level of Watch or above",
     "referral": "Make the referral",
     "referral_outcome": "Find out how the referral went",
     "safety_plan": "Make the safety plan together",
@@ -13,8 +13,8 @@ TASK_LABELS = {
     "emergency_steps": "Write down the emergency steps that were taken",
     "duty_check": "Decide on the duty to report: yes, no or not sure",
     "tell_supervisor": "Tell your supervisor",
-    "close_screening": "Screen again within 7 days of a closing apart",
-    "close_check_in": "Check in after the closing",
+    "close_screening": "Screen again within 7 days, because the case was closed with the couple apart",
+    "close_check_in": "Check in with the client after closing the case",
 }
 CUSTOM = "custom"
-"""The kind of a task with a title of its own."""
+"""The kind of task that has its own title."""

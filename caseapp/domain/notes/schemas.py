@@ -37,7 +37,7 @@ FORMATS = {
         "plan": _PLAN,
     },
     "soap": {
-        "subjective": Section("Subjective", "What {name} said, in the words used."),
+        "subjective": Section("Subjective", "What {name} said, in their own words."),
         "objective": Section("Objective", "What you saw and heard, without interpreting it."),
         "assessment": _ASSESSMENT,
         "plan": _PLAN,

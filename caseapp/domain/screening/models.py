@@ -31,7 +31,7 @@ class Screening(Model):
     recorded_at: Mapped[datetime]
     recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     note_id: Mapped[UUID | None] = mapped_column(
-        info=unconstrained("A draft may be discarded; the screening that it recorded stays.")
+        info=unconstrained("If a draft is discarded, a screening recorded from it is kept.")
     )
     sleep: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
     eating: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)

@@ -56,10 +56,13 @@ ITEMS = (
         question="How have you been sleeping?",
         anchors=(
             "Usual sleep, or the odd bad night.",
-            "Trouble falling or staying asleep, or waking early, on some nights for under two weeks; copes by day.",
+            (
+                "Trouble falling or staying asleep, or waking early, on some nights for under two weeks; copes "
+                "during the day."
+            ),
             (
                 "Three or more bad nights a week for two weeks; about five hours or less on most nights for a "
-                "week, with mistakes by day; needs drink or pills to sleep; or sleeps most of the day and "
+                "week, with mistakes during the day; needs drink or pills to sleep; or sleeps most of the day and "
                 "withdraws."
             ),
             (
@@ -80,12 +83,12 @@ ITEMS = (
             "Smaller appetite or comfort eating for under two weeks; still eats twice a day and drinks.",
             (
                 "One meal or fewer on most days for two weeks; clothes clearly looser or tighter; regular "
-                "bingeing; an old eating disorder stirring; a medical diet slipping."
+                "bingeing; signs of a past eating disorder returning; not keeping to a medical diet."
             ),
             (
                 "Almost nothing eaten for 48 hours or nothing drunk for 24; fainting, chest pain or confusion; "
-                "repeated vomiting or laxatives; pregnant, diabetic or on vital medicine and not eating or not "
-                "taking it."
+                "repeated vomiting or laxatives; pregnant, diabetic or on essential medicine, and "
+                "not eating or not taking the medicine."
             ),
         ),
     ),
@@ -94,10 +97,10 @@ ITEMS = (
         "Care of children or others",
         "baby",
         safety=False,
-        question="Is anyone in your care going short at the moment?",
+        question="Is anyone in your care going without meals or other care they need at the moment?",
         anchors=(
             "Nobody in their care, or care goes on as usual.",
-            "Slower, forgetful, some things missed, with cover; under two weeks.",
+            "Slower, forgetful, some things missed but somebody else covers; under two weeks.",
             "Two weeks or more of missed school runs, meals or bedtimes.",
             "A child or dependant is unsafe, unfed or unsupervised now.",
         ),
@@ -109,23 +112,23 @@ ITEMS = (
         safety=False,
         question="Are you managing work, study or looking for work?",
         anchors=(
-            "Goes on about as usual.",
-            "Slower, forgetful, some tasks missed, cover exists; under two weeks.",
-            "Two or more lost days a fortnight, or a formal warning.",
+            "Managing about as usual.",
+            "Slower, forgetful, some tasks missed but somebody else covers; under two weeks.",
+            "Two or more days of work or study lost in two weeks, or a formal warning.",
             "Unsafe with machines or driving.",
         ),
     ),
     Item(
         "household",
-        "The rest of the day",
+        "Everyday tasks",
         "house",
         safety=False,
-        question="Bills, letters, washing, going out: what is slipping?",
+        question="Are you falling behind with anything, such as bills, letters, washing or going out?",
         anchors=(
-            "Gets done about as usual.",
-            "Some of it missed; under two weeks.",
+            "Managing about as usual.",
+            "Some tasks missed; under two weeks.",
             "Two weeks or more of unopened bills or court letters, not washing, or not going out.",
-            "Cannot get up or look after themselves for days; no food or roof.",
+            "Cannot get up or look after themselves for days; no food or nowhere to stay.",
         ),
     ),
     Item(
@@ -136,12 +139,15 @@ ITEMS = (
         question="Have you had thoughts of ending your life or hurting yourself?",
         anchors=(
             "Asked directly: no thoughts, no history.",
-            "Past thoughts or an attempt more than a year ago, or hopeless words; denies any thoughts now.",
-            "Wishes to be dead or not to wake, or thoughts of suicide, with no plan, intent or recent act.",
             (
-                "A plan, intent or date; means to hand; preparing; an attempt or self-harm in the past three "
-                "months; cannot agree next steps for staying safe; thoughts while drunk or high; voices telling "
-                "them to."
+                "Past thoughts or an attempt more than a year ago, or says things that sound hopeless; denies any "
+                "thoughts now."
+            ),
+            "Wishes to be dead or not to wake up, or thoughts of suicide, with no plan, intent or recent act.",
+            (
+                "A plan, intent or date; has the means within reach; is making preparations; an attempt or "
+                "self-harm in the past three months; cannot agree next steps for staying safe; thoughts while drunk "
+                "or high; voices telling them to."
             ),
         ),
     ),
@@ -153,11 +159,14 @@ ITEMS = (
         question="Have you had thoughts of hurting anyone, or followed or checked on anyone?",
         anchors=(
             "Asked directly: none.",
-            "Angry images, no wish to act, upset by them.",
-            "Thoughts of hurting somebody; or following, tracking, unwanted visits, reading their phone.",
+            "Has angry images in mind, is upset by them, and does not want to act on them.",
             (
-                "Intent, plan, a named target, a weapon, a threat made, a recent assault, a broken order, or any "
-                "threat that includes children."
+                "Thoughts of hurting somebody; or following or tracking somebody, visiting them when they do not "
+                "want it, or reading their phone."
+            ),
+            (
+                "Intent, plan, a named target, a weapon, a threat made, a recent assault, a breached protective or "
+                "no-contact order, or any threat that includes children."
             ),
         ),
     ),
@@ -175,9 +184,9 @@ ITEMS = (
                 "pressure, harm to pets or things; any physical violence in this relationship; an order in place."
             ),
             (
-                "Violence in the past month or rising; choking at any time; threats to kill; a weapon; stalking; "
-                "forced sex; pregnancy; a child hurt or at risk; the person is coming now. Leaving raises the "
-                "danger."
+                "Violence in the past month, or getting worse; choking at any time; threats to kill; a weapon; "
+                "stalking; forced sex; pregnancy; a child hurt or at risk; the person is coming now. Leaving "
+                "increases the danger."
             ),
         ),
     ),
@@ -186,13 +195,13 @@ ITEMS = (
         "Drink and drugs",
         "wine",
         safety=False,
-        question="What are you drinking or taking, and what for?",
+        question="What are you drinking or taking, and what does it help with?",
         anchors=(
             "No use, or usual low use.",
-            "More than usual to cope or to sleep, under two weeks, no harm.",
+            "Uses more than usual to cope or to sleep, for under two weeks, with no harm.",
             (
-                "Most days to cope for two weeks; hiding it; cannot cut down; duties missed; pills mixed with "
-                "drink; a relapse; or the client calls it an addiction."
+                "Uses on most days to cope, for two weeks; hiding it; cannot cut down; responsibilities missed; pills "
+                "mixed with drink; a relapse; or the client calls it an addiction."
             ),
             (
                 "Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while "
@@ -210,49 +219,58 @@ ACTIONS_TAKEN = {
     "gave_numbers": "Gave the help line numbers",
     "called_emergency": "Called emergency services",
     "told_supervisor": "Told the supervisor",
-    "agreed_next_check": "Agreed the next check call",
+    "agreed_next_check": "Agreed when the next check-in call will be",
     "referred": "Referred to a doctor, therapist or specialist",
 }
 
 IMMEDIATE_STEPS = {
     "self_harm": (
-        "Stay with the client; do not end the call before a next step is in place.",
-        "In immediate danger: emergency services, and remove means with somebody's help.",
+        "Stay with the client; do not end the call until a next step is in place.",
+        (
+            "If the client is in immediate danger, call the emergency services, and get somebody's help to put "
+            "anything the client could use to harm themselves out of reach."
+        ),
         "Make or go through the safety plan together.",
         "Tell your supervisor now, and write down what was done.",
     ),
     "harm_to_others": (
-        "Say plainly that following, threats and visits stop today.",
-        "In immediate danger: emergency services. Do not warn in a way that raises the risk.",
-        "Go through the duty to report with your supervisor, now.",
-        "Arrange specialist help; no contact coaching from here on.",
+        "Tell the client clearly that following, threats and visits must stop today.",
+        (
+            "If anyone is in immediate danger, call the emergency services. Do not warn anyone in a way that "
+            "increases the risk."
+        ),
+        "Go through the duty to report with your supervisor now.",
+        "Arrange specialist help. From now on, do not coach the client on contact.",
     ),
     "fear_at_home": (
         "Believe the client. Do not advise staying or leaving.",
-        "If somebody is coming now: emergency services first.",
-        "Offer the domestic abuse service by a safe channel only.",
-        "Tell your supervisor now; no couple work, no limit-setting talks.",
+        "If the person the client fears is coming now, call the emergency services first.",
+        "Offer details of the domestic abuse service, but only by a safe channel.",
+        "Tell your supervisor now. No couple work, and no talks about setting limits.",
     ),
     "caring": (
-        "Make the children or dependants safe first.",
+        "First make sure that the children or dependants are safe.",
         "Arrange emergency social support.",
-        "Follow the local child-protection duty with your supervisor.",
+        "With your supervisor, do what the local child protection duty requires.",
     ),
     "substances": (
-        "Shakes, fits, confusion, overdose: emergency or same-day medical care.",
+        "For shakes, fits, confusion or an overdose, get emergency or same-day medical care.",
         "Never advise stopping suddenly after heavy use.",
-        "Make children and drivers safe; ask again about self-harm.",
+        (
+            "Make sure that children are safe and that nobody drives after drinking or taking drugs. Ask again "
+            "about self-harm."
+        ),
     ),
     "": (
-        "Same-day medical or emergency care; nobody drives who has not slept.",
+        "Get same-day medical or emergency care. Anyone who has not slept must not drive.",
         "Ask the safety questions again now.",
-        "Somebody stays with the client until help is in place.",
+        "Make sure that somebody stays with the client until help is in place.",
     ),
 }
 FLAG_LABELS = {
     "contact_block": "Contact block",
     "violence_flag": "Fear or violence",
-    "client_harm_flag": "Client may do harm",
+    "client_harm_flag": "Client may harm others",
     "self_harm_flag": "Self-harm",
     "eating_disorder_flag": "Eating disorder",
     "withdrawal_risk": "Withdrawal risk",

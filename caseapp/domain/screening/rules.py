@@ -151,7 +151,7 @@ def release_blockers(
         reasons.append(
             Reason(
                 "screening_not_steady",
-                "There is no full screening at none or watch since the hold opened.",
+                "There has been no full screening with every level at None or Watch since the hold opened.",
                 "Ask every question again, in private, and record the screening.",
             )
         )
@@ -159,7 +159,8 @@ def release_blockers(
         reasons.append(
             Reason(
                 "only_one_steady_screening",
-                "A care hold needs two full screenings at none or watch, at least seven days apart.",
+                "Before a care hold can be released, you need two full screenings with every level at None or "
+                "Watch, at least seven days apart.",
                 "Screen again a week after the first one.",
             )
         )
