@@ -37,7 +37,7 @@ class NotFound(DomainError):
 
     code = "not_found"
 
-    def __init__(self, message: str = "There is nothing here.") -> None:
+    def __init__(self, message: str = "We could not find that.") -> None:
         """Use one message for both cases."""
         super().__init__(message)
 
@@ -79,7 +79,7 @@ class Stale(DomainError):
     code = "stale"
 
     def __init__(
-        self, message: str = "Somebody has changed this in the meantime. Nothing was lost."
+        self, message: str = "This was changed after you opened it. Nothing was overwritten."
     ) -> None:
         """Take the message; the record is never merged automatically."""
         super().__init__(message)

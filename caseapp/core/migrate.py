@@ -88,7 +88,7 @@ def check_references(connection: Connection) -> None:
     if broken:
         tables = sorted({row[0] for row in broken})
         raise RuntimeError(
-            f"The migration left rows that refer to nothing in: {', '.join(tables)}."
+            f"The migration left rows with broken references in: {', '.join(tables)}."
         )
 
 

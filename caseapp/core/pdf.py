@@ -37,11 +37,11 @@ LOGO_URL = "caseapp-picture:logo"
 MAX_PAGES = 40
 FAILURE_MESSAGES = {
     "too_big": "This document is too long to print.",
-    "ended": "This document took too much time or memory and was stopped.",
+    "ended": "This document took too much time or memory, so we stopped.",
     "late": "This document was not ready in time: PDFs are slow right now.",
-    "outside": "This document refers to something outside itself.",
+    "outside": "This document loads content from elsewhere, such as an image or a font.",
 }
-DEFAULT_MESSAGE = "This document could not be made."
+DEFAULT_MESSAGE = "This document could not be created."
 # Rendered by a supervisor at its start, so that every worker has all font faces loaded in every size.
 SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{body_class}">
 <div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
@@ -105,11 +105,11 @@ def start_pool() -> None:
 def _unavailable_error(fault: PoolUnavailable) -> RuleBroken | RenderFailed:
     if str(fault) != OSError.__name__:
         log.error("pdf.failed", cause="not_ready", fault=str(fault))
-        return RenderFailed("The program that makes PDFs did not start.", "not_ready")
+        return RenderFailed("The program that creates PDFs did not start.", "not_ready")
     return RuleBroken(
         Reason(
             "pdf_unavailable",
-            "PDFs cannot be made on this machine: the text library Pango is missing.",
+            "PDFs cannot be created on this machine because the text library Pango is missing.",
             "Ask the operator to install libpango-1.0-0, libpangoft2-1.0-0 and libharfbuzz-subset0.",
         )
     )
@@ -169,7 +169,7 @@ class Renderer:
     ) -> bytes:
         """Render a PDF.
 
-        Raises `supervisor.JobRefused` when it has too many pages or refers to something outside itself.
+        Raises `supervisor.JobRefused` when it has too many pages or loads content from elsewhere.
         """
         self.fetcher.logo = logo
         options = {
@@ -210,7 +210,7 @@ def _make_fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
                 return URLFetcherResponse(url, self.logo, {"Content-Type": "image/png"})
             face = url.removeprefix(FONT_SCHEME)
             if not url.startswith(FONT_SCHEME) or face not in fonts:
-                raise FatalURLFetchingError("A document refers to something outside itself.")
+                raise FatalURLFetchingError("A document loads content from elsewhere.")
             return URLFetcherResponse(url, fonts[face].read_bytes(), {"Content-Type": "font/ttf"})
 
     return AssetFetcher()

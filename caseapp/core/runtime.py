@@ -57,7 +57,7 @@ def current() -> Runtime:
     if found is not None:
         return found
     if not _default:
-        raise RuntimeError("No settings yet: make the application first.")
+        raise RuntimeError("There is no runtime yet. Create the application first.")
     return _default[0]
 
 

@@ -188,4 +188,4 @@ def _decrypt(key: bytes, sealed: bytes, binding: bytes) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], binding)
     except InvalidTag as error:
-        raise SealBroken("A sealed text was changed or moved.") from error
+        raise SealBroken("An encrypted text was changed or moved.") from error

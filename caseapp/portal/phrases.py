@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 # Why an upload is rejected and not kept: the client can fix it, or it is better not passed on.
 REJECTED_UPLOADS = {
     "not_pdf": "This is not a PDF. Choose the file that you saved from this page and filled in.",
-    "too_big": "This file is larger than 5 MB. Save it again in a smaller size, or write here.",
-    "locked": "This file is locked with a password. Save it without one and try again.",
-    "too_much": "Reading this file took too long and was stopped. Write your answers here instead.",
+    "too_big": "This file is larger than 5 MB. Make the file smaller, or write your answers here instead.",
+    "locked": "This file is locked with a password. Save it without a password and try again.",
+    "too_much": "This file took too long to read, so we stopped. Write your answers here instead.",
     "busy": "Files can’t be read right now. Try again in a minute.",
 }
 AUTOSAVE = {
@@ -98,7 +98,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "For the week of {day}": "Para la semana del {day}",
         "No. {number}": "N.º {number}",
         "About {minutes} minutes": "Unos {minutes} minutos",
-        "With room to write": "Con espacio para escribir",
+        "With space to write": "Con espacio para escribir",
         "With a checklist": "Con casillas para marcar",
         "The practice": "Tu equipo",
         "the practice": "tu equipo",
@@ -110,10 +110,10 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "Save PDF in large print": "Guardar PDF en letra grande",
         # Around the form.
         "{who} can’t see this while you write.": "{who} no ve esto mientras escribes.",
-        "Only you can see it until you share it, and nobody is watching it. "
-        "If you need someone now, don’t write it here: call": (
+        "Only you can see it until you share it, and nobody is checking it. "
+        "If you need help now, don’t write it here: call": (
             "Solo tú puedes verlo hasta que lo compartas, y nadie lo está mirando. "
-            "Si necesitas a alguien ahora, no lo escribas aquí: llama al"
+            "Si necesitas ayuda ahora, no lo escribas aquí: llama al"
         ),
         "or": "o",
         "Nothing written yet": "Aún no hay nada escrito",
@@ -122,7 +122,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "Save": "Guardar",
         "That didn’t work": "No ha funcionado",
         "Check your answers": "Revisa tus respuestas",
-        "Open the page again: this form doesn't say which version it was made from.": (
+        "Open the page again. We can't tell which version this form came from.": (
             "Abre la página de nuevo: este formulario no indica de qué versión partió."
         ),
         "Unknown field.": "Ese campo no existe.",
@@ -130,28 +130,28 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "Write something first.": "Escribe algo antes.",
         # Answers saved elsewhere, or others in an uploaded file.
         "This worksheet was saved in another window or on another device at {theirs}. "
-        "What you see here, from {ours}, isn’t saved yet.": (
+        "What you wrote here at {ours} isn’t saved yet.": (
             "Esta hoja se guardó desde otra ventana u otro aparato a las {theirs}. "
-            "Lo que ves aquí, de las {ours}, aún no está guardado."
+            "Lo que escribiste aquí a las {ours} aún no está guardado."
         ),
         "These are the answers in your file. They aren’t saved yet.": (
             "Estas son las respuestas de tu archivo. Aún no están guardadas."
         ),
-        "You had written something else in one place; it’s shown beside it.": (
-            "En un lugar habías escrito otra cosa; la verás al lado."
+        "In one place you had already written something different. It’s shown next to the new answer.": (
+            "En un lugar ya habías escrito otra cosa. La verás junto a la respuesta nueva."
         ),
-        "You had written something else in {number} places; it’s shown beside each.": (
-            "En {number} lugares habías escrito otra cosa; la verás al lado de cada uno."
+        "In {number} places you had already written something different. It’s shown next to each new answer.": (
+            "En {number} lugares ya habías escrito otra cosa. La verás junto a cada respuesta nueva."
         ),
-        "Nothing is lost: {link}, make any changes here, then keep this version.": (
-            "No se ha perdido nada: {link}, cambia aquí lo que quieras y quédate con esta."
+        "Nothing is lost. First {link}. Then make any changes here and keep this version.": (
+            "No se ha perdido nada. Primero {link}. Después cambia aquí lo que quieras y quédate con esta versión."
         ),
         "see what is saved": "mira lo que está guardado",
         "in a new tab": "en otra pestaña",
-        "Save keeps this version.": "Con Guardar te quedas con esta.",
+        "Select Save to keep this version.": "Con Guardar te quedas con esta versión.",
         "Keep this version": "Quedarme con esta versión",
         # Sharing.
-        "Show it to {who}?": "¿Quieres que {who} lo lea?",
+        "Share this worksheet with {who}?": "¿Compartir esta hoja con {who}?",
         "You shared this worksheet on {day} at {time}.": (
             "Compartiste esta hoja el {day} a las {time}."
         ),
@@ -162,10 +162,10 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "Stop sharing": "Dejar de compartir",
         "Until you share it, only you can read what you write here. If you share it, {who}, a supervisor of the "
         "practice and anyone else there who works with you can read every answer on this worksheet as it is now, "
-        "and nothing you write later.": (
+        "but not anything you write later.": (
             "Hasta que la compartas, solo tú puedes leer lo que escribes aquí. Si la compartes, {who}, quien supervisa "
             "el equipo y cualquier otra persona del equipo que trabaje contigo podrán leer todas las respuestas de "
-            "esta hoja tal como están ahora, y nada de lo que escribas después."
+            "esta hoja tal como están ahora, pero nada de lo que escribas después."
         ),
         "Share with {who}": "Compartir con {who}",
         # Uploads.
@@ -180,12 +180,12 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "Delete": "Borrar",
         "file {number}": "archivo {number}",
         "The file you filled in": "El archivo que has rellenado",
-        "The PDF of this worksheet, or the one with your whole list, up to 5 MB. We read your answers from it and "
-        "fill them in. Only you can see them.": (
-            "El PDF de esta hoja, o el de toda tu lista, de hasta 5 MB. Leemos tus respuestas y las ponemos aquí. "
+        "Choose the PDF of this worksheet or of your whole list, up to 5 MB. We’ll copy your answers from it. "
+        "Only you can see them.": (
+            "Elige el PDF de esta hoja o el de toda tu lista, de hasta 5 MB. Copiaremos tus respuestas del archivo. "
             "Solo tú puedes verlas."
         ),
-        "Read my answers from it": "Leer mis respuestas del archivo",
+        "Get my answers from this file": "Sacar mis respuestas de este archivo",
         "Choose a file first.": "Elige antes un archivo.",
         HARMFUL: "No hemos aceptado este archivo: la comprobación de archivos dañinos lo rechaza.",
         NOT_CHECKED: (
@@ -196,7 +196,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Esto no es un PDF. Elige el archivo que guardaste desde esta página y rellenaste."
         ),
         REJECTED_UPLOADS["too_big"]: (
-            "Este archivo ocupa más de 5 MB. Guárdalo otra vez en un tamaño menor, o escribe aquí."
+            "Este archivo ocupa más de 5 MB. Redúcelo, o escribe aquí tus respuestas."
         ),
         REJECTED_UPLOADS["locked"]: (
             "Este archivo está cerrado con contraseña. Guárdalo sin ella e inténtalo de nuevo."

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from caseapp.domain.practice.queries import HelpLines
 
 HELP = "help-right-now"
-ROOM_TO_WRITE = "With room to write"
+ROOM_TO_WRITE = "With space to write"
 KIND_LABELS = {
     "worksheet": ROOM_TO_WRITE,
     "journal": ROOM_TO_WRITE,

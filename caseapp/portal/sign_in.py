@@ -34,7 +34,7 @@ blueprint = Blueprint("portal_sign_in", __name__, url_prefix="/portal")
 @blueprint.get("/sign-in")
 @public("nobody is signed in yet")
 def sign_in_page() -> ResponseReturnValue:
-    """Show the forms for a link by e-mail and for a printed card."""
+    """Show the forms for a link by email and for a printed card."""
     if g.actor:
         return redirect(url_for("portal_handouts.reading_list_page"), code=303)
     return render_template("portal/sign_in.html", form=Form())

@@ -97,4 +97,4 @@ def test_token_is_printed_once_listed_and_revoked(app, run_command):
 def test_revoking_an_unknown_token_fails(run_command):
     done = run_command("token", "revoke", str(new_id()))
     assert done.exit_code == 1
-    assert done.stderr == "There is nothing here.\n"
+    assert done.stderr == "We could not find that.\n"

@@ -161,7 +161,7 @@ def filled(body, listener):
 @pytest.mark.pdf
 @pytest.mark.parametrize("body", REFUSED)
 def test_document_that_refers_outside_is_refused(session_app, listener, body):
-    with pytest.raises(RenderFailed, match="something outside itself") as refused:
+    with pytest.raises(RenderFailed, match="loads content from elsewhere") as refused:
         pdf.render(filled(body, listener))
     assert refused.value.cause == "outside"
 

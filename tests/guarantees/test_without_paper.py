@@ -120,7 +120,7 @@ def test_pages_work_and_report_when_pdfs_fail(world, way):
             said = unescape(answer.get_data(as_text=True))
             if way == "no Pango":
                 assert answer.status_code == 409, path
-                wanted = "PDFs cannot be made on this machine"
+                wanted = "PDFs cannot be created on this machine"
                 if who == "client":
                     wanted = "This can't be saved as a PDF right now. You can read it here"
                 assert wanted in said, path

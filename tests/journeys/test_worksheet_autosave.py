@@ -66,7 +66,7 @@ def test_worksheet_typed_and_shared_is_read_by_the_coach(coach, invited, live, p
     expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
     pdf = {"name": "scan.pdf", "mimeType": "application/pdf", "buffer": sample_files.scan()}
     page.locator("#file").set_input_files(pdf)
-    page.get_by_role("button", name="Read my answers from it").click()
+    page.get_by_role("button", name="Get my answers from this file").click()
     page.get_by_text("This file has no form fields").wait_for()
     look.at("shared, with a file")
     page.get_by_role("button", name="Send it to Marta").click()
@@ -137,7 +137,7 @@ def test_upload_with_other_answers_waits_for_the_client(coach, invited, live, pa
     )
     pdf = {"name": "reading-01.pdf", "mimeType": "application/pdf", "buffer": data}
     page.locator("#file").set_input_files(pdf)
-    page.get_by_role("button", name="Read my answers from it").click()
+    page.get_by_role("button", name="Get my answers from this file").click()
     expect(page.locator("[data-conflict]")).to_contain_text("These are the answers in your file.")
     expect(box(page)).to_have_value("From paper.")
     # The browser's console reports the 409 response.

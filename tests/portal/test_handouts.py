@@ -133,7 +133,7 @@ def test_week_of_a_handout_is_shown_until_it_is_over(app, coach, reader):
 
 def test_reading_list_when_empty_says_so(reader):
     visitor, _ = reader
-    assert "Nothing to read right now. Marta will add something when it helps." in text(
+    assert "Nothing to read right now. Marta will add something when it might help." in text(
         visitor.get("/portal")
     )
 

@@ -105,7 +105,7 @@ def test_spanish_worksheet_upload_messages_are_spanish(coach, reader):
     data = sample_files.filled(sample_files.blank(SLUG, "es"), {"one_change": "Del papel."})
     other = upload(reader, data)
     assert other.status_code == 409
-    assert "En un lugar habías escrito otra cosa" in spanish_text(other)
+    assert "En un lugar ya habías escrito otra cosa" in spanish_text(other)
     for _ in range(5):
         assert upload(reader, sample_files.scan()).status_code == 303
     page_text = spanish_text(reader.get(PAGE))

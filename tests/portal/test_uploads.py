@@ -98,7 +98,7 @@ def test_upload_with_ambiguous_date_asks_for_it(coach, reader):
     )
     answer = upload(visitor, data, path=path)
     assert answer.status_code == 422
-    assert "Choose the date: “4/5/2030” is not a clear date." in text(answer)
+    assert "Choose a date. We can’t tell which date “4/5/2030” means." in text(answer)
     fields = form(answer, f"{path}/save")
     assert (fields["answer_look_again"], fields["answer_topic"]) == ([""], ["money"])
 

@@ -53,9 +53,7 @@ def track_failures(document_hash: str) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RenderFailed(
-                "This document is being made by another process right now.", "late"
-            ) from None
+            raise RenderFailed("This document is already being created.", "late") from None
         if len(held.read()) >= MAX_FAILURES:
             log.error("pdf.quarantined", document=document_hash)
             raise RuleBroken(

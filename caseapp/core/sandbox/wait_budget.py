@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FREE_WAIT_SECONDS = 2.0
-"""Seconds that a page request may wait without the slot."""
+"""Seconds that a page request may wait when it doesn't hold the slot."""
 
 
 def slot_path() -> Path:

@@ -1,8 +1,8 @@
 """Portal sign-in: a one-time link or a printed card, on the first visit a start code, then a PIN.
 
-The coach gives the client the start code in person, spoken or on paper, so e-mail alone opens nothing (NIST SP 800-63B
-does not accept e-mail as an authenticator). After five wrong attempts only the coach can unlock the portal. Whether the
-portal and e-mail are safe for the client is checked each time, so unticking one takes effect at once.
+The coach gives the client the start code in person, spoken or on paper, so email alone opens nothing (NIST SP 800-63B
+does not accept email as an authenticator). After five wrong attempts only the coach can unlock the portal. Whether the
+portal and email are safe for the client is checked each time, so unticking one takes effect at once.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SignInStep(StrEnum):
 
 @dataclass(frozen=True)
 class Invitation:
-    """The codes for the coach to hand over, shown once: a start code, and a card code where no e-mail is safe."""
+    """The codes for the coach to hand over, shown once: a start code, and a card code where no email is safe."""
 
     start_code: str
     card_code: str | None
@@ -75,7 +75,7 @@ class Invitation:
 def invite_client(actor: Actor, client_id: UUID) -> Invitation:
     """Invite a client to the portal, or unlock it after too many wrong attempts.
 
-    Creates a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where e-mail is safe a
+    Creates a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where email is safe a
     one-time link is mailed; otherwise the coach prints a card. Raises NotFound, and RuleBroken unless the portal is
     safe for this client.
     """
@@ -85,8 +85,8 @@ def invite_client(actor: Actor, client_id: UUID) -> Invitation:
         raise RuleBroken(
             Reason(
                 "portal_not_safe",
-                "The portal is not among the ways that are safe for this client.",
-                "Ask in private who else uses their phone, and tick Portal under Details if it is safe.",
+                "The portal is not recorded as safe for this client.",
+                "Ask in private who else uses their phone. If it is safe, tick Portal under Details.",
             )
         )
     by_mail = bool(client.email) and client.safe.allows("email")
@@ -121,7 +121,7 @@ def find_portal_access(client_id: UUID) -> PortalAccess | None:
 
 
 def request_link(email: str, address: str) -> None:
-    """Request a link for this e-mail address, without revealing whether a client has it.
+    """Request a link for this email address, without revealing whether a client has it.
 
     A known and an unknown address cause the same work here: one outbox row, whose handler looks up the address.
     Raises TooManyAttempts.
@@ -149,7 +149,7 @@ def _link_limits(email: str, address: str) -> list[Limit]:
 def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
     """Create a one-time link and mail it; only the newest link works.
 
-    This is an outbox handler: it checks whether e-mail is safe when sending, not when the mail was requested. A link
+    This is an outbox handler: it checks whether email is safe when sending, not when the mail was requested. A link
     that a client requested and that could not be sent in time is dropped: hours later, someone else may read the mail.
     """
     if "until" in payload and now() > datetime.fromisoformat(payload["until"]):
@@ -179,7 +179,7 @@ def _list_recipients(payload: dict[str, Any]) -> Sequence[UUID]:
 def redeem_link_or_card(secret: str, address: str) -> str:
     """Redeem a one-time link or a card code and start a session that still needs the PIN.
 
-    A link works once; a card works until the coach creates a new one. Neither works while the portal, or e-mail for a
+    A link works once; a card works until the coach creates a new one. Neither works while the portal, or email for a
     link, is not safe for the client. Raises Unauthenticated or TooManyAttempts.
     """
     limits = sign_in_limits(f"card:{address}", address)

@@ -64,13 +64,13 @@ class Labels:
 
 LABELS = {
     "en": Labels(
-        any_stage="For any time.",
+        any_stage="For use at any time.",
         stage="Stage {number}, {title}.",
         minutes="About {minutes} minutes.",
         version="Version {number}, {month} {year}.",
         written_by="Written by {practice}.",
         draft="Draft, not published.",
-        based_on="Drawn in part from articles by {authors}, in our own words.",
+        based_on="Based partly on articles by {authors}, in our own words.",
         other_authors="others",
         and_="and",
         months=(
@@ -96,7 +96,7 @@ LABELS = {
         saved_so_far="Saved so far:",
         invalid_choice="Choose one of the options.",
         too_long="Shorten this to {max} characters.",
-        invalid_date="Choose the date: “{input}” is not a clear date.",
+        invalid_date="Choose a date. We can’t tell which date “{input}” means.",
         unstorable="Remove the characters that can’t be stored.",
         text_to="Text {what}",
         or_text_to="or text {what}",
@@ -188,27 +188,27 @@ LABELS = {
             "If you cannot speak, stay silent and press 55.": (
                 "Si no puedes hablar, guarda silencio y marca 55."
             ),
-            "Some areas have no 911: call the local police number there.": (
+            "In areas without 911, call the local police number.": (
                 "En algunas zonas no hay 911: llama allí al número de la policía local."
             ),
             "Press 1 for veterans, 2 for Spanish.": (
                 "Marca 1 si serviste en las fuerzas armadas, 2 para hablar en español."
             ),
-            "Finds treatment and support near you; it is not counselling.": (
+            "Helps you find treatment and support near you. It does not provide counselling.": (
                 "Busca tratamiento y apoyo cerca de ti; no es un servicio de terapia."
             ),
             "For people of any gender.": "Para personas de cualquier género.",
-            "Its Shielded Site web chat is made to leave no browser history.": (
+            "Its Shielded Site web chat is designed not to leave any browser history.": (
                 "Su chat Shielded Site está hecho para no dejar rastro en el historial del navegador."
             ),
-            "For families and carers. If it is you who struggles to eat, call or text 1737.": (
+            "For families and carers. If you are struggling to eat yourself, call or text 1737.": (
                 "Para familias y personas cuidadoras. Si eres tú quien tiene problemas con la comida, "
                 "llama o escribe al 1737."
             ),
             "Also for people worried about their own behaviour.": (
                 "También para quien se preocupa por su propia conducta."
             ),
-            "It can stay in the phone's call log: delete it there. WhatsApp, messages only: 600 000 016.": (
+            "The call may stay in the phone's call log, so delete it there. WhatsApp, messages only: 600 000 016.": (
                 "La llamada puede quedar en el registro del teléfono: bórrala ahí. "
                 "WhatsApp, solo mensajes: 600 000 016."
             ),

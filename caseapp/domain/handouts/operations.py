@@ -160,7 +160,8 @@ def hide_handout(actor: Actor, slug: str) -> None:
             Reason(
                 "safety_handout",
                 f"This is a safety handout, and no practice handout replaces it in {named}.",
-                "Publish a practice version of it first: also a safety handout, with the same hold mark.",
+                "First publish a practice handout based on it that is also a safety handout and is allowed during the "
+                "same holds.",
             )
         )
     db.session.add(HiddenHandout(slug=slug, hidden_at=now(), hidden_by=actor.id))

@@ -74,7 +74,7 @@ VERSION_COLUMNS = (
 RECALLED = Reason(
     "recalled",
     "The practice has recalled this version.",
-    "Its page says why. Use a newer version or another handout.",
+    "The handout’s page explains why. Use a newer version or another handout.",
 )
 HIDDEN = Reason(
     "hidden",

@@ -27,8 +27,8 @@ FIELD_PREFIX = "answer_"
 UPLOAD_RETENTION = timedelta(days=90)
 """How long an unreadable upload is kept for the client to send it, or to write the answers instead.
 
-Personal data is kept no longer than needed (UK GDPR, Article 5(1)(e)). The law sets no number; this one allows for
-some weeks without a session, and the practice's lawyer should confirm it.
+Personal data is kept no longer than needed (UK GDPR, Article 5(1)(e)). The law does not set a period. This one allows
+for a few weeks without a session. The practice's lawyer should confirm it.
 """
 
 

@@ -291,7 +291,7 @@ def test_answers_schema_with_invalid_answer_names_the_field(slug, sent):
             "en",
             {
                 "topic": "Choose one of the options.",
-                "look_again": "Choose the date: “4/5” is not a clear date.",
+                "look_again": "Choose a date. We can’t tell which date “4/5” means.",
                 "my_limit": "Shorten this to {most} characters.",
             },
         ),
