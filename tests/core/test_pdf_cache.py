@@ -71,7 +71,7 @@ def test_cached_pdf_is_complete_or_missing_whenever_the_process_is_killed(folder
     while not finished:
         line += 1
         document = PAGE.format(text=f"Killed before line {line}.")
-        finished = run_until_line(line, pdf, lambda d=document: render_cached(d)) == 0
+        finished = run_until_line(line, pdf_cache, lambda d=document: render_cached(d)) == 0
         for file in files(folder, pdf_cache.PLAIN_SUFFIX):
             assert file.read_bytes()[:8] == whole[:8]
             assert file.read_bytes().rstrip().endswith(b"%%EOF")
