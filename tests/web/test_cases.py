@@ -271,7 +271,7 @@ def test_saved_facts_are_shown_and_set_flags(coach, ines):
         ("client", {"birth_year": "long ago"}, "birth_year"),
         ("facts", {"next_legal_date": "2026-02-30"}, "next_legal_date"),
         ("facts", {"gender": "x" * 61}, "gender"),
-        ("facts", {"separated_since": "spring"}, "Write year and month"),
+        ("facts", {"separated_since": "spring"}, "Enter the year and month"),
         ("facts", {"children": "31"}, "children"),
     ],
 )
@@ -389,7 +389,7 @@ def test_close_without_screening_is_refused_with_way_out(coach, ines):
     answer = coach.send(f"/case/{ines.number}/close", **CLOSING)
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert "Record the final screening, or write why it is not possible." in text
+    assert "Record the final screening, or say why it is not possible." in text
     assert '<option value="separated" selected>' in text
 
 

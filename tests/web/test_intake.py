@@ -147,7 +147,7 @@ def test_conflict_for_supervisor_shows_both_records(supervisor, spouse):
     answer = supervisor.send("/cases/new", **ANSWERS)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert "Peter Okafor, with Jonas Adler, has the name of this person" in page
+    assert "Peter Okafor (coach: Jonas Adler) has the name of this person" in page
     assert 'value="Ines Okafor"' in page
     assert supervisor.send("/cases/new", **ANSWERS, agreed="yes").status_code == 303
 

@@ -61,7 +61,7 @@ def test_coach_can_start_write_screen_and_sign_a_note(coach_browser, coach, case
     assert answer.headers["Location"] == f"{path}/sign"
     page = coach_browser.text(f"{path}/sign")
     assert "Signing opens a safety hold" in page
-    assert "You sign as Marta Lindqvist" in page
+    assert "You are signing as Marta Lindqvist" in page
     answer = coach_browser.send(f"{path}/sign")
     assert answer.headers["Location"] == f"/case/{case.number}/hold"
     page = coach_browser.text(path)
@@ -220,7 +220,7 @@ def test_sign_page_says_when_there_was_no_screening(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     assert "No screening in this session." in coach_browser.text(f"/note/{note_id}/sign")
     asked = builders.draft(coach, case.case_id, levels={item.key: None for item in ITEMS})
-    assert "Nothing was asked in this session." in coach_browser.text(f"/note/{asked}/sign")
+    assert "You asked no screening questions in this session" in coach_browser.text(f"/note/{asked}/sign")
 
 
 def test_sign_sent_twice_makes_one_screening(coach_browser, coach, case):

@@ -269,7 +269,7 @@ def close_case(actor: Actor, case_id: UUID, closing: CaseClosing, expected_versi
             Reason(
                 "final_screening",
                 "There is no full screening from the last 14 days.",
-                "Record the final screening, or write why it is not possible.",
+                "Record the final screening, or say why it is not possible.",
             )
         )
     if (

@@ -32,7 +32,7 @@ def _field(fact: Fact) -> fields.Field[Any]:
             load_default=None,
             allow_none=True,
             validate=validate.Regexp(
-                r"^(19|20)\d\d-(0[1-9]|1[0-2])$", error="Write year and month, such as 2026-03."
+                r"^(19|20)\d\d-(0[1-9]|1[0-2])$", error="Enter the year and month, such as 2026-03."
             ),
         )
     if fact.kind == "text":
@@ -167,7 +167,7 @@ class CaseClosingSchema(Schema):
     def _require_consistency(self, data: dict[str, Any], **_: object) -> None:
         if data.get("final_screening") == "not_possible" and not data.get("not_screened_reason"):
             raise ValidationError(
-                "Write why the final screening was not possible.", "not_screened_reason"
+                "Say why the final screening was not possible.", "not_screened_reason"
             )
         if data.get("follow_up_consent") and not data.get("follow_up_on"):
             raise ValidationError("Choose the date of the follow-up.", "follow_up_on")

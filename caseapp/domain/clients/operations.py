@@ -108,14 +108,14 @@ def _build_conflict_error(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
             Reason(
                 "possible_conflict",
                 "Talk to your supervisor before saving.",
-                "Your answers stay in the form. Tick the box once your supervisor agrees.",
+                "Your answers are still in the form. Tick the box once your supervisor agrees.",
             )
         )
     return RuleBroken(
         *(
             Reason(
                 "possible_conflict",
-                f"{match.name}, with {' and '.join(match.coaches)}, {match.reason}.",
+                f"{match.name} (coach: {' and '.join(match.coaches)}) {match.reason}.",
                 "Decide who can coach whom, then tick the box to save.",
             )
             for match in describe_matches(actor, found)

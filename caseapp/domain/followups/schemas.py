@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PLAUSIBLE_TIME = validate.Range(
     datetime(2000, 1, 1, tzinfo=UTC),
     datetime(2100, 1, 1, tzinfo=UTC),
-    error="Write a date between 2000 and 2099.",
+    error="Enter a date between 2000 and 2099.",
 )
 
 

@@ -55,7 +55,7 @@ ITEMS = (
         safety=False,
         question="How have you been sleeping?",
         anchors=(
-            "Usual sleep, or the odd bad night.",
+            "Usual sleep, or an occasional bad night.",
             (
                 "Trouble falling or staying asleep, or waking early, on some nights for under two weeks; copes "
                 "during the day."
@@ -66,8 +66,8 @@ ITEMS = (
                 "withdraws."
             ),
             (
-                "Next to no sleep for three nights; hardly any need for sleep with racing thoughts or odd "
-                "beliefs; nods off at the wheel or while minding a child; or sleepless with any thought of"
+                "Almost no sleep for three nights; hardly any need for sleep with racing thoughts or odd "
+                "beliefs; dozes off while driving or looking after a child; or sleepless with any thought of"
                 " self-harm."
             ),
         ),
@@ -205,7 +205,7 @@ ITEMS = (
             ),
             (
                 "Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while "
-                "driving or minding children; mixing sedatives, opioids and alcohol; use together with thoughts "
+                "driving or looking after children; mixing sedatives, opioids and alcohol; use together with thoughts "
                 "of self-harm."
             ),
         ),
