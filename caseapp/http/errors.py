@@ -53,9 +53,9 @@ STATUS_CODES: dict[type[DomainError], HTTPStatus] = {
 }
 MESSAGES = {
     HTTPStatus.BAD_REQUEST: "We couldn't read that request. Go back, reload the page and try again.",
-    HTTPStatus.NOT_FOUND: "There is nothing here.",
+    HTTPStatus.NOT_FOUND: "We could not find that.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address doesn't support that method.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too large. Make it shorter; a file can be up to 5 MB.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too large. Shorten your text, or choose a file of up to 5 MB.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON.",
     HTTPStatus.SERVICE_UNAVAILABLE: "We can't reach the practice's records right now. Nothing was changed.",
 }

@@ -30,7 +30,7 @@ MAX_WAIT_SECONDS = 1.0
 GROUPS = {
     "crisis_block": "Someone to talk to",
     "dv_block": "If you are afraid of someone",
-    "substance_block": "Drink, pills and drugs",
+    "substance_block": "Alcohol, pills and drugs",
     "ed_block": "When eating is hard",
 }
 

@@ -58,7 +58,7 @@ class Person:
     def sign_in(self, actor):
         """Sign in through the form."""
         self.go("/sign-in")
-        self.page.get_by_label("E-mail").fill(staff.email_of(actor))
+        self.page.get_by_label("Email").fill(staff.email_of(actor))
         self.page.get_by_label("Password").fill(staff.PASSWORD)
         self.press("Sign in")
         self.page.wait_for_url("**/today")

@@ -7,7 +7,7 @@ def test_sign_in_with_wrong_then_right_password_opens_today(app, live, page, loo
     coach = staff.add("coach")
     page.goto(f"{live}/today")
     look.at("sign-in")
-    page.get_by_label("E-mail").fill("coach@practice.test")
+    page.get_by_label("Email").fill("coach@practice.test")
     page.get_by_label("Password").fill("wrong wrong wrong")
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("do not match").wait_for()

@@ -1,4 +1,4 @@
-"""What a client's pages, files and e-mails never reveal to someone else who holds the phone (SAFE-09, SAFE-12)."""
+"""What a client's pages, files and emails never reveal to someone else who holds the phone (SAFE-09, SAFE-12)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mailbox(app):
 
 
 def sign_in_by_mail(app, coach, mailbox, surname):
-    """Sign a client in by e-mail link; their record has the canary in every free text that a coach can write."""
+    """Sign a client in by email link; their record has the canary in every free text that a coach can write."""
     address = f"ines.{surname.lower()}@example.test"
     found = portal_client.invited(
         coach,
@@ -69,7 +69,7 @@ def sign_in_by_mail(app, coach, mailbox, surname):
 
 
 def request_another_mail(mailbox, address):
-    """Request another link; return the e-mail without the parts that differ between any two."""
+    """Request another link; return the email without the parts that differ between any two."""
     request_link(address, "192.0.2.7")
     outbox.sweep()
     message = mailbox.messages()[-1]

@@ -1,4 +1,4 @@
-"""A client signing in to the portal: invitation, e-mails from a real server, forms as a browser submits them."""
+"""A client signing in to the portal: invitation, emails from a real server, forms as a browser submits them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PIN = "482913"
 ADDRESS = "ines@example.test"
 EMAIL_AND_PORTAL = SafeContact(("email", "portal"))
 CARD_ONLY = SafeContact(("call", "portal"))
-# Words that no title, address, file name, header or e-mail of the portal may contain.
+# Words that no title, address, file name, header or email of the portal may contain.
 BANNED = re.compile(
     "separat|divorc|coach|counsel|therap|abus|violen|marriage|marital|spouse|partner|husband|wife",
     re.IGNORECASE,

@@ -1,4 +1,4 @@
-"""Invitations to the portal, and what happens when the portal or e-mail is no longer safe."""
+"""Invitations to the portal, and what happens when the portal or email is no longer safe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links and cards: a link works once and for 15 minutes, guessing is throttled, each e-mail is sent once."""
+"""Links and cards: a link works once and for 15 minutes, guessing is throttled, each email is sent once."""
 
 from __future__ import annotations
 
