@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from flask import Response
 
 blueprint = ApiBlueprint(
-    "assignments", "Handouts assigned to a client; each keeps its handout version."
+    "assignments",
+    "Handouts assigned to a client. Each assignment stays on the handout version that was assigned.",
 )
 
 

@@ -49,7 +49,7 @@ IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "required": False,
-    "description": "The same key makes one record, however often it is sent.",
+    "description": "Requests with the same key create only one record.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,80}$"},
 }
 ETAG = {"description": "The record's version, in quotes.", "schema": {"type": "string"}}

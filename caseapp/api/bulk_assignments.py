@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "bulk_assignments",
-    "One handout to several cases. Each case is assessed on request, and again when the handout is assigned.",
+    "Assign one handout to several cases. Each case is checked when you send the request and again when the handout is "
+    "assigned.",
 )
 
 

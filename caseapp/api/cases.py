@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "cases", "Courses of coaching. A client can have several over time, but only one open."
+    "cases",
+    "Courses of coaching. A client can have several cases over time, but only one open at a time.",
 )
 serialize = build_serializer(CaseResponseSchema())
 

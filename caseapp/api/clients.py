@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "clients", "The people who are coached. Another coach's client looks like a missing one."
+    "clients",
+    "The people who are coached. Another coach's client returns 404, as if it didn't exist.",
 )
 serialize = build_serializer(ClientResponseSchema())
 

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from apispec import APISpec
 
 INTRODUCTION = """\
-The records and rules of the staff pages, for programs. Send a bearer token, which an admin creates with
-“caseapp token create”. Times are RFC 3339 in UTC.
+Gives programs access to the same records, with the same rules, as the staff pages. Send a bearer token, which an
+admin creates with “caseapp token create”. Times are RFC 3339 in UTC.
 
-A list returns “items” and “next”, the cursor of the next page. A change needs If-Match with the ETag that you read:
-428 without it, 412 if somebody has saved a newer version. A POST that creates a record takes Idempotency-Key: sent
-twice, it creates one record. 202 means that the work continues in the background: poll the address in Location.
+A list returns “items” and “next”, the cursor of the next page. To change a record, send If-Match
+with the ETag that you read. Without it the response is 428. If someone has saved a newer version, it is 412. When you
+create a record with POST, send Idempotency-Key, so that a repeated request creates only one record. 202 means that the
+work continues in the background: poll the address in Location.
 
-A record that you may not see is 404, exactly like one that doesn't exist. 422 names each invalid field; 409 lists the
-unmet conditions of a rule, each with a way out.
+A record that you are not allowed to see returns 404, as if it didn't exist. A 422 response names each invalid field. A
+409 response lists the conditions that are not met and how to meet them.
 """
 
 blueprint = Blueprint("api_docs", __name__, url_prefix=PREFIX)

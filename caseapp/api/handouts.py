@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "handouts",
-    "The handout library. A handout awaits clinical review until `reviewed` names a clinician.",
+    "The handout library. A handout has been clinically reviewed only if `reviewed` names a clinician.",
 )
 
 

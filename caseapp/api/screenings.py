@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "screenings",
-    "Screenings, flags and holds. They support a coach's judgement; the protocol awaits clinical sign-off.",
+    "Screenings, flags and holds. They support a coach's judgement. A clinician has not signed off the protocol yet.",
 )
 
 

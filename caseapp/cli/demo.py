@@ -98,7 +98,7 @@ def _require_empty() -> None:
         raise RuleBroken(
             Reason(
                 "not_empty",
-                "This database already holds people, so the demo practice was not created.",
+                "This database already contains users or clients, so the demo practice was not created.",
                 "Choose another CASEAPP_DATABASE_URL or CASEAPP_DATA_DIR.",
             )
         )

@@ -36,7 +36,7 @@ def report() -> None:
 @click.option(
     "--since",
     type=DAY,
-    help="First day of the period; cases that were open on any of its days count.",
+    help="First day of the period. Includes cases that were open on any day in the period.",
 )
 @click.option("--until", type=DAY, help="Last day.")
 @click.option("--coach", metavar="EMAIL")

@@ -108,7 +108,7 @@ def serve(
         try:
             child.wait(WORKER_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            print_error_lines(["The worker is finishing a task and will stop after it."])
+            print_error_lines(["The worker will stop when it finishes its current task."])
 
     if reload:
         _serve_and_reload(app, host, port)
@@ -157,7 +157,7 @@ def _prepare(context: CommandContext) -> list[str]:
     if context.settings.demo:
         set_up_demo(context)
         if not list_users():
-            click.echo("Creating the demo practice; this takes a moment, only the first time …")
+            click.echo("Creating the demo practice. This takes a moment, and only the first time …")
             return list(fill_demo(context))
         return list_sign_ins(context)
     with db.engine.connect() as connection:

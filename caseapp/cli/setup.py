@@ -96,7 +96,7 @@ def set_up_demo(context: CommandContext) -> None:
         raise RuleBroken(
             Reason(
                 "demo_outdated",
-                f"The demo practice belongs to an earlier version. {fault}",
+                f"The demo practice was created by an earlier version. {fault}",
                 restart,
             )
         ) from None
@@ -129,5 +129,8 @@ def list_sign_ins(context: CommandContext) -> list[str]:
             f"{who}@demo.test  {name}, client, at /portal"
             for who, name in demo_data.PORTAL_CLIENTS.items()
         ),
-        "Password and PIN are those of the first start. Set a new password: caseapp user reset EMAIL",
+        (
+            "The password and PIN are the ones shown when the demo first started. "
+            "Set a new password: caseapp user reset EMAIL"
+        ),
     ]

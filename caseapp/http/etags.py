@@ -26,5 +26,11 @@ def read_if_match() -> int:
         raise VersionMissing
     found = ETAG.fullmatch(sent.strip())
     if found is None:
-        raise Invalid({"If-Match": ["Send the ETag as you read it, in its quotes."]})
+        raise Invalid(
+            {
+                "If-Match": [
+                    "Send the ETag exactly as you received it, including its quotation marks."
+                ]
+            }
+        )
     return int(found[1])

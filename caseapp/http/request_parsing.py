@@ -192,11 +192,7 @@ def form_version() -> int:
     version = request.form.get("version", "")
     if not (version.isascii() and version.isdigit()) or len(version) > 9:  # noqa: PLR2004
         raise Invalid(
-            {
-                "version": [
-                    "Open the page again: this form doesn't say which version it was made from."
-                ]
-            }
+            {"version": ["Open the page again. We can't tell which version this form came from."]}
         )
     return int(version)
 

@@ -65,9 +65,9 @@ blueprint = Blueprint("handouts", __name__)
 TAG_LABELS = FLAG_LABELS | {
     "joint_consent": "Without consent from both partners",
     "distance_only": "Not living far apart",
-    "safety_screen_unknown": "A safety question not asked",
+    "safety_screen_unknown": "A safety question was not asked",
     "safety_screen_older_than_14_days": "Screening older than 14 days",
-    "recent_affair": "An affair disclosed",
+    "recent_affair": "An affair was disclosed",
     "court_order": "A court order",
     "unsafe_delivery": "No safe way to send anything",
 }

@@ -50,7 +50,7 @@ def list_hiding_effects(slug: str) -> list[str]:
     """List what else changes when a library handout is hidden and no practice handout replaces it."""
     found = []
     if slug == FIRST_HANDOUT:
-        found.append("Recommendations no longer begin with it for every client.")
+        found.append("It will no longer be the first recommendation for every client.")
     items = [
         ITEMS_BY_KEY[key].label.lower()
         for key, handout_slug in HANDOUT_FOR_ITEM.items()
@@ -58,7 +58,7 @@ def list_hiding_effects(slug: str) -> list[str]:
     ]
     if items:
         found.append(
-            f"It is no longer recommended after these screening answers: {', '.join(items)}."
+            f"It will no longer be recommended after these screening answers: {', '.join(items)}."
         )
     titles = {
         handout.title
@@ -68,7 +68,9 @@ def list_hiding_effects(slug: str) -> list[str]:
     }
     if titles:
         named = ", ".join(f"“{title}”" for title in sorted(titles))
-        found.append(f"Where these are blocked, it is still named as the alternative: {named}.")
+        found.append(
+            f"It will still be suggested as the alternative when these handouts are blocked: {named}."
+        )
     return found
 
 

@@ -23,7 +23,7 @@ def test_demo_needs_an_empty_database(app, run_command):
     staff.add("coach")
     done = run_command("demo")
     assert done.exit_code == 1
-    assert "already holds people" in done.stderr
+    assert "already contains users or clients" in done.stderr
 
 
 def test_demo_is_refused_in_production(app, run_command, tmp_path):

@@ -46,13 +46,13 @@ def test_practice_handout_is_written_approved_assigned_and_read(app, live, page,
     page.locator("[name='answer_fields.0.label']").fill("Where")
     expect(pane.get_by_role("heading", name="Out and back")).to_be_visible(timeout=20000)
     expect(pane).to_contain_text("Even in rain.")
-    expect(pane).not_to_contain_text("To fix before you can submit it")
+    expect(pane).not_to_contain_text("Fix these problems before you submit")
     look.at("the editor")
     with page.expect_download() as download:
         page.get_by_role("button", name="Preview as PDF").click()
     assert download.value.suggested_filename == "draft.pdf"
     page.get_by_role("button", name="Save and submit for approval").click()
-    page.get_by_text("You wrote in this draft").wait_for()
+    page.get_by_text("You edited this draft").wait_for()
     look.at("a draft in review")
     draft = page.url
 

@@ -97,7 +97,7 @@ def test_assigned_page_lists_weeks_and_skipped_handouts(app):
         < page.index("Skipped")
     )
     assert page.count("For the week of") == 2
-    assert "To keep for when it is needed" in page
+    assert "Keep until needed" in page
     assert "The client already has this handout through this channel." in page
     again = desk.post(form.action, fields)
     assert again.location == sent.location, "sent twice, given once"
@@ -105,7 +105,7 @@ def test_assigned_page_lists_weeks_and_skipped_handouts(app):
     assert "For the week of" in desk.text(f"/case/{made.number}/handouts")
     wrong = desk.send(path, form.action, slugs="hold-back-list", due_on="2020-01-01")
     assert wrong.status_code == 422
-    assert "Choose a day from this week on" in wrong.get_data(as_text=True)
+    assert "Choose a day this week or later" in wrong.get_data(as_text=True)
     odd = desk.send(path, form.action, slugs="hold-back-list", **{"order.hold-back-list": "x"})
     assert odd.status_code == 422
     stranger = StaffBrowser(app, team["coach2"])

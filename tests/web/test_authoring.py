@@ -120,7 +120,7 @@ def test_draft_is_written_approved_and_published(browsers):
     assert "own judgement" in page
     assert save(browsers["supervisor"], draft, "submit").location == draft
     author_page = browsers["supervisor"].text(draft)
-    assert "You wrote in this draft" in author_page
+    assert "You edited this draft" in author_page
     assert f"{draft}/publish" not in author_page
     assert "You can approve it" in browsers["admin"].text("/handouts/own")
     assert "Needs another approver" in browsers["supervisor"].text("/handouts/own")
@@ -216,7 +216,7 @@ def test_stale_save_is_refused_and_keeps_the_typed_text(browsers):
     page = answer.get_data(as_text=True)
     assert answer.status_code == 412
     assert 'value="Mine"' in page
-    assert "saved this draft in the meantime" in page
+    assert "This draft has changed since you opened it" in page
     db.session.rollback()
     assert db.session.get(HandoutDraft, get_draft_id(draft)).title == "Theirs"
 
@@ -283,7 +283,7 @@ def test_history_shows_revisions_and_their_changes(browsers):
 
 def test_hidden_handout_leaves_the_library_until_shown_again(browsers):
     page = browsers["supervisor"].text("/handouts/keep-the-day-running")
-    assert "no longer recommended after these screening answers" in page
+    assert "no longer be recommended after these screening answers" in page
     path = "/handouts/keep-the-day-running"
     assert browsers["supervisor"].send(path, f"{path}/hide?language=en").status_code == 303
     assert "Keep the day running" not in browsers["coach"].text("/handouts")
@@ -324,7 +324,7 @@ def test_copy_of_library_handout_hides_its_original_when_published(browsers):
 
 def test_missing_second_approver_is_shown(app):
     browser = StaffBrowser(app, staff.add("supervisor"))
-    assert "There is no second person to approve" in browser.text("/handouts/own")
+    assert "There is nobody else who can approve drafts" in browser.text("/handouts/own")
 
 
 @pytest.mark.parametrize("payload", TEMPLATE_PAYLOADS)

@@ -88,7 +88,7 @@ def test_choose_page_preselects_nobody_and_validates(desk, cases):
     assert "Choose a channel." in pigeon.get_data(as_text=True)
     past = desk.send(CHOOSE, HERE, all="yes", channel="print", due_on="2020-01-01")
     assert past.status_code == 422
-    assert "Choose a day from this week on" in past.get_data(as_text=True)
+    assert "Choose a day this week or later" in past.get_data(as_text=True)
     assert "No open case in this stage." in desk.text(f"{CHOOSE}?stage=repair")
 
 
@@ -136,7 +136,7 @@ def test_start_without_confirmation_is_refused(desk, cases):
     assert sent.status_code == 409
     page = sent.get_data(as_text=True)
     assert "None of the clients you chose can get this handout now." in page
-    assert "It needs caution, and the reasons weren&#39;t confirmed." in page
+    assert "This handout needs caution, and nobody confirmed the reasons." in page
     assert count(BulkAssignment) == 0
 
 
@@ -220,7 +220,7 @@ def test_suspended_page_is_paged_at_constant_cost(desk, team, monkeypatch):
             page = desk.text("/handouts/suspended")
         counts.append(len(asked.seen))
     assert counts[0] == counts[1]
-    assert "Each page searches 100 open cases" in page
+    assert "Each page covers 100 open cases" in page
     following = page.split('rel="next"')[0].rpartition('href="')[2].split('"')[0]
     rest = desk.text(following.replace("&amp;", "&"))
     assert "First page" in rest

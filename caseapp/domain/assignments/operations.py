@@ -104,7 +104,9 @@ def validate_due_on(due_on: date | None) -> date | None:
     Raises Invalid.
     """
     if due_on is not None and not get_week_start(today()) <= due_on <= today() + MAX_DUE_AHEAD:
-        raise Invalid({"due_on": ["Choose a day from this week on, at most half a year ahead."]})
+        raise Invalid(
+            {"due_on": ["Choose a day this week or later, no more than six months ahead."]}
+        )
     return due_on
 
 

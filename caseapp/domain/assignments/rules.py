@@ -35,16 +35,21 @@ def discretion_reasons(
         found.append(
             Reason(
                 "neutral_title",
-                "The PDF names nobody, because a handout in it has a neutral title.",
+                "The PDF doesn't show any names because a handout in it has a neutral title.",
             )
         )
     if situation.by_hand_only:
-        found.append(Reason("by_hand_only", "The PDF names nobody, because nothing may be sent."))
+        found.append(
+            Reason(
+                "by_hand_only",
+                "The PDF doesn't show any names because nothing may be sent to this client.",
+            )
+        )
     elif not situation.safety_items_asked:
         found.append(
             Reason(
                 "safety_screen_unknown",
-                "The PDF names nobody, because it isn't known whether the client is safe at home.",
+                "The PDF doesn't show any names because we don't know whether the client is safe at home.",
                 "Record a full screening and ask the three safety questions in private.",
             )
         )
@@ -52,7 +57,7 @@ def discretion_reasons(
         found.append(
             Reason(
                 "nothing_written",
-                "The PDF names nobody, because no written way to reach the client is safe.",
+                "The PDF doesn't show any names because there is no safe way to write to the client.",
                 "Ask the client again what is safe, and record it under Details.",
             )
         )

@@ -30,7 +30,7 @@ CHANNEL_LABELS = {
 MAX_MESSAGE_LENGTH = 500
 MAX_HANDOUTS = 12
 MAX_REPLACED = 100
-ORDER_RANGE = "Enter an order from 1 to 99."
+ORDER_RANGE = "Enter a position from 1 to 99."
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
 
 OUTCOMES = ("done", "refused")
-LOG = "Events outlive the records and the codes that they are about."
+LOG = "Events are kept after the records and codes they refer to are gone."
 
 
 class AuditEvent(Model):

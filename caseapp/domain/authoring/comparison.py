@@ -53,7 +53,7 @@ def describe_source(source: str) -> list[str]:
         "Summary": content.summary,
         "Minutes": content.minutes,
         "Hold mark": content.hold_ok,
-        "Ways to hand it out": ", ".join(content.channels),
+        "How clients can receive it": ", ".join(content.channels),
         "Faith text": content.faith_insert,
         "Review due": content.review_date,
         "Change": content.change,

@@ -53,7 +53,7 @@ DRAFT_OPEN = Reason(
 IN_REVIEW = Reason(
     "in_review",
     "This draft is waiting for approval and can’t be changed.",
-    "Withdraw it first, or have it returned.",
+    "Withdraw it first, or ask the approver to return it.",
 )
 NOT_AN_AUTHOR = Reason(
     "not_an_author",

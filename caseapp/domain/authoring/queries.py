@@ -26,11 +26,11 @@ AUTHORING_KINDS = ("created", "saved")
 NOT_IN_REVIEW = Reason(
     "not_in_review",
     "This draft isn’t waiting for approval.",
-    "Reload its page: it was published, returned or withdrawn in the meantime.",
+    "Reload the page. The draft has since been published, returned or withdrawn.",
 )
 SECOND_PERSON = Reason(
     "second_person",
-    "You wrote in this draft, so somebody else has to approve it.",
+    "You edited this draft, so someone else has to approve it.",
     "Ask another supervisor or admin who has not changed it.",
 )
 

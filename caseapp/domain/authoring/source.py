@@ -34,7 +34,7 @@ Write here.
 
 ## Stop and get help now if
 
-- you think of dying, or of killing or harming yourself or someone else
+- you are thinking about dying, or about killing or harming yourself or someone else
 - you are frightened of someone, or of what you might do.
 
 {{crisis_block}}

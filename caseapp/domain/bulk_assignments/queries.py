@@ -37,7 +37,7 @@ CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
 # Items store the codes; these are the messages for codes without a wording in the handout itself.
 REASON_LABELS = {
     "already_assigned": "The client already has this handout through this channel.",
-    "by_hand_only": "No safe way to send anything is confirmed, so only use it in a session.",
+    "by_hand_only": "There is no confirmed safe way to send anything to this client, so use it only in a session.",
     "case_closed": "The case is closed.",
     "case_not_found": "The coach no longer has access to this case.",
     "channel_not_available": "This handout isn't available through this channel.",
@@ -46,10 +46,10 @@ REASON_LABELS = {
     "hidden": "The practice has hidden this handout.",
     "help_lines_empty": "The handout needs help lines that the practice hasn't listed.",
     "hold_open": "A hold is open.",
-    "in_session_only": "Only together, in a session.",
+    "in_session_only": "Use it only in a session, together with the client.",
     "later_stage": "The handout belongs to a later stage.",
     "never_screened": "There is no screening yet.",
-    "not_confirmed": "It needs caution, and the reasons weren't confirmed.",
+    "not_confirmed": "This handout needs caution, and nobody confirmed the reasons.",
     "recalled": "The practice has recalled this version.",
     "safety_screen_older_than_14_days": "The last screening is more than 14 days old.",
     "safety_screen_unknown": "A safety question wasn't answered in the last screening.",

@@ -32,10 +32,10 @@ class Practice(Model):
     contact: Mapped[str] = mapped_column(sa.String(200), default="")
     country: Mapped[str] = mapped_column(
         sa.String(2),
-        info=unconstrained("The countries are those whose help lines the library has."),
+        info=unconstrained("The countries for which the library has help lines."),
     )
     region: Mapped[str | None] = mapped_column(
-        sa.String(60), info=unconstrained("The regions are those whose help lines the library has.")
+        sa.String(60), info=unconstrained("The regions for which the library has help lines.")
     )
     zone: Mapped[str] = mapped_column(
         sa.String(40), info=unconstrained("The time zones are those of the system's own list.")

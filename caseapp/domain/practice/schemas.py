@@ -94,7 +94,8 @@ class PracticeSchema(Schema):
         parts = urlsplit(value)
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
             raise ValidationError(
-                "Enter a plain https:// address without a query that says nothing about you."
+                "Enter an https:// address without a query string. "
+                "Choose a site that says nothing about coaching."
             )
 
     @validates_schema

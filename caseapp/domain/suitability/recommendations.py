@@ -190,5 +190,5 @@ def _stage_reason(handout: Handout, stage: str) -> str:
 
 def _explain(option: HandoutOption, why: str) -> str:
     if option.suitability.channels == IN_PERSON:
-        return f"{why} Only together, in a session."
+        return f"{why} Use it only in a session, together with the client."
     return f"{why} Needs caution." if option.suitability.outcome == CAUTION else why

@@ -38,7 +38,8 @@ WAYS_OUT = {
     "contact_block": "A supervisor can clear the flag when its reason no longer applies.",
     "safety_screen_unknown": SCREEN_AGAIN,
     "safety_screen_older_than_14_days": SCREEN_AGAIN,
-    "joint_consent": "Under Details, record that the spouse is open to contact and has shown several signs or agreed.",
+    "joint_consent": "Under Details, record that the spouse is open to contact and has either shown several signs of "
+    "willingness or agreed to work on it.",
     "court_order": "Under Details, record when the order has ended.",
 }
 
@@ -105,14 +106,18 @@ def assess_suitability(
     if any(found.effect == "in_session" for found in met):
         channels = IN_PERSON
         cautions.append(
-            Reason("in_session_only", "Only together, in a session.", "Choose “In person”.")
+            Reason(
+                "in_session_only",
+                "Use it only in a session, together with the client.",
+                "Choose “In person”.",
+            )
         )
     elif situation.by_hand_only:
         channels = tuple(channel for channel in channels if channel in BY_HAND)
         cautions.append(
             Reason(
                 "by_hand_only",
-                "No safe way to send anything is confirmed, so only use it in a session.",
+                "There is no confirmed safe way to send anything to this client, so use it only in a session.",
                 "Read it together, or print it and hand it over if the client can keep it safely.",
             )
         )
@@ -201,7 +206,7 @@ def _blockers(
         found["hold_open"] = Reason(
             "hold_open",
             f"A {situation.hold} hold is open, and this handout isn't meant for use during a hold.",
-            "Choose a handout marked for a hold. The Hold page shows how to release it.",
+            "Choose a handout that is allowed during this hold. The Hold page shows how to release the hold.",
         )
     for reason in (*map(_reason, contraindications), *_contact_blockers(handout, situation)):
         found.setdefault(reason.code, reason)
@@ -246,7 +251,7 @@ def _stage_cautions(handout: Handout, stage: str | None) -> list[Reason]:
         Reason(
             "later_stage",
             f"It belongs to {first.title}, and the case is in {by_id[stage].title}.",
-            "Only assign it if you have a reason to go ahead of the stage.",
+            "Assign it only if you have a reason to use a handout from a later stage.",
         )
     ]
 
