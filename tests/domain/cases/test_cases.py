@@ -154,7 +154,7 @@ def test_case_of_other_coach_is_not_found(team, made):
             lambda case_id, _: close_case(team["coach2"], case_id, TOGETHER, 1),
             lambda case_id, _: reopen_case(team["coach2"], case_id, "why", 1),
         ):
-            with pytest.raises(NotFound, match="nothing here"):
+            with pytest.raises(NotFound, match="could not find"):
                 call(case_id, number)
     for attempt in (
         lambda: get_case_context(team["admin"], made.case_id),

@@ -100,7 +100,7 @@ def test_task_of_other_coach_is_not_found(team, ines):
             lambda one: get_followup_record(team["coach2"], one),
             lambda one: complete(team["coach2"], one),
         ):
-            with pytest.raises(NotFound, match="nothing here"):
+            with pytest.raises(NotFound, match="could not find"):
                 call(wanted)
     with pytest.raises(NotFound):
         add(team["coach2"], ines)
