@@ -287,6 +287,6 @@ def test_staff_day_in_browser(app, live, browser, looking):
         admin.go(path)
         admin.see(f"admin {path}")
     admin.go("/log?action=report.export")
-    expect(admin.page.get_by_role("table")).to_contain_text("Made or fetched a report")
+    expect(admin.page.get_by_role("table")).to_contain_text("Created or downloaded a report")
     admin.go("/cases")
     expect(admin.page.get_by_role("heading", level=1)).to_have_text("Not part of your role")
