@@ -167,7 +167,7 @@ def test_replace_assignments_replaces_chosen_clients_and_lists_blocked_ones(app,
     assert "older version" not in browser.text(path)
     builders.second_version(monkeypatch, slug)
     page = browser.text(path)
-    assert "Version 1: 2 clients of your open cases" in page
+    assert "Version 1: 2 clients in your open cases" in page
     assert '2 of your clients have an older version. <a href="#h-older">' in page
     assert "Noor Haddad" not in page
     assert "Clients with an older version" not in browser.text(f"{path}?version=1")
