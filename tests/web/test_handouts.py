@@ -179,7 +179,7 @@ def test_replace_assignments_replaces_chosen_clients_and_lists_blocked_ones(app,
     page = sent.get_data(as_text=True)
     assert "Not replaced" in page
     assert "Daniel Roth: " in page
-    assert "Version 1: 1 client of your open cases" in page
+    assert "Version 1: 1 client in your open cases" in page
     assert count(Assignment) == 4
     again = browser.post(action, form | {"ids": ids[:1]})
     assert again.status_code == 303
