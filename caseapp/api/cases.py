@@ -58,7 +58,7 @@ class CaseQuery(ListQuerySchema):
     q = fields.String(
         validate=validate.Length(max=120),
         metadata={
-            "description": "A case number, the first letters of a name, or an exact e-mail address or phone number."
+            "description": "A case number, the first letters of a name, or an exact email address or phone number."
         },
     )
     updated_since = fields.AwareDateTime(validate=PLAUSIBLE_TIME)

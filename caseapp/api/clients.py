@@ -41,7 +41,7 @@ class ClientQuery(ListQuerySchema):
     q = fields.String(
         validate=validate.Length(max=120),
         metadata={
-            "description": "The first letters of a name, or an exact e-mail address or phone number."
+            "description": "The first letters of a name, or an exact email address or phone number."
         },
     )
 
