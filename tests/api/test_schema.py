@@ -115,12 +115,12 @@ def walk(operation, mode, token, records):
             elif mode is GenerationMode.POSITIVE:
                 case.path_parameters[name] = NOBODYS
         if operation.path.endswith("/recall") and real:
-            # The sheet that the other calls read must stay.
+            # The handout that the other calls read must stay.
             case.path_parameters["slug"] = "better-nights"
         if real and isinstance(case.body, dict) and "client_id" in case.body:
             case.body["client_id"] = records["client_id"]
-        if operation.path.endswith("/pack") and real and "sheet" in (case.query or {}):
-            case.query["sheet"] = [records["assignment_id"]]
+        if operation.path.endswith("/packet") and real and "assignment" in (case.query or {}):
+            case.query["assignment"] = [records["assignment_id"]]
         headers = {"Authorization": f"Bearer {token}"}
         if version and "If-Match" in (case.headers or {}):
             headers["If-Match"] = version

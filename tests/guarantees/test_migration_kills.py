@@ -52,6 +52,7 @@ def test_migration_killed_at_a_statement_changes_nothing_and_next_start_recovers
 
 
 @pytest.mark.process
+@pytest.mark.process
 def test_two_upgrades_at_once_both_succeed(app, database_url):
     db.session.remove()
     db.engine.dispose()

@@ -276,7 +276,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
     admin.see("reports, empty")
     for words, ending in (("CSV", ".csv"), ("PDF", ".pdf")):
         admin.go("/reports")
-        admin.page.get_by_label("Kind of file").select_option(ending[1:])
+        admin.page.get_by_label("File format").select_option(ending[1:])
         admin.press("Make report")
         with admin.page.expect_download() as download:
             admin.page.get_by_role("link", name=f"Save {words}").first.click()

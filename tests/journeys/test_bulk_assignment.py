@@ -26,7 +26,7 @@ def test_bulk_assignment_coach_assigns_one_handout_to_several_clients(
     builders.screen(team["coach"], made[1].client_id, fear_at_home="concern")
     sign_in(page, live)
     page.goto(f"{live}/handouts/my-limits")
-    page.get_by_role("link", name="Assign to several clients").click()
+    page.get_by_role("link", name="Assign to several").click()
     look.at("choose")
     page.get_by_label("All on this list (3)").check()
     page.get_by_label("Print: you hand it over on paper").check()
