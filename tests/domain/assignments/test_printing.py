@@ -51,7 +51,7 @@ SAFE = SafeContact(("call", "portal"))
 
 
 @pytest.mark.parametrize(
-    ("sheets", "situation", "safe", "codes"),
+    ("handouts", "situation", "safe", "codes"),
     [
         ([PLAIN], KNOWN, SAFE, []),
         ([PLAIN], KNOWN, SafeContact(("post",)), []),
