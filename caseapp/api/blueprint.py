@@ -90,7 +90,7 @@ class ListQuerySchema(Schema):
 
     cursor = fields.String(
         validate=validate.Length(max=200),
-        metadata={"description": "“next” of the previous page."},
+        metadata={"description": "The “next” value from the previous page."},
     )
     limit = fields.Integer(load_default=PAGE_SIZE, validate=validate.Range(1, LARGEST_PAGE))
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from caseapp.core.pagination import Page
 
 blueprint = ApiBlueprint(
-    "exports", "Case reports: coded fields of the whole practice, without names or free text."
+    "exports", "Case reports: coded fields for the whole practice, without names or free text."
 )
 
 

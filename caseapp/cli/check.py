@@ -226,8 +226,8 @@ def check_users() -> Iterator[CheckResult]:
     if len(approvers) < MIN_APPROVERS:
         yield CheckResult(
             WARNING,
-            "Practice handouts must be approved by a second supervisor or admin. There is none, so none can be "
-            "published.",
+            "Practice handouts must be approved by a second supervisor or admin. There is no second one, so "
+            "no practice handout can be published.",
         )
     # The holds of a supervisor's own clients need a second supervisor.
     own = [

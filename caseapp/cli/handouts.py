@@ -37,7 +37,7 @@ def handouts() -> None:
 @click.option(
     "--on", type=click.DateTime(["%Y-%m-%d"]), help="Check as of this day (default: today)."
 )
-@click.option("--at-release", is_flag=True, help="Check as of the day of this release.")
+@click.option("--at-release", is_flag=True, help="Check as of the release date.")
 @click.pass_obj
 def check_library(context: CommandContext, on: datetime | None, *, at_release: bool) -> None:
     """Check sources, claims, review dates and help lines of every handout; print one line per problem."""

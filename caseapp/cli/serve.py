@@ -63,7 +63,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="With SQLite, more than one reduces the throughput by 40 %.",
+    help="With SQLite, using more than one cuts throughput by 40%.",
 )
 @click.option(
     "--reload", is_flag=True, help="For development: start again whenever a file changes."
@@ -157,7 +157,7 @@ def _prepare(context: CommandContext) -> list[str]:
     if context.settings.demo:
         set_up_demo(context)
         if not list_users():
-            click.echo("Creating the demo practice. This takes a moment, and only the first time …")
+            click.echo("Creating the demo practice. This takes a moment, but only the first time …")
             return list(fill_demo(context))
         return list_sign_ins(context)
     with db.engine.connect() as connection:

@@ -123,4 +123,4 @@ def revoke(context: CommandContext, token_id: UUID) -> None:
     """Revoke a token permanently."""
     with context.open(), transaction():
         revoke_token(operator(), token_id)
-    click.echo("The token is revoked.")
+    click.echo("The token has been revoked.")

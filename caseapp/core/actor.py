@@ -37,7 +37,7 @@ def require(actor: Actor, action: Action) -> None:
 
 SYSTEM_ID = UUID(int=0)
 # Why a column with the id of an actor has no foreign key.
-OPERATOR_HAS_NO_ACCOUNT = "It may be the operator of the command line, who has no user account."
+OPERATOR_HAS_NO_ACCOUNT = "It may be someone using the command line, who has no user account."
 
 
 def operator(name: str = "operator") -> Actor:

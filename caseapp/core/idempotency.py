@@ -67,7 +67,7 @@ def run_idempotent(
             raise RuleBroken(
                 Reason(
                     "idempotency_key_reused",
-                    "This form was already sent with other answers.",
+                    "This form has already been sent with different answers.",
                     "Open the page again and send it once more.",
                 )
             )

@@ -23,7 +23,7 @@ Columns = TypeVarTuple("Columns")
 
 PAGE_SIZE = 25
 LARGEST_PAGE = 200
-UNKNOWN_CURSOR = {"cursor": ["Use the cursor of the previous page, unchanged."]}
+UNKNOWN_CURSOR = {"cursor": ["Use the cursor from the previous page, unchanged."]}
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def check_glyphs(html: str) -> None:
         raise RuleBroken(
             Reason(
                 "missing_glyphs",
-                f"Our fonts cannot print these characters: {' '.join(missing[:20])}",
+                f"We cannot print these characters: {' '.join(missing[:20])}",
                 "Remove them from the text or the practice's letterhead.",
             )
         )

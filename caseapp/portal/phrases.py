@@ -160,7 +160,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         ),
         "Share it as it is now": "Compartirla como está ahora",
         "Stop sharing": "Dejar de compartir",
-        "Until you share it, only you can read what you write here. If you share it, {who}, a supervisor of the "
+        "Until you share it, only you can read what you write here. If you share it, {who}, a supervisor at the "
         "practice and anyone else there who works with you can read every answer on this worksheet as it is now, "
         "but not anything you write later.": (
             "Hasta que la compartas, solo tú puedes leer lo que escribes aquí. Si la compartes, {who}, quien supervisa "

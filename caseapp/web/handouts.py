@@ -74,11 +74,11 @@ TAG_LABELS = FLAG_LABELS | {
 EFFECT_LABELS = {
     "block": "Blocked",
     "warn": "Caution",
-    "in_session": "Only together in a session",
+    "in_session": "Only in a session with the client",
 }
 HOLD_MARK_LABELS = {
-    "safety": "Also during a safety hold",
-    "care": "Also during a care hold",
+    "safety": "Even during a safety hold",
+    "care": "Even during a care hold",
     "none": "Not while a hold is open",
 }
 MAX_VERSION = 9999

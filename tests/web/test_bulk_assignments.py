@@ -136,7 +136,7 @@ def test_start_without_confirmation_is_refused(desk, cases):
     assert sent.status_code == 409
     page = sent.get_data(as_text=True)
     assert "None of the clients you chose can get this handout now." in page
-    assert "This handout needs caution, and nobody confirmed the reasons." in page
+    assert "This handout needs caution, and nobody confirmed having read the reasons." in page
     assert count(BulkAssignment) == 0
 
 

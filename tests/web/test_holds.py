@@ -54,7 +54,7 @@ def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, addre
     for words in (
         "Safety hold",
         "Care hold",
-        "Make or go through the safety plan together.",
+        "Together, make a safety plan or go through the existing one.",
         "24-hour safety check",
         "Closing the case",
         "A hold doesn’t end after a set time or because the client asks.",

@@ -224,7 +224,7 @@ def test_logo_is_uploaded_shown_replaced_and_removed(admin, team):
         (picture()[:-20], "A lighthouse", "may be incomplete"),
         (picture("white"), "A lighthouse", "too pale to show in black and white"),
         (picture(), "", "what the logo shows"),
-        (picture(), "A lighthouse 🙂", "Our fonts cannot print: 🙂"),
+        (picture(), "A lighthouse 🙂", "We cannot print these characters: 🙂"),
     ],
 )
 def test_upload_logo_with_invalid_file_or_text_shows_error_and_stores_nothing(
@@ -248,7 +248,7 @@ def test_upload_logo_rejected_by_scanner_stores_nothing(admin, scanner):
 def test_save_practice_with_unprintable_name_shows_error(admin):
     answer = admin.send("/settings", **(CHANGED | {"name": "Harbour 漢"}))
     assert answer.status_code == 422
-    assert "Our fonts cannot print: 漢" in answer.get_data(as_text=True)
+    assert "We cannot print these characters: 漢" in answer.get_data(as_text=True)
 
 
 @pytest.mark.pdf

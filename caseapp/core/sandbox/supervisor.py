@@ -40,7 +40,7 @@ JOB_CPU_SECONDS = 10.0
 JOBS_PER_WORKER = 50
 """How many jobs a worker runs before it is replaced."""
 MAX_MEMORY_BYTES = 1536 * MIB
-"""Address space of a worker; about 300 MiB of it are in use before the first job."""
+"""Address space of a worker; about 300 MiB of it is in use before the first job."""
 MAX_FILE_BYTES = 4 * MIB
 MAX_RESULT_BYTES = 16 * MIB
 

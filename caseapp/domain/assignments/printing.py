@@ -137,7 +137,7 @@ def client_packet_pdf(actor: Actor, records: Sequence[AssignmentRecord]) -> byte
 
 def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool) -> bytes:
     if not records:
-        raise RuleBroken(Reason("nothing_chosen", "Choose the handouts that go into one PDF."))
+        raise RuleBroken(Reason("nothing_chosen", "Choose the handouts you want in one PDF."))
     recipient = records[0].recipient
     personalization, _ = printed_details(records, recipient)
     # The cover names the coach who assigned the newest of them.

@@ -61,8 +61,8 @@ NOT_AN_AUTHOR = Reason(
     "Return it with a reason instead.",
 )
 CLOSED_MESSAGES = {
-    "published": "This draft was published.",
-    "discarded": "This draft was discarded.",
+    "published": "This draft has already been published.",
+    "discarded": "This draft has been discarded.",
 }
 
 

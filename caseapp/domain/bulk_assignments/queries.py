@@ -49,7 +49,7 @@ REASON_LABELS = {
     "in_session_only": "Use it only in a session, together with the client.",
     "later_stage": "The handout belongs to a later stage.",
     "never_screened": "There is no screening yet.",
-    "not_confirmed": "This handout needs caution, and nobody confirmed the reasons.",
+    "not_confirmed": "This handout needs caution, and nobody confirmed having read the reasons.",
     "recalled": "The practice has recalled this version.",
     "safety_screen_older_than_14_days": "The last screening is more than 14 days old.",
     "safety_screen_unknown": "A safety question wasn't answered in the last screening.",

@@ -94,7 +94,9 @@ class Attestation(Model):
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
     criterion: Mapped[str] = mapped_column(
         sa.String(60),
-        info=unconstrained("The criteria are the library's; attestations outlive them."),
+        info=unconstrained(
+            "The criteria come from the library; an attestation is kept even if its criterion is removed."
+        ),
     )
     evidence: Mapped[bytes]
     attested_at: Mapped[datetime]

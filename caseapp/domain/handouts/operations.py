@@ -123,7 +123,7 @@ def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
     if handout_version is None:
         raise NotFound
     if handout_version.recalled_at is not None:
-        raise RuleBroken(Reason("already_recalled", "This version is already recalled."))
+        raise RuleBroken(Reason("already_recalled", "This version has already been recalled."))
     handout_version.recalled_at, handout_version.recalled_by, handout_version.recall_reason = (
         now(),
         actor.id,

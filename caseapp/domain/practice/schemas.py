@@ -34,7 +34,7 @@ def require_printable(text: str) -> None:
     Raises ValidationError that names the missing characters.
     """
     if missing := find_missing_glyphs(text):
-        raise ValidationError(f"Our fonts cannot print: {' '.join(missing[:20])}")
+        raise ValidationError(f"We cannot print these characters: {' '.join(missing[:20])}")
 
 
 @dataclass(frozen=True)

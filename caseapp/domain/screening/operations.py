@@ -153,7 +153,7 @@ def clear_flag(actor: Actor, flag_id: UUID, reason: str) -> None:
         raise NotFound
     require_visible_client(actor, flag.client_id)
     if flag.cleared_at is not None:
-        raise RuleBroken(Reason("already_cleared", "This flag is already cleared."))
+        raise RuleBroken(Reason("already_cleared", "This flag has already been cleared."))
     flag.cleared_at = now()
     flag.cleared_by = actor.id
     flag.clear_reason = seal(flag, "clear_reason", reason, get_client_key(flag.client_id))
@@ -176,7 +176,7 @@ def release_hold(actor: Actor, hold_id: UUID, reason: str, expected_version: int
     require(actor, Action.HOLD_RELEASE)
     hold = get_hold(actor, hold_id)
     if hold.released_at is not None:
-        raise RuleBroken(Reason("already_released", "This hold is already released."))
+        raise RuleBroken(Reason("already_released", "This hold has already been released."))
     if blockers := list_release_blockers(hold, actor):
         raise RuleBroken(*blockers)
     set_committed_value(hold, "version", expected_version)

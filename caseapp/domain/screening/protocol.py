@@ -115,7 +115,7 @@ ITEMS = (
             "Managing about as usual.",
             "Slower, forgetful, some tasks missed but somebody else covers; under two weeks.",
             "Two or more days of work or study lost in two weeks, or a formal warning.",
-            "Unsafe with machines or driving.",
+            "Not safe to drive or use machinery.",
         ),
     ),
     Item(
@@ -123,7 +123,7 @@ ITEMS = (
         "Everyday tasks",
         "house",
         safety=False,
-        question="Are you falling behind with anything, such as bills, letters, washing or going out?",
+        question="Are you falling behind with anything, such as bills, letters or washing, or going out less?",
         anchors=(
             "Managing about as usual.",
             "Some tasks missed; under two weeks.",
@@ -156,10 +156,10 @@ ITEMS = (
         "Harm to others",
         "users",
         safety=True,
-        question="Have you had thoughts of hurting anyone, or followed or checked on anyone?",
+        question="Have you had thoughts of hurting anyone, or have you followed or checked up on anyone?",
         anchors=(
             "Asked directly: none.",
-            "Has angry images in mind, is upset by them, and does not want to act on them.",
+            "Has angry images in their head, is upset by them, and does not want to act on them.",
             (
                 "Thoughts of hurting somebody; or following or tracking somebody, visiting them when they do not "
                 "want it, or reading their phone."
@@ -178,7 +178,7 @@ ITEMS = (
         question="Asked alone: are you afraid of anyone, or is anyone controlling what you do?",
         anchors=(
             "Asked alone: no fear of anyone.",
-            "Tension, put-downs or treading carefully without fear; or could not be asked alone.",
+            "Tension, put-downs or having to tread carefully, but no fear; or could not be asked alone.",
             (
                 "Any fear of the spouse; control of money, phone, movement or friends; threats, tracking, sexual "
                 "pressure, harm to pets or things; any physical violence in this relationship; an order in place."
@@ -227,10 +227,10 @@ IMMEDIATE_STEPS = {
     "self_harm": (
         "Stay with the client; do not end the call until a next step is in place.",
         (
-            "If the client is in immediate danger, call the emergency services, and get somebody's help to put "
-            "anything the client could use to harm themselves out of reach."
+            "If the client is in immediate danger, call the emergency services, and get somebody to help put "
+            "out of reach anything the client could use to harm themselves."
         ),
-        "Make or go through the safety plan together.",
+        "Together, make a safety plan or go through the existing one.",
         "Tell your supervisor now, and write down what was done.",
     ),
     "harm_to_others": (
@@ -245,7 +245,7 @@ IMMEDIATE_STEPS = {
     "fear_at_home": (
         "Believe the client. Do not advise staying or leaving.",
         "If the person the client fears is coming now, call the emergency services first.",
-        "Offer details of the domestic abuse service, but only by a safe channel.",
+        "Offer details of the domestic abuse service, but only through a safe channel.",
         "Tell your supervisor now. No couple work, and no talks about setting limits.",
     ),
     "caring": (

@@ -40,7 +40,7 @@ WAYS_OUT = {
     "safety_screen_older_than_14_days": SCREEN_AGAIN,
     "joint_consent": "Under Details, record that the spouse is open to contact and has either shown several signs of "
     "willingness or agreed to work on it.",
-    "court_order": "Under Details, record when the order has ended.",
+    "court_order": "Once the order has ended, record that under Details.",
 }
 
 

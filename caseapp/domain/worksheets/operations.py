@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MAX_UPLOADS_PER_WORKSHEET = 5
 """Largest number of uploads kept for one worksheet."""
 MAX_UPLOAD_BYTES_PER_CLIENT = 4 * MAX_FILE_BYTES
-"""Largest total size of the uploads of one client, in bytes."""
+"""Largest total size of one client's uploads, in bytes."""
 
 
 def save_answers(
