@@ -68,7 +68,9 @@ def test_every_route_has_the_same_headers_for_everybody(world, app):
             continue
         for who in ("nobody", "coach", "admin", "client"):
             answer = w.send(world, route, who, world.own)
-            file = route.rule.endpoint in {"assets.file", "fonts.font"} and answer.status_code == 200
+            file = (
+                route.rule.endpoint in {"assets.file", "fonts.font"} and answer.status_code == 200
+            )
             if wrong := faults(answer, file=file):
                 found.append((route.name, who, answer.status_code, wrong))
     assert found == []

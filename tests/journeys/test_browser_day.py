@@ -224,7 +224,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
     ines.see("reading list")
     ines.page.get_by_role("link", name="Open When sleep will not come").click()
     expect(ines.page.get_by_text("The log on page two")).to_be_visible()
-    ines.see("sheet")
+    ines.see("worksheet")
     with ines.page.expect_download() as download:
         ines.page.get_by_role("link", name="Save PDF").first.click()
     assert re.fullmatch(r"reading-\d+\.pdf", download.value.suggested_filename)
@@ -266,7 +266,9 @@ def test_staff_day_in_browser(app, live, browser, looking):
     supervisor.sign_in(team["supervisor"])
     supervisor.see("today of a supervisor")
     supervisor.go(f"/case/{number}/hold")
-    expect(supervisor.page.get_by_text("no full screening with every level at None or Watch").first).to_be_visible()
+    expect(
+        supervisor.page.get_by_text("no full screening with every level at None or Watch").first
+    ).to_be_visible()
     supervisor.see("hold of a supervisor")
 
     admin = Person(browser, live, looking=looking)

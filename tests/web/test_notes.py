@@ -220,7 +220,9 @@ def test_sign_page_says_when_there_was_no_screening(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     assert "No screening in this session." in coach_browser.text(f"/note/{note_id}/sign")
     asked = builders.draft(coach, case.case_id, levels={item.key: None for item in ITEMS})
-    assert "You asked no screening questions in this session" in coach_browser.text(f"/note/{asked}/sign")
+    assert "You asked no screening questions in this session" in coach_browser.text(
+        f"/note/{asked}/sign"
+    )
 
 
 def test_sign_sent_twice_makes_one_screening(coach_browser, coach, case):
