@@ -82,7 +82,8 @@ def _activate_in_contexts(app: Flask, installed: Runtime) -> None:
     """Make the application's runtime the current one inside each of its contexts."""
 
     def push(_app: Flask) -> None:
-        g.runtime_before = runtime.activate(installed)
+        if "runtime_before" not in g:
+            g.runtime_before = runtime.activate(installed)
 
     def tear_down(_app: Flask, **_details: object) -> None:
         runtime.activate(g.pop("runtime_before", None))

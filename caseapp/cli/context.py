@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from caseapp.core.errors import DomainError, Invalid, RuleBroken
 from caseapp.core.settings import InvalidSettings, Settings, load_settings
@@ -65,6 +65,13 @@ class Commands(click.Group):
             ctx.exit(EXIT_FAILED)
         except OperationalError as fault:
             print_error_lines([f"The database cannot be used: {fault.orig}"])
+            ctx.exit(EXIT_FAILED)
+        except IntegrityError as fault:
+            # The name of the constraint says which table and column; a row may hold personal data.
+            reason = str(fault.orig).partition("DETAIL")[0].strip()
+            print_error_lines(
+                [f"The database refused the change, and nothing was changed: {reason}"]
+            )
             ctx.exit(EXIT_FAILED)
 
 

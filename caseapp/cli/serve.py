@@ -19,6 +19,7 @@ from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import ROOT
 from caseapp.domain.users.queries import list_users
+from caseapp.http import assets
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -80,6 +81,8 @@ def serve(
     with context.open() as app:
         lines = _prepare(context)
         _start_sandboxes()
+        # Both server processes must give the same address for the same files.
+        assets.content_stamp()
         if reload and not is_running_from_reloader():
             # This process only watches the files; the one that it starts serves.
             _announce(context, host, port, lines)

@@ -87,7 +87,7 @@ def new_wrapped_key(client_id: UUID) -> bytes:
 def unwrap(client_id: UUID, wrapped: bytes) -> DataKey:
     """Unwrap a client's key.
 
-    Raises Tampered when it belongs to another client or another wrapping key.
+    Raises SealBroken when it belongs to another client or another wrapping key.
     """
     return DataKey(client_id, _decrypt(_derived("wrap"), wrapped, _wrapping_binding(client_id)))
 
@@ -106,7 +106,7 @@ def unseal_text(
 ) -> str | None:
     """Decrypt what was sealed for this table, column, row and client.
 
-    Raises Tampered when the text was changed or comes from another place.
+    Raises SealBroken when the text was changed or comes from another place.
     """
     if sealed is None:
         return None
@@ -121,7 +121,7 @@ def seal_bytes(row: SealedRow, column: str, data: bytes, key: DataKey) -> bytes:
 def unseal_bytes(table: str, column: str, row_id: UUID, sealed: bytes, key: DataKey) -> bytes:
     """Decrypt what `seal_bytes` sealed.
 
-    Raises Tampered when it was changed or comes from another place.
+    Raises SealBroken when it was changed or comes from another place.
     """
     return _decrypt(key.secret, sealed, _binding(table, column, row_id, key.client_id))
 
@@ -152,7 +152,7 @@ def seal_file(name: str, content: bytes, key: DataKey) -> bytes:
 def unseal_file(name: str, sealed: bytes, key: DataKey) -> bytes:
     """Decrypt what `seal_file` sealed.
 
-    Raises Tampered when it was changed or has another name.
+    Raises SealBroken when it was changed or has another name.
     """
     return _decrypt(key.secret, sealed, _binding("file", name, key.client_id, key.client_id))
 

@@ -309,6 +309,7 @@ def upgrade() -> None:
     op.drop_index(OPEN_DRAFT, "handout_draft")
     _change("handout_draft", drop={DRAFT_STATE})
     _recode_drafts(DRAFT_STATES)
+    _shorten_names()
     for table in TABLES:
         _change(table, rename=CONSTRAINTS.get(table, {}), add=_new_clauses(table))
     _rename_indexes(INDEXES)
@@ -316,6 +317,22 @@ def upgrade() -> None:
     _create_open_draft_index("in_review")
     op.create_index("ix_note_client_id", "note", ["client_id"])
     _analyze_again()
+
+
+def _shorten_names() -> None:
+    """Shorten the names that earlier versions stored without a limit on SQLite; PostgreSQL always had one."""
+    if not _is_sqlite():
+        return
+    for table, column in (
+        ("client", "preferred_name"),
+        ("user_account", "name"),
+        ("token", "name"),
+    ):
+        length = LENGTHS[table][column]
+        op.execute(
+            f'UPDATE "{table}" SET "{column}" = substr("{column}", 1, {length})'  # noqa: S608 - our own names
+            f' WHERE length("{column}") > {length}'
+        )
 
 
 def downgrade() -> None:

@@ -180,3 +180,14 @@ def test_rebuilt_table_keeps_its_children(engine, app, tmp_path, database_url):
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
     assert after == before
     assert before["care_team"] == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_upgrade_shortens_a_name_that_sqlite_stored_without_a_limit(engine, app):
+    fill()
+    downgrade(engine.url, "0008")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE client SET called = '{'A' * 100}'")
+    upgrade(engine.url)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT preferred_name FROM client").scalar() == "A" * 60

@@ -281,7 +281,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
         admin.page.get_by_label("File format").select_option(ending[1:])
         admin.press("Make report")
         with admin.page.expect_download() as download:
-            admin.page.get_by_role("link", name=f"Save {words}").first.click()
+            admin.page.get_by_role("link", name=f"Download {words}").first.click()
         assert download.value.suggested_filename.endswith(ending)
         assert "Okafor" not in download.value.path().read_bytes().decode("latin-1")
     admin.see("reports")
@@ -291,4 +291,6 @@ def test_staff_day_in_browser(app, live, browser, looking):
     admin.go("/log?action=report.export")
     expect(admin.page.get_by_role("table")).to_contain_text("Created or downloaded a report")
     admin.go("/cases")
-    expect(admin.page.get_by_role("heading", level=1)).to_have_text("Not part of your role")
+    expect(admin.page.get_by_role("heading", level=1)).to_have_text(
+        "Your role doesn't include this"
+    )

@@ -220,7 +220,7 @@ def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
 def parse_handout(source: str) -> Handout:
     """Parse a handout's source.
 
-    Raises BrokenHandout with every problem of the front matter or the markers.
+    Raises InvalidHandoutFile with every problem of the front matter or the markers.
     """
     handout = parse_draft(source)
     if problems := find_mismatches(handout):
@@ -231,7 +231,7 @@ def parse_handout(source: str) -> Handout:
 def parse_draft(source: str) -> Handout:
     """Parse a handout's source, whether or not its markers match its front matter.
 
-    Raises BrokenHandout with every problem of the front matter.
+    Raises InvalidHandoutFile with every problem of the front matter.
     """
     try:
         matter, body = frontmatter.parse(source)
@@ -336,7 +336,7 @@ def handout_files() -> list[Path]:
 def library() -> dict[tuple[str, str], Handout]:
     """Read the whole library, by (id, language).
 
-    Raises BrokenHandout that names the file.
+    Raises InvalidHandoutFile that names the file.
     """
     found: dict[tuple[str, str], Handout] = {}
     for path in handout_files():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def publish_library() -> int:
     """Publish the library's new versions and return how many there were.
 
-    Raises BrokenHandout when a text changed without a new version number: assignments refer to a version for ever.
+    Raises InvalidHandoutFile when a text changed without a new version number: assignments refer to a version for ever.
     """
     known = {
         (row.slug, row.language, row.number): row.sha256

@@ -23,13 +23,19 @@ export function startProgress() {
       const fresh = await fetchRegion();
       if (!fresh.region) return;
       document.title = fresh.title;
-      // Elements that somebody is using stay; the next update shows the rest.
-      if (!region.contains(document.activeElement)) {
+      const done = fresh.region.dataset.progress !== "running";
+      const inUse = region.contains(document.activeElement);
+      // While work goes on, elements that somebody is using stay; the next update shows the rest.
+      if (done || !inUse) {
         region.replaceWith(fresh.region);
         region = fresh.region;
       }
-      if (fresh.region.dataset.progress !== "running") {
-        if (status) status.textContent = fresh.region.dataset.progressDone;
+      if (done) {
+        if (inUse) {
+          region.tabIndex = -1;
+          region.focus();
+        }
+        if (status) status.textContent = region.dataset.progressDone;
         return;
       }
       interval = INTERVAL_MS;

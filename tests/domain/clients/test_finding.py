@@ -170,7 +170,7 @@ def test_possible_conflict_tells_a_supervisor_both_sides(team, ines, new, reason
     with pytest.raises(RuleBroken) as refused:
         builders.client(team["supervisor"], **new)
     [given] = refused.value.reasons
-    assert given.message == f"Ines Okafor, with Marta Lindqvist, {reason}."
+    assert given.message == f"Ines Okafor (coach: Marta Lindqvist) {reason}."
 
 
 @pytest.mark.parametrize(("new", "reason"), MATCHES)
