@@ -125,7 +125,7 @@ def test_document_that_failed_before_is_rendered_by_one_process_at_a_time(monkey
     first = threading.Thread(target=lambda: pdf.render(failing_document("a")))
     first.start()
     assert began.wait(60)
-    with pytest.raises(RenderFailed, match="right now") as second:
+    with pytest.raises(RenderFailed, match="already being created") as second:
         pdf.render(failing_document("a"))
     go_on.set()
     first.join()
