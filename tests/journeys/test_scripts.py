@@ -163,6 +163,7 @@ def test_autosave_invalid_field_shows_the_reason(site):
     )
     page.fill("textarea", "words")
     save_text(page).get_by_text("Not saved. Too long.").wait_for()
+    assert page.input_value("textarea") == "words"
 
 
 def test_autosave_stale_version_shows_both_texts_and_sends_nothing_until_chosen(site, requests):
