@@ -18,7 +18,7 @@ from caseapp.domain.models import METADATA
 if TYPE_CHECKING:
     from types import ModuleType
 
-pytestmark = pytest.mark.both(every_set=True)
+pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
 
 Row = dict[str, Any]
 # More than any column has codes, so that each stands in a row.

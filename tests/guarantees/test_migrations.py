@@ -25,7 +25,7 @@ from caseapp.domain.audit.operations import record, record_read
 from caseapp.domain.models import METADATA
 from tests.support import builders, staff
 
-pytestmark = pytest.mark.both(every_set=True)
+pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
 
 
 @pytest.fixture
