@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "assignments",
-    "Handouts assigned to a client. Each assignment stays on the handout version that was assigned.",
+    "Handouts assigned to a client. An assignment keeps its handout version when the handout is updated later.",
 )
 
 

@@ -42,7 +42,7 @@ IF_MATCH = {
     "in": "header",
     "name": "If-Match",
     "required": True,
-    "description": "The ETag of the record as you read it.",
+    "description": "The ETag that you received when you read the record.",
     "schema": {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
 }
 IDEMPOTENCY_KEY = {

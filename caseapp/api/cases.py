@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "cases",
-    "Courses of coaching. A client can have several cases over time, but only one open at a time.",
+    "A case is one period of coaching for a client. A client can have several cases, but only one can be open at "
+    "a time.",
 )
 serialize = build_serializer(CaseResponseSchema())
 

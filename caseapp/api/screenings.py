@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 blueprint = ApiBlueprint(
     "screenings",
-    "Screenings, flags and holds. They support a coach's judgement. A clinician has not signed off the protocol yet.",
+    "Screenings, flags and holds. They support a coach's judgement. No clinician has approved the protocol yet.",
 )
 
 

@@ -142,7 +142,7 @@ def check_mail() -> Iterator[CheckResult]:
         yield CheckResult(FAULT, f"The mail server cannot be used: {fault}")
         return
     if settings.active().smtp_url:
-        yield CheckResult(OK, "The mail server can be reached; nothing was sent")
+        yield CheckResult(OK, "The mail server can be reached. This check sends no email")
     else:
         yield CheckResult(WARNING, f"No mail server is set; mail is stored in {mail.mail_folder()}")
 
@@ -161,7 +161,7 @@ def check_pdf() -> Iterator[CheckResult]:
     except RuleBroken as fault:
         yield CheckResult(FAULT, f"{fault.reasons[0].message} {fault.reasons[0].way_out}")
     else:
-        yield CheckResult(OK, "The PDF workers start")
+        yield CheckResult(OK, "The PDF workers can be started")
     if failed := circuit_breaker.list_quarantined():
         yield CheckResult(
             WARNING,

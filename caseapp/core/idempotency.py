@@ -68,7 +68,7 @@ def run_idempotent(
                 Reason(
                     "idempotency_key_reused",
                     "This form has already been sent with different answers.",
-                    "Open the page again and send it once more.",
+                    "Open the page again and resend the form.",
                 )
             )
         found: UUID = before.record_id

@@ -40,7 +40,7 @@ def send(mail: MailMessage) -> None:
     one address and no line break in a header.
     """
     if any(char in mail.to + mail.subject for char in "\r\n"):
-        raise ValueError("A mail header cannot hold a line break.")
+        raise ValueError("A mail header cannot contain a line break.")
     message = EmailMessage()
     message["To"] = _one_address(mail.to)
     message["From"] = settings.active().mail_from

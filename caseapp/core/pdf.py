@@ -33,7 +33,7 @@ STYLES = ROOT / "caseapp" / "static"
 STYLESHEETS = ("handout.css", "report.css")
 FONT_SCHEME = "caseapp-font:"
 LOGO_URL = "caseapp-picture:logo"
-"""The address under which a document shows its logo; no other image can be loaded."""
+"""The URL that a document uses for its logo. No other image can be loaded."""
 MAX_PAGES = 40
 FAILURE_MESSAGES = {
     "too_big": "This document is too long to print.",

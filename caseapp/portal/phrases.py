@@ -37,7 +37,7 @@ AUTOSAVE = {
         "closed": "No se ha guardado. Esta hoja no admite cambios ahora.",
     }
 }
-"""Messages of `autosave.js` by language; the script itself holds the English ones."""
+"""Messages for `autosave.js` by language. The English ones are in the script itself."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         "That didn’t work": "No ha funcionado",
         "Check your answers": "Revisa tus respuestas",
         "Open the page again. We can't tell which version this form came from.": (
-            "Abre la página de nuevo: este formulario no indica de qué versión partió."
+            "Abre la página de nuevo: no podemos saber de qué versión procede este formulario."
         ),
         "Unknown field.": "Ese campo no existe.",
         "There is nothing to share yet.": "Todavía no hay nada que compartir.",
@@ -131,7 +131,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         # Answers saved elsewhere, or others in an uploaded file.
         "This worksheet was saved in another window or on another device at {theirs}. "
         "What you wrote here at {ours} isn’t saved yet.": (
-            "Esta hoja se guardó desde otra ventana u otro aparato a las {theirs}. "
+            "Esta hoja se guardó desde otra ventana u otro dispositivo a las {theirs}. "
             "Lo que escribiste aquí a las {ours} aún no está guardado."
         ),
         "These are the answers in your file. They aren’t saved yet.": (
@@ -148,7 +148,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         ),
         "see what is saved": "mira lo que está guardado",
         "in a new tab": "en otra pestaña",
-        "Select Save to keep this version.": "Con Guardar te quedas con esta versión.",
+        "Select Save to keep this version.": "Pulsa Guardar para conservar esta versión.",
         "Keep this version": "Quedarme con esta versión",
         # Sharing.
         "Share this worksheet with {who}?": "¿Compartir esta hoja con {who}?",
@@ -156,7 +156,7 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Compartiste esta hoja el {day} a las {time}."
         ),
         "Only you can see what you’ve changed since then.": (
-            "Lo que has cambiado desde entonces sigue siendo solo tuyo."
+            "Lo que has cambiado desde entonces solo puedes verlo tú."
         ),
         "Share it as it is now": "Compartirla como está ahora",
         "Stop sharing": "Dejar de compartir",
@@ -185,9 +185,9 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Elige el PDF de esta hoja o el de toda tu lista, de hasta 5 MB. Copiaremos tus respuestas del archivo. "
             "Solo tú puedes verlas."
         ),
-        "Get my answers from this file": "Sacar mis respuestas de este archivo",
+        "Get my answers from this file": "Copiar mis respuestas de este archivo",
         "Choose a file first.": "Elige antes un archivo.",
-        HARMFUL: "No hemos aceptado este archivo: la comprobación de archivos dañinos lo rechaza.",
+        HARMFUL: "No hemos aceptado este archivo porque parece dañino.",
         NOT_CHECKED: (
             "No hemos podido comprobar si este archivo es dañino, así que no se ha aceptado. "
             "Inténtalo de nuevo en un minuto."
@@ -199,10 +199,10 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Este archivo ocupa más de 5 MB. Redúcelo, o escribe aquí tus respuestas."
         ),
         REJECTED_UPLOADS["locked"]: (
-            "Este archivo está cerrado con contraseña. Guárdalo sin ella e inténtalo de nuevo."
+            "Este archivo está protegido con contraseña. Guárdalo sin ella e inténtalo de nuevo."
         ),
         REJECTED_UPLOADS["too_much"]: (
-            "Leer este archivo tardaba demasiado y lo hemos parado. Escribe aquí tus respuestas."
+            "La lectura de este archivo tardaba demasiado y la hemos detenido. Escribe aquí tus respuestas."
         ),
         REJECTED_UPLOADS[
             "busy"
@@ -229,15 +229,15 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
             "Borra uno que ya no necesites e inténtalo de nuevo."
         ),
         # Flashed messages.
-        template_helpers.MESSAGES["worksheet_saved"]: "Guardado, solo para ti.",
+        template_helpers.MESSAGES["worksheet_saved"]: "Guardado. Solo tú puedes verlo.",
         template_helpers.MESSAGES["worksheet_shared"]: (
-            "Compartido. Lo que escribas desde ahora es solo tuyo hasta que lo compartas otra vez."
+            "Compartido. Lo que escribas desde ahora solo podrás verlo tú, hasta que lo compartas otra vez."
         ),
         template_helpers.MESSAGES["worksheet_unshared"]: (
-            "Ya no se comparte. Lo que escribiste sigue aquí, solo para ti."
+            "Ya no está compartido. Lo que escribiste sigue aquí y solo tú puedes verlo."
         ),
         template_helpers.MESSAGES["answers_read"]: (
-            "Hemos leído tus respuestas del archivo y están guardadas, solo para ti. Repásalas."
+            "Hemos leído y guardado tus respuestas del archivo. Solo tú puedes verlas. Comprueba que son correctas."
         ),
         template_helpers.MESSAGES["other_answers_read"]: (
             "El archivo tenía también respuestas de otras hojas. Están guardadas en ellas y solo tú puedes verlas."
@@ -249,8 +249,8 @@ TRANSLATIONS: dict[str, dict[str, str]] = {
         template_helpers.MESSAGES["upload_unreadable"]: (
             "No hemos podido leer las respuestas de ese archivo. No se ha perdido nada: mira más abajo."
         ),
-        template_helpers.MESSAGES["upload_sent"]: "El archivo está enviado.",
-        template_helpers.MESSAGES["upload_removed"]: "El archivo está borrado.",
+        template_helpers.MESSAGES["upload_sent"]: "El archivo se ha enviado.",
+        template_helpers.MESSAGES["upload_removed"]: "El archivo se ha borrado.",
         # Help lines.
         "If you are in danger": "Si estás en peligro",
         "Call {phone}.": "Llama al {phone}.",

@@ -56,7 +56,7 @@ def test_check_passes_for_a_ready_practice(team, run_command):
     assert "FAULT" not in done.output
     assert "all migrations applied" in done.output
     assert "No mail server is set" in section(done.output, "Mail")
-    assert "The PDF workers start" in done.output
+    assert "The PDF workers can be started" in done.output
 
 
 @pytest.mark.pdf

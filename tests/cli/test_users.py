@@ -46,7 +46,7 @@ def test_user_add_has_no_password_option(run_command):
         (
             ["a@practice.test", "--name", "A", "--supervisor", "b@x.test"],
             PASSWORD,
-            "Nobody has that",
+            "No account uses that",
         ),
     ],
 )

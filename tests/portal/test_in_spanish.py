@@ -71,13 +71,13 @@ def test_spanish_worksheet_page_before_and_after_sharing_is_spanish(reader):
     assert re.search(r"Unos \d+ minutos", page_text)
     assert submit(reader, one_change="Apagar la luz.").status_code == 303
     page_text = spanish_text(reader.get(PAGE))
-    assert "Guardado, solo para ti." in page_text
+    assert "Guardado. Solo tú puedes verlo." in page_text
     assert re.search(r"Guardado a las \d\d:\d\d", page_text)
     assert submit(reader, "share", one_change="Apagar la luz.").status_code == 303
     page_text = spanish_text(reader.get(PAGE))
     assert re.search(r"Compartiste esta hoja el \d+ de [a-z]+ a las \d\d:\d\d\.", page_text)
     submit(reader, one_change="Apagar el teléfono.")
-    assert "sigue siendo solo tuyo" in spanish_text(reader.get(PAGE))
+    assert "solo puedes verlo tú" in spanish_text(reader.get(PAGE))
     token = {"csrf_token": csrf(reader.get(PAGE))}
     assert reader.post(f"{PAGE}/read", data=token).status_code == 303
     reader.get("/portal")
@@ -91,7 +91,7 @@ def test_spanish_worksheet_errors_are_spanish(reader):
     submit(reader, one_change="Desde el móvil.")
     stale = submit(reader, start=0, one_change="Desde el portátil.")
     assert stale.status_code == 412
-    assert "Esta hoja se guardó desde otra ventana u otro aparato a las" in spanish_text(stale)
+    assert "Esta hoja se guardó desde otra ventana u otro dispositivo a las" in spanish_text(stale)
     assert "Abre la página de nuevo" in spanish_text(submit(reader, start="often"))
     wrong = submit(reader, "draft", start="often")
     assert wrong.json["fields"]["version"][0].startswith("Abre la página de nuevo")

@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-MOST_SECONDS = 1.5
+MOST_SECONDS = 2.0
 """Seconds of processor time that a test of the fast run may use, its own fixtures included."""
 COLLECTED = pytest.StashKey[list[pytest.Function]]()
 """All tests that were collected, those that are deselected later included."""

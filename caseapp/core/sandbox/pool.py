@@ -30,7 +30,7 @@ WORKER_COUNT = 2
 MAX_WAIT_SECONDS = 14.0
 """Longest wait for a result in seconds, including the time in the queue."""
 STARTUP_SECONDS = 25.0
-"""Seconds a supervisor may take to start; less than the web server's own worker timeout."""
+"""Seconds that a supervisor may take to start. It must be less than the web server's own worker timeout."""
 MAX_JOB_BYTES = 2 * MIB
 # Variables about libraries, fonts and folders; none of them can hold a secret.
 PASSED_ENVIRONMENT = (

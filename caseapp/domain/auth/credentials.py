@@ -57,8 +57,5 @@ def find_password_error(password: str, *, personal_words: tuple[str, ...] = ()) 
         len(word) >= SHORTEST_NAME_PART and word.casefold() in lower for word in personal_words
     )
     if personal or len(set(lower)) < FEWEST_DISTINCT_CHARACTERS:
-        return (
-            "Choose a password that is harder to guess: not your name or address, "
-            "and not one character repeated."
-        )
+        return "Choose a password that is harder to guess. Don't use your name or address, or one repeated character."
     return None

@@ -29,7 +29,7 @@ LINE_MARKERS = (
 """Markdown at the start of a line, and the words that replace it."""
 UNCHANGED, REMOVED, ADDED, GAP = "unchanged", "removed", "added", "gap"
 BASED_ON = "Based on: "
-"""Starts the line with the claims that a section is based on; it is shown only where it changed."""
+"""Starts the line that lists the claims of a section. That line is shown only if it has changed."""
 NON_BREAKING_HYPHEN = "\N{NON-BREAKING HYPHEN}"
 
 

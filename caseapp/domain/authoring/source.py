@@ -48,7 +48,7 @@ Escribe aquí.
 
 ## Para y pide ayuda ahora si
 
-- piensas en morir, o en matar o hacer daño a alguien o a ti
+- piensas en morir, en hacerte daño, o en matar o hacer daño a otra persona
 - tienes miedo de alguien, o de lo que podrías hacer.
 
 {{crisis_block}}

@@ -17,4 +17,4 @@ TASK_LABELS = {
     "close_check_in": "Check in with the client after closing the case",
 }
 CUSTOM = "custom"
-"""The kind of task that has its own title."""
+"""The kind of task for which a title is entered."""

@@ -145,7 +145,7 @@ LABELS = {
         saved_so_far="Guardado hasta ahora:",
         invalid_choice="Elige entre las opciones que aparecen aquí.",
         too_long="Acorta este texto a {max} caracteres como máximo.",
-        invalid_date="Elige el día: “{input}” no se entiende como una sola fecha.",
+        invalid_date="Elige el día: no sabemos a qué fecha corresponde “{input}”.",
         unstorable="Quita los caracteres que no se pueden guardar.",
         text_to="Escribe {what}",
         or_text_to="o escribe {what}",
@@ -195,13 +195,13 @@ LABELS = {
                 "Marca 1 si serviste en las fuerzas armadas, 2 para hablar en español."
             ),
             "Helps you find treatment and support near you. It does not provide counselling.": (
-                "Busca tratamiento y apoyo cerca de ti; no es un servicio de terapia."
+                "Te ayuda a encontrar tratamiento y apoyo cerca de ti. No es un servicio de terapia."
             ),
             "For people of any gender.": "Para personas de cualquier género.",
             "Its Shielded Site web chat is designed not to leave any browser history.": (
                 "Su chat Shielded Site está hecho para no dejar rastro en el historial del navegador."
             ),
-            "For families and carers. If you are struggling to eat yourself, call or text 1737.": (
+            "For families and carers. If you have an eating problem yourself, call or text 1737.": (
                 "Para familias y personas cuidadoras. Si eres tú quien tiene problemas con la comida, "
                 "llama o escribe al 1737."
             ),

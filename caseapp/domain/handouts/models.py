@@ -12,7 +12,7 @@ from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.handouts.library import LANGUAGES
 
-WHOLE_TEXT = "The text of a whole handout; its size is limited where it is read."
+WHOLE_TEXT = "The full text of a handout. Its size is checked when it is read."
 
 
 class HandoutVersion(Model):

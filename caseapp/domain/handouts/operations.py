@@ -160,8 +160,8 @@ def hide_handout(actor: Actor, slug: str) -> None:
             Reason(
                 "safety_handout",
                 f"This is a safety handout, and no practice handout replaces it in {named}.",
-                "First publish a practice handout based on it that is also a safety handout and is allowed during the "
-                "same holds.",
+                "First publish a practice handout based on this one. It must also be a safety handout and be "
+                "allowed during the same holds.",
             )
         )
     db.session.add(HiddenHandout(slug=slug, hidden_at=now(), hidden_by=actor.id))

@@ -188,7 +188,7 @@ def discard_draft(actor: Actor, note_id: UUID, expected_version: int) -> None:
         raise RuleBroken(
             Reason(
                 "unrecorded_concern",
-                "This draft has a concern that is not recorded yet.",
+                "This draft mentions a concern that has not been recorded yet.",
                 "Record the screening first, or correct its levels.",
             )
         )

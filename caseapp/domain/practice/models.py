@@ -38,7 +38,7 @@ class Practice(Model):
         sa.String(60), info=unconstrained("The regions for which the library has help lines.")
     )
     zone: Mapped[str] = mapped_column(
-        sa.String(40), info=unconstrained("The time zones are those of the system's own list.")
+        sa.String(40), info=unconstrained("The time zones come from the system's own list.")
     )
     paper: Mapped[str] = mapped_column(sa.String(6), default="A4", info=one_of(PAPER_SIZES))
     paper_code: Mapped[bool] = mapped_column(default=False)

@@ -66,9 +66,9 @@ ITEMS = (
                 "withdraws."
             ),
             (
-                "Almost no sleep for three nights; hardly any need for sleep with racing thoughts or odd "
-                "beliefs; dozes off while driving or looking after a child; or sleepless with any thought of"
-                " self-harm."
+                "Almost no sleep for three nights; hardly any need for sleep, together with racing thoughts or "
+                "odd beliefs; dozing off while driving or looking after a child; or sleeplessness with any "
+                "thought of self-harm."
             ),
         ),
     ),
@@ -100,7 +100,7 @@ ITEMS = (
         question="Is anyone in your care going without meals or other care they need at the moment?",
         anchors=(
             "Nobody in their care, or care goes on as usual.",
-            "Slower, forgetful, some things missed but somebody else covers; under two weeks.",
+            "Slower or forgetful; misses some things, but somebody else covers for them; for under two weeks.",
             "Two weeks or more of missed school runs, meals or bedtimes.",
             "A child or dependant is unsafe, unfed or unsupervised now.",
         ),
@@ -113,7 +113,7 @@ ITEMS = (
         question="Are you managing work, study or looking for work?",
         anchors=(
             "Managing about as usual.",
-            "Slower, forgetful, some tasks missed but somebody else covers; under two weeks.",
+            "Slower or forgetful; misses some tasks, but somebody else covers for them; for under two weeks.",
             "Two or more days of work or study lost in two weeks, or a formal warning.",
             "Not safe to drive or use machinery.",
         ),
@@ -123,7 +123,7 @@ ITEMS = (
         "Everyday tasks",
         "house",
         safety=False,
-        question="Are you falling behind with anything, such as bills, letters or washing, or going out less?",
+        question="Are you falling behind with anything, such as bills, letters or washing? Are you going out less?",
         anchors=(
             "Managing about as usual.",
             "Some tasks missed; under two weeks.",
@@ -159,7 +159,7 @@ ITEMS = (
         question="Have you had thoughts of hurting anyone, or have you followed or checked up on anyone?",
         anchors=(
             "Asked directly: none.",
-            "Has angry images in their head, is upset by them, and does not want to act on them.",
+            "Has violent images in their head, is upset by them, and does not want to act on them.",
             (
                 "Thoughts of hurting somebody; or following or tracking somebody, visiting them when they do not "
                 "want it, or reading their phone."
@@ -175,13 +175,14 @@ ITEMS = (
         "Fear at home",
         "shield",
         safety=True,
-        question="Asked alone: are you afraid of anyone, or is anyone controlling what you do?",
+        question="Ask when the client is alone: are you afraid of anyone, or is anyone controlling what you do?",
         anchors=(
             "Asked alone: no fear of anyone.",
             "Tension, put-downs or having to tread carefully, but no fear; or could not be asked alone.",
             (
                 "Any fear of the spouse; control of money, phone, movement or friends; threats, tracking, sexual "
-                "pressure, harm to pets or things; any physical violence in this relationship; an order in place."
+                "pressure, harm to pets or belongings; any physical violence in this relationship; or a "
+                "protective order in place."
             ),
             (
                 "Violence in the past month, or getting worse; choking at any time; threats to kill; a weapon; "
@@ -227,31 +228,31 @@ IMMEDIATE_STEPS = {
     "self_harm": (
         "Stay with the client; do not end the call until a next step is in place.",
         (
-            "If the client is in immediate danger, call the emergency services, and get somebody to help put "
-            "out of reach anything the client could use to harm themselves."
+            "If the client is in immediate danger, call the emergency services. Ask somebody to help move "
+            "anything the client could use to harm themselves out of reach."
         ),
         "Together, make a safety plan or go through the existing one.",
         "Tell your supervisor now, and write down what was done.",
     ),
     "harm_to_others": (
-        "Tell the client clearly that following, threats and visits must stop today.",
+        "Tell the client clearly that they must stop following, threatening or visiting the other person today.",
         (
             "If anyone is in immediate danger, call the emergency services. Do not warn anyone in a way that "
             "increases the risk."
         ),
-        "Go through the duty to report with your supervisor now.",
+        "Discuss the duty to report with your supervisor now.",
         "Arrange specialist help. From now on, do not coach the client on contact.",
     ),
     "fear_at_home": (
         "Believe the client. Do not advise staying or leaving.",
         "If the person the client fears is coming now, call the emergency services first.",
         "Offer details of the domestic abuse service, but only through a safe channel.",
-        "Tell your supervisor now. No couple work, and no talks about setting limits.",
+        "Tell your supervisor now. Don't offer couple work or discuss setting limits.",
     ),
     "caring": (
         "First make sure that the children or dependants are safe.",
         "Arrange emergency social support.",
-        "With your supervisor, do what the local child protection duty requires.",
+        "With your supervisor, follow the local child protection procedure.",
     ),
     "substances": (
         "For shakes, fits, confusion or an overdose, get emergency or same-day medical care.",

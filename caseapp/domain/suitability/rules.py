@@ -178,7 +178,7 @@ def assignment_blockers(
         return [
             Reason(
                 "confirmation_required",
-                "This handout needs caution.",
+                "Use this handout with caution.",
                 "Read the reasons and confirm that you want to assign it.",
             ),
             *suitability.reasons,

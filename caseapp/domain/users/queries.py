@@ -32,7 +32,7 @@ def get_user_by_email(email: str) -> User:
     """
     found = db.session.scalar(sa.select(User).where(User.email == email.strip().lower()))
     if found is None:
-        raise NotFound("Nobody has that email address.")
+        raise NotFound("No account uses that email address.")
     return found
 
 

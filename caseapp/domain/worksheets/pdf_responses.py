@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Field values of a PDF by the position of each handout in it.
 PdfFields: TypeAlias = dict[int, dict[str, str]]
 SINGLE_HANDOUT = 0
-"""The position used for a PDF of a single handout, which fits any position with that handout."""
+"""The position used for a PDF of a single handout. It matches any position that has that handout."""
 
 NUMERIC_DATE = re.compile(r"(\d{1,2})[./\- ]{1,2}(\d{1,2})[./\- ]{1,2}(\d{4})")
 DAY_FIRST_DATE = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?\.? (?:de )?([^\W\d]+)\.?,? (?:de )?(\d{4})")

@@ -25,7 +25,7 @@ Answer: TypeAlias = str | list[str]
 # A handout's field ids are free text; the prefix keeps them apart from form fields such as `version`.
 FIELD_PREFIX = "answer_"
 UPLOAD_RETENTION = timedelta(days=90)
-"""How long an unreadable upload is kept for the client to send it, or to write the answers instead.
+"""How long an unreadable upload is kept, so that the client can send it or write the answers instead.
 
 Personal data is kept no longer than needed (UK GDPR, Article 5(1)(e)). The law does not set a period. This one allows
 for a few weeks without a session. The practice's lawyer should confirm it.

@@ -37,7 +37,7 @@ ALLOWED = (
     "Agree on a time when you will not talk about the house.",
     "I will not answer messages after nine.",
     "Things I agreed to do this week",
-    "piensas en morir, o en matar o hacer daño a alguien o a ti",
+    "piensas en morir, en hacerte daño, o en matar o hacer daño a otra persona",
     "Prometo llamar si la noche se hace larga.",
     "A promise is kept by whoever made it; it may hurt to see it broken.",
 )
