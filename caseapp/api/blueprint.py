@@ -56,7 +56,7 @@ ETAG = {"description": "The record's version, in quotes.", "schema": {"type": "s
 LOCATION = {"description": "The address of the new record.", "schema": {"type": "string"}}
 
 
-class ErrorSchema(Schema):
+class ErrorDetailResponseSchema(Schema):
     """What went wrong: `fields` names each invalid field, `reasons` each unmet condition of a rule."""
 
     code = fields.String(required=True)
@@ -73,7 +73,7 @@ class ErrorSchema(Schema):
 class ErrorResponseSchema(Schema):
     """The body of every error response."""
 
-    error = fields.Nested(ErrorSchema, required=True)
+    error = fields.Nested(ErrorDetailResponseSchema, required=True)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.api.blueprint import ApiBlueprint, PdfQuerySchema
-from caseapp.api.serialization import single_page
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, PdfQuerySchema
+from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.queries import count_clients_with_version, list_handout_options
@@ -66,7 +66,7 @@ class HandoutPdfQuery(PdfQuerySchema):
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
 
 
-class LibraryQuery(Schema):
+class LibraryQuery(ListQuerySchema):
     """Filters of the library; `for_case` assesses each handout for that case."""
 
     stage = fields.String(validate=validate.OneOf(list(stage_by_id())))
@@ -113,29 +113,32 @@ def _serialize_option(
 @needs(Action.HANDOUT_READ)
 @blueprint.list_response_schema(HandoutResponseSchema())
 @blueprint.query_params(LibraryQuery())
-def list_library(query: dict[str, Any]) -> Page[dict[str, Any]]:
-    """List the library, filtered by stage, language and text, or assessed for a case."""
-    actor, case_id = current_actor(), query.get("for_case")
-    items: list[LibraryItem] = list_handouts(
-        actor, query.get("stage"), query.get("q"), query["language"]
-    )
+def list_library(query: ListRequest) -> Page[dict[str, Any]]:
+    """List the library by code, filtered by stage, language and text, or assessed for a case."""
+    actor, case_id = current_actor(), query.filters.get("for_case")
+    stage, language = query.filters.get("stage"), query.filters["language"]
+    items = list_handouts(actor, stage, query.filters.get("q"), language)
     if case_id is None:
-        return single_page(_serialize(item.handout, item.reviewed) for item in items)
+        page = page_in_memory(items, _library_position, query.cursor, query.limit)
+        return page.map(lambda item: _serialize(item.handout, item.reviewed))
     context = get_case_context(actor, case_id)
     record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     kept = {item.handout_version_id for item in items}
-    options = list_handout_options(actor, context, query.get("stage"), query["language"])
+    options = [
+        option
+        for option in list_handout_options(actor, context, stage, language)
+        if option.handout_version_id in kept
+    ]
     suggested = {
         found.option.handout_version_id: {"rank": rank, "why": found.why}
-        for rank, found in enumerate(
-            get_recommendation(actor, context, query["language"]).suggestions, 1
-        )
+        for rank, found in enumerate(get_recommendation(actor, context, language).suggestions, 1)
     }
-    return single_page(
-        _serialize_option(option, suggested)
-        for option in options
-        if option.handout_version_id in kept
-    )
+    shown = page_in_memory(options, _library_position, query.cursor, query.limit)
+    return shown.map(lambda option: _serialize_option(option, suggested))
+
+
+def _library_position(item: LibraryItem | HandoutOption) -> tuple[str, str]:
+    return item.handout.code, item.handout.id
 
 
 @blueprint.route("/handouts/<string:slug>", error_statuses=(409,))

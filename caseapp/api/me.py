@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from caseapp.api.blueprint import ApiBlueprint
-from caseapp.api.serialization import single_page
+from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
+from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
 from caseapp.domain.cases.schemas import StageResponseSchema
 from caseapp.domain.cases.stages import Stage, stages
@@ -31,6 +31,7 @@ def get_me() -> dict[str, Any]:
 @blueprint.route("/stages")
 @needs(Action.SELF_READ)
 @blueprint.list_response_schema(StageResponseSchema())
-def list_stages() -> Page[Stage]:
+@blueprint.query_params(ListQuerySchema())
+def list_stages(query: ListRequest) -> Page[Stage]:
     """List the seven stages with their entry and exit criteria."""
-    return single_page(stages())
+    return page_in_memory(stages(), lambda stage: (stage.number,), query.cursor, query.limit)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import fields
 
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
-from caseapp.api.serialization import single_page
+from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_client_suspended_assignments
@@ -77,10 +77,16 @@ def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
 @blueprint.route("/clients/<uuid:client_id>/flags")
 @needs(Action.SCREENING_READ)
 @blueprint.list_response_schema(FlagResponseSchema())
-def list_flags(client_id: UUID) -> Page[Flag]:
-    """List a client's active flags."""
+@blueprint.query_params(ListQuerySchema())
+def list_flags(client_id: UUID, query: ListRequest) -> Page[Flag]:
+    """List a client's active flags, oldest first."""
     actor = current_actor()
-    page = single_page(queries.list_flags(actor, client_id))
+    page = page_in_memory(
+        queries.list_flags(actor, client_id),
+        lambda flag: (flag.set_at.isoformat(timespec="microseconds"), flag.id.hex),
+        query.cursor,
+        query.limit,
+    )
     record_read(actor, Action.SCREENING_READ, "flags", client_id, client_id)
     return page
 
@@ -88,12 +94,20 @@ def list_flags(client_id: UUID) -> Page[Flag]:
 @blueprint.route("/clients/<uuid:client_id>/holds")
 @needs(Action.HOLD_READ)
 @blueprint.list_response_schema(HoldResponseSchema())
-def list_holds(client_id: UUID) -> Page[Hold]:
-    """List a client's holds, open ones first."""
+@blueprint.query_params(ListQuerySchema())
+def list_holds(client_id: UUID, query: ListRequest) -> Page[Hold]:
+    """List a client's holds, open ones first, then newest first."""
     actor = current_actor()
-    page = single_page(queries.list_holds(actor, client_id))
+    page = page_in_memory(
+        queries.list_holds(actor, client_id), _hold_position, query.cursor, query.limit
+    )
     record_read(actor, Action.HOLD_READ, "client", client_id, client_id)
     return page
+
+
+def _hold_position(hold: Hold) -> tuple[int, int, str]:
+    newest_first = -round(hold.opened_at.timestamp() * 1_000_000)
+    return int(hold.released_at is not None), newest_first, hold.id.hex
 
 
 @blueprint.route("/holds/<uuid:hold_id>")

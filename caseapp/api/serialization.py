@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Response
 from marshmallow import Schema, fields
 
-from caseapp.core.pagination import Page
 from caseapp.http.etags import make_etag
+
+if TYPE_CHECKING:
+    from caseapp.core.pagination import Page
 
 Serializer = Callable[[Any], Any]
 
@@ -68,11 +70,6 @@ def build_page_serializer(schema: Schema) -> Serializer:
         return {"items": [serialize(item) for item in page.items], "next": page.next}
 
     return serialize_page
-
-
-def single_page(items: Any) -> Page[Any]:  # noqa: ANN401 - any sequence
-    """Wrap a list that is never long as a page without a next one."""
-    return Page(list(items), None)
 
 
 def _default(value: object) -> object:

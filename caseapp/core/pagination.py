@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from caseapp.core.errors import Invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -90,6 +90,27 @@ def newest_before(
     return query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(position, moment, key)))
 
 
+def page_in_memory(
+    items: Iterable[T],
+    key: Callable[[T], tuple[str | int, ...]],
+    cursor: str | None,
+    limit: int,
+) -> Page[T]:
+    """Page a list that is in memory as a whole; `key` orders its items and differs for each.
+
+    A page starts after the key of the last item of the previous one, even if that item is gone by then. Raises Invalid
+    for a cursor that this application did not create.
+    """
+    rows = sorted(items, key=key)
+    if cursor:
+        last = tuple(_decode(cursor))
+        if rows and [*map(type, last)] != [*map(type, key(rows[0]))]:
+            raise Invalid(UNKNOWN_CURSOR)
+        rows = [item for item in rows if key(item) > last]
+    shown = rows[:limit]
+    return Page(shown, _encode(key(shown[-1])) if len(rows) > limit else None)
+
+
 def literal_limit(number: int) -> sa.ColumnElement[int]:
     """Inline a number of rows into the statement: with a bound LIMIT PostgreSQL plans it anew each time."""
     return sa.literal_column(str(int(number)), sa.Integer)
@@ -106,35 +127,39 @@ def make_page(
 
 def make_cursor(moment: datetime, key: UUID) -> str:
     """Encode a position as an opaque string for a URL."""
-    return (
-        base64.urlsafe_b64encode(json.dumps([moment.isoformat(), key.hex]).encode())
-        .decode()
-        .rstrip("=")
-    )
+    return _encode([moment.isoformat(), key.hex])
 
 
 def parse_cursor(cursor: str) -> tuple[datetime, UUID]:
     """Decode a position.
 
-    Raises Invalid when the string was not made by `cursor_of`.
+    Raises Invalid when the string was not made by `make_cursor`.
     """
     try:
-        moment, key = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        moment, key = _decode(cursor)
         at, row = datetime.fromisoformat(moment), UUID(hex=key)
         zoned = at.tzinfo is not None
         at = at.astimezone(UTC)
-    except (
-        ValueError,
-        TypeError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-        binascii.Error,
-    ) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise Invalid(UNKNOWN_CURSOR) from error
     if not zoned:
         raise Invalid(UNKNOWN_CURSOR)
     return at, row
+
+
+def _encode(position: Sequence[str | int]) -> str:
+    text = json.dumps(position, ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> list[Any]:
+    try:
+        found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError, binascii.Error) as error:
+        raise Invalid(UNKNOWN_CURSOR) from error
+    if not isinstance(found, list):
+        raise Invalid(UNKNOWN_CURSOR)
+    return found
 
 
 def _bound(position: tuple[datetime, UUID], moment: Any, key: Any) -> tuple[Any, Any]:  # noqa: ANN401

@@ -57,7 +57,48 @@ def test_docs_page_lists_every_operation(app):
     page = app.test_client().get(f"{BASE}/docs")
     assert page.status_code == 200
     text = page.get_data(as_text=True)
-    for words in ("/api/v1/cases/{case_id}/stage", "If-Match", "CaseView", "409 Conflict"):
+    for words in ("/api/v1/cases/{case_id}/stage", "If-Match", "CaseListItemPage", "409 Conflict"):
         assert words in text
     assert "style=" not in text
     assert "<script>" not in text
+
+
+def references(value):
+    """Give the names of the schemas that a part of the description refers to."""
+    if isinstance(value, dict):
+        place, _, name = value.get("$ref", "").rpartition("/")
+        if place.endswith("/schemas"):
+            yield name
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from references(part)
+
+
+def test_schema_names_say_whether_they_are_sent_or_returned(app):
+    """`Case` and `CasePage` are returned, `…Request` and `…Changes` are sent, and all are plain words."""
+    described = app.test_client().get(f"{BASE}/openapi.json").get_json()
+    schemas = described["components"]["schemas"]
+
+    def reachable(parts):
+        names, new = set(), set(references(parts))
+        while new:
+            names |= new
+            new = set(references([schemas[name] for name in new])) - names
+        return names
+
+    calls = [
+        call
+        for item in described["paths"].values()
+        for method, call in item.items()
+        if method.upper() in METHODS
+    ]
+    sent = reachable([call["requestBody"] for call in calls if "requestBody" in call])
+    answers = [call["responses"] for call in calls]
+    returned = reachable([*answers, described["components"]["responses"]])
+    assert sent | returned == schemas.keys()
+    assert {name for name in sent if not name.endswith(("Request", "Changes"))} == set()
+    assert {
+        name for name in returned if name.endswith(("Request", "Changes", "View", "Response"))
+    } == set()
+    assert all(name.isalpha() and name[0].isupper() for name in schemas)

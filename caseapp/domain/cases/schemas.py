@@ -232,7 +232,7 @@ class _CaseResponse(CaseListItemResponseSchema):
 
 
 CaseResponseSchema = _CaseResponse.from_dict(
-    {fact.name: _field(fact) for fact in FACTS}, name="CaseView"
+    {fact.name: _field(fact) for fact in FACTS}, name="CaseResponseSchema"
 )
 
 

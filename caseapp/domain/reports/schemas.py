@@ -104,7 +104,7 @@ class ExportRecord:
         return f"report-{self.created_at:%Y-%m-%d}-{self.id.hex[-6:]}.{self.format}"
 
 
-class FilterResponseSchema(Schema):
+class ExportFilterResponseSchema(Schema):
     """The filters of an export in API responses."""
 
     since = fields.Date(required=True, allow_none=True)
@@ -120,7 +120,7 @@ class ExportResponseSchema(Schema):
 
     id = fields.UUID(required=True)
     format = fields.String(required=True)
-    filters = fields.Nested(FilterResponseSchema, required=True)
+    filters = fields.Nested(ExportFilterResponseSchema, required=True)
     rows = fields.Integer(required=True)
     created_at = fields.AwareDateTime(required=True)
     created_by = fields.UUID(required=True)

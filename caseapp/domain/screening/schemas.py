@@ -98,7 +98,7 @@ class LevelsSchema(Schema):
 
 
 LevelsResponseSchema = LevelsSchema.from_dict(
-    {item.key: _level_field() for item in ITEMS}, name="LevelsView"
+    {item.key: _level_field() for item in ITEMS}, name="LevelsResponseSchema"
 )
 
 

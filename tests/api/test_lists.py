@@ -1,0 +1,146 @@
+"""Every list of the API is paged the same way: `limit` and `cursor` in, `items` and `next` out."""
+
+from __future__ import annotations
+
+import pytest
+
+from caseapp.api.blueprint import PAGE_SIZE
+from caseapp.core.pagination import LARGEST_PAGE
+from caseapp.core.transaction import transaction
+from caseapp.domain.screening.operations import set_manual_flag
+from tests.api.api_client import BASE, NOBODYS, assert_error
+from tests.support import builders
+
+UNFIT_CURSOR = "WzcuNV0"
+# Lists for admins; everybody else's coach asks for the others.
+ADMINS = {"/audit", "/exports"}
+
+
+@pytest.fixture
+def description(app):
+    return app.test_client().get(f"{BASE}/openapi.json").get_json()
+
+
+def resolve(description, schema):
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return description["components"]["schemas"][name] if name else schema
+
+
+def read_answers(description):
+    """Give the path, parameters and JSON schema of every read of the API."""
+    for path, item in description["paths"].items():
+        content = item.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        if "application/json" in content:
+            parameters = item.get("parameters", []) + item["get"].get("parameters", [])
+            yield path, parameters, resolve(description, content["application/json"]["schema"])
+
+
+def is_list(schema):
+    """Tell a list from a record, which has an id; a bulk assignment has items and an id."""
+    return "items" in schema["properties"] and "id" not in schema["properties"]
+
+
+def list_paths(description):
+    """Give the path of every list, without the prefix."""
+    return [
+        path.removeprefix(BASE)
+        for path, _, schema in read_answers(description)
+        if is_list(schema)
+    ]
+
+
+def test_every_list_takes_limit_and_cursor_and_answers_items_and_next(description):
+    found = 0
+    for path, parameters, schema in read_answers(description):
+        if not is_list(schema):
+            assert "next" not in schema["properties"], path
+            continue
+        found += 1
+        assert schema["properties"].keys() == {"items", "next"}, path
+        assert sorted(schema["required"]) == ["items", "next"], path
+        given = {one["name"]: one["schema"] for one in parameters if one["in"] == "query"}
+        assert given["cursor"]["type"] == "string", path
+        assert given["limit"] == {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": LARGEST_PAGE,
+            "default": PAGE_SIZE,
+        }, path
+    assert found >= 14
+
+
+@pytest.fixture
+def records(staff):
+    """Create at least two records for every list."""
+    coach, supervisor, admin = staff["coach"], staff["supervisor"], staff["admin"]
+    for name in ("Tom Vale", "Ines Okafor"):
+        made = builders.steady_case(coach.actor, name)
+        library = coach.get(f"/handouts?for_case={made.case_id}").get_json()["items"]
+        good = [item["slug"] for item in library if item["for_case"]["outcome"] == "eligible"]
+        for slug in good[:2]:
+            wish = {"slug": slug, "channel": "print", "confirmed": True}
+            assert coach.post(f"/cases/{made.case_id}/assignments", wish).status_code == 201
+        builders.screen(coach.actor, made.client_id, sleep="concern")
+        builders.screen(coach.actor, made.client_id, self_harm="urgent")
+    for hour in (10, 11):
+        note = {"format": "free", "session_at": f"2026-11-20T{hour}:00:00Z"}
+        assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
+        assert admin.post("/exports", {"format": "csv"}).status_code == 201
+    with transaction():
+        set_manual_flag(supervisor.actor, made.client_id, "contact_block")
+    return {"client_id": made.client_id, "case_id": made.case_id}
+
+
+def ids(page):
+    """Name the items of a page, whatever they are."""
+    return [
+        next(item[name] for name in ("id", "slug", "case_id", "occurred_at") if name in item)
+        for item in page["items"]
+    ]
+
+
+def test_every_list_paged_one_by_one_gives_the_whole_list(staff, description, records):
+    short = []
+    for template in list_paths(description):
+        path = template.format(**records)
+        asking = staff["admin" if template in ADMINS else "coach"]
+        if template == "/audit":
+            path += f"?client={records['client_id']}"
+        joint = "&" if "?" in path else "?"
+        whole = asking.get(f"{path}{joint}limit={LARGEST_PAGE}").get_json()
+        assert whole["next"] is None, path
+        found, cursor = [], ""
+        while cursor is not None:
+            page = asking.get(f"{path}{joint}limit=1{cursor and f'&cursor={cursor}'}").get_json()
+            assert len(page["items"]) <= 1, path
+            found += ids(page)
+            cursor = page["next"]
+        assert found == ids(whole), path
+        assert len(set(found)) == len(found), path
+        if len(found) < 2:
+            short.append(template)
+    assert short == []
+
+
+def test_every_list_refuses_a_limit_or_cursor_that_it_does_not_know(staff, description, records):
+    for template in list_paths(description):
+        asking = staff["admin" if template in ADMINS else "coach"]
+        path = template.format(**records)
+        for name, value in (
+            ("limit", "0"),
+            ("limit", str(LARGEST_PAGE + 1)),
+            ("limit", "many"),
+            ("cursor", "x"),
+            ("cursor", UNFIT_CURSOR),
+            ("page", "2"),
+        ):
+            error = assert_error(asking.get(f"{path}?{name}={value}"), 422, "invalid")
+            assert error["fields"].keys() == {name}, (path, name)
+
+
+def test_every_list_of_a_missing_record_is_not_found(coach, description):
+    of_records = [path for path in list_paths(description) if "{" in path]
+    assert len(of_records) >= 6
+    for template in of_records:
+        path = template.format(client_id=NOBODYS, case_id=NOBODYS)
+        assert_error(coach.get(path), 404, "not_found")
