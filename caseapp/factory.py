@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, appcontext_pushed, appcontext_tearing_down, g
 
-from caseapp import api, portal, web
-from caseapp.core import logging, outbox, queue, runtime
+from caseapp import api, jobs, portal, web
+from caseapp.core import logging, queue, runtime
 from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
 from caseapp.domain import models
-from caseapp.domain.auth import portal_access
-from caseapp.domain.bulk_assignments import operations as bulk_assignments
 from caseapp.domain.handouts.library import library
-from caseapp.domain.worksheets import operations as worksheets
 from caseapp.http import (
     assets,
     errors,
@@ -68,11 +65,8 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     web.init_app(app)
     portal.init_app(app)
     api.init_app(app)
-    outbox.register_handler(portal_access.LINK_MAIL, portal_access.mail_link)
-    outbox.register_handler(
-        bulk_assignments.BULK_ASSIGNMENT, bulk_assignments.process_bulk_assignment
-    )
-    app.extensions["queue"] = queue.open_queue(app.app_context, worksheets.delete_expired_uploads)
+    jobs.register_handlers()
+    app.extensions["queue"] = queue.open_queue(app.app_context, jobs.delete_expired_uploads)
     library()
     guard.check_declared(app)
     return app

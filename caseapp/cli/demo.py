@@ -20,7 +20,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.credentials import find_password_error
 from caseapp.domain.auth.operations import add_user
-from caseapp.domain.auth.portal_access import find_pin_error
+from caseapp.domain.auth.rules import find_pin_error
 from caseapp.domain.clients.models import Client
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import confirm_help_lines, set_up_practice, update_practice

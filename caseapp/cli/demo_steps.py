@@ -346,7 +346,9 @@ class Person:
             reference = begin_session("client", self.client_id, pin_verified=False)
         reader = find_client_session(reference)
         assert reader is not None  # noqa: S101 - the session has just begun
-        reference = portal_access.choose_pin(reader.actor, invitation.start_code, self.pin)
+        checked = portal_access.check_start_code(reader.actor, invitation.start_code, self.pin)
+        with transaction():
+            reference = portal_access.choose_pin(reader.actor, checked)
         reader = find_client_session(reference)
         assert reader is not None  # noqa: S101 - the PIN was right
         with transaction():

@@ -12,7 +12,7 @@ from caseapp.core import migrate
 from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.tokens import generate_code
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import PIN_LENGTH, find_pin_error
+from caseapp.domain.auth.rules import PIN_LENGTH, find_pin_error
 from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.practice.operations import set_up_practice

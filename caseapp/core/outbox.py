@@ -1,6 +1,6 @@
 """The transactional outbox: tasks stored with the change that causes them and delivered at least once.
 
-Handlers belong to the domain package that owns the task and must be idempotent.
+Handlers are functions of `caseapp.jobs` and must be idempotent.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import structlog
 from flask import Blueprint, Flask, current_app, redirect, render_template, request
 
 from caseapp.core.permissions import Action
-from caseapp.domain.auth.portal_access import end_session_by_reference
+from caseapp.core.transaction import transaction
+from caseapp.domain.auth.portal_access import end_session_by_reference, record_quick_exit
 from caseapp.domain.practice.models import NEUTRAL_SITE
 from caseapp.domain.practice.queries import get_practice, get_practice_info
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
@@ -54,9 +55,18 @@ def _end(app: Flask, reference: str, found: list[str]) -> None:
         with app.app_context():
             found.append(get_practice().exit_url)
             if reference:
-                end_session_by_reference(reference)
+                end_session(reference)
     except Exception as fault:  # noqa: BLE001 - the quick exit must never fail
         log.warning("leave.failed", fault=type(fault).__name__)
+
+
+def end_session(reference: str) -> None:
+    """End the session of a cookie; record it afterwards, so that the session ends even when that fails."""
+    with transaction():
+        ended = end_session_by_reference(reference)
+    if ended is not None:
+        with transaction():
+            record_quick_exit(ended)
 
 
 @blueprint.get("/portal/safety")

@@ -10,7 +10,8 @@ from caseapp.core.errors import Invalid, RuleBroken, TooManyAttempts, Unauthenti
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
-from caseapp.domain.auth.portal_access import SignInStep
+from caseapp.domain.auth.queries import get_sign_in_step
+from caseapp.domain.auth.rules import SignInStep
 from caseapp.domain.clients.schemas import (
     CardCodeSchema,
     PinSchema,
@@ -45,7 +46,10 @@ def sign_in_page() -> ResponseReturnValue:
 def request_link() -> ResponseReturnValue:
     """Request a link; the response is the same for every address."""
     try:
-        portal_access.request_link(read_form(SignInLinkSchema()), request.remote_addr or "")
+        email = read_form(SignInLinkSchema())
+        portal_access.count_link_request(email, request.remote_addr or "")
+        with transaction():
+            portal_access.request_link(email)
     except (Invalid, TooManyAttempts) as error:
         return _sign_in_error(error)
     flash("link_sent")
@@ -80,7 +84,11 @@ def use_link(token: str) -> ResponseReturnValue:
 
 
 def _start_session(secret: str) -> ResponseReturnValue:
-    reference = portal_access.redeem_link_or_card(secret, request.remote_addr or "")
+    address = request.remote_addr or ""
+    portal_access.count_entry(address)
+    with transaction():
+        access = portal_access.lock_portal_access(secret)
+        reference = portal_access.redeem_link_or_card(access, address)
     return set_session_cookie(
         redirect(url_for("portal_sign_in.pin_page"), code=303), Interface.PORTAL, reference
     )
@@ -99,7 +107,7 @@ def _sign_in_error(error: Invalid | TooManyAttempts | Unauthenticated) -> Respon
 @needs(Action.PORTAL_PIN)
 def pin_page() -> ResponseReturnValue:
     """Ask for the PIN, or on the first visit for the start code and a new PIN."""
-    step = portal_access.get_sign_in_step(current_actor())
+    step = get_sign_in_step(current_actor())
     if step is SignInStep.FIRST_VISIT:
         return redirect(url_for("portal_sign_in.first_visit_page"), code=303)
     return _pin_form(step, Form())
@@ -110,15 +118,19 @@ def pin_page() -> ResponseReturnValue:
 def submit_pin() -> ResponseReturnValue:
     """Check the PIN and open the reading list."""
     actor = current_actor()
-    step = portal_access.get_sign_in_step(actor)
+    step = get_sign_in_step(actor)
     try:
         if step is SignInStep.CHOOSE_PIN:
             first = read_form(PinSetupSchema())
-            reference = portal_access.choose_pin(actor, first.start_code, first.pin)
+            started = portal_access.check_start_code(actor, first.start_code, first.pin)
+            with transaction():
+                reference = portal_access.choose_pin(actor, started)
         else:
-            reference = portal_access.enter_pin(actor, read_form(PinSchema()))
+            entered = portal_access.check_pin(actor, read_form(PinSchema()))
+            with transaction():
+                reference = portal_access.enter_pin(actor, entered)
     except Invalid as error:
-        return _pin_form(portal_access.get_sign_in_step(actor), submitted_form(error)), 422
+        return _pin_form(get_sign_in_step(actor), submitted_form(error)), 422
     except RuleBroken as error:
         record_refused_request(error)
         return _pin_form(SignInStep.LOCKED, Form()), 409
@@ -138,7 +150,7 @@ def _pin_form(step: SignInStep, form: Form) -> str:
 @needs(Action.PORTAL_PIN)
 def first_visit_page() -> ResponseReturnValue:
     """Explain once, before anything can be read, how to use the portal safely."""
-    if portal_access.get_sign_in_step(current_actor()) is not SignInStep.FIRST_VISIT:
+    if get_sign_in_step(current_actor()) is not SignInStep.FIRST_VISIT:
         return redirect(url_for("portal_sign_in.pin_page"), code=303)
     return render_template(
         "portal/first_visit.html", emergency=get_practice_info().help_lines.emergency

@@ -12,12 +12,11 @@ from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import (
-    LINK_LIFETIME,
-    MAX_PIN_ATTEMPTS,
     Invitation,
-    find_portal_access,
     invite_client,
 )
+from caseapp.domain.auth.queries import find_portal_access
+from caseapp.domain.auth.rules import LINK_LIFETIME, MAX_PIN_ATTEMPTS
 from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.errors import record_refused_request

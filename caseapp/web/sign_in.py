@@ -44,7 +44,9 @@ def sign_in_page() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Check the password and begin a session."""
     try:
-        token = auth.sign_in(read_form(SignInSchema()), request.remote_addr or "")
+        checked = auth.check_password(read_form(SignInSchema()), request.remote_addr or "")
+        with transaction():
+            token = auth.sign_in(checked)
     except Invalid as error:
         return render_template("sign_in/sign_in.html", form=submitted_form(error)), 422
     except Unauthenticated as error:

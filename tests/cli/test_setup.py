@@ -5,7 +5,7 @@ from caseapp.cli import setup
 from caseapp.cli.context import CommandContext
 from caseapp.core.errors import RuleBroken
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import find_pin_error
+from caseapp.domain.auth.rules import find_pin_error
 from caseapp.domain.handouts.models import HandoutVersion
 from tests.support import staff
 

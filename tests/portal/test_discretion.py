@@ -13,13 +13,13 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.domain.auth.portal_access import request_link
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.handouts.library import library
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, SAFETY_ITEMS
+from tests.domain.clients.portal_visitor import request_link
 from tests.portal.crawler import crawl, readable_response
 from tests.support import builders, portal_client
 from tests.support.staff import csrf
@@ -70,7 +70,7 @@ def sign_in_by_mail(app, coach, mailbox, surname):
 
 def request_another_mail(mailbox, address):
     """Request another link; return the email without the parts that differ between any two."""
-    request_link(address, "192.0.2.7")
+    request_link(address)
     outbox.sweep()
     message = mailbox.messages()[-1]
     for name in ("Date", "Message-ID"):

@@ -13,6 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
+from caseapp.domain.auth.queries import find_portal_access
 from caseapp.domain.practice.queries import get_practice_info
 from tests.support import builders, staff
 from tests.support.portal_client import (
@@ -247,7 +248,7 @@ def test_first_pin_with_invalid_field_shows_the_error_there(coach, visitor, chan
     assert answer.status_code == 422
     assert f"#{field}" in text(answer)
     assert PIN not in text(answer)
-    assert portal_access.find_portal_access(found.client_id).pin_hash is None
+    assert find_portal_access(found.client_id).pin_hash is None
 
 
 def test_session_reference_changes_after_the_pin(coach, visitor):

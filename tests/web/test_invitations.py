@@ -6,7 +6,8 @@ import pytest
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.auth.portal_access import MAX_PIN_ATTEMPTS, find_portal_access
+from caseapp.domain.auth.queries import find_portal_access
+from caseapp.domain.auth.rules import MAX_PIN_ATTEMPTS
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.http.template_helpers import MESSAGES
 from tests.support import builders

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -13,7 +14,6 @@ from caseapp.core.errors import Invalid, NotFound, Unauthenticated
 from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.sessions import begin_session, end_all_sessions, end_session
 from caseapp.core.tokens import generate_token, hash_token
-from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.credentials import (
     find_password_error,
@@ -22,7 +22,7 @@ from caseapp.domain.auth.credentials import (
     verify_secret,
 )
 from caseapp.domain.auth.models import Token
-from caseapp.domain.auth.throttling import clear_attempts, count_attempt, sign_in_limits
+from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import get_user_by_email
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute
 
     from caseapp.domain.auth.schemas import SignIn
+
+NO_MATCH = "That email and password do not match."
 
 
 def _too_long(column: InstrumentedAttribute[str]) -> str:
@@ -104,32 +106,60 @@ def reset_password(actor: Actor, email: str, password: str) -> None:
     record(actor, Action.USER_MANAGE, "user", user.id, details={"password": "reset"})
 
 
-def sign_in(attempt: SignIn, address: str) -> str:
-    """Check a password, begin a session and return the token for the cookie.
+@dataclass(frozen=True)
+class CheckedPassword:
+    """Whose right password was entered, and its stored hash; only `check_password` makes one."""
 
-    A wrong password and an unknown email address get the same answer in the same time. Opens its own transactions,
-    because a failed attempt must be counted although nothing else is stored. Raises Unauthenticated, or
+    actor: Actor
+    attempt: SignIn
+    stored: str
+    limits: list[Limit]
+
+
+def check_password(attempt: SignIn, address: str) -> CheckedPassword:
+    """Check a password; count the attempt in a transaction of its own, so that a wrong one counts too.
+
+    A wrong password and an unknown email address get the same answer in the same time. Raises Unauthenticated, or
     TooManyAttempts when a limit is reached.
     """
     limits = sign_in_limits(attempt.email, address)
     count_attempt(limits)
-    user = db.session.scalar(
-        sa.select(User).where(User.email == attempt.email, User.disabled_at.is_(None))
-    )
+    user = db.session.execute(
+        sa.select(User.id, User.role, User.name, User.password_hash).where(
+            User.email == attempt.email, User.disabled_at.is_(None)
+        )
+    ).first()
     stored = user.password_hash if user else None
     if not verify_secret(stored, attempt.password) or user is None:
-        raise Unauthenticated("That email and password do not match.")
+        raise Unauthenticated(NO_MATCH)
     actor = Actor(user.id, Role(user.role), user.name, "web")
-    with transaction():
-        if needs_rehash(user.password_hash):
-            db.session.execute(
-                sa.update(User)
-                .where(User.id == actor.id)
-                .values(password_hash=hash_secret(attempt.password))
-            )
-        clear_attempts(limits)
-        token = begin_session("staff", actor.id)
-        record(actor, Action.SIGN_IN, "user", actor.id)
+    return CheckedPassword(actor, attempt, user.password_hash, limits)
+
+
+def sign_in(checked: CheckedPassword) -> str:
+    """Begin a session and return the token for the cookie; renew a hash that was made with older parameters.
+
+    Raises Unauthenticated when the password was changed or the account disabled since the check.
+    """
+    actor, password_hash = checked.actor, checked.stored
+    if needs_rehash(password_hash):
+        password_hash = hash_secret(checked.attempt.password)
+    # The row is written even when the hash stays, so that a reset of the password waits or is seen.
+    unchanged = db.session.execute(
+        sa.update(User)
+        .where(
+            User.id == actor.id,
+            User.password_hash == checked.stored,
+            User.disabled_at.is_(None),
+        )
+        .values(password_hash=password_hash)
+        .returning(User.id)
+    ).scalar()
+    if unchanged is None:
+        raise Unauthenticated(NO_MATCH)
+    clear_attempts(checked.limits)
+    token = begin_session("staff", actor.id)
+    record(actor, Action.SIGN_IN, "user", actor.id)
     return token
 
 

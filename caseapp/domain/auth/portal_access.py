@@ -3,24 +3,24 @@
 The coach gives the client the start code in person, spoken or on paper, so email alone opens nothing (NIST SP 800-63B
 does not accept email as an authenticator). After five wrong attempts only the coach can unlock the portal. Whether the
 portal and email are safe for the client is checked each time, so unticking one takes effect at once.
+
+An attempt is counted in a transaction of its own (`count_…`, `check_…`), so that a wrong one counts too. What a right
+one changes is part of the caller's transaction.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-import structlog
 
-from caseapp.core import outbox, urls
+from caseapp.core import outbox
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken, Unauthenticated
+from caseapp.core.errors import Invalid, RuleBroken, Unauthenticated
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import (
     Session,
@@ -31,36 +31,35 @@ from caseapp.core.sessions import (
     session_params,
 )
 from caseapp.core.tokens import generate_code, generate_token, hash_token, normalize_code
-from caseapp.core.transaction import transaction
+from caseapp.core.transaction import separate_transaction
 from caseapp.core.vault import fingerprint, unwrap
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.credentials import hash_secret, verify_secret
 from caseapp.domain.auth.models import PortalAccess
+from caseapp.domain.auth.queries import get_sign_in_step
+from caseapp.domain.auth.rules import (
+    LINK_LIFETIME,
+    LOCKED,
+    MAX_PIN_ATTEMPTS,
+    PIN_NEEDED,
+    SignInStep,
+    choose_way,
+    describe_wrong_attempt,
+    find_pin_error,
+    list_invitation_blockers,
+    may_enter,
+)
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.operations import send_client_mail
-from caseapp.domain.clients.queries import get_client_record, unseal_client
+from caseapp.domain.clients.queries import get_client_record, lock_client, unseal_client
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from uuid import UUID
 
     from caseapp.domain.clients.schemas import SafeContact
 
-log = structlog.get_logger()
-
-LINK_LIFETIME = timedelta(minutes=15)
-MAX_PIN_ATTEMPTS = 5
-PIN_LENGTH = 6
 LINK_MAIL = "portal.link"
-
-
-class SignInStep(StrEnum):
-    """The next step of a client who is signing in."""
-
-    CHOOSE_PIN = "choose_pin"
-    ENTER_PIN = "enter_pin"
-    LOCKED = "locked"
-    FIRST_VISIT = "first_visit"
+NOT_OPENED = "This link or code no longer works. Ask for a new one."
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,9 @@ def invite_client(actor: Actor, client_id: UUID) -> Invitation:
     """
     require(actor, Action.PORTAL_INVITE)
     client = get_client_record(actor, client_id)
-    if not client.safe.allows("portal"):
-        raise RuleBroken(
-            Reason(
-                "portal_not_safe",
-                "The portal is not recorded as safe for this client.",
-                "Ask in private who else uses their phone. If it is safe, tick Portal under Details.",
-            )
-        )
-    by_mail = bool(client.email) and client.safe.allows("email")
+    if blockers := list_invitation_blockers(client.safe):
+        raise RuleBroken(*blockers)
+    by_mail = choose_way(client.safe, client.email) == "link"
     start, card = generate_code(2), None if by_mail else generate_code(4)
     row = db.session.get(PortalAccess, client_id)
     if row is None:
@@ -115,177 +108,174 @@ def invite_client(actor: Actor, client_id: UUID) -> Invitation:
     return Invitation(start, card, by_mail)
 
 
-def find_portal_access(client_id: UUID) -> PortalAccess | None:
-    """Return a client's portal access, or None; the caller must have checked that the actor may see the client."""
-    return db.session.get(PortalAccess, client_id)
+def count_link_request(email: str, address: str) -> None:
+    """Count a request for a link, in a transaction of its own; unwanted mail could itself reveal a client.
+
+    Raises TooManyAttempts.
+    """
+    email = _normalize_email(email)
+    quarter, hour = timedelta(minutes=15), timedelta(hours=1)
+    count_attempt(
+        [
+            Limit(fingerprint("link-pair", f"{email}\n{address}"), 4, quarter),
+            Limit(fingerprint("link-address", address), 20, quarter),
+            Limit(fingerprint("link-email", email), 12, hour),
+            Limit(fingerprint("link-all", ""), 2000, quarter),
+        ]
+    )
 
 
-def request_link(email: str, address: str) -> None:
+def request_link(email: str) -> None:
     """Request a link for this email address, without revealing whether a client has it.
 
     A known and an unknown address cause the same work here: one outbox row, whose handler looks up the address.
+    """
+    email_hash, until = fingerprint("email", _normalize_email(email)), now() + LINK_LIFETIME
+    outbox.enqueue(LINK_MAIL, {"email": email_hash, "until": until.isoformat()})
+
+
+def _normalize_email(email: str) -> str:
+    return email.strip().lower()
+
+
+def create_link(client_id: UUID) -> str:
+    """Create a one-time link for an invited client and return its token; only the newest link works."""
+    token = generate_token()
+    db.session.execute(
+        sa.update(PortalAccess)
+        .where(PortalAccess.client_id == client_id)
+        .values(link_hash=hash_token(token), link_expires_at=now() + LINK_LIFETIME)
+    )
+    return token
+
+
+@dataclass(frozen=True)
+class LockedPortalAccess:
+    """The portal access that a link or a card opens, read under the client's lock, and what is safe for them now."""
+
+    row: PortalAccess
+    way: str
+    safe: SafeContact
+
+
+def count_entry(address: str) -> None:
+    """Count an attempt to come in by a link or a card, in a transaction of its own.
+
     Raises TooManyAttempts.
     """
-    email = email.strip().lower()
-    count_attempt(_link_limits(email, address))
-    with transaction():
-        outbox.enqueue(
-            LINK_MAIL,
-            {"email": fingerprint("email", email), "until": (now() + LINK_LIFETIME).isoformat()},
-        )
+    count_attempt(_entry_limits(address))
 
 
-def _link_limits(email: str, address: str) -> list[Limit]:
-    """Return the rate limits for link requests; unwanted mail could itself reveal a client."""
-    quarter, hour = timedelta(minutes=15), timedelta(hours=1)
-    return [
-        Limit(fingerprint("link-pair", f"{email}\n{address}"), 4, quarter),
-        Limit(fingerprint("link-address", address), 20, quarter),
-        Limit(fingerprint("link-email", email), 12, hour),
-        Limit(fingerprint("link-all", ""), 2000, quarter),
-    ]
+def _entry_limits(address: str) -> list[Limit]:
+    return sign_in_limits(f"card:{address}", address)
 
 
-def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
-    """Create a one-time link and mail it; only the newest link works.
+def lock_portal_access(secret: str) -> LockedPortalAccess:
+    """Lock the client whom a one-time link or a card code belongs to, and read what decides whether it opens anything.
 
-    This is an outbox handler: it checks whether email is safe when sending, not when the mail was requested. A link
-    that a client requested and that could not be sent in time is dropped: hours later, someone else may read the mail.
+    Raises Unauthenticated when nobody has this link or card.
     """
-    if "until" in payload and now() > datetime.fromisoformat(payload["until"]):
-        return
-    for client_id in _list_recipients(payload):
-        token = generate_token()
-        with transaction() as session:
-            session.execute(
-                sa.update(PortalAccess)
-                .where(PortalAccess.client_id == client_id)
-                .values(link_hash=hash_token(token), link_expires_at=now() + LINK_LIFETIME)
-            )
-        send_client_mail(
-            client_id,
-            "reading-link",
-            {"link": urls.portal_link_url(token), "minutes": LINK_LIFETIME.seconds // 60},
-        )
+    link_hash, card_hash = hash_token(secret), hash_token(normalize_code(secret))
+    is_link = sa.and_(
+        PortalAccess.link_hash == link_hash, PortalAccess.link_expires_at > sa.bindparam("moment")
+    )
+    is_card = PortalAccess.card_hash == card_hash
+    moment = {"moment": now()}
+    client_id = db.session.scalar(
+        sa.select(PortalAccess.client_id).where(sa.or_(is_link, is_card)), moment
+    )
+    if client_id is None:
+        raise Unauthenticated(NOT_OPENED)
+    lock_client(client_id)
+    found = db.session.execute(
+        sa.select(PortalAccess, Client, ClientKey.wrapped, is_link.label("by_link"))
+        .join(Client, Client.id == PortalAccess.client_id)
+        .join(ClientKey, ClientKey.client_id == PortalAccess.client_id)
+        .where(PortalAccess.client_id == client_id, sa.or_(is_link, is_card)),
+        moment,
+    ).first()
+    if found is None:
+        raise Unauthenticated(NOT_OPENED)
+    safe = unseal_client(found.Client, unwrap(client_id, found.wrapped)).safe
+    return LockedPortalAccess(found.PortalAccess, "link" if found.by_link else "card", safe)
 
 
-def _list_recipients(payload: dict[str, Any]) -> Sequence[UUID]:
-    invited = sa.select(PortalAccess.client_id).join(Client, Client.id == PortalAccess.client_id)
-    if "client" in payload:
-        return db.session.scalars(invited.where(Client.id == UUID(hex=payload["client"]))).all()
-    return db.session.scalars(invited.where(Client.email_hash == payload["email"])).all()
-
-
-def redeem_link_or_card(secret: str, address: str) -> str:
-    """Redeem a one-time link or a card code and start a session that still needs the PIN.
+def redeem_link_or_card(access: LockedPortalAccess, address: str) -> str:
+    """Redeem a one-time link or a card code and start a session that still needs the PIN; return its reference.
 
     A link works once; a card works until the coach creates a new one. Neither works while the portal, or email for a
-    link, is not safe for the client. Raises Unauthenticated or TooManyAttempts.
+    link, is not safe for the client. Raises Unauthenticated.
     """
-    limits = sign_in_limits(f"card:{address}", address)
-    count_attempt(limits)
-    secret_hash = hash_token(secret)
-    with transaction() as session:
-        client_id = session.execute(
-            sa.update(PortalAccess)
-            .where(PortalAccess.link_hash == secret_hash, PortalAccess.link_expires_at > now())
-            .values(link_hash=None, link_expires_at=None)
-            .returning(PortalAccess.client_id)
-        ).scalar()
-        channels: tuple[str, ...] = ("portal", "email")
-        if client_id is None:
-            client_id = session.scalar(
-                sa.select(PortalAccess.client_id).where(
-                    PortalAccess.card_hash == hash_token(normalize_code(secret))
-                )
-            )
-            channels = ("portal",)
-        if client_id is None or not all(map(_get_safe_contact(client_id).allows, channels)):
-            raise Unauthenticated("This link or code no longer works. Ask for a new one.")
-        clear_attempts(limits)
-        return begin_session("client", client_id, pin_verified=False)
+    if not may_enter(access.way, access.safe):
+        raise Unauthenticated(NOT_OPENED)
+    if access.way == "link":
+        access.row.link_hash = access.row.link_expires_at = None
+        db.session.flush()
+    clear_attempts(_entry_limits(address))
+    return begin_session("client", access.row.client_id, pin_verified=False)
 
 
-def _get_safe_contact(client_id: UUID) -> SafeContact:
-    row = db.session.execute(
-        sa.select(Client, ClientKey.wrapped)
-        .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id == client_id)
-    ).first()
-    if row is None:
-        raise NotFound
-    return unseal_client(row.Client, unwrap(client_id, row.wrapped)).safe
+def check_start_code(actor: Actor, start_code: str, pin: str) -> CheckedStartCode:
+    """Check the single-use start code and the new PIN; count the attempt in a transaction of its own.
 
-
-def get_sign_in_step(actor: Actor) -> SignInStep:
-    """Return the next sign-in step.
-
-    Raises NotFound without a session.
-    """
-    require(actor, Action.PORTAL_PIN)
-    row = db.session.execute(
-        sa.select(Session.pin_verified, PortalAccess.pin_hash, PortalAccess.failed_pin_attempts)
-        .join(PortalAccess, PortalAccess.client_id == Session.subject_id)
-        .where(Session.id == actor.session_id)
-    ).first()
-    if row is None:
-        raise NotFound
-    if row.pin_verified:
-        return SignInStep.FIRST_VISIT
-    if row.failed_pin_attempts >= MAX_PIN_ATTEMPTS:
-        return SignInStep.LOCKED
-    return SignInStep.ENTER_PIN if row.pin_hash else SignInStep.CHOOSE_PIN
-
-
-def find_pin_error(pin: str) -> str | None:
-    """Return what is wrong with a new PIN, or None."""
-    if len(pin) != PIN_LENGTH or not pin.isascii() or not pin.isdigit():
-        return "Choose six digits."
-    if len(set(pin)) < 3 or pin in "01234567890" or pin in "09876543210":  # noqa: PLR2004
-        return "Choose digits that are harder to guess."
-    return None
-
-
-def choose_pin(actor: Actor, start_code: str, pin: str) -> str:
-    """Check the single-use start code and store the client's PIN.
-
-    Returns the reference of the session that replaces the old one. Raises Invalid for a PIN that isn't six digits or is
-    too easy to guess and for a wrong start code, RuleBroken once the attempts are used up.
+    Raises Invalid for a PIN that isn't six digits or is too easy to guess, which costs no attempt, and for a wrong
+    start code, RuleBroken once the attempts are used up.
     """
     require(actor, Action.PORTAL_PIN)
     if error := find_pin_error(pin):
         raise Invalid({"pin": [error]})
     stored = _check_secret(actor, normalize_code(start_code), "start_code_hash", "start_code")
-    with transaction() as session:
-        updated = session.execute(
-            sa.update(PortalAccess)
-            .where(
-                PortalAccess.client_id == actor.id,
-                # Of two concurrent requests with the same code, the second finds it used.
-                PortalAccess.start_code_hash == stored,
-            )
-            .values(pin_hash=hash_secret(pin), start_code_hash=None, failed_pin_attempts=0)
-            .returning(PortalAccess.client_id)
-        ).scalar()
-        if updated is None:
-            raise Invalid({"start_code": ["This code has been used."]})
-        return _replace_session(actor)
+    return CheckedStartCode(stored, pin)
 
 
-def enter_pin(actor: Actor, pin: str) -> str:
-    """Check the PIN; return the reference of the session that replaces the old one.
+def check_pin(actor: Actor, pin: str) -> CheckedPin:
+    """Check the PIN; count the attempt in a transaction of its own.
 
     Raises Invalid for a wrong PIN and RuleBroken once the attempts are used up.
     """
     require(actor, Action.PORTAL_PIN)
-    _check_secret(actor, pin, "pin_hash", "pin")
-    with transaction() as session:
-        session.execute(
-            sa.update(PortalAccess)
-            .where(PortalAccess.client_id == actor.id)
-            .values(failed_pin_attempts=0)
-        )
-        return _replace_session(actor)
+    return CheckedPin(_check_secret(actor, pin, "pin_hash", "pin"))
+
+
+def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
+    """Store the client's PIN; return the reference of the session that replaces the old one.
+
+    Raises Invalid when the start code has been used in the meantime.
+    """
+    return _finish(
+        actor,
+        # Of two concurrent requests with the same code, the second finds it used.
+        PortalAccess.start_code_hash == checked.stored,
+        Invalid({"start_code": ["This code has been used."]}),
+        pin_hash=hash_secret(checked.pin),
+        start_code_hash=None,
+    )
+
+
+def enter_pin(actor: Actor, checked: CheckedPin) -> str:
+    """Forget the wrong attempts; return the reference of the session that replaces the old one.
+
+    Raises Unauthenticated when the PIN or the session is no longer valid, as after a new invitation.
+    """
+    return _finish(actor, PortalAccess.pin_hash == checked.stored, Unauthenticated())
+
+
+def _finish(
+    actor: Actor,
+    unchanged: sa.ColumnElement[bool],
+    refusal: Invalid | Unauthenticated,
+    **values: str | None,
+) -> str:
+    """Complete an attempt, unless what was checked has changed since."""
+    updated = db.session.execute(
+        sa.update(PortalAccess)
+        .where(PortalAccess.client_id == actor.id, unchanged)
+        .values(failed_pin_attempts=0, **values)
+        .returning(PortalAccess.client_id)
+    ).scalar()
+    if updated is None:
+        raise refusal
+    return _replace_session(actor)
 
 
 def complete_first_visit(actor: Actor) -> None:
@@ -294,7 +284,7 @@ def complete_first_visit(actor: Actor) -> None:
     Raises RuleBroken before the PIN was entered.
     """
     if get_sign_in_step(actor) is not SignInStep.FIRST_VISIT:
-        raise RuleBroken(Reason("pin_needed", "Enter your PIN first."))
+        raise RuleBroken(PIN_NEEDED)
     db.session.execute(
         sa.update(PortalAccess)
         .where(PortalAccess.client_id == actor.id)
@@ -304,8 +294,8 @@ def complete_first_visit(actor: Actor) -> None:
 
 def _check_secret(actor: Actor, secret: str, column: str, field: str) -> str:
     """Check a secret and return its hash; count the attempt first, so that concurrent ones can't exceed the limit."""
-    with transaction() as session:
-        counted = session.execute(
+    with separate_transaction() as connection:
+        counted = connection.execute(
             sa.update(PortalAccess)
             .where(
                 PortalAccess.client_id == actor.id,
@@ -315,20 +305,10 @@ def _check_secret(actor: Actor, secret: str, column: str, field: str) -> str:
             .returning(PortalAccess.failed_pin_attempts, getattr(PortalAccess, column))
         ).first()
     if counted is None:
-        raise RuleBroken(
-            Reason(
-                "locked",
-                "There were too many wrong attempts, so this is locked for now.",
-                "Only the person who gave you the start code can unlock it.",
-            )
-        )
+        raise RuleBroken(LOCKED)
     attempts, stored = counted
     if not verify_secret(stored, secret):
-        left = MAX_PIN_ATTEMPTS - attempts
-        remaining = "You have one attempt left." if left == 1 else f"You have {left} attempts left."
-        raise Invalid(
-            {field: [f"That isn’t right. {remaining if left else 'That was the last attempt.'}"]}
-        )
+        raise Invalid({field: [describe_wrong_attempt(attempts)]})
     return str(stored)
 
 
@@ -357,24 +337,22 @@ def sign_out(actor: Actor) -> None:
         record(actor, Action.SESSION_END, "client", actor.id, client_id=actor.id)
 
 
-def end_session_by_reference(reference: str) -> None:
-    """End the session of a cookie at once, even when the audit event can't be recorded.
+def end_session_by_reference(reference: str) -> Actor | None:
+    """End the session of a cookie and return whose it was, or None; the quick exit uses it.
 
-    The quick exit uses it. It runs its own transactions, so the session has ended before the audit event is tried.
+    The audit event is left to `record_quick_exit`, in a transaction after this one: the session ends even when the
+    event can't be recorded.
     """
-    with transaction() as session:
-        ended = session.execute(
-            sa.update(Session)
-            .where(session_is_live())
-            .values(ended_at=now())
-            .returning(Session.id, Session.subject_id),
-            session_params("client", reference),
-        ).first()
-    if ended is None:
-        return
-    actor = Actor(ended.subject_id, Role.CLIENT, "", "portal", ended.id)
-    try:
-        with transaction():
-            record(actor, Action.SESSION_END, "client", actor.id, client_id=actor.id)
-    except sa.exc.SQLAlchemyError as fault:
-        log.warning("leave.unrecorded", fault=type(fault).__name__)
+    ended = db.session.execute(
+        sa.update(Session)
+        .where(session_is_live())
+        .values(ended_at=now())
+        .returning(Session.id, Session.subject_id),
+        session_params("client", reference),
+    ).first()
+    return None if ended is None else Actor(ended.subject_id, Role.CLIENT, "", "portal", ended.id)
+
+
+def record_quick_exit(actor: Actor) -> None:
+    """Record that a client left by the quick exit."""
+    record(actor, Action.SESSION_END, "client", actor.id, client_id=actor.id)

@@ -1,25 +1,27 @@
-"""Reads: who is behind a session cookie or a bearer token."""
+"""Reads: who is behind a session cookie or a bearer token, and how far a client is with signing in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
-from caseapp.core.actor import Actor
+from caseapp.core.actor import Actor, require
 from caseapp.core.database import db, run
-from caseapp.core.permissions import Role
+from caseapp.core.errors import NotFound
+from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import Session, session_is_live, session_params
 from caseapp.core.tokens import hash_token
 from caseapp.domain.auth.models import PortalAccess, Token
+from caseapp.domain.auth.rules import SignInStep, derive_sign_in_step
 from caseapp.domain.clients.models import Client
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from uuid import UUID
 
 STAFF_SESSION = (
     sa.select(Session.id.label("session"), Session.last_seen_at, User.id, User.role, User.name)
@@ -90,3 +92,55 @@ def list_tokens(user_id: UUID) -> Sequence[Token]:
     return db.session.scalars(
         sa.select(Token).where(Token.user_id == user_id).order_by(Token.created_at.desc())
     ).all()
+
+
+def find_portal_access(client_id: UUID) -> PortalAccess | None:
+    """Return a client's portal access, or None; the caller must have checked that the actor may see the client."""
+    return db.session.get(PortalAccess, client_id)
+
+
+def list_link_recipients(payload: dict[str, Any]) -> Sequence[UUID]:
+    """List the invited clients to whom a queued link goes: the one it names, or all with its email address."""
+    invited = sa.select(PortalAccess.client_id).join(Client, Client.id == PortalAccess.client_id)
+    if "client" in payload:
+        return db.session.scalars(invited.where(Client.id == UUID(hex=payload["client"]))).all()
+    return db.session.scalars(invited.where(Client.email_hash == payload["email"])).all()
+
+
+def get_sign_in_step(actor: Actor) -> SignInStep:
+    """Return the next sign-in step.
+
+    Raises NotFound without a session.
+    """
+    require(actor, Action.PORTAL_PIN)
+    row = db.session.execute(
+        sa.select(
+            Session.pin_verified,
+            PortalAccess.pin_hash.is_not(None).label("has_pin"),
+            PortalAccess.failed_pin_attempts,
+        )
+        .join(PortalAccess, PortalAccess.client_id == Session.subject_id)
+        .where(Session.id == actor.session_id)
+    ).first()
+    if row is None:
+        raise NotFound
+    return derive_sign_in_step(
+        pin_verified=row.pin_verified,
+        has_pin=row.has_pin,
+        failed_pin_attempts=row.failed_pin_attempts,
+    )
+
+
+@dataclass(frozen=True)
+class CheckedStartCode:
+    """A right start code and the PIN that was chosen with it; only `check_start_code` makes one."""
+
+    stored: str
+    pin: str
+
+
+@dataclass(frozen=True)
+class CheckedPin:
+    """A PIN that was entered correctly; only `check_pin` makes one."""
+
+    stored: str

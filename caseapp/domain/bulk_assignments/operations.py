@@ -1,12 +1,11 @@
-"""Changes to bulk assignments: start one, and assign case by case in a job, one transaction each."""
+"""Changes to bulk assignments: start one, and process its cases one by one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import sqlalchemy as sa
-import structlog
 
 from caseapp.core import outbox
 from caseapp.core.actor import Actor, require
@@ -15,7 +14,6 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.core.vault import seal, unseal_column
 from caseapp.domain.assignments.operations import create_assignment, validate_due_on
 from caseapp.domain.assignments.queries import list_assigned_client_ids
@@ -44,15 +42,7 @@ if TYPE_CHECKING:
     from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 
 BULK_ASSIGNMENT = "bulk_assignment"
-# Small enough that a delivery ends long before its outbox row counts as abandoned; the rest gets its own row.
-BATCH_SIZE = 100
 MAX_ATTEMPTS = 3
-
-log = structlog.get_logger()
-
-
-class BulkAssignmentIncomplete(Exception):
-    """Some cases of a bulk assignment failed and must be tried again."""
 
 
 def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) -> UUID:
@@ -141,56 +131,26 @@ def _build_item(
     return row
 
 
-def process_bulk_assignment(_row_id: UUID, payload: dict[str, Any]) -> None:
-    """Assign to the next waiting cases, each in its own transaction; safe to repeat, interrupt or run concurrently.
+def process_item(item_id: UUID) -> None:
+    """Assess one waiting case again with the creator's current rights, then assign or skip.
 
-    Raises Unfinished when some failed, so that the outbox tries again.
+    A case that another worker is processing is left alone. Safe to repeat.
     """
-    bulk_assignment_id = UUID(hex=payload["bulk_assignment"])
-    waiting = db.session.scalars(
-        sa.select(BulkAssignmentItem.id)
-        .where(
-            BulkAssignmentItem.bulk_assignment_id == bulk_assignment_id,
-            BulkAssignmentItem.state == WAITING,
-        )
-        .order_by(BulkAssignmentItem.id)
-        .limit(BATCH_SIZE)
-    ).all()
-    failed = 0
-    for item_id in waiting:
-        try:
-            _process_item(item_id)
-        except Exception as fault:  # noqa: BLE001 - one failing case must not stop the others
-            log.warning("bulk_assignment.failed", item=str(item_id), fault=type(fault).__name__)
-            _count_failure(item_id)
-            failed += 1
-    if failed:
-        raise BulkAssignmentIncomplete
-    if len(waiting) == BATCH_SIZE:
-        with transaction():
-            outbox.enqueue(BULK_ASSIGNMENT, payload)
-
-
-def _process_item(item_id: UUID) -> None:
-    """Assess one case again with the creator's current rights, then assign or skip; a locked case is left alone."""
-    with transaction() as session:
-        # Don't trust what an earlier case loaded: flags, holds and rights change while the job runs.
-        session.expire_all()
-        row = session.execute(
-            sa.select(BulkAssignmentItem, BulkAssignment)
-            .join(BulkAssignment, BulkAssignment.id == BulkAssignmentItem.bulk_assignment_id)
-            .where(BulkAssignmentItem.id == item_id, BulkAssignmentItem.state == WAITING)
-            .with_for_update(of=BulkAssignmentItem, skip_locked=True)
-        ).first()
-        if row is None:
-            return
-        item: BulkAssignmentItem = row.BulkAssignmentItem
-        result = _assign_or_explain(item, row.BulkAssignment)
-        if isinstance(result, UUID):
-            item.state, item.assignment_id, item.reasons = ASSIGNED, result, []
-        else:
-            item.state, item.reasons = SKIPPED, result
-        item.message, item.done_at = None, now()
+    row = db.session.execute(
+        sa.select(BulkAssignmentItem, BulkAssignment)
+        .join(BulkAssignment, BulkAssignment.id == BulkAssignmentItem.bulk_assignment_id)
+        .where(BulkAssignmentItem.id == item_id, BulkAssignmentItem.state == WAITING)
+        .with_for_update(of=BulkAssignmentItem, skip_locked=True)
+    ).first()
+    if row is None:
+        return
+    item: BulkAssignmentItem = row.BulkAssignmentItem
+    result = _assign_or_explain(item, row.BulkAssignment)
+    if isinstance(result, UUID):
+        item.state, item.assignment_id, item.reasons = ASSIGNED, result, []
+    else:
+        item.state, item.reasons = SKIPPED, result
+    item.message, item.done_at = None, now()
 
 
 def _assign_or_explain(
@@ -229,16 +189,14 @@ def _assign_or_explain(
     )
 
 
-def _count_failure(item_id: UUID) -> None:
-    with transaction() as session:
-        here = (BulkAssignmentItem.id == item_id, BulkAssignmentItem.state == WAITING)
-        session.execute(
-            sa.update(BulkAssignmentItem)
-            .where(*here)
-            .values(attempts=BulkAssignmentItem.attempts + 1)
-        )
-        session.execute(
-            sa.update(BulkAssignmentItem)
-            .where(*here, BulkAssignmentItem.attempts >= MAX_ATTEMPTS)
-            .values(state=SKIPPED, reasons=["failed"], message=None, done_at=now())
-        )
+def count_failure(item_id: UUID) -> None:
+    """Count a failed attempt to process a case; after MAX_ATTEMPTS the case is skipped."""
+    here = (BulkAssignmentItem.id == item_id, BulkAssignmentItem.state == WAITING)
+    db.session.execute(
+        sa.update(BulkAssignmentItem).where(*here).values(attempts=BulkAssignmentItem.attempts + 1)
+    )
+    db.session.execute(
+        sa.update(BulkAssignmentItem)
+        .where(*here, BulkAssignmentItem.attempts >= MAX_ATTEMPTS)
+        .values(state=SKIPPED, reasons=["failed"], message=None, done_at=now())
+    )

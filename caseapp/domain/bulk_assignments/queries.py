@@ -12,7 +12,12 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import list_assigned_client_ids
-from caseapp.domain.bulk_assignments.models import SKIPPED, BulkAssignment, BulkAssignmentItem
+from caseapp.domain.bulk_assignments.models import (
+    SKIPPED,
+    WAITING,
+    BulkAssignment,
+    BulkAssignmentItem,
+)
 from caseapp.domain.bulk_assignments.schemas import BulkAssignmentItemRecord, BulkAssignmentRecord
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseContext, list_case_contexts
@@ -167,6 +172,19 @@ def get_bulk_assignment(actor: Actor, bulk_assignment_id: UUID) -> BulkAssignmen
             for item in _items(actor, bulk_assignment_id)
         ],
     )
+
+
+def list_waiting_items(bulk_assignment_id: UUID, limit: int) -> Sequence[UUID]:
+    """List the next cases of a bulk assignment that still wait, for the job that processes them."""
+    return db.session.scalars(
+        sa.select(BulkAssignmentItem.id)
+        .where(
+            BulkAssignmentItem.bulk_assignment_id == bulk_assignment_id,
+            BulkAssignmentItem.state == WAITING,
+        )
+        .order_by(BulkAssignmentItem.id)
+        .limit(limit)
+    ).all()
 
 
 def _shown_reasons(item: Any) -> list[str]:  # noqa: ANN401 - a result row

@@ -1,6 +1,6 @@
 """Save and share worksheet responses; keep, send and delete uploads.
 
-Only the client makes these changes; the queue deletes expired uploads.
+Only the client makes these changes; a job deletes expired uploads.
 
 A handout that may not be read now may not be changed either, with the same neutral reason. Every change has an audit
 event, which says nothing about the content, not even which fields changed.
@@ -20,7 +20,6 @@ from caseapp.core.errors import NotFound, Reason, RuleBroken, Stale
 from caseapp.core.ids import new_id
 from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.core.vault import seal_bytes, seal_json, unseal_json
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record
@@ -138,17 +137,16 @@ def delete_expired_uploads() -> int:
     A sent upload stays available to the coach until the client deletes it, as shared answers do, so that it does not
     disappear from what the coach works with.
     """
-    with transaction() as session:
-        deleted = session.execute(
-            sa.delete(WorksheetUpload)
-            .where(
-                WorksheetUpload.sent_at.is_(None),
-                WorksheetUpload.received_at <= now() - UPLOAD_RETENTION,
-            )
-            .returning(WorksheetUpload.assignment_id, WorksheetUpload.client_id)
-        ).all()
-        for assignment_id, client_id in deleted:
-            _record_audit(operator(), assignment_id, client_id, "upload_expired")
+    deleted = db.session.execute(
+        sa.delete(WorksheetUpload)
+        .where(
+            WorksheetUpload.sent_at.is_(None),
+            WorksheetUpload.received_at <= now() - UPLOAD_RETENTION,
+        )
+        .returning(WorksheetUpload.assignment_id, WorksheetUpload.client_id)
+    ).all()
+    for assignment_id, client_id in deleted:
+        _record_audit(operator(), assignment_id, client_id, "upload_expired")
     return len(deleted)
 
 

@@ -14,13 +14,8 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.auth.operations import disable_user
-from caseapp.domain.bulk_assignments import operations as bulk_assignments
 from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
-from caseapp.domain.bulk_assignments.operations import (
-    BATCH_SIZE,
-    MAX_ATTEMPTS,
-    process_bulk_assignment,
-)
+from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT, MAX_ATTEMPTS
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeamMember
@@ -28,6 +23,7 @@ from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.users.models import User
+from caseapp.jobs.bulk_assignments import BATCH_SIZE, process_bulk_assignment
 from tests.domain.bulk_assignments.steps import (
     NAMES,
     SLUG,
@@ -255,7 +251,4 @@ def test_job_holds_locks_for_one_case_only(team, cases):
 
 
 def test_job_is_registered_with_the_outbox(session_app):
-    assert (
-        runtime.current().outbox_handlers[bulk_assignments.BULK_ASSIGNMENT]
-        is process_bulk_assignment
-    )
+    assert runtime.current().outbox_handlers[BULK_ASSIGNMENT] is process_bulk_assignment

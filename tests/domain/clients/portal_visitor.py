@@ -17,13 +17,42 @@ from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import get_client_record
 from caseapp.domain.clients.schemas import SafeContact
 from tests.support import builders
+from tests.support.portal_client import PIN
 
 HOME = "192.0.2.7"
 
 
+def come_in(secret, address=HOME):
+    """Redeem a link or a card as the portal does; return the reference of the new session."""
+    portal_access.count_entry(address)
+    with transaction():
+        return portal_access.redeem_link_or_card(portal_access.lock_portal_access(secret), address)
+
+
 def redeem(secret):
     """Redeem a link or card and return the actor of the new session."""
-    return find_client_session(portal_access.redeem_link_or_card(secret, HOME)).actor
+    return find_client_session(come_in(secret)).actor
+
+
+def choose_pin(actor, start_code, pin=PIN):
+    """Choose the PIN as the portal does; return the reference of the new session."""
+    checked = portal_access.check_start_code(actor, start_code, pin)
+    with transaction():
+        return portal_access.choose_pin(actor, checked)
+
+
+def enter_pin(actor, pin=PIN):
+    """Enter the PIN as the portal does; return the reference of the new session."""
+    checked = portal_access.check_pin(actor, pin)
+    with transaction():
+        return portal_access.enter_pin(actor, checked)
+
+
+def request_link(email, address=HOME):
+    """Request a link as the portal does."""
+    portal_access.count_link_request(email, address)
+    with transaction():
+        portal_access.request_link(email)
 
 
 def list_sessions(client_id):

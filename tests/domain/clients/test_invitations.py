@@ -12,11 +12,15 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth.models import PortalAccess
-from caseapp.domain.auth.queries import find_client_session
+from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
+from caseapp.domain.auth.rules import SignInStep
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.clients.portal_visitor import (
     HOME,
     access_row,
+    choose_pin,
+    come_in,
+    enter_pin,
     list_sessions,
     redeem,
     set_safe_channels,
@@ -85,30 +89,30 @@ def test_codes_are_stored_as_hashes_only(mailbox, coach):
 def test_invite_again_ends_sessions_and_old_codes(mailbox, coach):
     found = invited(coach, safe=CARD_ONLY)
     first = redeem(found.card_code)
-    inside = find_client_session(portal_access.choose_pin(first, found.start_code, PIN)).actor
+    inside = find_client_session(choose_pin(first, found.start_code, PIN)).actor
     with transaction():
         again = portal_access.invite_client(coach, found.client_id)
     assert all(session.ended_at for session in list_sessions(found.client_id))
     assert inside.session_id is not None
     with pytest.raises(Unauthenticated):
-        portal_access.redeem_link_or_card(found.card_code, HOME)
+        come_in(found.card_code, HOME)
     arriving = redeem(again.card_code)
-    assert portal_access.get_sign_in_step(arriving) is portal_access.SignInStep.CHOOSE_PIN
+    assert get_sign_in_step(arriving) is SignInStep.CHOOSE_PIN
     with pytest.raises(Invalid):
-        portal_access.choose_pin(arriving, found.start_code, PIN)
-    assert portal_access.choose_pin(arriving, again.start_code, PIN)
+        choose_pin(arriving, found.start_code, PIN)
+    assert choose_pin(arriving, again.start_code, PIN)
 
 
 def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
     found = invited(coach)
     arriving = redeem(found.card_code)
-    portal_access.choose_pin(arriving, found.start_code, PIN)
+    choose_pin(arriving, found.start_code, PIN)
     waiting = redeem(found.card_code)
     with transaction():
         portal_access.invite_client(coach, found.client_id)
         db.session.execute(sa.update(PortalAccess).values(pin_hash=hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
-        portal_access.enter_pin(waiting, PIN)
+        enter_pin(waiting, PIN)
     assert all(session.ended_at for session in list_sessions(found.client_id))
 
 
@@ -125,15 +129,15 @@ def test_mailed_link_after_email_became_unsafe_is_rejected(mailbox, coach):
     found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     set_safe_channels(coach, found.client_id, "portal")
     with pytest.raises(Unauthenticated):
-        portal_access.redeem_link_or_card(mailbox.tokens()[0], HOME)
+        come_in(mailbox.tokens()[0], HOME)
     assert list_sessions(found.client_id) == []
 
 
 def test_session_ends_when_the_portal_becomes_unsafe(coach, app):
     found = invited(coach)
-    reference = portal_access.choose_pin(redeem(found.card_code), found.start_code, PIN)
+    reference = choose_pin(redeem(found.card_code), found.start_code, PIN)
     assert find_client_session(reference)
     set_safe_channels(coach, found.client_id, "call")
     assert find_client_session(reference) is None
     with pytest.raises(Unauthenticated):
-        portal_access.redeem_link_or_card(found.card_code, HOME)
+        come_in(found.card_code, HOME)

@@ -14,7 +14,7 @@ from caseapp.core.errors import TooManyAttempts, Unauthenticated
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
-from tests.domain.clients.portal_visitor import HOME, list_sessions, redeem
+from tests.domain.clients.portal_visitor import HOME, come_in, list_sessions, redeem, request_link
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
 from tests.support.portal_client import ADDRESS, CARD_ONLY, EMAIL_AND_PORTAL, invited
@@ -27,7 +27,7 @@ def test_a_link_works_once(mailbox, coach):
     [token] = mailbox.tokens()
     assert redeem(token).id == found.client_id
     with pytest.raises(Unauthenticated):
-        portal_access.redeem_link_or_card(token, HOME)
+        come_in(token, HOME)
     assert len(list_sessions(found.client_id)) == 1
 
 
@@ -39,29 +39,27 @@ def test_a_link_lasts_fifteen_minutes(mailbox, coach, minutes, works):
     [token] = mailbox.tokens()
     with at(moment + timedelta(minutes=minutes)):
         if works:
-            assert portal_access.redeem_link_or_card(token, HOME)
+            assert come_in(token, HOME)
         else:
             with pytest.raises(Unauthenticated):
-                portal_access.redeem_link_or_card(token, HOME)
+                come_in(token, HOME)
 
 
 def test_only_the_newest_link_works(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
-    portal_access.request_link(f" {ADDRESS.upper()} ", HOME)
+    request_link(f" {ADDRESS.upper()} ", HOME)
     outbox.sweep()
     old, new = mailbox.tokens()
     with pytest.raises(Unauthenticated):
-        portal_access.redeem_link_or_card(old, HOME)
-    assert portal_access.redeem_link_or_card(new, HOME)
+        come_in(old, HOME)
+    assert come_in(new, HOME)
 
 
 def test_link_used_fifty_times_at_once_starts_one_session(mailbox, coach, app):
     found = invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     [token] = mailbox.tokens()
     db.session.rollback()
-    answers = run_concurrently(
-        app, 50, lambda number: portal_access.redeem_link_or_card(token, f"192.0.2.{number}")
-    )
+    answers = run_concurrently(app, 50, lambda number: come_in(token, f"192.0.2.{number}"))
     assert sum(isinstance(answer, str) for answer in answers) == 1
     assert sum(isinstance(answer, Unauthenticated) for answer in answers) == 49
     assert len(list_sessions(found.client_id)) == 1
@@ -72,17 +70,17 @@ def test_redeem_with_any_other_text_is_rejected(mailbox, coach, secret):
     invited(coach, safe=CARD_ONLY)
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     with pytest.raises(Unauthenticated):
-        portal_access.redeem_link_or_card(secret, HOME)
+        come_in(secret, HOME)
 
 
 def test_guessing_card_codes_is_throttled_by_address(coach, app):
     found = invited(coach)
     for _ in range(8):
         with pytest.raises(Unauthenticated):
-            portal_access.redeem_link_or_card("7KQ2-M9XD-7KQ2-M9XD", HOME)
+            come_in("7KQ2-M9XD-7KQ2-M9XD", HOME)
     with pytest.raises(TooManyAttempts):
-        portal_access.redeem_link_or_card(found.card_code, HOME)
-    assert portal_access.redeem_link_or_card(found.card_code, "192.0.2.8")
+        come_in(found.card_code, HOME)
+    assert come_in(found.card_code, "192.0.2.8")
 
 
 def test_request_link_does_the_same_for_every_address(mailbox, coach):
@@ -97,7 +95,7 @@ def test_request_link_does_the_same_for_every_address(mailbox, coach):
         "nobody@example.test",
     ):
         before = db.session.scalar(sa.select(sa.func.count()).select_from(OutboxRow))
-        assert portal_access.request_link(address, HOME) is None
+        assert request_link(address, HOME) is None
         db.session.rollback()
         rows = db.session.scalars(sa.select(OutboxRow).order_by(OutboxRow.id)).all()
         assert len(rows) == before + 1
@@ -110,13 +108,13 @@ def test_request_link_does_the_same_for_every_address(mailbox, coach):
 def test_request_link_too_often_is_throttled(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     for _ in range(4):
-        portal_access.request_link(ADDRESS, HOME)
+        request_link(ADDRESS, HOME)
     with pytest.raises(TooManyAttempts):
-        portal_access.request_link(ADDRESS, HOME)
+        request_link(ADDRESS, HOME)
     for number in range(8):
-        portal_access.request_link(ADDRESS, f"198.51.100.{number}")
+        request_link(ADDRESS, f"198.51.100.{number}")
     with pytest.raises(TooManyAttempts):
-        portal_access.request_link(ADDRESS, "198.51.100.99")
+        request_link(ADDRESS, "198.51.100.99")
 
 
 def test_link_mail_after_server_refusal_is_sent_again(mailbox, coach):
@@ -131,7 +129,7 @@ def test_link_mail_after_server_refusal_is_sent_again(mailbox, coach):
     with at(moment + timedelta(hours=3)):
         assert outbox.sweep() == 1
         [token] = mailbox.tokens()
-        assert portal_access.redeem_link_or_card(token, HOME)
+        assert come_in(token, HOME)
         assert outbox.sweep() == 0
     assert len(mailbox.taken) == 1
 
@@ -140,7 +138,7 @@ def test_link_mail_requested_hours_ago_is_dropped(mailbox, coach):
     invited(coach, safe=EMAIL_AND_PORTAL, address=ADDRESS)
     mailbox.taken.clear()
     mailbox.refusing = True
-    portal_access.request_link(ADDRESS, HOME)
+    request_link(ADDRESS, HOME)
     assert outbox.sweep() == 0
     mailbox.refusing = False
     with at(now() + timedelta(hours=3)):

@@ -12,6 +12,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth import credentials
 from caseapp.domain.auth.operations import (
     add_user,
+    check_password,
     create_token,
     disable_user,
     reset_password,
@@ -114,9 +115,16 @@ def test_email_is_stored_in_lower_case_and_found_in_any_case(app):
         get_user_by_email("nobody@practice.test")
 
 
+def enter(password):
+    """Sign the coach in as the page does; return the reference of the session."""
+    checked = check_password(SignIn("coach@practice.test", password), "192.0.2.1")
+    with transaction():
+        return sign_in(checked)
+
+
 def test_sign_in_begins_a_session_of_that_user(app):
     coach = staff.add("coach")
-    reference = sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
+    reference = enter(staff.PASSWORD)
     found = find_staff_session(reference).actor
     assert (found.id, found.role, found.via) == (coach.id, coach.role, "web")
 
@@ -126,7 +134,7 @@ def test_outdated_hash_is_renewed_at_sign_in(app):
     old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(staff.PASSWORD)
     with transaction():
         db.session.execute(sa.update(User).values(password_hash=old))
-    sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
+    enter(staff.PASSWORD)
     kept = db.session.scalar(sa.select(User.password_hash))
     assert kept != old
     assert not credentials.needs_rehash(kept)
@@ -140,8 +148,21 @@ def test_reset_password_replaces_the_old_one(app):
     with transaction():
         reset_password(operator(), "coach@practice.test", "another good pass phrase")
     with pytest.raises(Unauthenticated):
-        sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
-    assert sign_in(SignIn("coach@practice.test", "another good pass phrase"), "192.0.2.1")
+        enter(staff.PASSWORD)
+    assert enter("another good pass phrase")
+
+
+@pytest.mark.parametrize("change", ["reset", "disabled"])
+def test_sign_in_after_a_change_since_the_check_is_refused(app, change):
+    staff.add("coach")
+    checked = check_password(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
+    with transaction():
+        if change == "reset":
+            reset_password(operator(), "coach@practice.test", "another good pass phrase")
+        else:
+            disable_user(operator(), "coach@practice.test")
+    with pytest.raises(Unauthenticated), transaction():
+        sign_in(checked)
 
 
 def test_disabled_user_cannot_sign_in_but_keeps_their_name(app):
@@ -150,7 +171,7 @@ def test_disabled_user_cannot_sign_in_but_keeps_their_name(app):
         _, token = create_token(operator(), "coach@practice.test", "laptop")
         disable_user(operator(), "coach@practice.test")
     with pytest.raises(Unauthenticated):
-        sign_in(SignIn("coach@practice.test", staff.PASSWORD), "192.0.2.1")
+        enter(staff.PASSWORD)
     assert find_token_actor(token) is None
     assert get_user_names({coach.id}) == {coach.id: coach.name, operator().id: "the practice"}
 

@@ -15,13 +15,13 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.worksheets.models import WorksheetUpload
 from caseapp.domain.worksheets.operations import (
-    delete_expired_uploads,
     save_answers,
     send_upload,
     store_upload,
 )
 from caseapp.domain.worksheets.queries import get_shared_worksheet
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
+from caseapp.jobs.expired_uploads import delete_expired_uploads
 from tests.domain.worksheets import sample_files
 from tests.support import builders, staff
 

@@ -1,0 +1,85 @@
+"""Rules for portal access: when a client may be invited and may come in, and what a new PIN must be. Pure functions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason
+
+if TYPE_CHECKING:
+    from caseapp.domain.clients.schemas import SafeContact
+
+LINK_LIFETIME = timedelta(minutes=15)
+MAX_PIN_ATTEMPTS = 5
+PIN_LENGTH = 6
+# What has to be safe for a client to come in by a mailed link, or by a card that the coach handed over.
+CHANNELS_BY_WAY = {"link": ("portal", "email"), "card": ("portal",)}
+LOCKED = Reason(
+    "locked",
+    "There were too many wrong attempts, so this is locked for now.",
+    "Only the person who gave you the start code can unlock it.",
+)
+PIN_NEEDED = Reason("pin_needed", "Enter your PIN first.")
+
+
+class SignInStep(StrEnum):
+    """The next step of a client who is signing in."""
+
+    CHOOSE_PIN = "choose_pin"
+    ENTER_PIN = "enter_pin"
+    LOCKED = "locked"
+    FIRST_VISIT = "first_visit"
+
+
+def list_invitation_blockers(safe: SafeContact) -> list[Reason]:
+    """List why a client can't be invited to the portal now; empty when they can."""
+    if safe.allows("portal"):
+        return []
+    return [
+        Reason(
+            "portal_not_safe",
+            "The portal is not recorded as safe for this client.",
+            "Ask in private who else uses their phone. If it is safe, tick Portal under Details.",
+        )
+    ]
+
+
+def choose_way(safe: SafeContact, email: str | None) -> str:
+    """Return the way in of an invitation: a mailed `link` where email is safe, else a printed `card`."""
+    return "link" if email and safe.allows("email") else "card"
+
+
+def may_enter(way: str, safe: SafeContact) -> bool:
+    """Tell whether a link or a card opens the portal now: everything that it needs has to be safe still."""
+    return all(safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
+
+
+def derive_sign_in_step(
+    *, pin_verified: bool, has_pin: bool, failed_pin_attempts: int
+) -> SignInStep:
+    """Derive the next step of a client who has redeemed a link or a card and has not read the first page yet."""
+    if pin_verified:
+        return SignInStep.FIRST_VISIT
+    if failed_pin_attempts >= MAX_PIN_ATTEMPTS:
+        return SignInStep.LOCKED
+    return SignInStep.ENTER_PIN if has_pin else SignInStep.CHOOSE_PIN
+
+
+def find_pin_error(pin: str) -> str | None:
+    """Return what is wrong with a new PIN, or None."""
+    if len(pin) != PIN_LENGTH or not pin.isascii() or not pin.isdigit():
+        return "Choose six digits."
+    if len(set(pin)) < 3 or pin in "01234567890" or pin in "09876543210":  # noqa: PLR2004
+        return "Choose digits that are harder to guess."
+    return None
+
+
+def describe_wrong_attempt(attempts: int) -> str:
+    """Say that a start code or PIN was wrong, and how many attempts are left after `attempts`."""
+    left = MAX_PIN_ATTEMPTS - attempts
+    if left <= 0:
+        return "That isn’t right. That was the last attempt."
+    remaining = "You have one attempt left." if left == 1 else f"You have {left} attempts left."
+    return f"That isn’t right. {remaining}"

@@ -1,0 +1,94 @@
+"""Rules of portal access, without a database: every combination of what they depend on."""
+
+from __future__ import annotations
+
+from itertools import chain, combinations, pairwise, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caseapp.domain.auth.rules import (
+    CHANNELS_BY_WAY,
+    MAX_PIN_ATTEMPTS,
+    SignInStep,
+    choose_way,
+    derive_sign_in_step,
+    describe_wrong_attempt,
+    find_pin_error,
+    list_invitation_blockers,
+    may_enter,
+)
+from caseapp.domain.clients.schemas import CHANNELS, SafeContact
+
+EVERY_CHOICE = [
+    SafeContact(channels)
+    for channels in chain.from_iterable(
+        combinations(CHANNELS, count) for count in range(len(CHANNELS) + 1)
+    )
+]
+
+
+@pytest.mark.parametrize("email", [None, "", "ines@example.test"])
+def test_every_choice_of_channels_decides_invitation_and_entry(email):
+    for safe in EVERY_CHOICE:
+        chosen = set(safe.channels)
+        in_person_only = "in_person" in chosen
+        portal = "portal" in chosen and not in_person_only
+        mail = "email" in chosen and not in_person_only
+        assert [reason.code for reason in list_invitation_blockers(safe)] == (
+            [] if portal else ["portal_not_safe"]
+        )
+        assert all(reason.message and reason.way_out for reason in list_invitation_blockers(safe))
+        assert choose_way(safe, email) == ("link" if email and mail else "card")
+        assert may_enter("card", safe) == portal
+        assert may_enter("link", safe) == (portal and mail)
+
+
+def test_invitation_never_goes_a_way_that_does_not_open():
+    for safe in EVERY_CHOICE:
+        if not list_invitation_blockers(safe):
+            assert may_enter(choose_way(safe, "ines@example.test"), safe)
+
+
+def test_every_way_in_needs_the_portal():
+    assert all("portal" in channels for channels in CHANNELS_BY_WAY.values())
+
+
+@pytest.mark.parametrize(
+    ("pin_verified", "has_pin", "failed"),
+    list(product([False, True], [False, True], range(MAX_PIN_ATTEMPTS + 2))),
+)
+def test_sign_in_step_for_every_state(pin_verified, has_pin, failed):
+    step = derive_sign_in_step(
+        pin_verified=pin_verified, has_pin=has_pin, failed_pin_attempts=failed
+    )
+    if pin_verified:
+        assert step is SignInStep.FIRST_VISIT
+    elif failed >= MAX_PIN_ATTEMPTS:
+        assert step is SignInStep.LOCKED
+    else:
+        assert step is (SignInStep.ENTER_PIN if has_pin else SignInStep.CHOOSE_PIN)
+
+
+@given(st.text())
+def test_accepted_pin_has_six_plain_digits(text):
+    if find_pin_error(text) is None:
+        assert len(text) == 6
+        assert set(text) <= set("0123456789")
+        assert len(set(text)) >= 3
+
+
+@given(st.integers(min_value=0, max_value=999_999))
+def test_pin_of_six_digits_is_refused_only_when_it_is_easy_to_guess(number):
+    pin = f"{number:06}"
+    steps = {int(b) - int(a) for a, b in pairwise(pin)}
+    easy = len(set(pin)) < 3 or steps in ({1}, {-1}) or pin in {"567890", "098765"}
+    assert (find_pin_error(pin) is not None) == easy
+
+
+def test_wrong_attempts_count_down_to_the_last():
+    told = [describe_wrong_attempt(number) for number in range(1, MAX_PIN_ATTEMPTS + 1)]
+    assert "4 attempts" in told[0]
+    assert "one attempt" in told[-2]
+    assert "last" in told[-1]

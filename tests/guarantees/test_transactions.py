@@ -1,0 +1,47 @@
+"""Transactions are opened by interfaces and jobs; the domain has a few of its own, each for a reason."""
+
+from __future__ import annotations
+
+import ast
+
+from caseapp.core.settings import ROOT
+
+# What has to survive a refusal, or is written while a page is read.
+OWN_TRANSACTIONS = {
+    "assignments/operations.py": "that a client opened a handout is noted while the page is read",
+    "audit/operations.py": "reads and refusals are recorded although nothing else is stored",
+    "auth/portal_access.py": "a wrong PIN or start code counts",
+    "auth/throttling.py": "a failed attempt counts",
+}
+
+
+def imported_names(path):
+    """Return what a module imports from `core.transaction`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "caseapp.core.transaction"
+        for alias in node.names
+    }
+
+
+def domain_modules():
+    domain = ROOT / "caseapp" / "domain"
+    return {str(path.relative_to(domain)): path for path in domain.rglob("*.py")}
+
+
+def test_domain_opens_no_transaction_for_its_callers():
+    found = [
+        name for name, path in domain_modules().items() if "transaction" in imported_names(path)
+    ]
+    assert found == []
+
+
+def test_domain_has_own_transactions_only_where_a_reason_says_why():
+    found = {
+        name
+        for name, path in domain_modules().items()
+        if "separate_transaction" in imported_names(path)
+    }
+    assert found == set(OWN_TRANSACTIONS)
