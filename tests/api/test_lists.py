@@ -43,9 +43,7 @@ def is_list(schema):
 def list_paths(description):
     """Give the path of every list, without the prefix."""
     return [
-        path.removeprefix(BASE)
-        for path, _, schema in read_answers(description)
-        if is_list(schema)
+        path.removeprefix(BASE) for path, _, schema in read_answers(description) if is_list(schema)
     ]
 
 

@@ -215,6 +215,21 @@ def redeem_link_or_card(access: LockedPortalAccess, address: str) -> str:
     return begin_session("client", access.row.client_id, pin_verified=False)
 
 
+@dataclass(frozen=True)
+class CheckedStartCode:
+    """A right start code and the PIN that was chosen with it; only `check_start_code` makes one."""
+
+    stored: str
+    pin: str
+
+
+@dataclass(frozen=True)
+class CheckedPin:
+    """A PIN that was entered correctly; only `check_pin` makes one."""
+
+    stored: str
+
+
 def check_start_code(actor: Actor, start_code: str, pin: str) -> CheckedStartCode:
     """Check the single-use start code and the new PIN; count the attempt in a transaction of its own.
 

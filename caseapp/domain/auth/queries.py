@@ -129,18 +129,3 @@ def get_sign_in_step(actor: Actor) -> SignInStep:
         has_pin=row.has_pin,
         failed_pin_attempts=row.failed_pin_attempts,
     )
-
-
-@dataclass(frozen=True)
-class CheckedStartCode:
-    """A right start code and the PIN that was chosen with it; only `check_start_code` makes one."""
-
-    stored: str
-    pin: str
-
-
-@dataclass(frozen=True)
-class CheckedPin:
-    """A PIN that was entered correctly; only `check_pin` makes one."""
-
-    stored: str
