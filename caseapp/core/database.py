@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import wraps
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sqlalchemy.engine import Connection, Dialect, Engine
-    from sqlalchemy.orm import InstrumentedAttribute
+    from sqlalchemy.orm import InstrumentedAttribute, Session
     from sqlalchemy.pool import ConnectionPoolEntry
 
 SQLITE_PRAGMAS = {
@@ -144,6 +145,34 @@ def run(statement: sa.Executable, **values: Any) -> sa.CursorResult[Any]:  # noq
     Building a statement and loading entities cost several times as much as running it, so the busiest paths do neither.
     """
     return db.session.connection().execute(statement, values)
+
+
+T = TypeVar("T")
+KEPT = "kept"
+
+
+def kept_in_session(load: Callable[[], T]) -> Callable[[], T]:
+    """Let a query without arguments run once for each request: its result is kept with the session.
+
+    It is dropped when a transaction begins or ends and whenever the session writes a changed entity. A decision under a
+    lock calls the query itself (`__wrapped__`), because what is kept may have been read before the lock.
+    """
+
+    @wraps(load)
+    def get() -> T:
+        kept: dict[Callable[[], T], T] = db.session().info.setdefault(KEPT, {})
+        if load not in kept:
+            kept[load] = load()
+        return kept[load]
+
+    return get
+
+
+@event.listens_for(db.session, "after_flush")
+@event.listens_for(db.session, "after_rollback")
+def drop_kept(session: Session, *_details: object) -> None:
+    """Drop what `kept_in_session` keeps, so that the next use reads it again."""
+    session.info.pop(KEPT, None)
 
 
 def entity_from_row(row: sa.Row[*tuple[Any, ...]], model: type[M]) -> M:

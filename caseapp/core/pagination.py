@@ -90,6 +90,36 @@ def newest_before(
     return query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(position, moment, key)))
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of a list that is ordered newest first: at most `rows` rows before a position; None is the start."""
+
+    before: tuple[datetime, UUID] | None
+    rows: int
+
+    def select(
+        self,
+        moment: Any,  # noqa: ANN401 - a column of any kind of row
+        key: Any,  # noqa: ANN401
+        *where: sa.ColumnElement[bool],
+    ) -> sa.Select[UUID]:
+        """Select the keys of these rows among those that meet some conditions."""
+        return newest_before(sa.select(key).where(*where), moment, key, self.before, self.rows)
+
+    def pick(self, items: Iterable[T], position: Callable[[T], tuple[datetime, UUID]]) -> list[T]:
+        """Pick these rows among items that hold at least them, in any order."""
+        earlier = (item for item in items if not self.before or position(item) < self.before)
+        return sorted(earlier, key=position, reverse=True)[: self.rows]
+
+
+def in_any(key: Any, *windows: sa.Select[UUID]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
+    """Build the condition that a row is in at least one of several windows, so that one statement reads them all."""
+    found: sa.ColumnElement[bool] = key.in_(
+        sa.union_all(*(sa.select(window.subquery().c[0]) for window in windows))
+    )
+    return found
+
+
 def page_in_memory(
     items: Iterable[T],
     key: Callable[[T], tuple[str | int, ...]],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.orm.exc import StaleDataError
 
-from caseapp.core.database import db
+from caseapp.core.database import db, drop_kept
 from caseapp.core.errors import Stale
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def transaction() -> Iterator[Session]:
     session = db.session()
     try:
         session.expire_all()
+        drop_kept(session)
         _begin_writing(session)
         yield session
         session.commit()
@@ -51,6 +52,7 @@ def transaction() -> Iterator[Session]:
         session.rollback()
         raise
     finally:
+        drop_kept(session)
         _open.reset(token)
     for call in callbacks:
         call()

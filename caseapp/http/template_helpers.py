@@ -15,10 +15,11 @@ from caseapp.core import settings
 from caseapp.core.clock import now
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.stages import stage_by_id, stages
-from caseapp.domain.practice.queries import are_help_lines_stale, get_practice
+from caseapp.domain.practice.queries import are_help_lines_stale, get_practice_info
 from caseapp.domain.screening.protocol import AWAITING_SIGN_OFF, ITEMS, LEVEL_LABELS
 from caseapp.http.assets import asset
 from caseapp.http.idempotency import new_idempotency_key
+from caseapp.http.interfaces import Interface, current_interface
 
 if TYPE_CHECKING:
     from caseapp.domain.practice.models import Practice
@@ -92,10 +93,8 @@ def flashed_messages() -> list[str]:
 
 
 def current_practice() -> Practice:
-    """Return the practice, loaded once per request."""
-    if "practice" not in g:
-        g.practice = get_practice()
-    return g.practice  # type: ignore[no-any-return]
+    """Return the practice for reading."""
+    return get_practice_info().practice
 
 
 def zone() -> ZoneInfo:
@@ -160,6 +159,16 @@ def initials(name: str) -> str:
     return "".join(word[0].upper() for word in (*words[:1], *words[1:][-1:]))
 
 
+def _load_page_context() -> dict[str, Any]:
+    """Give every page its user, and load the practice before a staff page renders.
+
+    A portal page loads it only where its view uses it: its error page has to work without a database.
+    """
+    if current_interface() is Interface.STAFF:
+        current_practice()
+    return {"me": g.get("actor")}
+
+
 def init_app(app: Flask) -> None:
     """Register globals, filters and the context of templates."""
     app.jinja_env.globals.update(
@@ -185,4 +194,4 @@ def init_app(app: Flask) -> None:
         day=day, long_day=long_day, clock_time=clock_time, when=when, local=local, initials=initials
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.context_processor(lambda: {"me": g.get("actor")})
+    app.context_processor(_load_page_context)

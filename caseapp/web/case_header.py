@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caseapp.core.clock import now
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import get_case_context_by_number, list_case_events
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.followups.codes import TASK_LABELS
-from caseapp.domain.followups.queries import list_followups_by_origin
+from caseapp.domain.dashboard.case_page import get_case_page
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import local, today
@@ -24,6 +20,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.clients.queries import ClientRecord
+    from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.screening.models import Hold
 
 CONTACT_CHANNEL_LABELS = {
@@ -37,17 +34,16 @@ CONTACT_CHANNEL_LABELS = {
 PHONE_CHANNELS = ("call", "voicemail", "text")
 ALERT_FLAGS = frozenset({"contact_block", "violence_flag", "client_harm_flag", "self_harm_flag"})
 DIGITS_SHOWN = 3
-MAX_EVENTS = 200
 EN_DASH = "\u2013"
 
 
-def load_case_context(number: str) -> CaseContext:
+def load_case_context(number: str) -> CasePage:
     """Load the case of a page and record that it was read.
 
     Raises NotFound.
     """
     actor = current_actor()
-    context = get_case_context_by_number(actor, number)
+    context = get_case_page(actor, number)
     record_read(actor, Action.CASE_READ, "case", context.case.id, context.case.client_id)
     return context
 
@@ -85,11 +81,11 @@ def describe_safe_contact(client: ClientRecord) -> tuple[str, str]:
     return f"{', '.join(parts).rstrip('.')}.", " ".join(notes)
 
 
-def stage_dates(context: CaseContext) -> dict[int, str]:
-    """Describe when the case was in each stage so far, by stage number; uses one statement."""
+def stage_dates(context: CasePage) -> dict[int, str]:
+    """Describe when the case was in each stage so far, by stage number."""
     entered: dict[str, datetime] = {}
     left: dict[str, datetime] = {}
-    for event in reversed(list_case_events(context, limit=MAX_EVENTS)):
+    for event in reversed(context.events):
         if event.from_stage:
             left[event.from_stage] = event.occurred_at
         if event.to_stage:
@@ -144,28 +140,6 @@ def describe_hold_reasons(hold: Hold) -> str:
     return f"{'; '.join(parts)}." if parts else ""
 
 
-@dataclass(frozen=True)
-class RequiredAction:
-    """A required action of a hold with its due time and completion time."""
-
-    title: str
-    due_at: datetime
-    completed_at: datetime | None
-
-    @property
-    def is_overdue(self) -> bool:
-        """Tell whether it is open after its due time."""
-        return self.completed_at is None and self.due_at < now()
-
-
-def list_required_actions(hold: Hold) -> list[RequiredAction]:
-    """List the required actions of a hold by due time."""
-    return [
-        RequiredAction(TASK_LABELS[task.kind], task.due_at, task.completed_at)
-        for task in list_followups_by_origin(hold.id)
-    ]
-
-
 def hold_day(hold: Hold) -> int:
     """Count the days of a hold; the day it opened is day 1."""
     return (today() - local(hold.opened_at).date()).days + 1
@@ -178,7 +152,6 @@ def register_template_globals(blueprint: Blueprint) -> None:
         stage_dates,
         flag_tags,
         describe_hold_reasons,
-        list_required_actions,
         hold_day,
     ):
         blueprint.add_app_template_global(function)

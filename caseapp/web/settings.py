@@ -15,12 +15,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice import operations
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
-from caseapp.domain.practice.queries import (
-    get_logo,
-    get_practice,
-    get_practice_info,
-    list_practice_help_lines,
-)
+from caseapp.domain.practice.queries import get_logo, get_practice_info
 from caseapp.domain.practice.schemas import HelpLineSchema, LogoSchema, PracticeSchema
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.guard import current_actor, needs
@@ -63,7 +58,7 @@ def _practice(form: Form, *, stale: bool = False) -> str:
         "settings/practice.html",
         form=form,
         stale=stale,
-        practice=get_practice(),
+        practice=get_practice_info().practice,
         portal_address=urls.portal_url(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
@@ -135,14 +130,14 @@ def help_lines_page() -> ResponseReturnValue:
 
 
 def _help_lines(form: Form) -> str:
-    practice = get_practice()
-    confirmed_by = practice.help_lines_confirmed_by
+    info = get_practice_info()
+    confirmed_by = info.practice.help_lines_confirmed_by
     return render_template(
         "settings/help_lines.html",
         form=form,
-        help_lines=get_practice_info().help_lines,
-        practice_help_lines=list_practice_help_lines(),
-        country=countries()[practice.country],
+        help_lines=info.help_lines,
+        practice_help_lines=info.own_help_lines,
+        country=countries()[info.practice.country],
         kinds=KINDS,
         kind_labels=KIND_LABELS,
         kind_options={kind: KIND_LABELS[kind] for kind in KINDS[1:]},

@@ -244,7 +244,7 @@ def find_newest_case(client_id: UUID) -> Case | None:
 
 @dataclass(frozen=True)
 class CaseEventRecord:
-    """A case event with its reason unsealed."""
+    """A case event with its reason unsealed and the name of who recorded it."""
 
     id: UUID
     kind: str
@@ -252,6 +252,7 @@ class CaseEventRecord:
     to_stage: str | None
     occurred_at: datetime
     recorded_by: UUID
+    recorded_by_name: str
     reason: str | None
 
 
@@ -259,8 +260,12 @@ def list_case_events(
     context: CaseContext, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
 ) -> list[CaseEventRecord]:
     """List a case's events, newest first; `before` is the position of an earlier page's last event."""
-    query = sa.select(CaseEvent).where(CaseEvent.case_id == context.case.id)
-    rows = db.session.scalars(
+    query = (
+        sa.select(CaseEvent, User.name)
+        .outerjoin(User, User.id == CaseEvent.recorded_by)
+        .where(CaseEvent.case_id == context.case.id)
+    )
+    rows = db.session.execute(
         newest_before(query, CaseEvent.occurred_at, CaseEvent.id, before, limit)
     )
     return [
@@ -271,9 +276,10 @@ def list_case_events(
             row.to_stage,
             row.occurred_at,
             row.recorded_by,
+            name or "",
             unseal_column(row, "reason", context.key),
         )
-        for row in rows
+        for row, name in rows
     ]
 
 

@@ -9,7 +9,14 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, make_page, page_newest_first, page_soonest_first
+from caseapp.core.pagination import (
+    Page,
+    in_any,
+    literal_limit,
+    make_page,
+    page_newest_first,
+    page_soonest_first,
+)
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_column, unwrap
 from caseapp.domain.clients.models import Client, ClientKey
@@ -17,11 +24,16 @@ from caseapp.domain.clients.queries import is_visible_to, visible_to
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
+
+    from caseapp.core.pagination import Window
+    from caseapp.core.vault import DataKey
+    from caseapp.domain.clients.queries import ClientRecord
 
 
 def _select_visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
@@ -34,12 +46,16 @@ def _select_visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
 
 
 def _record_from_row(row: Any) -> FollowUpRecord:  # noqa: ANN401 - a result row
-    task: FollowUp = row.FollowUp
-    key = unwrap(task.client_id, row.wrapped)
+    return _record(row.FollowUp, row.name, unwrap(row.FollowUp.client_id, row.wrapped))
+
+
+def _record(
+    task: FollowUp, client: str, key: DataKey, completed_by_name: str = ""
+) -> FollowUpRecord:
     return FollowUpRecord(
         id=task.id,
         client_id=task.client_id,
-        client=row.name,
+        client=client,
         kind=task.kind,
         title=TASK_LABELS.get(task.kind) or unseal_column(task, "title", key) or "",
         due_at=task.due_at,
@@ -49,6 +65,8 @@ def _record_from_row(row: Any) -> FollowUpRecord:  # noqa: ANN401 - a result row
         outcome=unseal_column(task, "outcome", key),
         created_at=task.created_at,
         version=task.version,
+        origin_id=task.origin_id,
+        completed_by_name=completed_by_name,
     )
 
 
@@ -83,6 +101,38 @@ def list_client_followups(
         ).limit(limit)
     ).all()
     return [_record_from_row(row) for row in rows]
+
+
+def list_page_followups(
+    client: ClientRecord,
+    key: DataKey,
+    origins: Collection[UUID],
+    *,
+    open_limit: int = 0,
+    completed: Window | None = None,
+) -> list[FollowUpRecord]:
+    """List the tasks that a page about a client shows, by due time, in one statement.
+
+    These are the tasks of some `origins` (of open holds), the first open ones, and the completed ones of a window.
+    Access was already checked.
+    """
+    of_client = FollowUp.client_id == client.id
+    wanted = [sa.select(FollowUp.id).where(of_client, FollowUp.origin_id.in_(origins))]
+    if open_limit:
+        is_open = sa.select(FollowUp.id).where(of_client, FollowUp.completed_at.is_(None))
+        wanted.append(
+            is_open.order_by(FollowUp.due_at, FollowUp.id).limit(literal_limit(open_limit))
+        )
+    if completed:
+        is_completed = FollowUp.completed_at.is_not(None)
+        wanted.append(completed.select(FollowUp.completed_at, FollowUp.id, of_client, is_completed))
+    rows = db.session.execute(
+        sa.select(FollowUp, User.name)
+        .outerjoin(User, User.id == FollowUp.completed_by)
+        .where(in_any(FollowUp.id, *wanted))
+        .order_by(FollowUp.due_at, FollowUp.id)
+    )
+    return [_record(task, client.name, key, name or "") for task, name in rows]
 
 
 def list_followups(

@@ -80,6 +80,8 @@ class FollowUpRecord:
     outcome: str | None
     created_at: datetime
     version: int
+    origin_id: UUID | None
+    completed_by_name: str = ""
 
 
 class FollowUpResponseSchema(Schema):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import db
+from caseapp.core.database import db, kept_in_session
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.text import fold_for_search
@@ -23,7 +23,7 @@ from caseapp.domain.handouts.library import (
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable
     from datetime import datetime
     from uuid import UUID
 
@@ -83,50 +83,74 @@ HIDDEN = Reason(
 )
 
 
-def _items(rows: Sequence[Any]) -> list[LibraryItem]:
-    reviews: dict[UUID, HandoutVersionReview] = {}
-    for review in db.session.scalars(
-        sa.select(HandoutVersionReview)
-        .where(HandoutVersionReview.handout_version_id.in_([row.id for row in rows]))
-        .order_by(HandoutVersionReview.reviewed_on, HandoutVersionReview.id)
-    ):
-        reviews[review.handout_version_id] = review
-    texts = get_handouts_by_hash(row.sha256 for row in rows)
+def _items(rows: Iterable[Any]) -> list[LibraryItem]:
+    """Build the items from rows of `_select_versions`: the last review of a version is its latest."""
+    newest = {row.id: row for row in rows}
+    texts = get_handouts_by_hash(row.sha256 for row in newest.values())
     return [
         LibraryItem(
             texts[row.sha256],
             row.id,
             row.published_at,
-            reviews.get(row.id),
+            row.HandoutVersionReview,
             row.recalled_at,
             row.recall_reason,
         )
-        for row in rows
+        for row in newest.values()
     ]
 
 
-def list_newest_versions(*, hidden: bool = False) -> list[LibraryItem]:
-    """List the newest version of every visible handout, or of every hidden one, ordered by code and language.
+def _select_versions(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """Select versions by number, each with its reviews in order and with the slug of a hidden handout."""
+    return (
+        sa.select(*VERSION_COLUMNS, HandoutVersionReview, HiddenHandout.slug.label("hidden_slug"))
+        .outerjoin(
+            HandoutVersionReview, HandoutVersionReview.handout_version_id == HandoutVersion.id
+        )
+        .outerjoin(HiddenHandout, HiddenHandout.slug == HandoutVersion.slug)
+        .where(*where)
+        .order_by(HandoutVersion.number, HandoutVersionReview.reviewed_on, HandoutVersionReview.id)
+    )
+
+
+def load_library() -> list[LibraryItem]:
+    """Load the newest version of every handout, ordered by code and language, in one statement.
 
     A handout whose newest version is recalled is left out: an older version must not replace a recalled one.
     """
-    items = _list_newest()
-    slugs = _list_hidden_slugs(item.handout for item in items)
-    return [replace(item, hidden=hidden) for item in items if (item.handout.id in slugs) is hidden]
+    rows = db.session.execute(_select_versions()).all()
+    newest = {(row.slug, row.language): row for row in rows}
+    items = sorted(
+        _items(row for row in newest.values() if row.recalled_at is None),
+        key=lambda item: (item.handout.code, item.handout.language),
+    )
+    hidden = _hidden_slugs(
+        [item.handout for item in items], {row.hidden_slug for row in newest.values()} - {None}
+    )
+    return [replace(item, hidden=item.handout.id in hidden) for item in items]
 
 
-def _list_hidden_slugs(handouts: Iterable[Handout]) -> set[str]:
-    """List the slugs hidden now; a safety handout is shown again once no practice handout replaces it."""
-    slugs = set(db.session.scalars(sa.select(HiddenHandout.slug)))
-    known = [*handouts] if slugs else []
-    return slugs - {
+get_library = kept_in_session(load_library)
+
+
+def list_newest_versions(*, hidden: bool = False) -> list[LibraryItem]:
+    """List the newest version of every visible handout, or of every hidden one, ordered by code and language."""
+    return [item for item in get_library() if item.hidden is hidden]
+
+
+def _hidden_slugs(known: Collection[Handout], marked: Collection[str]) -> set[str]:
+    """Tell which of the handouts marked as hidden are hidden now.
+
+    A safety handout is shown again once no practice handout replaces it.
+    """
+    return set(marked) - {
         handout.id
         for handout in known
-        if handout.id in slugs and not _may_be_hidden(handout, known, slugs)
+        if handout.id in marked and not _may_be_hidden(handout, known, marked)
     }
 
 
-def _may_be_hidden(handout: Handout, known: Iterable[Handout], hidden: set[str]) -> bool:
+def _may_be_hidden(handout: Handout, known: Iterable[Handout], hidden: Collection[str]) -> bool:
     """Return whether a handout may be hidden: a safety handout only while a practice handout replaces it."""
     return (
         handout.is_practice_handout
@@ -141,23 +165,17 @@ def _may_be_hidden(handout: Handout, known: Iterable[Handout], hidden: set[str])
 
 
 def find_unreplaced_languages(slug: str) -> list[str]:
-    """List the languages in which a safety handout may not be hidden, because no practice handout replaces it."""
-    known = [item.handout for item in _list_newest()]
+    """List the languages in which a safety handout may not be hidden, because no practice handout replaces it.
+
+    The caller holds the practice's lock.
+    """
+    known = [item.handout for item in load_library()]
     hidden = set(db.session.scalars(sa.select(HiddenHandout.slug)))
     return [
         handout.language
         for handout in known
         if handout.id == slug and not _may_be_hidden(handout, known, hidden)
     ]
-
-
-def _list_newest() -> list[LibraryItem]:
-    newest: dict[tuple[str, str], Any] = {}
-    for row in db.session.execute(sa.select(*VERSION_COLUMNS).order_by(HandoutVersion.number)):
-        newest[row.slug, row.language] = row
-    current = [row for row in newest.values() if row.recalled_at is None]
-    found = {(item.handout.id, item.handout.language): item for item in _items(current)}
-    return sorted(found.values(), key=lambda item: (item.handout.code, item.handout.language))
 
 
 def list_handouts(
@@ -196,21 +214,19 @@ def get_handout_version(slug: str, language: str = "en", number: int | None = No
     """
     if not SLUG.fullmatch(slug) or language not in LANGUAGES:
         raise NotFound
-    query = sa.select(*VERSION_COLUMNS).where(
-        HandoutVersion.slug == slug, HandoutVersion.language == language
-    )
+    where = [HandoutVersion.slug == slug, HandoutVersion.language == language]
     if number is not None:
-        query = query.where(HandoutVersion.number == number)
-    row = db.session.execute(query.order_by(HandoutVersion.number.desc()).limit(1)).first()
-    if row is None:
+        where.append(HandoutVersion.number == number)
+    rows = db.session.execute(_select_versions(*where)).all()
+    if not rows:
         raise NotFound
-    return replace(_items([row])[0], hidden=_is_hidden(slug))
+    *_, newest = _items(rows)
+    return replace(newest, hidden=rows[-1].hidden_slug is not None and _is_hidden(slug))
 
 
 def _is_hidden(slug: str) -> bool:
-    return db.session.get(HiddenHandout, slug) is not None and slug in _list_hidden_slugs(
-        item.handout for item in _list_newest()
-    )
+    """Tell whether a handout that is marked as hidden is hidden now."""
+    return not any(item.handout.id == slug and not item.hidden for item in load_library())
 
 
 def get_handout_version_by_id(handout_version_id: UUID) -> LibraryItem:
@@ -218,12 +234,10 @@ def get_handout_version_by_id(handout_version_id: UUID) -> LibraryItem:
 
     Raises NotFound.
     """
-    row = db.session.execute(
-        sa.select(*VERSION_COLUMNS).where(HandoutVersion.id == handout_version_id)
-    ).first()
-    if row is None:
+    found = _items(db.session.execute(_select_versions(HandoutVersion.id == handout_version_id)))
+    if not found:
         raise NotFound
-    return _items([row])[0]
+    return found[0]
 
 
 def require_not_recalled(item: LibraryItem) -> Handout:
@@ -239,12 +253,9 @@ def require_not_recalled(item: LibraryItem) -> Handout:
 def list_versions(actor: Actor, slug: str) -> list[LibraryItem]:
     """List every published version of a handout, by language, newest first."""
     require(actor, Action.HANDOUT_READ)
-    rows = db.session.execute(
-        sa.select(*VERSION_COLUMNS)
-        .where(HandoutVersion.slug == slug)
-        .order_by(HandoutVersion.language, HandoutVersion.number.desc())
-    ).all()
-    return _items(rows)
+    found = _items(db.session.execute(_select_versions(HandoutVersion.slug == slug)))
+    newest_first = sorted(found, key=lambda item: item.handout.version, reverse=True)
+    return sorted(newest_first, key=lambda item: item.handout.language)
 
 
 def find_hidden_handout(slug: str) -> HiddenHandout | None:

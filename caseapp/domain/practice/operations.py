@@ -71,8 +71,10 @@ def set_logo(actor: Actor, picture: bytes, alternative: str) -> None:
 def remove_logo(actor: Actor) -> None:
     """Remove the logo, if there is one."""
     require(actor, Action.PRACTICE_EDIT)
-    removed = db.session.execute(sa.delete(PracticeLogo).returning(PracticeLogo.id)).first()
-    if removed:
+    logo = db.session.get(PracticeLogo, 1)
+    if logo is not None:
+        db.session.delete(logo)
+        db.session.flush()
         record(actor, Action.PRACTICE_EDIT, "practice", details={"logo": "removed"})
 
 

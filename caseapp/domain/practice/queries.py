@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from caseapp.core import clock, urls
-from caseapp.core.database import db, entity_from_row, run
+from caseapp.core.database import db, entity_from_row, kept_in_session, run
 from caseapp.domain.practice.help_lines import STALE_AFTER_DAYS, HelpLine, countries
 from caseapp.domain.practice.models import Practice, PracticeHelpLine, PracticeLogo
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def get_practice() -> Practice:
-    """Get the practice; `caseapp init` has created it."""
+    """Load the practice for a change; `caseapp init` has created it."""
     return db.session.scalars(sa.select(Practice)).one()
 
 
@@ -59,14 +59,7 @@ def get_logo() -> Logo | None:
 
 def today() -> date:
     """Return today's date in the practice's time zone."""
-    return clock.today(get_practice().zone)
-
-
-def list_practice_help_lines() -> Sequence[PracticeHelpLine]:
-    """List the help lines that the practice added."""
-    return db.session.scalars(
-        sa.select(PracticeHelpLine).order_by(PracticeHelpLine.kind, PracticeHelpLine.name)
-    ).all()
+    return clock.today(get_practice_info().practice.zone)
 
 
 @dataclass(frozen=True)
@@ -88,19 +81,19 @@ class HelpLines:
 
 
 class PracticeInfo:
-    """What clients see of the practice: its letterhead and help lines."""
+    """The practice, for reading: its settings, its letterhead, the help lines that it added, and all help lines."""
 
     def __init__(self, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> None:
         """Take the rows of `PRACTICE_INFO`: the practice joined with each help line that it added, if any."""
-        self._practice, self._has_logo = entity_from_row(rows[0], Practice), rows[0].has_logo
-        self._added = [
+        self.practice, self._has_logo = entity_from_row(rows[0], Practice), rows[0].has_logo
+        self.own_help_lines = [
             line for row in rows if (line := entity_from_row(row, PracticeHelpLine)).id is not None
         ]
 
     @cached_property
     def letterhead(self) -> Letterhead:
         """The letterhead for PDFs."""
-        practice = self._practice
+        practice = self.practice
         logo = get_logo() if self._has_logo else None
         code = urls.portal_url() if practice.paper_code else ""
         return Letterhead(
@@ -108,20 +101,24 @@ class PracticeInfo:
         )
 
     @cached_property
-    def help_lines(self) -> HelpLines:
-        """The local help lines, then the country's; regional lines only where they apply.
-
-        Help lines that the practice has not confirmed for 90 days are stale.
-        """
-        practice = self._practice
+    def _lines(self) -> tuple[HelpLine, ...]:
+        practice = self.practice
         shipped = (
             line
             for line in countries()[practice.country].lines
             if line.region is None or practice.region is None or line.region == practice.region
         )
-        lines = (*map(_local_line, self._added), *shipped)
+        return (*map(_local_line, self.own_help_lines), *shipped)
+
+    @property
+    def help_lines(self) -> HelpLines:
+        """The local help lines, then the country's; regional lines only where they apply.
+
+        Help lines that the practice has not confirmed for 90 days are stale.
+        """
+        practice = self.practice
         return HelpLines(
-            lines, practice.help_lines_confirmed_on, stale=are_help_lines_stale(practice)
+            self._lines, practice.help_lines_confirmed_on, stale=are_help_lines_stale(practice)
         )
 
 
@@ -143,8 +140,9 @@ def _local_line(line: PracticeHelpLine) -> HelpLine:
     )
 
 
+@kept_in_session
 def get_practice_info() -> PracticeInfo:
-    """Load what clients see of the practice, in one statement."""
+    """Load the practice for reading, in one statement for each request."""
     return PracticeInfo(run(PRACTICE_INFO).all())
 
 

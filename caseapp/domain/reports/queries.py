@@ -24,7 +24,7 @@ from caseapp.domain.cases.facts import GOALS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import ClientKey
-from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.reports import pdf_tables
 from caseapp.domain.reports.csv_table import EXPORTED_ITEMS, ReportRow, coach_code, write_csv
 from caseapp.domain.reports.models import Export
@@ -102,7 +102,7 @@ def build_export_file(actor: Actor, export_id: UUID) -> tuple[Iterator[bytes], s
 
 def count_cases(filters: ReportFilter) -> int:
     """Count the cases of a report. The caller has checked the right to export."""
-    zone = ZoneInfo(get_practice().zone)
+    zone = ZoneInfo(get_practice_info().practice.zone)
     query = sa.select(sa.func.count()).select_from(Case).where(*_build_conditions(filters, zone))
     return db.session.scalar(query) or 0
 
@@ -134,7 +134,7 @@ def list_report_rows(filters: ReportFilter) -> Iterator[ReportRow]:
 
     Each batch of BATCH_SIZE cases takes five statements; one batch is in memory at a time.
     """
-    zone = ZoneInfo(get_practice().zone)
+    zone = ZoneInfo(get_practice_info().practice.zone)
     # A case whose client's key was destroyed still counts; its sealed facts can no longer be read.
     query = (
         sa.select(*CASE_COLUMNS)
@@ -248,7 +248,7 @@ def _unseal_facts(case: Any) -> dict[str, Any]:  # noqa: ANN401 - a result row
 
 
 def _render_pdf(filters: ReportFilter) -> bytes:
-    practice = get_practice()
+    practice = get_practice_info().practice
     zone = ZoneInfo(practice.zone)
     count = sa.func.count()
     rows = db.session.execute(

@@ -26,7 +26,6 @@ from caseapp.domain.practice.operations import (
 from caseapp.domain.practice.queries import (
     get_practice,
     get_practice_info,
-    list_practice_help_lines,
 )
 from caseapp.domain.practice.schemas import (
     HelpLineSchema,
@@ -136,7 +135,7 @@ def test_local_help_lines_come_before_national_ones(app):
     assert found.emergency.phone == "999"
     with transaction():
         remove_help_line(admin, line_id)
-    assert list(list_practice_help_lines()) == []
+    assert get_practice_info().own_help_lines == []
     with pytest.raises(NotFound), transaction():
         remove_help_line(admin, line_id)
 
