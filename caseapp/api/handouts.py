@@ -10,8 +10,8 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, Pd
 from caseapp.core.pagination import page_in_memory
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.queries import count_clients_with_version, list_handout_options
-from caseapp.domain.assignments.reading import get_recommendation
+from caseapp.domain.assignments.queries import count_clients_with_version
+from caseapp.domain.assignments.reading import get_handout_choice
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.stages import stage_by_id
@@ -124,14 +124,11 @@ def list_library(query: ListRequest) -> Page[dict[str, Any]]:
     context = get_case_context(actor, case_id)
     record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     kept = {item.handout_version_id for item in items}
-    options = [
-        option
-        for option in list_handout_options(actor, context, stage, language)
-        if option.handout_version_id in kept
-    ]
+    choice = get_handout_choice(actor, context, language)
+    options = [option for option in choice.options if option.handout_version_id in kept]
     suggested = {
         found.option.handout_version_id: {"rank": rank, "why": found.why}
-        for rank, found in enumerate(get_recommendation(actor, context, language).suggestions, 1)
+        for rank, found in enumerate(choice.recommendation.suggestions, 1)
     }
     shown = page_in_memory(options, _library_position, query.cursor, query.limit)
     return shown.map(lambda option: _serialize_option(option, suggested))

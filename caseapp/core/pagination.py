@@ -84,7 +84,7 @@ def newest_before(
     limit: int,
 ) -> sa.Select[*Columns]:
     """Order newest first by (moment, key) and select at most `limit` rows before `position`; None is the start."""
-    query = query.order_by(moment.desc(), key.desc()).limit(limit)
+    query = query.order_by(moment.desc(), key.desc()).limit(literal_limit(limit))
     if position is None:
         return query
     return query.where(sa.tuple_(moment, key) < sa.tuple_(*_bound(position, moment, key)))
@@ -114,9 +114,8 @@ class Window:
 
 def in_any(key: Any, *windows: sa.Select[UUID]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
     """Build the condition that a row is in at least one of several windows, so that one statement reads them all."""
-    found: sa.ColumnElement[bool] = key.in_(
-        sa.union_all(*(sa.select(window.subquery().c[0]) for window in windows))
-    )
+    ids = sa.union_all(*(sa.select(window.subquery().c[0]) for window in windows))
+    found: sa.ColumnElement[bool] = key.in_(ids if len(windows) > 1 else windows[0])
     return found
 
 

@@ -18,12 +18,11 @@ from caseapp.domain.assignments.queries import (
     get_printable_assignment,
     list_assigned_together,
     list_assignments,
-    list_handout_options,
     list_skipped_handouts,
 )
 from caseapp.domain.assignments.reading import (
     SUSPENDED_PAGE_SIZE,
-    get_recommendation,
+    get_handout_choice,
     list_suspended_assignments,
     list_suspended_cases,
 )
@@ -129,7 +128,8 @@ def assign_page(number: str) -> ResponseReturnValue:
 def _assign_page(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
     actor, context = current_actor(), load_case_context(number)
     stage = get_requested_stage(context.case.stage)
-    options = list_handout_options(actor, context, stage or None, get_requested_language())
+    choice = get_handout_choice(actor, context, get_requested_language())
+    options = [option for option in choice.options if not stage or option.handout.fits(stage)]
     groups = [
         (outcome, [option for option in options if option.suitability.outcome == outcome])
         for outcome in OUTCOME_LABELS
@@ -142,7 +142,7 @@ def _assign_page(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> s
         filters=Form({"stage": stage or "all", "language": get_requested_language()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
         | {"all": "All stages"},
-        recommendation=get_recommendation(actor, context, get_requested_language()),
+        recommendation=choice.recommendation,
         form=form,
         reasons=reasons,
         confirm=any(reason.code == "confirmation_required" for reason in reasons),

@@ -11,8 +11,7 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.queries import list_assignments
-from caseapp.domain.assignments.reading import get_recommendation, list_suspended_assignments
+from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_case, update_case
@@ -23,11 +22,10 @@ from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import list_matches
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema
-from caseapp.domain.dashboard.queries import list_timeline
-from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.dashboard.case_page import get_case_overview
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, MANUAL_FLAGS
-from caseapp.domain.screening.queries import list_flags, list_recent_screenings
+from caseapp.domain.screening.queries import list_flags
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.screening.schemas import FlagSchema, ReasonSchema
 from caseapp.domain.users.queries import get_user_names, list_assignable_coaches
@@ -49,7 +47,6 @@ blueprint = Blueprint("cases", __name__)
 register_template_globals(blueprint)
 
 MAX_SEARCH_LENGTH = 120
-TREND_LENGTH = 6
 DAILY_LIFE = ("caring", "work", "household")
 EVENT_KINDS = {
     "session": "Sessions",
@@ -103,25 +100,19 @@ def case_list() -> ResponseReturnValue:
 @needs(Action.CASE_READ)
 def case_page(number: str) -> ResponseReturnValue:
     """Show a case: its timeline, safety, handouts and open follow-ups."""
-    actor, context = current_actor(), load_case_context(number)
-    kind = request.args.get("kind") or None
+    actor, kind = current_actor(), request.args.get("kind") or None
     cursor = request.args.get("cursor")
+    overview = get_case_overview(actor, number, kind=kind, cursor=cursor, limit=PAGE_SIZE)
+    case = overview.page.case
+    record_read(actor, Action.CASE_READ, "case", case.id, case.client_id)
     return render_template(
         "cases/overview.html",
-        context=context,
+        context=overview.page,
         tab="Overview",
-        events=list_timeline(actor, context, kind=kind, cursor=cursor, limit=PAGE_SIZE),
+        overview=overview,
+        trends=_trends(overview.screenings[::-1]),
         kind=kind,
         kinds=EVENT_KINDS,
-        trends=_trends(list_recent_screenings(context.case.client_id, TREND_LENGTH)[::-1]),
-        handouts=[
-            assignment
-            for assignment in list_assignments(actor, context, limit=PAGE_SIZE)
-            if assignment.withdrawn_at is None
-        ],
-        suspended=list_suspended_assignments(actor, context),
-        recommendation=get_recommendation(actor, context),
-        tasks=list_client_followups(actor, context.case.client_id, open_only=True, limit=PAGE_SIZE),
         outcomes=OUTCOMES,
     )
 

@@ -17,8 +17,12 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import separate_transaction
 from caseapp.core.vault import seal
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.queries import get_assignment, list_assignment_blockers
-from caseapp.domain.assignments.reading import get_reading_list_item, list_reading_items
+from caseapp.domain.assignments.queries import (
+    get_assignment,
+    list_assignment_blockers,
+    list_current_assignments,
+)
+from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record, record_read
 from caseapp.domain.cases.queries import CaseContext, get_case_context
 from caseapp.domain.clients.models import Client
@@ -116,7 +120,7 @@ def _plan_weeks(
     """Spread handouts over the coming weeks, counting what the client still has to read in each."""
     begin = get_week_start(start or first_reading_week(today()))
     planned: Counter[date] = Counter()
-    for one in list_reading_items(context):
+    for one in list_current_assignments(context):
         if one.unread and counts_toward_reading_load(one.handout):
             week = get_week_start(one.due_on) if one.due_on else begin
             planned[max(week, begin)] += one.handout.minutes

@@ -27,7 +27,6 @@ from caseapp.domain.handouts.queries import (
 )
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import (
-    assess_library,
     get_situation,
     join_recipient,
     recipient_from_rows,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.practice.queries import HelpLines
-    from caseapp.domain.suitability.schemas import HandoutOption, Recipient, Situation
+    from caseapp.domain.suitability.schemas import Recipient, Situation
 
 
 def _select_assigned_clients() -> sa.Select[
@@ -155,6 +154,21 @@ def select_assignments(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, 
         .outerjoin(User, User.id == Assignment.assigned_by)
         .where(*where)
     )
+
+
+def is_current(client_id: UUID) -> sa.ColumnElement[bool]:
+    """Build the condition for what a client has now, in any of their cases: everything that was not withdrawn."""
+    return sa.and_(Assignment.client_id == client_id, Assignment.withdrawn_at.is_(None))
+
+
+def list_current_assignments(context: CaseContext) -> list[AssignmentRecord]:
+    """List what a case's client has now, newest first, each with its blockers; access was already checked."""
+    rows = db.session.execute(
+        select_assignments(is_current(context.case.client_id)).order_by(
+            Assignment.assigned_at.desc(), Assignment.id.desc()
+        )
+    )
+    return assignment_records(rows, recipient_in_case(context))
 
 
 def assignment_records(rows: Iterable[Any], recipient: Recipient) -> list[AssignmentRecord]:
@@ -331,24 +345,6 @@ def get_printable_assignment(actor: Actor, assignment_id: UUID) -> AssignmentRec
     if found.blockers:
         raise RuleBroken(*found.blockers)
     return found
-
-
-def list_handout_options(
-    actor: Actor, context: CaseContext, stage: str | None = None, language: str | None = "en"
-) -> list[HandoutOption]:
-    """Assess the library for a case; `stage` keeps the handouts that fit it, None means any stage."""
-    require(actor, Action.ASSIGNMENT_READ)
-    assigned = {
-        (row.slug, row.language)
-        for row in db.session.execute(
-            sa.select(HandoutVersion.slug, HandoutVersion.language)
-            .join(Assignment, Assignment.handout_version_id == HandoutVersion.id)
-            .where(
-                Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None)
-            )
-        )
-    }
-    return assess_library(context, assigned, stage, language)
 
 
 def list_assignment_blockers(

@@ -17,30 +17,28 @@ from caseapp.core.permissions import Action
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import (
     assignment_records,
-    list_handout_options,
+    list_current_assignments,
     select_assignments,
     single_record,
 )
-from caseapp.domain.assignments.schemas import AssignmentRecord, ReadingItem, SuspendedCase
+from caseapp.domain.assignments.schemas import AssignmentRecord, HandoutChoice, SuspendedCase
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import require_visible_client
-from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.practice.queries import get_practice_info, today
 from caseapp.domain.suitability.queries import (
-    IN_PERSON_ONLY,
+    assess_library,
     get_recipient,
-    get_situation,
     join_recipient,
     recipient_in_case,
 )
 from caseapp.domain.suitability.recommendations import plan_reading, recommend
-from caseapp.domain.suitability.rules import delivery_blockers
 from caseapp.domain.suitability.schemas import Recommendation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from caseapp.domain.cases.queries import CaseContext
@@ -95,52 +93,38 @@ def get_reading_list_item(actor: Actor, position: int) -> AssignmentRecord:
     return found
 
 
-def get_recommendation(actor: Actor, context: CaseContext, language: str = "en") -> Recommendation:
-    """Recommend what to assign next in a case, in a fixed number of statements; nothing new for a closed case."""
+def get_handout_choice(
+    actor: Actor, context: CaseContext, language: str | None = "en"
+) -> HandoutChoice:
+    """Assess the library for a case and recommend what to assign next; `language` None means any.
+
+    Raises Forbidden.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    return choose_handouts(context, list_current_assignments(context), language)
+
+
+def choose_handouts(
+    context: CaseContext, current: Sequence[AssignmentRecord], language: str | None = "en"
+) -> HandoutChoice:
+    """Assess the library for a case whose client has `current`; recommend nothing new for a closed case."""
     levels = context.safety.last_screening.levels if context.safety.last_screening else {}
-    items, this_week = list_reading_items(context), get_week_start(today())
+    this_week = get_week_start(today())
     unread = [
-        item.handout
-        for item in items
-        if item.unread and (item.due_on is None or get_week_start(item.due_on) <= this_week)
+        record.handout
+        for record in current
+        if record.unread and (record.week is None or record.week <= this_week)
     ]
+    assigned = {(record.slug, record.language) for record in current}
+    options = assess_library(context, assigned, language)
     if context.case.status != "open":
-        return Recommendation(plan_reading(levels, unread))
-    assigned = {item.handout.id for item in items}
+        return HandoutChoice(options, Recommendation(plan_reading(levels, unread)))
     # What the client has in another language counts as assigned, too.
-    options = [
-        replace(option, assigned=option.handout.id in assigned)
-        for option in list_handout_options(actor, context, language=language)
-    ]
-    return recommend(options, stage=context.case.stage, levels=levels, unread=unread)
-
-
-def list_reading_items(context: CaseContext) -> list[ReadingItem]:
-    """List what a client has and which of it is unread; access was already checked."""
-    rows = db.session.execute(
-        sa.select(
-            HandoutVersion.sha256,
-            HandoutVersion.recalled_at,
-            Assignment.channel,
-            Assignment.read_at,
-            Assignment.due_on,
-        )
-        .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
-        .where(Assignment.client_id == context.case.client_id, Assignment.withdrawn_at.is_(None))
-    ).all()
-    texts = get_handouts_by_hash(row.sha256 for row in rows)
-    situation, help_lines = get_situation(context), get_practice_info().help_lines
-    return [
-        ReadingItem(
-            texts[row.sha256],
-            row.read_at is None
-            and row.channel != IN_PERSON_ONLY
-            and row.recalled_at is None
-            and not delivery_blockers(texts[row.sha256], row.channel, situation, help_lines),
-            row.due_on,
-        )
-        for row in rows
-    ]
+    slugs = {slug for slug, _language in assigned}
+    unassigned = [replace(option, assigned=option.handout.id in slugs) for option in options]
+    return HandoutChoice(
+        options, recommend(unassigned, stage=context.case.stage, levels=levels, unread=unread)
+    )
 
 
 def list_suspended_cases(actor: Actor, cursor: str | None, limit: int) -> Page[SuspendedCase]:

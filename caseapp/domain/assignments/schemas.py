@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, post_load, pre_load, validate
 from caseapp.core.clock import get_week_start
 from caseapp.core.database import max_length
 from caseapp.core.schemas import ReasonResponseSchema
-from caseapp.domain.handouts.library import STOP_BOX, Handout
+from caseapp.domain.handouts.library import STOP_BOX
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.schemas import HandoutFields
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.errors import Reason
-    from caseapp.domain.suitability.schemas import Recipient
+    from caseapp.domain.suitability.schemas import HandoutOption, Recipient, Recommendation
 
 
 CHANNEL_LABELS = {
@@ -213,6 +213,11 @@ class AssignmentRecord(HandoutFields):
     version: int
 
     @property
+    def unread(self) -> bool:
+        """Tell whether the client can read it and hasn't; what is read together in a session doesn't count."""
+        return self.read_at is None and self.channel != "in_person" and not self.blockers
+
+    @property
     def week(self) -> date | None:
         """Give the Monday of the planned week."""
         return get_week_start(self.due_on) if self.due_on else None
@@ -246,12 +251,11 @@ class AssignedClient:
 
 
 @dataclass(frozen=True)
-class ReadingItem:
-    """A handout that a client has; suspended ones and those read in a session don't count as unread."""
+class HandoutChoice:
+    """Every handout assessed for a case, and what is recommended next."""
 
-    handout: Handout
-    unread: bool
-    due_on: date | None
+    options: list[HandoutOption]
+    recommendation: Recommendation
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, literal_limit, make_page, newest_before, page_newest_first
+from caseapp.core.pagination import Page, in_any, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
 from caseapp.domain.cases.models import Attestation, Case, CaseEvent
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
+    from caseapp.core.pagination import Window
     from caseapp.domain.cases.rules import StageGate
 
 
@@ -256,17 +257,15 @@ class CaseEventRecord:
     reason: str | None
 
 
-def list_case_events(
-    context: CaseContext, *, before: tuple[datetime, UUID] | None = None, limit: int = 50
-) -> list[CaseEventRecord]:
-    """List a case's events, newest first; `before` is the position of an earlier page's last event."""
-    query = (
+def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRecord]:
+    """List the events of a case that are in at least one of some windows, newest first, in one statement."""
+    of_case = CaseEvent.case_id == context.case.id
+    wanted = [window.select(CaseEvent.occurred_at, CaseEvent.id, of_case) for window in windows]
+    rows = db.session.execute(
         sa.select(CaseEvent, User.name)
         .outerjoin(User, User.id == CaseEvent.recorded_by)
-        .where(CaseEvent.case_id == context.case.id)
-    )
-    rows = db.session.execute(
-        newest_before(query, CaseEvent.occurred_at, CaseEvent.id, before, limit)
+        .where(in_any(CaseEvent.id, *wanted))
+        .order_by(CaseEvent.occurred_at.desc(), CaseEvent.id.desc())
     )
     return [
         CaseEventRecord(

@@ -1,30 +1,41 @@
-"""What every page about a case shows in its header, loaded once for each request."""
+"""A case as its pages show it: the header of each, and the overview, from one statement for each table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from caseapp.core.pagination import Window
+from caseapp.domain.assignments.queries import assignment_records
+from caseapp.domain.assignments.reading import choose_handouts
 from caseapp.domain.cases.queries import (
     CaseContext,
     CaseEventRecord,
     get_case_context_by_number,
     list_case_events,
 )
+from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records, make_window
 from caseapp.domain.followups.queries import list_page_followups
+from caseapp.domain.suitability.queries import recipient_in_case
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
+    from caseapp.core.pagination import Page
+    from caseapp.domain.assignments.schemas import AssignmentRecord
+    from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.suitability.schemas import Recommendation
 
 MAX_EVENTS = 200
+TREND_LENGTH = 6
 
 
 @dataclass(frozen=True)
 class CasePage(CaseContext):
-    """A case with what the header of its pages shows: its newest events and the tasks of its open holds."""
+    """A case with what the header of its pages shows: its newest events, and its open holds' tasks by due time."""
 
     events: tuple[CaseEventRecord, ...]
     followups: tuple[FollowUpRecord, ...]
@@ -34,15 +45,56 @@ class CasePage(CaseContext):
         return [task for task in self.followups if task.origin_id == hold_id]
 
 
+@dataclass(frozen=True)
+class CaseOverview:
+    """What the overview of a case shows: its timeline, its last screenings, what the client has and what is to do."""
+
+    page: CasePage
+    timeline: Page[TimelineEvent]
+    screenings: list[ScreeningRecord]
+    handouts: list[AssignmentRecord]
+    recommendation: Recommendation
+    followups: list[FollowUpRecord]
+
+    @property
+    def suspended(self) -> list[AssignmentRecord]:
+        """List the handouts that are suspended."""
+        return [record for record in self.handouts if record.blockers]
+
+
 def get_case_page(actor: Actor, number: str) -> CasePage:
     """Load a case by its number with what the header of its pages shows.
 
     Raises NotFound.
     """
     context = get_case_context_by_number(actor, number)
+    events = list_case_events(context, Window(None, MAX_EVENTS))
     holds = [hold.id for hold in context.safety.holds]
-    return CasePage(
-        **vars(context),
-        events=tuple(list_case_events(context, limit=MAX_EVENTS)),
-        followups=tuple(list_page_followups(context.client, context.key, holds) if holds else ()),
+    followups = list_page_followups(context.client, context.key, holds) if holds else []
+    return CasePage(**vars(context), events=tuple(events), followups=tuple(followups))
+
+
+def get_case_overview(
+    actor: Actor, number: str, *, kind: str | None, cursor: str | None, limit: int
+) -> CaseOverview:
+    """Load the overview of a case by its number; `kind` and `cursor` choose the page of the timeline.
+
+    Raises NotFound, and Invalid for an unknown kind or an invalid cursor.
+    """
+    window, panels = make_window(kind, cursor, limit), Panels(MAX_EVENTS, TREND_LENGTH, limit)
+    context = get_case_context_by_number(actor, number)
+    records = load_records(actor, context, window, kind, panels)
+    rows = [row for row in records.assignments if row.withdrawn_at is None]
+    current = assignment_records(rows, recipient_in_case(context))
+    return CaseOverview(
+        page=CasePage(
+            **vars(context),
+            events=tuple(records.case_events[:MAX_EVENTS]),
+            followups=tuple(records.followups),
+        ),
+        timeline=build_timeline(context, records, window, kind),
+        screenings=records.screenings[:TREND_LENGTH],
+        handouts=[record for record in current if record.case_id == context.case.id],
+        recommendation=choose_handouts(context, current).recommendation,
+        followups=[task for task in records.followups if task.completed_at is None][:limit],
     )

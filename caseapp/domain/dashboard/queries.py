@@ -1,10 +1,8 @@
-"""Queries for Today and for a case's timeline."""
+"""Queries for Today."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from heapq import merge
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -12,8 +10,6 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid
-from caseapp.core.pagination import Page, make_page, parse_cursor
 from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import unseal_column, unwrap
 from caseapp.domain.assignments.models import Assignment
@@ -28,10 +24,8 @@ from caseapp.domain.dashboard.schemas import (
     OpenHold,
     RecentCase,
     StageCount,
-    TimelineEvent,
     Today,
 )
-from caseapp.domain.dashboard.timeline import EVENT_KINDS, PageBound, load_streams
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_due_followups
@@ -44,8 +38,6 @@ from caseapp.domain.users.models import User
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
-
-    from caseapp.domain.cases.queries import CaseContext
 
 MAX_HOLDS = 25
 MAX_DRAFTS = 50
@@ -287,24 +279,3 @@ def _count_by_stage(actor: Actor) -> list[StageCount]:
         )
         for stage in stages()
     ]
-
-
-def list_timeline(
-    actor: Actor, context: CaseContext, *, kind: str | None, cursor: str | None, limit: int
-) -> Page[TimelineEvent]:
-    """List the events of a case, newest first, with a fixed number of statements.
-
-    Every stream starts at the same position and returns one row more than the page size; merged, they make the page.
-    The caller has already found the case for this actor. Raises Invalid for an unknown kind or an invalid cursor.
-    """
-    require(actor, Action.CASE_READ)
-    if kind is not None and kind not in EVENT_KINDS:
-        raise Invalid({"kind": [f"Choose one of: {', '.join(EVENT_KINDS)}."]})
-    bound = PageBound(parse_cursor(cursor) if cursor else None, limit + 1)
-    merged = merge(
-        *load_streams(actor, context, bound, EVENT_KINDS if kind is None else (kind,)),
-        key=lambda event: (event.occurred_at, event.id),
-        reverse=True,
-    )
-    newest = list(islice(merged, limit + 1))
-    return make_page(newest, limit, lambda event: (event.occurred_at, event.id))

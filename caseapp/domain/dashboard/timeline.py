@@ -1,4 +1,4 @@
-"""The streams of a timeline: one query for each kind of event."""
+"""The timeline of a case: its records, from one statement for each table, and the events that they make."""
 
 from __future__ import annotations
 
@@ -6,33 +6,39 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
+from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
-from caseapp.core.pagination import newest_before
+from caseapp.core.errors import Invalid
+from caseapp.core.pagination import Page, Window, in_any, make_page, newest_before, parse_cursor
+from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.cases.models import CaseEvent
+from caseapp.domain.assignments.queries import is_current, select_assignments
+from caseapp.domain.cases.queries import list_case_events
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.dashboard.schemas import TimelineEvent
-from caseapp.domain.followups.codes import TASK_LABELS
-from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.notes.codes import MODALITIES
 from caseapp.domain.notes.queries import list_notes_before
-from caseapp.domain.screening.models import Hold, Screening
+from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
-from caseapp.domain.screening.queries import get_levels
+from caseapp.domain.screening.queries import list_page_screenings
 from caseapp.domain.users.models import User
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
-    from uuid import UUID
 
-    from caseapp.core.actor import Actor
-    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.cases.queries import CaseContext, CaseEventRecord
+    from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.handouts.library import Handout
+    from caseapp.domain.notes.schemas import NoteRecord
+    from caseapp.domain.screening.schemas import ScreeningRecord
 
 EVENT_KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
 MAX_TEXT_LENGTH = 280
@@ -42,36 +48,180 @@ CHANNEL_LABELS = {"portal": "on the portal", "print": "on paper", "in_person": "
 
 
 @dataclass(frozen=True)
-class PageBound:
-    """Where a stream starts and how many rows it returns."""
+class Panels:
+    """How much the panels beside a timeline show, from the same statements."""
 
-    before: tuple[datetime, UUID] | None
-    rows: int
-
-    def run(self, query: sa.Select[*tuple[Any, ...]], moment: Any, key: Any) -> Sequence[Any]:  # noqa: ANN401
-        """Return the rows of a query from this position on, newest first."""
-        return db.session.execute(newest_before(query, moment, key, self.before, self.rows)).all()
+    case_events: int = 0
+    screenings: int = 0
+    followups: int = 0
+    handouts: bool = False
 
 
-def load_streams(
-    actor: Actor, context: CaseContext, bound: PageBound, kinds: Iterable[str]
-) -> list[list[TimelineEvent]]:
-    """Run the queries for some kinds; each stream is ordered by time and id, newest first."""
-    found: list[list[TimelineEvent]] = []
-    for kind in kinds:
-        if kind == "session":
-            found.append(_sessions(actor, context, bound))
-        elif kind == "screening":
-            found.append(_screenings(context, bound))
-        elif kind == "hold":
-            found += [_holds_opened(context, bound), _holds_released(context, bound)]
-        elif kind == "handout":
-            found += [_assigned(context, bound), _read(context, bound), _returned(context, bound)]
-        elif kind == "stage":
-            found.append(_case_events(context, bound))
-        else:
-            found.append(_completed_followups(context, bound))
-    return found
+@dataclass(frozen=True)
+class CaseRecords:
+    """The records of a case that its timeline and the panels beside it show."""
+
+    notes: list[NoteRecord]
+    screenings: list[ScreeningRecord]
+    holds: Sequence[Any]
+    assignments: Sequence[Any]
+    returned: Sequence[Any]
+    case_events: list[CaseEventRecord]
+    followups: list[FollowUpRecord]
+
+
+def list_timeline(
+    actor: Actor, context: CaseContext, *, kind: str | None, cursor: str | None, limit: int
+) -> Page[TimelineEvent]:
+    """List the events of a case, newest first, with one statement for each table.
+
+    The caller has already found the case for this actor. Raises Invalid for an unknown kind or an invalid cursor.
+    """
+    require(actor, Action.CASE_READ)
+    window = make_window(kind, cursor, limit)
+    records = load_records(actor, context, window, kind, Panels())
+    return build_timeline(context, records, window, kind)
+
+
+def make_window(kind: str | None, cursor: str | None, limit: int) -> Window:
+    """Return the window of a page of the timeline, one row longer than the page.
+
+    Raises Invalid for an unknown kind or an invalid cursor.
+    """
+    if kind is not None and kind not in EVENT_KINDS:
+        raise Invalid({"kind": [f"Choose one of: {', '.join(EVENT_KINDS)}."]})
+    return Window(parse_cursor(cursor) if cursor else None, limit + 1)
+
+
+def load_records(
+    actor: Actor, context: CaseContext, window: Window, kind: str | None, panels: Panels
+) -> CaseRecords:
+    """Load what a page of the timeline and its panels show; `kind` leaves out the tables of other events."""
+    client_id, key = context.case.client_id, context.key
+
+    def windows(of_kind: str, newest: int = 0) -> list[Window]:
+        if kind not in {None, of_kind}:
+            return [Window(None, newest)] if newest else []
+        if window.before is None:
+            return [Window(None, max(window.rows, newest))]
+        return [window, Window(None, newest)] if newest else [window]
+
+    screenings = windows("screening", panels.screenings)
+    case_events = windows("stage", panels.case_events)
+    shows_handouts = kind in {None, "handout"}
+    return CaseRecords(
+        notes=list_notes_before(actor, context.case.id, window.before, window.rows)
+        if kind in {None, "session"}
+        else [],
+        screenings=list_page_screenings(client_id, key, *screenings) if screenings else [],
+        holds=_list_holds(context, window) if kind in {None, "hold"} else [],
+        assignments=_list_assignments(
+            context, window if shows_handouts else None, current=panels.handouts
+        ),
+        returned=_list_returned(context, window) if shows_handouts else [],
+        case_events=list_case_events(context, *case_events) if case_events else [],
+        followups=list_page_followups(
+            context.client,
+            key,
+            [hold.id for hold in context.safety.holds] if panels.followups else [],
+            open_limit=panels.followups,
+            completed=window if kind in {None, "followup"} else None,
+        ),
+    )
+
+
+def _list_holds(context: CaseContext, window: Window) -> Sequence[Any]:
+    of_client = Hold.client_id == context.case.client_id
+    opened_by, released_by = aliased(User), aliased(User)
+    return db.session.execute(
+        sa.select(Hold, opened_by.name.label("opened_by"), released_by.name.label("released_by"))
+        .outerjoin(opened_by, opened_by.id == Hold.opened_by)
+        .outerjoin(released_by, released_by.id == Hold.released_by)
+        .where(
+            in_any(
+                Hold.id,
+                window.select(Hold.opened_at, Hold.id, of_client),
+                window.select(Hold.released_at, Hold.id, of_client, Hold.released_at.is_not(None)),
+            )
+        )
+    ).all()
+
+
+def _list_assignments(
+    context: CaseContext, window: Window | None, *, current: bool
+) -> Sequence[Any]:
+    """List rows of `select_assignments`: those of a page, and what the client has now, newest first."""
+    of_case, wanted = Assignment.case_id == context.case.id, []
+    if window:
+        read = (of_case, Assignment.read_at.is_not(None))
+        wanted = [
+            window.select(Assignment.assigned_at, Assignment.id, of_case),
+            window.select(Assignment.read_at, Assignment.id, *read),
+        ]
+    if current:
+        wanted.append(sa.select(Assignment.id).where(is_current(context.case.client_id)))
+    if not wanted:
+        return []
+    return db.session.execute(
+        select_assignments(in_any(Assignment.id, *wanted)).order_by(
+            Assignment.assigned_at.desc(), Assignment.id.desc()
+        )
+    ).all()
+
+
+def _list_returned(context: CaseContext, window: Window) -> Sequence[Any]:
+    """List what the client has shared or sent back; answers they have not shared are left out."""
+    parts = [
+        sa.select(
+            table.id,
+            moment.label("occurred_at"),
+            sa.literal(title).label("title"),
+            Assignment.id.label("assignment_id"),
+            HandoutVersion.sha256,
+        )
+        .join(Assignment, Assignment.id == table.assignment_id)
+        .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
+        .where(Assignment.case_id == context.case.id, moment.is_not(None))
+        for table, moment, title in (
+            (WorksheetResponse, WorksheetResponse.shared_at, "Shared a worksheet with you"),
+            (WorksheetUpload, WorksheetUpload.sent_at, "Sent back a PDF"),
+        )
+    ]
+    both = sa.union_all(*parts).subquery()
+    return db.session.execute(
+        newest_before(sa.select(both), both.c.occurred_at, both.c.id, window.before, window.rows)
+    ).all()
+
+
+def build_timeline(
+    context: CaseContext, records: CaseRecords, window: Window, kind: str | None
+) -> Page[TimelineEvent]:
+    """Build a page of the timeline; causes no database query."""
+    events = (event for event in _list_events(context, records) if kind in {None, event.kind})
+    newest = window.pick(events, lambda event: (event.occurred_at, event.id))
+    return make_page(newest, window.rows - 1, lambda event: (event.occurred_at, event.id))
+
+
+def _list_events(context: CaseContext, records: CaseRecords) -> Iterator[TimelineEvent]:
+    texts = get_handouts_by_hash(row.sha256 for row in (*records.assignments, *records.returned))
+    yield from map(_session, records.notes)
+    yield from map(_screening, records.screenings)
+    for hold, opened_by, released_by in records.holds:
+        yield _hold_opened(hold, opened_by)
+        if hold.released_at:
+            yield _hold_released(context, hold, hold.released_at, released_by)
+    for row in records.assignments:
+        if row.case_id == context.case.id:
+            yield _assigned(row, texts[row.sha256])
+            if row.read_at:
+                yield _read(context, row, texts[row.sha256])
+    for row in records.returned:
+        yield _returned(context, row, texts[row.sha256])
+    for event in records.case_events:
+        yield _case_event(context, event)
+    for task in records.followups:
+        if task.completed_at:
+            yield _completed_followup(task, task.completed_at)
 
 
 def shorten(text: str) -> str:
@@ -82,49 +232,35 @@ def shorten(text: str) -> str:
     return f"{plain[:MAX_TEXT_LENGTH].rsplit(' ', 1)[0]} …"
 
 
-def _sessions(actor: Actor, context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    found = []
-    for note in list_notes_before(actor, context.case.id, bound.before, bound.rows):
-        length = f", {note.minutes} min" if note.minutes else ""
-        draft = note.status == "draft"
-        found.append(
-            TimelineEvent(
-                id=note.id,
-                occurred_at=note.session_at,
-                kind="session",
-                title="Session",
-                byline=f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
-                text=shorten(next((text for _, _, text in note.ordered_sections if text), "")),
-                badge="Draft" if draft else "Signed",
-                levels=None,
-                link_kind="note",
-                link_id=note.id,
-            )
-        )
-    return found
-
-
-def _screenings(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    query = (
-        sa.select(Screening, User.name)
-        .outerjoin(User, User.id == Screening.recorded_by)
-        .where(Screening.client_id == context.case.client_id)
+def _session(note: NoteRecord) -> TimelineEvent:
+    length = f", {note.minutes} min" if note.minutes else ""
+    return TimelineEvent(
+        id=note.id,
+        occurred_at=note.session_at,
+        kind="session",
+        title="Session",
+        byline=f"{note.author}, {MODALITIES.get(note.modality, note.modality).lower()}{length}",
+        text=shorten(next((text for _, _, text in note.ordered_sections if text), "")),
+        badge="Draft" if note.status == "draft" else "Signed",
+        levels=None,
+        link_kind="note",
+        link_id=note.id,
     )
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.recorded_at,
-            kind="screening",
-            title="Screening",
-            byline=name or NO_PERSON,
-            text=unseal_column(row, "comment", context.key) or "",
-            badge="Asked alone" if row.asked_alone else "",
-            levels=get_levels(row),
-            link_kind="screening",
-            link_id=row.id,
-        )
-        for row, name in bound.run(query, Screening.recorded_at, Screening.id)
-    ]
+
+
+def _screening(found: ScreeningRecord) -> TimelineEvent:
+    return TimelineEvent(
+        id=found.id,
+        occurred_at=found.recorded_at,
+        kind="screening",
+        title="Screening",
+        byline=found.recorded_by_name or NO_PERSON,
+        text=found.comment,
+        badge="Asked alone" if found.asked_alone else "",
+        levels=found.levels,
+        link_kind="screening",
+        link_id=found.id,
+    )
 
 
 def _describe_hold(hold: Hold) -> str:
@@ -138,191 +274,121 @@ def _describe_hold(hold: Hold) -> str:
     return f"{'; '.join(parts)}." if parts else ""
 
 
-def _holds_opened(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    query = (
-        sa.select(Hold, User.name)
-        .outerjoin(User, User.id == Hold.opened_by)
-        .where(Hold.client_id == context.case.client_id)
-    )
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.opened_at,
-            kind="hold",
-            title=f"{HOLD_LABELS[row.kind]} opened",
-            byline=name or NO_PERSON,
-            text=_describe_hold(row),
-            badge="Open" if row.released_at is None else "",
-            levels=None,
-            link_kind="hold",
-            link_id=row.id,
-        )
-        for row, name in bound.run(query, Hold.opened_at, Hold.id)
-    ]
-
-
-def _holds_released(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    query = (
-        sa.select(Hold, User.name)
-        .outerjoin(User, User.id == Hold.released_by)
-        .where(Hold.client_id == context.case.client_id, Hold.released_at.is_not(None))
-    )
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.released_at,
-            kind="hold",
-            title=f"{HOLD_LABELS[row.kind]} released",
-            byline=name or NO_PERSON,
-            text=shorten(unseal_column(row, "release_reason", context.key) or ""),
-            badge="",
-            levels=None,
-            link_kind="hold",
-            link_id=row.id,
-        )
-        for row, name in bound.run(query, Hold.released_at, Hold.id)
-    ]
-
-
-def _assignments_query(context: CaseContext) -> sa.Select[Any, Any, Any]:
-    return (
-        sa.select(Assignment, HandoutVersion, User.name)
-        .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
-        .outerjoin(User, User.id == Assignment.assigned_by)
-        .where(Assignment.case_id == context.case.id)
+def _hold_opened(hold: Hold, name: str | None) -> TimelineEvent:
+    return TimelineEvent(
+        id=hold.id,
+        occurred_at=hold.opened_at,
+        kind="hold",
+        title=f"{HOLD_LABELS[hold.kind]} opened",
+        byline=name or NO_PERSON,
+        text=_describe_hold(hold),
+        badge="Open" if hold.released_at is None else "",
+        levels=None,
+        link_kind="hold",
+        link_id=hold.id,
     )
 
 
-def _describe_version(handout_version: HandoutVersion) -> str:
-    title = get_handouts_by_hash([handout_version.sha256])[handout_version.sha256].title
-    return f"“{title}”, version {handout_version.number}."
-
-
-def _assigned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.assigned_at,
-            kind="handout",
-            title="Handout assigned",
-            byline=f"{name or NO_PERSON}, {CHANNEL_LABELS.get(row.channel, row.channel)}",
-            text=_describe_version(handout_version),
-            badge="Withdrawn" if row.withdrawn_at else "",
-            levels=None,
-            link_kind="assignment",
-            link_id=row.id,
-        )
-        for row, handout_version, name in bound.run(
-            _assignments_query(context), Assignment.assigned_at, Assignment.id
-        )
-    ]
-
-
-def _read(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    query = _assignments_query(context).where(Assignment.read_at.is_not(None))
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.read_at,
-            kind="handout",
-            title="Handout read",
-            byline=f"{context.client.preferred_name}, {CHANNEL_LABELS.get(row.channel, row.channel)}",
-            text=_describe_version(handout_version),
-            badge="",
-            levels=None,
-            link_kind="assignment",
-            link_id=row.id,
-        )
-        for row, handout_version, _name in bound.run(query, Assignment.read_at, Assignment.id)
-    ]
-
-
-def _returned(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    """List what the client has shared or sent back; answers they have not shared are left out."""
-    parts = [
-        sa.select(
-            table.id,
-            moment.label("occurred_at"),
-            sa.literal(title).label("title"),
-            Assignment.id.label("assignment_id"),
-            Assignment.handout_version_id,
-        )
-        .join(Assignment, Assignment.id == table.assignment_id)
-        .where(Assignment.case_id == context.case.id, moment.is_not(None))
-        for table, moment, title in (
-            (WorksheetResponse, WorksheetResponse.shared_at, "Shared a worksheet with you"),
-            (WorksheetUpload, WorksheetUpload.sent_at, "Sent back a PDF"),
-        )
-    ]
-    both = sa.union_all(*parts).subquery()
-    query = sa.select(both, HandoutVersion).join(
-        HandoutVersion, HandoutVersion.id == both.c.handout_version_id
+def _hold_released(
+    context: CaseContext, hold: Hold, released_at: datetime, name: str | None
+) -> TimelineEvent:
+    return TimelineEvent(
+        id=hold.id,
+        occurred_at=released_at,
+        kind="hold",
+        title=f"{HOLD_LABELS[hold.kind]} released",
+        byline=name or NO_PERSON,
+        text=shorten(unseal_column(hold, "release_reason", context.key) or ""),
+        badge="",
+        levels=None,
+        link_kind="hold",
+        link_id=hold.id,
     )
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.occurred_at,
-            kind="handout",
-            title=row.title,
-            byline=context.client.preferred_name,
-            text=_describe_version(row.HandoutVersion),
-            badge="",
-            levels=None,
-            link_kind="answers",
-            link_id=row.assignment_id,
-        )
-        for row in bound.run(query, both.c.occurred_at, both.c.id)
-    ]
 
 
-def _case_events(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    query = (
-        sa.select(CaseEvent, User.name)
-        .outerjoin(User, User.id == CaseEvent.recorded_by)
-        .where(CaseEvent.case_id == context.case.id)
+def _describe_version(handout: Handout) -> str:
+    return f"“{handout.title}”, version {handout.version}."
+
+
+def _assigned(row: Any, handout: Handout) -> TimelineEvent:  # noqa: ANN401 - a result row
+    channel = CHANNEL_LABELS.get(row.channel, row.channel)
+    return TimelineEvent(
+        id=row.id,
+        occurred_at=row.assigned_at,
+        kind="handout",
+        title="Handout assigned",
+        byline=f"{row.assigned_by_name or NO_PERSON}, {channel}",
+        text=_describe_version(handout),
+        badge="Withdrawn" if row.withdrawn_at else "",
+        levels=None,
+        link_kind="assignment",
+        link_id=row.id,
     )
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.occurred_at,
-            kind="stage",
-            title=_describe_case_event(row),
-            byline=name or NO_PERSON,
-            text=shorten(unseal_column(row, "reason", context.key) or ""),
-            badge="",
-            levels=None,
-            link_kind="case",
-            link_id=row.case_id,
-        )
-        for row, name in bound.run(query, CaseEvent.occurred_at, CaseEvent.id)
-    ]
 
 
-def _describe_case_event(event: CaseEvent) -> str:
+def _read(context: CaseContext, row: Any, handout: Handout) -> TimelineEvent:  # noqa: ANN401
+    channel = CHANNEL_LABELS.get(row.channel, row.channel)
+    return TimelineEvent(
+        id=row.id,
+        occurred_at=row.read_at,
+        kind="handout",
+        title="Handout read",
+        byline=f"{context.client.preferred_name}, {channel}",
+        text=_describe_version(handout),
+        badge="",
+        levels=None,
+        link_kind="assignment",
+        link_id=row.id,
+    )
+
+
+def _returned(context: CaseContext, row: Any, handout: Handout) -> TimelineEvent:  # noqa: ANN401
+    return TimelineEvent(
+        id=row.id,
+        occurred_at=row.occurred_at,
+        kind="handout",
+        title=row.title,
+        byline=context.client.preferred_name,
+        text=_describe_version(handout),
+        badge="",
+        levels=None,
+        link_kind="answers",
+        link_id=row.assignment_id,
+    )
+
+
+def _case_event(context: CaseContext, event: CaseEventRecord) -> TimelineEvent:
+    return TimelineEvent(
+        id=event.id,
+        occurred_at=event.occurred_at,
+        kind="stage",
+        title=_describe_case_event(event),
+        byline=event.recorded_by_name or NO_PERSON,
+        text=shorten(event.reason or ""),
+        badge="",
+        levels=None,
+        link_kind="case",
+        link_id=context.case.id,
+    )
+
+
+def _describe_case_event(event: CaseEventRecord) -> str:
     if event.kind == "moved" and event.to_stage in stage_by_id():
         stage = stage_by_id()[event.to_stage]
         return f"Moved to stage {stage.number}, {stage.title}"
     return f"Case {event.kind}"
 
 
-def _completed_followups(context: CaseContext, bound: PageBound) -> list[TimelineEvent]:
-    query = (
-        sa.select(FollowUp, User.name)
-        .outerjoin(User, User.id == FollowUp.completed_by)
-        .where(FollowUp.client_id == context.case.client_id, FollowUp.completed_at.is_not(None))
+def _completed_followup(task: FollowUpRecord, completed_at: datetime) -> TimelineEvent:
+    return TimelineEvent(
+        id=task.id,
+        occurred_at=completed_at,
+        kind="followup",
+        title=task.title,
+        byline=task.completed_by_name or NO_PERSON,
+        text=shorten(task.outcome or ""),
+        badge="Done",
+        levels=None,
+        link_kind="followup",
+        link_id=task.id,
     )
-    return [
-        TimelineEvent(
-            id=row.id,
-            occurred_at=row.completed_at,
-            kind="followup",
-            title=TASK_LABELS.get(row.kind) or unseal_column(row, "title", context.key) or "",
-            byline=name or NO_PERSON,
-            text=shorten(unseal_column(row, "outcome", context.key) or ""),
-            badge="Done",
-            levels=None,
-            link_kind="followup",
-            link_id=row.id,
-        )
-        for row, name in bound.run(query, FollowUp.completed_at, FollowUp.id)
-    ]

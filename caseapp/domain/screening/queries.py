@@ -12,7 +12,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, entity_from_row
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
+from caseapp.core.pagination import Page, in_any, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column, unwrap
 from caseapp.domain.clients.models import Client, ClientKey
@@ -22,6 +22,7 @@ from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
 from caseapp.domain.screening.rules import highest_level, release_blockers
 from caseapp.domain.screening.schemas import ScreeningRecord
+from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.errors import Reason
+    from caseapp.core.pagination import Window
 
 RELEASE_SCREENINGS = 20
 Columns = TypeVarTuple("Columns")
@@ -51,7 +53,7 @@ def _record_from_row(row: Any) -> ScreeningRecord:  # noqa: ANN401 - a result ro
     return _record(row.Screening, unwrap(row.Screening.client_id, row.wrapped))
 
 
-def _record(found: Screening, key: DataKey) -> ScreeningRecord:
+def _record(found: Screening, key: DataKey, recorded_by_name: str = "") -> ScreeningRecord:
     return ScreeningRecord(
         id=found.id,
         client_id=found.client_id,
@@ -61,6 +63,7 @@ def _record(found: Screening, key: DataKey) -> ScreeningRecord:
         asked_alone=found.asked_alone,
         actions_taken=found.actions_taken,
         comment=unseal_column(found, "comment", key) or "",
+        recorded_by_name=recorded_by_name,
     )
 
 
@@ -106,6 +109,22 @@ def list_recent_screenings(client_id: UUID, limit: int = 6) -> list[ScreeningRec
         .limit(limit)
     ).all()
     return [_record_from_row(row) for row in rows]
+
+
+def list_page_screenings(client_id: UUID, key: DataKey, *windows: Window) -> list[ScreeningRecord]:
+    """List the screenings of a client that are in at least one of some windows, newest first, in one statement.
+
+    Access was already checked.
+    """
+    of_client = Screening.client_id == client_id
+    wanted = [window.select(Screening.recorded_at, Screening.id, of_client) for window in windows]
+    rows = db.session.execute(
+        sa.select(Screening, User.name)
+        .outerjoin(User, User.id == Screening.recorded_by)
+        .where(in_any(Screening.id, *wanted))
+        .order_by(Screening.recorded_at.desc(), Screening.id.desc())
+    )
+    return [_record(row, key, name or "") for row, name in rows]
 
 
 def list_holds(actor: Actor, client_id: UUID) -> Sequence[Hold]:

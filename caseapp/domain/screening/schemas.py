@@ -81,6 +81,7 @@ class ScreeningRecord:
     asked_alone: bool
     actions_taken: list[str]
     comment: str = field(repr=False)
+    recorded_by_name: str = ""
 
     @property
     def full(self) -> bool:

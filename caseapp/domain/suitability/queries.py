@@ -108,13 +108,12 @@ def wants_faith_variant(facts: Any) -> bool:  # noqa: ANN401 - a mapping of code
 def assess_library(
     context: CaseContext,
     assigned: Collection[tuple[str, str]],
-    stage: str | None = None,
     language: str | None = "en",
 ) -> list[HandoutOption]:
     """Assess the newest version of every visible handout for a case, in the library's order.
 
-    `assigned` holds slug and language of what the client already has. `stage` keeps only the handouts that fit it and
-    `language` only those in it; None means any.
+    `assigned` holds slug and language of what the client already has. `language` keeps only the handouts in it; None
+    means any.
     """
     situation, help_lines = get_situation(context), get_practice_info().help_lines
     return [
@@ -126,6 +125,5 @@ def assess_library(
             item.reviewed,
         )
         for item in list_newest_versions()
-        if (stage is None or item.handout.fits(stage))
-        and (language is None or item.handout.language == language)
+        if language is None or item.handout.language == language
     ]

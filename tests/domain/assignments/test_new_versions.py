@@ -12,9 +12,12 @@ from caseapp.domain.assignments.queries import (
     get_assignment_record,
     get_printable_assignment,
     list_clients_with_older_version,
-    list_handout_options,
 )
-from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
+from caseapp.domain.assignments.reading import (
+    get_handout_choice,
+    get_reading_list,
+    get_reading_list_item,
+)
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import library as library_module
@@ -76,7 +79,7 @@ def test_recall_withdraws_the_version_from_every_client(team, made):
     assert ("better-nights", "en") not in listed
     assert ("better-nights", "es") in listed
     context = get_case_context(coach, made.case_id)
-    assert "better-nights" not in {o.handout.id for o in list_handout_options(coach, context)}
+    assert "better-nights" not in {o.handout.id for o in get_handout_choice(coach, context).options}
     with pytest.raises(RuleBroken) as refused:
         assign(coach, made, confirmed=True)
     assert codes(refused) == ["recalled"]

@@ -17,7 +17,7 @@ from caseapp.domain.assignments.queries import (
     list_assigned_together,
     list_assignments,
 )
-from caseapp.domain.assignments.reading import get_reading_list, get_recommendation
+from caseapp.domain.assignments.reading import get_handout_choice, get_reading_list
 from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.queries import get_case_context
@@ -110,7 +110,7 @@ def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
             sa.select(AuditEvent.details).where(AuditEvent.action == "assignment.create")
         ).all()
         assert [entry["due_on"] for entry in logged].count("2026-12-07") == 2
-        assert get_recommendation(coach, context).plan.unread == 20, (
+        assert get_handout_choice(coach, context).recommendation.plan.unread == 20, (
             "later weeks are not this week's reading"
         )
         with pytest.raises(RuleBroken) as refused, transaction():

@@ -5,8 +5,8 @@ import pytest
 from caseapp.core.errors import Forbidden
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import mark_read, withdraw
-from caseapp.domain.assignments.queries import list_assignments, list_handout_options
-from caseapp.domain.assignments.reading import get_recommendation
+from caseapp.domain.assignments.queries import list_assignments
+from caseapp.domain.assignments.reading import get_handout_choice
 from caseapp.domain.cases.queries import get_case_context
 from tests.domain.assignments.steps import assign, reader
 from tests.support import builders
@@ -17,23 +17,21 @@ def test_handout_options_show_suitability_and_what_is_assigned(team, made):
     coach = team["coach"]
     assign(coach, made)
     options = {
-        o.handout.id: o for o in list_handout_options(coach, get_case_context(coach, made.case_id))
+        option.handout.id: option
+        for option in get_handout_choice(coach, get_case_context(coach, made.case_id)).options
     }
     assert len(options) == 28
     assert options["better-nights"].assigned
     assert options["better-nights"].suitability.outcome == "eligible"
     assert options["light-time-together"].suitability.outcome == "blocked"
     assert options["my-limits"].suitability.outcome == "caution"
-    steady = list_handout_options(coach, get_case_context(coach, made.case_id), "steady")
-    assert {o.handout.id for o in steady} > {"first-days-pause", "better-nights"}
-    assert all(o.handout.fits("steady") for o in steady)
 
 
 def test_recommendation_follows_assignments_and_screenings(team, made):
     coach = team["coach"]
 
     def proposed():
-        found = get_recommendation(coach, get_case_context(coach, made.case_id))
+        found = get_handout_choice(coach, get_case_context(coach, made.case_id)).recommendation
         return found.plan, [s.option.handout.id for s in found.suggestions]
 
     plan, slugs = proposed()
@@ -56,26 +54,24 @@ def test_recommendation_follows_assignments_and_screenings(team, made):
     assert "first-days-pause" in proposed()[1]
     assign(coach, made, "hold-back-list")
     builders.screen(coach, made.client_id, fear_at_home="concern")
-    held = get_recommendation(coach, get_case_context(coach, made.case_id))
+    held = get_handout_choice(coach, get_case_context(coach, made.case_id)).recommendation
     assert held.plan.unread == 0, "what is stopped is not waiting to be read"
     assert "blocked" not in {s.option.suitability.outcome for s in held.suggestions}
     assert held.suggestions[0].option.handout.id == "a-private-check"
     with pytest.raises(Forbidden):
-        get_recommendation(team["admin"], get_case_context(coach, made.case_id))
+        get_handout_choice(team["admin"], get_case_context(coach, made.case_id))
 
 
 def test_options_and_lists_run_a_fixed_number_of_statements(team, made):
     coach = team["coach"]
     context = get_case_context(coach, made.case_id)
     with Statements() as few:
-        list_handout_options(coach, context)
-        get_recommendation(coach, context)
+        get_handout_choice(coach, context)
         list_assignments(coach, context)
     for slug in ("better-nights", "help-right-now", "keep-the-day-running"):
         assign(coach, made, slug)
     context = get_case_context(coach, made.case_id)
     with Statements() as many:
-        list_handout_options(coach, context)
-        get_recommendation(coach, context)
+        get_handout_choice(coach, context)
         list_assignments(coach, context)
     assert len(many.seen) == len(few.seen)

@@ -9,8 +9,7 @@ from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.domain.assignments.queries import list_handout_options
-from caseapp.domain.assignments.reading import get_reading_list, get_recommendation
+from caseapp.domain.assignments.reading import get_handout_choice, get_reading_list
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts import checks
 from caseapp.domain.handouts.library import Contraindication, library, parse_handout
@@ -42,7 +41,9 @@ def test_practice_handout_can_be_assigned_and_read(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id)
     context = get_case_context(team["coach"], made.case_id)
-    assert slug in {option.handout.id for option in list_handout_options(team["coach"], context)}
+    assert slug in {
+        option.handout.id for option in get_handout_choice(team["coach"], context).options
+    }
     with transaction():
         assign_handout(team["coach"], made.case_id, slug, message="", channel="portal")
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
@@ -68,7 +69,7 @@ def test_copy_is_recommended_instead_of_its_hidden_original(team):
     def suggested():
         return [
             found.option.handout.id
-            for found in get_recommendation(team["coach"], context).suggestions
+            for found in get_handout_choice(team["coach"], context).recommendation.suggestions
         ]
 
     assert "keep-the-day-running" in suggested()

@@ -6,8 +6,7 @@ from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.dashboard.queries import list_timeline
-from caseapp.domain.dashboard.timeline import EVENT_KINDS, MAX_TEXT_LENGTH, shorten
+from caseapp.domain.dashboard.timeline import EVENT_KINDS, MAX_TEXT_LENGTH, list_timeline, shorten
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.domain.dashboard import bulk_rows

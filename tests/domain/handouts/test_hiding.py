@@ -9,8 +9,7 @@ from caseapp.core.errors import NotFound, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
-from caseapp.domain.assignments.queries import list_handout_options
-from caseapp.domain.assignments.reading import get_reading_list
+from caseapp.domain.assignments.reading import get_handout_choice, get_reading_list
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
@@ -39,7 +38,7 @@ def test_hide_handout_removes_it_from_lists_and_keeps_assignments(team):
     assert assignment_id
     assert "keep-the-day-running" not in list_published_slugs()
     assert "keep-the-day-running" not in {
-        option.handout.id for option in list_handout_options(team["coach"], context)
+        option.handout.id for option in get_handout_choice(team["coach"], context).options
     }
     hidden = list_handouts(team["admin"], hidden=True)
     assert {item.handout.id for item in hidden} == {"keep-the-day-running"}

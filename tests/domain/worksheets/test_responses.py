@@ -16,7 +16,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.dashboard.queries import list_timeline
+from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.operations import (
