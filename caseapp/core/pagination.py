@@ -111,6 +111,20 @@ class Window:
         earlier = (item for item in items if not self.before or position(item) < self.before)
         return sorted(earlier, key=position, reverse=True)[: self.rows]
 
+    def make_page(
+        self, items: Iterable[T], position: Callable[[T], tuple[datetime, UUID]]
+    ) -> Page[T]:
+        """Make the page of a window that `page_window` gave, from items that hold at least its rows."""
+        return make_page(self.pick(items, position), self.rows - 1, position)
+
+
+def page_window(cursor: str | None, limit: int) -> Window:
+    """Return the window of a page, one row longer than the page.
+
+    Raises Invalid for a cursor that this application did not create.
+    """
+    return Window(parse_cursor(cursor) if cursor else None, limit + 1)
+
 
 def in_any(key: Any, *windows: sa.Select[UUID]) -> sa.ColumnElement[bool]:  # noqa: ANN401 - a column
     """Build the condition that a row is in at least one of several windows, so that one statement reads them all."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
-from caseapp.core.pagination import PAGE_SIZE, Page, make_cursor
+from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations
@@ -17,13 +17,12 @@ from caseapp.domain.assignments.queries import (
     get_assignment_record,
     get_printable_assignment,
     list_assigned_together,
-    list_assignments,
     list_skipped_handouts,
 )
 from caseapp.domain.assignments.reading import (
     SUSPENDED_PAGE_SIZE,
     get_handout_choice,
-    list_suspended_assignments,
+    list_case_assignments,
     list_suspended_cases,
 )
 from caseapp.domain.assignments.schemas import (
@@ -100,20 +99,16 @@ def case_handouts(number: str) -> ResponseReturnValue:
 def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
     actor, context = current_actor(), load_case_context(number)
     record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
-    found = list_assignments(
-        actor, context, before=request.args.get("cursor") or None, limit=PAGE_SIZE + 1
-    )
-    shown = found[:PAGE_SIZE]
-    more = make_cursor(shown[-1].assigned_at, shown[-1].id) if len(found) > PAGE_SIZE else None
+    page, suspended = list_case_assignments(actor, context, request.args.get("cursor"), PAGE_SIZE)
     return render_template(
         "assignments/case_handouts.html",
         context=context,
         tab="Handouts",
-        page=Page(shown, more),
-        names=get_user_names({record.withdrawn_by for record in shown if record.withdrawn_by}),
-        suspended=list_suspended_assignments(actor, context),
-        shared=get_shared_summaries(actor, [record.id for record in shown]),
-        omissions=list_omissions(context, shown),
+        page=page,
+        names=get_user_names({record.withdrawn_by for record in page.items if record.withdrawn_by}),
+        suspended=suspended,
+        shared=get_shared_summaries(actor, [record.id for record in page.items]),
+        omissions=list_omissions(context, page.items),
         reasons=reasons,
     )
 
@@ -233,10 +228,11 @@ def packet_page(number: str) -> ResponseReturnValue:
 @needs(Action.ASSIGNMENT_READ)
 def packet_pdf(number: str) -> ResponseReturnValue:
     """Download the chosen handouts as one PDF; refused with the reasons when one of them has blockers."""
-    actor, context = current_actor(), load_case_context(number)
+    actor = current_actor()
+    context = get_case_context_by_number(actor, number)
+    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
     if not _chosen_ids():
         return redirect(url_for("assignments.case_handouts", number=number), code=303)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
     pdf = case_packet_pdf(actor, context, _chosen_ids(), large=is_large_print_requested())
     return pdf_response(pdf, f"reading-all{'-large' if is_large_print_requested() else ''}.pdf")
 

@@ -16,8 +16,13 @@ from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
-from caseapp.domain.screening.queries import get_hold, list_holds, list_release_blockers
-from caseapp.domain.screening.rules import list_immediate_steps
+from caseapp.domain.screening.queries import (
+    RELEASE_SCREENINGS,
+    get_hold,
+    list_holds,
+    list_recent_screenings,
+)
+from caseapp.domain.screening.rules import list_immediate_steps, release_blockers
 from caseapp.domain.screening.schemas import ReasonSchema
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.errors import record_refused_request
@@ -30,6 +35,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
+
+    from caseapp.core.actor import Actor
+    from caseapp.core.errors import Reason
+    from caseapp.domain.dashboard.case_page import CasePage
 
 blueprint = Blueprint("holds", __name__)
 
@@ -59,7 +68,7 @@ def _holds(number: str, **variables: Any) -> str:  # noqa: ANN401 - template var
             for hold in holds
             if hold.released_at
         },
-        blockers={hold.id: list_release_blockers(hold, actor) for hold in context.safety.holds},
+        blockers=_list_release_blockers(context, actor),
         immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
         if context.safety.last_screening
         else [],
@@ -69,6 +78,22 @@ def _holds(number: str, **variables: Any) -> str:  # noqa: ANN401 - template var
         suspended=list_suspended_assignments(actor, context),
         **{"form": Form(), "reasons": [], "releasing": None} | variables,
     )
+
+
+def _list_release_blockers(context: CasePage, actor: Actor) -> dict[UUID, list[Reason]]:
+    """List what each open hold still needs before this actor can release it."""
+    if not context.safety.holds:
+        return {}
+    screenings = list_recent_screenings(context.case.client_id, RELEASE_SCREENINGS)
+    return {
+        hold.id: release_blockers(
+            hold,
+            [screening for screening in screenings if screening.recorded_at > hold.opened_at],
+            [task.kind for task in context.list_required_actions(hold.id) if not task.completed_at],
+            actor.id,
+        )
+        for hold in context.safety.holds
+    }
 
 
 @blueprint.post("/case/<string:number>/hold/<uuid:hold_id>/release")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.core.errors import Invalid
-from caseapp.core.pagination import PAGE_SIZE
+from caseapp.core.pagination import PAGE_SIZE, Window, page_window
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_suspended_assignments
@@ -16,10 +16,9 @@ from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, IMMEDIATE_STEPS
-from caseapp.domain.screening.queries import list_recent_screenings, list_screenings
+from caseapp.domain.screening.queries import list_page_screenings
 from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.domain.screening.schemas import ScreeningSchema
-from caseapp.domain.users.queries import get_user_names
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
 from caseapp.http.request_parsing import Form, read_form, submitted_form
@@ -45,14 +44,15 @@ def _screenings(number: str, form: Form | None = None) -> str:
     actor, context = current_actor(), load_case_context(number)
     client_id = context.case.client_id
     record_read(actor, Action.SCREENING_READ, "client", client_id, client_id)
-    page = list_screenings(actor, client_id, request.args.get("cursor"), PAGE_SIZE)
+    window = page_window(request.args.get("cursor"), PAGE_SIZE)
+    newest = Window(None, TREND_LENGTH)
+    screenings = list_page_screenings(client_id, context.key, window, newest)
     return render_template(
         "screenings/screening.html",
         context=context,
         tab="Screening",
-        page=page,
-        trend=list_recent_screenings(client_id, TREND_LENGTH)[::-1],
-        names=get_user_names({screening.recorded_by for screening in page.items}),
+        page=window.make_page(screenings, lambda found: (found.recorded_at, found.id)),
+        trend=screenings[:TREND_LENGTH][::-1],
         immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
         if context.safety.last_screening
         else [],

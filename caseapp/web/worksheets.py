@@ -8,6 +8,7 @@ from flask import Blueprint, Response, render_template
 
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
+from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.worksheets.queries import (
     format_answer,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.worksheets.queries import SharedWorksheet
 
 blueprint = Blueprint(
@@ -48,18 +49,22 @@ def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue
 @needs(Action.ASSIGNMENT_READ)
 def upload(number: str, assignment_id: UUID, upload_id: UUID) -> ResponseReturnValue:
     """Download a sent upload; it is untrusted, so browsers must not open it inline."""
-    _context, worksheet = _load_worksheet(number, assignment_id)
-    data = get_upload_content(current_actor(), assignment_id, upload_id)
+    actor = current_actor()
+    assignment = get_assignment_record(actor, assignment_id)
+    if assignment.case_number != number:
+        raise NotFound
+    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, assignment.client_id)
+    data = get_upload_content(actor, assignment_id, upload_id)
     return Response(
         data,
         mimetype="application/octet-stream",
         headers={
-            "Content-Disposition": f'attachment; filename="returned-{worksheet.assignment.position:02}.pdf"'
+            "Content-Disposition": f'attachment; filename="returned-{assignment.position:02}.pdf"'
         },
     )
 
 
-def _load_worksheet(number: str, assignment_id: UUID) -> tuple[CaseContext, SharedWorksheet]:
+def _load_worksheet(number: str, assignment_id: UUID) -> tuple[CasePage, SharedWorksheet]:
     actor, context = current_actor(), load_case_context(number)
     worksheet = get_shared_worksheet(actor, assignment_id)
     if worksheet.assignment.case_id != context.case.id:

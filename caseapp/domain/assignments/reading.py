@@ -12,7 +12,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import get_week_start
 from caseapp.core.database import db, run
 from caseapp.core.errors import Reason, RuleBroken
-from caseapp.core.pagination import Page
+from caseapp.core.pagination import Page, in_any, page_window
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import (
@@ -161,6 +161,29 @@ def count_suspended(actor: Actor) -> tuple[int, bool]:
     """Count what is suspended in the newest SUSPENDED_PAGE_SIZE open cases, and tell whether there are more cases."""
     page = list_suspended_cases(actor, None, SUSPENDED_PAGE_SIZE)
     return sum(len(case.assignments) for case in page.items), page.next is not None
+
+
+def list_case_assignments(
+    actor: Actor, context: CaseContext, cursor: str | None, limit: int
+) -> tuple[Page[AssignmentRecord], list[AssignmentRecord]]:
+    """List a page of a case's assignments, newest first, and all that are suspended now, in one statement.
+
+    Raises Invalid for a cursor that this application did not create.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    window, of_case = page_window(cursor, limit), Assignment.case_id == context.case.id
+    rows = db.session.execute(
+        select_assignments(
+            in_any(
+                Assignment.id,
+                window.select(Assignment.assigned_at, Assignment.id, of_case),
+                sa.select(Assignment.id).where(of_case, Assignment.withdrawn_at.is_(None)),
+            )
+        ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
+    )
+    found = assignment_records(rows, recipient_in_case(context))
+    page = window.make_page(found, lambda record: (record.assigned_at, record.id))
+    return page, [record for record in found if record.blockers]
 
 
 def list_suspended_assignments(actor: Actor, context: CaseContext) -> list[AssignmentRecord]:

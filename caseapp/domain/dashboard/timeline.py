@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
-from caseapp.core.pagination import Page, Window, in_any, make_page, newest_before, parse_cursor
+from caseapp.core.pagination import Page, Window, in_any, newest_before, page_window
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
@@ -90,7 +90,7 @@ def make_window(kind: str | None, cursor: str | None, limit: int) -> Window:
     """
     if kind is not None and kind not in EVENT_KINDS:
         raise Invalid({"kind": [f"Choose one of: {', '.join(EVENT_KINDS)}."]})
-    return Window(parse_cursor(cursor) if cursor else None, limit + 1)
+    return page_window(cursor, limit)
 
 
 def load_records(
@@ -198,8 +198,7 @@ def build_timeline(
 ) -> Page[TimelineEvent]:
     """Build a page of the timeline; causes no database query."""
     events = (event for event in _list_events(context, records) if kind in {None, event.kind})
-    newest = window.pick(events, lambda event: (event.occurred_at, event.id))
-    return make_page(newest, window.rows - 1, lambda event: (event.occurred_at, event.id))
+    return window.make_page(events, lambda event: (event.occurred_at, event.id))
 
 
 def _list_events(context: CaseContext, records: CaseRecords) -> Iterator[TimelineEvent]:

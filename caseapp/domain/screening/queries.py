@@ -133,12 +133,14 @@ def list_holds(actor: Actor, client_id: UUID) -> Sequence[Hold]:
     Raises NotFound.
     """
     require(actor, Action.HOLD_READ)
-    require_visible_client(actor, client_id)
-    return db.session.scalars(
+    found = db.session.scalars(
         sa.select(Hold)
-        .where(Hold.client_id == client_id)
+        .where(Hold.client_id == client_id, is_visible_to(actor, Hold.client_id))
         .order_by(Hold.released_at.is_not(None), Hold.opened_at.desc())
     ).all()
+    if not found:
+        require_visible_client(actor, client_id)
+    return found
 
 
 def get_hold(actor: Actor, hold_id: UUID) -> Hold:
@@ -160,12 +162,18 @@ def list_flags(actor: Actor, client_id: UUID) -> Sequence[Flag]:
     Raises NotFound.
     """
     require(actor, Action.SCREENING_READ)
-    require_visible_client(actor, client_id)
-    return db.session.scalars(
+    found = db.session.scalars(
         sa.select(Flag)
-        .where(Flag.client_id == client_id, Flag.cleared_at.is_(None))
+        .where(
+            Flag.client_id == client_id,
+            Flag.cleared_at.is_(None),
+            is_visible_to(actor, Flag.client_id),
+        )
         .order_by(Flag.set_at)
     ).all()
+    if not found:
+        require_visible_client(actor, client_id)
+    return found
 
 
 @dataclass(frozen=True)
