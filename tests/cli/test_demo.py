@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
@@ -21,7 +21,8 @@ from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, get_stage_gate, list_cases
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import get_client_key, list_matches
-from caseapp.domain.followups.queries import list_client_followups, list_due_followups
+from caseapp.domain.dashboard.queries import get_today
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import list_own_drafts
 from caseapp.domain.practice.queries import get_practice, get_practice_info, today
@@ -112,7 +113,7 @@ def assert_drafts_and_followups_for_today():
     levels = [draft.unrecorded_level for draft in list_own_drafts(user("coach"))]
     assert levels == [Level.CONCERN, None, None, None]
     for coach in ("coach", "coach2"):
-        due = list_due_followups(user(coach), until=now() + timedelta(days=1))
+        due = get_today(user(coach)).followups
         assert any(task.due_at.date() == today() for task in due)
 
 

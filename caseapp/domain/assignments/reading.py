@@ -27,7 +27,7 @@ from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_ca
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import require_visible_client
 from caseapp.domain.handouts.queries import get_handouts_by_hash
-from caseapp.domain.practice.queries import get_practice_info, today
+from caseapp.domain.practice.queries import today
 from caseapp.domain.suitability.queries import (
     assess_library,
     get_recipient,
@@ -38,7 +38,7 @@ from caseapp.domain.suitability.recommendations import plan_reading, recommend
 from caseapp.domain.suitability.schemas import Recommendation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from caseapp.domain.cases.queries import CaseContext
@@ -135,32 +135,32 @@ def list_suspended_cases(actor: Actor, cursor: str | None, limit: int) -> Page[S
     """
     require(actor, Action.ASSIGNMENT_READ)
     page = list_cases(actor, CaseFilter(status="open"), cursor, limit)
-    heads = list_case_contexts(actor, [item.id for item in page.items])
-    rows: dict[UUID, list[Any]] = defaultdict(list)
-    for row in db.session.execute(
+    contexts = list_case_contexts(actor, [item.id for item in page.items])
+    rows = db.session.execute(
         select_assignments(
-            Assignment.case_id.in_([context.case.id for context in heads]),
+            Assignment.case_id.in_([context.case.id for context in contexts]),
             Assignment.withdrawn_at.is_(None),
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
-    ):
-        rows[row.case_id].append(row)
-    get_handouts_by_hash(row.sha256 for found in rows.values() for row in found)
-    seen = get_practice_info()
-    shown = []
-    for context in heads:
-        records = assignment_records(rows[context.case.id], recipient_in_case(context, seen))
+    )
+    return Page(find_suspended(contexts, rows.all()), page.next)
+
+
+def find_suspended(contexts: Iterable[CaseContext], rows: Sequence[Any]) -> list[SuspendedCase]:
+    """Find what is suspended in some cases, given rows of `select_assignments` for at least these cases."""
+    by_case: dict[UUID, list[Any]] = defaultdict(list)
+    for row in rows:
+        by_case[row.case_id].append(row)
+    # Handouts that were never read before in this process are loaded with one statement for all.
+    get_handouts_by_hash(row.sha256 for row in rows)
+    found = []
+    for context in contexts:
+        case = context.case
+        records = assignment_records(by_case[case.id], recipient_in_case(context))
         if suspended := [record for record in records if record.blockers]:
-            case = context.case
-            shown.append(
+            found.append(
                 SuspendedCase(case.id, case.client_id, case.number, context.client.name, suspended)
             )
-    return Page(shown, page.next)
-
-
-def count_suspended(actor: Actor) -> tuple[int, bool]:
-    """Count what is suspended in the newest SUSPENDED_PAGE_SIZE open cases, and tell whether there are more cases."""
-    page = list_suspended_cases(actor, None, SUSPENDED_PAGE_SIZE)
-    return sum(len(case.assignments) for case in page.items), page.next is not None
+    return found
 
 
 def list_case_assignments(

@@ -95,6 +95,12 @@ def list_cases(
     return make_page(items, limit, lambda item: (item.opened_at, item.id))
 
 
+def select_newest_open_cases(actor: Actor, limit: int) -> sa.Select[UUID]:
+    """Select the ids of the newest open cases that an actor may see."""
+    newest = _page_of_cases(actor, CaseFilter(status="open"), None, limit - 1).subquery("newest")
+    return sa.select(newest.c.id)
+
+
 def _page_of_cases(
     actor: Actor, filters: CaseFilter, cursor: str | None, limit: int
 ) -> sa.Select[UUID, datetime]:
@@ -193,13 +199,14 @@ def get_case_context(actor: Actor, case_id: UUID) -> CaseContext:
     return _get_single_context(actor, Case.id == case_id)
 
 
-def list_case_contexts(actor: Actor, case_ids: Iterable[UUID]) -> list[CaseContext]:
+def list_case_contexts(
+    actor: Actor, case_ids: Iterable[UUID] | sa.Select[UUID]
+) -> list[CaseContext]:
     """List cases with their context, newest first, in one statement; cases the actor may not see are left out."""
     require(actor, Action.CASE_READ)
+    wanted = case_ids if isinstance(case_ids, sa.Select) else set(case_ids)
     rows = db.session.execute(
-        _select_contexts(actor, Case.id.in_(set(case_ids))).order_by(
-            Case.opened_at.desc(), Case.id.desc()
-        )
+        _select_contexts(actor, Case.id.in_(wanted)).order_by(Case.opened_at.desc(), Case.id.desc())
     )
     return [_context_from_rows([*found]) for _, found in groupby(rows, lambda row: row.Case.id)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,18 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.pagination import in_any, literal_limit
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import unseal_column, unwrap
+from caseapp.core.vault import unwrap
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, count_suspended
+from caseapp.domain.assignments.queries import select_assignments
+from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, find_suspended
 from caseapp.domain.cases.models import Case
-from caseapp.domain.cases.queries import STRICTEST_HOLD
+from caseapp.domain.cases.queries import (
+    STRICTEST_HOLD,
+    list_case_contexts,
+    select_newest_open_cases,
+)
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import visible_to
@@ -26,18 +34,23 @@ from caseapp.domain.dashboard.schemas import (
     StageCount,
     Today,
 )
-from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import list_due_followups
+from caseapp.domain.followups.queries import unseal_followup
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import list_coaches_drafts, list_own_drafts
 from caseapp.domain.screening.models import Hold, Screening
-from caseapp.domain.screening.protocol import ITEMS, ITEMS_BY_KEY, Level
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
+from caseapp.domain.screening.queries import LAST_SCREENING_ID
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
     from uuid import UUID
+
+    from sqlalchemy.orm import InstrumentedAttribute
+
+    from caseapp.domain.followups.schemas import FollowUpRecord
 
 MAX_HOLDS = 25
 MAX_DRAFTS = 50
@@ -58,19 +71,23 @@ def get_today(actor: Actor) -> Today:
     if not actor.may(Action.CASE_READ):
         return Today(moment)
     holds = _list_open_holds(actor)
-    tasks = list_due_followups(actor, until=moment + DUE_WITHIN, limit=MAX_FOLLOWUPS + 1)
-    suspended, more_cases = count_suspended(actor)
+    tasks = _list_followups(actor, moment + DUE_WITHIN, {hold.client_id for hold in holds})
+    due = [task for task in tasks if task.is_due]
+    cases_by_stage = _count_by_stage(actor)
+    recent = _list_recent_cases(actor)
+    suspended, counts = _assess_handouts(actor, {row.id for row in recent})
+    more_cases = sum(count.cases for count in cases_by_stage) > SUSPENDED_PAGE_SIZE
     return Today(
         now=moment,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
-        holds=holds[:MAX_HOLDS],
+        holds=[_build_hold(hold, tasks) for hold in holds[:MAX_HOLDS]],
         more_holds=len(holds) > MAX_HOLDS,
-        followups=tasks[:MAX_FOLLOWUPS],
-        more_followups=len(tasks) > MAX_FOLLOWUPS,
-        recent_cases=_list_recent_cases(actor),
-        cases_by_stage=_count_by_stage(actor),
-        case_numbers=get_case_numbers(task.client_id for task in tasks),
+        followups=[task.record for task in due[:MAX_FOLLOWUPS]],
+        more_followups=len(due) > MAX_FOLLOWUPS,
+        recent_cases=[_build_recent_case(row, counts.get(row.id, (0, 0))) for row in recent],
+        cases_by_stage=cases_by_stage,
+        case_numbers={task.record.client_id: task.number for task in due if task.number},
         suspended=suspended,
         suspended_scope=SUSPENDED_PAGE_SIZE if more_cases else None,
     )
@@ -86,31 +103,31 @@ def get_case_numbers(client_ids: Iterable[UUID]) -> dict[UUID, str]:
     return {row.client_id: row.number for row in rows}
 
 
-def _newest_case(column: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+def _newest_case_number(client_id: InstrumentedAttribute[UUID]) -> sa.ScalarSelect[str]:
     return (
-        sa.select(column)
-        .where(Case.client_id == Hold.client_id)
+        sa.select(Case.number)
+        .where(Case.client_id == client_id)
         .order_by(Case.opened_at.desc(), Case.id.desc())
-        .limit(1)
+        .limit(literal_limit(1))
         .scalar_subquery()
     )
 
 
-def _list_open_holds(actor: Actor) -> list[OpenHold]:
+def _list_open_holds(actor: Actor) -> Sequence[Any]:
     coach = (
         sa.select(User.name)
         .join(Case, Case.coach_id == User.id)
         .where(Case.client_id == Hold.client_id)
         .order_by(Case.opened_at.desc(), Case.id.desc())
-        .limit(1)
+        .limit(literal_limit(1))
         .scalar_subquery()
     )
-    rows = db.session.execute(
+    return db.session.execute(
         sa.select(
             Hold.id,
             Hold.client_id,
             Client.name.label("client"),
-            _newest_case(Case.number.expression).label("number"),
+            _newest_case_number(Hold.client_id).label("number"),
             coach.label("coach"),
             Hold.kind,
             Hold.opened_at,
@@ -120,23 +137,29 @@ def _list_open_holds(actor: Actor) -> list[OpenHold]:
         .where(Hold.released_at.is_(None), Hold.client_id.in_(visible_to(actor)))
         # 'safety' sorts after 'care'.
         .order_by(Hold.kind.desc(), Hold.opened_at, Hold.id)
-        .limit(MAX_HOLDS + 1)
+        .limit(literal_limit(MAX_HOLDS + 1))
     ).all()
-    next_followups = _get_next_followups({row.client_id for row in rows})
-    return [
-        OpenHold(
-            id=row.id,
-            client_id=row.client_id,
-            client=row.client,
-            number=row.number or "",
-            coach=row.coach or "",
-            kind=row.kind,
-            opened_at=row.opened_at,
-            levels=_highest_levels(row.reasons),
-            next_followup=next_followups.get(row.client_id),
-        )
-        for row in rows
-    ]
+
+
+def _build_hold(row: Any, tasks: Iterable[ListedFollowUp]) -> OpenHold:  # noqa: ANN401 - a result row
+    return OpenHold(
+        id=row.id,
+        client_id=row.client_id,
+        client=row.client,
+        number=row.number or "",
+        coach=row.coach or "",
+        kind=row.kind,
+        opened_at=row.opened_at,
+        levels=_highest_levels(row.reasons),
+        next_followup=next(
+            (
+                NextFollowUp(task.record.title, task.record.due_at)
+                for task in tasks
+                if task.record.client_id == row.client_id
+            ),
+            None,
+        ),
+    )
 
 
 def _highest_levels(reasons: list[dict[str, Any]]) -> dict[str, int]:
@@ -147,43 +170,75 @@ def _highest_levels(reasons: list[dict[str, Any]]) -> dict[str, int]:
     return dict(sorted(levels.items(), key=lambda pair: -pair[1]))
 
 
-def _get_next_followups(client_ids: set[UUID]) -> dict[UUID, NextFollowUp]:
+@dataclass(frozen=True)
+class ListedFollowUp:
+    """An open task with its client's newest case number; `is_due` when it is the actor's own and due soon."""
+
+    record: FollowUpRecord
+    number: str | None
+    is_due: bool
+
+
+def _list_followups(
+    actor: Actor, until: datetime, held_client_ids: Collection[UUID]
+) -> list[ListedFollowUp]:
+    """List the actor's own tasks due until a moment, and the next task of each client with a hold, by due time."""
+    is_due = sa.and_(FollowUp.assigned_to == actor.id, FollowUp.due_at <= until)
+    due = (
+        sa.select(FollowUp.id)
+        .where(is_due, FollowUp.completed_at.is_(None), FollowUp.client_id.in_(visible_to(actor)))
+        .order_by(FollowUp.due_at, FollowUp.id)
+        .limit(literal_limit(MAX_FOLLOWUPS + 1))
+    )
     rank = (
         sa.func.row_number()
         .over(partition_by=FollowUp.client_id, order_by=(FollowUp.due_at, FollowUp.id))
         .label("rank")
     )
-    first = (
+    ranked = (
         sa.select(FollowUp.id, rank)
-        .where(FollowUp.client_id.in_(client_ids), FollowUp.completed_at.is_(None))
+        .where(FollowUp.client_id.in_(held_client_ids), FollowUp.completed_at.is_(None))
         .subquery()
     )
     rows = db.session.execute(
-        sa.select(FollowUp, ClientKey.wrapped)
-        .join(first, first.c.id == FollowUp.id)
-        .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
-        .where(first.c.rank == 1)
-    ).all()
-    return {
-        task.client_id: NextFollowUp(
-            TASK_LABELS.get(task.kind)
-            or unseal_column(task, "title", unwrap(task.client_id, wrapped))
-            or "",
-            task.due_at,
+        sa.select(
+            FollowUp,
+            Client.name,
+            ClientKey.wrapped,
+            _newest_case_number(FollowUp.client_id).label("number"),
         )
-        for task, wrapped in rows
-    }
+        .join(Client, Client.id == FollowUp.client_id)
+        .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
+        .where(in_any(FollowUp.id, due, sa.select(ranked.c.id).where(ranked.c.rank == 1)))
+        .order_by(FollowUp.due_at, FollowUp.id)
+    )
+    return [
+        ListedFollowUp(
+            unseal_followup(task, client, unwrap(task.client_id, wrapped)),
+            number,
+            is_due=task.assigned_to == actor.id and task.due_at <= until,
+        )
+        for task, client, wrapped, number in rows
+    ]
 
 
-def _list_recent_cases(actor: Actor) -> list[RecentCase]:
-    """List the open cases with the most recent session or change, newest first."""
+def _list_recent_cases(actor: Actor) -> Sequence[Any]:
+    """List the open cases with the most recent session or change, newest first, with the last screening's levels."""
     last = (
         sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
         .where(Note.case_id == Case.id, Note.status == "signed")
         .scalar_subquery()
     )
     last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
-    rows = db.session.execute(
+    # Everything else is joined for these rows only.
+    recent = (
+        sa.select(Case.id, last.label("last_session"), last_activity.label("last_activity"))
+        .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
+        .order_by(last_activity.desc(), Case.id.desc())
+        .limit(literal_limit(MAX_RECENT_CASES))
+        .subquery()
+    )
+    return db.session.execute(
         sa.select(
             Case.id,
             Case.number,
@@ -191,64 +246,61 @@ def _list_recent_cases(actor: Actor) -> list[RecentCase]:
             Client.name.label("client"),
             Case.stage,
             STRICTEST_HOLD.label("hold"),
-            last.label("last_session"),
+            recent.c.last_session,
+            Screening.id.is_not(None).label("screened"),
+            *(getattr(Screening, key) for key in ITEMS_BY_KEY),
         )
+        .join(recent, recent.c.id == Case.id)
         .join(Client, Client.id == Case.client_id)
-        .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
-        .order_by(last_activity.desc(), Case.id.desc())
-        .limit(MAX_RECENT_CASES)
+        .outerjoin(Screening, Screening.id == LAST_SCREENING_ID)
+        .order_by(recent.c.last_activity.desc(), Case.id.desc())
     ).all()
-    levels = _get_last_levels({row.client_id for row in rows})
-    handouts = _count_handouts({row.id for row in rows})
-    return [
-        RecentCase(
-            id=row.id,
-            number=row.number,
-            client_id=row.client_id,
-            client=row.client,
-            stage=stage_by_id()[row.stage],
-            hold=row.hold,
-            last_session=row.last_session,
-            levels=levels.get(row.client_id, {}),
-            screened=row.client_id in levels,
-            handouts_assigned=handouts.get(row.id, (0, 0))[0],
-            handouts_read=handouts.get(row.id, (0, 0))[1],
-        )
-        for row in rows
-    ]
 
 
-def _get_last_levels(client_ids: set[UUID]) -> dict[UUID, dict[str, int]]:
-    """Return the levels at watch or above in each client's last screening, highest first."""
-    rank = (
-        sa.func.row_number()
-        .over(
-            partition_by=Screening.client_id,
-            order_by=(Screening.recorded_at.desc(), Screening.id.desc()),
-        )
-        .label("rank")
+def _build_recent_case(row: Any, handouts: tuple[int, int]) -> RecentCase:  # noqa: ANN401 - a result row
+    """Build a recent case; its levels are those at watch or above in the last screening, highest first."""
+    levels = {key: level for key in ITEMS_BY_KEY if (level := getattr(row, key) or 0) > Level.NONE}
+    assigned, read = handouts
+    return RecentCase(
+        id=row.id,
+        number=row.number,
+        client_id=row.client_id,
+        client=row.client,
+        stage=stage_by_id()[row.stage],
+        hold=row.hold,
+        last_session=row.last_session,
+        levels=dict(sorted(levels.items(), key=lambda pair: -pair[1])),
+        screened=row.screened,
+        handouts_assigned=assigned,
+        handouts_read=read,
     )
-    columns = [getattr(Screening, key) for key in ITEMS_BY_KEY]
-    newest = (
-        sa.select(Screening.client_id, *columns, rank)
-        .where(Screening.client_id.in_(client_ids))
-        .subquery()
+
+
+def _assess_handouts(
+    actor: Actor, recent_ids: Collection[UUID]
+) -> tuple[int, dict[UUID, tuple[int, int]]]:
+    """Count what is suspended in the newest open cases, and how much is assigned and read in the recent ones."""
+    newest = select_newest_open_cases(actor, SUSPENDED_PAGE_SIZE)
+    contexts = list_case_contexts(
+        actor,
+        newest.where(
+            sa.exists().where(
+                Assignment.case_id == newest.selected_columns.id, Assignment.withdrawn_at.is_(None)
+            )
+        ),
     )
-    rows = db.session.execute(sa.select(newest).where(newest.c.rank == 1)).mappings()
-    found = {}
-    for row in rows:
-        levels = {item.key: row[item.key] for item in ITEMS if (row[item.key] or 0) > Level.NONE}
-        found[row["client_id"]] = dict(sorted(levels.items(), key=lambda pair: -pair[1]))
-    return found
-
-
-def _count_handouts(case_ids: set[UUID]) -> dict[UUID, tuple[int, int]]:
     rows = db.session.execute(
-        sa.select(Assignment.case_id, sa.func.count(), sa.func.count(Assignment.read_at))
-        .where(Assignment.case_id.in_(case_ids), Assignment.withdrawn_at.is_(None))
-        .group_by(Assignment.case_id)
+        select_assignments(
+            Assignment.case_id.in_({context.case.id for context in contexts} | {*recent_ids}),
+            Assignment.withdrawn_at.is_(None),
+        )
     ).all()
-    return {case_id: (assigned, read) for case_id, assigned, read in rows}
+    assigned = Counter(row.case_id for row in rows)
+    read = Counter(row.case_id for row in rows if row.read_at)
+    suspended = find_suspended(contexts, rows)
+    return sum(len(case.assignments) for case in suspended), {
+        case_id: (assigned[case_id], read[case_id]) for case_id in recent_ids
+    }
 
 
 def _count_by_stage(actor: Actor) -> list[StageCount]:

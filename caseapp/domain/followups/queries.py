@@ -28,7 +28,6 @@ from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.pagination import Window
@@ -46,12 +45,13 @@ def _select_visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
 
 
 def _record_from_row(row: Any) -> FollowUpRecord:  # noqa: ANN401 - a result row
-    return _record(row.FollowUp, row.name, unwrap(row.FollowUp.client_id, row.wrapped))
+    return unseal_followup(row.FollowUp, row.name, unwrap(row.FollowUp.client_id, row.wrapped))
 
 
-def _record(
+def unseal_followup(
     task: FollowUp, client: str, key: DataKey, completed_by_name: str = ""
 ) -> FollowUpRecord:
+    """Unseal a loaded task; `client` is the client's name."""
     return FollowUpRecord(
         id=task.id,
         client_id=task.client_id,
@@ -68,20 +68,6 @@ def _record(
         origin_id=task.origin_id,
         completed_by_name=completed_by_name,
     )
-
-
-def list_due_followups(
-    actor: Actor, *, until: datetime | None = None, limit: int = 50, mine: bool = True
-) -> list[FollowUpRecord]:
-    """List open tasks by due time: the actor's own when `mine`, otherwise all that they may see."""
-    require(actor, Action.FOLLOWUP_READ)
-    query = _select_visible(actor).where(FollowUp.completed_at.is_(None))
-    if mine:
-        query = query.where(FollowUp.assigned_to == actor.id)
-    if until is not None:
-        query = query.where(FollowUp.due_at <= until)
-    rows = db.session.execute(query.order_by(FollowUp.due_at, FollowUp.id).limit(limit)).all()
-    return [_record_from_row(row) for row in rows]
 
 
 def list_client_followups(
@@ -132,7 +118,7 @@ def list_page_followups(
         .where(in_any(FollowUp.id, *wanted))
         .order_by(FollowUp.due_at, FollowUp.id)
     )
-    return [_record(task, client.name, key, name or "") for task, name in rows]
+    return [unseal_followup(task, client.name, key, name or "") for task, name in rows]
 
 
 def list_followups(

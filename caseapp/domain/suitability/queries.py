@@ -16,7 +16,7 @@ from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import unseal_client
 from caseapp.domain.handouts.queries import list_newest_versions
-from caseapp.domain.practice.queries import PracticeInfo, get_practice_info
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
 from caseapp.domain.suitability.rules import assess_for_practice, derive_situation
 from caseapp.domain.suitability.schemas import HandoutOption, Recipient
@@ -77,13 +77,13 @@ def get_recipient(client_id: UUID) -> Recipient:
     return recipient_from_rows(rows)
 
 
-def recipient_in_case(context: CaseContext, practice_info: PracticeInfo | None = None) -> Recipient:
-    """Give the client of a case as a recipient; `practice_info` saves loading it again in a loop."""
+def recipient_in_case(context: CaseContext) -> Recipient:
+    """Give the client of a case as a recipient."""
     return Recipient(
         context.client,
         context.key,
         get_situation(context),
-        practice_info or get_practice_info(),
+        get_practice_info(),
         wants_faith_variant(context.facts),
     )
 
