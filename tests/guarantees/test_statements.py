@@ -1,0 +1,208 @@
+"""Every page sends a fixed number of statements, however much there is; this table holds the numbers.
+
+A page counts as it is opened again within a quarter of an hour, so that the record of the first look is not part of it.
+Whoever changes what a page shows changes its number here: by at most one for each further table.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from caseapp.core.permissions import ACTIONS_BY_ROLE
+from tests.domain.dashboard import bulk_rows
+from tests.guarantees import sample_data as w
+from tests.support.builders import CaseIds
+from tests.support.staff_pages import Statements, forms_in
+
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
+# As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
+PAGES = {
+    "assignments.assign_page": 7,
+    "assignments.assigned_page": 6,
+    "assignments.case_handouts": 8,
+    "assignments.packet_page": 6,
+    "assignments.suspended_page": 5,
+    "audit.event_list": 5,
+    "authoring.draft_list": 5,
+    "authoring.draft_page": 7,
+    "authoring.edit_page": 3,
+    "authoring.history_page": 7,
+    "bulk_assignments.choose_page": 4,
+    "bulk_assignments.progress_page": 5,
+    "cases.case_list": 4,
+    "cases.case_page": 11,
+    "cases.close_page": 5,
+    "cases.details_page": 8,
+    "cases.new_case_page": 2,
+    "cases.stage_page": 7,
+    "followups.case_followups": 7,
+    "followups.followup_list": 4,
+    "handouts.handout_list": 3,
+    "handouts.handout_page": 7,
+    "handouts.recall_page": 5,
+    "handouts.sources_page": 2,
+    "help.keys": 2,
+    "help.levels": 2,
+    "holds.hold_page": 9,
+    "invitations.invite_page": 7,
+    "notes.case_notes": 6,
+    "notes.choose_case": 3,
+    "notes.new_note_page": 5,
+    "notes.note_list": 4,
+    "notes.note_page": 5,
+    "notes.sign_page": 4,
+    "people.people_list": 3,
+    "portal_handouts.handout_page": 8,
+    "portal_handouts.reading_list_page": 7,
+    "portal_safety.privacy_page": 3,
+    "portal_safety.safety_page": 1,
+    "portal_sign_in.link_page": 0,
+    "portal_sign_in.pin_page": 3,
+    "portal_sign_in.sign_in_page": 0,
+    "reports.report_list": 4,
+    "screenings.screening_page": 7,
+    "settings.help_lines_page": 2,
+    "settings.logo_page": 3,
+    "settings.practice_page": 2,
+    "sign_in.sign_in_page": 1,
+    "today.today": 9,
+    "worksheets.shared_answers_page": 9,
+}
+TODAY = {"coach": 9, "supervisor": 10, "admin": 2}
+SAVED_ANSWERS = 11
+# Issue 10 sets these limits.
+LIMITS = {
+    "cases.case_page": 12,
+    "today.today": 10,
+    "holds.hold_page": 10,
+    "assignments.assign_page": 12,
+}
+# They answer with a file, a redirect or, without the demo practice, with nothing.
+NO_PAGES = {
+    "assets.file",
+    "assignments.assignment_pdf",
+    "assignments.packet_pdf",
+    "demo_mail.mail_list",
+    "fonts.font",
+    "handouts.handout_pdf",
+    "health.livez",
+    "health.readyz",
+    "portal_handouts.handout_pdf",
+    "portal_handouts.packet_pdf",
+    "portal_safety.quick_exit",
+    "portal_sign_in.first_visit_page",
+    "reports.download",
+    "sign_in.home",
+    "worksheets.upload",
+}
+
+
+@pytest.fixture
+def world(app):
+    found = w.make(app)
+    grow(found, cases=10, events=10)
+    return found
+
+
+def grow(world, cases, events, since=0):
+    """Add cases to the coach's, and events of every kind to the case that the pages show."""
+    coach, own = world.actors["coach"], world.own
+    bulk_rows.caseload(coach, cases, since=since)
+    made = CaseIds(own["client_id"], own["case_id"], own["number"])
+    bulk_rows.history(coach, made, events, since=100 + since)
+
+
+def page_routes(world):
+    """List the routes of pages for staff and clients."""
+    return [
+        route
+        for route in w.routes(world.app)
+        if route.method == "GET"
+        and route.interface != "api"
+        and route.rule.endpoint not in NO_PAGES
+    ]
+
+
+def reader_of(world, route):
+    """Return who opens a page."""
+    if route.rule.endpoint == "portal_sign_in.pin_page":
+        return "signing_in"
+    if route.action is None:
+        return "nobody"
+    if route.interface == "portal":
+        return "client"
+    may = (
+        who
+        for who in ("coach", "supervisor", "admin")
+        if route.action in ACTIONS_BY_ROLE[world.actors[who].role]
+    )
+    return next(may)
+
+
+def count(world, route, who, query=""):
+    """Count the statements of a page that was opened before."""
+    path = route.path(world.own) + query
+    w.send(world, route, who, world.own, path=path)
+    with Statements() as statements:
+        answer = w.send(world, route, who, world.own, path=path)
+    assert (answer.status_code, answer.mimetype) == (200, "text/html"), path
+    return len(statements.seen)
+
+
+def count_all(world):
+    return {
+        route.rule.endpoint: count(world, route, reader_of(world, route))
+        for route in page_routes(world)
+    }
+
+
+def test_every_page_sends_its_number_of_statements_at_any_size(world):
+    assert count_all(world) == PAGES
+    grow(world, cases=990, events=90, since=10)
+    assert count_all(world) == PAGES
+
+
+def test_today_sends_its_number_of_statements_to_every_role(world):
+    (today,) = (route for route in page_routes(world) if route.rule.endpoint == "today.today")
+    assert {who: count(world, today, who) for who in TODAY} == TODAY
+
+
+@pytest.mark.parametrize("query", ["", "?kind=screening", "?kind=session"])
+def test_every_page_of_a_timeline_stays_within_the_limit(world, query):
+    (page,) = (route for route in page_routes(world) if route.rule.endpoint == "cases.case_page")
+    path, limit = page.path(world.own) + query, LIMITS["cases.case_page"]
+    seen = 0
+    while path:
+        with Statements() as statements:
+            text = w.send(world, page, "coach", world.own, path=path).get_data(as_text=True)
+        seen += 1
+        # The first look also records that the case was read.
+        assert len(statements.seen) <= limit + (seen == 1) * 2
+        path = find_next(text)
+    assert seen > 1 or query
+
+
+def find_next(text):
+    """Find the address of the next page of a timeline."""
+    found = re.search(r'href="([^"]+)" rel="next"', text)
+    return html.unescape(found[1]) if found else None
+
+
+def test_saving_answers_in_the_portal_sends_few_statements(world):
+    path = f"/portal/h/{world.own['position']}"
+    browser = world.browsers["client"]
+    form = forms_in(browser.get(path).get_data(as_text=True), path, f"{path}/save")[0]
+    field = next(name for name in form.fields if name.startswith("answer_"))
+    with Statements() as statements:
+        answer = browser.post(form.action, data=form.fields | {field: "Something new."})
+    assert answer.status_code == 303
+    assert len(statements.seen) <= SAVED_ANSWERS
+
+
+def test_the_table_keeps_the_limits():
+    assert all(PAGES[page] <= limit for page, limit in LIMITS.items())
+    assert max(TODAY.values()) <= LIMITS["today.today"]
