@@ -24,8 +24,7 @@ from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.handouts.rendering import FormInputs, render_page_body
-from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.suitability.queries import get_recipient
 from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX
 from caseapp.http.downloads import pdf_response
@@ -39,6 +38,7 @@ from caseapp.portal.reading_list import (
     format_position,
     get_coach_name,
     list_help_lines,
+    shorten_coach_name,
 )
 
 if TYPE_CHECKING:
@@ -65,15 +65,17 @@ blueprint.add_app_template_global(ENGLISH, "translate")
 def reading_list_page() -> ResponseReturnValue:
     """Show the reading list; during a safety hold, help comes first and the progress is left out."""
     actor = current_actor()
+    recipient = get_recipient(actor.id)
     reading_list = build_reading_list(
-        get_reading_list(actor), help_first=get_safety_state(actor.id).hold == "safety"
+        get_reading_list(actor, recipient), help_first=recipient.situation.hold == "safety"
     )
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
-    case, help_numbers = find_newest_case(actor.id), get_practice_info().help_lines
+    case, coach = find_newest_case(actor.id)
+    help_numbers = recipient.practice_info.help_lines
     return render_template(
         "portal/reading_list.html",
         reading_list=reading_list,
-        coach_name=get_coach_name(actor, case),
+        coach_name=shorten_coach_name(coach),
         stage=stage_by_id()[case.stage] if case and case.status == "open" else None,
         emergency=help_numbers.emergency,
         lines=list_help_lines("crisis_block", help_numbers) if reading_list.help_first else [],

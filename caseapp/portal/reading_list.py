@@ -14,7 +14,6 @@ from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.printing import get_language_tag
 from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
-from caseapp.domain.users.queries import get_user_names
 from caseapp.http.template_helpers import today
 from caseapp.portal.phrases import Translator
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
     from caseapp.domain.assignments.schemas import AssignmentRecord
-    from caseapp.domain.cases.models import Case
     from caseapp.domain.handouts.rendering import HelpLineEntry
     from caseapp.domain.practice.queries import HelpLines
 
@@ -120,11 +118,14 @@ def format_position(position: int) -> str:
     return f"{position:02}"
 
 
-def get_coach_name(actor: Actor, case: Case | None = None) -> str:
+def get_coach_name(actor: Actor) -> str:
     """Return the first name of the client's coach, or “The practice”."""
-    case = case or find_newest_case(actor.id)
-    name = get_user_names({case.coach_id}).get(case.coach_id, "") if case else ""
-    return name.split()[0] if name else "The practice"
+    return shorten_coach_name(find_newest_case(actor.id)[1])
+
+
+def shorten_coach_name(name: str) -> str:
+    """Return the first name of a coach, or “The practice” without one."""
+    return name.split(maxsplit=1)[0] if name else "The practice"
 
 
 def list_help_lines(block: str, known: HelpLines, language: str = "en") -> list[HelpLineEntry]:

@@ -56,9 +56,9 @@ PAGES = {
     "notes.note_page": 5,
     "notes.sign_page": 4,
     "people.people_list": 3,
-    "portal_handouts.handout_page": 8,
-    "portal_handouts.reading_list_page": 7,
-    "portal_safety.privacy_page": 3,
+    "portal_handouts.handout_page": 6,
+    "portal_handouts.reading_list_page": 5,
+    "portal_safety.privacy_page": 2,
     "portal_safety.safety_page": 1,
     "portal_sign_in.link_page": 0,
     "portal_sign_in.pin_page": 3,
@@ -70,7 +70,7 @@ PAGES = {
     "settings.practice_page": 2,
     "sign_in.sign_in_page": 1,
     "today.today": 9,
-    "worksheets.shared_answers_page": 9,
+    "worksheets.shared_answers_page": 8,
 }
 TODAY = {"coach": 9, "supervisor": 10, "admin": 2}
 SAVED_ANSWERS = 11

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.suitability.schemas import Recipient
 
 # How many open cases one page searches, and the dashboard for its count: more than a coach usually has.
 SUSPENDED_PAGE_SIZE = 100
@@ -64,8 +65,11 @@ SUSPENDED = Reason(
 )
 
 
-def get_reading_list(actor: Actor) -> list[AssignmentRecord]:
-    """List what a client can read in the portal now: assigned there, not withdrawn and not suspended."""
+def get_reading_list(actor: Actor, recipient: Recipient | None = None) -> list[AssignmentRecord]:
+    """List what a client can read in the portal now: assigned there, not withdrawn and not suspended.
+
+    `recipient` is the client, for a page that has loaded them already.
+    """
     require(actor, Action.PORTAL_READ)
     rows = db.session.execute(
         select_assignments(
@@ -74,7 +78,7 @@ def get_reading_list(actor: Actor) -> list[AssignmentRecord]:
             Assignment.withdrawn_at.is_(None),
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
     )
-    found = assignment_records(rows, get_recipient(actor.id))
+    found = assignment_records(rows, recipient or get_recipient(actor.id))
     return [record for record in found if not record.blockers]
 
 

@@ -14,7 +14,6 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json
 from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.clients.queries import get_client_key
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
@@ -53,7 +52,7 @@ def get_client_worksheet(actor: Actor, assignment: AssignmentRecord) -> ClientWo
     row = find_response(assignment.id)
     if row is None:
         return ClientWorksheet(**{**vars(EMPTY), "uploads": uploads})
-    key = get_client_key(actor.id)
+    key = assignment.recipient.key
     answers = unseal_json(row, "answers", key)
     return ClientWorksheet(
         answers=answers,
@@ -131,7 +130,7 @@ def get_shared_worksheet(actor: Actor, assignment_id: UUID) -> SharedWorksheet:
     row = find_response(assignment_id)
     shared = None
     if row is not None and row.shared_at is not None:
-        answers = unseal_json(row, "shared_answers", get_client_key(assignment.client_id))
+        answers = unseal_json(row, "shared_answers", assignment.recipient.key)
         shared = SharedAnswers(
             assignment_id,
             row.shared_at,
@@ -179,7 +178,7 @@ def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> by
     )
     if sealed is None:
         raise NotFound
-    key = get_client_key(assignment.client_id)
+    key = assignment.recipient.key
     return unseal_bytes(WorksheetUpload.__tablename__, "content", upload_id, sealed, key)
 
 

@@ -299,7 +299,7 @@ def test_answers_schema_with_invalid_answer_names_the_field(slug, sent):
             "es",
             {
                 "topic": "Elige entre las opciones que aparecen aquí.",
-                "look_again": "Elige el día: “4/5” no se entiende como una sola fecha.",
+                "look_again": "Elige el día: no sabemos a qué fecha corresponde “4/5”.",
                 "my_limit": "Acorta este texto a {most} caracteres como máximo.",
             },
         ),
