@@ -18,7 +18,6 @@ from caseapp.http import (
     fonts,
     guard,
     health,
-    render_guard,
     request_log,
     security,
     sessions,
@@ -60,7 +59,6 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     app.before_request(guard.check_action)
     errors.init_app(app)
     template_helpers.init_app(app)
-    render_guard.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(assets.blueprint)
     app.register_blueprint(fonts.blueprint)

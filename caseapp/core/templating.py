@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from caseapp.core.render_guard import rendering
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
@@ -32,4 +33,5 @@ def render_text(template: str, values: Mapping[str, object]) -> str:
 
     Raises jinja2.UndefinedError when a value is missing.
     """
-    return get_environment().get_template(template).render(**values)
+    with rendering():
+        return get_environment().get_template(template).render(**values)

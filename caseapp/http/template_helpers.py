@@ -7,13 +7,22 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from flask import Flask, g, get_flashed_messages, request, url_for
+from flask import (
+    Flask,
+    before_render_template,
+    g,
+    get_flashed_messages,
+    request,
+    template_rendered,
+    url_for,
+)
 from flask import flash as flask_flash
 from lucide.jinja import lucide
 
 from caseapp.core import settings
 from caseapp.core.clock import now
 from caseapp.core.permissions import Action
+from caseapp.core.render_guard import begin_rendering, end_rendering
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.practice.queries import are_help_lines_stale, get_practice_info
 from caseapp.domain.screening.protocol import AWAITING_SIGN_OFF, ITEMS, LEVEL_LABELS
@@ -170,7 +179,9 @@ def _load_page_context() -> dict[str, Any]:
 
 
 def init_app(app: Flask) -> None:
-    """Register globals, filters and the context of templates."""
+    """Register globals, filters and the context of templates, and guard them against statements."""
+    before_render_template.connect(begin_rendering, app)
+    template_rendered.connect(end_rendering, app)
     app.jinja_env.globals.update(
         # The package renders an icon anew each time, which took a seventh of a case page's time.
         lucide=cache(lucide),

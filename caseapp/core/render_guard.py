@@ -1,56 +1,64 @@
-"""The guard against statements while a page renders: a view loads everything first, and its template only shows it.
+"""The guard against statements while a template renders: whoever renders loads everything first.
 
-It listens between Flask's two signals about a template. In tests a statement in between is an error, in production a
-line in the log that names the template.
+In tests a statement in between is an error, in production a line in the log that names the template.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
-from flask import Flask, before_render_template, template_rendered
+
+from caseapp.core import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 log = structlog.get_logger()
 
-# None outside a page; otherwise whether a statement is an error.
-_strict: ContextVar[bool | None] = ContextVar("strict", default=None)
+_rendering: ContextVar[bool] = ContextVar("rendering", default=False)
 
 
 class QueriedWhileRendering(RuntimeError):
     """A template sent a statement to the database; the message names its line."""
 
 
-def init_app(app: Flask) -> None:
-    """Guard the templates of an application."""
-    before_render_template.connect(_begin, app)
-    template_rendered.connect(_end, app)
+def begin_rendering(*_details: object, **_more: object) -> None:
+    """Refuse statements from here on; a receiver of Flask's signal before a template."""
+    _rendering.set(True)
 
 
-def _begin(app: Flask, **_details: object) -> None:
-    _strict.set(app.testing)
+def end_rendering(*_details: object, **_more: object) -> None:
+    """Allow statements again; a receiver of Flask's signal after a template."""
+    _rendering.set(False)
 
 
-def _end(_app: Flask, **_details: object) -> None:
-    _strict.set(None)
+@contextmanager
+def rendering() -> Iterator[None]:
+    """Refuse statements inside this block."""
+    before = _rendering.get()
+    begin_rendering()
+    try:
+        yield
+    finally:
+        _rendering.set(before)
 
 
 @sa.event.listens_for(sa.Engine, "before_cursor_execute")
 def _check(*_statement: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own arguments
-    if _strict.get() is None:
+    if not _rendering.get():
         return
     line = _find_template_line(sys._getframe())  # noqa: SLF001 - the documented way to the caller
     if line is None:
         # A template that raised an error ended without a signal.
-        _strict.set(None)
-    elif _strict.get():
-        raise QueriedWhileRendering(f"{line} sends a statement; load this in the view.")
+        end_rendering()
+    elif settings.active().env == "test":
+        raise QueriedWhileRendering(f"{line} sends a statement; load this before rendering.")
     else:
         log.error("template.queried", line=line)
 
