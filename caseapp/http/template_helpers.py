@@ -107,8 +107,10 @@ def current_practice() -> Practice:
 
 
 def zone() -> ZoneInfo:
-    """Return the practice's time zone."""
-    return ZoneInfo(current_practice().zone)
+    """Return the practice's time zone; a page asks for it a hundred times."""
+    if "zone" not in g:
+        g.zone = ZoneInfo(current_practice().zone)
+    return g.zone  # type: ignore[no-any-return]
 
 
 def today() -> date:
