@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import wraps
 from time import monotonic
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -181,7 +181,10 @@ def entity_from_row(row: sa.Row[*tuple[Any, ...]], model: type[M]) -> M:
     Raises KeyError unless every column of the model's table was selected.
     """
     selected = row._mapping  # noqa: SLF001 - SQLAlchemy's public name, against clashes with columns
-    return model(**{column.key: selected[column] for column in model.__table__.c})
+    found = cast("M", sa.inspect(model).class_manager.new_instance())
+    # As SQLAlchemy loads entities itself; the constructor would note each value as a change, at ten times the cost.
+    vars(found).update({column.key: selected[column] for column in model.__table__.c})
+    return found
 
 
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's own type

@@ -12,7 +12,14 @@ from sqlalchemy.orm import aliased
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, in_any, literal_limit, make_page, page_newest_first
+from caseapp.core.pagination import (
+    Page,
+    Window,
+    in_any,
+    literal_limit,
+    make_page,
+    page_newest_first,
+)
 from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
 from caseapp.domain.cases.models import Attestation, Case, CaseEvent
@@ -42,7 +49,6 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
-    from caseapp.core.pagination import Window
     from caseapp.domain.cases.rules import StageGate
 
 
@@ -59,6 +65,7 @@ class CaseFilter:
 
 
 GATE_SCREENINGS = 20
+MAX_CASE_EVENTS = 200
 STRICTEST_HOLD = (
     # 'safety' sorts after 'care', so the strictest open hold is the greatest.
     sa.select(sa.func.max(Hold.kind))
@@ -270,7 +277,11 @@ class CaseEventRecord:
 
 
 def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRecord]:
-    """List the events of a case that are in at least one of some windows, newest first, in one statement."""
+    """List the events of a case that are in at least one of some windows, newest first, in one statement.
+
+    Without a window these are the newest MAX_CASE_EVENTS.
+    """
+    windows = windows or (Window(None, MAX_CASE_EVENTS),)
     of_case = CaseEvent.case_id == context.case.id
     wanted = [window.select(CaseEvent.occurred_at, CaseEvent.id, of_case) for window in windows]
     rows = db.session.execute(

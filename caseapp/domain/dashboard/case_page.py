@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caseapp.core.pagination import Window
 from caseapp.domain.assignments.queries import assignment_records
 from caseapp.domain.assignments.reading import choose_handouts
 from caseapp.domain.cases.queries import (
+    MAX_CASE_EVENTS,
     CaseContext,
     CaseEventRecord,
     get_case_context_by_number,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.schemas import ScreeningRecord
     from caseapp.domain.suitability.schemas import Recommendation
 
-MAX_EVENTS = 200
 TREND_LENGTH = 6
 
 
@@ -68,7 +67,7 @@ def get_case_page(actor: Actor, number: str) -> CasePage:
     Raises NotFound.
     """
     context = get_case_context_by_number(actor, number)
-    events = list_case_events(context, Window(None, MAX_EVENTS))
+    events = list_case_events(context)
     holds = [hold.id for hold in context.safety.holds]
     followups = list_page_followups(context.client, context.key, holds) if holds else []
     return CasePage(**vars(context), events=tuple(events), followups=tuple(followups))
@@ -81,7 +80,7 @@ def get_case_overview(
 
     Raises NotFound, and Invalid for an unknown kind or an invalid cursor.
     """
-    window, panels = make_window(kind, cursor, limit), Panels(MAX_EVENTS, TREND_LENGTH, limit)
+    window, panels = make_window(kind, cursor, limit), Panels(MAX_CASE_EVENTS, TREND_LENGTH, limit)
     context = get_case_context_by_number(actor, number)
     records = load_records(actor, context, window, kind, panels)
     rows = [row for row in records.assignments if row.withdrawn_at is None]
@@ -89,7 +88,7 @@ def get_case_overview(
     return CaseOverview(
         page=CasePage(
             **vars(context),
-            events=tuple(records.case_events[:MAX_EVENTS]),
+            events=tuple(records.case_events[:MAX_CASE_EVENTS]),
             followups=tuple(records.followups),
         ),
         timeline=build_timeline(context, records, window, kind),
