@@ -73,7 +73,7 @@ PAGES = {
     "worksheets.shared_answers_page": 8,
 }
 TODAY = {"coach": 9, "supervisor": 10, "admin": 2}
-SAVED_ANSWERS = 11
+SAVED_ANSWERS = 10
 # Issue 10 sets these limits.
 LIMITS = {
     "cases.case_page": 12,

@@ -23,7 +23,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_bytes, seal_json, unseal_json
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import get_client_key, lock_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.queries import find_response
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
@@ -66,7 +66,7 @@ def share_answers(
         )
     assignment, row = _lock_worksheet(actor, position)
     row = _save(actor, assignment, row, answers, expected_version)
-    row.shared_answers = seal_json(row, "shared_answers", dict(answers), get_client_key(actor.id))
+    row.shared_answers = seal_json(row, "shared_answers", dict(answers), assignment.recipient.key)
     row.shared_at = now()
     db.session.flush()
     _record_audit(actor, assignment.id, actor.id, "shared")
@@ -101,7 +101,7 @@ def store_upload(actor: Actor, position: int, data: bytes, reason: str) -> UUID:
         reason=reason,
         received_at=now(),
     )
-    row.content = seal_bytes(row, "content", data, get_client_key(actor.id))
+    row.content = seal_bytes(row, "content", data, assignment.recipient.key)
     db.session.add(row)
     db.session.flush()
     _record_audit(actor, assignment.id, actor.id, "upload_kept")
@@ -183,7 +183,7 @@ def _save(
     answers: Mapping[str, Answer],
     expected_version: int,
 ) -> WorksheetResponse:
-    key = get_client_key(actor.id)
+    key = assignment.recipient.key
     if row is None:
         if expected_version:
             raise Stale
