@@ -33,13 +33,14 @@ test-all: $(VENV)/test.done
 	$(PYTEST) --all-databases $(ARGS)
 
 # Measure which lines and branches the suite runs; fails under the floors of tests/support/coverage_floor.py. The
-# sandbox's workers, which run as nobody, write into the same folder, and the last of them end after the tests.
+# sandbox's workers, which run as nobody, write into the same folder, and the last of them end after the tests. The
+# figures are printed even when a test fails.
 coverage: $(VENV)/test.done
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && \
 	chmod 1777 "$$scratch" && export COVERAGE_FILE="$$scratch/coverage" && \
-	$(PYTEST) --cov --cov-report= $(ARGS) && \
+	{ $(PYTEST) --cov --cov-report= $(ARGS); tests=$$?; } ; \
 	{ $(BIN)/coverage combine --append --quiet || true; } && \
-	$(BIN)/python -m tests.support.coverage_floor
+	$(BIN)/python -m tests.support.coverage_floor && exit $$tests
 
 # Lint, format, types, imports, templates, styles, scripts, words, and the library as on the day of the release.
 check: $(VENV)/test.done

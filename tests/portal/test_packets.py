@@ -159,4 +159,4 @@ def test_packet_upload_to_a_worksheet_not_in_it_names_those_it_contains(coach, r
 def test_reading_list_says_where_to_upload_a_packet(reader):
     visitor, _ = reader
     page = text(visitor.get("/portal"))
-    assert "open any of its worksheets here and upload the PDF on that page" in page
+    assert "open one of its worksheets in this list and upload the PDF there" in page
