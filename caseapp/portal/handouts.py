@@ -24,6 +24,7 @@ from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.handouts.rendering import FormInputs, render_page_body
+from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import get_recipient
 from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX
@@ -103,7 +104,8 @@ class UnsavedChanges:
 def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = None) -> str:
     """Render a handout with its form fields: the saved answers, or the submitted ones that are not saved."""
     actor, unsaved = current_actor(), unsaved or UnsavedChanges()
-    help_numbers = found.recipient.practice_info.help_lines
+    # Read again after a save: the page shows times in the practice's zone.
+    help_numbers = get_practice_info().help_lines
     lines = list_help_lines("crisis_block", help_numbers, found.handout.language)
     worksheet = get_client_worksheet(actor, found)
     translate, sent = Translator(found.handout.language), unsaved.form or Form()
