@@ -13,7 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases import operations, queries
 from caseapp.domain.cases.facts import FACTS
-from caseapp.domain.cases.queries import CaseContext, CaseFilter, get_case_context
+from caseapp.domain.cases.queries import CaseContext, CaseFilter, get_case_context, lock_case
 from caseapp.domain.cases.schemas import (
     CaseClosing,
     CaseClosingSchema,
@@ -29,6 +29,7 @@ from caseapp.domain.cases.schemas import (
 )
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.operations import create_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.schemas import TimelineEvent, TimelineEventResponseSchema
 from caseapp.domain.dashboard.timeline import EVENT_KINDS, list_timeline
 from caseapp.domain.followups.schemas import PLAUSIBLE_TIME
@@ -134,7 +135,8 @@ def _open(new: NewCase) -> UUID:
             actor, new.client.details, coach_id=coach_id, agreed=new.client.agreed
         )
     assert client_id is not None  # noqa: S101 - the schema asks for one of the two
-    return operations.open_case(actor, client_id, new.details, coach_id=coach_id)
+    client = lock_client(actor, client_id)
+    return operations.open_case(actor, client, new.details, coach_id=coach_id)
 
 
 @blueprint.route("/cases/<uuid:case_id>")
@@ -159,7 +161,7 @@ def update_case(case_id: UUID, body: dict[str, Any], version: int) -> dict[str, 
     current = to_json_types(serialize(_record(get_case_context(actor, case_id))))
     details = merge_changes(CaseDetailsSchema(), current, body)
     with transaction():
-        operations.update_case(actor, case_id, details, version)
+        operations.update_case(actor, lock_case(actor, case_id), details, version)
     return _record(get_case_context(actor, case_id))
 
 
@@ -172,7 +174,7 @@ def move_case(case_id: UUID, body: StageMove, version: int) -> dict[str, Any]:
     """Move a case to the next stage when its gate is open, or back with a reason."""
     actor = current_actor()
     with transaction():
-        operations.move_case(actor, case_id, body, version)
+        operations.move_case(actor, lock_case(actor, case_id), body, version)
     return _record(get_case_context(actor, case_id))
 
 
@@ -185,7 +187,7 @@ def close_case(case_id: UUID, body: CaseClosing, version: int) -> dict[str, Any]
     """Close a case with its outcome."""
     actor = current_actor()
     with transaction():
-        operations.close_case(actor, case_id, body, version)
+        operations.close_case(actor, lock_case(actor, case_id), body, version)
     return _record(get_case_context(actor, case_id))
 
 
@@ -198,7 +200,7 @@ def reopen_case(case_id: UUID, body: dict[str, str], version: int) -> dict[str, 
     """Reopen a closed case in the first stage, with a reason."""
     actor = current_actor()
     with transaction():
-        operations.reopen_case(actor, case_id, body["reason"], version)
+        operations.reopen_case(actor, lock_case(actor, case_id), body["reason"], version)
     return _record(get_case_context(actor, case_id))
 
 

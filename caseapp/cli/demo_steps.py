@@ -22,10 +22,11 @@ from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.facts import FACTS_BY_NAME
-from caseapp.domain.cases.queries import get_case_context, get_stage_gate
+from caseapp.domain.cases.queries import get_case_context, get_stage_gate, lock_case
 from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, StageMoveSchema
 from caseapp.domain.cases.stages import next_stage
 from caseapp.domain.clients import operations as clients
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import ClientSchema
 from caseapp.domain.followups import operations as followups
 from caseapp.domain.followups.queries import list_client_followups
@@ -147,8 +148,9 @@ class Person:
             self.client_id = clients.create_client(
                 self.coach, details, coach_id=self.coach.id, agreed=story.get("agreed", False)
             )
+            client = lock_client(self.coach, self.client_id)
             self.case_id = cases.open_case(
-                self.coach, self.client_id, CaseDetailsSchema().load(facts), coach_id=self.coach.id
+                self.coach, client, CaseDetailsSchema().load(facts), coach_id=self.coach.id
             )
 
     def do_session(self, entry: dict[str, Any], moment: datetime) -> None:
@@ -205,7 +207,10 @@ class Person:
         context = get_case_context(self.coach, self.case_id)
         with transaction():
             cases.update_case(
-                self.coach, self.case_id, self._details(context, entry), context.case.version
+                self.coach,
+                lock_case(self.coach, self.case_id),
+                self._details(context, entry),
+                context.case.version,
             )
 
     def _details(self, context: Any, entry: dict[str, Any]) -> CaseDetails:  # noqa: ANN401
@@ -239,7 +244,10 @@ class Person:
         }
         with transaction():
             cases.move_case(
-                self.coach, self.case_id, StageMoveSchema().load(move), context.case.version
+                self.coach,
+                lock_case(self.coach, self.case_id),
+                StageMoveSchema().load(move),
+                context.case.version,
             )
 
     def do_followup(self, entry: dict[str, Any], _moment: datetime) -> None:
@@ -281,7 +289,10 @@ class Person:
         }
         with transaction():
             cases.close_case(
-                self.coach, self.case_id, CaseClosingSchema().load(closing), context.case.version
+                self.coach,
+                lock_case(self.coach, self.case_id),
+                CaseClosingSchema().load(closing),
+                context.case.version,
             )
 
     def do_assign(self, entry: dict[str, Any], _moment: datetime) -> None:

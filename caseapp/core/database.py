@@ -155,7 +155,7 @@ def kept_in_session(load: Callable[[], T]) -> Callable[[], T]:
     """Let a query without arguments run once for each request: its result is kept with the session.
 
     It is dropped when a transaction begins or ends and whenever the session writes a changed entity. A decision under a
-    lock calls the query itself, because what is kept may have been read before the lock.
+    lock calls the query itself (`__wrapped__`), because what is kept may have been read before the lock.
     """
 
     @wraps(load)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class DomainError(Exception):
@@ -71,6 +75,12 @@ class RuleBroken(DomainError):
         """Take at least one reason; the first becomes the message."""
         super().__init__(reasons[0].message)
         self.reasons = reasons
+
+
+def refuse_for(reasons: Iterable[Reason]) -> None:
+    """Raise RuleBroken with these reasons; do nothing when there are none."""
+    if found := tuple(reasons):
+        raise RuleBroken(*found)
 
 
 class Stale(DomainError):

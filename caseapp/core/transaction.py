@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -14,6 +15,7 @@ from caseapp.core.errors import Stale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from uuid import UUID
 
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import Session
@@ -23,7 +25,17 @@ WRITES: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": True},
     "postgresql": {"isolation_level": "READ COMMITTED"},
 }
-_open: ContextVar[list[Callable[[], None]] | None] = ContextVar("open_transaction", default=None)
+
+
+@dataclass
+class _Transaction:
+    """What an open transaction collects: functions to run after it, and the ids of the clients it has locked."""
+
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+    locked: set[UUID] = field(default_factory=set)
+
+
+_open: ContextVar[_Transaction | None] = ContextVar("open_transaction", default=None)
 
 
 @contextmanager
@@ -36,8 +48,8 @@ def transaction() -> Iterator[Session]:
     """
     if _open.get() is not None:
         raise RuntimeError("A transaction is already open.")
-    callbacks: list[Callable[[], None]] = []
-    token = _open.set(callbacks)
+    opened = _Transaction()
+    token = _open.set(opened)
     session = db.session()
     try:
         session.expire_all()
@@ -54,7 +66,7 @@ def transaction() -> Iterator[Session]:
     finally:
         drop_kept(session)
         _open.reset(token)
-    for call in callbacks:
+    for call in opened.callbacks:
         call()
 
 
@@ -76,12 +88,23 @@ def _begin_writing(session: Session) -> Connection:
     return session.connection(execution_options=WRITES[dialect])
 
 
+def locked_clients() -> set[UUID]:
+    """Return the ids of the clients that the open transaction has locked, for whoever takes another lock.
+
+    Raises RuntimeError outside `transaction()`: there, PostgreSQL would give a lock back at once.
+    """
+    opened = _open.get()
+    if opened is None:
+        raise RuntimeError("A lock needs an open transaction.")
+    return opened.locked
+
+
 def after_commit(call: Callable[[], None]) -> None:
     """Run `call` after the open transaction has been committed; a rollback drops it."""
-    callbacks = _open.get()
-    if callbacks is None:
+    opened = _open.get()
+    if opened is None:
         raise RuntimeError("after_commit needs an open transaction.")
-    callbacks.append(call)
+    opened.callbacks.append(call)
 
 
 @contextmanager

@@ -15,7 +15,12 @@ from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_case, update_case
-from caseapp.domain.cases.queries import CaseFilter, get_case_context_by_number, list_cases
+from caseapp.domain.cases.queries import (
+    CaseFilter,
+    get_case_context_by_number,
+    list_cases,
+    lock_case,
+)
 from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, ReopenSchema
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
@@ -193,8 +198,8 @@ def save_facts(number: str) -> ResponseReturnValue:
     try:
         details, version = read_form(CaseDetailsSchema()), form_version()
         with transaction():
-            context = get_case_context_by_number(current_actor(), number)
-            update_case(current_actor(), context.case.id, details, version)
+            case = lock_case(current_actor(), number)
+            update_case(current_actor(), case, details, version)
     except Invalid as error:
         return _details(number, facts_form=submitted_form(error)), 422
     except Stale:
@@ -225,8 +230,8 @@ def clear_flag(number: str, flag_id: UUID) -> ResponseReturnValue:
     try:
         reason = read_form(ReasonSchema())["reason"]
         with transaction():
-            context = get_case_context_by_number(current_actor(), number)
-            clear_case_flag(current_actor(), context.case.id, flag_id, reason)
+            case = lock_case(current_actor(), number)
+            clear_case_flag(current_actor(), case, flag_id, reason)
     except Invalid as error:
         return _details(number, clear_form=submitted_form(error), clearing=flag_id), 422
     except RuleBroken as error:
@@ -262,8 +267,8 @@ def close(number: str) -> ResponseReturnValue:
     try:
         closing, version = read_form(CaseClosingSchema()), form_version()
         with transaction():
-            context = get_case_context_by_number(current_actor(), number)
-            close_case(current_actor(), context.case.id, closing, version)
+            case = lock_case(current_actor(), number)
+            close_case(current_actor(), case, closing, version)
     except Invalid as error:
         return _close(number, form=submitted_form(error)), 422
     except RuleBroken as error:
@@ -282,8 +287,8 @@ def reopen(number: str) -> ResponseReturnValue:
     try:
         reason, version = read_form(ReopenSchema())["reason"], form_version()
         with transaction():
-            context = get_case_context_by_number(current_actor(), number)
-            reopen_case(current_actor(), context.case.id, reason, version)
+            case = lock_case(current_actor(), number)
+            reopen_case(current_actor(), case, reason, version)
     except Invalid as error:
         return _close(number, form=submitted_form(error)), 422
     except RuleBroken as error:

@@ -17,6 +17,7 @@ from caseapp.domain.cases.queries import get_case
 from caseapp.domain.cases.schemas import CaseDetailsSchema
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.operations import create_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema
 from caseapp.domain.users.queries import list_assignable_coaches
 from caseapp.http.errors import record_refused_request
@@ -102,4 +103,4 @@ def _create(client: ClientDetails, case: CaseDetails, options: IntakeOptions) ->
     actor = current_actor()
     coach_id = options.coach_id or actor.id
     client_id = create_client(actor, client, coach_id=coach_id, agreed=options.agreed)
-    return open_case(actor, client_id, case, coach_id=coach_id)
+    return open_case(actor, lock_client(actor, client_id), case, coach_id=coach_id)

@@ -10,7 +10,7 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import move_case
-from caseapp.domain.cases.queries import get_case_context_by_number, get_stage_gate
+from caseapp.domain.cases.queries import get_stage_gate, lock_case
 from caseapp.domain.cases.rules import list_common_blockers
 from caseapp.domain.cases.schemas import StageMoveSchema
 from caseapp.domain.cases.stages import attested_criteria, stages
@@ -71,8 +71,8 @@ def move(number: str) -> ResponseReturnValue:
     try:
         move, version = read_form(StageMoveSchema()), form_version()
         with transaction():
-            context = get_case_context_by_number(current_actor(), number)
-            move_case(current_actor(), context.case.id, move, version)
+            case = lock_case(current_actor(), number)
+            move_case(current_actor(), case, move, version)
     except Invalid as error:
         return _stage(number, form=submitted_form(error)), 422
     except RuleBroken as error:

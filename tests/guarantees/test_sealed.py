@@ -19,10 +19,10 @@ from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.operations import move_case, update_case
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage
-from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
@@ -75,7 +75,12 @@ def canaries(app):
     with transaction():
         hold = list_holds(supervisor, made.client_id)[0]
         release_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
-        clear_flag(supervisor, list_flags(supervisor, made.client_id)[0].id, CANARY)
+        clear_flag(
+            supervisor,
+            lock_client(supervisor, made.client_id),
+            list_flags(supervisor, made.client_id)[0].id,
+            CANARY,
+        )
         assign_handout(coach, made.case_id, "help-right-now", message=CANARY, channel="in_person")
         wish = NewBulkAssignment(None, "en", "print", CANARY, None, (made.case_id,), {})
         start_bulk_assignment(coach, "help-right-now", wish)
@@ -83,11 +88,16 @@ def canaries(app):
         here = get_case_context(coach, made.case_id).stage
         asked = criteria_between(here, next_stage(here))
         evidence = {one.id: CANARY for one in asked if not one.check}
-        move_case(coach, made.case_id, StageMove("understand", "", evidence), 1)
+        move_case(coach, lock_case(coach, made.case_id), StageMove("understand", "", evidence), 1)
     with transaction():
-        move_case(coach, made.case_id, StageMove("steady", CANARY, {}), 2)
+        move_case(coach, lock_case(coach, made.case_id), StageMove("steady", CANARY, {}), 2)
     with transaction():
-        update_case(coach, made.case_id, CaseDetails({"gender": CANARY}, "undecided", None), 3)
+        update_case(
+            coach,
+            lock_case(coach, made.case_id),
+            CaseDetails({"gender": CANARY}, "undecided", None),
+            3,
+        )
     words = {"data": CANARY, "assessment": CANARY, "plan": CANARY}
     builders.note(coach, made.case_id, words)
     levels = {"sleep": 1, "eating": None}

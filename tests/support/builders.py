@@ -14,6 +14,7 @@ from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.operations import create_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import ClientDetails, SafeContact
 from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
@@ -74,7 +75,7 @@ def case(
     with transaction():
         case_id = open_case(
             actor,
-            client_id,
+            lock_client(actor, client_id),
             CaseDetails(facts or {}, goal, review_date),
             coach_id=coach_id or actor.id,
         )

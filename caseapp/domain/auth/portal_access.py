@@ -51,7 +51,7 @@ from caseapp.domain.auth.rules import (
 )
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import get_client_record, lock_client, unseal_client
+from caseapp.domain.clients.queries import get_client_record, take_client_lock, unseal_client
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -186,7 +186,7 @@ def lock_portal_access(secret: str) -> LockedPortalAccess:
     )
     if client_id is None:
         raise Unauthenticated(NOT_OPENED)
-    lock_client(client_id)
+    take_client_lock(client_id)
     found = db.session.execute(
         sa.select(PortalAccess, Client, ClientKey.wrapped, is_link.label("by_link"))
         .join(Client, Client.id == PortalAccess.client_id)

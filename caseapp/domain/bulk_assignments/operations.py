@@ -31,7 +31,7 @@ from caseapp.domain.bulk_assignments.queries import (
     list_candidates,
 )
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.handouts.queries import get_handout_version, get_handout_version_by_id
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION
@@ -163,7 +163,7 @@ def _assign_or_explain(
     actor = find_job_actor(bulk_assignment.created_by)
     if actor is None or not actor.may(Action.ASSIGNMENT_CREATE):
         return ["creator_inactive"]
-    lock_client(item.client_id)
+    take_client_lock(item.client_id)
     try:
         context = get_case_context(actor, item.case_id)
     except NotFound:

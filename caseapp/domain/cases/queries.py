@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
@@ -23,14 +23,16 @@ from caseapp.core.pagination import (
 from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
 from caseapp.domain.cases.models import Attestation, Case, CaseEvent
-from caseapp.domain.cases.rules import check_stage_gate
+from caseapp.domain.cases.rules import Progress, assess_stage_gate
 from caseapp.domain.cases.schemas import CaseListItem
 from caseapp.domain.cases.stages import Stage, next_stage, stage_by_id
 from caseapp.domain.clients.models import Client, ClientKey
 from caseapp.domain.clients.queries import (
     ClientRecord,
+    LockedClient,
     is_visible_to,
     select_matching_clients,
+    take_client_lock,
     unseal_client,
     visible_to,
 )
@@ -66,6 +68,7 @@ class CaseFilter:
 
 GATE_SCREENINGS = 20
 MAX_CASE_EVENTS = 200
+C = TypeVar("C", bound="CaseContext")
 STRICTEST_HOLD = (
     # 'safety' sorts after 'care', so the strictest open hold is the greatest.
     sa.select(sa.func.max(Hold.kind))
@@ -172,6 +175,20 @@ class CaseContext:
         return unseal_json(self.case, "facts", self.key) or {}
 
 
+@dataclass(frozen=True)
+class LockedCase(CaseContext):
+    """A case whose client is locked until the transaction ends, as read after the lock.
+
+    Only `lock_case` and other `lock_…` functions make one. A rule or an operation that takes one can't be given what
+    was read before.
+    """
+
+    @property
+    def locked_client(self) -> LockedClient:
+        """Return the client, for operations on the client's whole record."""
+        return LockedClient(self.client, self.key)
+
+
 def _select_contexts(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
     return join_safety(
         sa.select(Case, Client, ClientKey.wrapped, User.name.label("coach"), *SAFETY_COLUMNS)
@@ -182,19 +199,30 @@ def _select_contexts(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[*
     )
 
 
-def _context_from_rows(rows: Sequence[Any]) -> CaseContext:
+def _context_from_rows(rows: Sequence[Any], kind: type[C]) -> C:
     row = rows[0]
     key = unwrap(row.Case.client_id, row.wrapped)
-    return CaseContext(
+    return kind(
         row.Case, unseal_client(row.Client, key), row.coach, safety_from_rows(rows, key), key
     )
 
 
-def _get_single_context(actor: Actor, where: sa.ColumnElement[bool]) -> CaseContext:
+def _get_single_context(actor: Actor, where: sa.ColumnElement[bool], kind: type[C]) -> C:
     rows = db.session.execute(_select_contexts(actor, where)).all()
     if not rows:
         raise NotFound
-    return _context_from_rows(rows)
+    return _context_from_rows(rows, kind)
+
+
+def lock_case(actor: Actor, ref: UUID | str) -> LockedCase:
+    """Lock a case's client, then load the case with its context; `ref` is the id of the case or its number.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.CASE_READ)
+    where = Case.number == ref if isinstance(ref, str) else Case.id == ref
+    take_client_lock(sa.select(Case.client_id).where(where).scalar_subquery())
+    return _get_single_context(actor, where, LockedCase)
 
 
 def get_case_context(actor: Actor, case_id: UUID) -> CaseContext:
@@ -203,7 +231,7 @@ def get_case_context(actor: Actor, case_id: UUID) -> CaseContext:
     Raises NotFound.
     """
     require(actor, Action.CASE_READ)
-    return _get_single_context(actor, Case.id == case_id)
+    return _get_single_context(actor, Case.id == case_id, CaseContext)
 
 
 def list_case_contexts(
@@ -215,7 +243,10 @@ def list_case_contexts(
     rows = db.session.execute(
         _select_contexts(actor, Case.id.in_(wanted)).order_by(Case.opened_at.desc(), Case.id.desc())
     )
-    return [_context_from_rows([*found]) for _, found in groupby(rows, lambda row: row.Case.id)]
+    return [
+        _context_from_rows([*found], CaseContext)
+        for _, found in groupby(rows, lambda row: row.Case.id)
+    ]
 
 
 def get_case_context_by_number(actor: Actor, number: str) -> CaseContext:
@@ -224,7 +255,7 @@ def get_case_context_by_number(actor: Actor, number: str) -> CaseContext:
     Raises NotFound.
     """
     require(actor, Action.CASE_READ)
-    return _get_single_context(actor, Case.number == number)
+    return _get_single_context(actor, Case.number == number, CaseContext)
 
 
 def get_case(actor: Actor, case_id: UUID) -> Case:
@@ -305,24 +336,24 @@ def list_case_events(context: CaseContext, *windows: Window) -> list[CaseEventRe
     ]
 
 
-def get_stage_gate(
-    context: CaseContext, *, today: date, evidence: dict[str, str] | None = None
-) -> StageGate | None:
-    """Check what the next stage requires; None when the case is in the last stage.
-
-    `evidence` holds texts by criterion that the coach sends along with the move.
-    """
+def get_stage_gate(context: CaseContext, *, today: date) -> StageGate | None:
+    """Assess what the next stage requires; None when the case is in the last stage."""
     to = next_stage(context.stage)
-    if to is None:
-        return None
-    attested = {
-        row.criterion: unseal_column(row, "evidence", context.key) or ""
-        for row in _list_attestations(context.case.id)
-    }
-    attested |= evidence or {}
-    screenings = list_recent_screenings(context.case.client_id, GATE_SCREENINGS)
-    return check_stage_gate(context, to, screenings, attested, today)
+    return None if to is None else assess_stage_gate(context, to, get_progress(context), today)
 
 
-def _list_attestations(case_id: UUID) -> Sequence[Attestation]:
-    return db.session.scalars(sa.select(Attestation).where(Attestation.case_id == case_id)).all()
+def get_progress(context: CaseContext) -> Progress:
+    """Load what a stage gate looks at besides the case itself."""
+    attestations = db.session.scalars(
+        sa.select(Attestation).where(Attestation.case_id == context.case.id)
+    )
+    return Progress(
+        tuple(list_recent_screenings(context.case.client_id, GATE_SCREENINGS)),
+        {row.criterion: unseal_column(row, "evidence", context.key) or "" for row in attestations},
+    )
+
+
+def has_open_case(client_id: UUID) -> bool:
+    """Tell whether a client has an open case; access was already checked."""
+    found = sa.select(Case.id).where(Case.client_id == client_id, Case.status == "open")
+    return db.session.scalar(found) is not None

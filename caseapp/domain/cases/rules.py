@@ -1,23 +1,45 @@
-"""Rules about stages: what every move forward requires and which criteria are met. Pure functions."""
+"""Rules about cases: stage gates and moves, closing, reopening and flags. Pure functions.
+
+A `list_…` function names the reasons for a page, from any context. A `check_…` function decides a change, so it takes a
+locked record: what it decides by can't change before the change is committed.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from caseapp.core.errors import Reason
-from caseapp.domain.cases.stages import criteria_between
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SCREENING_VALIDITY
+from caseapp.core.errors import Invalid, Reason, refuse_for
+from caseapp.core.permissions import Action
+from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SCREENING_VALIDITY, Level
 from caseapp.domain.screening.rules import has_two_steady_screenings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.core.actor import Actor
+    from caseapp.domain.cases.queries import CaseContext, LockedCase
+    from caseapp.domain.cases.schemas import CaseClosing, StageMove
     from caseapp.domain.cases.stages import Criterion, Stage
+    from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.queries import SafetyState
     from caseapp.domain.screening.schemas import ScreeningRecord
+
+
+CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a stage gate looks at besides the case: the latest screenings, and the coach's evidence by criterion.
+
+    The screenings are newest first.
+    """
+
+    screenings: tuple[ScreeningRecord, ...]
+    evidence: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,27 +70,185 @@ class StageGate:
         return not self.blockers and all(check.met for check in self.checks)
 
 
-def check_stage_gate(
-    context: CaseContext,
-    to: Stage,
-    screenings: Sequence[ScreeningRecord],
-    evidence: Mapping[str, str],
-    today: date,
+def assess_stage_gate(
+    context: CaseContext, to: Stage, progress: Progress, today: date
 ) -> StageGate:
-    """Check each criterion of a move forward to `to`; `screenings` are the client's latest, newest first.
+    """Assess each criterion of a move forward to `to`.
 
-    `evidence` holds the coach's texts by criterion id. Three conditions apply to every move: no open hold, a screening
-    at most 14 days old, and no question of it left unasked. The other criteria belong to the stages.
+    Three conditions apply to every move: no open hold, a screening at most 14 days old, and no question of it left
+    unasked. The other criteria belong to the stages.
     """
     checks = []
     for criterion in criteria_between(context.stage, to):
         if criterion.check:
-            met = is_criterion_met(criterion.check, context, screenings, today)
+            met = is_criterion_met(criterion.check, context, progress.screenings, today)
             checks.append(CriterionCheck(criterion, met))
         else:
-            text = evidence.get(criterion.id, "")
+            text = progress.evidence.get(criterion.id, "")
             checks.append(CriterionCheck(criterion, bool(text), text))
     return StageGate(to, tuple(checks), tuple(list_common_blockers(context.safety)))
+
+
+def list_move_blockers(
+    context: CaseContext, progress: Progress, move: StageMove, today: date
+) -> list[Reason]:
+    """List why a case can't be moved; a move back to an earlier stage is always possible.
+
+    The last stage can be entered from any other; only the common conditions apply then.
+    """
+    here, to = context.stage, stage_by_id()[move.to]
+    if context.case.status != "open":
+        return [CASE_CLOSED]
+    if to == here:
+        return [Reason("same_stage", f"The case is already in {here.title}.")]
+    if to.number < here.number:
+        return []
+    if to != next_stage(here):
+        if to.id == "close":
+            return list_common_blockers(context.safety)
+        return [Reason("one_stage_at_a_time", "A case moves forward one stage at a time.")]
+    progress = replace(progress, evidence={**progress.evidence, **move.evidence})
+    gate = assess_stage_gate(context, to, progress, today)
+    return [
+        *gate.blockers,
+        *(
+            Reason(
+                check.criterion.id,
+                f"Not met yet: {check.criterion.text}",
+                check.criterion.guidance,
+            )
+            for check in gate.checks
+            if not check.met
+        ),
+    ]
+
+
+def check_move(case: LockedCase, progress: Progress, move: StageMove, today: date) -> None:
+    """Check that a case can be moved.
+
+    Raises RuleBroken with every unmet condition, and Invalid for a move back without a reason.
+    """
+    refuse_for(list_move_blockers(case, progress, move, today))
+    if stage_by_id()[move.to].number < case.stage.number and not move.reason:
+        raise Invalid({"reason": ["Say why you are moving the case back."]})
+
+
+def list_attested(case: CaseContext, move: StageMove) -> dict[str, str]:
+    """Return the coach's evidence for the criteria of a move to the next stage; other texts are left out."""
+    to = stage_by_id()[move.to]
+    if to != next_stage(case.stage):
+        return {}
+    return {
+        criterion.id: move.evidence[criterion.id]
+        for criterion in criteria_between(case.stage, to)
+        if not criterion.check and criterion.id in move.evidence
+    }
+
+
+def check_open(_client: LockedClient, *, has_open_case: bool) -> None:
+    """Check that a case can be opened for a client.
+
+    Raises RuleBroken when they have an open one.
+    """
+    if has_open_case:
+        refuse_for(
+            [
+                Reason(
+                    "case_open",
+                    "This client already has an open case.",
+                    "Continue in that case, or close it first.",
+                )
+            ]
+        )
+
+
+def list_closing_blockers(
+    context: CaseContext, closing: CaseClosing, *, may_release_holds: bool
+) -> list[Reason]:
+    """List why a case can't be closed this way.
+
+    It can't while a safety hold is open. It needs a full screening of the last 14 days; where none is possible, only
+    somebody who may release holds can close a case whose last screening was above watch.
+    """
+    if context.case.status != "open":
+        return [Reason("case_closed", "This case is already closed.")]
+    safety, reasons = context.safety, []
+    if safety.hold == "safety":
+        reasons.append(
+            Reason(
+                "hold_open",
+                "A case can't be closed while a safety hold is open.",
+                "Ask your supervisor to release the hold first.",
+            )
+        )
+    if closing.final_screening == "done" and not has_final_screening(safety):
+        reasons.append(
+            Reason(
+                "final_screening",
+                "There is no full screening from the last 14 days.",
+                "Record the final screening, or say why it is not possible.",
+            )
+        )
+    above_watch = (safety.highest_level or 0) > Level.WATCH
+    if closing.final_screening == "not_possible" and above_watch and not may_release_holds:
+        reasons.append(
+            Reason(
+                "supervisor_needed",
+                "In the last screening, at least one level was above Watch, so only a supervisor can "
+                "close this case.",
+                "Ask your supervisor to close it.",
+            )
+        )
+    return reasons
+
+
+def check_close(actor: Actor, case: LockedCase, closing: CaseClosing) -> None:
+    """Check that the actor can close a case this way.
+
+    Raises RuleBroken with every reason.
+    """
+    may_release_holds = actor.may(Action.HOLD_RELEASE)
+    refuse_for(list_closing_blockers(case, closing, may_release_holds=may_release_holds))
+
+
+def check_reopen(case: LockedCase, *, has_open_case: bool) -> None:
+    """Check that a closed case can be reopened; `has_open_case` tells whether its client has an open one.
+
+    Raises RuleBroken.
+    """
+    if case.case.status != "closed":
+        refuse_for([Reason("case_open", "This case is already open.")])
+    if has_open_case:
+        refuse_for(
+            [Reason("case_open", "This client already has an open case.", "Continue in that case.")]
+        )
+
+
+def check_clear_case_flag(case: LockedCase, kind: str) -> None:
+    """Check that a flag of this kind can be cleared; content map, section (d).
+
+    Raises RuleBroken for the contact block while an order is in force.
+    """
+    if kind == "contact_block" and case.facts.get("order", "none") != "none":
+        refuse_for(
+            [
+                Reason(
+                    "order_in_force",
+                    "The contact block can't be cleared while an order is in force.",
+                    "When the order has ended, update it under Details first.",
+                )
+            ]
+        )
+
+
+def sets_contact_block(facts: Mapping[str, Any]) -> bool:
+    """Tell whether a case's facts set the contact block: an order, or the spouse asked for no contact.
+
+    Content map, section (d).
+    """
+    return (
+        facts.get("order", "none") != "none" or facts.get("spouse_contact_wish") == "asked_for_none"
+    )
 
 
 def list_common_blockers(safety: SafetyState) -> list[Reason]:
@@ -112,6 +292,11 @@ def list_common_blockers(safety: SafetyState) -> list[Reason]:
     return reasons
 
 
+def has_final_screening(safety: SafetyState) -> bool:
+    """Tell whether the last screening is full and at most 14 days old."""
+    return safety.last_screening is not None and safety.last_screening.full and safety.is_recent
+
+
 def is_criterion_met(
     check: str, context: CaseContext, screenings: Sequence[ScreeningRecord], today: date
 ) -> bool:
@@ -144,5 +329,5 @@ def is_criterion_met(
     if check == "spouse_contact_open":
         return bool(context.facts.get("spouse_contact_wish") == "open")
     if check == "final_screening":
-        return safety.last_screening is not None and safety.last_screening.full and safety.is_recent
+        return has_final_screening(safety)
     raise LookupError(f"There is no criterion named {check}.")

@@ -48,6 +48,7 @@ from caseapp.domain.users.queries import list_assignable_coaches
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.clients.schemas import ClientDetails
 
 
@@ -189,10 +190,10 @@ def _index_names(client_id: UUID, details: ClientDetails) -> None:
         )
 
 
-def join_care_team(user_id: UUID, client_id: UUID) -> None:
+def join_care_team(client: LockedClient, user_id: UUID) -> None:
     """Add a user to a client's care team; does nothing when they are a member already."""
-    if db.session.get(CareTeamMember, (user_id, client_id)) is None:
-        db.session.add(CareTeamMember(user_id=user_id, client_id=client_id, joined_at=now()))
+    if db.session.get(CareTeamMember, (user_id, client.id)) is None:
+        db.session.add(CareTeamMember(user_id=user_id, client_id=client.id, joined_at=now()))
 
 
 def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) -> bool:

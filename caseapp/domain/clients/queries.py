@@ -13,6 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
+from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import DataKey, fingerprint, unseal_column, unseal_json, unwrap
 from caseapp.domain.clients.models import (
     CareTeamMember,
@@ -131,11 +132,65 @@ def require_visible_client(actor: Actor, client_id: UUID) -> None:
         raise NotFound
 
 
-def lock_client(client_id: UUID) -> None:
-    """Lock a client until the transaction ends, so that changes that depend on its whole record run one at a time."""
-    db.session.execute(
-        sa.select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
+@dataclass(frozen=True)
+class LockedClient:
+    """A client whose lock is held until the transaction ends, as read after the lock.
+
+    Only `lock_…` functions make one. A rule or an operation that takes one can't be given what was read before.
+    """
+
+    record: ClientRecord
+    key: DataKey
+
+    @property
+    def id(self) -> UUID:
+        """Return the client's id."""
+        return self.record.id
+
+
+def take_client_lock(client_id: UUID | sa.ScalarSelect[UUID]) -> None:
+    """Take a client's lock until the transaction ends; every change of the client's record holds it.
+
+    Whoever decides by that record reads it afterwards, in another statement: on PostgreSQL a statement that waits for
+    a lock goes on with what it saw before. On SQLite `transaction()` has already locked the whole database. A change of
+    a note, a case or another record takes this one lock too, so that nobody waits for each other in a circle;
+    `client_id` can be a select of the client's id. Entities that were read before are read again when they are used.
+    Taking a lock that this transaction holds does nothing. Raises RuntimeError outside `transaction()`.
+    """
+    locked = locked_clients()
+    if client_id in locked or db.engine.dialect.name == "sqlite":
+        return
+    db.session.flush()
+    # A reference to the client from a new row doesn't wait for this lock.
+    locked.update(
+        db.session.scalars(
+            sa.select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
+        )
     )
+    db.session.expire_all()
+
+
+def lock_client(actor: Actor, client_id: UUID) -> LockedClient:
+    """Lock a client that the actor may see and read it.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.CLIENT_READ)
+    take_client_lock(client_id)
+    row = _get_client_with_key(actor, client_id)
+    key = unwrap(client_id, row.wrapped)
+    return LockedClient(unseal_client(row.Client, key), key)
+
+
+def _get_client_with_key(actor: Actor, client_id: UUID) -> sa.Row[Client, bytes]:
+    row = db.session.execute(
+        sa.select(Client, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.id == client_id, is_visible_to(actor, Client.id))
+    ).first()
+    if row is None:
+        raise NotFound
+    return row
 
 
 def get_client(actor: Actor, client_id: UUID) -> Client:
@@ -191,13 +246,7 @@ def get_client_record(actor: Actor, client_id: UUID) -> ClientRecord:
     Raises NotFound.
     """
     require(actor, Action.CLIENT_READ)
-    row = db.session.execute(
-        sa.select(Client, ClientKey.wrapped)
-        .join(ClientKey, ClientKey.client_id == Client.id)
-        .where(Client.id == client_id, is_visible_to(actor, Client.id))
-    ).first()
-    if row is None:
-        raise NotFound
+    row = _get_client_with_key(actor, client_id)
     return unseal_client(row.Client, unwrap(client_id, row.wrapped))
 
 

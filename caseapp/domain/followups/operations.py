@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.followups.schemas import NewFollowUp
 
 
@@ -51,7 +52,7 @@ def create_followup(actor: Actor, client_id: UUID, new: NewFollowUp) -> UUID:
 
 def create_required_followups(
     actor: Actor,
-    client_id: UUID,
+    client: LockedClient,
     tasks: dict[str, datetime],
     *,
     assigned_to: UUID,
@@ -62,11 +63,11 @@ def create_required_followups(
 
     `tasks` maps each kind to its due time.
     """
-    existing = list_open_kinds(client_id)
+    existing = list_open_kinds(client.id)
     missing = [kind for kind in tasks if kind not in existing]
     db.session.add_all(
         FollowUp(
-            client_id=client_id,
+            client_id=client.id,
             kind=kind,
             due_at=tasks[kind],
             assigned_to=assigned_to,

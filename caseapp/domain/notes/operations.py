@@ -19,7 +19,7 @@ from caseapp.core.vault import DataKey, seal_json, unwrap
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client, ClientKey
-from caseapp.domain.clients.queries import is_visible_client
+from caseapp.domain.clients.queries import is_visible_client, take_client_lock
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import load_note, unseal_note
 from caseapp.domain.notes.rules import (
@@ -199,6 +199,7 @@ def discard_draft(actor: Actor, note_id: UUID, expected_version: int) -> None:
 
 
 def _load_draft(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
+    take_client_lock(sa.select(Note.client_id).where(Note.id == note_id).scalar_subquery())
     note, key = load_note(actor, note_id)
     if note.status != "draft":
         raise RuleBroken(

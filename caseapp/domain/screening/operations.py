@@ -15,12 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import (
-    get_client,
-    get_client_key,
-    lock_client,
-    require_visible_client,
-)
+from caseapp.domain.clients.queries import LockedClient, get_client_key, lock_client
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.queries import get_hold, list_release_blockers
@@ -41,8 +36,7 @@ def record_screening(
     question was asked.
     """
     require(actor, Action.SCREENING_RECORD)
-    require_visible_client(actor, client_id)
-    lock_client(client_id)
+    client = lock_client(actor, client_id)
     if all(level is None for level in new.levels.values()):
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
     row = Screening(
@@ -55,20 +49,20 @@ def record_screening(
         actions_taken=list(new.actions_taken),
         **new.levels,
     )
-    row.comment = seal(row, "comment", new.comment or None, get_client_key(client_id))
+    row.comment = seal(row, "comment", new.comment or None, client.key)
     db.session.add(row)
     db.session.flush()
     required = derive_required_actions(new.levels, row.recorded_at)
     for flag in sorted(required.flags):
-        ensure_flag(actor, client_id, flag, source="screening")
+        ensure_flag(actor, client, flag, source="screening")
     # The tasks belong to the strictest hold. A recheck alone belongs to the screening, so it blocks no release.
     hold_ids = [
-        _open_hold(actor, client_id, kind, reasons)
+        _open_hold(actor, client, kind, reasons)
         for kind, reasons in _hold_reasons(required, new, row)
     ]
     create_required_followups(
         actor,
-        client_id,
+        client,
         required.tasks,
         assigned_to=actor.id,
         origin_kind="hold" if hold_ids else "screening",
@@ -97,38 +91,39 @@ def _hold_reasons(
     ]
 
 
-def _open_hold(actor: Actor, client_id: UUID, kind: str, reasons: list[dict[str, object]]) -> UUID:
+def _open_hold(
+    actor: Actor, client: LockedClient, kind: str, reasons: list[dict[str, object]]
+) -> UUID:
     hold = db.session.scalar(
-        sa.select(Hold)
-        .where(Hold.client_id == client_id, Hold.kind == kind, Hold.released_at.is_(None))
-        .with_for_update()
+        sa.select(Hold).where(
+            Hold.client_id == client.id, Hold.kind == kind, Hold.released_at.is_(None)
+        )
     )
     if hold is None:
         hold = Hold(
-            client_id=client_id, kind=kind, opened_at=now(), opened_by=actor.id, reasons=reasons
+            client_id=client.id, kind=kind, opened_at=now(), opened_by=actor.id, reasons=reasons
         )
         db.session.add(hold)
     else:
         hold.reasons = [*hold.reasons, *reasons]
     db.session.flush()
-    record(actor, Action.HOLD_OPEN, "hold", hold.id, client_id=client_id, details={"kind": kind})
+    record(actor, Action.HOLD_OPEN, "hold", hold.id, client_id=client.id, details={"kind": kind})
     return hold.id
 
 
-def ensure_flag(actor: Actor, client_id: UUID, kind: str, *, source: str) -> bool:
-    """Set a flag unless it is already set, and tell whether it is new; access was already checked."""
-    lock_client(client_id)
+def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -> bool:
+    """Set a flag unless it is already set, and tell whether it is new."""
     active = db.session.scalar(
         sa.select(Flag.id).where(
-            Flag.client_id == client_id, Flag.kind == kind, Flag.cleared_at.is_(None)
+            Flag.client_id == client.id, Flag.kind == kind, Flag.cleared_at.is_(None)
         )
     )
     if active is not None:
         return False
-    flag = Flag(client_id=client_id, kind=kind, source=source, set_at=now(), set_by=actor.id)
+    flag = Flag(client_id=client.id, kind=kind, source=source, set_at=now(), set_by=actor.id)
     db.session.add(flag)
     db.session.flush()
-    record(actor, Action.FLAG_SET, "flag", flag.id, client_id=client_id, details={"kind": kind})
+    record(actor, Action.FLAG_SET, "flag", flag.id, client_id=client.id, details={"kind": kind})
     return True
 
 
@@ -138,25 +133,23 @@ def set_manual_flag(actor: Actor, client_id: UUID, kind: str) -> None:
     Raises NotFound.
     """
     require(actor, Action.FLAG_SET)
-    get_client(actor, client_id)
-    ensure_flag(actor, client_id, kind, source="person")
+    ensure_flag(actor, lock_client(actor, client_id), kind, source="person")
 
 
-def clear_flag(actor: Actor, flag_id: UUID, reason: str) -> None:
-    """Clear a flag with a written reason; supervisors only.
+def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -> None:
+    """Clear a client's flag with a written reason; supervisors only.
 
     Raises NotFound, or RuleBroken when it is already cleared.
     """
     require(actor, Action.FLAG_CLEAR)
     flag = db.session.get(Flag, flag_id)
-    if flag is None:
+    if flag is None or flag.client_id != client.id:
         raise NotFound
-    require_visible_client(actor, flag.client_id)
     if flag.cleared_at is not None:
         raise RuleBroken(Reason("already_cleared", "This flag has already been cleared."))
     flag.cleared_at = now()
     flag.cleared_by = actor.id
-    flag.clear_reason = seal(flag, "clear_reason", reason, get_client_key(flag.client_id))
+    flag.clear_reason = seal(flag, "clear_reason", reason, client.key)
     db.session.flush()
     record(
         actor,

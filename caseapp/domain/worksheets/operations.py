@@ -23,7 +23,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import seal_bytes, seal_json, unseal_json
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.queries import find_response
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
@@ -158,7 +158,7 @@ def _lock_worksheet(
     assignment = get_reading_list_item(actor, position)
     if not assignment.handout.fields:
         raise NotFound
-    lock_client(actor.id)
+    take_client_lock(actor.id)
     return assignment, find_response(assignment.id)
 
 

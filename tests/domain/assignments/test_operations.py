@@ -20,7 +20,7 @@ from caseapp.domain.assignments.queries import (
 from caseapp.domain.assignments.reading import get_handout_choice, get_reading_list
 from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.assignments.steps import assign, codes, flag, reader
 from tests.support import builders
@@ -167,7 +167,7 @@ def test_assign_closed_case_is_refused(team, made):
     with transaction():
         close_case(
             team["coach"],
-            made.case_id,
+            lock_case(team["coach"], made.case_id),
             CaseClosing(
                 "other", "decision", "done", "", follow_up_consent=False, follow_up_on=None
             ),

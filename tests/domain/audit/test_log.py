@@ -25,9 +25,11 @@ from caseapp.domain.cases.operations import (
     reopen_case,
     update_case,
 )
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.operations import create_client, update_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -129,7 +131,7 @@ def changes(team):
         builders.screen(coach, case.client_id)
     with transaction():
         closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
-        close_case(coach, closed.case_id, closing, 1)
+        close_case(coach, lock_case(coach, closed.case_id), closing, 1)
         task_id = create_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
         handout = assign_handout(
             coach, made.case_id, "help-right-now", message="", channel="in_person"
@@ -152,19 +154,32 @@ def changes(team):
             lambda: create_client(coach, builders.details("Eva Blum"), coach_id=coach.id),
         ),
         ("client.edit", lambda: update_client(coach, bare, builders.details("Ada New"), 1)),
-        ("case.open", lambda: open_case(coach, bare, details, coach_id=coach.id)),
+        (
+            "case.open",
+            lambda: open_case(coach, lock_client(coach, bare), details, coach_id=coach.id),
+        ),
         (
             "case.move",
-            lambda: move_case(coach, moving.case_id, StageMove("understand", "", evidence), 1),
+            lambda: move_case(
+                coach, lock_case(coach, moving.case_id), StageMove("understand", "", evidence), 1
+            ),
         ),
-        ("case.edit", lambda: update_case(coach, made.case_id, details, 1)),
-        ("case.reopen", lambda: reopen_case(coach, closed.case_id, "She rang.", 2)),
-        ("case.close", lambda: close_case(coach, ending.case_id, closing, 1)),
+        ("case.edit", lambda: update_case(coach, lock_case(coach, made.case_id), details, 1)),
+        (
+            "case.reopen",
+            lambda: reopen_case(coach, lock_case(coach, closed.case_id), "She rang.", 2),
+        ),
+        ("case.close", lambda: close_case(coach, lock_case(coach, ending.case_id), closing, 1)),
         ("screening.record", lambda: record_screening(coach, bare, NewScreening(NONE))),
         ("hold.open", lambda: record_screening(coach, bare, NewScreening({**NONE, "sleep": 2}))),
         ("hold.release", lambda: release_hold(supervisor, hold.id, "All is done.", hold.version)),
         ("flag.set", lambda: set_manual_flag(coach, bare, "contact_block")),
-        ("flag.clear", lambda: clear_flag(supervisor, flag.id, "Talked it through.")),
+        (
+            "flag.clear",
+            lambda: clear_flag(
+                supervisor, lock_client(supervisor, flag.client_id), flag.id, "Talked it through."
+            ),
+        ),
         ("followup.write", lambda: create_followup(coach, bare, NewFollowUp("Ring", NOON))),
         ("followup.write", lambda: complete_followup(coach, task_id, "Rang.", 1)),
         ("assignment.withdraw", lambda: withdraw(coach, handout, 1)),

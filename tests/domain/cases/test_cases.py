@@ -22,6 +22,7 @@ from caseapp.domain.cases.queries import (
     get_case_context_by_number,
     list_case_events,
     list_cases,
+    lock_case,
 )
 from caseapp.domain.cases.schemas import (
     CaseClosing,
@@ -29,6 +30,7 @@ from caseapp.domain.cases.schemas import (
     CaseDetails,
     CaseDetailsSchema,
 )
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
@@ -67,14 +69,19 @@ def close(actor, made, closing=TOGETHER, version=None):
     with day(0):
         version = version or row(made).version
         with transaction():
-            close_case(actor, made.case_id, closing, version)
+            close_case(actor, lock_case(actor, made.case_id), closing, version)
+
+
+def start(coach, client_id, *, actor=None):
+    client = lock_client(coach, client_id)
+    return open_case(actor or coach, client, NOTHING, coach_id=coach.id)
 
 
 def reopen(actor, made, version=None):
     with day(1):
         version = version or row(made).version
         with transaction():
-            reopen_case(actor, made.case_id, "She rang.", version)
+            reopen_case(actor, lock_case(actor, made.case_id), "She rang.", version)
 
 
 def code(call):
@@ -106,8 +113,8 @@ def test_case_number_after_rollback_leaves_no_gap(team):
     client_id = builders.client(team["coach"])
     with day(0):
         with pytest.raises(Forbidden), transaction():
-            open_case(team["coach"], client_id, NOTHING, coach_id=team["coach"].id)
-            open_case(team["admin"], client_id, NOTHING, coach_id=team["coach"].id)
+            start(team["coach"], client_id)
+            start(team["coach"], client_id, actor=team["admin"])
         assert builders.case(team["coach"]).number == "C-2026-0001"
     assert db.session.scalar(sa.select(CaseCounter.last)) == 1
 
@@ -118,7 +125,7 @@ def test_cases_opened_concurrently_get_different_numbers(team, app):
 
     def one(number):
         with day(0), transaction():
-            case_id = open_case(team["coach"], clients[number], NOTHING, coach_id=team["coach"].id)
+            case_id = start(team["coach"], clients[number])
             return get_case_context(team["coach"], case_id).case.number
 
     assert sorted(run_concurrently(app, 8, one)) == [f"C-2026-000{n}" for n in range(1, 9)]
@@ -129,7 +136,7 @@ def test_cases_opened_concurrently_for_one_client_open_one(team, app):
 
     def one(_number):
         with transaction():
-            return open_case(team["coach"], client_id, NOTHING, coach_id=team["coach"].id)
+            return start(team["coach"], client_id)
 
     answers = run_concurrently(app, 6, one)
     assert sum(isinstance(answer, UUID) for answer in answers) == 1
@@ -150,25 +157,25 @@ def test_case_of_other_coach_is_not_found(team, made):
         for call in (
             lambda case_id, _: get_case_context(team["coach2"], case_id),
             lambda _, number: get_case_context_by_number(team["coach2"], number),
-            lambda case_id, _: update_case(team["coach2"], case_id, NOTHING, 1),
-            lambda case_id, _: close_case(team["coach2"], case_id, TOGETHER, 1),
-            lambda case_id, _: reopen_case(team["coach2"], case_id, "why", 1),
+            lambda case_id, _: lock_case(team["coach2"], case_id),
+            lambda _, number: lock_case(team["coach2"], number),
         ):
-            with pytest.raises(NotFound, match="could not find"):
+            with pytest.raises(NotFound, match="could not find"), transaction():
                 call(case_id, number)
     for attempt in (
         lambda: get_case_context(team["admin"], made.case_id),
         lambda: list_cases(team["admin"], CaseFilter(), None, 10),
-        lambda: close_case(team["admin"], made.case_id, TOGETHER, 1),
+        lambda: lock_case(team["admin"], made.case_id),
+        lambda: close_case(team["admin"], lock_case(team["coach"], made.case_id), TOGETHER, 1),
     ):
-        with pytest.raises(Forbidden):
+        with pytest.raises(Forbidden), transaction():
             attempt()
 
 
 def test_facts_are_sealed_and_not_in_audit_log(team, made):
     details = CaseDetails({"gender": "a rare word", "order": "none"}, "together", None)
     with day(0), transaction():
-        update_case(team["coach"], made.case_id, details, 1)
+        update_case(team["coach"], lock_case(team["coach"], made.case_id), details, 1)
     context = get_case_context(team["coach"], made.case_id)
     assert context.facts == {"gender": "a rare word", "order": "none"}
     assert context.case.goal_chosen_on == date(2026, 5, 14)
@@ -181,7 +188,10 @@ def test_concurrent_updates_do_not_overwrite_each_other(team, made, app):
     def save(number):
         with transaction():
             update_case(
-                team["coach"], made.case_id, CaseDetails({"children": number}, "other", None), 1
+                team["coach"],
+                lock_case(team["coach"], made.case_id),
+                CaseDetails({"children": number}, "other", None),
+                1,
             )
 
     answers = run_concurrently(app, 4, save)
@@ -329,7 +339,7 @@ def test_reopen_case_with_another_open_case_is_refused(team, made):
     screen(team, made)
     close(team["coach"], made)
     with day(0), transaction():
-        open_case(team["coach"], made.client_id, NOTHING, coach_id=team["coach"].id)
+        start(team["coach"], made.client_id)
     assert code(lambda: reopen(team["coach"], made)) == "case_open"
 
 

@@ -14,7 +14,12 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.models import Attestation, Case
 from caseapp.domain.cases.operations import move_case, update_case
-from caseapp.domain.cases.queries import get_case_context, get_stage_gate, list_case_events
+from caseapp.domain.cases.queries import (
+    get_case_context,
+    get_stage_gate,
+    list_case_events,
+    lock_case,
+)
 from caseapp.domain.cases.schemas import CaseDetails, StageMove, StageMoveSchema
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id, stages
 from caseapp.domain.screening.operations import set_manual_flag
@@ -68,7 +73,7 @@ def move(actor, made, to, reason="", evidence=None, version=None):
     with transaction():
         move_case(
             actor,
-            made.case_id,
+            lock_case(actor, made.case_id),
             StageMove(to, reason, evidence or {}),
             version or db.session.get(Case, made.case_id).version,
         )
@@ -220,7 +225,7 @@ def test_order_or_no_contact_wish_blocks_contact_stage(team, fact):
     with transaction():
         update_case(
             team["coach"],
-            made.case_id,
+            lock_case(team["coach"], made.case_id),
             CaseDetails({**OPEN.facts, **fact}, "together", OPEN.review_date),
             db.session.get(Case, made.case_id).version,
         )

@@ -19,6 +19,7 @@ from caseapp.domain.clients.queries import (
     get_client_key,
     get_client_record,
     list_clients,
+    lock_client,
     require_visible_client,
 )
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
@@ -60,8 +61,9 @@ def test_client_outside_the_care_team_is_not_found(team):
     with pytest.raises(NotFound):
         require_visible_client(team["admin"], client_id)
     with transaction():
-        join_care_team(team["coach2"].id, client_id)
-        join_care_team(team["coach2"].id, client_id)
+        client = lock_client(team["coach"], client_id)
+        for _ in range(2):
+            join_care_team(client, team["coach2"].id)
     assert get_client_record(team["coach2"], client_id)
     assert db.session.scalar(sa.select(sa.func.count()).select_from(CareTeamMember)) == 2
 

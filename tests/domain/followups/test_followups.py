@@ -11,6 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import (
@@ -141,7 +142,7 @@ def test_required_task_kind_is_created_once(team, ines):
         with transaction():
             return create_required_followups(
                 team["coach"],
-                ines,
+                lock_client(team["coach"], ines),
                 {"recheck": now(), "referral": now()},
                 assigned_to=team["coach"].id,
                 origin_kind="screening",

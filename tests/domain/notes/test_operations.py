@@ -10,7 +10,7 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.operations import close_case
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseClosing
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import (
@@ -113,7 +113,7 @@ def test_create_note_in_a_foreign_or_closed_case_is_refused(team, case):
         closing = CaseClosing(
             "separated", "decision", "done", "", follow_up_consent=False, follow_up_on=None
         )
-        close_case(team["coach"], case.case_id, closing, version)
+        close_case(team["coach"], lock_case(team["coach"], case.case_id), closing, version)
     with pytest.raises(RuleBroken) as caught, transaction():
         create_note(team["coach"], case.case_id, new)
     assert codes(caught) == ["case_closed"]

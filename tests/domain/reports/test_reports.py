@@ -14,7 +14,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.operations import close_case, move_case
-from caseapp.domain.cases.queries import get_case
+from caseapp.domain.cases.queries import get_case, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, StageMove
 from caseapp.domain.clients.models import ClientKey
 from caseapp.domain.practice.queries import today
@@ -70,7 +70,7 @@ def closing(outcome="separated"):
 def close(actor, made, **changed):
     with transaction():
         version = get_case(actor, made.case_id).version
-        close_case(actor, made.case_id, closing(**changed), version)
+        close_case(actor, lock_case(actor, made.case_id), closing(**changed), version)
 
 
 def test_report_row_has_only_coded_facts(cast):
@@ -164,7 +164,12 @@ def test_stage_history_has_every_move(cast):
     builders.screen(cast["coach"], made.client_id)
     with transaction():
         version = get_case(cast["coach"], made.case_id).version
-        move_case(cast["coach"], made.case_id, StageMove("close", "", {}), version)
+        move_case(
+            cast["coach"],
+            lock_case(cast["coach"], made.case_id),
+            StageMove("close", "", {}),
+            version,
+        )
     [row], _ = export_rows(cast["admin"])
     day = today()
     assert row["stage_history"] == f"{day}:steady {day}:close"

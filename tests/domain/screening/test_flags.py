@@ -11,6 +11,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.models import Flag
 from caseapp.domain.screening.operations import clear_flag, set_manual_flag
 from caseapp.domain.screening.queries import list_flags
@@ -26,18 +27,18 @@ def test_flags_outlive_holds_and_only_supervisors_clear_them(team, held, ines):
     assert flag.kind == "self_harm_flag"
     for who in ("coach", "admin"):
         with pytest.raises(Forbidden), transaction():
-            clear_flag(team[who], flag.id, REASON)
+            clear_flag(team[who], lock_client(team[who], ines), flag.id, REASON)
     with pytest.raises(NotFound), transaction():
-        clear_flag(team["supervisor2"], flag.id, REASON)
+        clear_flag(team["supervisor2"], lock_client(team["supervisor2"], ines), flag.id, REASON)
     with pytest.raises(NotFound), transaction():
-        clear_flag(team["supervisor"], UUID(int=1), REASON)
+        clear_flag(team["supervisor"], lock_client(team["supervisor"], ines), UUID(int=1), REASON)
     with transaction():
-        clear_flag(team["supervisor"], flag.id, REASON)
+        clear_flag(team["supervisor"], lock_client(team["supervisor"], ines), flag.id, REASON)
     assert list(list_flags(team["coach"], ines)) == []
     row = db.session.get(Flag, flag.id, populate_existing=True)
     assert REASON.encode() not in row.clear_reason
     with pytest.raises(RuleBroken), transaction():
-        clear_flag(team["supervisor"], flag.id, REASON)
+        clear_flag(team["supervisor"], lock_client(team["supervisor"], ines), flag.id, REASON)
 
 
 def test_setting_a_flag_twice_changes_nothing(team, ines):

@@ -15,6 +15,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups, list_followups_by_origin
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.operations import clear_flag, record_screening
@@ -197,7 +198,8 @@ def act(team, client_id, what, value):
     elif what == "lower flags":
         with transaction():
             for flag in list_flags(team["supervisor"], client_id):
-                clear_flag(team["supervisor"], flag.id, REASON)
+                client = lock_client(team["supervisor"], client_id)
+                clear_flag(team["supervisor"], client, flag.id, REASON)
     elif what == "try to clear as the coach":
         try_to_release(team, client_id, "coach", Forbidden)
     elif what == "try to clear too early":

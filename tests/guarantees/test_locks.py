@@ -1,0 +1,234 @@
+"""A change that is judged is judged after the client's lock: no rule decides by what somebody else is changing."""
+
+from __future__ import annotations
+
+import ast
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+import caseapp
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import RuleBroken
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases import operations as cases
+from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.screening.models import Flag
+from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.schemas import NewScreening
+from tests.support import builders, staff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+DOMAIN = Path(caseapp.__file__).parent / "domain"
+URGENT = NewScreening({item.key: 0 for item in ITEMS} | {"self_harm": 3}, True, (), "")  # noqa: FBT003
+NO_FACTS = CaseDetails({}, "undecided", None)
+ORDER = CaseDetails({"order": "protects_spouse"}, "undecided", None)
+APART = CaseClosing("separated", "decision", "done", "", follow_up_consent=False, follow_up_on=None)
+
+
+def functions(module: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the functions of every module of this name, each with its package."""
+    for path in sorted(DOMAIN.glob(f"*/{module}.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                yield path.parent.name, node
+
+
+def calls(node: ast.FunctionDef) -> set[str]:
+    """Return the names that a function calls directly."""
+    found = [call.func for call in ast.walk(node) if isinstance(call, ast.Call)]
+    return {name.id for name in found if isinstance(name, ast.Name)}
+
+
+def checks() -> dict[str, ast.FunctionDef]:
+    """Return the rules that decide a change, by name."""
+    return {node.name: node for _, node in functions("rules") if node.name.startswith("check_")}
+
+
+def test_every_rule_that_decides_a_change_takes_a_locked_record() -> None:
+    found = checks()
+    assert len(found) >= 5
+    unlocked = [
+        name
+        for name, node in found.items()
+        if not any("Locked" in ast.unparse(arg.annotation or arg) for arg in node.args.args)
+    ]
+    assert unlocked == []
+
+
+def test_locked_records_are_made_by_lock_functions_only() -> None:
+    makers = set()
+    for path in sorted(DOMAIN.glob("**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any(
+                name.startswith("Locked") for name in calls(node)
+            ):
+                makers.add(node.name)
+    assert {name for name in makers if "lock" not in name} == set()
+
+
+@pytest.mark.both
+def test_lock_outside_a_transaction_is_refused(app: Any) -> None:
+    coach = staff.team()["coach"]
+    made = builders.case(coach)
+    db.session.rollback()
+    for lock in (
+        lambda: lock_case(coach, made.case_id),
+        lambda: lock_client(coach, made.client_id),
+    ):
+        with pytest.raises(RuntimeError, match="open transaction"):
+            lock()
+
+
+@dataclass
+class Race:
+    """A case, a change that is not committed yet, and an operation that must not be judged before it is."""
+
+    made: builders.CaseIds
+    first: Callable[[], object]
+    second: Callable[[], object]
+    code: str
+
+
+def version(made: builders.CaseIds) -> int:
+    """Return the version of a case."""
+    return db.session.scalar(sa.select(Case.version).where(Case.id == made.case_id)) or 0
+
+
+def moving(team: dict[str, Any]) -> Race:
+    """Move a case on while an urgent screening is being recorded."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    move = StageMove("understand", "", {})
+    return Race(
+        made,
+        lambda: record_screening(coach, made.client_id, URGENT),
+        lambda: cases.move_case(coach, lock_case(coach, made.case_id), move, version(made)),
+        "hold_open",
+    )
+
+
+def closing(team: dict[str, Any]) -> Race:
+    """Close a case while an urgent screening is being recorded."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    return Race(
+        made,
+        lambda: record_screening(coach, made.client_id, URGENT),
+        lambda: cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made)),
+        "hold_open",
+    )
+
+
+def opening(team: dict[str, Any]) -> Race:
+    """Open a case while another one is being opened for the same client."""
+    coach, client_id = team["coach"], builders.client(team["coach"])
+
+    def open_case() -> object:
+        return cases.open_case(coach, lock_client(coach, client_id), NO_FACTS, coach_id=coach.id)
+
+    return Race(builders.case(coach), open_case, open_case, "case_open")
+
+
+def reopening(team: dict[str, Any]) -> Race:
+    """Reopen a case while a new one is being opened for the same client."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    with transaction():
+        cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made))
+    return Race(
+        made,
+        lambda: cases.open_case(
+            coach, lock_client(coach, made.client_id), NO_FACTS, coach_id=coach.id
+        ),
+        lambda: cases.reopen_case(coach, lock_case(coach, made.case_id), "Again", version(made)),
+        "case_open",
+    )
+
+
+def clearing(team: dict[str, Any]) -> Race:
+    """Clear the contact block while a court order is being recorded."""
+    supervisor, made = team["supervisor"], builders.case(team["coach"])
+    facts = CaseDetails({"spouse_contact_wish": "asked_for_none"}, "undecided", None)
+    with transaction():
+        case = lock_case(team["coach"], made.case_id)
+        cases.update_case(team["coach"], case, facts, case.case.version)
+    flag_id = db.session.scalar(sa.select(Flag.id).where(Flag.client_id == made.client_id))
+    assert flag_id is not None
+    db.session.rollback()
+
+    def record_order() -> None:
+        case = lock_case(team["coach"], made.case_id)
+        cases.update_case(team["coach"], case, ORDER, case.case.version)
+
+    return Race(
+        made,
+        record_order,
+        lambda: cases.clear_case_flag(
+            supervisor, lock_case(supervisor, made.case_id), flag_id, "It has ended"
+        ),
+        "order_in_force",
+    )
+
+
+RACES = {
+    "move_case": moving,
+    "close_case": closing,
+    "open_case": opening,
+    "reopen_case": reopening,
+    "clear_case_flag": clearing,
+}
+
+
+def test_every_operation_that_asks_a_rule_has_a_race() -> None:
+    rules = set(checks())
+    judging = {node.name for _, node in functions("operations") if calls(node) & rules}
+    assert judging == set(RACES)
+
+
+def wait_for_lock() -> None:
+    """Wait until a connection of this database waits for a lock."""
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        with db.engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits for the lock.")
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+@pytest.mark.parametrize("operation", RACES)
+def test_operation_that_waits_for_a_change_is_judged_after_it(app: Any, operation: str) -> None:
+    with at(now() - timedelta(hours=1)):
+        race = RACES[operation](staff.team())
+    db.session.rollback()
+    moment = now()
+
+    def run_second() -> None:
+        with app.app_context(), at(moment), transaction():
+            race.second()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction():
+            race.first()
+            waiting = pool.submit(run_second)
+            wait_for_lock()
+        with pytest.raises(RuleBroken) as refused:
+            waiting.result(timeout=30)
+    assert race.code in {reason.code for reason in refused.value.reasons}
