@@ -2,7 +2,9 @@
 
 import os
 
+from caseapp.core.data_folder import restrict_new_files
 from caseapp.core.settings import load_settings
 from caseapp.factory import create_app
 
+restrict_new_files()
 app = create_app(load_settings(os.environ))

@@ -6,11 +6,13 @@ import os
 
 from caseapp.cli.commands import caseapp
 from caseapp.cli.context import CommandContext
+from caseapp.core.data_folder import restrict_new_files
 from caseapp.factory import create_app
 
 
 def main() -> None:
     """Run a command."""
+    restrict_new_files()
     caseapp(obj=CommandContext(create_app, dict(os.environ)), prog_name="caseapp")
 
 

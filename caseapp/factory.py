@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from flask import Flask, appcontext_pushed, appcontext_tearing_down, g
 
 from caseapp import api, jobs, portal, web
-from caseapp.core import logging, queue, runtime
+from caseapp.core import data_folder, logging, queue, runtime
 from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
 from caseapp.domain import models
 from caseapp.domain.handouts.library import library
+from caseapp.domain.keys.operations import open_ring
 from caseapp.http import (
     assets,
     errors,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 def create_app(chosen: Settings) -> Flask:
     """Create the application from checked settings.
 
-    Raises what the parts raise (an undeclared view, a broken library file, a missing pragma), so nothing starts half
-    configured.
+    Raises what the parts raise (an undeclared view, a broken library file, a missing pragma, a vault key that doesn't
+    open the database), so nothing starts half configured.
     """
     with runtime.running(runtime.install(chosen)) as installed:
         return _create(chosen, installed)
@@ -49,10 +50,11 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     )
     _activate_in_contexts(app, installed)
     assert models.METADATA is db.metadata  # noqa: S101 - every model is known from here on
-    chosen.data_dir.mkdir(parents=True, exist_ok=True)
+    data_folder.secure(chosen.data_dir)
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
+        open_ring()
     request_log.init_app(app)
     sessions.init_app(app)
     security.init_app(app, chosen)

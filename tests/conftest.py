@@ -30,6 +30,8 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import credentials
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.handouts.provenance import claims
+from caseapp.domain.keys.operations import open_ring
+from caseapp.domain.keys.queries import load_ring
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.factory import create_app
 from tests.support import staff, temporary, usage
@@ -132,6 +134,7 @@ def _fill(app, engine):
         before = use_engine(engine)
         try:
             upgrade(engine.url)
+            open_ring()
             with transaction():
                 set_up_practice()
                 publish_library()
@@ -231,6 +234,8 @@ def app(session_app, database_url, moment):
     engine = engine_for(database_url)
     with session_app.app_context():
         before = use_engine(engine)
+        # As an application does at its start.
+        load_ring()
         yield session_app
         db.session.remove()
         use_engine(before)

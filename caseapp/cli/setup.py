@@ -15,6 +15,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.rules import PIN_LENGTH, find_pin_error
 from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
+from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.domain.users.queries import list_users
 
@@ -35,8 +36,9 @@ def init(context: CommandContext) -> None:
 
 
 def set_up() -> int:
-    """Migrate the database, create the practice, publish new handouts; return the number of new versions."""
+    """Migrate the database, create keys and the practice, publish new handouts; return the number of new versions."""
     migrate.upgrade()
+    open_ring()
     with transaction():
         set_up_practice()
         return publish_library()

@@ -69,7 +69,7 @@ def render(
     """
     check_glyphs(html)
     content = "\n".join((_hash_style(style), hashlib.sha256(logo).hexdigest(), html))
-    with track_failures(vault.fingerprint("document", content)):
+    with track_failures(vault.hash_document(content)):
         return _run(encode_job(html, style=style, logo=logo, max_pages=max_pages))
 
 

@@ -1,4 +1,4 @@
-"""What belongs to one application: its settings, the handlers of its outbox and the way to its queue.
+"""What belongs to one application: its settings, its key ring, the handlers of its outbox and the way to its queue.
 
 Two applications may live in one process, so none of this is a global. Whoever runs code for an application activates
 its runtime: the factory does so for each application context. Code outside any context gets the newest runtime.
@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.settings import Settings
+    from caseapp.core.vault import RingKey
 
 
 @dataclass(eq=False)
 class Runtime:
-    """The settings and registrations of one application."""
+    """The settings, keys and registrations of one application.
+
+    `ring` holds the keys of the ring by purpose and number; number None means the one in use. It is read at the start,
+    and replaced as a whole.
+    """
 
     settings: Settings
+    ring: dict[tuple[str, int | None], RingKey] = field(default_factory=dict, repr=False)
     outbox_handlers: dict[str, Callable[[UUID, dict[str, Any]], None]] = field(default_factory=dict)
     dispatch: Callable[[UUID], None] | None = None
 

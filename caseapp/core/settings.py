@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import shlex
 import shutil
 from dataclasses import dataclass, field
@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
-from caseapp.core import runtime
+from caseapp.core import key_files, runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "CASEAPP_"
-KEY_BYTES = 32
 
 Environment = Literal["production", "demo", "test"]
 LogFormat = Literal["json", "text"]
@@ -36,7 +35,7 @@ class Settings:
     database_url: str
     base_url: str
     secret_key: bytes = field(repr=False)
-    vault_key: bytes = field(repr=False)
+    vault_keys: tuple[bytes, ...] = field(repr=False)
     smtp_url: str | None = field(repr=False)
     mail_from: str
     trusted_proxies: int
@@ -55,7 +54,8 @@ SETTING_DESCRIPTIONS = {
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
     "BASE_URL": "address of the site, as in mail and on cards (required in production)",
     "SECRET_KEY_FILE": "file with 32 or more random bytes that sign forms (required in production)",
-    "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production)",
+    "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production); of several "
+    "files, separated by colons, each opens the data and the first encrypts",
     "SMTP_URL": "smtp://user:password@host:587 or smtps://… (without it mail is stored in DATA_DIR/mail)",
     "MAIL_FROM": "sender of every mail (default: no-reply at the host of BASE_URL)",
     "TRUSTED_PROXIES": "number of reverse proxies whose X-Forwarded-For is trusted (default: 0)",
@@ -129,16 +129,40 @@ class _Reader:
             return ()
         return (program, *found[1:])
 
-    def key(self, name: str, env: str, default: Path) -> bytes:
-        path = self.text(name)
-        if not path and env == "production":
+    def keys(self, name: str, env: str, data_dir: Path, default: Path) -> tuple[bytes, ...]:
+        """Read the key files of a setting; outside production the default one is created.
+
+        Only the first key has to be a strong one: a weak one that is being replaced must still open what it wrapped.
+        """
+        given = self.text(name)
+        if not given and env == "production":
             self.fault(name, "is required in production")
-            return b""
-        try:
-            return _key(Path(path) if path else default, make=not path)
-        except (OSError, ValueError) as fault:
-            self.fault(name, str(fault))
-            return b""
+            return ()
+        if not given:
+            key_files.ensure(default)
+        found: list[bytes] = []
+        for path in map(Path, given.split(os.pathsep)) if given else [default]:
+            try:
+                key = key_files.read(path)
+                if env == "production":
+                    key_files.check_place(path, data_dir)
+                if not found:
+                    key_files.check_strength(path, key)
+            except (OSError, ValueError) as fault:
+                self.fault(name, str(fault))
+                return ()
+            found.append(key)
+        return tuple(found)
+
+    def check_keys(self, secret_keys: tuple[bytes, ...], vault_keys: tuple[bytes, ...]) -> None:
+        if len(secret_keys) > 1:
+            self.fault("SECRET_KEY_FILE", "must name one file")
+        if vault_keys and len(vault_keys[0]) != key_files.KEY_BYTES:
+            self.fault("VAULT_KEY_FILE", f"must hold exactly {key_files.KEY_BYTES} bytes")
+        if len(set(vault_keys)) < len(vault_keys):
+            self.fault("VAULT_KEY_FILE", "two of the files hold the same key")
+        if set(secret_keys) & set(vault_keys):
+            self.fault("VAULT_KEY_FILE", f"must hold another key than {PREFIX}SECRET_KEY_FILE")
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -156,8 +180,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     base_url = read.base_url(env)
     smtp_url = read.smtp_url(env)
     proxies = read.whole_number("TRUSTED_PROXIES")
-    secret_key = read.key("SECRET_KEY_FILE", env, data_dir / "secret.key")
-    vault_key = read.key("VAULT_KEY_FILE", env, data_dir / "vault.key")
+    secret_keys = read.keys("SECRET_KEY_FILE", env, data_dir, data_dir / "secret.key")
+    vault_keys = read.keys("VAULT_KEY_FILE", env, data_dir, data_dir / "vault.key")
+    read.check_keys(secret_keys, vault_keys)
     scan_command = read.command("SCAN_COMMAND")
     if read.faults:
         raise InvalidSettings("\n".join(read.faults))
@@ -166,28 +191,14 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         data_dir=data_dir,
         database_url=read.text("DATABASE_URL", f"sqlite:///{data_dir / 'caseapp.db'}"),
         base_url=base_url,
-        secret_key=secret_key,
-        vault_key=vault_key,
+        secret_key=secret_keys[0],
+        vault_keys=vault_keys,
         smtp_url=smtp_url,
         mail_from=read.text("MAIL_FROM", f"no-reply@{urlsplit(base_url).hostname}"),
         trusted_proxies=proxies,
         log_format=cast("LogFormat", log_format),
         scan_command=scan_command,
     )
-
-
-def _key(path: Path, *, make: bool) -> bytes:
-    """Read a key file that only its owner can read; with `make`, create it when it is missing."""
-    if make and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-        path.write_bytes(secrets.token_bytes(KEY_BYTES))
-    if path.stat().st_mode & 0o077:
-        raise ValueError(f"{path} can be read by others; set its mode to 0600")
-    key = path.read_bytes()
-    if len(key) < KEY_BYTES:
-        raise ValueError(f"{path} must hold at least {KEY_BYTES} random bytes")
-    return key
 
 
 def use(settings: Settings) -> None:

@@ -1,17 +1,18 @@
-"""The vault: text about a client is encrypted under the client's key, which is wrapped by the key file.
+"""The vault: text about a client is encrypted under the client's key, which is wrapped by a vault key.
 
 AES-256-GCM throughout (NIST SP 800-38D). A sealed text is a version byte, a 12-byte nonce and the ciphertext; it is
-bound to its table, column, row and client, so that a copy moved elsewhere doesn't open.
+bound to its table, column, row and client, so that a copy moved elsewhere doesn't open. The operator may list several
+vault keys: each of them opens, and the first one wraps.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -60,7 +61,7 @@ class SealedRow(Protocol):
 
 @dataclass(frozen=True)
 class DataKey:
-    """A client's unwrapped key, kept for one request."""
+    """The unwrapped key of a client, or of a member of staff for their own drafts, kept for one request."""
 
     client_id: UUID
     secret: bytes
@@ -70,26 +71,91 @@ class DataKey:
         return f"DataKey({self.client_id})"
 
 
-def _derived(purpose: str) -> bytes:
-    return hmac.digest(settings.active().vault_key, f"caseapp/{purpose}/v1".encode(), "sha256")
+@dataclass(frozen=True)
+class RingKey:
+    """An unwrapped key of the key ring: a random one of this installation, for one purpose."""
+
+    purpose: str
+    number: int
+    secret: bytes = field(repr=False)
+
+    def derive(self, label: str) -> bytes:
+        """Derive a key of its own for one use of this key (HMAC-SHA-256)."""
+        return hmac.digest(self.secret, label.encode(), "sha256")
+
+    def for_person(self, person_id: UUID) -> DataKey:
+        """Derive the key under which things of one person are sealed; store `number` beside them."""
+        return DataKey(person_id, self.derive(f"caseapp/person/v1\x1f{person_id.hex}"))
+
+
+def _derived(purpose: str, vault_key: bytes) -> bytes:
+    return hmac.digest(vault_key, f"caseapp/{purpose}/v1".encode(), "sha256")
+
+
+def vault_key_ids() -> tuple[str, ...]:
+    """Return an id of each listed vault key that reveals nothing about it; the first one's wraps."""
+    return tuple(
+        hashlib.sha256(_derived("name", key)).hexdigest()[:16]
+        for key in settings.active().vault_keys
+    )
 
 
 def wrapping_key_id() -> str:
-    """Return an id of the wrapping key in use that reveals nothing about it."""
-    return hashlib.sha256(_derived("name")).hexdigest()[:16]
+    """Return the id of the vault key that wraps."""
+    return vault_key_ids()[0]
+
+
+def new_secret() -> bytes:
+    """Draw a random key."""
+    return os.urandom(KEY_BYTES)
+
+
+def wrap_key(secret: bytes, binding: bytes) -> bytes:
+    """Encrypt a key under the first vault key, bound to the row it belongs to."""
+    return _encrypt(_derived("wrap", settings.active().vault_keys[0]), secret, binding)
+
+
+def unwrap_key(wrapped: bytes, binding: bytes) -> bytes:
+    """Decrypt a key with whichever listed vault key wrapped it.
+
+    Raises SealBroken when none did, or when the key belongs to another row.
+    """
+    for vault_key in settings.active().vault_keys:
+        with suppress(SealBroken):
+            return _decrypt(_derived("wrap", vault_key), wrapped, binding)
+    raise SealBroken("No listed vault key opens this key.")
+
+
+def client_key_binding(client_id: UUID) -> bytes:
+    """Return what a wrapped client key is bound to."""
+    return f"client_key\x1f{client_id.hex}".encode()
+
+
+def ring_key_binding(purpose: str, number: int) -> bytes:
+    """Return what a wrapped key of the ring is bound to."""
+    return f"key_ring\x1f{purpose}\x1f{number}".encode()
 
 
 def new_wrapped_key(client_id: UUID) -> bytes:
     """Create a client's key and return it wrapped, as it is stored."""
-    return _encrypt(_derived("wrap"), os.urandom(KEY_BYTES), _wrapping_binding(client_id))
+    return wrap_key(new_secret(), client_key_binding(client_id))
 
 
 def unwrap(client_id: UUID, wrapped: bytes) -> DataKey:
     """Unwrap a client's key.
 
-    Raises SealBroken when it belongs to another client or another wrapping key.
+    Raises SealBroken when it belongs to another client or to a vault key that isn't listed.
     """
-    return DataKey(client_id, _decrypt(_derived("wrap"), wrapped, _wrapping_binding(client_id)))
+    return DataKey(client_id, unwrap_key(wrapped, client_key_binding(client_id)))
+
+
+def derived_fingerprint_key(kind: str, vault_key_id: str) -> bytes:
+    """Return the key of look-up hashes that releases before the key ring derived from a vault key.
+
+    Raises ValueError when the vault key isn't listed.
+    """
+    found = vault_key_ids().index(vault_key_id)
+    return _derived(f"fingerprint/{kind}", settings.active().vault_keys[found])
 
 
 def seal(row: SealedRow, column: str, text: str | None, key: DataKey) -> bytes | None:
@@ -162,19 +228,15 @@ def keyed_hash(text: str, key: DataKey) -> str:
     return hmac.digest(key.secret, b"caseapp/name/v1\x1f" + text.encode(), "sha256").hex()
 
 
-def fingerprint(kind: str, value: str) -> str:
-    """Return a keyed hash for exact look-ups (HMAC-SHA-256, 128 bits); useless without the key file."""
-    digest = hmac.digest(_derived(f"fingerprint/{kind}"), value.encode(), "sha256")
-    return base64.b32encode(digest[:16]).decode().rstrip("=").lower()
+def hash_document(content: str) -> str:
+    """Hash a document for the name of a file that reveals nothing about it; another first vault key changes it."""
+    key = _derived("fingerprint/document", settings.active().vault_keys[0])
+    return hmac.digest(key, content.encode(), "sha256").hex()[:32]
 
 
 def _binding(table: str, column: str, row_id: UUID, client_id: UUID) -> bytes:
     table, column = ORIGINAL_NAMES.get((table, column), (table, column))
     return f"{table}\x1f{column}\x1f{row_id.hex}\x1f{client_id.hex}".encode()
-
-
-def _wrapping_binding(client_id: UUID) -> bytes:
-    return f"client_key\x1f{client_id.hex}".encode()
 
 
 def _encrypt(key: bytes, plain: bytes, binding: bytes) -> bytes:

@@ -11,6 +11,7 @@ from caseapp.domain.cases import models as cases
 from caseapp.domain.clients import models as clients
 from caseapp.domain.followups import models as followups
 from caseapp.domain.handouts import models as handouts
+from caseapp.domain.keys import models as keys
 from caseapp.domain.notes import models as notes
 from caseapp.domain.practice import models as practice
 from caseapp.domain.reports import models as reports
@@ -28,6 +29,7 @@ MODULES = (
     clients,
     followups,
     handouts,
+    keys,
     notes,
     idempotency,
     outbox,

@@ -34,6 +34,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import create_token
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.practice.operations import set_up_practice
 from caseapp.domain.users.models import User
 from caseapp.factory import create_app
@@ -86,7 +87,8 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
     folder.mkdir(parents=True)
     keys = {}
     for name in ("SECRET", "VAULT"):
-        path = folder / f"{name.lower()}.key"
+        # In production keys may not lie in the data folder.
+        path = folder.with_name(f"{folder.name}-{name.lower()}.key")
         path.touch(mode=0o600)
         path.write_bytes(os.urandom(32))
         keys[f"CASEAPP_{name}_KEY_FILE"] = str(path)
@@ -100,6 +102,7 @@ def create_practice(folder: Path, url: str | None, cases: int) -> Practice:
     app = create_app(load_settings(environ))
     with app.app_context():
         upgrade()
+        open_ring()
         with transaction():
             set_up_practice()
         filled = rows.fill(cases, OWN, readers=READERS)

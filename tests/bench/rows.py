@@ -23,12 +23,12 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
-    ClientKey,
     ClientNameWord,
     NameHash,
 )
 from caseapp.domain.clients.queries import name_hash
 from caseapp.domain.clients.rules import name_words
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
 from caseapp.domain.users.models import User
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -106,11 +107,24 @@ def serving(installation, *arguments, **environ):
 
 
 @pytest.fixture
-def practice(installation, sqlite_template):
+def practice(installation, data_dir, sqlite_template):
     """Return an installation with a database."""
     installation.data_dir.mkdir()
     shutil.copy(sqlite_template, installation.data_dir / "caseapp.db")
+    shutil.copy(data_dir / "vault.key", installation.data_dir)
     return installation
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("command", ["serve", "worker", "check"])
+def test_command_with_another_vault_key_fails_and_names_the_missing_one(practice, command):
+    (practice.data_dir / "vault.key").write_bytes(os.urandom(32))
+    with own_port() as port:
+        code, out, err = practice.run(command, PORT=str(port))
+    assert code == 1
+    assert "Traceback" not in out + err
+    assert re.match(r"The vault key [0-9a-f]{16} is not listed\.", err)
+    assert "Add the file of that key to CASEAPP_VAULT_KEY_FILE" in err
 
 
 @pytest.mark.process
@@ -127,6 +141,10 @@ def test_serve_answers_and_ends_with_its_worker(practice):
         assert "Nobody can sign in yet." in server.stdout.readline() + output
         with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own address
             assert answer.status == 200
+        open_to_others = [
+            path for path in practice.data_dir.rglob("*") if path.stat().st_mode & 0o077
+        ]
+        assert open_to_others == []
         with watched(worker_pid(server.pid)) as worker_ended:
             server.send_signal(signal.SIGTERM)
             assert server.wait(TIMEOUT) == 0

@@ -28,9 +28,9 @@ def test_demo_needs_an_empty_database(app, run_command):
 
 def test_demo_is_refused_in_production(app, run_command, tmp_path):
     keys = {}
-    for name in ("SECRET_KEY_FILE", "VAULT_KEY_FILE"):
+    for first, name in enumerate(("SECRET_KEY_FILE", "VAULT_KEY_FILE")):
         file = tmp_path / name
-        file.write_bytes(b"0" * 32)
+        file.write_bytes(bytes(range(first, first + 32)))
         file.chmod(0o600)
         keys[f"CASEAPP_{name}"] = str(file)
     done = run_command(

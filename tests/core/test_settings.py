@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
 
+from caseapp.core import key_files
 from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS, InvalidSettings, load_settings
+from tests.support.depth import times
 
 PRODUCTION = {
     "ENV": "production",
@@ -15,8 +18,8 @@ PRODUCTION = {
 
 @pytest.fixture
 def load(tmp_path):
-    for name in ("secret", "vault"):
-        (tmp_path / name).write_bytes(b"Quetzalcoatl" * 3)
+    for name, first in (("secret", 100), ("vault", 200)):
+        (tmp_path / name).write_bytes(bytes(range(first, first + 32)))
         (tmp_path / name).chmod(0o600)
     keys = {
         "SECRET_KEY_FILE": str(tmp_path / "secret"),
@@ -41,7 +44,7 @@ def test_production_settings_with_defaults(load, tmp_path):
 
 def test_settings_repr_hides_secrets(load):
     assert "hush" not in repr(load())
-    assert "Quetzalcoatl" not in repr(load())
+    assert "\\xc8" not in repr(load())
 
 
 @pytest.mark.parametrize(
@@ -85,6 +88,81 @@ def test_key_file_readable_by_others_is_refused(load, tmp_path):
         load()
 
 
+def test_key_file_that_is_a_link_is_refused(load, tmp_path):
+    (tmp_path / "vault").rename(tmp_path / "elsewhere")
+    (tmp_path / "vault").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*is a link"):
+        load()
+
+
+def test_key_file_of_another_user_is_refused(load, tmp_path):
+    if os.geteuid() != 0:
+        return
+    os.chown(tmp_path / "vault", 65534, 65534)
+    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*belongs to another user"):
+        load()
+
+
+def test_key_file_in_the_data_folder_is_refused_in_production(load, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "vault").rename(tmp_path / "data/vault")
+    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*lies in the data folder"):
+        load(VAULT_KEY_FILE=str(tmp_path / "data/vault"))
+    assert load(VAULT_KEY_FILE=str(tmp_path / "data/vault"), ENV="demo").vault_keys
+
+
+def test_folder_instead_of_a_key_file_is_refused(load, tmp_path):
+    (tmp_path / "vault").unlink()
+    (tmp_path / "vault").mkdir(mode=0o700)
+    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*is not a file"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["secret", "vault"])
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (bytes(32), "repeats a few bytes"),
+        (bytes(range(15)) * 3, "repeats a few bytes"),
+        (b"a sentence that somebody likes, 1", "holds a text"),
+    ],
+    ids=["zeros", "few bytes", "text"],
+)
+def test_weak_key_is_refused(load, tmp_path, name, key, message):
+    (tmp_path / name).write_bytes(key[:32])
+    with pytest.raises(InvalidSettings, match=f"{name.upper()}_KEY_FILE: .*{message}"):
+        load()
+
+
+def test_random_keys_are_not_taken_for_weak_ones(tmp_path):
+    for _ in range(times(2000)):
+        key_files.check_strength(tmp_path, os.urandom(32))
+
+
+def test_vault_key_of_another_length_is_refused(load, tmp_path):
+    (tmp_path / "vault").write_bytes(bytes(range(33)))
+    with pytest.raises(InvalidSettings, match="VAULT_KEY_FILE: must hold exactly 32 bytes"):
+        load()
+
+
+def test_vault_key_equal_to_the_secret_key_is_refused(load, tmp_path):
+    with pytest.raises(InvalidSettings, match="VAULT_KEY_FILE: must hold another key"):
+        load(VAULT_KEY_FILE=str(tmp_path / "secret"))
+
+
+def test_several_vault_keys_are_read_in_order_and_only_the_first_must_be_strong(load, tmp_path):
+    (tmp_path / "old").write_bytes(bytes(32))
+    (tmp_path / "old").chmod(0o600)
+    new, old = tmp_path / "vault", tmp_path / "old"
+    assert load(VAULT_KEY_FILE=f"{new}:{old}").vault_keys == (new.read_bytes(), bytes(32))
+    with pytest.raises(InvalidSettings, match="repeats a few bytes"):
+        load(VAULT_KEY_FILE=f"{old}:{new}")
+    with pytest.raises(InvalidSettings, match="two of the files hold the same key"):
+        load(VAULT_KEY_FILE=f"{new}:{new}")
+    with pytest.raises(InvalidSettings, match="SECRET_KEY_FILE: must name one file"):
+        load(SECRET_KEY_FILE=f"{tmp_path / 'secret'}:{old}")
+
+
 def test_short_key_is_refused(load, tmp_path):
     (tmp_path / "secret").write_bytes(b"short")
     with pytest.raises(InvalidSettings, match="at least 32"):
@@ -99,8 +177,8 @@ def test_keys_are_created_once_for_their_owner_outside_production(load, tmp_path
         ENV="demo", SECRET_KEY_FILE=None, VAULT_KEY_FILE=None, BASE_URL=None, SMTP_URL=None
     )
     assert first.demo
-    assert (first.secret_key, first.vault_key) == (again.secret_key, again.vault_key)
-    assert first.secret_key != first.vault_key
+    assert (first.secret_key, first.vault_keys) == (again.secret_key, again.vault_keys)
+    assert first.secret_key not in first.vault_keys
     for name in ("secret.key", "vault.key"):
         assert stat.S_IMODE((tmp_path / "data" / name).stat().st_mode) == 0o600
 

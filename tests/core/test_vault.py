@@ -29,7 +29,7 @@ class Row:
 @pytest.fixture
 def another_key_file(session_app):
     before = settings.active()
-    settings.use(replace(before, vault_key=b"another key file, 32 bytes long!"))
+    settings.use(replace(before, vault_keys=(b"another key file, 32 bytes long!",)))
     yield
     settings.use(before)
 
@@ -109,21 +109,40 @@ def test_each_client_has_a_key():
     assert len(keys) == 20
 
 
-def test_other_key_file_opens_and_finds_nothing(request):
+def test_other_key_file_opens_nothing(request):
     wrapped = vault.new_wrapped_key(CLIENT)
-    name, mark = vault.wrapping_key_id(), vault.fingerprint("email", "ines@example.test")
+    name, document = vault.wrapping_key_id(), vault.hash_document("words")
     request.getfixturevalue("another_key_file")
     with pytest.raises(vault.SealBroken):
         vault.unwrap(CLIENT, wrapped)
     assert vault.wrapping_key_id() != name
-    assert vault.fingerprint("email", "ines@example.test") != mark
+    assert vault.hash_document("words") != document
 
 
-def test_fingerprint_depends_on_its_kind_and_has_26_letters():
-    email, phone = vault.fingerprint("email", "1"), vault.fingerprint("phone", "1")
-    assert email != phone
-    assert len(email) == 26
-    assert email == vault.fingerprint("email", "1")
+def test_every_listed_vault_key_opens_and_the_first_one_wraps(session_app):
+    before = settings.active()
+    secret = vault.new_secret()
+    by_old = vault.wrap_key(secret, b"place")
+    [old] = vault.vault_key_ids()
+    settings.use(replace(before, vault_keys=(b"new" * 11, *before.vault_keys)))
+    try:
+        by_new = vault.wrap_key(secret, b"place")
+        assert vault.unwrap_key(by_old, b"place") == vault.unwrap_key(by_new, b"place") == secret
+        assert vault.vault_key_ids()[1:] == (old,)
+    finally:
+        settings.use(before)
+    with pytest.raises(vault.SealBroken):
+        vault.unwrap_key(by_new, b"place")
+
+
+def test_ring_key_gives_each_person_a_key_of_their_own():
+    key = vault.RingKey("drafts", 1, b"r" * 32)
+    first, again, other = map(key.for_person, (CLIENT, CLIENT, OTHER_CLIENT))
+    assert first == again
+    assert first.client_id == CLIENT
+    assert len({first.secret, other.secret, key.secret}) == 3
+    assert first.secret != vault.RingKey("drafts", 2, b"s" * 32).for_person(CLIENT).secret
+    assert "rrrr" not in repr(key)
 
 
 def test_key_repr_hides_the_secret():

@@ -25,6 +25,7 @@ Row = dict[str, Any]
 ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER_COLUMNS = {("assignment", "opened_at")}
+LATER_TABLES = {"key_ring"}
 
 
 def migration(revision: str) -> ModuleType:
@@ -82,6 +83,8 @@ def value(column: sa.Column[Any], number: int) -> Any:
 def fill(connection: sa.Connection) -> None:
     """Insert rows into every table of revision 0008, with every code that a column may have."""
     for table in METADATA.sorted_tables:
+        if table.name in LATER_TABLES:
+            continue
         columns = [c for c in table.columns if (table.name, c.name) not in LATER_COLUMNS]
         old = sa.table(
             OLD_TABLES.get(table.name, table.name),
@@ -143,6 +146,7 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert all(before.values())
     upgrade(old_database)
     after = contents(old_database)
+    assert [table for table in LATER_TABLES if after.pop(table)] == []
     opened = {row["id"]: row.pop("opened_at") for row in after["assignment"]}
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]

@@ -23,7 +23,7 @@ ROUNDS = 20
 
 
 @pytest.fixture
-def applications(session_app, sqlite_template, tmp_path):
+def applications(session_app, data_dir, sqlite_template, tmp_path):
     """Return two more applications, each with a database, a data folder and a practice name of its own."""
     newest = runtime.current()
     made = []
@@ -31,6 +31,7 @@ def applications(session_app, sqlite_template, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         shutil.copy(sqlite_template, folder / "case.db")
+        shutil.copy(data_dir / "vault.key", folder)
         environ = {
             "CASEAPP_ENV": "test",
             "CASEAPP_DATA_DIR": str(folder),

@@ -32,7 +32,7 @@ from caseapp.core.sessions import (
 )
 from caseapp.core.tokens import generate_code, generate_token, hash_token, normalize_code
 from caseapp.core.transaction import separate_transaction
-from caseapp.core.vault import fingerprint, unwrap
+from caseapp.core.vault import unwrap
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.credentials import hash_secret, verify_secret
 from caseapp.domain.auth.models import PortalAccess
@@ -50,8 +50,10 @@ from caseapp.domain.auth.rules import (
     may_enter,
 )
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import get_client_record, take_client_lock, unseal_client
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import fingerprint
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -117,10 +119,10 @@ def count_link_request(email: str, address: str) -> None:
     quarter, hour = timedelta(minutes=15), timedelta(hours=1)
     count_attempt(
         [
-            Limit(fingerprint("link-pair", f"{email}\n{address}"), 4, quarter),
-            Limit(fingerprint("link-address", address), 20, quarter),
-            Limit(fingerprint("link-email", email), 12, hour),
-            Limit(fingerprint("link-all", ""), 2000, quarter),
+            Limit(fingerprint("attempt", f"link-pair\n{email}\n{address}"), 4, quarter),
+            Limit(fingerprint("attempt", f"link-address\n{address}"), 20, quarter),
+            Limit(fingerprint("attempt", f"link-email\n{email}"), 12, hour),
+            Limit(fingerprint("attempt", "link-all"), 2000, quarter),
         ]
     )
 

@@ -11,8 +11,8 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import TooManyAttempts
 from caseapp.core.transaction import separate_transaction
-from caseapp.core.vault import fingerprint
 from caseapp.domain.auth.models import SignInAttempt
+from caseapp.domain.keys.queries import fingerprint
 
 # The number of a PostgreSQL advisory lock; nothing else in the application uses it.
 LOCK_NUMBER = 7_403_001
@@ -35,10 +35,10 @@ def sign_in_limits(account: str, address: str) -> list[Limit]:
     """
     quarter, hour = timedelta(minutes=15), timedelta(hours=1)
     return [
-        Limit(fingerprint("attempt-pair", f"{account}\n{address}"), 8, quarter),
-        Limit(fingerprint("attempt-address", address), 40, quarter),
-        Limit(fingerprint("attempt-account", account), 100, hour),
-        Limit(fingerprint("attempt-all", ""), 2000, quarter),
+        Limit(fingerprint("attempt", f"pair\n{account}\n{address}"), 8, quarter),
+        Limit(fingerprint("attempt", f"address\n{address}"), 40, quarter),
+        Limit(fingerprint("attempt", f"account\n{account}"), 100, hour),
+        Limit(fingerprint("attempt", "all"), 2000, quarter),
     ]
 
 

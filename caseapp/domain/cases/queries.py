@@ -26,7 +26,7 @@ from caseapp.domain.cases.models import Attestation, Case, CaseEvent
 from caseapp.domain.cases.rules import Progress, assess_stage_gate
 from caseapp.domain.cases.schemas import CaseListItem
 from caseapp.domain.cases.stages import Stage, next_stage, stage_by_id
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     ClientRecord,
     LockedClient,
@@ -36,6 +36,7 @@ from caseapp.domain.clients.queries import (
     unseal_client,
     visible_to,
 )
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import (
     SAFETY_COLUMNS,

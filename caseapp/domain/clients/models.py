@@ -1,4 +1,4 @@
-"""Tables: clients, their keys, care teams, and the words and hashes that searches use."""
+"""Tables: clients, care teams, and the words and hashes that searches use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of, unconstrained
+from caseapp.core.database import Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
 
@@ -43,19 +43,6 @@ class Client(Model):
     def client_id(self) -> UUID:
         """Return the id under whose key this row is sealed."""
         return self.id
-
-
-class ClientKey(Model):
-    """A client's data key, wrapped by the installation's key. Deleting this row erases the client's sealed data."""
-
-    __tablename__ = "client_key"
-
-    client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
-    wrapped: Mapped[bytes]
-    wrapped_by: Mapped[str] = mapped_column(
-        sa.String(16),
-        info=unconstrained("The id of a key that is stored only in the operator's key file."),
-    )
 
 
 class CareTeamMember(Model):

@@ -19,18 +19,14 @@ from caseapp.core.sessions import end_all_sessions
 from caseapp.core.templating import render_text
 from caseapp.core.vault import (
     DataKey,
-    fingerprint,
-    new_wrapped_key,
     seal,
     seal_json,
     unwrap,
-    wrapping_key_id,
 )
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
-    ClientKey,
     ClientNameWord,
     NameHash,
 )
@@ -38,11 +34,13 @@ from caseapp.domain.clients.queries import (
     describe_matches,
     find_possible_matches,
     get_client,
-    get_client_key,
     name_hash,
     unseal_client,
 )
 from caseapp.domain.clients.rules import name_words, phone_digits
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.operations import create_client_key
+from caseapp.domain.keys.queries import fingerprint, get_client_key
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
@@ -72,16 +70,10 @@ def create_client(
     client = Client(
         id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name=""
     )
-    wrapped = new_wrapped_key(client.id)
     db.session.add(client)
-    _fill_columns(client, details, unwrap(client.id, wrapped))
+    _fill_columns(client, details, create_client_key(client.id))
     db.session.flush()
-    db.session.add_all(
-        [
-            ClientKey(client_id=client.id, wrapped=wrapped, wrapped_by=wrapping_key_id()),
-            CareTeamMember(user_id=coach_id, client_id=client.id, joined_at=now()),
-        ]
-    )
+    db.session.add(CareTeamMember(user_id=coach_id, client_id=client.id, joined_at=now()))
     _index_names(client.id, details)
     record(
         actor,

@@ -14,16 +14,17 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import locked_clients
-from caseapp.core.vault import DataKey, fingerprint, unseal_column, unseal_json, unwrap
+from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
-    ClientKey,
     ClientNameWord,
     NameHash,
 )
 from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
 
@@ -204,19 +205,6 @@ def get_client(actor: Actor, client_id: UUID) -> Client:
     if found is None:
         raise NotFound
     return found
-
-
-def get_client_key(client_id: UUID) -> DataKey:
-    """Unwrap a client's key.
-
-    Raises NotFound when the key was destroyed to erase the client.
-    """
-    wrapped = db.session.scalar(
-        sa.select(ClientKey.wrapped).where(ClientKey.client_id == client_id)
-    )
-    if wrapped is None:
-        raise NotFound
-    return unwrap(client_id, wrapped)
 
 
 def unseal_client(client: Client, key: DataKey) -> ClientRecord:

@@ -25,7 +25,7 @@ from caseapp.domain.cases.queries import (
     select_newest_open_cases,
 )
 from caseapp.domain.cases.stages import stage_by_id, stages
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.dashboard.schemas import (
     NextFollowUp,
@@ -36,6 +36,7 @@ from caseapp.domain.dashboard.schemas import (
 )
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import unseal_followup
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import list_coaches_drafts, list_own_drafts
 from caseapp.domain.screening.models import Hold, Screening

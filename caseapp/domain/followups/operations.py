@@ -14,10 +14,11 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import get_client_key, require_visible_client
+from caseapp.domain.clients.queries import require_visible_client
 from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import get_followup, list_open_kinds
+from caseapp.domain.keys.queries import get_client_key
 
 if TYPE_CHECKING:
     from datetime import datetime

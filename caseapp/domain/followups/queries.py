@@ -19,11 +19,12 @@ from caseapp.core.pagination import (
 )
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_column, unwrap
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_to, visible_to
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import DataKey, seal_json, unwrap
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.models import Case
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_client, take_client_lock
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import load_note, unseal_note
 from caseapp.domain.notes.rules import (

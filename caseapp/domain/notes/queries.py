@@ -16,8 +16,9 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import DataKey, unseal_text, unwrap
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import get_case
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_client, visible_to
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
     NO_ANSWERS,

@@ -11,8 +11,8 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caseapp.core.vault import fingerprint
 from caseapp.domain.cases.facts import FACTS
+from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.screening.protocol import ITEMS, Level
 
 if TYPE_CHECKING:

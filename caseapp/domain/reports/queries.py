@@ -23,7 +23,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.facts import GOALS, OUTCOMES
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.cases.stages import stage_by_id, stages
-from caseapp.domain.clients.models import ClientKey
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.reports import pdf_tables
 from caseapp.domain.reports.csv_table import EXPORTED_ITEMS, ReportRow, coach_code, write_csv

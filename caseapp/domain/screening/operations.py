@@ -15,8 +15,9 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import LockedClient, get_client_key, lock_client
+from caseapp.domain.clients.queries import LockedClient, lock_client
 from caseapp.domain.followups.operations import create_required_followups
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.queries import get_hold, list_release_blockers
 from caseapp.domain.screening.rules import RequiredActions, derive_required_actions

@@ -15,9 +15,10 @@ from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, in_any, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column, unwrap
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_to, require_visible_client
 from caseapp.domain.followups.queries import list_followups_by_origin
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
 from caseapp.domain.screening.rules import highest_level, release_blockers

@@ -13,9 +13,10 @@ from caseapp.core.errors import NotFound
 from caseapp.core.vault import unseal_text, unwrap
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
-from caseapp.domain.clients.models import Client, ClientKey
+from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import unseal_client
 from caseapp.domain.handouts.queries import list_newest_versions
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
 from caseapp.domain.suitability.rules import assess_for_practice, derive_situation

@@ -29,9 +29,9 @@ from caseapp.domain.assignments.queries import get_assignment_record, list_assig
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.assignments.rules import discretion_reasons
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.clients.models import ClientKey
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.practice.operations import update_practice
 from caseapp.domain.suitability.schemas import Situation
 from tests.domain.practice.test_practice import current_settings

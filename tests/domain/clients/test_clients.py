@@ -13,16 +13,17 @@ from caseapp.core.errors import Forbidden, NotFound, Stale
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import SealBroken
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey
+from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.operations import create_client, join_care_team, update_client
 from caseapp.domain.clients.queries import (
-    get_client_key,
     get_client_record,
     list_clients,
     lock_client,
     require_visible_client,
 )
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import get_client_key
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
 

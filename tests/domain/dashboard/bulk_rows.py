@@ -10,13 +10,14 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import new_wrapped_key, seal_json
+from caseapp.core.vault import new_wrapped_key, seal_json, wrapping_key_id
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import Case, CaseEvent
-from caseapp.domain.clients.models import CareTeamMember, Client, ClientKey
-from caseapp.domain.clients.queries import get_client_key
+from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.screening.models import Hold, Screening
 
@@ -133,7 +134,11 @@ def caseload(actor, count, since=0):
         _insert(
             ClientKey,
             [
-                {"client_id": client_id, "wrapped": new_wrapped_key(client_id), "wrapped_by": "x"}
+                {
+                    "client_id": client_id,
+                    "wrapped": new_wrapped_key(client_id),
+                    "wrapped_by": wrapping_key_id(),
+                }
                 for client_id, _ in ids
             ],
         )

@@ -16,7 +16,7 @@ from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.operations import close_case, move_case
 from caseapp.domain.cases.queries import get_case, lock_case
 from caseapp.domain.cases.schemas import CaseClosing, StageMove
-from caseapp.domain.clients.models import ClientKey
+from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.practice.queries import today
 from caseapp.domain.reports import queries
 from caseapp.domain.reports.csv_table import COLUMNS, coach_code

@@ -1,0 +1,118 @@
+"""Operations on keys: create a client's key, open the ring at the start, wrap everything under the first vault key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.transaction import transaction
+from caseapp.core.vault import (
+    DataKey,
+    SealBroken,
+    client_key_binding,
+    derived_fingerprint_key,
+    new_secret,
+    ring_key_binding,
+    vault_key_ids,
+    wrap_key,
+    wrapping_key_id,
+)
+from caseapp.domain.keys.models import ClientKey, KeyRing
+from caseapp.domain.keys.purposes import FINGERPRINT_PURPOSES, ONCE_DERIVED, PURPOSES, Purpose
+from caseapp.domain.keys.queries import count_wrapped_keys, load_ring
+from caseapp.domain.keys.rules import list_start_blockers
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+ADD_UNLESS_PRESENT = {
+    name: dialect.insert(KeyRing.__table__).on_conflict_do_nothing()
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+
+
+def create_client_key(client_id: UUID) -> DataKey:
+    """Create and store the key of a client whose row is stored already."""
+    secret = new_secret()
+    wrapped = wrap_key(secret, client_key_binding(client_id))
+    db.session.add(ClientKey(client_id=client_id, wrapped=wrapped, wrapped_by=wrapping_key_id()))
+    return DataKey(client_id, secret)
+
+
+def open_ring() -> None:
+    """Check that the listed vault keys open this database, then read the key ring, which is created if missing.
+
+    Does nothing before `caseapp init` has made the tables. Raises RuleBroken when a stored key is wrapped by a vault
+    key that isn't listed, since every client with such a key would fail, or when a key of the ring doesn't open.
+    """
+    if not sa.inspect(db.engine).has_table(KeyRing.__tablename__):
+        return
+    found = count_wrapped_keys()
+    listed = vault_key_ids()
+    if reasons := list_start_blockers(found.client_keys, found.ring_keys, listed):
+        raise RuleBroken(*reasons)
+    if found.ring_keys.total() < len(PURPOSES):
+        with transaction() as session:
+            _add_missing_keys(session)
+    try:
+        load_ring()
+    except SealBroken:
+        raise RuleBroken(
+            Reason(
+                "key_ring_damaged",
+                "A key of the installation was changed or moved in the database.",
+                "Restore the table key_ring from a backup.",
+            )
+        ) from None
+
+
+def _add_missing_keys(session: Session) -> None:
+    """Create the first key of each purpose that has none.
+
+    Several processes may do so at once: on SQLite the second one finds them all, on PostgreSQL the database keeps those
+    of the first.
+    """
+    present = set(session.scalars(sa.select(KeyRing.purpose)))
+    derived = {} if present else _derived_secrets(session)
+    rows = []
+    for purpose in PURPOSES:
+        if purpose in present:
+            continue
+        wrapped = wrap_key(derived.get(purpose) or new_secret(), ring_key_binding(purpose, 1))
+        rows.append(
+            {
+                "purpose": purpose,
+                "number": 1,
+                "wrapped": wrapped,
+                "wrapped_by": wrapping_key_id(),
+                "created_at": now(),
+            }
+        )
+    if rows:
+        session.execute(ADD_UNLESS_PRESENT[session.get_bind().dialect.name].values(rows))
+
+
+def _derived_secrets(session: Session) -> dict[Purpose, bytes]:
+    """Return the keys of the hashes that an earlier release has stored; none for a new installation.
+
+    That release derived them from its vault key, which is the one that wraps the clients' keys.
+    """
+    commonest = session.scalar(
+        sa.select(ClientKey.wrapped_by)
+        .group_by(ClientKey.wrapped_by)
+        .order_by(sa.func.count().desc())
+        .limit(1)
+    )
+    if commonest is None:
+        return {}
+    return {
+        FINGERPRINT_PURPOSES[kind]: derived_fingerprint_key(kind, commonest)
+        for kind in ONCE_DERIVED
+    }

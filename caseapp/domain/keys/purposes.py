@@ -1,0 +1,44 @@
+"""What the keys of the ring are for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Purpose = Literal[
+    "index",
+    "drafts",
+    "safety",
+    "audit",
+    "signatures",
+    "fingerprint_email",
+    "fingerprint_phone",
+    "fingerprint_name",
+    "fingerprint_coach",
+    "fingerprint_attempt",
+]
+"""`index`: blind indexes; `drafts`: unsent forms; `safety`: sealed safety data; `audit`: the chain of the log;
+`signatures`: signed notes; the others: keyed hashes for exact look-ups, a key for each kind."""
+FingerprintKind = Literal["email", "phone", "name", "coach", "attempt"]
+
+PURPOSES: tuple[Purpose, ...] = (
+    "index",
+    "drafts",
+    "safety",
+    "audit",
+    "signatures",
+    "fingerprint_email",
+    "fingerprint_phone",
+    "fingerprint_name",
+    "fingerprint_coach",
+    "fingerprint_attempt",
+)
+FINGERPRINT_PURPOSES: dict[FingerprintKind, Purpose] = {
+    "email": "fingerprint_email",
+    "phone": "fingerprint_phone",
+    "name": "fingerprint_name",
+    "coach": "fingerprint_coach",
+    "attempt": "fingerprint_attempt",
+}
+# Releases before the key ring derived these from the vault key, and stored hashes were made with them. Attempts to
+# sign in are kept for an hour at most, so their key may change.
+ONCE_DERIVED: tuple[FingerprintKind, ...] = ("email", "phone", "name", "coach")

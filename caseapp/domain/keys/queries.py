@@ -1,0 +1,123 @@
+"""Queries for keys: a client's key, a key of the ring, and which vault keys wrap what is stored."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from caseapp.core import runtime
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound
+from caseapp.core.vault import DataKey, RingKey, ring_key_binding, unwrap, unwrap_key
+from caseapp.domain.keys.models import ClientKey, KeyRing
+from caseapp.domain.keys.purposes import FINGERPRINT_PURPOSES, FingerprintKind, Purpose
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+FINGERPRINT_BYTES = 16
+
+
+def get_client_key(client_id: UUID) -> DataKey:
+    """Unwrap a client's key.
+
+    Raises NotFound when the key was destroyed to erase the client.
+    """
+    wrapped = db.session.scalar(
+        sa.select(ClientKey.wrapped).where(ClientKey.client_id == client_id)
+    )
+    if wrapped is None:
+        raise NotFound
+    return unwrap(client_id, wrapped)
+
+
+def get_ring_key(purpose: Purpose, number: int | None = None) -> RingKey:
+    """Return the key in use for a purpose, or the one with a number, with which something was sealed earlier.
+
+    The ring is read once and kept for the application; a number that isn't known yet, since another process has just
+    added it, has it read again. Raises LookupError when there is no such key.
+    """
+    kept = runtime.current()
+    if (purpose, number) not in kept.ring:
+        load_ring()
+    try:
+        return kept.ring[purpose, number]
+    except KeyError:
+        raise LookupError(f"There is no key for {purpose}. Run: caseapp init") from None
+
+
+def fingerprint(kind: FingerprintKind, value: str) -> str:
+    """Return a keyed hash for exact look-ups (HMAC-SHA-256, 128 bits); useless without the vault key."""
+    key = get_ring_key(FINGERPRINT_PURPOSES[kind])
+    digest = hmac.digest(key.secret, value.encode(), "sha256")
+    return base64.b32encode(digest[:FINGERPRINT_BYTES]).decode().rstrip("=").lower()
+
+
+def load_ring() -> None:
+    """Read the whole key ring and keep it for this application.
+
+    Raises SealBroken when a key was changed or moved, or is wrapped by a vault key that isn't listed.
+    """
+    ring: dict[tuple[str, int | None], RingKey] = {}
+    rows = db.session.execute(
+        sa.select(KeyRing.purpose, KeyRing.number, KeyRing.wrapped, KeyRing.retired_at).order_by(
+            KeyRing.number
+        )
+    )
+    for purpose, number, wrapped, retired_at in rows:
+        key = RingKey(purpose, number, unwrap_key(wrapped, ring_key_binding(purpose, number)))
+        ring[purpose, number] = key
+        if retired_at is None:
+            ring[purpose, None] = key
+    runtime.current().ring = ring
+
+
+@dataclass(frozen=True)
+class WrappedKeys:
+    """How many stored keys each vault key wraps, by the vault key's id."""
+
+    client_keys: Counter[str]
+    ring_keys: Counter[str]
+
+
+def count_wrapped_keys() -> WrappedKeys:
+    """Count the stored keys by the vault key that wraps them."""
+    return WrappedKeys(_count_by_wrapping(ClientKey), _count_by_wrapping(KeyRing))
+
+
+def _count_by_wrapping(table: type[ClientKey | KeyRing]) -> Counter[str]:
+    rows = db.session.execute(
+        sa.select(table.wrapped_by, sa.func.count().label("number")).group_by(table.wrapped_by)
+    )
+    return Counter({row.wrapped_by: row.number for row in rows})
+
+
+@dataclass(frozen=True)
+class RingItem:
+    """A key of the ring without its secret."""
+
+    purpose: str
+    number: int
+    wrapped_by: str
+    created_at: datetime
+    retired_at: datetime | None
+
+
+def list_ring() -> list[RingItem]:
+    """List the keys of the ring."""
+    rows = db.session.execute(
+        sa.select(
+            KeyRing.purpose,
+            KeyRing.number,
+            KeyRing.wrapped_by,
+            KeyRing.created_at,
+            KeyRing.retired_at,
+        ).order_by(KeyRing.purpose, KeyRing.number)
+    )
+    return [RingItem(*row) for row in rows]
