@@ -77,6 +77,10 @@ def unconstrained(reason: str) -> dict[str, Any]:
     return {"unconstrained": reason}
 
 
+PRINTED = {"printed": True}
+"""Says in `mapped_column(info=…)` that PDFs show a text; schemas read it with `core.schemas.PrintedString`."""
+
+
 def max_length(column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None]) -> int:
     """Return the number of characters that a column holds, so that schemas ask for the same."""
     length: int = column.type.length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +24,9 @@ UNICODE_RANGES = (
     "U+0020-024F,U+02C6-02DD,U+0300-036F,U+1E00-1EFF,U+2000-206F,U+20A0-20BF,U+2190-2193,U+2212,U+2260,U+2264,U+2265,"
     "U+25A0-25CF,U+2610-2612,U+2713,U+2714"
 )
+
+# Characters that a message names; more of them would hide what to do.
+MOST_NAMED = 10
 
 # Print must not have ligatures: WeasyPrint 70 embeds the fonts of form fields unsubset and then loses the letters
 # behind a ligature, so that "after" would be read aloud and copied as "aer".
@@ -52,6 +56,21 @@ def print_font(key: str) -> Path:
 def find_missing_glyphs(text: str) -> list[str]:
     """List the characters of a text that one of our faces lacks and that would print as boxes."""
     return sorted(char for char in set(text) - _printable_characters() if not char.isspace())
+
+
+def name_missing_glyphs(text: str) -> str:
+    """Name the first characters of a text that our fonts can't print, with their code points; empty if there are none.
+
+    A control or combining character is named by its code point alone.
+    """
+    return ", ".join(
+        f"{char} (U+{ord(char):04X})" if _is_visible(char) else f"U+{ord(char):04X}"
+        for char in find_missing_glyphs(text)[:MOST_NAMED]
+    )
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and not unicodedata.combining(char)
 
 
 @cache

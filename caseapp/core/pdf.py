@@ -18,7 +18,7 @@ import structlog
 
 from caseapp.core import vault
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
-from caseapp.core.fonts import FACES, find_missing_glyphs, print_font
+from caseapp.core.fonts import FACES, name_missing_glyphs, print_font
 from caseapp.core.sandbox import supervisor
 from caseapp.core.sandbox.circuit_breaker import track_failures
 from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
@@ -120,12 +120,11 @@ def check_glyphs(html: str) -> None:
 
     Raises RuleBroken that lists the missing ones.
     """
-    missing = find_missing_glyphs(markup.unescape(html))
-    if missing:
+    if missing := name_missing_glyphs(markup.unescape(html)):
         raise RuleBroken(
             Reason(
                 "missing_glyphs",
-                f"We cannot print these characters: {' '.join(missing[:20])}",
+                f"We cannot print these characters: {missing}",
                 "Remove them from the text or the practice's letterhead.",
             )
         )

@@ -34,9 +34,10 @@ class Installation:
     """A data folder with its own database, in which the console script runs as for an operator."""
 
     def __init__(self, folder):
-        """Set up an environment with nothing from this machine but PATH."""
+        """Set up an environment with nothing from this machine but PATH, and what `make coverage` needs."""
         self.data_dir = folder / "data"
         self.environ = {
+            **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")},
             "PATH": os.environ["PATH"],
             "CASEAPP_ENV": "test",
             "CASEAPP_DATA_DIR": str(self.data_dir),

@@ -44,6 +44,11 @@ def test_user_add_has_no_password_option(run_command):
         (["a@practice.test", "--name", " "], PASSWORD, "name: "),
         (["a@practice.test", "--name", "A" * 121], PASSWORD, "name: "),
         (
+            ["a@practice.test", "--name", "Ade 🙂"],
+            PASSWORD,
+            "name: We cannot print these characters: 🙂",
+        ),
+        (
             ["a@practice.test", "--name", "A", "--supervisor", "b@x.test"],
             PASSWORD,
             "No account uses that",

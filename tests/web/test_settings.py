@@ -224,7 +224,7 @@ def test_logo_is_uploaded_shown_replaced_and_removed(admin, team):
         (picture()[:-20], "A lighthouse", "may be incomplete"),
         (picture("white"), "A lighthouse", "too pale to show in black and white"),
         (picture(), "", "what the logo shows"),
-        (picture(), "A lighthouse 🙂", "We cannot print these characters: 🙂"),
+        (picture(), "A lighthouse 🙂", "We cannot print these characters: 🙂 (U+1F642)"),
     ],
 )
 def test_upload_logo_with_invalid_file_or_text_shows_error_and_stores_nothing(

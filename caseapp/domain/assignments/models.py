@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import PRINTED, Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import CHANNELS
@@ -33,7 +33,7 @@ class Assignment(Model):
     position: Mapped[int] = mapped_column(info=between(1))
     stage: Mapped[str] = mapped_column(sa.String(12), info=one_of(stage_by_id()))
     channel: Mapped[str] = mapped_column(sa.String(12), info=one_of(CHANNELS))
-    message: Mapped[bytes | None]
+    message: Mapped[bytes | None] = mapped_column(info=PRINTED)
     levels: Mapped[dict[str, Any]]
     due_on: Mapped[date | None]
     assigned_at: Mapped[datetime]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason
-from caseapp.core.fonts import find_missing_glyphs
+from caseapp.core.fonts import name_missing_glyphs
 from caseapp.domain.handouts.printing import NOT_PERSONALIZED, Personalization
 
 if TYPE_CHECKING:
@@ -74,19 +74,19 @@ def remove_unprintable(
         personalization.coach,
         personalization.message,
     )
-    if strange := find_missing_glyphs(preferred_name + coach):
+    if strange := name_missing_glyphs(preferred_name + coach):
         preferred_name = coach = ""
         reasons.append(_cannot_print("names", strange))
-    if strange := find_missing_glyphs(message):
+    if strange := name_missing_glyphs(message):
         message = ""
         reasons.append(_cannot_print("message", strange))
     return Personalization(preferred_name, coach, message), tuple(reasons)
 
 
-def _cannot_print(what: str, strange: list[str]) -> Reason:
+def _cannot_print(what: str, strange: str) -> Reason:
     return Reason(
         "missing_glyphs",
-        f"The PDF leaves out the {what}: our fonts can't print {' '.join(strange[:10])}",
+        f"The PDF leaves out the {what}: our fonts can't print {strange}",
     )
 
 

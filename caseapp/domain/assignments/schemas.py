@@ -9,7 +9,7 @@ from marshmallow import Schema, fields, post_load, pre_load, validate
 
 from caseapp.core.clock import get_week_start
 from caseapp.core.database import max_length
-from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.core.schemas import PrintedString, ReasonResponseSchema
 from caseapp.domain.handouts.library import STOP_BOX
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.schemas import HandoutFields
@@ -59,7 +59,7 @@ class AssignHandoutsSchema(Schema):
         validate=validate.OneOf(CHANNEL_LABELS, error="Choose a channel."),
         error_messages={"required": "Choose a channel."},
     )
-    message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
+    message = PrintedString(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
     confirmed = fields.Boolean(load_default=False)
     due_on = fields.Date(
@@ -127,7 +127,7 @@ class AssignHandoutSchema(Schema):
         required=True, validate=validate.Length(3, max_length(HandoutVersion.slug))
     )
     channel = fields.String(required=True, validate=validate.OneOf(CHANNEL_LABELS))
-    message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
+    message = PrintedString(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     language = fields.String(load_default="en", validate=validate.OneOf([*STOP_BOX]))
     confirmed = fields.Boolean(load_default=False)
     due_on = fields.Date(load_default=None, allow_none=True)
@@ -155,7 +155,7 @@ class ReplaceAssignmentsSchema(Schema):
         required=True,
         validate=validate.Length(1, MAX_REPLACED, error="Choose at least one client."),
     )
-    message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
+    message = PrintedString(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     confirmed = fields.Boolean(load_default=False)
 
     @post_load
@@ -177,7 +177,7 @@ class Replacement:
 class ReplaceAssignmentSchema(Schema):
     """Request to replace one older version; `message` may be empty, and the old message is never carried over."""
 
-    message = fields.String(required=True, validate=validate.Length(max=MAX_MESSAGE_LENGTH))
+    message = PrintedString(required=True, validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     confirmed = fields.Boolean(load_default=False)
 
     @post_load

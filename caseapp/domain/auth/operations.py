@@ -11,6 +11,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db, max_length
 from caseapp.core.errors import Invalid, NotFound, Unauthenticated
+from caseapp.core.fonts import name_missing_glyphs
 from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.sessions import begin_session, end_all_sessions, end_session
 from caseapp.core.tokens import generate_token, hash_token
@@ -45,8 +46,8 @@ def add_user(
 ) -> User:
     """Add a member of staff; `supervisor` is the email address of theirs.
 
-    Raises Invalid for an address in use, an unknown role, a weak password or a text that is too long, and NotFound for
-    an unknown supervisor.
+    Raises Invalid for an address in use, an unknown role, a weak password or a text that is too long or not printable,
+    and NotFound for an unknown supervisor.
     """
     require(actor, Action.USER_MANAGE)
     email = email.strip().lower()
@@ -63,6 +64,8 @@ def add_user(
         errors["name"] = ["Enter a name."]
     elif len(name.strip()) > max_length(User.name):
         errors["name"] = [_too_long(User.name)]
+    elif missing := name_missing_glyphs(name):
+        errors["name"] = [f"We cannot print these characters: {missing}."]
     if error := find_password_error(password, personal_words=(*name.split(), email.split("@")[0])):
         errors["password"] = [error]
     if errors:

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of, unconstrained
+from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.handouts.library import LANGUAGES
 from caseapp.domain.handouts.models import WHOLE_TEXT
@@ -50,7 +50,7 @@ class HandoutDraft(Model):
     number: Mapped[int] = mapped_column(info=between(1))
     based_on: Mapped[str | None] = mapped_column(sa.String(60))
     title: Mapped[str] = mapped_column(sa.String(200))
-    source: Mapped[str] = mapped_column(sa.Text, info=unconstrained(WHOLE_TEXT))
+    source: Mapped[str] = mapped_column(sa.Text, info=unconstrained(WHOLE_TEXT) | PRINTED)
     state: Mapped[str] = mapped_column(sa.String(10), info=one_of(DRAFT_STATES))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -73,4 +73,4 @@ class HandoutDraftRevision(Model):
     recorded_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     reason: Mapped[str | None] = mapped_column(sa.String(300))
     sha256: Mapped[str] = mapped_column(sa.String(64))
-    source: Mapped[str] = mapped_column(sa.Text, info=unconstrained(WHOLE_TEXT))
+    source: Mapped[str] = mapped_column(sa.Text, info=unconstrained(WHOLE_TEXT) | PRINTED)

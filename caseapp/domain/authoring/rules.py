@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from caseapp.core.fonts import find_missing_glyphs
+from caseapp.core.fonts import name_missing_glyphs
 from caseapp.domain.handouts.checks import list_handout_problems
 from caseapp.domain.handouts.library import (
     Handout,
@@ -128,12 +128,8 @@ def _content_problems(handout: Handout) -> Iterator[tuple[str, str]]:
     if not sections[0].blocks:
         yield "body", "add an introduction before the first heading"
     for field, text in _written_texts(handout):
-        if missing := find_missing_glyphs(text):
-            named = ", ".join(
-                f"{sign} (U+{ord(sign):04X})" if sign.isprintable() else f"U+{ord(sign):04X}"
-                for sign in missing[:20]
-            )
-            yield field, f"remove characters that our fonts can’t print: {named}"
+        if missing := name_missing_glyphs(text):
+            yield field, f"remove characters that our fonts can’t print: {missing}"
         if NO_HARM_CONTRACT.search(text):
             yield field, "remove the promise not to harm oneself: a handout can’t ask for one"
         if field != "body" and not plain_text(text).strip():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.database import max_length
+from caseapp.core.schemas import PrintedString, require_printable
 from caseapp.core.text import fold_for_search
 from caseapp.domain.authoring.models import HandoutDraft, HandoutDraftRevision
 from caseapp.domain.authoring.source import DraftContent
@@ -60,7 +61,7 @@ class NewDraft:
 class NewDraftSchema(Schema):
     """A request for a new practice handout."""
 
-    title = fields.String(
+    title = PrintedString(
         required=True,
         validate=validate.Length(3, 120),
         error_messages={"required": "Enter a title. You can change it later."},
@@ -111,25 +112,25 @@ class DraftContentSchema(Schema):
     """The content of a draft as the editor sends it: only its form is checked here, rules.py finds the problems."""
 
     do = fields.String(load_default="save", validate=validate.OneOf(["save", "preview", "submit"]))
-    title = fields.String(
+    title = PrintedString(
         load_default="", validate=validate.Length(max=max_length(HandoutDraft.title))
     )
-    alias = fields.String(load_default="", validate=validate.Length(max=200))
+    alias = PrintedString(load_default="", validate=validate.Length(max=200))
     stage = fields.String(load_default="", validate=validate.OneOf([*stage_by_id(), ANY_STAGE]))
     also_fits = fields.List(
         fields.String(validate=validate.OneOf([*stage_by_id()])), load_default=list
     )
     kind = fields.String(load_default="", validate=validate.OneOf(KINDS))
-    summary = fields.String(load_default="", validate=validate.Length(max=600))
+    summary = PrintedString(load_default="", validate=validate.Length(max=600))
     minutes = fields.Integer(load_default=None, validate=validate.Range(1, 60))
     hold_ok = fields.String(load_default="none", validate=validate.OneOf(HOLD_MARKS))
     channels = fields.List(fields.String(validate=validate.OneOf(CHANNELS)), load_default=list)
     warnings = _rows()
     answer_fields = _rows()
-    faith_insert = fields.String(load_default="", validate=validate.Length(max=600))
+    faith_insert = PrintedString(load_default="", validate=validate.Length(max=600))
     review_date = fields.Date(load_default=None)
-    change = fields.String(load_default="", validate=validate.Length(max=400))
-    body = fields.String(
+    change = PrintedString(load_default="", validate=validate.Length(max=400))
+    body = PrintedString(
         load_default="",
         validate=validate.Length(
             max=MAX_BODY_LENGTH, error=f"The text can have at most {MAX_BODY_LENGTH:,} characters."
@@ -185,6 +186,7 @@ def _read_warnings(values: Mapping[str, str]) -> list[Contraindication]:
     found = []
     for row, sections in _by_row(values, WARNING_PARTS, "warnings"):
         row_values = {part: _line(sections.get(part, "")) for part in WARNING_PARTS}
+        _require_printable_rows("warnings", row, {"because": row_values["because"]})
         for part, known in (("tag", TAGS), ("effect", EFFECTS), ("use_instead", _library_slugs())):
             if row_values[part] and row_values[part] not in known:
                 raise ValidationError({f"warnings.{row}.{part}": ["Choose from the list."]})
@@ -196,6 +198,14 @@ def _read_warnings(values: Mapping[str, str]) -> list[Contraindication]:
             {"warnings": [f"A handout can have at most {MAX_WARNINGS} of these."]}
         )
     return found
+
+
+def _require_printable_rows(name: str, row: int, texts: Mapping[str, str]) -> None:
+    for part, text in texts.items():
+        try:
+            require_printable(text)
+        except ValidationError as error:
+            raise ValidationError({f"{name}.{row}.{part}": error.messages}) from error
 
 
 def _library_slugs() -> set[str]:
@@ -211,6 +221,8 @@ def _read_fields(values: Mapping[str, str]) -> list[Field]:
         )
         if not (row_values["label"] or row_values["id"] or options):
             continue
+        written = {"label": row_values["label"], "options": " ".join(options)}
+        _require_printable_rows("answer_fields", row, written)
         if row_values["type"] not in {"", *FIELD_TYPES}:
             raise ValidationError({f"answer_fields.{row}.type": ["Choose from the list."]})
         found.append(

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import PRINTED, Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.domain.handouts.library import CHANNELS, LANGUAGES
 
@@ -48,7 +48,7 @@ class BulkAssignmentItem(Model):
     bulk_assignment_id: Mapped[UUID] = mapped_column(sa.ForeignKey("bulk_assignment.id"))
     case_id: Mapped[UUID] = mapped_column(sa.ForeignKey("coaching_case.id"))
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    message: Mapped[bytes | None]
+    message: Mapped[bytes | None] = mapped_column(info=PRINTED)
     confirmed: Mapped[bool]
     state: Mapped[str] = mapped_column(sa.String(10), info=one_of(ITEM_STATES))
     reasons: Mapped[list[str]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate
 
-from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.core.schemas import PrintedString, ReasonResponseSchema
 from caseapp.domain.assignments.schemas import CHANNEL_LABELS, MAX_MESSAGE_LENGTH
 from caseapp.domain.handouts.library import STOP_BOX
 from caseapp.domain.handouts.schemas import HandoutFields
@@ -43,7 +43,7 @@ class ClientSelectionSchema(Schema):
         validate=validate.OneOf(CHANNEL_LABELS, error=CHANNEL_REQUIRED),
         error_messages={"required": CHANNEL_REQUIRED},
     )
-    message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
+    message = PrintedString(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     due_on = fields.Date(
         load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
     )
@@ -84,7 +84,7 @@ class BulkAssignmentSchema(Schema):
         validate=validate.OneOf(CHANNEL_LABELS, error=CHANNEL_REQUIRED),
         error_messages={"required": CHANNEL_REQUIRED},
     )
-    message = fields.String(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
+    message = PrintedString(load_default="", validate=validate.Length(max=MAX_MESSAGE_LENGTH))
     due_on = fields.Date(
         load_default=None, allow_none=True, error_messages={"invalid": "Choose a day."}
     )

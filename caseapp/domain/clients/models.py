@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import PRINTED, Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
 
@@ -20,7 +20,7 @@ class Client(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(sa.String(120))
-    preferred_name: Mapped[str] = mapped_column(sa.String(60))
+    preferred_name: Mapped[str] = mapped_column(sa.String(60), info=PRINTED)
     pronouns: Mapped[str] = mapped_column(sa.String(30), default="")
     email: Mapped[bytes | None]
     phone: Mapped[bytes | None]

@@ -17,6 +17,8 @@ from marshmallow import (
 )
 
 from caseapp.core.database import max_length
+from caseapp.core.fonts import name_missing_glyphs
+from caseapp.core.schemas import PrintedString
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.models import Client
 
@@ -70,7 +72,7 @@ class ClientSchema(Schema):
     """Input for a client's details, from the form and the API."""
 
     name = fields.String(required=True, validate=validate.Length(1, max_length(Client.name)))
-    preferred_name = fields.String(
+    preferred_name = PrintedString(
         load_default="", validate=validate.Length(max=max_length(Client.preferred_name))
     )
     pronouns = fields.String(
@@ -108,12 +110,20 @@ class ClientSchema(Schema):
 
     @validates_schema
     def _has_usable_name(self, data: dict[str, Any], **_: object) -> None:
-        """Ask for the preferred name when the first word of the name, which stands in for it, is too long."""
+        """Ask for the preferred name when the first word of the name, which stands in for it, does not fit."""
         longest = max_length(Client.preferred_name)
         first_word = next(iter(data.get("name", "").split()), "")
-        if len(first_word) > longest and not data.get("preferred_name", "").strip():
+        if data.get("preferred_name", "").strip():
+            return
+        if len(first_word) > longest:
             raise ValidationError(
                 f"Enter the name that the client uses, in at most {longest} characters.",
+                "preferred_name",
+            )
+        if missing := name_missing_glyphs(first_word):
+            raise ValidationError(
+                f"We cannot print these characters: {missing}. "
+                "Enter the name that the client uses in letters that handouts can show.",
                 "preferred_name",
             )
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.fonts import find_missing_glyphs
+from caseapp.core.fonts import name_missing_glyphs
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import (
     SAFETY_HANDOUT,
@@ -86,8 +86,8 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
         ("fields", f"the label “{label}” is used twice")
         for label in sorted({label for label in labels if labels.count(label) > 1})
     ]
-    if missing := find_missing_glyphs(handout.source):
-        found.append(("body", f"our fonts cannot print {' '.join(missing)}"))
+    if missing := name_missing_glyphs(handout.source):
+        found.append(("body", f"our fonts cannot print {missing}"))
     if handout.review_date < day:
         found.append(("review_date", f"its review was due on {handout.review_date}"))
     return found

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of, unconstrained
+from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.handouts.library import LANGUAGES
 
@@ -26,7 +26,7 @@ class HandoutVersion(Model):
     language: Mapped[str] = mapped_column(sa.String(5), info=one_of(LANGUAGES))
     number: Mapped[int] = mapped_column(info=between(1))
     sha256: Mapped[str] = mapped_column(sa.String(64))
-    source: Mapped[str] = mapped_column(sa.Text, info=unconstrained(WHOLE_TEXT))
+    source: Mapped[str] = mapped_column(sa.Text, info=unconstrained(WHOLE_TEXT) | PRINTED)
     published_at: Mapped[datetime]
     recalled_at: Mapped[datetime | None]
     recalled_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))

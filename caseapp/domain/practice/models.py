@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.actor import OPERATOR_HAS_NO_ACCOUNT
-from caseapp.core.database import Model, between, one_of, unconstrained
+from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
 from caseapp.domain.practice.help_lines import KINDS
 
@@ -27,9 +27,9 @@ class Practice(Model):
     id: Mapped[int] = mapped_column(
         sa.SmallInteger, primary_key=True, autoincrement=False, default=1, info=between(1, 1)
     )
-    name: Mapped[str] = mapped_column(sa.String(80))
-    tagline: Mapped[str] = mapped_column(sa.String(120), default="")
-    contact: Mapped[str] = mapped_column(sa.String(200), default="")
+    name: Mapped[str] = mapped_column(sa.String(80), info=PRINTED)
+    tagline: Mapped[str] = mapped_column(sa.String(120), default="", info=PRINTED)
+    contact: Mapped[str] = mapped_column(sa.String(200), default="", info=PRINTED)
     country: Mapped[str] = mapped_column(
         sa.String(2),
         info=unconstrained("The countries for which the library has help lines."),
@@ -62,7 +62,7 @@ class PracticeLogo(Model):
         sa.SmallInteger, primary_key=True, autoincrement=False, default=1, info=between(1, 1)
     )
     picture: Mapped[bytes]
-    alternative: Mapped[str] = mapped_column(sa.String(120))
+    alternative: Mapped[str] = mapped_column(sa.String(120), info=PRINTED)
     updated_at: Mapped[datetime]
 
 
@@ -73,8 +73,8 @@ class PracticeHelpLine(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     kind: Mapped[str] = mapped_column(sa.String(12), info=one_of(KINDS[1:]))
-    name: Mapped[str] = mapped_column(sa.String(80))
-    phone: Mapped[str] = mapped_column(sa.String(30))
-    hours: Mapped[str] = mapped_column(sa.String(60), default="")
+    name: Mapped[str] = mapped_column(sa.String(80), info=PRINTED)
+    phone: Mapped[str] = mapped_column(sa.String(30), info=PRINTED)
+    hours: Mapped[str] = mapped_column(sa.String(60), default="", info=PRINTED)
     created_at: Mapped[datetime]
     created_by: Mapped[UUID] = mapped_column(info=unconstrained(OPERATOR_HAS_NO_ACCOUNT))

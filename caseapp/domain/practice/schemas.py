@@ -18,7 +18,7 @@ from marshmallow import (
 )
 
 from caseapp.core.database import max_length
-from caseapp.core.fonts import find_missing_glyphs
+from caseapp.core.schemas import PrintedString
 from caseapp.domain.practice.help_lines import KINDS, countries
 from caseapp.domain.practice.models import (
     PAPER_SIZES,
@@ -26,15 +26,6 @@ from caseapp.domain.practice.models import (
     PracticeHelpLine,
     PracticeLogo,
 )
-
-
-def require_printable(text: str) -> None:
-    """Require that our fonts can print a text.
-
-    Raises ValidationError that names the missing characters.
-    """
-    if missing := find_missing_glyphs(text):
-        raise ValidationError(f"We cannot print these characters: {' '.join(missing[:20])}")
 
 
 @dataclass(frozen=True)
@@ -55,11 +46,11 @@ class PracticeChange:
 class PracticeSchema(Schema):
     """The settings of the practice."""
 
-    name = fields.String(required=True, validate=validate.Length(1, max_length(Practice.name)))
-    tagline = fields.String(
+    name = PrintedString(required=True, validate=validate.Length(1, max_length(Practice.name)))
+    tagline = PrintedString(
         load_default="", validate=validate.Length(max=max_length(Practice.tagline))
     )
-    contact = fields.String(
+    contact = PrintedString(
         load_default="", validate=validate.Length(max=max_length(Practice.contact))
     )
     country = fields.String(required=True)
@@ -74,10 +65,6 @@ class PracticeSchema(Schema):
     exit_url = fields.String(
         required=True, validate=validate.Length(1, max_length(Practice.exit_url))
     )
-
-    @validates("name", "tagline", "contact")
-    def _printable(self, value: str, **_: object) -> None:
-        require_printable(value)
 
     @validates("country")
     def _known_country(self, value: str, **_: object) -> None:
@@ -112,15 +99,11 @@ class PracticeSchema(Schema):
 class LogoSchema(Schema):
     """The text alternative of a logo; the image is read from the uploaded file."""
 
-    alternative = fields.String(
+    alternative = PrintedString(
         required=True,
         validate=validate.Length(2, max_length(PracticeLogo.alternative)),
         error_messages={"required": "Describe in a few words what the logo shows."},
     )
-
-    @validates("alternative")
-    def _printable(self, value: str, **_: object) -> None:
-        require_printable(value)
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
@@ -142,17 +125,17 @@ class HelpLineSchema(Schema):
     """A local help line to add."""
 
     kind = fields.String(required=True, validate=validate.OneOf(KINDS[1:]))
-    name = fields.String(
+    name = PrintedString(
         required=True, validate=validate.Length(1, max_length(PracticeHelpLine.name))
     )
-    phone = fields.String(
+    phone = PrintedString(
         required=True,
         validate=validate.Regexp(
             rf"^[0-9+() #*-]{{3,{max_length(PracticeHelpLine.phone)}}}$",
             error="Enter the number as it is dialled: digits, spaces and +.",
         ),
     )
-    hours = fields.String(
+    hours = PrintedString(
         load_default="", validate=validate.Length(max=max_length(PracticeHelpLine.hours))
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import Model, between, one_of
+from caseapp.core.database import PRINTED, Model, between, one_of
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import STAFF_ROLES, Role
 
@@ -20,7 +20,7 @@ class User(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(sa.String(254), unique=True)
-    name: Mapped[str] = mapped_column(sa.String(120))
+    name: Mapped[str] = mapped_column(sa.String(120), info=PRINTED)
     role: Mapped[str] = mapped_column(
         sa.String(12), info=one_of(role for role in Role if role in STAFF_ROLES)
     )

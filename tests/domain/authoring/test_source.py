@@ -41,7 +41,8 @@ def build_request(values):
     return sent
 
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=60)
+PRINTABLE = st.characters(max_codepoint=0xFF, exclude_categories=["Cc", "Cf"])
+WORDS = st.text(PRINTABLE | st.sampled_from("\n\t"), max_size=60)
 
 
 @pytest.mark.soak

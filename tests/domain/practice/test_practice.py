@@ -165,6 +165,7 @@ def test_every_country_has_emergency_crisis_and_domestic_violence_lines(code):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("session_app")
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
