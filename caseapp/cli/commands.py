@@ -7,6 +7,7 @@ import click
 from caseapp.cli.check import check
 from caseapp.cli.context import Commands
 from caseapp.cli.handouts import handouts
+from caseapp.cli.keys import keys
 from caseapp.cli.report import report
 from caseapp.cli.serve import serve, worker
 from caseapp.cli.setup import demo, init
@@ -18,5 +19,5 @@ def caseapp() -> None:
     """Run a practice's case management."""
 
 
-for command in (serve, worker, init, demo, check, user, token, handouts, report):
+for command in (serve, worker, init, demo, check, user, token, handouts, report, keys):
     caseapp.add_command(command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -18,6 +20,7 @@ from caseapp.core.vault import (
     derived_fingerprint_key,
     new_secret,
     ring_key_binding,
+    unwrap_key,
     vault_key_ids,
     wrap_key,
     wrapping_key_id,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+BATCH_SIZE = 500
 ADD_UNLESS_PRESENT = {
     name: dialect.insert(KeyRing.__table__).on_conflict_do_nothing()
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
@@ -116,3 +120,59 @@ def _derived_secrets(session: Session) -> dict[Purpose, bytes]:
         FINGERPRINT_PURPOSES[kind]: derived_fingerprint_key(kind, commonest)
         for kind in ONCE_DERIVED
     }
+
+
+@dataclass(frozen=True)
+class RewrappedBatch:
+    """What one batch of a rotation did: how many keys have a new wrapping, and the last client that it looked at."""
+
+    rewrapped: int
+    last_client_id: UUID
+
+
+def rewrap_ring() -> int:
+    """Wrap the keys of the ring under the first vault key; return how many were under another one."""
+    new = wrapping_key_id()
+    rows = db.session.execute(
+        sa.select(KeyRing.purpose, KeyRing.number, KeyRing.wrapped).where(KeyRing.wrapped_by != new)
+    ).all()
+    for purpose, number, wrapped in rows:
+        binding = ring_key_binding(purpose, number)
+        db.session.execute(
+            sa.update(KeyRing)
+            .where(KeyRing.purpose == purpose, KeyRing.number == number, KeyRing.wrapped == wrapped)
+            .values(wrapped=wrap_key(unwrap_key(wrapped, binding), binding), wrapped_by=new)
+        )
+    return len(rows)
+
+
+def rewrap_client_keys(after: UUID | None) -> RewrappedBatch | None:
+    """Wrap the next client keys, in order of their clients, under the first vault key; None when there are no more.
+
+    The application may serve meanwhile, and several rotations may run at once: a key that has changed or was deleted
+    since it was read is left alone. A key that doesn't open stays as it is; `keys check` names it.
+    """
+    new = wrapping_key_id()
+    query = sa.select(ClientKey.client_id, ClientKey.wrapped).where(ClientKey.wrapped_by != new)
+    if after is not None:
+        query = query.where(ClientKey.client_id > after)
+    rows = db.session.execute(query.order_by(ClientKey.client_id).limit(BATCH_SIZE)).all()
+    if not rows:
+        return None
+    changes = []
+    for client_id, wrapped in rows:
+        binding = client_key_binding(client_id)
+        with suppress(SealBroken):
+            rewrapped = wrap_key(unwrap_key(wrapped, binding), binding)
+            changes.append({"of": client_id, "before": wrapped, "rewrapped": rewrapped})
+    if changes:
+        db.session.connection().execute(
+            sa.update(ClientKey.__table__)  # type: ignore[arg-type]
+            .where(
+                ClientKey.client_id == sa.bindparam("of"),
+                ClientKey.wrapped == sa.bindparam("before"),
+            )
+            .values(wrapped=sa.bindparam("rewrapped"), wrapped_by=new),
+            changes,
+        )
+    return RewrappedBatch(len(changes), rows[-1].client_id)

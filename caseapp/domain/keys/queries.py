@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from caseapp.core import runtime
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.vault import DataKey, RingKey, ring_key_binding, unwrap, unwrap_key
+from caseapp.core.vault import DataKey, RingKey, SealBroken, ring_key_binding, unwrap, unwrap_key
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.keys.purposes import FINGERPRINT_PURPOSES, FingerprintKind, Purpose
 
@@ -121,3 +121,17 @@ def list_ring() -> list[RingItem]:
         ).order_by(KeyRing.purpose, KeyRing.number)
     )
     return [RingItem(*row) for row in rows]
+
+
+def list_broken_client_keys() -> list[UUID]:
+    """Open every client's key; list the clients whose key was changed or moved."""
+    broken = []
+    rows = db.session.execute(
+        sa.select(ClientKey.client_id, ClientKey.wrapped).order_by(ClientKey.client_id)
+    )
+    for client_id, wrapped in rows:
+        try:
+            unwrap(client_id, wrapped)
+        except SealBroken:
+            broken.append(client_id)
+    return broken

@@ -1,0 +1,89 @@
+"""Key commands: which vault keys wrap what is stored, whether everything opens, and wrapping it under a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from caseapp.cli.context import EXIT_FAILED, CommandContext, print_error_lines
+from caseapp.core.transaction import transaction
+from caseapp.core.vault import vault_key_ids, wrapping_key_id
+from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
+from caseapp.domain.keys.queries import (
+    count_wrapped_keys,
+    list_broken_client_keys,
+    list_ring,
+    load_ring,
+)
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+@click.group()
+def keys() -> None:
+    """Show, check and rotate the keys that encrypt the database."""
+
+
+@keys.command()
+@click.pass_obj
+def status(context: CommandContext) -> None:
+    """Show the listed vault keys, how many stored keys each wraps, and the key ring."""
+    with context.open():
+        found, ring, listed = count_wrapped_keys(), list_ring(), vault_key_ids()
+    for number, key in enumerate(listed):
+        click.echo(
+            f"Vault key {key}{' (wraps new keys)' if number == 0 else ''}: wraps {found.client_keys[key]} "
+            f"client keys and {found.ring_keys[key]} keys of the installation."
+        )
+    for item in ring:
+        retired = f", retired {item.retired_at:%Y-%m-%d}" if item.retired_at else ""
+        click.echo(f"{item.purpose} {item.number}: created {item.created_at:%Y-%m-%d}{retired}")
+
+
+@keys.command("check")
+@click.pass_obj
+def check_keys(context: CommandContext) -> None:
+    """Open every stored key; print one line for each that doesn't open."""
+    with context.open():
+        # The ring was opened at the start, or the command would have ended there.
+        broken, total = list_broken_client_keys(), count_wrapped_keys()
+    print_error_lines([f"The key of client {client_id} doesn't open." for client_id in broken])
+    if broken:
+        raise click.exceptions.Exit(EXIT_FAILED)
+    click.echo(
+        f"{total.client_keys.total()} client keys and {total.ring_keys.total()} keys of the installation open."
+    )
+
+
+@keys.command()
+@click.pass_obj
+def rotate(context: CommandContext) -> None:
+    """Wrap every stored key under the first listed vault key. The application may serve meanwhile.
+
+    It must have been started with the new key already. A rotation that is interrupted is simply run again.
+    """
+    with context.open():
+        with transaction():
+            done = rewrap_ring()
+        last: UUID | None = None
+        while True:
+            with transaction():
+                batch = rewrap_client_keys(last)
+            if batch is None:
+                break
+            done += batch.rewrapped
+            last = batch.last_client_id
+        load_ring()
+        found, new = count_wrapped_keys(), wrapping_key_id()
+    left = (
+        (found.client_keys + found.ring_keys).total()
+        - found.client_keys[new]
+        - found.ring_keys[new]
+    )
+    click.echo(f"{done} keys were wrapped under vault key {new}.")
+    if left:
+        print_error_lines([f"{left} keys are still under another one. Run: caseapp keys check"])
+        raise click.exceptions.Exit(EXIT_FAILED)
+    click.echo("The other vault keys can be removed from CASEAPP_VAULT_KEY_FILE.")
