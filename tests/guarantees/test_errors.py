@@ -70,15 +70,16 @@ def test_broken_error_page_still_answers(desk, app, monkeypatch, logged):
     assert CANARY not in lines
 
 
-def test_trace_of_an_unexpected_error_names_types_modules_functions_and_lines(session_app):
+def test_trace_of_an_unexpected_error_names_types_modules_functions_and_lines():
+    key = vault.DataKey(w.NOBODYS, bytes(32))
     with pytest.raises(vault.SealBroken) as caught:
-        vault.unwrap(w.NOBODYS, vault.VERSION + bytes(64))
+        vault.unseal_file("a.pdf", vault.VERSION + bytes(64), key)
     first, *lines = errors.error_trace(caught.value)
     assert errors.type_name(caught.value) == "caseapp.core.vault.SealBroken"
     assert first == "cryptography.exceptions.InvalidTag"
     assert [line.rpartition(":")[0] for line in lines] == [
         "caseapp.core.vault:_decrypt",
-        "caseapp.core.vault:unwrap",
+        "caseapp.core.vault:unseal_file",
         "caseapp.core.vault:_decrypt",
     ]
 

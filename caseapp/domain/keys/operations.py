@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
-from caseapp.core.transaction import transaction
+from caseapp.core.transaction import separate_transaction
 from caseapp.core.vault import (
     DataKey,
     SealBroken,
@@ -33,7 +33,7 @@ from caseapp.domain.keys.rules import list_start_blockers
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from sqlalchemy.orm import Session
+    from sqlalchemy.engine import Connection
 
 BATCH_SIZE = 500
 ADD_UNLESS_PRESENT = {
@@ -63,8 +63,8 @@ def open_ring() -> None:
     if reasons := list_start_blockers(found.client_keys, found.ring_keys, listed):
         raise RuleBroken(*reasons)
     if found.ring_keys.total() < len(PURPOSES):
-        with transaction() as session:
-            _add_missing_keys(session)
+        with separate_transaction() as connection:
+            _add_missing_keys(connection)
     try:
         load_ring()
     except SealBroken:
@@ -77,14 +77,14 @@ def open_ring() -> None:
         ) from None
 
 
-def _add_missing_keys(session: Session) -> None:
+def _add_missing_keys(connection: Connection) -> None:
     """Create the first key of each purpose that has none.
 
     Several processes may do so at once: on SQLite the second one finds them all, on PostgreSQL the database keeps those
     of the first.
     """
-    present = set(session.scalars(sa.select(KeyRing.purpose)))
-    derived = {} if present else _derived_secrets(session)
+    present = set(connection.scalars(sa.select(KeyRing.purpose)))
+    derived = {} if present else _derived_secrets(connection)
     rows = []
     for purpose in PURPOSES:
         if purpose in present:
@@ -100,15 +100,15 @@ def _add_missing_keys(session: Session) -> None:
             }
         )
     if rows:
-        session.execute(ADD_UNLESS_PRESENT[session.get_bind().dialect.name].values(rows))
+        connection.execute(ADD_UNLESS_PRESENT[connection.dialect.name].values(rows))
 
 
-def _derived_secrets(session: Session) -> dict[Purpose, bytes]:
+def _derived_secrets(connection: Connection) -> dict[Purpose, bytes]:
     """Return the keys of the hashes that an earlier release has stored; none for a new installation.
 
     That release derived them from its vault key, which is the one that wraps the clients' keys.
     """
-    commonest = session.scalar(
+    commonest = connection.scalar(
         sa.select(ClientKey.wrapped_by)
         .group_by(ClientKey.wrapped_by)
         .order_by(sa.func.count().desc())
