@@ -136,6 +136,7 @@ def _get_hold_detail(hold_id: UUID) -> dict[str, Any]:
 @blueprint.requires_if_match
 def release_hold(hold_id: UUID, body: dict[str, str], version: int) -> dict[str, Any]:
     """Release a hold with a written reason when nothing blocks it."""
+    actor = current_actor()
     with transaction():
-        operations.release_hold(current_actor(), hold_id, body["reason"], version)
+        operations.release_hold(actor, queries.lock_hold(actor, hold_id), body["reason"], version)
     return _get_hold_detail(hold_id)

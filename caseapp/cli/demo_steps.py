@@ -35,7 +35,7 @@ from caseapp.domain.notes import operations as notes
 from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
 from caseapp.domain.screening import operations as screening
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import list_holds
+from caseapp.domain.screening.queries import list_holds, lock_hold
 from caseapp.domain.screening.schemas import ScreeningSchema
 from caseapp.domain.worksheets import operations as worksheets
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
@@ -275,7 +275,9 @@ class Person:
             if hold.kind == entry["kind"] and hold.released_at is None
         )
         with transaction():
-            screening.release_hold(self.supervisor, hold.id, entry["reason"], hold.version)
+            screening.release_hold(
+                self.supervisor, lock_hold(self.supervisor, hold.id), entry["reason"], hold.version
+            )
 
     def do_close(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Close the case; `follow_up` counts days back from today, as `due` does."""

@@ -18,9 +18,9 @@ from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.screening.queries import (
     RELEASE_SCREENINGS,
-    get_hold,
     list_holds,
     list_recent_screenings,
+    lock_hold,
 )
 from caseapp.domain.screening.rules import list_immediate_steps, release_blockers
 from caseapp.domain.screening.schemas import ReasonSchema
@@ -104,10 +104,10 @@ def release(number: str, hold_id: UUID) -> ResponseReturnValue:
     try:
         reason, version = read_form(ReasonSchema())["reason"], form_version()
         with transaction():
-            context = get_case_context_by_number(actor, number)
-            if get_hold(actor, hold_id).client_id != context.case.client_id:
+            hold = lock_hold(actor, hold_id)
+            if hold.hold.client_id != get_case_context_by_number(actor, number).case.client_id:
                 raise NotFound
-            release_hold(actor, hold_id, reason, version)
+            release_hold(actor, hold, reason, version)
     except Invalid as error:
         return _holds(number, form=submitted_form(error), releasing=hold_id), 422
     except RuleBroken as error:

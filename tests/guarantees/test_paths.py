@@ -44,7 +44,7 @@ NEAR_FILES = {"filename", "key", "slug", "token", "number"}
 ASKED = ("language", "version", "size")
 # How every file that the program writes beside its database is called: hashes, keys of ours, times, numbers of ours.
 CALLED = re.compile(
-    r"pdf/[0-9a-f]{2}/[0-9a-f]{64}\.(pdf|sealed)|pdf-failed/[a-z2-7]{26}"
+    r"pdf/[0-9a-f]{2}/[0-9a-f]{64}\.(pdf|sealed)|pdf-failed/[0-9a-f]{32}"
     r"|fonts/(sans|serif)-\d{3}\.[0-9a-f]{8}\.(ttf|woff2)|mail/[0-9a-f-]{36}\.eml"
     r"|(vault|secret)\.key|slot\.lock|[a-z]+\.db(-wal|-shm|-journal)?"
 )

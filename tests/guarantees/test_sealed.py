@@ -30,7 +30,7 @@ from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
 from caseapp.domain.screening.operations import clear_flag, release_hold
-from caseapp.domain.screening.queries import list_flags, list_holds
+from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from tests.support import builders, staff
 
@@ -74,7 +74,7 @@ def canaries(app):
         builders.screen(coach, made.client_id, days_ago=days, comment=CANARY)
     with transaction():
         hold = list_holds(supervisor, made.client_id)[0]
-        release_hold(supervisor, hold.id, f"{CANARY} is well", hold.version)
+        release_hold(supervisor, lock_hold(supervisor, hold.id), f"{CANARY} is well", hold.version)
         clear_flag(
             supervisor,
             lock_client(supervisor, made.client_id),

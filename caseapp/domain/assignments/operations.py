@@ -24,8 +24,9 @@ from caseapp.domain.assignments.queries import (
 )
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.audit.operations import record, record_read
-from caseapp.domain.cases.queries import CaseContext, get_case_context
-from caseapp.domain.clients.models import Client
+from caseapp.domain.cases.queries import CaseContext, LockedCase, lock_case
+from caseapp.domain.cases.rules import CASE_CLOSED
+from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import LibraryItem, get_handout_version
 from caseapp.domain.practice.queries import HelpLines, get_practice_info, today
@@ -62,7 +63,7 @@ def assign_handout(
     Raises NotFound, Invalid for a due day out of range, and RuleBroken with every blocker, or with
     `confirmation_required` when the handout needs caution and `confirmed` is False.
     """
-    context, situation, help_lines = _open_case(actor, case_id)
+    context, situation, help_lines = _lock_open_case(actor, case_id)
     item = get_handout_version(slug, language)
     if reasons := list_assignment_blockers(
         context, item, situation, help_lines, channel, confirmed=confirmed
@@ -78,7 +79,7 @@ def assign_handouts(actor: Actor, case_id: UUID, wanted: NewAssignments) -> list
     NotFound, Invalid for a due day out of range, and RuleBroken with the reasons, each naming its handout, when a
     confirmation is missing or none can be assigned.
     """
-    context, situation, help_lines = _open_case(actor, case_id)
+    context, situation, help_lines = _lock_open_case(actor, case_id)
     start = validate_due_on(wanted.due_on)
     eligible, unconfirmed, blocked = [], [], []
     for item in (get_handout_version(slug, wanted.language) for slug in wanted.slugs):
@@ -131,16 +132,12 @@ def _plan_weeks(
     )
 
 
-def _open_case(actor: Actor, case_id: UUID) -> tuple[CaseContext, Situation, HelpLines]:
+def _lock_open_case(actor: Actor, case_id: UUID) -> tuple[LockedCase, Situation, HelpLines]:
     require(actor, Action.ASSIGNMENT_CREATE)
-    context = get_case_context(actor, case_id)
-    if context.case.status != "open":
-        raise RuleBroken(Reason("case_closed", "This case is closed.", "Reopen it first."))
-    # Concurrent assignments wait for each other here, so that they don't get the same position.
-    db.session.execute(
-        sa.select(Client.id).where(Client.id == context.case.client_id).with_for_update()
-    )
-    return context, get_situation(context), get_practice_info().help_lines
+    case = lock_case(actor, case_id)
+    if case.case.status != "open":
+        raise RuleBroken(CASE_CLOSED)
+    return case, get_situation(case), get_practice_info().help_lines
 
 
 def create_assignment(
@@ -190,13 +187,20 @@ def create_assignment(
     return row.id
 
 
+def _lock_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
+    """Lock the client of an assignment, then load it."""
+    of_assignment = sa.select(Assignment.client_id).where(Assignment.id == assignment_id)
+    take_client_lock(of_assignment.scalar_subquery())
+    return get_assignment(actor, assignment_id)
+
+
 def withdraw(actor: Actor, assignment_id: UUID, expected_version: int) -> None:
     """Withdraw an assignment: the portal no longer shows it, the record stays.
 
     Raises NotFound, RuleBroken when it is already withdrawn, Stale when it changed meanwhile.
     """
     require(actor, Action.ASSIGNMENT_WITHDRAW)
-    row = get_assignment(actor, assignment_id)
+    row = _lock_assignment(actor, assignment_id)
     if row.withdrawn_at is not None:
         raise RuleBroken(Reason("already_withdrawn", "This handout is already withdrawn."))
     set_committed_value(row, "version", expected_version)
@@ -214,10 +218,8 @@ def replace_assignment(
     newest version, or the newest is blocked.
     """
     require(actor, Action.ASSIGNMENT_WITHDRAW)
-    old = get_assignment(actor, assignment_id)
-    context, situation, help_lines = _open_case(actor, old.case_id)
-    # A concurrent request may have changed it while this one waited for the client's lock above.
-    db.session.refresh(old)
+    old = _lock_assignment(actor, assignment_id)
+    context, situation, help_lines = _lock_open_case(actor, old.case_id)
     if old.withdrawn_at is not None:
         raise RuleBroken(Reason("already_withdrawn", "This handout is already withdrawn."))
     current = db.session.get_one(HandoutVersion, old.handout_version_id)
@@ -255,6 +257,7 @@ def mark_read(actor: Actor, which: UUID | int, expected_version: int | None = No
     """
     if isinstance(which, int):
         require(actor, Action.PORTAL_MARK)
+        take_client_lock(actor.id)
         row, action = (
             _get_own_assignment(actor, get_reading_list_item(actor, which).id),
             Action.PORTAL_MARK,
@@ -281,7 +284,7 @@ def _get_own_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
 
 
 def _get_in_person_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
-    row = get_assignment(actor, assignment_id)
+    row = _lock_assignment(actor, assignment_id)
     if row.channel == "portal":
         raise RuleBroken(
             Reason(

@@ -81,6 +81,7 @@ def invite_client(actor: Actor, client_id: UUID) -> Invitation:
     safe for this client.
     """
     require(actor, Action.PORTAL_INVITE)
+    take_client_lock(client_id)
     client = get_client_record(actor, client_id)
     if blockers := list_invitation_blockers(client.safe):
         raise RuleBroken(*blockers)

@@ -160,10 +160,10 @@ def _assign_or_explain(
 
     A confirmation only covers the reasons that were shown.
     """
+    take_client_lock(item.client_id)
     actor = find_job_actor(bulk_assignment.created_by)
     if actor is None or not actor.may(Action.ASSIGNMENT_CREATE):
         return ["creator_inactive"]
-    take_client_lock(item.client_id)
     try:
         context = get_case_context(actor, item.case_id)
     except NotFound:

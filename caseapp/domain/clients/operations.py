@@ -35,6 +35,7 @@ from caseapp.domain.clients.queries import (
     find_possible_matches,
     get_client,
     name_hash,
+    take_client_lock,
     unseal_client,
 )
 from caseapp.domain.clients.rules import name_words, phone_digits
@@ -124,6 +125,7 @@ def update_client(
     Raises NotFound, or Stale when someone saved a newer version first.
     """
     require(actor, Action.CLIENT_EDIT)
+    take_client_lock(client_id)
     client = get_client(actor, client_id)
     key = get_client_key(client_id)
     before = unseal_client(client, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
 from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core.actor import Actor, require
@@ -14,7 +15,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import require_visible_client
+from caseapp.domain.clients.queries import require_visible_client, take_client_lock
 from caseapp.domain.followups.codes import CUSTOM
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import get_followup, list_open_kinds
@@ -89,6 +90,8 @@ def complete_followup(actor: Actor, followup_id: UUID, outcome: str, expected_ve
     Raises NotFound, RuleBroken when it is already completed, or Stale when it has changed.
     """
     require(actor, Action.FOLLOWUP_WRITE)
+    of_task = sa.select(FollowUp.client_id).where(FollowUp.id == followup_id)
+    take_client_lock(of_task.scalar_subquery())
     task = get_followup(actor, followup_id)
     if task.completed_at is not None:
         raise RuleBroken(Reason("already_completed", "This follow-up is already completed."))

@@ -48,6 +48,7 @@ def create_note(actor: Actor, case_id: UUID, new: NewNote) -> NoteRecord:
     Raises NotFound, and RuleBroken when the case is closed.
     """
     require(actor, Action.NOTE_WRITE)
+    take_client_lock(sa.select(Case.client_id).where(Case.id == case_id).scalar_subquery())
     found = run(_select_case_for_note(actor.role), asks=actor.id, case=case_id).first()
     if found is None:
         raise NotFound

@@ -17,14 +17,17 @@ from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.queries import LockedClient, lock_client
 from caseapp.domain.followups.operations import create_required_followups
-from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.models import Flag, Hold, Screening
-from caseapp.domain.screening.queries import get_hold, list_release_blockers
-from caseapp.domain.screening.rules import RequiredActions, derive_required_actions
+from caseapp.domain.screening.rules import (
+    RequiredActions,
+    check_release,
+    derive_required_actions,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.domain.screening.queries import LockedHold
     from caseapp.domain.screening.schemas import NewScreening
 
 
@@ -162,21 +165,18 @@ def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -
     )
 
 
-def release_hold(actor: Actor, hold_id: UUID, reason: str, expected_version: int) -> None:
+def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) -> None:
     """Release a hold with a written reason when nothing blocks it; supervisors only.
 
-    Raises NotFound, RuleBroken with every blocker, or Stale when the hold has changed.
+    Raises RuleBroken with every blocker, or Stale when the hold has changed since `version`.
     """
     require(actor, Action.HOLD_RELEASE)
-    hold = get_hold(actor, hold_id)
-    if hold.released_at is not None:
-        raise RuleBroken(Reason("already_released", "This hold has already been released."))
-    if blockers := list_release_blockers(hold, actor):
-        raise RuleBroken(*blockers)
-    set_committed_value(hold, "version", expected_version)
+    check_release(actor, locked)
+    hold = locked.hold
+    set_committed_value(hold, "version", version)
     hold.released_at = now()
     hold.released_by = actor.id
-    hold.release_reason = seal(hold, "release_reason", reason, get_client_key(hold.client_id))
+    hold.release_reason = seal(hold, "release_reason", reason, locked.key)
     db.session.flush()
     record(
         actor,

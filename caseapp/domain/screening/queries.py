@@ -16,9 +16,10 @@ from caseapp.core.pagination import Page, in_any, literal_limit, make_page, page
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column, unwrap
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to, require_visible_client
+from caseapp.domain.clients.queries import is_visible_to, require_visible_client, take_client_lock
 from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
 from caseapp.domain.screening.rules import highest_level, release_blockers
@@ -289,12 +290,46 @@ CLIENT_SAFETY_QUERY = join_safety(
 
 def list_release_blockers(hold: Hold | OpenHold, actor: Actor) -> list[Reason]:
     """List what still has to happen before this actor can release a hold; empty when they can."""
-    since = [
+    return release_blockers(hold, _list_screenings_since(hold), _list_open_kinds(hold), actor.id)
+
+
+def _list_screenings_since(hold: Hold | OpenHold) -> list[ScreeningRecord]:
+    return [
         screening
         for screening in list_recent_screenings(hold.client_id, RELEASE_SCREENINGS)
         if screening.recorded_at > hold.opened_at
     ]
-    open_kinds = [
-        task.kind for task in list_followups_by_origin(hold.id) if task.completed_at is None
-    ]
-    return release_blockers(hold, since, open_kinds, actor.id)
+
+
+def _list_open_kinds(hold: Hold | OpenHold) -> list[str]:
+    return [task.kind for task in list_followups_by_origin(hold.id) if task.completed_at is None]
+
+
+@dataclass(frozen=True)
+class LockedHold:
+    """A hold whose client is locked until the transaction ends, with what its release depends on.
+
+    Only `lock_hold` makes one, from what it reads after the lock. `screenings` are those since the hold opened, newest
+    first; `open_kinds` are the kinds of the hold's tasks that are not completed.
+    """
+
+    hold: Hold
+    key: DataKey
+    screenings: tuple[ScreeningRecord, ...]
+    open_kinds: tuple[str, ...]
+
+
+def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
+    """Lock the client of a hold that the actor wants to release, then load the hold.
+
+    Raises Forbidden, NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.HOLD_RELEASE)
+    take_client_lock(sa.select(Hold.client_id).where(Hold.id == hold_id).scalar_subquery())
+    hold = get_hold(actor, hold_id)
+    return LockedHold(
+        hold,
+        get_client_key(hold.client_id),
+        tuple(_list_screenings_since(hold)),
+        tuple(_list_open_kinds(hold)),
+    )

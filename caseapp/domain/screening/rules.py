@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from caseapp.core.errors import Reason
+from caseapp.core.errors import Reason, RuleBroken, refuse_for
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.screening.protocol import (
     IMMEDIATE_STEPS,
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
+    from caseapp.core.actor import Actor
     from caseapp.domain.screening.models import Hold
-    from caseapp.domain.screening.queries import OpenHold
+    from caseapp.domain.screening.queries import LockedHold, OpenHold
     from caseapp.domain.screening.schemas import ScreeningRecord
 
 
@@ -131,6 +132,16 @@ def has_two_steady_screenings(screenings: Sequence[ScreeningRecord]) -> bool:
         if screening.steady:
             steady.append(screening)
     return bool(steady) and steady[0].recorded_at - steady[-1].recorded_at >= STEADY_INTERVAL
+
+
+def check_release(actor: Actor, locked: LockedHold) -> None:
+    """Check that the actor can release a hold.
+
+    Raises RuleBroken with every blocker.
+    """
+    if locked.hold.released_at is not None:
+        raise RuleBroken(Reason("already_released", "This hold has already been released."))
+    refuse_for(release_blockers(locked.hold, locked.screenings, locked.open_kinds, actor.id))
 
 
 def release_blockers(

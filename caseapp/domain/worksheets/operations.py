@@ -155,10 +155,10 @@ def _lock_worksheet(
 ) -> tuple[AssignmentRecord, WorksheetResponse | None]:
     """Lock the client and load a worksheet with its response, so that concurrent changes wait for each other."""
     require(actor, Action.PORTAL_WRITE)
+    take_client_lock(actor.id)
     assignment = get_reading_list_item(actor, position)
     if not assignment.handout.fields:
         raise NotFound
-    take_client_lock(actor.id)
     return assignment, find_response(assignment.id)
 
 

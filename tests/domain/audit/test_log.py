@@ -45,7 +45,7 @@ from caseapp.domain.screening.operations import (
     set_manual_flag,
 )
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import list_flags, list_holds
+from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.screening.schemas import NewScreening
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
@@ -172,7 +172,12 @@ def changes(team):
         ("case.close", lambda: close_case(coach, lock_case(coach, ending.case_id), closing, 1)),
         ("screening.record", lambda: record_screening(coach, bare, NewScreening(NONE))),
         ("hold.open", lambda: record_screening(coach, bare, NewScreening({**NONE, "sleep": 2}))),
-        ("hold.release", lambda: release_hold(supervisor, hold.id, "All is done.", hold.version)),
+        (
+            "hold.release",
+            lambda: release_hold(
+                supervisor, lock_hold(supervisor, hold.id), "All is done.", hold.version
+            ),
+        ),
         ("flag.set", lambda: set_manual_flag(coach, bare, "contact_block")),
         (
             "flag.clear",

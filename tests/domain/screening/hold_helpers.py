@@ -14,7 +14,7 @@ from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_state, list_release_blockers
+from caseapp.domain.screening.queries import get_safety_state, list_release_blockers, lock_hold
 
 START = datetime(2026, 5, 14, 12, tzinfo=UTC)
 REASON = "Two steady weeks and a plan on file."
@@ -50,4 +50,9 @@ def blockers(hold, actor):
 def clear(actor, hold, reason=REASON, version=None):
     db.session.rollback()
     with transaction():
-        release_hold(actor, hold.id, reason, version or db.session.get(Hold, hold.id).version)
+        release_hold(
+            actor,
+            lock_hold(actor, hold.id),
+            reason,
+            version or db.session.get(Hold, hold.id).version,
+        )

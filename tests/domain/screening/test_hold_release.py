@@ -11,7 +11,7 @@ from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_followups_by_origin
-from caseapp.domain.screening.operations import release_hold
+from caseapp.domain.screening.queries import lock_hold
 from tests.domain.screening.hold_helpers import (
     KEYS,
     REASON,
@@ -128,7 +128,7 @@ def test_release_by_other_roles_is_refused(team, held):
         with pytest.raises(NotFound):
             clear(team["supervisor2"], held)
         with pytest.raises(NotFound), transaction():
-            release_hold(team["supervisor"], UUID(int=1), REASON, 1)
+            lock_hold(team["supervisor"], UUID(int=1))
 
 
 def test_release_with_old_version_is_stale(team, held):
