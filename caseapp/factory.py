@@ -68,7 +68,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     portal.init_app(app)
     api.init_app(app)
     jobs.register_handlers()
-    app.extensions["queue"] = queue.open_queue(app.app_context, jobs.delete_expired_uploads)
+    app.extensions["queue"] = queue.open_queue(app.app_context, jobs.delete_expired)
     library()
     guard.check_declared(app)
     return app

@@ -10,6 +10,7 @@ from caseapp.domain.bulk_assignments import models as bulk_assignments
 from caseapp.domain.cases import models as cases
 from caseapp.domain.clients import models as clients
 from caseapp.domain.followups import models as followups
+from caseapp.domain.form_drafts import models as form_drafts
 from caseapp.domain.handouts import models as handouts
 from caseapp.domain.keys import models as keys
 from caseapp.domain.notes import models as notes
@@ -28,6 +29,7 @@ MODULES = (
     cases,
     clients,
     followups,
+    form_drafts,
     handouts,
     keys,
     notes,

@@ -28,6 +28,7 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.followups.schemas import NewFollowUp
+from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.models import METADATA
 from caseapp.domain.screening.operations import clear_flag, release_hold
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
@@ -110,6 +111,9 @@ def canaries(app):
         save_answers(client, 2, {"first_person": f"{CANARY} again"}, 2)
         store_upload(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
     builders.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
+    with transaction():
+        for about in (made.client_id, None):
+            save_form_draft(coach.id, "/case/new", f"/{about}", about, {"name": [CANARY]}, now())
     db.session.remove()
     return coach, made
 

@@ -1,0 +1,76 @@
+"""Queries for form drafts: an author's own words for the forms of a page."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.vault import unseal_text, unwrap
+from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, STAFF_RETENTION
+from caseapp.domain.form_drafts.models import FormDraft
+from caseapp.domain.form_drafts.schemas import FormWords
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import get_ring_key
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+def list_form_drafts(author_id: UUID, path: str) -> dict[str, FormWords]:
+    """List the author's words for the forms of the page with this path, by the form's address.
+
+    A form that was opened in several windows has the words that were kept last. Drafts whose time is over and those
+    about erased clients are left out. The caller has already found the page for this author.
+    """
+    rows = db.session.execute(
+        sa.select(
+            FormDraft.id,
+            FormDraft.form,
+            FormDraft.client_id,
+            FormDraft.ring_number,
+            FormDraft.words,
+            FormDraft.opened_at,
+            FormDraft.updated_at,
+            ClientKey.wrapped,
+        )
+        .outerjoin(ClientKey, ClientKey.client_id == FormDraft.client_id)
+        .where(
+            FormDraft.author_id == author_id,
+            FormDraft.path == path,
+            sa.not_(is_over()),
+        )
+        .order_by(FormDraft.updated_at, FormDraft.id)
+    ).all()
+    newest = {row.form: row for row in rows}
+    return {
+        form: FormWords(_unseal(author_id, row), row.opened_at, row.updated_at)
+        for form, row in newest.items()
+    }
+
+
+def is_over() -> sa.ColumnElement[bool]:
+    """Build the SQL condition for drafts that are kept no longer: too old, or about an erased client."""
+    moment = now()
+    erased = ~sa.exists().where(ClientKey.client_id == FormDraft.client_id).correlate(FormDraft)
+    by_client = FormDraft.client_id == FormDraft.author_id
+    return sa.or_(
+        FormDraft.updated_at <= moment - STAFF_RETENTION,
+        sa.and_(
+            FormDraft.client_id.is_not(None),
+            sa.or_(erased, sa.and_(by_client, FormDraft.updated_at <= moment - CLIENT_RETENTION)),
+        ),
+    )
+
+
+def _unseal(author_id: UUID, row: sa.Row[*tuple[Any, ...]]) -> dict[str, list[str]]:
+    if row.client_id is None:
+        key = get_ring_key("drafts", row.ring_number).for_person(author_id)
+    else:
+        key = unwrap(row.client_id, row.wrapped)
+    text = unseal_text(FormDraft.__tablename__, "words", row.id, row.words, key)
+    words: dict[str, list[str]] = json.loads(text or "{}")
+    return words
