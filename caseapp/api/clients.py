@@ -12,7 +12,12 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.clients import operations, queries
-from caseapp.domain.clients.queries import ClientListItem, ClientRecord, get_client_record
+from caseapp.domain.clients.queries import (
+    ClientListItem,
+    ClientRecord,
+    get_client_record,
+    lock_client,
+)
 from caseapp.domain.clients.schemas import (
     ClientListItemResponseSchema,
     ClientResponseSchema,
@@ -98,5 +103,5 @@ def update_client(client_id: UUID, body: dict[str, Any], version: int) -> Client
     current = to_json_types(serialize(get_client_record(actor, client_id)))
     details = merge_changes(ClientSchema(), current, body)
     with transaction():
-        operations.update_client(actor, client_id, details, version)
+        operations.update_client(actor, lock_client(actor, client_id), details, version)
     return get_client_record(actor, client_id)

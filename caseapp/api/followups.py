@@ -10,7 +10,9 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups import operations, queries
+from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import (
     ClientFollowUp,
     ClientFollowUpSchema,
@@ -66,7 +68,9 @@ def create_followup(body: ClientFollowUp) -> FollowUpRecord:
     """Create a follow-up for yourself about one of your clients."""
     actor = current_actor()
     with transaction():
-        task_id = run_api_once(lambda: operations.create_followup(actor, body.client_id, body.task))
+        task_id = run_api_once(
+            lambda: operations.create_followup(actor, lock_client(actor, body.client_id), body.task)
+        )
     return queries.get_followup_record(actor, task_id)
 
 
@@ -90,5 +94,7 @@ def update_followup(followup_id: UUID, body: dict[str, str], version: int) -> Fo
     """Complete a follow-up with a written outcome."""
     actor = current_actor()
     with transaction():
-        operations.complete_followup(actor, followup_id, body["outcome"], version)
+        operations.complete_followup(
+            actor, lock_followup(actor, followup_id), body["outcome"], version
+        )
     return queries.get_followup_record(actor, followup_id)

@@ -8,7 +8,9 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.notes import operations, queries
+from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import (
     DraftChange,
     DraftSchema,
@@ -52,7 +54,7 @@ def create_note(case_id: UUID, body: NewNote) -> NoteRecord:
     actor = current_actor()
     with transaction():
         return create_api_once(
-            lambda: operations.create_note(actor, case_id, body),
+            lambda: operations.create_note(actor, lock_case(actor, case_id), body),
             lambda note_id: queries.get_note(actor, note_id),
         )
 
@@ -77,7 +79,7 @@ def update_note(note_id: UUID, body: DraftChange, version: int) -> NoteRecord:
     """Change your draft; fields that are not sent stay unchanged."""
     actor = current_actor()
     with transaction():
-        operations.save_draft(actor, note_id, body, version)
+        operations.save_draft(actor, lock_note(actor, note_id), body, version)
         return queries.get_note(actor, note_id)
 
 
@@ -89,5 +91,5 @@ def sign_note(note_id: UUID, version: int) -> NoteRecord:
     """Sign and lock your draft; unrecorded levels in it are recorded with it."""
     actor = current_actor()
     with transaction():
-        operations.sign_note(actor, note_id, version)
+        operations.sign_note(actor, lock_note(actor, note_id), version)
         return queries.get_note(actor, note_id)

@@ -13,6 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_client_suspended_assignments
 from caseapp.domain.assignments.schemas import AssignmentResponseSchema
 from caseapp.domain.audit.operations import record_read
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening import operations, queries
 from caseapp.domain.screening.schemas import (
     FlagResponseSchema,
@@ -68,7 +69,9 @@ def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
     """
     actor = current_actor()
     with transaction():
-        screening_id = run_api_once(lambda: operations.record_screening(actor, client_id, body))
+        screening_id = run_api_once(
+            lambda: operations.record_screening(actor, lock_client(actor, client_id), body)
+        )
     found = queries.get_screening(actor, screening_id)
     shown = {name: getattr(found, name) for name in ScreeningResponseSchema().fields}
     return shown | {"suspended": list_client_suspended_assignments(actor, client_id)}

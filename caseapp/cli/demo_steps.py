@@ -29,9 +29,10 @@ from caseapp.domain.clients import operations as clients
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import ClientSchema
 from caseapp.domain.followups import operations as followups
-from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUpSchema
 from caseapp.domain.notes import operations as notes
+from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
 from caseapp.domain.screening import operations as screening
 from caseapp.domain.screening.protocol import ITEMS
@@ -175,13 +176,17 @@ class Person:
             "modality": entry["modality"],
         }
         with at(moment + NOTE_STARTED_AFTER), transaction():
-            note = notes.create_note(self.coach, self.case_id, NewNoteSchema().load(start)).id
+            note = notes.create_note(
+                self.coach, lock_case(self.coach, self.case_id), NewNoteSchema().load(start)
+            ).id
         with at(moment + NOTE_SIGNED_AFTER), transaction():
-            version = notes.save_draft(self.coach, note, DraftSchema().load(change), 1)
+            version = notes.save_draft(
+                self.coach, lock_note(self.coach, note), DraftSchema().load(change), 1
+            )
             if not entry.get("draft"):
                 if "levels" in entry:
                     self._complete_recheck()
-                notes.sign_note(self.coach, note, version)
+                notes.sign_note(self.coach, lock_note(self.coach, note), version)
 
     def do_screening(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Record a screening between two sessions."""
@@ -189,7 +194,9 @@ class Person:
         answers |= {"asked_alone": True, "comment": entry["comment"]}
         with transaction():
             self._complete_recheck()
-            screening.record_screening(self.coach, self.client_id, ScreeningSchema().load(answers))
+            screening.record_screening(
+                self.coach, lock_client(self.coach, self.client_id), ScreeningSchema().load(answers)
+            )
 
     def _complete_recheck(self) -> None:
         """Complete an open recheck follow-up, since the client is being screened again."""
@@ -197,7 +204,7 @@ class Person:
             if task.kind == "recheck":
                 followups.complete_followup(
                     self.coach,
-                    task.id,
+                    lock_followup(self.coach, task.id),
                     "Asked again; the answers are in today's screening.",
                     task.version,
                 )
@@ -255,7 +262,7 @@ class Person:
         due = datetime.combine(self.today - timedelta(days=entry["due"]), time(16), UTC)
         new = NewFollowUpSchema().load({"title": entry["title"], "due_at": due.isoformat()})
         with transaction():
-            followups.create_followup(self.coach, self.client_id, new)
+            followups.create_followup(self.coach, lock_client(self.coach, self.client_id), new)
 
     def do_complete(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Complete a follow-up, found by its kind or title."""
@@ -265,7 +272,9 @@ class Person:
             if entry.get("kind") == task.kind or entry.get("title") == task.title
         )
         with transaction():
-            followups.complete_followup(self.coach, task.id, entry["outcome"], task.version)
+            followups.complete_followup(
+                self.coach, lock_followup(self.coach, task.id), entry["outcome"], task.version
+            )
 
     def do_release(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Release a hold as the supervisor."""
@@ -354,7 +363,9 @@ class Person:
     def do_invite(self, _entry: dict[str, Any], _moment: datetime) -> None:
         """Invite the client to the portal and complete the first sign-in with the start code."""
         with transaction():
-            invitation = portal_access.invite_client(self.coach, self.client_id)
+            invitation = portal_access.invite_client(
+                self.coach, lock_client(self.coach, self.client_id)
+            )
         with transaction():
             reference = begin_session("client", self.client_id, pin_verified=False)
         reader = find_client_session(reference)

@@ -17,7 +17,6 @@ from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_case, update_case
 from caseapp.domain.cases.queries import (
     CaseFilter,
-    get_case_context_by_number,
     list_cases,
     lock_case,
 )
@@ -181,8 +180,8 @@ def save_client(number: str) -> ResponseReturnValue:
     try:
         details, version = read_form(ClientSchema()), form_version()
         with transaction():
-            context = get_case_context_by_number(current_actor(), number)
-            update_client(current_actor(), context.case.client_id, details, version)
+            case = lock_case(current_actor(), number)
+            update_client(current_actor(), case.locked_client, details, version)
     except Invalid as error:
         return _details(number, client_form=submitted_form(error)), 422
     except Stale:
@@ -215,8 +214,8 @@ def set_flag(number: str) -> ResponseReturnValue:
     try:
         kind = read_form(FlagSchema())["kind"]
         with transaction():
-            context = get_case_context_by_number(current_actor(), number)
-            set_manual_flag(current_actor(), context.case.client_id, kind)
+            case = lock_case(current_actor(), number)
+            set_manual_flag(current_actor(), case.locked_client, kind)
     except Invalid as error:
         return _details(number, flag_form=submitted_form(error)), 422
     flash("flag_set")

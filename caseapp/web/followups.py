@@ -11,10 +11,14 @@ from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.followups.operations import complete_followup, create_followup
-from caseapp.domain.followups.queries import get_followup_record, list_followups_by_due_date
+from caseapp.domain.followups.queries import (
+    get_followup_record,
+    list_followups_by_due_date,
+    lock_followup,
+)
 from caseapp.domain.followups.schemas import NewFollowUpSchema, OutcomeSchema
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.errors import record_refused_request
@@ -108,8 +112,8 @@ def create(number: str) -> ResponseReturnValue:
     try:
         new = read_form(NewFollowUpSchema(), zone=zone())
         with transaction():
-            context = get_case_context_by_number(actor, number)
-            run_form_once(lambda: create_followup(actor, context.case.client_id, new))
+            case = lock_case(actor, number)
+            run_form_once(lambda: create_followup(actor, case.locked_client, new))
     except Invalid as error:
         return _render_case_list(number, submitted_form(error)), 422
     flash("followup_added")
@@ -151,4 +155,4 @@ def _complete(followup_id: UUID) -> None:
     get_followup_record(actor, followup_id)
     outcome = read_form(OutcomeSchema())["outcome"]
     with transaction():
-        complete_followup(actor, followup_id, outcome, form_version())
+        complete_followup(actor, lock_followup(actor, followup_id), outcome, form_version())

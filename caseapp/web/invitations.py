@@ -17,7 +17,7 @@ from caseapp.domain.auth.portal_access import (
 )
 from caseapp.domain.auth.queries import find_portal_access
 from caseapp.domain.auth.rules import LINK_LIFETIME, MAX_PIN_ATTEMPTS
-from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
+
+    from caseapp.domain.clients.queries import LockedClient
 
 blueprint = Blueprint("invitations", __name__)
 
@@ -66,15 +68,15 @@ def invite(number: str) -> ResponseReturnValue:
     """Create new codes and show them in this response only; a form sent twice creates them once."""
     invitations: list[Invitation] = []
 
-    def create(client_id: UUID) -> UUID:
-        invitations.append(invite_client(current_actor(), client_id))
-        return client_id
+    def create(client: LockedClient) -> UUID:
+        invitations.append(invite_client(current_actor(), client))
+        return client.id
 
     read_form(Schema())
     try:
         with transaction():
-            client_id = get_case_context_by_number(current_actor(), number).case.client_id
-            run_form_once(lambda: create(client_id))
+            client = lock_case(current_actor(), number).locked_client
+            run_form_once(lambda: create(client))
     except RuleBroken as error:
         record_refused_request(error)
         return _page(number, reasons=error.reasons), 409

@@ -15,8 +15,8 @@ from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import (
     CaseFilter,
     get_case_context,
-    get_case_context_by_number,
     list_cases,
+    lock_case,
 )
 from caseapp.domain.notes.codes import FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.operations import (
@@ -32,6 +32,7 @@ from caseapp.domain.notes.queries import (
     list_case_notes,
     list_own_drafts,
     list_own_signed_notes,
+    lock_note,
 )
 from caseapp.domain.notes.rules import missing_for_signature
 from caseapp.domain.notes.schemas import FORMATS, SECTIONS, DraftFormSchema, NewNoteSchema
@@ -123,8 +124,8 @@ def create(number: str) -> ResponseReturnValue:
     try:
         new = read_form(NewNoteSchema(), zone=zone())
         with transaction():
-            context = get_case_context_by_number(actor, number)
-            note_id = run_form_once(lambda: create_note(actor, context.case.id, new).id)
+            case = lock_case(actor, number)
+            note_id = run_form_once(lambda: create_note(actor, case, new).id)
     except Invalid as error:
         return _render_new_note(number, submitted_form(error)), 422
     except RuleBroken as error:
@@ -148,7 +149,10 @@ def save(note_id: UUID) -> ResponseReturnValue:
     try:
         with transaction():
             save_draft(
-                current_actor(), note_id, read_form(DraftFormSchema(), zone=zone()), form_version()
+                current_actor(),
+                lock_note(current_actor(), note_id),
+                read_form(DraftFormSchema(), zone=zone()),
+                form_version(),
             )
     except (Invalid, Stale, RuleBroken) as error:
         return _render_not_saved(note_id, error)
@@ -167,7 +171,10 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
     try:
         with transaction():
             version = save_draft(
-                actor, note_id, read_form(DraftFormSchema(), zone=zone()), form_version()
+                actor,
+                lock_note(actor, note_id),
+                read_form(DraftFormSchema(), zone=zone()),
+                form_version(),
             )
     except Invalid as error:
         return jsonify(code=error.code, message=error.message, fields=error.fields), 422
@@ -198,8 +205,8 @@ def record_screening(note_id: UUID) -> ResponseReturnValue:
         version = form_version()
 
         def save_and_record() -> UUID:
-            saved = save_draft(actor, note_id, change, version)
-            return record_draft_screening(actor, note_id, saved)
+            saved = save_draft(actor, lock_note(actor, note_id), change, version)
+            return record_draft_screening(actor, lock_note(actor, note_id), saved)
 
         with transaction():
             run_form_once(save_and_record)
@@ -219,7 +226,7 @@ def discard(note_id: UUID) -> ResponseReturnValue:
     try:
         with transaction():
             number = get_note(actor, note_id).number
-            discard_draft(actor, note_id, form_version())
+            discard_draft(actor, lock_note(actor, note_id), form_version())
     except (Stale, RuleBroken) as error:
         return _render_not_saved(note_id, error)
     flash("note_discarded")
@@ -256,7 +263,7 @@ def sign(note_id: UUID) -> ResponseReturnValue:
         return redirect(url_for("notes.note_page", note_id=note_id), code=303)
     try:
         with transaction():
-            sign_note(actor, note_id, form_version())
+            sign_note(actor, lock_note(actor, note_id), form_version())
     except (Invalid, Stale, RuleBroken) as error:
         return _render_not_saved(note_id, error)
     flash("note_signed")

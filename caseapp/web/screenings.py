@@ -12,7 +12,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, IMMEDIATE_STEPS
@@ -70,11 +70,11 @@ def record(number: str) -> ResponseReturnValue:
     try:
         screening = read_form(ScreeningSchema())
         with transaction():
-            context = get_case_context_by_number(actor, number)
-            run_form_once(lambda: record_screening(actor, context.case.client_id, screening))
+            case = lock_case(actor, number)
+            run_form_once(lambda: record_screening(actor, case.locked_client, screening))
     except Invalid as error:
         return _screenings(number, submitted_form(error)), 422
-    if derive_required_actions(screening.levels, context.safety.as_of).holds:
+    if derive_required_actions(screening.levels, case.safety.as_of).holds:
         flash("hold_opened")
         return redirect(url_for("holds.hold_page", number=number), code=303)
     flash("screening_recorded")

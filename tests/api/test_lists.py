@@ -7,6 +7,7 @@ import pytest
 from caseapp.api.blueprint import PAGE_SIZE
 from caseapp.core.pagination import LARGEST_PAGE
 from caseapp.core.transaction import transaction
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.api.api_client import BASE, NOBODYS, assert_error
 from tests.support import builders
@@ -85,7 +86,9 @@ def records(staff):
         assert coach.post(f"/cases/{made.case_id}/notes", note).status_code == 201
         assert admin.post("/exports", {"format": "csv"}).status_code == 201
     with transaction():
-        set_manual_flag(supervisor.actor, made.client_id, "contact_block")
+        set_manual_flag(
+            supervisor.actor, lock_client(supervisor.actor, made.client_id), "contact_block"
+        )
     return {"client_id": made.client_id, "case_id": made.case_id}
 
 

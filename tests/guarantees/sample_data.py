@@ -22,6 +22,7 @@ from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.models import METADATA
@@ -95,7 +96,9 @@ def _belongings(app, coach, slugs):
             assign_handout(
                 coach, found.case_id, slug, message="For you.", channel="portal", confirmed=True
             )
-        create_followup(coach, found.client_id, NewFollowUp("Ring the school", now()))
+        create_followup(
+            coach, lock_client(coach, found.client_id), NewFollowUp("Ring the school", now())
+        )
     client = Actor(found.client_id, Role.CLIENT, "A client", "portal")
     position = len(slugs)
     with transaction():
@@ -103,7 +106,9 @@ def _belongings(app, coach, slugs):
         send_upload(client, position, upload_id)
         share_answers(client, position, {"one": "For you."}, 0)
     with transaction():
-        followup_id = create_followup(coach, found.client_id, NewFollowUp("Ring again", now()))
+        followup_id = create_followup(
+            coach, lock_client(coach, found.client_id), NewFollowUp("Ring again", now())
+        )
     with transaction():
         wish = NewBulkAssignment(None, "en", "print", "", None, (found.case_id,), {})
         bulk_assignment_id = start_bulk_assignment(coach, SLUG, wish)

@@ -23,6 +23,7 @@ from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import create_token
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import create_note
 from caseapp.domain.notes.schemas import NewNote
@@ -174,7 +175,9 @@ def desk(app):
     for _ in range(DRAFTS):
         with transaction():
             note_id = create_note(
-                coach, made.case_id, NewNote("dap", now() - timedelta(hours=1), 50, "phone")
+                coach,
+                lock_case(coach, made.case_id),
+                NewNote("dap", now() - timedelta(hours=1), 50, "phone"),
             ).id
         drafts.append(Draft(str(note_id)))
     with transaction():

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +30,17 @@ from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import complete_followup, create_followup
+from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
-from caseapp.domain.notes.operations import create_note
-from caseapp.domain.notes.schemas import NewNote
+from caseapp.domain.notes.operations import (
+    create_note,
+    discard_draft,
+    record_draft_screening,
+    save_draft,
+    sign_note,
+)
+from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.domain.screening.models import Flag
 from caseapp.domain.screening.operations import record_screening, release_hold
 from caseapp.domain.screening.protocol import ITEMS
@@ -43,7 +52,13 @@ from tests.support import builders, staff
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from caseapp.domain.notes.queries import LockedNote
+
 DOMAIN = Path(caseapp.__file__).parent / "domain"
+QUERIES = [
+    import_module(f"caseapp.domain.{path.parent.name}.queries")
+    for path in sorted(DOMAIN.glob("*/queries.py"))
+]
 URGENT = NewScreening({item.key: 0 for item in ITEMS} | {"self_harm": 3}, True, (), "")  # noqa: FBT003
 NO_FACTS = CaseDetails({}, "undecided", None)
 ORDER = CaseDetails({"order": "protects_spouse"}, "undecided", None)
@@ -156,15 +171,15 @@ def test_nothing_is_read_before_the_lock() -> None:
 
 @pytest.mark.both
 def test_lock_outside_a_transaction_is_refused(app: Any) -> None:
-    coach = staff.team()["coach"]
-    made = builders.case(coach)
+    team = staff.team()
+    made = builders.case(team["coach"])
     db.session.rollback()
-    for lock in (
-        lambda: lock_case(coach, made.case_id),
-        lambda: lock_client(coach, made.client_id),
-    ):
+    locks = [name for _, node in functions("queries") if (name := node.name).startswith("lock_")]
+    assert len(locks) >= 5
+    for name in locks:
+        (lock,) = {getattr(module, name) for module in QUERIES if hasattr(module, name)}
         with pytest.raises(RuntimeError, match="open transaction"):
-            lock()
+            lock(team["supervisor"], made.client_id)
 
 
 @dataclass
@@ -188,7 +203,7 @@ def moving(team: dict[str, Any]) -> Race:
     move = StageMove("understand", "", {})
     return Race(
         made,
-        lambda: record_screening(coach, made.client_id, URGENT),
+        lambda: record_screening(coach, lock_client(coach, made.client_id), URGENT),
         lambda: cases.move_case(coach, lock_case(coach, made.case_id), move, version(made)),
         "hold_open",
     )
@@ -199,7 +214,7 @@ def closing(team: dict[str, Any]) -> Race:
     coach, made = team["coach"], builders.steady_case(team["coach"])
     return Race(
         made,
-        lambda: record_screening(coach, made.client_id, URGENT),
+        lambda: record_screening(coach, lock_client(coach, made.client_id), URGENT),
         lambda: cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made)),
         "hold_open",
     )
@@ -269,7 +284,7 @@ def releasing(team: dict[str, Any]) -> Race:
     assert blockers(hold, supervisor) == []
     return Race(
         made,
-        lambda: record_screening(coach, made.client_id, URGENT),
+        lambda: record_screening(coach, lock_client(coach, made.client_id), URGENT),
         lambda: release_hold(supervisor, lock_hold(supervisor, hold_id), "Steady", hold_version),
         "screening_not_steady",
     )
@@ -280,7 +295,7 @@ def assigning(team: dict[str, Any]) -> Race:
     coach, made = team["coach"], builders.steady_case(team["coach"])
     return Race(
         made,
-        lambda: record_screening(coach, made.client_id, URGENT),
+        lambda: record_screening(coach, lock_client(coach, made.client_id), URGENT),
         lambda: assign_handout(
             coach, made.case_id, "my-limits", message="", channel="portal", confirmed=True
         ),
@@ -295,8 +310,49 @@ def starting_a_note(team: dict[str, Any]) -> Race:
     return Race(
         made,
         lambda: cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made)),
-        lambda: create_note(coach, made.case_id, new),
+        lambda: create_note(coach, lock_case(coach, made.case_id), new),
         "case_closed",
+    )
+
+
+def signed_meanwhile(team: dict[str, Any], change: Callable[[LockedNote], object]) -> Race:
+    """Change a complete draft while its author signs it in another window."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    note_id = builders.draft(coach, made.case_id, levels={item.key: 0 for item in ITEMS})
+    return Race(
+        made,
+        lambda: sign_note(coach, lock_note(coach, note_id), 2),
+        lambda: change(lock_note(coach, note_id)),
+        "note_signed",
+    )
+
+
+def saving_a_note(team: dict[str, Any]) -> Race:
+    """Save a draft while it is being signed."""
+    change = DraftChange(sections={"plan": "From this window"})
+    return signed_meanwhile(team, lambda note: save_draft(team["coach"], note, change, 2))
+
+
+def recording_from_a_note(team: dict[str, Any]) -> Race:
+    """Record the screening of a draft while it is being signed, which records it too."""
+    return signed_meanwhile(team, lambda note: record_draft_screening(team["coach"], note, 2))
+
+
+def signing(team: dict[str, Any]) -> Race:
+    """Sign a draft while it is being signed in another window."""
+    return signed_meanwhile(team, lambda note: sign_note(team["coach"], note, 2))
+
+
+def discarding(team: dict[str, Any]) -> Race:
+    """Discard a draft while an urgent level is being saved in it."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    note_id = builders.draft(coach, made.case_id)
+    urgent = DraftChange(screening=DraftScreening({"self_harm": 3}))
+    return Race(
+        made,
+        lambda: save_draft(coach, lock_note(coach, note_id), urgent, 1),
+        lambda: discard_draft(coach, lock_note(coach, note_id), 2),
+        "unrecorded_concern",
     )
 
 
@@ -304,10 +360,12 @@ def completing(team: dict[str, Any]) -> Race:
     """Complete a follow-up while somebody else completes it."""
     coach, made = team["coach"], builders.case(team["coach"])
     with transaction():
-        task_id = create_followup(coach, made.client_id, NewFollowUp("Call back", now()))
+        task_id = create_followup(
+            coach, lock_client(coach, made.client_id), NewFollowUp("Call back", now())
+        )
 
     def complete() -> None:
-        complete_followup(coach, task_id, "Done", 1)
+        complete_followup(coach, lock_followup(coach, task_id), "Done", 1)
 
     return Race(made, complete, complete, "already_completed")
 
@@ -319,9 +377,11 @@ def inviting(team: dict[str, Any]) -> Race:
     unsafe = builders.details(with_portal.name, safe=SafeContact(("in_person",)))
     return Race(
         made,
-        lambda: update_client(coach, made.client_id, unsafe, with_portal.version),
-        lambda: invite_client(coach, made.client_id),
-        "",
+        lambda: update_client(
+            coach, lock_client(coach, made.client_id), unsafe, with_portal.version
+        ),
+        lambda: invite_client(coach, lock_client(coach, made.client_id)),
+        "portal_not_safe",
     )
 
 
@@ -329,6 +389,10 @@ RACES = {
     "release_hold": releasing,
     "assign_handout": assigning,
     "create_note": starting_a_note,
+    "save_draft": saving_a_note,
+    "record_draft_screening": recording_from_a_note,
+    "sign_note": signing,
+    "discard_draft": discarding,
     "complete_followup": completing,
     "invite_client": inviting,
     "move_case": moving,

@@ -26,7 +26,7 @@ from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
-from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.form_drafts.operations import save_form_draft
 from caseapp.domain.models import METADATA
@@ -69,8 +69,8 @@ def canaries(app):
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
     with at(start - timedelta(days=10)), transaction():
         for task in db.session.scalars(sa.select(FollowUp)):
-            complete_followup(coach, task.id, CANARY, task.version)
-        create_followup(coach, made.client_id, NewFollowUp(CANARY, now()))
+            complete_followup(coach, lock_followup(coach, task.id), CANARY, task.version)
+        create_followup(coach, lock_client(coach, made.client_id), NewFollowUp(CANARY, now()))
     for days in (9, 0):
         builders.screen(coach, made.client_id, days_ago=days, comment=CANARY)
     with transaction():

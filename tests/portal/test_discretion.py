@@ -13,6 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -63,7 +64,7 @@ def sign_in_by_mail(app, coach, mailbox, surname):
         with transaction():
             assign_handout(coach, found.case_id, slug, message="", channel="portal", confirmed=True)
     with transaction():
-        create_followup(coach, found.client_id, NewFollowUp(CANARY, now()))
+        create_followup(coach, lock_client(coach, found.client_id), NewFollowUp(CANARY, now()))
     builders.note(coach, found.case_id, dict.fromkeys(("data", "assessment", "plan"), CANARY))
     return visitor, found, address
 
@@ -91,7 +92,7 @@ def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach,
         builders.screen(coach, found.client_id, comment=CANARY, **{answer: "urgent"})
         if answer == "self_harm":
             with transaction():
-                set_manual_flag(coach, found.client_id, "unsafe_delivery")
+                set_manual_flag(coach, lock_client(coach, found.client_id), "unsafe_delivery")
         shown.append(crawl(app, visitor, [1, 2, 3]))
         assert shown[-1]["/portal"] != before
         mails.append(request_another_mail(mailbox, address))

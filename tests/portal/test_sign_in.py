@@ -14,6 +14,7 @@ from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_portal_access
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.queries import get_practice_info
 from tests.support import builders, staff
 from tests.support.portal_client import (
@@ -281,7 +282,7 @@ def test_post_only_addresses_reject_get(app, visitor):
 def test_new_invitation_ends_open_sessions(coach, app):
     visitor, found = sign_in_client(app, coach)
     with transaction():
-        portal_access.invite_client(coach, found.client_id)
+        portal_access.invite_client(coach, lock_client(coach, found.client_id))
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
@@ -322,7 +323,7 @@ def test_request_link_with_forged_host_mails_the_real_one(mailbox, coach, visito
 def test_client_without_a_case_can_sign_in(coach, app):
     client_id = builders.client(coach)
     with transaction():
-        found = portal_access.invite_client(coach, client_id)
+        found = portal_access.invite_client(coach, lock_client(coach, client_id))
     visitor = app.test_client()
     use_card(visitor, found.card_code)
     choose_pin(visitor, found.start_code)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import open_case
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.queries import lock_client
@@ -19,6 +19,7 @@ from caseapp.domain.clients.schemas import ClientDetails, SafeContact
 from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
+from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import record_screening
@@ -95,7 +96,7 @@ def screen(
     with moment, transaction():
         return record_screening(
             actor,
-            client_id,
+            lock_client(actor, client_id),
             NewScreening(answers, asked_alone, tuple(actions_taken), comment),
         )
 
@@ -119,10 +120,10 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
         format, moment - timedelta(hours=1), 50, "video", SECTIONS if sections is None else sections
     )
     with at(moment), transaction():
-        note_id = create_note(actor, case_id, new).id
+        note_id = create_note(actor, lock_case(actor, case_id), new).id
         if levels is not None:
             change = DraftChange(screening=DraftScreening(levels, **answers))
-            save_draft(actor, note_id, change, 1)
+            save_draft(actor, lock_note(actor, note_id), change, 1)
     return note_id
 
 
@@ -130,7 +131,7 @@ def note(actor, case_id, sections=None, *, days_ago=0, **more):
     """Save a note and sign it."""
     note_id = draft(actor, case_id, sections, days_ago=days_ago, **more)
     with at(now() - timedelta(days=days_ago)), transaction():
-        sign_note(actor, note_id, 2 if more.get("levels") is not None else 1)
+        sign_note(actor, lock_note(actor, note_id), 2 if more.get("levels") is not None else 1)
     return note_id
 
 

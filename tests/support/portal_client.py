@@ -11,6 +11,7 @@ from email import policy
 from caseapp.core import outbox, settings
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from tests.support import builders
 from tests.support.loopback import MailServer
@@ -87,7 +88,7 @@ def invited(coach, name=None, *, safe=CARD_ONLY, address=None, **changed):
     """Open a case and invite its client."""
     made = builders.case(coach, name, safe=safe, email=address, **changed)
     with transaction():
-        found = invite_client(coach, made.client_id)
+        found = invite_client(coach, lock_client(coach, made.client_id))
     outbox.sweep()
     return Invited(made.client_id, made.case_id, found.start_code, found.card_code)
 

@@ -7,6 +7,7 @@ import pytest
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -199,7 +200,11 @@ def test_get_on_post_routes_is_refused(coach, ines):
 def _add_rows(team, made, rows):
     for number in range(rows):
         with transaction():
-            create_followup(team["coach"], made.client_id, NewFollowUp(f"Task {number}", now()))
+            create_followup(
+                team["coach"],
+                lock_client(team["coach"], made.client_id),
+                NewFollowUp(f"Task {number}", now()),
+            )
     for number in range(rows):
         builders.screen(team["coach"], made.client_id, days_ago=number + 1, sleep="watch")
 

@@ -43,21 +43,22 @@ from caseapp.domain.auth.rules import (
     MAX_PIN_ATTEMPTS,
     PIN_NEEDED,
     SignInStep,
+    check_invitation,
     choose_way,
     describe_wrong_attempt,
     find_pin_error,
-    list_invitation_blockers,
     may_enter,
 )
 from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt, sign_in_limits
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import get_client_record, take_client_lock, unseal_client
+from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import fingerprint
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.clients.schemas import SafeContact
 
 LINK_MAIL = "portal.link"
@@ -73,19 +74,17 @@ class Invitation:
     mailed: bool
 
 
-def invite_client(actor: Actor, client_id: UUID) -> Invitation:
+def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     """Invite a client to the portal, or unlock it after too many wrong attempts.
 
     Creates a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where email is safe a
-    one-time link is mailed; otherwise the coach prints a card. Raises NotFound, and RuleBroken unless the portal is
-    safe for this client.
+    one-time link is mailed; otherwise the coach prints a card. Raises RuleBroken unless the portal is safe for this
+    client.
     """
     require(actor, Action.PORTAL_INVITE)
-    take_client_lock(client_id)
-    client = get_client_record(actor, client_id)
-    if blockers := list_invitation_blockers(client.safe):
-        raise RuleBroken(*blockers)
-    by_mail = choose_way(client.safe, client.email) == "link"
+    check_invitation(client)
+    client_id = client.id
+    by_mail = choose_way(client.record.safe, client.record.email) == "link"
     start, card = generate_code(2), None if by_mail else generate_code(4)
     row = db.session.get(PortalAccess, client_id)
     if row is None:

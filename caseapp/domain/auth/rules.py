@@ -6,9 +6,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from caseapp.core.errors import Reason
+from caseapp.core.errors import Reason, refuse_for
 
 if TYPE_CHECKING:
+    from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.clients.schemas import SafeContact
 
 LINK_LIFETIME = timedelta(minutes=15)
@@ -44,6 +45,14 @@ def list_invitation_blockers(safe: SafeContact) -> list[Reason]:
             "Ask in private who else uses their phone. If it is safe, tick Portal under Details.",
         )
     ]
+
+
+def check_invitation(client: LockedClient) -> None:
+    """Check that a client can be invited to the portal now.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_invitation_blockers(client.record.safe))
 
 
 def choose_way(safe: SafeContact, email: str | None) -> str:

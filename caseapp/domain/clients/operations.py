@@ -33,15 +33,13 @@ from caseapp.domain.clients.models import (
 from caseapp.domain.clients.queries import (
     describe_matches,
     find_possible_matches,
-    get_client,
     name_hash,
-    take_client_lock,
     unseal_client,
 )
 from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
-from caseapp.domain.keys.queries import fingerprint, get_client_key
+from caseapp.domain.keys.queries import fingerprint
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
@@ -118,36 +116,33 @@ def _build_conflict_error(actor: Actor, found: dict[UUID, str]) -> RuleBroken:
 
 
 def update_client(
-    actor: Actor, client_id: UUID, details: ClientDetails, expected_version: int
+    actor: Actor, client: LockedClient, details: ClientDetails, expected_version: int
 ) -> None:
     """Replace a client's details.
 
-    Raises NotFound, or Stale when someone saved a newer version first.
+    Raises Stale when someone saved a newer version first.
     """
     require(actor, Action.CLIENT_EDIT)
-    take_client_lock(client_id)
-    client = get_client(actor, client_id)
-    key = get_client_key(client_id)
-    before = unseal_client(client, key)
-    set_committed_value(client, "version", expected_version)
-    _fill_columns(client, details, key)
+    row = db.session.get_one(Client, client.id)
+    set_committed_value(row, "version", expected_version)
+    _fill_columns(row, details, client.key)
     db.session.flush()
     for table in (ClientNameWord, NameHash):
-        db.session.execute(sa.delete(table).where(table.client_id == client_id))
-    _index_names(client_id, details)
+        db.session.execute(sa.delete(table).where(table.client_id == client.id))
+    _index_names(client.id, details)
     if not details.safe.allows("portal"):
-        end_all_sessions(client_id)
+        end_all_sessions(client.id)
     changed = [
         name
         for name, value in asdict(details).items()
-        if value != _get_previous_value(before, name)
+        if value != _get_previous_value(client.record, name)
     ]
     record(
         actor,
         Action.CLIENT_EDIT,
         "client",
-        client_id,
-        client_id=client_id,
+        client.id,
+        client_id=client.id,
         details={"fields": changed},
     )
 

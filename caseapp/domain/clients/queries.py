@@ -194,19 +194,6 @@ def _get_client_with_key(actor: Actor, client_id: UUID) -> sa.Row[Client, bytes]
     return row
 
 
-def get_client(actor: Actor, client_id: UUID) -> Client:
-    """Load a client for a change.
-
-    Raises NotFound.
-    """
-    found = db.session.scalar(
-        sa.select(Client).where(Client.id == client_id, is_visible_to(actor, Client.id))
-    )
-    if found is None:
-        raise NotFound
-    return found
-
-
 def unseal_client(client: Client, key: DataKey) -> ClientRecord:
     """Unseal a loaded client."""
     safe = unseal_json(client, "safe_contact", key) or {"channels": []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -18,9 +19,9 @@ from caseapp.core.pagination import (
     page_soonest_first,
 )
 from caseapp.core.permissions import Action
-from caseapp.core.vault import unseal_column, unwrap
+from caseapp.core.vault import DataKey, unseal_column, unwrap
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to, visible_to
+from caseapp.domain.clients.queries import is_visible_to, take_client_lock, visible_to
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Window
-    from caseapp.core.vault import DataKey
     from caseapp.domain.clients.queries import ClientRecord
 
 
@@ -182,19 +182,30 @@ def get_followup_record(actor: Actor, followup_id: UUID) -> FollowUpRecord:
     return _record_from_row(row)
 
 
-def get_followup(actor: Actor, followup_id: UUID) -> FollowUp:
-    """Load a task for an update.
+@dataclass(frozen=True)
+class LockedFollowUp:
+    """A task whose client is locked until the transaction ends, read after the lock; only `lock_followup` makes one."""
 
-    Raises NotFound.
+    row: FollowUp
+    key: DataKey
+
+
+def lock_followup(actor: Actor, followup_id: UUID) -> LockedFollowUp:
+    """Lock the client of a task, then load the task.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
     """
-    found = db.session.scalar(
-        sa.select(FollowUp).where(
-            FollowUp.id == followup_id, is_visible_to(actor, FollowUp.client_id)
-        )
-    )
+    require(actor, Action.FOLLOWUP_READ)
+    of_task = sa.select(FollowUp.client_id).where(FollowUp.id == followup_id)
+    take_client_lock(of_task.scalar_subquery())
+    found = db.session.execute(
+        sa.select(FollowUp, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
+        .where(FollowUp.id == followup_id, is_visible_to(actor, FollowUp.client_id))
+    ).first()
     if found is None:
         raise NotFound
-    return found
+    return LockedFollowUp(found.FollowUp, unwrap(found.FollowUp.client_id, found.wrapped))
 
 
 def list_open_kinds(client_id: UUID) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,13 @@ from caseapp.core.vault import DataKey, unseal_text, unwrap
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_client, visible_to
+from caseapp.domain.clients.queries import (
+    LockedClient,
+    is_visible_client,
+    take_client_lock,
+    unseal_client,
+    visible_to,
+)
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
@@ -147,19 +154,41 @@ def _select_note(role: Role) -> sa.Select[*tuple[Any, ...]]:
     return _with_names(role, sa.bindparam("asks")).where(Note.id == sa.bindparam("note"))
 
 
-def load_note(actor: Actor, note_id: UUID) -> tuple[Note, DataKey]:
-    """Load a note for a change, with its client's key.
+@dataclass(frozen=True)
+class LockedNote:
+    """A note whose client is locked until the transaction ends, read after the lock; only `lock_note` makes one."""
 
-    Raises NotFound, also for somebody else's draft.
+    row: Note
+    client: LockedClient
+
+    @property
+    def key(self) -> DataKey:
+        """Return the client's key."""
+        return self.client.key
+
+    @property
+    def record(self) -> NoteRecord:
+        """Return the note unsealed, as it is now in this transaction."""
+        return unseal_note(self.row, self.key)
+
+
+def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
+    """Lock a note's client, then load the note.
+
+    Raises NotFound, also for somebody else's draft, and RuntimeError outside `transaction()`.
     """
+    require(actor, Action.NOTE_READ)
+    take_client_lock(sa.select(Note.client_id).where(Note.id == note_id).scalar_subquery())
     row = db.session.execute(
-        sa.select(Note, ClientKey.wrapped)
+        sa.select(Note, Client, ClientKey.wrapped)
+        .join(Client, Client.id == Note.client_id)
         .join(ClientKey, ClientKey.client_id == Note.client_id)
         .where(Note.id == note_id, _is_readable(actor.role, actor.id))
     ).first()
     if row is None:
         raise NotFound
-    return row.Note, unwrap(row.Note.client_id, row.wrapped)
+    key = unwrap(row.Client.id, row.wrapped)
+    return LockedNote(row.Note, LockedClient(unseal_client(row.Client, key), key))
 
 
 def list_case_notes(

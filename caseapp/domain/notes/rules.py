@@ -6,14 +6,76 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from caseapp.core.errors import Invalid
+from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY
+from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from caseapp.domain.cases.queries import LockedCase
+    from caseapp.domain.notes.models import Note
+    from caseapp.domain.notes.queries import LockedNote
     from caseapp.domain.notes.schemas import DraftChange, NoteRecord
+
+CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
+NOTE_SIGNED = Reason(
+    "note_signed",
+    "This note is signed and can't be changed.",
+    "Start a new note for anything you want to add.",
+)
+UNRECORDED_CONCERN = Reason(
+    "unrecorded_concern",
+    "This draft mentions a concern that has not been recorded yet.",
+    "Record the screening first, or correct its levels.",
+)
+
+
+def list_draft_blockers(note: NoteRecord | Note) -> list[Reason]:
+    """List why a note can't be changed; empty while it is a draft."""
+    return [] if note.status == "draft" else [NOTE_SIGNED]
+
+
+def list_discard_blockers(note: NoteRecord | Note) -> list[Reason]:
+    """List why a note can't be discarded: it is signed, or it mentions a concern that nobody has recorded."""
+    if (note.unrecorded_level or 0) >= Level.CONCERN:
+        return [*list_draft_blockers(note), UNRECORDED_CONCERN]
+    return list_draft_blockers(note)
+
+
+def check_new_note(case: LockedCase) -> None:
+    """Check that a note can be started in a case.
+
+    Raises RuleBroken when the case is closed.
+    """
+    if case.case.status != "open":
+        refuse_for([CASE_CLOSED])
+
+
+def check_draft(note: LockedNote) -> None:
+    """Check that a note can be changed.
+
+    Raises RuleBroken when it is signed.
+    """
+    refuse_for(list_draft_blockers(note.row))
+
+
+def check_discard(note: LockedNote) -> None:
+    """Check that a note can be discarded.
+
+    Raises RuleBroken when it is signed or mentions an unrecorded concern.
+    """
+    refuse_for(list_discard_blockers(note.row))
+
+
+def check_sign(note: LockedNote, moment: datetime) -> None:
+    """Check that a note can be signed at `moment`.
+
+    Raises RuleBroken when it is signed already, and Invalid naming every missing part.
+    """
+    check_draft(note)
+    if problems := missing_for_signature(note.record, moment):
+        raise Invalid(problems, "This note is not complete yet.")
 
 
 def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[str]]:

@@ -15,7 +15,6 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
-from caseapp.domain.clients.queries import LockedClient, lock_client
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.rules import (
@@ -27,25 +26,25 @@ from caseapp.domain.screening.rules import (
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.queries import LockedHold
     from caseapp.domain.screening.schemas import NewScreening
 
 
 def record_screening(
-    actor: Actor, client_id: UUID, new: NewScreening, *, note_id: UUID | None = None
+    actor: Actor, client: LockedClient, new: NewScreening, *, note_id: UUID | None = None
 ) -> UUID:
     """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
-    When a hold of the required kind is already open, the reasons are added to it. Raises NotFound, or Invalid when no
-    question was asked.
+    When a hold of the required kind is already open, the reasons are added to it. Raises Invalid when no question was
+    asked.
     """
     require(actor, Action.SCREENING_RECORD)
-    client = lock_client(actor, client_id)
     if all(level is None for level in new.levels.values()):
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
     row = Screening(
         id=new_id(),
-        client_id=client_id,
+        client_id=client.id,
         recorded_at=now(),
         recorded_by=actor.id,
         note_id=note_id,
@@ -77,7 +76,7 @@ def record_screening(
         Action.SCREENING_RECORD,
         "screening",
         row.id,
-        client_id=client_id,
+        client_id=client.id,
         details={"holds": sorted(required.holds), "flags": sorted(required.flags)},
     )
     return row.id
@@ -131,13 +130,10 @@ def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -
     return True
 
 
-def set_manual_flag(actor: Actor, client_id: UUID, kind: str) -> None:
-    """Set a flag by hand; setting it again changes nothing.
-
-    Raises NotFound.
-    """
+def set_manual_flag(actor: Actor, client: LockedClient, kind: str) -> None:
+    """Set a flag by hand; setting it again changes nothing."""
     require(actor, Action.FLAG_SET)
-    ensure_flag(actor, lock_client(actor, client_id), kind, source="person")
+    ensure_flag(actor, client, kind, source="person")
 
 
 def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -> None:

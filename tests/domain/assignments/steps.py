@@ -4,6 +4,7 @@ from caseapp.core.actor import Actor
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import set_manual_flag
 
 
@@ -14,7 +15,7 @@ def assign(actor, made, slug="better-nights", *, channel="portal", message="", *
 
 def flag(actor, made, kind):
     with transaction():
-        set_manual_flag(actor, made.client_id, kind)
+        set_manual_flag(actor, lock_client(actor, made.client_id), kind)
 
 
 def reader(made):

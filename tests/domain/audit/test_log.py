@@ -32,8 +32,10 @@ from caseapp.domain.clients.operations import create_client, update_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
+from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import discard_draft, sign_note
+from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.practice.operations import add_help_line, confirm_help_lines
 from caseapp.domain.practice.schemas import NewHelpLine
 from caseapp.domain.reports.operations import create_export
@@ -125,18 +127,20 @@ def changes(team):
         bare = builders.client(coach)
     with at(start + timedelta(days=10)), transaction():
         for task in db.session.scalars(sa.select(FollowUp)):
-            complete_followup(coach, task.id, "Done.", task.version)
+            complete_followup(coach, lock_followup(coach, task.id), "Done.", task.version)
     for case in (made, held, moving):
         builders.screen(coach, case.client_id, days_ago=9)
         builders.screen(coach, case.client_id)
     with transaction():
         closing = CaseClosing("other", "decision", "not_possible", "Gone.", NO, None)
         close_case(coach, lock_case(coach, closed.case_id), closing, 1)
-        task_id = create_followup(coach, made.client_id, NewFollowUp("Ring", NOON))
+        task_id = create_followup(
+            coach, lock_client(coach, made.client_id), NewFollowUp("Ring", NOON)
+        )
         handout = assign_handout(
             coach, made.case_id, "help-right-now", message="", channel="in_person"
         )
-        set_manual_flag(coach, made.client_id, "eating_disorder_flag")
+        set_manual_flag(coach, lock_client(coach, made.client_id), "eating_disorder_flag")
     draft = builders.draft(coach, made.case_id)
     thrown = builders.draft(coach, made.case_id)
     hold = list_holds(supervisor, held.client_id)[0]
@@ -153,7 +157,10 @@ def changes(team):
             "client.create",
             lambda: create_client(coach, builders.details("Eva Blum"), coach_id=coach.id),
         ),
-        ("client.edit", lambda: update_client(coach, bare, builders.details("Ada New"), 1)),
+        (
+            "client.edit",
+            lambda: update_client(coach, lock_client(coach, bare), builders.details("Ada New"), 1),
+        ),
         (
             "case.open",
             lambda: open_case(coach, lock_client(coach, bare), details, coach_id=coach.id),
@@ -170,23 +177,37 @@ def changes(team):
             lambda: reopen_case(coach, lock_case(coach, closed.case_id), "She rang.", 2),
         ),
         ("case.close", lambda: close_case(coach, lock_case(coach, ending.case_id), closing, 1)),
-        ("screening.record", lambda: record_screening(coach, bare, NewScreening(NONE))),
-        ("hold.open", lambda: record_screening(coach, bare, NewScreening({**NONE, "sleep": 2}))),
+        (
+            "screening.record",
+            lambda: record_screening(coach, lock_client(coach, bare), NewScreening(NONE)),
+        ),
+        (
+            "hold.open",
+            lambda: record_screening(
+                coach, lock_client(coach, bare), NewScreening({**NONE, "sleep": 2})
+            ),
+        ),
         (
             "hold.release",
             lambda: release_hold(
                 supervisor, lock_hold(supervisor, hold.id), "All is done.", hold.version
             ),
         ),
-        ("flag.set", lambda: set_manual_flag(coach, bare, "contact_block")),
+        ("flag.set", lambda: set_manual_flag(coach, lock_client(coach, bare), "contact_block")),
         (
             "flag.clear",
             lambda: clear_flag(
                 supervisor, lock_client(supervisor, flag.client_id), flag.id, "Talked it through."
             ),
         ),
-        ("followup.write", lambda: create_followup(coach, bare, NewFollowUp("Ring", NOON))),
-        ("followup.write", lambda: complete_followup(coach, task_id, "Rang.", 1)),
+        (
+            "followup.write",
+            lambda: create_followup(coach, lock_client(coach, bare), NewFollowUp("Ring", NOON)),
+        ),
+        (
+            "followup.write",
+            lambda: complete_followup(coach, lock_followup(coach, task_id), "Rang.", 1),
+        ),
         ("assignment.withdraw", lambda: withdraw(coach, handout, 1)),
         (
             "assignment.create",
@@ -194,9 +215,9 @@ def changes(team):
                 coach, made.case_id, "better-nights", message="", channel="in_person"
             ),
         ),
-        ("note.sign", lambda: sign_note(coach, draft, 1)),
-        ("note.write", lambda: discard_draft(coach, thrown, 1)),
-        ("portal.invite", lambda: invite_client(coach, made.client_id)),
+        ("note.sign", lambda: sign_note(coach, lock_note(coach, draft), 1)),
+        ("note.write", lambda: discard_draft(coach, lock_note(coach, thrown), 1)),
+        ("portal.invite", lambda: invite_client(coach, lock_client(coach, made.client_id))),
         ("practice.edit", lambda: confirm_help_lines(admin)),
         (
             "practice.edit",

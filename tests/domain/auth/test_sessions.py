@@ -22,6 +22,7 @@ from caseapp.domain.auth.queries import (
     find_token_actor,
     list_tokens,
 )
+from caseapp.domain.clients.queries import lock_client
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
 
@@ -48,7 +49,7 @@ def coach(app):
 def invited(coach):
     client_id = builders.client(coach)
     with transaction():
-        invite_client(coach, client_id)
+        invite_client(coach, lock_client(coach, client_id))
     return client_id
 
 

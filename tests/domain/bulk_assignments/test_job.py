@@ -19,6 +19,7 @@ from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT, MAX_ATTE
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.screening.operations import set_manual_flag
@@ -118,7 +119,7 @@ def test_job_new_hold_or_flag_skips_the_client(team, cases):
     bulk_assignment_id = begin(coach, cases[:3], "first-days-pause", channel="portal")
     builders.screen(coach, cases[0].client_id, fear_at_home="concern")
     with transaction():
-        set_manual_flag(coach, cases[1].client_id, "unsafe_delivery")
+        set_manual_flag(coach, lock_client(coach, cases[1].client_id), "unsafe_delivery")
     deliver()
     found = states(coach, bulk_assignment_id)
     assert found[NAMES[0]][0] == found[NAMES[1]][0] == "skipped"
@@ -131,7 +132,7 @@ def test_job_new_caution_is_not_covered_by_the_confirmation(team, cases):
     coach = team["coach"]
     bulk_assignment_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
     with transaction():
-        set_manual_flag(coach, cases[0].client_id, "unsafe_delivery")
+        set_manual_flag(coach, lock_client(coach, cases[0].client_id), "unsafe_delivery")
     deliver()
     found = states(coach, bulk_assignment_id)
     state, codes = found[NAMES[0]]

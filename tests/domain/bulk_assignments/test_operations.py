@@ -24,6 +24,7 @@ from caseapp.domain.bulk_assignments.queries import (
 )
 from caseapp.domain.cases.queries import get_case_context, list_case_contexts
 from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.library import TAGS, library
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.screening.operations import set_manual_flag
@@ -153,7 +154,7 @@ def test_get_bulk_assignment_supervisor_sees_visible_cases(team, cases):
 def test_start_new_caution_is_not_covered_by_the_confirmation(team, cases):
     coach = team["coach"]
     with transaction():
-        set_manual_flag(coach, cases[0].client_id, "unsafe_delivery")
+        set_manual_flag(coach, lock_client(coach, cases[0].client_id), "unsafe_delivery")
     bulk_assignment_id = begin(coach, cases[:2], "my-limits", confirmed=read(*cases[:2]))
     found = states(coach, bulk_assignment_id)
     assert found[NAMES[0]][0] == "skipped"
@@ -182,7 +183,7 @@ def test_list_case_contexts_equals_single_contexts(team, cases):
     builders.screen(coach, cases[0].client_id, fear_at_home="concern", comment="Afraid at night.")
     builders.screen(coach, cases[1].client_id, sleep="watch", days_ago=3)
     with transaction():
-        set_manual_flag(coach, cases[2].client_id, "unsafe_delivery")
+        set_manual_flag(coach, lock_client(coach, cases[2].client_id), "unsafe_delivery")
     found = list_case_contexts(coach, [one.case_id for one in cases])
     assert [context.case.id for context in found] == [one.case_id for one in cases][::-1]
     for context in found:

@@ -22,6 +22,7 @@ from caseapp.domain.cases.queries import (
 )
 from caseapp.domain.cases.schemas import CaseDetails, StageMove, StageMoveSchema
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id, stages
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
@@ -138,7 +139,9 @@ def test_gate_with_one_unmet_criterion_is_refused(team, here, to, criterion):
         made = ready(team["coach"], here, **BREAKING[criterion.check])
         if criterion.check == "no_contact_block":
             with transaction():
-                set_manual_flag(team["coach"], made.client_id, "contact_block")
+                set_manual_flag(
+                    team["coach"], lock_client(team["coach"], made.client_id), "contact_block"
+                )
     assert refused(team["coach"], made, here, evidence) == {criterion.id}
 
 

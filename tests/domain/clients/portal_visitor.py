@@ -14,7 +14,7 @@ from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.clients.operations import update_client
-from caseapp.domain.clients.queries import get_client_record
+from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from tests.support import builders
 from tests.support.portal_client import PIN
@@ -75,7 +75,7 @@ def set_safe_channels(coach, client_id, *channels):
         safe=SafeContact(channels),
     )
     with transaction():
-        update_client(coach, client_id, changed, found.version)
+        update_client(coach, lock_client(coach, client_id), changed, found.version)
 
 
 def list_audit_events_of(client_id):

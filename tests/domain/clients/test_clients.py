@@ -40,7 +40,12 @@ ALL_DETAILS: dict[str, Any] = {
 
 def update(actor, client_id, version=1, **changed):
     with transaction():
-        update_client(actor, client_id, builders.details(**{**ALL_DETAILS, **changed}), version)
+        update_client(
+            actor,
+            lock_client(actor, client_id),
+            builders.details(**{**ALL_DETAILS, **changed}),
+            version,
+        )
 
 
 def test_client_record_after_create_has_all_details(team):

@@ -8,7 +8,7 @@ from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.operations import update_client
-from caseapp.domain.clients.queries import list_clients, list_matches, name_hash
+from caseapp.domain.clients.queries import list_clients, list_matches, lock_client, name_hash
 from caseapp.domain.clients.rules import name_words, phone_digits
 from tests.support import builders
 
@@ -85,7 +85,9 @@ def test_search_finds_only_visible_clients(found, q):
 def test_search_after_a_name_change_finds_only_the_new_name(team, found):
     client_id = builders.client(team["coach"], "Ada Old")
     with transaction():
-        update_client(team["coach"], client_id, builders.details("Ada New"), 1)
+        update_client(
+            team["coach"], lock_client(team["coach"], client_id), builders.details("Ada New"), 1
+        )
     assert found("old") == set()
     assert found("new") == {None}
 

@@ -14,6 +14,7 @@ from caseapp.domain.auth.credentials import hash_secret
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
 from caseapp.domain.auth.rules import SignInStep
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from tests.domain.clients.portal_visitor import (
     HOME,
@@ -59,7 +60,7 @@ def test_invite_without_safe_email_creates_a_card(mailbox, coach, address):
 def test_invite_when_the_portal_is_not_safe_is_rejected(mailbox, coach, channels):
     client_id = builders.client(coach, safe=SafeContact(channels), email=ADDRESS)
     with pytest.raises(RuleBroken) as refused, transaction():
-        portal_access.invite_client(coach, client_id)
+        portal_access.invite_client(coach, lock_client(coach, client_id))
     assert refused.value.reasons[0].code == "portal_not_safe"
     assert refused.value.reasons[0].way_out
     assert access_row(client_id) is None
@@ -69,9 +70,9 @@ def test_invite_by_someone_outside_the_care_team_fails(app):
     cast = staff.team()
     client_id = builders.client(cast["coach"], safe=CARD_ONLY)
     with pytest.raises(NotFound), transaction():
-        portal_access.invite_client(cast["coach2"], client_id)
+        portal_access.invite_client(cast["coach2"], lock_client(cast["coach2"], client_id))
     with pytest.raises(Forbidden), transaction():
-        portal_access.invite_client(cast["admin"], client_id)
+        portal_access.invite_client(cast["admin"], lock_client(cast["admin"], client_id))
 
 
 def test_codes_are_stored_as_hashes_only(mailbox, coach):
@@ -91,7 +92,7 @@ def test_invite_again_ends_sessions_and_old_codes(mailbox, coach):
     first = redeem(found.card_code)
     inside = find_client_session(choose_pin(first, found.start_code, PIN)).actor
     with transaction():
-        again = portal_access.invite_client(coach, found.client_id)
+        again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
     assert all(session.ended_at for session in list_sessions(found.client_id))
     assert inside.session_id is not None
     with pytest.raises(Unauthenticated):
@@ -109,7 +110,7 @@ def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
     choose_pin(arriving, found.start_code, PIN)
     waiting = redeem(found.card_code)
     with transaction():
-        portal_access.invite_client(coach, found.client_id)
+        portal_access.invite_client(coach, lock_client(coach, found.client_id))
         db.session.execute(sa.update(PortalAccess).values(pin_hash=hash_secret(PIN)))
     with pytest.raises(Unauthenticated):
         enter_pin(waiting, PIN)
@@ -119,7 +120,7 @@ def test_invite_while_a_pin_is_checked_ends_that_sign_in(coach, app):
 def test_mail_requested_before_email_became_unsafe_is_not_sent(mailbox, coach):
     client_id = builders.client(coach, safe=EMAIL_AND_PORTAL, email=ADDRESS)
     with transaction():
-        portal_access.invite_client(coach, client_id)
+        portal_access.invite_client(coach, lock_client(coach, client_id))
     set_safe_channels(coach, client_id, "call", "portal")
     assert outbox.sweep() == 1
     assert mailbox.taken == []

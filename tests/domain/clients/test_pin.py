@@ -11,6 +11,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session, get_sign_in_step
 from caseapp.domain.auth.rules import MAX_PIN_ATTEMPTS, SignInStep
+from caseapp.domain.clients.queries import lock_client
 from tests.domain.clients.portal_visitor import (
     HOME,
     access_row,
@@ -86,7 +87,7 @@ def test_five_wrong_pins_lock_until_invited_again(coach, app):
     assert closed.value.reasons[0].code == "locked"
     assert get_sign_in_step(redeem(found.card_code)) is SignInStep.LOCKED
     with transaction():
-        again = portal_access.invite_client(coach, found.client_id)
+        again = portal_access.invite_client(coach, lock_client(coach, found.client_id))
     arriving = redeem(again.card_code)
     assert choose_pin(arriving, again.start_code, PIN)
 

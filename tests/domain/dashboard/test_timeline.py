@@ -6,8 +6,10 @@ from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.timeline import EVENT_KINDS, MAX_TEXT_LENGTH, list_timeline, shorten
 from caseapp.domain.followups.operations import complete_followup, create_followup
+from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
@@ -33,9 +35,11 @@ def test_timeline_contains_all_event_kinds(team):
     builders.note(coach, case.case_id, days_ago=1)
     builders.screen(coach, case.client_id, fear_at_home=2, comment="Asked in the car.")
     with transaction():
-        task = create_followup(coach, case.client_id, NewFollowUp("Ring on Tuesday", now()))
+        task = create_followup(
+            coach, lock_client(coach, case.client_id), NewFollowUp("Ring on Tuesday", now())
+        )
     with transaction():
-        complete_followup(coach, task, "She is well.", 1)
+        complete_followup(coach, lock_followup(coach, task), "She is well.", 1)
     found = load_timeline(coach, case)
     assert {item.title for item in found} == {
         "Case opened",

@@ -6,10 +6,12 @@ from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.queries import MAX_CASES_PER_STAGE, get_today
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.notes.operations import record_draft_screening
+from caseapp.domain.notes.queries import lock_note
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.both
 
 def add_task(actor, client_id, title, due_at):
     with transaction():
-        return create_followup(actor, client_id, NewFollowUp(title, due_at))
+        return create_followup(actor, lock_client(actor, client_id), NewFollowUp(title, due_at))
 
 
 def test_unrecorded_concern_is_first_until_recorded(team):
@@ -33,7 +35,7 @@ def test_unrecorded_concern_is_first_until_recorded(team):
     assert found.drafts[0].id == note_id
     assert found.holds == []
     with transaction():
-        record_draft_screening(coach, note_id, 2)
+        record_draft_screening(coach, lock_note(coach, note_id), 2)
     found = get_today(coach)
     assert found.unrecorded_concerns == []
     assert [hold.kind for hold in found.holds] == ["safety"]
@@ -113,7 +115,7 @@ def test_suspended_handouts_are_counted_in_all_or_the_newest_cases(team):
         with transaction():
             assign_handout(coach, oldest.case_id, "first-days-pause", message="", channel="portal")
     with transaction():
-        set_manual_flag(coach, oldest.client_id, "unsafe_delivery")
+        set_manual_flag(coach, lock_client(coach, oldest.client_id), "unsafe_delivery")
     bulk_rows.caseload(coach, SUSPENDED_PAGE_SIZE - 1)
     found = get_today(coach)
     assert (found.suspended, found.suspended_scope) == (1, None)

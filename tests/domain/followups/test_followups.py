@@ -24,6 +24,7 @@ from caseapp.domain.followups.queries import (
     list_client_followups,
     list_followups,
     list_followups_by_due_date,
+    lock_followup,
 )
 from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, OutcomeSchema
 from tests.support import builders
@@ -41,12 +42,12 @@ def ines(team):
 
 def add(actor, client_id, title="Ring the school", due=NOON):
     with transaction():
-        return create_followup(actor, client_id, NewFollowUp(title, due))
+        return create_followup(actor, lock_client(actor, client_id), NewFollowUp(title, due))
 
 
 def complete(actor, task, outcome="She is well.", version=1):
     with transaction():
-        complete_followup(actor, task, outcome, version)
+        complete_followup(actor, lock_followup(actor, task), outcome, version)
 
 
 def test_custom_task_is_created_and_completed(team, ines):

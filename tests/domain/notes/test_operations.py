@@ -20,7 +20,7 @@ from caseapp.domain.notes.operations import (
     save_draft,
     sign_note,
 )
-from caseapp.domain.notes.queries import get_note
+from caseapp.domain.notes.queries import get_note, lock_note
 from caseapp.domain.notes.rules import note_digest
 from caseapp.domain.notes.schemas import (
     MAX_NOTE_LENGTH,
@@ -44,7 +44,7 @@ def codes(caught):
 
 def save(actor, note_id, version, **change):
     with transaction():
-        return save_draft(actor, note_id, DraftChange(**change), version)
+        return save_draft(actor, lock_note(actor, note_id), DraftChange(**change), version)
 
 
 def answers(**levels):
@@ -88,9 +88,9 @@ def test_draft_of_another_author_is_not_found(team, case):
         with pytest.raises(NotFound):
             save(other, note_id, 1, sections={"plan": "x"})
         with pytest.raises(NotFound), transaction():
-            sign_note(other, note_id, 1)
+            sign_note(other, lock_note(other, note_id), 1)
         with pytest.raises(NotFound), transaction():
-            discard_draft(other, note_id, 1)
+            discard_draft(other, lock_note(other, note_id), 1)
 
 
 def test_signed_note_is_visible_to_the_care_team_only(team, case):
@@ -106,7 +106,7 @@ def test_signed_note_is_visible_to_the_care_team_only(team, case):
 def test_create_note_in_a_foreign_or_closed_case_is_refused(team, case):
     new = NewNote("dap", now(), 50, "video")
     with pytest.raises(NotFound), transaction():
-        create_note(team["coach2"], case.case_id, new)
+        create_note(team["coach2"], lock_case(team["coach2"], case.case_id), new)
     builders.screen(team["coach"], case.client_id)
     with transaction():
         version = get_case_context(team["coach"], case.case_id).case.version
@@ -115,7 +115,7 @@ def test_create_note_in_a_foreign_or_closed_case_is_refused(team, case):
         )
         close_case(team["coach"], lock_case(team["coach"], case.case_id), closing, version)
     with pytest.raises(RuleBroken) as caught, transaction():
-        create_note(team["coach"], case.case_id, new)
+        create_note(team["coach"], lock_case(team["coach"], case.case_id), new)
     assert codes(caught) == ["case_closed"]
 
 
@@ -197,7 +197,7 @@ def test_record_draft_screening_opens_the_hold_and_clears_the_answers(coach, cas
         comment="Asked in the car.",
     )
     with transaction():
-        screening_id = record_draft_screening(coach, note_id, 2)
+        screening_id = record_draft_screening(coach, lock_note(coach, note_id), 2)
     note = get_note(coach, note_id)
     assert (note.screening_id, note.unrecorded_level, note.draft) == (
         screening_id,
@@ -216,16 +216,16 @@ def test_record_draft_screening_without_answers_is_invalid(coach, case):
     for levels in (None, dict.fromkeys(NONE)):
         note_id = builders.draft(coach, case.case_id, levels=levels)
         with pytest.raises(Invalid), transaction():
-            record_draft_screening(coach, note_id, 1 if levels is None else 2)
+            record_draft_screening(coach, lock_note(coach, note_id), 1 if levels is None else 2)
     assert get_safety_state(case.client_id).last_screening is None
 
 
 def test_record_draft_screening_twice_makes_one_screening(coach, case):
     note_id = builders.draft(coach, case.case_id, levels=NONE)
     with transaction():
-        record_draft_screening(coach, note_id, 2)
+        record_draft_screening(coach, lock_note(coach, note_id), 2)
     with pytest.raises((Stale, Invalid)), transaction():
-        record_draft_screening(coach, note_id, 2)
+        record_draft_screening(coach, lock_note(coach, note_id), 2)
 
 
 def test_signed_note_refuses_every_change(coach, case):
@@ -234,10 +234,12 @@ def test_signed_note_refuses_every_change(coach, case):
     assert note.status == "signed"
     assert note.sha256 == note_digest(note)
     for change in (
-        lambda: save_draft(coach, note_id, DraftChange(sections={"plan": "x"}), note.version),
-        lambda: sign_note(coach, note_id, note.version),
-        lambda: record_draft_screening(coach, note_id, note.version),
-        lambda: discard_draft(coach, note_id, note.version),
+        lambda: save_draft(
+            coach, lock_note(coach, note_id), DraftChange(sections={"plan": "x"}), note.version
+        ),
+        lambda: sign_note(coach, lock_note(coach, note_id), note.version),
+        lambda: record_draft_screening(coach, lock_note(coach, note_id), note.version),
+        lambda: discard_draft(coach, lock_note(coach, note_id), note.version),
     ):
         with pytest.raises(RuleBroken) as caught, transaction():
             change()
@@ -268,7 +270,7 @@ def test_digest_differs_after_a_text_change(coach, case):
 def test_sign_note_with_an_empty_section_is_invalid(coach, case):
     note_id = builders.draft(coach, case.case_id, {"data": "Slept.", "assessment": " ", "plan": ""})
     with pytest.raises(Invalid) as caught, transaction():
-        sign_note(coach, note_id, 1)
+        sign_note(coach, lock_note(coach, note_id), 1)
     assert set(caught.value.fields) == {"assessment", "plan"}
     assert get_note(coach, note_id).status == "draft"
 
@@ -284,11 +286,11 @@ def test_sign_note_with_a_blank_question_is_invalid(coach, case):
     blank = {key: level for key, level in levels.items() if key not in {"fear_at_home", "work"}}
     note_id = builders.draft(coach, case.case_id, levels=blank)
     with pytest.raises(Invalid) as caught, transaction():
-        sign_note(coach, note_id, 2)
+        sign_note(coach, lock_note(coach, note_id), 2)
     assert set(caught.value.fields) == {"fear_at_home", "work"}
     save(coach, note_id, 2, screening=DraftScreening(levels))
     with transaction():
-        sign_note(coach, note_id, 3)
+        sign_note(coach, lock_note(coach, note_id), 3)
     note = get_note(coach, note_id)
     assert get_screening(coach, note.screening_id).levels == levels
 
@@ -304,7 +306,7 @@ def test_sign_note_records_its_screening_and_opens_the_hold(coach, case):
 def test_failed_signature_opens_no_hold(coach, case):
     note_id = builders.draft(coach, case.case_id, levels=NONE | {"self_harm": 3})
     with pytest.raises(Stale), transaction():
-        sign_note(coach, note_id, 1)
+        sign_note(coach, lock_note(coach, note_id), 1)
     safety = get_safety_state(case.client_id)
     assert (safety.hold, safety.last_screening) == (None, None)
     assert get_note(coach, note_id).unrecorded_level == 3
@@ -317,7 +319,7 @@ def test_sign_note_with_a_comment_but_no_answers_is_invalid(coach, case):
         coach, case.case_id, levels=dict.fromkeys(NONE), comment="He was in the room."
     )
     with pytest.raises(Invalid) as caught, transaction():
-        sign_note(coach, note_id, 2)
+        sign_note(coach, lock_note(coach, note_id), 2)
     assert set(caught.value.fields) == {"comment"}
 
 
@@ -325,18 +327,18 @@ def test_sign_note_of_a_future_session_is_invalid(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, session_at=now() + timedelta(hours=2))
     with pytest.raises(Invalid) as caught, transaction():
-        sign_note(coach, note_id, 2)
+        sign_note(coach, lock_note(coach, note_id), 2)
     assert set(caught.value.fields) == {"session_at"}
     with at(now() + timedelta(hours=3)), transaction():
-        sign_note(coach, note_id, 2)
+        sign_note(coach, lock_note(coach, note_id), 2)
 
 
 def test_discarded_draft_leaves_its_screening(coach, case):
     note_id = builders.draft(coach, case.case_id, levels=NONE)
     with transaction():
-        screening_id = record_draft_screening(coach, note_id, 2)
+        screening_id = record_draft_screening(coach, lock_note(coach, note_id), 2)
     with transaction():
-        discard_draft(coach, note_id, 3)
+        discard_draft(coach, lock_note(coach, note_id), 3)
     with pytest.raises(NotFound):
         get_note(coach, note_id)
     assert get_screening(coach, screening_id).levels == NONE
@@ -345,18 +347,18 @@ def test_discarded_draft_leaves_its_screening(coach, case):
 def test_discard_draft_with_an_unrecorded_concern_is_refused(coach, case):
     note_id = builders.draft(coach, case.case_id, levels={"self_harm": 2})
     with pytest.raises(RuleBroken) as caught, transaction():
-        discard_draft(coach, note_id, 2)
+        discard_draft(coach, lock_note(coach, note_id), 2)
     assert codes(caught) == ["unrecorded_concern"]
     save(coach, note_id, 2, screening=answers(self_harm=1))
     with transaction():
-        discard_draft(coach, note_id, 3)
+        discard_draft(coach, lock_note(coach, note_id), 3)
 
 
 def test_discard_draft_with_an_old_version_is_stale(coach, case):
     note_id = builders.draft(coach, case.case_id)
     save(coach, note_id, 1, sections={"plan": "Newer."})
     with pytest.raises(Stale), transaction():
-        discard_draft(coach, note_id, 1)
+        discard_draft(coach, lock_note(coach, note_id), 1)
     assert get_note(coach, note_id).sections["plan"] == "Newer."
 
 

@@ -10,7 +10,7 @@ from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS
@@ -39,7 +39,9 @@ def open_holds(client_id):
 def finish_tasks(actor, client_id):
     with transaction():
         for task in list_client_followups(actor, client_id, open_only=True):
-            complete_followup(actor, task.id, "Done and written down.", task.version)
+            complete_followup(
+                actor, lock_followup(actor, task.id), "Done and written down.", task.version
+            )
 
 
 def blockers(hold, actor):

@@ -44,9 +44,9 @@ def test_flags_outlive_holds_and_only_supervisors_clear_them(team, held, ines):
 def test_setting_a_flag_twice_changes_nothing(team, ines):
     for _ in range(2):
         with transaction():
-            set_manual_flag(team["coach"], ines, "eating_disorder_flag")
+            set_manual_flag(team["coach"], lock_client(team["coach"], ines), "eating_disorder_flag")
     assert len(list_flags(team["coach"], ines)) == 1
     count = sa.select(sa.func.count()).where(AuditEvent.action == "flag.set")
     assert db.session.scalar(count) == 1
     with pytest.raises(NotFound), transaction():
-        set_manual_flag(team["coach2"], ines, "contact_block")
+        set_manual_flag(team["coach2"], lock_client(team["coach2"], ines), "contact_block")

@@ -10,7 +10,7 @@ import pytest
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import list_followups_by_origin
+from caseapp.domain.followups.queries import list_followups_by_origin, lock_followup
 from caseapp.domain.screening.queries import lock_hold
 from tests.domain.screening.hold_helpers import (
     KEYS,
@@ -92,7 +92,9 @@ def test_release_with_open_task_is_blocked(team, ines):
                 task for task in list_followups_by_origin(hold.id) if task.completed_at is None
             )
             with transaction():
-                complete_followup(team["coach"], task.id, "Done.", task.version)
+                complete_followup(
+                    team["coach"], lock_followup(team["coach"], task.id), "Done.", task.version
+                )
         assert blockers(hold, team["supervisor"]) == []
 
 

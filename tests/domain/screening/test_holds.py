@@ -189,7 +189,11 @@ def act(team, client_id, what, value):
     """Perform one event of a client and return the kinds of hold that it requires."""
     if what == "screen" and any(level is not None for level in value.values()):
         with transaction():
-            record_screening(team["coach"], client_id, NewScreening(dict.fromkeys(KEYS) | value))
+            record_screening(
+                team["coach"],
+                lock_client(team["coach"], client_id),
+                NewScreening(dict.fromkeys(KEYS) | value),
+            )
         return set(derive_required_actions(value, START).holds)
     if what == "steady":
         builders.screen(team["coach"], client_id)
