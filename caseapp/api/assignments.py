@@ -195,7 +195,7 @@ def show_answers(assignment_id: UUID) -> SharedAnswers:
 @blueprint.response_schema(AssignmentResponseSchema())
 @blueprint.requires_if_match
 def withdraw_assignment(assignment_id: UUID, version: int) -> AssignmentRecord:
-    """Withdraw an assignment: the portal no longer shows it, the record stays."""
+    """Withdraw an assignment: the portal no longer shows it, but the record is kept."""
     actor = current_actor()
     with transaction():
         withdraw(actor, assignment_id, version)

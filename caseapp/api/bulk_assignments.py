@@ -39,7 +39,7 @@ blueprint = ApiBlueprint(
 )
 @blueprint.request_schema(BulkAssignmentSchema())
 def create_bulk_assignment(slug: str, body: NewBulkAssignment) -> BulkAssignmentRecord:
-    """Assign the newest version to up to 500 cases; cases that can't get it are skipped, with the reasons."""
+    """Assign the newest version to up to 500 cases; cases that can't receive it are skipped, with the reasons."""
     actor = current_actor()
     with transaction():
         bulk_assignment_id = run_api_once(lambda: start_bulk_assignment(actor, slug, body))
@@ -50,7 +50,7 @@ def create_bulk_assignment(slug: str, body: NewBulkAssignment) -> BulkAssignment
 @needs(Action.ASSIGNMENT_READ)
 @blueprint.response_schema(BulkAssignmentResponseSchema())
 def show_bulk_assignment(bulk_assignment_id: UUID) -> BulkAssignmentRecord:
-    """Get the progress, with those of its cases that the user may see."""
+    """Get the progress of a bulk assignment and the cases in it that the user may see."""
     actor = current_actor()
     found = get_bulk_assignment(actor, bulk_assignment_id)
     record_read(actor, Action.ASSIGNMENT_READ, "bulk_assignment", bulk_assignment_id, None)

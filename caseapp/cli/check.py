@@ -113,8 +113,8 @@ def check_database() -> Iterator[CheckResult]:
         if late:
             yield CheckResult(
                 FAULT,
-                f"{late} mails have waited for over ten minutes. Is `caseapp worker` running, and does the mail "
-                "server accept mail?",
+                f"{late} {'email has' if late == 1 else 'emails have'} waited for over ten minutes. Is `caseapp "
+                "worker` running, and does the mail server accept mail?",
             )
 
 
@@ -226,8 +226,8 @@ def check_users() -> Iterator[CheckResult]:
     if len(approvers) < MIN_APPROVERS:
         yield CheckResult(
             WARNING,
-            "Practice handouts must be approved by a second supervisor or admin. There is no second one, so "
-            "no practice handout can be published.",
+            "Practice handouts must be approved by a second supervisor or admin. There is nobody else with either "
+            "role, so no practice handout can be published.",
         )
     # The holds of a supervisor's own clients need a second supervisor.
     own = [
@@ -239,6 +239,6 @@ def check_users() -> Iterator[CheckResult]:
     if own:
         yield CheckResult(
             WARNING,
-            f"Safety holds that {' or '.join(own)} opens or screens cannot be released until another supervisor is "
-            "assigned to them.",
+            f"{' or '.join(own)} can't release a safety hold if they opened it or recorded the last screening, and "
+            "nobody else can. Assign them another supervisor.",
         )

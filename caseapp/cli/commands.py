@@ -16,7 +16,7 @@ from caseapp.cli.users import token, user
 
 @click.group(cls=Commands)
 def caseapp() -> None:
-    """Run a practice's case management."""
+    """Case management for a coaching practice."""
 
 
 for command in (serve, worker, init, demo, check, user, token, handouts, report, keys):

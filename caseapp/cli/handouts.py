@@ -48,7 +48,7 @@ def check_library(context: CommandContext, on: datetime | None, *, at_release: b
         click.echo(fault)
     if found:
         raise click.exceptions.Exit(EXIT_FAILED)
-    click.echo(f"{len(library())} texts, no problems.")
+    click.echo(f"{len(library())} handout texts checked, no problems found.")
 
 
 @handouts.command("list")

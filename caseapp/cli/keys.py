@@ -45,24 +45,25 @@ def status(context: CommandContext) -> None:
 @keys.command("check")
 @click.pass_obj
 def check_keys(context: CommandContext) -> None:
-    """Open every stored key; print one line for each that doesn't open."""
+    """Open every stored key; print one line for each that can't be opened."""
     with context.open():
         # The ring was opened at the start, or the command would have ended there.
         broken, total = list_broken_client_keys(), count_wrapped_keys()
-    print_error_lines([f"The key of client {client_id} doesn't open." for client_id in broken])
+    print_error_lines([f"The key of client {client_id} can't be opened." for client_id in broken])
     if broken:
         raise click.exceptions.Exit(EXIT_FAILED)
     click.echo(
-        f"{total.client_keys.total()} client keys and {total.ring_keys.total()} keys of the installation open."
+        f"{total.client_keys.total()} client keys and {total.ring_keys.total()} keys of the installation can be opened."
     )
 
 
 @keys.command()
 @click.pass_obj
 def rotate(context: CommandContext) -> None:
-    """Wrap every stored key under the first listed vault key. The application may serve meanwhile.
+    """Wrap every stored key under the first listed vault key.
 
-    It must have been started with the new key already. A rotation that is interrupted is simply run again.
+    The application can keep running, but must already have been started with the new key. If this is
+    interrupted, run it again.
     """
     with context.open():
         with transaction():
@@ -84,6 +85,8 @@ def rotate(context: CommandContext) -> None:
     )
     click.echo(f"{done} keys were wrapped under vault key {new}.")
     if left:
-        print_error_lines([f"{left} keys are still under another one. Run: caseapp keys check"])
+        print_error_lines(
+            [f"{left} keys are still wrapped under another vault key. Run: caseapp keys check"]
+        )
         raise click.exceptions.Exit(EXIT_FAILED)
     click.echo("The other vault keys can be removed from CASEAPP_VAULT_KEY_FILE.")

@@ -39,21 +39,23 @@ def read(path: Path) -> bytes:
     Raises OSError, and ValueError when it is a link, isn't ours, can be read by others or is too short.
     """
     if path.is_symlink():
-        raise ValueError(f"{path} is a link; name the file itself")
+        raise ValueError(f"{path} is a link; give the path of the file itself")
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{path} is not a file")
         if status.st_uid != os.geteuid():
-            raise ValueError(f"{path} belongs to another user than the one who runs this program")
+            raise ValueError(
+                f"{path} belongs to a different user from the one who runs this program"
+            )
         if status.st_mode & 0o077:
             raise ValueError(f"{path} can be read by others; set its mode to 0600")
         key = os.read(descriptor, status.st_size)
     finally:
         os.close(descriptor)
     if len(key) < KEY_BYTES:
-        raise ValueError(f"{path} must hold at least {KEY_BYTES} random bytes")
+        raise ValueError(f"{path} must contain at least {KEY_BYTES} random bytes")
     return key
 
 
@@ -63,7 +65,7 @@ def check_place(path: Path, data_dir: Path) -> None:
     Raises ValueError.
     """
     if path.resolve().is_relative_to(data_dir):
-        raise ValueError(f"{path} lies in the data folder; keep it apart from what it encrypts")
+        raise ValueError(f"{path} is in the data folder; keep it away from the data it encrypts")
 
 
 def check_strength(path: Path, key: bytes) -> None:
@@ -72,6 +74,6 @@ def check_strength(path: Path, key: bytes) -> None:
     Raises ValueError.
     """
     if PRINTABLE.issuperset(key):
-        raise ValueError(f"{path} holds a text; use random bytes")
+        raise ValueError(f"{path} contains text; use random bytes")
     if len(set(key)) < MIN_DISTINCT_BYTES:
-        raise ValueError(f"{path} repeats a few bytes; use random bytes")
+        raise ValueError(f"{path} consists of a few bytes repeated; use random bytes")

@@ -16,7 +16,7 @@ def require_printable(text: str) -> None:
     """
     if missing := name_missing_glyphs(text):
         raise ValidationError(
-            f"We cannot print these characters: {missing}. Leave them out, or write it in other letters."
+            f"We cannot print these characters: {missing}. Remove them or use other letters."
         )
 
 

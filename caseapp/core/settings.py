@@ -54,10 +54,10 @@ SETTING_DESCRIPTIONS = {
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
     "BASE_URL": "address of the site, as in mail and on cards (required in production)",
     "SECRET_KEY_FILE": "file with 32 or more random bytes that sign forms (required in production)",
-    "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production); of several "
-    "files, separated by colons, each opens the data and the first encrypts",
+    "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production); several "
+    "files are separated by colons: all of them decrypt, the first one encrypts",
     "SMTP_URL": "smtp://user:password@host:587 or smtps://… (without it mail is stored in DATA_DIR/mail)",
-    "MAIL_FROM": "sender of every mail (default: no-reply at the host of BASE_URL)",
+    "MAIL_FROM": "sender of every email (default: no-reply at the host of BASE_URL)",
     "TRUSTED_PROXIES": "number of reverse proxies whose X-Forwarded-For is trusted (default: 0)",
     "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit code 0 accepts it (default: none)",
     "LOG_FORMAT": "json or text (default: json in production, else text)",
@@ -158,11 +158,13 @@ class _Reader:
         if len(secret_keys) > 1:
             self.fault("SECRET_KEY_FILE", "must name one file")
         if vault_keys and len(vault_keys[0]) != key_files.KEY_BYTES:
-            self.fault("VAULT_KEY_FILE", f"must hold exactly {key_files.KEY_BYTES} bytes")
+            self.fault("VAULT_KEY_FILE", f"must contain exactly {key_files.KEY_BYTES} bytes")
         if len(set(vault_keys)) < len(vault_keys):
-            self.fault("VAULT_KEY_FILE", "two of the files hold the same key")
+            self.fault("VAULT_KEY_FILE", "two of the files contain the same key")
         if set(secret_keys) & set(vault_keys):
-            self.fault("VAULT_KEY_FILE", f"must hold another key than {PREFIX}SECRET_KEY_FILE")
+            self.fault(
+                "VAULT_KEY_FILE", f"must contain a different key from {PREFIX}SECRET_KEY_FILE"
+            )
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:

@@ -49,7 +49,7 @@ MESSAGES = {
     "case_closed": "Case closed.",
     "case_reopened": "Case reopened in Steady.",
     "followup_added": "Follow-up added.",
-    "followup_completed": "Follow-up recorded.",
+    "followup_completed": "Follow-up completed.",
     "handouts_assigned": "Handouts assigned.",
     "bulk_assignment_started": "Bulk assignment started. Each client is checked again before the handout is assigned.",
     "handout_withdrawn": "Handout withdrawn. The client no longer sees it.",

@@ -35,7 +35,7 @@ KIND_LABELS = {
     "emergency": "Emergency",
     "crisis": "Crisis and thoughts of suicide",
     "dv": "Fear and violence at home",
-    "substance": "Drink and drugs",
+    "substance": "Alcohol and drugs",
     "ed": "Eating disorders",
     "behaviour": "Worried about own behaviour",
 }

@@ -99,14 +99,14 @@ def test_key_file_of_another_user_is_refused(load, tmp_path):
     if os.geteuid() != 0:
         return
     os.chown(tmp_path / "vault", 65534, 65534)
-    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*belongs to another user"):
+    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*belongs to a different user"):
         load()
 
 
 def test_key_file_in_the_data_folder_is_refused_in_production(load, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "vault").rename(tmp_path / "data/vault")
-    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*lies in the data folder"):
+    with pytest.raises(InvalidSettings, match=r"VAULT_KEY_FILE: .*is in the data folder"):
         load(VAULT_KEY_FILE=str(tmp_path / "data/vault"))
     assert load(VAULT_KEY_FILE=str(tmp_path / "data/vault"), ENV="demo").vault_keys
 
@@ -122,9 +122,9 @@ def test_folder_instead_of_a_key_file_is_refused(load, tmp_path):
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        (bytes(32), "repeats a few bytes"),
-        (bytes(range(15)) * 3, "repeats a few bytes"),
-        (b"a sentence that somebody likes, 1", "holds a text"),
+        (bytes(32), "consists of a few bytes repeated"),
+        (bytes(range(15)) * 3, "consists of a few bytes repeated"),
+        (b"a sentence that somebody likes, 1", "contains text"),
     ],
     ids=["zeros", "few bytes", "text"],
 )
@@ -141,12 +141,12 @@ def test_random_keys_are_not_taken_for_weak_ones(tmp_path):
 
 def test_vault_key_of_another_length_is_refused(load, tmp_path):
     (tmp_path / "vault").write_bytes(bytes(range(33)))
-    with pytest.raises(InvalidSettings, match="VAULT_KEY_FILE: must hold exactly 32 bytes"):
+    with pytest.raises(InvalidSettings, match="VAULT_KEY_FILE: must contain exactly 32 bytes"):
         load()
 
 
 def test_vault_key_equal_to_the_secret_key_is_refused(load, tmp_path):
-    with pytest.raises(InvalidSettings, match="VAULT_KEY_FILE: must hold another key"):
+    with pytest.raises(InvalidSettings, match="VAULT_KEY_FILE: must contain a different key"):
         load(VAULT_KEY_FILE=str(tmp_path / "secret"))
 
 
@@ -155,9 +155,9 @@ def test_several_vault_keys_are_read_in_order_and_only_the_first_must_be_strong(
     (tmp_path / "old").chmod(0o600)
     new, old = tmp_path / "vault", tmp_path / "old"
     assert load(VAULT_KEY_FILE=f"{new}:{old}").vault_keys == (new.read_bytes(), bytes(32))
-    with pytest.raises(InvalidSettings, match="repeats a few bytes"):
+    with pytest.raises(InvalidSettings, match="consists of a few bytes repeated"):
         load(VAULT_KEY_FILE=f"{old}:{new}")
-    with pytest.raises(InvalidSettings, match="two of the files hold the same key"):
+    with pytest.raises(InvalidSettings, match="two of the files contain the same key"):
         load(VAULT_KEY_FILE=f"{new}:{new}")
     with pytest.raises(InvalidSettings, match="SECRET_KEY_FILE: must name one file"):
         load(SECRET_KEY_FILE=f"{tmp_path / 'secret'}:{old}")

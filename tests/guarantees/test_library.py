@@ -204,7 +204,7 @@ HANDOUT = EN["better-nights"]
         ({"claims": (*HANDOUT.claims, "ZZZ-01")}, "there is no claim ZZZ-01"),
         ({"claims": (*HANDOUT.claims, "CRO-18")}, "claim CRO-18 was left out on purpose"),
         ({"sources": (*HANDOUT.sources, "nobody")}, "there is no source nobody"),
-        ({"sources": HANDOUT.sources[1:]}, "its sources are not those of its claims"),
+        ({"sources": HANDOUT.sources[1:]}, "its sources don't match its claims"),
         ({"code": "H01"}, "a sensitive handout needs a neutral title"),
         ({"fields": HANDOUT.fields * 2}, "used twice"),
         ({"review_date": date(2026, 11, 20)}, "its review was due on 2026-11-20"),
@@ -214,7 +214,7 @@ HANDOUT = EN["better-nights"]
                     " {{claims:", "\n\nMore.\n\n## Bare {{claims:}}\n\nx {{claims:", 1
                 )
             },
-            "names no claim",
+            "cites no claim",
         ),
     ],
 )

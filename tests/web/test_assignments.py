@@ -66,8 +66,8 @@ def test_recommendations_are_on_case_and_assign_pages(app):
         page = desk.text(path)
         assert "Recommended next" in page
         assert (
-            "0 of about 30 minutes a week are unread. Reduced from 60 because sleep is at watch."
-            in page
+            "Up to about 30 minutes of reading a week; 0 minutes are still unread. "
+            "Reduced from 60 because sleep is at watch." in page
         )
         assert "Every client gets the help lines first" in page
         assert "Sleep is at watch." in page

@@ -99,7 +99,7 @@ def test_save_practice_with_new_country_resets_confirmation(admin):
 def test_help_lines_page_shows_sources_and_confirms(team, admin):
     page = admin.text("/settings/numbers")
     assert "Samaritans" in page
-    assert "Read on 21 November 2026" in page
+    assert "Source read on 21 November 2026" in page
     assert "Nobody in this practice has confirmed" in page
     assert admin.send("/settings/numbers").status_code == 303
     row = stored()

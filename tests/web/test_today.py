@@ -82,11 +82,11 @@ def test_today_says_when_suspended_handouts_are_counted_in_the_newest_cases(app,
     assert "newest open cases" not in browser.text("/today")
     bulk_rows.caseload(coach, 1, since=100)
     page = browser.text("/today")
-    assert "In the 100 newest open cases no handouts are suspended." in page
+    assert "In the 100 newest open cases, no handouts are suspended." in page
     assert '<a href="/handouts/suspended">See suspended handouts in all open cases</a>' in page
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
     with transaction():
         assign_handout(coach, made.case_id, "first-days-pause", message="", channel="portal")
         set_manual_flag(coach, lock_client(coach, made.client_id), "unsafe_delivery")
-    assert "In the 100 newest open cases one handout is suspended." in browser.text("/today")
+    assert "In the 100 newest open cases, one handout is suspended." in browser.text("/today")

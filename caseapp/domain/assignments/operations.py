@@ -289,7 +289,7 @@ def _get_in_person_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
         raise RuleBroken(
             Reason(
                 "client_marks_it",
-                "In the portal only the client can mark it as read.",
+                "Only the client can mark a handout in the portal as read.",
                 "Ask about it in the next session.",
             )
         )

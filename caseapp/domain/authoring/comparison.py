@@ -46,13 +46,13 @@ def describe_source(source: str) -> list[str]:
     content = read_content(source)
     values = {
         "Title": content.title,
-        "Outside title": content.alias,
+        "Neutral title": content.alias,
         "Stage": content.stage,
         "Also fits": ", ".join(content.also_fits),
         "Kind": content.kind,
         "Summary": content.summary,
         "Minutes": content.minutes,
-        "Hold mark": content.hold_ok,
+        "Use during a hold": content.hold_ok,
         "How clients can receive it": ", ".join(content.channels),
         "Faith text": content.faith_insert,
         "Review due": content.review_date,

@@ -34,7 +34,7 @@ EDITABLE = frozenset(
     }
 )  # fmt: skip
 FIELD_LABELS = {
-    "alias": "Outside title",
+    "alias": "Neutral title",
     "review_date": "Review due",
     "change": "What’s new",
     "id": "Field name",

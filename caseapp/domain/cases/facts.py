@@ -62,7 +62,7 @@ FACTS = (
     ),
     Fact(
         "separation_status",
-        "Where things stand",
+        "Separation status",
         "The separation",
         {
             "together_unsettled": "Together, unsettled",
@@ -183,14 +183,14 @@ FACTS = (
     Fact("order_until", "Order ends on", "Contact", kind="date", restricted=True),
     Fact(
         "scenario",
-        "Working guess",
+        "Coach's impression of the spouse",
         "Contact",
         {
             "values": "Spouse values the relationship but wants to leave",
             "does_not": "Spouse does not value it",
             "unknown": "Unknown",
         },
-        hint="Your impression from the client's account only. Do not repeat it to anyone.",
+        hint="Based on the client's account only. Do not repeat it to anyone.",
         restricted=True,
     ),
     Fact("children", "Number of children", "Family and support", kind="number"),
@@ -230,7 +230,7 @@ FACTS_BY_NAME = {fact.name: fact for fact in FACTS}
 GOALS = {
     "undecided": "Undecided",
     "together": "Together",
-    "apart_well": "Apart, well",
+    "apart_well": "Apart, on good terms",
     "other": "Something else",
 }
 OUTCOMES = {

@@ -44,7 +44,7 @@ EVENT_KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
 MAX_TEXT_LENGTH = 280
 NO_PERSON = "the practice"
 HOLD_LABELS = {"safety": "Safety hold", "care": "Care hold"}
-CHANNEL_LABELS = {"portal": "on the portal", "print": "on paper", "in_person": "in person"}
+CHANNEL_LABELS = {"portal": "in the portal", "print": "on paper", "in_person": "in person"}
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
     if not handout.is_practice_handout:
         # The library must give claims for every section; the practice may rely on its own judgement.
         found += [
-            ("body", f"“{section.heading or 'the opening'}” names no claim")
+            ("body", f"“{section.heading or 'the opening'}” cites no claim")
             for section in parse_document(handout).sections
             if not section.claims
         ]
@@ -106,11 +106,11 @@ def _list_claim_problems(handout: Handout) -> list[str]:
         ),
         *(f"there is no source {source}" for source in handout.sources if source not in sources()),
         *(
-            f"its sources are not those of its claims: {source}"
+            f"its sources don't match its claims: {source}"
             for source in sorted(cited ^ set(handout.sources))
         ),
         *(
-            f"“{section.heading}” names {claim}, which is no claim"
+            f"“{section.heading}” cites {claim}, which is not a claim"
             for section in parse_document(handout).sections
             for claim in section.claims
             if claim != CLINICAL and claim not in known
@@ -153,7 +153,7 @@ def check_help_lines(handouts: Iterable[Handout]) -> list[str]:
     ]
     help_lines = get_practice_info().help_lines
     found += [
-        f"{_name(handout)}: names {BLOCK_NAMES[block]}, and the practice has none in its list"
+        f"{_name(handout)}: needs {BLOCK_NAMES[block]}, but the practice hasn't listed one"
         for handout in handouts
         for block in find_empty_blocks(handout, help_lines)
     ]

@@ -323,7 +323,7 @@ def _body_problems(handout: Handout) -> list[str]:
         if line.startswith("## ") and not CLAIMS_MARKER.search(line)
     ]
     if not handout.is_practice_handout:
-        problems += [f"this section names no claim: {line[3:]}" for line in without_claims]
+        problems += [f"this section cites no claim: {line[3:]}" for line in without_claims]
     return problems
 
 

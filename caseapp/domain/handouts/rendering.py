@@ -51,7 +51,7 @@ REQUIRED_KINDS = {
 BLOCK_NAMES = {
     "crisis_block": "a crisis line",
     "dv_block": "a domestic abuse service",
-    "substance_block": "a drink and drugs service",
+    "substance_block": "an alcohol and drugs service",
     "ed_block": "an eating disorder service",
 }
 
@@ -188,7 +188,7 @@ def describe_empty_block(name: str) -> Reason:
     """Give the reason why a handout with an empty help-line block can't be used."""
     return Reason(
         "help_lines_empty",
-        f"This handout needs {BLOCK_NAMES[name]}, and the practice has none in its list.",
+        f"This handout needs {BLOCK_NAMES[name]}, but the practice hasn't listed one.",
         "An admin can add a local help line under Settings.",
     )
 

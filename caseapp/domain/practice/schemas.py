@@ -81,7 +81,7 @@ class PracticeSchema(Schema):
         parts = urlsplit(value)
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.username:
             raise ValidationError(
-                "Enter an https:// address without a query string. "
+                "Enter an address that begins with https:// and has no question mark in it. "
                 "Choose a site that says nothing about coaching."
             )
 

@@ -62,7 +62,7 @@ ITEMS = (
             ),
             (
                 "Three or more bad nights a week for two weeks; about five hours or less on most nights for a "
-                "week, with mistakes during the day; needs drink or pills to sleep; or sleeps most of the day and "
+                "week, with mistakes during the day; needs alcohol or pills to sleep; or sleeps most of the day and "
                 "withdraws."
             ),
             (
@@ -101,7 +101,7 @@ ITEMS = (
         anchors=(
             "Nobody in their care, or care goes on as usual.",
             "Slower or forgetful; misses some things, but somebody else covers for them; for under two weeks.",
-            "Two weeks or more of missed school runs, meals or bedtimes.",
+            "Two weeks or more of missed meals, bedtimes or journeys to school.",
             "A child or dependant is unsafe, unfed or unsupervised now.",
         ),
     ),
@@ -146,7 +146,7 @@ ITEMS = (
             "Wishes to be dead or not to wake up, or thoughts of suicide, with no plan, intent or recent act.",
             (
                 "A plan, intent or date; has the means within reach; is making preparations; an attempt or "
-                "self-harm in the past three months; cannot agree next steps for staying safe; thoughts while drunk "
+                "self-harm in the past three months; cannot agree on next steps for staying safe; thoughts while drunk "
                 "or high; voices telling them to."
             ),
         ),
@@ -186,14 +186,14 @@ ITEMS = (
             ),
             (
                 "Violence in the past month, or getting worse; choking at any time; threats to kill; a weapon; "
-                "stalking; forced sex; pregnancy; a child hurt or at risk; the person is coming now. Leaving "
+                "stalking; forced sex; pregnancy; a child hurt or at risk; the person they fear is coming now. Leaving "
                 "increases the danger."
             ),
         ),
     ),
     Item(
         "substances",
-        "Drink and drugs",
+        "Alcohol and drugs",
         "wine",
         safety=False,
         question="What are you drinking or taking, and what does it help with?",
@@ -202,10 +202,10 @@ ITEMS = (
             "Uses more than usual to cope or to sleep, for under two weeks, with no harm.",
             (
                 "Uses on most days to cope, for two weeks; hiding it; cannot cut down; responsibilities missed; pills "
-                "mixed with drink; a relapse; or the client calls it an addiction."
+                "mixed with alcohol; a relapse; or the client calls it an addiction."
             ),
             (
-                "Shakes, sweats, fits or confusion when stopping; overdose; blackouts; drunk or high while "
+                "Shakes, sweats, seizures or confusion when stopping; overdose; blackouts; drunk or high while "
                 "driving or looking after children; mixing sedatives, opioids and alcohol; use together with thoughts "
                 "of self-harm."
             ),
@@ -255,7 +255,7 @@ IMMEDIATE_STEPS = {
         "With your supervisor, follow the local child protection procedure.",
     ),
     "substances": (
-        "For shakes, fits, confusion or an overdose, get emergency or same-day medical care.",
+        "For shakes, seizures, confusion or an overdose, get emergency or same-day medical care.",
         "Never advise stopping suddenly after heavy use.",
         (
             "Make sure that children are safe and that nobody drives after drinking or taking drugs. Ask again "

@@ -106,7 +106,10 @@ class ReadingPlan:
     @property
     def summary(self) -> str:
         """Describe the plan in one or two sentences."""
-        return f"{self.unread} of about {self.budget} minutes a week are unread. {self.explanation}".strip()
+        return (
+            f"Up to about {self.budget} minutes of reading a week; {self.unread} minutes are still unread. "
+            f"{self.explanation}"
+        ).strip()
 
 
 @dataclass(frozen=True)

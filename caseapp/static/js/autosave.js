@@ -12,7 +12,7 @@ const TEXTS = {
   saved: "Saved at {time}",
   again: "Not saved. Trying again…",
   signedOut: "You're signed out. Sign in in a new tab; your text stays here.",
-  elsewhere: "Not saved. It was saved in another window.",
+  elsewhere: "Not saved. A newer version was saved in another window.",
   invalid: "Not saved. {why}",
   closed: "",
 };
@@ -114,7 +114,7 @@ class Autosave {
     } else if (response.status === 404 || response.status === 409) {
       this.unsaved = true;
       this.stopped = true;
-      const why = answer.message || "It was closed in another window.";
+      const why = answer.message || "It can no longer be changed.";
       this.show("error", this.texts.closed || `Not saved. ${why}`);
     } else {
       this.tryAgain(this.texts.again);
