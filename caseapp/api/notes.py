@@ -8,9 +8,8 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.notes import operations, queries
-from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import (
     DraftChange,
     DraftSchema,
@@ -54,7 +53,7 @@ def create_note(case_id: UUID, body: NewNote) -> NoteRecord:
     actor = current_actor()
     with transaction():
         return create_api_once(
-            lambda: operations.create_note(actor, lock_case(actor, case_id), body),
+            lambda: operations.create_note(actor, lock_case_for_note(actor, case_id), body),
             lambda note_id: queries.get_note(actor, note_id),
         )
 

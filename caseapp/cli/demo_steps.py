@@ -32,7 +32,7 @@ from caseapp.domain.followups import operations as followups
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewFollowUpSchema
 from caseapp.domain.notes import operations as notes
-from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
 from caseapp.domain.screening import operations as screening
 from caseapp.domain.screening.protocol import ITEMS
@@ -177,7 +177,9 @@ class Person:
         }
         with at(moment + NOTE_STARTED_AFTER), transaction():
             note = notes.create_note(
-                self.coach, lock_case(self.coach, self.case_id), NewNoteSchema().load(start)
+                self.coach,
+                lock_case_for_note(self.coach, self.case_id),
+                NewNoteSchema().load(start),
             ).id
         with at(moment + NOTE_SIGNED_AFTER), transaction():
             version = notes.save_draft(

@@ -16,7 +16,6 @@ from caseapp.domain.cases.queries import (
     CaseFilter,
     get_case_context,
     list_cases,
-    lock_case,
 )
 from caseapp.domain.notes.codes import FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.operations import (
@@ -32,6 +31,7 @@ from caseapp.domain.notes.queries import (
     list_case_notes,
     list_own_drafts,
     list_own_signed_notes,
+    lock_case_for_note,
     lock_note,
 )
 from caseapp.domain.notes.rules import missing_for_signature
@@ -124,7 +124,7 @@ def create(number: str) -> ResponseReturnValue:
     try:
         new = read_form(NewNoteSchema(), zone=zone())
         with transaction():
-            case = lock_case(actor, number)
+            case = lock_case_for_note(actor, number)
             note_id = run_form_once(lambda: create_note(actor, case, new).id)
     except Invalid as error:
         return _render_new_note(number, submitted_form(error)), 422

@@ -23,9 +23,9 @@ from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import create_token
-from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.operations import create_note
+from caseapp.domain.notes.queries import lock_case_for_note
 from caseapp.domain.notes.schemas import NewNote
 from tests.support import builders, staff
 from tests.support.depth import times
@@ -176,7 +176,7 @@ def desk(app):
         with transaction():
             note_id = create_note(
                 coach,
-                lock_case(coach, made.case_id),
+                lock_case_for_note(coach, made.case_id),
                 NewNote("dap", now() - timedelta(hours=1), 50, "phone"),
             ).id
         drafts.append(Draft(str(note_id)))

@@ -39,7 +39,7 @@ from caseapp.domain.notes.operations import (
     save_draft,
     sign_note,
 )
-from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.domain.screening.models import Flag
 from caseapp.domain.screening.operations import record_screening, release_hold
@@ -310,7 +310,7 @@ def starting_a_note(team: dict[str, Any]) -> Race:
     return Race(
         made,
         lambda: cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made)),
-        lambda: create_note(coach, lock_case(coach, made.case_id), new),
+        lambda: create_note(coach, lock_case_for_note(coach, made.case_id), new),
         "case_closed",
     )
 

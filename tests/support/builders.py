@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.operations import open_case
-from caseapp.domain.cases.queries import get_case_context, lock_case
+from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.schemas import CaseDetails
 from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.queries import lock_client
@@ -19,7 +19,7 @@ from caseapp.domain.clients.schemas import ClientDetails, SafeContact
 from caseapp.domain.handouts.library import library, parse_handout
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.notes.operations import create_note, save_draft, sign_note
-from caseapp.domain.notes.queries import lock_note
+from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
 from caseapp.domain.practice.queries import today
 from caseapp.domain.screening.operations import record_screening
@@ -120,7 +120,7 @@ def draft(actor, case_id, sections=None, *, format="dap", days_ago=0, levels=Non
         format, moment - timedelta(hours=1), 50, "video", SECTIONS if sections is None else sections
     )
     with at(moment), transaction():
-        note_id = create_note(actor, lock_case(actor, case_id), new).id
+        note_id = create_note(actor, lock_case_for_note(actor, case_id), new).id
         if levels is not None:
             change = DraftChange(screening=DraftScreening(levels, **answers))
             save_draft(actor, lock_note(actor, note_id), change, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,6 +31,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     ClientRecord,
     LockedClient,
+    is_visible_client,
     is_visible_to,
     select_matching_clients,
     take_client_lock,
@@ -190,13 +192,22 @@ class LockedCase(CaseContext):
         return LockedClient(self.client, self.key)
 
 
-def _select_contexts(actor: Actor, where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+def _select_contexts(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
     return join_safety(
         sa.select(Case, Client, ClientKey.wrapped, User.name.label("coach"), *SAFETY_COLUMNS)
         .join(Client, Client.id == Case.client_id)
         .join(ClientKey, ClientKey.client_id == Case.client_id)
         .join(User, User.id == Case.coach_id)
-        .where(where, is_visible_to(actor, Case.client_id))
+        .where(*where)
+    )
+
+
+@cache
+def _select_single_context(role: Role, column: str) -> sa.Select[*tuple[Any, ...]]:
+    """Build, once for each role, the query for a visible case by its id or number: most pages and changes begin so."""
+    return _select_contexts(
+        Case.__table__.c[column] == sa.bindparam("case"),
+        is_visible_client(role, sa.bindparam("asks"), Case.client_id),
     )
 
 
@@ -208,8 +219,9 @@ def _context_from_rows(rows: Sequence[Any], kind: type[C]) -> C:
     )
 
 
-def _get_single_context(actor: Actor, where: sa.ColumnElement[bool], kind: type[C]) -> C:
-    rows = db.session.execute(_select_contexts(actor, where)).all()
+def _get_single_context(actor: Actor, ref: UUID | str, kind: type[C]) -> C:
+    query = _select_single_context(actor.role, "number" if isinstance(ref, str) else "id")
+    rows = db.session.execute(query, {"case": ref, "asks": actor.id}).all()
     if not rows:
         raise NotFound
     return _context_from_rows(rows, kind)
@@ -223,7 +235,7 @@ def lock_case(actor: Actor, ref: UUID | str) -> LockedCase:
     require(actor, Action.CASE_READ)
     where = Case.number == ref if isinstance(ref, str) else Case.id == ref
     take_client_lock(sa.select(Case.client_id).where(where).scalar_subquery())
-    return _get_single_context(actor, where, LockedCase)
+    return _get_single_context(actor, ref, LockedCase)
 
 
 def get_case_context(actor: Actor, case_id: UUID) -> CaseContext:
@@ -232,7 +244,7 @@ def get_case_context(actor: Actor, case_id: UUID) -> CaseContext:
     Raises NotFound.
     """
     require(actor, Action.CASE_READ)
-    return _get_single_context(actor, Case.id == case_id, CaseContext)
+    return _get_single_context(actor, case_id, CaseContext)
 
 
 def list_case_contexts(
@@ -242,7 +254,9 @@ def list_case_contexts(
     require(actor, Action.CASE_READ)
     wanted = case_ids if isinstance(case_ids, sa.Select) else set(case_ids)
     rows = db.session.execute(
-        _select_contexts(actor, Case.id.in_(wanted)).order_by(Case.opened_at.desc(), Case.id.desc())
+        _select_contexts(Case.id.in_(wanted), is_visible_to(actor, Case.client_id)).order_by(
+            Case.opened_at.desc(), Case.id.desc()
+        )
     )
     return [
         _context_from_rows([*found], CaseContext)
@@ -256,7 +270,7 @@ def get_case_context_by_number(actor: Actor, number: str) -> CaseContext:
     Raises NotFound.
     """
     require(actor, Action.CASE_READ)
-    return _get_single_context(actor, Case.number == number, CaseContext)
+    return _get_single_context(actor, number, CaseContext)
 
 
 def get_case(actor: Actor, case_id: UUID) -> Case:

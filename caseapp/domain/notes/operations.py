@@ -31,26 +31,25 @@ from caseapp.domain.screening.operations import record_screening
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.domain.cases.queries import LockedCase
-    from caseapp.domain.notes.queries import LockedNote
+    from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
     from caseapp.domain.notes.schemas import DraftChange, NewNote
 
 
 INSERT_NOTE = sa.insert(Note.__table__)  # type: ignore[arg-type]
 
 
-def create_note(actor: Actor, case: LockedCase, new: NewNote) -> NoteRecord:
+def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteRecord:
     """Start the actor's draft about a session of an open case, and return it.
 
     Raises RuleBroken when the case is closed.
     """
     require(actor, Action.NOTE_WRITE)
     check_new_note(case)
-    client_id, moment = case.client.id, now()
+    moment = now()
     stored: dict[str, Any] = {
         "id": new_id(),
-        "case_id": case.case.id,
-        "client_id": client_id,
+        "case_id": case.id,
+        "client_id": case.client_id,
         "author_id": actor.id,
         "format": new.format,
         "session_at": new.session_at,
@@ -61,10 +60,10 @@ def create_note(actor: Actor, case: LockedCase, new: NewNote) -> NoteRecord:
         "version": 1,
     }
     sections = convert_sections(new.sections, new.format)
-    row = Note(id=stored["id"], client_id=client_id)
+    row = Note(id=stored["id"], client_id=case.client_id)
     sealed = seal_json(row, "sections", sections, case.key)
     run(INSERT_NOTE, **stored, sections=sealed, created_at=moment)
-    record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=client_id)
+    record(actor, Action.NOTE_WRITE, "note", stored["id"], client_id=case.client_id)
     return NoteRecord(
         **stored,
         sections=sections,
@@ -73,8 +72,8 @@ def create_note(actor: Actor, case: LockedCase, new: NewNote) -> NoteRecord:
         signed_at=None,
         sha256=None,
         author=actor.name,
-        client=case.client.name,
-        number=case.case.number,
+        client=case.client,
+        number=case.number,
         draft=NO_ANSWERS,
     )
 

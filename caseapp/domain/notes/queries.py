@@ -179,16 +179,68 @@ def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
     """
     require(actor, Action.NOTE_READ)
     take_client_lock(sa.select(Note.client_id).where(Note.id == note_id).scalar_subquery())
-    row = db.session.execute(
-        sa.select(Note, Client, ClientKey.wrapped)
-        .join(Client, Client.id == Note.client_id)
-        .join(ClientKey, ClientKey.client_id == Note.client_id)
-        .where(Note.id == note_id, _is_readable(actor.role, actor.id))
-    ).first()
+    values = {"asks": actor.id, "note": note_id}
+    row = db.session.execute(_select_for_change(actor.role), values).first()
     if row is None:
         raise NotFound
     key = unwrap(row.Client.id, row.wrapped)
     return LockedNote(row.Note, LockedClient(unseal_client(row.Client, key), key))
+
+
+@cache
+def _select_for_change(role: Role) -> sa.Select[Note, Client, bytes]:
+    """Build, once for each role, the query for a note with its client: every autosave runs it."""
+    return (
+        sa.select(Note, Client, ClientKey.wrapped)
+        .join(Client, Client.id == Note.client_id)
+        .join(ClientKey, ClientKey.client_id == Note.client_id)
+        .where(Note.id == sa.bindparam("note"), _is_readable(role, sa.bindparam("asks")))
+    )
+
+
+@dataclass(frozen=True)
+class LockedCaseForNote:
+    """A case in which a note is started, its client locked; only `lock_case_for_note` makes one, after the lock.
+
+    Starting a note is the most frequent change, so this holds only what a new note needs.
+    """
+
+    id: UUID
+    number: str
+    status: str
+    client_id: UUID
+    client: str
+    key: DataKey
+
+
+def lock_case_for_note(actor: Actor, ref: UUID | str) -> LockedCaseForNote:
+    """Lock a case's client, then load what a new note needs; `ref` is the id of the case or its number.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.CASE_READ)
+    column = "number" if isinstance(ref, str) else "id"
+    of_case = sa.select(Case.client_id).where(Case.__table__.c[column] == ref)
+    take_client_lock(of_case.scalar_subquery())
+    found = run(_select_case_for_note(actor.role, column), asks=actor.id, case=ref).first()
+    if found is None:
+        raise NotFound
+    key = unwrap(found.client_id, found.wrapped)
+    return LockedCaseForNote(found.id, found.number, found.status, found.client_id, found.name, key)
+
+
+@cache
+def _select_case_for_note(role: Role, column: str) -> sa.Select[*tuple[Any, ...]]:
+    """Build, once for each role, the query for a visible case, its client's name and the client's key."""
+    return (
+        sa.select(Case.id, Case.client_id, Case.status, Case.number, Client.name, ClientKey.wrapped)
+        .join(Client, Client.id == Case.client_id)
+        .join(ClientKey, ClientKey.client_id == Case.client_id)
+        .where(
+            Case.__table__.c[column] == sa.bindparam("case"),
+            is_visible_client(role, sa.bindparam("asks"), Case.client_id),
+        )
+    )
 
 
 def list_case_notes(

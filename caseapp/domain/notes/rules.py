@@ -13,9 +13,8 @@ from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from caseapp.domain.cases.queries import LockedCase
     from caseapp.domain.notes.models import Note
-    from caseapp.domain.notes.queries import LockedNote
+    from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
     from caseapp.domain.notes.schemas import DraftChange, NoteRecord
 
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
@@ -43,12 +42,12 @@ def list_discard_blockers(note: NoteRecord | Note) -> list[Reason]:
     return list_draft_blockers(note)
 
 
-def check_new_note(case: LockedCase) -> None:
+def check_new_note(case: LockedCaseForNote) -> None:
     """Check that a note can be started in a case.
 
     Raises RuleBroken when the case is closed.
     """
-    if case.case.status != "open":
+    if case.status != "open":
         refuse_for([CASE_CLOSED])
 
 

@@ -20,7 +20,7 @@ from caseapp.domain.notes.operations import (
     save_draft,
     sign_note,
 )
-from caseapp.domain.notes.queries import get_note, lock_note
+from caseapp.domain.notes.queries import get_note, lock_case_for_note, lock_note
 from caseapp.domain.notes.rules import note_digest
 from caseapp.domain.notes.schemas import (
     MAX_NOTE_LENGTH,
@@ -106,7 +106,7 @@ def test_signed_note_is_visible_to_the_care_team_only(team, case):
 def test_create_note_in_a_foreign_or_closed_case_is_refused(team, case):
     new = NewNote("dap", now(), 50, "video")
     with pytest.raises(NotFound), transaction():
-        create_note(team["coach2"], lock_case(team["coach2"], case.case_id), new)
+        create_note(team["coach2"], lock_case_for_note(team["coach2"], case.case_id), new)
     builders.screen(team["coach"], case.client_id)
     with transaction():
         version = get_case_context(team["coach"], case.case_id).case.version
@@ -115,7 +115,7 @@ def test_create_note_in_a_foreign_or_closed_case_is_refused(team, case):
         )
         close_case(team["coach"], lock_case(team["coach"], case.case_id), closing, version)
     with pytest.raises(RuleBroken) as caught, transaction():
-        create_note(team["coach"], lock_case(team["coach"], case.case_id), new)
+        create_note(team["coach"], lock_case_for_note(team["coach"], case.case_id), new)
     assert codes(caught) == ["case_closed"]
 
 
