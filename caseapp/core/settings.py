@@ -52,7 +52,7 @@ SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
     "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program's folder)",
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
-    "BASE_URL": "address of the site, as in mail and on cards (required in production)",
+    "BASE_URL": "address of the site, as used in emails and on cards (required in production)",
     "SECRET_KEY_FILE": "file with 32 or more random bytes that sign forms (required in production)",
     "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production); several "
     "files are separated by colons: all of them decrypt, the first one encrypts",

@@ -69,7 +69,6 @@ TAG_LABELS = FLAG_LABELS | {
     "safety_screen_older_than_14_days": "Screening older than 14 days",
     "recent_affair": "An affair was disclosed",
     "court_order": "A court order",
-    "unsafe_delivery": "No safe way to send anything",
 }
 EFFECT_LABELS = {
     "block": "Blocked",

@@ -175,7 +175,7 @@ FACTS = (
             "none": "None",
             "protects_client": "Protects the client",
             "protects_spouse": "Protects the spouse",
-            "both": "Both ways",
+            "both": "Protects both",
         },
         hint="Any order sets the contact block.",
         restricted=True,

@@ -78,7 +78,7 @@ class Hold(Model):
 
 
 class Flag(Model):
-    """A lasting mark that decides which advice is safe; a client has at most one active flag of each kind."""
+    """A lasting mark that decides which handouts are suitable; a client has at most one active flag of each kind."""
 
     __tablename__ = "flag"
     __table_args__ = (

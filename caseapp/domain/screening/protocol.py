@@ -275,6 +275,6 @@ FLAG_LABELS = {
     "self_harm_flag": "Self-harm",
     "eating_disorder_flag": "Eating disorder",
     "withdrawal_risk": "Withdrawal risk",
-    "unsafe_delivery": "Hand over in person only",
+    "unsafe_delivery": "No safe way to send anything",
 }
 MANUAL_FLAGS = ("contact_block", "eating_disorder_flag", "withdrawal_risk", "unsafe_delivery")

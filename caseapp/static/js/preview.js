@@ -33,7 +33,7 @@ export function startPreview() {
     clearTimeout(timer);
     timer = setTimeout(() => {
       show().catch(() => {
-        status.textContent = "The preview can't be updated. It will try again when you type.";
+        status.textContent = "The preview can't be updated right now. Keep typing to try again.";
       });
     }, PAUSE_MS);
   });
