@@ -191,3 +191,24 @@ def test_upgrade_shortens_a_name_that_sqlite_stored_without_a_limit(engine, app)
     upgrade(engine.url)
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT preferred_name FROM client").scalar() == "A" * 60
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_words_of_names_compare_by_their_characters(engine, app):
+    """A language's own order would hide words: in Czech "ch" comes after "h"."""
+
+    def order():
+        query = (
+            "SELECT collation_name FROM information_schema.columns"
+            " WHERE table_name = 'client_name_word' AND column_name = 'word'"
+        )
+        with engine.connect() as connection:
+            return connection.exec_driver_sql(query).scalar()
+
+    fill()
+    assert order() == "C"
+    downgrade(engine.url, "0012")
+    assert order() is None
+    upgrade(engine.url)
+    assert order() == "C"
+    assert differences(engine) == []

@@ -27,6 +27,7 @@ from caseapp.domain.cases.rules import (
     check_open,
     check_reopen,
     list_attested,
+    make_case_number,
     sets_contact_block,
 )
 from caseapp.domain.clients.operations import join_care_team, require_assignable_coach
@@ -75,13 +76,13 @@ def open_case(actor: Actor, client: LockedClient, details: CaseDetails, *, coach
 def _next_number(moment: datetime) -> str:
     """Take the next case number of the year; the counter's row lock serialises cases opened at the same time."""
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
-    last = db.session.scalar(
+    last = db.session.execute(
         insert(CaseCounter)
         .values(year=moment.year, last=1)
         .on_conflict_do_update(index_elements=["year"], set_={"last": CaseCounter.last + 1})
         .returning(CaseCounter.last)
-    )
-    return f"C-{moment.year}-{last:04d}"
+    ).scalar_one()
+    return make_case_number(moment.year, last)
 
 
 def update_case(actor: Actor, case: LockedCase, details: CaseDetails, version: int) -> None:

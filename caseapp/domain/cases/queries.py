@@ -21,22 +21,21 @@ from caseapp.core.pagination import (
     make_page,
     page_newest_first,
 )
-from caseapp.core.permissions import Action, Role
+from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
 from caseapp.domain.cases.models import Attestation, Case, CaseEvent
-from caseapp.domain.cases.rules import Progress, assess_stage_gate
+from caseapp.domain.cases.rules import Progress, assess_stage_gate, is_case_number
 from caseapp.domain.cases.schemas import CaseListItem
 from caseapp.domain.cases.stages import Stage, next_stage, stage_by_id
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     ClientRecord,
     LockedClient,
+    choose_clients,
     is_visible_client,
     is_visible_to,
-    select_matching_clients,
     take_client_lock,
     unseal_client,
-    visible_to,
 )
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.screening.models import Hold
@@ -117,22 +116,15 @@ def select_newest_open_cases(actor: Actor, limit: int) -> sa.Select[UUID]:
 def _page_of_cases(
     actor: Actor, filters: CaseFilter, cursor: str | None, limit: int
 ) -> sa.Select[UUID, datetime]:
-    """Select the case ids of one page; the other columns are joined for these rows only.
-
-    A coach has few of the practice's cases, so theirs are materialised first and then sorted. A supervisor has many, so
-    the index is walked in order and each case is checked. Each plan scans whole tables for the other role, and the
-    planner does not know which role asks.
-    """
+    """Select the case ids of one page; the other columns are joined for these rows only."""
     cases = sa.select(Case.id, Case.opened_at).where(*_conditions(filters))
-    if actor.role is Role.SUPERVISOR:
-        visible = cases.where(is_visible_to(actor, Case.client_id))
-        return page_newest_first(visible, Case.opened_at, Case.id, cursor, limit)
-    mine = (
-        cases.where(Case.client_id.in_(visible_to(actor))).cte("mine").prefix_with("MATERIALIZED")
-    )
-    return page_newest_first(
-        sa.select(mine.c.id, mine.c.opened_at), mine.c.opened_at, mine.c.id, cursor, limit
-    )
+    q = filters.q
+    if q and is_case_number(q):
+        numbered = cases.where(
+            Case.number == q.strip().upper(), is_visible_to(actor, Case.client_id)
+        )
+        return page_newest_first(numbered, Case.opened_at, Case.id, cursor, limit)
+    return choose_clients(actor, q).select_page(cases, Case.client_id, cursor, limit)
 
 
 def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
@@ -151,9 +143,6 @@ def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
         if filters.hold != "any":
             held = held.where(Hold.kind == filters.hold)
         found.append(Case.client_id.in_(held))
-    if filters.q and filters.q.strip():
-        by_number = Case.number == filters.q.strip().upper()
-        found.append(sa.or_(by_number, Case.client_id.in_(select_matching_clients(filters.q))))
     return found
 
 

@@ -6,6 +6,7 @@ locked record: what it decides by can't change before the change is committed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.schemas import ScreeningRecord
 
 
+CASE_NUMBER = re.compile(r"C-\d{4}-\d{4,}", re.ASCII | re.IGNORECASE)
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
 
 
@@ -68,6 +70,16 @@ class StageGate:
     def is_open(self) -> bool:
         """Tell whether the case can move on."""
         return not self.blockers and all(check.met for check in self.checks)
+
+
+def make_case_number(year: int, serial: int) -> str:
+    """Make the number of a year's so many-eth case, such as C-2026-0042."""
+    return f"C-{year}-{serial:04d}"
+
+
+def is_case_number(text: str) -> bool:
+    """Tell whether a search is for a case number; case and spaces around it don't matter."""
+    return CASE_NUMBER.fullmatch(text.strip()) is not None
 
 
 def assess_stage_gate(

@@ -17,6 +17,7 @@ class Client(Model):
     """A person who is coached. The name is stored in clear text because it is searched; contact details are sealed."""
 
     __tablename__ = "client"
+    __table_args__ = (sa.Index("ix_client_created", "created_at", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(sa.String(120))
@@ -57,12 +58,18 @@ class CareTeamMember(Model):
 
 
 class ClientNameWord(Model):
-    """A folded word of a client's name, for searching by its first letters."""
+    """A folded word of a client's name, for searching by its first letters.
+
+    Words compare by their characters' numbers, in the order of SQLite; a language's own order would hide some of them:
+    in Czech "ch" comes after "h", not among the words that begin with "c".
+    """
 
     __tablename__ = "client_name_word"
-    __table_args__ = (sa.Index("ix_client_name_word_client", "client_id"),)
+    __table_args__ = (sa.Index("ix_client_name_word_client", "client_id", "word"),)
 
-    word: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    word: Mapped[str] = mapped_column(
+        sa.String(60).with_variant(sa.String(60, collation="C"), "postgresql"), primary_key=True
+    )
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
 
 

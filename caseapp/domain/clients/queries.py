@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy import ColumnElement, SQLColumnExpression
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, make_page, page_newest_first
+from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
@@ -29,11 +32,12 @@ from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import date, datetime
-    from uuid import UUID
 
-    from sqlalchemy.orm import InstrumentedAttribute
+# Up to so many clients are gathered; a more common name is looked for in the newest records.
+FEW_CLIENTS = 1000
+LAST_CHARACTER = "\U0010ffff"
 
 
 def visible_to(actor: Actor) -> sa.Select[UUID]:
@@ -57,7 +61,7 @@ def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa
 
 
 def is_visible_client(
-    role: Role, who: UUID | sa.BindParameter[UUID], client_id: InstrumentedAttribute[UUID]
+    role: Role, who: UUID | sa.BindParameter[UUID], client_id: SQLColumnExpression[UUID]
 ) -> sa.ColumnElement[bool]:
     """Build the SQL condition that a person may see the client of one record, which is selected by its id.
 
@@ -77,7 +81,7 @@ def is_visible_client(
     )
 
 
-def is_visible_to(actor: Actor, client_id: InstrumentedAttribute[UUID]) -> sa.ColumnElement[bool]:
+def is_visible_to(actor: Actor, client_id: SQLColumnExpression[UUID]) -> sa.ColumnElement[bool]:
     """Build the SQL condition that an actor may see the client of one record."""
     return is_visible_client(actor.role, actor.id, client_id)
 
@@ -241,37 +245,108 @@ def list_clients(
 ) -> Page[ClientListItem]:
     """List the clients an actor may see, newest first, optionally filtered by a search."""
     require(actor, Action.CLIENT_READ)
-    query = sa.select(
-        Client.id, Client.name, Client.preferred_name, Client.pronouns, Client.created_at
-    ).where(Client.id.in_(visible_to(actor)))
-    if q and q.strip():
-        query = query.where(Client.id.in_(select_matching_clients(q)))
+    chosen = choose_clients(actor, q)
+    page = chosen.select_page(sa.select(Client.id, Client.created_at), Client.id, cursor, limit)
+    shown = page.subquery("page")
     rows = db.session.execute(
-        page_newest_first(query, Client.created_at, Client.id, cursor, limit)
+        sa.select(Client.id, Client.name, Client.preferred_name, Client.pronouns, Client.created_at)
+        .join(shown, shown.c.id == Client.id)
+        .order_by(shown.c.created_at.desc(), shown.c.id.desc())
     ).all()
     items = [ClientListItem(*row) for row in rows]
     return make_page(items, limit, lambda item: (item.created_at, item.id))
 
 
-def select_matching_clients(q: str) -> sa.Select[UUID]:
-    """Select the clients that match a search: an exact email address or phone number, or the beginnings of name words.
+Condition = Callable[[SQLColumnExpression[UUID]], ColumnElement[bool]]
 
-    Combine it with `visible_to`: it does not check who is asking.
+
+@dataclass(frozen=True)
+class ChosenClients:
+    """The clients whose records a list shows, and the way to these records that reads the fewest rows.
+
+    `gathered` selects the clients when they are few: their records are read and sorted. Otherwise the index of the
+    list's order is walked, and each record's client is checked by `conditions`, until the page is full. Each way reads
+    whole tables where the other one reads little, and the planner knows neither who asks nor which names are common.
     """
+
+    gathered: sa.Select[UUID] | None
+    conditions: tuple[Condition, ...]
+
+    def select_page(
+        self,
+        records: sa.Select[UUID, datetime],
+        client_id: SQLColumnExpression[UUID],
+        cursor: str | None,
+        limit: int,
+    ) -> sa.Select[UUID, datetime]:
+        """Select a page of records, newest first; `records` selects their ids and times."""
+        if self.gathered is None:
+            query = records.where(*(condition(client_id) for condition in self.conditions))
+        else:
+            few = records.where(client_id.in_(self.gathered)).cte("few")
+            query = sa.select(*few.prefix_with("MATERIALIZED").c)
+        key, moment = query.selected_columns
+        return page_newest_first(query, moment, key, cursor, limit)
+
+
+def choose_clients(actor: Actor, q: str | None = None) -> ChosenClients:
+    """Choose the clients whom an actor may see, or those of them that a search finds.
+
+    A search is an exact email address or phone number, or the beginnings of words of the name. Without a search, a
+    coach's clients count as few and a supervisor's as many. Names are counted, up to FEW_CLIENTS, in one statement:
+    what each word finds and whom the actor may see, and the fewest are gathered.
+    """
+
+    def visible(client_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+        return is_visible_to(actor, client_id)
+
+    if not (q and q.strip()):
+        few = None if actor.role is Role.SUPERVISOR else visible_to(actor)
+        return ChosenClients(few, (visible,))
     text = q.strip()
     if "@" in text:
-        return sa.select(Client.id).where(Client.email_hash == fingerprint("email", text.lower()))
-    if (digits := phone_digits(text)) and not any(character.isalpha() for character in text):
-        return sa.select(Client.id).where(Client.phone_hash == fingerprint("phone", digits))
-    matching: sa.Select[UUID] | None = None
-    for word in name_words(text):
-        prefix = sa.select(ClientNameWord.client_id).where(
-            ClientNameWord.word >= word, ClientNameWord.word < word + "\U0010ffff"
+        exact = Client.email_hash == fingerprint("email", text.lower())
+    elif (digits := phone_digits(text)) and not any(character.isalpha() for character in text):
+        exact = Client.phone_hash == fingerprint("phone", digits)
+    elif words := name_words(text):
+        return _choose_by_name(
+            [*(_search_word(word) for word in words), (visible_to(actor), visible)]
         )
-        matching = (
-            prefix if matching is None else matching.where(ClientNameWord.client_id.in_(prefix))
-        )
-    return sa.select(Client.id).where(sa.false()) if matching is None else matching
+    else:
+        exact = sa.false()
+    return ChosenClients(sa.select(Client.id).where(exact, visible(Client.id)), ())
+
+
+def _search_word(word: str) -> tuple[sa.Select[UUID], Condition]:
+    """Return how to find the clients with a word of their name that begins so, and how to check one of them."""
+    found = aliased(ClientNameWord)
+    begins = sa.and_(found.word >= word, found.word < word + LAST_CHARACTER)
+    query = sa.select(found.client_id).where(begins)
+
+    def check(client_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+        # Not EXISTS: a planner turns that into a join and may start with all clients of this name.
+        one = query.where(found.client_id == client_id).limit(literal_limit(1))
+        return one.scalar_subquery().is_not(None)
+
+    return query, check
+
+
+def _choose_by_name(restrictions: Sequence[tuple[sa.Select[UUID], Condition]]) -> ChosenClients:
+    """Choose the clients that meet all restrictions, each of which is a query and a check of one client."""
+    counted = (
+        sa.select(sa.func.count())
+        .select_from(query.limit(literal_limit(FEW_CLIENTS + 1)).subquery())
+        .scalar_subquery()
+        for query, _ in restrictions
+    )
+    counts = db.session.execute(sa.select(*counted)).one()
+    fewest = min(range(len(counts)), key=counts.__getitem__)
+    if counts[fewest] > FEW_CLIENTS:
+        return ChosenClients(None, tuple(check for _, check in restrictions))
+    query, _ = restrictions[fewest]
+    (client_id,) = query.selected_columns
+    others = (check for number, (_, check) in enumerate(restrictions) if number != fewest)
+    return ChosenClients(query.where(*(check(client_id) for check in others)), ())
 
 
 def name_hash(name: str) -> str:
