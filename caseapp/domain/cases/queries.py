@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from uuid import UUID
 
+    from caseapp.core.permissions import Role
     from caseapp.domain.cases.rules import StageGate
 
 
