@@ -7,6 +7,7 @@ vault keys: each of them opens, and the first one wraps.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -221,6 +222,24 @@ def unseal_file(name: str, sealed: bytes, key: DataKey) -> bytes:
     Raises SealBroken when it was changed or has another name.
     """
     return _decrypt(key.secret, sealed, _binding("file", name, key.client_id, key.client_id))
+
+
+def seal_token(text: str, purpose: str, key: bytes) -> str:
+    """Encrypt a text into a token for a form or an address, which opens for the same purpose only."""
+    sealed = _encrypt(key, text.encode(), f"token\x1f{purpose}".encode())
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def open_token(token: str, purpose: str, key: bytes) -> str:
+    """Decrypt what `seal_token` sealed.
+
+    Raises SealBroken when it was changed or made for another purpose.
+    """
+    try:
+        sealed = base64.urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+    except ValueError as error:
+        raise SealBroken("Not a token.") from error
+    return _decrypt(key, sealed, f"token\x1f{purpose}".encode()).decode()
 
 
 def keyed_hash(text: str, key: DataKey) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import structlog
 from flask import Flask, Response, current_app, g, jsonify, redirect, render_template, request
@@ -30,10 +31,12 @@ from caseapp.core.permissions import Role
 from caseapp.domain.audit.operations import record_refusal
 from caseapp.http.guard import current_view
 from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from flask.typing import ResponseReturnValue
     from werkzeug.wrappers import Response as AnyResponse
 
 log = structlog.get_logger()
@@ -107,7 +110,7 @@ def record_refused_request(error: DomainError) -> None:
     )
 
 
-def _handle_domain_error(error: DomainError) -> AnyResponse | tuple[Any, int]:
+def _handle_domain_error(error: DomainError) -> AnyResponse:
     if isinstance(error, Forbidden) and (target := _portal_redirect()):
         return redirect(target, code=303)
     record_refused_request(error)
@@ -119,14 +122,34 @@ def _handle_domain_error(error: DomainError) -> AnyResponse | tuple[Any, int]:
         if request.headers.get("X-Requested-With") == "autosave":
             return Response(status=status)
         if request.method in {"GET", "HEAD"}:
-            start = "/portal/sign-in" if current_interface() is Interface.PORTAL else "/sign-in"
-            return redirect(start, code=303)
+            return redirect(_sign_in_path(), code=303)
+        if kept := _ask_to_sign_in():
+            return kept
     response = _render_error(status, error.code, error.message, error=error)
     if isinstance(error, (TooManyAttempts, RenderFailed)):
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated) and current_interface() is Interface.API:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def _sign_in_path() -> str:
+    return "/portal/sign-in" if current_interface() is Interface.PORTAL else "/sign-in"
+
+
+def _sent_form() -> Any:  # noqa: ANN401 - http.forms.FormRoute, which stands above this module
+    """Return the declared form that the request was sent from, or None."""
+    return getattr(current_view(), "form", None)
+
+
+def _ask_to_sign_in() -> AnyResponse | None:
+    """Keep what somebody sent whose session has ended, and lead them back to it by way of the sign-in page."""
+    form = _sent_form()
+    page = form.keep_words() if form and g.get("actor") is None else None
+    if page is None:
+        return None
+    flash("words_kept")
+    return redirect(f"{_sign_in_path()}?{urlencode({'next': page})}", code=303)
 
 
 def _portal_redirect() -> str | None:
@@ -141,11 +164,20 @@ def _portal_redirect() -> str | None:
     return "/portal/pin" if actor.role is Role.SIGNING_IN else "/portal"
 
 
-def _handle_csrf_error(_error: CSRFError) -> AnyResponse:
-    return _render_error(
-        HTTPStatus.BAD_REQUEST,
-        "form_expired",
-        "This form has expired. Go back, reload the page and send it again; nothing was changed.",
+def _handle_csrf_error(_error: CSRFError) -> ResponseReturnValue:
+    form = _sent_form()
+    try:
+        page: ResponseReturnValue | None = form.show_expired() if form else None
+    except DomainError as error:
+        return _handle_domain_error(error)
+    return (
+        page
+        or _ask_to_sign_in()
+        or _render_error(
+            HTTPStatus.BAD_REQUEST,
+            "form_expired",
+            "This form has expired. Go back, reload the page and send it again; nothing was changed.",
+        )
     )
 
 
@@ -227,6 +259,7 @@ def _render_error(
     fields: dict[str, list[str]] | None = None,
 ) -> Response:
     fields = error.fields if isinstance(error, Invalid) else fields or {}
+    form = _sent_form()
     if current_interface() is Interface.API:
         body: dict[str, Any] = {"code": code, "message": message, "fields": fields}
         if error and (reasons := reasons_as_json(error)):
@@ -243,6 +276,7 @@ def _render_error(
             message=message,
             reasons=reasons_as_json(error) if error else [],
             fields=fields,
+            typed=form.list_words() if form and status != HTTPStatus.UNAUTHORIZED else [],
             request_id=request_id.get(),
         )
     except Exception as fault:  # noqa: BLE001 - the error page itself must not fail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,23 +14,46 @@ from werkzeug.exceptions import BadRequest
 from caseapp.core.errors import Invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import tzinfo
 
-COMMON_FIELDS = frozenset({"csrf_token", "idempotency_key", "version"})
+    from werkzeug.datastructures import MultiDict
+
+COMMON_FIELDS = frozenset({"csrf_token", "form_key", "idempotency_key", "version"})
 
 
 @dataclass
 class Form:
-    """A form as it was submitted, with its errors, so that the page can show it again."""
+    """A form as it was submitted, with its errors, so that the page can show it again.
+
+    `suffix` tells the fields of several like forms on one page apart, `saved` holds what somebody else saved in fields
+    that the person has changed too, and `labels` what the page calls each field, once it has been rendered.
+    """
 
     raw: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, list[str]] = field(default_factory=dict)
+    suffix: str = ""
+    saved: dict[str, list[str]] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def value(self, name: str, default: Any = "") -> Any:  # noqa: ANN401 - whatever was sent
         """Return the submitted value of a field."""
         found = self.raw.get(name)
         return default if found is None else found
+
+    def field_id(self, name: str) -> str:
+        """Return the id of a field in the page."""
+        return f"{name}-{self.suffix}" if self.suffix else name
+
+    def messages(self, name: str, label: str) -> list[str]:
+        """Return the messages about a field, which the page calls `label`."""
+        self.labels[name] = label
+        return [name_field(text, label) for text in self.errors.get(name, [])]
+
+
+def name_field(message: str, label: str) -> str:
+    """Put what the page calls a field into a message about it."""
+    return message.replace("{label}", label)
 
 
 def read_form(schema: Schema, *, zone: tzinfo | None = None) -> Any:  # noqa: ANN401 - a plain value
@@ -39,17 +62,24 @@ def read_form(schema: Schema, *, zone: tzinfo | None = None) -> Any:  # noqa: AN
     A local date and time is read in `zone`; a dictionary's entries are named `field.key`. Raises Invalid naming
     each field.
     """
-    return read_forms(schema, zone=zone)[0]
+    return load_form(request.form, schema, zone=zone)[0]
 
 
-def read_forms(*schemas: Schema, zone: tzinfo | None = None) -> list[Any]:
-    """Load one submitted form through several schemas, each taking its own fields.
+def load_form(
+    form: MultiDict[str, str],
+    *schemas: Schema,
+    zone: tzinfo | None = None,
+    exact: Mapping[str, datetime] | None = None,
+) -> list[Any]:
+    """Load one form through several schemas, each taking its own fields.
 
-    Raises Invalid naming each invalid field of any of them and each field that none of them knows.
+    A local date and time is read in `zone`. `exact` holds stored times: a field that still shows one, to the minute,
+    keeps its seconds and its offset. Raises Invalid naming each invalid field of any of the schemas and each field that
+    none of them knows.
     """
     unknown = [
         name
-        for name in request.form
+        for name in form
         if name not in COMMON_FIELDS and not any(_knows(schema, name) for schema in schemas)
     ]
     if unknown:
@@ -58,7 +88,7 @@ def read_forms(*schemas: Schema, zone: tzinfo | None = None) -> list[Any]:
     errors: dict[str, list[str]] = {}
     for schema in schemas:
         try:
-            values.append(load(schema, _submitted_values(schema, zone)))
+            values.append(load(schema, _submitted_values(form, schema, zone, exact or {})))
         except Invalid as error:
             errors |= {name.removesuffix(".value"): texts for name, texts in error.fields.items()}
     if errors:
@@ -71,22 +101,34 @@ def _knows(schema: Schema, name: str) -> bool:
     return kind is not None and ("." in name) == isinstance(kind, fields.Dict)
 
 
-def _submitted_values(schema: Schema, zone: tzinfo | None) -> dict[str, Any]:
+def _submitted_values(
+    form: MultiDict[str, str],
+    schema: Schema,
+    zone: tzinfo | None,
+    exact: Mapping[str, datetime],
+) -> dict[str, Any]:
     raw: dict[str, Any] = {}
     for name, kind in schema.load_fields.items():
         if isinstance(kind, fields.List):
-            raw[name] = [value for value in request.form.getlist(name) if value]
+            raw[name] = [value for value in form.getlist(name) if value]
         elif isinstance(kind, fields.Dict):
-            entries = {
-                key: text for key, text in request.form.items() if key.startswith(f"{name}.")
-            }
+            entries = {key: text for key, text in form.items() if key.startswith(f"{name}.")}
             raw[name] = {key.removeprefix(f"{name}."): text for key, text in entries.items()}
-        elif name in request.form and request.form[name].strip():
-            value = request.form[name]
+        elif name in form and form[name].strip():
+            value = form[name]
             if isinstance(kind, fields.AwareDateTime) and zone is not None:
-                value = _with_zone(name, value, zone)
+                stored = exact.get(name)
+                if stored is not None and value == local_minute(stored, zone):
+                    value = stored.isoformat()
+                else:
+                    value = _with_zone(name, value, zone)
             raw[name] = value
     return raw
+
+
+def local_minute(moment: datetime, zone: tzinfo) -> str:
+    """Format a time as a field for local date and time shows it: to the minute."""
+    return f"{moment.astimezone(zone):%Y-%m-%dT%H:%M}"
 
 
 def _with_zone(name: str, value: str, zone: tzinfo) -> str:
@@ -94,7 +136,12 @@ def _with_zone(name: str, value: str, zone: tzinfo) -> str:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
         raise Invalid({name: ["Enter a date and time."]}) from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
+    if moment.tzinfo:
+        return moment.isoformat()
+    there = moment.replace(tzinfo=zone)
+    if there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
+        raise Invalid({name: ["The clocks go forward then, and skip this time. Choose another."]})
+    return there.isoformat()
 
 
 def read_json() -> dict[str, Any]:
@@ -189,7 +236,14 @@ def form_version() -> int:
 
     Raises Invalid when the form has none.
     """
-    version = request.form.get("version", "")
+    return parse_version(request.form.get("version", ""))
+
+
+def parse_version(version: str) -> int:
+    """Parse the version that a form was made from.
+
+    Raises Invalid when it is none.
+    """
     if not (version.isascii() and version.isdigit()) or len(version) > 9:  # noqa: PLR2004
         raise Invalid(
             {"version": ["Open the page again. We can't tell which version this form came from."]}

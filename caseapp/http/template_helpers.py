@@ -85,6 +85,7 @@ MESSAGES = {
     "export_ready": "The report is ready.",
     "link_sent": "If we know that address, we've sent a link. It works for 15 minutes.",
     "codes_shown": "The codes are shown only once and are not stored. If they are lost, create new ones.",
+    "words_kept": "You’ve been signed out. What you typed is kept. Sign in, and it is back in its form.",
     "signed_out": "You're signed out.",
 }
 
@@ -97,8 +98,9 @@ def flash(code: str) -> None:
 
 
 def flashed_messages() -> list[str]:
-    """Return the messages to show on this page."""
-    return [MESSAGES[code] for code in get_flashed_messages() if code in MESSAGES]
+    """Return the messages to show on this page, each once, also after a form was sent twice."""
+    codes = dict.fromkeys(get_flashed_messages())
+    return [MESSAGES[code] for code in codes if code in MESSAGES]
 
 
 def current_practice() -> Practice:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.permissions import Action
 from caseapp.domain.audit.operations import record_read
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.dashboard.case_page import get_case_page
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, LEVEL_LABELS, Level
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     from flask import Blueprint
 
-    from caseapp.domain.cases.queries import CaseContext
+    from caseapp.core.actor import Actor
+    from caseapp.domain.cases.queries import CaseContext, LockedCase
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.screening.models import Hold
@@ -46,6 +48,14 @@ def load_case_context(number: str) -> CasePage:
     context = get_case_page(actor, number)
     record_read(actor, Action.CASE_READ, "case", context.case.id, context.case.client_id)
     return context
+
+
+def lock_page_case(actor: Actor, number: str, *_part: object) -> LockedCase:
+    """Lock the case of a page for a form whose address names a part of it too.
+
+    Raises NotFound.
+    """
+    return lock_case(actor, number)
 
 
 def describe_safe_contact(client: ClientRecord) -> tuple[str, str]:

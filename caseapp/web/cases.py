@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 
-from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action, Role
-from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_case, update_case
 from caseapp.domain.cases.queries import (
+    CaseContext,
     CaseFilter,
+    LockedCase,
     list_cases,
     lock_case,
 )
-from caseapp.domain.cases.schemas import CaseClosingSchema, CaseDetailsSchema, ReopenSchema
+from caseapp.domain.cases.schemas import (
+    CaseClosing,
+    CaseClosingSchema,
+    CaseDetails,
+    CaseDetailsSchema,
+    ReopenSchema,
+)
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.operations import update_client
 from caseapp.domain.clients.queries import list_matches
-from caseapp.domain.clients.schemas import CHANNELS, ClientSchema
+from caseapp.domain.clients.schemas import CHANNELS, ClientDetails, ClientSchema
 from caseapp.domain.dashboard.case_page import get_case_overview
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, MANUAL_FLAGS
@@ -33,18 +39,20 @@ from caseapp.domain.screening.queries import list_flags
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.screening.schemas import FlagSchema, ReasonSchema
 from caseapp.domain.users.queries import get_user_names, list_assignable_coaches
-from caseapp.http.errors import record_refused_request
+from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.request_parsing import Form, form_version, parse_uuid, read_form, submitted_form
-from caseapp.http.template_helpers import flash
-from caseapp.web.case_header import load_case_context, register_template_globals
+from caseapp.http.request_parsing import parse_uuid
+from caseapp.web.case_header import (
+    load_case_context,
+    lock_page_case,
+    register_template_globals,
+)
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from flask.typing import ResponseReturnValue
 
     from caseapp.domain.cases.facts import Fact
+    from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.screening.schemas import ScreeningRecord
 
 blueprint = Blueprint("cases", __name__)
@@ -141,22 +149,26 @@ def _trends(screenings: list[ScreeningRecord]) -> list[tuple[str, str, list[int 
     ]
 
 
-@blueprint.get("/case/<string:number>/details")
-@needs(Action.CASE_READ)
-def details_page(number: str) -> ResponseReturnValue:
+details = FormPage(
+    blueprint,
+    "/case/<string:number>/details",
+    Action.CASE_READ,
+    load_case_context,
+    client_of=lambda context: context.case.client_id,
+)
+
+
+@details.show
+def details_page(context: CasePage, forms: Forms) -> str:
     """Show the forms with the details of a client and their case."""
-    return _details(number)
-
-
-def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - template variables
-    actor, context = current_actor(), load_case_context(number)
+    actor = current_actor()
     flags = list_flags(actor, context.case.client_id)
     may_compare = actor.may(Action.CONFLICT_READ)
-    page = {"client_form": Form(), "facts_form": Form(), "flag_form": Form(), "clear_form": Form()}
     return render_template(
         "cases/details.html",
         context=context,
         tab="Details",
+        forms=forms,
         flags=flags,
         flag_labels=FLAG_LABELS,
         settable_flags={
@@ -169,131 +181,131 @@ def _details(number: str, **forms: Any) -> str:  # noqa: ANN401 - template varia
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT_METHODS,
-        **page | forms,
     )
 
 
-@blueprint.post("/case/<string:number>/details/client")
-@needs(Action.CLIENT_EDIT)
-def save_client(number: str) -> ResponseReturnValue:
+def client_values(context: CaseContext) -> dict[str, object]:
+    """Return what the client's form sends untouched."""
+    client = context.client
+    names = ("name", "preferred_name", "pronouns", "email", "phone", "partner_name", "birth_year")
+    return {
+        **{name: getattr(client, name) for name in names},
+        "safe_channels": client.safe.channels,
+        "safe_times": client.safe.times,
+        "code_word": client.safe.code_word,
+        "safe_warning": client.safe.warning,
+        "consent_on": client.consent_on,
+        "consent_method": client.consent_method,
+    }
+
+
+@details.form(
+    Action.CLIENT_EDIT,
+    Body(ClientSchema, ClientDetails),
+    lock=lock_case,
+    rule="/case/<string:number>/details/client",
+    values=client_values,
+    coupled=(("consent_on", "consent_method"), ("safe_channels", "phone", "email")),
+)
+def save_client(case: LockedCase, details: ClientDetails, sent: Sent) -> Done:
     """Save a client's details."""
-    try:
-        details, version = read_form(ClientSchema()), form_version()
-        with transaction():
-            case = lock_case(current_actor(), number)
-            update_client(current_actor(), case.locked_client, details, version)
-    except Invalid as error:
-        return _details(number, client_form=submitted_form(error)), 422
-    except Stale:
-        return _details(number, client_form=submitted_form(), stale="client"), 412
-    flash("saved")
-    return redirect(url_for("cases.details_page", number=number), code=303)
+    update_client(sent.actor, case.locked_client, details, sent.version)
+    return Done(url_for("cases.details_page", number=case.case.number), "saved")
 
 
-@blueprint.post("/case/<string:number>/details/facts")
-@needs(Action.CASE_EDIT)
-def save_facts(number: str) -> ResponseReturnValue:
+def fact_values(context: CaseContext) -> dict[str, object]:
+    """Return what the case's form sends untouched."""
+    empty = {fact.name: [] if fact.kind == "multiple" else "" for fact in FACTS}
+    case = context.case
+    return empty | context.facts | {"goal": case.goal, "review_date": case.review_date}
+
+
+@details.form(
+    Action.CASE_EDIT,
+    Body(CaseDetailsSchema, CaseDetails),
+    lock=lock_case,
+    rule="/case/<string:number>/details/facts",
+    values=fact_values,
+    coupled=(("goal", "review_date"),),
+)
+def save_facts(case: LockedCase, details: CaseDetails, sent: Sent) -> Done:
     """Save a case's presenting facts, goal and review date."""
-    try:
-        details, version = read_form(CaseDetailsSchema()), form_version()
-        with transaction():
-            case = lock_case(current_actor(), number)
-            update_case(current_actor(), case, details, version)
-    except Invalid as error:
-        return _details(number, facts_form=submitted_form(error)), 422
-    except Stale:
-        return _details(number, facts_form=submitted_form(), stale="facts"), 412
-    flash("saved")
-    return redirect(url_for("cases.details_page", number=number), code=303)
+    update_case(sent.actor, case, details, sent.version)
+    return Done(url_for("cases.details_page", number=case.case.number), "saved")
 
 
-@blueprint.post("/case/<string:number>/flags")
-@needs(Action.FLAG_SET)
-def set_flag(number: str) -> ResponseReturnValue:
+@details.form(
+    Action.FLAG_SET,
+    Body(FlagSchema, dict[str, str]),
+    lock=lock_case,
+    rule="/case/<string:number>/flags",
+    refused="The flag was not set",
+)
+def set_flag(case: LockedCase, body: dict[str, str], sent: Sent) -> Done:
     """Set a flag by hand."""
-    try:
-        kind = read_form(FlagSchema())["kind"]
-        with transaction():
-            case = lock_case(current_actor(), number)
-            set_manual_flag(current_actor(), case.locked_client, kind)
-    except Invalid as error:
-        return _details(number, flag_form=submitted_form(error)), 422
-    flash("flag_set")
-    return redirect(url_for("cases.details_page", number=number, _anchor="flags"), code=303)
+    set_manual_flag(sent.actor, case.locked_client, body["kind"])
+    return Done(_flags_of(case), "flag_set")
 
 
-@blueprint.post("/case/<string:number>/flags/<uuid:flag_id>/clear")
-@needs(Action.FLAG_CLEAR)
-def clear_flag(number: str, flag_id: UUID) -> ResponseReturnValue:
+@details.form(
+    Action.FLAG_CLEAR,
+    Body(ReasonSchema, dict[str, str]),
+    lock=lock_page_case,
+    rule="/case/<string:number>/flags/<uuid:flag_id>/clear",
+    refused="The flag was not cleared",
+)
+def clear_flag(case: LockedCase, body: dict[str, str], sent: Sent) -> Done:
     """Clear a flag with a written reason."""
-    try:
-        reason = read_form(ReasonSchema())["reason"]
-        with transaction():
-            case = lock_case(current_actor(), number)
-            clear_case_flag(current_actor(), case, flag_id, reason)
-    except Invalid as error:
-        return _details(number, clear_form=submitted_form(error), clearing=flag_id), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _details(number, reasons=error.reasons), 409
-    flash("flag_cleared")
-    return redirect(url_for("cases.details_page", number=number, _anchor="flags"), code=303)
+    clear_case_flag(sent.actor, case, sent.args["flag_id"], body["reason"])
+    return Done(_flags_of(case), "flag_cleared")
 
 
-@blueprint.get("/case/<string:number>/close")
-@needs(Action.CASE_READ)
-def close_page(number: str) -> ResponseReturnValue:
+def _flags_of(case: LockedCase) -> str:
+    return url_for("cases.details_page", number=case.case.number, _anchor="flags")
+
+
+ending = FormPage(
+    blueprint,
+    "/case/<string:number>/close",
+    Action.CASE_READ,
+    load_case_context,
+    client_of=lambda context: context.case.client_id,
+)
+
+
+@ending.show
+def close_page(context: CasePage, forms: Forms) -> str:
     """Show the form that closes a case or reopens a closed one."""
-    return _close(number)
-
-
-def _close(number: str, **variables: Any) -> str:  # noqa: ANN401 - template variables
-    context = load_case_context(number)
     return render_template(
         "cases/close.html",
         context=context,
         tab="Close" if context.case.status == "open" else "Reopen",
+        forms=forms,
         outcomes=OUTCOMES,
         close_reasons=CLOSE_REASONS,
-        **{"form": Form(), "reasons": []} | variables,
     )
 
 
-@blueprint.post("/case/<string:number>/close")
-@needs(Action.CASE_CLOSE)
-def close(number: str) -> ResponseReturnValue:
+@ending.form(
+    Action.CASE_CLOSE,
+    Body(CaseClosingSchema, CaseClosing),
+    lock=lock_case,
+    refused="You can’t do this yet because:",
+)
+def close(case: LockedCase, closing: CaseClosing, sent: Sent) -> Done:
     """Close a case."""
-    try:
-        closing, version = read_form(CaseClosingSchema()), form_version()
-        with transaction():
-            case = lock_case(current_actor(), number)
-            close_case(current_actor(), case, closing, version)
-    except Invalid as error:
-        return _close(number, form=submitted_form(error)), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _close(number, form=submitted_form(), reasons=error.reasons), 409
-    except Stale:
-        return _close(number, form=submitted_form(), stale=True), 412
-    flash("case_closed")
-    return redirect(url_for("cases.case_page", number=number), code=303)
+    close_case(sent.actor, case, closing, sent.version)
+    return Done(url_for("cases.case_page", number=case.case.number), "case_closed")
 
 
-@blueprint.post("/case/<string:number>/reopen")
-@needs(Action.CASE_REOPEN)
-def reopen(number: str) -> ResponseReturnValue:
+@ending.form(
+    Action.CASE_REOPEN,
+    Body(ReopenSchema, dict[str, str]),
+    lock=lock_case,
+    rule="/case/<string:number>/reopen",
+    refused="You can’t do this yet because:",
+)
+def reopen(case: LockedCase, body: dict[str, str], sent: Sent) -> Done:
     """Reopen a closed case in the first stage."""
-    try:
-        reason, version = read_form(ReopenSchema())["reason"], form_version()
-        with transaction():
-            case = lock_case(current_actor(), number)
-            reopen_case(current_actor(), case, reason, version)
-    except Invalid as error:
-        return _close(number, form=submitted_form(error)), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _close(number, form=submitted_form(), reasons=error.reasons), 409
-    except Stale:
-        return _close(number, form=submitted_form(), stale=True), 412
-    flash("case_reopened")
-    return redirect(url_for("cases.case_page", number=number), code=303)
+    reopen_case(sent.actor, case, body["reason"], sent.version)
+    return Done(url_for("cases.case_page", number=case.case.number), "case_reopened")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flask import Blueprint, redirect, render_template, url_for
+from flask import Blueprint, render_template, url_for
 
-from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.audit.operations import record_read
@@ -18,6 +17,7 @@ from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.screening.queries import (
     RELEASE_SCREENINGS,
+    LockedHold,
     list_holds,
     list_recent_screenings,
     lock_hold,
@@ -25,16 +25,12 @@ from caseapp.domain.screening.queries import (
 from caseapp.domain.screening.rules import list_immediate_steps, release_blockers
 from caseapp.domain.screening.schemas import ReasonSchema
 from caseapp.domain.users.queries import get_user_names
-from caseapp.http.errors import record_refused_request
-from caseapp.http.guard import current_actor, needs
-from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
-from caseapp.http.template_helpers import flash
+from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
+from caseapp.http.guard import current_actor
 from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-    from flask.typing import ResponseReturnValue
 
     from caseapp.core.actor import Actor
     from caseapp.core.errors import Reason
@@ -43,15 +39,19 @@ if TYPE_CHECKING:
 blueprint = Blueprint("holds", __name__)
 
 
-@blueprint.get("/case/<string:number>/hold")
-@needs(Action.HOLD_READ)
-def hold_page(number: str) -> ResponseReturnValue:
+page = FormPage(
+    blueprint,
+    "/case/<string:number>/hold",
+    Action.HOLD_READ,
+    load_case_context,
+    client_of=lambda context: context.case.client_id,
+)
+
+
+@page.show
+def hold_page(context: CasePage, forms: Forms) -> str:
     """Show a client's open and released holds."""
-    return _holds(number)
-
-
-def _holds(number: str, **variables: Any) -> str:  # noqa: ANN401 - template variables
-    actor, context = current_actor(), load_case_context(number)
+    actor = current_actor()
     client_id = context.case.client_id
     holds = list_holds(actor, client_id)
     record_read(actor, Action.HOLD_READ, "client", client_id, client_id)
@@ -76,7 +76,7 @@ def _holds(number: str, **variables: Any) -> str:  # noqa: ANN401 - template var
         names=get_user_names(people),
         help_lines=get_practice_info().help_lines,
         suspended=list_suspended_assignments(actor, context),
-        **{"form": Form(), "reasons": [], "releasing": None} | variables,
+        forms=forms,
     )
 
 
@@ -96,24 +96,25 @@ def _list_release_blockers(context: CasePage, actor: Actor) -> dict[UUID, list[R
     }
 
 
-@blueprint.post("/case/<string:number>/hold/<uuid:hold_id>/release")
-@needs(Action.HOLD_RELEASE)
-def release(number: str, hold_id: UUID) -> ResponseReturnValue:
+def lock_hold_of_case(actor: Actor, number: str, hold_id: UUID) -> LockedHold:
+    """Lock the client of a hold, then load the hold.
+
+    Raises Forbidden, and NotFound when the client has no such case or hold.
+    """
+    hold = lock_hold(actor, hold_id)
+    if hold.hold.client_id != get_case_context_by_number(actor, number).case.client_id:
+        raise NotFound
+    return hold
+
+
+@page.form(
+    Action.HOLD_RELEASE,
+    Body(ReasonSchema, dict[str, str]),
+    lock=lock_hold_of_case,
+    rule="/case/<string:number>/hold/<uuid:hold_id>/release",
+    refused="The hold can’t be released yet",
+)
+def release(hold: LockedHold, body: dict[str, str], sent: Sent) -> Done:
     """Release a hold with a written reason."""
-    actor = current_actor()
-    try:
-        reason, version = read_form(ReasonSchema())["reason"], form_version()
-        with transaction():
-            hold = lock_hold(actor, hold_id)
-            if hold.hold.client_id != get_case_context_by_number(actor, number).case.client_id:
-                raise NotFound
-            release_hold(actor, hold, reason, version)
-    except Invalid as error:
-        return _holds(number, form=submitted_form(error), releasing=hold_id), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _holds(number, form=submitted_form(), releasing=hold_id, reasons=error.reasons), 409
-    except Stale:
-        return _holds(number, form=submitted_form(), releasing=hold_id, stale=True), 412
-    flash("hold_released")
-    return redirect(url_for("holds.hold_page", number=number), code=303)
+    release_hold(sent.actor, hold, body["reason"], sent.version)
+    return Done(url_for("holds.hold_page", number=sent.args["number"]), "hold_released")

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flask import redirect, render_template, url_for
+from flask import render_template, url_for
 from marshmallow import Schema, fields, post_load
 
-from caseapp.core.errors import Invalid, RuleBroken
 from caseapp.core.permissions import Action, Role
-from caseapp.core.transaction import transaction
 from caseapp.domain.cases.facts import GOALS
 from caseapp.domain.cases.operations import open_case
 from caseapp.domain.cases.queries import get_case
@@ -20,17 +18,12 @@ from caseapp.domain.clients.operations import create_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema
 from caseapp.domain.users.queries import list_assignable_coaches
-from caseapp.http.errors import record_refused_request
-from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, read_forms, submitted_form
-from caseapp.http.template_helpers import flash
+from caseapp.http.forms import Done, FormPage, Forms, Sent, Typed, no_lock
+from caseapp.http.guard import current_actor
 from caseapp.web.cases import blueprint, fact_groups
 
 if TYPE_CHECKING:
     from uuid import UUID
-
-    from flask.typing import ResponseReturnValue
 
     from caseapp.domain.cases.schemas import CaseDetails
     from caseapp.domain.clients.schemas import ClientDetails
@@ -58,49 +51,53 @@ class IntakeOptionsSchema(Schema):
         return IntakeOptions(**data)
 
 
-@blueprint.get("/cases/new")
-@needs(Action.CLIENT_CREATE)
-def new_case_page() -> ResponseReturnValue:
-    """Show the empty intake form."""
-    return _intake()
+@dataclass(frozen=True)
+class Intake:
+    """What the intake form holds: the client, the case and the options."""
+
+    client: ClientDetails
+    case: CaseDetails
+    options: IntakeOptions
 
 
-def _intake(**variables: Any) -> str:  # noqa: ANN401 - template variables
+def load_intake(typed: Typed, _locked: None) -> Intake:
+    """Load the intake form through the schemas of its three parts.
+
+    Raises Invalid naming each field.
+    """
+    return Intake(*typed.load(ClientSchema(), CaseDetailsSchema(), IntakeOptionsSchema()))
+
+
+page = FormPage(blueprint, "/cases/new", Action.CLIENT_CREATE, lambda: None)
+
+
+@page.show
+def new_case_page(_view: None, forms: Forms) -> str:
+    """Show the intake form."""
     actor = current_actor()
     return render_template(
         "cases/new.html",
+        forms=forms,
         coaches=list_assignable_coaches(actor) if actor.role is Role.SUPERVISOR else [],
         groups=fact_groups(),
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT_METHODS,
-        **{"form": Form(), "reasons": []} | variables,
     )
 
 
-@blueprint.post("/cases/new")
-@needs(Action.CLIENT_CREATE)
-def create() -> ResponseReturnValue:
+@page.form(
+    Action.CLIENT_CREATE,
+    load_intake,
+    lock=no_lock,
+    values=lambda _view: {"goal": "undecided"},
+    refused="Check this before saving",
+)
+def create(_locked: None, intake: Intake, sent: Sent) -> Done:
     """Create a client and their case."""
-    actor = current_actor()
-    try:
-        client, case, options = read_forms(
-            ClientSchema(), CaseDetailsSchema(), IntakeOptionsSchema()
-        )
-        with transaction():
-            case_id = run_form_once(lambda: _create(client, case, options))
-            number = get_case(actor, case_id).number
-    except Invalid as error:
-        return _intake(form=submitted_form(error)), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _intake(form=submitted_form(), reasons=error.reasons), 409
-    flash("client_added")
-    return redirect(url_for("cases.case_page", number=number), code=303)
-
-
-def _create(client: ClientDetails, case: CaseDetails, options: IntakeOptions) -> UUID:
-    actor = current_actor()
+    actor, options = sent.actor, intake.options
     coach_id = options.coach_id or actor.id
-    client_id = create_client(actor, client, coach_id=coach_id, agreed=options.agreed)
-    return open_case(actor, lock_client(actor, client_id), case, coach_id=coach_id)
+    client_id = create_client(actor, intake.client, coach_id=coach_id, agreed=options.agreed)
+    case_id = open_case(actor, lock_client(actor, client_id), intake.case, coach_id=coach_id)
+    number = get_case(actor, case_id).number
+    return Done(url_for("cases.case_page", number=number), "client_added")

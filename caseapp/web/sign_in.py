@@ -12,7 +12,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth import operations as auth
 from caseapp.domain.auth.schemas import SignInSchema
 from caseapp.http.guard import current_actor, needs, public
-from caseapp.http.interfaces import Interface
+from caseapp.http.interfaces import Interface, find_page
 from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.sessions import clear_session_cookie, set_session_cookie
 from caseapp.http.template_helpers import flash
@@ -56,7 +56,8 @@ def sign_in() -> ResponseReturnValue:
     except TooManyAttempts as error:
         page = render_template("sign_in/sign_in.html", form=submitted_form(), refused=error.message)
         return page, 429, {"Retry-After": str(error.retry_after)}
-    return set_session_cookie(redirect(url_for("today.today"), code=303), Interface.STAFF, token)
+    target = find_page(request.args.get("next", ""), Interface.STAFF) or url_for("today.today")
+    return set_session_cookie(redirect(target, code=303), Interface.STAFF, token)
 
 
 @blueprint.post("/sign-out")

@@ -9,6 +9,7 @@ from caseapp.http.assets import content_stamp
 from caseapp.http.security import CONTENT_SECURITY_POLICY, HEADERS, LARGEST_BODY
 from tests.guarantees import sample_data as w
 from tests.support import builders, portal_client, staff
+from tests.support.staff_pages import forms_in
 
 WANTED = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
@@ -88,6 +89,8 @@ def test_every_status_has_the_same_headers(world, app, monkeypatch):
     coach, nobody = world.browsers["coach"], world.browsers["nobody"]
     token = {"csrf_token": world.csrf["coach"]}
     number = world.own["number"]
+    page = f"/case/{number}/close"
+    close = forms_in(coach.get(page).get_data(as_text=True), page)[0]
     key = {"Authorization": f"Bearer {world.tokens['coach']}"}
     case = f"/api/v1/cases/{world.own['case_id']}"
     wrong = {"csrf_token": world.csrf["nobody"], "email": "x@practice.test", "password": "wrong"}
@@ -102,14 +105,9 @@ def test_every_status_has_the_same_headers(world, app, monkeypatch):
         404: coach.get("/no/such/page"),
         405: coach.delete("/today"),
         409: coach.post(
-            f"/case/{number}/close",
-            data=token
-            | {
-                "version": "1",
-                "outcome": "reunited",
-                "reason": "decision",
-                "final_screening": "done",
-            },
+            close.action,
+            data=close.fields
+            | {"outcome": "reunited", "reason": "decision", "final_screening": "done"},
         ),
         412: coach.patch(case, json={"goal": "together"}, headers=key | {"If-Match": '"99"'}),
         413: coach.post("/sign-in", data={"email": "x" * (LARGEST_BODY + 1)}),

@@ -6,15 +6,20 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import sqlalchemy as sa
 
+from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.http.form_keys import FormKey, seal_form_key
+from caseapp.http.form_merge import Base
 from tests.support import staff
 
 PASSING = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-    r'|(?<=name="csrf_token" value=")[^"]+|(?<=name="idempotency_key" value=")[^"]+|\b\d\d:\d\d(:\d\d)?\b'
+    r'|(?<=name="csrf_token" value=")[^"]+|(?<=name="idempotency_key" value=")[^"]+|(?<=name="form_key" value=")[^"]+'
+    r"|\b\d\d:\d\d(:\d\d)?\b"
 )
 
 
@@ -113,6 +118,12 @@ class StaffBrowser:
     def token(self):
         """Give the hidden token alone, for forms that no page shows to this person."""
         return {"csrf_token": self.form("/help/keys", "/sign-out").fields["csrf_token"]}
+
+    def key_for(self, action, base=None):
+        """Give the hidden key of a form that no page shows to this person, as their own page would make it."""
+        base = base or Base.of({})
+        key = FormKey(uuid4(), self.actor.id, None, action, action, now(), base)
+        return {"form_key": seal_form_key(key)}
 
     def post(self, path, fields):
         """Send fields to an address as they are."""

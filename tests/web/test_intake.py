@@ -103,8 +103,8 @@ def test_form_sent_twice_creates_one_case(coach):
     assert made() == [1, 1]
 
 
-def test_form_without_idempotency_key_creates_nothing(coach):
-    assert coach.send("/cases/new", **ANSWERS, idempotency_key=None).status_code == 422
+def test_form_without_form_key_creates_nothing(coach):
+    assert coach.send("/cases/new", **ANSWERS, form_key=None).status_code == 422
     assert made() == [0, 0]
 
 

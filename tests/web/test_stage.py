@@ -83,7 +83,7 @@ def test_common_blockers_link_to_their_pages(app, team, coach):
 def test_move_back_requires_only_a_reason(team, coach, ines, address):
     move(coach, address, **EVIDENCE)
     token = coach.form(address).fields
-    back = {"csrf_token": token["csrf_token"], "version": token["version"], "to": "steady"}
+    back = token | {"to": "steady"}
     assert coach.post(address, back).status_code == 422
     assert stage_of(team, ines) == "understand"
     assert coach.post(address, back | {"reason": "He left again on Sunday."}).status_code == 303
@@ -93,9 +93,7 @@ def test_move_back_requires_only_a_reason(team, coach, ines, address):
 
 def test_last_stage_can_be_entered_from_any_stage(team, coach, ines, address):
     fields = coach.form(address).fields
-    answer = coach.post(
-        address, {"csrf_token": fields["csrf_token"], "version": fields["version"], "to": "close"}
-    )
+    answer = coach.post(address, fields | {"to": "close"})
     assert answer.status_code == 303
     assert stage_of(team, ines) == "close"
     text = coach.text(address)
@@ -127,8 +125,9 @@ def test_skipping_a_stage_is_refused(team, coach, ines, address):
 
 def test_move_sent_twice_moves_once(team, coach, ines, address):
     form = coach.form(address)
-    assert coach.post(address, form.fields | EVIDENCE).status_code == 303
-    assert coach.post(address, form.fields | EVIDENCE).status_code == 409
+    first = coach.post(address, form.fields | EVIDENCE)
+    second = coach.post(address, form.fields | EVIDENCE)
+    assert (first.status_code, first.location) == (303, second.location)
     assert stage_of(team, ines) == "understand"
 
 
@@ -193,7 +192,7 @@ def test_evidence_of_a_left_stage_is_shown_to_copy(team, coach, ines, address, n
     text = answer.get_data(as_text=True)
     assert 'id="left-h"' in text
     for line in EVIDENCE.values():
-        assert f"<p>{line}</p>" in text
+        assert f'<p class="typed">{line}</p>' in text
     assert "Two supports are named" in text
     assert 'id="left-h"' not in coach.text(address)
 

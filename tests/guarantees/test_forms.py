@@ -1,0 +1,484 @@
+"""Every declared form keeps what was typed: generated from the URL map, so that a new form is covered at once."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import pytest
+import sqlalchemy as sa
+from markupsafe import escape
+
+import caseapp.portal
+import caseapp.web
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
+from caseapp.core.permissions import ACTIONS_BY_ROLE
+from caseapp.core.sessions import end_all_sessions
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases.models import Case
+from caseapp.domain.clients.models import CareTeamMember
+from caseapp.domain.followups.operations import complete_followup
+from caseapp.domain.followups.queries import list_client_followups, lock_followup
+from caseapp.domain.form_drafts.models import FormDraft
+from caseapp.domain.screening.models import Hold
+from caseapp.domain.screening.queries import list_holds
+from caseapp.http.forms import ARGUMENT, Done, FormPage, FormRoute
+from caseapp.http.guard import iter_routes
+from tests.guarantees import sample_data as w
+from tests.support import builders, staff
+from tests.support.staff_pages import SentForm, forms_in
+
+pytestmark = pytest.mark.both(every_set=True)
+
+# Forms that are not declared yet, or never will be, each with its reason. The list may only shrink.
+NOT_YET = "not declared yet"
+BY_HAND = {
+    "assignments.assign": NOT_YET,
+    "assignments.mark_read": NOT_YET,
+    "assignments.withdraw": NOT_YET,
+    "authoring.create": NOT_YET,
+    "authoring.create_from_handout": NOT_YET,
+    "authoring.discard": NOT_YET,
+    "authoring.preview": NOT_YET,
+    "authoring.preview_pdf": NOT_YET,
+    "authoring.publish": NOT_YET,
+    "authoring.return_draft": NOT_YET,
+    "authoring.save": NOT_YET,
+    "authoring.submit": NOT_YET,
+    "authoring.withdraw": NOT_YET,
+    "bulk_assignments.confirm_page": NOT_YET,
+    "bulk_assignments.start": NOT_YET,
+    "followups.complete": NOT_YET,
+    "followups.complete_in_case": NOT_YET,
+    "followups.create": NOT_YET,
+    "handouts.recall": NOT_YET,
+    "handouts.record_review": NOT_YET,
+    "handouts.replace_assignments": NOT_YET,
+    "hidden_handouts.hide": NOT_YET,
+    "hidden_handouts.show": NOT_YET,
+    "invitations.invite": NOT_YET,
+    "notes.autosave": NOT_YET,
+    "notes.create": NOT_YET,
+    "notes.discard": NOT_YET,
+    "notes.record_screening": NOT_YET,
+    "notes.save": NOT_YET,
+    "notes.sign": NOT_YET,
+    "portal_handouts.mark_read": NOT_YET,
+    "portal_sign_in.finish_first_visit": NOT_YET,
+    "portal_sign_in.request_link": NOT_YET,
+    "portal_sign_in.sign_out": NOT_YET,
+    "portal_sign_in.submit_pin": NOT_YET,
+    "portal_sign_in.use_card": NOT_YET,
+    "portal_sign_in.use_link": NOT_YET,
+    "portal_worksheets.autosave": NOT_YET,
+    "portal_worksheets.delete_upload": NOT_YET,
+    "portal_worksheets.save": NOT_YET,
+    "portal_worksheets.send_upload": NOT_YET,
+    "portal_worksheets.share": NOT_YET,
+    "portal_worksheets.stop_sharing": NOT_YET,
+    "portal_worksheets.upload": NOT_YET,
+    "reports.create_report": NOT_YET,
+    "screenings.record": NOT_YET,
+    "settings.add_help_line": NOT_YET,
+    "settings.confirm_help_lines": NOT_YET,
+    "settings.remove_help_line": NOT_YET,
+    "settings.remove_logo": NOT_YET,
+    "settings.save_practice": NOT_YET,
+    "settings.upload_logo": NOT_YET,
+    "sign_in.sign_in": NOT_YET,
+    "sign_in.sign_out": NOT_YET,
+}
+WORD = "Her sister & «Ruth» <b>said</b> so."
+BROKEN = "This is not how it goes."
+TEXT_TYPES = {None, "text", "search"}
+
+
+def find_pages() -> list[FormPage]:
+    """Find the pages with declared forms in the modules of staff pages and portal."""
+    modules = [
+        importlib.import_module(f"{package.__name__}.{found.name}")
+        for package in (caseapp.web, caseapp.portal)
+        for found in pkgutil.iter_modules(package.__path__)
+    ]
+    return [
+        each for module in modules for each in vars(module).values() if isinstance(each, FormPage)
+    ]
+
+
+FORMS = {route.endpoint: route for page in find_pages() for route in page.forms.values()}
+
+
+def test_every_form_is_declared_or_on_the_list(session_app):
+    posts = {
+        rule.endpoint: getattr(view, "form", None)
+        for rule, method, view in iter_routes(session_app)
+        if method == "POST" and not rule.rule.startswith("/api/")
+    }
+    assert {name: form for name, form in posts.items() if form} == FORMS
+    assert posts.keys() - FORMS.keys() == BY_HAND.keys()
+
+
+class _TextFields(HTMLParser):
+    """The names of the fields of one form that take any text."""
+
+    def __init__(self, action):
+        super().__init__()
+        self.action, self.inside, self.found = action, False, {}
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "form":
+            self.inside = given.get("action") == self.action
+        takes_text = tag == "textarea" or (tag == "input" and given.get("type") in TEXT_TYPES)
+        if self.inside and takes_text:
+            self.found[given["name"]] = given.get("id")
+
+
+@dataclass
+class Sample:
+    """A declared form on its page, with something typed into every field that takes text."""
+
+    world: w.World
+    route: FormRoute
+    who: str
+    page: str
+    form: SentForm
+    ids: dict[str, str]
+
+    @property
+    def typed(self):
+        return {name: f"{WORD} {name}" for name in self.ids}
+
+    def send(self, browser=None, **changes):
+        browser = browser or self.world.browsers[self.who]
+        return browser.post(self.form.action, data=self.form.fields | self.typed | changes)
+
+    def lost(self, answer):
+        """List what was typed and isn't in its field on the page of an answer."""
+        shown = forms_in(answer.get_data(as_text=True), self.page, self.form.action)
+        return [
+            name
+            for name, text in self.typed.items()
+            if not any(form.fields.get(name) == [text] for form in shown)
+        ]
+
+
+def open_sample(world, route):
+    """Open a form's own page as the first who may send it."""
+    who = next(
+        who
+        for who in ("coach", "supervisor", "admin")
+        if route.action in ACTIONS_BY_ROLE[world.actors[who].role]
+    )
+    names = ARGUMENT.findall(route.rule)
+    with world.app.test_request_context():
+        action = route.address({name: world.own[name] for name in names})
+        page = route.page.address(world.own)
+    text = world.browsers[who].get(page).get_data(as_text=True)
+    form = forms_in(text, page, action)[0]
+    parser = _TextFields(action)
+    parser.feed(text)
+    return Sample(world, route, who, page, form, parser.found)
+
+
+def fails(error):
+    def change(*_given):
+        raise error
+
+    return change
+
+
+def load_nothing(*_given):
+    return None
+
+
+def case_field_is_wrong(sample, monkeypatch):
+    wrong = next(iter(sample.ids), "version")
+    monkeypatch.setattr(sample.route, "body", fails(Invalid({wrong: [BROKEN]})))
+    answer = sample.send()
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert sample.lost(answer) == []
+    assert BROKEN in text
+    if sample.ids:
+        assert f'href="#{sample.ids[wrong]}"' in text
+        assert f'id="{sample.ids[wrong]}"' in text
+
+
+def case_rule_refuses(sample, monkeypatch):
+    monkeypatch.setattr(sample.route, "body", load_nothing)
+    monkeypatch.setattr(sample.route, "change", fails(RuleBroken(Reason("x", BROKEN))))
+    answer = sample.send()
+    assert answer.status_code == 409
+    assert sample.lost(answer) == []
+    assert BROKEN in answer.get_data(as_text=True)
+
+
+def case_record_has_changed(sample, monkeypatch):
+    monkeypatch.setattr(sample.route, "body", load_nothing)
+    monkeypatch.setattr(sample.route, "change", fails(Stale()))
+    answer = sample.send()
+    assert answer.status_code == 412
+    assert sample.lost(answer) == []
+
+
+def case_sent_twice(sample, monkeypatch):
+    made = []
+    monkeypatch.setattr(sample.route, "body", load_nothing)
+    monkeypatch.setattr(
+        sample.route, "change", lambda *given: made.append(given) or Done(f"/today?{len(made)}")
+    )
+    first, second = sample.send(), sample.send()
+    assert (first.status_code, first.location) == (303, "/today?1")
+    assert (second.status_code, second.location) == (303, "/today?1")
+    assert len(made) == 1
+
+
+def case_key_is_used_again(sample, monkeypatch):
+    monkeypatch.setattr(sample.route, "body", load_nothing)
+    monkeypatch.setattr(sample.route, "change", lambda *_given: Done("/today"))
+    assert sample.send(another="1").status_code == 303
+    answer = sample.send()
+    assert answer.status_code == 409
+    assert sample.lost(answer) == []
+    assert "already been sent with different answers" in answer.get_data(as_text=True)
+
+
+def case_token_is_stale(sample, monkeypatch):
+    monkeypatch.setattr(sample.route, "change", fails(AssertionError("nothing may change")))
+    answer = sample.send(csrf_token="stale")
+    assert answer.status_code == 400
+    assert sample.lost(answer) == []
+
+
+def sign_in_again(sample, answer, browser):
+    """Follow an answer to the sign-in page and sign in there; return the page that follows."""
+    assert answer.status_code == 303
+    assert WORD.split(maxsplit=1)[0] not in answer.get_data(as_text=True)
+    assert not any(
+        WORD.split(maxsplit=1)[0] in cookie for cookie in answer.headers.getlist("Set-Cookie")
+    )
+    page = browser.get(answer.location)
+    assert WORD.split(maxsplit=1)[0] not in page.get_data(as_text=True)
+    email = f"{sample.who}@practice.test"
+    fields = {"csrf_token": staff.csrf(page), "email": email, "password": staff.PASSWORD}
+    done = browser.post(answer.location, data=fields)
+    assert done.status_code == 303
+    return browser.get(done.location)
+
+
+def case_session_has_ended(sample, monkeypatch):
+    browser = sample.world.browsers[sample.who]
+    with transaction():
+        end_all_sessions(sample.world.actors[sample.who].id)
+    restored = sign_in_again(sample, sample.send(), browser)
+    assert sample.lost(restored) == []
+
+
+def case_cookies_are_gone(sample, monkeypatch):
+    browser = sample.world.app.test_client()
+    restored = sign_in_again(sample, sample.send(browser), browser)
+    assert sample.lost(restored) == []
+
+
+def case_somebody_else_is_signed_in(sample, monkeypatch):
+    """Send it as another person who signed in there since: they read nothing of it, and its author finds it."""
+    other = next(who for who in ("supervisor", "coach", "admin") if who != sample.who)
+    browser = sample.world.app.test_client()
+    staff.sign_in(browser, sample.world.actors[other])
+    token = staff.csrf(browser.get("/help/keys"))
+    answer = sample.send(browser, csrf_token=token)
+    assert answer.status_code in {403, 404, 409}
+    assert WORD.split(maxsplit=1)[0] not in answer.get_data(as_text=True)
+    if answer.status_code == 409:
+        assert sample.lost(sample.world.browsers[sample.who].get(sample.page)) == []
+
+
+def case_form_is_untouched(sample, monkeypatch):
+    """Send a form that a record has filled as it was opened: nothing changes."""
+    if sample.route.values is None or sample.route.endpoint in CREATE:
+        return
+    answer = sample.world.browsers[sample.who].post(sample.form.action, data=sample.form.fields)
+    assert answer.status_code == 303
+    after = open_sample(sample.world, sample.route)
+    hidden = dict.fromkeys(("csrf_token", "form_key", "version"))
+    assert after.form.fields | hidden == sample.form.fields | hidden
+
+
+# Forms that make something new, so that one sent as it was opened isn't untouched.
+CREATE = {"cases.create"}
+CASES = [found for name, found in globals().items() if name.startswith("case_")]
+
+
+def close_case(world):
+    ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
+    with transaction():
+        db.session.execute(sa.update(Case).where(Case.id == world.own["case_id"]).values(ended))
+
+
+def meet_release_conditions(world):
+    coach, client_id = world.actors["coach"], world.own["client_id"]
+    with transaction():
+        db.session.execute(sa.update(Hold).values(opened_at=now() - timedelta(days=21)))
+    for task in list_client_followups(coach, client_id, open_only=True):
+        with transaction():
+            locked = lock_followup(coach, task.id)
+            complete_followup(coach, locked, "Done together.", task.version)
+    for days in (8, 0):
+        builders.screen(coach, client_id, days_ago=days)
+    found = next(hold for hold in list_holds(coach, client_id) if hold.kind == "safety")
+    world.own = world.own | {"hold_id": found.id}
+
+
+# What has to be so for a page to show a form, where the sample data has it otherwise.
+REACHED_BY = {
+    "cases.reopen": close_case,
+    "holds.release": meet_release_conditions,
+}
+
+
+@pytest.fixture
+def world(app):
+    return w.make(app)
+
+
+# Forms that the sample data show are tried in one practice for each blueprint.
+GROUPS = {name.partition(".")[0] for name in FORMS if name not in REACHED_BY} | REACHED_BY.keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_declared_form_loses_no_word(world, group, monkeypatch):
+    REACHED_BY.get(group, lambda _world: None)(world)
+    alone = {name for name in FORMS if name.startswith(f"{group}.")} - REACHED_BY.keys()
+    for name in sorted({group} if group in FORMS else alone):
+        for case in CASES:
+            with monkeypatch.context() as patch:
+                try:
+                    case(open_sample(world, FORMS[name]), patch)
+                except AssertionError as fault:
+                    raise AssertionError(f"{name}, {case.__name__}: {fault}") from fault
+                discard_drafts()
+
+
+def discard_drafts():
+    with transaction():
+        db.session.execute(sa.delete(FormDraft))
+
+
+def details_form(world, who, part):
+    path = f"/case/{world.own['number']}/details"
+    text = world.browsers[who].get(path).get_data(as_text=True)
+    return forms_in(text, path, f"{path}/{part}")[0]
+
+
+def save_details(world, who, form, **changes):
+    return world.browsers[who].post(form.action, data=form.fields | changes)
+
+
+def test_fields_that_one_side_changed_are_merged(world):
+    """Two people change different fields of a case: whoever is second sees both, and nothing is overwritten."""
+    mine, theirs = details_form(world, "coach", "facts"), details_form(world, "supervisor", "facts")
+    assert save_details(world, "supervisor", theirs, faith_variant="yes").status_code == 303
+    answer = save_details(world, "coach", mine, gender="woman")
+    assert answer.status_code == 412
+    page = answer.get_data(as_text=True)
+    again = forms_in(page, mine.action, mine.action)[0]
+    assert (again.fields["faith_variant"], again.fields["gender"]) == (["yes"], ["woman"])
+    assert "Saved by somebody else" not in page
+    assert save_details(world, "coach", again).status_code == 303
+    saved = details_form(world, "coach", "facts").fields
+    assert (saved["faith_variant"], saved["gender"]) == (["yes"], ["woman"])
+
+
+def test_field_that_both_changed_shows_both_texts(world):
+    mine = details_form(world, "coach", "client")
+    theirs = details_form(world, "supervisor", "client")
+    assert save_details(world, "supervisor", theirs, pronouns="they").status_code == 303
+    answer = save_details(world, "coach", mine, pronouns="ze", code_word="Blue sky")
+    page = answer.get_data(as_text=True)
+    again = forms_in(page, mine.action, mine.action)[0]
+    assert answer.status_code == 412
+    assert (again.fields["pronouns"], again.fields["code_word"]) == (["ze"], ["Blue sky"])
+    assert "Saved by somebody else: <strong>they" in page
+
+
+def test_fields_that_belong_together_are_never_mixed(world):
+    """Change the goal on one side and its review date on the other: the form keeps one side's and shows the other's."""
+    mine, theirs = details_form(world, "coach", "facts"), details_form(world, "supervisor", "facts")
+    assert save_details(world, "supervisor", theirs, goal="together").status_code == 303
+    answer = save_details(world, "coach", mine, review_date="2027-03-01")
+    page = answer.get_data(as_text=True)
+    again = forms_in(page, mine.action, mine.action)[0]
+    assert again.fields["goal"] == mine.fields["goal"]
+    assert again.fields["review_date"] == ["2027-03-01"]
+    assert page.count("Saved by somebody else") == 2
+
+
+def test_refused_form_still_notices_a_change_of_somebody_else(world):
+    """A form that came back with an error stays what it was opened with, so that it overwrites nothing unseen."""
+    mine, theirs = (
+        details_form(world, "coach", "client"),
+        details_form(world, "supervisor", "client"),
+    )
+    assert save_details(world, "supervisor", theirs, pronouns="they").status_code == 303
+    wrong = save_details(world, "coach", mine, birth_year="one", code_word="Blue sky")
+    assert wrong.status_code == 422
+    again = forms_in(wrong.get_data(as_text=True), mine.action, mine.action)[0]
+    answer = save_details(world, "coach", again, birth_year="1980")
+    assert answer.status_code == 412
+    merged = forms_in(answer.get_data(as_text=True), mine.action, mine.action)[0]
+    assert (merged.fields["pronouns"], merged.fields["code_word"]) == (["they"], ["Blue sky"])
+
+
+def test_restored_words_are_merged_with_what_was_saved_since(world):
+    mine = details_form(world, "coach", "client")
+    with transaction():
+        end_all_sessions(world.actors["coach"].id)
+    kept = save_details(world, "coach", mine, code_word="Blue sky")
+    assert kept.status_code == 303
+    theirs = details_form(world, "supervisor", "client")
+    assert save_details(world, "supervisor", theirs, pronouns="they").status_code == 303
+    assert staff.sign_in(world.browsers["coach"], world.actors["coach"]).status_code == 303
+    again = details_form(world, "coach", "client")
+    assert (again.fields["pronouns"], again.fields["code_word"]) == (["they"], ["Blue sky"])
+    assert save_details(world, "coach", again).status_code == 303
+    with transaction():
+        assert db.session.scalars(sa.select(FormDraft)).all() == []
+
+
+def test_words_of_a_record_that_is_gone_are_listed(world):
+    """A page that can't be found has no form; the words stand on the error page, for their author only."""
+    number, foreign = world.own["number"], world.foreign["number"]
+    form = details_form(world, "coach", "client")
+    with transaction():
+        db.session.execute(sa.delete(CareTeamMember))
+    answer = save_details(world, "coach", form, safe_warning=WORD)
+    assert number != foreign
+    assert answer.status_code == 404
+    assert str(escape(WORD)) in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "//elsewhere.test",
+        "https://elsewhere.test/today",
+        "/\\elsewhere.test",
+        "/portal",
+        "/nowhere",
+    ],
+)
+def test_signing_in_leads_to_pages_of_ours_only(world, address):
+    browser = world.app.test_client()
+    page = browser.get("/sign-in")
+    fields = {"csrf_token": staff.csrf(page), "password": staff.PASSWORD}
+    answer = browser.post(
+        "/sign-in", query_string={"next": address}, data=fields | {"email": "coach@practice.test"}
+    )
+    assert (answer.status_code, answer.location) == (303, "/today")
