@@ -21,6 +21,7 @@ from caseapp.http import (
     health,
     request_log,
     security,
+    session_time,
     sessions,
     template_helpers,
 )
@@ -61,6 +62,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     app.before_request(guard.check_action)
     errors.init_app(app)
     template_helpers.init_app(app)
+    session_time.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(assets.blueprint)
     app.register_blueprint(fonts.blueprint)

@@ -63,6 +63,11 @@ def session_params(kind: str, token: str) -> dict[str, Any]:
     }
 
 
+def session_ends_at(kind: str, created_at: datetime, last_seen_at: datetime) -> datetime:
+    """Return when a session ends that isn't used any more."""
+    return min(last_seen_at + IDLE_TIMEOUT[kind], created_at + ABSOLUTE_TIMEOUT)
+
+
 def begin_session(kind: str, subject_id: UUID, *, pin_verified: bool = True) -> str:
     """Begin a session for a `staff` member or a `client` and return the token for the cookie."""
     token = generate_token()

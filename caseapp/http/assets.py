@@ -33,6 +33,7 @@ STYLES = (
     "timeline",
     "screening",
     "save-state",
+    "session",
     "pages",
     "portal",
     "responsive",

@@ -119,7 +119,7 @@ def _handle_domain_error(error: DomainError) -> AnyResponse:
         Interface.STAFF,
         Interface.PORTAL,
     }:
-        if request.headers.get("X-Requested-With") == "autosave":
+        if "X-Requested-With" in request.headers:
             return Response(status=status)
         if request.method in {"GET", "HEAD"}:
             return redirect(_sign_in_path(), code=303)

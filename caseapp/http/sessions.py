@@ -9,8 +9,9 @@ from flask import Flask, g, request
 from flask.sessions import SecureCookieSessionInterface
 
 from caseapp.core.clock import now
-from caseapp.core.sessions import touch_session
+from caseapp.core.sessions import session_ends_at, touch_session
 from caseapp.domain.auth.queries import find_client_session, find_staff_session, find_token_actor
+from caseapp.http.guard import View, current_view
 from caseapp.http.interfaces import Interface, current_interface
 
 if TYPE_CHECKING:
@@ -42,14 +43,22 @@ def _from_cookie() -> Actor | None:
     token = request.cookies.get(COOKIES.get(interface, ""), "")
     if not token:
         return None
-    found = (
-        find_client_session(token) if interface is Interface.PORTAL else find_staff_session(token)
-    )
+    kind = "client" if interface is Interface.PORTAL else "staff"
+    found = find_client_session(token) if kind == "client" else find_staff_session(token)
     if found is None:
         return None
-    if now() - found.last_seen_at > TOUCH_AFTER and found.actor.session_id:
+    last_seen_at, uses = found.last_seen_at, not hasattr(current_view(), "leaves_session_alone")
+    if uses and now() - last_seen_at > TOUCH_AFTER and found.actor.session_id:
         touch_session(found.actor.session_id)
+        last_seen_at = now()
+    g.session_ends_at = session_ends_at(kind, found.created_at, last_seen_at)
     return found.actor
+
+
+def leaves_session_alone(view: View) -> View:
+    """Declare that opening this view doesn't count as using the session."""
+    view.leaves_session_alone = True  # type: ignore[attr-defined]
+    return view
 
 
 def set_session_cookie(response: AnyResponse, interface: Interface, token: str) -> AnyResponse:

@@ -95,7 +95,9 @@ NO_PAGES = {
     "portal_handouts.packet_pdf",
     "portal_safety.quick_exit",
     "portal_sign_in.first_visit_page",
+    "portal_session_time.look",
     "reports.download",
+    "session_time.look",
     "sign_in.home",
     "worksheets.upload",
 }

@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import expect
 from werkzeug.serving import make_server
 
+from caseapp.http.assets import STATIC
+from tests.journeys.script_site import SITE
 from tests.support.page_checks import Look
 
 # A busy machine may take its time; what never comes still fails.
@@ -49,3 +51,39 @@ def live(app):
 @pytest.fixture
 def look(page):
     return Look(page)
+
+
+@pytest.fixture
+def requests():
+    """Return the list of the requests that the test answers itself."""
+    return []
+
+
+@pytest.fixture
+def site(page, requests):
+    """Return a function that opens a page with the scripts; `answers` maps a path to functions of the request."""
+
+    def open_page(body, answers=()):
+        answers = dict(answers)
+
+        def answer(route):
+            path = route.request.url.removeprefix(SITE).split("?")[0]
+            if path.startswith("/js/"):
+                route.fulfill(path=STATIC / path.lstrip("/"), content_type="text/javascript")
+            elif path in answers:
+                requests.append(route.request)
+                answers[path](route)
+            elif path == "/":
+                html = f"<!doctype html><title>Page</title><script type=module src=/js/main.js></script>{body}"
+                route.fulfill(body=html, content_type="text/html")
+            else:
+                route.fulfill(
+                    body=f"<!doctype html><title>{path}</title><h1>{path}</h1>",
+                    content_type="text/html",
+                )
+
+        page.route("**/*", answer)
+        page.goto(f"{SITE}/")
+        return page
+
+    return open_page

@@ -2,79 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+from playwright.sync_api import expect
 
-from caseapp.http.assets import STATIC
-
-SITE = "http://scripts.test"
-AUTOSAVE_FORM = """
-<p data-save-state data-state="idle"><span data-save-text></span></p>
-<form data-autosave="/save" method="post" action="/done">
-  <input type="hidden" name="version" value="1">
-  <div data-conflict hidden><p data-theirs></p><p data-ours></p><p data-no-script></p>
-    <button type="button" data-keep hidden>Keep mine</button></div>
-  <textarea name="text" aria-label="Text"></textarea><button>Save</button>
-</form>
-"""
-
-
-@pytest.fixture
-def requests():
-    """Return the list of the requests that the test answers itself."""
-    return []
-
-
-@pytest.fixture
-def site(page, requests):
-    """Return a function that opens a page with the scripts; `answers` maps a path to functions of the request."""
-
-    def open_page(body, answers=()):
-        answers = dict(answers)
-
-        def answer(route):
-            path = route.request.url.removeprefix(SITE).split("?")[0]
-            if path.startswith("/js/"):
-                route.fulfill(path=STATIC / path.lstrip("/"), content_type="text/javascript")
-            elif path in answers:
-                requests.append(route.request)
-                answers[path](route)
-            elif path == "/":
-                html = f"<!doctype html><title>Page</title><script type=module src=/js/main.js></script>{body}"
-                route.fulfill(body=html, content_type="text/html")
-            else:
-                route.fulfill(
-                    body=f"<!doctype html><title>{path}</title><h1>{path}</h1>",
-                    content_type="text/html",
-                )
-
-        page.route("**/*", answer)
-        page.goto(f"{SITE}/")
-        return page
-
-    return open_page
-
-
-def reply(status, **body):
-    """Return an answer with a JSON body."""
-    return lambda route: route.fulfill(
-        status=status, body=json.dumps(body), content_type="application/json"
-    )
-
-
-def in_turn(*answers):
-    """Return an answer that is another one each time."""
-    waiting = list(answers)
-
-    def answer(route):
-        waiting.pop(0)(route)
-
-    return answer
-
-
-def save_text(page):
-    return page.locator("[data-save-text]")
+from tests.journeys.script_site import AUTOSAVE_FORM, SITE, in_turn, reply, save_text
 
 
 @pytest.mark.parametrize("tag", ["<input>", "<textarea></textarea>", "<select></select>"])
@@ -193,12 +124,84 @@ def test_autosave_record_closed_elsewhere_stops(site, requests):
     assert len(requests) == 1
 
 
-def test_autosave_form_submitted_at_once_sends_no_save(site, requests):
+def press_save(page):
+    page.get_by_role("button", name="Save", exact=True).click()
+
+
+def test_autosave_form_submitted_at_once_is_saved_first(site, requests):
     page = site(AUTOSAVE_FORM, {"/save": reply(200, version="2", saved="10:15")})
     page.fill("textarea", "words")
-    page.get_by_role("button", name="Save").click()
+    with page.expect_request(f"{SITE}/done") as sent:
+        press_save(page)
+    assert [request.post_data for request in requests] == ["version=1&text=words"]
+    assert sent.value.post_data == "version=2&text=words"
+
+
+def test_autosave_form_without_a_change_is_sent_as_it_is(site, requests):
+    page = site(AUTOSAVE_FORM, {"/save": reply(200, version="2", saved="10:15")})
+    press_save(page)
     page.wait_for_url("**/done")
     assert requests == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        lambda route: route.abort(),
+        reply(401),
+        reply(503),
+        reply(422, code="invalid", fields={"text": ["Too long."]}),
+        reply(409, message="The note is signed."),
+        reply(412, code="stale", version="7", saved="Theirs", sent="Ours"),
+    ],
+    ids=["no connection", "signed out", "server error", "invalid", "closed", "stale"],
+)
+def test_autosave_form_is_held_while_it_cannot_be_saved(site, failure):
+    page = site(AUTOSAVE_FORM, {"/save": failure})
+    page.fill("textarea", "words")
+    press_save(page)
+    state = page.locator("[data-save-state]")
+    expect(state).to_be_focused()
+    expect(state).to_have_attribute("data-state", "error")
+    assert page.url == f"{SITE}/"
+    assert page.input_value("textarea") == "words"
+
+
+def test_autosave_form_offline_is_held_and_saved_when_back(site, page):
+    site(AUTOSAVE_FORM, {"/save": reply(200, version="2", saved="10:18")})
+    page.context.set_offline(True)
+    page.route("**/save", lambda route: route.abort())
+    page.fill("textarea", "words")
+    press_save(page)
+    state = page.locator("[data-save-state]")
+    expect(state).to_have_attribute("data-state", "offline")
+    expect(state).to_be_focused()
+    page.unroute("**/save")
+    page.context.set_offline(False)
+    expect(state).to_have_attribute("data-state", "saved")
+    press_save(page)
+    page.wait_for_url("**/done")
+
+
+def test_autosave_form_held_once_is_sent_when_saving_works_again(site, requests):
+    answers = in_turn(reply(503), reply(200, version="2", saved="10:19"))
+    page = site(AUTOSAVE_FORM, {"/save": answers})
+    page.fill("textarea", "words")
+    save_text(page).get_by_text("Not saved.").wait_for()
+    press_save(page)
+    page.wait_for_url("**/done")
+    assert len(requests) == 2
+
+
+def test_autosave_form_can_be_deleted_although_it_cannot_be_saved(site):
+    form = AUTOSAVE_FORM.replace(
+        "</form>", '<button formaction="/discard" data-deletes-draft>Discard</button></form>'
+    )
+    page = site(form, {"/save": reply(422, code="invalid", fields={"text": ["Too long."]})})
+    page.fill("textarea", "words")
+    save_text(page).get_by_text("Too long.").wait_for()
+    page.get_by_role("button", name="Discard").click()
+    page.wait_for_url("**/discard")
 
 
 def test_preview_after_typing_shows_the_newest_answer(site, requests):

@@ -24,13 +24,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 STAFF_SESSION = (
-    sa.select(Session.id.label("session"), Session.last_seen_at, User.id, User.role, User.name)
+    sa.select(
+        Session.id.label("session"),
+        Session.created_at,
+        Session.last_seen_at,
+        User.id,
+        User.role,
+        User.name,
+    )
     .join(User, User.id == Session.subject_id)
     .where(session_is_live(), User.disabled_at.is_(None))
 )
 CLIENT_SESSION = (
     sa.select(
         Session.id.label("session"),
+        Session.created_at,
         Session.last_seen_at,
         Client.id,
         Client.preferred_name.label("preferred_name"),
@@ -53,9 +61,10 @@ TOKEN_OWNER = (
 
 @dataclass(frozen=True)
 class SignedIn:
-    """The actor behind a session cookie, and when the session was last seen."""
+    """The actor behind a session cookie, and when the session began and was last seen."""
 
     actor: Actor
+    created_at: datetime
     last_seen_at: datetime
 
 
@@ -64,7 +73,8 @@ def find_staff_session(token: str) -> SignedIn | None:
     row = run(STAFF_SESSION, **session_params("staff", token)).first()
     if row is None:
         return None
-    return SignedIn(Actor(row.id, Role(row.role), row.name, "web", row.session), row.last_seen_at)
+    actor = Actor(row.id, Role(row.role), row.name, "web", row.session)
+    return SignedIn(actor, row.created_at, row.last_seen_at)
 
 
 def find_client_session(token: str) -> SignedIn | None:
@@ -78,7 +88,7 @@ def find_client_session(token: str) -> SignedIn | None:
         return None
     role = Role.CLIENT if row.inside else Role.SIGNING_IN
     actor = Actor(row.id, role, row.preferred_name, "portal", row.session)
-    return SignedIn(actor, row.last_seen_at)
+    return SignedIn(actor, row.created_at, row.last_seen_at)
 
 
 def find_token_actor(token: str) -> Actor | None:

@@ -1,4 +1,6 @@
 // Saves a form one second after typing stops and when the page is hidden. The server keeps the draft; the browser keeps nothing.
+// A form is sent only once its words are saved: a failed page would take them with it.
+import { markSaved, markUnsaved } from "./leave-warning.js";
 
 const PAUSE_MS = 1000;
 const PAUSE_WHILE_SENDING_MS = 2000;
@@ -17,11 +19,15 @@ const TEXTS = {
   closed: "",
 };
 
+const TROUBLE = new Set(["error", "offline"]);
+
 /** The saving of one form: what is unsaved, what is on its way, and what the person is told. */
 class Autosave {
-  constructor(form, { warnBeforeLeaving }) {
+  constructor(form) {
     this.form = form;
     this.status = document.querySelector("[data-save-state]");
+    // It takes the focus when a form is held, so that it is seen and read out wherever it stands.
+    this.status.tabIndex = -1;
     this.conflict = form.querySelector("[data-conflict]");
     this.keepButton = this.conflict.querySelector("[data-keep]");
     this.version = form.elements.namedItem("version");
@@ -33,11 +39,13 @@ class Autosave {
     this.serverVersion = this.version.value;
     // In a conflict nothing is sent by itself: only the person can say which text is to stay.
     this.stopped = !this.conflict.hidden;
-    this.warnBeforeLeaving = warnBeforeLeaving;
   }
 
   start() {
-    if (this.stopped) this.offerToKeep();
+    if (this.stopped) {
+      markUnsaved(this.form);
+      this.offerToKeep();
+    }
     this.keepButton.addEventListener("click", () => this.keepOurs());
     this.form.addEventListener("input", () => {
       this.unsaved = true;
@@ -53,16 +61,12 @@ class Autosave {
       this.unsaved = true;
       this.save();
     });
-    if (this.warnBeforeLeaving) {
-      addEventListener("beforeunload", (event) => {
-        if (this.unsaved || this.request) event.preventDefault();
-      });
-    }
+    addEventListener("online", () => this.save());
   }
 
   /** Show a state in words. Trouble and its end are announced; the saves in between are only shown. */
   show(state, text) {
-    const routine = state !== "error" && this.status.dataset.state !== "error";
+    const routine = ![state, this.status.dataset.state].some((each) => TROUBLE.has(each));
     this.status.setAttribute("aria-live", routine ? "off" : "polite");
     this.status.dataset.state = state;
     this.status.querySelector("[data-save-text]").textContent = text;
@@ -103,6 +107,7 @@ class Autosave {
     if (response.ok) {
       this.version.value = answer.version;
       this.retry = PAUSE_MS;
+      if (!this.unsaved) markSaved(this.form);
       this.show("saved", this.texts.saved.replace("{time}", () => answer.saved));
     } else if (response.status === 401) {
       this.tryAgain(this.texts.signedOut);
@@ -123,7 +128,7 @@ class Autosave {
 
   tryAgain(text) {
     this.unsaved = true;
-    this.show("error", text);
+    this.show(navigator.onLine ? "error" : "offline", text);
     this.retry = Math.min(this.retry * 2, LONGEST_RETRY_MS);
     this.saveLater(this.retry);
   }
@@ -157,25 +162,28 @@ class Autosave {
     this.save();
   }
 
-  /** Let a save on its way bring back its version before the form is sent. */
+  /** Save before the form is sent; hold it while that fails, and say why. */
   async submit(event) {
-    if (!this.request) {
+    const { submitter } = event;
+    // Deleting a draft needs no save, and no connection would be no help.
+    const deletes = submitter?.hasAttribute("data-deletes-draft") && navigator.onLine;
+    if (deletes || !(this.unsaved || this.request || this.stopped)) {
       clearTimeout(this.timer);
       this.unsaved = false;
       return;
     }
     event.preventDefault();
-    const { submitter } = event;
+    // What was typed while a save was on its way needs one more.
+    if (this.request) await this.request;
+    this.save();
     await this.request;
-    if (!this.stopped) this.form.requestSubmit(submitter);
+    if (!this.unsaved && !this.stopped) this.form.requestSubmit(submitter);
+    else this.status.focus();
   }
 }
 
 /** Save the form of the page that asks for it, if there is one. */
 export function startAutosave() {
   const form = document.querySelector("form[data-autosave]");
-  if (!form) return;
-  // A page that somebody may have to leave at once never holds them back; the save on hiding must do.
-  const warnBeforeLeaving = !document.querySelector("[data-quick-exit]");
-  new Autosave(form, { warnBeforeLeaving }).start();
+  if (form) new Autosave(form).start();
 }

@@ -1,14 +1,18 @@
 // Starts every enhancement that the page asks for by its data attributes. Every page works without this file.
 import { startAutosave } from "./autosave.js";
 import { startErrorSummary } from "./error-summary.js";
+import { startLeaveWarning } from "./leave-warning.js";
 import { startPreview } from "./preview.js";
 import { startProgress } from "./progress.js";
 import { startQuickExit } from "./quick-exit.js";
+import { startSession } from "./session.js";
 import { startShortcuts } from "./shortcuts.js";
 
 startShortcuts();
 startQuickExit();
 startErrorSummary();
+startLeaveWarning();
 startAutosave();
+startSession();
 startPreview();
 startProgress();

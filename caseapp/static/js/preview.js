@@ -2,7 +2,7 @@
 
 const PAUSE_MS = 500;
 
-/** Show the preview of the editor's form, if the page has one, and warn before unsaved text is left. */
+/** Show the preview of the editor's form, if the page has one. */
 export function startPreview() {
   const form = document.querySelector("form[data-preview]");
   if (!form) return;
@@ -10,7 +10,6 @@ export function startPreview() {
   const status = form.querySelector("[data-preview-state]");
   let timer = 0;
   let requests = 0;
-  let unsaved = false;
 
   async function show() {
     requests += 1;
@@ -29,18 +28,11 @@ export function startPreview() {
   }
 
   form.addEventListener("input", () => {
-    unsaved = true;
     clearTimeout(timer);
     timer = setTimeout(() => {
       show().catch(() => {
         status.textContent = "The preview can't be updated right now. Keep typing to try again.";
       });
     }, PAUSE_MS);
-  });
-  form.addEventListener("submit", (event) => {
-    if (!event.submitter?.formAction.endsWith("/pdf")) unsaved = false;
-  });
-  addEventListener("beforeunload", (event) => {
-    if (unsaved) event.preventDefault();
   });
 }

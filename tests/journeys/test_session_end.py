@@ -1,0 +1,63 @@
+"""A session that is about to end, in a real browser against the real server."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import expect
+
+from caseapp.core.clock import now
+from caseapp.core.sessions import IDLE_TIMEOUT, Session
+from caseapp.core.transaction import transaction
+from tests.journeys.test_writing_a_note import sign_in
+from tests.support import staff
+
+pytestmark = pytest.mark.journey
+
+
+@pytest.fixture
+def coach(app):
+    return staff.team()["coach"]
+
+
+def leave_idle(page, minutes_left, kind="staff"):
+    """Make the session as old as if nothing had been sent for long, and let the page look."""
+    last_seen_at = now() - IDLE_TIMEOUT[kind] + timedelta(minutes=minutes_left)
+    with transaction() as session:
+        session.execute(sa.update(Session).values(last_seen_at=last_seen_at))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+
+def test_staff_are_warned_and_can_stay_by_keyboard(coach, live, page, look):
+    sign_in(page, live)
+    leave_idle(page, 5)
+    warning = page.get_by_role("alertdialog", name="You will be signed out soon")
+    expect(warning).to_be_hidden()
+    leave_idle(page, 1.5)
+    expect(warning).to_be_visible()
+    look.at("the warning")
+    expect(page.get_by_role("button", name="Stay signed in")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(warning).to_be_hidden()
+    page.reload()
+    expect(page).to_have_url(f"{live}/today")
+
+
+def test_staff_whose_session_has_ended_go_on_with_what_they_typed(coach, live, page, look):
+    sign_in(page, live)
+    page.goto(f"{live}/cases/new")
+    page.locator("#name").fill("Ines Okafor")
+    leave_idle(page, 0)
+    over = page.get_by_role("alertdialog", name="You are signed out")
+    expect(over).to_be_visible()
+    # The browser's console reports the 401 response.
+    look.said.clear()
+    look.at("signed out")
+    with page.context.expect_page() as opened:
+        over.get_by_role("link", name="Sign in").click()
+    sign_in(opened.value, live)
+    page.get_by_role("button", name="Go on").click()
+    expect(over).to_be_hidden()
+    expect(page.locator("#name")).to_have_value("Ines Okafor")
