@@ -23,6 +23,7 @@ from caseapp.domain.assignments.queries import (
     list_assigned_together,
     list_assignments,
     list_skipped_handouts,
+    lock_assignment,
 )
 from caseapp.domain.assignments.reading import list_suspended_cases
 from caseapp.domain.assignments.schemas import (
@@ -39,7 +40,7 @@ from caseapp.domain.assignments.schemas import (
     SuspendedCaseResponseSchema,
 )
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.worksheets.queries import get_shared_answers
 from caseapp.domain.worksheets.schemas import SharedAnswers, SharedAnswersResponseSchema
@@ -92,7 +93,7 @@ def create_assignment(case_id: UUID, body: NewAssignment) -> AssignmentRecord:
     """Assign a handout that suits the client now."""
     actor = current_actor()
     with transaction():
-        made = run_api_once(lambda: assign_handout(actor, case_id, **vars(body)))
+        made = run_api_once(lambda: assign_handout(actor, lock_case(actor, case_id), **vars(body)))
     return get_assignment_record(actor, made)
 
 
@@ -106,7 +107,7 @@ def create_assignments(case_id: UUID, body: NewAssignments) -> dict[str, Any]:
     """Assign several handouts in one step; blocked ones are skipped, with the reasons."""
     actor = current_actor()
     with transaction():
-        first = run_api_once(lambda: assign_handouts(actor, case_id, body)[0])
+        first = run_api_once(lambda: assign_handouts(actor, lock_case(actor, case_id), body)[0])
     context = get_case_context(actor, case_id)
     assigned = list_assigned_together(actor, context, first)
     skipped = list_skipped_handouts(context, body.slugs, assigned, body.channel, body.language)
@@ -139,7 +140,9 @@ def replace_with_newest(assignment_id: UUID, body: Replacement) -> AssignmentRec
     """Withdraw an older version and assign the newest instead, with the same channel and week."""
     actor = current_actor()
     with transaction():
-        made = run_api_once(lambda: replace_assignment(actor, assignment_id, **vars(body)))
+        made = run_api_once(
+            lambda: replace_assignment(actor, lock_assignment(actor, assignment_id), **vars(body))
+        )
     return get_assignment_record(actor, made)
 
 
@@ -198,5 +201,5 @@ def withdraw_assignment(assignment_id: UUID, version: int) -> AssignmentRecord:
     """Withdraw an assignment: the portal no longer shows it, but the record is kept."""
     actor = current_actor()
     with transaction():
-        withdraw(actor, assignment_id, version)
+        withdraw(actor, lock_assignment(actor, assignment_id), version)
     return get_assignment_record(actor, assignment_id)

@@ -16,8 +16,8 @@ from caseapp.core.permissions import Role
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations as assignments
-from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.assignments.reading import get_reading_list_item
+from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
+from caseapp.domain.assignments.reading import get_reading_list_item, lock_own_assignment
 from caseapp.domain.auth import portal_access
 from caseapp.domain.auth.queries import find_client_session
 from caseapp.domain.cases import operations as cases
@@ -39,6 +39,7 @@ from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_holds, lock_hold
 from caseapp.domain.screening.schemas import ScreeningSchema
 from caseapp.domain.worksheets import operations as worksheets
+from caseapp.domain.worksheets.queries import lock_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 
 if TYPE_CHECKING:
@@ -313,7 +314,7 @@ class Person:
         with transaction():
             self.assignment_ids[entry["slug"]] = assignments.assign_handout(
                 self.coach,
-                self.case_id,
+                lock_case(self.coach, self.case_id),
                 entry["slug"],
                 message=entry["message"],
                 channel=entry["channel"],
@@ -336,9 +337,12 @@ class Person:
             self.do_view(slug, moment)
         with transaction():
             if found.channel == "portal":
-                assignments.mark_read(self._client_actor(), found.position)
+                reader = self._client_actor()
+                assignments.mark_own_read(reader, lock_own_assignment(reader, found.position))
             else:
-                assignments.mark_read(self.coach, found.id, found.version)
+                assignments.mark_read(
+                    self.coach, lock_assignment(self.coach, found.id), found.version
+                )
 
     def do_share(self, entry: dict[str, Any], _moment: datetime) -> None:
         """Fill in a worksheet in the portal and share it; `days` gives date answers in days from today."""
@@ -351,13 +355,18 @@ class Person:
         }
         answers = build_answers_schema(found.handout).load(raw)
         with transaction():
-            worksheets.share_answers(self._client_actor(), found.position, answers, 0)
+            worksheets.share_answers(
+                self._client_actor(),
+                lock_worksheet(self._client_actor(), found.position),
+                answers,
+                0,
+            )
 
     def do_withdraw(self, slug: str, _moment: datetime) -> None:
         """Withdraw a handout."""
         found = self._assignment(slug)
         with transaction():
-            assignments.withdraw(self.coach, found.id, found.version)
+            assignments.withdraw(self.coach, lock_assignment(self.coach, found.id), found.version)
 
     def _client_actor(self) -> Actor:
         return Actor(self.client_id, Role.CLIENT, self.story["name"], via="portal")

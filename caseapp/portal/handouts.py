@@ -18,7 +18,11 @@ from caseapp.domain.assignments.printing import (
     client_packet_pdf,
     list_client_packet,
 )
-from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
+from caseapp.domain.assignments.reading import (
+    get_reading_list,
+    get_reading_list_item,
+    lock_own_assignment,
+)
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.cases.stages import stage_by_id
@@ -200,6 +204,6 @@ def _record_opened(found: AssignmentRecord) -> None:
 def mark_read(position: int) -> ResponseReturnValue:
     """Mark a handout as read."""
     with transaction():
-        assignments.mark_read(current_actor(), position)
+        assignments.mark_own_read(current_actor(), lock_own_assignment(current_actor(), position))
     flash("handout_read")
     return redirect(url_for("portal_handouts.reading_list_page"), code=303)

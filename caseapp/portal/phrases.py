@@ -10,7 +10,7 @@ from markupsafe import escape
 from caseapp.core.scanning import HARMFUL, NOT_CHECKED
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.worksheets.codes import UNREAD_REASONS
-from caseapp.domain.worksheets.operations import MAX_UPLOADS_PER_WORKSHEET
+from caseapp.domain.worksheets.rules import MAX_UPLOADS_PER_WORKSHEET
 from caseapp.http import template_helpers
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from caseapp.domain.worksheets.pdf_responses import (
     read_answers,
     read_pdf_fields,
 )
-from caseapp.domain.worksheets.queries import get_client_worksheet
+from caseapp.domain.worksheets.queries import get_client_worksheet, lock_worksheet
 from caseapp.domain.worksheets.schemas import build_answers_schema
 from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
@@ -69,7 +69,7 @@ def _write(position: int, change: Callable[..., object], done: str) -> ResponseR
         answers = read_form(build_answers_schema(found.handout))
         version = form_version()
         with transaction():
-            change(actor, position, answers, version)
+            change(actor, lock_worksheet(actor, position), answers, version)
     except (Invalid, Stale, RuleBroken) as error:
         return _not_saved(position, error)
     return _back_to_handout(position, done)
@@ -99,7 +99,9 @@ def autosave(position: int) -> ResponseReturnValue:
         answers = read_form(build_answers_schema(found.handout))
         start = form_version()
         with transaction():
-            version = operations.save_answers(actor, position, answers, start)
+            version = operations.save_answers(
+                actor, lock_worksheet(actor, position), answers, start
+            )
     except Invalid as error:
         fields = Translator(found.handout.language).errors(error.fields)
         return jsonify(code=error.code, message=error.message, fields=fields), 422
@@ -120,7 +122,7 @@ def autosave(position: int) -> ResponseReturnValue:
 def stop_sharing(position: int) -> ResponseReturnValue:
     """Remove the shared copy from the coach's view."""
     with transaction():
-        operations.stop_sharing(current_actor(), position)
+        operations.stop_sharing(current_actor(), lock_worksheet(current_actor(), position))
     return _back_to_handout(position, "worksheet_unshared")
 
 
@@ -191,7 +193,9 @@ def _save_without_review(record: AssignmentRecord, parts: PdfFields) -> bool:
         answers = load(build_answers_schema(record.handout), merged)
         if not overwritten:
             with transaction():
-                operations.save_answers(actor, record.position, answers, worksheet.version)
+                operations.save_answers(
+                    actor, lock_worksheet(actor, record.position), answers, worksheet.version
+                )
     except (WrongHandout, Invalid, Stale, RuleBroken):
         return False
     return not overwritten
@@ -208,7 +212,9 @@ def _save_read_answers(
         answers = load(build_answers_schema(found.handout), merged)
         if not overwritten:
             with transaction():
-                operations.save_answers(actor, found.position, answers, worksheet.version)
+                operations.save_answers(
+                    actor, lock_worksheet(actor, found.position), answers, worksheet.version
+                )
             return _back_to_handout(found.position, "answers_read", *others)
         unsaved, status = UnsavedChanges(Form(merged), overwritten, "pdf"), 409
     except Stale:
@@ -224,10 +230,10 @@ def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> Respo
     if reason not in UNREAD_REASONS:
         return _upload_error(found, REJECTED_UPLOADS[reason])
     try:
+        actor = current_actor()
         with transaction():
-            run_form_once(
-                lambda: operations.store_upload(current_actor(), found.position, data, reason)
-            )
+            worksheet = lock_worksheet(actor, found.position)
+            run_form_once(lambda: operations.store_upload(actor, worksheet, data, reason))
     except RuleBroken as error:
         record_refused_request(error)
         full = Translator(found.handout.language).reason(error.reasons[0])
@@ -244,7 +250,9 @@ def _upload_error(found: AssignmentRecord, message: str, status: int = 422) -> R
 def send_upload(position: int, upload_id: UUID) -> ResponseReturnValue:
     """Send a file to the coach as it is."""
     with transaction():
-        operations.send_upload(current_actor(), position, upload_id)
+        operations.send_upload(
+            current_actor(), lock_worksheet(current_actor(), position), upload_id
+        )
     return _back_to_handout(position, "upload_sent")
 
 
@@ -253,7 +261,9 @@ def send_upload(position: int, upload_id: UUID) -> ResponseReturnValue:
 def delete_upload(position: int, upload_id: UUID) -> ResponseReturnValue:
     """Delete a file."""
     with transaction():
-        operations.delete_upload(current_actor(), position, upload_id)
+        operations.delete_upload(
+            current_actor(), lock_worksheet(current_actor(), position), upload_id
+        )
     return _back_to_handout(position, "upload_removed")
 
 

@@ -14,10 +14,10 @@ from caseapp.domain.assignments import operations
 from caseapp.domain.assignments.printing import assignment_pdf as make_pdf
 from caseapp.domain.assignments.printing import case_packet_pdf, get_packet, list_omissions
 from caseapp.domain.assignments.queries import (
-    get_assignment_record,
     get_printable_assignment,
     list_assigned_together,
     list_skipped_handouts,
+    lock_assignment,
 )
 from caseapp.domain.assignments.reading import (
     SUSPENDED_PAGE_SIZE,
@@ -32,7 +32,7 @@ from caseapp.domain.assignments.schemas import (
     AssignHandoutsFormSchema,
 )
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.suitability.schemas import OUTCOME_LABELS
 from caseapp.domain.users.queries import get_user_names
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
+
+    from caseapp.domain.assignments.queries import LockedAssignment
 
 
 blueprint = Blueprint("assignments", __name__)
@@ -153,10 +155,8 @@ def assign(number: str) -> ResponseReturnValue:
     try:
         wanted = read_form(AssignHandoutsFormSchema())
         with transaction():
-            context = get_case_context_by_number(actor, number)
-            first = run_form_once(
-                lambda: operations.assign_handouts(actor, context.case.id, wanted)[0]
-            )
+            case = lock_case(actor, number)
+            first = run_form_once(lambda: operations.assign_handouts(actor, case, wanted)[0])
     except Invalid as error:
         return _assign_page(number, submitted_form(error)), 422
     except RuleBroken as error:
@@ -256,7 +256,7 @@ def withdraw(number: str, assignment_id: UUID) -> ResponseReturnValue:
     return _apply_change(
         number,
         assignment_id,
-        lambda: operations.withdraw(current_actor(), assignment_id, version),
+        lambda assignment: operations.withdraw(current_actor(), assignment, version),
         "handout_withdrawn",
     )
 
@@ -269,21 +269,21 @@ def mark_read(number: str, assignment_id: UUID) -> ResponseReturnValue:
     return _apply_change(
         number,
         assignment_id,
-        lambda: operations.mark_read(current_actor(), assignment_id, version),
+        lambda assignment: operations.mark_read(current_actor(), assignment, version),
         "handout_read",
     )
 
 
 def _apply_change(
-    number: str, assignment_id: UUID, change: Callable[[], None], done: str
+    number: str, assignment_id: UUID, change: Callable[[LockedAssignment], None], done: str
 ) -> ResponseReturnValue:
     actor = current_actor()
     try:
         with transaction():
-            context = get_case_context_by_number(actor, number)
-            if get_assignment_record(actor, assignment_id).case_id != context.case.id:
+            assignment = lock_assignment(actor, assignment_id)
+            if assignment.record.case_number != number:
                 raise NotFound
-            change()
+            change(assignment)
     except RuleBroken as error:
         record_refused_request(error)
         return _case_handouts(number, error.reasons), 409

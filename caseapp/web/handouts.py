@@ -19,6 +19,7 @@ from caseapp.domain.assignments.queries import (
     list_assigned_clients,
     list_clients_with_older_version,
     list_clients_with_version,
+    lock_assignment,
 )
 from caseapp.domain.assignments.schemas import (
     MAX_MESSAGE_LENGTH,
@@ -314,7 +315,10 @@ def replace_assignments(slug: str) -> ResponseReturnValue:
         try:
             with transaction():
                 replace_assignment(
-                    actor, assignment_id, message=chosen.message, confirmed=chosen.confirmed
+                    actor,
+                    lock_assignment(actor, assignment_id),
+                    message=chosen.message,
+                    confirmed=chosen.confirmed,
                 )
             replaced = True
         except RuleBroken as error:

@@ -11,6 +11,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.worksheets.operations import save_answers, share_answers, stop_sharing
+from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -363,14 +364,16 @@ def test_answers_shared_by_the_client_are_returned(coach, made, path):
     answers = f"/assignments/{given['id']}/answers"
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():
-        save_answers(client, given["position"], {"what_happened": "For nobody."}, 0)
+        save_answers(
+            client, lock_worksheet(client, given["position"]), {"what_happened": "For nobody."}, 0
+        )
     assert coach.get(answers).status_code == 404
     told: dict[str, str | list[str]] = {
         "what_happened": "Rang twice.",
         "body_signs": ["shaky", "numb"],
     }
     with transaction():
-        share_answers(client, given["position"], told, 1)
+        share_answers(client, lock_worksheet(client, given["position"]), told, 1)
     answer = coach.get(answers)
     assert answer.status_code == 200
     found = {one["id"]: one for one in answer.get_json()["answers"]}
@@ -384,10 +387,12 @@ def test_answers_shared_by_the_client_are_returned(coach, made, path):
         "chosen": [],
     }
     with transaction():
-        save_answers(client, given["position"], {"what_happened": "Later."}, 3)
+        save_answers(
+            client, lock_worksheet(client, given["position"]), {"what_happened": "Later."}, 3
+        )
     assert coach.get(answers).get_json() == answer.get_json()
     with transaction():
-        stop_sharing(client, given["position"])
+        stop_sharing(client, lock_worksheet(client, given["position"]))
     assert coach.get(answers).status_code == 404
 
 
@@ -395,6 +400,8 @@ def test_answers_are_hidden_from_others(coach, stranger, staff, made, path):
     given = coach.post(path, wish("first-days-pause", confirmed=True)).get_json()
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():
-        share_answers(client, given["position"], {"what_happened": "Rang."}, 0)
+        share_answers(
+            client, lock_worksheet(client, given["position"]), {"what_happened": "Rang."}, 0
+        )
     assert stranger.get(f"/assignments/{given['id']}/answers").status_code == 404
     assert staff["admin"].get(f"/assignments/{given['id']}/answers").status_code == 403

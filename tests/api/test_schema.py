@@ -21,6 +21,7 @@ from caseapp.core.actor import Actor
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.worksheets.operations import share_answers
+from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.api.api_client import NOBODYS
 from tests.support import builders
 from tests.support.depth import times
@@ -64,7 +65,12 @@ def records(staff):
     assignment = coach.post(f"/cases/{made.case_id}/assignments", wish)
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     with transaction():
-        share_answers(client, assignment.get_json()["position"], {"what_happened": "Rang."}, 0)
+        share_answers(
+            client,
+            lock_worksheet(client, assignment.get_json()["position"]),
+            {"what_happened": "Rang."},
+            0,
+        )
     several = {"cases": [str(made.case_id)], "channel": "print"}
     bulk_assignment = coach.post("/handouts/first-days-pause/bulk-assignments", several)
     assert bulk_assignment.status_code == 202

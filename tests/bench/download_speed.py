@@ -16,6 +16,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.auth.models import PortalAccess
 from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.factory import create_app
@@ -95,7 +96,12 @@ def _assign(environ: Mapping[str, str], coach: Actor) -> Download:
         builders.screen(coach, made.client_id)
         with transaction():
             assignment_id = assign_handout(
-                coach, made.case_id, HANDOUT, message="", channel="portal", confirmed=True
+                coach,
+                lock_case(coach, made.case_id),
+                HANDOUT,
+                message="",
+                channel="portal",
+                confirmed=True,
             )
             invite_client(coach, lock_client(coach, made.client_id))
         with transaction() as session:

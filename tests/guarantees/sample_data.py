@@ -21,7 +21,7 @@ from caseapp.domain.authoring.operations import create_draft
 from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
-from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -32,6 +32,7 @@ from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.schemas import ReportFilter
 from caseapp.domain.screening.queries import list_flags, list_holds
 from caseapp.domain.worksheets.operations import send_upload, share_answers, store_upload
+from caseapp.domain.worksheets.queries import lock_worksheet
 from caseapp.http.guard import iter_routes
 from caseapp.portal.reading_list import format_position
 from tests.support import builders, portal_client, staff
@@ -94,7 +95,12 @@ def _belongings(app, coach, slugs):
     with transaction():
         for slug in slugs:
             assign_handout(
-                coach, found.case_id, slug, message="For you.", channel="portal", confirmed=True
+                coach,
+                lock_case(coach, found.case_id),
+                slug,
+                message="For you.",
+                channel="portal",
+                confirmed=True,
             )
         create_followup(
             coach, lock_client(coach, found.client_id), NewFollowUp("Ring the school", now())
@@ -102,9 +108,11 @@ def _belongings(app, coach, slugs):
     client = Actor(found.client_id, Role.CLIENT, "A client", "portal")
     position = len(slugs)
     with transaction():
-        upload_id = store_upload(client, position, b"%PDF-1.7 a scan", "no_form")
-        send_upload(client, position, upload_id)
-        share_answers(client, position, {"one": "For you."}, 0)
+        upload_id = store_upload(
+            client, lock_worksheet(client, position), b"%PDF-1.7 a scan", "no_form"
+        )
+        send_upload(client, lock_worksheet(client, position), upload_id)
+        share_answers(client, lock_worksheet(client, position), {"one": "For you."}, 0)
     with transaction():
         followup_id = create_followup(
             coach, lock_client(coach, found.client_id), NewFollowUp("Ring again", now())

@@ -9,8 +9,10 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
+from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.auth.operations import disable_user
 from caseapp.domain.worksheets.operations import delete_upload
+from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.guarantees import sample_data as w
 from tests.support import builders
 
@@ -147,7 +149,7 @@ def test_withdrawn_download_is_gone_at_once(world):
     names = (f"{assignment}/files/<uuid:upload_id>", f"{assignment}/pdf", mine)
     assert [status(name) for name in names] == [200] * 3
     with transaction():
-        delete_upload(client, own["position"], own["upload_id"])
+        delete_upload(client, lock_worksheet(client, own["position"]), own["upload_id"])
     assert status(names[0]) == 404
     db.session.remove()
     version = (
@@ -155,7 +157,7 @@ def test_withdrawn_download_is_gone_at_once(world):
     )
     db.session.remove()
     with transaction():
-        withdraw(coach, own["assignment_id"], version)
+        withdraw(coach, lock_assignment(coach, own["assignment_id"]), version)
     assert [status(names[1]), status(names[2])] == [409, 409]
     assert status("/portal/reading-all.pdf") == 404
     world.browsers["client"].get("/exit")

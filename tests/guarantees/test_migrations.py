@@ -22,6 +22,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, mark_opened
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.audit.operations import record, record_read
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.models import METADATA
 from tests.support import builders, staff
 
@@ -96,7 +97,14 @@ def test_downgrade_restores_opened_at(engine, app):
     builders.screen(coach, made.client_id)
     with transaction():
         opened, unopened = (
-            assign_handout(coach, made.case_id, slug, message="", channel="portal", confirmed=True)
+            assign_handout(
+                coach,
+                lock_case(coach, made.case_id),
+                slug,
+                message="",
+                channel="portal",
+                confirmed=True,
+            )
             for slug in ("keep-the-day-running", "first-days-pause")
         )
     reader = Actor(made.client_id, Role.CLIENT, "Ana", "portal")

@@ -25,7 +25,7 @@ from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.authoring.operations import create_draft_from_version
 from caseapp.domain.authoring.queries import get_draft
 from caseapp.domain.authoring.schemas import DraftContentSchema
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.schemas import ClientSchema
 from caseapp.domain.handouts.library import parse_draft
 from caseapp.domain.handouts.printing import render_draft_pdf, render_handout_pdf
@@ -72,7 +72,12 @@ def documents(app, monkeypatch):
         add_help_line(operator(), NewHelpLine("crisis", "Night line", "01632 960123", "24/7"))
         ids = [
             assign_handout(
-                coach, made.case_id, slug, message="For you.", channel="portal", confirmed=True
+                coach,
+                lock_case(coach, made.case_id),
+                slug,
+                message="For you.",
+                channel="portal",
+                confirmed=True,
             )
             for slug in (PLAIN, CRISIS)
         ]

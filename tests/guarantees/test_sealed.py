@@ -33,6 +33,7 @@ from caseapp.domain.models import METADATA
 from caseapp.domain.screening.operations import clear_flag, release_hold
 from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
+from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.both
@@ -82,7 +83,13 @@ def canaries(app):
             list_flags(supervisor, made.client_id)[0].id,
             CANARY,
         )
-        assign_handout(coach, made.case_id, "help-right-now", message=CANARY, channel="in_person")
+        assign_handout(
+            coach,
+            lock_case(coach, made.case_id),
+            "help-right-now",
+            message=CANARY,
+            channel="in_person",
+        )
         wish = NewBulkAssignment(None, "en", "print", CANARY, None, (made.case_id,), {})
         start_bulk_assignment(coach, "help-right-now", wish)
     with transaction():
@@ -104,12 +111,18 @@ def canaries(app):
     levels = {"sleep": 1, "eating": None}
     builders.screen(coach, made.client_id)
     with transaction():
-        assign_handout(coach, made.case_id, "help-right-now", message=CANARY, channel="portal")
+        assign_handout(
+            coach,
+            lock_case(coach, made.case_id),
+            "help-right-now",
+            message=CANARY,
+            channel="portal",
+        )
     client = Actor(made.client_id, Role.CLIENT, "Ines Okafor", "portal")
     with transaction():
-        share_answers(client, 2, {"first_person": CANARY}, 0)
-        save_answers(client, 2, {"first_person": f"{CANARY} again"}, 2)
-        store_upload(client, 2, f"%PDF-{CANARY}".encode(), "no_form")
+        share_answers(client, lock_worksheet(client, 2), {"first_person": CANARY}, 0)
+        save_answers(client, lock_worksheet(client, 2), {"first_person": f"{CANARY} again"}, 2)
+        store_upload(client, lock_worksheet(client, 2), f"%PDF-{CANARY}".encode(), "no_form")
     builders.draft(coach, made.case_id, words, levels=levels, comment=CANARY)
     with transaction():
         for about in (made.client_id, None):

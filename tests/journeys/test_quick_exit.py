@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.practice.models import Practice
 from tests.journeys.test_worksheet_autosave import open_worksheet
 from tests.portal.test_safety import PORTAL_COOKIE
@@ -32,7 +33,7 @@ def invited(app):
     with transaction():
         assign_handout(
             coach,
-            found.case_id,
+            lock_case(coach, found.case_id),
             "keep-the-day-running",
             message="",
             channel="portal",

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from tests.domain.worksheets import sample_files
 from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, portal_client, staff
@@ -27,7 +28,12 @@ def invited(coach):
     builders.screen(coach, found.client_id)
     with transaction():
         assign_handout(
-            coach, found.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True
+            coach,
+            lock_case(coach, found.case_id),
+            sample_files.PAUSE,
+            message="",
+            channel="portal",
+            confirmed=True,
         )
     return found
 
@@ -111,7 +117,7 @@ def test_autosave_of_spanish_worksheet_when_offline_says_so_in_spanish(coach, in
     with transaction():
         assign_handout(
             coach,
-            invited.case_id,
+            lock_case(coach, invited.case_id),
             "better-nights",
             message="",
             channel="portal",

@@ -12,6 +12,7 @@ from werkzeug.test import encode_multipart
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from tests.support.staff_pages import _Reader
 
 PAGE = "/portal/h/1"
@@ -22,7 +23,7 @@ def assign(coach, found, slug, language="en"):
     with transaction():
         return assign_handout(
             coach,
-            found.case_id,
+            lock_case(coach, found.case_id),
             slug,
             message="",
             channel="portal",

@@ -13,6 +13,7 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
@@ -62,7 +63,14 @@ def sign_in_by_mail(app, coach, mailbox, surname):
     builders.screen(coach, found.client_id, comment=CANARY)
     for slug in SLUGS:
         with transaction():
-            assign_handout(coach, found.case_id, slug, message="", channel="portal", confirmed=True)
+            assign_handout(
+                coach,
+                lock_case(coach, found.case_id),
+                slug,
+                message="",
+                channel="portal",
+                confirmed=True,
+            )
     with transaction():
         create_followup(coach, lock_client(coach, found.client_id), NewFollowUp(CANARY, now()))
     builders.note(coach, found.case_id, dict.fromkeys(("data", "assessment", "plan"), CANARY))
@@ -124,7 +132,7 @@ def every_handout_with_alias(app, coach):
     with transaction():
         for slug, language in WITH_ALIAS:
             assign_handout(
-                coach, found.case_id, slug, language=language, message="", channel="portal",
+                coach, lock_case(coach, found.case_id), slug, language=language, message="", channel="portal",
                 confirmed=True,
             )  # fmt: skip
     return visitor, found

@@ -19,9 +19,9 @@ from caseapp.core.sandbox import pool
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout, withdraw
-from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.assignments.reading import WITHDRAWN
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
+from caseapp.domain.assignments.rules import WITHDRAWN
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.practice.queries import get_practice
 from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
@@ -45,7 +45,12 @@ def reader(app, coach):
 def assign(coach, found, slug, message="", channel="portal"):
     with transaction():
         return assign_handout(
-            coach, found.case_id, slug, message=message, channel=channel, confirmed=True
+            coach,
+            lock_case(coach, found.case_id),
+            slug,
+            message=message,
+            channel=channel,
+            confirmed=True,
         )
 
 
@@ -118,7 +123,14 @@ def test_week_of_a_handout_is_shown_until_it_is_over(app, coach, reader):
         builders.screen(coach, found.client_id)
         for slug, day in ((CALM, date(2030, 3, 13)), (PAUSE, date(2030, 3, 6)), (HELP, None)):
             with transaction():
-                assign_handout(coach, found.case_id, slug, message="", channel="portal", due_on=day)
+                assign_handout(
+                    coach,
+                    lock_case(coach, found.case_id),
+                    slug,
+                    message="",
+                    channel="portal",
+                    due_on=day,
+                )
     for moment, weeks in (
         (monday, ["For the week of 4 March", "For the week of 11 March"]),
         (monday + timedelta(days=8), ["For the week of 11 March"]),
@@ -261,7 +273,9 @@ def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
     visitor, found = reader
     assignment_id = assign(coach, found, CALM)
     with transaction():
-        withdraw(coach, assignment_id, load_assignment(assignment_id).version)
+        withdraw(
+            coach, lock_assignment(coach, assignment_id), load_assignment(assignment_id).version
+        )
     assert "Keeping the day running" not in text(visitor.get("/portal"))
     for path in ("/portal/h/1", "/portal/h/1/reading-01.pdf"):
         answer = visitor.get(path)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.models import Practice
@@ -33,7 +34,7 @@ def client(app):
     with transaction():
         for slug, language in HANDOUTS:
             assign_handout(
-                coach, found.case_id, slug, language=language, message="", channel="portal",
+                coach, lock_case(coach, found.case_id), slug, language=language, message="", channel="portal",
                 confirmed=True,
             )  # fmt: skip
     return visitor

@@ -10,6 +10,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
+from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list_item
 from caseapp.domain.worksheets.queries import get_client_worksheet, get_shared_summaries
 from caseapp.http.template_helpers import MESSAGES
@@ -129,7 +130,7 @@ def test_packet_upload_with_withdrawn_worksheet_skips_it_and_says_so(coach, read
     file = filled_packet(visitor, FILLED)
     withdrawn = client_and_assignment(found, 2)[1]
     with transaction():
-        withdraw(coach, withdrawn.id, withdrawn.version)
+        withdraw(coach, lock_assignment(coach, withdrawn.id), withdrawn.version)
     upload(visitor, file)
     page = text(visitor.get(PAGE))
     assert READ_HERE in page

@@ -14,6 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import WRITES, transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.practice.models import NEUTRAL_SITE, Practice
 from tests.support import builders
 from tests.support.portal_client import (
@@ -36,10 +37,20 @@ def reader(app, coach):
     builders.screen(coach, found.client_id)
     with transaction():
         assign_handout(
-            coach, found.case_id, "help-right-now", message="", channel="portal", confirmed=True
+            coach,
+            lock_case(coach, found.case_id),
+            "help-right-now",
+            message="",
+            channel="portal",
+            confirmed=True,
         )
         assign_handout(
-            coach, found.case_id, "first-days-pause", message="", channel="portal", confirmed=True
+            coach,
+            lock_case(coach, found.case_id),
+            "first-days-pause",
+            message="",
+            channel="portal",
+            confirmed=True,
         )
     return visitor, found
 

@@ -6,7 +6,8 @@ import pytest
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
-from caseapp.domain.assignments.reading import WITHDRAWN
+from caseapp.domain.assignments.queries import lock_assignment
+from caseapp.domain.assignments.rules import WITHDRAWN
 from caseapp.domain.worksheets.queries import get_shared_worksheet
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
@@ -70,7 +71,7 @@ def test_withdrawn_worksheet_rejects_every_change_neutrally(coach, reader):
     page = visitor.get(PAGE)
     fields = form(page, f"{PAGE}/save") | {"answer_what_happened": CANARY}
     with transaction():
-        withdraw(coach, assignment_id_at(), 1)
+        withdraw(coach, lock_assignment(coach, assignment_id_at()), 1)
     for action in ("save", "share", "draft", "unshare"):
         answer = visitor.post(f"{PAGE}/{action}", data=fields)
         assert answer.status_code == 409

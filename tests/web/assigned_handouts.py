@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser
 
@@ -19,7 +20,12 @@ def opened(app, **levels):
 def given(team, made, slug="better-nights", channel="portal", message=""):
     with transaction():
         return assign_handout(
-            team["coach"], made.case_id, slug, message=message, channel=channel, confirmed=True
+            team["coach"],
+            lock_case(team["coach"], made.case_id),
+            slug,
+            message=message,
+            channel=channel,
+            confirmed=True,
         )
 
 

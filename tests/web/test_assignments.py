@@ -12,6 +12,7 @@ from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import withdraw
+from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
@@ -185,7 +186,7 @@ def test_pdf_of_a_suspended_assignment_is_refused(app):
     assert "1 handout is suspended" in page
     assert path not in page
     with transaction():
-        withdraw(team["coach"], assignment, 1)
+        withdraw(team["coach"], lock_assignment(team["coach"], assignment), 1)
     assert desk.get(path).status_code == 409
 
 

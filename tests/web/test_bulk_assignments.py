@@ -13,6 +13,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.bulk_assignments.models import BulkAssignment, BulkAssignmentItem
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
 from tests.domain.dashboard import bulk_rows
@@ -44,7 +45,12 @@ def cases(team):
     builders.screen(team["coach"], made[1].client_id, fear_at_home="concern")
     with transaction():
         assign_handout(
-            team["coach"], made[2].case_id, SLUG, message="", channel="print", confirmed=True
+            team["coach"],
+            lock_case(team["coach"], made[2].case_id),
+            SLUG,
+            message="",
+            channel="print",
+            confirmed=True,
         )
     return made
 
@@ -190,7 +196,11 @@ def test_suspended_handouts_are_shown_on_every_related_page(app, desk, team):
     builders.screen(team["coach"], made.client_id)
     with transaction():
         assign_handout(
-            team["coach"], made.case_id, "first-days-pause", message="", channel="portal"
+            team["coach"],
+            lock_case(team["coach"], made.case_id),
+            "first-days-pause",
+            message="",
+            channel="portal",
         )
     assert "No suspended handouts." in desk.text("/handouts/suspended")
     assert "for now" not in desk.text("/today").split("</h1>")[1].split("</p>")[0]

@@ -7,6 +7,7 @@ import pytest
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.handouts.models import HandoutVersionReview
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser
@@ -163,7 +164,13 @@ def test_replace_assignments_replaces_chosen_clients_and_lists_blocked_ones(app,
         builders.screen(team["coach"] if case is other else team["coach2"], case.client_id)
     ids = [str(given(team, one, slug)) for one in (made, other)]
     with transaction():
-        theirs = assign_handout(team["coach2"], third.case_id, slug, message="", channel="portal")
+        theirs = assign_handout(
+            team["coach2"],
+            lock_case(team["coach2"], third.case_id),
+            slug,
+            message="",
+            channel="portal",
+        )
     assert "older version" not in browser.text(path)
     builders.second_version(monkeypatch, slug)
     page = browser.text(path)

@@ -2,6 +2,7 @@ import pytest
 
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import set_manual_flag
 from tests.domain.dashboard import bulk_rows
@@ -87,6 +88,8 @@ def test_today_says_when_suspended_handouts_are_counted_in_the_newest_cases(app,
     made = builders.case(coach, "Ines Okafor")
     builders.screen(coach, made.client_id)
     with transaction():
-        assign_handout(coach, made.case_id, "first-days-pause", message="", channel="portal")
+        assign_handout(
+            coach, lock_case(coach, made.case_id), "first-days-pause", message="", channel="portal"
+        )
         set_manual_flag(coach, lock_client(coach, made.client_id), "unsafe_delivery")
     assert "In the 100 newest open cases, one handout is suspended." in browser.text("/today")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,29 +15,29 @@ from caseapp.core.pagination import Page, make_page, newest_before, page_newest_
 from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
+from caseapp.domain.assignments.rules import (
+    ALREADY_WITHDRAWN,
+    WantedHandout,
+    list_assignment_blockers,
+)
 from caseapp.domain.assignments.schemas import AssignedClient, AssignmentRecord
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_client, is_visible_to, visible_to
+from caseapp.domain.clients.queries import is_visible_client, take_client_lock, visible_to
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import (
-    RECALLED,
     LibraryItem,
     get_handout_version,
     get_handouts_by_hash,
 )
+from caseapp.domain.handouts.rules import RECALLED
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import (
-    get_situation,
     join_recipient,
     recipient_from_rows,
     recipient_in_case,
 )
-from caseapp.domain.suitability.rules import (
-    assess_for_practice,
-    assignment_blockers,
-    delivery_blockers,
-)
+from caseapp.domain.suitability.rules import delivery_blockers
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.handouts.library import Handout
-    from caseapp.domain.practice.queries import HelpLines
-    from caseapp.domain.suitability.schemas import Recipient, Situation
+    from caseapp.domain.suitability.schemas import Recipient
 
 
 def _select_assigned_clients() -> sa.Select[
@@ -277,31 +277,36 @@ def list_skipped_handouts(
 ) -> list[tuple[Handout, list[Reason]]]:
     """List the chosen handouts that were not assigned, each with its blockers now."""
     assigned_slugs = {record.slug for record in assigned}
-    situation, help_lines = get_situation(context), get_practice_info().help_lines
+    help_lines = get_practice_info().help_lines
+    skipped = [get_handout_version(slug, language) for slug in slugs if slug not in assigned_slugs]
     return [
-        (
-            item.handout,
-            list_assignment_blockers(context, item, situation, help_lines, channel, confirmed=True),
-        )
-        for item in (
-            get_handout_version(slug, language) for slug in slugs if slug not in assigned_slugs
-        )
+        (item.handout, list_assignment_blockers(context, wanted, help_lines))
+        for item in skipped
+        for wanted in [load_wanted_handout(context, item, channel, confirmed=True)]
     ]
 
 
-def get_assignment(actor: Actor, assignment_id: UUID) -> Assignment:
-    """Load an assignment for a change.
+@dataclass(frozen=True)
+class LockedAssignment:
+    """An assignment whose client is locked until the transaction ends, read after the lock.
 
-    Raises NotFound.
+    Only `lock_assignment` and `lock_own_assignment` make one.
     """
-    found = db.session.scalar(
-        sa.select(Assignment).where(
-            Assignment.id == assignment_id, is_visible_to(actor, Assignment.client_id)
-        )
-    )
-    if found is None:
-        raise NotFound
-    return found
+
+    row: Assignment
+    record: AssignmentRecord
+
+
+def lock_assignment(actor: Actor, assignment_id: UUID) -> LockedAssignment:
+    """Lock the client of an assignment, then load the assignment.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.ASSIGNMENT_READ)
+    of_assignment = sa.select(Assignment.client_id).where(Assignment.id == assignment_id)
+    take_client_lock(of_assignment.scalar_subquery())
+    record = get_assignment_record(actor, assignment_id)
+    return LockedAssignment(db.session.get_one(Assignment, record.id), record)
 
 
 def get_assignment_record(actor: Actor, assignment_id: UUID) -> AssignmentRecord:
@@ -341,28 +346,19 @@ def get_printable_assignment(actor: Actor, assignment_id: UUID) -> AssignmentRec
     """
     found = get_assignment_record(actor, assignment_id)
     if found.withdrawn_at is not None:
-        raise RuleBroken(Reason("already_withdrawn", "This handout is withdrawn."))
+        raise RuleBroken(ALREADY_WITHDRAWN)
     if found.blockers:
         raise RuleBroken(*found.blockers)
     return found
 
 
-def list_assignment_blockers(
-    context: CaseContext,
-    item: LibraryItem,
-    situation: Situation,
-    help_lines: HelpLines,
-    channel: str,
-    *,
-    confirmed: bool,
-) -> list[Reason]:
-    """List why a handout can't be assigned in a case now; empty when it can."""
-    suitability = assess_for_practice(item.handout, situation, help_lines, context.case.stage)
-    already_assigned = context.case.client_id in list_assigned_client_ids(
-        item, channel, {context.case.client_id}
-    )
-    return assignment_blockers(
-        item, suitability, channel, already_assigned=already_assigned, confirmed=confirmed
+def load_wanted_handout(
+    context: CaseContext, item: LibraryItem, channel: str, *, confirmed: bool
+) -> WantedHandout:
+    """Load what decides, besides the case, whether a handout version can be assigned through a channel."""
+    having = list_assigned_client_ids(item, channel, {context.case.client_id})
+    return WantedHandout(
+        item, channel, already_assigned=context.case.client_id in having, confirmed=confirmed
     )
 
 

@@ -11,21 +11,23 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import get_week_start
 from caseapp.core.database import db, run
-from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.errors import refuse_for
 from caseapp.core.pagination import Page, in_any, page_window
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import (
+    LockedAssignment,
     assignment_records,
     list_current_assignments,
     select_assignments,
     single_record,
 )
+from caseapp.domain.assignments.rules import list_reading_blockers
 from caseapp.domain.assignments.schemas import AssignmentRecord, HandoutChoice, SuspendedCase
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import require_visible_client
+from caseapp.domain.clients.queries import require_visible_client, take_client_lock
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.practice.queries import today
 from caseapp.domain.suitability.queries import (
@@ -55,14 +57,6 @@ PORTAL_ASSIGNMENT = join_recipient(
     ).join(Client, Client.id == Assignment.client_id),
     newest_case_id(Client.id),
 )
-WITHDRAWN = Reason(
-    "withdrawn", "Your coach has withdrawn this handout.", "Ask your coach if you need it."
-)
-SUSPENDED = Reason(
-    "suspended",
-    "This handout isn't available at the moment.",
-    "You can ask your coach about it the next time you talk.",
-)
 
 
 def get_reading_list(actor: Actor, recipient: Recipient | None = None) -> list[AssignmentRecord]:
@@ -88,13 +82,29 @@ def get_reading_list_item(actor: Actor, position: int) -> AssignmentRecord:
     Raises NotFound, and RuleBroken with a neutral reason when it was withdrawn (`withdrawn`) or is suspended
     (`suspended`): a client's page never says why.
     """
-    require(actor, Action.PORTAL_READ)
-    found = single_record(run(PORTAL_ASSIGNMENT, client=actor.id, position=position).all())
-    if found.withdrawn_at is not None or found.state == "recalled":
-        raise RuleBroken(WITHDRAWN)
-    if found.blockers:
-        raise RuleBroken(SUSPENDED)
+    found = get_own_assignment(actor, position)
+    refuse_for(list_reading_blockers(found))
     return found
+
+
+def get_own_assignment(actor: Actor, position: int) -> AssignmentRecord:
+    """Get one of a client's own assignments by its position, also one that they can't read now.
+
+    Raises NotFound.
+    """
+    require(actor, Action.PORTAL_READ)
+    return single_record(run(PORTAL_ASSIGNMENT, client=actor.id, position=position).all())
+
+
+def lock_own_assignment(actor: Actor, position: int) -> LockedAssignment:
+    """Lock the client who acts, then load one of their own assignments by its position.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.PORTAL_READ)
+    take_client_lock(actor.id)
+    record = get_own_assignment(actor, position)
+    return LockedAssignment(db.session.get_one(Assignment, record.id), record)
 
 
 def get_handout_choice(

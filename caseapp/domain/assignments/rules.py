@@ -1,23 +1,185 @@
-"""Rules for what a client's PDFs say about them, and what discretion leaves out."""
+"""Rules for assignments: what can be assigned, replaced, withdrawn and read, and what PDFs say about a client.
+
+Pure functions. A `check_…` function decides a change, so it takes a locked record.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from caseapp.core.errors import Reason
+from caseapp.core.errors import Reason, RuleBroken, refuse_for
 from caseapp.core.fonts import name_missing_glyphs
+from caseapp.domain.cases.rules import CASE_CLOSED
 from caseapp.domain.handouts.printing import NOT_PERSONALIZED, Personalization
+from caseapp.domain.suitability.rules import (
+    assess_for_practice,
+    assignment_blockers,
+    situation_in_case,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from caseapp.domain.assignments.queries import LockedAssignment
     from caseapp.domain.assignments.schemas import AssignmentRecord
+    from caseapp.domain.cases.queries import CaseContext, LockedCase
     from caseapp.domain.clients.schemas import SafeContact
     from caseapp.domain.handouts.library import Handout
+    from caseapp.domain.handouts.queries import LibraryItem
+    from caseapp.domain.practice.queries import HelpLines
     from caseapp.domain.suitability.schemas import Recipient, Situation
 
 # Channels that leave something behind which another person at home can find and read, as paper does.
 WRITTEN_CHANNELS = ("text", "email", "post", "portal")
+ALREADY_WITHDRAWN = Reason(
+    "already_withdrawn",
+    "This handout is already withdrawn.",
+    "Assign it again if the client needs it.",
+)
+ALREADY_NEWEST = Reason(
+    "already_newest",
+    "The client already has the newest version.",
+    "There is nothing to replace. Open the case to see what the client has.",
+)
+CLIENT_MARKS_IT = Reason(
+    "client_marks_it",
+    "In the portal only the client can mark it as read.",
+    "Ask about it in the next session.",
+)
+# What a client reads never says why.
+WITHDRAWN = Reason(
+    "withdrawn", "Your coach has withdrawn this handout.", "Ask your coach if you need it."
+)
+SUSPENDED = Reason(
+    "suspended",
+    "This handout isn't available at the moment.",
+    "You can ask your coach about it the next time you talk.",
+)
+
+
+@dataclass(frozen=True)
+class WantedHandout:
+    """A handout version that is to be assigned, and how.
+
+    `already_assigned` tells whether the client has it through this channel, `confirmed` whether the cautions were read.
+    """
+
+    item: LibraryItem
+    channel: str
+    already_assigned: bool
+    confirmed: bool
+
+
+def list_assignment_blockers(
+    context: CaseContext, wanted: WantedHandout, help_lines: HelpLines
+) -> list[Reason]:
+    """List why a handout can't be assigned in a case now; empty when it can.
+
+    `confirmation_required` comes first when only a confirmation of the cautions is missing.
+    """
+    if context.case.status != "open":
+        return [CASE_CLOSED]
+    suitability = assess_for_practice(
+        wanted.item.handout, situation_in_case(context), help_lines, context.case.stage
+    )
+    return assignment_blockers(
+        wanted.item,
+        suitability,
+        wanted.channel,
+        already_assigned=wanted.already_assigned,
+        confirmed=wanted.confirmed,
+    )
+
+
+def check_assign(case: LockedCase, wanted: WantedHandout, help_lines: HelpLines) -> None:
+    """Check that a handout can be assigned in a case.
+
+    Raises RuleBroken with every blocker.
+    """
+    refuse_for(list_assignment_blockers(case, wanted, help_lines))
+
+
+def check_assign_several(
+    case: LockedCase, wanted: Iterable[WantedHandout], help_lines: HelpLines
+) -> list[LibraryItem]:
+    """Check which handouts can be assigned in a case in one step, each on its own, and return them.
+
+    Blocked ones are left out. Raises RuleBroken with the reasons, each naming its handout, while a caution is
+    unconfirmed, so that the coach checks again, and when none can be assigned.
+    """
+    if case.case.status != "open":
+        raise RuleBroken(CASE_CLOSED)
+    eligible, unconfirmed, blocked = [], [], []
+    for one in wanted:
+        found = list_assignment_blockers(case, one, help_lines)
+        title = one.item.handout.title
+        named = [Reason(r.code, f"{title}: {r.message}", r.way_out) for r in found]
+        if not found:
+            eligible.append(one.item)
+        elif found[0].code == "confirmation_required":
+            unconfirmed += named
+        else:
+            blocked += named
+    if unconfirmed or not eligible:
+        raise RuleBroken(*unconfirmed, *blocked)
+    return eligible
+
+
+def list_withdrawal_blockers(record: AssignmentRecord) -> list[Reason]:
+    """List why an assignment can't be withdrawn; empty when it can."""
+    return [] if record.withdrawn_at is None else [ALREADY_WITHDRAWN]
+
+
+def check_withdraw(assignment: LockedAssignment) -> None:
+    """Check that an assignment can be withdrawn.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_withdrawal_blockers(assignment.record))
+
+
+def check_replace(
+    assignment: LockedAssignment, case: LockedCase, newest: WantedHandout, help_lines: HelpLines
+) -> None:
+    """Check that an assignment can be replaced by the newest version of its handout, which is assessed again.
+
+    Raises RuleBroken when it is withdrawn, already the newest version, or the newest is blocked.
+    """
+    refuse_for(list_withdrawal_blockers(assignment.record))
+    if newest.item.handout.version <= assignment.record.handout.version:
+        refuse_for([ALREADY_NEWEST])
+    check_assign(case, newest, help_lines)
+
+
+def list_marking_blockers(record: AssignmentRecord) -> list[Reason]:
+    """List why staff can't mark an assignment as read; empty for what was handed over or read together."""
+    if record.channel == "portal":
+        return [CLIENT_MARKS_IT]
+    return list_withdrawal_blockers(record)
+
+
+def check_mark_read(assignment: LockedAssignment) -> None:
+    """Check that staff can mark an assignment as read.
+
+    Raises RuleBroken.
+    """
+    refuse_for(list_marking_blockers(assignment.record))
+
+
+def list_reading_blockers(record: AssignmentRecord) -> list[Reason]:
+    """List why a client can't read a handout of their list now, without saying what lies behind it."""
+    if record.withdrawn_at is not None or record.state == "recalled":
+        return [WITHDRAWN]
+    return [SUSPENDED] if record.blockers else []
+
+
+def check_mark_own_read(assignment: LockedAssignment) -> None:
+    """Check that a client can mark a handout of their list as read.
+
+    Raises RuleBroken with a neutral reason.
+    """
+    refuse_for(list_reading_blockers(assignment.record))
 
 
 def discretion_reasons(

@@ -30,7 +30,7 @@ from caseapp.domain.bulk_assignments.queries import (
     describe_reason,
     list_candidates,
 )
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.handouts.queries import get_handout_version, get_handout_version_by_id
 from caseapp.domain.practice.queries import get_practice_info
@@ -165,7 +165,7 @@ def _assign_or_explain(
     if actor is None or not actor.may(Action.ASSIGNMENT_CREATE):
         return ["creator_inactive"]
     try:
-        context = get_case_context(actor, item.case_id)
+        case = lock_case(actor, item.case_id)
     except NotFound:
         return ["case_not_found"]
     version = get_handout_version_by_id(bulk_assignment.handout_version_id)
@@ -173,7 +173,7 @@ def _assign_or_explain(
         list_assigned_client_ids(version, bulk_assignment.channel, {item.client_id})
     )
     found = assess_candidate(
-        context,
+        case,
         version,
         get_practice_info().help_lines,
         bulk_assignment.channel,
@@ -183,9 +183,9 @@ def _assign_or_explain(
         return found.codes
     if set(found.codes) - set(item.reasons):
         return ["not_confirmed", *found.codes]
-    message = unseal_column(item, "message", context.key) or ""
+    message = unseal_column(item, "message", case.key) or ""
     return create_assignment(
-        actor, context, version, message, bulk_assignment.channel, bulk_assignment.due_on, now()
+        actor, case, version, message, bulk_assignment.channel, bulk_assignment.due_on, now()
     )
 
 

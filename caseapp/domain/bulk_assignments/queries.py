@@ -12,6 +12,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import list_assigned_client_ids
+from caseapp.domain.assignments.rules import WantedHandout, list_assignment_blockers
 from caseapp.domain.bulk_assignments.models import (
     SKIPPED,
     WAITING,
@@ -25,8 +26,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.handouts.queries import get_handout_version_by_id
 from caseapp.domain.practice.queries import HelpLines, get_practice_info
-from caseapp.domain.suitability.queries import get_situation
-from caseapp.domain.suitability.rules import WAYS_OUT, assess_for_practice, assignment_blockers
+from caseapp.domain.suitability.rules import WAYS_OUT
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import select_visible_coaches
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.handouts.queries import LibraryItem
 
-CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
 # Items store the codes; these are the messages for codes without a wording in the handout itself.
 REASON_LABELS = {
     "already_assigned": "The client already has this handout through this channel.",
@@ -107,14 +106,8 @@ def assess_candidate(
     already_assigned: bool,
 ) -> Candidate:
     """Assess a handout for one case; a pure function."""
-    if context.case.status != "open":
-        return Candidate(context, BLOCKED, (CLOSED,))
-    suitability = assess_for_practice(
-        item.handout, get_situation(context), help_lines, context.case.stage
-    )
-    found = assignment_blockers(
-        item, suitability, channel, already_assigned=already_assigned, confirmed=False
-    )
+    wanted = WantedHandout(item, channel, already_assigned=already_assigned, confirmed=False)
+    found = list_assignment_blockers(context, wanted, help_lines)
     if not found:
         return Candidate(context, ELIGIBLE, ())
     if found[0].code == "confirmation_required":

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db, kept_in_session
-from caseapp.core.errors import NotFound, Reason, RuleBroken
+from caseapp.core.errors import NotFound, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.text import fold_for_search
 from caseapp.domain.handouts.library import (
@@ -21,6 +21,7 @@ from caseapp.domain.handouts.library import (
     parse_handout,
 )
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
+from caseapp.domain.handouts.rules import RECALLED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -70,16 +71,6 @@ VERSION_COLUMNS = (
     HandoutVersion.published_at,
     HandoutVersion.recalled_at,
     HandoutVersion.recall_reason,
-)
-RECALLED = Reason(
-    "recalled",
-    "The practice has recalled this version.",
-    "The handout’s page explains why. Use a newer version or another handout.",
-)
-HIDDEN = Reason(
-    "hidden",
-    "The practice has hidden this handout.",
-    "Choose another handout, or ask a supervisor or an admin to show it again.",
 )
 
 

@@ -19,7 +19,12 @@ from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
-from caseapp.domain.suitability.rules import assess_for_practice, derive_situation
+from caseapp.domain.suitability.rules import (
+    IN_PERSON_ONLY,
+    assess_for_practice,
+    derive_situation,
+    situation_in_case,
+)
 from caseapp.domain.suitability.schemas import HandoutOption, Recipient
 
 if TYPE_CHECKING:
@@ -27,9 +32,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.cases.queries import CaseContext
-    from caseapp.domain.suitability.schemas import Situation
-
-IN_PERSON_ONLY = "in_person"
 
 FACTS_CASE = aliased(Case)
 
@@ -58,15 +60,6 @@ RECIPIENT = join_recipient(
 )
 
 
-def get_situation(context: CaseContext) -> Situation:
-    """Derive the situation of a case whose access was already checked."""
-    return derive_situation(
-        context.safety,
-        context.facts,
-        in_person_only=IN_PERSON_ONLY in context.client.safe.channels,
-    )
-
-
 def get_recipient(client_id: UUID) -> Recipient:
     """Load a client as a recipient, with the facts of their newest case; access was already checked.
 
@@ -83,7 +76,7 @@ def recipient_in_case(context: CaseContext) -> Recipient:
     return Recipient(
         context.client,
         context.key,
-        get_situation(context),
+        situation_in_case(context),
         get_practice_info(),
         wants_faith_variant(context.facts),
     )
@@ -116,7 +109,7 @@ def assess_library(
     `assigned` holds slug and language of what the client already has. `language` keeps only the handouts in it; None
     means any.
     """
-    situation, help_lines = get_situation(context), get_practice_info().help_lines
+    situation, help_lines = situation_in_case(context), get_practice_info().help_lines
     return [
         HandoutOption(
             item.handout,

@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Any
 from caseapp.core.errors import Reason
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import ANY_STAGE, CHANNELS, library
-from caseapp.domain.handouts.queries import HIDDEN, RECALLED
 from caseapp.domain.handouts.rendering import describe_empty_block, find_empty_blocks
+from caseapp.domain.handouts.rules import list_version_blockers
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation, Suitability
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from caseapp.domain.cases.queries import CaseContext
     from caseapp.domain.handouts.library import Contraindication, Handout
     from caseapp.domain.handouts.queries import LibraryItem
     from caseapp.domain.practice.queries import HelpLines
     from caseapp.domain.screening.queries import SafetyState
 
-IN_PERSON = ("in_person",)
+IN_PERSON_ONLY = "in_person"
+"""The safe channel of a client who must not be sent anything."""
+IN_PERSON = (IN_PERSON_ONLY,)
 BY_HAND = ("in_person", "print")
 # No handout of these stages may be used while contact is blocked, a hold is open or safety is unknown.
 CONTACT_STAGES = frozenset({"contact", "reconnect", "repair"})
@@ -63,6 +66,12 @@ def derive_situation(
         facts=facts,
         in_person_only=in_person_only,
     )
+
+
+def situation_in_case(context: CaseContext) -> Situation:
+    """Derive the situation of a case's client."""
+    only = IN_PERSON_ONLY in context.client.safe.channels
+    return derive_situation(context.safety, context.facts, in_person_only=only)
 
 
 def condition_applies(tag: str, situation: Situation) -> bool:
@@ -158,10 +167,8 @@ def assignment_blockers(
 
     `confirmation_required` comes first when only a confirmation of the cautions is missing.
     """
-    if item.recalled_at is not None:
-        return [RECALLED]
-    if item.hidden:
-        return [HIDDEN]
+    if found := list_version_blockers(item):
+        return found
     if suitability.outcome == BLOCKED:
         return [*suitability.reasons]
     if channel not in suitability.channels:

@@ -14,9 +14,12 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json
 from caseapp.domain.assignments.queries import get_assignment_record
+from caseapp.domain.assignments.reading import get_own_assignment
+from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
+from caseapp.domain.worksheets.rules import KeptUploads
 from caseapp.domain.worksheets.schemas import (
     AnsweredField,
     ClientWorksheet,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from uuid import UUID
 
+    from caseapp.core.vault import DataKey
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.handouts.library import Field
     from caseapp.domain.worksheets.schemas import Answer
@@ -43,6 +47,32 @@ class SharedWorksheet:
     assignment: AssignmentRecord
     shared: SharedAnswers | None
     uploads: tuple[UploadRecord, ...]
+
+
+@dataclass(frozen=True)
+class LockedWorksheet:
+    """A client's worksheet with their response, if any, read after their lock; only `lock_worksheet` makes one."""
+
+    assignment: AssignmentRecord
+    response: WorksheetResponse | None
+
+    @property
+    def key(self) -> DataKey:
+        """Return the client's key."""
+        return self.assignment.recipient.key
+
+
+def lock_worksheet(actor: Actor, position: int) -> LockedWorksheet:
+    """Lock the client who acts, then load one of their own worksheets by its position.
+
+    Raises NotFound, also for a handout without fields, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.PORTAL_WRITE)
+    take_client_lock(actor.id)
+    assignment = get_own_assignment(actor, position)
+    if not assignment.handout.fields:
+        raise NotFound
+    return LockedWorksheet(assignment, find_response(assignment.id))
 
 
 def get_client_worksheet(actor: Actor, assignment: AssignmentRecord) -> ClientWorksheet:
@@ -72,6 +102,35 @@ def find_response(assignment_id: UUID) -> WorksheetResponse | None:
         .where(WorksheetResponse.assignment_id == assignment_id)
         .execution_options(populate_existing=True)
     )
+
+
+def get_upload(worksheet: LockedWorksheet, upload_id: UUID) -> WorksheetUpload:
+    """Load an upload of a worksheet for a change, without its content.
+
+    Raises NotFound.
+    """
+    found = db.session.scalar(
+        sa.select(WorksheetUpload)
+        .options(sa.orm.defer(WorksheetUpload.content))
+        .where(
+            WorksheetUpload.id == upload_id,
+            WorksheetUpload.assignment_id == worksheet.assignment.id,
+        )
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def count_kept_uploads(client_id: UUID, assignment_id: UUID) -> KeptUploads:
+    """Count a worksheet's uploads, and the bytes of all uploads of its client; access was already checked."""
+    here = sa.func.count().filter(WorksheetUpload.assignment_id == assignment_id)
+    files, size = db.session.execute(
+        sa.select(here, sa.func.coalesce(sa.func.sum(WorksheetUpload.size), 0)).where(
+            WorksheetUpload.client_id == client_id
+        )
+    ).one()
+    return KeptUploads(files, size)
 
 
 def _list_uploads(assignment_id: UUID, *, sent: bool = False) -> tuple[UploadRecord, ...]:

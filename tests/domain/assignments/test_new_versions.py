@@ -12,6 +12,7 @@ from caseapp.domain.assignments.queries import (
     get_assignment_record,
     get_printable_assignment,
     list_clients_with_older_version,
+    lock_assignment,
 )
 from caseapp.domain.assignments.reading import (
     get_handout_choice,
@@ -104,7 +105,7 @@ def test_replace_assignment_assesses_the_newest_version_again(team, made, monkey
     )
     theirs = assign(team["coach2"], foreign, "first-days-pause")
     with transaction(), pytest.raises(RuleBroken) as refused:
-        replace_assignment(coach, pause, message="")
+        replace_assignment(coach, lock_assignment(coach, pause), message="")
     assert codes(refused) == ["already_newest"]
     builders.second_version(monkeypatch, "first-days-pause")
     newest = get_handout_version("first-days-pause")
@@ -113,7 +114,7 @@ def test_replace_assignment_assesses_the_newest_version_again(team, made, monkey
         "Ines Okafor",
     ]
     with transaction():
-        new = replace_assignment(coach, pause, message="A clearer one.")
+        new = replace_assignment(coach, lock_assignment(coach, pause), message="A clearer one.")
     record = get_assignment_record(coach, new)
     assert (record.handout_version, record.message, record.channel) == (
         2,
@@ -125,14 +126,14 @@ def test_replace_assignment_assesses_the_newest_version_again(team, made, monkey
     assert [r.handout_version for r in get_reading_list(reader(made))] == [2]
     builders.screen(coach, other.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
-        replace_assignment(coach, later, message="")
+        replace_assignment(coach, lock_assignment(coach, later), message="")
     assert "violence_flag" in codes(refused)
     assert get_assignment_record(coach, later).withdrawn_at is None
     with pytest.raises(RuleBroken) as refused, transaction():
-        replace_assignment(coach, pause, message="")
+        replace_assignment(coach, lock_assignment(coach, pause), message="")
     assert codes(refused) == ["already_withdrawn"]
     with pytest.raises(NotFound), transaction():
-        replace_assignment(coach, theirs, message="")
+        replace_assignment(coach, lock_assignment(coach, theirs), message="")
     actions = db.session.scalars(
         sa.select(AuditEvent.action).where(AuditEvent.object_id.in_([pause, new]))
     ).all()

@@ -72,11 +72,18 @@ def test_assign_several_unconfirmed_assigns_none(team, made):
         ("better-nights", "my-limits"), "portal", "Both help.", "en", confirmed=False
     )
     with pytest.raises(RuleBroken) as refused, transaction():
-        assign_handouts(coach, made.case_id, wanted)
+        assign_handouts(coach, lock_case(coach, made.case_id), wanted)
     assert refused.value.reasons[0].message.startswith("My limits")
     assert get_reading_list(reader(made)) == []
     with transaction():
-        assert len(assign_handouts(coach, made.case_id, replace(wanted, confirmed=True))) == 2
+        assert (
+            len(
+                assign_handouts(
+                    coach, lock_case(coach, made.case_id), replace(wanted, confirmed=True)
+                )
+            )
+            == 2
+        )
     assert [r.message for r in get_reading_list(reader(made))] == ["Both help.", "Both help."]
 
 
@@ -96,7 +103,7 @@ def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
         )  # fmt: skip
         flag(coach, made, "contact_block")
         with transaction():
-            ids = assign_handouts(coach, made.case_id, pack)
+            ids = assign_handouts(coach, lock_case(coach, made.case_id), pack)
         context = get_case_context(coach, made.case_id)
         given = list_assigned_together(coach, context, ids[-1])
         assert [(r.slug, r.week) for r in given] == [
@@ -115,7 +122,9 @@ def test_assign_several_spread_plans_weeks_and_skips_blocked(team):
         )
         with pytest.raises(RuleBroken) as refused, transaction():
             assign_handouts(
-                coach, made.case_id, replace(pack, slugs=("reaching-out", "my-reasons"))
+                coach,
+                lock_case(coach, made.case_id),
+                replace(pack, slugs=("reaching-out", "my-reasons")),
             )
         assert set(codes(refused)) == {"contact_block", "already_assigned"}
     other = get_case_context(coach, builders.case(coach, "Daniel Roth").case_id)

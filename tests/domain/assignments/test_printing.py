@@ -25,10 +25,14 @@ from caseapp.domain.assignments.printing import (
     list_client_packet,
     list_omissions,
 )
-from caseapp.domain.assignments.queries import get_assignment_record, list_assignments
+from caseapp.domain.assignments.queries import (
+    get_assignment_record,
+    list_assignments,
+    lock_assignment,
+)
 from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
 from caseapp.domain.assignments.rules import discretion_reasons
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.handouts.library import library
 from caseapp.domain.keys.models import ClientKey
@@ -101,7 +105,13 @@ def assign(coach, made, slug=CALM, message="Slowly, Ana.", **more):
     with transaction():
         channel = more.pop("channel", "portal")
         return assign_handout(
-            coach, made.case_id, slug, message=message, channel=channel, confirmed=True, **more
+            coach,
+            lock_case(coach, made.case_id),
+            slug,
+            message=message,
+            channel=channel,
+            confirmed=True,
+            **more,
         )
 
 
@@ -227,7 +237,7 @@ def test_packet_lists_blocked_handouts_and_its_pdf_is_refused(coach, made):
     plain, calm = assign(coach, made), assign(coach, made, HELP)
     gone = assign(coach, made, NIGHTS)
     with transaction():
-        withdraw(coach, gone, 1)
+        withdraw(coach, lock_assignment(coach, gone), 1)
     builders.screen(coach, made.client_id, self_harm="concern")
     context = get_case_context(coach, made.case_id)
     pack = get_packet(coach, context, [plain, calm, gone])

@@ -4,9 +4,9 @@ import pytest
 
 from caseapp.core.errors import Forbidden
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import mark_read, withdraw
-from caseapp.domain.assignments.queries import list_assignments
-from caseapp.domain.assignments.reading import get_handout_choice
+from caseapp.domain.assignments.operations import mark_own_read, withdraw
+from caseapp.domain.assignments.queries import list_assignments, lock_assignment
+from caseapp.domain.assignments.reading import get_handout_choice, lock_own_assignment
 from caseapp.domain.cases.queries import get_case_context
 from tests.domain.assignments.steps import assign, reader
 from tests.support import builders
@@ -44,13 +44,13 @@ def test_recommendation_follows_assignments_and_screenings(team, made):
     assert plan.unread == 20
     assert slugs == ["hold-back-list", "running-on-empty"]
     with transaction():
-        mark_read(reader(made), 1)
+        mark_own_read(reader(made), lock_own_assignment(reader(made), 1))
     builders.screen(coach, made.client_id, sleep="watch")
     plan, slugs = proposed()
     assert (plan.budget, plan.unread) == (30, 0)
     assert slugs == ["better-nights", "hold-back-list", "running-on-empty"]
     with transaction():
-        withdraw(coach, given, 2)
+        withdraw(coach, lock_assignment(coach, given), 2)
     assert "first-days-pause" in proposed()[1]
     assign(coach, made, "hold-back-list")
     builders.screen(coach, made.client_id, fear_at_home="concern")

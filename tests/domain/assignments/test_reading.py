@@ -9,16 +9,27 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import assign_handout, mark_opened, mark_read, withdraw
+from caseapp.domain.assignments.operations import (
+    assign_handout,
+    mark_opened,
+    mark_own_read,
+    mark_read,
+    withdraw,
+)
 from caseapp.domain.assignments.queries import (
     get_assignment_record,
     get_printable_assignment,
     list_assigned_clients,
     list_assignments,
+    lock_assignment,
 )
-from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
+from caseapp.domain.assignments.reading import (
+    get_reading_list,
+    get_reading_list_item,
+    lock_own_assignment,
+)
 from caseapp.domain.audit.models import AuditEvent
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from tests.domain.assignments.steps import assign, codes, reader
 from tests.support import builders
 
@@ -42,7 +53,7 @@ def test_reading_list_new_flag_suspends_assignments(team, made):
     assert codes(refused) == ["suspended"]
     assert "hold" not in str([(r.message, r.way_out) for r in refused.value.reasons])
     with pytest.raises(RuleBroken), transaction():
-        mark_read(client, 1)
+        mark_own_read(client, lock_own_assignment(client, 1))
     paused = list_assignments(coach, get_case_context(coach, made.case_id))[1]
     assert paused.state == "suspended"
     assert paused.blockers[0].code == "hold_open"
@@ -82,9 +93,9 @@ def test_mark_read_by_client_twice_changes_nothing(team, made):
     opened = get_reading_list_item(client, 1)
     assert opened.state == "opened"
     with transaction():
-        mark_read(client, 1)
+        mark_own_read(client, lock_own_assignment(client, 1))
     with transaction():
-        mark_read(client, 1)
+        mark_own_read(client, lock_own_assignment(client, 1))
     record = get_reading_list_item(client, 1)
     assert record.opened_at == opened.opened_at
     assert record.read_at > record.opened_at
@@ -110,16 +121,16 @@ def test_withdraw_hides_it_in_the_portal_and_keeps_the_record(team, made):
     coach = team["coach"]
     given = assign(coach, made)
     with pytest.raises(Stale), transaction():
-        withdraw(coach, given, 7)
+        withdraw(coach, lock_assignment(coach, given), 7)
     with transaction():
-        withdraw(coach, given, 1)
+        withdraw(coach, lock_assignment(coach, given), 1)
     assert get_reading_list(reader(made)) == []
     with pytest.raises(RuleBroken) as refused:
         get_reading_list_item(reader(made), 1)
     assert codes(refused) == ["withdrawn"]
     assert get_assignment_record(coach, given).state == "withdrawn"
     with pytest.raises(RuleBroken), transaction():
-        withdraw(coach, given, 2)
+        withdraw(coach, lock_assignment(coach, given), 2)
     assert assign(coach, made)
 
 
@@ -127,10 +138,10 @@ def test_mark_read_by_staff_only_outside_the_portal(team, made):
     coach = team["coach"]
     paper, portal = assign(coach, made, channel="print"), assign(coach, made)
     with transaction():
-        mark_read(coach, paper)
+        mark_read(coach, lock_assignment(coach, paper), 1)
     assert get_assignment_record(coach, paper).read_at
     with pytest.raises(RuleBroken) as refused, transaction():
-        mark_read(coach, portal)
+        mark_read(coach, lock_assignment(coach, portal), 1)
     assert codes(refused) == ["client_marks_it"]
 
 
@@ -139,10 +150,14 @@ def test_foreign_assignments_are_not_found(team, made):
     stranger = team["coach2"]
     for attempt in (
         lambda: get_assignment_record(stranger, given),
-        lambda: withdraw(stranger, given, 1),
-        lambda: mark_read(stranger, given),
+        lambda: withdraw(stranger, lock_assignment(stranger, given), 1),
+        lambda: mark_read(stranger, lock_assignment(stranger, given), 1),
         lambda: assign_handout(
-            stranger, made.case_id, "better-nights", message="", channel="portal"
+            stranger,
+            lock_case(stranger, made.case_id),
+            "better-nights",
+            message="",
+            channel="portal",
         ),
     ):
         with pytest.raises(NotFound), transaction():
@@ -174,6 +189,6 @@ def test_marking_as_read_without_opening_counts_as_opening(team, made):
     assign(team["coach"], made)
     client = reader(made)
     with transaction():
-        mark_read(client, 1)
+        mark_own_read(client, lock_own_assignment(client, 1))
     record = get_reading_list_item(client, 1)
     assert record.opened_at == record.read_at is not None

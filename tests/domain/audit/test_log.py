@@ -13,6 +13,7 @@ from caseapp.core.errors import Forbidden
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.audit.operations import record, record_read, record_refusal
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
@@ -138,7 +139,7 @@ def changes(team):
             coach, lock_client(coach, made.client_id), NewFollowUp("Ring", NOON)
         )
         handout = assign_handout(
-            coach, made.case_id, "help-right-now", message="", channel="in_person"
+            coach, lock_case(coach, made.case_id), "help-right-now", message="", channel="in_person"
         )
         set_manual_flag(coach, lock_client(coach, made.client_id), "eating_disorder_flag")
     draft = builders.draft(coach, made.case_id)
@@ -208,11 +209,15 @@ def changes(team):
             "followup.write",
             lambda: complete_followup(coach, lock_followup(coach, task_id), "Rang.", 1),
         ),
-        ("assignment.withdraw", lambda: withdraw(coach, handout, 1)),
+        ("assignment.withdraw", lambda: withdraw(coach, lock_assignment(coach, handout), 1)),
         (
             "assignment.create",
             lambda: assign_handout(
-                coach, made.case_id, "better-nights", message="", channel="in_person"
+                coach,
+                lock_case(coach, made.case_id),
+                "better-nights",
+                message="",
+                channel="in_person",
             ),
         ),
         ("note.sign", lambda: sign_note(coach, lock_note(coach, draft), 1)),

@@ -22,7 +22,7 @@ from caseapp.domain.bulk_assignments.queries import (
     get_bulk_assignment,
     list_candidates,
 )
-from caseapp.domain.cases.queries import get_case_context, list_case_contexts
+from caseapp.domain.cases.queries import get_case_context, list_case_contexts, lock_case
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.handouts.library import TAGS, library
@@ -83,7 +83,12 @@ def test_start_skips_blocked_and_unconfirmed_cases(team, cases):
     builders.screen(coach, held.client_id, fear_at_home="concern")
     with transaction():
         assign_handout(
-            coach, already_assigned.case_id, handout, message="", channel="print", confirmed=True
+            coach,
+            lock_case(coach, already_assigned.case_id),
+            handout,
+            message="",
+            channel="print",
+            confirmed=True,
         )
     bulk_assignment_id = begin(
         coach,

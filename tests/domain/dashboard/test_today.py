@@ -6,6 +6,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.queries import MAX_CASES_PER_STAGE, get_today
 from caseapp.domain.followups.operations import create_followup
@@ -113,7 +114,13 @@ def test_suspended_handouts_are_counted_in_all_or_the_newest_cases(team):
         oldest = builders.case(coach, "Ines Okafor")
         builders.screen(coach, oldest.client_id)
         with transaction():
-            assign_handout(coach, oldest.case_id, "first-days-pause", message="", channel="portal")
+            assign_handout(
+                coach,
+                lock_case(coach, oldest.case_id),
+                "first-days-pause",
+                message="",
+                channel="portal",
+            )
     with transaction():
         set_manual_flag(coach, lock_client(coach, oldest.client_id), "unsafe_delivery")
     bulk_rows.caseload(coach, SUSPENDED_PAGE_SIZE - 1)

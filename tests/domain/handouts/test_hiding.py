@@ -10,7 +10,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import get_handout_choice, get_reading_list
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, recall, show_handout
 from caseapp.domain.handouts.queries import get_handout_version, list_handouts
@@ -27,7 +27,7 @@ def test_hide_handout_removes_it_from_lists_and_keeps_assignments(team):
     with transaction():
         assignment_id = assign_handout(
             team["coach"],
-            case.case_id,
+            lock_case(team["coach"], case.case_id),
             "keep-the-day-running",
             message="",
             channel="portal",
@@ -46,7 +46,11 @@ def test_hide_handout_removes_it_from_lists_and_keeps_assignments(team):
     builders.screen(team["coach"], other.client_id)
     with pytest.raises(RuleBroken) as error, transaction():
         assign_handout(
-            team["coach"], other.case_id, "keep-the-day-running", message="", channel="print"
+            team["coach"],
+            lock_case(team["coach"], other.case_id),
+            "keep-the-day-running",
+            message="",
+            channel="print",
         )
     assert reason_codes(error) == ["hidden"]
     client = Actor(case.client_id, Role.CLIENT, "Ines", "portal")

@@ -13,13 +13,15 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.assignments.queries import lock_assignment
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.worksheets.models import WorksheetUpload
 from caseapp.domain.worksheets.operations import (
     save_answers,
     send_upload,
     store_upload,
 )
-from caseapp.domain.worksheets.queries import get_shared_worksheet
+from caseapp.domain.worksheets.queries import get_shared_worksheet, lock_worksheet
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from tests.domain.worksheets import sample_files
@@ -41,7 +43,12 @@ def assigned(coach):
     builders.screen(coach, made.client_id)
     with transaction():
         row = assign_handout(
-            coach, made.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True
+            coach,
+            lock_case(coach, made.case_id),
+            sample_files.PAUSE,
+            message="",
+            channel="portal",
+            confirmed=True,
         )
     return made, row
 
@@ -53,7 +60,7 @@ def client(assigned):
 
 def keep(client, ago):
     with at(now() - ago), transaction():
-        return store_upload(client, 1, SCAN, "no_form")
+        return store_upload(client, lock_worksheet(client, 1), SCAN, "no_form")
 
 
 def upload_ids():
@@ -75,7 +82,7 @@ def test_expired_uploads_are_deleted_and_newer_ones_kept(client):
 def test_sent_upload_does_not_expire(coach, assigned, client):
     sent = keep(client, timedelta(days=80))
     with transaction():
-        send_upload(client, 1, sent)
+        send_upload(client, lock_worksheet(client, 1), sent)
     with at(now() + timedelta(days=400)):
         assert delete_expired_uploads() == 0
     assert [file.id for file in get_shared_worksheet(coach, assigned[1]).uploads] == [sent]
@@ -84,14 +91,14 @@ def test_sent_upload_does_not_expire(coach, assigned, client):
 def test_expired_upload_of_withdrawn_worksheet_is_deleted(coach, assigned, client):
     keep(client, UPLOAD_RETENTION)
     with transaction():
-        withdraw(coach, assigned[1], 1)
+        withdraw(coach, lock_assignment(coach, assigned[1]), 1)
     assert delete_expired_uploads() == 1
     assert upload_ids() == set()
 
 
 def test_answers_do_not_expire(client):
     with at(now() - 10 * UPLOAD_RETENTION), transaction():
-        save_answers(client, 1, {"what_happened": "Rang."}, 0)
+        save_answers(client, lock_worksheet(client, 1), {"what_happened": "Rang."}, 0)
     assert delete_expired_uploads() == 0
     assert db.session.scalar(sa.text("SELECT count(*) FROM worksheet_response")) == 1
 

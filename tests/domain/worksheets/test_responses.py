@@ -14,11 +14,12 @@ from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, withdraw
+from caseapp.domain.assignments.queries import lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list_item
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.handouts.labels import LABELS
-from caseapp.domain.worksheets import operations
+from caseapp.domain.worksheets import rules
 from caseapp.domain.worksheets.operations import (
     delete_upload,
     save_answers,
@@ -33,6 +34,7 @@ from caseapp.domain.worksheets.queries import (
     get_shared_summaries,
     get_shared_worksheet,
     get_upload_content,
+    lock_worksheet,
 )
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from tests.domain.worksheets import sample_files
@@ -53,7 +55,12 @@ def assigned(team):
     builders.screen(coach, made.client_id)
     with transaction():
         row = assign_handout(
-            coach, made.case_id, sample_files.PAUSE, message="", channel="portal", confirmed=True
+            coach,
+            lock_case(coach, made.case_id),
+            sample_files.PAUSE,
+            message="",
+            channel="portal",
+            confirmed=True,
         )
     return made, row
 
@@ -63,9 +70,9 @@ def client(assigned):
     return Actor(assigned[0].client_id, Role.CLIENT, "Ines", "portal")
 
 
-def run(change, *args):
+def run(change, client, position, *args):
     with transaction():
-        return change(*args)
+        return change(client, lock_worksheet(client, position), *args)
 
 
 def load_worksheet(client):
@@ -110,7 +117,9 @@ def test_first_save_with_a_version_is_stale(client):
 def test_first_save_from_several_devices_at_once_creates_one_response(app, client):
     def save(number):
         with transaction():
-            return save_answers(client, 1, {"what_happened": f"Device {number}"}, 0)
+            return save_answers(
+                client, lock_worksheet(client, 1), {"what_happened": f"Device {number}"}, 0
+            )
 
     db.session.remove()
     found = run_concurrently(app, 3, save)
@@ -183,7 +192,7 @@ def test_withdrawn_or_suspended_worksheet_rejects_every_change(team, assigned, c
     if end == "withdrawn":
         with transaction():
             version = db.session.execute(sa.text("SELECT version FROM assignment")).scalar_one()
-            withdraw(coach, row, version)
+            withdraw(coach, lock_assignment(coach, row), version)
     else:
         builders.screen(coach, made.client_id, fear_at_home="concern")
         assert get_case_context(coach, made.case_id).safety.hold == "safety"
@@ -230,13 +239,13 @@ def test_upload_content_is_readable_only_between_sending_and_deletion(team, assi
 
 
 def test_keep_upload_beyond_the_limits_is_rejected(client, monkeypatch):
-    for _ in range(operations.MAX_UPLOADS_PER_WORKSHEET):
+    for _ in range(rules.MAX_UPLOADS_PER_WORKSHEET):
         run(store_upload, client, 1, SCAN, "no_form")
     with pytest.raises(RuleBroken) as found:
         run(store_upload, client, 1, SCAN, "no_form")
     assert found.value.reasons[0].code == "no_room"
     run(delete_upload, client, 1, load_worksheet(client).uploads[0].id)
-    monkeypatch.setattr(operations, "MAX_UPLOAD_BYTES_PER_CLIENT", len(SCAN) * 5 - 1)
+    monkeypatch.setattr(rules, "MAX_UPLOAD_BYTES_PER_CLIENT", len(SCAN) * 5 - 1)
     with pytest.raises(RuleBroken):
         run(store_upload, client, 1, SCAN, "no_form")
     assert len(load_worksheet(client).uploads) == 4

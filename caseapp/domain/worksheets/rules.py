@@ -1,0 +1,74 @@
+"""Rules for worksheets: when a client can save, share and upload answers. Pure functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.pdf_forms import MAX_FILE_BYTES
+from caseapp.domain.assignments.rules import list_reading_blockers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from caseapp.domain.worksheets.queries import LockedWorksheet
+    from caseapp.domain.worksheets.schemas import Answer
+
+MAX_UPLOADS_PER_WORKSHEET = 5
+"""Largest number of uploads kept for one worksheet."""
+MAX_UPLOAD_BYTES_PER_CLIENT = 4 * MAX_FILE_BYTES
+"""Largest total size of one client's uploads, in bytes."""
+NOTHING_TO_SHARE = Reason(
+    "nothing_to_share", "There is nothing to share yet.", "Write something first."
+)
+NO_ROOM = Reason(
+    "no_room",
+    f"You can keep {MAX_UPLOADS_PER_WORKSHEET} files with a worksheet, and 20 MB in total.",
+    "Delete one you no longer need, then try again.",
+)
+
+
+@dataclass(frozen=True)
+class KeptUploads:
+    """How many uploads a worksheet has, and how many bytes all uploads of its client take."""
+
+    files: int
+    size: int
+
+
+def list_upload_blockers(kept: KeptUploads, size: int) -> list[Reason]:
+    """List why there is no room for a file of `size` bytes; empty when there is."""
+    too_many = kept.files >= MAX_UPLOADS_PER_WORKSHEET
+    return [NO_ROOM] if too_many or kept.size + size > MAX_UPLOAD_BYTES_PER_CLIENT else []
+
+
+def list_sharing_blockers(answers: Mapping[str, Answer]) -> list[Reason]:
+    """List why answers can't be shared; empty when there are some."""
+    return [] if answers else [NOTHING_TO_SHARE]
+
+
+def check_answer(worksheet: LockedWorksheet) -> None:
+    """Check that a client can change what belongs to a worksheet now.
+
+    Raises RuleBroken with a neutral reason when they can't read it.
+    """
+    refuse_for(list_reading_blockers(worksheet.assignment))
+
+
+def check_share(worksheet: LockedWorksheet, answers: Mapping[str, Answer]) -> None:
+    """Check that a client can share answers with the coach.
+
+    Raises RuleBroken when they can't read the worksheet now, or there are none.
+    """
+    check_answer(worksheet)
+    refuse_for(list_sharing_blockers(answers))
+
+
+def check_upload(worksheet: LockedWorksheet, kept: KeptUploads, size: int) -> None:
+    """Check that a client can keep a file of `size` bytes with a worksheet.
+
+    Raises RuleBroken when they can't read the worksheet now, or there is no room.
+    """
+    check_answer(worksheet)
+    refuse_for(list_upload_blockers(kept, size))

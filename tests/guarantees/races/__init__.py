@@ -1,0 +1,9 @@
+"""Races of two connections that change one client's record, by operation."""
+
+from __future__ import annotations
+
+from tests.guarantees.races.cases import CASES
+from tests.guarantees.races.handouts import HANDOUTS
+from tests.guarantees.races.notes import NOTES
+
+RACES = CASES | NOTES | HANDOUTS

@@ -1,0 +1,86 @@
+"""Races of changes of notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caseapp.core.clock import now
+from caseapp.domain.cases import operations as cases
+from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.notes.operations import (
+    create_note,
+    discard_draft,
+    record_draft_screening,
+    save_draft,
+    sign_note,
+)
+from caseapp.domain.notes.queries import lock_case_for_note, lock_note
+from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NewNote
+from caseapp.domain.screening.protocol import ITEMS
+from tests.support import builders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from caseapp.domain.notes.queries import LockedNote
+
+from tests.guarantees.races.race import APART, Race, Team, version
+
+
+def starting_a_note(team: Team) -> Race:
+    """Start a note while the case is being closed."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    new = NewNote("dap", now(), 50, "video", {})
+    return Race(
+        lambda: cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made)),
+        lambda: create_note(coach, lock_case_for_note(coach, made.case_id), new),
+        "case_closed",
+    )
+
+
+def signed_meanwhile(team: Team, change: Callable[[LockedNote], object]) -> Race:
+    """Change a complete draft while its author signs it in another window."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    note_id = builders.draft(coach, made.case_id, levels={item.key: 0 for item in ITEMS})
+    return Race(
+        lambda: sign_note(coach, lock_note(coach, note_id), 2),
+        lambda: change(lock_note(coach, note_id)),
+        "note_signed",
+    )
+
+
+def saving_a_note(team: Team) -> Race:
+    """Save a draft while it is being signed."""
+    change = DraftChange(sections={"plan": "From this window"})
+    return signed_meanwhile(team, lambda note: save_draft(team["coach"], note, change, 2))
+
+
+def recording_from_a_note(team: Team) -> Race:
+    """Record the screening of a draft while it is being signed, which records it too."""
+    return signed_meanwhile(team, lambda note: record_draft_screening(team["coach"], note, 2))
+
+
+def signing(team: Team) -> Race:
+    """Sign a draft while it is being signed in another window."""
+    return signed_meanwhile(team, lambda note: sign_note(team["coach"], note, 2))
+
+
+def discarding(team: Team) -> Race:
+    """Discard a draft while an urgent level is being saved in it."""
+    coach, made = team["coach"], builders.steady_case(team["coach"])
+    note_id = builders.draft(coach, made.case_id)
+    urgent = DraftChange(screening=DraftScreening({"self_harm": 3}))
+    return Race(
+        lambda: save_draft(coach, lock_note(coach, note_id), urgent, 1),
+        lambda: discard_draft(coach, lock_note(coach, note_id), 2),
+        "unrecorded_concern",
+    )
+
+
+NOTES = {
+    "create_note": starting_a_note,
+    "save_draft": saving_a_note,
+    "record_draft_screening": recording_from_a_note,
+    "sign_note": signing,
+    "discard_draft": discarding,
+}

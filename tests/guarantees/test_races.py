@@ -1,0 +1,112 @@
+"""An operation that waits for another change of the same client is decided after it, on PostgreSQL."""
+
+from __future__ import annotations
+
+import ast
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import sqlalchemy as sa
+
+import caseapp
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import DomainError, RuleBroken
+from caseapp.core.transaction import transaction
+from tests.guarantees.races import RACES
+from tests.guarantees.test_locks import checks, functions, is_locked, lock_functions, reached
+from tests.support import staff
+from tests.support.depth import times
+
+if TYPE_CHECKING:
+    from tests.guarantees.races.race import Race
+
+INTERFACES = ("api", "cli", "jobs", "portal", "web")
+
+
+def names_in_interfaces() -> set[str]:
+    """Return every name that the interfaces and jobs use."""
+    found = set()
+    for folder in INTERFACES:
+        for path in (Path(caseapp.__file__).parent / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Name | ast.Attribute):
+                    found.add(node.id if isinstance(node, ast.Name) else node.attr)
+    return found
+
+
+def deciding_operations() -> set[str]:
+    """Find the operations that interfaces call and that take or make a locked record, or ask a rule about one."""
+    packages: dict[str, dict[str, ast.FunctionDef]] = {}
+    for module in ("operations", "portal_access"):
+        for package, node in functions(module):
+            packages.setdefault(f"{package}.{module}", {})[node.name] = node
+    locks = {lock.__name__ for lock in lock_functions()}
+    used, rules, found = names_in_interfaces(), set(checks()), set()
+    for module_functions in packages.values():
+        for name, node in module_functions.items():
+            within = reached(name, module_functions, set())
+            decides = within & (rules | locks) or any(map(is_locked, node.args.args))
+            if decides and name in used and not name.startswith(("_", "lock_")):
+                found.add(name)
+    return found
+
+
+def test_every_operation_that_decides_by_a_locked_record_has_a_race() -> None:
+    assert deciding_operations() == set(RACES)
+
+
+def wait_for_lock() -> None:
+    """Wait until a connection of this database waits for a lock."""
+    waiting = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        with db.engine.connect() as connection:
+            if connection.scalar(waiting):
+                return
+        time.sleep(0.01)
+    raise AssertionError("Nobody waits for the lock.")
+
+
+def run(app: Any, race: Race) -> set[str]:
+    """Run the second change while the first one isn't committed; return the codes that refused it."""
+    moment = now()
+
+    def run_second() -> None:
+        with app.app_context(), at(moment), transaction():
+            race.second()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction():
+            race.first()
+            waiting = pool.submit(run_second)
+            wait_for_lock()
+        error = waiting.exception(timeout=30)
+    if error is None:
+        return set()
+    assert isinstance(error, DomainError), error
+    reasons = error.reasons if isinstance(error, RuleBroken) else ()
+    return {error.code, *(reason.code for reason in reasons)}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+@pytest.mark.parametrize("operation", sorted(RACES))
+def test_operation_that_waits_for_a_change_is_decided_after_it(app: Any, operation: str) -> None:
+    team = staff.team()
+    for _ in range(times(2)):
+        with at(now() - timedelta(hours=1)):
+            race = RACES[operation](team)
+        db.session.rollback()
+        codes = run(app, race)
+        assert (race.code in codes) if race.code else not codes, codes
+        db.session.rollback()
+        assert race.holds()
