@@ -20,8 +20,8 @@ from caseapp.core.errors import Reason, RuleBroken
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A path of ours with a query.
-LONGEST_LOCATION = 500
+# A path of ours with a query, which may name a dozen handouts.
+LONGEST_LOCATION = 2000
 
 
 class IdempotencyKey(Model):

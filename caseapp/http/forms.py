@@ -20,6 +20,7 @@ from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
 from caseapp.core.idempotency import claim_key, is_claimed
 from caseapp.core.ids import new_id
+from caseapp.core.schemas import PrintedString
 from caseapp.core.transaction import transaction
 from caseapp.domain.form_drafts.operations import forget_form_drafts, save_form_draft
 from caseapp.domain.form_drafts.queries import list_form_drafts
@@ -80,7 +81,7 @@ EXPIRED = Reason(
 
 @dataclass(frozen=True)
 class Done:
-    """A change that was made: where to go next, and the code of the message to show there."""
+    """A change that was made: where to go next, and the codes of the messages to show there, with blanks between."""
 
     location: str
     message: str | None = None
@@ -146,6 +147,10 @@ def no_lock(_actor: Actor, *_args: object) -> None:
     """Lock nothing, for a form that changes no record that exists."""
 
 
+def any_body(_typed: Typed, _locked: object) -> None:
+    """Load nothing of a form, for a button beside fields that don't matter to it."""
+
+
 BUTTON = Body(Schema, dict[str, Any])
 """The body of a form that is only a button."""
 
@@ -189,8 +194,8 @@ class FormRoute(Generic[View, Locked, Loaded]):
             if sent.key and sent.key.person_id != sent.actor.id:
                 self.keep_words()
             return self.show_again(sent, error, STATUS_CODES[type(error)])
-        if done.message:
-            flash(done.message)
+        for code in (done.message or "").split():
+            flash(code)
         return redirect(done.location, code=303)
 
     def _change_once(self, sent: Sent) -> Done:
@@ -228,7 +233,11 @@ class FormRoute(Generic[View, Locked, Loaded]):
         forms = Forms(
             self.page, view, sent.args, self.page.list_drafts(sent.args), Refusal(self, sent, error)
         )
-        return make_response(self.page.render(view, forms), status)
+        response = make_response(self.page.render(view, forms))
+        # A page may lead on to another one, where the record is no longer what it was.
+        if response.status_code == HTTPStatus.OK:
+            response.status_code = status
+        return response
 
     def show_expired(self) -> ResponseReturnValue | None:
         """Show a form again whose CSRF token has become stale; None when it isn't from one of this person's pages.
@@ -288,9 +297,10 @@ class FormRoute(Generic[View, Locked, Loaded]):
         if not isinstance(self.body, Body):
             return True
         kind = self.body.schema().load_fields.get(name.split(".", maxsplit=1)[0])
-        if isinstance(kind, fields.String):
-            return not any(isinstance(each, validate.OneOf) for each in kind.validators)
-        return kind is None or isinstance(kind, fields.Dict)
+        if kind is None or isinstance(kind, fields.Dict):
+            return True
+        has_choices = any(isinstance(each, validate.OneOf) for each in kind.validators)
+        return type(kind) in {fields.String, PrintedString} and not has_choices
 
 
 @dataclass(frozen=True)
@@ -355,6 +365,12 @@ class Forms:
     drafts: dict[str, FormWords]
     refusal: Refusal | None = None
     made: dict[str, PageForm] = field(default_factory=dict)
+    heading: str = "Check your answers"
+
+    def mark(self, name: str, problems: dict[str, list[str]], heading: str) -> None:
+        """Mark fields of a form that was not sent, with a heading above them, as a page opened anew may."""
+        form = self.get(name)
+        form.errors, self.heading = problems, heading
 
     def get(self, name: str, **more: Any) -> PageForm:  # noqa: ANN401 - arguments of the address
         """Return a form of the page by the name of its function; `more` are the arguments of its own address."""
@@ -413,14 +429,15 @@ class Forms:
 
     @property
     def errors(self) -> dict[str, list[str]]:
-        """What is wrong with the refused form: by the id of each field, texts that name it."""
+        """What is wrong with a form: by the id of each field, texts that name it."""
         error = self.refusal.error if self.refusal else None
-        if not isinstance(error, Invalid):
-            return {}
-        form = self.refused or PageForm()
+        marked = next((form for form in self.made.values() if form.errors), PageForm())
+        errors = error.fields if isinstance(error, Invalid) else marked.errors
         return {
-            form.field_id(name): [name_field(text, form.labels.get(name, name)) for text in texts]
-            for name, texts in error.fields.items()
+            marked.field_id(name): [
+                name_field(text, marked.labels.get(name, name)) for text in texts
+            ]
+            for name, texts in errors.items()
         }
 
     @property
@@ -525,7 +542,7 @@ class FormPage(Generic[View]):
 
         def answer(**args: Any) -> ResponseReturnValue:  # noqa: ANN401 - arguments of the address
             view = self.load_view(args)
-            return render(view, Forms(self, view, args, self.list_drafts(args)))
+            return render(view, self.open_forms(view, args))
 
         answer.__doc__ = render.__doc__
         answer.action = self.action  # type: ignore[attr-defined]
@@ -588,6 +605,10 @@ class FormPage(Generic[View]):
     def load_view(self, args: Mapping[str, Any]) -> View:
         """Load what the page shows; of the address of a form, only the page's own arguments count."""
         return self.load(**{name: args[name] for name in self.arguments})
+
+    def open_forms(self, view: View, args: Mapping[str, Any]) -> Forms:
+        """Return the page's forms as they are when it is opened anew."""
+        return Forms(self, view, dict(args), self.list_drafts(args))
 
     def list_drafts(self, args: Mapping[str, Any]) -> dict[str, FormWords]:
         """List what the person typed in the page's forms and did not send, by the form's address."""

@@ -26,6 +26,8 @@ from caseapp.domain.notes.operations import (
     sign_note,
 )
 from caseapp.domain.notes.queries import (
+    LockedCaseForNote,
+    LockedNote,
     find_previous_plan,
     get_note,
     list_case_notes,
@@ -35,16 +37,23 @@ from caseapp.domain.notes.queries import (
     lock_note,
 )
 from caseapp.domain.notes.rules import missing_for_signature
-from caseapp.domain.notes.schemas import FORMATS, SECTIONS, DraftFormSchema, NewNoteSchema
+from caseapp.domain.notes.schemas import (
+    FORMATS,
+    SECTIONS,
+    DraftChange,
+    DraftFormSchema,
+    NewNote,
+    NewNoteSchema,
+)
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
 from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.http.errors import record_refused_request
+from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, any_body
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
-from caseapp.http.template_helpers import clock_time, flash, local, zone
+from caseapp.http.request_parsing import form_version, local_minute, read_form
+from caseapp.http.template_helpers import clock_time, zone
 from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
@@ -52,6 +61,7 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
+    from caseapp.domain.dashboard.case_page import CasePage
     from caseapp.domain.notes.schemas import NoteRecord
 
 blueprint = Blueprint("notes", __name__)
@@ -97,70 +107,153 @@ def case_notes(number: str) -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/case/<string:number>/notes/new")
-@needs(Action.NOTE_WRITE)
-def new_note_page(number: str) -> ResponseReturnValue:
+start = FormPage(
+    blueprint,
+    "/case/<string:number>/notes/new",
+    Action.NOTE_WRITE,
+    load_case_context,
+    client_of=lambda context: context.case.client_id,
+)
+
+
+@start.show
+def new_note_page(context: CasePage, forms: Forms) -> str:
     """Show the form for a new note: time, modality, format."""
-    return _render_new_note(number, Form())
-
-
-def _render_new_note(number: str, form: Form, refused: RuleBroken | None = None) -> str:
     return render_template(
         "notes/new.html",
-        context=load_case_context(number),
+        context=context,
         tab="Notes",
-        form=form,
-        reasons=refused.reasons if refused else (),
+        forms=forms,
         formats=FORMAT_LABELS,
         modalities=MODALITIES,
     )
 
 
-@blueprint.post("/case/<string:number>/notes/new")
-@needs(Action.NOTE_WRITE)
-def create(number: str) -> ResponseReturnValue:
+def new_note_values(_view: object) -> dict[str, object]:
+    """Return what the form for a new note shows at first: now, by video, in sections."""
+    return {"session_at": local_minute(now(), zone()), "modality": "video", "format": "dap"}
+
+
+@start.form(
+    Action.NOTE_WRITE,
+    Body(NewNoteSchema, NewNote),
+    lock=lock_case_for_note,
+    values=new_note_values,
+    refused="The note was not started",
+)
+def create(case: LockedCaseForNote, new: NewNote, sent: Sent) -> Done:
     """Start a draft."""
+    note_id = create_note(sent.actor, case, new).id
+    return Done(url_for("notes.note_page", note_id=note_id))
+
+
+def load_note(note_id: UUID) -> NoteRecord:
+    """Load a note and record that it was read.
+
+    Raises NotFound.
+    """
     actor = current_actor()
-    try:
-        new = read_form(NewNoteSchema(), zone=zone())
-        with transaction():
-            case = lock_case_for_note(actor, number)
-            note_id = run_form_once(lambda: create_note(actor, case, new).id)
-    except Invalid as error:
-        return _render_new_note(number, submitted_form(error)), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _render_new_note(number, submitted_form(), error), 409
-    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+    note = get_note(actor, note_id)
+    record_read(actor, Action.NOTE_READ, "note", note.id, note.client_id)
+    return note
 
 
-@blueprint.get("/note/<uuid:note_id>")
-@needs(Action.NOTE_READ)
-def note_page(note_id: UUID) -> ResponseReturnValue:
+editor = FormPage(
+    blueprint,
+    "/note/<uuid:note_id>",
+    Action.NOTE_READ,
+    load_note,
+    client_of=lambda note: note.client_id,
+)
+
+
+@editor.show
+def note_page(note: NoteRecord, forms: Forms) -> str:
     """Show a draft in the editor, or a signed note."""
-    note = _get_note_and_record_read(note_id)
-    return _render_signed(note) if note.status == "signed" else _render_editor(note)
+    return _render_signed(note, forms) if note.status == "signed" else _render_editor(note, forms)
 
 
-@blueprint.post("/note/<uuid:note_id>")
-@needs(Action.NOTE_WRITE)
-def save(note_id: UUID) -> ResponseReturnValue:
+def draft_values(note: NoteRecord | LockedNote) -> dict[str, object]:
+    """Return what the editor sends untouched; a question that was left blank stays blank."""
+    found = note.record if isinstance(note, LockedNote) else note
+    codes = {None: "not_asked"} | {int(level): level.name.lower() for level in Level}
+    answers = found.draft.answers
+    return {
+        **dict.fromkeys(SECTIONS, ""),
+        **found.sections,
+        **{item.key: codes[answers[item.key]] if item.key in answers else "" for item in ITEMS},
+        "format": found.format,
+        "session_at": found.session_at,
+        "minutes": found.minutes,
+        "modality": found.modality,
+        "asked_alone": found.draft.asked_alone,
+        "actions_taken": found.draft.actions_taken,
+        "comment": found.draft.comment,
+    }
+
+
+def section_labels() -> dict[str, str]:
+    """Return what each section of a note is called, by the name of its field."""
+    return {key: section.label for key, section in SECTIONS.items()} | {
+        "comment": "Note on the screening"
+    }
+
+
+DRAFT = Body(DraftFormSchema, DraftChange)
+
+
+@editor.form(
+    Action.NOTE_WRITE,
+    DRAFT,
+    lock=lock_note,
+    values=draft_values,
+    labels=section_labels,
+    refused="Nothing was saved",
+)
+def save(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft; continue to the sign page when that button was pressed."""
-    try:
-        with transaction():
-            save_draft(
-                current_actor(),
-                lock_note(current_actor(), note_id),
-                read_form(DraftFormSchema(), zone=zone()),
-                form_version(),
-            )
-    except (Invalid, Stale, RuleBroken) as error:
-        return _render_not_saved(note_id, error)
-    if request.form.get("do") == "sign":
-        return redirect(url_for("notes.sign_page", note_id=note_id), code=303)
-    if not request.form.get("to_format"):
-        flash("note_saved")
-    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+    save_draft(sent.actor, note, change, sent.version)
+    if sent.fields.get("do") == "sign":
+        return Done(url_for("notes.sign_page", **sent.args))
+    page = url_for("notes.note_page", **sent.args)
+    return Done(page, None if sent.fields.get("to_format") else "note_saved")
+
+
+@editor.form(
+    Action.SCREENING_RECORD,
+    DRAFT,
+    lock=lock_note,
+    rule="/note/<uuid:note_id>/screening",
+    values=draft_values,
+    labels=section_labels,
+    refused="Nothing was saved",
+    part_of="save",
+)
+def record_screening(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
+    """Save the draft and record its screening in one transaction."""
+    saved = save_draft(sent.actor, note, change, sent.version)
+    answers = note.record.draft.answers
+    record_draft_screening(sent.actor, note, saved)
+    if derive_required_actions(answers, now()).holds:
+        return Done(_hold_page(sent), "hold_opened")
+    return Done(url_for("notes.note_page", **sent.args), "screening_recorded")
+
+
+@editor.form(
+    Action.NOTE_WRITE,
+    any_body,
+    lock=lock_note,
+    rule="/note/<uuid:note_id>/discard",
+    values=draft_values,
+    labels=section_labels,
+    refused="The draft was not discarded",
+    part_of="save",
+)
+def discard(note: LockedNote, _body: None, sent: Sent) -> Done:
+    """Delete a draft."""
+    number = get_note(sent.actor, note.row.id).number
+    discard_draft(sent.actor, note, sent.version)
+    return Done(url_for("notes.case_notes", number=number), "note_discarded")
 
 
 @blueprint.post("/note/<uuid:note_id>/draft")
@@ -195,56 +288,28 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
     return jsonify(version=version, saved_at=sent_at.isoformat(), saved=clock_time(sent_at))
 
 
-@blueprint.post("/note/<uuid:note_id>/screening")
-@needs(Action.SCREENING_RECORD)
-def record_screening(note_id: UUID) -> ResponseReturnValue:
-    """Save the draft and record its screening in one transaction."""
-    actor = current_actor()
-    try:
-        change = read_form(DraftFormSchema(), zone=zone())
-        version = form_version()
-
-        def save_and_record() -> UUID:
-            saved = save_draft(actor, lock_note(actor, note_id), change, version)
-            return record_draft_screening(actor, lock_note(actor, note_id), saved)
-
-        with transaction():
-            run_form_once(save_and_record)
-    except (Invalid, Stale, RuleBroken) as error:
-        return _render_not_saved(note_id, error)
-    if derive_required_actions(change.screening.answers, now()).holds:
-        return _redirect_to_hold(note_id)
-    flash("screening_recorded")
-    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+signing = FormPage(
+    blueprint,
+    "/note/<uuid:note_id>/sign",
+    Action.NOTE_SIGN,
+    load_note,
+    client_of=lambda note: note.client_id,
+)
 
 
-@blueprint.post("/note/<uuid:note_id>/discard")
-@needs(Action.NOTE_WRITE)
-def discard(note_id: UUID) -> ResponseReturnValue:
-    """Delete a draft."""
-    actor = current_actor()
-    try:
-        with transaction():
-            number = get_note(actor, note_id).number
-            discard_draft(actor, lock_note(actor, note_id), form_version())
-    except (Stale, RuleBroken) as error:
-        return _render_not_saved(note_id, error)
-    flash("note_discarded")
-    return redirect(url_for("notes.case_notes", number=number), code=303)
-
-
-@blueprint.get("/note/<uuid:note_id>/sign")
-@needs(Action.NOTE_SIGN)
-def sign_page(note_id: UUID) -> ResponseReturnValue:
+@signing.show
+def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
     """Show what is about to be signed; return to the editor when something is missing."""
-    note = _get_note_and_record_read(note_id)
     if note.status == "signed":
-        return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+        return redirect(url_for("notes.note_page", note_id=note.id), code=303)
     if problems := missing_for_signature(note, now()):
-        return _render_editor(note, Form(errors=problems)), 422
+        forms = editor.open_forms(note, {"note_id": note.id})
+        forms.mark("save", problems, "Complete these before you sign")
+        return _render_editor(note, forms), 422
     return render_template(
         "notes/sign.html",
         note=note,
+        forms=forms,
         context=get_case_context(current_actor(), note.case_id),
         required_actions=derive_required_actions(note.draft.answers, now()),
         recorded=_find_screening(note),
@@ -253,89 +318,29 @@ def sign_page(note_id: UUID) -> ResponseReturnValue:
     )
 
 
-@blueprint.post("/note/<uuid:note_id>/sign")
-@needs(Action.NOTE_SIGN)
-def sign(note_id: UUID) -> ResponseReturnValue:
-    """Sign and lock a note; a repeated request redirects to the signed note."""
-    actor = current_actor()
-    note = get_note(actor, note_id)
-    if note.status == "signed":
-        return redirect(url_for("notes.note_page", note_id=note_id), code=303)
-    try:
-        with transaction():
-            sign_note(actor, lock_note(actor, note_id), form_version())
-    except (Invalid, Stale, RuleBroken) as error:
-        return _render_not_saved(note_id, error)
-    flash("note_signed")
-    if derive_required_actions(note.draft.answers, now()).holds:
-        return _redirect_to_hold(note_id)
-    return redirect(url_for("notes.note_page", note_id=note_id), code=303)
+@signing.form(Action.NOTE_SIGN, BUTTON, lock=lock_note, refused="The note was not signed")
+def sign(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
+    """Sign and lock a note."""
+    answers = note.record.draft.answers
+    sign_note(sent.actor, note, sent.version)
+    if derive_required_actions(answers, now()).holds:
+        return Done(_hold_page(sent), "note_signed hold_opened")
+    return Done(url_for("notes.note_page", **sent.args), "note_signed")
 
 
-def _get_note_and_record_read(note_id: UUID) -> NoteRecord:
-    actor = current_actor()
-    note = get_note(actor, note_id)
-    record_read(actor, Action.NOTE_READ, "note", note.id, note.client_id)
-    return note
-
-
-def _redirect_to_hold(note_id: UUID) -> ResponseReturnValue:
-    flash("hold_opened")
-    number = get_note(current_actor(), note_id).number
-    return redirect(url_for("holds.hold_page", number=number), code=303)
+def _hold_page(sent: Sent) -> str:
+    number = get_note(sent.actor, sent.args["note_id"]).number
+    return url_for("holds.hold_page", number=number)
 
 
 def _find_screening(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or nothing
     return get_screening(current_actor(), note.screening_id) if note.screening_id else None
 
 
-def _render_not_saved(note_id: UUID, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
-    """Show the editor again with everything that was sent, and why it was not saved."""
-    record_refused_request(error)
-    note = get_note(current_actor(), note_id)
-    if note.status == "signed":
-        return _render_signed(note, refused=error), 409
-    sent = submitted_form(error if isinstance(error, Invalid) else None)
-    if isinstance(error, Stale):
-        return _render_editor(note, sent, conflict=True), 412
-    if isinstance(error, RuleBroken):
-        return _render_editor(note, sent, refused=error), 409
-    return _render_editor(note, sent), 422
-
-
-def _as_form_values(note: NoteRecord) -> dict[str, Any]:
-    """Return a draft as the editor's form would send it."""
-    codes = {None: "not_asked"} | {int(level): level.name.lower() for level in Level}
-    answers = note.draft.answers
-    return {
-        **note.sections,
-        **{item.key: codes[answers[item.key]] for item in ITEMS if item.key in answers},
-        "format": note.format,
-        "session_at": f"{local(note.session_at):%Y-%m-%dT%H:%M}",
-        "minutes": note.minutes or "",
-        "modality": note.modality,
-        "asked_alone": "yes" if note.draft.asked_alone else "",
-        "actions_taken": list(note.draft.actions_taken),
-        "comment": note.draft.comment,
-    }
-
-
-def _render_editor(
-    note: NoteRecord,
-    sent: Form | None = None,
-    *,
-    conflict: bool = False,
-    refused: RuleBroken | None = None,
-) -> str:
+def _render_editor(note: NoteRecord, forms: Forms) -> str:
     actor = current_actor()
     context = get_case_context(actor, note.case_id)
-    sent = sent or Form()
-    # A question that was left blank stays blank: only the coach may say that it was not asked.
-    blank: dict[str, Any] = (
-        {item.key: "" for item in ITEMS} | dict.fromkeys(SECTIONS, "") | {"actions_taken": []}
-    )
-    is_submitted = "format" in sent.raw
-    form = Form(blank | (sent.raw if is_submitted else _as_form_values(note)), sent.errors)
+    form = forms.get("save")
     # A field that was sent twice is a list here.
     if str(form.value("format")) not in FORMATS:
         form.raw["format"] = note.format
@@ -343,9 +348,8 @@ def _render_editor(
         "notes/editor.html",
         note=note,
         context=context,
+        forms=forms,
         form=form,
-        conflict=conflict,
-        reasons=refused.reasons if refused else (),
         sections=FORMATS[form.value("format")],
         format_labels=FORMAT_LABELS,
         modalities=MODALITIES,
@@ -357,13 +361,13 @@ def _render_editor(
     )
 
 
-def _render_signed(note: NoteRecord, *, refused: Invalid | Stale | RuleBroken | None = None) -> str:
+def _render_signed(note: NoteRecord, forms: Forms) -> str:
     return render_template(
         "notes/read.html",
         note=note,
+        forms=forms,
         context=get_case_context(current_actor(), note.case_id),
         recorded=_find_screening(note),
-        refused=refused,
         modalities=MODALITIES,
         format_labels=FORMAT_LABELS,
     )

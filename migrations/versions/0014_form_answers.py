@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 TABLE = "idempotency_key"
-LENGTHS = {"location": 500, "message": 40}
+LENGTHS = {"location": 2000, "message": 40}
 
 
 def upgrade() -> None:

@@ -72,7 +72,7 @@ def test_calm_answers_show_no_immediate_steps(coach, address, level):
         (NONE | {"comment": "x" * 2001}, "comment"),
         (NONE | {"actions_taken": ["prayed"]}, "actions_taken"),
         (NONE | {"mood": "none"}, "mood"),
-        (NONE | {"idempotency_key": None}, "idempotency_key"),
+        (NONE | {"form_key": None}, "form_key"),
     ],
 )
 def test_invalid_answers_record_nothing(coach, ines, address, sent, field):
@@ -101,9 +101,8 @@ def test_screening_page_for_other_users_is_refused(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         desk = StaffBrowser(app, team[who])
         assert desk.get(address).status_code == status
-        assert (
-            desk.post(address, desk.token | NONE | {"idempotency_key": "a"}).status_code == status
-        )
+        sent = desk.token | desk.key_for(address) | NONE
+        assert desk.post(address, sent).status_code == status
     assert list_recent_screenings(ines.client_id) == []
 
 
