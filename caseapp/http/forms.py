@@ -81,10 +81,14 @@ EXPIRED = Reason(
 
 @dataclass(frozen=True)
 class Done:
-    """A change that was made: where to go next, and the codes of the messages to show there, with blanks between."""
+    """A change that was made: where to go next, and the codes of the messages to show there, with blanks between.
+
+    `shown` renders an answer that is given only once, such as new codes; a form that is sent twice leads to `location`.
+    """
 
     location: str
     message: str | None = None
+    shown: Callable[[], ResponseReturnValue] | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
     lock: Callable[Concatenate[Actor, ...], Locked]
     change: Callable[[Locked, Loaded, Sent], Done]
     values: Callable[..., Mapping[str, Any]] | None
+    client_of: Callable[..., UUID | None] | None
     coupled: tuple[tuple[str, ...], ...]
     refused: str
     labels: Callable[[], Mapping[str, str]]
@@ -194,6 +199,8 @@ class FormRoute(Generic[View, Locked, Loaded]):
             if sent.key and sent.key.person_id != sent.actor.id:
                 self.keep_words()
             return self.show_again(sent, error, STATUS_CODES[type(error)])
+        if done.shown:
+            return done.shown()
         for code in (done.message or "").split():
             flash(code)
         return redirect(done.location, code=303)
@@ -413,7 +420,9 @@ class Forms:
             FormKey(
                 new_id(),
                 current_actor().id,
-                self.page.client_of(self.view),
+                route.client_of(self.view, *own)
+                if route.client_of
+                else self.page.client_of(self.view),
                 address,
                 self.page.address(self.args) + tail,
                 now(),
@@ -557,6 +566,7 @@ class FormPage(Generic[View]):
         lock: Callable[Concatenate[Actor, ...], Locked],
         rule: str | None = None,
         values: Callable[..., Mapping[str, Any]] | None = None,
+        client_of: Callable[..., UUID | None] | None = None,
         coupled: tuple[tuple[str, ...], ...] = (),
         refused: str = NOT_SAVED,
         labels: Callable[[], Mapping[str, str]] = dict,
@@ -567,7 +577,8 @@ class FormPage(Generic[View]):
         `body` loads what was typed, and `lock` gets the actor and the arguments of the address, in their order; what it
         returns was read after the lock, and is the first argument of the change. `values` returns the fields of an
         untouched form, from the page's view (with the further arguments of the form's address) or from the locked
-        record. `coupled` are groups of fields that belong together when two people have changed them. `refused` is the
+        record. `client_of` returns the client whom the form is about, from the same, where the page isn't about one.
+        `coupled` are groups of fields that belong together when two people have changed them. `refused` is the
         heading above the reasons of a refusal, `labels` names fields that the page may no longer have, and `part_of`
         names the form of which this one is a second button.
         """
@@ -585,6 +596,7 @@ class FormPage(Generic[View]):
                 lock,
                 change,
                 values,
+                client_of,
                 coupled,
                 refused,
                 labels,

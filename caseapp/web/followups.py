@@ -2,157 +2,172 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 
-from caseapp.core.errors import Invalid, RuleBroken
+from caseapp.core.errors import NotFound
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import (
-    get_followup_record,
+    LockedFollowUp,
     list_followups_by_due_date,
     lock_followup,
 )
-from caseapp.domain.followups.schemas import NewFollowUpSchema, OutcomeSchema
+from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, OutcomeSchema
 from caseapp.domain.users.queries import get_user_names
-from caseapp.http.errors import record_refused_request
-from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
-from caseapp.http.template_helpers import flash, zone
+from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
+from caseapp.http.guard import current_actor
 from caseapp.web.case_header import load_case_context
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from flask.typing import ResponseReturnValue
+    from caseapp.core.actor import Actor
+    from caseapp.core.pagination import Page
+    from caseapp.domain.dashboard.case_page import CasePage
+    from caseapp.domain.followups.schemas import FollowUpRecord
 
 blueprint = Blueprint("followups", __name__)
 
-
-@blueprint.get("/follow-ups")
-@needs(Action.FOLLOWUP_READ)
-def followup_list() -> ResponseReturnValue:
-    """List the user's own tasks by due time."""
-    return _render_own_list()
+NOT_COMPLETED = "The follow-up was not completed"
 
 
-def _render_own_list(
-    form: Form | None = None, task: UUID | None = None, refused: RuleBroken | None = None
-) -> str:
-    actor, done = current_actor(), request.args.get("done") == "yes"
-    page = list_followups_by_due_date(
-        actor, done=done, client_id=None, cursor=request.args.get("cursor"), limit=PAGE_SIZE
-    )
-    record_read(actor, Action.FOLLOWUP_READ, "followup", None, None)
-    return render_template(
-        "followups/followup_list.html",
-        page=page,
-        done=done,
-        numbers=get_case_numbers(item.client_id for item in page.items),
-        form=form or Form(),
-        open_task=task,
-        reasons=refused.reasons if refused else (),
-    )
-
-
-@blueprint.get("/case/<string:number>/follow-ups")
-@needs(Action.FOLLOWUP_READ)
-def case_followups(number: str) -> ResponseReturnValue:
-    """List a client's tasks with a form for a new one."""
-    return _render_case_list(number)
-
-
-def _render_case_list(
-    number: str,
-    form: Form | None = None,
-    task: UUID | None = None,
-    refused: RuleBroken | None = None,
-) -> str:
-    actor, done = current_actor(), request.args.get("done") == "yes"
-    context = load_case_context(number)
-    page = list_followups_by_due_date(
-        actor,
-        done=done,
-        client_id=context.case.client_id,
+def load_tasks(client_id: UUID | None) -> Page[FollowUpRecord]:
+    """Load the chosen page of a client's tasks, or of the user's own when `client_id` is None."""
+    return list_followups_by_due_date(
+        current_actor(),
+        done=_shows_done(),
+        client_id=client_id,
         cursor=request.args.get("cursor"),
         limit=PAGE_SIZE,
     )
-    record_read(
-        actor, Action.FOLLOWUP_READ, "client", context.case.client_id, context.case.client_id
+
+
+def _shows_done() -> bool:
+    return request.args.get("done") == "yes"
+
+
+def load_own_tasks() -> Page[FollowUpRecord]:
+    """Load the user's own tasks and record that they were read."""
+    tasks = load_tasks(None)
+    record_read(current_actor(), Action.FOLLOWUP_READ, "followup", None, None)
+    return tasks
+
+
+own = FormPage(blueprint, "/follow-ups", Action.FOLLOWUP_READ, load_own_tasks)
+
+
+@own.show
+def followup_list(tasks: Page[FollowUpRecord], forms: Forms) -> str:
+    """List the user's own tasks by due time."""
+    return render_template(
+        "followups/followup_list.html",
+        page=tasks,
+        done=_shows_done(),
+        numbers=get_case_numbers(item.client_id for item in tasks.items),
+        forms=forms,
     )
-    people = {item.assigned_to for item in page.items} | {
-        item.completed_by for item in page.items if item.completed_by
-    }
+
+
+def client_of_task(tasks: Page[FollowUpRecord], followup_id: UUID) -> UUID:
+    """Return the client whom a listed task is about."""
+    return next(item.client_id for item in tasks.items if item.id == followup_id)
+
+
+@own.form(
+    Action.FOLLOWUP_WRITE,
+    Body(OutcomeSchema, dict[str, str]),
+    lock=lock_followup,
+    rule="/follow-ups/<uuid:followup_id>",
+    client_of=client_of_task,
+    refused=NOT_COMPLETED,
+)
+def complete(task: LockedFollowUp, body: dict[str, str], sent: Sent) -> Done:
+    """Complete a task from the user's own list."""
+    complete_followup(sent.actor, task, body["outcome"], sent.version)
+    return Done(url_for("followups.followup_list"), "followup_completed")
+
+
+@dataclass(frozen=True)
+class ClientTasks:
+    """A case with a page of its client's tasks."""
+
+    context: CasePage
+    tasks: Page[FollowUpRecord]
+
+
+def load_client_tasks(number: str) -> ClientTasks:
+    """Load a client's tasks and record that they were read.
+
+    Raises NotFound.
+    """
+    context = load_case_context(number)
+    client_id = context.case.client_id
+    tasks = load_tasks(client_id)
+    record_read(current_actor(), Action.FOLLOWUP_READ, "client", client_id, client_id)
+    return ClientTasks(context, tasks)
+
+
+of_case = FormPage(
+    blueprint,
+    "/case/<string:number>/follow-ups",
+    Action.FOLLOWUP_READ,
+    load_client_tasks,
+    client_of=lambda view: view.context.case.client_id,
+)
+
+
+@of_case.show
+def case_followups(view: ClientTasks, forms: Forms) -> str:
+    """List a client's tasks with a form for a new one."""
+    people = {item.completed_by or item.assigned_to for item in view.tasks.items}
     return render_template(
         "followups/case_followups.html",
-        context=context,
+        context=view.context,
         tab="Follow-ups",
-        page=page,
-        done=done,
+        page=view.tasks,
+        done=_shows_done(),
         names=get_user_names(people),
-        form=form or Form(),
-        empty_form=Form(),
-        open_task=task,
-        reasons=refused.reasons if refused else (),
+        forms=forms,
     )
 
 
-@blueprint.post("/case/<string:number>/follow-ups")
-@needs(Action.FOLLOWUP_WRITE)
-def create(number: str) -> ResponseReturnValue:
+@of_case.form(Action.FOLLOWUP_WRITE, Body(NewFollowUpSchema, NewFollowUp), lock=lock_case)
+def create(case: LockedCase, new: NewFollowUp, sent: Sent) -> Done:
     """Create a task for the user."""
-    actor = current_actor()
-    try:
-        new = read_form(NewFollowUpSchema(), zone=zone())
-        with transaction():
-            case = lock_case(actor, number)
-            run_form_once(lambda: create_followup(actor, case.locked_client, new))
-    except Invalid as error:
-        return _render_case_list(number, submitted_form(error)), 422
-    flash("followup_added")
-    return redirect(url_for("followups.case_followups", number=number), code=303)
+    create_followup(sent.actor, case.locked_client, new)
+    return Done(_tasks_of(sent), "followup_added")
 
 
-@blueprint.post("/follow-ups/<uuid:followup_id>")
-@needs(Action.FOLLOWUP_WRITE)
-def complete(followup_id: UUID) -> ResponseReturnValue:
-    """Complete a task from the user's own list."""
-    try:
-        _complete(followup_id)
-    except Invalid as error:
-        return _render_own_list(submitted_form(error), followup_id), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _render_own_list(submitted_form(), followup_id, error), 409
-    flash("followup_completed")
-    return redirect(url_for("followups.followup_list"), code=303)
+def lock_task_of_case(actor: Actor, number: str, followup_id: UUID) -> LockedFollowUp:
+    """Lock the client of a task, then load the task.
+
+    Raises NotFound when the client has no such case or task.
+    """
+    task = lock_followup(actor, followup_id)
+    if task.row.client_id != get_case_context_by_number(actor, number).case.client_id:
+        raise NotFound
+    return task
 
 
-@blueprint.post("/case/<string:number>/follow-ups/<uuid:followup_id>")
-@needs(Action.FOLLOWUP_WRITE)
-def complete_in_case(number: str, followup_id: UUID) -> ResponseReturnValue:
+@of_case.form(
+    Action.FOLLOWUP_WRITE,
+    Body(OutcomeSchema, dict[str, str]),
+    lock=lock_task_of_case,
+    rule="/case/<string:number>/follow-ups/<uuid:followup_id>",
+    refused=NOT_COMPLETED,
+)
+def complete_in_case(task: LockedFollowUp, body: dict[str, str], sent: Sent) -> Done:
     """Complete a task from the client's list."""
-    try:
-        _complete(followup_id)
-    except Invalid as error:
-        return _render_case_list(number, submitted_form(error), followup_id), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _render_case_list(number, submitted_form(), followup_id, error), 409
-    flash("followup_completed")
-    return redirect(url_for("followups.case_followups", number=number), code=303)
+    complete_followup(sent.actor, task, body["outcome"], sent.version)
+    return Done(_tasks_of(sent), "followup_completed")
 
 
-def _complete(followup_id: UUID) -> None:
-    actor = current_actor()
-    get_followup_record(actor, followup_id)
-    outcome = read_form(OutcomeSchema())["outcome"]
-    with transaction():
-        complete_followup(actor, lock_followup(actor, followup_id), outcome, form_version())
+def _tasks_of(sent: Sent) -> str:
+    return url_for("followups.case_followups", number=sent.args["number"])

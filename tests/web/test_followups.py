@@ -4,7 +4,10 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
+from caseapp.core.sessions import end_all_sessions
+from caseapp.core.transaction import transaction
 from caseapp.domain.followups.models import FollowUp
+from caseapp.domain.form_drafts.models import FormDraft
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
@@ -98,9 +101,36 @@ def test_complete_twice_or_with_old_version_is_refused(desk, case):
     fields = desk.form("/follow-ups", path).fields | {"outcome": "She is well."}
     assert desk.post(path, fields | {"version": "7"}).status_code == 412
     assert desk.post(path, fields).status_code == 303
-    answer = desk.post(path, fields | {"outcome": "Something else."})
+    answer = desk.post(path, fields | desk.key_for(path) | {"outcome": "Something else."})
+    page = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert "already completed" in answer.get_data(as_text=True)
+    assert "already completed" in page
+    assert "Something else." in page
+
+
+def test_task_of_another_client_is_not_completed_in_a_case(desk, coach, case):
+    """The address of a client's task names the client's case; any other case is refused."""
+    add(desk, case)
+    [task] = tasks()
+    fields = desk.form("/follow-ups", f"/follow-ups/{task.id}").fields | {"outcome": "She is well."}
+    other = builders.case(coach, "Ruth Adeyemi")
+    for number in (other.number, "C-2020-0001"):
+        path = f"/case/{number}/follow-ups/{task.id}"
+        assert desk.post(path, fields | desk.key_for(path)).status_code == 404
+    assert tasks()[0].completed_at is None
+
+
+def test_outcome_typed_in_own_list_is_kept_under_the_clients_key(desk, coach, case):
+    """The list is about no client, its forms are: what is typed there is erased with the client."""
+    add(desk, case)
+    [task] = tasks()
+    path = f"/follow-ups/{task.id}"
+    fields = desk.form("/follow-ups", path).fields | {"outcome": "She is well."}
+    with transaction():
+        end_all_sessions(coach.id)
+    assert desk.post(path, fields).status_code == 303
+    [draft] = db.session.scalars(sa.select(FormDraft)).all()
+    assert draft.client_id == case.client_id
 
 
 def test_tasks_of_other_coach_are_not_found(app, team, desk, case):

@@ -89,13 +89,13 @@ def test_invite_when_the_portal_is_not_safe_is_rejected(team, coach):
     made = builders.case(team["coach"], "Ruth Adeyemi", safe=SafeContact(("call",)))
     address = f"/case/{made.number}/invite"
     assert "The portal isn’t recorded as safe for this client." in coach.text(address)
-    answer = coach.post(address, coach.token | {"idempotency_key": "first"})
+    answer = coach.post(address, coach.token | coach.key_for(address))
     assert answer.status_code == 409
     assert "tick Portal under Details" in answer.get_data(as_text=True)
     assert find_portal_access(made.client_id) is None
 
 
-@pytest.mark.parametrize("sent", [{"idempotency_key": None}, {"code": "1234"}])
+@pytest.mark.parametrize("sent", [{"form_key": None}, {"code": "1234"}])
 def test_invite_with_a_foreign_form_creates_nothing(coach, ines, address, sent):
     assert coach.send(address, **sent).status_code == 422
     assert find_portal_access(ines.client_id) is None
@@ -104,8 +104,6 @@ def test_invite_with_a_foreign_form_creates_nothing(coach, ines, address, sent):
 def test_invite_by_someone_outside_the_care_team_fails(app, team, ines, address):
     for who, status in (("coach2", 404), ("admin", 403)):
         browser = StaffBrowser(app, team[who])
-        assert (
-            browser.post(address, browser.token | {"idempotency_key": "first"}).status_code
-            == status
-        )
+        fields = browser.token | browser.key_for(address)
+        assert browser.post(address, fields).status_code == status
     assert find_portal_access(ines.client_id) is None

@@ -61,7 +61,13 @@ class ClientFollowUpSchema(NewFollowUpSchema):
 class OutcomeSchema(Schema):
     """Input of an outcome; it is required, so that a tick alone cannot complete a safety check."""
 
-    outcome = fields.String(required=True, validate=validate.Length(1, 2000))
+    outcome = fields.String(
+        required=True,
+        validate=validate.Length(1, 2000),
+        error_messages={
+            "required": "Write the outcome. A tick alone doesn’t complete a safety check."
+        },
+    )
 
 
 @dataclass(frozen=True)
