@@ -49,7 +49,13 @@ def set_up() -> int:
 def demo(context: CommandContext) -> None:
     """Create the demo practice in an empty database."""
     if context.settings.env == "production":
-        raise RuleBroken(Reason("not_demo", "The demo practice needs CASEAPP_ENV=demo or test."))
+        raise RuleBroken(
+            Reason(
+                "not_demo",
+                "The demo practice needs CASEAPP_ENV=demo or test.",
+                "Set it, then start again.",
+            )
+        )
     with context.open():
         set_up()
         for line in fill_demo(context):

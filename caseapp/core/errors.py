@@ -59,11 +59,11 @@ class Invalid(DomainError):
 
 @dataclass(frozen=True)
 class Reason:
-    """An unmet condition of a rule: a code for programs, a message and a way out for people."""
+    """An unmet condition of a rule: a code for programs, a message for people, and what they can do about it."""
 
     code: str
     message: str
-    way_out: str = ""
+    way_out: str
 
 
 class RuleBroken(DomainError):

@@ -217,7 +217,11 @@ def packet_page(number: str) -> ResponseReturnValue:
         packet = get_packet(actor, context, _chosen_ids())
     except Invalid as error:
         return _case_handouts(
-            number, tuple(Reason("too_many", text) for text in error.fields["assignment"])
+            number,
+            tuple(
+                Reason("too_many", text, "Make several PDFs.")
+                for text in error.fields["assignment"]
+            ),
         ), 422
     return render_template(
         "assignments/packet.html", context=context, tab="Handouts", packet=packet

@@ -208,7 +208,9 @@ def case_field_is_wrong(sample, monkeypatch):
 
 def case_rule_refuses(sample, monkeypatch):
     monkeypatch.setattr(sample.route, "body", load_nothing)
-    monkeypatch.setattr(sample.route, "change", fails(RuleBroken(Reason("x", BROKEN))))
+    monkeypatch.setattr(
+        sample.route, "change", fails(RuleBroken(Reason("x", BROKEN, "Try again.")))
+    )
     answer = sample.send()
     assert answer.status_code == 409
     assert sample.lost(answer) == []

@@ -11,7 +11,7 @@ from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import list_chosen_assignments
 from caseapp.domain.assignments.reading import get_reading_list
-from caseapp.domain.assignments.rules import printed_details
+from caseapp.domain.assignments.rules import ALREADY_WITHDRAWN, printed_details
 from caseapp.domain.handouts.packets import MAX_HANDOUTS, PacketItem, render_packet_pdf
 from caseapp.domain.handouts.printing import Personalization, render_handout_pdf
 from caseapp.domain.practice.queries import today
@@ -94,7 +94,7 @@ def get_packet(actor: Actor, context: CaseContext, ids: Iterable[UUID]) -> Packe
 
 def _packet_blockers(record: AssignmentRecord) -> tuple[Reason, ...]:
     if record.withdrawn_at is not None:
-        return (Reason("already_withdrawn", "This handout is withdrawn."),)
+        return (ALREADY_WITHDRAWN,)
     return record.blockers
 
 
@@ -137,7 +137,13 @@ def client_packet_pdf(actor: Actor, records: Sequence[AssignmentRecord]) -> byte
 
 def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool) -> bytes:
     if not records:
-        raise RuleBroken(Reason("nothing_chosen", "Choose the handouts you want in one PDF."))
+        raise RuleBroken(
+            Reason(
+                "nothing_chosen",
+                "No handout is chosen.",
+                "Choose the handouts you want in one PDF.",
+            )
+        )
     recipient = records[0].recipient
     personalization, _ = printed_details(records, recipient)
     # The cover names the coach who assigned the newest of them.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # Channels that leave something behind which another person at home can find and read, as paper does.
 WRITTEN_CHANNELS = ("text", "email", "post", "portal")
+BY_HAND = "Give it to the client yourself."
 ALREADY_WITHDRAWN = Reason(
     "already_withdrawn",
     "This handout is already withdrawn.",
@@ -198,6 +199,7 @@ def discretion_reasons(
             Reason(
                 "neutral_title",
                 "The PDF doesn't show any names because a handout in it has a neutral title.",
+                BY_HAND,
             )
         )
     if situation.by_hand_only:
@@ -205,6 +207,7 @@ def discretion_reasons(
             Reason(
                 "by_hand_only",
                 "The PDF doesn't show any names because nothing may be sent to this client.",
+                BY_HAND,
             )
         )
     elif not situation.safety_items_asked:
@@ -249,6 +252,7 @@ def _cannot_print(what: str, strange: str) -> Reason:
     return Reason(
         "missing_glyphs",
         f"The PDF leaves out the {what}: our fonts can't print {strange}",
+        "Use other characters.",
     )
 
 

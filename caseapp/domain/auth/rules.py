@@ -22,7 +22,7 @@ LOCKED = Reason(
     "There were too many wrong attempts, so this is locked for now.",
     "Only the person who gave you the start code can unlock it.",
 )
-PIN_NEEDED = Reason("pin_needed", "Enter your PIN first.")
+PIN_NEEDED = Reason("pin_needed", "Your PIN is missing.", "Enter your PIN first.")
 
 
 class SignInStep(StrEnum):

@@ -229,7 +229,7 @@ def _get_editable_draft(actor: Actor, draft_id: UUID) -> HandoutDraft:
     if draft.state == "in_review":
         raise RuleBroken(IN_REVIEW)
     if draft.state != "draft":
-        raise RuleBroken(Reason("draft_closed", CLOSED_MESSAGES[draft.state]))
+        raise RuleBroken(Reason("draft_closed", CLOSED_MESSAGES[draft.state], "Start a new draft."))
     return draft
 
 

@@ -79,7 +79,11 @@ def start_bulk_assignment(actor: Actor, slug: str, wanted: NewBulkAssignment) ->
     items = [_build_item(bulk_assignment, candidate, wanted) for candidate in found]
     if all(one.state == SKIPPED for one in items):
         raise RuleBroken(
-            Reason("no_eligible_client", "None of the clients you chose can get this handout now."),
+            Reason(
+                "no_eligible_client",
+                "None of the clients you chose can get this handout now.",
+                "Choose other clients or another handout.",
+            ),
             *{
                 code: describe_reason(code, item.handout) for one in items for code in one.reasons
             }.values(),

@@ -121,7 +121,7 @@ def describe_reason(code: str, handout: Handout) -> Reason:
     return Reason(
         code,
         own.get(code) or REASON_LABELS.get(code, "It doesn't suit the client now."),
-        WAYS_OUT.get(code, ""),
+        WAYS_OUT.get(code, "Open the case to see what the client can get now."),
     )
 
 

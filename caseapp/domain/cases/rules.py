@@ -112,13 +112,21 @@ def list_move_blockers(
     if context.case.status != "open":
         return [CASE_CLOSED]
     if to == here:
-        return [Reason("same_stage", f"The case is already in {here.title}.")]
+        return [
+            Reason("same_stage", f"The case is already in {here.title}.", "Choose another stage.")
+        ]
     if to.number < here.number:
         return []
     if to != next_stage(here):
         if to.id == "close":
             return list_common_blockers(context.safety)
-        return [Reason("one_stage_at_a_time", "A case moves forward one stage at a time.")]
+        return [
+            Reason(
+                "one_stage_at_a_time",
+                "A case moves forward one stage at a time.",
+                "Choose the next stage.",
+            )
+        ]
     progress = replace(progress, evidence={**progress.evidence, **move.evidence})
     gate = assess_stage_gate(context, to, progress, today)
     return [
@@ -183,7 +191,11 @@ def list_closing_blockers(
     somebody who may release holds can close a case whose last screening was above watch.
     """
     if context.case.status != "open":
-        return [Reason("case_closed", "This case is already closed.")]
+        return [
+            Reason(
+                "case_closed", "This case is already closed.", "Reopen it to close it another way."
+            )
+        ]
     safety, reasons = context.safety, []
     if safety.hold == "safety":
         reasons.append(
@@ -229,7 +241,7 @@ def check_reopen(case: LockedCase, *, has_open_case: bool) -> None:
     Raises RuleBroken.
     """
     if case.case.status != "closed":
-        refuse_for([Reason("case_open", "This case is already open.")])
+        refuse_for([Reason("case_open", "This case is already open.", "Continue in it.")])
     if has_open_case:
         refuse_for(
             [Reason("case_open", "This client already has an open case.", "Continue in that case.")]

@@ -123,7 +123,13 @@ def recall(actor: Actor, handout_version_id: UUID, reason: str) -> None:
     if handout_version is None:
         raise NotFound
     if handout_version.recalled_at is not None:
-        raise RuleBroken(Reason("already_recalled", "This version has already been recalled."))
+        raise RuleBroken(
+            Reason(
+                "already_recalled",
+                "This version has already been recalled.",
+                "The handout’s page explains why.",
+            )
+        )
     handout_version.recalled_at, handout_version.recalled_by, handout_version.recall_reason = (
         now(),
         actor.id,
@@ -153,7 +159,11 @@ def hide_handout(actor: Actor, slug: str) -> None:
     _require_published(slug)
     lock_practice_row()
     if find_hidden_handout(slug) is not None:
-        raise RuleBroken(Reason("already_hidden", "This handout is already hidden."))
+        raise RuleBroken(
+            Reason(
+                "already_hidden", "This handout is already hidden.", "There is nothing left to do."
+            )
+        )
     if missing := find_unreplaced_languages(slug):
         named = " and ".join(LANGUAGES[language] for language in missing)
         raise RuleBroken(
@@ -178,7 +188,7 @@ def show_handout(actor: Actor, slug: str) -> None:
     _require_published(slug)
     found = find_hidden_handout(slug)
     if found is None:
-        raise RuleBroken(Reason("not_hidden", "This handout is not hidden."))
+        raise RuleBroken(Reason("not_hidden", "This handout is not hidden.", "You can assign it."))
     db.session.delete(found)
     db.session.flush()
     record(actor, Action.HANDOUT_HIDE, "handout", details={"slug": slug, "hidden": False})

@@ -10,7 +10,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
@@ -19,6 +19,7 @@ from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.rules import (
     RequiredActions,
+    check_clear_flag,
     check_release,
     derive_required_actions,
 )
@@ -145,8 +146,7 @@ def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -
     flag = db.session.get(Flag, flag_id)
     if flag is None or flag.client_id != client.id:
         raise NotFound
-    if flag.cleared_at is not None:
-        raise RuleBroken(Reason("already_cleared", "This flag has already been cleared."))
+    check_clear_flag(client, flag)
     flag.cleared_at = now()
     flag.cleared_by = actor.id
     flag.clear_reason = seal(flag, "clear_reason", reason, client.key)

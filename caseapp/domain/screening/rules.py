@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from caseapp.core.errors import Reason, RuleBroken, refuse_for
+from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.screening.protocol import (
     IMMEDIATE_STEPS,
@@ -24,9 +24,22 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.actor import Actor
-    from caseapp.domain.screening.models import Hold
+    from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.screening.models import Flag, Hold
     from caseapp.domain.screening.queries import LockedHold, OpenHold
     from caseapp.domain.screening.schemas import ScreeningRecord
+
+
+ALREADY_RELEASED = Reason(
+    "already_released",
+    "This hold has already been released.",
+    "Record a screening if there is a new concern.",
+)
+ALREADY_CLEARED = Reason(
+    "already_cleared",
+    "This flag has already been cleared.",
+    "Set it again under Details if it still applies.",
+)
 
 
 @dataclass
@@ -140,8 +153,17 @@ def check_release(actor: Actor, locked: LockedHold) -> None:
     Raises RuleBroken with every blocker.
     """
     if locked.hold.released_at is not None:
-        raise RuleBroken(Reason("already_released", "This hold has already been released."))
+        refuse_for([ALREADY_RELEASED])
     refuse_for(release_blockers(locked.hold, locked.screenings, locked.open_kinds, actor.id))
+
+
+def check_clear_flag(_client: LockedClient, flag: Flag) -> None:
+    """Check that a client's flag can be cleared.
+
+    Raises RuleBroken.
+    """
+    if flag.cleared_at is not None:
+        refuse_for([ALREADY_CLEARED])
 
 
 def release_blockers(

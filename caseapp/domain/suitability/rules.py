@@ -264,7 +264,7 @@ def _stage_cautions(handout: Handout, stage: str | None) -> list[Reason]:
 
 
 def _reason(found: Contraindication) -> Reason:
-    way_out = WAYS_OUT.get(found.tag, "")
+    way_out = WAYS_OUT.get(found.tag, "Choose another handout.")
     other = library().get((found.use_instead or "", "en"))
     if other:
         way_out = f"Use “{other.title}” instead."

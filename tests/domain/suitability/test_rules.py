@@ -1,16 +1,33 @@
 """The verdict, over every tag and effect, and the promise that a refusing condition never yields a yes."""
 
 from dataclasses import replace
+from itertools import product
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.handouts.library import ANY_STAGE, EFFECTS, TAGS, Contraindication, library
+from caseapp.domain.handouts.library import (
+    ANY_STAGE,
+    CHANNELS,
+    EFFECTS,
+    TAGS,
+    Contraindication,
+    library,
+)
+from caseapp.domain.handouts.queries import LibraryItem
 from caseapp.domain.screening.protocol import FLAG_LABELS
-from caseapp.domain.suitability.rules import CONTACT_STAGES, assess_suitability, condition_applies
-from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation
+from caseapp.domain.suitability.rules import (
+    CONTACT_STAGES,
+    assess_suitability,
+    assignment_blockers,
+    condition_applies,
+    situation_in_case,
+)
+from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation, Suitability
+from tests.support.contexts import NOW, complete, contexts
 
 OPEN = {
     "spouse_willingness": "agreed",
@@ -217,3 +234,86 @@ def test_assess_blocking_condition_never_gives_eligible(handout, situation, stag
         for found in handout.contraindications
     ):
         assert set(suitability.channels) <= {"in_person"}
+
+
+ORDER = {BLOCKED: 0, CAUTION: 1, ELIGIBLE: 2}
+
+
+def worse(situation):
+    """Yield the situation with one more thing against it."""
+    for flag in FLAG_LABELS:
+        yield replace(situation, flags=situation.flags | {flag})
+    yield replace(situation, hold="safety")
+    if situation.hold is None:
+        yield replace(situation, hold="care")
+    yield replace(situation, recent=False)
+    yield replace(situation, safety_items_asked=False)
+    yield replace(situation, in_person_only=True)
+    yield replace(situation, facts={**situation.facts, "order": "protects_spouse"})
+
+
+@given(real, situations, stage_ids)
+def test_assess_worse_situation_never_allows_more(handout, situation, stage):
+    before = assess_suitability(handout, situation, stage=stage)
+    for other in worse(situation):
+        after = assess_suitability(handout, other, stage=stage)
+        assert ORDER[after.outcome] <= ORDER[before.outcome]
+        assert {*after.channels} <= {*before.channels}
+
+
+@given(real, situations, st.sampled_from(CHANNELS), stage_ids)
+def test_every_refusal_of_a_handout_names_a_way_out(handout, situation, channel, stage):
+    suitability = assess_suitability(handout, situation, stage=stage)
+    item = LibraryItem(handout, UUID(int=1), NOW, None)
+    for recalled, (hidden, already_assigned, confirmed) in product(
+        (None, NOW), product((False, True), repeat=3)
+    ):
+        found = assignment_blockers(
+            replace(item, recalled_at=recalled, hidden=hidden),
+            suitability,
+            channel,
+            already_assigned=already_assigned,
+            confirmed=confirmed,
+        )
+        assert complete(found)
+        fits = suitability.outcome != BLOCKED and channel in suitability.channels
+        usable = recalled is None and not hidden and not already_assigned
+        read = suitability.outcome == ELIGIBLE or confirmed
+        assert (not found) == (fits and usable and read)
+        if fits and usable and not read:
+            assert found[0].code == "confirmation_required"
+            assert tuple(found[1:]) == suitability.reasons
+
+
+def test_every_reason_against_an_assignment_can_be_met():
+    item = LibraryItem(library()["better-nights", "en"], UUID(int=1), NOW, None)
+    open_to_all, caution = Suitability(ELIGIBLE), Suitability(CAUTION, (), ("print",))
+    found = set()
+    for one, suitability, already in (
+        (replace(item, recalled_at=NOW), open_to_all, False),
+        (replace(item, hidden=True), open_to_all, False),
+        (item, caution, False),
+        (item, open_to_all, True),
+        (item, replace(caution, channels=CHANNELS), False),
+        (item, open_to_all, False),
+    ):
+        reasons = assignment_blockers(
+            one, suitability, "portal", already_assigned=already, confirmed=False
+        )
+        found |= {reason.code for reason in reasons[:1]}
+    assert found == {
+        "recalled",
+        "hidden",
+        "channel_not_available",
+        "already_assigned",
+        "confirmation_required",
+    }
+
+
+@given(contexts(), real)
+def test_nothing_reaches_a_client_by_a_channel_that_is_not_safe(case, handout):
+    situation = situation_in_case(case)
+    assert situation.in_person_only == ("in_person" in case.client.safe.channels)
+    suitability = assess_suitability(handout, situation)
+    if situation.by_hand_only or (situation.hold == "safety" and handout.hold_ok != "safety"):
+        assert "portal" not in suitability.channels

@@ -1,0 +1,270 @@
+"""Stage gates, closing, reopening and clearing flags, without a database: every context that can be drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caseapp.core.actor import Actor
+from caseapp.core.errors import Invalid, RuleBroken
+from caseapp.core.permissions import Role
+from caseapp.domain.cases.queries import LockedCase
+from caseapp.domain.cases.rules import (
+    Progress,
+    assess_stage_gate,
+    check_clear_case_flag,
+    check_close,
+    check_move,
+    check_reopen,
+    has_final_screening,
+    list_closing_blockers,
+    list_move_blockers,
+    sets_contact_block,
+)
+from caseapp.domain.cases.schemas import CaseClosing, StageMove
+from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id, stages
+from caseapp.domain.screening.protocol import Level
+from tests.support.contexts import (
+    COACH,
+    NOW,
+    SUPERVISOR,
+    complete,
+    context,
+    contexts,
+    facts_sets,
+    histories,
+    safety,
+    screening,
+)
+
+TODAY = NOW.date()
+STAGES = [stage.id for stage in stages()]
+CRITERIA = [
+    criterion.id
+    for here, to in zip(stages(), stages()[1:], strict=False)
+    for criterion in criteria_between(here, to)
+    if not criterion.check
+]
+evidence_sets = st.sets(st.sampled_from(CRITERIA)).map(lambda ids: dict.fromkeys(ids, "Seen."))
+
+
+@st.composite
+def histories_with_state(draw):
+    """Draw screenings, and a safety state whose last screening is the newest of them."""
+    found = draw(histories())
+    return tuple(found), found[0] if found else None
+
+
+@st.composite
+def moves(draw):
+    """Draw a context with a consistent history, and a move."""
+    found, last = draw(histories_with_state())
+    here = draw(contexts())
+    here = replace(here, safety=replace(here.safety, last_screening=last))
+    move = StageMove(draw(st.sampled_from(STAGES)), draw(st.sampled_from(["", "Too early."])), {})
+    return here, Progress(found, draw(evidence_sets)), replace(move, evidence=draw(evidence_sets))
+
+
+def codes(reasons):
+    return {reason.code for reason in reasons}
+
+
+@given(moves())
+def test_move_forward_is_never_possible_with_a_hold_or_without_a_full_recent_screening(drawn):
+    here, progress, move = drawn
+    reasons = list_move_blockers(here, progress, move, TODAY)
+    assert complete(reasons)
+    forward = stage_by_id()[move.to].number > here.stage.number
+    if not reasons and forward:
+        assert here.case.status == "open"
+        assert not here.safety.holds
+        assert has_final_screening(here.safety)
+
+
+@given(moves())
+def test_move_is_possible_exactly_when_its_gate_is_open(drawn):
+    here, progress, move = drawn
+    to = next_stage(here.stage)
+    if here.case.status != "open" or to is None or to.id != move.to:
+        return
+    seen = replace(progress, evidence=progress.evidence | move.evidence)
+    gate = assess_stage_gate(here, to, seen, TODAY)
+    assert gate.is_open == (not list_move_blockers(here, progress, move, TODAY))
+    assert {check.criterion.id for check in gate.checks if check.attested and check.met} == {
+        criterion.id
+        for criterion in criteria_between(here.stage, to)
+        if not criterion.check and criterion.id in seen.evidence
+    }
+
+
+@given(moves())
+def test_move_back_is_always_possible_in_an_open_case_and_needs_a_reason(drawn):
+    here, progress, move = drawn
+    if stage_by_id()[move.to].number >= here.stage.number:
+        return
+    reasons = codes(list_move_blockers(here, progress, move, TODAY))
+    assert reasons == (set() if here.case.status == "open" else {"case_closed"})
+    locked = LockedCase(**vars(here))
+    if reasons:
+        with pytest.raises(RuleBroken):
+            check_move(locked, progress, move, TODAY)
+    elif move.reason:
+        check_move(locked, progress, move, TODAY)
+    else:
+        with pytest.raises(Invalid) as refused:
+            check_move(locked, progress, move, TODAY)
+        assert set(refused.value.fields) == {"reason"}
+
+
+@given(moves(), st.sampled_from(CRITERIA))
+def test_more_evidence_never_closes_a_gate(drawn, criterion):
+    here, progress, move = drawn
+    more = replace(move, evidence=move.evidence | {criterion: "Seen."})
+    before = codes(list_move_blockers(here, progress, move, TODAY))
+    assert codes(list_move_blockers(here, progress, more, TODAY)) <= before
+
+
+def ready(here):
+    """Build a context that meets everything that the gate after this stage computes, with its history."""
+    found = (screening(), screening(days_ago=8))
+    case = context(
+        state=safety(last=found[0]),
+        facts={"spouse_contact_wish": "open"},
+        stage=here.id,
+        goal="together",
+        goal_chosen_on=TODAY,
+        review_date=TODAY,
+    )
+    asked = criteria_between(here, next_stage(here))
+    evidence = {criterion.id: "Seen." for criterion in asked if not criterion.check}
+    return case, Progress(found, evidence)
+
+
+@pytest.mark.parametrize("here", [stage for stage in stages() if next_stage(stage)], ids=str)
+def test_every_gate_has_an_open_context_and_one_closed_by_each_of_its_conditions(here):
+    case, progress = ready(here)
+    move = StageMove(next_stage(here).id, "", {})
+    assert list_move_blockers(case, progress, move, TODAY) == []
+    found = set()
+    old = tuple(
+        replace(one, recorded_at=one.recorded_at.replace(year=2025)) for one in progress.screenings
+    )
+    not_asked = screening(fear_at_home=None)
+    for broken, history in (
+        (replace(case, safety=safety(holds=["care"], last=progress.screenings[0])), progress),
+        (replace(case, safety=safety(holds=["safety"], last=progress.screenings[0])), progress),
+        (replace(case, safety=safety()), replace(progress, screenings=())),
+        (replace(case, safety=safety(last=old[0])), replace(progress, screenings=old)),
+        (replace(case, safety=safety(last=not_asked)), replace(progress, screenings=(not_asked,))),
+        *(
+            (case, replace(progress, evidence=progress.evidence | {one: ""}))
+            for one in progress.evidence
+        ),
+        (replace(case, client=replace(case.client, consent_on=None)), progress),
+        (
+            replace(case, safety=safety(flags=["contact_block"], last=progress.screenings[0])),
+            progress,
+        ),
+        (context(state=case.safety, stage=here.id), progress),
+    ):
+        found |= codes(list_move_blockers(broken, history, move, TODAY))
+    expected = {criterion.id for criterion in criteria_between(here, next_stage(here))}
+    assert found == expected | {
+        "hold_open",
+        "never_screened",
+        "screening_old",
+        "screening_incomplete",
+    }
+
+
+def test_move_to_the_same_or_a_later_stage_is_refused():
+    for here in STAGES:
+        for to in STAGES:
+            case, progress = ready(stage_by_id()["steady"])
+            case.case.stage = here
+            found = list_move_blockers(case, progress, StageMove(to, "", {}), TODAY)
+            steps = STAGES.index(to) - STAGES.index(here)
+            if steps == 0:
+                assert codes(found) == {"same_stage"}
+            elif steps > 1 and to != "close":
+                assert codes(found) == {"one_stage_at_a_time"}
+            assert complete(found)
+
+
+closings = st.builds(
+    CaseClosing,
+    outcome=st.sampled_from(["separated", "together"]),
+    reason=st.just("decision"),
+    final_screening=st.sampled_from(["done", "not_possible"]),
+    not_screened_reason=st.just(""),
+    follow_up_consent=st.booleans(),
+    follow_up_on=st.none(),
+)
+
+
+@given(contexts(), closings, st.booleans())
+@settings(max_examples=300)
+def test_closing_is_possible_exactly_when_it_is_safe(here, closing, may_release_holds):
+    reasons = list_closing_blockers(here, closing, may_release_holds=may_release_holds)
+    assert complete(reasons)
+    safe_without = may_release_holds or (here.safety.highest_level or 0) <= Level.WATCH
+    screened = (
+        has_final_screening(here.safety) if closing.final_screening == "done" else safe_without
+    )
+    allowed = here.case.status == "open" and here.safety.hold != "safety" and screened
+    assert allowed == (not reasons)
+    role = Role.SUPERVISOR if may_release_holds else Role.COACH
+    actor = Actor(SUPERVISOR if may_release_holds else COACH, role, "", "web")
+    if reasons:
+        with pytest.raises(RuleBroken) as refused:
+            check_close(actor, LockedCase(**vars(here)), closing)
+        assert [*refused.value.reasons] == reasons
+    else:
+        check_close(actor, LockedCase(**vars(here)), closing)
+
+
+def test_closing_is_refused_by_each_of_its_conditions():
+    bad = screening(sleep=2)
+    done, impossible = (
+        CaseClosing("separated", "decision", final, "", follow_up_consent=False, follow_up_on=None)
+        for final in ("done", "not_possible")
+    )
+    for case, closing, code in (
+        (context(status="closed"), done, "case_closed"),
+        (context(state=safety(holds=["safety"], last=screening())), done, "hold_open"),
+        (context(state=safety()), done, "final_screening"),
+        (context(state=safety(last=bad)), impossible, "supervisor_needed"),
+    ):
+        assert codes(list_closing_blockers(case, closing, may_release_holds=False)) == {code}
+
+
+@pytest.mark.parametrize("status", ["open", "closed"])
+@pytest.mark.parametrize("has_open_case", [True, False])
+def test_reopening_needs_a_closed_case_and_no_other_open_one(status, has_open_case):
+    case = context(status=status, kind=LockedCase)
+    if status == "closed" and not has_open_case:
+        check_reopen(case, has_open_case=has_open_case)
+        return
+    with pytest.raises(RuleBroken) as refused:
+        check_reopen(case, has_open_case=has_open_case)
+    assert codes(refused.value.reasons) == {"case_open"}
+    assert complete(refused.value.reasons)
+
+
+@given(facts_sets)
+def test_contact_block_is_set_by_an_order_or_a_wish_and_stays_while_an_order_is_in_force(facts):
+    case = context(facts=facts, kind=LockedCase)
+    ordered = facts.get("order", "none") != "none"
+    assert sets_contact_block(facts) == (
+        ordered or facts.get("spouse_contact_wish") == "asked_for_none"
+    )
+    check_clear_case_flag(case, "violence_flag")
+    if not ordered:
+        check_clear_case_flag(case, "contact_block")
+        return
+    with pytest.raises(RuleBroken) as refused:
+        check_clear_case_flag(case, "contact_block")
+    assert complete(refused.value.reasons)

@@ -1,0 +1,165 @@
+"""What a screening requires and what a hold's release needs, without a database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caseapp.core.actor import Actor
+from caseapp.core.errors import RuleBroken
+from caseapp.core.permissions import Role
+from caseapp.domain.clients.queries import LockedClient
+from caseapp.domain.followups.codes import TASK_LABELS
+from caseapp.domain.screening.models import Flag, Hold
+from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, STEADY_INTERVAL, Level
+from caseapp.domain.screening.queries import LockedHold
+from caseapp.domain.screening.rules import (
+    check_clear_flag,
+    check_release,
+    derive_flags,
+    derive_required_actions,
+    has_two_steady_screenings,
+    release_blockers,
+)
+from tests.support.contexts import (
+    ALL_NONE,
+    COACH,
+    KEY,
+    NOW,
+    SUPERVISOR,
+    answers,
+    client,
+    complete,
+    histories,
+    open_hold,
+    screening,
+)
+
+ITEM_KEYS = [item.key for item in ITEMS]
+# Every level of every pair of items, while the others are at none.
+PAIRS = [
+    ALL_NONE | {one: first, other: second}
+    for one, other in product(ITEM_KEYS, repeat=2)
+    if one != other
+    for first, second in product([None, *map(int, Level)], repeat=2)
+]
+
+
+def test_every_pair_of_levels_opens_the_holds_of_the_protocol():
+    for levels in PAIRS:
+        found = derive_required_actions(levels, NOW)
+        opening = {item.key: levels[item.key] or 0 for item in ITEMS}
+        safety = {
+            item.key
+            for item in ITEMS
+            if opening[item.key] == Level.URGENT
+            or (item.safety and opening[item.key] >= Level.CONCERN)
+        }
+        care = {key for key, level in opening.items() if level == Level.CONCERN} - safety
+        assert {kind: {*keys} for kind, keys in found.holds.items()} == {
+            kind: keys for kind, keys in (("care", care), ("safety", safety)) if keys
+        }
+        assert found.flags <= FLAG_LABELS.keys()
+        assert found.tasks.keys() <= TASK_LABELS.keys()
+        assert bool(found.tasks) == any(opening.values())
+        assert all(due >= NOW for due in found.tasks.values())
+        if safety:
+            assert {"safety_plan", "safety_24h", "tell_supervisor"} <= found.tasks.keys()
+
+
+@given(answers(), st.sampled_from(ITEM_KEYS))
+def test_higher_level_never_sets_fewer_flags_or_asks_less(levels, key):
+    if levels[key] == Level.URGENT:
+        return
+    higher = levels | {key: (levels[key] or 0) + 1}
+    before, after = (derive_required_actions(one, NOW) for one in (levels, higher))
+    assert derive_flags(levels) <= derive_flags(higher)
+    assert before.tasks.keys() <= after.tasks.keys()
+    assert ("safety" in before.holds) <= ("safety" in after.holds)
+    assert bool(before.holds) <= bool(after.holds)
+
+
+@given(histories())
+def test_two_steady_screenings_are_a_week_apart_with_nothing_above_watch_between(found):
+    bad = [max(level or 0 for level in one.levels.values()) > Level.WATCH for one in found]
+    since_bad = found[: bad.index(True)] if any(bad) else found
+    steady = [one.recorded_at for one in since_bad if one.steady]
+    apart = bool(steady) and max(steady) - min(steady) >= STEADY_INTERVAL
+    assert has_two_steady_screenings(found) == apart
+
+
+LEVELS: dict[str, dict[str, int | None]] = {
+    "steady": {},
+    "watch": {"sleep": 1},
+    "concern": {"sleep": 2},
+    "partial": {"sleep": None},
+}
+
+
+def release_states():
+    """Yield every combination of what a release depends on, as the hold, screenings, tasks and who releases it."""
+    for kind, opener, recorder, last, earlier, tasks, actor in product(
+        ("care", "safety"),
+        (COACH, SUPERVISOR),
+        (COACH, SUPERVISOR),
+        ("none", *LEVELS),
+        (True, False),
+        ((), ("referral",), ("safety_plan", "recheck")),
+        (COACH, SUPERVISOR),
+    ):
+        since = [] if last == "none" else [screening(by=recorder, **LEVELS[last])]
+        if since and earlier:
+            since.append(screening(days_ago=7, by=recorder))
+        yield open_hold(kind, by=opener), tuple(since), tasks, actor
+
+
+def test_release_needs_every_condition():
+    released = set()
+    for hold, since, tasks, actor in release_states():
+        reasons = release_blockers(hold, since, tasks, actor)
+        assert complete(reasons)
+        steady = bool(since) and since[0].steady
+        twice = hold.kind == "safety" or has_two_steady_screenings(since)
+        authors = {hold.opened_by, *(one.recorded_by for one in since[:1])}
+        second = hold.kind == "care" or actor not in authors
+        assert (not reasons) == (steady and twice and not tasks and second)
+        if not reasons:
+            released.add(hold.kind)
+    assert released == {"care", "safety"}
+
+
+def test_every_reason_against_a_release_stands_alone_in_some_state():
+    alone = set()
+    for hold, since, tasks, actor in release_states():
+        codes = {reason.code for reason in release_blockers(hold, since, tasks, actor)}
+        if len(codes) == 1:
+            alone |= codes
+    assert alone == {
+        "screening_not_steady",
+        "only_one_steady_screening",
+        "task_open",
+        "second_person_needed",
+    }
+
+
+def test_released_hold_is_not_released_again():
+    row = Hold(id=open_hold().id, kind="care", opened_at=NOW, opened_by=COACH, released_at=NOW)
+    supervisor = Actor(SUPERVISOR, Role.SUPERVISOR, "", "web")
+    with pytest.raises(RuleBroken) as refused:
+        check_release(supervisor, LockedHold(row, KEY, (screening(),), ()))
+    assert [reason.code for reason in refused.value.reasons] == ["already_released"]
+    row.released_at = None
+    week = (screening(), screening(days_ago=7))
+    check_release(supervisor, LockedHold(row, KEY, week, ()))
+
+
+def test_flag_is_cleared_once():
+    locked = LockedClient(client(), KEY)
+    check_clear_flag(locked, Flag(kind="violence_flag", cleared_at=None))
+    with pytest.raises(RuleBroken) as refused:
+        check_clear_flag(locked, Flag(kind="violence_flag", cleared_at=NOW - timedelta(days=1)))
+    assert complete(refused.value.reasons)

@@ -1,0 +1,51 @@
+"""Saving, sharing and uploading answers, without a database."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from caseapp.domain.assignments.rules import list_reading_blockers
+from caseapp.domain.worksheets.queries import LockedWorksheet
+from caseapp.domain.worksheets.rules import (
+    MAX_UPLOAD_BYTES_PER_CLIENT,
+    MAX_UPLOADS_PER_WORKSHEET,
+    KeptUploads,
+    check_answer,
+    check_share,
+    check_upload,
+    list_sharing_blockers,
+    list_upload_blockers,
+)
+from tests.domain.assignments.test_rules import RECORDS, refused
+from tests.support.contexts import complete
+
+records = st.sampled_from(RECORDS)
+sizes = st.sampled_from(
+    [
+        0,
+        1,
+        MAX_UPLOAD_BYTES_PER_CLIENT - 1,
+        MAX_UPLOAD_BYTES_PER_CLIENT,
+        MAX_UPLOAD_BYTES_PER_CLIENT + 1,
+    ]
+)
+
+
+@given(records, st.sampled_from([{}, {"what_happened": "Rang."}]), st.integers(0, 9), sizes, sizes)
+def test_nothing_is_changed_on_a_handout_that_cannot_be_read(record, answers, files, kept, size):
+    worksheet, uploads = LockedWorksheet(record, None), KeptUploads(files, kept)
+    unreadable = list_reading_blockers(record)
+    assert refused(check_answer, worksheet) == unreadable
+    assert refused(check_share, worksheet, answers) == unreadable or (
+        not unreadable
+        and refused(check_share, worksheet, answers) == list_sharing_blockers(answers)
+    )
+    no_room = list_upload_blockers(uploads, size)
+    assert refused(check_upload, worksheet, uploads, size) == (unreadable or no_room)
+    assert complete(no_room)
+    assert (not no_room) == (
+        files < MAX_UPLOADS_PER_WORKSHEET and kept + size <= MAX_UPLOAD_BYTES_PER_CLIENT
+    )
+    assert complete(list_sharing_blockers({}))
+    assert not list_sharing_blockers({"a": "b"})
