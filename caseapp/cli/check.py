@@ -17,7 +17,10 @@ from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 from caseapp.core.sandbox import circuit_breaker
 from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS
+from caseapp.core.vault import wrapping_key_id
 from caseapp.domain.handouts.checks import list_problems
+from caseapp.domain.keys.purposes import PURPOSES
+from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
 from caseapp.domain.practice.queries import are_help_lines_stale, get_practice
 from caseapp.domain.users.queries import list_users
 
@@ -42,7 +45,7 @@ class CheckResult:
 @click.command()
 @click.pass_obj
 def check(context: CommandContext) -> None:
-    """Explain the settings and check database, mail, fonts, handouts, help lines and users."""
+    """Explain the settings and check database, keys, mail, fonts, handouts, help lines and users."""
     lines = list(describe_settings(context))
     click.echo("Settings")
     for line in lines:
@@ -52,6 +55,7 @@ def check(context: CommandContext) -> None:
             (title, list(run_check()))
             for title, run_check in (
                 ("Database", check_database),
+                ("Keys", check_keys),
                 ("Mail", check_mail),
                 ("Fonts and PDF", check_pdf),
                 ("Handouts", check_handouts),
@@ -132,6 +136,31 @@ def _check_sqlite(connection: sa.Connection) -> Iterator[CheckResult]:
         )
     else:
         yield CheckResult(OK, f"SQLite {sqlite3.sqlite_version}")
+
+
+def check_keys() -> Iterator[CheckResult]:
+    """Check that every stored key is wrapped under the first vault key and opens, and that the key ring is complete.
+
+    The start has compared the listed vault keys with the stored ones already.
+    """
+    found, ring = count_wrapped_keys(), {item.purpose for item in list_ring()}
+    yield CheckResult(
+        OK,
+        f"{found.client_keys.total()} client keys and {found.ring_keys.total()} keys of the ring",
+    )
+    if missing := [purpose for purpose in PURPOSES if purpose not in ring]:
+        yield CheckResult(
+            FAULT, f"The ring has no key for {', '.join(missing)}. Start the application once."
+        )
+    if broken := list_broken_client_keys():
+        yield CheckResult(
+            FAULT, f"{len(broken)} client keys can't be opened. Run: caseapp keys check"
+        )
+    if left := found.count_not_under(wrapping_key_id()):
+        yield CheckResult(
+            WARNING,
+            f"{left} keys are wrapped under another vault key than the first one. Run: caseapp keys rotate",
+        )
 
 
 def check_mail() -> Iterator[CheckResult]:

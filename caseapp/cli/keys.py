@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from caseapp.cli.context import EXIT_FAILED, CommandContext, print_error_lines
+from caseapp.core.actor import operator
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.core.vault import vault_key_ids, wrapping_key_id
+from caseapp.domain.audit.operations import record
 from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
 from caseapp.domain.keys.queries import (
     count_wrapped_keys,
@@ -66,7 +69,12 @@ def rotate(context: CommandContext) -> None:
     interrupted, run it again.
     """
     with context.open():
+        new = wrapping_key_id()
         with transaction():
+            if left := count_wrapped_keys().count_not_under(new):
+                # Recorded with the first change, so that a rotation that is interrupted is in the log too.
+                found = {"vault_key": new, "keys": left}
+                record(operator(), Action.KEY_ROTATE, "vault_key", details=found)
             done = rewrap_ring()
         last: UUID | None = None
         while True:
@@ -77,12 +85,7 @@ def rotate(context: CommandContext) -> None:
             done += batch.rewrapped
             last = batch.last_client_id
         load_ring()
-        found, new = count_wrapped_keys(), wrapping_key_id()
-    left = (
-        (found.client_keys + found.ring_keys).total()
-        - found.client_keys[new]
-        - found.ring_keys[new]
-    )
+        left = count_wrapped_keys().count_not_under(new)
     click.echo(f"{done} keys were wrapped under vault key {new}.")
     if left:
         print_error_lines(

@@ -62,6 +62,7 @@ class Action(StrEnum):
     PRACTICE_EDIT = "practice.edit"
     USER_MANAGE = "user.manage"
     TOKEN_MANAGE = "token.manage"  # noqa: S105 - an action, not a secret
+    KEY_ROTATE = "key.rotate"
     SIGN_IN = "sign_in"
     PORTAL_READ = "portal.read"
     PORTAL_MARK = "portal.mark"
@@ -127,6 +128,7 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
             Action.PRACTICE_EDIT,
             Action.USER_MANAGE,
             Action.TOKEN_MANAGE,
+            Action.KEY_ROTATE,
             Action.HANDOUT_REVIEW,
             Action.HANDOUT_RECALL,
             Action.HANDOUT_WRITE,

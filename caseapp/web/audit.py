@@ -64,6 +64,7 @@ ACTION_LABELS = {
     Action.PRACTICE_EDIT: "Changed the settings",
     Action.USER_MANAGE: "Changed a staff account",
     Action.TOKEN_MANAGE: "Changed an API token",
+    Action.KEY_ROTATE: "Wrapped the keys under another vault key",
     Action.PORTAL_READ: "Viewed the portal",
     Action.PORTAL_MARK: "Marked a handout as read in the portal",
     Action.PORTAL_WRITE: "Answered a worksheet in the portal",

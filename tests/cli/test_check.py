@@ -14,8 +14,9 @@ from caseapp.core.database import db
 from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import add_user, disable_user
+from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.practice.operations import confirm_help_lines
-from tests.support import staff
+from tests.support import builders, staff
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
 
@@ -57,6 +58,7 @@ def test_check_passes_for_a_ready_practice(team, run_command):
     assert "all migrations applied" in done.output
     assert "No mail server is set" in section(done.output, "Mail")
     assert "The PDF workers can be started" in done.output
+    assert "0 client keys and 10 keys of the ring" in section(done.output, "Keys")
 
 
 @pytest.mark.pdf
@@ -81,6 +83,22 @@ def test_coach_without_supervisor_is_a_fault(team, run_command):
 @pytest.mark.pdf
 def test_no_active_user_is_a_fault(run_command):
     assert "FAULT Nobody can sign in." in run_command("check").output
+
+
+def test_keys_that_do_not_open_or_are_under_another_vault_key_are_named(app):
+    before = settings.active()
+    builders.case(staff.add("coach"))
+    assert [found.level for found in check.check_keys()] == [check.OK]
+    settings.use(replace(before, vault_keys=(bytes(range(100, 132)), *before.vault_keys)))
+    try:
+        assert [found.level for found in check.check_keys()] == [check.OK, check.WARNING]
+    finally:
+        settings.use(before)
+    with transaction() as session:
+        session.execute(sa.update(ClientKey).values(wrapped=b"changed"))
+        session.execute(sa.delete(KeyRing).where(KeyRing.purpose == "safety"))
+    told = [found.text for found in check.check_keys() if found.level == check.FAULT]
+    assert ["safety" in told[0], "1 client keys" in told[1]] == [True, True]
 
 
 def test_unreachable_mail_server_is_a_fault(app):

@@ -6,7 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core import settings, vault
+from caseapp.core.actor import operator
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.keys.models import ClientKey
 from tests.support import builders, staff
 
@@ -42,6 +45,8 @@ def test_keys_rotate_leaves_nothing_under_the_old_key(new_vault_key, run_command
     assert "can be removed" in done.output
     assert run_command("keys", "check").output.startswith("1 client keys and 10 keys")
     assert "0 keys were wrapped" in run_command("keys", "rotate").output
+    [event] = list_audit_events(operator(), AuditFilter(action=Action.KEY_ROTATE), None, 9).items
+    assert event.details == {"vault_key": new, "keys": 11}
 
 
 def test_keys_check_names_a_client_whose_key_does_not_open(new_vault_key, run_command):

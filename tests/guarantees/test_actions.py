@@ -55,6 +55,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "practice.edit",
     "user.manage",
     "token.manage",
+    "key.rotate",
     "handout.review",
     "handout.recall",
     "handout.write",
@@ -125,5 +126,6 @@ def test_every_http_action_is_declared_by_a_view(session_app):
         "hold.open",  # a screening opens it
         "sign_in",  # recorded; whoever signs in is nobody yet
         "token.manage",  # the command line
+        "key.rotate",  # the command line
     }
     assert set(map(str, Action)) - declared <= elsewhere

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Purpose = Literal[
     "index",
@@ -20,18 +20,7 @@ Purpose = Literal[
 `signatures`: signed notes; the others: keyed hashes for exact look-ups, a key for each kind."""
 FingerprintKind = Literal["email", "phone", "name", "coach", "attempt"]
 
-PURPOSES: tuple[Purpose, ...] = (
-    "index",
-    "drafts",
-    "safety",
-    "audit",
-    "signatures",
-    "fingerprint_email",
-    "fingerprint_phone",
-    "fingerprint_name",
-    "fingerprint_coach",
-    "fingerprint_attempt",
-)
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 FINGERPRINT_PURPOSES: dict[FingerprintKind, Purpose] = {
     "email": "fingerprint_email",
     "phone": "fingerprint_phone",

@@ -85,6 +85,11 @@ class WrappedKeys:
     client_keys: Counter[str]
     ring_keys: Counter[str]
 
+    def count_not_under(self, vault_key: str) -> int:
+        """Count the keys that other vault keys than this one wrap."""
+        total = self.client_keys + self.ring_keys
+        return total.total() - total[vault_key]
+
 
 def count_wrapped_keys() -> WrappedKeys:
     """Count the stored keys by the vault key that wraps them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -245,13 +246,12 @@ def test_closing_is_refused_by_each_of_its_conditions():
 @pytest.mark.parametrize("has_open_case", [True, False])
 def test_reopening_needs_a_closed_case_and_no_other_open_one(status, has_open_case):
     case = context(status=status, kind=LockedCase)
-    if status == "closed" and not has_open_case:
+    may_reopen = status == "closed" and not has_open_case
+    with nullcontext() if may_reopen else pytest.raises(RuleBroken) as refused:
         check_reopen(case, has_open_case=has_open_case)
-        return
-    with pytest.raises(RuleBroken) as refused:
-        check_reopen(case, has_open_case=has_open_case)
-    assert codes(refused.value.reasons) == {"case_open"}
-    assert complete(refused.value.reasons)
+    if not may_reopen:
+        assert codes(refused.value.reasons) == {"case_open"}
+        assert complete(refused.value.reasons)
 
 
 @given(facts_sets)
