@@ -41,7 +41,6 @@ from caseapp.http.request_parsing import (
     COMMON_FIELDS,
     Form,
     load_form,
-    name_field,
     parse_version,
 )
 from caseapp.http.template_helpers import flash, zone
@@ -443,9 +442,7 @@ class Forms:
         marked = next((form for form in self.made.values() if form.errors), PageForm())
         errors = error.fields if isinstance(error, Invalid) else marked.errors
         return {
-            marked.field_id(name): [
-                name_field(text, marked.labels.get(name, name)) for text in texts
-            ]
+            marked.field_id(name): [name_field(marked.labels.get(name), text) for text in texts]
             for name, texts in errors.items()
         }
 
@@ -455,7 +452,8 @@ class Forms:
         found = []
         refusal = self.refusal
         if refusal and refusal.shows_words:
-            shown = set(self.refused.labels) if self.refused else set()
+            form = self.refused
+            shown = {*form.labels, *form.hidden} if form else set()
             found += refusal.route.list_typed(refusal.sent.fields, shown)
         for address, draft in self.drafts.items():
             form = self.made.get(address)
@@ -463,6 +461,13 @@ class Forms:
                 route = find_route(address)
                 found += route.list_typed(_as_sent(draft.words), ()) if route else []
         return [*dict.fromkeys(found)]
+
+
+def name_field(label: str | None, message: str) -> str:
+    """Put what the page calls a field before a message about it, which may stand far from the field."""
+    if label is None:
+        return message
+    return f"{label} {message}" if label.endswith("?") else f"{label}: {message}"
 
 
 def find_route(address: str) -> FormRoute[Any, Any, Any] | None:

@@ -27,7 +27,8 @@ class Form:
     """A form as it was submitted, with its errors, so that the page can show it again.
 
     `suffix` tells the fields of several like forms on one page apart, `saved` holds what somebody else saved in fields
-    that the person has changed too, and `labels` what the page calls each field, once it has been rendered.
+    that the person has changed too. Once the page is rendered, `labels` says what it calls each field that it shows,
+    and `hidden` names those that it sends without showing them.
     """
 
     raw: dict[str, Any] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Form:
     suffix: str = ""
     saved: dict[str, list[str]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
 
     def value(self, name: str, default: Any = "") -> Any:  # noqa: ANN401 - whatever was sent
         """Return the submitted value of a field."""
@@ -48,12 +50,12 @@ class Form:
     def messages(self, name: str, label: str) -> list[str]:
         """Return the messages about a field, which the page calls `label`."""
         self.labels[name] = label
-        return [name_field(text, label) for text in self.errors.get(name, [])]
+        return self.errors.get(name, [])
 
-
-def name_field(message: str, label: str) -> str:
-    """Put what the page calls a field into a message about it."""
-    return message.replace("{label}", label)
+    def sends(self, name: str) -> str:
+        """Note that the page sends a field without showing it."""
+        self.hidden.add(name)
+        return ""
 
 
 def read_form(schema: Schema, *, zone: tzinfo | None = None) -> Any:  # noqa: ANN401 - a plain value

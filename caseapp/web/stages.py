@@ -9,10 +9,10 @@ from flask import render_template, url_for
 
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.operations import move_case
-from caseapp.domain.cases.queries import LockedCase, get_stage_gate, lock_case
-from caseapp.domain.cases.rules import list_common_blockers
+from caseapp.domain.cases.queries import LockedCase, get_progress, lock_case
+from caseapp.domain.cases.rules import assess_stage_gate, list_common_blockers
 from caseapp.domain.cases.schemas import StageMove, StageMoveSchema
-from caseapp.domain.cases.stages import attested_criteria, stages
+from caseapp.domain.cases.stages import attested_criteria, next_stage, stages
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.template_helpers import today
 from caseapp.web.case_header import load_case_context
@@ -27,10 +27,14 @@ __all__ = ["blueprint"]
 
 @dataclass(frozen=True)
 class StageView:
-    """A case with the gate of its next stage; there is none in the last stage or once the case is closed."""
+    """A case with the gate of its next stage; there is none in the last stage or once the case is closed.
+
+    `evidence` are the coach's lines for the criteria of other gates: what each is about, and the text.
+    """
 
     context: CasePage
     gate: StageGate | None
+    evidence: list[tuple[str, str]]
 
 
 def load_stage(number: str) -> StageView:
@@ -38,9 +42,17 @@ def load_stage(number: str) -> StageView:
 
     Raises NotFound.
     """
-    context = load_case_context(number)
-    gate = get_stage_gate(context, today=today()) if context.case.status == "open" else None
-    return StageView(context, gate)
+    context, gate = load_case_context(number), None
+    progress, to = get_progress(context), next_stage(context.stage)
+    if to is not None and context.case.status == "open":
+        gate = assess_stage_gate(context, to, progress, today())
+    asked = {check.criterion.id for check in gate.checks} if gate else set()
+    evidence = [
+        (text, progress.evidence[id_])
+        for id_, text in attested_criteria().items()
+        if id_ in progress.evidence and id_ not in asked
+    ]
+    return StageView(context, gate, evidence)
 
 
 page = FormPage(
@@ -61,6 +73,7 @@ def stage_page(view: StageView, forms: Forms) -> str:
         context=context,
         tab="Stage",
         gate=view.gate,
+        evidence=view.evidence,
         forms=forms,
         common_blockers=list_common_blockers(context.safety),
         earlier={

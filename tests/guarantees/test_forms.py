@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -204,6 +205,53 @@ def case_field_is_wrong(sample, monkeypatch):
     if sample.ids:
         assert f'href="#{sample.ids[wrong]}"' in text
         assert f'id="{sample.ids[wrong]}"' in text
+
+
+class _Labels(HTMLParser):
+    """What a page calls its fields, by their ids, and the links of its error summary."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.texts, self.links, self.inside = [], {}, [], False
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        if tag == "div" and given.get("class") == "error-summary":
+            self.inside = True
+        if tag == "a" and self.inside:
+            self.links.append((given["href"].removeprefix("#"), ""))
+        if tag == "fieldset" and "id" in given:
+            self.open.append(given["id"])
+        if tag == "label" and "for" in given:
+            self.open.append(given["for"])
+
+    def handle_data(self, data):
+        if self.open:
+            self.texts[self.open[-1]] = self.texts.get(self.open[-1], "") + data
+        if self.inside and self.links:
+            target, text = self.links[-1]
+            self.links[-1] = (target, text + data)
+
+    def handle_endtag(self, tag):
+        if tag == "div":
+            self.inside = False
+        if tag in {"label", "legend"} and self.open:
+            self.open.pop()
+
+
+def case_fields_are_empty(sample, monkeypatch):
+    """Send every field that takes text empty: what is missing is named as the page names it, and linked to."""
+    monkeypatch.setattr(sample.route, "change", lambda *_given: Done("/today"))
+    answer = sample.send(**dict.fromkeys(sample.ids, ""))
+    if answer.status_code != 422:
+        return
+    text, page = answer.get_data(as_text=True), _Labels()
+    page.feed(text)
+    assert page.links
+    for target, words in page.links:
+        label = page.texts.get(target)
+        assert label is not None or f'id="{target}"' in text
+        assert label is None or label.strip().startswith(re.split("[:?]", words)[0])
 
 
 def case_rule_refuses(sample, monkeypatch):

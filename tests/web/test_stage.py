@@ -48,7 +48,9 @@ def test_move_with_all_criteria_met_succeeds(team, coach, ines, address):
     text = coach.text(answer.headers["Location"])
     assert "Stage changed." in text
     assert "Moved to stage 2, Understand" in text
-    assert "Before Rebuild" in coach.text(address)
+    page = coach.text(address)
+    assert "Before Rebuild" in page
+    assert all(line in page for line in EVIDENCE.values())
 
 
 def test_refused_move_names_criteria_and_keeps_evidence(team, coach, ines, address):
