@@ -17,6 +17,7 @@ from caseapp.http import (
     assets,
     errors,
     fonts,
+    form_drafts,
     guard,
     health,
     request_log,
@@ -63,6 +64,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     errors.init_app(app)
     template_helpers.init_app(app)
     session_time.init_app(app)
+    form_drafts.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(assets.blueprint)
     app.register_blueprint(fonts.blueprint)

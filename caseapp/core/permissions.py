@@ -23,6 +23,7 @@ class Action(StrEnum):
 
     SELF_READ = "self.read"
     SESSION_END = "session.end"
+    FORM_DRAFT = "form.draft"
     TODAY_READ = "today.read"
     CLIENT_CREATE = "client.create"
     CLIENT_READ = "client.read"
@@ -74,6 +75,7 @@ _ALL_STAFF = frozenset(
     {
         Action.SELF_READ,
         Action.SESSION_END,
+        Action.FORM_DRAFT,
         Action.TODAY_READ,
         Action.HANDOUT_READ,
     }
@@ -137,7 +139,13 @@ ACTIONS_BY_ROLE: dict[Role, frozenset[Action]] = {
         }
     ),
     Role.CLIENT: frozenset(
-        {Action.PORTAL_READ, Action.PORTAL_MARK, Action.PORTAL_WRITE, Action.SESSION_END}
+        {
+            Action.PORTAL_READ,
+            Action.PORTAL_MARK,
+            Action.PORTAL_WRITE,
+            Action.SESSION_END,
+            Action.FORM_DRAFT,
+        }
     ),
     # A link or a card alone shows nothing: it only allows entering the PIN, or leaving.
     Role.SIGNING_IN: frozenset({Action.PORTAL_PIN, Action.SESSION_END}),

@@ -86,6 +86,7 @@ MESSAGES = {
     "link_sent": "If we know that address, we've sent a link. It works for 15 minutes.",
     "codes_shown": "The codes are shown only once and are not stored. If they are lost, create new ones.",
     "words_kept": "You’ve been signed out. What you typed is kept. Sign in, and it is back in its form.",
+    "words_discarded": "What you had typed is discarded.",
     "signed_out": "You're signed out.",
 }
 

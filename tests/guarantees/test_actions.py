@@ -12,7 +12,7 @@ from caseapp.core.permissions import ACTIONS_BY_ROLE, STAFF_ROLES, Action, Role
 from caseapp.core.settings import ROOT
 from tests.guarantees import sample_data as w
 
-EVERY_MEMBER_OF_STAFF = {"self.read", "session.end", "today.read", "handout.read"}
+EVERY_MEMBER_OF_STAFF = {"self.read", "session.end", "form.draft", "today.read", "handout.read"}
 COACH = EVERY_MEMBER_OF_STAFF | {
     "client.create",
     "client.read",
@@ -62,7 +62,7 @@ ADMIN = EVERY_MEMBER_OF_STAFF | {
     "handout.approve",
     "handout.hide",
 }
-CLIENT = {"portal.read", "portal.mark", "portal.write", "session.end"}
+CLIENT = {"portal.read", "portal.mark", "portal.write", "session.end", "form.draft"}
 TABLE = {
     Role.COACH: COACH,
     Role.SUPERVISOR: SUPERVISOR,

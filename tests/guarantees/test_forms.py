@@ -56,12 +56,16 @@ BY_HAND = {
     "authoring.withdraw": NOT_YET,
     "bulk_assignments.confirm_page": NOT_YET,
     "bulk_assignments.start": NOT_YET,
+    "form_drafts.discard": NO_RECORD,
+    "form_drafts.keep": NO_RECORD,
     "handouts.recall": NOT_YET,
     "handouts.record_review": NOT_YET,
     "handouts.replace_assignments": NOT_YET,
     "hidden_handouts.hide": NOT_YET,
     "hidden_handouts.show": NOT_YET,
     "notes.autosave": "answers the script of the editor, which keeps the words, in JSON",
+    "portal_form_drafts.discard": NO_RECORD,
+    "portal_form_drafts.keep": NO_RECORD,
     "portal_handouts.mark_read": NOT_YET,
     "portal_session_time.stay": NO_RECORD,
     "portal_sign_in.finish_first_visit": NOT_YET,
@@ -326,6 +330,26 @@ def case_session_has_ended(sample, monkeypatch):
     assert sample.lost(restored) == []
 
 
+def case_words_are_kept_while_they_are_typed(sample, monkeypatch):
+    """Keep what was typed as a script does: nothing is sent, the words are back, and one button discards them."""
+    monkeypatch.setattr(sample.route, "change", fails(AssertionError("nothing may change")))
+    browser = sample.world.browsers[sample.who]
+    page = browser.get(sample.page).get_data(as_text=True)
+    if f'action="{sample.form.action}" novalidate data-draft="/drafts"' not in page:
+        assert sample.route.page.blueprint.name in OWN_DRAFTS
+        return
+    kept = browser.post("/drafts", data=sample.form.fields | sample.typed)
+    assert (kept.status_code, kept.get_data()) == (204, b"")
+    page = browser.get(sample.page)
+    assert sample.lost(page) == []
+    if not sample.ids:
+        return
+    button = forms_in(page.get_data(as_text=True), sample.page, "/drafts/discard")[0]
+    done = browser.post(button.action, data=button.fields)
+    assert (done.status_code, done.location) == (303, sample.page)
+    assert sample.lost(browser.get(done.location)) == [*sample.ids]
+
+
 def case_cookies_are_gone(sample, monkeypatch):
     browser = sample.world.app.test_client()
     restored = sign_in_again(sample, sample.send(browser), browser)
@@ -356,6 +380,8 @@ def case_form_is_untouched(sample, monkeypatch):
     assert after.form.fields | hidden == sample.form.fields | hidden
 
 
+# A note is a draft of its own, and levels of a screening are kept nowhere else.
+OWN_DRAFTS = {"notes", "screenings"}
 # Forms that do something even when they are sent as they were opened.
 ACTS_UNTOUCHED = {"cases.create", "notes.create", "notes.discard", "notes.record_screening"}
 CASES = [found for name, found in globals().items() if name.startswith("case_")]

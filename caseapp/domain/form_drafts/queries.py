@@ -17,6 +17,7 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_ring_key
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
 
@@ -50,6 +51,17 @@ def list_form_drafts(author_id: UUID, path: str) -> dict[str, FormWords]:
         form: FormWords(_unseal(author_id, row), row.opened_at, row.updated_at)
         for form, row in newest.items()
     }
+
+
+def find_last_save(author_id: UUID, form: str, opened_at: datetime) -> datetime | None:
+    """Return when the words of one window were last kept, or None."""
+    return db.session.scalar(
+        sa.select(FormDraft.updated_at).where(
+            FormDraft.author_id == author_id,
+            FormDraft.form == form,
+            FormDraft.opened_at == opened_at,
+        )
+    )
 
 
 def is_over() -> sa.ColumnElement[bool]:
