@@ -4,32 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import (
-    Blueprint,
-    Response,
-    redirect,
-    render_template,
-    request,
-    stream_with_context,
-    url_for,
-)
+from flask import Blueprint, Response, render_template, request, stream_with_context, url_for
 
-from caseapp.core.errors import Invalid
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.reports.codes import FORMATS
 from caseapp.domain.reports.csv_table import coach_code
 from caseapp.domain.reports.operations import create_export
 from caseapp.domain.reports.queries import build_export_file, list_exports
-from caseapp.domain.reports.schemas import STATUSES, ExportSchema
+from caseapp.domain.reports.schemas import STATUSES, ExportSchema, NewExport
 from caseapp.domain.users.queries import list_users
+from caseapp.http.forms import Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, read_form, submitted_form
-from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,15 +26,12 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("reports", __name__)
 
+reports = FormPage(blueprint, "/reports", Action.REPORT_EXPORT, lambda: None)
 
-@blueprint.get("/reports")
-@needs(Action.REPORT_EXPORT)
-def report_list() -> ResponseReturnValue:
+
+@reports.show
+def report_list(_view: None, forms: Forms) -> str:
     """Show the form for a report and the list of exports."""
-    return _page(Form())
-
-
-def _page(form: Form) -> str:
     staff = list_users()
     coaches = {
         str(person.id): f"{person.name} ({coach_code(person.id)})"
@@ -55,7 +40,7 @@ def _page(form: Form) -> str:
     }
     return render_template(
         "reports/list.html",
-        form=form,
+        forms=forms,
         page=list_exports(current_actor(), request.args.get("cursor"), PAGE_SIZE),
         formats=FORMATS,
         statuses=STATUSES,
@@ -65,18 +50,11 @@ def _page(form: Form) -> str:
     )
 
 
-@blueprint.post("/reports")
-@needs(Action.REPORT_EXPORT)
-def create_report() -> ResponseReturnValue:
+@reports.form(Action.REPORT_EXPORT, Body(ExportSchema, NewExport), lock=no_lock)
+def create_report(_locked: None, new: NewExport, sent: Sent) -> Done:
     """Create an export."""
-    try:
-        new = read_form(ExportSchema())
-    except Invalid as error:
-        return _page(submitted_form(error)), 422
-    with transaction():
-        run_form_once(lambda: create_export(current_actor(), new.filters, new.format))
-    flash("export_ready")
-    return redirect(url_for("reports.report_list"), code=303)
+    create_export(sent.actor, new.filters, new.format)
+    return Done(url_for("reports.report_list"), "export_ready")
 
 
 @blueprint.get("/reports/<uuid:export_id>")

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
 from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.core import urls
-from caseapp.core.errors import Invalid, Stale
+from caseapp.core.errors import Invalid
 from caseapp.core.images import make_logo
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.practice import operations
 from caseapp.domain.practice.help_lines import KINDS, STALE_AFTER_DAYS, countries
-from caseapp.domain.practice.queries import get_logo, get_practice_info
-from caseapp.domain.practice.schemas import HelpLineSchema, LogoSchema, PracticeSchema
+from caseapp.domain.practice.queries import Logo, PracticeInfo, get_logo, get_practice_info
+from caseapp.domain.practice.schemas import (
+    HelpLineSchema,
+    LogoSchema,
+    NewHelpLine,
+    PracticeChange,
+    PracticeSchema,
+)
 from caseapp.domain.users.queries import get_user_names
+from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
+from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 from caseapp.http.uploads import read_uploaded_file
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from flask.typing import ResponseReturnValue
+
+    from caseapp.domain.practice.models import Practice
 
 blueprint = Blueprint("settings", __name__)
 
@@ -40,15 +46,14 @@ KIND_LABELS = {
     "behaviour": "Worried about own behaviour",
 }
 
+practice = FormPage(
+    blueprint, "/settings", Action.PRACTICE_EDIT, lambda: get_practice_info().practice
+)
 
-@blueprint.get("/settings")
-@needs(Action.PRACTICE_EDIT)
-def practice_page() -> ResponseReturnValue:
+
+@practice.show
+def practice_page(found: Practice, forms: Forms) -> str:
     """Show the form for the practice's details."""
-    return _practice(Form())
-
-
-def _practice(form: Form, *, stale: bool = False) -> str:
     regions = {
         region: f"{region} ({country.name})"
         for country in countries().values()
@@ -56,9 +61,8 @@ def _practice(form: Form, *, stale: bool = False) -> str:
     }
     return render_template(
         "settings/practice.html",
-        form=form,
-        stale=stale,
-        practice=get_practice_info().practice,
+        forms=forms,
+        practice=found,
         portal_address=urls.portal_url(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
@@ -68,33 +72,41 @@ def _practice(form: Form, *, stale: bool = False) -> str:
     )
 
 
-@blueprint.post("/settings")
-@needs(Action.PRACTICE_EDIT)
-def save_practice() -> ResponseReturnValue:
+def practice_values(found: Practice) -> dict[str, object]:
+    """Return what the form of the practice's details sends untouched."""
+    return {name: getattr(found, name) for name in PracticeSchema().fields}
+
+
+@practice.form(
+    Action.PRACTICE_EDIT,
+    Body(PracticeSchema, PracticeChange),
+    lock=no_lock,
+    values=practice_values,
+    coupled=(("country", "region"),),
+)
+def save_practice(_locked: None, change: PracticeChange, sent: Sent) -> Done:
     """Save the practice's details."""
-    try:
-        change, version = read_form(PracticeSchema()), form_version()
-        with transaction():
-            operations.update_practice(current_actor(), change, version)
-    except Invalid as error:
-        return _practice(submitted_form(error)), 422
-    except Stale:
-        return _practice(submitted_form(), stale=True), 412
-    flash("saved")
-    return redirect(url_for("settings.practice_page"), code=303)
+    operations.update_practice(sent.actor, change, sent.version)
+    return Done(url_for("settings.practice_page"), "saved")
 
 
-@blueprint.get("/settings/logo")
-@needs(Action.PRACTICE_EDIT)
-def logo_page() -> ResponseReturnValue:
+logo = FormPage(blueprint, "/settings/logo", Action.PRACTICE_EDIT, get_logo)
+
+
+@logo.show
+def logo_page(found: Logo | None, forms: Forms) -> str:
     """Show the logo for printed handouts and the form to change it."""
-    return _logo(Form())
+    return _render_logo(found, forms, Form())
 
 
-def _logo(form: Form) -> str:
-    logo = get_logo()
-    logo_url = f"data:image/png;base64,{b64encode(logo.picture).decode()}" if logo else ""
-    return render_template("settings/logo.html", form=form, logo=logo, logo_url=logo_url)
+def _render_logo(found: Logo | None, forms: Forms, upload: Form) -> str:
+    return render_template(
+        "settings/logo.html",
+        forms=forms,
+        form=upload,
+        logo=found,
+        logo_url=f"data:image/png;base64,{b64encode(found.picture).decode()}" if found else "",
+    )
 
 
 @blueprint.post("/settings/logo")
@@ -107,34 +119,29 @@ def upload_logo() -> ResponseReturnValue:
         with transaction():
             operations.set_logo(current_actor(), picture, alternative)
     except Invalid as error:
-        return _logo(submitted_form(error)), 422
+        found = get_logo()
+        return _render_logo(found, logo.open_forms(found, {}), submitted_form(error)), 422
     flash("logo_added")
     return redirect(url_for("settings.logo_page"), code=303)
 
 
-@blueprint.post("/settings/logo/remove")
-@needs(Action.PRACTICE_EDIT)
-def remove_logo() -> ResponseReturnValue:
+@logo.form(Action.PRACTICE_EDIT, BUTTON, lock=no_lock, rule="/settings/logo/remove")
+def remove_logo(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Remove the logo."""
-    with transaction():
-        operations.remove_logo(current_actor())
-    flash("logo_removed")
-    return redirect(url_for("settings.logo_page"), code=303)
+    operations.remove_logo(sent.actor)
+    return Done(url_for("settings.logo_page"), "logo_removed")
 
 
-@blueprint.get("/settings/numbers")
-@needs(Action.PRACTICE_EDIT)
-def help_lines_page() -> ResponseReturnValue:
+numbers = FormPage(blueprint, "/settings/numbers", Action.PRACTICE_EDIT, get_practice_info)
+
+
+@numbers.show
+def help_lines_page(info: PracticeInfo, forms: Forms) -> str:
     """Show every help line with its source, to be confirmed."""
-    return _help_lines(Form())
-
-
-def _help_lines(form: Form) -> str:
-    info = get_practice_info()
     confirmed_by = info.practice.help_lines_confirmed_by
     return render_template(
         "settings/help_lines.html",
-        form=form,
+        forms=forms,
         help_lines=info.help_lines,
         practice_help_lines=info.own_help_lines,
         country=countries()[info.practice.country],
@@ -146,35 +153,32 @@ def _help_lines(form: Form) -> str:
     )
 
 
-@blueprint.post("/settings/numbers")
-@needs(Action.PRACTICE_EDIT)
-def confirm_help_lines() -> ResponseReturnValue:
+@numbers.form(Action.PRACTICE_EDIT, BUTTON, lock=no_lock)
+def confirm_help_lines(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Record that every help line was checked today."""
-    with transaction():
-        operations.confirm_help_lines(current_actor())
-    flash("help_lines_confirmed")
-    return redirect(url_for("settings.help_lines_page"), code=303)
+    operations.confirm_help_lines(sent.actor)
+    return Done(url_for("settings.help_lines_page"), "help_lines_confirmed")
 
 
-@blueprint.post("/settings/numbers/local")
-@needs(Action.PRACTICE_EDIT)
-def add_help_line() -> ResponseReturnValue:
+@numbers.form(
+    Action.PRACTICE_EDIT,
+    Body(HelpLineSchema, NewHelpLine),
+    lock=no_lock,
+    rule="/settings/numbers/local",
+)
+def add_help_line(_locked: None, new: NewHelpLine, sent: Sent) -> Done:
     """Add a local help line."""
-    try:
-        new = read_form(HelpLineSchema())
-        with transaction():
-            run_form_once(lambda: operations.add_help_line(current_actor(), new))
-    except Invalid as error:
-        return _help_lines(submitted_form(error)), 422
-    flash("help_line_added")
-    return redirect(url_for("settings.help_lines_page"), code=303)
+    operations.add_help_line(sent.actor, new)
+    return Done(url_for("settings.help_lines_page"), "help_line_added")
 
 
-@blueprint.post("/settings/numbers/local/<uuid:line_id>/remove")
-@needs(Action.PRACTICE_EDIT)
-def remove_help_line(line_id: UUID) -> ResponseReturnValue:
+@numbers.form(
+    Action.PRACTICE_EDIT,
+    BUTTON,
+    lock=no_lock,
+    rule="/settings/numbers/local/<uuid:line_id>/remove",
+)
+def remove_help_line(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Remove a local help line."""
-    with transaction():
-        operations.remove_help_line(current_actor(), line_id)
-    flash("help_line_removed")
-    return redirect(url_for("settings.help_lines_page"), code=303)
+    operations.remove_help_line(sent.actor, sent.args["line_id"])
+    return Done(url_for("settings.help_lines_page"), "help_line_removed")

@@ -27,6 +27,7 @@ from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.form_drafts.models import FormDraft
+from caseapp.domain.practice.operations import set_logo
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import list_holds
 from caseapp.http.forms import ARGUMENT, Done, FormPage, FormRoute
@@ -81,16 +82,10 @@ BY_HAND = {
     "portal_worksheets.share": NOT_YET,
     "portal_worksheets.stop_sharing": NOT_YET,
     "portal_worksheets.upload": NOT_YET,
-    "reports.create_report": NOT_YET,
     "session_time.stay": NO_RECORD,
-    "settings.add_help_line": NOT_YET,
-    "settings.confirm_help_lines": NOT_YET,
-    "settings.remove_help_line": NOT_YET,
-    "settings.remove_logo": NOT_YET,
-    "settings.save_practice": NOT_YET,
-    "settings.upload_logo": NOT_YET,
-    "sign_in.sign_in": NOT_YET,
-    "sign_in.sign_out": NOT_YET,
+    "settings.upload_logo": "brings a file, which is checked before the transaction begins",
+    "sign_in.sign_in": "nobody is signed in yet, and a password is never kept",
+    "sign_in.sign_out": "a button on every page: it ends the session and clears its cookie",
 }
 WORD = "Her sister & «Ruth» <b>said</b> so."
 BROKEN = "This is not how it goes."
@@ -407,10 +402,16 @@ def meet_release_conditions(world):
     world.own = world.own | {"hold_id": found.id}
 
 
+def add_logo(world):
+    with transaction():
+        set_logo(world.actors["admin"], b"\x89PNG", "A lighthouse")
+
+
 # What has to be so for a page to show a form, where the sample data has it otherwise.
 REACHED_BY = {
     "cases.reopen": close_case,
     "holds.release": meet_release_conditions,
+    "settings.remove_logo": add_logo,
 }
 
 

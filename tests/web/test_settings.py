@@ -77,11 +77,13 @@ def test_save_practice_with_invalid_field_shows_error_and_saves_nothing(admin, w
 
 
 def test_save_practice_with_stale_form_keeps_first_change(admin):
-    form = admin.form("/settings")
-    assert admin.post("/settings", form.fields | {"name": "First"}).status_code == 303
-    answer = admin.post("/settings", form.fields | {"name": "Second"})
+    first, second = admin.form("/settings"), admin.form("/settings")
+    assert admin.post("/settings", first.fields | {"name": "First"}).status_code == 303
+    answer = admin.post("/settings", second.fields | {"name": "Second"})
+    page = answer.get_data(as_text=True)
     assert answer.status_code == 412
-    assert 'value="Second"' in answer.get_data(as_text=True)
+    assert 'value="Second"' in page
+    assert "<strong>First</strong>" in page
     assert stored().name == "First"
 
 
@@ -131,7 +133,8 @@ def test_add_help_line_with_invalid_field_shows_error(admin, wrong):
 
 
 def test_remove_help_line_that_does_not_exist_is_not_found(admin):
-    answer = admin.post(f"/settings/numbers/local/{new_id()}/remove", admin.token)
+    path = f"/settings/numbers/local/{new_id()}/remove"
+    answer = admin.post(path, admin.token | admin.key_for(path))
     assert answer.status_code == 404
 
 
