@@ -12,6 +12,7 @@ from caseapp.domain.auth.portal_access import Invitation, invite_client
 from caseapp.domain.auth.queries import find_portal_access
 from caseapp.domain.auth.rules import LINK_LIFETIME, MAX_PIN_ATTEMPTS
 from caseapp.domain.cases.queries import LockedCase, lock_case
+from caseapp.domain.clients.rules import may_be_mailed
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.web.case_header import load_case_context
@@ -40,7 +41,7 @@ def invite_page(context: CasePage, forms: Forms) -> str:
         tab="Portal",
         access=access,
         invited_by=get_user_names({access.invited_by})[access.invited_by] if access else "",
-        by_mail=bool(context.client.email) and context.client.safe.allows("email"),
+        by_mail=may_be_mailed(context.client.safe, context.client.email),
         max_attempts=MAX_PIN_ATTEMPTS,
         forms=forms,
     )

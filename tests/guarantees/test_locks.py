@@ -71,11 +71,10 @@ def test_locked_records_are_made_by_lock_functions_only() -> None:
 
 # Operations that refuse something without a client's record behind it, or before any is read.
 JUDGE_NO_RECORD = {
-    "assignments.create_assignment": "its callers hold the lock",
     "auth": "passwords, PINs and attempts are counted and judged in transactions of their own",
     "authoring": "drafts of handouts belong to no client",
     "bulk_assignments.start_bulk_assignment": "each client is locked and judged again by the job",
-    "clients.create_client": "there is no record to lock yet",
+    "clients.create_client": "there is no record yet; clients are added one at a time",
     "handouts": "the library belongs to no client",
     "keys": "the start is judged before anybody is served",
     "practice": "settings belong to no client",

@@ -17,13 +17,18 @@ from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import DomainError, RuleBroken
 from caseapp.core.transaction import transaction
+from caseapp.domain.clients.models import Client
+from caseapp.domain.clients.operations import create_client
 from tests.guarantees.races import RACES
+from tests.guarantees.races.race import Race, count
 from tests.guarantees.test_locks import checks, functions, is_locked, lock_functions, reached
-from tests.support import staff
+from tests.support import builders, staff
 from tests.support.depth import times
 
 if TYPE_CHECKING:
-    from tests.guarantees.races.race import Race
+    from uuid import UUID
+
+    from caseapp.core.actor import Actor
 
 INTERFACES = ("api", "cli", "jobs", "portal", "web")
 
@@ -110,3 +115,32 @@ def test_operation_that_waits_for_a_change_is_decided_after_it(app: Any, operati
         assert (race.code in codes) if race.code else not codes, codes
         db.session.rollback()
         assert race.holds()
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"name": "Ines Okafor"}, {"name": "Ines Okafor"}),
+        ({"email": "ines@example.test"}, {"email": "ines@example.test"}),
+        ({"name": "Jonas Weber"}, {"partner_name": "Jonas Weber"}),
+    ],
+    ids=["same name", "same email", "partner"],
+)
+def test_client_who_is_being_added_by_somebody_else_is_a_possible_conflict(
+    app: Any, first: dict[str, str], second: dict[str, str]
+) -> None:
+    team = staff.team()
+    db.session.rollback()
+    wanted = [
+        builders.details(**{"name": f"Person {n}"} | one) for n, one in enumerate((first, second))
+    ]
+
+    def add(coach: Actor, number: int) -> UUID:
+        return create_client(coach, wanted[number], coach_id=coach.id)
+
+    race = Race(lambda: add(team["coach"], 0), lambda: add(team["coach2"], 1))
+    assert "possible_conflict" in run(app, race)
+    assert count(Client) == 1

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.domain.clients.rules import may_be_mailed
 
 if TYPE_CHECKING:
     from caseapp.domain.clients.queries import LockedClient
@@ -57,7 +58,7 @@ def check_invitation(client: LockedClient) -> None:
 
 def choose_way(safe: SafeContact, email: str | None) -> str:
     """Return the way in of an invitation: a mailed `link` where email is safe, else a printed `card`."""
-    return "link" if email and safe.allows("email") else "card"
+    return "link" if may_be_mailed(safe, email) else "card"
 
 
 def may_enter(way: str, safe: SafeContact) -> bool:

@@ -35,9 +35,9 @@ from caseapp.domain.authoring.source import (
     read_content,
 )
 from caseapp.domain.handouts.library import PRACTICE_PREFIX, Handout, parse_handout
-from caseapp.domain.handouts.operations import hide_handout, lock_practice_row, publish_version
+from caseapp.domain.handouts.operations import hide_handout, publish_version
 from caseapp.domain.handouts.queries import get_handout_version
-from caseapp.domain.practice.queries import today
+from caseapp.domain.practice.queries import lock_practice_row, today
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -36,10 +36,11 @@ from caseapp.domain.clients.queries import (
     name_hash,
     unseal_client,
 )
-from caseapp.domain.clients.rules import name_words, phone_digits
+from caseapp.domain.clients.rules import may_be_mailed, name_words, phone_digits
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
 from caseapp.domain.keys.queries import fingerprint
+from caseapp.domain.practice.queries import lock_practice_row
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ def create_client(
     """Create a client with the coach on the care team, and return its id.
 
     A possible duplicate or conflict of interest is refused: a coach is told only to ask their supervisor, a supervisor
-    sees the matching records. `agreed` confirms that the supervisor was asked; this is recorded. Raises RuleBroken.
+    sees the matching records. `agreed` confirms that the supervisor was asked; this is recorded. Clients are added one
+    at a time, so that two people who add the same one at the same moment don't miss each other. Raises RuleBroken.
     """
     require(actor, Action.CLIENT_CREATE)
+    lock_practice_row()
     require_assignable_coach(actor, coach_id)
     found = dict(
         find_possible_matches(
@@ -200,7 +203,7 @@ def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) 
         raise NotFound
     client = unseal_client(row.Client, unwrap(client_id, row.wrapped))
     db.session.rollback()
-    if not client.email or not client.safe.allows("email"):
+    if client.email is None or not may_be_mailed(client.safe, client.email):
         return False
     subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")
     mail.send(mail.MailMessage(client.email, subject.removeprefix("Subject: "), body))

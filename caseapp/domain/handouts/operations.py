@@ -15,8 +15,7 @@ from caseapp.domain.audit.operations import record
 from caseapp.domain.handouts.library import LANGUAGES, Handout, InvalidHandoutFile, library
 from caseapp.domain.handouts.models import HandoutVersion, HandoutVersionReview, HiddenHandout
 from caseapp.domain.handouts.queries import find_hidden_handout, find_unreplaced_languages
-from caseapp.domain.practice.models import Practice
-from caseapp.domain.practice.queries import today
+from caseapp.domain.practice.queries import lock_practice_row, today
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -200,8 +199,3 @@ def _require_published(slug: str) -> None:
         is None
     ):
         raise NotFound
-
-
-def lock_practice_row() -> None:
-    """Lock the practice's row until the transaction ends, so that hiding and numbering handouts run one at a time."""
-    db.session.execute(sa.select(Practice.id).with_for_update())

@@ -163,3 +163,11 @@ def are_help_lines_stale(practice: Practice) -> bool:
     """Return whether nobody has confirmed the help lines for 90 days; causes no database query."""
     limit = clock.today(practice.zone) - timedelta(days=STALE_AFTER_DAYS)
     return practice.help_lines_confirmed_on is None or practice.help_lines_confirmed_on < limit
+
+
+def lock_practice_row() -> None:
+    """Lock the practice's row until the transaction ends, so that some changes of the whole practice run one at a time.
+
+    These are hiding and numbering handouts, and adding a client.
+    """
+    db.session.execute(sa.select(Practice.id).with_for_update(key_share=True))
