@@ -11,11 +11,12 @@ import click
 import sqlalchemy as sa
 
 from caseapp.cli.context import EXIT_FAILED, CommandContext
-from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, settings
+from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, settings, uploads
 from caseapp.core.database import SQLITE_PRAGMAS, db
-from caseapp.core.errors import RuleBroken
+from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
-from caseapp.core.sandbox import circuit_breaker
+from caseapp.core.sandbox import confinement, limit_hits
+from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS
 from caseapp.core.vault import wrapping_key_id
 from caseapp.domain.handouts.checks import list_problems
@@ -185,17 +186,30 @@ def check_pdf() -> Iterator[CheckResult]:
             yield CheckResult(FAULT, f"The font {face} cannot be built: {fault}")
             return
     yield CheckResult(OK, f"{len(fonts.FACES)} fonts for screen and print")
-    try:
-        pdf.start_pool()
-    except RuleBroken as fault:
-        yield CheckResult(FAULT, f"{fault.reasons[0].message} {fault.reasons[0].way_out}")
-    else:
-        yield CheckResult(OK, "The PDF workers can be started")
-    if failed := circuit_breaker.list_quarantined():
+    yield from _check_workers()
+    if failed := limit_hits.list_quarantined():
         yield CheckResult(
             WARNING,
-            f"{len(failed)} documents failed {circuit_breaker.MAX_FAILURES} times and are no longer tried. "
-            f"Delete {circuit_breaker.failure_dir()} to try them again",
+            f"{len(failed)} documents took too much time, memory or paper {limit_hits.MAX_HITS} times and are left "
+            f"alone for a day. Delete {limit_hits.hit_dir()} to try them again",
+        )
+
+
+def _check_workers() -> Iterator[CheckResult]:
+    try:
+        pdf.start_pool()
+        uploads.start_pool()
+    except RuleBroken as fault:
+        yield CheckResult(FAULT, f"{fault.reasons[0].message} {fault.reasons[0].way_out}")
+    except (RenderFailed, PoolUnavailable) as fault:
+        yield CheckResult(FAULT, f"The workers for PDFs and uploads cannot be started: {fault}")
+    else:
+        yield CheckResult(OK, "The workers for PDFs and uploads can be started")
+    if missing := confinement.list_missing():
+        yield CheckResult(
+            WARNING,
+            f"This machine lacks {' and '.join(missing)}, so a file that takes over a worker could read what the user "
+            "of this program reads, or use the network. Use a newer kernel, or run as root in a container",
         )
 
 

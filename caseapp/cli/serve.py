@@ -13,7 +13,7 @@ from werkzeug.serving import is_running_from_reloader, run_simple
 
 from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.cli.setup import fill_demo, list_sign_ins, set_up_demo
-from caseapp.core import migrate, pdf, pdf_forms
+from caseapp.core import migrate, pdf, uploads
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RuleBroken
 from caseapp.core.sandbox.pool import PoolUnavailable
@@ -177,9 +177,11 @@ def _start_sandboxes() -> None:
     except RuleBroken as fault:
         print_error_lines([f"{reason.message} {reason.way_out}" for reason in fault.reasons])
     try:
-        pdf_forms.start_pool()
+        uploads.start_pool()
     except PoolUnavailable as fault:
-        print_error_lines([f"Uploaded worksheets cannot be read on this machine: {fault}."])
+        print_error_lines(
+            [f"Uploaded worksheets and images cannot be read on this machine: {fault}."]
+        )
 
 
 def _close_pipe(child: subprocess.Popen[bytes]) -> None:

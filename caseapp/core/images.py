@@ -1,23 +1,21 @@
 """Uploaded images, decoded by a sandbox worker and redrawn as a small plain PNG.
 
 None of the uploaded bytes are kept, neither metadata nor hidden data. A decompression bomb ends only its worker, which
-runs under kernel limits. The supervisor runs this module as its main program; uploads are rare, so it is started for
-each one.
+runs under kernel limits (`core.uploads`).
 """
 
 from __future__ import annotations
 
-import threading
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from caseapp.core import uploads
 from caseapp.core.errors import Invalid
-from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
+from caseapp.core.sandbox import protocol
+from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable
+from caseapp.core.sandbox.protocol import JobRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from PIL.Image import Image
 
 MAX_UPLOAD_BYTES = 2_000_000
@@ -50,52 +48,64 @@ def make_logo(content: bytes) -> bytes:
     """
     if len(content) > MAX_UPLOAD_BYTES:
         raise Invalid({"logo": [FAILURE_MESSAGES["too_big"]]})
-    with _lock:
-        try:
-            return _pool.run(content)
-        except PoolUnavailable:
-            raise Invalid({"logo": [FAILURE_MESSAGES["late"]]}) from None
-        except JobFailed as fault:
-            raise Invalid({"logo": [FAILURE_MESSAGES.get(str(fault), DEFAULT_MESSAGE)]}) from None
-        finally:
-            _pool.close()
+    try:
+        return _check_logo(uploads.run(uploads.IMAGE, content))
+    except PoolUnavailable:
+        raise Invalid({"logo": [FAILURE_MESSAGES["late"]]}) from None
+    except JobFailed as fault:
+        raise Invalid({"logo": [FAILURE_MESSAGES.get(str(fault), DEFAULT_MESSAGE)]}) from None
 
 
-_pool = SandboxPool("caseapp.core.images", workers=1)
-_lock = threading.Lock()
+def _check_logo(made: bytes) -> bytes:
+    """Check that a worker's answer is a PNG that fits the box, since the file may have taken the worker over.
+
+    Raises JobFailed.
+    """
+    width, height = get_png_size(made)
+    is_png = made.startswith(SIGNATURES["PNG"]) and made.endswith(TRAILERS["PNG"])
+    if not is_png or not 0 < width <= LOGO_BOX[0] or not 0 < height <= LOGO_BOX[1]:
+        raise JobFailed(protocol.INVALID_ANSWER)
+    return made
 
 
 def detect_format(content: bytes) -> str:
     """Return an image's format, found from its first and last bytes.
 
-    Raises `supervisor.JobRefused` for any other file, and for data after the end of the image.
+    Raises JobRefused for any other file, and for data after the end of the image.
     """
     kind = next((k for k, begin in SIGNATURES.items() if content.startswith(begin)), "")
     if not kind or (kind == "WEBP" and content[8:12] != b"WEBP"):
-        raise supervisor.JobRefused("no_picture")
+        raise JobRefused("no_picture")
     if kind == "WEBP":
         end = int.from_bytes(content[4:8], "little") + 8
     else:
         before, found, _ = content.rpartition(TRAILERS[kind])
         end = len(before + found) if found else len(content) + 1
     if end != len(content):
-        raise supervisor.JobRefused("cut_short" if end > len(content) else "more_inside")
+        raise JobRefused("cut_short" if end > len(content) else "more_inside")
     return kind
+
+
+def load() -> None:
+    """Load Pillow and the formats that are accepted, before a worker may not be able to."""
+    from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
 def redraw_image(content: bytes) -> bytes:
     """Decode and redraw an image; runs in a worker.
 
-    Raises `supervisor.JobRefused` with a key of FAILURE_MESSAGES, or what Pillow raises for a broken image.
+    Raises JobRefused with a key of FAILURE_MESSAGES, or what Pillow raises for a broken image.
     """
     from PIL import Image, ImageOps  # Only workers need it.
 
     with Image.open(BytesIO(content), formats=[detect_format(content)]) as found:
         width, height = found.size
         if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-            raise supervisor.JobRefused("too_large")
+            raise JobRefused("too_large")
         if getattr(found, "n_frames", 1) > 1:
-            raise supervisor.JobRefused("moving")
+            raise JobRefused("moving")
         upright = ImageOps.exif_transpose(found)
     if upright.mode.startswith("I"):
         # 16-bit grey; Pillow would clip it at 255 instead of scaling it.
@@ -110,7 +120,7 @@ def redraw_image(content: bytes) -> bytes:
 def _encode_png(flat: Image) -> bytes:
     darkest = flat.convert("L").getextrema()[0]
     if not isinstance(darkest, int | float) or darkest > MAX_DARKEST_GREY:
-        raise supervisor.JobRefused("too_pale")
+        raise JobRefused("too_pale")
     made = BytesIO()
     flat.save(made, "PNG")
     return made.getvalue()
@@ -119,15 +129,3 @@ def _encode_png(flat: Image) -> bytes:
 def get_png_size(png: bytes) -> tuple[int, int]:
     """Return the width and height in pixels of a PNG that `make_logo` has made."""
     return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
-
-
-def prepare(_arguments: list[str]) -> Callable[[bytes], bytes]:
-    """Load Pillow in a supervisor and return the job function of its workers."""
-    from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
-
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-    return redraw_image
-
-
-if __name__ == "__main__":
-    supervisor.serve(prepare)

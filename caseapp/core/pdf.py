@@ -1,8 +1,9 @@
 """PDFs from HTML; the only module that uses WeasyPrint.
 
 The result is PDF/UA-1: tagged, titled, with real form fields. Only our own fonts and the logo that comes with the
-document are loaded, and the same input gives the same bytes. Sandbox workers lay out the documents: their supervisor
-runs this module as its main program, and WeasyPrint is imported only there.
+document are loaded, and the same input gives the same bytes. Sandbox workers lay out the documents, and WeasyPrint is
+imported only there. Files from outside have workers of their own (`core.uploads`): WeasyPrint changes how Pillow reads
+incomplete images, for the whole process.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import structlog
 from caseapp.core import vault
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, name_missing_glyphs, print_font
-from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.circuit_breaker import track_failures
+from caseapp.core.sandbox import protocol
+from caseapp.core.sandbox.limit_hits import count_limit_hits
 from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
+from caseapp.core.sandbox.protocol import JobRefused
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 log = structlog.get_logger()
 
@@ -35,14 +37,17 @@ FONT_SCHEME = "caseapp-font:"
 LOGO_URL = "caseapp-picture:logo"
 """The URL that a document uses for its logo. No other image can be loaded."""
 MAX_PAGES = 40
+MAGIC = b"%PDF-"
+OUTSIDE = "outside"
 FAILURE_MESSAGES = {
-    "too_big": "This document is too long to print.",
-    "ended": "This document took too much time or memory, so we stopped.",
-    "late": "This document was not ready in time: PDFs are slow right now.",
-    "outside": "This document loads content from elsewhere, such as an image or a font.",
+    protocol.TOO_BIG: "This document is too long to print.",
+    protocol.TIME: "This document took too much time, so we stopped.",
+    protocol.MEMORY: "This document took too much memory, so we stopped.",
+    protocol.LATE: "This document was not ready in time: PDFs are slow right now.",
+    OUTSIDE: "This document loads content from elsewhere, such as an image or a font.",
 }
 DEFAULT_MESSAGE = "This document could not be created."
-# Rendered by a supervisor at its start, so that every worker has all font faces loaded in every size.
+# Rendered by a server at its start, so that every worker has all font faces loaded in every size.
 SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{body_class}">
 <div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
 <div class="footer">Footer</div><div class="pages">Page <span class="here"></span> <span class="all"></span></div>
@@ -64,12 +69,12 @@ def render(
     """Render a complete HTML document as a PDF in a sandbox worker; `style` names a style sheet in `caseapp/static`.
 
     Raises RuleBroken when none of our fonts has a character, which would print as a box, when this machine lacks the
-    text layout library, or when the document has failed too often; RenderFailed when it exceeds a limit or refers to
-    anything outside itself.
+    text layout library, or when the document has reached its limits too often; RenderFailed when it exceeds a limit or
+    refers to anything outside itself.
     """
     check_glyphs(html)
     content = "\n".join((_hash_style(style), hashlib.sha256(logo).hexdigest(), html))
-    with track_failures(vault.hash_document(content)):
+    with count_limit_hits(vault.hash_document(content)):
         return _run(encode_job(html, style=style, logo=logo, max_pages=max_pages))
 
 
@@ -82,7 +87,7 @@ def encode_job(
 
 def _run(job: bytes) -> bytes:
     try:
-        return _pool.run(job)
+        return _check_pdf(_pool.run(job))
     except PoolUnavailable as fault:
         raise _unavailable_error(fault) from None
     except JobFailed as fault:
@@ -91,8 +96,14 @@ def _run(job: bytes) -> bytes:
         raise RenderFailed(FAILURE_MESSAGES.get(cause, DEFAULT_MESSAGE), cause) from None
 
 
+def _check_pdf(made: bytes) -> bytes:
+    if not made.startswith(MAGIC):
+        raise JobFailed(protocol.INVALID_ANSWER)
+    return made
+
+
 def start_pool() -> None:
-    """Start the supervisor before the first document and before this process forks.
+    """Start the workers before the first document and before this process forks.
 
     Raises RuleBroken when the text layout library is missing, else RenderFailed.
     """
@@ -144,7 +155,7 @@ class Renderer:
     after other documents and after failures.
     """
 
-    def __init__(self, fonts: dict[str, Path]) -> None:
+    def __init__(self, fonts: Mapping[str, Path]) -> None:
         """Load the fonts, given by face, and the style sheets.
 
         Raises OSError when Pango is missing.
@@ -168,7 +179,7 @@ class Renderer:
     ) -> bytes:
         """Render a PDF.
 
-        Raises `supervisor.JobRefused` when it has too many pages or loads content from elsewhere.
+        Raises JobRefused when it has too many pages or loads content from elsewhere.
         """
         self.fetcher.logo = logo
         options = {
@@ -181,18 +192,18 @@ class Renderer:
                 font_config=self.fonts, **options
             )
             if len(document.pages) > max_pages:
-                raise supervisor.JobRefused("too_big")
+                raise JobRefused(protocol.TOO_BIG)
             made: bytes = document.write_pdf(finisher=_merge_radio_groups, **options)
         except self.weasyprint.urls.FatalURLFetchingError:
-            raise supervisor.JobRefused("outside") from None
+            raise JobRefused(OUTSIDE) from None
         return made
 
 
 def _refuse_font_face(*_given: object) -> NoReturn:
-    raise supervisor.JobRefused("outside")
+    raise JobRefused(OUTSIDE)
 
 
-def _make_fetcher(fonts: dict[str, Path]) -> Any:  # noqa: ANN401
+def _make_fetcher(fonts: Mapping[str, Path]) -> Any:  # noqa: ANN401
     from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
     class AssetFetcher(URLFetcher):  # type: ignore[misc]
@@ -255,16 +266,11 @@ def _hash_style(name: str) -> str:
     return hashlib.sha256(style_text(name).encode()).hexdigest()
 
 
-def list_pool_arguments() -> list[str]:
-    """Return the supervisor's arguments: the font files, since it reads no settings."""
-    return [f"{face}={path}" for face, path in get_font_files().items()]
+_pool = SandboxPool("caseapp.core.pdf", files=get_font_files, codes=frozenset({OUTSIDE}))
 
 
-_pool = SandboxPool("caseapp.core.pdf", list_pool_arguments)
-
-
-def prepare(arguments: list[str]) -> Callable[[bytes], bytes]:
-    """Load the renderer in a supervisor and return the job function of its workers.
+def prepare(fonts: Mapping[str, Path]) -> Callable[[bytes], bytes]:
+    """Load the renderer in a server and return the job function of its workers; `fonts` are font files by face.
 
     A fork keeps only one thread. Where a Pango version starts one of its own, each worker must load the fonts itself.
     """
@@ -272,7 +278,6 @@ def prepare(arguments: list[str]) -> Callable[[bytes], bytes]:
 
     # Workers run as nobody and may not be able to import anything, so the image plugins are loaded here.
     Image.preinit()
-    fonts = {face: Path(path) for face, _, path in (pair.partition("=") for pair in arguments)}
     renderer = Renderer(fonts)
     for style, body_class in product(STYLESHEETS, BODY_CLASSES):
         renderer.render_document(SPECIMEN.format(body_class=body_class), style)
@@ -288,11 +293,3 @@ def prepare(arguments: list[str]) -> Callable[[bytes], bytes]:
         return ready[0].render_document(html, style, logo, int(max_pages))
 
     return work
-
-
-if __name__ == "__main__":
-    # WeasyPrint's log messages may quote the document.
-    import logging
-
-    logging.disable()
-    supervisor.serve(prepare)

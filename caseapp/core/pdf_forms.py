@@ -1,34 +1,31 @@
 """Values of the form fields in filled-in PDFs; the only module that uses pikepdf.
 
-The files come from outside, so sandbox workers read them: their supervisor runs this module as its main program. Only
-the field tree of a file is read; scripts, actions and attachments are ignored.
+The files come from outside, so sandbox workers read them (`core.uploads`). Only the field tree of a file is read;
+scripts, actions and attachments are ignored.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import resource
-import signal
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from caseapp.core.sandbox import supervisor
-from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
+from caseapp.core import uploads
+from caseapp.core.sandbox import protocol
+from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable
+from caseapp.core.sandbox.protocol import JobRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 log = structlog.get_logger()
 
 MAGIC = b"%PDF-"
-MAX_FILE_BYTES = 5 * supervisor.MIB
+MAX_FILE_BYTES = 5 * protocol.MIB
 MAX_NODES = 2000
 MAX_VALUE_LENGTH = 20_000
-MAX_SECONDS = 6.0
-# The program itself takes about 300 MiB of address space; a file of 5 MiB needs little more.
-MAX_MEMORY_BYTES = 640 * supervisor.MIB
 PUSH_BUTTON, RADIO = 1 << 16, 1 << 15
 OFF = "/Off"
 
@@ -47,14 +44,27 @@ def read_form_fields(data: bytes) -> dict[str, str]:
     if len(data) > MAX_FILE_BYTES:
         raise UnreadableForm("too_big")
     try:
-        answer = _pool.run(data)
+        found = _decode(uploads.run(uploads.FORM, data))
     except PoolUnavailable as fault:
         log.error("forms.not_ready", fault=str(fault))  # noqa: TRY400 - a traceback may hold personal data
         raise UnreadableForm("busy") from None
     except JobFailed as fault:
         log.warning("forms.unread", cause=str(fault))
         raise UnreadableForm(ERROR_CODES.get(str(fault), "broken")) from None
-    found: dict[str, str] = json.loads(answer)
+    return found
+
+
+def _decode(answer: bytes) -> dict[str, str]:
+    """Check a worker's answer, since the file may have taken the worker over.
+
+    Raises JobFailed.
+    """
+    try:
+        found = json.loads(answer)
+    except (ValueError, RecursionError):
+        raise JobFailed(protocol.INVALID_ANSWER) from None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise JobFailed(protocol.INVALID_ANSWER)
     return found
 
 
@@ -62,45 +72,34 @@ ERROR_CODES = {
     "locked": "locked",
     "no_form": "no_form",
     "too_much": "too_much",
-    "too_big": "too_much",
-    "ended": "too_much",
-    "late": "busy",
+    protocol.TOO_BIG: "too_much",
+    protocol.TIME: "too_much",
+    protocol.MEMORY: "too_much",
+    protocol.ENDED: "too_much",
+    protocol.LATE: "busy",
 }
 
 
-def start_pool() -> None:
-    """Start the supervisor before this process forks.
+def load() -> None:
+    """Load pikepdf, before a worker may not be able to."""
+    import pikepdf  # noqa: F401 - only workers need it
 
-    Raises PoolUnavailable.
+
+def read_in_worker(file: bytes) -> bytes:
+    """Read the fields of a PDF and return them as JSON; runs in a worker.
+
+    Raises JobRefused, or what pikepdf raises for a broken file.
     """
-    _pool.start()
+    import pikepdf  # Only workers need it.
 
-
-_pool = SandboxPool("caseapp.core.pdf_forms", max_job_bytes=MAX_FILE_BYTES)
-
-
-def prepare(_arguments: list[str]) -> Callable[[bytes], bytes]:
-    """Load pikepdf in a supervisor and return the job function of its workers."""
-    import pikepdf  # Only the supervisor needs it.
-
-    def work(job: bytes) -> bytes:
-        _set_limits()
-        try:
-            with pikepdf.open(io.BytesIO(job), suppress_warnings=True) as pdf:
-                if pdf.is_encrypted:
-                    raise supervisor.JobRefused("locked")
-                found = _read(pdf, pikepdf)
-        except pikepdf.PasswordError:
-            raise supervisor.JobRefused("locked") from None
-        return json.dumps(found).encode()
-
-    return work
-
-
-def _set_limits() -> None:
-    """Set stricter limits than those for rendering a document."""
-    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    try:
+        with pikepdf.open(io.BytesIO(file), suppress_warnings=True) as pdf:
+            if pdf.is_encrypted:
+                raise JobRefused("locked")
+            found = _read(pdf, pikepdf)
+    except pikepdf.PasswordError:
+        raise JobRefused("locked") from None
+    return json.dumps(found).encode()
 
 
 def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf is imported late
@@ -116,7 +115,7 @@ def _read(pdf: Any, pikepdf: Any) -> dict[str, str]:  # noqa: ANN401 - pikepdf i
                 text = str(value) if isinstance(value, pikepdf.String) else ""
                 found.setdefault(name, text[:MAX_VALUE_LENGTH])
     if not found:
-        raise supervisor.JobRefused("no_form")
+        raise JobRefused("no_form")
     return found
 
 
@@ -128,7 +127,7 @@ def _walk_fields(top: Any, pikepdf: Any) -> Iterator[tuple[str, str, int, Any]]:
         node, parent, kind, flags = pending.pop()
         count += 1
         if count > MAX_NODES:
-            raise supervisor.JobRefused("too_much")
+            raise JobRefused("too_much")
         own = node.get("/T")
         name = f"{parent}.{own}".strip(".") if own is not None else parent
         kind, flags = str(node.get("/FT", kind)), int(node.get("/Ff", flags))
@@ -143,7 +142,7 @@ def _list_nodes(found: Any, pikepdf: Any) -> list[Any]:  # noqa: ANN401
     if not isinstance(found, pikepdf.Array):
         return []
     if len(found) > MAX_NODES:
-        raise supervisor.JobRefused("too_much")
+        raise JobRefused("too_much")
     return [node for node in found if isinstance(node, pikepdf.Dictionary)]
 
 
@@ -159,7 +158,3 @@ def _read_button(node: Any, *, radio: bool) -> str:  # noqa: ANN401
     if options is not None and chosen.isdecimal() and int(chosen) < len(options):
         chosen = str(options[int(chosen)])
     return chosen[:MAX_VALUE_LENGTH]
-
-
-if __name__ == "__main__":
-    supervisor.serve(prepare)

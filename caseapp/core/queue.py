@@ -8,6 +8,7 @@ from uuid import UUID
 from huey import SqliteHuey, crontab
 
 from caseapp.core import outbox, pdf_cache, settings
+from caseapp.core.sandbox import limit_hits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ def open_queue(
     def sweep_pdfs() -> None:
         with context():
             pdf_cache.delete_expired()
+            limit_hits.delete_expired()
 
     @queue.periodic_task(crontab(minute="47"), name="sweep_expired")  # type: ignore[untyped-decorator]
     def sweep_expired() -> None:

@@ -18,6 +18,7 @@ from caseapp.domain.handouts.printing import render_print_html
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import HelpLines, Letterhead
 from tests.bench.ratios import Ratio, compare
+from tests.core.sandboxes import server_pid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +117,7 @@ def _inline_style(html: str) -> str:
 
 
 def _pool(workers: int) -> SandboxPool:
-    return SandboxPool("caseapp.core.pdf", pdf.list_pool_arguments, workers=workers)
+    return SandboxPool("caseapp.core.pdf", files=pdf.get_font_files, workers=workers)
 
 
 def _run_on_new_worker(sandbox_pool: SandboxPool, job: bytes) -> bytes:
@@ -141,11 +142,11 @@ def _run_batch(sandbox_pool: SandboxPool, job: bytes, requests: int) -> None:
 
 
 def _measure_memory(sandbox_pool: SandboxPool) -> float:
-    """Return the memory of the supervisor and its workers in MiB, with shared memory counted once."""
-    supervisor = sandbox_pool._supervisor.pid  # noqa: SLF001 - there is no public way
-    workers = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    """Return the memory of the server and its workers in MiB, with shared memory counted once."""
+    server = server_pid(sandbox_pool)
+    workers = Path(f"/proc/{server}/task/{server}/children").read_text().split()
     total = 0
-    for process in (supervisor, *workers):
+    for process in (server, *workers):
         # A worker may have just exited.
         with suppress(FileNotFoundError, ProcessLookupError):
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text()

@@ -1,3 +1,4 @@
+import platform
 import socket
 import sqlite3
 from dataclasses import replace
@@ -5,17 +6,20 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from caseapp.cli import check
-from caseapp.core import outbox, settings
+from caseapp.core import outbox, pdf, settings, uploads
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
+from caseapp.core.sandbox import landlock
 from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import add_user, disable_user
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.practice.operations import confirm_help_lines
+from tests.core.sandboxes import make_pool
 from tests.support import builders, staff
 
 pytestmark = [pytest.mark.both, pytest.mark.usefixtures("on_release_day")]
@@ -57,8 +61,8 @@ def test_check_passes_for_a_ready_practice(team, run_command):
     assert "FAULT" not in done.output
     assert "all migrations applied" in done.output
     assert "No mail server is set" in section(done.output, "Mail")
-    assert "The PDF workers can be started" in done.output
     assert "0 client keys and 10 keys of the ring" in section(done.output, "Keys")
+    assert "The workers for PDFs and uploads can be started" in done.output
 
 
 @pytest.mark.pdf
@@ -123,6 +127,30 @@ def test_outdated_schema_is_a_fault(app):
     with transaction() as session:
         session.execute(sa.text("UPDATE alembic_version SET version_num = 'older'"))
     assert "caseapp init" in next(iter(check.check_database())).text
+
+
+@pytest.mark.pdf
+def test_kernel_without_protections_is_a_warning_and_logged(app, monkeypatch):
+    assert not any("lacks" in result.text for result in check.check_pdf())
+    monkeypatch.setattr(landlock, "get_version", lambda: 0)
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with capture_logs() as entries:
+        [warning] = [result for result in check.check_pdf() if "lacks" in result.text]
+    assert warning.level == check.WARNING
+    for name in ("Landlock", "seccomp"):
+        assert name in warning.text
+        assert name in str([e for e in entries if e["event"] == "sandbox.unprotected"])
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("fault", ["OSError", "ImportError"])
+def test_workers_that_cannot_start_are_a_fault(app, monkeypatch, fault):
+    for module in (pdf, uploads):
+        with monkeypatch.context() as broken:
+            broken.setattr(module, "_pool", make_pool(fault))
+            found = [result.level for result in check.check_pdf()]
+        assert check.FAULT in found
+        assert check.FAULT not in [result.level for result in check.check_pdf()]
 
 
 def test_old_sqlite_is_a_warning(app, monkeypatch):

@@ -151,9 +151,13 @@ def test_serve_answers_and_ends_with_its_worker(practice):
             assert worker_ended()
 
 
-def supervisor_pid(pid):
-    mark = b"caseapp.core.pdf\0"
-    [found] = [c for c in children(pid) if mark in Path(f"/proc/{c}/cmdline").read_bytes()]
+def is_pdf_server(pid):
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"caseapp.core.sandbox.server" in command and b'"caseapp.core.pdf"' in command
+
+
+def pdf_server_pid(pid):
+    [found] = [child for child in children(pid) if is_pdf_server(child)]
     return found
 
 
@@ -196,12 +200,13 @@ def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, fa
 
     with serving(practice, "--processes", "1") as (server, address, _):
         assert get(address, "/handouts/better-nights/pdf")[2].startswith(b"%PDF")
-        supervisor = supervisor_pid(server.pid)
-        with watched(supervisor) as has_ended:
+        pdf_server = pdf_server_pid(server.pid)
+        failing = children(pdf_server)[0] if failure == "worker stopped" else pdf_server
+        with watched(failing) as has_ended:
             if failure == "killed":
-                os.kill(supervisor, signal.SIGKILL)
+                os.kill(failing, signal.SIGKILL)
             else:
-                stop(supervisor if failure == "stopped" else children(supervisor)[0])
+                stop(failing)
             for path in (f"/cases/{case}", f"/cases/{case}/notes", "/handouts/better-nights/pdf"):
                 assert get(address, path)[0] == 200
             # Only the next PDF request notices a stopped process and kills it.
@@ -215,8 +220,8 @@ def test_failed_pdf_processes_affect_nothing_else_and_are_restarted(practice, fa
         assert server.poll() is None
 
 
-class SupervisorStopper(threading.Thread):
-    """A thread that stops every PDF supervisor of a server as soon as it appears."""
+class PdfServerStopper(threading.Thread):
+    """A thread that stops every PDF server of a server as soon as it appears."""
 
     def __init__(self, server):
         """Start at once."""
@@ -226,20 +231,20 @@ class SupervisorStopper(threading.Thread):
 
     def run(self):
         while not self.finished.wait(0.01):
-            for pid in self.supervisor_pids():
+            for pid in self.pdf_server_pids():
                 if pid not in self.found:
                     self.found.add(pid)
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGSTOP)
 
-    def supervisor_pids(self):
-        """Yield the PDF supervisors among the children of the server and of its processes."""
+    def pdf_server_pids(self):
+        """Yield the PDF servers among the children of the server and of its processes."""
         for pid in (
             *children(self.server),
             *(c for p in children(self.server) for c in children_if_alive(p)),
         ):
             with suppress(FileNotFoundError, ProcessLookupError):
-                if b"caseapp.core.pdf" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if is_pdf_server(pid):
                     yield pid
 
     def end(self):
@@ -257,12 +262,12 @@ def children_if_alive(pid):
 
 
 @pytest.mark.fault
-def test_stopped_pdf_supervisors_block_only_one_server_process(practice):
-    """Stop each supervisor while it starts, so that a PDF request waits for the whole time."""
+def test_stopped_pdf_servers_block_only_one_server_process(practice):
+    """Stop each PDF server while it starts, so that a PDF request waits for the whole time."""
     token, case = practice.python(CREATE_CASE).split()
     with serving(practice, "--processes", "2") as (server, address, _):
-        stop(supervisor_pid(server.pid))
-        stopper = SupervisorStopper(server.pid)
+        stop(pdf_server_pid(server.pid))
+        stopper = PdfServerStopper(server.pid)
         requests = {
             name: ApiRequest(address, token, f"/handouts/{name}/pdf")
             for name in ("better-nights", "keep-the-day-running")

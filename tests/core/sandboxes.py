@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from caseapp.core.sandbox import pool, protocol
 from caseapp.core.sandbox.pool import JobFailed, SandboxPool
+from caseapp.core.sandbox.wait_budget import WaitBudget
+from tests.support import temporary
+
+GATES = temporary.folder("gates-")
+"""A folder in which workers may read."""
+GATES.chmod(0o755)
+CODES = frozenset({"word"})
 
 
-def make_pool(*arguments, workers=2):
-    return SandboxPool("tests.core.sandbox_jobs", lambda: [*arguments], workers=workers)
+def make_pool(fault="", **options):
+    """Make a pool of test workers; its server fails to start with the exception that `fault` names."""
+    files = {"gates": GATES} | ({fault: GATES} if fault else {})
+    return SandboxPool("tests.core.sandbox_jobs", files=lambda: files, codes=CODES, **options)
 
 
 def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def supervisor_pid(sandbox_pool):
-    return sandbox_pool._supervisor.pid  # noqa: SLF001 - there is no public way
+def connect(sandbox_pool):
+    """Connect to a pool's server and start it if needed."""
+    with WaitBudget(pool.STARTUP_SECONDS) as budget:
+        return sandbox_pool._connect(budget)  # noqa: SLF001 - there is no public way
+
+
+def server_pid(sandbox_pool):
+    """Return the process that a pool's server runs in."""
+    with connect(sandbox_pool) as connection:
+        size = pool.CREDENTIALS.size
+        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return pool.CREDENTIALS.unpack(found)[0]
+
+
+def is_started(sandbox_pool):
+    """Return whether a pool has a server, without starting one."""
+    path = sandbox_pool._path / protocol.SOCKET  # noqa: SLF001
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(os.fspath(path)) == 0
 
 
 @contextmanager
@@ -29,14 +57,9 @@ def occupied(sandbox_pool, requests=5):
 
     Each occupies the worker for the time that a job may take.
     """
-    sandbox_pool.start()
-    channel = sandbox_pool._channel  # noqa: SLF001 - there is no public way
     with ExitStack() as stack:
         for _ in range(requests):
-            ours, theirs = socket.socketpair()
-            stack.enter_context(ours)
-            with theirs:
-                socket.send_fds(channel, [b"."], [theirs.fileno()])
+            stack.enter_context(connect(sandbox_pool))
         yield
 
 

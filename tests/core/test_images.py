@@ -2,13 +2,16 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import pytest
 from PIL import Image, PngImagePlugin
 
-from caseapp.core import images
+from caseapp.core import images, uploads
 from caseapp.core.errors import Invalid
+from caseapp.core.settings import ROOT
 
 pytestmark = pytest.mark.pdf
 
@@ -164,6 +167,32 @@ def test_hidden_bytes_are_dropped():
     assert b"script" not in made
 
 
-def test_no_supervisor_keeps_running():
-    images.make_logo(saved("PNG"))
-    assert images._pool._supervisor is None  # noqa: SLF001 - there is no public way
+@pytest.mark.process
+def test_workers_for_uploads_never_load_what_renders_documents():
+    """WeasyPrint makes Pillow accept incomplete images in the whole process."""
+    script = (
+        "import sys; from caseapp.core import uploads; uploads.prepare({}); print(*sys.modules)"
+    )
+    loaded = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"PIL.Image", "pikepdf"} <= {*loaded}
+    assert not {"weasyprint", "caseapp.core.pdf"} & {*loaded}
+
+
+class AnsweringPool:
+    """A pool whose workers have been taken over: they answer with the file itself."""
+
+    def run(self, job):
+        return job.removeprefix(uploads.IMAGE)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"words", b"<svg/>", saved("JPEG"), saved("PNG", (601, 240)), saved("PNG") + b"more"],
+)
+def test_worker_that_answers_anything_but_a_small_png_is_refused(monkeypatch, answer):
+    monkeypatch.setattr(uploads, "_pool", AnsweringPool())
+    with pytest.raises(Invalid):
+        images.make_logo(answer)
+    assert images.make_logo(saved("PNG", (600, 240)))

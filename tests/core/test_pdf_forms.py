@@ -5,9 +5,9 @@ import io
 import pikepdf
 import pytest
 
-from caseapp.core import pdf_forms
+from caseapp.core import pdf_forms, uploads
 from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm, read_form_fields
-from caseapp.core.sandbox import pool
+from tests.core.sandboxes import make_pool
 from tests.domain.worksheets import sample_files
 
 pytestmark = pytest.mark.pdf
@@ -92,8 +92,24 @@ def test_hostile_file_ends_only_its_worker(app, make):
 
 
 @pytest.mark.process
-def test_supervisor_that_cannot_start_is_reported_as_busy(monkeypatch):
-    monkeypatch.setattr(
-        pdf_forms, "_pool", pool.SandboxPool("tests.core.sandbox_jobs", lambda: ["OSError"])
-    )
+def test_server_that_cannot_start_is_reported_as_busy(monkeypatch):
+    monkeypatch.setattr(uploads, "_pool", make_pool("OSError"))
     assert get_error(sample_files.scan()) == "busy"
+
+
+class AnsweringPool:
+    """A pool whose workers have been taken over: they answer with what the file says."""
+
+    def run(self, job):
+        return job.removeprefix(uploads.FORM + pdf_forms.MAGIC)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"words", b"[]", b'"a"', b'{"a": 1}', b'{"a": {"b": "c"}}', b"\xff", b"[" * 100_000],
+)
+def test_worker_that_answers_anything_but_fields_is_refused(monkeypatch, answer):
+    monkeypatch.setattr(uploads, "_pool", AnsweringPool())
+    assert get_error(pdf_forms.MAGIC + answer) == "broken"
+    monkeypatch.setattr(pdf_forms, "MAGIC", b"")
+    assert read_form_fields(b'{"a": "b"}') == {"a": "b"}

@@ -1,4 +1,4 @@
-"""The sandbox pool: results, restarts of the supervisor, and clean-up."""
+"""The sandbox pool: results, restarts of the server, and clean-up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -16,17 +17,25 @@ import pytest
 
 from caseapp.core.sandbox import pool
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import children, get_failure, make_pool, occupied, supervisor_pid
+from tests.core.sandboxes import (
+    children,
+    get_failure,
+    is_started,
+    make_pool,
+    occupied,
+    server_pid,
+)
+from tests.support import temporary
 
 pytestmark = pytest.mark.process
 
 JOB_SECONDS = 30
 SCRIPT = """
 import os, sys, time
-from caseapp.core.sandbox.pool import SandboxPool
-sandbox = SandboxPool("tests.core.sandbox_jobs")
+from tests.core.sandboxes import make_pool, server_pid
+sandbox = make_pool()
 sandbox.run(b"echo ready")
-print(sandbox._supervisor.pid, flush=True)
+print(server_pid(sandbox), flush=True)
 sys.stdin.readline()
 {then}
 """
@@ -86,38 +95,48 @@ def test_concurrent_threads_get_their_own_results(sandbox_pool):
 
 
 @pytest.mark.parametrize("fault", ["OSError", "ImportError"])
-def test_supervisor_that_cannot_start_reports_why_and_exits(fault):
+def test_server_that_cannot_start_reports_why_and_exits(fault):
     broken = make_pool(fault)
     with pytest.raises(pool.PoolUnavailable, match=fault):
         broken.start()
-    assert broken._supervisor is None  # noqa: SLF001
+    assert not is_started(broken)
+    broken.close()
 
 
-def test_killed_supervisor_is_replaced(sandbox_pool):
+def test_killed_server_is_replaced(sandbox_pool):
     sandbox_pool.run(b"echo a")
-    first = supervisor_pid(sandbox_pool)
+    first = server_pid(sandbox_pool)
     with watched(first, *children(first)) as have_ended:
         os.kill(first, signal.SIGKILL)
         assert have_ended()
     assert sandbox_pool.run(b"echo b") == b"b"
-    assert supervisor_pid(sandbox_pool) != first
+    assert server_pid(sandbox_pool) != first
 
 
-@pytest.mark.parametrize("which", ["supervisor", "worker"])
-def test_stopped_process_is_replaced_by_the_next_job(sandbox_pool, which):
-    worker = int(sandbox_pool.run(b"pid"))
-    first = supervisor_pid(sandbox_pool)
+def test_stopped_server_is_replaced_by_the_next_job(sandbox_pool):
+    sandbox_pool.run(b"echo a")
+    first = server_pid(sandbox_pool)
     with watched(first, *children(first)) as have_ended:
-        stop(first if which == "supervisor" else worker)
+        stop(first)
         assert sandbox_pool.run(b"echo b") == b"b"
         assert have_ended()
-    assert supervisor_pid(sandbox_pool) != first
+    assert server_pid(sandbox_pool) != first
     assert sandbox_pool.run(b"echo c") == b"c"
 
 
-def test_fork_replaces_a_stopped_supervisor(sandbox_pool):
+def test_stopped_worker_is_replaced_by_the_next_job(single_worker_pool):
+    worker = int(single_worker_pool.run(b"pid"))
+    first = server_pid(single_worker_pool)
+    with watched(worker) as has_ended:
+        stop(worker)
+        assert single_worker_pool.run(b"echo b") == b"b"
+        assert has_ended()
+    assert server_pid(single_worker_pool) == first
+
+
+def test_fork_replaces_a_stopped_server(sandbox_pool):
     sandbox_pool.run(b"echo a")
-    first = supervisor_pid(sandbox_pool)
+    first = server_pid(sandbox_pool)
     stop(first)
     reading, writing = os.pipe()
     child = os.fork()
@@ -130,12 +149,12 @@ def test_fork_replaces_a_stopped_supervisor(sandbox_pool):
     os.close(reading)
     os.waitpid(child, 0)
     assert sandbox_pool.run(b"echo b") == b"b"
-    assert supervisor_pid(sandbox_pool) != first
+    assert server_pid(sandbox_pool) != first
 
 
-def test_fork_shares_the_supervisor_and_does_not_end_it(sandbox_pool):
+def test_fork_shares_the_server_and_does_not_end_it(sandbox_pool):
     sandbox_pool.run(b"echo a")
-    supervisor_process = supervisor_pid(sandbox_pool)
+    server_process = server_pid(sandbox_pool)
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -147,7 +166,7 @@ def test_fork_shares_the_supervisor_and_does_not_end_it(sandbox_pool):
     os.close(reading)
     os.waitpid(child, 0)
     assert sandbox_pool.run(b"echo b") == b"b"
-    assert supervisor_pid(sandbox_pool) == supervisor_process
+    assert server_pid(sandbox_pool) == server_process
 
 
 @pytest.mark.parametrize(
@@ -170,8 +189,8 @@ def test_processes_end_however_the_program_ends(then):
         text=True,
     )
     with program:
-        supervisor_process = int(program.stdout.readline())
-        with watched(supervisor_process, *children(supervisor_process)) as have_ended:
+        server_process = int(program.stdout.readline())
+        with watched(server_process, *children(server_process)) as have_ended:
             program.stdin.write("\n")
             program.stdin.flush()
             if "run" in then or "sleep" in then:
@@ -180,9 +199,12 @@ def test_processes_end_however_the_program_ends(then):
             assert have_ended()
 
 
-def test_closed_pool_leaves_no_folder(sandbox_pool, monkeypatch, tmp_path):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_closed_pool_leaves_no_folder(sandbox_pool, monkeypatch):
+    place = temporary.folder("place-")
+    # Workers run as nobody.
+    place.chmod(0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
     sandbox_pool.run(b"echo a")
-    assert [*tmp_path.iterdir()]
+    assert [*place.iterdir()]
     sandbox_pool.close()
-    assert [*tmp_path.iterdir()] == []
+    assert [*place.iterdir()] == []

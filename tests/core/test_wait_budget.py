@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import contextmanager
 from contextvars import Context
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from caseapp.core import images, pdf_forms
+from caseapp.core import images, pdf_forms, uploads
 from caseapp.core.errors import Invalid
 from caseapp.core.logging import request_id
 from caseapp.core.sandbox import pool, wait_budget
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import get_failure
+from tests.core.sandboxes import GATES, get_failure, is_started
 
 pytestmark = pytest.mark.process
 
@@ -69,11 +69,9 @@ class BackgroundCall(threading.Thread):
 @contextmanager
 def worker_busy(sandbox_pool):
     """Keep the only worker busy within the block."""
-    folder = Path(tempfile.mkdtemp(prefix="gate-"))
-    # The worker runs as nobody.
-    folder.chmod(0o755)
-    gate = folder / "gate"
+    gate = GATES / uuid4().hex
     os.mkfifo(gate)
+    # The worker runs as nobody.
     gate.chmod(0o666)
     busy = BackgroundCall(lambda: sandbox_pool.run(b"read %s" % bytes(gate)))
     # Opening blocks until the worker opens the other end.
@@ -81,7 +79,6 @@ def worker_busy(sandbox_pool):
         yield busy
     assert busy.result() == b""
     gate.unlink()
-    folder.rmdir()
 
 
 def is_taken():
@@ -152,14 +149,14 @@ def test_slot_is_free_after_its_holder_is_killed(single_worker_pool):
     assert waits.result() == b"b"
 
 
-def test_request_waits_for_a_starting_supervisor_only_as_long_as_for_a_result(
+def test_request_waits_for_a_starting_server_only_as_long_as_for_a_result(
     single_worker_pool, monkeypatch
 ):
-    # No supervisor can start so quickly.
+    # No server can start so quickly.
     monkeypatch.setattr(wait_budget, "FREE_WAIT_SECONDS", 0.001)
     with slot_held_by_another_process(), pytest.raises(pool.PoolUnavailable):
         in_request(lambda: single_worker_pool.run(b"echo a"))
-    assert single_worker_pool._supervisor is None  # noqa: SLF001
+    assert not is_started(single_worker_pool)
     assert in_request(lambda: single_worker_pool.run(b"echo b")) == b"b"
 
 
@@ -181,9 +178,7 @@ def test_job_of_a_disconnected_caller_is_not_run(single_worker_pool, monkeypatch
 
 
 def test_busy_sandbox_is_not_reported_as_a_broken_image_or_form(single_worker_pool, monkeypatch):
-    monkeypatch.setattr(images, "_pool", single_worker_pool)
-    monkeypatch.setattr(pdf_forms, "_pool", single_worker_pool)
-    monkeypatch.setattr(single_worker_pool, "close", lambda: None)
+    monkeypatch.setattr(uploads, "_pool", single_worker_pool)
     with worker_busy(single_worker_pool), slot_held_by_another_process():
         with pytest.raises(Invalid) as refused:
             in_request(lambda: images.make_logo(b"an image"))

@@ -1,7 +1,7 @@
 """When no PDF can be rendered, everything else works, and requests for one are told so (REL-22).
 
 tests/cli/test_serve.py kills and stops the renderers of a running server; here every interface is asked, and
-tests/core/test_waiting.py asks who may wait for a slow one.
+tests/core/test_wait_budget.py asks who may wait for a slow one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from caseapp.core import pdf
 from caseapp.core.database import db
-from caseapp.core.sandbox import circuit_breaker, pool
+from caseapp.core.sandbox import limit_hits, pool
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.practice.queries import get_practice
@@ -39,16 +39,16 @@ def world(app):
     with transaction():
         # Nothing that another test has had made is at hand under this name.
         get_practice().name = f"Practice {uuid4().hex}"
-    for path in circuit_breaker.failure_dir().glob("*"):
+    for path in limit_hits.hit_dir().glob("*"):
         path.unlink()
     return found
 
 
 @contextmanager
-def no_foreman(fault):
-    """Make every supervisor process fail at its start, as when Pango or a package is missing."""
-    before = pdf._pool  # noqa: SLF001 - which workshop is asked stands nowhere else
-    pdf._pool = pool.SandboxPool("tests.core.sandbox_jobs", lambda: [fault])  # noqa: SLF001
+def failing_server(fault):
+    """Make every server of workers fail at its start, as when Pango or a package is missing."""
+    before = pdf._pool  # noqa: SLF001 - there is no public way
+    pdf._pool = make_pool(fault)  # noqa: SLF001
     try:
         yield
     finally:
@@ -71,9 +71,9 @@ def busy_hands(_fault):
 
 
 WAYS = {
-    "missing": (no_foreman, "ImportError"),
+    "missing": (failing_server, "ImportError"),
     "slow": (busy_hands, ""),
-    "no Pango": (no_foreman, "OSError"),
+    "no Pango": (failing_server, "OSError"),
 }
 
 
@@ -145,7 +145,7 @@ def test_pages_work_and_report_when_pdfs_fail(world, way):
         assert world.browsers["client"].get(f"/portal/h/{own['position']}").status_code == 200
         builders.note(world.actors["coach"], own["case_id"])
     # Nobody's document is blamed for it: each is made as soon as it can be.
-    assert circuit_breaker.list_quarantined() == []
+    assert limit_hits.list_quarantined() == []
     for who, path in papers(world):
         assert ask(world, who, path).data.startswith(b"%PDF"), path
 
@@ -154,7 +154,7 @@ def test_pages_work_and_report_when_pdfs_fail(world, way):
 def test_stored_pdf_is_served_when_rendering_fails(world):
     who, path = papers(world)[0]
     made = ask(world, who, path).data
-    with no_foreman("ImportError"):
+    with failing_server("ImportError"):
         assert ask(world, who, path).data == made
 
 
@@ -170,9 +170,9 @@ def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     assert [answer.status_code for answer in answers] == [503, 503, 503, 409]
     assert "Nothing was changed" in answers[0].get_data(as_text=True)
     said = unescape(answers[3].get_data(as_text=True))
-    assert "failed 3 times and won't be tried again" in said
+    assert "3 times and won't be tried again" in said
     assert "Change its content" in said
-    assert len(circuit_breaker.list_quarantined()) == 1
+    assert len(limit_hits.list_quarantined()) == 1
     assert ask(world, "coach", "/handouts/my-limits/pdf").data.startswith(b"%PDF")
     assert desk.get(draft).status_code == 200
     assert save(desk, draft, body=BODY.replace("MARK", "### a")).status_code == 303

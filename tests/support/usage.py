@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sys
 import time
 from contextlib import contextmanager
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from caseapp.core.sandbox import protocol
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
@@ -23,8 +24,8 @@ MOST_SECONDS = 2.0
 """Seconds of processor time that a test of the fast run may use, its own fixtures included."""
 COLLECTED = pytest.StashKey[list[pytest.Function]]()
 """All tests that were collected, those that are deselected later included."""
-DOCUMENTS = re.compile(r"-m caseapp\.core\.|^(/\S+/)?pdf\w+ ")
-"""Command lines of the sandbox's supervisor and of the programs with which tests read a PDF."""
+DOCUMENTS = re.compile(r"-m caseapp\.core\.sandbox\.|^(/\S+/)?pdf\w+ ")
+"""Command lines of the sandbox's servers and of the programs with which tests read a PDF."""
 KEPT = re.compile(r"/pdf/\w\w/[^/]+\.(pdf|sealed)$")
 """Where the app keeps rendered documents."""
 IGNORED = re.compile(r"^(/\S+/)?(ldconfig|gcc|cc|ld|objdump) ")
@@ -75,7 +76,7 @@ class Guard:
             text = program if isinstance(program, str) else " ".join(map(str, program))
             if not IGNORED.match(text):
                 self.usage.processes.append(text)
-        elif event == "socket.sendmsg" and args[0].type == socket.SOCK_SEQPACKET:
+        elif event == "socket.connect" and str(args[1]).endswith(f"/{protocol.SOCKET}"):
             self.usage.sandbox = True
         elif event == "open" and KEPT.search(str(args[0])):
             # Whoever comes first renders the document, the others read it: all of them need it.

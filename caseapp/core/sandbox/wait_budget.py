@@ -49,7 +49,7 @@ class WaitBudget:
     def remaining(self, startup_allowance: float = 0) -> float:
         """Return the seconds to wait now; call again when they have passed, since the slot may allow more.
 
-        `startup_allowance` raises the total to so many seconds, for a supervisor that is starting. Raises TimeoutError
+        `startup_allowance` raises the total to so many seconds, for a server that is starting. Raises TimeoutError
         when the time is over, and for a page request after its free time while another one holds the slot.
         """
         longest = max(self.seconds, startup_allowance)
@@ -61,6 +61,10 @@ class WaitBudget:
                 return min(FREE_WAIT_SECONDS, longest) - waited
             self._take_slot()
         return longest - waited
+
+    def wait(self, seconds: float, startup_allowance: float = 0) -> None:
+        """Sleep for so many seconds, or less when less remains; raises TimeoutError as `remaining` does."""
+        time.sleep(min(seconds, self.remaining(startup_allowance)))
 
     def _take_slot(self) -> None:
         try:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from caseapp.core import images, pdf, vault
 from caseapp.core.errors import RenderFailed
-from caseapp.core.sandbox import supervisor
+from caseapp.core.sandbox.protocol import JobRefused
 from caseapp.domain.handouts import rendering
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html, render_packet_pdf
@@ -252,7 +252,7 @@ def test_render_with_missing_logo_file_fails(session_app, full_letterhead):
     with pytest.raises(RenderFailed) as refused:
         pdf.render(shown)
     assert refused.value.cause == "outside"
-    with pytest.raises(supervisor.JobRefused, match="outside"):
+    with pytest.raises(JobRefused, match="outside"):
         renderer.render_document(shown, "handout.css")
 
 

