@@ -9,7 +9,7 @@ PYTEST := $(PYTHON) -m pytest -n 2 --dist worksteal
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 
-.PHONY: run dev test test-fast test-all coverage check format bench soak lock hooks
+.PHONY: run dev test test-fast test-all coverage check format catalogues bench soak lock hooks
 .DEFAULT_GOAL := run
 
 # Serve the demo practice; HOST and PORT choose where.
@@ -42,13 +42,14 @@ coverage: $(VENV)/test.done
 	{ $(BIN)/coverage combine --append --quiet || true; } && \
 	$(BIN)/python -m tests.support.coverage_floor && exit $$tests
 
-# Lint, format, types, imports, templates, styles, scripts, words, and the library as on the day of the release.
+# Lint, format, types, imports, templates, styles, scripts, words, translations, and the library as on the release's day.
 check: $(VENV)/test.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	.ci/format_assets --check
 	$(BIN)/oxlint --quiet --deny correctness --deny suspicious --deny perf caseapp/static/js
 	.ci/check_words
+	$(BIN)/python .ci/catalogues --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/djlint templates --lint --quiet
@@ -61,6 +62,10 @@ format: $(VENV)/test.done
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format .
 	.ci/format_assets
+
+# Bring the catalogues of translations in step with the texts of the program.
+catalogues: $(VENV)/test.done
+	$(BIN)/python .ci/catalogues
 
 # Run the quick checks before each commit.
 hooks: $(VENV)/test.done

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Flask, appcontext_pushed, appcontext_tearing_down, g
 
 from caseapp import api, jobs, portal, web
-from caseapp.core import data_folder, logging, queue, runtime
+from caseapp.core import data_folder, i18n, logging, queue, runtime
 from caseapp.core.database import db, prepare
 from caseapp.core.settings import ROOT
 from caseapp.domain import models
@@ -20,6 +20,7 @@ from caseapp.http import (
     form_drafts,
     guard,
     health,
+    languages,
     request_log,
     security,
     session_time,
@@ -58,6 +59,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
         prepare(db.engine)
         open_ring()
     request_log.init_app(app)
+    languages.init_app(app)
     sessions.init_app(app)
     security.init_app(app, chosen)
     app.before_request(guard.check_action)
@@ -74,6 +76,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     jobs.register_handlers()
     app.extensions["queue"] = queue.open_queue(app.app_context, jobs.delete_expired)
     library()
+    i18n.catalogues()
     guard.check_declared(app)
     return app
 

@@ -65,7 +65,7 @@ class PacketQuerySchema(PdfQuerySchema):
     assignment = fields.List(
         fields.UUID(),
         required=True,
-        validate=validate.Length(1, MAX_HANDOUTS),
+        validate=validate.Length(1, MAX_HANDOUTS, error=f"Name 1 to {MAX_HANDOUTS} assignments."),
         metadata={"description": "The id of an assignment of this case; repeat it for each."},
     )
 

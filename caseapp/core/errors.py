@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from caseapp.core.i18n import lazy_gettext
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,7 +27,7 @@ class Unauthenticated(DomainError):
 
     code = "unauthenticated"
 
-    def __init__(self, message: str = "Sign in to continue.") -> None:
+    def __init__(self, message: str = lazy_gettext("Sign in to continue.")) -> None:
         """Use one message for every reason, so that nothing is revealed about accounts."""
         super().__init__(message)
 
@@ -41,7 +43,7 @@ class NotFound(DomainError):
 
     code = "not_found"
 
-    def __init__(self, message: str = "We could not find that.") -> None:
+    def __init__(self, message: str = lazy_gettext("We could not find that.")) -> None:
         """Use one message for both cases."""
         super().__init__(message)
 
@@ -51,7 +53,11 @@ class Invalid(DomainError):
 
     code = "invalid"
 
-    def __init__(self, fields: dict[str, list[str]], message: str = "Check your answers.") -> None:
+    def __init__(
+        self,
+        fields: dict[str, list[str]],
+        message: str = lazy_gettext("Check your answers."),
+    ) -> None:
         """Take messages by field name; each is shown beside its field."""
         super().__init__(message)
         self.fields = fields
@@ -89,7 +95,10 @@ class Stale(DomainError):
     code = "stale"
 
     def __init__(
-        self, message: str = "This was changed after you opened it. Nothing was overwritten."
+        self,
+        message: str = lazy_gettext(
+            "This was changed after you opened it. Nothing was overwritten."
+        ),
     ) -> None:
         """Take the message; the record is never merged automatically."""
         super().__init__(message)
@@ -125,7 +134,10 @@ class RenderFailed(DomainError):
     def __init__(self, message: str, cause: str) -> None:
         """Take a message for the person and a cause for the log."""
         super().__init__(
-            f"{message} Nothing was changed. Try again in a minute. If it happens again, tell whoever runs this "
-            "application."
+            lazy_gettext(
+                "%(what_happened)s Nothing was changed. Try again in a minute. If it happens again, tell whoever "
+                "runs this application.",
+                what_happened=message,
+            )
         )
         self.cause = cause

@@ -20,6 +20,7 @@ import structlog
 from caseapp.core import vault
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.fonts import FACES, name_missing_glyphs, print_font
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.sandbox import protocol
 from caseapp.core.sandbox.limit_hits import count_limit_hits
 from caseapp.core.sandbox.pool import JobFailed, PoolUnavailable, SandboxPool
@@ -40,13 +41,15 @@ MAX_PAGES = 40
 MAGIC = b"%PDF-"
 OUTSIDE = "outside"
 FAILURE_MESSAGES = {
-    protocol.TOO_BIG: "This document is too long to print.",
-    protocol.TIME: "This document took too much time, so we stopped.",
-    protocol.MEMORY: "This document took too much memory, so we stopped.",
-    protocol.LATE: "This document was not ready in time: PDFs are slow right now.",
-    OUTSIDE: "This document loads content from elsewhere, such as an image or a font.",
+    protocol.TOO_BIG: lazy_gettext("This document is too long to print."),
+    protocol.TIME: lazy_gettext("This document took too much time, so we stopped."),
+    protocol.MEMORY: lazy_gettext("This document took too much memory, so we stopped."),
+    protocol.LATE: lazy_gettext("This document was not ready in time: PDFs are slow right now."),
+    OUTSIDE: lazy_gettext(
+        "This document loads content from elsewhere, such as an image or a font."
+    ),
 }
-DEFAULT_MESSAGE = "This document could not be created."
+DEFAULT_MESSAGE = lazy_gettext("This document could not be created.")
 # Rendered by a server at its start, so that every worker has all font faces loaded in every size.
 SPECIMEN = """<!doctype html><html lang="en-GB"><head><title>Specimen</title></head><body class="{body_class}">
 <div class="letterhead"><p class="contact">0</p><p class="name">Name</p><p>Words</p></div>
@@ -116,7 +119,9 @@ def start_pool() -> None:
 def _unavailable_error(fault: PoolUnavailable) -> RuleBroken | RenderFailed:
     if str(fault) != OSError.__name__:
         log.error("pdf.failed", cause="not_ready", fault=str(fault))
-        return RenderFailed("The program that creates PDFs did not start.", "not_ready")
+        return RenderFailed(
+            lazy_gettext("The program that creates PDFs did not start."), "not_ready"
+        )
     return RuleBroken(
         Reason(
             "pdf_unavailable",

@@ -8,13 +8,14 @@ import subprocess
 import structlog
 
 from caseapp.core import settings
+from caseapp.core.i18n import lazy_gettext
 
 log = structlog.get_logger()
 
 TIMEOUT_SECONDS = 10.0
 """Seconds that a scan of one file may take."""
-HARMFUL = "This file was rejected by the malware check."
-NOT_CHECKED = (
+HARMFUL = lazy_gettext("This file was rejected by the malware check.")
+NOT_CHECKED = lazy_gettext(
     "This file could not be checked for malware, so it was not accepted. Try again in a minute."
 )
 

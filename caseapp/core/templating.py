@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from caseapp.core.i18n import install_in
 from caseapp.core.render_guard import rendering
 from caseapp.core.settings import ROOT
 
@@ -19,13 +20,15 @@ TEMPLATES = ROOT / "templates"
 @cache
 def get_environment() -> Environment:
     """Return the Jinja environment for documents; a missing value raises an error instead of leaving a gap."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    install_in(environment)
+    return environment
 
 
 def render_text(template: str, values: Mapping[str, object]) -> str:

@@ -26,6 +26,7 @@ from caseapp.core.errors import (
     Unauthenticated,
     VersionMissing,
 )
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.logging import request_id
 from caseapp.core.permissions import Role
 from caseapp.domain.audit.operations import record_refusal
@@ -55,13 +56,20 @@ STATUS_CODES: dict[type[DomainError], HTTPStatus] = {
     RenderFailed: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 MESSAGES = {
-    HTTPStatus.BAD_REQUEST: "We couldn't read that request. Go back, reload the page and try again.",
-    HTTPStatus.NOT_FOUND: "We could not find that.",
-    HTTPStatus.METHOD_NOT_ALLOWED: "This address doesn't support that method.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "That is too large. Shorten your text, or choose a file of up to 5 MB.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Send JSON.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "We can't reach the practice's records right now. Nothing was changed.",
+    HTTPStatus.BAD_REQUEST: lazy_gettext(
+        "We couldn't read that request. Go back, reload the page and try again."
+    ),
+    HTTPStatus.NOT_FOUND: lazy_gettext("We could not find that."),
+    HTTPStatus.METHOD_NOT_ALLOWED: lazy_gettext("This address doesn't support that method."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: lazy_gettext(
+        "That is too large. Shorten your text, or choose a file of up to 5 MB."
+    ),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: lazy_gettext("Send JSON."),
+    HTTPStatus.SERVICE_UNAVAILABLE: lazy_gettext(
+        "We can't reach the practice's records right now. Nothing was changed."
+    ),
 }
+OTHER_MESSAGE = lazy_gettext("We couldn't answer that request. Nothing was changed.")
 API_MESSAGES = {
     HTTPStatus.BAD_REQUEST: "The body is not valid JSON.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
@@ -176,7 +184,9 @@ def _handle_csrf_error(_error: CSRFError) -> ResponseReturnValue:
         or _render_error(
             HTTPStatus.BAD_REQUEST,
             "form_expired",
-            "This form has expired. Go back, reload the page and send it again; nothing was changed.",
+            lazy_gettext(
+                "This form has expired. Go back, reload the page and send it again; nothing was changed."
+            ),
         )
     )
 
@@ -187,8 +197,8 @@ def _handle_http_error(error: HTTPException) -> AnyResponse:
         return error.get_response()
     message = (API_MESSAGES if current_interface() is Interface.API else {}).get(
         status
-    ) or MESSAGES.get(status)
-    response = _render_error(status, status.name.lower(), message or str(error.description))
+    ) or MESSAGES.get(status, OTHER_MESSAGE)
+    response = _render_error(status, status.name.lower(), message)
     if allowed := getattr(error, "valid_methods", None):
         response.headers["Allow"] = ", ".join(sorted(allowed))
     return response
@@ -216,7 +226,7 @@ def _handle_unexpected_error(error: Exception) -> AnyResponse:
     return _render_error(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "failed",
-        "Something went wrong on our side. Nothing was changed.",
+        lazy_gettext("Something went wrong on our side. Nothing was changed."),
     )
 
 

@@ -18,6 +18,7 @@ from werkzeug.datastructures import MultiDict
 
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.idempotency import claim_key, is_claimed
 from caseapp.core.ids import new_id
 from caseapp.core.schemas import PrintedString
@@ -62,19 +63,19 @@ Locked = TypeVar("Locked")
 Loaded = TypeVar("Loaded")
 
 ARGUMENT = re.compile(r"<(?:[^<>:]+:)?(\w+)>")
-NOT_SAVED = "This wasn’t saved"
+NOT_SAVED = lazy_gettext("This wasn’t saved")
 # Reasons that lie in the form itself, not in what it changes.
 ABOUT_FORMS = frozenset({"others_form", "form_expired", "idempotency_key_reused"})
-NO_KEY = "Open the page again and send the form from there."
+NO_KEY = lazy_gettext("Open the page again and send the form from there.")
 OTHERS_FORM = Reason(
     "others_form",
-    "This form was opened by somebody else in this browser.",
-    "Nothing was changed. What they typed is not shown here.",
+    lazy_gettext("This form was opened by somebody else in this browser."),
+    lazy_gettext("Nothing was changed. What they typed is not shown here."),
 )
 EXPIRED = Reason(
     "form_expired",
-    "This form was open for a long time, so it wasn't saved.",
-    "What you typed is still here. Check it and send it again.",
+    lazy_gettext("This form was open for a long time, so it wasn't saved."),
+    lazy_gettext("What you typed is still here. Check it and send it again."),
 )
 
 

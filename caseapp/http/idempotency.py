@@ -9,6 +9,7 @@ from flask import request
 
 from caseapp.core.database import max_length
 from caseapp.core.errors import Invalid
+from caseapp.core.i18n import gettext
 from caseapp.core.idempotency import IdempotencyKey, run_idempotent
 from caseapp.core.ids import new_id
 from caseapp.http.guard import current_actor
@@ -43,7 +44,8 @@ def run_form_once(create: Callable[[], UUID]) -> UUID:
     """
     key = request.form.get("idempotency_key", "")
     if not key or len(key) > LONGEST_KEY:
-        raise Invalid({"idempotency_key": ["Open the page again and send the form from there."]})
+        message = gettext("Open the page again and send the form from there.")
+        raise Invalid({"idempotency_key": [message]})
     content = sorted(
         (name, values)
         for name, values in request.form.lists()

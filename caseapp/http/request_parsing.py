@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.exceptions import BadRequest
 
 from caseapp.core.errors import Invalid
+from caseapp.core.i18n import gettext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,7 +86,7 @@ def load_form(
         if name not in COMMON_FIELDS and not any(_knows(schema, name) for schema in schemas)
     ]
     if unknown:
-        raise Invalid({name: ["Unknown field."] for name in unknown})
+        raise Invalid({name: [gettext("Unknown field.")] for name in unknown})
     values: list[Any] = []
     errors: dict[str, list[str]] = {}
     for schema in schemas:
@@ -137,12 +138,13 @@ def _with_zone(name: str, value: str, zone: tzinfo) -> str:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
-        raise Invalid({name: ["Enter a date and time."]}) from error
+        raise Invalid({name: [gettext("Enter a date and time.")]}) from error
     if moment.tzinfo:
         return moment.isoformat()
     there = moment.replace(tzinfo=zone)
     if there.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
-        raise Invalid({name: ["The clocks go forward then, and skip this time. Choose another."]})
+        skipped = gettext("The clocks go forward then, and skip this time. Choose another.")
+        raise Invalid({name: [skipped]})
     return there.isoformat()
 
 
@@ -181,12 +183,12 @@ def read_query(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
 
 
 def load(schema: Schema, raw: dict[str, Any]) -> Any:  # noqa: ANN401 - a plain value
-    """Load plain data through a schema, whose `unstorable` may replace the message about characters no database stores.
+    """Load plain data through a schema; characters that no database stores are refused.
 
     Raises Invalid naming each field.
     """
     if unstorable := set(_has_unstorable_character(raw)):
-        message = getattr(schema, "unstorable", "Remove the characters that can't be stored.")
+        message = gettext("Remove the characters that can't be stored.")
         raise Invalid({name: [message] for name in unstorable})
     try:
         return schema.load(raw)
@@ -248,7 +250,11 @@ def parse_version(version: str) -> int:
     """
     if not (version.isascii() and version.isdigit()) or len(version) > 9:  # noqa: PLR2004
         raise Invalid(
-            {"version": ["Open the page again. We can't tell which version this form came from."]}
+            {
+                "version": [
+                    gettext("Open the page again. We can't tell which version this form came from.")
+                ]
+            }
         )
     return int(version)
 

@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from caseapp.http import assets, uploads
 from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.languages import CHOSEN_BY_BROWSER
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -59,7 +60,10 @@ def add_headers(response: Response) -> Response:
         response.headers["Cache-Control"] = f"public, {age}"
     else:
         response.headers["Cache-Control"] = "no-store"
-        response.headers.add("Vary", "Cookie, Authorization")
+        by_browser = current_interface() in CHOSEN_BY_BROWSER
+        response.headers.add(
+            "Vary", f"Cookie, Authorization{', Accept-Language' if by_browser else ''}"
+        )
     return response
 
 

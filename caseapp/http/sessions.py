@@ -9,6 +9,7 @@ from flask import Flask, g, request
 from flask.sessions import SecureCookieSessionInterface
 
 from caseapp.core.clock import now
+from caseapp.core.i18n import use_language
 from caseapp.core.sessions import session_ends_at, touch_session
 from caseapp.domain.auth.queries import find_client_session, find_staff_session, find_token_actor
 from caseapp.http.guard import View, current_view
@@ -27,7 +28,7 @@ TOUCH_AFTER = timedelta(minutes=1)
 
 
 def load_actor() -> None:
-    """Find the actor of the request before the guard runs; there may be none."""
+    """Find the actor of the request and their language before the guard runs; there may be none."""
     g.actor = _from_token() if current_interface() is Interface.API else _from_cookie()
 
 
@@ -51,6 +52,7 @@ def _from_cookie() -> Actor | None:
     if uses and now() - last_seen_at > TOUCH_AFTER and found.actor.session_id:
         touch_session(found.actor.session_id)
         last_seen_at = now()
+    use_language(found.language)
     g.session_ends_at = session_ends_at(kind, found.created_at, last_seen_at)
     return found.actor
 

@@ -19,8 +19,9 @@ from flask import (
 from flask import flash as flask_flash
 from lucide.jinja import lucide
 
-from caseapp.core import settings
+from caseapp.core import i18n, settings
 from caseapp.core.clock import now
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import Action
 from caseapp.core.render_guard import begin_rendering, end_rendering
 from caseapp.domain.cases.stages import stage_by_id, stages
@@ -35,59 +36,79 @@ if TYPE_CHECKING:
 
 # Only codes are stored in Flask's cookie, since anyone with the browser can read it.
 MESSAGES = {
-    "saved": "Saved.",
-    "client_added": "Client added. Start with a full screening.",
-    "screening_recorded": "Screening recorded.",
-    "hold_opened": "A hold is open. These are the required actions.",
-    "hold_released": "Hold released.",
-    "flag_set": "Flag set.",
-    "flag_cleared": "Flag cleared.",
-    "note_signed": "Note signed. It can no longer be changed.",
-    "note_saved": "Draft saved.",
-    "note_discarded": "Draft discarded.",
-    "case_moved": "Stage changed.",
-    "case_closed": "Case closed.",
-    "case_reopened": "Case reopened in Steady.",
-    "followup_added": "Follow-up added.",
-    "followup_completed": "Follow-up completed.",
-    "handouts_assigned": "Handouts assigned.",
-    "bulk_assignment_started": "Bulk assignment started. Each client is checked again before the handout is assigned.",
-    "handout_withdrawn": "Handout withdrawn. The client no longer sees it.",
-    "handout_read": "Marked as read.",
-    "worksheet_saved": "Saved. Only you can see it.",
-    "worksheet_shared": "Shared. Your coach won't see anything you write from now on unless you share it again.",
-    "worksheet_unshared": "No longer shared. What you wrote is still here, and only you can see it.",
-    "answers_read": "We read your answers from the file and saved them. Only you can see them. Check that they are "
-    "right.",
-    "other_answers_read": "The file also had answers to other worksheets. They are saved there, "
-    "and only you can see them.",
-    "other_worksheet_unread": "We couldn't save the answers to another worksheet in this file. "
-    "If that worksheet is on your list, send the file from there too.",
-    "upload_unreadable": "We couldn't read the answers in that file. Nothing is lost: see below.",
-    "upload_sent": "File sent.",
-    "upload_removed": "File deleted.",
-    "handouts_replaced": "The newest version replaces the older one.",
-    "handout_recalled": "Version recalled. Clients no longer see it.",
-    "draft_saved": "Draft saved.",
-    "draft_submitted": "Draft submitted for approval by a second person.",
-    "draft_withdrawn": "Draft withdrawn. You can edit it again.",
-    "draft_returned": "Draft returned with your reason.",
-    "draft_discarded": "Draft discarded. Its history is kept.",
-    "handout_published": "Handout published.",
-    "handout_hidden": "Handout hidden. Existing assignments are not affected.",
-    "handout_shown": "The handout is listed again.",
-    "review_recorded": "Clinical review recorded.",
-    "help_lines_confirmed": "Help lines confirmed as of today.",
-    "help_line_added": "Help line added.",
-    "help_line_removed": "Help line removed.",
-    "logo_added": "Logo added. New PDFs show it.",
-    "logo_removed": "Logo removed from new PDFs.",
-    "export_ready": "The report is ready.",
-    "link_sent": "If we know that address, we've sent a link. It works for 15 minutes.",
-    "codes_shown": "The codes are shown only once and are not stored. If they are lost, create new ones.",
-    "words_kept": "You’ve been signed out. What you typed is kept. Sign in, and it is back in its form.",
-    "words_discarded": "What you had typed is discarded.",
-    "signed_out": "You're signed out.",
+    "saved": lazy_gettext("Saved."),
+    "client_added": lazy_gettext("Client added. Start with a full screening."),
+    "screening_recorded": lazy_gettext("Screening recorded."),
+    "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
+    "hold_released": lazy_gettext("Hold released."),
+    "flag_set": lazy_gettext("Flag set."),
+    "flag_cleared": lazy_gettext("Flag cleared."),
+    "note_signed": lazy_gettext("Note signed. It can no longer be changed."),
+    "note_saved": lazy_gettext("Draft saved."),
+    "note_discarded": lazy_gettext("Draft discarded."),
+    "case_moved": lazy_gettext("Stage changed."),
+    "case_closed": lazy_gettext("Case closed."),
+    "case_reopened": lazy_gettext("Case reopened in Steady."),
+    "followup_added": lazy_gettext("Follow-up added."),
+    "followup_completed": lazy_gettext("Follow-up completed."),
+    "handouts_assigned": lazy_gettext("Handouts assigned."),
+    "bulk_assignment_started": lazy_gettext(
+        "Bulk assignment started. Each client is checked again before the handout is assigned."
+    ),
+    "handout_withdrawn": lazy_gettext("Handout withdrawn. The client no longer sees it."),
+    "handout_read": lazy_gettext("Marked as read."),
+    "worksheet_saved": lazy_gettext("Saved. Only you can see it."),
+    "worksheet_shared": lazy_gettext(
+        "Shared. Your coach won't see anything you write from now on unless you share it again."
+    ),
+    "worksheet_unshared": lazy_gettext(
+        "No longer shared. What you wrote is still here, and only you can see it."
+    ),
+    "answers_read": lazy_gettext(
+        "We read your answers from the file and saved them. Only you can see them. Check that they are "
+        "right."
+    ),
+    "other_answers_read": lazy_gettext(
+        "The file also had answers to other worksheets. They are saved there, "
+        "and only you can see them."
+    ),
+    "other_worksheet_unread": lazy_gettext(
+        "We couldn't save the answers to another worksheet in this file. "
+        "If that worksheet is on your list, send the file from there too."
+    ),
+    "upload_unreadable": lazy_gettext(
+        "We couldn't read the answers in that file. Nothing is lost: see below."
+    ),
+    "upload_sent": lazy_gettext("File sent."),
+    "upload_removed": lazy_gettext("File deleted."),
+    "handouts_replaced": lazy_gettext("The newest version replaces the older one."),
+    "handout_recalled": lazy_gettext("Version recalled. Clients no longer see it."),
+    "draft_saved": lazy_gettext("Draft saved."),
+    "draft_submitted": lazy_gettext("Draft submitted for approval by a second person."),
+    "draft_withdrawn": lazy_gettext("Draft withdrawn. You can edit it again."),
+    "draft_returned": lazy_gettext("Draft returned with your reason."),
+    "draft_discarded": lazy_gettext("Draft discarded. Its history is kept."),
+    "handout_published": lazy_gettext("Handout published."),
+    "handout_hidden": lazy_gettext("Handout hidden. Existing assignments are not affected."),
+    "handout_shown": lazy_gettext("The handout is listed again."),
+    "review_recorded": lazy_gettext("Clinical review recorded."),
+    "help_lines_confirmed": lazy_gettext("Help lines confirmed as of today."),
+    "help_line_added": lazy_gettext("Help line added."),
+    "help_line_removed": lazy_gettext("Help line removed."),
+    "logo_added": lazy_gettext("Logo added. New PDFs show it."),
+    "logo_removed": lazy_gettext("Logo removed from new PDFs."),
+    "export_ready": lazy_gettext("The report is ready."),
+    "link_sent": lazy_gettext(
+        "If we know that address, we've sent a link. It works for 15 minutes."
+    ),
+    "codes_shown": lazy_gettext(
+        "The codes are shown only once and are not stored. If they are lost, create new ones."
+    ),
+    "words_kept": lazy_gettext(
+        "You’ve been signed out. What you typed is kept. Sign in, and it is back in its form."
+    ),
+    "words_discarded": lazy_gettext("What you had typed is discarded."),
+    "signed_out": lazy_gettext("You're signed out."),
 }
 
 
@@ -124,6 +145,22 @@ def today() -> date:
 def local(moment: datetime) -> datetime:
     """Convert a time to the practice's time zone."""
     return moment.astimezone(zone())
+
+
+def local_day(moment: datetime) -> str:
+    """Format the date of a time in the current language, with its year unless it is the current one."""
+    found = local(moment).date()
+    return i18n.format_day(found) if found.year == today().year else i18n.format_date(found)
+
+
+def local_date(moment: datetime) -> str:
+    """Format the date of a time in the current language, with its year."""
+    return i18n.format_date(local(moment).date())
+
+
+def local_time(moment: datetime) -> str:
+    """Format the time of day in the current language."""
+    return i18n.format_time(local(moment))
 
 
 def day(value: date | datetime | None, *, weekday: bool = False) -> str:
@@ -174,12 +211,12 @@ def initials(name: str) -> str:
 
 
 def _load_page_context() -> dict[str, Any]:
-    """Give every page its user, and load the practice before a staff page renders.
+    """Give every page its user, and load the practice, whose language it uses, before a staff page renders.
 
     A portal page loads it only where its view uses it: its error page has to work without a database.
     """
     if current_interface() is Interface.STAFF:
-        current_practice()
+        i18n.use_language(current_practice().language)
     return {"me": g.get("actor")}
 
 
@@ -207,7 +244,16 @@ def init_app(app: Flask) -> None:
         demo=settings.active().demo,
     )
     app.jinja_env.filters.update(
-        day=day, long_day=long_day, clock_time=clock_time, when=when, local=local, initials=initials
+        day=day,
+        long_day=long_day,
+        clock_time=clock_time,
+        when=when,
+        local=local,
+        local_day=local_day,
+        local_date=local_date,
+        local_time=local_time,
+        initials=initials,
     )
+    i18n.install_in(app.jinja_env)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(_load_page_context)

@@ -9,6 +9,7 @@ from flask import Request, g, request
 
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
+from caseapp.core.i18n import gettext
 from caseapp.core.scanning import scan_upload
 from caseapp.http.guard import current_view
 
@@ -57,11 +58,11 @@ def read_uploaded_file(name: str) -> bytes:
     found = request.files.get(name)
     data = found.read() if found else b""
     if not data:
-        raise Invalid({name: ["Choose a file first."]})
+        raise Invalid({name: [gettext("Choose a file first.")]})
     # Scanning may take seconds, during which no database snapshot should be held.
     db.session.rollback()
     if fault := scan_upload(data):
-        raise Invalid({name: [fault]})
+        raise Invalid({name: [str(fault)]})
     return data
 
 

@@ -10,6 +10,7 @@ import structlog
 from flask import Blueprint, redirect, render_template, request, url_for
 
 from caseapp.core.errors import NotFound, Reason, RuleBroken
+from caseapp.core.i18n import current_language, in_language, lazy_gettext, variety_of
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations as assignments
@@ -36,7 +37,6 @@ from caseapp.http.downloads import pdf_response
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import Form
 from caseapp.http.template_helpers import flash
-from caseapp.portal.phrases import ENGLISH, Translator
 from caseapp.portal.reading_list import (
     build_entry,
     build_reading_list,
@@ -59,10 +59,18 @@ log = structlog.get_logger()
 blueprint = Blueprint("portal_handouts", __name__, url_prefix="/portal")
 
 MAX_CRISIS_LINES = 2
-
-
-# Pages are in English unless their view passes another translator.
-blueprint.add_app_template_global(ENGLISH, "translate")
+AUTOSAVE_TEXTS = {
+    "saving": lazy_gettext("Saving…"),
+    "saved": lazy_gettext("Saved at {time}"),
+    "again": lazy_gettext("Not saved. Trying again…"),
+    "signedOut": lazy_gettext(
+        "You’re signed out. Sign in again in a new tab; what you wrote stays here."
+    ),
+    "elsewhere": lazy_gettext("Not saved. It was saved in another window."),
+    "invalid": lazy_gettext("Not saved. {why}"),
+    "closed": lazy_gettext("Not saved. This worksheet can’t be changed right now."),
+}
+"""What `autosave.js` tells a client."""
 
 
 @blueprint.get("")
@@ -110,18 +118,20 @@ def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = Non
     actor, unsaved = current_actor(), unsaved or UnsavedChanges()
     # Read again after a save: the page shows times in the practice's zone.
     help_numbers = get_practice_info().help_lines
-    lines = list_help_lines("crisis_block", help_numbers, found.handout.language)
+    lines = list_help_lines("crisis_block", help_numbers)
     worksheet = get_client_worksheet(actor, found)
-    translate, sent = Translator(found.handout.language), unsaved.form or Form()
-    form = Form(sent.raw, translate.errors(sent.errors))
+    form = unsaved.form or Form()
+    with in_language(variety_of(found.handout.language)):
+        saved = {
+            f"{FIELD_PREFIX}{name}": format_answer(answer)
+            for name, answer in unsaved.overwritten.items()
+        }
     inputs = FormInputs(
         FIELD_PREFIX,
         form.raw or {f"{FIELD_PREFIX}{name}": answer for name, answer in worksheet.answers.items()},
         form.errors,
-        {
-            f"{FIELD_PREFIX}{name}": format_answer(answer, found.handout.language)
-            for name, answer in unsaved.overwritten.items()
-        },
+        saved,
+        current_language(),
     )
     return render_template(
         "portal/handout.html",
@@ -137,8 +147,8 @@ def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = Non
         worksheet=worksheet,
         form=form,
         unsaved=unsaved,
-        reasons=tuple(map(translate.reason, unsaved.reasons)),
-        translate=translate,
+        reasons=unsaved.reasons,
+        autosave_texts={name: str(text) for name, text in AUTOSAVE_TEXTS.items()},
     )
 
 
@@ -181,8 +191,8 @@ def _neutral_pdf_error() -> Iterator[None]:
         raise RuleBroken(
             Reason(
                 "no_pdf",
-                "This can't be saved as a PDF right now.",
-                "You can read it here, and your coach can print it for you later.",
+                lazy_gettext("This can't be saved as a PDF right now."),
+                lazy_gettext("You can read it here, and your coach can print it for you later."),
             )
         ) from None
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from flask import url_for
 
 from caseapp.core.clock import get_week_start
+from caseapp.core.i18n import format_day, gettext, lazy_gettext
 from caseapp.domain.cases.queries import find_newest_case
-from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.printing import get_language_tag
 from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
 from caseapp.http.template_helpers import today
-from caseapp.portal.phrases import Translator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
     from caseapp.domain.practice.queries import HelpLines
 
 HELP = "help-right-now"
-ROOM_TO_WRITE = "With space to write"
+ROOM_TO_WRITE = lazy_gettext("With space to write")
 KIND_LABELS = {
     "worksheet": ROOM_TO_WRITE,
     "journal": ROOM_TO_WRITE,
     "conversation-practice": ROOM_TO_WRITE,
-    "checklist": "With a checklist",
+    "checklist": lazy_gettext("With a checklist"),
 }
 
 
@@ -75,7 +74,7 @@ def build_reading_list(records: Iterable[AssignmentRecord], *, help_first: bool)
         urgent = help_first and record.handout.id == HELP
         entry = build_entry(record)
         if titles[record.handout.neutral_title] > 1:
-            number = Translator(record.handout.language)("No. {number}", number=record.position)
+            number = gettext("No. %(number)s", number=record.position)
             entry = replace(entry, number_label=number, meta=(number, *entry.meta))
         (read if record.read_at and not urgent else to_read).append(entry)
     return ReadingList(tuple(to_read), tuple(read), help_first)
@@ -84,13 +83,11 @@ def build_reading_list(records: Iterable[AssignmentRecord], *, help_first: bool)
 def build_entry(record: AssignmentRecord) -> ReadingListEntry:
     """Describe one handout; the summary is left out when the handout has a neutral alias."""
     handout = record.handout
-    week, translate = current_week(record), Translator(handout.language)
+    week = current_week(record)
     meta = (
-        translate("For the week of {day}", day=LABELS[handout.language].format_day(week))
-        if week
-        else "",
-        translate("About {minutes} minutes", minutes=handout.minutes),
-        translate(KIND_LABELS.get(handout.kind, "")),
+        gettext("For the week of %(day)s", day=format_day(week)) if week else "",
+        gettext("About %(minutes)s minutes", minutes=handout.minutes),
+        str(KIND_LABELS.get(handout.kind, "")),
     )
     return ReadingListEntry(
         position=record.position,
@@ -119,19 +116,17 @@ def format_position(position: int) -> str:
 
 
 def get_coach_name(actor: Actor) -> str:
-    """Return the first name of the client's coach, or “The practice”."""
+    """Return the first name of the client's coach; empty without one."""
     return shorten_coach_name(find_newest_case(actor.id)[1])
 
 
 def shorten_coach_name(name: str) -> str:
-    """Return the first name of a coach, or “The practice” without one."""
-    return name.split(maxsplit=1)[0] if name else "The practice"
+    """Return the first name of a coach; empty without one."""
+    return name.split(maxsplit=1)[0] if name else ""
 
 
-def list_help_lines(block: str, known: HelpLines, language: str = "en") -> list[HelpLineEntry]:
+def list_help_lines(block: str, known: HelpLines) -> list[HelpLineEntry]:
     """List a block's help lines without the emergency number, which every page shows separately."""
     return [
-        line
-        for line in list_help_line_entries(block, known, language)
-        if line.phone != known.emergency.phone
+        line for line in list_help_line_entries(block, known) if line.phone != known.emergency.phone
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import Blueprint, Flask, current_app, redirect, render_template, request
 
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import end_session_by_reference, record_quick_exit
@@ -29,10 +30,10 @@ blueprint = Blueprint("portal_safety", __name__)
 MAX_WAIT_SECONDS = 1.0
 
 GROUPS = {
-    "crisis_block": "Someone to talk to",
-    "dv_block": "If you are afraid of someone",
-    "substance_block": "Alcohol, pills and drugs",
-    "ed_block": "When eating is hard",
+    "crisis_block": lazy_gettext("Someone to talk to"),
+    "dv_block": lazy_gettext("If you are afraid of someone"),
+    "substance_block": lazy_gettext("Alcohol, pills and drugs"),
+    "ed_block": lazy_gettext("When eating is hard"),
 }
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, g, redirect, render_template, request, url_for
 
 from caseapp.core.errors import Invalid, RuleBroken, TooManyAttempts, Unauthenticated
+from caseapp.core.i18n import use_language
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth import portal_access
-from caseapp.domain.auth.queries import get_sign_in_step
+from caseapp.domain.auth.queries import find_link_language, get_sign_in_step
 from caseapp.domain.auth.rules import SignInStep
 from caseapp.domain.clients.schemas import (
     CardCodeSchema,
@@ -68,8 +69,10 @@ def use_card() -> ResponseReturnValue:
 
 @blueprint.get("/enter/<string:token>")
 @public("mail scanners follow links too, so opening one shows and redeems nothing")
-def link_page(token: str) -> ResponseReturnValue:  # noqa: ARG001 - the form posts to this address
-    """Show a button that redeems the link."""
+def link_page(token: str) -> ResponseReturnValue:
+    """Show a button that redeems the link, in the language of the client it was sent to."""
+    if language := find_link_language(token):
+        use_language(language)
     return render_template("portal/open_link.html")
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, jsonify, redirect, url_for
 
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.i18n import format_list, lazy_gettext, ngettext
 from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -29,10 +30,9 @@ from caseapp.http.errors import record_refused_request
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
 from caseapp.http.request_parsing import Form, form_version, load, read_form, submitted_form
-from caseapp.http.template_helpers import clock_time, flash
+from caseapp.http.template_helpers import flash, local_time
 from caseapp.http.uploads import accepts_file, read_uploaded_file
 from caseapp.portal.handouts import UnsavedChanges, render_handout
-from caseapp.portal.phrases import REJECTED_UPLOADS, Translator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +42,23 @@ if TYPE_CHECKING:
 
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.worksheets.pdf_responses import PdfFields
+
+# Why an upload is rejected and not kept: the client can fix it, or it is better not passed on.
+REJECTED_UPLOADS = {
+    "not_pdf": lazy_gettext(
+        "This is not a PDF. Choose the file that you saved from this page and filled in."
+    ),
+    "too_big": lazy_gettext(
+        "This file is larger than 5 MB. Make the file smaller, or write your answers here instead."
+    ),
+    "locked": lazy_gettext(
+        "This file is locked with a password. Save it without a password and try again."
+    ),
+    "too_much": lazy_gettext(
+        "This file took too long to read, so we stopped. Write your answers here instead."
+    ),
+    "busy": lazy_gettext("Files can’t be read right now. Try again in a minute."),
+}
 
 blueprint = Blueprint(
     "portal_worksheets", __name__, url_prefix="/portal/h/<int(max=9999):position>"
@@ -103,18 +120,17 @@ def autosave(position: int) -> ResponseReturnValue:
                 actor, lock_worksheet(actor, position), answers, start
             )
     except Invalid as error:
-        fields = Translator(found.handout.language).errors(error.fields)
-        return jsonify(code=error.code, message=error.message, fields=fields), 422
+        return jsonify(code=error.code, message=str(error.message), fields=error.fields), 422
     except Stale as error:
         other = get_client_worksheet(actor, found)
         return jsonify(
             code=error.code,
-            message=error.message,
+            message=str(error.message),
             version=other.version,
-            saved=clock_time(other.saved_at or sent_at),
-            sent=clock_time(sent_at),
+            saved=local_time(other.saved_at or sent_at),
+            sent=local_time(sent_at),
         ), 409
-    return jsonify(version=version, saved=clock_time(sent_at))
+    return jsonify(version=version, saved=local_time(sent_at))
 
 
 @blueprint.post("/unshare")
@@ -154,21 +170,13 @@ def _wrong_handout(found: AssignmentRecord, parts: PdfFields, data: bytes) -> Re
     )
     if not named:
         return _keep_unreadable(found, "wrong_form", data)
-    return _upload_error(found, _wrong_handout_message(Translator(found.handout.language), *named))
-
-
-def _wrong_handout_message(translate: Translator, *named: str) -> str:
-    """Say to which handouts the file belongs."""
-    *others, last = named
-    if not others:
-        return translate(
-            "This file belongs to {handout}. Open that page and upload it there.", handout=last
-        )
-    return translate(
-        "This file belongs to {handouts} and {handout}. Open one of those pages and upload it there.",
-        handouts=", ".join(others),
-        handout=last,
+    message = ngettext(
+        "This file belongs to %(handouts)s. Open that page and upload it there.",
+        "This file belongs to %(handouts)s. Open one of those pages and upload it there.",
+        len(named),
+        handouts=format_list([*named]),
     )
+    return _upload_error(found, message)
 
 
 def _save_other_answers(found: AssignmentRecord, parts: PdfFields) -> list[str]:
@@ -228,7 +236,7 @@ def _save_read_answers(
 
 def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> ResponseReturnValue:
     if reason not in UNREAD_REASONS:
-        return _upload_error(found, REJECTED_UPLOADS[reason])
+        return _upload_error(found, str(REJECTED_UPLOADS[reason]))
     try:
         actor = current_actor()
         with transaction():
@@ -236,7 +244,7 @@ def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> Respo
             run_form_once(lambda: operations.store_upload(actor, worksheet, data, reason))
     except RuleBroken as error:
         record_refused_request(error)
-        full = Translator(found.handout.language).reason(error.reasons[0])
+        full = error.reasons[0]
         return _upload_error(found, f"{full.message} {full.way_out}", 409)
     return _back_to_handout(found.position, "upload_unreadable")
 

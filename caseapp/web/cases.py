@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, render_template, request, url_for
 
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.assignments.reading import list_suspended_assignments
@@ -181,13 +182,23 @@ def details_page(context: CasePage, forms: Forms) -> str:
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT_METHODS,
+        languages=LANGUAGES,
     )
 
 
 def client_values(context: CaseContext) -> dict[str, object]:
     """Return what the client's form sends untouched."""
     client = context.client
-    names = ("name", "preferred_name", "pronouns", "email", "phone", "partner_name", "birth_year")
+    names = (
+        "name",
+        "preferred_name",
+        "pronouns",
+        "email",
+        "phone",
+        "partner_name",
+        "birth_year",
+        "language",
+    )
     return {
         **{name: getattr(client, name) for name in names},
         "safe_channels": client.safe.channels,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flask import render_template, url_for
 from marshmallow import Schema, fields, post_load
 
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.cases.facts import GOALS
 from caseapp.domain.cases.operations import open_case
@@ -83,6 +84,7 @@ def new_case_page(_view: None, forms: Forms) -> str:
         goals=GOALS,
         channels=CHANNELS,
         consent=CONSENT_METHODS,
+        languages=LANGUAGES,
     )
 
 

@@ -10,6 +10,7 @@ from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.core import urls
 from caseapp.core.errors import Invalid
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.images import make_logo
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -66,6 +67,7 @@ def practice_page(found: Practice, forms: Forms) -> str:
         portal_address=urls.portal_url(),
         countries={code: country.name for code, country in countries().items()},
         regions=regions,
+        languages=LANGUAGES,
         zones={
             zone: zone.replace("_", " ") for zone in sorted(available_timezones()) if "/" in zone
         },

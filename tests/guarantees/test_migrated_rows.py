@@ -24,7 +24,7 @@ Row = dict[str, Any]
 # More than any column has codes, so that each stands in a row.
 ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
-LATER_COLUMNS = {("assignment", "opened_at")}
+LATER_COLUMNS = {("assignment", "opened_at"), ("client", "language"), ("practice", "language")}
 LATER_TABLES = {"form_draft", "key_ring"}
 
 
@@ -148,6 +148,8 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     after = contents(old_database)
     assert [table for table in LATER_TABLES if after.pop(table)] == []
     opened = {row["id"]: row.pop("opened_at") for row in after["assignment"]}
+    assert {row.pop("language") for row in after["practice"]} == {"en-GB"}
+    assert {row.pop("language") for row in after["client"]} <= {None, "es"}
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]
         for old, rows in before.items()

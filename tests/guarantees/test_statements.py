@@ -60,7 +60,7 @@ PAGES = {
     "portal_handouts.reading_list_page": 5,
     "portal_safety.privacy_page": 2,
     "portal_safety.safety_page": 1,
-    "portal_sign_in.link_page": 0,
+    "portal_sign_in.link_page": 1,
     "portal_sign_in.pin_page": 3,
     "portal_sign_in.sign_in_page": 0,
     "reports.report_list": 5,

@@ -38,7 +38,7 @@ def test_practice_handout_is_written_approved_assigned_and_read(app, live, page,
     page.get_by_role("heading", name="Edit handout").wait_for()
     pane = page.locator("[data-preview-pane]")
     page.locator("#body").fill(BODY.replace("MARK", "Even in rain."))
-    expect(pane).to_contain_text("Stage: choose one.")
+    expect(pane).to_contain_text("Stage: choose one of the options.")
     page.get_by_label("Summary").fill("A short walk each evening.")
     page.get_by_label("Stage", exact=True).select_option("steady")
     page.get_by_label("Minutes").fill("10")

@@ -98,7 +98,7 @@ def test_reading_list_with_equal_titles_shows_numbers(coach, reader):
     page = visitor.get("/portal")
     names = link_names(page)
     assert len(set(names)) == len(names)
-    assert {f"Open {title}, No. 1", f"Save PDF of {title}, No. 3", f"{title}, No. 4"} <= {*names}
+    assert {f"Open {title}, No. 1", f"Save PDF: {title}, No. 3", f"{title}, No. 4"} <= {*names}
     assert "<span>No. 3</span>" in text(page)
     # A unique title has no number.
     assert not any("No. 2" in name for name in names)

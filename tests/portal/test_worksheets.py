@@ -6,7 +6,8 @@ import pytest
 
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import CANARY, PAGE, assign, form, text, upload, write
-from tests.support.portal_client import BANNED
+from tests.support import builders
+from tests.support.portal_client import BANNED, sign_in_client
 from tests.support.staff_pages import _Reader
 
 
@@ -102,16 +103,17 @@ def test_save_with_invalid_answer_shows_the_error_at_the_field(reader):
     assert write(visitor, start="often").status_code == 422
 
 
-def test_save_of_spanish_worksheet_with_invalid_answer_shows_spanish_error(coach, reader):
-    visitor, found = reader
+def test_save_by_spanish_client_with_invalid_answer_shows_spanish_error(app, coach):
+    visitor, found = sign_in_client(app, coach, "Ines Okafor", language="es")
+    builders.screen(coach, found.client_id)
     assign(coach, found, "better-nights", "es")
-    path = "/portal/h/2"
+    path = "/portal/h/1"
     fields = form(visitor.get(path), f"{path}/save")
     message = "Acorta este texto a 160 caracteres como máximo."
     answer = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "x" * 161})
     assert answer.status_code == 422
     assert f'<ul><li><a href="#answer_one_change">{message}</a></li></ul>' in text(answer)
-    assert f'<span class="visually-hidden">Error: </span>{message}</p>' in text(answer)
+    assert f'<span class="visually-hidden">Error: </span><span>{message}</span></p>' in text(answer)
     assert "Shorten" not in text(answer)
     strange = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "a\x00b"})
     assert "Quita los caracteres" in text(strange)

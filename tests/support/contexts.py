@@ -62,6 +62,7 @@ def client(*, consent_on=TODAY, channels=("call", "portal")):
         safe=SafeContact(tuple(channels)),
         consent_on=consent_on,
         consent_method="written",
+        language=None,
         created_at=NOW,
         version=1,
     )

@@ -95,8 +95,8 @@ def test_report_form_sent_twice_makes_one_report(admin):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"format": "xls"}, "Must be one of"),
-        ({"since": "2026-02-30"}, "Not a valid date"),
+        ({"format": "xls"}, "Choose one of the options."),
+        ({"since": "2026-02-30"}, "Enter a date."),
         ({"since": "2026-02-02", "until": "2026-02-01"}, "The last day is before the first day."),
         ({"names": "yes"}, "Unknown field."),
     ],

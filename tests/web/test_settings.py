@@ -55,12 +55,12 @@ def test_save_practice_by_admin_saves_all_fields(admin):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"name": ""}, "Missing data"),
-        ({"name": "x" * 81}, "Length must be between"),
+        ({"name": ""}, "Fill this in."),
+        ({"name": "x" * 81}, "Enter"),
         ({"country": "XX"}, "Choose a country"),
         ({"region": "Catalonia"}, "Choose a region of the country"),
         ({"zone": "Mars/Base"}, "Choose a time zone"),
-        ({"paper": "A5"}, "Must be one of"),
+        ({"paper": "A5"}, "Choose one of the options."),
         ({"exit_url": "http://example.org"}, "https://"),
         ({"exit_url": "https://example.org/?from=coach"}, "https://"),
         ({"help_lines_confirmed_on": "2026-01-01"}, "Unknown field."),

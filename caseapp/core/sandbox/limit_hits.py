@@ -16,6 +16,7 @@ import structlog
 
 from caseapp.core import clock, settings
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.sandbox.protocol import LATE, OWN_LIMITS
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def count_limit_hits(document_hash: str) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RenderFailed("This document is already being created.", LATE) from None
+            raise RenderFailed(
+                lazy_gettext("This document is already being created."), LATE
+            ) from None
         if _count_hits(held.read()) >= MAX_HITS:
             log.error("pdf.quarantined", document=document_hash)
             raise RuleBroken(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import get_week_start
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.i18n import in_language
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import list_chosen_assignments
 from caseapp.domain.assignments.reading import get_reading_list
@@ -48,15 +49,16 @@ def assignment_pdf(record: AssignmentRecord, *, large: bool, code: bool) -> byte
     """
     recipient = record.recipient
     (personalization,), _ = printed_details([record], recipient)
-    return render_handout_pdf(
-        record.handout,
-        _letter(recipient, code=code),
-        recipient.practice_info.help_lines,
-        faith=recipient.faith,
-        large=large,
-        personalization=personalization,
-        key=recipient.key if personalization else None,
-    )
+    with in_language(recipient.language):
+        return render_handout_pdf(
+            record.handout,
+            _letter(recipient, code=code),
+            recipient.practice_info.help_lines,
+            faith=recipient.faith,
+            large=large,
+            personalization=personalization,
+            key=recipient.key if personalization else None,
+        )
 
 
 def _letter(recipient: Recipient, *, code: bool) -> Letterhead:
@@ -148,19 +150,19 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool)
     personalization, _ = printed_details(records, recipient)
     # The cover names the coach who assigned the newest of them.
     last = personalization[-1]
-
-    return render_packet_pdf(
-        [
-            PacketItem(record.handout, record.position, _format_week(record), own.message)
-            for record, own in zip(records, personalization, strict=True)
-        ],
-        _letter(recipient, code=code),
-        recipient.practice_info.help_lines,
-        recipient.key,
-        faith=recipient.faith,
-        large=large,
-        personalization=Personalization(last.preferred_name, last.coach),
-    )
+    with in_language(recipient.language):
+        return render_packet_pdf(
+            [
+                PacketItem(record.handout, record.position, _format_week(record), own.message)
+                for record, own in zip(records, personalization, strict=True)
+            ],
+            _letter(recipient, code=code),
+            recipient.practice_info.help_lines,
+            recipient.key,
+            faith=recipient.faith,
+            large=large,
+            personalization=Personalization(last.preferred_name, last.coach),
+        )
 
 
 def _format_week(record: AssignmentRecord) -> date | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, RuleBroken, refuse_for
 from caseapp.core.fonts import name_missing_glyphs
+from caseapp.core.i18n import lazy_gettext
 from caseapp.domain.cases.rules import CASE_CLOSED
 from caseapp.domain.handouts.printing import NOT_PERSONALIZED, Personalization
 from caseapp.domain.suitability.rules import (
@@ -50,12 +51,14 @@ CLIENT_MARKS_IT = Reason(
 )
 # What a client reads never says why.
 WITHDRAWN = Reason(
-    "withdrawn", "Your coach has withdrawn this handout.", "Ask your coach if you need it."
+    "withdrawn",
+    lazy_gettext("Your coach has withdrawn this handout."),
+    lazy_gettext("Ask your coach if you need it."),
 )
 SUSPENDED = Reason(
     "suspended",
-    "This handout isn't available at the moment.",
-    "You can ask your coach about it the next time you talk.",
+    lazy_gettext("This handout isn't available at the moment."),
+    lazy_gettext("You can ask your coach about it the next time you talk."),
 )
 
 

@@ -21,6 +21,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, RuleBroken, Unauthenticated
+from caseapp.core.i18n import gettext, lazy_gettext
 from caseapp.core.permissions import Action, Role
 from caseapp.core.sessions import (
     Session,
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.schemas import SafeContact
 
 LINK_MAIL = "portal.link"
-NOT_OPENED = "This link or code no longer works. Ask for a new one."
+NOT_OPENED = lazy_gettext("This link or code no longer works. Ask for a new one.")
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,7 @@ def choose_pin(actor: Actor, checked: CheckedStartCode) -> str:
         actor,
         # Of two concurrent requests with the same code, the second finds it used.
         PortalAccess.start_code_hash == checked.stored,
-        Invalid({"start_code": ["This code has been used."]}),
+        Invalid({"start_code": [gettext("This code has been used.")]}),
         pin_hash=hash_secret(checked.pin),
         start_code_hash=None,
     )

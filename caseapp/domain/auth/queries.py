@@ -9,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
@@ -17,12 +18,15 @@ from caseapp.core.tokens import hash_token
 from caseapp.domain.auth.models import PortalAccess, Token
 from caseapp.domain.auth.rules import SignInStep, derive_sign_in_step
 from caseapp.domain.clients.models import Client
+from caseapp.domain.practice.models import Practice
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+PRACTICE_LANGUAGE = sa.select(Practice.language).scalar_subquery()
+CLIENT_LANGUAGE = sa.func.coalesce(Client.language, PRACTICE_LANGUAGE)
 STAFF_SESSION = (
     sa.select(
         Session.id.label("session"),
@@ -31,6 +35,7 @@ STAFF_SESSION = (
         User.id,
         User.role,
         User.name,
+        PRACTICE_LANGUAGE.label("language"),
     )
     .join(User, User.id == Session.subject_id)
     .where(session_is_live(), User.disabled_at.is_(None))
@@ -42,6 +47,7 @@ CLIENT_SESSION = (
         Session.last_seen_at,
         Client.id,
         Client.preferred_name.label("preferred_name"),
+        CLIENT_LANGUAGE.label("language"),
         sa.and_(Session.pin_verified, PortalAccess.first_signed_in_at.is_not(None)).label("inside"),
     )
     .join(Client, Client.id == Session.subject_id)
@@ -61,9 +67,10 @@ TOKEN_OWNER = (
 
 @dataclass(frozen=True)
 class SignedIn:
-    """The actor behind a session cookie, and when the session began and was last seen."""
+    """The actor behind a session cookie, their language, and when the session began and was last seen."""
 
     actor: Actor
+    language: str
     created_at: datetime
     last_seen_at: datetime
 
@@ -74,7 +81,7 @@ def find_staff_session(token: str) -> SignedIn | None:
     if row is None:
         return None
     actor = Actor(row.id, Role(row.role), row.name, "web", row.session)
-    return SignedIn(actor, row.created_at, row.last_seen_at)
+    return SignedIn(actor, row.language, row.created_at, row.last_seen_at)
 
 
 def find_client_session(token: str) -> SignedIn | None:
@@ -88,7 +95,7 @@ def find_client_session(token: str) -> SignedIn | None:
         return None
     role = Role.CLIENT if row.inside else Role.SIGNING_IN
     actor = Actor(row.id, role, row.preferred_name, "portal", row.session)
-    return SignedIn(actor, row.created_at, row.last_seen_at)
+    return SignedIn(actor, row.language, row.created_at, row.last_seen_at)
 
 
 def find_token_actor(token: str) -> Actor | None:
@@ -107,6 +114,15 @@ def list_tokens(user_id: UUID) -> Sequence[Token]:
 def find_portal_access(client_id: UUID) -> PortalAccess | None:
     """Return a client's portal access, or None; the caller must have checked that the actor may see the client."""
     return db.session.get(PortalAccess, client_id)
+
+
+def find_link_language(token: str) -> str | None:
+    """Find the language of the client whom a one-time link was sent to; None for a link that opens nothing."""
+    return db.session.scalar(
+        sa.select(CLIENT_LANGUAGE)
+        .join(PortalAccess, PortalAccess.client_id == Client.id)
+        .where(PortalAccess.link_hash == hash_token(token), PortalAccess.link_expires_at > now())
+    )
 
 
 def list_link_recipients(payload: dict[str, Any]) -> Sequence[UUID]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.i18n import gettext, lazy_gettext, ngettext
 from caseapp.domain.clients.rules import may_be_mailed
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ PIN_LENGTH = 6
 CHANNELS_BY_WAY = {"link": ("portal", "email"), "card": ("portal",)}
 LOCKED = Reason(
     "locked",
-    "There were too many wrong attempts, so this is locked for now.",
-    "Only the person who gave you the start code can unlock it.",
+    lazy_gettext("There were too many wrong attempts, so this is locked for now."),
+    lazy_gettext("Only the person who gave you the start code can unlock it."),
 )
-PIN_NEEDED = Reason("pin_needed", "Your PIN is missing.", "Enter your PIN first.")
+PIN_NEEDED = Reason(
+    "pin_needed", lazy_gettext("Your PIN is missing."), lazy_gettext("Enter your PIN first.")
+)
 
 
 class SignInStep(StrEnum):
@@ -80,9 +83,9 @@ def derive_sign_in_step(
 def find_pin_error(pin: str) -> str | None:
     """Return what is wrong with a new PIN, or None."""
     if len(pin) != PIN_LENGTH or not pin.isascii() or not pin.isdigit():
-        return "Choose six digits."
+        return gettext("Choose six digits.")
     if len(set(pin)) < 3 or pin in "01234567890" or pin in "09876543210":  # noqa: PLR2004
-        return "Choose digits that are harder to guess."
+        return gettext("Choose digits that are harder to guess.")
     return None
 
 
@@ -90,6 +93,9 @@ def describe_wrong_attempt(attempts: int) -> str:
     """Say that a start code or PIN was wrong, and how many attempts are left after `attempts`."""
     left = MAX_PIN_ATTEMPTS - attempts
     if left <= 0:
-        return "That isn’t right. That was the last attempt."
-    remaining = "You have one attempt left." if left == 1 else f"You have {left} attempts left."
-    return f"That isn’t right. {remaining}"
+        return gettext("That isn’t right. That was the last attempt.")
+    return ngettext(
+        "That isn’t right. You have one attempt left.",
+        "That isn’t right. You have %(num)s attempts left.",
+        left,
+    )

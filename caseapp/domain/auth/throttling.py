@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import TooManyAttempts
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.transaction import separate_transaction
 from caseapp.domain.auth.models import SignInAttempt
 from caseapp.domain.keys.queries import fingerprint
@@ -62,7 +63,8 @@ def count_attempt(limits: list[Limit]) -> None:
             if seen >= limit.tries:
                 wait = int((first + limit.window - moment).total_seconds()) + 1
                 raise TooManyAttempts(
-                    "Too many attempts. Wait a little, then try again.", retry_after=max(wait, 1)
+                    lazy_gettext("Too many attempts. Wait a little, then try again."),
+                    retry_after=max(wait, 1),
                 )
         connection.execute(
             sa.insert(SignInAttempt.__table__),  # type: ignore[arg-type]

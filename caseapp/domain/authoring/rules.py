@@ -43,13 +43,6 @@ FIELD_LABELS = {
     "max_length": "Maximum characters",
     "faith_insert": "Faith text",
 }
-FRIENDLY_MESSAGES = {
-    "Must be one of": "choose one.",
-    "Field may not be null": "fill this in.",
-    "Missing data": "fill this in.",
-    "Not a valid": "fill this in.",
-    "String does not match": "use lowercase letters, digits and _, starting with a letter.",
-}
 # No-harm promises do not prevent suicide and don't replace a safety plan (evidence reviews); SAFE-08 forbids them.
 _PROMISE = (
     r"\b(promise|agree|swear|vow|pledge|contract|my word|prometo|juro|me comprometo|mi palabra)\b"
@@ -102,19 +95,16 @@ def _schema_problems(
             for field, texts in _schema_problems(inner, here):
                 found[field] += texts
         else:
-            found[here] += [_friendly(text, key) for text in inner]
+            found[here] += [_labelled(text, key) for text in inner]
     for field, texts in found.items():
         top = field.partition(".")[0]
         in_row = top in {"answer_fields", "warnings"} and field.count(".") > 1
         yield (field if in_row else top), texts
 
 
-def _friendly(text: str, key: str | int) -> str:
-    """Reword a schema's message for the form and put the field's label before it."""
+def _labelled(text: str, key: str | int) -> str:
+    """Put the field's label before a schema's message."""
     label = FIELD_LABELS.get(str(key), str(key).replace("_", " ").capitalize())
-    for start, message in FRIENDLY_MESSAGES.items():
-        if text.startswith(start):
-            return f"{label}: {message}"
     return f"{label}: {text[0].lower()}{text[1:]}"
 
 

@@ -33,10 +33,15 @@ class ClientSelection:
     due_on: date | None
 
 
+TOO_MANY = f"Choose at most {MAX_CASES} clients."
+
+
 class ClientSelectionSchema(Schema):
     """Form to select clients; `all` means everybody on the list that was shown."""
 
-    cases = fields.List(fields.UUID(), load_default=list, validate=validate.Length(max=MAX_CASES))
+    cases = fields.List(
+        fields.UUID(), load_default=list, validate=validate.Length(max=MAX_CASES, error=TOO_MANY)
+    )
     all = fields.Boolean(load_default=False)
     channel = fields.String(
         required=True,
@@ -99,7 +104,7 @@ class BulkAssignmentSchema(Schema):
         keys=fields.UUID(),
         values=fields.List(fields.String(validate=validate.Length(max=60))),
         load_default=dict,
-        validate=validate.Length(max=MAX_CASES),
+        validate=validate.Length(max=MAX_CASES, error=TOO_MANY),
         metadata={
             "description": "For each case that needs caution, the codes of the reasons that were read."
         },

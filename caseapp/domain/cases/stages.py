@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from caseapp.core.i18n import LazyText
 from caseapp.core.settings import ROOT
 
 FILE = ROOT / "handouts" / "stages.yaml"
@@ -53,7 +54,7 @@ def stages() -> tuple[Stage, ...]:
             id=raw["id"],
             number=number,
             title=raw["title"],
-            client_title=raw["client_title"],
+            client_title=LazyText(raw["client_title"]),
             purpose=raw["purpose"],
             weeks=(raw["weeks"][0], raw["weeks"][1]),
             entry=tuple(map(_criterion, raw["entry"])),

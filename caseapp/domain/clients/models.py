@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.database import PRINTED, Model, between, one_of
+from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
 
@@ -23,6 +24,8 @@ class Client(Model):
     name: Mapped[str] = mapped_column(sa.String(120))
     preferred_name: Mapped[str] = mapped_column(sa.String(60), info=PRINTED)
     pronouns: Mapped[str] = mapped_column(sa.String(30), default="")
+    language: Mapped[str | None] = mapped_column(sa.String(5), info=one_of(LANGUAGES))
+    """The language of the client's portal, email and PDFs; None for the practice's."""
     email: Mapped[bytes | None]
     phone: Mapped[bytes | None]
     partner_name: Mapped[bytes | None]

@@ -13,6 +13,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.i18n import in_language
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.sessions import end_all_sessions
@@ -40,7 +41,7 @@ from caseapp.domain.clients.rules import may_be_mailed, name_words, phone_digits
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
 from caseapp.domain.keys.queries import fingerprint
-from caseapp.domain.practice.queries import lock_practice_row
+from caseapp.domain.practice.queries import get_practice_info, lock_practice_row
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def _fill_columns(client: Client, details: ClientDetails, key: DataKey) -> None:
     client.email_hash = fingerprint("email", details.email) if details.email else None
     digits = phone_digits(details.phone) if details.phone else ""
     client.phone_hash = fingerprint("phone", digits) if digits else None
+    client.language = details.language
     client.consent_on = details.consent_on
     client.consent_method = details.consent_method
 
@@ -189,7 +191,7 @@ def join_care_team(client: LockedClient, user_id: UUID) -> None:
 
 
 def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) -> bool:
-    """Send a neutral email to a client if email is safe for them now; return whether it was sent.
+    """Send a neutral email to a client in their language if email is safe for them now; return whether it was sent.
 
     This is the only function that sends mail to clients: it checks safe contact when the mail is sent, not when it was
     queued. The subject names no person and no service.
@@ -202,9 +204,11 @@ def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) 
     if row is None:
         raise NotFound
     client = unseal_client(row.Client, unwrap(client_id, row.wrapped))
+    language = client.language or get_practice_info().practice.language
     db.session.rollback()
     if client.email is None or not may_be_mailed(client.safe, client.email):
         return False
-    subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")
+    with in_language(language):
+        subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")
     mail.send(mail.MailMessage(client.email, subject.removeprefix("Subject: "), body))
     return True

@@ -101,6 +101,7 @@ class ClientRecord:
     safe: SafeContact
     consent_on: date | None
     consent_method: str
+    language: str | None
     created_at: datetime
     version: int
 
@@ -214,6 +215,7 @@ def unseal_client(client: Client, key: DataKey) -> ClientRecord:
         safe=SafeContact(**{**safe, "channels": tuple(safe["channels"])}),
         consent_on=client.consent_on,
         consent_method=client.consent_method,
+        language=client.language,
         created_at=client.created_at,
         version=client.version,
     )

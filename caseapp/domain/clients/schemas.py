@@ -18,6 +18,7 @@ from marshmallow import (
 
 from caseapp.core.database import max_length
 from caseapp.core.fonts import name_missing_glyphs
+from caseapp.core.i18n import LANGUAGES, gettext, lazy_gettext
 from caseapp.core.schemas import PrintedString
 from caseapp.domain.clients.codes import CONSENT_METHODS
 from caseapp.domain.clients.models import Client
@@ -66,6 +67,7 @@ class ClientDetails:
     safe: SafeContact
     consent_on: date | None
     consent_method: str
+    language: str | None = None
 
 
 class ClientSchema(Schema):
@@ -85,6 +87,14 @@ class ClientSchema(Schema):
     )
     birth_year = fields.Integer(
         load_default=None, allow_none=True, validate=validate.Range(OLDEST_BIRTH_YEAR, 2100)
+    )
+    language = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.OneOf(LANGUAGES),
+        metadata={
+            "description": "The language of portal, email and PDFs; null for the practice's."
+        },
     )
     safe_channels = fields.List(
         fields.String(validate=validate.OneOf(CHANNELS)),
@@ -130,7 +140,7 @@ class ClientSchema(Schema):
     @validates("email")
     def _is_email(self, value: str | None, **_: object) -> None:
         if value and not EMAIL.fullmatch(value.strip()):
-            raise ValidationError("Enter a full email address, such as name@example.org.")
+            raise ValidationError(gettext("Enter a full email address, such as name@example.org."))
 
     @validates("phone")
     def _is_phone_number(self, value: str | None, **_: object) -> None:
@@ -157,6 +167,7 @@ class ClientSchema(Schema):
             ),
             consent_on=data["consent_on"],
             consent_method=data["consent_method"],
+            language=data["language"],
         )
 
 
@@ -190,6 +201,7 @@ class ClientResponseSchema(Schema):
     phone = fields.String(required=True, allow_none=True)
     partner_name = fields.String(required=True, allow_none=True)
     birth_year = fields.Integer(required=True, allow_none=True)
+    language = fields.String(required=True, allow_none=True)
     safe_channels = fields.List(fields.String(), required=True)
     safe_times = fields.String(required=True)
     code_word = fields.String(required=True)
@@ -216,7 +228,7 @@ class SignInLinkSchema(Schema):
     @validates("email")
     def _is_email(self, value: str, **_: object) -> None:
         if not EMAIL.fullmatch(value.strip()):
-            raise ValidationError("Enter a full email address, such as name@example.org.")
+            raise ValidationError(gettext("Enter a full email address, such as name@example.org."))
 
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> str:
@@ -228,7 +240,8 @@ class CardCodeSchema(Schema):
     """Input for the code on a printed card."""
 
     code = fields.String(
-        required=True, validate=validate.Length(4, 60, error="Enter the whole code from the card.")
+        required=True,
+        validate=validate.Length(4, 60, error=lazy_gettext("Enter the whole code from the card.")),
     )
 
     @post_load
@@ -267,7 +280,7 @@ class PinSetupSchema(Schema):
     def _pins_match(self, data: dict[str, Any], **_: object) -> None:
         if data["pin"].strip() != data["again"].strip():
             raise ValidationError(
-                "The two PINs don’t match. Enter the same six digits again.", "again"
+                gettext("The two PINs don’t match. Enter the same six digits again."), "again"
             )
 
     @post_load

@@ -147,7 +147,13 @@ class _ContraindicationSchema(Schema):
 
 
 class _FieldSchema(Schema):
-    id = fields.String(required=True, validate=validate.Regexp(r"^[a-z][a-z0-9_]{1,39}$"))
+    id = fields.String(
+        required=True,
+        validate=validate.Regexp(
+            r"^[a-z][a-z0-9_]{1,39}$",
+            error="Use lowercase letters, digits and _, starting with a letter.",
+        ),
+    )
     label = fields.String(required=True, validate=validate.Length(2, 160))
     type = fields.String(
         required=True,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core import pdf, pdf_cache
+from caseapp.core.i18n import current_language, format_day, gettext, in_language, variety_of
 from caseapp.core.templating import render_text
-from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.printing import (
     Personalization,
     describe_print_inputs,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from caseapp.core.vault import DataKey
-    from caseapp.domain.handouts.labels import Labels
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.practice.queries import HelpLines, Letterhead
 
@@ -87,27 +86,39 @@ def render_packet_html(
 
     Each handout begins on a new page. Its field names begin with its position, so that `split_field_name` can tell them
     apart in an uploaded file. Logo and QR code are on the cover only, and left out when a handout has a neutral title.
+    The cover is in the language of the handouts where they have one in common, else in the current one.
     """
     languages = {item.handout.language for item in items}
-    language = languages.pop() if len(languages) == 1 else "en"
-    labels = LABELS[language]
+    cover = variety_of(languages.pop()) if len(languages) == 1 else current_language()
+    with in_language(cover):
+        return _render_in_language(
+            items, letterhead, help_lines, faith=faith, large=large, personalization=personalization
+        )
+
+
+def _render_in_language(
+    items: Sequence[PacketItem],
+    letterhead: Letterhead,
+    help_lines: HelpLines,
+    *,
+    faith: bool,
+    large: bool,
+    personalization: Personalization,
+) -> str:
     discreet = any(item.handout.alias for item in items)
     return render_text(
         "pdf/packet.html",
         {
-            **get_letterhead_values(letterhead, labels, bare=discreet),
-            "language": get_language_tag(language),
-            "labels": labels,
+            **get_letterhead_values(letterhead, bare=discreet),
+            "language": current_language(),
             "look": f"{letterhead.paper.lower()}{' large' if large else ''}",
             "discreet": discreet,
-            "crisis": []
-            if discreet
-            else list_help_line_entries("crisis_block", help_lines, language),
+            "crisis": [] if discreet else list_help_line_entries("crisis_block", help_lines),
             "personalization": personalization,
             "items": [
                 {
                     "title": plain_text(item.handout.neutral_title),
-                    "about": _about(item, labels),
+                    "about": _about(item),
                     "look": get_style_classes(item.handout, letterhead, large=large),
                     "language": get_language_tag(item.handout.language),
                     "body": render_print_body(
@@ -131,8 +142,8 @@ def split_field_name(name: str) -> tuple[int, str]:
     return (int(match[1]), match[2]) if match else (0, name)
 
 
-def _about(item: PacketItem, labels: Labels) -> str:
-    minutes = labels.minutes.format(minutes=item.handout.minutes)
+def _about(item: PacketItem) -> str:
+    minutes = gettext("About %(minutes)s minutes.", minutes=item.handout.minutes)
     if item.week is None:
         return minutes
-    return f"{labels.for_week.format(day=labels.format_day(item.week))} {minutes}"
+    return f"{gettext('For the week of %(day)s.', day=format_day(item.week))} {minutes}"

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from caseapp.core import pdf, pdf_cache
+from caseapp.core.i18n import (
+    current_language,
+    format_list,
+    format_month,
+    gettext,
+    in_language,
+    variety_of,
+)
 from caseapp.core.qr import render_qr_svg
 from caseapp.core.templating import render_text
 from caseapp.core.text import fold_for_search
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.handouts.labels import LABELS, Labels
 from caseapp.domain.handouts.library import ANY_STAGE, Handout
 from caseapp.domain.handouts.provenance import sources
 from caseapp.domain.handouts.rendering import get_document_values, keep_numbers_unbroken, plain_text
@@ -91,7 +98,15 @@ def describe_print_inputs(
         sha256(letterhead.logo.picture).hexdigest(),
     )
     return repr(
-        (replace(letterhead, logo=None), logo, help_lines.lines, faith, large, personalization)
+        (
+            current_language(),
+            replace(letterhead, logo=None),
+            logo,
+            help_lines.lines,
+            faith,
+            large,
+            personalization,
+        )
     )
 
 
@@ -164,26 +179,24 @@ def render_print_body(
     A handout with a neutral title gets neither logo nor QR code, which could say what the practice does. Raises
     RuleBroken when a help-line block would be empty.
     """
-    labels = LABELS[handout.language]
-    draft_mark = f"{labels.draft} " if draft else ""
-    details = {
-        "title": plain_text(handout.neutral_title),
-        "kicker": f"{draft_mark}{_kicker(handout)}",
-        "footer": f"{draft_mark}{_footer(handout, letterhead)}",
-        "personalization": personalization,
-        "prefix": prefix,
-    }
-    values = (
-        get_document_values(handout, help_lines, faith=faith, staff=False)
-        | get_letterhead_values(letterhead, labels, bare=bool(handout.alias))
-        | details
-    )
-    return Markup(render_text("pdf/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
+    with in_language(variety_of(handout.language)):
+        draft_mark = f"{gettext('Draft, not published.')} " if draft else ""
+        details = {
+            "title": plain_text(handout.neutral_title),
+            "kicker": f"{draft_mark}{_kicker(handout)}",
+            "footer": f"{draft_mark}{_footer(handout, letterhead)}",
+            "personalization": personalization,
+            "prefix": prefix,
+        }
+        values = (
+            get_document_values(handout, help_lines, faith=faith, staff=False)
+            | get_letterhead_values(letterhead, bare=bool(handout.alias))
+            | details
+        )
+        return Markup(render_text("pdf/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
-def get_letterhead_values(
-    letterhead: Letterhead, labels: Labels, *, bare: bool
-) -> dict[str, object]:
+def get_letterhead_values(letterhead: Letterhead, *, bare: bool) -> dict[str, object]:
     """Collect the template variables of the letterhead; `bare` leaves out logo and QR code."""
     has_code = letterhead.portal and not bare
     return {
@@ -191,7 +204,8 @@ def get_letterhead_values(
         "logo": None if bare else letterhead.logo,
         "logo_address": pdf.LOGO_URL,
         "code": render_qr_svg(
-            letterhead.portal, labels.qr_alternative.format(address=letterhead.portal)
+            letterhead.portal,
+            gettext("QR code that opens %(address)s", address=letterhead.portal),
         )
         if has_code
         else "",
@@ -199,20 +213,21 @@ def get_letterhead_values(
 
 
 def _kicker(handout: Handout) -> str:
-    labels = LABELS[handout.language]
     if handout.stage == ANY_STAGE:
-        where = labels.any_stage
+        where = gettext("For use at any time.")
     else:
         stage = stage_by_id()[handout.stage]
-        where = labels.stage.format(number=stage.number, title=stage.client_title)
-    return f"{where} {labels.minutes.format(minutes=handout.minutes)}"
+        where = gettext(
+            "Stage %(number)s, %(title)s.", number=stage.number, title=stage.client_title
+        )
+    return f"{where} {gettext('About %(minutes)s minutes.', minutes=handout.minutes)}"
 
 
 def _footer(handout: Handout, letterhead: Letterhead) -> str:
-    labels = LABELS[handout.language]
-    _, day, _ = handout.history[-1]
-    version = labels.version.format(
-        number=handout.version, month=labels.months[day.month - 1], year=day.year
+    version = gettext(
+        "Version %(number)s, %(month)s.",
+        number=handout.version,
+        month=format_month(handout.history[-1][1]),
     )
     title = plain_text(handout.neutral_title)
     full_stop = "" if title.endswith(("?", "!")) else "."
@@ -220,19 +235,23 @@ def _footer(handout: Handout, letterhead: Letterhead) -> str:
         (
             f"{title}{full_stop}",
             version,
-            labels.written_by.format(practice=letterhead.name),
-            labels.based_on.format(authors=_authors(handout, labels)) if handout.sources else "",
+            gettext("Written by %(practice)s.", practice=letterhead.name),
+            gettext(
+                "Based partly on articles by %(authors)s, in our own words.",
+                authors=_authors(handout),
+            )
+            if handout.sources
+            else "",
         )
     ).strip()
 
 
-def _authors(handout: Handout, labels: Labels) -> str:
+def _authors(handout: Handout) -> str:
     authors = [sources()[source].author for source in handout.sources]
     names = [*dict.fromkeys(name for name in authors if name)]
     if not all(authors):
-        names.append(labels.other_authors)
-    *first, last = names
-    return f"{', '.join(first)} {labels.and_} {last}" if first else last
+        names.append(gettext("others"))
+    return format_list(names)
 
 
 def file_name(handout: Handout, *, large: bool = False) -> str:

@@ -12,8 +12,15 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.i18n import (
+    current_language,
+    gettext,
+    in_language,
+    language_name,
+    lazy_gettext,
+    variety_of,
+)
 from caseapp.core.templating import render_text
-from caseapp.domain.handouts.labels import LABELS, Labels
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
     HELP_BLOCKS,
@@ -47,6 +54,11 @@ REQUIRED_KINDS = {
     "dv_block": "dv",
     "substance_block": "substance",
     "ed_block": "ed",
+}
+AUDIENCES = {
+    "women": lazy_gettext("for women"),
+    "men": lazy_gettext("for men"),
+    "carers": lazy_gettext("for carers"),
 }
 BLOCK_NAMES = {
     "crisis_block": "a crisis line",
@@ -88,13 +100,14 @@ class HandoutDocument:
 class FormInputs:
     """Values and errors for a handout's form fields; each is named by `prefix` and the field's id.
 
-    `saved` holds the saved answer as text for a field that shows another value.
+    `saved` holds the saved answer as text for a field that shows another value. `language` is that of the errors.
     """
 
     prefix: str
     values: Mapping[str, str | list[str]]
     errors: Mapping[str, list[str]]
     saved: Mapping[str, str]
+    language: str
 
 
 @dataclass(frozen=True)
@@ -193,46 +206,55 @@ def describe_empty_block(name: str) -> Reason:
     )
 
 
-def list_help_line_entries(name: str, help_lines: HelpLines, language: str) -> list[HelpLineEntry]:
-    """List the help lines of a block in a language; within a kind, lines that answer in that language come first."""
+def list_help_line_entries(name: str, help_lines: HelpLines) -> list[HelpLineEntry]:
+    """List the help lines of a block; within a kind, lines that answer in the current language come first."""
+    language = current_language().partition("-")[0]
     return [
-        _describe_help_line(line, LABELS[language], language)
+        _describe_help_line(line, language)
         for kind in BLOCK_KINDS[name]
         for line in sorted(help_lines.of_kinds(kind), key=lambda line: not line.speaks(language))
     ]
 
 
-def _describe_help_line(line: HelpLine, labels: Labels, language: str) -> HelpLineEntry:
-    text = ""
-    if line.text_to:
-        form = labels.or_text_to if line.phone else labels.text_to
-        to = labels.keyword_to if line.text_keyword else labels.number_only
-        text = form.format(what=to.format(keyword=line.text_keyword, number=line.text_to))
-    other_language = "" if line.speaks(language) else line.languages[0]
+def _describe_help_line(line: HelpLine, language: str) -> HelpLineEntry:
+    other_language = ""
+    if not line.speaks(language):
+        other_language = gettext("in %(language)s", language=language_name(line.languages[0]))
     details = ", ".join(
-        detail
+        str(detail)
         for detail in (
-            _translate(line.region or "", labels),
-            labels.audiences.get(line.audience),
-            _translate(line.hours, labels),
-            labels.languages.get(other_language),
+            line.region,
+            AUDIENCES.get(line.audience),
+            keep_numbers_unbroken(str(line.hours)),
+            other_language,
             None if line.phone or line.text_to else line.web,
         )
         if detail
     )
-    notes = (details[:1].upper() + details[1:], _translate(line.hint, labels).rstrip("."))
+    notes = (
+        details[:1].upper() + details[1:],
+        keep_numbers_unbroken(str(line.hint)).rstrip("."),
+    )
     return HelpLineEntry(
         phone=line.phone or "",
         dial=re.sub(r"[^\d+]", "", line.phone or ""),
-        text=text,
+        text=_how_to_text(line),
         name=plain_text(line.name),
         note=". ".join(note for note in notes if note),
     )
 
 
-def _translate(phrase: str, labels: Labels) -> str:
-    """Translate a phrase of a help line, if there is a translation."""
-    return keep_numbers_unbroken(labels.phrases.get(phrase, phrase))
+def _how_to_text(line: HelpLine) -> str:
+    if not line.text_to:
+        return ""
+    values = {"number": line.text_to, "keyword": line.text_keyword}
+    if line.text_keyword:
+        if line.phone:
+            return gettext("or text %(keyword)s to %(number)s", **values)
+        return gettext("Text %(keyword)s to %(number)s", **values)
+    if line.phone:
+        return gettext("or text %(number)s", **values)
+    return gettext("Text %(number)s", **values)
 
 
 def keep_numbers_unbroken(text: str) -> str:
@@ -276,7 +298,8 @@ def render_page_body(
     when a help-line block would be empty.
     """
     values = get_document_values(handout, help_lines, faith=faith, staff=staff) | {"inputs": inputs}
-    return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
+    with in_language(variety_of(handout.language)):
+        return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 
 
 def get_document_values(
@@ -291,8 +314,7 @@ def get_document_values(
     return {
         "handout": handout,
         "document": parse_document(handout),
-        "labels": LABELS[handout.language],
-        "lines_of_block": lambda name: list_help_line_entries(name, help_lines, handout.language),
+        "lines_of_block": lambda name: list_help_line_entries(name, help_lines),
         "faith": plain_text(handout.faith_insert) if faith and handout.faith_insert else "",
         "staff": staff,
         "list_cited_claims": list_cited_claims,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from caseapp.core.i18n import LazyText
 from caseapp.core.settings import ROOT
 
 if TYPE_CHECKING:
@@ -64,14 +65,18 @@ def _line(kind: str, raw: dict[str, Any]) -> HelpLine:
         text_to=text.get("to"),
         text_keyword=text.get("keyword"),
         web=raw.get("web"),
-        hours=raw.get("hours") or "",
-        hint=raw.get("hint") or "",
-        region=raw.get("region"),
+        hours=_translated(raw.get("hours")) or "",
+        hint=_translated(raw.get("hint")) or "",
+        region=_translated(raw.get("region")),
         audience=raw.get("audience", "anyone"),
         languages=tuple(raw.get("languages", ())),
         last_checked=raw.get("last_checked"),
         source=(raw.get("source") or {}).get("title", ""),
     )
+
+
+def _translated(text: str | None) -> str | None:
+    return LazyText(text) if text else None
 
 
 @cache

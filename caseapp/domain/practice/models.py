@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.actor import OPERATOR_HAS_NO_ACCOUNT
 from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
+from caseapp.core.i18n import LANGUAGES, SOURCE_LANGUAGE
 from caseapp.core.ids import new_id
 from caseapp.domain.practice.help_lines import KINDS
 
@@ -39,6 +40,12 @@ class Practice(Model):
     )
     zone: Mapped[str] = mapped_column(
         sa.String(40), info=unconstrained("The time zones come from the system's own list.")
+    )
+    language: Mapped[str] = mapped_column(
+        sa.String(5),
+        default=SOURCE_LANGUAGE,
+        server_default=SOURCE_LANGUAGE,
+        info=one_of(LANGUAGES),
     )
     paper: Mapped[str] = mapped_column(sa.String(6), default="A4", info=one_of(PAPER_SIZES))
     paper_code: Mapped[bool] = mapped_column(default=False)

@@ -18,6 +18,7 @@ from marshmallow import (
 )
 
 from caseapp.core.database import max_length
+from caseapp.core.i18n import LANGUAGES, SOURCE_LANGUAGE
 from caseapp.core.schemas import PrintedString
 from caseapp.domain.practice.help_lines import KINDS, countries
 from caseapp.domain.practice.models import (
@@ -41,6 +42,7 @@ class PracticeChange:
     paper: str
     paper_code: bool
     exit_url: str
+    language: str = SOURCE_LANGUAGE
 
 
 class PracticeSchema(Schema):
@@ -60,6 +62,7 @@ class PracticeSchema(Schema):
         validate=validate.Length(max=max_length(Practice.region)),
     )
     zone = fields.String(required=True)
+    language = fields.String(load_default=SOURCE_LANGUAGE, validate=validate.OneOf(LANGUAGES))
     paper = fields.String(load_default="A4", validate=validate.OneOf(PAPER_SIZES))
     paper_code = fields.Boolean(load_default=False)
     exit_url = fields.String(

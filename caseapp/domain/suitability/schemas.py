@@ -89,6 +89,11 @@ class Recipient:
     practice_info: PracticeInfo
     faith: bool
 
+    @property
+    def language(self) -> str:
+        """Return the language of what the client reads, apart from the handouts' own text."""
+        return self.client.language or self.practice_info.practice.language
+
 
 @dataclass(frozen=True)
 class ReadingPlan:

@@ -9,8 +9,8 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from caseapp.core.i18n import LANGUAGES, month_names
 from caseapp.core.pdf_forms import read_form_fields
-from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.packets import split_field_name
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, normalize_line, normalize_text
@@ -128,8 +128,8 @@ def _iso_date(year: int, month: int, day: int) -> str:
 def _month_number(name: str) -> int:
     if len(name) < MIN_MONTH_LENGTH:
         return 0
-    for labels in LABELS.values():
-        for number, month in enumerate(labels.months, 1):
+    for language in LANGUAGES:
+        for number, month in enumerate(month_names(language), 1):
             if month.lower().startswith(name.lower()):
                 return number
     return 0

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
+from caseapp.core.i18n import format_date
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.assignments.reading import get_own_assignment
 from caseapp.domain.clients.queries import take_client_lock
-from caseapp.domain.handouts.labels import LABELS
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.rules import KeptUploads
@@ -241,11 +241,11 @@ def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> by
     return unseal_bytes(WorksheetUpload.__tablename__, "content", upload_id, sealed, key)
 
 
-def format_answer(answer: Answer, language: str = "en") -> str:
-    """Format an answer as one line of text; a date is written out in `language`."""
+def format_answer(answer: Answer) -> str:
+    """Format an answer as one line of text; a date is written out in the current language."""
     if isinstance(answer, list):
         return "; ".join(map(plain_text, answer))
     try:
-        return LABELS[language].format_date(date.fromisoformat(answer))
+        return format_date(date.fromisoformat(answer))
     except ValueError:
         return answer

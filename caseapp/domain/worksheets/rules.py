@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.pdf_forms import MAX_FILE_BYTES
 from caseapp.domain.assignments.rules import list_reading_blockers
 
@@ -20,12 +21,17 @@ MAX_UPLOADS_PER_WORKSHEET = 5
 MAX_UPLOAD_BYTES_PER_CLIENT = 4 * MAX_FILE_BYTES
 """Largest total size of one client's uploads, in bytes."""
 NOTHING_TO_SHARE = Reason(
-    "nothing_to_share", "There is nothing to share yet.", "Write something first."
+    "nothing_to_share",
+    lazy_gettext("There is nothing to share yet."),
+    lazy_gettext("Write something first."),
 )
 NO_ROOM = Reason(
     "no_room",
-    f"You can keep {MAX_UPLOADS_PER_WORKSHEET} files with a worksheet, and 20 MB in total.",
-    "Delete one you no longer need, then try again.",
+    lazy_gettext(
+        "You can keep %(files)s files with a worksheet, and 20 MB in total.",
+        files=MAX_UPLOADS_PER_WORKSHEET,
+    ),
+    lazy_gettext("Delete one you no longer need, then try again."),
 )
 
 

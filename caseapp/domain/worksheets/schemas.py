@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.domain.handouts.labels import LABELS
+from caseapp.core.i18n import lazy_gettext
 from caseapp.domain.worksheets.codes import UNREAD_REASONS
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from caseapp.domain.handouts.labels import Labels
     from caseapp.domain.handouts.library import Field, Handout
 
 Answer: TypeAlias = str | list[str]
@@ -60,8 +59,6 @@ class SingleLineText(MultilineText):
 class AnswersSchema(Schema):
     """The answers to one worksheet; no answer is required."""
 
-    unstorable = ""
-
     @post_load
     def make(self, data: dict[str, Any], **_: object) -> dict[str, Answer]:
         """Return the answers by field id, without blank ones."""
@@ -76,27 +73,24 @@ class AnswersSchema(Schema):
 
 @lru_cache(maxsize=256)
 def build_answers_schema(handout: Handout) -> Schema:
-    """Build the schema of a handout's fields, with error messages in its language.
-
-    Validates both the web form and PDFs.
-    """
-    labels = LABELS[handout.language]
-    by_name = {f"{FIELD_PREFIX}{field.id}": _build_field(field, labels) for field in handout.fields}
-    schema = cast("AnswersSchema", AnswersSchema.from_dict(by_name)())
-    schema.unstorable = labels.unstorable
-    return schema
+    """Build the schema of a handout's fields; it validates both the web form and PDFs."""
+    by_name = {f"{FIELD_PREFIX}{field.id}": _build_field(field) for field in handout.fields}
+    return AnswersSchema.from_dict(by_name)()
 
 
-def _build_field(field: Field, labels: Labels) -> fields.Field[Any]:
-    one = validate.OneOf(field.options, error=labels.invalid_choice)
+def _build_field(field: Field) -> fields.Field[Any]:
+    one = validate.OneOf(field.options)
     if field.type == "checkboxes":
-        at_most = validate.Length(max=len(field.options), error=labels.invalid_choice)
+        at_most = validate.Length(
+            max=len(field.options), error=lazy_gettext("Choose one of the options.")
+        )
         return fields.List(fields.String(validate=one), validate=at_most)
     if field.type == "choice":
         return fields.String(validate=one)
     if field.type == "date":
-        return fields.Date(error_messages={"invalid": labels.invalid_date})
-    longest = validate.Length(max=field.max_length, error=labels.too_long)
+        unclear = lazy_gettext("Choose a date. We can’t tell which date “{input}” means.")
+        return fields.Date(error_messages={"invalid": unclear})
+    longest = validate.Length(max=field.max_length)
     return (SingleLineText if field.type == "text" else MultilineText)(validate=longest)
 
 

@@ -13,17 +13,17 @@ from caseapp.domain.practice.queries import today
 from tests.domain.authoring.steps import FIELD, KEY, build_content
 
 PROBLEMS = [
-    ({"title": "x"}, "title", "between 3 and 120"),
+    ({"title": "x"}, "title", "3 to 120"),
     ({"stage": ""}, "stage", "choose one"),
     ({"minutes": None}, "minutes", "fill this in"),
-    ({"minutes": 61}, "minutes", "less than or equal to 60"),
+    ({"minutes": 61}, "minutes", "1 to 60"),
     ({"review_date": None}, "review_date", "fill this in"),
-    ({"change": ""}, "change", "between 3 and 200"),
+    ({"change": ""}, "change", "3 to 200"),
     ({"channels": ()}, "channels", "at least one way"),
     ({"kind": "safety-sheet"}, "alias", "neutral title"),
     ({"answer_fields": ()}, "body", "No field is named my_walk"),
     ({"answer_fields": (FIELD, replace(FIELD, id="twice"))}, "answer_fields", "used twice"),
-    ({"answer_fields": (replace(FIELD, label=""),)}, "answer_fields.0.label", "between 2 and 160"),
+    ({"answer_fields": (replace(FIELD, label=""),)}, "answer_fields.0.label", "2 to 160"),
     (
         {"answer_fields": (replace(FIELD, type="choice"),)},
         "answer_fields",
