@@ -169,7 +169,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
     action: Action
     body: Callable[[Typed, Locked], Loaded]
     lock: Callable[Concatenate[Actor, ...], Locked]
-    change: Callable[[Locked, Loaded, Sent], Done]
+    change: Callable[[Locked, Loaded, Sent], Any]
     values: Callable[..., Mapping[str, Any]] | None
     client_of: Callable[..., UUID | None] | None
     coupled: tuple[tuple[str, ...], ...]
@@ -193,12 +193,15 @@ class FormRoute(Generic[View, Locked, Loaded]):
         """
         sent = Sent(current_actor(), args, request.form, self._find_key())
         try:
-            done = self._change_once(sent)
+            return self._respond(sent)
         except (Invalid, RuleBroken, Stale) as error:
             record_refused_request(error)
             if sent.key and sent.key.person_id != sent.actor.id:
                 self.keep_words()
             return self.show_again(sent, error, STATUS_CODES[type(error)])
+
+    def _respond(self, sent: Sent) -> ResponseReturnValue:
+        done = self._change_once(sent)
         if done.shown:
             return done.shown()
         for code in (done.message or "").split():
@@ -208,11 +211,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
     def _change_once(self, sent: Sent) -> Done:
         with transaction():
             locked = self.lock(sent.actor, *sent.args.values())
-            key = sent.key
-            if key is None:
-                raise Invalid({"form_key": [NO_KEY]})
-            if key.person_id != sent.actor.id:
-                raise RuleBroken(OTHERS_FORM)
+            key = _own_key(sent)
             content = sorted(
                 (name, texts)
                 for name, texts in sent.fields.lists()
@@ -222,7 +221,7 @@ class FormRoute(Generic[View, Locked, Loaded]):
             if claim.location is not None:
                 return Done(claim.location, claim.message)
             typed = Typed(sent.fields, lambda: self._list_exact_times(locked))
-            done = self.change(locked, self.body(typed, locked), sent)
+            done: Done = self.change(locked, self.body(typed, locked), sent)
             claim.settle(location=done.location, message=done.message)
             forget_form_drafts(sent.actor.id, key.form, key.opened_at)
         return done
@@ -231,8 +230,10 @@ class FormRoute(Generic[View, Locked, Loaded]):
         found = self.values(locked) if self.values else {}
         return {name: value for name, value in found.items() if isinstance(value, datetime)}
 
-    def show_again(self, sent: Sent, error: DomainError, status: HTTPStatus) -> ResponseReturnValue:
-        """Show the form's page with what was typed and why it was not saved.
+    def show_again(
+        self, sent: Sent, error: DomainError | None, status: HTTPStatus
+    ) -> ResponseReturnValue:
+        """Show the form's page with what was typed and why it was not saved; no error when it was only looked at.
 
         Raises what loading the page raises.
         """
@@ -310,13 +311,34 @@ class FormRoute(Generic[View, Locked, Loaded]):
         return type(kind) in {fields.String, PrintedString} and not has_choices
 
 
+def _own_key(sent: Sent) -> FormKey:
+    if sent.key is None:
+        raise Invalid({"form_key": [NO_KEY]})
+    if sent.key.person_id != sent.actor.id:
+        raise RuleBroken(OTHERS_FORM)
+    return sent.key
+
+
+class PostRoute(FormRoute[View, None, Loaded]):
+    """A form whose function answers by itself: with a page or a file, or after changes in transactions of its own."""
+
+    def _respond(self, sent: Sent) -> ResponseReturnValue:
+        key = _own_key(sent)
+        body = self.body(Typed(sent.fields, dict), None)
+        response = make_response(self.change(None, body, sent))
+        if response.location:
+            with transaction():
+                forget_form_drafts(sent.actor.id, key.form, key.opened_at)
+        return response
+
+
 @dataclass(frozen=True)
 class Refusal:
-    """A form that was sent and refused: which one, what was in it, and why."""
+    """A form that was sent and not saved: which one, what was in it, and why; no error when it was only looked at."""
 
     route: FormRoute[Any, Any, Any]
     sent: Sent
-    error: DomainError
+    error: DomainError | None
 
     @property
     def shows_words(self) -> bool:
@@ -592,33 +614,80 @@ class FormPage(Generic[View]):
         def declare(
             change: Callable[[Locked, Loaded, Sent], Done],
         ) -> Callable[[Locked, Loaded, Sent], Done]:
-            name = change.__name__
-            route = FormRoute(
-                self,
-                name,
-                rule or self.rule,
-                action,
-                body,
-                lock,
-                change,
-                values,
-                client_of,
-                coupled,
-                refused,
-                labels,
-                part_of,
+            self._add(
+                FormRoute(
+                    self,
+                    change.__name__,
+                    rule or self.rule,
+                    action,
+                    body,
+                    lock,
+                    change,
+                    values,
+                    client_of,
+                    coupled,
+                    refused,
+                    labels,
+                    part_of,
+                ),
+                change.__doc__,
             )
-            self.forms[name] = route
-
-            def answer(**args: Any) -> ResponseReturnValue:  # noqa: ANN401 - arguments of the address
-                return route.answer(**args)
-
-            answer.__doc__ = change.__doc__
-            answer.action, answer.form = action, route  # type: ignore[attr-defined]
-            self.blueprint.add_url_rule(route.rule, name, answer, methods=["POST"])
             return change
 
         return declare
+
+    def post(
+        self,
+        action: Action,
+        body: Callable[[Typed, None], Loaded],
+        *,
+        rule: str,
+        refused: str = NOT_SAVED,
+        part_of: str | None = None,
+    ) -> Callable[
+        [Callable[[Loaded, Sent], ResponseReturnValue]],
+        Callable[[Loaded, Sent], ResponseReturnValue],
+    ]:
+        """Declare a form of the page by a function that answers by itself, outside a transaction.
+
+        It is for what changes nothing (a preview, a file) or changes one record after another, each in a transaction of
+        its own. It may run again when the form is sent twice. What was typed counts as done once it leads to another
+        page. The rest is as in `form`.
+        """
+
+        def declare(
+            view: Callable[[Loaded, Sent], ResponseReturnValue],
+        ) -> Callable[[Loaded, Sent], ResponseReturnValue]:
+            self._add(
+                PostRoute(
+                    self,
+                    view.__name__,
+                    rule,
+                    action,
+                    body,
+                    no_lock,
+                    lambda _locked, loaded, sent: view(loaded, sent),
+                    None,
+                    None,
+                    (),
+                    refused,
+                    dict,
+                    part_of,
+                ),
+                view.__doc__,
+            )
+            return view
+
+        return declare
+
+    def _add(self, route: FormRoute[View, Any, Any], doc: str | None) -> None:
+        def answer(**args: Any) -> ResponseReturnValue:  # noqa: ANN401 - arguments of the address
+            return route.answer(**args)
+
+        self.forms[route.name] = route
+        answer.__doc__ = doc
+        answer.action, answer.form = route.action, route  # type: ignore[attr-defined]
+        self.blueprint.add_url_rule(route.rule, route.name, answer, methods=["POST"])
 
     def load_view(self, args: Mapping[str, Any]) -> View:
         """Load what the page shows; of the address of a form, only the page's own arguments count."""

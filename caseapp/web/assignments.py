@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 
-from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.errors import Invalid, NotFound, Reason
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations
 from caseapp.domain.assignments.printing import assignment_pdf as make_pdf
 from caseapp.domain.assignments.printing import case_packet_pdf, get_packet, list_omissions
 from caseapp.domain.assignments.queries import (
+    LockedAssignment,
     get_printable_assignment,
     list_assigned_together,
     list_skipped_handouts,
@@ -30,37 +30,37 @@ from caseapp.domain.assignments.schemas import (
     MAX_HANDOUTS,
     MAX_MESSAGE_LENGTH,
     AssignHandoutsFormSchema,
+    NewAssignments,
 )
 from caseapp.domain.audit.operations import record_read
-from caseapp.domain.cases.queries import get_case_context_by_number, lock_case
+from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.suitability.schemas import OUTCOME_LABELS
 from caseapp.domain.users.queries import get_user_names
 from caseapp.domain.worksheets.queries import get_shared_summaries
 from caseapp.http.downloads import pdf_response
-from caseapp.http.errors import record_refused_request
+from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, form_version, parse_uuid, read_form, submitted_form
-from caseapp.http.template_helpers import flash
+from caseapp.http.request_parsing import Form, parse_uuid
 from caseapp.web.case_header import load_case_context
 from caseapp.web.handouts import (
     get_requested_language,
     get_requested_stage,
     is_large_print_requested,
+    needs_confirmation,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
-    from caseapp.domain.assignments.queries import LockedAssignment
-
+    from caseapp.core.actor import Actor
+    from caseapp.domain.dashboard.case_page import CasePage
 
 blueprint = Blueprint("assignments", __name__)
 
+REFUSED = "You can’t do that because:"
 STATE_LABELS = {
     "assigned": ("Not opened yet", ""),
     "opened": ("Opened", "info"),
@@ -91,42 +91,56 @@ def suspended_page() -> ResponseReturnValue:
     return render_template("assignments/suspended.html", page=page, page_size=SUSPENDED_PAGE_SIZE)
 
 
-@blueprint.get("/case/<string:number>/handouts")
-@needs(Action.ASSIGNMENT_READ)
-def case_handouts(number: str) -> ResponseReturnValue:
+page = FormPage(
+    blueprint,
+    "/case/<string:number>/handouts",
+    Action.ASSIGNMENT_READ,
+    load_case_context,
+    client_of=lambda context: context.case.client_id,
+)
+
+
+@page.show
+def case_handouts(context: CasePage, forms: Forms) -> str:
     """Show the assignments of a case, newest first."""
-    return _case_handouts(number)
+    return _render_case_handouts(context, forms)
 
 
-def _case_handouts(number: str, reasons: tuple[Reason, ...] = ()) -> str:
-    actor, context = current_actor(), load_case_context(number)
+def _render_case_handouts(context: CasePage, forms: Forms, reasons: tuple[Reason, ...] = ()) -> str:
+    actor = current_actor()
     record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
-    page, suspended = list_case_assignments(actor, context, request.args.get("cursor"), PAGE_SIZE)
+    found, suspended = list_case_assignments(actor, context, request.args.get("cursor"), PAGE_SIZE)
     return render_template(
         "assignments/case_handouts.html",
         context=context,
         tab="Handouts",
-        page=page,
-        names=get_user_names({record.withdrawn_by for record in page.items if record.withdrawn_by}),
+        page=found,
+        names=get_user_names(
+            {record.withdrawn_by for record in found.items if record.withdrawn_by}
+        ),
         suspended=suspended,
-        shared=get_shared_summaries(actor, [record.id for record in page.items]),
-        omissions=list_omissions(context, page.items),
+        shared=get_shared_summaries(actor, [record.id for record in found.items]),
+        omissions=list_omissions(context, found.items),
         reasons=reasons,
+        forms=forms,
     )
 
 
-@blueprint.get("/case/<string:number>/handouts/assign")
-@needs(Action.ASSIGNMENT_CREATE)
-def assign_page(number: str) -> ResponseReturnValue:
+choice = FormPage(
+    blueprint,
+    "/case/<string:number>/handouts/assign",
+    Action.ASSIGNMENT_CREATE,
+    load_case_context,
+    client_of=lambda context: context.case.client_id,
+)
+
+
+@choice.show
+def assign_page(context: CasePage, forms: Forms) -> str:
     """Show which handouts suit a case now, to choose from."""
-    return _assign_page(number, Form())
-
-
-def _assign_page(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> str:
-    actor, context = current_actor(), load_case_context(number)
     stage = get_requested_stage(context.case.stage)
-    choice = get_handout_choice(actor, context, get_requested_language())
-    options = [option for option in choice.options if not stage or option.handout.fits(stage)]
+    found = get_handout_choice(current_actor(), context, get_requested_language())
+    options = [option for option in found.options if not stage or option.handout.fits(stage)]
     groups = [
         (outcome, [option for option in options if option.suitability.outcome == outcome])
         for outcome in OUTCOME_LABELS
@@ -139,36 +153,34 @@ def _assign_page(number: str, form: Form, reasons: tuple[Reason, ...] = ()) -> s
         filters=Form({"stage": stage or "all", "language": get_requested_language()}),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
         | {"all": "All stages"},
-        recommendation=choice.recommendation,
-        form=form,
-        reasons=reasons,
-        confirm=any(reason.code == "confirmation_required" for reason in reasons),
+        recommendation=found.recommendation,
+        forms=forms,
+        confirm=needs_confirmation(forms),
         max_message_length=MAX_MESSAGE_LENGTH,
     )
 
 
-@blueprint.post("/case/<string:number>/handouts/assign")
-@needs(Action.ASSIGNMENT_CREATE)
-def assign(number: str) -> ResponseReturnValue:
+@choice.form(
+    Action.ASSIGNMENT_CREATE,
+    Body(AssignHandoutsFormSchema, NewAssignments),
+    lock=lock_case,
+    refused="Nothing is assigned yet",
+)
+def assign(case: LockedCase, wanted: NewAssignments, sent: Sent) -> Done:
     """Assign the chosen handouts; blocked ones are skipped."""
-    actor = current_actor()
-    try:
-        wanted = read_form(AssignHandoutsFormSchema())
-        with transaction():
-            case = lock_case(actor, number)
-            first = run_form_once(lambda: operations.assign_handouts(actor, case, wanted)[0])
-    except Invalid as error:
-        return _assign_page(number, submitted_form(error)), 422
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _assign_page(number, submitted_form(), error.reasons), 409
-    flash("handouts_assigned")
+    first = operations.assign_handouts(sent.actor, case, wanted)[0]
+    number = case.case.number
     if len(wanted.slugs) == 1:
-        return redirect(url_for("assignments.case_handouts", number=number), code=303)
-    chosen = {"channel": wanted.channel, "language": wanted.language, "chosen": wanted.slugs}
-    return redirect(
-        url_for("assignments.assigned_page", number=number, assignment_id=first, **chosen), code=303
+        return Done(url_for("assignments.case_handouts", number=number), "handouts_assigned")
+    address = url_for(
+        "assignments.assigned_page",
+        number=number,
+        assignment_id=first,
+        channel=wanted.channel,
+        language=wanted.language,
+        chosen=wanted.slugs,
     )
+    return Done(address, "handouts_assigned")
 
 
 @blueprint.get("/case/<string:number>/handouts/<uuid:assignment_id>/assigned")
@@ -216,13 +228,11 @@ def packet_page(number: str) -> ResponseReturnValue:
     try:
         packet = get_packet(actor, context, _chosen_ids())
     except Invalid as error:
-        return _case_handouts(
-            number,
-            tuple(
-                Reason("too_many", text, "Make several PDFs.")
-                for text in error.fields["assignment"]
-            ),
-        ), 422
+        reasons = tuple(
+            Reason("too_many", text, "Make several PDFs.") for text in error.fields["assignment"]
+        )
+        forms = page.open_forms(context, {"number": number})
+        return _render_case_handouts(context, forms, reasons), 422
     return render_template(
         "assignments/packet.html", context=context, tab="Handouts", packet=packet
     )
@@ -252,44 +262,40 @@ def _chosen_ids() -> list[UUID]:
     return [one for one in found if one]
 
 
-@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/withdraw")
-@needs(Action.ASSIGNMENT_WITHDRAW)
-def withdraw(number: str, assignment_id: UUID) -> ResponseReturnValue:
+def lock_assignment_of_case(actor: Actor, number: str, assignment_id: UUID) -> LockedAssignment:
+    """Lock the client of an assignment, then load the assignment.
+
+    Raises NotFound, also when the case has no such assignment.
+    """
+    assignment = lock_assignment(actor, assignment_id)
+    if assignment.record.case_number != number:
+        raise NotFound
+    return assignment
+
+
+@page.form(
+    Action.ASSIGNMENT_WITHDRAW,
+    BUTTON,
+    lock=lock_assignment_of_case,
+    rule="/case/<string:number>/handouts/<uuid:assignment_id>/withdraw",
+    refused=REFUSED,
+)
+def withdraw(assignment: LockedAssignment, _body: dict[str, Any], sent: Sent) -> Done:
     """Withdraw a handout."""
-    version = form_version()
-    return _apply_change(
-        number,
-        assignment_id,
-        lambda assignment: operations.withdraw(current_actor(), assignment, version),
-        "handout_withdrawn",
+    operations.withdraw(sent.actor, assignment, sent.version)
+    return Done(
+        url_for("assignments.case_handouts", number=sent.args["number"]), "handout_withdrawn"
     )
 
 
-@blueprint.post("/case/<string:number>/handouts/<uuid:assignment_id>/read")
-@needs(Action.ASSIGNMENT_MARK)
-def mark_read(number: str, assignment_id: UUID) -> ResponseReturnValue:
+@page.form(
+    Action.ASSIGNMENT_MARK,
+    BUTTON,
+    lock=lock_assignment_of_case,
+    rule="/case/<string:number>/handouts/<uuid:assignment_id>/read",
+    refused=REFUSED,
+)
+def mark_read(assignment: LockedAssignment, _body: dict[str, Any], sent: Sent) -> Done:
     """Mark as read what was handed over or read together."""
-    version = form_version()
-    return _apply_change(
-        number,
-        assignment_id,
-        lambda assignment: operations.mark_read(current_actor(), assignment, version),
-        "handout_read",
-    )
-
-
-def _apply_change(
-    number: str, assignment_id: UUID, change: Callable[[LockedAssignment], None], done: str
-) -> ResponseReturnValue:
-    actor = current_actor()
-    try:
-        with transaction():
-            assignment = lock_assignment(actor, assignment_id)
-            if assignment.record.case_number != number:
-                raise NotFound
-            change(assignment)
-    except RuleBroken as error:
-        record_refused_request(error)
-        return _case_handouts(number, error.reasons), 409
-    flash(done)
-    return redirect(url_for("assignments.case_handouts", number=number), code=303)
+    operations.mark_read(sent.actor, assignment, sent.version)
+    return Done(url_for("assignments.case_handouts", number=sent.args["number"]), "handout_read")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 
-from caseapp.core.errors import Invalid, NotFound, RuleBroken, Stale
+from caseapp.core.errors import NotFound, RuleBroken
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
-from caseapp.core.transaction import transaction
 from caseapp.domain.authoring import operations
 from caseapp.domain.authoring.comparison import compare_sources, find_last_change
 from caseapp.domain.authoring.queries import (
@@ -21,20 +20,23 @@ from caseapp.domain.authoring.queries import (
     list_revisions,
 )
 from caseapp.domain.authoring.rules import find_problems
-from caseapp.domain.authoring.schemas import NewDraftSchema, PublishSchema, ReturnDraftSchema
+from caseapp.domain.authoring.schemas import (
+    NewDraft,
+    NewDraftSchema,
+    PublishSchema,
+    ReturnDraftSchema,
+)
 from caseapp.domain.handouts.library import Handout, InvalidHandoutFile, library, parse_draft
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.handouts.rendering import render_page_body
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.users.queries import get_user_names, list_users
-from caseapp.http.errors import record_refused_request
+from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
-from caseapp.http.template_helpers import flash, today
+from caseapp.http.template_helpers import today
+from caseapp.web import handouts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
@@ -62,6 +64,7 @@ REVISION_LABELS = {
     "discarded": "Discarded",
 }
 MIN_APPROVERS = 2
+REFUSED = "You can’t do that because:"
 
 
 @dataclass(frozen=True)
@@ -99,19 +102,17 @@ def _has_second_approver() -> bool:
     return len(approvers) >= MIN_APPROVERS
 
 
-@blueprint.get("/handouts/own")
-@needs(Action.HANDOUT_WRITE)
-def draft_list() -> ResponseReturnValue:
+practice_handouts = FormPage(blueprint, "/handouts/own", Action.HANDOUT_WRITE, lambda: None)
+
+
+@practice_handouts.show
+def draft_list(_view: None, forms: Forms) -> str:
     """List the drafts in review, the drafts being written, and the published practice handouts."""
-    return _render_list(Form())
-
-
-def _render_list(form: Form) -> str:
     actor = current_actor()
     drafts = list_open_drafts(actor)
     return render_template(
         "authoring/list.html",
-        form=form,
+        forms=forms,
         in_review=[draft for draft in drafts if draft.state == "in_review"],
         in_progress=[draft for draft in drafts if draft.state == "draft"],
         publishable={draft.id for draft in drafts if not list_publish_blockers(actor, draft)},
@@ -120,48 +121,41 @@ def _render_list(form: Form) -> str:
     )
 
 
-@blueprint.post("/handouts/own")
-@needs(Action.HANDOUT_WRITE)
-def create() -> ResponseReturnValue:
+@practice_handouts.form(Action.HANDOUT_WRITE, Body(NewDraftSchema, NewDraft), lock=no_lock)
+def create(_locked: None, new: NewDraft, sent: Sent) -> Done:
     """Create a draft of a new practice handout."""
-    try:
-        new = read_form(NewDraftSchema())
-        with transaction():
-            draft_id = run_form_once(lambda: operations.create_draft(current_actor(), new))
-    except Invalid as error:
-        return _render_list(submitted_form(error)), 422
-    return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
+    draft_id = operations.create_draft(sent.actor, new)
+    return Done(url_for("authoring.edit_page", draft_id=draft_id))
 
 
-@blueprint.post("/handouts/<string:slug>/own")
-@needs(Action.HANDOUT_WRITE)
-def create_from_handout(slug: str) -> ResponseReturnValue:
+@handouts.page.form(
+    Action.HANDOUT_WRITE,
+    Body(handouts.ShownVersionSchema, handouts.ShownVersion),
+    lock=no_lock,
+    rule="/handouts/<string:slug>/own",
+    refused=REFUSED,
+)
+def create_from_handout(_locked: None, shown: handouts.ShownVersion, sent: Sent) -> Done:
     """Create a draft of a practice handout's next version, or of a practice handout based on a library handout."""
-    language = request.args.get("language", "en")
-    with transaction():
-        draft_id = run_form_once(
-            lambda: operations.create_draft_from_version(current_actor(), slug, language)
-        )
-    return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
+    draft_id = operations.create_draft_from_version(sent.actor, sent.args["slug"], shown.language)
+    return Done(url_for("authoring.edit_page", draft_id=draft_id))
 
 
-@blueprint.get("/handouts/own/<uuid:draft_id>")
-@needs(Action.HANDOUT_WRITE)
-def draft_page(draft_id: UUID) -> ResponseReturnValue:
+def load_draft(draft_id: UUID) -> HandoutDraft:
+    """Load the draft of a page.
+
+    Raises NotFound.
+    """
+    return get_draft(current_actor(), draft_id)
+
+
+page = FormPage(blueprint, "/handouts/own/<uuid:draft_id>", Action.HANDOUT_WRITE, load_draft)
+
+
+@page.show
+def draft_page(draft: HandoutDraft, forms: Forms) -> str:
     """Show a draft as it would be published, its differences from the published version, and its actions."""
-    return render_draft(draft_id)
-
-
-def render_draft(
-    draft_id: UUID,
-    form: Form | None = None,
-    reasons: tuple[Reason, ...] = (),
-    *,
-    stale: bool = False,
-) -> str:
-    """Render a draft's page, with the submitted form and the reasons for a refusal if there are any."""
-    actor = current_actor()
-    draft, revisions = get_draft(actor, draft_id), list_revisions(draft_id)
+    revisions = list_revisions(draft.id)
     base_source, base_label = _get_base(draft)
     original = library().get((draft.based_on or "", draft.language))
     return render_template(
@@ -172,12 +166,10 @@ def render_draft(
         preview=build_preview(draft.source),
         comparison=compare_sources(base_source, draft.source),
         base_label=base_label,
-        publish_blockers=list_publish_blockers(actor, draft),
+        publish_blockers=list_publish_blockers(current_actor(), draft),
         has_second_approver=_has_second_approver(),
         original=original,
-        form=form or Form(),
-        reasons=reasons,
-        stale=stale,
+        forms=forms,
     )
 
 
@@ -190,79 +182,75 @@ def _get_base(draft: HandoutDraft) -> tuple[str | None, str]:
     return (original.source, "the library handout") if original else (None, "")
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/submit")
-@needs(Action.HANDOUT_WRITE)
-def submit(draft_id: UUID) -> ResponseReturnValue:
+@page.form(
+    Action.HANDOUT_WRITE,
+    BUTTON,
+    lock=no_lock,
+    rule="/handouts/own/<uuid:draft_id>/submit",
+    refused=REFUSED,
+)
+def submit(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Submit a draft for approval by a second person."""
-    return _run_action(
-        draft_id,
-        "draft_submitted",
-        lambda: operations.submit_for_review(current_actor(), draft_id, form_version()),
-    )
+    operations.submit_for_review(sent.actor, sent.args["draft_id"], sent.version)
+    return _to_draft(sent, "draft_submitted")
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/withdraw")
-@needs(Action.HANDOUT_WRITE)
-def withdraw(draft_id: UUID) -> ResponseReturnValue:
+@page.form(
+    Action.HANDOUT_WRITE,
+    BUTTON,
+    lock=no_lock,
+    rule="/handouts/own/<uuid:draft_id>/withdraw",
+    refused=REFUSED,
+)
+def withdraw(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Withdraw a draft from review."""
-    return _run_action(
-        draft_id,
-        "draft_withdrawn",
-        lambda: operations.withdraw_from_review(current_actor(), draft_id, form_version()),
-    )
+    operations.withdraw_from_review(sent.actor, sent.args["draft_id"], sent.version)
+    return _to_draft(sent, "draft_withdrawn")
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/discard")
-@needs(Action.HANDOUT_WRITE)
-def discard(draft_id: UUID) -> ResponseReturnValue:
+@page.form(
+    Action.HANDOUT_WRITE,
+    BUTTON,
+    lock=no_lock,
+    rule="/handouts/own/<uuid:draft_id>/discard",
+    refused=REFUSED,
+)
+def discard(_locked: None, _body: dict[str, Any], sent: Sent) -> Done:
     """Discard a draft for good."""
-    return _run_action(
-        draft_id,
-        "draft_discarded",
-        lambda: operations.discard_draft(current_actor(), draft_id, form_version()),
-    )
+    operations.discard_draft(sent.actor, sent.args["draft_id"], sent.version)
+    return _to_draft(sent, "draft_discarded")
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/return")
-@needs(Action.HANDOUT_APPROVE)
-def return_draft(draft_id: UUID) -> ResponseReturnValue:
+@page.form(
+    Action.HANDOUT_APPROVE,
+    Body(ReturnDraftSchema, str),
+    lock=no_lock,
+    rule="/handouts/own/<uuid:draft_id>/return",
+    refused=REFUSED,
+)
+def return_draft(_locked: None, reason: str, sent: Sent) -> Done:
     """Return a draft to its authors with a reason."""
-
-    def run() -> None:
-        reason = read_form(ReturnDraftSchema())
-        operations.return_draft(current_actor(), draft_id, reason, form_version())
-
-    return _run_action(draft_id, "draft_returned", run)
+    operations.return_draft(sent.actor, sent.args["draft_id"], reason, sent.version)
+    return _to_draft(sent, "draft_returned")
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/publish")
-@needs(Action.HANDOUT_APPROVE)
-def publish(draft_id: UUID) -> ResponseReturnValue:
+@page.form(
+    Action.HANDOUT_APPROVE,
+    Body(PublishSchema, bool),
+    lock=no_lock,
+    rule="/handouts/own/<uuid:draft_id>/publish",
+    refused=REFUSED,
+)
+def publish(_locked: None, hide_original: bool, sent: Sent) -> Done:  # noqa: FBT001 - the form's body
     """Approve and publish a draft; hide the library handout that it replaces if asked to."""
-
-    def run() -> None:
-        hide_original = read_form(PublishSchema())
-        operations.publish_draft(
-            current_actor(), draft_id, form_version(), hide_original=hide_original
-        )
-
-    return _run_action(draft_id, "handout_published", run)
+    operations.publish_draft(
+        sent.actor, sent.args["draft_id"], sent.version, hide_original=hide_original
+    )
+    return _to_draft(sent, "handout_published")
 
 
-def _run_action(draft_id: UUID, message: str, run: Callable[[], None]) -> ResponseReturnValue:
-    """Run an action on a draft in a transaction and return to the draft's page."""
-    try:
-        with transaction():
-            run()
-    except Invalid as error:
-        return render_draft(draft_id, submitted_form(error)), 422
-    except Stale:
-        return render_draft(draft_id, submitted_form(), stale=True), 412
-    except RuleBroken as error:
-        record_refused_request(error)
-        return render_draft(draft_id, submitted_form(), error.reasons), 409
-    flash(message)
-    return redirect(url_for("authoring.draft_page", draft_id=draft_id), code=303)
+def _to_draft(sent: Sent, message: str) -> Done:
+    return Done(url_for("authoring.draft_page", draft_id=sent.args["draft_id"]), message)
 
 
 @blueprint.get("/handouts/own/<uuid:draft_id>/history")

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from http import HTTPStatus
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import redirect, render_template, request, send_file, url_for
+from marshmallow import Schema, fields, validate
+from werkzeug.datastructures import MultiDict
 
-from caseapp.core.errors import Invalid, RuleBroken, Stale
+from caseapp.core.errors import Invalid
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.domain.authoring import operations
 from caseapp.domain.authoring.queries import build_draft_source, get_draft
 from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.schemas import (
+    FIELD_PARTS,
     FIELD_TYPES,
+    MAX_ANSWER_FIELDS,
     MAX_BODY_LENGTH,
+    MAX_WARNINGS,
+    WARNING_PARTS,
     DraftContentSchema,
     get_form_values,
     list_visible_rows,
 )
-from caseapp.domain.authoring.source import read_content
+from caseapp.domain.authoring.source import DraftContent, read_content
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts.library import (
     LANGUAGES,
@@ -31,11 +38,13 @@ from caseapp.domain.handouts.library import (
 )
 from caseapp.domain.handouts.printing import render_draft_pdf
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.http.errors import record_refused_request
+from caseapp.http.form_merge import form_value
+from caseapp.http.forms import BUTTON, Done, FormPage, Forms, PageForm, Sent, Typed, no_lock
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.request_parsing import Form, form_version, read_form, submitted_form
-from caseapp.http.template_helpers import flash, today
-from caseapp.web.authoring import Preview, blueprint, build_preview, render_draft
+from caseapp.http.request_parsing import read_form
+from caseapp.http.template_helpers import today, zone
+from caseapp.web.authoring import REFUSED, Preview, blueprint, build_preview, load_draft
+from caseapp.web.authoring import page as draft_page
 from caseapp.web.handouts import EFFECT_LABELS, TAG_LABELS
 
 if TYPE_CHECKING:
@@ -47,28 +56,30 @@ if TYPE_CHECKING:
 
 __all__ = ["blueprint"]
 
+# The rows of each table are taken from one side together, since a row's number says nothing about what is in it.
+WARNINGS = tuple(f"warnings.{row}.{part}" for row in range(MAX_WARNINGS) for part in WARNING_PARTS)
+ANSWER_FIELDS = tuple(
+    f"answer_fields.{row}.{part}" for row in range(MAX_ANSWER_FIELDS) for part in FIELD_PARTS
+)
 
-@blueprint.get("/handouts/own/<uuid:draft_id>/edit")
-@needs(Action.HANDOUT_WRITE)
-def edit_page(draft_id: UUID) -> ResponseReturnValue:
-    """Show the editor of a draft; redirect to the draft's page if the draft can't be edited."""
-    draft = get_draft(current_actor(), draft_id)
-    if draft.state != "draft":
-        return redirect(url_for("authoring.draft_page", draft_id=draft_id), code=303)
-    return _render_editor(draft)
+page = FormPage(blueprint, "/handouts/own/<uuid:draft_id>/edit", Action.HANDOUT_WRITE, load_draft)
 
 
-def _render_editor(
-    draft: HandoutDraft, submitted: Form | None = None, *, stale: bool = False
-) -> str:
-    form = submitted or Form(get_form_values(read_content(draft.source)))
-    usable = submitted and not submitted.errors
+@page.show
+def edit_page(draft: HandoutDraft, forms: Forms) -> ResponseReturnValue:
+    """Show the editor of a draft; redirect to the draft's page if it can't be edited and nothing typed is left."""
+    if draft.state != "draft" and not (forms.refusal or forms.drafts):
+        return redirect(url_for("authoring.draft_page", draft_id=draft.id), code=303)
+    form = forms.get("save")
+    is_untouched = not (form.is_refused or form.restored_from)
+    if is_untouched and "problems" in request.args:
+        problems = find_problems(draft.source, today())
+        forms.mark("save", problems, "Saved, but not ready to submit yet")
     return render_template(
         "authoring/edit.html",
         draft=draft,
-        form=form,
-        stale=stale,
-        preview=build_preview(_build_submitted_source(draft) if usable else draft.source),
+        forms=forms,
+        preview=build_preview(draft.source if is_untouched else _build_source(draft, form)),
         warning_rows=list_visible_rows(form.raw, "warnings"),
         field_rows=list_visible_rows(form.raw, "answer_fields"),
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()},
@@ -86,84 +97,114 @@ def _render_editor(
     )
 
 
-def _build_submitted_source(draft: HandoutDraft) -> str:
-    return build_draft_source(draft, read_form(DraftContentSchema()))
-
-
-@blueprint.post("/handouts/own/<uuid:draft_id>/edit")
-@needs(Action.HANDOUT_WRITE)
-def save(draft_id: UUID) -> ResponseReturnValue:
-    """Save the draft; or only preview it, or save it and submit it for approval, as `do` in the form says."""
-    actor, do = current_actor(), request.form.get("do", "save")
-    draft = get_draft(actor, draft_id)
+def _build_source(draft: HandoutDraft, form: PageForm) -> str:
+    """Return what the form shows as a source, or what is saved when it can't be read."""
     try:
-        content, version = read_form(DraftContentSchema()), form_version()
-        if do == "preview":
-            return _render_editor(draft, submitted_form())
-        with transaction():
-            version = operations.save_draft(actor, draft_id, content, version)
-        if do == "submit":
-            # A transaction of its own, so that the text stays saved if it isn't ready to be submitted.
-            with transaction():
-                operations.submit_for_review(actor, draft_id, version)
-    except Invalid as error:
-        return _render_editor(get_draft(actor, draft_id), _build_error_form(error)), 422
-    except Stale:
-        return _render_editor(get_draft(actor, draft_id), submitted_form(), stale=True), 412
-    except RuleBroken as error:
-        record_refused_request(error)
-        return render_draft(draft_id, None, error.reasons), 409
-    if do == "submit":
-        flash("draft_submitted")
-        return redirect(url_for("authoring.draft_page", draft_id=draft_id), code=303)
-    flash("draft_saved")
-    return redirect(url_for("authoring.edit_page", draft_id=draft_id), code=303)
-
-
-def _build_error_form(error: Invalid) -> Form:
-    """Return the submitted form with its errors.
-
-    If its content can be read, rows are numbered as in the content, because the errors refer to those numbers.
-    """
-    try:
-        values = get_form_values(read_form(DraftContentSchema()))
+        content, _do = load_content(Typed(MultiDict(form.raw), dict), None)
     except Invalid:
-        return submitted_form(error)
-    return Form(values | {"version": request.form.get("version", "")}, error.fields)
+        return draft.source
+    return build_draft_source(draft, content)
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/preview")
-@needs(Action.HANDOUT_WRITE)
-def preview(draft_id: UUID) -> ResponseReturnValue:
-    """Render the submitted form as a page for the editor's preview, without saving it."""
-    draft = get_draft(current_actor(), draft_id)
+class SaveSchema(Schema):
+    """What the button of the editor asks for besides saving."""
+
+    do = fields.String(load_default="save", validate=validate.OneOf(["save", "submit"]))
+
+
+def load_content(typed: Typed, _locked: None) -> tuple[DraftContent, str]:
+    """Load the content of a draft, and what to do with it.
+
+    Raises Invalid naming each field.
+    """
+    content, wanted = typed.load(DraftContentSchema(), SaveSchema())
+    return content, wanted["do"]
+
+
+def content_values(draft: HandoutDraft) -> dict[str, Any]:
+    """Return what the editor's form sends untouched."""
+    blank = dict.fromkeys((*WARNINGS, *ANSWER_FIELDS), "")
+    return blank | get_form_values(read_content(draft.source))
+
+
+@page.form(
+    Action.HANDOUT_WRITE,
+    load_content,
+    lock=no_lock,
+    values=content_values,
+    coupled=(WARNINGS, ANSWER_FIELDS),
+    refused=REFUSED,
+)
+def save(_locked: None, body: tuple[DraftContent, str], sent: Sent) -> Done:
+    """Save the draft, and submit it for approval if asked to; a text that isn't ready for that is saved too."""
+    (content, do), draft_id = body, sent.args["draft_id"]
+    version = operations.save_draft(sent.actor, draft_id, content, sent.version)
+    if do == "save":
+        return Done(url_for("authoring.edit_page", draft_id=draft_id), "draft_saved")
     try:
-        found = build_preview(_build_submitted_source(draft))
+        operations.submit_for_review(sent.actor, draft_id, version)
+    except Invalid:
+        return Done(url_for("authoring.edit_page", draft_id=draft_id, problems="yes"))
+    return Done(url_for("authoring.draft_page", draft_id=draft_id), "draft_submitted")
+
+
+@page.post(
+    Action.HANDOUT_WRITE,
+    load_content,
+    rule="/handouts/own/<uuid:draft_id>/edit/preview",
+    part_of="save",
+)
+def preview_typed(_body: tuple[DraftContent, str], sent: Sent) -> ResponseReturnValue:
+    """Show the editor with a preview of what was typed, without saving it."""
+    return page.forms["preview_typed"].show_again(sent, None, HTTPStatus.OK)
+
+
+@page.post(
+    Action.HANDOUT_WRITE,
+    load_content,
+    rule="/handouts/own/<uuid:draft_id>/edit/pdf",
+    part_of="save",
+)
+def preview_typed_pdf(body: tuple[DraftContent, str], sent: Sent) -> ResponseReturnValue:
+    """Send what was typed as a PDF marked as a draft, without saving it."""
+    content, _do = body
+    draft = get_draft(sent.actor, sent.args["draft_id"])
+    try:
+        return _send_pdf(build_draft_source(draft, content))
     except Invalid as error:
-        found = Preview(None, None, error.fields)
-    return render_template("authoring/preview.html", preview=found)
+        # The problems count the rows of the content, where blank ones are dropped, so the form shows those rows.
+        shown = {name: form_value(value, zone) for name, value in get_form_values(content).items()}
+        typed = MultiDict(shown | {"version": sent.fields.get("version", "")})
+        route = page.forms["preview_typed_pdf"]
+        status = HTTPStatus.UNPROCESSABLE_ENTITY
+        return route.show_again(replace(sent, fields=typed), error, status)
 
 
-@blueprint.post("/handouts/own/<uuid:draft_id>/pdf")
-@needs(Action.HANDOUT_WRITE)
-def preview_pdf(draft_id: UUID) -> ResponseReturnValue:
-    """Send the submitted form, or else the saved draft, as a PDF marked as a draft, without saving either."""
-    draft = get_draft(current_actor(), draft_id)
+@draft_page.post(Action.HANDOUT_WRITE, BUTTON, rule="/handouts/own/<uuid:draft_id>/pdf")
+def preview_pdf(_body: dict[str, Any], sent: Sent) -> ResponseReturnValue:
+    """Send the saved draft as a PDF marked as a draft."""
+    return _send_pdf(get_draft(sent.actor, sent.args["draft_id"]).source)
+
+
+def _send_pdf(source: str) -> ResponseReturnValue:
     try:
-        source = _build_submitted_source(draft) if "body" in request.form else draft.source
         handout = parse_draft(source)
-        practice = get_practice_info()
-        pdf = render_draft_pdf(handout, practice.letterhead, practice.help_lines)
-    except InvalidHandoutFile:
-        return _render_pdf_errors(draft, Invalid(find_problems(source, today()))), 422
-    except Invalid as error:
-        return _render_pdf_errors(draft, error), 422
+    except InvalidHandoutFile as error:
+        raise Invalid(find_problems(source, today())) from error
+    practice = get_practice_info()
+    pdf = render_draft_pdf(handout, practice.letterhead, practice.help_lines)
     return send_file(
         BytesIO(pdf), mimetype="application/pdf", as_attachment=True, download_name="draft.pdf"
     )
 
 
-def _render_pdf_errors(draft: HandoutDraft, error: Invalid) -> str:
-    if "body" in request.form and draft.state == "draft":
-        return _render_editor(draft, _build_error_form(error))
-    return render_draft(draft.id, Form(errors=error.fields))
+@blueprint.post("/handouts/own/<uuid:draft_id>/preview")
+@needs(Action.HANDOUT_WRITE)
+def preview(draft_id: UUID) -> ResponseReturnValue:
+    """Render the form as a part of the page, for the script that shows it beside the form while somebody types."""
+    draft = get_draft(current_actor(), draft_id)
+    try:
+        found = build_preview(build_draft_source(draft, read_form(DraftContentSchema())))
+    except Invalid as error:
+        found = Preview(None, None, error.fields)
+    return render_template("authoring/preview.html", preview=found)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
+from marshmallow import Schema, fields, post_load, validate
 
-from caseapp.core.errors import Invalid, NotFound, Reason, RuleBroken
+from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -50,16 +52,17 @@ from caseapp.domain.handouts.schemas import KIND_LABELS, RecallSchema, ReviewSch
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.http.downloads import pdf_response
-from caseapp.http.errors import record_refused_request
+from caseapp.http.forms import Done, FormPage, Forms, Sent, Typed, no_lock
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, read_form, submitted_form
+from caseapp.http.request_parsing import Form
 from caseapp.http.template_helpers import flash
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
+    from caseapp.domain.assignments.schemas import Replacements
     from caseapp.domain.handouts.library import Handout
+    from caseapp.domain.handouts.schemas import NewReview
 
 blueprint = Blueprint("handouts", __name__)
 
@@ -165,15 +168,33 @@ def _get_requested_version(slug: str) -> LibraryItem:
     )
 
 
-@blueprint.get("/handouts/<string:slug>")
-@needs(Action.HANDOUT_READ)
-def handout_page(slug: str) -> ResponseReturnValue:
+@dataclass(frozen=True)
+class ShownVersion:
+    """The version of a handout that a form's page showed."""
+
+    language: str
+    number: int
+
+
+class ShownVersionSchema(Schema):
+    """The hidden fields of a form that say which version of a handout its page showed."""
+
+    language = fields.String(required=True, validate=validate.OneOf([*LANGUAGES]))
+    handout_version = fields.Integer(required=True, validate=validate.Range(1, MAX_VERSION))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> ShownVersion:
+        """Build the value."""
+        return ShownVersion(data["language"], data["handout_version"])
+
+
+page = FormPage(blueprint, "/handouts/<string:slug>", Action.HANDOUT_READ, _get_requested_version)
+
+
+@page.show
+def handout_page(item: LibraryItem, forms: Forms) -> str:
     """Show a handout with its sources, its reviews and the clients who have it."""
-    return _handout(slug)
-
-
-def _handout(slug: str, form: Form | None = None, not_replaced: tuple[Reason, ...] = ()) -> str:
-    actor, item = current_actor(), _get_requested_version(slug)
+    actor, slug = current_actor(), item.handout.id
     help_lines = get_practice_info().help_lines
     empty = [describe_empty_block(name) for name in find_empty_blocks(item.handout, help_lines)]
     versions = list_versions(actor, slug)
@@ -198,11 +219,16 @@ def _handout(slug: str, form: Form | None = None, not_replaced: tuple[Reason, ..
         older=[
             (number, list(found)) for number, found in groupby(older, attrgetter("handout_version"))
         ],
-        not_replaced=not_replaced,
         max_message_length=MAX_MESSAGE_LENGTH,
-        confirm=any(reason.code == "confirmation_required" for reason in not_replaced),
-        form=form or Form(),
+        confirm=needs_confirmation(forms),
+        forms=forms,
     )
+
+
+def needs_confirmation(forms: Forms) -> bool:
+    """Tell whether the form was refused because nobody confirmed having read the cautions."""
+    reasons = forms.refusal.reasons if forms.refusal else ()
+    return any(reason.code == "confirmation_required" for reason in reasons)
 
 
 @blueprint.get("/handouts/<string:slug>/pdf")
@@ -226,39 +252,43 @@ def is_large_print_requested() -> bool:
     return request.args.get("size") == "large"
 
 
-@blueprint.post("/handouts/<string:slug>/review")
-@needs(Action.HANDOUT_REVIEW)
-def record_review(slug: str) -> ResponseReturnValue:
+def load_review(typed: Typed, _locked: None) -> tuple[NewReview, ShownVersion]:
+    """Load a review and the version that it is about.
+
+    Raises Invalid naming each field.
+    """
+    new, shown = typed.load(ReviewSchema(), ShownVersionSchema())
+    return new, shown
+
+
+@page.form(Action.HANDOUT_REVIEW, load_review, lock=no_lock, rule="/handouts/<string:slug>/review")
+def record_review(_locked: None, body: tuple[NewReview, ShownVersion], sent: Sent) -> Done:
     """Record that a clinician has reviewed this handout version."""
-    item = _get_requested_version(slug)
-    try:
-        new = read_form(ReviewSchema())
-        with transaction():
-            run_form_once(
-                lambda: operations.record_review(current_actor(), item.handout_version_id, new)
-            )
-    except Invalid as error:
-        return _handout(slug, submitted_form(error)), 422
-    flash("review_recorded")
+    new, shown = body
+    item = get_handout_version(sent.args["slug"], shown.language, shown.number)
+    operations.record_review(sent.actor, item.handout_version_id, new)
+    return Done(_version_address(item), "review_recorded")
+
+
+def _version_address(item: LibraryItem) -> str:
     handout = item.handout
-    return redirect(
-        url_for(
-            "handouts.handout_page", slug=slug, language=handout.language, version=handout.version
-        ),
-        code=303,
+    return url_for(
+        "handouts.handout_page",
+        slug=handout.id,
+        language=handout.language,
+        version=handout.version,
     )
 
 
-@blueprint.get("/handouts/<string:slug>/recall")
-@needs(Action.HANDOUT_RECALL)
-def recall_page(slug: str) -> ResponseReturnValue:
+recall_form = FormPage(
+    blueprint, "/handouts/<string:slug>/recall", Action.HANDOUT_RECALL, _get_requested_version
+)
+
+
+@recall_form.show
+def recall_page(item: LibraryItem, forms: Forms) -> str:
     """Show which clients a recall affects and what it does, before it is confirmed."""
-    return _recall(slug, Form())
-
-
-def _recall(slug: str, form: Form) -> str:
-    actor, item = current_actor(), _get_requested_version(slug)
-    visible = []
+    actor, visible = current_actor(), []
     if actor.may(Action.ASSIGNMENT_READ):
         visible = list_clients_with_version(actor, item.handout_version_id, MAX_REPLACED + 1)
         record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
@@ -269,44 +299,54 @@ def _recall(slug: str, form: Form) -> str:
         client_count=count_clients_with_version(actor, item.handout_version_id),
         visible_clients=visible[:MAX_REPLACED],
         more=len(visible) > MAX_REPLACED,
-        form=form,
+        forms=forms,
     )
 
 
-@blueprint.post("/handouts/<string:slug>/recall")
-@needs(Action.HANDOUT_RECALL)
-def recall(slug: str) -> ResponseReturnValue:
+def load_recall(typed: Typed, _locked: None) -> tuple[str, ShownVersion]:
+    """Load the reason for a recall and the version that it is about.
+
+    Raises Invalid naming each field.
+    """
+    reason, shown = typed.load(RecallSchema(), ShownVersionSchema())
+    return reason, shown
+
+
+@recall_form.form(Action.HANDOUT_RECALL, load_recall, lock=no_lock, refused="It wasn’t recalled")
+def recall(_locked: None, body: tuple[str, ShownVersion], sent: Sent) -> Done:
     """Recall this handout version with a reason that every coach can read."""
-    item = _get_requested_version(slug)
-    try:
-        reason = read_form(RecallSchema())
-        with transaction():
-            operations.recall(current_actor(), item.handout_version_id, reason)
-    except Invalid as error:
-        return _recall(slug, submitted_form(error)), 422
-    flash("handout_recalled")
-    handout = item.handout
-    return redirect(
-        url_for(
-            "handouts.handout_page", slug=slug, language=handout.language, version=handout.version
-        ),
-        code=303,
-    )
+    reason, shown = body
+    item = get_handout_version(sent.args["slug"], shown.language, shown.number)
+    operations.recall(sent.actor, item.handout_version_id, reason)
+    return Done(_version_address(item), "handout_recalled")
 
 
-@blueprint.post("/handouts/<string:slug>/replace")
-@needs(Action.ASSIGNMENT_CREATE)
-def replace_assignments(slug: str) -> ResponseReturnValue:
-    """Replace older versions for the chosen clients, each in its own transaction, and show who was left out and why."""
-    actor, item = current_actor(), get_handout_version(slug, request.args.get("language", "en"))
+def load_replacements(typed: Typed, _locked: None) -> tuple[Replacements, ShownVersion]:
+    """Load what to replace and the version that replaces it.
+
+    Raises Invalid naming each field.
+    """
+    chosen, shown = typed.load(ReplaceAssignmentsSchema(), ShownVersionSchema())
+    return chosen, shown
+
+
+@page.post(
+    Action.ASSIGNMENT_CREATE,
+    load_replacements,
+    rule="/handouts/<string:slug>/replace",
+    refused="Not replaced",
+)
+def replace_assignments(body: tuple[Replacements, ShownVersion], sent: Sent) -> ResponseReturnValue:
+    """Replace older versions for the chosen clients, each in its own transaction.
+
+    Raises RuleBroken with the reasons for those who were left out, who are still in the list then.
+    """
+    chosen, shown = body
+    item = get_handout_version(sent.args["slug"], shown.language)
     older = {
-        found.id: found for found in list_clients_with_older_version(actor, item, MAX_REPLACED)
+        found.id: found for found in list_clients_with_older_version(sent.actor, item, MAX_REPLACED)
     }
-    try:
-        chosen = read_form(ReplaceAssignmentsSchema())
-    except Invalid as error:
-        return _handout(slug, submitted_form(error)), 422
-    not_replaced: list[Reason] = []
+    left_out: list[Reason] = []
     replaced = False
     for assignment_id in chosen.ids:
         if assignment_id not in older:
@@ -315,22 +355,21 @@ def replace_assignments(slug: str) -> ResponseReturnValue:
         try:
             with transaction():
                 replace_assignment(
-                    actor,
-                    lock_assignment(actor, assignment_id),
+                    sent.actor,
+                    lock_assignment(sent.actor, assignment_id),
                     message=chosen.message,
                     confirmed=chosen.confirmed,
                 )
             replaced = True
         except RuleBroken as error:
-            record_refused_request(error)
             client = older[assignment_id].client
-            not_replaced += [
+            left_out += [
                 Reason(reason.code, f"{client}: {reason.message}", reason.way_out)
                 for reason in error.reasons
             ]
-    if replaced or not not_replaced:
+    if replaced or not left_out:
         flash("handouts_replaced")
-    if not_replaced:
-        return _handout(slug, submitted_form(), tuple(not_replaced)), 409
-    address = url_for("handouts.handout_page", slug=slug, language=item.handout.language)
+    if left_out:
+        raise RuleBroken(*left_out)
+    address = url_for("handouts.handout_page", slug=item.handout.id, language=shown.language)
     return redirect(address, code=303)

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from flask import Blueprint, redirect, request, url_for
+from flask import url_for
 
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.operations import hide_handout, show_handout
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.suitability.recommendations import FIRST_HANDOUT, HANDOUT_FOR_ITEM
-from caseapp.http.guard import current_actor, needs
-from caseapp.http.template_helpers import flash
+from caseapp.http.forms import Body, Done, Sent, no_lock
+from caseapp.web.handouts import ShownVersion, ShownVersionSchema, blueprint, page
 
-if TYPE_CHECKING:
-    from flask.typing import ResponseReturnValue
-
-blueprint = Blueprint("hidden_handouts", __name__)
+__all__ = ["blueprint"]
 
 
-@blueprint.post("/handouts/<string:slug>/hide")
-@needs(Action.HANDOUT_HIDE)
-def hide(slug: str) -> ResponseReturnValue:
+@page.form(
+    Action.HANDOUT_HIDE,
+    Body(ShownVersionSchema, ShownVersion),
+    lock=no_lock,
+    rule="/handouts/<string:slug>/hide",
+    refused="You can’t hide it because:",
+)
+def hide(_locked: None, shown: ShownVersion, sent: Sent) -> Done:
     """Hide a handout from every list."""
-    with transaction():
-        hide_handout(current_actor(), slug)
-    flash("handout_hidden")
-    return _redirect_to_handout(slug)
+    hide_handout(sent.actor, sent.args["slug"])
+    return Done(_handout_address(shown, sent), "handout_hidden")
 
 
-@blueprint.post("/handouts/<string:slug>/show")
-@needs(Action.HANDOUT_HIDE)
-def show(slug: str) -> ResponseReturnValue:
+@page.form(
+    Action.HANDOUT_HIDE,
+    Body(ShownVersionSchema, ShownVersion),
+    lock=no_lock,
+    rule="/handouts/<string:slug>/show",
+    refused="You can’t show it again because:",
+)
+def show(_locked: None, shown: ShownVersion, sent: Sent) -> Done:
     """Show a hidden handout in the lists again."""
-    with transaction():
-        show_handout(current_actor(), slug)
-    flash("handout_shown")
-    return _redirect_to_handout(slug)
+    show_handout(sent.actor, sent.args["slug"])
+    return Done(_handout_address(shown, sent), "handout_shown")
 
 
-def _redirect_to_handout(slug: str) -> ResponseReturnValue:
-    language = request.args.get("language", "en")
-    return redirect(url_for("handouts.handout_page", slug=slug, language=language), code=303)
+def _handout_address(shown: ShownVersion, sent: Sent) -> str:
+    return url_for("handouts.handout_page", slug=sent.args["slug"], language=shown.language)
 
 
 def list_hiding_effects(slug: str) -> list[str]:

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 import sqlalchemy as sa
-from flask import url_for
+from flask import redirect, url_for
 from markupsafe import escape
 
 import caseapp.portal
@@ -22,15 +22,22 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
 from caseapp.core.permissions import ACTIONS_BY_ROLE
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.authoring.models import HandoutDraft
+from caseapp.domain.authoring.operations import save_draft
+from caseapp.domain.authoring.schemas import DraftContentSchema
 from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.form_drafts.models import FormDraft
+from caseapp.domain.handouts.models import HiddenHandout
+from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.operations import set_logo
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import list_holds
-from caseapp.http.forms import ARGUMENT, Done, FormPage, FormRoute
+from caseapp.http.forms import ARGUMENT, Done, FormPage, FormRoute, PostRoute
 from caseapp.http.guard import iter_routes
 from tests.guarantees import sample_data as w
 from tests.support import builders, staff
@@ -42,28 +49,9 @@ pytestmark = pytest.mark.both(every_set=True)
 NOT_YET = "not declared yet"
 NO_RECORD = "a script sends it; it changes no record and holds no words of its own"
 BY_HAND = {
-    "assignments.assign": NOT_YET,
-    "assignments.mark_read": NOT_YET,
-    "assignments.withdraw": NOT_YET,
-    "authoring.create": NOT_YET,
-    "authoring.create_from_handout": NOT_YET,
-    "authoring.discard": NOT_YET,
-    "authoring.preview": NOT_YET,
-    "authoring.preview_pdf": NOT_YET,
-    "authoring.publish": NOT_YET,
-    "authoring.return_draft": NOT_YET,
-    "authoring.save": NOT_YET,
-    "authoring.submit": NOT_YET,
-    "authoring.withdraw": NOT_YET,
-    "bulk_assignments.confirm_page": NOT_YET,
-    "bulk_assignments.start": NOT_YET,
+    "authoring.preview": "answers the script of the editor, which keeps the words, with a part of the page",
     "form_drafts.discard": NO_RECORD,
     "form_drafts.keep": NO_RECORD,
-    "handouts.recall": NOT_YET,
-    "handouts.record_review": NOT_YET,
-    "handouts.replace_assignments": NOT_YET,
-    "hidden_handouts.hide": NOT_YET,
-    "hidden_handouts.show": NOT_YET,
     "notes.autosave": "answers the script of the editor, which keeps the words, in JSON",
     "portal_form_drafts.discard": NO_RECORD,
     "portal_form_drafts.keep": NO_RECORD,
@@ -240,7 +228,8 @@ class _Labels(HTMLParser):
 
 def case_fields_are_empty(sample, monkeypatch):
     """Send every field that takes text empty: what is missing is named as the page names it, and linked to."""
-    monkeypatch.setattr(sample.route, "change", lambda *_given: Done("/today"))
+    done = redirect("/today") if isinstance(sample.route, PostRoute) else Done("/today")
+    monkeypatch.setattr(sample.route, "change", lambda *_given: done)
     answer = sample.send(**dict.fromkeys(sample.ids, ""))
     if answer.status_code != 422:
         return
@@ -331,7 +320,7 @@ def case_words_are_kept_while_they_are_typed(sample, monkeypatch):
     browser = sample.world.browsers[sample.who]
     page = browser.get(sample.page).get_data(as_text=True)
     if f'action="{sample.form.action}" novalidate data-draft="/drafts"' not in page:
-        assert sample.route.page.blueprint.name in OWN_DRAFTS
+        assert not sample.ids or sample.route.page.blueprint.name in OWN_DRAFTS
         return
     kept = browser.post("/drafts", data=sample.form.fields | sample.typed)
     assert (kept.status_code, kept.get_data()) == (204, b"")
@@ -379,6 +368,8 @@ def case_form_is_untouched(sample, monkeypatch):
 OWN_DRAFTS = {"notes", "screenings"}
 # Forms that do something even when they are sent as they were opened.
 ACTS_UNTOUCHED = {"cases.create", "notes.create", "notes.discard", "notes.record_screening"}
+# A form that answers by itself may run again.
+CHANGES_ONCE = {case_sent_twice, case_key_is_used_again}
 CASES = [found for name, found in globals().items() if name.startswith("case_")]
 
 
@@ -407,9 +398,58 @@ def add_logo(world):
         set_logo(world.actors["admin"], b"\x89PNG", "A lighthouse")
 
 
+def submit_draft(world):
+    """Put the draft in review; an admin wrote it, and the supervisor may approve it."""
+    with transaction():
+        db.session.execute(
+            sa.update(HandoutDraft)
+            .where(HandoutDraft.id == world.own["draft_id"])
+            .values(state="in_review")
+        )
+
+
+def write_and_submit_draft(world):
+    draft_id = world.own["draft_id"]
+    with transaction():
+        content = DraftContentSchema().load({"title": "Two walks"})
+        save_draft(world.actors["supervisor"], draft_id, content, 1)
+    submit_draft(world)
+
+
+def hide_slug(world):
+    hidden = HiddenHandout(slug=w.SLUG, hidden_at=now(), hidden_by=world.actors["admin"].id)
+    with transaction():
+        db.session.add(hidden)
+
+
+def publish_second_version(_world):
+    with transaction():
+        publish_version(builders.write_second_version(w.SLUG))
+
+
+def assign_on_paper(world):
+    coach, case_id = world.actors["coach"], world.own["case_id"]
+    with transaction():
+        assignment_id = assign_handout(
+            coach,
+            lock_case(coach, case_id),
+            "a-private-check",
+            message="",
+            channel="print",
+            confirmed=True,
+        )
+    world.own = world.own | {"assignment_id": assignment_id}
+
+
 # What has to be so for a page to show a form, where the sample data has it otherwise.
 REACHED_BY = {
+    "assignments.mark_read": assign_on_paper,
+    "authoring.publish": submit_draft,
+    "authoring.return_draft": submit_draft,
+    "authoring.withdraw": write_and_submit_draft,
     "cases.reopen": close_case,
+    "handouts.replace_assignments": publish_second_version,
+    "handouts.show": hide_slug,
     "holds.release": meet_release_conditions,
     "settings.remove_logo": add_logo,
 }
@@ -431,6 +471,8 @@ def test_declared_form_loses_no_word(world, group, monkeypatch):
     alone = {name for name in FORMS if name.startswith(f"{group}.")} - REACHED_BY.keys()
     for name in sorted({group} if group in FORMS else alone):
         for case in CASES:
+            if isinstance(FORMS[name], PostRoute) and case in CHANGES_ONCE:
+                continue
             with monkeypatch.context() as patch:
                 try:
                     case(open_sample(world, FORMS[name]), patch)

@@ -135,15 +135,21 @@ def note(actor, case_id, sections=None, *, days_ago=0, **more):
     return note_id
 
 
+def write_second_version(slug, language="en"):
+    """Write a second version of a handout of the library."""
+    source = library()[slug, language].source
+    return parse_handout(
+        source.replace("version: 1\nstatus", "version: 2\nstatus", 1).replace(
+            'change: "First edition."}',
+            'change: "First edition."}\n  - {version: 2, date: 2026-12-01, change: "A clearer line."}',
+            1,
+        )
+    )
+
+
 def second_version(monkeypatch, slug, language="en"):
     """Publish a second version of a handout of the library."""
-    first = library()[slug, language]
-    source = first.source.replace("version: 1\nstatus", "version: 2\nstatus", 1).replace(
-        'change: "First edition."}',
-        'change: "First edition."}\n  - {version: 2, date: 2026-12-01, change: "A clearer line."}',
-        1,
-    )
-    changed = library() | {(slug, language): parse_handout(source)}
+    changed = library() | {(slug, language): write_second_version(slug, language)}
     monkeypatch.setattr("caseapp.domain.handouts.operations.library", lambda: changed)
     with transaction():
         assert publish_library() == 1

@@ -82,7 +82,7 @@ def test_assigned_page_lists_weeks_and_skipped_handouts(app):
     with at(now() - timedelta(minutes=5)):
         given(team, made, "first-days-pause")
     path = f"/case/{made.number}/handouts/assign?stage=all"
-    form = desk.form(path, f"/case/{made.number}/handouts/assign")
+    form = desk.form(path, path)
     fields = form.fields | {
         "slugs": ["first-days-pause", "hold-back-list", "running-on-empty", "better-nights"],
         "order.running-on-empty": "1",
@@ -104,11 +104,13 @@ def test_assigned_page_lists_weeks_and_skipped_handouts(app):
     assert again.location == sent.location, "sent twice, given once"
     assert count(Assignment) == 4
     assert "For the week of" in desk.text(f"/case/{made.number}/handouts")
-    wrong = desk.send(path, form.action, slugs="hold-back-list", due_on="2020-01-01")
+    wrong = desk.send(path, path, slugs="hold-back-list", due_on="2020-01-01")
     assert wrong.status_code == 422
     assert "Choose a day this week or later" in wrong.get_data(as_text=True)
-    odd = desk.send(path, form.action, slugs="hold-back-list", **{"order.hold-back-list": "x"})
+    odd = desk.send(path, path, slugs="hold-back-list", **{"order.hold-back-list": "x"})
     assert odd.status_code == 422
+    assert 'href="#order.hold-back-list"' in odd.get_data(as_text=True)
+    assert 'id="order.hold-back-list-e"' in odd.get_data(as_text=True)
     stranger = StaffBrowser(app, team["coach2"])
     assert stranger.get(sent.location).status_code == 404
 
@@ -118,7 +120,7 @@ def test_assign_caution_asks_for_confirmation(app):
     path = f"/case/{made.number}/handouts/assign?stage=all"
     first = desk.send(
         path,
-        f"/case/{made.number}/handouts/assign",
+        path,
         slugs="my-limits",
         channel="print",
         message="Slowly.",
@@ -130,7 +132,7 @@ def test_assign_caution_asks_for_confirmation(app):
     assert "Slowly." in page
     sent = desk.send(
         path,
-        f"/case/{made.number}/handouts/assign",
+        path,
         slugs="my-limits",
         channel="print",
         confirmed="yes",
@@ -163,8 +165,8 @@ def test_withdraw_and_mark_as_read(app):
     assert desk.send(path, f"{path}/{portal}/withdraw").status_code == 303
     page = desk.text(path)
     assert "Withdrawn" in page
-    token = desk.form(path, f"{path}/{paper}/withdraw").fields
-    again = desk.post(f"{path}/{portal}/withdraw", token | {"version": ["2"]})
+    action = f"{path}/{portal}/withdraw"
+    again = desk.post(action, desk.token | desk.key_for(action) | {"version": "2"})
     assert again.status_code == 409
     assert "already withdrawn" in again.get_data(as_text=True)
 

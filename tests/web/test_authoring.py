@@ -128,7 +128,7 @@ def test_draft_is_written_approved_and_published(browsers):
     library = browsers["coach"].text("/handouts")
     assert "An evening walk" in library
     assert "/handouts/own-01" in library
-    action = "/handouts/own-01/own?language=en"
+    action = "/handouts/own-01/own"
     handout = browsers["coach"].text("/handouts/own-01")
     assert "Written by" in handout
     assert action not in handout
@@ -140,13 +140,13 @@ def test_draft_is_written_approved_and_published(browsers):
 def test_submit_of_incomplete_draft_lists_problems_and_keeps_the_text(browsers):
     draft = create_draft(browsers["supervisor"])
     answer = save(browsers["supervisor"], draft, "submit", summary="", stage="", body="Just this.")
-    page = answer.get_data(as_text=True)
-    assert answer.status_code == 422
+    page = browsers["supervisor"].text(answer.location)
+    assert "Saved, but not ready to submit yet" in page
     assert 'href="#summary"' in page
     assert 'href="#stage"' in page
     assert "There is no {{crisis_block}}." not in page
     again = save(browsers["supervisor"], draft, "submit", body="Just this.")
-    assert "There is no {{crisis_block}}." in again.get_data(as_text=True)
+    assert "There is no {{crisis_block}}." in browsers["supervisor"].text(again.location)
     assert "Just this." in browsers["supervisor"].text(f"{draft}/edit")
 
 
@@ -177,7 +177,7 @@ def test_previews_save_nothing(browsers):
     draft = create_draft(browsers["supervisor"])
     form = browsers["supervisor"].form(f"{draft}/edit")
     typed = form.fields | COMPLETE_FORM | {"title": "Only typed"}
-    answer = browsers["supervisor"].post(f"{draft}/edit", typed | {"do": "preview"})
+    answer = browsers["supervisor"].post(f"{draft}/edit/preview", typed)
     page = answer.get_data(as_text=True)
     assert answer.status_code == 200
     assert "Walk, whatever the weather." in page
@@ -185,7 +185,7 @@ def test_previews_save_nothing(browsers):
     assert "<h2>Out and back</h2>" in pane
     assert "<html" not in pane
     kept = {*(settings.active().data_dir / "pdf").rglob("*.pdf")}
-    pdf = browsers["supervisor"].post(f"{draft}/pdf", typed)
+    pdf = browsers["supervisor"].post(f"{draft}/edit/pdf", typed)
     assert pdf.mimetype == "application/pdf"
     assert {*(settings.active().data_dir / "pdf").rglob("*.pdf")} == kept
     with pikepdf.open(io.BytesIO(pdf.data)) as document:
@@ -201,7 +201,9 @@ def test_pdf_of_incomplete_draft_is_refused_with_its_problems(browsers):
     assert answer.status_code == 422
     assert "Summary" in answer.get_data(as_text=True)
     form = browsers["supervisor"].form(f"{draft}/edit")
-    typed = browsers["supervisor"].post(f"{draft}/pdf", form.fields | COMPLETE_FORM | {"stage": ""})
+    typed = browsers["supervisor"].post(
+        f"{draft}/edit/pdf", form.fields | COMPLETE_FORM | {"stage": ""}
+    )
     assert typed.status_code == 422
     assert "Walk, whatever the weather." in typed.get_data(as_text=True)
 
@@ -216,7 +218,7 @@ def test_stale_save_is_refused_and_keeps_the_typed_text(browsers):
     page = answer.get_data(as_text=True)
     assert answer.status_code == 412
     assert 'value="Mine"' in page
-    assert "This draft has changed since you opened it" in page
+    assert "Saved by somebody else: <strong>Theirs" in page
     db.session.rollback()
     assert db.session.get(HandoutDraft, get_draft_id(draft)).title == "Theirs"
 
@@ -230,6 +232,7 @@ def test_draft_in_review_is_read_only_and_stale_approval_is_refused(browsers):
         f"{draft}/edit", form.fields | COMPLETE_FORM | {"title": "Late"}
     )
     assert late.status_code == 409
+    assert 'value="Late"' in late.get_data(as_text=True)
     approval = browsers["admin"].form(draft, f"{draft}/publish").fields
     assert run_action(browsers["supervisor"], draft, "withdraw").status_code == 303
     assert save(browsers["supervisor"], draft, "submit", title="Another").status_code == 303
@@ -239,10 +242,10 @@ def test_draft_in_review_is_read_only_and_stale_approval_is_refused(browsers):
         db.session.scalar(sa.select(HandoutVersion.id).where(HandoutVersion.slug == "own-01"))
         is None
     )
-    own = browsers["supervisor"].token | {
-        "version": browsers["supervisor"].form(draft, f"{draft}/withdraw").fields["version"]
-    }
-    assert browsers["supervisor"].post(f"{draft}/publish", own).status_code == 409
+    action = f"{draft}/publish"
+    own = browsers["supervisor"].token | browsers["supervisor"].key_for(action)
+    own |= {"version": browsers["supervisor"].form(draft, f"{draft}/withdraw").fields["version"]}
+    assert browsers["supervisor"].post(action, own).status_code == 409
 
 
 def test_coach_is_refused_on_every_page(browsers):
@@ -250,7 +253,8 @@ def test_coach_is_refused_on_every_page(browsers):
     for path in ("/handouts/own", draft, f"{draft}/edit", f"{draft}/history"):
         assert browsers["coach"].get(path).status_code == 403
     token = browsers["coach"].token
-    for name in ("edit", "preview", "pdf", "submit", "withdraw", "discard", "return", "publish"):
+    actions = "edit edit/preview edit/pdf preview pdf submit withdraw discard return publish"
+    for name in actions.split():
         assert (
             browsers["coach"].post(f"{draft}/{name}", token | {"version": "3"}).status_code == 403
         )
@@ -285,21 +289,21 @@ def test_hidden_handout_leaves_the_library_until_shown_again(browsers):
     page = browsers["supervisor"].text("/handouts/keep-the-day-running")
     assert "no longer be recommended after these screening answers" in page
     path = "/handouts/keep-the-day-running"
-    assert browsers["supervisor"].send(path, f"{path}/hide?language=en").status_code == 303
+    assert browsers["supervisor"].send(path, f"{path}/hide").status_code == 303
     assert "Keep the day running" not in browsers["coach"].text("/handouts")
     assert "keep-the-day-running" in browsers["admin"].text("/handouts?shown=hidden")
     assert "Hidden since" in browsers["coach"].text(path)
-    assert browsers["supervisor"].send(path, f"{path}/show?language=en").status_code == 303
+    assert browsers["supervisor"].send(path, f"{path}/show").status_code == 303
     assert "keep-the-day-running" in browsers["coach"].text("/handouts")
     safety = "/handouts/help-right-now"
-    refused = browsers["supervisor"].send(safety, f"{safety}/hide?language=en")
+    refused = browsers["supervisor"].send(safety, f"{safety}/hide")
     assert refused.status_code == 409
     assert "no practice handout replaces it" in refused.get_data(as_text=True)
 
 
 def test_copy_of_library_handout_hides_its_original_when_published(browsers):
     path = "/handouts/first-days-pause"
-    form = browsers["supervisor"].form(path, f"{path}/own?language=en")
+    form = browsers["supervisor"].form(path, f"{path}/own")
     answer = browsers["supervisor"].post(form.action, form.fields)
     assert browsers["supervisor"].post(form.action, form.fields).location == answer.location
     draft = answer.location.removesuffix("/edit")
@@ -331,11 +335,10 @@ def test_missing_second_approver_is_shown(app):
 def test_template_syntax_is_never_evaluated(browsers, payload):
     draft = create_draft(browsers["supervisor"])
     answer = save(browsers["supervisor"], draft, "submit", body=BODY.replace("MARK", payload))
+    assert answer.status_code == 303
     if payload.startswith("{{"):
-        assert answer.status_code == 422
-        assert "Unknown marker" in answer.get_data(as_text=True)
+        assert "Unknown marker" in browsers["supervisor"].text(answer.location)
     else:
-        assert answer.status_code == 303
         assert payload in browsers["admin"].text(draft)
     titled = create_draft(browsers["supervisor"])
     assert save(browsers["supervisor"], titled, title=f"Walk {payload}").status_code == 303

@@ -18,11 +18,10 @@ from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.queries import get_handout_version
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
-from tests.support.staff_pages import StaffBrowser, Statements
+from tests.support.staff_pages import StaffBrowser, Statements, forms_in
 
 SLUG = "my-limits"
-CHOOSE, GIVE = f"/handouts/{SLUG}/bulk-assign", f"/handouts/{SLUG}/bulk-assignments?language=en"
-HERE = f"{CHOOSE}?language=en"
+CHOOSE, GIVE = f"/handouts/{SLUG}/bulk-assign", f"/handouts/{SLUG}/bulk-assignments"
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ def parts(page):
 
 def look(desk, **changed):
     """Select all three and continue to the confirm page."""
-    sent = desk.send(CHOOSE, HERE, **({"all": "yes", "channel": "print"} | changed))
+    sent = desk.send(CHOOSE, **({"all": "yes", "channel": "print"} | changed))
     assert sent.status_code == 200, sent.get_data(as_text=True)
     return sent.get_data(as_text=True)
 
@@ -86,13 +85,13 @@ def test_choose_page_preselects_nobody_and_validates(desk, cases):
     assert "All on this list (3)" in page
     assert "checked" not in page.split('id="cases"')[1].split("</fieldset>")[0]
     assert "Safety hold" in page
-    nothing = desk.send(CHOOSE, HERE, channel="print")
+    nothing = desk.send(CHOOSE, channel="print")
     assert nothing.status_code == 422
     assert "Choose at least one client." in nothing.get_data(as_text=True)
-    pigeon = desk.send(CHOOSE, HERE, all="yes", channel="pigeon")
+    pigeon = desk.send(CHOOSE, all="yes", channel="pigeon")
     assert pigeon.status_code == 422
     assert "Choose a channel." in pigeon.get_data(as_text=True)
-    past = desk.send(CHOOSE, HERE, all="yes", channel="print", due_on="2020-01-01")
+    past = desk.send(CHOOSE, all="yes", channel="print", due_on="2020-01-01")
     assert past.status_code == 422
     assert "Choose a day this week or later" in past.get_data(as_text=True)
     assert "No open case in this stage." in desk.text(f"{CHOOSE}?stage=repair")
@@ -136,12 +135,15 @@ def test_bulk_assignment_from_selection_to_end(desk, cases, team):
     assert count(Assignment) == 2
 
 
-def test_start_without_confirmation_is_refused(desk, cases):
-    fields = confirmation(desk, look(desk))
+def test_start_without_confirmation_is_refused_and_keeps_the_selection(desk, cases):
+    fields = confirmation(desk, look(desk, message="Take your time."))
     sent = desk.post(GIVE, fields)
     assert sent.status_code == 409
     page = sent.get_data(as_text=True)
     assert "None of the clients you chose can get this handout now." in page
+    kept = forms_in(page, CHOOSE)[0].fields
+    assert sorted(kept["cases"]) == sorted(str(case.case_id) for case in cases)
+    assert kept["message"] == ["Take your time."]
     assert "This handout needs caution, and nobody confirmed having read the reasons." in page
     assert count(BulkAssignment) == 0
 
@@ -167,7 +169,7 @@ def test_progress_page_is_visible_to_creator_and_supervisor_only(app, desk, case
     stranger = StaffBrowser(app, team["coach2"])
     assert stranger.get(sent.location).status_code == 404
     assert "Ana Brandt" not in stranger.text(CHOOSE)
-    theirs = stranger.post(GIVE, fields | stranger.token | {"idempotency_key": "another"})
+    theirs = stranger.post(GIVE, fields | stranger.token | stranger.key_for(CHOOSE))
     assert theirs.status_code == 404
     admin = StaffBrowser(app, team["admin"])
     assert admin.get(sent.location).status_code == admin.get(CHOOSE).status_code == 403
@@ -182,10 +184,10 @@ def test_pages_run_a_fixed_number_of_statements(app, desk, team):
         desk.text(path)
         with Statements() as choosing:
             desk.text(path)
-        form = desk.form(path, f"{path}?language=en").fields | {"all": "yes", "channel": "print"}
-        desk.post(f"{path}?language=en", form)
+        form = desk.form(path).fields | {"all": "yes", "channel": "print"}
+        desk.post(path, form)
         with Statements() as confirming:
-            page = desk.post(f"{path}?language=en", form).get_data(as_text=True)
+            page = desk.post(path, form).get_data(as_text=True)
         assert page.count('name="cases"') == more + since
         counts.append((len(choosing.seen), len(confirming.seen)))
     assert counts[0] == counts[1]

@@ -93,7 +93,7 @@ def test_handout_page_links_to_large_print(app):
 def test_record_review_by_supervisor_is_saved_once_and_by_coach_forbidden(app):
     team, _, coach = opened(app)
     path = "/handouts/better-nights"
-    action = f"{path}/review?language=en&version=1"
+    action = f"{path}/review"
     browser = StaffBrowser(app, team["supervisor"])
     empty = browser.send(path, action)
     assert empty.status_code == 422
@@ -124,7 +124,7 @@ def test_sources_page_shows_what_was_left_out(app):
 def test_recall_by_supervisor_withdraws_version_and_by_coach_is_forbidden(app):
     team, made, coach = opened(app)
     given(team, made)
-    path, action = "/handouts/better-nights", "/handouts/better-nights/recall?language=en&version=1"
+    path, action = "/handouts/better-nights", "/handouts/better-nights/recall"
     assert "Recall version" not in coach.text(path)
     assert coach.post(action, coach.token | {"reason": "No reason."}).status_code == 403
     browser = StaffBrowser(app, team["supervisor"])
@@ -136,8 +136,14 @@ def test_recall_by_supervisor_withdraws_version_and_by_coach_is_forbidden(app):
     assert "1 client in the whole practice has" in admin
     assert "Ines Okafor" not in admin
     recall_page = f"{path}/recall?language=en&version=1"
-    assert browser.send(recall_page, action).status_code == 422
-    assert browser.send(recall_page, action, reason="A number is wrong.").status_code == 303
+    assert browser.send(recall_page, recall_page).status_code == 422
+    late = browser.form(recall_page, recall_page)
+    sent = browser.send(recall_page, recall_page, reason="A number is wrong.")
+    assert (sent.status_code, sent.location) == (303, f"{path}?language=en&version=1")
+    refused = browser.post(late.action, late.fields | {"reason": "It is out of date."})
+    assert refused.status_code == 409
+    assert "already been recalled" in refused.get_data(as_text=True)
+    assert "It is out of date." in refused.get_data(as_text=True)
     again = browser.text(recall_page)
     assert "Version 1 was recalled on" in again
     assert "What happens" not in again
@@ -155,7 +161,7 @@ def test_recall_by_supervisor_withdraws_version_and_by_coach_is_forbidden(app):
 def test_replace_assignments_replaces_chosen_clients_and_lists_blocked_ones(app, monkeypatch):
     team, made, browser = opened(app)
     path, slug = "/handouts/first-days-pause", "first-days-pause"
-    action = f"{path}/replace?language=en"
+    action = f"{path}/replace"
     other, third = (
         builders.case(team["coach"], "Daniel Roth"),
         builders.case(team["coach2"], "Noor Haddad"),
