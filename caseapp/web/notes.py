@@ -17,6 +17,7 @@ from caseapp.domain.cases.queries import (
     get_case_context,
     list_cases,
 )
+from caseapp.domain.form_drafts.operations import forget_form_drafts
 from caseapp.domain.notes.codes import FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.operations import (
     create_note,
@@ -50,9 +51,10 @@ from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
 from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.http.errors import record_refused_request
+from caseapp.http.form_keys import open_form_key
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, any_body
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.request_parsing import form_version, local_minute, read_form
+from caseapp.http.request_parsing import form_version, load_form, local_minute
 from caseapp.http.template_helpers import clock_time, zone
 from caseapp.web.case_header import load_case_context
 
@@ -259,16 +261,20 @@ def discard(note: LockedNote, _body: None, sent: Sent) -> Done:
 @blueprint.post("/note/<uuid:note_id>/draft")
 @needs(Action.NOTE_WRITE)
 def autosave(note_id: UUID) -> ResponseReturnValue:
-    """Save the draft while it is being written; respond in JSON."""
+    """Save the draft while it is being written; respond in JSON.
+
+    Words that came back after a session had ended are part of what the page sends, and are kept no longer.
+    """
     actor, sent_at = current_actor(), now()
     try:
         with transaction():
-            version = save_draft(
-                actor,
-                lock_note(actor, note_id),
-                read_form(DraftFormSchema(), zone=zone()),
-                form_version(),
-            )
+            note = lock_note(actor, note_id)
+            exact = {"session_at": note.row.session_at}
+            change = load_form(request.form, DraftFormSchema(), zone=zone(), exact=exact)[0]
+            version = save_draft(actor, note, change, form_version())
+            key = open_form_key(request.form.get("form_key", ""))
+            if key and request.args.get("restored"):
+                forget_form_drafts(actor.id, key.form, key.opened_at)
     except Invalid as error:
         return jsonify(code=error.code, message=error.message, fields=error.fields), 422
     except RuleBroken as error:
@@ -350,6 +356,7 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         context=context,
         forms=forms,
         form=form,
+        restored=editor.forms["save"].address({"note_id": note.id}) in forms.drafts,
         sections=FORMATS[form.value("format")],
         format_labels=FORMAT_LABELS,
         modalities=MODALITIES,

@@ -5,13 +5,16 @@ import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
+from caseapp.core.sessions import end_all_sessions
+from caseapp.core.transaction import transaction
+from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import get_note
 from caseapp.domain.screening.models import Screening
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_safety_state
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders
+from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser, Statements, forms_in
 
 AUTOSAVE = {"X-Requested-With": "autosave"}
@@ -172,12 +175,85 @@ def test_stale_form_keeps_its_text_and_can_be_saved(coach_browser, coach, case):
     assert answer.status_code == 412
     assert "saved in another window" in page
     assert "The older plan." in page
-    assert "Saved by somebody else: <strong>The newer plan." in page
+    assert ">The newer plan.</strong>" in page
     assert 'data-conflict role="alert" hidden' not in page
     assert reload(coach, note_id).sections["plan"] == "The newer plan."
     again = forms_in(page, path)[0].fields
     assert coach_browser.post(path, again).status_code == 303
     assert reload(coach, note_id).sections["plan"] == "The older plan."
+
+
+def test_sections_that_one_window_changed_are_merged(coach_browser, coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    path = f"/note/{note_id}"
+    mine, theirs = (coach_browser.form(path).fields for _ in range(2))
+    coach_browser.post(path, theirs | {"plan": "The newer plan.", "sleep": "watch"})
+    answer = coach_browser.post(path, mine | {"data": "Slept well.", "comment": "At home."})
+    page = answer.get_data(as_text=True)
+    again = forms_in(page, path)[0].fields
+    assert answer.status_code == 412
+    assert "Saved in the meantime" not in page
+    assert (again["plan"], again["data"]) == (["The newer plan."], ["Slept well."])
+    assert (again["sleep"], again["comment"]) == (["watch"], ["At home."])
+    assert coach_browser.post(path, again).status_code == 303
+    saved = reload(coach, note_id)
+    assert (saved.sections["plan"], saved.sections["data"]) == ("The newer plan.", "Slept well.")
+
+
+def test_level_that_both_windows_changed_shows_both(coach_browser, coach, case):
+    note_id = builders.draft(coach, case.case_id, levels={"sleep": 0})
+    path = f"/note/{note_id}"
+    mine, theirs = (coach_browser.form(path).fields for _ in range(2))
+    coach_browser.post(path, theirs | {"sleep": "concern"})
+    page = coach_browser.post(path, mine | {"sleep": "watch"}).get_data(as_text=True)
+    assert forms_in(page, path)[0].fields["sleep"] == ["watch"]
+    assert ">Concern</strong>" in page
+
+
+def test_text_of_a_format_that_another_window_changed_is_listed(coach_browser, coach, case):
+    """The page has no field for it any more, so what was typed stands above the form."""
+    note_id = builders.draft(coach, case.case_id)
+    path = f"/note/{note_id}"
+    mine, theirs = (coach_browser.form(path).fields for _ in range(2))
+    coach_browser.post(path, theirs | {"to_format": "free"})
+    answer = coach_browser.post(path, mine | {"data": "Written in the other format."})
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 412
+    assert forms_in(page, path)[0].fields["format"] == ["free"]
+    assert '<p class="typed">Written in the other format.</p>' in page
+
+
+@pytest.mark.parametrize("path", ["", "/draft"])
+def test_untouched_time_keeps_its_seconds(coach_browser, coach, case, path):
+    note_id = builders.draft(coach, case.case_id)
+    began = reload(coach, note_id).session_at
+    fields = coach_browser.form(f"/note/{note_id}").fields | {"plan": "Ring on Tuesday."}
+    coach_browser.post(f"/note/{note_id}{path}", fields)
+    saved = reload(coach, note_id)
+    assert (saved.version, saved.session_at) == (2, began)
+    assert began.microsecond
+
+
+def test_words_that_came_back_are_forgotten_once_the_script_has_saved_them(
+    coach_browser, coach, case
+):
+    """Words of an ended session never come back over newer ones."""
+    note_id = builders.draft(coach, case.case_id)
+    path = f"/note/{note_id}"
+    fields = coach_browser.form(path).fields | {"plan": "The older plan."}
+    with transaction():
+        end_all_sessions(coach.id)
+    assert coach_browser.post(path, fields).status_code == 303
+    staff.sign_in(coach_browser.browser, coach)
+    page = coach_browser.text(path)
+    restored = forms_in(page, path)[0].fields
+    assert restored["plan"] == ["The older plan."]
+    [address] = re.findall(r'data-autosave="([^"]+)"', page)
+    answer = coach_browser.post(address, restored | {"plan": "The newer plan."})
+    assert answer.status_code == 200
+    assert coach_browser.form(path).fields["plan"] == ["The newer plan."]
+    assert count(FormDraft) == 0
+    assert f'data-autosave="{path}/draft"' in coach_browser.text(path)
 
 
 def test_draft_form_without_a_version_is_invalid(coach_browser, coach, case):
