@@ -54,6 +54,7 @@ pool.MAX_WAIT_SECONDS = 120.0
 if "COVERAGE_PROCESS_CONFIG" in os.environ:
     measured = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE")
     pool.PASSED_ENVIRONMENT = (*pool.PASSED_ENVIRONMENT, *measured)  # type: ignore[assignment]
+    pool.WRITABLE = (os.path.dirname(os.environ["COVERAGE_FILE"]),)  # noqa: PTH120
 
 
 class Browser(FlaskClient):

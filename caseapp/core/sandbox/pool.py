@@ -55,6 +55,10 @@ PASSED_ENVIRONMENT = (
 )
 
 
+WRITABLE: tuple[str, ...] = ()
+"""Folders in which workers may write, besides their own: only what measures the tests' coverage needs one."""
+
+
 class JobFailed(Exception):
     """A job without a result; its text is one of the codes of `core.sandbox.protocol`, or one of the pool's own."""
 
@@ -208,6 +212,7 @@ class SandboxPool:
                 workers=self.workers,
                 limits=self.limits,
                 files={name: str(path) for name, path in self.files().items()},
+                writable=[*WRITABLE],
             )
             self._server = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "caseapp.core.sandbox.server", options.encode()],

@@ -68,6 +68,8 @@ class Options:
     limits: Limits
     files: dict[str, str] = field(default_factory=dict)
     """Files or folders by name, which workers may read."""
+    writable: list[str] = field(default_factory=list)
+    """Folders in which workers may write, besides their own."""
 
     def encode(self) -> str:
         """Return the options as JSON."""

@@ -139,7 +139,7 @@ class JobWorker(SyncWorker):  # type: ignore[misc]
         confinement.confine(
             options.limits,
             readable=[*confinement.list_libraries(), work, *map(Path, options.files.values())],
-            writable=[work / "made"],
+            writable=[work / "made", *map(Path, options.writable)],
         )
         signal.signal(signal.SIGPROF, _exit_for_time)
         # Garbage collection touches shared pages, so it runs between jobs instead.
