@@ -157,6 +157,9 @@ def _ask_to_sign_in() -> AnyResponse | None:
     if page is None:
         return None
     flash("words_kept")
+    if current_interface() is Interface.PORTAL:
+        # A client comes back by a link or a card; the reading list leads on from there.
+        return redirect(_sign_in_path(), code=303)
     return redirect(f"{_sign_in_path()}?{urlencode({'next': page})}", code=303)
 
 

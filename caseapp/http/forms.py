@@ -7,7 +7,7 @@ refused on the way leads back to the page with the words in it, and nothing else
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, TypeVar
@@ -491,6 +491,19 @@ def name_field(label: str | None, message: str) -> str:
     if label is None:
         return message
     return f"{label} {message}" if label.endswith("?") else f"{label}: {message}"
+
+
+def renew_form_key(values: Mapping[str, object]) -> str:
+    """Follow a form that saves itself: forget the words that were kept of it, and return its key for what it has now.
+
+    `values` are those that were saved. Call it inside the transaction that saves them. The key is empty when the form
+    had none of this person's.
+    """
+    key, actor = open_form_key(request.form.get("form_key", "")), current_actor()
+    if key is None or key.person_id != actor.id:
+        return ""
+    forget_form_drafts(actor.id, key.form, key.opened_at)
+    return seal_form_key(replace(key, base=Base.of(value_texts(values, zone))))
 
 
 def find_route(address: str) -> FormRoute[Any, Any, Any] | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Register the portal's blueprints."""
-    for module in (sign_in, handouts, safety, worksheets):
-        app.register_blueprint(module.blueprint)
+    """Register the portal's blueprints; worksheets share that of handouts."""
+    modules = (sign_in, handouts, safety, worksheets)
+    for blueprint in dict.fromkeys(module.blueprint for module in modules):
+        app.register_blueprint(blueprint)

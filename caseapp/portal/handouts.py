@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.i18n import current_language, in_language, lazy_gettext, variety_of
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import transaction
 from caseapp.domain.assignments import operations as assignments
 from caseapp.domain.assignments.printing import (
     assignment_pdf,
@@ -27,16 +26,16 @@ from caseapp.domain.assignments.reading import (
 from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.form_drafts.queries import list_draft_paths
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
-from caseapp.domain.handouts.rendering import FormInputs, render_page_body
+from caseapp.domain.handouts.rendering import FormInputs, plain_text, render_page_body
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import get_recipient
 from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX
 from caseapp.http.downloads import pdf_response
+from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.request_parsing import Form
-from caseapp.http.template_helpers import flash
 from caseapp.portal.reading_list import (
     build_entry,
     build_reading_list,
@@ -51,8 +50,9 @@ if TYPE_CHECKING:
 
     from flask.typing import ResponseReturnValue
 
+    from caseapp.domain.assignments.queries import LockedAssignment
     from caseapp.domain.assignments.schemas import AssignmentRecord
-    from caseapp.domain.worksheets.schemas import Answer
+    from caseapp.domain.worksheets.schemas import Answer, ClientWorksheet
 
 log = structlog.get_logger()
 
@@ -71,6 +71,7 @@ AUTOSAVE_TEXTS = {
     "closed": lazy_gettext("Not saved. This worksheet can’t be changed right now."),
 }
 """What `autosave.js` tells a client."""
+REFUSED = lazy_gettext("That didn’t work")
 
 
 @blueprint.get("")
@@ -85,8 +86,14 @@ def reading_list_page() -> ResponseReturnValue:
     record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
     case, coach = find_newest_case(actor.id)
     help_numbers = recipient.practice_info.help_lines
+    unsent = set(list_draft_paths(actor.id))
     return render_template(
         "portal/reading_list.html",
+        unsent=[
+            entry
+            for entry in (*reading_list.to_read, *reading_list.read)
+            if url_for("portal_handouts.handout_page", position=entry.position) in unsent
+        ],
         reading_list=reading_list,
         coach_name=shorten_coach_name(coach),
         stage=stage_by_id()[case.stage] if case and case.status == "open" else None,
@@ -96,43 +103,67 @@ def reading_list_page() -> ResponseReturnValue:
     )
 
 
-@blueprint.get("/h/<int(max=9999):position>")
-@needs(Action.PORTAL_READ)
-def handout_page(position: int) -> ResponseReturnValue:
+@dataclass(frozen=True)
+class HandoutView:
+    """A handout on a client's list, with what they wrote in it."""
+
+    found: AssignmentRecord
+    worksheet: ClientWorksheet
+
+
+def load_handout(position: int) -> HandoutView:
+    """Load a handout that the client may read now; opening it is recorded, except on HEAD requests.
+
+    Raises NotFound, and RuleBroken when it may not be read now.
+    """
+    actor = current_actor()
+    found = get_reading_list_item(actor, position)
+    _record_opened(found)
+    return HandoutView(found, get_client_worksheet(actor, found))
+
+
+page = FormPage(
+    blueprint,
+    "/h/<int(max=9999):position>",
+    Action.PORTAL_READ,
+    load_handout,
+    client_of=lambda view: view.found.client_id,
+)
+
+
+@page.show
+def handout_page(view: HandoutView, forms: Forms) -> str:
     """Show one handout as a page."""
-    return render_handout(_open_handout(position))
+    return render_handout(view, forms)
 
 
 @dataclass(frozen=True)
-class UnsavedChanges:
-    """Answers that are not saved and why, or why an upload was rejected."""
+class ReadAnswers:
+    """Answers from an uploaded PDF that are not saved yet, and the saved ones that they would replace."""
 
-    form: Form | None = None
-    overwritten: Mapping[str, Answer] = field(default_factory=dict)
-    conflict: str = ""
-    reasons: tuple[Reason, ...] = ()
+    values: Mapping[str, Answer]
+    overwritten: Mapping[str, Answer]
 
 
-def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = None) -> str:
-    """Render a handout with its form fields: the saved answers, or the submitted ones that are not saved."""
-    actor, unsaved = current_actor(), unsaved or UnsavedChanges()
+def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = None) -> str:
+    """Render a handout with its form fields: the saved answers, or those that were sent or read and are not saved."""
+    actor, found = current_actor(), view.found
     # Read again after a save: the page shows times in the practice's zone.
     help_numbers = get_practice_info().help_lines
     lines = list_help_lines("crisis_block", help_numbers)
-    worksheet = get_client_worksheet(actor, found)
-    form = unsaved.form or Form()
-    with in_language(variety_of(found.handout.language)):
-        saved = {
-            f"{FIELD_PREFIX}{name}": format_answer(answer)
-            for name, answer in unsaved.overwritten.items()
-        }
-    inputs = FormInputs(
-        FIELD_PREFIX,
-        form.raw or {f"{FIELD_PREFIX}{name}": answer for name, answer in worksheet.answers.items()},
-        form.errors,
-        saved,
-        current_language(),
-    )
+    form = forms.get("save")
+    form.labels |= {
+        f"{FIELD_PREFIX}{field.id}": plain_text(field.label) for field in found.handout.fields
+    }
+    beside = {name: ", ".join(texts) for name, texts in form.saved.items()}
+    if read:
+        form.raw = dict(read.values)
+        with in_language(variety_of(found.handout.language)):
+            beside = {
+                f"{FIELD_PREFIX}{name}": format_answer(answer)
+                for name, answer in read.overwritten.items()
+            }
+    inputs = FormInputs(FIELD_PREFIX, form.raw, form.errors, beside, current_language())
     return render_template(
         "portal/handout.html",
         entry=build_entry(found),
@@ -144,12 +175,25 @@ def render_handout(found: AssignmentRecord, unsaved: UnsavedChanges | None = Non
         emergency=help_numbers.emergency,
         crisis=[line for line in lines if line.phone][:MAX_CRISIS_LINES],
         writes=bool(found.handout.fields),
-        worksheet=worksheet,
+        worksheet=view.worksheet,
+        forms=forms,
         form=form,
-        unsaved=unsaved,
-        reasons=unsaved.reasons,
+        read=read,
         autosave_texts={name: str(text) for name, text in AUTOSAVE_TEXTS.items()},
     )
+
+
+@page.form(
+    Action.PORTAL_MARK,
+    BUTTON,
+    lock=lock_own_assignment,
+    rule="/h/<int(max=9999):position>/read",
+    refused=REFUSED,
+)
+def mark_read(assignment: LockedAssignment, _body: dict[str, object], sent: Sent) -> Done:
+    """Mark a handout as read."""
+    assignments.mark_own_read(sent.actor, assignment)
+    return Done(url_for("portal_handouts.reading_list_page"), "handout_read")
 
 
 @blueprint.get("/h/<int(max=9999):position>/reading-<string:number>.pdf")
@@ -197,23 +241,7 @@ def _neutral_pdf_error() -> Iterator[None]:
         ) from None
 
 
-def _open_handout(position: int) -> AssignmentRecord:
-    found = get_reading_list_item(current_actor(), position)
-    _record_opened(found)
-    return found
-
-
 def _record_opened(found: AssignmentRecord) -> None:
     """Record that the handout was opened, except on HEAD requests."""
     if request.method == "GET":
         assignments.mark_opened(current_actor(), found)
-
-
-@blueprint.post("/h/<int(max=9999):position>/read")
-@needs(Action.PORTAL_MARK)
-def mark_read(position: int) -> ResponseReturnValue:
-    """Mark a handout as read."""
-    with transaction():
-        assignments.mark_own_read(current_actor(), lock_own_assignment(current_actor(), position))
-    flash("handout_read")
-    return redirect(url_for("portal_handouts.reading_list_page"), code=303)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, jsonify, redirect, url_for
+from flask import jsonify, redirect, url_for
 
 from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, RuleBroken, Stale
-from caseapp.core.i18n import format_list, lazy_gettext, ngettext
+from caseapp.core.i18n import format_list, gettext, lazy_gettext, ngettext
 from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
@@ -24,24 +24,40 @@ from caseapp.domain.worksheets.pdf_responses import (
     read_answers,
     read_pdf_fields,
 )
-from caseapp.domain.worksheets.queries import get_client_worksheet, lock_worksheet
-from caseapp.domain.worksheets.schemas import build_answers_schema
+from caseapp.domain.worksheets.queries import (
+    LockedWorksheet,
+    get_client_worksheet,
+    lock_worksheet,
+)
+from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from caseapp.http.errors import record_refused_request
+from caseapp.http.forms import BUTTON, Done, Sent, Typed, renew_form_key
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
-from caseapp.http.request_parsing import Form, form_version, load, read_form, submitted_form
+from caseapp.http.request_parsing import form_version, load, read_form
 from caseapp.http.template_helpers import flash, local_time
 from caseapp.http.uploads import accepts_file, read_uploaded_file
-from caseapp.portal.handouts import UnsavedChanges, render_handout
+from caseapp.portal.handouts import (
+    REFUSED,
+    HandoutView,
+    ReadAnswers,
+    blueprint,
+    page,
+    render_handout,
+)
+
+__all__ = ["blueprint"]
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from uuid import UUID
 
     from flask.typing import ResponseReturnValue
 
+    from caseapp.core.actor import Actor
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.worksheets.pdf_responses import PdfFields
+    from caseapp.domain.worksheets.schemas import Answer
+    from caseapp.http.forms import Forms
 
 # Why an upload is rejected and not kept: the client can fix it, or it is better not passed on.
 REJECTED_UPLOADS = {
@@ -60,53 +76,58 @@ REJECTED_UPLOADS = {
     "busy": lazy_gettext("Files can’t be read right now. Try again in a minute."),
 }
 
-blueprint = Blueprint(
-    "portal_worksheets", __name__, url_prefix="/portal/h/<int(max=9999):position>"
-)
+WORKSHEET = "/h/<int(max=9999):position>"
 
 
-@blueprint.post("/save")
-@needs(Action.PORTAL_WRITE)
-def save(position: int) -> ResponseReturnValue:
-    """Save the answers for the client only."""
-    return _write(position, operations.save_answers, "worksheet_saved")
+def load_answers(typed: Typed, worksheet: LockedWorksheet) -> dict[str, Answer]:
+    """Load the answers that were sent through the schema of their handout.
 
-
-@blueprint.post("/share")
-@needs(Action.PORTAL_WRITE)
-def share(position: int) -> ResponseReturnValue:
-    """Save the answers and share them with the coach as they are now."""
-    return _write(position, operations.share_answers, "worksheet_shared")
-
-
-def _write(position: int, change: Callable[..., object], done: str) -> ResponseReturnValue:
-    actor = current_actor()
-    found = get_reading_list_item(actor, position)
-    try:
-        answers = read_form(build_answers_schema(found.handout))
-        version = form_version()
-        with transaction():
-            change(actor, lock_worksheet(actor, position), answers, version)
-    except (Invalid, Stale, RuleBroken) as error:
-        return _not_saved(position, error)
-    return _back_to_handout(position, done)
-
-
-def _not_saved(position: int, error: Invalid | Stale | RuleBroken) -> ResponseReturnValue:
-    """Show the page with the submitted answers and why they are not saved.
-
-    Raises RuleBroken when the worksheet may not be read now.
+    Raises Invalid naming each field.
     """
-    record_refused_request(error)
-    found = get_reading_list_item(current_actor(), position)
-    if isinstance(error, Stale):
-        return render_handout(found, UnsavedChanges(submitted_form(), conflict="window")), 412
-    if isinstance(error, RuleBroken):
-        return render_handout(found, UnsavedChanges(submitted_form(), reasons=error.reasons)), 409
-    return render_handout(found, UnsavedChanges(submitted_form(error))), 422
+    (answers,) = typed.load(build_answers_schema(worksheet.assignment.handout))
+    return answers  # type: ignore[no-any-return]
 
 
-@blueprint.post("/draft")
+def answer_values(view: HandoutView) -> dict[str, object]:
+    """Return what a worksheet sends untouched."""
+    return {
+        f"{FIELD_PREFIX}{field.id}": view.worksheet.answers.get(
+            field.id, [] if field.type == "checkboxes" else ""
+        )
+        for field in view.found.handout.fields
+    }
+
+
+@page.form(
+    Action.PORTAL_WRITE,
+    load_answers,
+    lock=lock_worksheet,
+    rule=f"{WORKSHEET}/save",
+    values=answer_values,
+    refused=REFUSED,
+)
+def save(worksheet: LockedWorksheet, answers: dict[str, Answer], sent: Sent) -> Done:
+    """Save the answers for the client only."""
+    operations.save_answers(sent.actor, worksheet, answers, sent.version)
+    return Done(_handout_page(sent), "worksheet_saved")
+
+
+@page.form(
+    Action.PORTAL_WRITE,
+    load_answers,
+    lock=lock_worksheet,
+    rule=f"{WORKSHEET}/share",
+    values=answer_values,
+    refused=REFUSED,
+    part_of="save",
+)
+def share(worksheet: LockedWorksheet, answers: dict[str, Answer], sent: Sent) -> Done:
+    """Save the answers and share them with the coach as they are now."""
+    operations.share_answers(sent.actor, worksheet, answers, sent.version)
+    return Done(_handout_page(sent), "worksheet_shared")
+
+
+@blueprint.post(f"{WORKSHEET}/draft")
 @needs(Action.PORTAL_WRITE)
 def autosave(position: int) -> ResponseReturnValue:
     """Save the answers in the background and respond in JSON."""
@@ -116,8 +137,10 @@ def autosave(position: int) -> ResponseReturnValue:
         answers = read_form(build_answers_schema(found.handout))
         start = form_version()
         with transaction():
-            version = operations.save_answers(
-                actor, lock_worksheet(actor, position), answers, start
+            worksheet = lock_worksheet(actor, position)
+            version = operations.save_answers(actor, worksheet, answers, start)
+            form_key = renew_form_key(
+                {f"{FIELD_PREFIX}{name}": answer for name, answer in answers.items()}
             )
     except Invalid as error:
         return jsonify(code=error.code, message=str(error.message), fields=error.fields), 422
@@ -130,19 +153,27 @@ def autosave(position: int) -> ResponseReturnValue:
             saved=local_time(other.saved_at or sent_at),
             sent=local_time(sent_at),
         ), 409
-    return jsonify(version=version, saved=local_time(sent_at))
+    return jsonify(version=version, form_key=form_key, saved=local_time(sent_at))
 
 
-@blueprint.post("/unshare")
-@needs(Action.PORTAL_WRITE)
-def stop_sharing(position: int) -> ResponseReturnValue:
+@page.form(
+    Action.PORTAL_WRITE,
+    BUTTON,
+    lock=lock_worksheet,
+    rule=f"{WORKSHEET}/unshare",
+    refused=REFUSED,
+)
+def stop_sharing(worksheet: LockedWorksheet, _body: dict[str, object], sent: Sent) -> Done:
     """Remove the shared copy from the coach's view."""
-    with transaction():
-        operations.stop_sharing(current_actor(), lock_worksheet(current_actor(), position))
-    return _back_to_handout(position, "worksheet_unshared")
+    operations.stop_sharing(sent.actor, worksheet)
+    return Done(_handout_page(sent), "worksheet_unshared")
 
 
-@blueprint.post("/upload")
+def _handout_page(sent: Sent) -> str:
+    return url_for("portal_handouts.handout_page", position=sent.args["position"])
+
+
+@blueprint.post(f"{WORKSHEET}/upload")
 @needs(Action.PORTAL_WRITE)
 @accepts_file(MAX_FILE_BYTES)
 def upload(position: int) -> ResponseReturnValue:
@@ -157,7 +188,7 @@ def upload(position: int) -> ResponseReturnValue:
     except WrongHandout:
         return _wrong_handout(found, parts, data)
     except Invalid as error:
-        return render_handout(found, UnsavedChanges(Form(errors=error.fields))), 422
+        return _upload_error(found, error.fields["file"][0])
     return _save_read_answers(found, read, _save_other_answers(found, parts))
 
 
@@ -216,6 +247,7 @@ def _save_read_answers(
     actor = current_actor()
     worksheet = get_client_worksheet(actor, found)
     merged, overwritten = merge_answers(worksheet.answers, read)
+    errors: dict[str, list[str]] = {}
     try:
         answers = load(build_answers_schema(found.handout), merged)
         if not overwritten:
@@ -224,14 +256,16 @@ def _save_read_answers(
                     actor, lock_worksheet(actor, found.position), answers, worksheet.version
                 )
             return _back_to_handout(found.position, "answers_read", *others)
-        unsaved, status = UnsavedChanges(Form(merged), overwritten, "pdf"), 409
+        status = 409
     except Stale:
-        unsaved, status = UnsavedChanges(Form(merged), conflict="window"), 412
+        status = 412
     except Invalid as error:
-        unsaved, status = UnsavedChanges(Form(merged, error.fields), overwritten, "pdf"), 422
+        errors, status = error.fields, 422
     for code in others:
         flash(code)
-    return render_handout(found, unsaved), status
+    view, forms = _open_again(found)
+    forms.mark("save", errors, gettext("Check your answers"))
+    return render_handout(view, forms, ReadAnswers(merged, overwritten)), status
 
 
 def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> ResponseReturnValue:
@@ -250,29 +284,49 @@ def _keep_unreadable(found: AssignmentRecord, reason: str, data: bytes) -> Respo
 
 
 def _upload_error(found: AssignmentRecord, message: str, status: int = 422) -> ResponseReturnValue:
-    return render_handout(found, UnsavedChanges(Form(errors={"file": [message]}))), status
+    view, forms = _open_again(found)
+    forms.mark("save", {"file": [message]}, gettext("Check your answers"))
+    return render_handout(view, forms), status
 
 
-@blueprint.post("/files/<uuid:upload_id>/send")
-@needs(Action.PORTAL_WRITE)
-def send_upload(position: int, upload_id: UUID) -> ResponseReturnValue:
+def _open_again(found: AssignmentRecord) -> tuple[HandoutView, Forms]:
+    """Load the page of a handout again, for a file that changed nothing."""
+    view = HandoutView(found, get_client_worksheet(current_actor(), found))
+    return view, page.open_forms(view, {"position": found.position})
+
+
+def lock_worksheet_of_upload(actor: Actor, position: int, _upload_id: UUID) -> LockedWorksheet:
+    """Lock a worksheet for a change of one of its files.
+
+    Raises NotFound.
+    """
+    return lock_worksheet(actor, position)
+
+
+@page.form(
+    Action.PORTAL_WRITE,
+    BUTTON,
+    lock=lock_worksheet_of_upload,
+    rule=f"{WORKSHEET}/files/<uuid:upload_id>/send",
+    refused=REFUSED,
+)
+def send_upload(worksheet: LockedWorksheet, _body: dict[str, object], sent: Sent) -> Done:
     """Send a file to the coach as it is."""
-    with transaction():
-        operations.send_upload(
-            current_actor(), lock_worksheet(current_actor(), position), upload_id
-        )
-    return _back_to_handout(position, "upload_sent")
+    operations.send_upload(sent.actor, worksheet, sent.args["upload_id"])
+    return Done(_handout_page(sent), "upload_sent")
 
 
-@blueprint.post("/files/<uuid:upload_id>/remove")
-@needs(Action.PORTAL_WRITE)
-def delete_upload(position: int, upload_id: UUID) -> ResponseReturnValue:
+@page.form(
+    Action.PORTAL_WRITE,
+    BUTTON,
+    lock=lock_worksheet_of_upload,
+    rule=f"{WORKSHEET}/files/<uuid:upload_id>/remove",
+    refused=REFUSED,
+)
+def delete_upload(worksheet: LockedWorksheet, _body: dict[str, object], sent: Sent) -> Done:
     """Delete a file."""
-    with transaction():
-        operations.delete_upload(
-            current_actor(), lock_worksheet(current_actor(), position), upload_id
-        )
-    return _back_to_handout(position, "upload_removed")
+    operations.delete_upload(sent.actor, worksheet, sent.args["upload_id"])
+    return Done(_handout_page(sent), "upload_removed")
 
 
 def _back_to_handout(position: int, *done: str) -> ResponseReturnValue:

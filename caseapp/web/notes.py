@@ -17,7 +17,6 @@ from caseapp.domain.cases.queries import (
     get_case_context,
     list_cases,
 )
-from caseapp.domain.form_drafts.operations import forget_form_drafts
 from caseapp.domain.notes.codes import FORMAT_LABELS, MODALITIES
 from caseapp.domain.notes.operations import (
     create_note,
@@ -51,8 +50,7 @@ from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
 from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.http.errors import record_refused_request
-from caseapp.http.form_keys import open_form_key
-from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, any_body
+from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, any_body, renew_form_key
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import form_version, load_form, local_minute
 from caseapp.http.template_helpers import clock_time, zone
@@ -272,9 +270,7 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
             exact = {"session_at": note.row.session_at}
             change = load_form(request.form, DraftFormSchema(), zone=zone(), exact=exact)[0]
             version = save_draft(actor, note, change, form_version())
-            key = open_form_key(request.form.get("form_key", ""))
-            if key and request.args.get("restored"):
-                forget_form_drafts(actor.id, key.form, key.opened_at)
+            form_key = renew_form_key(draft_values(note))
     except Invalid as error:
         return jsonify(code=error.code, message=error.message, fields=error.fields), 422
     except RuleBroken as error:
@@ -291,7 +287,12 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
             sent_at=sent_at.isoformat(),
             sent=clock_time(sent_at),
         ), 409
-    return jsonify(version=version, saved_at=sent_at.isoformat(), saved=clock_time(sent_at))
+    return jsonify(
+        version=version,
+        form_key=form_key,
+        saved_at=sent_at.isoformat(),
+        saved=clock_time(sent_at),
+    )
 
 
 signing = FormPage(
@@ -356,7 +357,6 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         context=context,
         forms=forms,
         form=form,
-        restored=editor.forms["save"].address({"note_id": note.id}) in forms.drafts,
         sections=FORMATS[form.value("format")],
         format_labels=FORMAT_LABELS,
         modalities=MODALITIES,

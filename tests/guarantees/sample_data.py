@@ -140,6 +140,7 @@ def _belongings(app, coach, slugs):
         "assignment_id": assignments[0].id,
         "position": assignments[0].position,
         "upload_id": upload_id,
+        "card_code": found.card_code,
     }
 
 

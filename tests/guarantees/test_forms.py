@@ -19,7 +19,7 @@ import caseapp.web
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
-from caseapp.core.permissions import ACTIONS_BY_ROLE
+from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
@@ -37,10 +37,11 @@ from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.operations import set_logo
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import list_holds
+from caseapp.domain.worksheets.models import WorksheetUpload
 from caseapp.http.forms import ARGUMENT, Done, FormPage, FormRoute, PostRoute
 from caseapp.http.guard import iter_routes
 from tests.guarantees import sample_data as w
-from tests.support import builders, staff
+from tests.support import builders, portal_client, staff
 from tests.support.staff_pages import SentForm, forms_in
 
 pytestmark = pytest.mark.both(every_set=True)
@@ -55,21 +56,15 @@ BY_HAND = {
     "notes.autosave": "answers the script of the editor, which keeps the words, in JSON",
     "portal_form_drafts.discard": NO_RECORD,
     "portal_form_drafts.keep": NO_RECORD,
-    "portal_handouts.mark_read": NOT_YET,
     "portal_session_time.stay": NO_RECORD,
-    "portal_sign_in.finish_first_visit": NOT_YET,
-    "portal_sign_in.request_link": NOT_YET,
-    "portal_sign_in.sign_out": NOT_YET,
-    "portal_sign_in.submit_pin": NOT_YET,
-    "portal_sign_in.use_card": NOT_YET,
-    "portal_sign_in.use_link": NOT_YET,
-    "portal_worksheets.autosave": NOT_YET,
-    "portal_worksheets.delete_upload": NOT_YET,
-    "portal_worksheets.save": NOT_YET,
-    "portal_worksheets.send_upload": NOT_YET,
-    "portal_worksheets.share": NOT_YET,
-    "portal_worksheets.stop_sharing": NOT_YET,
-    "portal_worksheets.upload": NOT_YET,
+    "portal_sign_in.finish_first_visit": "a button of somebody whose sign-in isn't complete",
+    "portal_sign_in.request_link": "nobody is signed in; the answer is the same for every address",
+    "portal_sign_in.sign_out": "a button on every page: it ends the session and clears its cookie",
+    "portal_sign_in.submit_pin": "takes a secret, which is never kept or shown again",
+    "portal_sign_in.use_card": "takes a secret, which is never kept or shown again",
+    "portal_sign_in.use_link": "nobody is signed in; a button without fields",
+    "portal_handouts.autosave": "answers the script of a worksheet, which keeps the answers, in JSON",
+    "portal_handouts.upload": "takes a file, which no page can show again; nothing is typed",
     "session_time.stay": NO_RECORD,
     "settings.upload_logo": "brings a file, which is checked before the transaction begins",
     "sign_in.sign_in": "nobody is signed in yet, and a password is never kept",
@@ -134,6 +129,12 @@ class Sample:
     ids: dict[str, str]
 
     @property
+    def person_id(self):
+        if self.who == "client":
+            return self.world.own["client_id"]
+        return self.world.actors[self.who].id
+
+    @property
     def typed(self):
         return {name: f"{WORD} {name}" for name in self.ids}
 
@@ -153,11 +154,9 @@ class Sample:
 
 def open_sample(world, route):
     """Open a form's own page as the first who may send it."""
-    who = next(
-        who
-        for who in ("coach", "supervisor", "admin")
-        if route.action in ACTIONS_BY_ROLE[world.actors[who].role]
-    )
+    roles = {who: world.actors[who].role for who in ("coach", "supervisor", "admin")}
+    roles["client"] = Role.CLIENT
+    who = next(who for who, role in roles.items() if route.action in ACTIONS_BY_ROLE[role])
     names = ARGUMENT.findall(route.rule)
     with world.app.test_request_context():
         args = {name: world.own[name] for name in names}
@@ -290,6 +289,15 @@ def case_token_is_stale(sample, monkeypatch):
     assert sample.lost(answer) == []
 
 
+def enter_portal(sample, browser):
+    """Sign in to the portal once more; its list leads on to what was written."""
+    portal_client.use_card(browser, sample.world.own["card_code"])
+    reading_list = portal_client.enter_pin(browser)
+    text = browser.get(reading_list.location).get_data(as_text=True)
+    assert not sample.ids or f'href="{sample.page}"' in text.partition('id="to-read"')[0]
+    return browser.get(sample.page)
+
+
 def sign_in_again(sample, answer, browser):
     """Follow an answer to the sign-in page and sign in there; return the page that follows."""
     assert answer.status_code == 303
@@ -299,6 +307,8 @@ def sign_in_again(sample, answer, browser):
     )
     page = browser.get(answer.location)
     assert WORD.split(maxsplit=1)[0] not in page.get_data(as_text=True)
+    if sample.who == "client":
+        return enter_portal(sample, browser)
     email = f"{sample.who}@practice.test"
     fields = {"csrf_token": staff.csrf(page), "email": email, "password": staff.PASSWORD}
     done = browser.post(answer.location, data=fields)
@@ -309,7 +319,7 @@ def sign_in_again(sample, answer, browser):
 def case_session_has_ended(sample, monkeypatch):
     browser = sample.world.browsers[sample.who]
     with transaction():
-        end_all_sessions(sample.world.actors[sample.who].id)
+        end_all_sessions(sample.person_id)
     restored = sign_in_again(sample, sample.send(), browser)
     assert sample.lost(restored) == []
 
@@ -342,10 +352,14 @@ def case_cookies_are_gone(sample, monkeypatch):
 
 def case_somebody_else_is_signed_in(sample, monkeypatch):
     """Send it as another person who signed in there since: they read nothing of it, and its author finds it."""
-    other = next(who for who in ("supervisor", "coach", "admin") if who != sample.who)
-    browser = sample.world.app.test_client()
-    staff.sign_in(browser, sample.world.actors[other])
-    token = staff.csrf(browser.get("/help/keys"))
+    if sample.who == "client":
+        browser = sample.world.browsers["client2"]
+        token = staff.csrf(browser.get("/portal/safety"))
+    else:
+        other = next(who for who in ("supervisor", "coach", "admin") if who != sample.who)
+        browser = sample.world.app.test_client()
+        staff.sign_in(browser, sample.world.actors[other])
+        token = staff.csrf(browser.get("/help/keys"))
     answer = sample.send(browser, csrf_token=token)
     assert answer.status_code in {403, 404, 409}
     assert WORD.split(maxsplit=1)[0] not in answer.get_data(as_text=True)
@@ -364,8 +378,8 @@ def case_form_is_untouched(sample, monkeypatch):
     assert after.form.fields | hidden == sample.form.fields | hidden
 
 
-# A note is a draft of its own, and levels of a screening are kept nowhere else.
-OWN_DRAFTS = {"notes", "screenings"}
+# Notes and worksheets save themselves, and levels of a screening are kept nowhere else.
+OWN_DRAFTS = {"notes", "portal_handouts", "screenings"}
 # Forms that do something even when they are sent as they were opened.
 ACTS_UNTOUCHED = {"cases.create", "notes.create", "notes.discard", "notes.record_screening"}
 # A form that answers by itself may run again.
@@ -441,6 +455,11 @@ def assign_on_paper(world):
     world.own = world.own | {"assignment_id": assignment_id}
 
 
+def take_back_file(world):
+    with transaction():
+        db.session.execute(sa.update(WorksheetUpload).values(sent_at=None))
+
+
 # What has to be so for a page to show a form, where the sample data has it otherwise.
 REACHED_BY = {
     "assignments.mark_read": assign_on_paper,
@@ -452,6 +471,7 @@ REACHED_BY = {
     "handouts.show": hide_slug,
     "holds.release": meet_release_conditions,
     "settings.remove_logo": add_logo,
+    "portal_handouts.send_upload": take_back_file,
 }
 
 

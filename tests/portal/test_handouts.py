@@ -25,6 +25,7 @@ from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.practice.queries import get_practice
 from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
+from tests.portal.portal_handout import form
 from tests.support import builders, staff
 from tests.support.pdf_checks import extract_text
 from tests.support.portal_client import BANNED, sign_in_client
@@ -93,8 +94,8 @@ def test_reading_list_with_equal_titles_shows_numbers(coach, reader):
     ]
     for slug in (CALM, PAUSE, *namesakes):
         assign(coach, found, slug)
-    token = {"csrf_token": csrf(visitor.get("/portal"))}
-    assert visitor.post("/portal/h/4/read", data=token).status_code == 303
+    fields = form(visitor.get("/portal/h/4"), "/portal/h/4/read")
+    assert visitor.post("/portal/h/4/read", data=fields).status_code == 303
     page = visitor.get("/portal")
     names = link_names(page)
     assert len(set(names)) == len(names)
@@ -231,7 +232,7 @@ def test_mark_read_twice_moves_handout_to_already_read(coach, reader):
     assignment_id = assign(coach, found, CALM)
     page = visitor.get("/portal/h/1")
     for _ in range(2):
-        answer = visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
+        answer = visitor.post("/portal/h/1/read", data=form(page, "/portal/h/1/read"))
         assert (answer.status_code, answer.location) == (303, "/portal")
     assert load_assignment(assignment_id).read_at is not None
     page = text(visitor.get("/portal"))

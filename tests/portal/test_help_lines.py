@@ -16,6 +16,7 @@ from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.models import Practice
 from tests.portal.crawler import portal_addresses
 from tests.support import builders, portal_client, staff
+from tests.support.staff_pages import forms_in
 
 # Worksheets with every kind of field, in each language; the safety plan is print-only.
 HANDOUTS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", "es"))
@@ -85,10 +86,7 @@ def check_notices(app, client, country):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_notice_after_a_rejected_form_is_still_shown(client):
     page = client.get("/portal/h/1").get_data(as_text=True)
-    data = {
-        "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
-        "idempotency_key": "one",
-    }
+    data = forms_in(page, "/portal/h/1", "/portal/h/1/save")[0].fields | {"idempotency_key": "one"}
     for action, more, status in (
         ("save", {"version": "0", "no_such_field": "x"}, 422),
         ("save", {"version": "9"}, 412),

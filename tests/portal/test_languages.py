@@ -85,8 +85,8 @@ def test_spanish_client_reads_shares_and_marks_a_worksheet_in_spanish(reader):
     )
     submit(reader, one_change="Apagar el teléfono.")
     assert "solo puedes verlo tú" in page_text(reader.get(PAGE))
-    token = {"csrf_token": csrf(reader.get(PAGE))}
-    assert reader.post(f"{PAGE}/read", data=token).status_code == 303
+    fields = form(reader.get(PAGE), f"{PAGE}/read")
+    assert reader.post(f"{PAGE}/read", data=fields).status_code == 303
     assert "Marcado como leído." in page_text(reader.get("/portal"))
     assert "Marcaste esto como leído el" in page_text(reader.get(PAGE))
 

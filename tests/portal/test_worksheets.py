@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.domain.worksheets import sample_files
@@ -84,7 +86,7 @@ def test_autosave_responds_in_json(reader):
     answer = write(visitor, "draft", what_happened="Rang.")
     assert answer.status_code == 200
     assert answer.json["version"] == 1
-    assert set(answer.json) == {"version", "saved"}
+    assert set(answer.json) == {"version", "form_key", "saved"}
     stale = write(visitor, "draft", start=0, what_happened="Older.")
     assert (stale.status_code, stale.json["code"], stale.json["version"]) == (409, "stale", 1)
     wrong = write(visitor, "draft", what_happened="x" * 4001)
@@ -112,7 +114,9 @@ def test_save_by_spanish_client_with_invalid_answer_shows_spanish_error(app, coa
     message = "Acorta este texto a 160 caracteres como máximo."
     answer = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "x" * 161})
     assert answer.status_code == 422
-    assert f'<ul><li><a href="#answer_one_change">{message}</a></li></ul>' in text(answer)
+    summary = re.search(r'<li><a href="#answer_one_change">([^<]+): ([^<]+)</a></li>', text(answer))
+    assert summary[2] == message
+    assert f">{summary[1]}" in text(answer)
     assert f'<span class="visually-hidden">Error: </span><span>{message}</span></p>' in text(answer)
     assert "Shorten" not in text(answer)
     strange = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "a\x00b"})
@@ -136,7 +140,7 @@ def test_answers_are_not_logged(reader, logged):
     write(visitor, "draft", what_happened=f"{CANARY} again")
     write(visitor, "share", what_happened=f"{CANARY} again")
     upload(visitor, b"%PDF-1.4\n" + CANARY.encode())
-    assert "portal_worksheets.save" in logged()
+    assert "portal_handouts.save" in logged()
     assert CANARY not in logged()
 
 

@@ -114,7 +114,7 @@ def test_autosave_returns_the_new_version(coach_browser, coach, case):
     answer = coach_browser.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
     assert answer.status_code == 200
     assert answer.json["version"] == 2
-    assert set(answer.json) == {"version", "saved_at", "saved"}
+    assert set(answer.json) == {"version", "form_key", "saved_at", "saved"}
     assert reload(coach, note_id).sections["plan"] == "Ring on Tuesday."
 
 

@@ -64,6 +64,19 @@ def find_last_save(author_id: UUID, form: str, opened_at: datetime) -> datetime 
     )
 
 
+def list_draft_paths(author_id: UUID) -> list[str]:
+    """List the paths of the pages where the author has words that were not sent, each once, the newest first."""
+    newest = sa.func.max(FormDraft.updated_at)
+    return [
+        *db.session.scalars(
+            sa.select(FormDraft.path)
+            .where(FormDraft.author_id == author_id, sa.not_(is_over()))
+            .group_by(FormDraft.path)
+            .order_by(newest.desc(), FormDraft.path)
+        )
+    ]
+
+
 def is_over() -> sa.ColumnElement[bool]:
     """Build the SQL condition for drafts that are kept no longer: too old, or about an erased client."""
     moment = now()

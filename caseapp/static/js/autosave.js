@@ -106,6 +106,8 @@ class Autosave {
   take(response, answer) {
     if (response.ok) {
       this.version.value = answer.version;
+      // The form is compared with what is saved now, should it be sent after somebody else has saved.
+      if (answer.form_key) this.form.elements.namedItem("form_key").value = answer.form_key;
       this.retry = PAUSE_MS;
       if (!this.unsaved) markSaved(this.form);
       this.show("saved", this.texts.saved.replace("{time}", () => answer.saved));
