@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
@@ -19,7 +14,6 @@ import sqlalchemy as sa
 from caseapp.core.actor import operator
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.auth.operations import create_token
@@ -29,7 +23,7 @@ from caseapp.domain.notes.queries import lock_case_for_note
 from caseapp.domain.notes.schemas import NewNote
 from tests.support import builders, staff
 from tests.support.depth import times
-from tests.support.loopback import own_port
+from tests.support.served import serving
 
 pytestmark = pytest.mark.both
 
@@ -117,36 +111,6 @@ class StaffBrowser:
             self.surprises.append(f"POST {status}: {body}")
 
 
-@contextmanager
-def serving(database_url, settings, tmp_path):
-    """Serve from real processes on their own port and stop them all at the end."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("CASEAPP_")}
-    environ |= {
-        "CASEAPP_ENV": "test",
-        "CASEAPP_DATA_DIR": str(tmp_path),
-        "CASEAPP_DATABASE_URL": database_url.render_as_string(hide_password=False),
-        "CASEAPP_VAULT_KEY_FILE": str(settings.data_dir / "vault.key"),
-    }
-    with own_port() as port, (tmp_path / "server.log").open("ab") as log:
-        server = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "caseapp", "serve", "--port", str(port), "--processes", "2"],
-            cwd=ROOT,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-            text=True,
-        )
-        try:
-            told = any(line.startswith("Open ") for line in server.stdout)
-            assert told, "the server did not start"
-            yield port
-        finally:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait(PATIENCE)
-            server.stdout.close()
-
-
 def keep_writing(port, act):
     """Repeat `act` until the server no longer answers."""
     try:
@@ -192,17 +156,17 @@ def test_no_acknowledged_save_is_lost(desk, database_url, settings, tmp_path):
     before = db.session.scalar(sa.select(sa.func.count()).select_from(Note))
     db.session.remove()
     for number in range(KILLS):
-        with serving(database_url, settings, tmp_path) as port:
-            look(desk, port)
-            writers = write(desk, port)
+        with serving(database_url, settings, tmp_path) as served:
+            look(desk, served.port)
+            writers = write(desk, served.port)
             # Each round dies at another moment of its load.
             for _ in range(9 + 7 * number % 20):
                 assert desk.acks.acquire(timeout=PATIENCE), desk.surprises
         for writer in writers:
             writer.join(PATIENCE)
         assert desk.surprises == []
-    with serving(database_url, settings, tmp_path) as port:
-        look(desk, port)
+    with serving(database_url, settings, tmp_path) as served:
+        look(desk, served.port)
     everything_is_whole(desk, before)
 
 

@@ -159,6 +159,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
     coach.look.said.clear()
     page.get_by_role("textbox", name="Plan").fill("Doctor this week; ring on Friday.")
     coach.press("Sign and lock")
+    page.get_by_role("heading", name="Sign and lock this note?").wait_for()
     coach.see("sign, confirm")
     coach.press("Sign and lock")
     expect(page.get_by_text("can no longer be changed").first).to_be_visible()

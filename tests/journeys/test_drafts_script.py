@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from playwright.sync_api import expect
 
@@ -55,6 +57,16 @@ def test_words_are_kept_before_the_form_is_sent(site, requests):
         press_save(page)
     assert [request.post_data for request in requests] == ["form_key=key&text=words"]
     assert sent.value.post_data == "form_key=key&text=words&file=&do=save"
+
+
+def test_form_is_sent_once_however_often_its_button_is_pressed(site, requests):
+    slow = lambda route: (time.sleep(0.3), route.fulfill(status=204))  # noqa: E731
+    page = site(FORM, {"/drafts": slow, "/done": status(204)})
+    page.fill("textarea", "words")
+    page.evaluate("for (let i = 0; i < 3; i++) document.querySelector('button').click()")
+    expect(state(page)).to_have_text("Kept.")
+    page.wait_for_timeout(500)
+    assert [request.url.removeprefix(SITE) for request in requests] == ["/drafts", "/done"]
 
 
 def test_form_without_a_change_is_sent_as_it_is(site, requests):

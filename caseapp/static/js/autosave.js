@@ -33,6 +33,7 @@ class Autosave {
     this.version = form.elements.namedItem("version");
     this.texts = { ...TEXTS, ...JSON.parse(form.dataset.texts || "{}") };
     this.unsaved = false;
+    this.waiting = false;
     this.request = null;
     this.timer = 0;
     this.retry = PAUSE_MS;
@@ -169,16 +170,20 @@ class Autosave {
     const { submitter } = event;
     // Deleting a draft needs no save, and no connection would be no help.
     const deletes = submitter?.hasAttribute("data-deletes-draft") && navigator.onLine;
-    if (deletes || !(this.unsaved || this.request || this.stopped)) {
+    if (deletes || !(this.unsaved || this.request || this.stopped || this.waiting)) {
       clearTimeout(this.timer);
       this.unsaved = false;
       return;
     }
     event.preventDefault();
+    // Of two clicks the first one counts.
+    if (this.waiting) return;
+    this.waiting = true;
     // What was typed while a save was on its way needs one more.
     if (this.request) await this.request;
     this.save();
     await this.request;
+    this.waiting = false;
     if (!this.unsaved && !this.stopped) this.form.requestSubmit(submitter);
     else this.status.focus();
   }

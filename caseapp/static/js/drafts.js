@@ -20,6 +20,7 @@ class FormDraft {
     this.request = null;
     this.timer = 0;
     this.retry = PAUSE_MS;
+    this.waiting = false;
     this.sending = false;
   }
 
@@ -89,12 +90,16 @@ class FormDraft {
 
   /** Keep the words before the form is sent; hold it while that fails. */
   async submit(event) {
-    if (!this.unsaved && !this.request) return;
+    if (this.sending || !(this.unsaved || this.request || this.waiting)) return;
     event.preventDefault();
+    // Of two clicks the first one counts.
+    if (this.waiting) return;
+    this.waiting = true;
     const { submitter } = event;
     if (this.request) await this.request;
     this.keep();
     if (this.request) await this.request;
+    this.waiting = false;
     if (!SENDABLE.has(this.state)) {
       this.status.focus();
       return;
