@@ -28,7 +28,7 @@ def seconds_left() -> int:
 @leaves_session_alone
 def look() -> ResponseReturnValue:
     """Say how long the session lasts and whose it is, without using it."""
-    return jsonify(seconds=seconds_left(), person=current_actor().id.hex)
+    return jsonify(seconds=seconds_left(), person=str(current_actor().id))
 
 
 @blueprint.post("/session")

@@ -11,8 +11,12 @@ from playwright.sync_api import expect
 from caseapp.core.clock import now
 from caseapp.core.sessions import IDLE_TIMEOUT, Session
 from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.queries import lock_case
+from tests.domain.worksheets import sample_files
+from tests.journeys.test_worksheet_autosave import box, open_worksheet
 from tests.journeys.test_writing_a_note import sign_in
-from tests.support import staff
+from tests.support import builders, portal_client, staff
 
 pytestmark = pytest.mark.journey
 
@@ -47,6 +51,7 @@ def test_staff_are_warned_and_can_stay_by_keyboard(coach, live, page, look):
 
 def test_staff_whose_session_has_ended_go_on_with_what_they_typed(coach, live, page, look):
     sign_in(page, live)
+    page.route("**/drafts", lambda route: route.fulfill(status=204))
     page.goto(f"{live}/cases/new")
     page.locator("#name").fill("Ines Okafor")
     leave_idle(page, 0)
@@ -61,3 +66,61 @@ def test_staff_whose_session_has_ended_go_on_with_what_they_typed(coach, live, p
     page.get_by_role("button", name="Go on").click()
     expect(over).to_be_hidden()
     expect(page.locator("#name")).to_have_value("Ines Okafor")
+
+
+@pytest.fixture
+def worksheet(coach, live, page):
+    """Open a worksheet as its client, on a phone's width."""
+    found = portal_client.invited(coach, "Ines Okafor")
+    builders.screen(coach, found.client_id)
+    with transaction():
+        assign_handout(
+            coach,
+            lock_case(coach, found.case_id),
+            sample_files.PAUSE,
+            message="",
+            channel="portal",
+            confirmed=True,
+        )
+    open_worksheet(page, live, found)
+    return page
+
+
+def test_client_is_warned_and_can_leave_at_once(worksheet, look):
+    page = worksheet
+    page.route("https://**", lambda route: route.fulfill(body="elsewhere"))
+    leave_idle(page, 1.5, "client")
+    warning = page.get_by_role("alertdialog", name="You will be signed out soon")
+    expect(warning).to_be_visible()
+    look.at("the warning in the portal")
+    warning.get_by_role("link", name="Leave now").click()
+    page.wait_for_url("https://**")
+
+
+def test_portal_page_with_saved_words_closes_when_the_session_has_ended(worksheet, live):
+    page = worksheet
+    box(page).fill(sample_files.ABROAD)
+    expect(page.locator("[data-save-text]")).to_contain_text("Saved at")
+    leave_idle(page, 0, "client")
+    page.wait_for_url(f"{live}/portal/sign-in")
+    assert page.get_by_text(sample_files.ABROAD).count() == 0
+
+
+def test_portal_page_with_unsaved_words_hides_them_when_the_session_has_ended(worksheet, look):
+    page = worksheet
+    page.route("**/draft", lambda route: route.abort())
+    box(page).fill(sample_files.ABROAD)
+    expect(page.locator("[data-save-text]")).to_contain_text("Not saved")
+    leave_idle(page, 0, "client")
+    expect(page.get_by_role("alertdialog", name="You are signed out")).to_be_visible()
+    expect(box(page)).to_be_hidden()
+    assert sample_files.ABROAD not in page.locator("body").inner_text()
+    assert page.title() == "\u00a0"
+
+
+def test_portal_page_closes_when_the_client_signs_out_in_another_tab(worksheet, live):
+    page = worksheet
+    other = page.context.new_page()
+    other.goto(f"{live}/portal")
+    other.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(f"{live}/portal/sign-in")

@@ -197,10 +197,13 @@ def test_every_portal_view_requires_a_complete_session(app):
         "portal_sign_in.first_visit_page",
         "portal_sign_in.finish_first_visit",
         "portal_sign_in.sign_out",
+        "portal_session_time.look",
+        "portal_session_time.stay",
     }
+    complete = {"portal.read", "portal.mark", "portal.write", "form.draft"}
     for endpoint, view in app.view_functions.items():
         if endpoint.startswith("portal_") and endpoint not in open_to_all | during_sign_in:
-            assert view.action in {"portal.read", "portal.mark", "portal.write"}, endpoint
+            assert view.action in complete, endpoint
 
 
 def test_mark_read_before_the_pin_is_forbidden(coach, visitor):

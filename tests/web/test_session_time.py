@@ -42,7 +42,7 @@ def test_looking_does_not_use_the_session(signed_in):
             answer = browser.get(address, headers=SCRIPT)
             assert answer.get_json() == {
                 "seconds": (idle - minutes) * 60,
-                "person": person.hex,
+                "person": str(person),
             }
     with at(start + idle * MINUTE):
         assert browser.get(address, headers=SCRIPT).status_code == 401
