@@ -93,7 +93,7 @@ def test_pages_of_a_draft_fit_every_width(app, live, page, look):
         look.at(path)
     page.goto(f"{live}/handouts/own/{draft_id}/edit")
     page.get_by_role("button", name="Save and submit for approval").click()
-    page.get_by_role("heading", name="There is a problem").wait_for()
+    page.get_by_role("heading", name="Saved, but not ready to submit yet").wait_for()
     expect(page.locator(".error-summary")).to_be_focused()
     look.said.clear()
     look.at("problems")
