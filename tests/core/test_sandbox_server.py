@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -38,6 +39,18 @@ def test_failed_job_ends_its_worker(single_worker_pool, job):
     assert single_worker_pool.run(b"pid") == before
     get_failure(single_worker_pool, job)
     assert single_worker_pool.run(b"pid") != before
+
+
+def test_worker_told_to_stop_finishes_its_job(single_worker_pool):
+    worker = int(single_worker_pool.run(b"pid"))
+    found = []
+    thread = threading.Thread(target=lambda: found.append(single_worker_pool.run(b"sleep 1")))
+    thread.start()
+    time.sleep(0.5)
+    os.kill(worker, signal.SIGTERM)
+    thread.join()
+    assert found == [b"slept"]
+    assert int(single_worker_pool.run(b"pid")) != worker
 
 
 def test_time_limits_apply_to_each_job(single_worker_pool):

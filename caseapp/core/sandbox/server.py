@@ -42,6 +42,8 @@ NOBODY = 65534
 # gunicorn's own limit; it ends only workers that don't even notice their timers, such as stopped ones.
 SPARE_SECONDS = 3
 QUEUE_LENGTH = 512
+# What gunicorn's workers handle when they are told to stop.
+HELD_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH)
 
 
 class PoolServer(BaseApplication):  # type: ignore[misc]
@@ -179,6 +181,8 @@ class JobWorker(SyncWorker):  # type: ignore[misc]
         """
         limits = self.app.options.limits
         client.setblocking(False)  # noqa: FBT003 - required by set_wakeup_fd
+        # These would write their number too; they wait until the job is done.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
         before = signal.set_wakeup_fd(client.fileno())
         signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)
         try:
@@ -195,6 +199,7 @@ class JobWorker(SyncWorker):  # type: ignore[misc]
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.set_wakeup_fd(before)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_SIGNALS)
             client.setblocking(True)  # noqa: FBT003
         return answer
 
