@@ -9,7 +9,6 @@ from zoneinfo import available_timezones
 from flask import Blueprint, redirect, render_template, url_for
 
 from caseapp.core import urls
-from caseapp.core.errors import Invalid
 from caseapp.core.i18n import LANGUAGES
 from caseapp.core.images import make_logo
 from caseapp.core.permissions import Action
@@ -26,8 +25,6 @@ from caseapp.domain.practice.schemas import (
 )
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, no_lock
-from caseapp.http.guard import current_actor, needs
-from caseapp.http.request_parsing import Form, read_form, submitted_form
 from caseapp.http.template_helpers import flash
 from caseapp.http.uploads import read_uploaded_file
 
@@ -98,31 +95,20 @@ logo = FormPage(blueprint, "/settings/logo", Action.PRACTICE_EDIT, get_logo)
 @logo.show
 def logo_page(found: Logo | None, forms: Forms) -> str:
     """Show the logo for printed handouts and the form to change it."""
-    return _render_logo(found, forms, Form())
-
-
-def _render_logo(found: Logo | None, forms: Forms, upload: Form) -> str:
     return render_template(
         "settings/logo.html",
         forms=forms,
-        form=upload,
         logo=found,
         logo_url=f"data:image/png;base64,{b64encode(found.picture).decode()}" if found else "",
     )
 
 
-@blueprint.post("/settings/logo")
-@needs(Action.PRACTICE_EDIT)
-def upload_logo() -> ResponseReturnValue:
+@logo.post(Action.PRACTICE_EDIT, Body(LogoSchema, str), rule="/settings/logo")
+def upload_logo(alternative: str, sent: Sent) -> ResponseReturnValue:
     """Replace the logo; only the redrawn image is stored, never the uploaded file."""
-    try:
-        alternative = read_form(LogoSchema())
-        picture = make_logo(read_uploaded_file("logo"))
-        with transaction():
-            operations.set_logo(current_actor(), picture, alternative)
-    except Invalid as error:
-        found = get_logo()
-        return _render_logo(found, logo.open_forms(found, {}), submitted_form(error)), 422
+    picture = make_logo(read_uploaded_file("logo"))
+    with transaction():
+        operations.set_logo(sent.actor, picture, alternative)
     flash("logo_added")
     return redirect(url_for("settings.logo_page"), code=303)
 

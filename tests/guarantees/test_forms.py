@@ -66,7 +66,6 @@ BY_HAND = {
     "portal_handouts.autosave": "answers the script of a worksheet, which keeps the answers, in JSON",
     "portal_handouts.upload": "takes a file, which no page can show again; nothing is typed",
     "session_time.stay": NO_RECORD,
-    "settings.upload_logo": "brings a file, which is checked before the transaction begins",
     "sign_in.sign_in": "nobody is signed in yet, and a password is never kept",
     "sign_in.sign_out": "a button on every page: it ends the session and clears its cookie",
 }
