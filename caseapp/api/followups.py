@@ -9,7 +9,6 @@ from marshmallow import fields
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups import operations, queries
 from caseapp.domain.followups.queries import lock_followup
@@ -47,15 +46,13 @@ class FollowUpQuery(ListQuerySchema):
 def list_followups(query: ListRequest) -> Page[FollowUpRecord]:
     """List open or completed follow-ups of your clients, newest first."""
     actor, client_id = current_actor(), query.filters.get("client")
-    page = queries.list_followups(
+    return queries.list_followups(
         actor,
         done=query.filters["done"],
         client_id=client_id,
         cursor=query.cursor,
         limit=query.limit,
     )
-    record_read(actor, Action.FOLLOWUP_READ, "followup", None, None)
-    return page
 
 
 @blueprint.route("/followups", "POST", error_statuses=(404,))
@@ -80,9 +77,7 @@ def create_followup(body: ClientFollowUp) -> FollowUpRecord:
 def get_followup(followup_id: UUID) -> FollowUpRecord:
     """Get one follow-up."""
     actor = current_actor()
-    found = queries.get_followup_record(actor, followup_id)
-    record_read(actor, Action.FOLLOWUP_READ, "followup", followup_id, found.client_id)
-    return found
+    return queries.get_followup_record(actor, followup_id)
 
 
 @blueprint.route("/followups/<uuid:followup_id>", "PATCH", error_statuses=(409,))

@@ -12,7 +12,6 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.queries import count_clients_with_version
 from caseapp.domain.assignments.reading import get_handout_choice
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import STOP_BOX, Handout
@@ -122,7 +121,6 @@ def list_library(query: ListRequest) -> Page[dict[str, Any]]:
         page = page_in_memory(items, _library_position, query.cursor, query.limit)
         return page.map(lambda item: _serialize(item.handout, item.reviewed))
     context = get_case_context(actor, case_id)
-    record_read(actor, Action.CASE_READ, "case", case_id, context.case.client_id)
     kept = {item.handout_version_id for item in items}
     choice = get_handout_choice(actor, context, language)
     options = [option for option in choice.options if option.handout_version_id in kept]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.notes import operations, queries
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import (
@@ -38,10 +37,7 @@ blueprint = ApiBlueprint(
 def list_notes(case_id: UUID, query: ListRequest) -> Page[NoteRecord]:
     """List a case's notes, newest session first."""
     actor = current_actor()
-    page = queries.list_case_notes(actor, case_id, query.cursor, query.limit)
-    client_id = page.items[0].client_id if page.items else None
-    record_read(actor, Action.NOTE_READ, "case", case_id, client_id)
-    return page
+    return queries.list_case_notes(actor, case_id, query.cursor, query.limit)
 
 
 @blueprint.route("/cases/<uuid:case_id>/notes", "POST")
@@ -64,9 +60,7 @@ def create_note(case_id: UUID, body: NewNote) -> NoteRecord:
 def get_note(note_id: UUID) -> NoteRecord:
     """Get one note."""
     actor = current_actor()
-    found = queries.get_note(actor, note_id)
-    record_read(actor, Action.NOTE_READ, "note", note_id, found.client_id)
-    return found
+    return queries.get_note(actor, note_id)
 
 
 @blueprint.route("/notes/<uuid:note_id>", "PATCH", error_statuses=(409,))

@@ -12,7 +12,6 @@ from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.reading import list_client_suspended_assignments
 from caseapp.domain.assignments.schemas import AssignmentResponseSchema
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening import operations, queries
 from caseapp.domain.screening.schemas import (
@@ -53,9 +52,7 @@ class NewScreeningResponseSchema(ScreeningResponseSchema):
 def list_screenings(client_id: UUID, query: ListRequest) -> Page[ScreeningRecord]:
     """List a client's screenings, newest first."""
     actor = current_actor()
-    page = queries.list_screenings(actor, client_id, query.cursor, query.limit)
-    record_read(actor, Action.SCREENING_READ, "client", client_id, client_id)
-    return page
+    return queries.list_screenings(actor, client_id, query.cursor, query.limit)
 
 
 @blueprint.route("/clients/<uuid:client_id>/screenings", "POST")
@@ -84,14 +81,12 @@ def create_screening(client_id: UUID, body: NewScreening) -> dict[str, Any]:
 def list_flags(client_id: UUID, query: ListRequest) -> Page[Flag]:
     """List a client's active flags, oldest first."""
     actor = current_actor()
-    page = page_in_memory(
+    return page_in_memory(
         queries.list_flags(actor, client_id),
         lambda flag: (flag.set_at.isoformat(timespec="microseconds"), flag.id.hex),
         query.cursor,
         query.limit,
     )
-    record_read(actor, Action.SCREENING_READ, "flags", client_id, client_id)
-    return page
 
 
 @blueprint.route("/clients/<uuid:client_id>/holds")
@@ -101,11 +96,9 @@ def list_flags(client_id: UUID, query: ListRequest) -> Page[Flag]:
 def list_holds(client_id: UUID, query: ListRequest) -> Page[Hold]:
     """List a client's holds, open ones first, then newest first."""
     actor = current_actor()
-    page = page_in_memory(
+    return page_in_memory(
         queries.list_holds(actor, client_id), _hold_position, query.cursor, query.limit
     )
-    record_read(actor, Action.HOLD_READ, "client", client_id, client_id)
-    return page
 
 
 def _hold_position(hold: Hold) -> tuple[int, int, str]:
@@ -118,10 +111,7 @@ def _hold_position(hold: Hold) -> tuple[int, int, str]:
 @blueprint.response_schema(HoldDetailResponseSchema())
 def get_hold(hold_id: UUID) -> dict[str, Any]:
     """Get a hold and what still blocks its release."""
-    actor = current_actor()
-    found = _get_hold_detail(hold_id)
-    record_read(actor, Action.HOLD_READ, "hold", hold_id, found["client_id"])
-    return found
+    return _get_hold_detail(hold_id)
 
 
 def _get_hold_detail(hold_id: UUID) -> dict[str, Any]:

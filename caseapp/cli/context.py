@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from caseapp.core.actor import operator
 from caseapp.core.errors import DomainError, Invalid, RuleBroken
 from caseapp.core.settings import InvalidSettings, Settings, load_settings
+from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.handouts.library import InvalidHandoutFile
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ class CommandContext:
 
     @contextmanager
     def open(self) -> Iterator[Flask]:
-        """Run a block in the application context."""
-        with self.app.app_context():
+        """Run a block in the application context; what it reads of clients' records is written to the log."""
+        with self.app.app_context(), reads_recorded(operator()):
             yield self.app
 
 

@@ -328,7 +328,7 @@ class Person:
         """View a handout in the portal."""
         reader = self._client_actor()
         found = get_reading_list_item(reader, self._assignment(slug).position)
-        assignments.mark_opened(reader, found)
+        assignments.mark_opened(found)
 
     def do_read(self, slug: str, moment: datetime) -> None:
         """Mark a handout as read, by the client in the portal or by the coach for a printed copy."""

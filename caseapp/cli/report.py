@@ -8,6 +8,7 @@ import click
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
+from caseapp.domain.audit.operations import record_reads
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.reports.codes import FORMATS
 from caseapp.domain.reports.operations import create_export
@@ -74,4 +75,5 @@ def cases(
         with transaction():
             export_id = create_export(operator(), new.filters, new.format)
         pieces, _, _ = build_export_file(operator(), export_id)
+        record_reads(operator())
         output.writelines(pieces)

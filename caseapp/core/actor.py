@@ -40,6 +40,11 @@ SYSTEM_ID = UUID(int=0)
 OPERATOR_HAS_NO_ACCOUNT = "It may be someone using the command line, who has no user account."
 
 
+def worker() -> Actor:
+    """Return the actor of background work that nobody in particular asked for."""
+    return Actor(SYSTEM_ID, Role.ADMIN, "worker", via="job")
+
+
 def operator(name: str = "operator") -> Actor:
     """Return the actor of the command line, which has an admin's rights."""
     return Actor(SYSTEM_ID, Role.ADMIN, name, via="cli")

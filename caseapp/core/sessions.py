@@ -16,8 +16,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.clock import now
 from caseapp.core.database import Model, db, one_of, unconstrained
 from caseapp.core.ids import new_id
+from caseapp.core.reads import write_with_reads
 from caseapp.core.tokens import generate_token, hash_token
-from caseapp.core.transaction import separate_transaction
 
 IDLE_TIMEOUT = {"staff": timedelta(minutes=60), "client": timedelta(minutes=20)}
 ABSOLUTE_TIMEOUT = timedelta(hours=12)
@@ -105,10 +105,10 @@ def end_all_sessions(subject_id: UUID) -> None:
 
 
 def touch_session(session_id: UUID) -> None:
-    """Record that a session was used; a session that ended in the meantime stays ended."""
-    with separate_transaction() as connection:
-        connection.execute(
-            sa.update(Session)
-            .where(Session.id == session_id, Session.ended_at.is_(None))
-            .values(last_seen_at=now())
-        )
+    """Record that a session was used, with what the request reads; one that ended in the meantime stays ended."""
+    touch = (
+        sa.update(Session)
+        .where(Session.id == session_id, Session.ended_at.is_(None))
+        .values(last_seen_at=now())
+    )
+    write_with_reads(lambda connection: connection.execute(touch))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
 from caseapp.core import outbox
+from caseapp.core.actor import worker
+from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
@@ -10,13 +15,30 @@ from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
 from caseapp.jobs.portal_links import mail_link
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
 __all__ = ["delete_expired", "register_handlers"]
 
 
 def register_handlers() -> None:
     """Register the handler of each kind of outbox row."""
-    outbox.register_handler(LINK_MAIL, mail_link)
-    outbox.register_handler(BULK_ASSIGNMENT, process_bulk_assignment)
+    for kind, job in ((LINK_MAIL, mail_link), (BULK_ASSIGNMENT, process_bulk_assignment)):
+        outbox.register_handler(kind, _recording(job))
+
+
+def _recording(
+    job: Callable[[UUID, dict[str, Any]], None],
+) -> Callable[[UUID, dict[str, Any]], None]:
+    """Let a job record what it reads of clients' records."""
+
+    @wraps(job)
+    def run(row_id: UUID, payload: dict[str, Any]) -> None:
+        with reads_recorded(worker()):
+            job(row_id, payload)
+
+    return run
 
 
 def delete_expired() -> None:

@@ -23,7 +23,6 @@ from caseapp.domain.assignments.reading import (
     get_reading_list_item,
     lock_own_assignment,
 )
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import find_newest_case
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.form_drafts.queries import list_draft_paths
@@ -83,7 +82,6 @@ def reading_list_page() -> ResponseReturnValue:
     reading_list = build_reading_list(
         get_reading_list(actor, recipient), help_first=recipient.situation.hold == "safety"
     )
-    record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
     case, coach = find_newest_case(actor.id)
     help_numbers = recipient.practice_info.help_lines
     unsent = set(list_draft_paths(actor.id))
@@ -219,7 +217,6 @@ def packet_pdf() -> ResponseReturnValue:
     records = list_client_packet(actor)
     with _neutral_pdf_error():
         pdf = client_packet_pdf(actor, records)
-    record_read(actor, Action.PORTAL_READ, "assignment", None, actor.id)
     for record in records:
         _record_opened(record)
     return pdf_response(pdf, "reading-all.pdf")
@@ -244,4 +241,4 @@ def _neutral_pdf_error() -> Iterator[None]:
 def _record_opened(found: AssignmentRecord) -> None:
     """Record that the handout was opened, except on HEAD requests."""
     if request.method == "GET":
-        assignments.mark_opened(current_actor(), found)
+        assignments.mark_opened(found)

@@ -32,7 +32,6 @@ from caseapp.domain.assignments.schemas import (
     AssignHandoutsFormSchema,
     NewAssignments,
 )
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.suitability.schemas import OUTCOME_LABELS
@@ -87,7 +86,6 @@ def suspended_page() -> ResponseReturnValue:
     """Show the suspended assignments of open cases, client by client."""
     actor = current_actor()
     page = list_suspended_cases(actor, request.args.get("cursor") or None, SUSPENDED_PAGE_SIZE)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
     return render_template("assignments/suspended.html", page=page, page_size=SUSPENDED_PAGE_SIZE)
 
 
@@ -108,7 +106,6 @@ def case_handouts(context: CasePage, forms: Forms) -> str:
 
 def _render_case_handouts(context: CasePage, forms: Forms, reasons: tuple[Reason, ...] = ()) -> str:
     actor = current_actor()
-    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
     found, suspended = list_case_assignments(actor, context, request.args.get("cursor"), PAGE_SIZE)
     return render_template(
         "assignments/case_handouts.html",
@@ -188,7 +185,6 @@ def assign(case: LockedCase, wanted: NewAssignments, sent: Sent) -> Done:
 def assigned_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
     """Show what was assigned in one step, for which week, and what was skipped and why."""
     actor, context = current_actor(), load_case_context(number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
     assigned = list_assigned_together(actor, context, assignment_id)
     skipped = list_skipped_handouts(
         context,
@@ -214,7 +210,6 @@ def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
     found = get_printable_assignment(actor, assignment_id)
     if found.case_number != number:
         raise NotFound
-    record_read(actor, Action.ASSIGNMENT_READ, "assignment", found.id, found.client_id)
     name = f"reading-{found.position:02}{'-large' if is_large_print_requested() else ''}.pdf"
     return pdf_response(make_pdf(found, large=is_large_print_requested(), code=True), name)
 
@@ -224,7 +219,6 @@ def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
 def packet_page(number: str) -> ResponseReturnValue:
     """Show what one PDF of the chosen handouts contains, and what is left out and why."""
     actor, context = current_actor(), load_case_context(number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
     try:
         packet = get_packet(actor, context, _chosen_ids())
     except Invalid as error:
@@ -244,7 +238,6 @@ def packet_pdf(number: str) -> ResponseReturnValue:
     """Download the chosen handouts as one PDF; refused with the reasons when one of them has blockers."""
     actor = current_actor()
     context = get_case_context_by_number(actor, number)
-    record_read(actor, Action.ASSIGNMENT_READ, "case", context.case.id, context.case.client_id)
     if not _chosen_ids():
         return redirect(url_for("assignments.case_handouts", number=number), code=303)
     pdf = case_packet_pdf(actor, context, _chosen_ids(), large=is_large_print_requested())

@@ -8,7 +8,6 @@ from flask import Blueprint, render_template, request
 
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action, Role
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.audit.queries import AuditFilter, AuditRecord, list_audit_events
 from caseapp.domain.users.queries import get_user_names, list_users
 from caseapp.http.guard import current_actor, needs
@@ -87,7 +86,6 @@ def event_list() -> ResponseReturnValue:
     form, filters = _filter()
     page = list_audit_events(current_actor(), filters, request.args.get("cursor"), PAGE_SIZE)
     names = _names(page.items)
-    record_read(current_actor(), Action.AUDIT_READ, "audit_event", None, None)
     return render_template(
         "audit/list.html",
         form=form,

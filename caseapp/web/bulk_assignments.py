@@ -12,7 +12,6 @@ from caseapp.core.errors import Invalid
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.operations import validate_due_on
 from caseapp.domain.assignments.schemas import MAX_MESSAGE_LENGTH
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.bulk_assignments.operations import start_bulk_assignment
 from caseapp.domain.bulk_assignments.queries import get_bulk_assignment, list_candidates
 from caseapp.domain.bulk_assignments.schemas import (
@@ -68,7 +67,6 @@ page = FormPage(
 def choose_page(handout: Handout, forms: Forms) -> str:
     """Show the open cases, so that the coach can select clients for a handout."""
     cases, more = _cases()
-    record_read(current_actor(), Action.CASE_READ, "case", None, None)
     return render_template(
         "bulk_assignments/choose.html",
         handout=handout,
@@ -97,7 +95,6 @@ def confirm_page(selection: ClientSelection, sent: Sent) -> str:
     found = list_candidates(actor, item, selection.channel, chosen)
     if not found:
         raise Invalid({"cases": ["Choose at least one client."]})
-    record_read(actor, Action.ASSIGNMENT_READ, "case", None, None)
     return render_template(
         "bulk_assignments/confirm.html",
         handout=item.handout,
@@ -132,7 +129,6 @@ def progress_page(bulk_assignment_id: UUID) -> str:
     """Show the progress of a bulk assignment; a script keeps it up to date without reloading the page."""
     actor = current_actor()
     bulk_assignment = get_bulk_assignment(actor, bulk_assignment_id)
-    record_read(actor, Action.ASSIGNMENT_READ, "bulk_assignment", bulk_assignment_id, None)
     slow = now() - bulk_assignment.created_at > USUAL_DURATION
     return render_template(
         "bulk_assignments/progress.html", bulk_assignment=bulk_assignment, slow=slow

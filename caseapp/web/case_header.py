@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from caseapp.core.permissions import Action
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.dashboard.case_page import get_case_page
@@ -45,9 +43,7 @@ def load_case_context(number: str) -> CasePage:
     Raises NotFound.
     """
     actor = current_actor()
-    context = get_case_page(actor, number)
-    record_read(actor, Action.CASE_READ, "case", context.case.id, context.case.client_id)
-    return context
+    return get_case_page(actor, number)
 
 
 def lock_page_case(actor: Actor, number: str, *_part: object) -> LockedCase:

@@ -11,7 +11,6 @@ from caseapp.core.i18n import LANGUAGES
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action, Role
 from caseapp.domain.assignments.reading import list_suspended_assignments
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.facts import CLOSE_REASONS, FACTS, GOALS, OUTCOMES
 from caseapp.domain.cases.operations import clear_case_flag, close_case, reopen_case, update_case
 from caseapp.domain.cases.queries import (
@@ -95,7 +94,6 @@ def case_list() -> ResponseReturnValue:
         q=q or None,
     )
     page = list_cases(actor, filters, args.get("cursor"), PAGE_SIZE)
-    record_read(actor, Action.CASE_READ, "case", None, None)
     return render_template(
         "cases/list.html",
         page=page,
@@ -116,8 +114,6 @@ def case_page(number: str) -> ResponseReturnValue:
     actor, kind = current_actor(), request.args.get("kind") or None
     cursor = request.args.get("cursor")
     overview = get_case_overview(actor, number, kind=kind, cursor=cursor, limit=PAGE_SIZE)
-    case = overview.page.case
-    record_read(actor, Action.CASE_READ, "case", case.id, case.client_id)
     return render_template(
         "cases/overview.html",
         context=overview.page,

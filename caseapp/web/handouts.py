@@ -28,7 +28,6 @@ from caseapp.domain.assignments.schemas import (
     MAX_REPLACED,
     ReplaceAssignmentsSchema,
 )
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.handouts import operations
 from caseapp.domain.handouts.library import ANY_STAGE, LANGUAGES, library
@@ -204,7 +203,6 @@ def handout_page(item: LibraryItem, forms: Forms) -> str:
         holders = list_assigned_clients(actor, slug, request.args.get("cursor"), PAGE_SIZE)
         if newest.handout_version_id == item.handout_version_id and item.recalled_at is None:
             older = list_clients_with_older_version(actor, item, MAX_REPLACED)
-        record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/handout.html",
         item=item,
@@ -291,7 +289,6 @@ def recall_page(item: LibraryItem, forms: Forms) -> str:
     actor, visible = current_actor(), []
     if actor.may(Action.ASSIGNMENT_READ):
         visible = list_clients_with_version(actor, item.handout_version_id, MAX_REPLACED + 1)
-        record_read(actor, Action.ASSIGNMENT_READ, "assignment", None, None)
     return render_template(
         "handouts/recall.html",
         item=item,

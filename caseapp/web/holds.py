@@ -10,7 +10,6 @@ from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.reading import list_suspended_assignments
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import release_hold
@@ -54,7 +53,6 @@ def hold_page(context: CasePage, forms: Forms) -> str:
     actor = current_actor()
     client_id = context.case.client_id
     holds = list_holds(actor, client_id)
-    record_read(actor, Action.HOLD_READ, "client", client_id, client_id)
     people = {hold.opened_by for hold in holds}
     people |= {hold.released_by for hold in holds if hold.released_by}
     return render_template(

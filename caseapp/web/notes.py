@@ -11,7 +11,6 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import (
     CaseFilter,
     get_case_context,
@@ -75,7 +74,6 @@ def note_list() -> ResponseReturnValue:
     """List the user's drafts and signed notes."""
     actor = current_actor()
     page = list_own_signed_notes(actor, request.args.get("cursor"), PAGE_SIZE)
-    record_read(actor, Action.NOTE_READ, "note", None, None)
     return render_template(
         "notes/note_list.html",
         drafts=list_own_drafts(actor, MAX_DRAFTS),
@@ -91,7 +89,6 @@ def choose_case() -> ResponseReturnValue:
     actor = current_actor()
     case_filter = CaseFilter(status="open", q=request.args.get("q"))
     page = list_cases(actor, case_filter, request.args.get("cursor"), PAGE_SIZE)
-    record_read(actor, Action.CASE_READ, "case", None, None)
     return render_template("notes/choose_case.html", page=page, q=case_filter.q or "")
 
 
@@ -101,7 +98,6 @@ def case_notes(number: str) -> ResponseReturnValue:
     """List a case's notes."""
     actor, context = current_actor(), load_case_context(number)
     page = list_case_notes(actor, context.case.id, request.args.get("cursor"), PAGE_SIZE)
-    record_read(actor, Action.NOTE_READ, "case", context.case.id, context.case.client_id)
     return render_template(
         "notes/case_notes.html", context=context, tab="Notes", page=page, modalities=MODALITIES
     )
@@ -153,9 +149,7 @@ def load_note(note_id: UUID) -> NoteRecord:
     Raises NotFound.
     """
     actor = current_actor()
-    note = get_note(actor, note_id)
-    record_read(actor, Action.NOTE_READ, "note", note.id, note.client_id)
-    return note
+    return get_note(actor, note_id)
 
 
 editor = FormPage(

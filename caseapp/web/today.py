@@ -8,7 +8,6 @@ from flask import Blueprint, render_template
 
 from caseapp.core.clock import now
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.dashboard import queries
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.guard import current_actor, needs
@@ -32,7 +31,6 @@ def today() -> ResponseReturnValue:
         return render_template(
             "today/admin.html", help_lines=get_practice_info().help_lines, greeting=_greeting()
         )
-    record_read(actor, Action.TODAY_READ, "today", None, None)
     return render_template("today/today.html", today_view=today_view, greeting=_greeting())
 
 

@@ -9,7 +9,6 @@ from flask import Blueprint, Response, render_template
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.audit.operations import record_read
 from caseapp.domain.worksheets.queries import (
     format_answer,
     get_shared_worksheet,
@@ -53,7 +52,6 @@ def upload(number: str, assignment_id: UUID, upload_id: UUID) -> ResponseReturnV
     assignment = get_assignment_record(actor, assignment_id)
     if assignment.case_number != number:
         raise NotFound
-    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, assignment.client_id)
     data = get_upload_content(actor, assignment_id, upload_id)
     return Response(
         data,
@@ -69,5 +67,4 @@ def _load_worksheet(number: str, assignment_id: UUID) -> tuple[CasePage, SharedW
     worksheet = get_shared_worksheet(actor, assignment_id)
     if worksheet.assignment.case_id != context.case.id:
         raise NotFound
-    record_read(actor, Action.ASSIGNMENT_READ, "assignment", assignment_id, context.case.client_id)
     return context, worksheet

@@ -138,7 +138,7 @@ def assert_shared_worksheet():
     returned = get_shared_summaries(coach, [record.id for record in assigned])
     [shared] = [record for record in assigned if record.id in returned]
     assert (shared.slug, shared.state) == ("my-reasons", "opened")
-    found, _ = get_shared_answers(coach, shared.id)
+    found = get_shared_answers(coach, shared.id)
     answers = {answer.id: answer.text for answer in found.answers}
     assert "Sophie" in answers["unsure_reasons"]
     assert date.fromisoformat(answers["review_on"]) > today()

@@ -16,9 +16,11 @@ def test_report_cases_prints_the_export_and_records_it(app, run_command):
     lines = done.stdout_bytes.decode("utf-8-sig").splitlines()
     assert len(lines) == 2
     assert lines[1].startswith(f"{made.number},")
-    [entry] = list_audit_events(
+    written, entry = list_audit_events(
         team["admin"], AuditFilter(action=Action.REPORT_EXPORT), None, 9
     ).items
+    assert (written.via, written.object_id) == ("cli", entry.object_id)
+    assert written.details["clients"] == 1
     assert (entry.via, entry.details["rows"], entry.details["stage"]) == ("cli", 1, "steady")
 
 

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER_COLUMNS = {("assignment", "opened_at"), ("client", "language"), ("practice", "language")}
-LATER_TABLES = {"form_draft", "key_ring"}
+LATER_TABLES = {"audit_event_client", "form_draft", "key_ring"}
 
 
 def migration(revision: str) -> ModuleType:

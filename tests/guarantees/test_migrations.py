@@ -17,11 +17,12 @@ from caseapp.core.actor import Actor
 from caseapp.core.database import UTCTime, db
 from caseapp.core.migrate import downgrade, upgrade
 from caseapp.core.permissions import Action, Role
+from caseapp.core.reads import collecting, note_opened
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout, mark_opened
 from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.audit.operations import record, record_read
+from caseapp.domain.audit.operations import record, record_reads
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.models import METADATA
 from tests.support import builders, staff
@@ -109,8 +110,10 @@ def test_downgrade_restores_opened_at(engine, app):
         )
     reader = Actor(made.client_id, Role.CLIENT, "Ana", "portal")
     for _ in range(2):
-        mark_opened(reader, get_assignment_record(coach, opened))
-    record_read(coach, Action.ASSIGNMENT_READ, "assignment", unopened, reader.id)
+        mark_opened(get_assignment_record(coach, opened))
+    with collecting():
+        note_opened(reader.id, "assignment", unopened)
+        record_reads(coach, Action.ASSIGNMENT_READ)
     shown = get_assignment_record(coach, opened).opened_at
     db.session.remove()
     downgrade(engine.url, "0007")

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.ids import new_id
+from caseapp.core.transaction import transaction
+from caseapp.domain.audit.models import AuditEvent, AuditEventClient
+from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, list_cases
 from caseapp.domain.clients import queries
 from caseapp.domain.clients.queries import list_clients, require_visible_client
@@ -188,3 +195,66 @@ def test_common_names_are_found_in_the_newest_cases_and_rare_ones_by_name(app, m
             assert walked == search(actor, q, 1000)
             assert len(walked) <= most // 9
             assert bool(walked) == (q != "zzz") or actor is filled.coach
+
+
+def log_of(clients, lists, each):
+    """Insert lists into the log, each with so many of the clients, and as many reads of one client."""
+    reader, start = new_id(), now() - timedelta(days=300)
+    events, ties = [], []
+    for number in range(2 * lists):
+        moment, first = start + timedelta(minutes=number), number // 2
+        event = {
+            "id": new_id(),
+            "occurred_at": moment,
+            "actor_id": reader,
+            "actor_role": "coach",
+            "via": "web",
+            "action": "case.read",
+            "outcome": "done",
+            "object_kind": "list" if number % 2 else "case",
+            "object_id": None,
+            "client_id": None if number % 2 else clients[first % len(clients)],
+            "details": {},
+            "request_id": "",
+        }
+        events.append(event)
+        if number % 2:
+            ties += [
+                {
+                    "client_id": clients[(first + place) % len(clients)],
+                    "occurred_at": moment,
+                    "event_id": event["id"],
+                }
+                for place in range(each)
+            ]
+    with transaction() as session:
+        session.execute(sa.insert(AuditEvent), events)
+        session.execute(sa.insert(AuditEventClient), ties)
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE")
+
+
+@pytest.mark.slow
+def test_who_saw_a_client_is_an_index_look_up(team):
+    clients = [new_id() for _ in range(2000)]
+    log_of(clients, 20_000, 5)
+    everything = AuditFilter(client_id=clients[7])
+    for wanted in (
+        everything,
+        replace(everything, action="case.read"),
+        replace(everything, outcome="done"),
+    ):
+        cursor, found = None, []
+        while True:
+            (sent,) = statements(lambda: list_audit_events(team["admin"], wanted, cursor, 25))  # noqa: B023
+            plan = plan_of(*sent)
+            assert not [
+                line for line in plan if re.search(r"(SCAN|Seq Scan on) audit_event", line)
+            ], "\n".join(plan)
+            page = list_audit_events(team["admin"], wanted, cursor, 25)
+            found += page.items
+            cursor = page.next
+            if cursor is None:
+                break
+        assert len({event.id for event in found}) == len(found) == 50 + 10
+        assert found == sorted(found, key=lambda event: (event.occurred_at, event.id), reverse=True)

@@ -149,7 +149,8 @@ def test_business_state_is_never_read_from_the_audit_log() -> None:
     readers = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "caseapp").rglob("*.py")
-        if "AuditEvent." in path.read_text() or "audit_event." in path.read_text()
+        if path.name != "models.py"
+        and ("AuditEvent." in path.read_text() or "audit_event." in path.read_text())
     }
     assert readers == {
         "caseapp/domain/audit/operations.py",

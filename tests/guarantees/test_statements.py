@@ -26,7 +26,7 @@ PAGES = {
     "assignments.case_handouts": 9,
     "assignments.packet_page": 6,
     "assignments.suspended_page": 5,
-    "audit.event_list": 5,
+    "audit.event_list": 7,
     "authoring.draft_list": 6,
     "authoring.draft_page": 8,
     "authoring.edit_page": 4,

@@ -8,7 +8,6 @@ from caseapp.core.settings import ROOT
 
 # What has to survive a refusal, or is written while a page is read.
 OWN_TRANSACTIONS = {
-    "assignments/operations.py": "that a client opened a handout is noted while the page is read",
     "audit/operations.py": "reads and refusals are recorded although nothing else is stored",
     "auth/portal_access.py": "a wrong PIN or start code counts",
     "auth/throttling.py": "a failed attempt counts",

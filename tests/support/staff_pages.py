@@ -148,7 +148,7 @@ class Statements:
         return self
 
     def _hear(self, _connection, _cursor, statement, *_rest):
-        if not statement.startswith(("BEGIN", "PRAGMA")):
+        if not statement.startswith(("BEGIN", "COMMIT", "PRAGMA")):
             self.seen.append(statement)
 
     def __exit__(self, *_fault):

@@ -240,7 +240,7 @@ def test_reading_is_audited(app):
     kinds = db.session.scalars(
         sa.select(AuditEvent.object_kind).where(AuditEvent.action == "assignment.read")
     ).all()
-    assert sorted(kinds) == ["assignment", "case"]
+    assert sorted(kinds) == ["case", "list"]
 
 
 @pytest.mark.pdf

@@ -60,13 +60,19 @@ def test_empty_log_shows_a_message(admin):
     assert "No events match." in admin.text(f"/log?client={uuid4()}")
 
 
-def test_reading_the_log_is_recorded_once_per_quarter_hour(team, admin):
-    admin.text("/log")
-    admin.text("/log")
-    assert (
-        len(list_audit_events(team["admin"], AuditFilter(action=Action.AUDIT_READ), None, 9).items)
-        == 1
-    )
+def test_every_reading_of_the_log_is_recorded_with_its_filters_and_period(team, admin):
+    made = builders.case(team["coach"])
+    admin.text(f"/log?client={made.client_id}&outcome=done")
+    admin.text("/log?by=nobody")
+    admin.text("/log?by=nobody")
+    wanted = AuditFilter(action=Action.AUDIT_READ)
+    *again, first = list_audit_events(team["admin"], wanted, None, 9).items
+    assert first.details["filters"] == {"client_id": str(made.client_id), "outcome": "done"}
+    assert (first.details["events"], first.details["clients"]) == (2, 1)
+    assert first.details["from"] <= first.details["to"] <= first.occurred_at.isoformat()
+    assert [event.details["filters"] for event in again] == [{}, {}]
+    shown = list_audit_events(team["admin"], AuditFilter(client_id=made.client_id), None, 9).items
+    assert {first.id, *(event.id for event in again)} <= {event.id for event in shown}
 
 
 @pytest.mark.parametrize("who", ["coach", "supervisor"])
@@ -84,6 +90,7 @@ def test_log_uses_a_fixed_number_of_statements(team, admin):
             admin.text("/log")
         return len(asked.seen)
 
+    builders.case(team["coach"])
     admin.text("/log")
     few = seen()
     for _ in range(10):

@@ -14,7 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.transaction import separate_transaction
+from caseapp.core.reads import write_with_reads
 from caseapp.core.vault import seal
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import list_current_assignments, load_wanted_handout
@@ -26,7 +26,7 @@ from caseapp.domain.assignments.rules import (
     check_replace,
     check_withdraw,
 )
-from caseapp.domain.audit.operations import record, record_read
+from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.handouts.queries import LibraryItem, get_handout_version
 from caseapp.domain.practice.queries import get_practice_info, today
@@ -201,19 +201,18 @@ def replace_assignment(
     return create_assignment(actor, case, item, message, old.channel, old.due_on, now())
 
 
-def mark_opened(actor: Actor, found: AssignmentRecord) -> None:
-    """Record that a client reads a handout, and when for the first time.
+def mark_opened(found: AssignmentRecord) -> None:
+    """Note when a client opens a handout for the first time, with what the request reads.
 
     The version stays, so that a coach's form about this assignment can still be saved.
     """
-    record_read(actor, Action.PORTAL_READ, "assignment", found.id, found.client_id)
     if found.opened_at is None:
-        with separate_transaction() as connection:
-            connection.execute(
-                sa.update(Assignment)
-                .where(Assignment.id == found.id, Assignment.opened_at.is_(None))
-                .values(opened_at=now())
-            )
+        opened = (
+            sa.update(Assignment)
+            .where(Assignment.id == found.id, Assignment.opened_at.is_(None))
+            .values(opened_at=now())
+        )
+        write_with_reads(lambda connection: connection.execute(opened))
 
 
 def mark_read(actor: Actor, assignment: LockedAssignment, expected_version: int) -> None:

@@ -13,6 +13,7 @@ from caseapp.core.database import db, entity_from_row, run
 from caseapp.core.errors import NotFound, Reason, RuleBroken
 from caseapp.core.pagination import Page, make_page, newest_before, page_newest_first, parse_cursor
 from caseapp.core.permissions import Action, Role
+from caseapp.core.reads import note_shown
 from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.rules import (
@@ -50,9 +51,7 @@ if TYPE_CHECKING:
     from caseapp.domain.suitability.schemas import Recipient
 
 
-def _select_assigned_clients() -> sa.Select[
-    UUID, str, str, int, str, datetime, datetime | None, datetime | None
-]:
+def _select_assigned_clients() -> sa.Select[*tuple[Any, ...]]:
     return (
         sa.select(
             Assignment.id,
@@ -63,11 +62,17 @@ def _select_assigned_clients() -> sa.Select[
             Assignment.assigned_at,
             Assignment.read_at,
             Assignment.withdrawn_at,
+            Assignment.client_id,
         )
         .join(HandoutVersion, HandoutVersion.id == Assignment.handout_version_id)
         .join(Case, Case.id == Assignment.case_id)
         .join(Client, Client.id == Assignment.client_id)
     )
+
+
+def _build_assigned_clients(rows: Sequence[Any]) -> list[AssignedClient]:
+    note_shown((row.client_id for row in rows), Action.ASSIGNMENT_READ)
+    return [AssignedClient(*row[:-1]) for row in rows]
 
 
 def list_assigned_clients(
@@ -81,9 +86,8 @@ def list_assigned_clients(
     rows = db.session.execute(
         page_newest_first(query, Assignment.assigned_at, Assignment.id, cursor, limit)
     ).all()
-    return make_page(
-        [AssignedClient(*row) for row in rows], limit, lambda row: (row.assigned_at, row.id)
-    )
+    page = make_page(rows, limit, lambda row: (row.assigned_at, row.id))
+    return Page(_build_assigned_clients(page.items), page.next)
 
 
 def list_clients_with_older_version(
@@ -104,7 +108,7 @@ def list_clients_with_older_version(
         .order_by(HandoutVersion.number, Client.name, Assignment.id)
         .limit(limit)
     ).all()
-    return [AssignedClient(*row) for row in rows]
+    return _build_assigned_clients(rows)
 
 
 def list_clients_with_version(
@@ -122,7 +126,7 @@ def list_clients_with_version(
         .order_by(Client.name, Assignment.id)
         .limit(limit)
     ).all()
-    return [AssignedClient(*row) for row in rows]
+    return _build_assigned_clients(rows)
 
 
 def count_clients_with_version(actor: Actor, handout_version_id: UUID) -> int:
@@ -325,7 +329,8 @@ def single_record(rows: Sequence[Any]) -> AssignmentRecord:
     """
     if not rows:
         raise NotFound
-    return assignment_records(rows[:1], recipient_from_rows(rows))[0]
+    recipient = recipient_from_rows(rows, ("assignment", entity_from_row(rows[0], Assignment).id))
+    return assignment_records(rows[:1], recipient)[0]
 
 
 @cache

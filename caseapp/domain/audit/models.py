@@ -1,4 +1,4 @@
-"""Table: audit events, append-only (triggers refuse UPDATE and DELETE on both databases)."""
+"""Tables: audit events and the clients of lists, append-only (triggers refuse changes on both databases)."""
 
 from __future__ import annotations
 
@@ -44,3 +44,14 @@ class AuditEvent(Model):
     details: Mapped[dict[str, Any]]
     request_id: Mapped[str] = mapped_column(sa.String(32))
     dedup_key: Mapped[str | None] = mapped_column(sa.String(32), unique=True)
+
+
+class AuditEventClient(Model):
+    """A client whom a list showed; the event says who read the list, and holds a hash of all its clients' ids."""
+
+    __tablename__ = "audit_event_client"
+    __table_args__ = (sa.Index("ix_audit_event_client_event", "event_id"),)
+
+    client_id: Mapped[UUID] = mapped_column(primary_key=True, info=unconstrained(LOG))
+    occurred_at: Mapped[datetime] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(sa.ForeignKey("audit_event.id"), primary_key=True)

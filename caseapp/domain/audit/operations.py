@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -10,29 +13,66 @@ from weakref import WeakKeyDictionary
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from caseapp.core import reads
+from caseapp.core.actor import Actor
 from caseapp.core.clock import now
 from caseapp.core.database import db, run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
+from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import separate_transaction
-from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import Connection, Engine
 
-    from caseapp.core.actor import Actor
-    from caseapp.core.permissions import Action
+    from caseapp.core.reads import List, Reads
 
 READ_WINDOW = timedelta(minutes=15)
-FIND_DUPLICATE = sa.select(AuditEvent.id).where(AuditEvent.dedup_key == sa.bindparam("dedup_key"))
 INSERT = sa.insert(AuditEvent.__table__)  # type: ignore[arg-type]
+FIND_DUPLICATES = sa.select(AuditEvent.dedup_key).where(
+    AuditEvent.dedup_key.in_(sa.bindparam("dedup_keys", expanding=True))
+)
 INSERT_UNLESS_PRESENT = {
-    name: dialect.insert(AuditEvent.__table__).on_conflict_do_nothing(index_elements=["dedup_key"])
+    name: dialect.insert(AuditEvent.__table__)
+    .on_conflict_do_nothing(index_elements=["dedup_key"])
+    .returning(AuditEvent.id)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
+INSERT_CLIENT = sa.insert(AuditEventClient.__table__)  # type: ignore[arg-type]
+# One statement for any number of clients.
+INSERT_CLIENTS_POSTGRESQL = INSERT_CLIENT.from_select(
+    ["client_id", "occurred_at", "event_id"],
+    sa.select(
+        sa.func.unnest(sa.bindparam("client_ids", type_=postgresql.ARRAY(sa.Uuid))),
+        sa.bindparam("moment", type_=AuditEventClient.occurred_at.type),
+        sa.bindparam("event", type_=sa.Uuid),
+    ),
+)
+# What reading a record of each kind is called when the request is about something else.
+READ_ACTIONS = {
+    "assignment": Action.ASSIGNMENT_READ,
+    "case": Action.CASE_READ,
+    "client": Action.CLIENT_READ,
+    "followup": Action.FOLLOWUP_READ,
+    "hold": Action.HOLD_READ,
+    "note": Action.NOTE_READ,
+    "screening": Action.SCREENING_READ,
+}
+CLIENT_READS = frozenset(
+    {
+        *READ_ACTIONS.values(),
+        Action.AUDIT_READ,
+        Action.CONFLICT_READ,
+        Action.PORTAL_READ,
+        Action.REPORT_EXPORT,
+        Action.TODAY_READ,
+    }
+)
 
 _recorded: WeakKeyDictionary[Engine, dict[int, set[str]]] = WeakKeyDictionary()
 
@@ -51,31 +91,154 @@ def record(
     `details` takes codes and the names of changed fields, never their content.
     """
     run(INSERT, **_values(actor, action, "done", kind, object_id, client_id, details))
+    if client_id is not None:
+        reads.note_changed(client_id)
 
 
-def record_read(
-    actor: Actor, action: Action, kind: str, object_id: UUID | None, client_id: UUID | None
-) -> None:
-    """Record that a record was read: one event for each actor, record and quarter of an hour.
+@contextmanager
+def reads_recorded(actor: Actor) -> Iterator[None]:
+    """Record what a command or job reads of clients' records, when it ends."""
+    with reads.collecting():
+        yield
+        record_reads(actor)
 
-    Each process remembers what is recorded in this quarter. SQLite has one writer, so the event is looked up before a
-    separate transaction writes it; on PostgreSQL the insert itself skips a duplicate.
+
+def record_reads(actor: Actor | None, action: Action | None = None) -> None:
+    """Record what was read so far, in one transaction with what else is to be written; nothing when all is recorded.
+
+    There is one event for each actor, record and quarter of an hour, or for each list with the same clients: its
+    clients are tied to it, and it holds their number and a hash of their ids (SHA-256). A client whose change is
+    recorded has no event of being read for it. `action` is that of the request; without `actor` somebody entered the
+    portal by a link or card, whom the event names as that client, not signed in yet.
+
+    Each process remembers what is recorded in this quarter. SQLite has one writer, so events are looked up before a
+    transaction begins.
     """
-    quarter = int(now().timestamp() // READ_WINDOW.total_seconds())
-    dedup_key = hashlib.sha256(f"{actor.id}{action}{object_id}{quarter}".encode()).hexdigest()[:32]
-    seen = _recorded_in(quarter)
-    if dedup_key in seen:
+    found = reads.current()
+    if found is None or found.written is not None:
         return
-    values = _values(actor, action, "done", kind, object_id, client_id, None) | {
-        "dedup_key": dedup_key
-    }
-    dialect = db.engine.dialect.name
-    if dialect == "postgresql":
-        run(INSERT_UNLESS_PRESENT[dialect], **values)
-    elif run(FIND_DUPLICATE, dedup_key=dedup_key).first() is None:
+    taken = found.take()
+    seen = _recorded_in(int(now().timestamp() // READ_WINDOW.total_seconds()))
+    events = [event for event in _list_reads(actor, action, taken) if event.dedup_key not in seen]
+    keys = {event.dedup_key for event in events if event.dedup_key}
+    if keys and db.engine.dialect.name == "sqlite":
+        stored = set(run(FIND_DUPLICATES, dedup_keys=[*keys]).scalars())
+        events = [event for event in events if event.dedup_key not in stored]
+    if events or taken.writes:
         with separate_transaction() as connection:
-            connection.execute(INSERT_UNLESS_PRESENT[dialect], values)
-    seen.add(dedup_key)
+            for write in taken.writes:
+                write(connection)
+            for event in events:
+                _write_read(connection, event)
+    seen |= keys
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An event of reading, and the clients of a list."""
+
+    values: dict[str, Any]
+    client_ids: tuple[UUID, ...] = ()
+
+    @property
+    def dedup_key(self) -> str | None:
+        """Return the key of which there is one event in a quarter of an hour."""
+        key: str | None = self.values["dedup_key"]
+        return key
+
+
+def _list_reads(actor: Actor | None, action: Action | None, taken: Reads) -> list[_Read]:
+    """List the events of what was read: of one client's record, or of a list of several."""
+    opened = {
+        client_id: record
+        for client_id, record in taken.opened.items()
+        if client_id not in taken.changed
+    }
+    lists = dict(taken.lists)
+    events = []
+    if len(opened) == 1:
+        ((client_id, (kind, object_id)),) = opened.items()
+        reader = actor or Actor(client_id, Role.SIGNING_IN, "", "portal")
+        events.append(
+            _read(reader, _read_action(reader, action, kind), kind, object_id, client_id=client_id)
+        )
+        # A page about one client may show that client in a list too.
+        for key, shown in taken.lists.items():
+            if key in {None, action} and shown.client_ids <= {client_id}:
+                del lists[key]
+    elif opened:
+        shown = lists.pop(None, reads.List())
+        lists[None] = replace(shown, client_ids=shown.client_ids | opened.keys())
+    if actor is not None:
+        events += [
+            _read(
+                actor,
+                _read_action(actor, own or action, "case"),
+                shown.kind,
+                shown.object_id,
+                shown=shown,
+            )
+            for own, shown in lists.items()
+        ]
+    return events
+
+
+def _read_action(actor: Actor, action: Action | None, kind: str) -> Action:
+    if actor.role in {Role.CLIENT, Role.SIGNING_IN}:
+        return Action.PORTAL_READ
+    return action if action in CLIENT_READS else READ_ACTIONS[kind]
+
+
+def _read(
+    actor: Actor,
+    action: Action,
+    kind: str,
+    object_id: UUID | None,
+    *,
+    client_id: UUID | None = None,
+    shown: List | None = None,
+) -> _Read:
+    details: dict[str, Any] = {}
+    client_ids: tuple[UUID, ...] = ()
+    if shown is not None:
+        client_ids = tuple(sorted(shown.client_ids))
+        details = {**shown.details, "clients": len(client_ids), "sha256": hash_ids(client_ids)}
+    values = _values(actor, action, "done", kind, object_id, client_id, details)
+    values["dedup_key"] = None
+    if shown is None or not shown.always:
+        quarter = int(now().timestamp() // READ_WINDOW.total_seconds())
+        content = json.dumps(details, sort_keys=True) if details else ""
+        values["dedup_key"] = hashlib.sha256(
+            f"{actor.id}{action}{object_id}{quarter}{content}".encode()
+        ).hexdigest()[:32]
+    return _Read(values, client_ids)
+
+
+def hash_ids(client_ids: Iterable[UUID]) -> str:
+    """Hash the ids of a list's clients, in order of the ids (SHA-256)."""
+    return hashlib.sha256(b"".join(found.bytes for found in sorted(client_ids))).hexdigest()
+
+
+def _write_read(connection: Connection, event: _Read) -> None:
+    dialect = connection.dialect.name
+    if connection.execute(INSERT_UNLESS_PRESENT[dialect], event.values).first() is None:
+        return
+    if not event.client_ids:
+        return
+    moment, event_id = event.values["occurred_at"], event.values["id"]
+    if dialect == "postgresql":
+        connection.execute(
+            INSERT_CLIENTS_POSTGRESQL,
+            {"client_ids": [*event.client_ids], "moment": moment, "event": event_id},
+        )
+    else:
+        connection.execute(
+            INSERT_CLIENT,
+            [
+                {"client_id": client_id, "occurred_at": moment, "event_id": event_id}
+                for client_id in event.client_ids
+            ],
+        )
 
 
 def _recorded_in(quarter: int) -> set[str]:

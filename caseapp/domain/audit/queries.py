@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
-from caseapp.core.pagination import Page, make_page, page_newest_first
+from caseapp.core.pagination import Page, in_any, make_page, page_newest_first
 from caseapp.core.permissions import Action
-from caseapp.domain.audit.models import AuditEvent
+from caseapp.core.reads import List, note_list
+from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -65,20 +67,63 @@ COLUMNS = (
 def list_audit_events(
     actor: Actor, filters: AuditFilter, cursor: str | None, limit: int
 ) -> Page[AuditRecord]:
-    """List audit events, newest first."""
+    """List audit events, newest first; the events of a client include the lists that showed them.
+
+    Reading the log is an event each time: it names the filters, the clients and the times of the events that were read.
+    """
     require(actor, Action.AUDIT_READ)
+    chosen = [
+        column == value
+        for column, value in (
+            (AuditEvent.action, filters.action),
+            (AuditEvent.outcome, filters.outcome),
+            (AuditEvent.actor_id, filters.actor_id),
+        )
+        if value is not None
+    ]
     query = sa.select(*COLUMNS)
-    for column, value in (
-        (AuditEvent.action, filters.action),
-        (AuditEvent.outcome, filters.outcome),
-        (AuditEvent.actor_id, filters.actor_id),
-        (AuditEvent.client_id, filters.client_id),
-    ):
-        if value is not None:
-            query = query.where(column == value)
+    if filters.client_id is None:
+        query = query.where(*chosen)
+    else:
+        query = query.where(
+            in_any(
+                AuditEvent.id,
+                *_select_events_of_client(filters.client_id, chosen, cursor, limit),
+            )
+        )
     rows = db.session.execute(
         page_newest_first(query, AuditEvent.occurred_at, AuditEvent.id, cursor, limit)
     ).all()
-    return make_page(
+    page = make_page(
         [AuditRecord(*row) for row in rows], limit, lambda event: (event.occurred_at, event.id)
     )
+    _note_read(filters, page.items)
+    return page
+
+
+def _select_events_of_client(
+    client_id: UUID, chosen: Sequence[sa.ColumnElement[bool]], cursor: str | None, limit: int
+) -> tuple[sa.Select[UUID], sa.Select[UUID]]:
+    """Select a page of the events about one client, and a page of the lists that showed them: each by its own index."""
+    about = sa.select(AuditEvent.id).where(AuditEvent.client_id == client_id, *chosen)
+    listed = sa.select(AuditEventClient.event_id).where(AuditEventClient.client_id == client_id)
+    if chosen:
+        listed = listed.join(AuditEvent, AuditEvent.id == AuditEventClient.event_id).where(*chosen)
+    return (
+        page_newest_first(about, AuditEvent.occurred_at, AuditEvent.id, cursor, limit),
+        page_newest_first(
+            listed, AuditEventClient.occurred_at, AuditEventClient.event_id, cursor, limit
+        ),
+    )
+
+
+def _note_read(filters: AuditFilter, events: Sequence[AuditRecord]) -> None:
+    details: dict[str, Any] = {
+        "filters": {name: str(value) for name, value in asdict(filters).items() if value},
+        "events": len(events),
+    }
+    if events:
+        details["from"] = events[-1].occurred_at.isoformat()
+        details["to"] = events[0].occurred_at.isoformat()
+    clients = {event.client_id for event in events if event.client_id}
+    note_list(Action.AUDIT_READ, List(clients, "audit_event", None, details, always=True))

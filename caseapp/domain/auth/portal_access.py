@@ -33,7 +33,6 @@ from caseapp.core.sessions import (
 )
 from caseapp.core.tokens import generate_code, generate_token, hash_token, normalize_code
 from caseapp.core.transaction import separate_transaction
-from caseapp.core.vault import unwrap
 from caseapp.domain.audit.operations import record
 from caseapp.domain.auth.credentials import hash_secret, verify_secret
 from caseapp.domain.auth.models import PortalAccess
@@ -54,7 +53,7 @@ from caseapp.domain.auth.throttling import Limit, clear_attempts, count_attempt,
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import fingerprint
+from caseapp.domain.keys.queries import fingerprint, open_key
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -199,7 +198,7 @@ def lock_portal_access(secret: str) -> LockedPortalAccess:
     ).first()
     if found is None:
         raise Unauthenticated(NOT_OPENED)
-    safe = unseal_client(found.Client, unwrap(client_id, found.wrapped)).safe
+    safe = unseal_client(found.Client, open_key(found.wrapped, client_id, "client", client_id)).safe
     return LockedPortalAccess(found.PortalAccess, "link" if found.by_link else "card", safe)
 
 

@@ -11,6 +11,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound, Reason
 from caseapp.core.permissions import Action
+from caseapp.core.reads import note_shown
 from caseapp.domain.assignments.queries import list_assigned_client_ids
 from caseapp.domain.assignments.rules import WantedHandout, list_assignment_blockers
 from caseapp.domain.bulk_assignments.models import (
@@ -186,9 +187,10 @@ def _shown_reasons(item: Any) -> list[str]:  # noqa: ANN401 - a result row
 
 
 def _items(actor: Actor, bulk_assignment_id: UUID) -> Sequence[Any]:
-    return db.session.execute(
+    rows = db.session.execute(
         sa.select(
             BulkAssignmentItem.case_id,
+            BulkAssignmentItem.client_id,
             Case.number,
             Client.name,
             BulkAssignmentItem.state,
@@ -204,3 +206,5 @@ def _items(actor: Actor, bulk_assignment_id: UUID) -> Sequence[Any]:
         )
         .order_by(Client.name, BulkAssignmentItem.id)
     ).all()
+    note_shown(row.client_id for row in rows)
+    return rows

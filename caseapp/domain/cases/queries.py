@@ -22,7 +22,8 @@ from caseapp.core.pagination import (
     page_newest_first,
 )
 from caseapp.core.permissions import Action
-from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
+from caseapp.core.reads import note_shown
+from caseapp.core.vault import DataKey, unseal_column, unseal_json
 from caseapp.domain.cases.models import Attestation, Case, CaseEvent
 from caseapp.domain.cases.rules import Progress, assess_stage_gate, is_case_number
 from caseapp.domain.cases.schemas import CaseListItem
@@ -38,6 +39,7 @@ from caseapp.domain.clients.queries import (
     unseal_client,
 )
 from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import (
     SAFETY_COLUMNS,
@@ -105,7 +107,9 @@ def list_cases(
         .order_by(page.c.opened_at.desc(), page.c.id.desc())
     ).all()
     items = [CaseListItem(*row) for row in rows]
-    return make_page(items, limit, lambda item: (item.opened_at, item.id))
+    listed = make_page(items, limit, lambda item: (item.opened_at, item.id))
+    note_shown(item.client_id for item in listed.items)
+    return listed
 
 
 def select_newest_open_cases(actor: Actor, limit: int) -> sa.Select[UUID]:
@@ -203,7 +207,7 @@ def _select_single_context(role: Role, column: str) -> sa.Select[*tuple[Any, ...
 
 def _context_from_rows(rows: Sequence[Any], kind: type[C]) -> C:
     row = rows[0]
-    key = unwrap(row.Case.client_id, row.wrapped)
+    key = open_key(row.wrapped, row.Case.client_id, "case", row.Case.id)
     return kind(
         row.Case, unseal_client(row.Client, key), row.coach, safety_from_rows(rows, key), key
     )

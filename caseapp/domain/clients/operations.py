@@ -22,7 +22,6 @@ from caseapp.core.vault import (
     DataKey,
     seal,
     seal_json,
-    unwrap,
 )
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.models import (
@@ -40,7 +39,7 @@ from caseapp.domain.clients.queries import (
 from caseapp.domain.clients.rules import may_be_mailed, name_words, phone_digits
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
-from caseapp.domain.keys.queries import fingerprint
+from caseapp.domain.keys.queries import fingerprint, open_key
 from caseapp.domain.practice.queries import get_practice_info, lock_practice_row
 from caseapp.domain.users.queries import list_assignable_coaches
 
@@ -203,7 +202,7 @@ def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) 
     ).first()
     if row is None:
         raise NotFound
-    client = unseal_client(row.Client, unwrap(client_id, row.wrapped))
+    client = unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id))
     language = client.language or get_practice_info().practice.language
     db.session.rollback()
     if client.email is None or not may_be_mailed(client.safe, client.email):

@@ -16,8 +16,9 @@ from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action, Role
+from caseapp.core.reads import note_shown
 from caseapp.core.transaction import locked_clients
-from caseapp.core.vault import DataKey, unseal_column, unseal_json, unwrap
+from caseapp.core.vault import DataKey, unseal_column, unseal_json
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
@@ -27,7 +28,7 @@ from caseapp.domain.clients.models import (
 from caseapp.domain.clients.rules import name_words, phone_digits
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import fingerprint
+from caseapp.domain.keys.queries import fingerprint, open_key
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import is_visible_coach, select_visible_coaches_for
 
@@ -184,7 +185,7 @@ def lock_client(actor: Actor, client_id: UUID) -> LockedClient:
     require(actor, Action.CLIENT_READ)
     take_client_lock(client_id)
     row = _get_client_with_key(actor, client_id)
-    key = unwrap(client_id, row.wrapped)
+    key = open_key(row.wrapped, client_id, "client", client_id)
     return LockedClient(unseal_client(row.Client, key), key)
 
 
@@ -228,7 +229,7 @@ def get_client_record(actor: Actor, client_id: UUID) -> ClientRecord:
     """
     require(actor, Action.CLIENT_READ)
     row = _get_client_with_key(actor, client_id)
-    return unseal_client(row.Client, unwrap(client_id, row.wrapped))
+    return unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id))
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,9 @@ def list_clients(
         .order_by(shown.c.created_at.desc(), shown.c.id.desc())
     ).all()
     items = [ClientListItem(*row) for row in rows]
-    return make_page(items, limit, lambda item: (item.created_at, item.id))
+    listed = make_page(items, limit, lambda item: (item.created_at, item.id))
+    note_shown(item.id for item in listed.items)
+    return listed
 
 
 Condition = Callable[[SQLColumnExpression[UUID]], ColumnElement[bool]]
@@ -424,6 +427,7 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
         .join(User, User.id == CareTeamMember.user_id)
         .where(Client.id.in_(found))
     ).all()
+    note_shown((row.id for row in rows), Action.CONFLICT_READ)
     people: dict[UUID, tuple[str, list[str]]] = {}
     for row in rows:
         people.setdefault(row.id, (row.name, []))[1].append(row.coach)
@@ -436,4 +440,6 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
 def get_client_names(ids: Iterable[Any]) -> dict[UUID, str]:
     """Return the names of some clients by id, with one statement."""
     found = db.session.execute(sa.select(Client.id, Client.name).where(Client.id.in_(set(ids))))
-    return {row.id: row.name for row in found}
+    names = {row.id: row.name for row in found}
+    note_shown(names)
+    return names

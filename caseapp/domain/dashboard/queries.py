@@ -14,7 +14,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.pagination import in_any, literal_limit
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import unwrap
+from caseapp.core.reads import note_shown
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import select_assignments
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, find_suspended
@@ -37,6 +37,7 @@ from caseapp.domain.dashboard.schemas import (
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import unseal_followup
 from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import list_coaches_drafts, list_own_drafts
 from caseapp.domain.screening.models import Hold, Screening
@@ -76,6 +77,7 @@ def get_today(actor: Actor) -> Today:
     due = [task for task in tasks if task.is_due]
     cases_by_stage = _count_by_stage(actor)
     recent = _list_recent_cases(actor)
+    note_shown(row.client_id for row in (*holds, *recent))
     suspended, counts = _assess_handouts(actor, {row.id for row in recent})
     more_cases = sum(count.cases for count in cases_by_stage) > SUSPENDED_PAGE_SIZE
     return Today(
@@ -215,7 +217,7 @@ def _list_followups(
     )
     return [
         ListedFollowUp(
-            unseal_followup(task, client, unwrap(task.client_id, wrapped)),
+            unseal_followup(task, client, open_key(wrapped, task.client_id, "followup", task.id)),
             number,
             is_due=task.assigned_to == actor.id and task.due_at <= until,
         )

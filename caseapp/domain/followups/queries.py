@@ -19,13 +19,14 @@ from caseapp.core.pagination import (
     page_soonest_first,
 )
 from caseapp.core.permissions import Action
-from caseapp.core.vault import DataKey, unseal_column, unwrap
+from caseapp.core.vault import DataKey, unseal_column
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_to, take_client_lock, visible_to
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord
 from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ def _select_visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
 
 
 def _record_from_row(row: Any) -> FollowUpRecord:  # noqa: ANN401 - a result row
-    return unseal_followup(row.FollowUp, row.name, unwrap(row.FollowUp.client_id, row.wrapped))
+    return unseal_followup(
+        row.FollowUp,
+        row.name,
+        open_key(row.wrapped, row.FollowUp.client_id, "followup", row.FollowUp.id),
+    )
 
 
 def unseal_followup(
@@ -205,7 +210,10 @@ def lock_followup(actor: Actor, followup_id: UUID) -> LockedFollowUp:
     ).first()
     if found is None:
         raise NotFound
-    return LockedFollowUp(found.FollowUp, unwrap(found.FollowUp.client_id, found.wrapped))
+    return LockedFollowUp(
+        found.FollowUp,
+        open_key(found.wrapped, found.FollowUp.client_id, "followup", found.FollowUp.id),
+    )
 
 
 def list_open_kinds(client_id: UUID) -> set[str]:

@@ -9,12 +9,12 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.vault import unseal_text, unwrap
+from caseapp.core.vault import unseal_text
 from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, STAFF_RETENTION
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.schemas import FormWords
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import get_ring_key
+from caseapp.domain.keys.queries import get_ring_key, open_key
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -95,7 +95,7 @@ def _unseal(author_id: UUID, row: sa.Row[*tuple[Any, ...]]) -> dict[str, list[st
     if row.client_id is None:
         key = get_ring_key("drafts", row.ring_number).for_person(author_id)
     else:
-        key = unwrap(row.client_id, row.wrapped)
+        key = open_key(row.wrapped, row.client_id, "client", row.client_id)
     text = unseal_text(FormDraft.__tablename__, "words", row.id, row.words, key)
     words: dict[str, list[str]] = json.loads(text or "{}")
     return words

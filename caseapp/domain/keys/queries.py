@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from caseapp.core import runtime
+from caseapp.core import reads, runtime
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.vault import DataKey, RingKey, SealBroken, ring_key_binding, unwrap, unwrap_key
@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 FINGERPRINT_BYTES = 16
 
 
+def open_key(wrapped: bytes, client_id: UUID, kind: str, object_id: UUID) -> DataKey:
+    """Unwrap a client's key to open a record, whose kind and id the log will name: everything that is read passes here.
+
+    Raises SealBroken when the key belongs to another client or to a vault key that isn't listed.
+    """
+    reads.note_opened(client_id, kind, object_id)
+    return unwrap(client_id, wrapped)
+
+
 def get_client_key(client_id: UUID) -> DataKey:
-    """Unwrap a client's key.
+    """Load and open a client's key.
 
     Raises NotFound when the key was destroyed to erase the client.
     """
@@ -34,7 +43,7 @@ def get_client_key(client_id: UUID) -> DataKey:
     )
     if wrapped is None:
         raise NotFound
-    return unwrap(client_id, wrapped)
+    return open_key(wrapped, client_id, "client", client_id)
 
 
 def get_ring_key(purpose: Purpose, number: int | None = None) -> RingKey:

@@ -14,7 +14,8 @@ from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, newest_before, page_newest_first
 from caseapp.core.permissions import Action, Role
-from caseapp.core.vault import DataKey, unseal_text, unwrap
+from caseapp.core.reads import note_shown
+from caseapp.core.vault import DataKey, unseal_text
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import get_case
 from caseapp.domain.clients.models import Client
@@ -26,6 +27,7 @@ from caseapp.domain.clients.queries import (
     visible_to,
 )
 from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.schemas import (
     NO_ANSWERS,
@@ -87,7 +89,7 @@ def _with_names(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[*tu
 
 
 def _build_record(row: Any, key: DataKey | None = None) -> NoteRecord:  # noqa: ANN401 - a result row
-    key = key or unwrap(row.client_id, row.wrapped)
+    key = key or open_key(row.wrapped, row.client_id, "note", row.id)
     return unseal_note(row, key, author=row.author, client=row.client, number=row.number)
 
 
@@ -183,7 +185,7 @@ def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
     row = db.session.execute(_select_for_change(actor.role), values).first()
     if row is None:
         raise NotFound
-    key = unwrap(row.Client.id, row.wrapped)
+    key = open_key(row.wrapped, row.Client.id, "note", row.Note.id)
     return LockedNote(row.Note, LockedClient(unseal_client(row.Client, key), key))
 
 
@@ -225,7 +227,7 @@ def lock_case_for_note(actor: Actor, ref: UUID | str) -> LockedCaseForNote:
     found = run(_select_case_for_note(actor.role, column), asks=actor.id, case=ref).first()
     if found is None:
         raise NotFound
-    key = unwrap(found.client_id, found.wrapped)
+    key = open_key(found.wrapped, found.client_id, "case", found.id)
     return LockedCaseForNote(found.id, found.number, found.status, found.client_id, found.name, key)
 
 
@@ -261,7 +263,7 @@ def list_case_notes(
     if not rows:
         get_case(actor, case_id)
         return Page([], None)
-    key = unwrap(rows[0].client_id, rows[0].wrapped)
+    key = open_key(rows[0].wrapped, rows[0].client_id, "case", case_id)
     page = make_page(rows, limit, lambda note: (note.session_at, note.id))
     return page.map(lambda row: _build_record(row, key))
 
@@ -326,6 +328,7 @@ def list_own_drafts(actor: Actor, limit: int = 50) -> list[DraftListItem]:
         .order_by(priority.desc(), Note.session_at, Note.id)
         .limit(limit)
     ).all()
+    note_shown(row.client_id for row in rows)
     return [DraftListItem(*row) for row in rows]
 
 
@@ -345,6 +348,7 @@ def list_coaches_drafts(actor: Actor, limit: int = 50) -> list[CoachDraft]:
         .order_by(Note.created_at, Note.id)
         .limit(limit)
     ).all()
+    note_shown(row.client_id for row in rows)
     return [CoachDraft(*row) for row in rows]
 
 

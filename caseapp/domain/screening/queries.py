@@ -14,12 +14,13 @@ from caseapp.core.database import db, entity_from_row
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, in_any, literal_limit, make_page, page_newest_first
 from caseapp.core.permissions import Action
-from caseapp.core.vault import DataKey, unseal_column, unwrap
+from caseapp.core.reads import note_opened
+from caseapp.core.vault import DataKey, unseal_column
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_to, require_visible_client, take_client_lock
 from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import get_client_key
+from caseapp.domain.keys.queries import get_client_key, open_key
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
 from caseapp.domain.screening.rules import highest_level, release_blockers
@@ -52,7 +53,9 @@ def _select_with_key(client: sa.ColumnElement[bool]) -> sa.Select[Screening, byt
 
 
 def _record_from_row(row: Any) -> ScreeningRecord:  # noqa: ANN401 - a result row
-    return _record(row.Screening, unwrap(row.Screening.client_id, row.wrapped))
+    return _record(
+        row.Screening, open_key(row.wrapped, row.Screening.client_id, "screening", row.Screening.id)
+    )
 
 
 def _record(found: Screening, key: DataKey, recorded_by_name: str = "") -> ScreeningRecord:
@@ -142,6 +145,7 @@ def list_holds(actor: Actor, client_id: UUID) -> Sequence[Hold]:
     ).all()
     if not found:
         require_visible_client(actor, client_id)
+    note_opened(client_id, "client", client_id)
     return found
 
 
@@ -155,6 +159,7 @@ def get_hold(actor: Actor, hold_id: UUID) -> Hold:
     )
     if found is None:
         raise NotFound
+    note_opened(found.client_id, "hold", found.id)
     return found
 
 
@@ -175,6 +180,7 @@ def list_flags(actor: Actor, client_id: UUID) -> Sequence[Flag]:
     ).all()
     if not found:
         require_visible_client(actor, client_id)
+    note_opened(client_id, "client", client_id)
     return found
 
 
@@ -277,7 +283,7 @@ def get_safety_state(client_id: UUID) -> SafetyState:
     rows = db.session.execute(CLIENT_SAFETY_QUERY, {"client": client_id}).all()
     if not rows:
         raise NotFound
-    return safety_from_rows(rows, unwrap(client_id, rows[0].wrapped))
+    return safety_from_rows(rows, open_key(rows[0].wrapped, client_id, "client", client_id))
 
 
 CLIENT_SAFETY_QUERY = join_safety(

@@ -10,13 +10,14 @@ from sqlalchemy.orm import aliased
 
 from caseapp.core.database import entity_from_row, run
 from caseapp.core.errors import NotFound
-from caseapp.core.vault import unseal_text, unwrap
+from caseapp.core.vault import unseal_text
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import newest_case_id
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import unseal_client
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
 from caseapp.domain.suitability.rules import (
@@ -68,7 +69,7 @@ def get_recipient(client_id: UUID) -> Recipient:
     rows = run(RECIPIENT, client=client_id).all()
     if not rows:
         raise NotFound
-    return recipient_from_rows(rows)
+    return recipient_from_rows(rows, ("client", client_id))
 
 
 def recipient_in_case(context: CaseContext) -> Recipient:
@@ -82,10 +83,13 @@ def recipient_in_case(context: CaseContext) -> Recipient:
     )
 
 
-def recipient_from_rows(rows: Sequence[Any]) -> Recipient:
-    """Build the recipient from the rows for one client of a statement made with `join_recipient`."""
+def recipient_from_rows(rows: Sequence[Any], record: tuple[str, UUID]) -> Recipient:
+    """Build the recipient from the rows for one client of a statement made with `join_recipient`.
+
+    `record` is the kind and id of what is read.
+    """
     row, found = rows[0], entity_from_row(rows[0], Client)
-    key = unwrap(found.id, row.wrapped)
+    key = open_key(row.wrapped, found.id, *record)
     client = unseal_client(found, key)
     text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
     facts = json.loads(text) if text else {}

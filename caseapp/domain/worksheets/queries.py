@@ -211,15 +211,15 @@ def _answered(field: Field, answers: Mapping[str, Answer]) -> AnsweredField:
     )
 
 
-def get_shared_answers(actor: Actor, assignment_id: UUID) -> tuple[SharedAnswers, UUID]:
-    """Return the shared answers of one assignment and the client's id.
+def get_shared_answers(actor: Actor, assignment_id: UUID) -> SharedAnswers:
+    """Return the shared answers of one assignment.
 
     Raises NotFound, also while nothing is shared.
     """
     found = get_shared_worksheet(actor, assignment_id)
     if found.shared is None:
         raise NotFound
-    return found.shared, found.assignment.client_id
+    return found.shared
 
 
 def get_upload_content(actor: Actor, assignment_id: UUID, upload_id: UUID) -> bytes:

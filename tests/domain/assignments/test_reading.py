@@ -89,7 +89,7 @@ def test_mark_read_by_client_twice_changes_nothing(team, made):
     given = get_reading_list_item(client, 1)
     assert given.state == "assigned"
     with at(now() - timedelta(minutes=5)):
-        mark_opened(client, given)
+        mark_opened(given)
     opened = get_reading_list_item(client, 1)
     assert opened.state == "opened"
     with transaction():
@@ -175,11 +175,11 @@ def test_first_opening_is_kept_and_leaves_the_version(team, made):
     client = reader(made)
     given = get_reading_list_item(client, 1)
     assert given.opened_at is None
-    mark_opened(client, given)
+    mark_opened(given)
     opened = get_reading_list_item(client, 1)
     with at(now() + timedelta(hours=1)):
-        mark_opened(client, given)
-        mark_opened(client, opened)
+        mark_opened(given)
+        mark_opened(opened)
     again = get_reading_list_item(client, 1)
     assert opened.opened_at is not None
     assert (again.opened_at, again.version) == (opened.opened_at, given.version)

@@ -7,10 +7,13 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import reads
 from caseapp.core.database import db
 from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
 from caseapp.core.transaction import separate_transaction, transaction
-from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.audit.models import AuditEvent, AuditEventClient
+from caseapp.domain.audit.operations import record_reads
 from caseapp.domain.notes.models import Note
 from tests.support import builders, staff
 
@@ -161,3 +164,39 @@ def test_draft_note_can_be_changed_and_deleted(signed):
     with transaction() as session:
         session.execute(sa.delete(Note).where(Note.id == draft_id))
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Note)) == 1
+
+
+def test_clients_of_a_list_refuse_every_change(signed):
+    """Nobody can take a client out of a list that the log names, nor put another one in their place."""
+    coach, client_id, other = staff.add("coach2"), new_id(), new_id()
+    with reads.collecting():
+        reads.note_shown([client_id])
+        record_reads(coach, Action.CASE_READ)
+    table = AuditEventClient.__table__
+    before = stored(table)
+    assert len(before) == 1
+    where = f"WHERE client_id = '{hexed(client_id)}'"
+    changed = columns(table, client_id=f"'{hexed(other)}'")
+    tried = [
+        f"UPDATE audit_event_client SET client_id = '{hexed(other)}' {where}",
+        f"DELETE FROM audit_event_client {where}",
+        "DELETE FROM audit_event_client",
+    ]
+    if db.engine.dialect.name == "sqlite":
+        tried += [
+            f"UPDATE OR REPLACE audit_event_client SET client_id = '{hexed(other)}' {where}",
+            f"REPLACE INTO audit_event_client ({names(table)}) SELECT {names(table)} FROM audit_event_client",
+            (
+                f"INSERT OR REPLACE INTO audit_event_client (rowid, {names(table)}) "
+                f"SELECT rowid, {changed} FROM audit_event_client {where}"
+            ),
+        ]
+    else:
+        tried += ["TRUNCATE audit_event_client", "TRUNCATE audit_event CASCADE"]
+    for statement in tried:
+        with (
+            pytest.raises(sa.exc.DBAPIError, match="never change"),
+            separate_transaction() as connection,
+        ):
+            connection.execute(sa.text(statement))
+    assert stored(table) == before

@@ -220,10 +220,12 @@ def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
     for _ in range(7):
         builders.case(cast["coach"], facts=FACTS)
 
+    client_ids = set(db.session.scalars(sa.select(ClientKey.client_id)))
+
     def statements(batch_size):
         monkeypatch.setattr(queries, "BATCH_SIZE", batch_size)
         with Statements() as asked:
-            numbers = [row.number for row in list_report_rows(ReportFilter())]
+            numbers = [row.number for row in list_report_rows(ReportFilter(), client_ids)]
         return numbers, len(asked.seen)
 
     whole, few = statements(500)

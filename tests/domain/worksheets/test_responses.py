@@ -134,7 +134,7 @@ def test_shared_answers_are_a_copy_and_end_with_stop_sharing(team, assigned, cli
     with pytest.raises(NotFound):
         get_shared_answers(coach, row)
     run(share_answers, client, 1, ANSWERS, 1)
-    found, _ = get_shared_answers(coach, row)
+    found = get_shared_answers(coach, row)
     by_id = {answer.id: (answer.text, answer.chosen) for answer in found.answers}
     assert by_id["what_happened"] == ("Rang twice.", ())
     assert by_id["body_signs"] == ("", ("tight chest",))
@@ -143,7 +143,7 @@ def test_shared_answers_are_a_copy_and_end_with_stop_sharing(team, assigned, cli
     ]
     run(save_answers, client, 1, {"what_happened": "Later words."}, load_worksheet(client).version)
     assert load_worksheet(client).changed_since
-    again, _ = get_shared_answers(coach, row)
+    again = get_shared_answers(coach, row)
     assert again == found
     run(stop_sharing, client, 1)
     run(stop_sharing, client, 1)
@@ -156,7 +156,7 @@ def test_shared_answers_are_a_copy_and_end_with_stop_sharing(team, assigned, cli
 def test_shared_answers_are_readable_only_by_those_who_see_the_client(team, assigned, client):
     run(share_answers, client, 1, ANSWERS, 0)
     row = assigned[1]
-    assert get_shared_answers(team["supervisor"], row)[0].answers
+    assert get_shared_answers(team["supervisor"], row).answers
     with pytest.raises(NotFound):
         get_shared_answers(team["coach2"], row)
     with pytest.raises(Forbidden):
@@ -207,7 +207,7 @@ def test_withdrawn_or_suspended_worksheet_rejects_every_change(team, assigned, c
         with pytest.raises(RuleBroken) as found:
             run(*change)
         assert [reason.code for reason in found.value.reasons] == [end]
-    assert get_shared_answers(coach, row)[0].answers
+    assert get_shared_answers(coach, row).answers
 
 
 def test_save_at_an_unknown_position_is_not_found(team, client):
