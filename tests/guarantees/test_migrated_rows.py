@@ -24,7 +24,13 @@ Row = dict[str, Any]
 # More than any column has codes, so that each stands in a row.
 ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
-LATER_COLUMNS = {("assignment", "opened_at"), ("client", "language"), ("practice", "language")}
+LATER_COLUMNS = {
+    ("assignment", "opened_at"),
+    ("client", "language"),
+    ("idempotency_key", "location"),
+    ("idempotency_key", "message"),
+    ("practice", "language"),
+}
 LATER_TABLES = {"audit_event_client", "form_draft", "key_ring"}
 
 
