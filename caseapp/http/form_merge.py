@@ -70,7 +70,8 @@ def value_texts(values: Mapping[str, object], zone: Callable[[], tzinfo]) -> Tex
 
 def _comparable(texts: Iterable[str]) -> list[str]:
     stripped = (text.replace("\r\n", "\n").strip() for text in texts)
-    return [text for text in stripped if text]
+    # A page lists its boxes to tick in an order of its own.
+    return sorted(text for text in stripped if text)
 
 
 @dataclass(frozen=True)

@@ -157,14 +157,13 @@ def sources_page() -> ResponseReturnValue:
 def _get_requested_version(slug: str) -> LibraryItem:
     """Get the handout version that the query string asks for, the newest by default.
 
-    Raises NotFound.
+    A form that comes back is shown with the version that it was sent from. Raises NotFound.
     """
-    number = request.args.get("version")
+    number = request.form.get("handout_version", request.args.get("version"))
     if number is not None and not (number.isdecimal() and 0 < int(number[:9]) <= MAX_VERSION):
         raise NotFound
-    return get_handout_version(
-        slug, request.args.get("language", "en"), int(number) if number else None
-    )
+    language = request.form.get("language", request.args.get("language", "en"))
+    return get_handout_version(slug, language, int(number) if number else None)
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,9 @@ def test_withdraw_and_mark_as_read(app):
     assert "Marked as read." in desk.text(path)
     stale = desk.send(path, f"{path}/{portal}/withdraw", version="9")
     assert stale.status_code == 412
-    assert desk.send(path, f"{path}/{portal}/withdraw").status_code == 303
+    form = desk.form(path, f"{path}/{portal}/withdraw")
+    for _ in ("once", "twice"):
+        assert desk.post(form.action, form.fields).location == path
     page = desk.text(path)
     assert "Withdrawn" in page
     action = f"{path}/{portal}/withdraw"

@@ -19,7 +19,7 @@ from caseapp.domain.authoring.queries import list_revisions
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handout_version, list_newest_versions
 from tests.support import staff
-from tests.support.staff_pages import StaffBrowser
+from tests.support.staff_pages import StaffBrowser, forms_in
 
 pytestmark = pytest.mark.usefixtures("on_release_day")
 
@@ -224,6 +224,26 @@ def test_stale_save_is_refused_and_keeps_the_typed_text(browsers):
     assert "Saved by somebody else: <strong>Theirs" in page
     db.session.rollback()
     assert db.session.get(HandoutDraft, get_draft_id(draft)).title == "Theirs"
+
+
+def test_changes_of_two_authors_are_merged(browsers):
+    """Two people edit a draft: each one's fields are kept, and a table of rows is taken from one side as a whole."""
+    draft = create_draft(browsers["supervisor"])
+    assert save(browsers["supervisor"], draft).status_code == 303
+    mine = browsers["supervisor"].form(f"{draft}/edit")
+    rows = {"answer_fields.0.label": "", "answer_fields.0.id": "", "answer_fields.1.label": "Then"}
+    assert browsers["admin"].send(f"{draft}/edit", **rows).status_code == 303
+    answer = browsers["supervisor"].post(mine.action, mine.fields | {"title": "A night walk"})
+    page = answer.get_data(as_text=True)
+    again = forms_in(page, mine.action)[0]
+    assert answer.status_code == 412
+    assert again.fields["title"] == ["A night walk"]
+    assert again.fields["answer_fields.0.label"] == ["Then"]
+    assert "Saved by somebody else" not in page
+    assert browsers["supervisor"].post(mine.action, again.fields).status_code == 303
+    saved = browsers["admin"].form(f"{draft}/edit").fields
+    assert saved["title"] == ["A night walk"]
+    assert saved["answer_fields.0.label"] == ["Then"]
 
 
 def test_draft_in_review_is_read_only_and_stale_approval_is_refused(browsers):

@@ -10,7 +10,7 @@ from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.handouts.models import HandoutVersionReview
 from tests.support import builders
-from tests.support.staff_pages import StaffBrowser
+from tests.support.staff_pages import StaffBrowser, forms_in
 from tests.web.assigned_handouts import count, given, opened
 
 
@@ -112,6 +112,22 @@ def test_record_review_by_supervisor_is_saved_once_and_by_coach_forbidden(app):
     assert refused.status_code == 403
 
 
+def test_review_is_about_the_version_that_the_page_showed(app, monkeypatch):
+    team, _, _ = opened(app)
+    path, action = "/handouts/first-days-pause", "/handouts/first-days-pause/review"
+    browser = StaffBrowser(app, team["supervisor"])
+    form = browser.form(path, action)
+    builders.second_version(monkeypatch, "first-days-pause")
+    wrong = browser.post(action, form.fields | {"clinician": "Dr Anne Weber"})
+    assert wrong.status_code == 422
+    again = forms_in(wrong.get_data(as_text=True), path, action)[0]
+    assert again.fields["handout_version"] == ["1"]
+    sent = browser.post(action, again.fields | {"reviewed_on": "2026-01-10"})
+    assert (sent.status_code, sent.location) == (303, f"{path}?language=en&version=1")
+    assert "Dr Anne Weber" in browser.text(sent.location)
+    assert "Dr Anne Weber" not in browser.text(path)
+
+
 def test_sources_page_shows_what_was_left_out(app):
     _, _, browser = opened(app)
     page = browser.text("/handouts/sources")
@@ -194,8 +210,12 @@ def test_replace_assignments_replaces_chosen_clients_and_lists_blocked_ones(app,
     assert "Daniel Roth: " in page
     assert "Version 1: 1 client in your open cases" in page
     assert count(Assignment) == 4
-    again = browser.post(action, form | {"ids": ids[:1]})
+    kept = form | {"ids": ids[:1], "message": "A clearer one."}
+    assert browser.post("/drafts", kept).status_code == 204
+    assert "A clearer one." in browser.text(path)
+    again = browser.post(action, kept)
     assert again.status_code == 303
+    assert "A clearer one." not in browser.text(path)
     assert count(Assignment) == 4, "the form was sent twice, but replaced once"
     assert "A clearer one." in browser.text(f"/case/{made.number}/handouts")
     assert StaffBrowser(app, team["admin"]).get(path).status_code == 200
