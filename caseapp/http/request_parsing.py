@@ -59,13 +59,12 @@ class Form:
         return ""
 
 
-def read_form(schema: Schema, *, zone: tzinfo | None = None) -> Any:  # noqa: ANN401 - a plain value
+def read_form(schema: Schema) -> Any:  # noqa: ANN401 - a plain value
     """Load the submitted form through a schema; blanks count as absent, unknown fields are refused.
 
-    A local date and time is read in `zone`; a dictionary's entries are named `field.key`. Raises Invalid naming
-    each field.
+    A dictionary's entries are named `field.key`. Raises Invalid naming each field.
     """
-    return load_form(request.form, schema, zone=zone)[0]
+    return load_form(request.form, schema)[0]
 
 
 def load_form(

@@ -48,8 +48,7 @@ from tests.support.staff_pages import SentForm, forms_in
 
 pytestmark = pytest.mark.both(every_set=True)
 
-# Forms that are not declared yet, or never will be, each with its reason. The list may only shrink.
-NOT_YET = "not declared yet"
+# Forms that are not declared, each with its reason. The list may only shrink.
 NO_RECORD = "a script sends it; it changes no record and holds no words of its own"
 BY_HAND = {
     "authoring.preview": "answers the script of the editor, which keeps the words, with a part of the page",
