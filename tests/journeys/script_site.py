@@ -10,7 +10,7 @@ AUTOSAVE_FORM = """
 <form data-autosave="/save" method="post" action="/done">
   <input type="hidden" name="version" value="1">
   <div data-conflict hidden><p data-theirs></p><p data-ours></p><p data-no-script></p>
-    <button type="button" data-keep hidden>Keep mine</button></div>
+    <button type="button" data-keep data-merge="Put together" hidden>Keep mine</button></div>
   <textarea name="text" aria-label="Text"></textarea><button>Save</button>
 </form>
 """

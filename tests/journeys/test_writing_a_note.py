@@ -59,17 +59,25 @@ def test_autosave_from_two_windows_asks_which_version_to_keep(coach, case, live,
     page.goto(f"{live}/note/{note_id}")
     other = page.context.new_page()
     other.goto(f"{live}/note/{note_id}")
+    other.get_by_label("Assessment", exact=True).fill("Rested, in the other window.")
     other.get_by_label("Plan", exact=True).fill("From the other window.")
-    expect(other.locator("input[name=version]").first).to_have_value("2")
+    expect(other.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
     page.get_by_label("Plan", exact=True).fill("From this window.")
     banner = page.locator("[data-conflict]")
     expect(banner).to_be_visible()
     expect(banner).to_contain_text(re.compile(r"at \d\d:\d\d\. What you wrote here at \d\d:\d\d"))
     assert load_note(coach, note_id).sections["plan"] == "From the other window."
+    page.get_by_role("button", name="Put both together").click()
+    # What only the other window changed is taken over; what both changed stands beside.
+    page.get_by_text("Saved in the meantime: From the other window.").wait_for()
+    assessment = page.get_by_label("Assessment", exact=True)
+    expect(assessment).to_have_value("Rested, in the other window.")
     page.get_by_role("button", name="Keep this version").click()
     expect(banner).to_be_hidden()
     expect(page.locator("[data-save-state]")).to_have_attribute("data-state", "saved")
-    assert load_note(coach, note_id).sections["plan"] == "From this window."
+    sections = load_note(coach, note_id).sections
+    assert sections["plan"] == "From this window."
+    assert sections["assessment"] == "Rested, in the other window."
 
 
 def test_autosave_retries_after_a_lost_connection(coach, case, live, page):

@@ -37,9 +37,10 @@ class Autosave {
     this.request = null;
     this.timer = 0;
     this.retry = PAUSE_MS;
-    this.serverVersion = this.version.value;
     // In a conflict nothing is sent by itself: only the person can say which text is to stay.
     this.stopped = !this.conflict.hidden;
+    // The server puts both texts together; a page that it has sent back shows them already.
+    this.merges = false;
   }
 
   start() {
@@ -47,7 +48,7 @@ class Autosave {
       markUnsaved(this.form);
       this.offerToKeep();
     }
-    this.keepButton.addEventListener("click", () => this.keepOurs());
+    this.keepButton.addEventListener("click", () => (this.merges ? this.merge() : this.keepOurs()));
     this.form.addEventListener("input", () => {
       this.unsaved = true;
       this.saveLater(this.request ? PAUSE_WHILE_SENDING_MS : PAUSE_MS);
@@ -140,13 +141,14 @@ class Autosave {
   showConflict(answer) {
     this.unsaved = true;
     this.stopped = true;
-    this.serverVersion = answer.version;
     this.conflict.querySelector("[data-theirs]").textContent = answer.saved;
     this.conflict.querySelector("[data-ours]").textContent = answer.sent;
     const fromWindow = this.conflict.querySelector("[data-window]");
     const fromFile = this.conflict.querySelector("[data-read]");
     if (fromWindow) fromWindow.hidden = false;
     if (fromFile) fromFile.hidden = true;
+    this.merges = true;
+    this.keepButton.textContent = this.keepButton.dataset.merge;
     this.offerToKeep();
     this.show("error", this.texts.elsewhere);
   }
@@ -157,8 +159,18 @@ class Autosave {
     this.conflict.querySelector("[data-no-script]").hidden = true;
   }
 
+  /** Send the form as it is: the server answers with both texts in it, field by field. */
+  merge() {
+    if (!navigator.onLine) {
+      this.show("offline", this.texts.again);
+      return;
+    }
+    this.unsaved = false;
+    this.stopped = false;
+    this.form.requestSubmit();
+  }
+
   keepOurs() {
-    this.version.value = this.serverVersion;
     this.conflict.hidden = true;
     this.unsaved = true;
     this.stopped = false;
