@@ -240,6 +240,22 @@ def test_worker_that_stops_its_timers_is_replaced(monkeypatch):
         assert short.run(b"echo next") == b"next"
 
 
+@pytest.mark.process
+@pytest.mark.parametrize("job", [b"pid", b"stay"])
+def test_worker_is_replaced_when_it_is_old(monkeypatch, job):
+    """Whether it is idle, or was taken over and pretends to work."""
+    limits = Limits(seconds=1, worker_seconds=2)
+    with closing(make_pool(workers=1, limits=limits)) as short:
+        handle = os.pidfd_open(int(short.run(b"pid")))
+        if job == b"stay":
+            monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 1)
+            assert get_failure(short, job) == "late"
+            monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 30)
+        assert select.select([handle], [], [], 30)[0]
+        os.close(handle)
+        assert short.run(b"echo next") == b"next"
+
+
 @given(st.binary(max_size=200) | st.builds(encode, st.integers(0, 3), st.binary(max_size=50)))
 def test_any_answer_is_a_known_code_or_exactly_one_framed_result(message):
     code, result = protocol.decode_answer(message, CODES, 40)

@@ -50,6 +50,8 @@ class Limits:
     """Size of a file that a worker writes."""
     jobs_per_worker: int = 50
     """How many jobs a worker runs before it is replaced."""
+    worker_seconds: float = 600.0
+    """Seconds after which a worker is replaced: one that a file has taken over would never go by itself."""
 
 
 @dataclass(frozen=True)

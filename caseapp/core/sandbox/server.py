@@ -21,6 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -94,9 +95,16 @@ class PoolMaster(Arbiter):  # type: ignore[misc]
     app: PoolServer
 
     def murder_workers(self) -> None:
-        """End when the pool has no users, else kill workers without a sign of life; called every second."""
+        """End when the pool has no users, else kill workers that are old or seem dead; called every second."""
         if protocol.is_unused(Path(self.app.options.folder)):
             raise StopIteration
+        for process, worker in [*self.WORKERS.items()]:
+            excess = time.monotonic() - worker.started - self.app.options.limits.worker_seconds
+            if excess > 0:
+                # A sound worker finishes its job first.
+                self.kill_worker(
+                    process, signal.SIGKILL if excess > self.timeout else signal.SIGTERM
+                )
         super().murder_workers()
 
     def stop(self, graceful: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - gunicorn's own
@@ -118,6 +126,11 @@ class JobWorker(SyncWorker):  # type: ignore[misc]
 
     app: PoolServer
     alive: bool
+
+    def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - gunicorn's own
+        """Remember when the worker was started; called by the master."""
+        super().__init__(*arguments)
+        self.started = time.monotonic()
 
     def run(self) -> NoReturn:
         """Give up everything that jobs don't need, run jobs, and exit without the master's clean-up handlers."""
