@@ -221,7 +221,7 @@ def test_stale_save_is_refused_and_keeps_the_typed_text(browsers):
     page = answer.get_data(as_text=True)
     assert answer.status_code == 412
     assert 'value="Mine"' in page
-    assert "Saved by somebody else: <strong>Theirs" in page
+    assert re.search(r"Saved in the meantime: <strong[^>]*>Theirs<", page)
     db.session.rollback()
     assert db.session.get(HandoutDraft, get_draft_id(draft)).title == "Theirs"
 
@@ -239,7 +239,7 @@ def test_changes_of_two_authors_are_merged(browsers):
     assert answer.status_code == 412
     assert again.fields["title"] == ["A night walk"]
     assert again.fields["answer_fields.0.label"] == ["Then"]
-    assert "Saved by somebody else" not in page
+    assert "Saved in the meantime" not in page
     assert browsers["supervisor"].post(mine.action, again.fields).status_code == 303
     saved = browsers["admin"].form(f"{draft}/edit").fields
     assert saved["title"] == ["A night walk"]
