@@ -25,6 +25,7 @@ from caseapp.domain.form_drafts.queries import list_form_drafts
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.keys.operations import rewrap_client_keys, rewrap_ring
 from caseapp.domain.keys.queries import load_ring
+from caseapp.jobs import delete_expired
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
@@ -194,6 +195,13 @@ def test_words_of_a_client_are_kept_for_a_day(client_id):
     with at(until):
         assert find(client_id) is None
         assert delete_expired_drafts() == 1
+
+
+def test_hourly_job_deletes_words_whose_time_is_over(author):
+    save(author)
+    with at(now() + STAFF_RETENTION):
+        delete_expired()
+    assert count() == 0
 
 
 def test_words_open_after_every_key_was_wrapped_anew(app, author, client_id):
