@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from caseapp.core.errors import Forbidden
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
 
 INTERFACES = ("web", "api", "portal", "cli", "job")
@@ -32,7 +33,7 @@ def require(actor: Actor, action: Action) -> None:
     Raises Forbidden. Whether a record is visible to the actor is a separate check, answered with NotFound.
     """
     if not actor.may(action):
-        raise Forbidden("Your role doesn't include this.")
+        raise Forbidden(lazy_gettext("Your role doesn't include this."))
 
 
 SYSTEM_ID = UUID(int=0)

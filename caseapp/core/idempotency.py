@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.clock import now
 from caseapp.core.database import Model, db, unconstrained
 from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.i18n import lazy_gettext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +102,10 @@ def claim_key(subject_id: UUID, scope: str, key: str, content: object) -> Claim:
         raise RuleBroken(
             Reason(
                 "idempotency_key_reused",
-                "This form has already been sent with different answers.",
-                "Check what was saved. If your answers are still needed, send them again from here.",
+                lazy_gettext("This form has already been sent with different answers."),
+                lazy_gettext(
+                    "Check what was saved. If your answers are still needed, send them again from here."
+                ),
             )
         )
     return Claim(subject_id, scope, key, before.record_id, before.location, before.message)

@@ -394,7 +394,7 @@ class Forms:
     drafts: dict[str, FormWords]
     refusal: Refusal | None = None
     made: dict[str, PageForm] = field(default_factory=dict)
-    heading: str = "Check your answers"
+    heading: str = lazy_gettext("Check your answers")
 
     def mark(self, name: str, problems: dict[str, list[str]], heading: str) -> None:
         """Mark fields of a form that was not sent, with a heading above them, as a page opened anew may."""

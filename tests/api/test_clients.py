@@ -1,7 +1,10 @@
 import pytest
+import sqlalchemy as sa
 
 from caseapp.core.database import db
+from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.practice.models import Practice
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -197,3 +200,17 @@ def test_reads_and_refusals_of_clients_are_audited(coach, stranger, ines):
         ("client.read", "done", "api"),
         ("client.read", "refused", "api"),
     ]
+
+
+def test_client_has_a_language_and_messages_stay_in_english(coach, ines):
+    assert ines["language"] is None
+    with transaction():
+        db.session.execute(sa.update(Practice).values(language="es"))
+    path = f"/clients/{ines['id']}"
+    changed = coach.patch(path, {"language": "es"}, version=ines)
+    assert changed.get_json()["language"] == "es"
+    wrong = coach.patch(path, {"language": "fr"}, version='"2"')
+    assert wrong.get_json()["error"]["fields"] == {"language": ["Choose one of the options."]}
+    nothing = coach.post("/clients", {"safe_channels": ["call"]})
+    assert nothing.get_json()["error"]["fields"] == {"name": ["Fill this in."]}
+    assert nothing.get_json()["error"]["message"] == "Check your answers."

@@ -40,6 +40,7 @@ from tests.portal.portal_handout import assign, form, text, upload
 from tests.support import builders, portal_client
 from tests.support.portal_client import EMAIL_AND_PORTAL, invited, sign_in_client, use_link
 from tests.support.staff import csrf
+from tests.support.staff_pages import _Reader
 
 SLUG = "better-nights"
 PAGE = "/portal/h/1"
@@ -364,9 +365,13 @@ class Journey:
             self.wrong[name] = found
 
     def send(self, page, path, *, expect=303, **fields):
-        """Send a form with the token of a page."""
-        token = csrf(self.visitor.get(page))
-        return self.open(path, method="POST", expect=expect, data={"csrf_token": token, **fields})
+        """Send a form of a page with some fields changed; without such a form, only the page's token and the fields."""
+        shown = self.visitor.get(page)
+        reader = _Reader(page)
+        reader.feed(shown.get_data(as_text=True))
+        own: dict = next((one.fields for one in reader.forms if one.action == path), {})
+        data = {"csrf_token": csrf(shown)} | own | fields
+        return self.open(path, method="POST", expect=expect, data=data)
 
     def send_worksheet(self, action, *, expect, **changed):
         """Send the worksheet as the page has it, with changes."""
@@ -448,6 +453,10 @@ def write_worksheet(journey):
     journey.send_worksheet("share", expect=303, answer_what_happened="я")
     journey.send_worksheet("save", expect=303, answer_what_happened="и я")
     journey.send(PAGE, PAGE + "/unshare")
+    typed = form(journey.visitor.get(PAGE), f"{PAGE}/save") | {"answer_what_happened": "слова"}
+    journey.open("/portal/drafts", method="POST", expect=204, data=typed)
+    assert "слова" in text(journey.open(PAGE))
+    journey.send(PAGE, "/portal/drafts/discard")
 
 
 def handout_titles():
@@ -455,7 +464,11 @@ def handout_titles():
     found = {
         plain_text(text)
         for handout in library().values()
-        for text in (handout.neutral_title, handout.summary)
+        for text in (
+            handout.neutral_title,
+            handout.summary,
+            *(field.label for field in handout.fields),
+        )
     }
     return sorted(found, key=len, reverse=True)
 

@@ -12,6 +12,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db, max_length
 from caseapp.core.errors import Invalid, NotFound, Unauthenticated
 from caseapp.core.fonts import name_missing_glyphs
+from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import STAFF_ROLES, Action, Role
 from caseapp.core.sessions import begin_session, end_all_sessions, end_session
 from caseapp.core.tokens import generate_token, hash_token
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.auth.schemas import SignIn
 
-NO_MATCH = "That email and password do not match."
+NO_MATCH = lazy_gettext("That email and password do not match.")
 
 
 def _too_long(column: InstrumentedAttribute[str]) -> str:
