@@ -15,7 +15,7 @@ from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.cli.setup import fill_demo, list_sign_ins, set_up_demo
 from caseapp.core import migrate, pdf, uploads
 from caseapp.core.database import db
-from caseapp.core.errors import Reason, RuleBroken
+from caseapp.core.errors import Reason, RenderFailed, RuleBroken
 from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import ROOT
 from caseapp.domain.users.queries import list_users
@@ -172,10 +172,13 @@ def _prepare(context: CommandContext) -> list[str]:
 
 
 def _start_sandboxes() -> None:
+    """Start the workers for PDFs and uploads; the rest is served without them, and the next job tries again."""
     try:
         pdf.start_pool()
     except RuleBroken as fault:
         print_error_lines([f"{reason.message} {reason.way_out}" for reason in fault.reasons])
+    except RenderFailed as fault:
+        print_error_lines([fault.message])
     try:
         uploads.start_pool()
     except PoolUnavailable as fault:

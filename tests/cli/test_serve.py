@@ -17,6 +17,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from caseapp.cli import serve
+from caseapp.core import pdf, uploads
+from tests.core.sandboxes import make_pool
 from tests.support.loopback import MailServer, own_port
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
@@ -24,6 +27,7 @@ TIMEOUT = 60
 ENQUEUE_MAIL = """
 import os
 from caseapp.domain.auth.portal_access import invite_client
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.core.settings import load_settings
 from caseapp.core.transaction import transaction
@@ -34,7 +38,7 @@ with create_app(load_settings(os.environ)).app_context():
     coach = staff.add("coach")
     ines = builders.client(coach, email="ines@example.test", safe=SafeContact(("email", "portal")))
     with transaction():
-        invite_client(coach, ines)
+        invite_client(coach, lock_client(coach, ines))
 """
 
 SWEEP_LATER = """
@@ -149,6 +153,17 @@ def test_serve_answers_and_ends_with_its_worker(practice):
             server.send_signal(signal.SIGTERM)
             assert server.wait(TIMEOUT) == 0
             assert worker_ended()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("fault", ["OSError", "ImportError"])
+def test_serve_starts_without_workers_and_says_so(session_app, monkeypatch, capsys, fault):
+    for module in (pdf, uploads):
+        monkeypatch.setattr(module, "_pool", make_pool(fault))
+    serve._start_sandboxes()  # noqa: SLF001 - what follows would serve until it is stopped
+    said = capsys.readouterr().err
+    assert ("Pango is missing" if fault == "OSError" else "did not start") in said
+    assert "Uploaded worksheets and images cannot be read" in said
 
 
 def is_pdf_server(pid):
