@@ -13,12 +13,15 @@ import pytest
 
 import caseapp
 from caseapp.core.actor import Actor
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.auth.portal_access import invite_client
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.followups.models import FollowUp
 from tests.support import builders, staff
+from tests.support.lock_guard import UnlockedChange, locks_watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,13 +61,13 @@ def test_every_rule_that_decides_a_change_takes_a_locked_record() -> None:
 
 
 def test_locked_records_are_made_by_lock_functions_only() -> None:
-    makers = set()
-    for path in sorted(DOMAIN.glob("**/*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and any(
-                name.startswith("Locked") for name in calls(node)
-            ):
-                makers.add(node.name)
+    makers = {
+        node.name
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and any(name.startswith("Locked") for name in calls(node))
+    }
     # The property hands on what `lock_case` has locked.
     assert {name for name in makers if not name.startswith("lock_")} == {"locked_client"}
 
@@ -165,3 +168,25 @@ def test_lock_outside_a_transaction_is_refused(app: Any) -> None:
         }
         with pytest.raises(RuntimeError, match="open transaction"):
             lock(*(given.get(name, made.client_id) for name in asked))
+
+
+@pytest.mark.parametrize(
+    "database_url", [pytest.param("postgresql", marks=pytest.mark.postgresql)], indirect=True
+)
+def test_change_about_a_client_without_the_lock_fails_a_test_of_the_domain(app: Any) -> None:
+    coach = staff.team()["coach"]
+    made = builders.case(coach)
+    task = FollowUp(
+        client_id=made.client_id,
+        kind="recheck",
+        due_at=now(),
+        assigned_to=coach.id,
+        created_at=now(),
+        created_by=coach.id,
+    )
+    with locks_watched():
+        with pytest.raises(UnlockedChange, match="FollowUp"), transaction() as session:
+            session.add(task)
+        with transaction() as session:
+            lock_client(coach, made.client_id)
+            session.add(task)

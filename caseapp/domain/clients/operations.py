@@ -18,6 +18,7 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.templating import render_text
+from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import (
     DataKey,
     seal,
@@ -73,6 +74,8 @@ def create_client(
         id=new_id(), created_at=now(), created_by=actor.id, name=details.name, preferred_name=""
     )
     db.session.add(client)
+    # Nobody else sees the client before the commit.
+    locked_clients().add(client.id)
     _fill_columns(client, details, create_client_key(client.id))
     db.session.flush()
     db.session.add(CareTeamMember(user_id=coach_id, client_id=client.id, joined_at=now()))
