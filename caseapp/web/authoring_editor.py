@@ -39,7 +39,7 @@ from caseapp.domain.handouts.library import (
 from caseapp.domain.handouts.printing import render_draft_pdf
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.form_merge import form_value
-from caseapp.http.forms import BUTTON, Done, FormPage, Forms, PageForm, Sent, Typed, no_lock
+from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent, Typed, no_lock
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import read_form
 from caseapp.http.template_helpers import today, zone
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
     from caseapp.domain.authoring.models import HandoutDraft
+    from caseapp.http.page_forms import PageForm
 
 __all__ = ["blueprint"]
 

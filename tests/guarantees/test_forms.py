@@ -40,8 +40,9 @@ from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.worksheets.models import WorksheetUpload
 from caseapp.http.form_keys import open_form_key
-from caseapp.http.forms import ARGUMENT, Done, FormPage, FormRoute, PostRoute, own_texts
+from caseapp.http.forms import ARGUMENT, Done, FormPage, FormRoute, PostRoute
 from caseapp.http.guard import iter_routes
+from caseapp.http.page_forms import own_texts
 from tests.guarantees import sample_data as w
 from tests.support import builders, portal_client, staff
 from tests.support.staff_pages import SentForm, forms_in

@@ -119,6 +119,7 @@ def test_save_by_spanish_client_with_invalid_answer_shows_spanish_error(app, coa
     assert f">{summary[1]}" in text(answer)
     assert f'<span class="visually-hidden">Error: </span><span>{message}</span></p>' in text(answer)
     assert "Shorten" not in text(answer)
+    assert "Check your answers" not in text(answer)
     strange = visitor.post(f"{path}/save", data=fields | {"answer_one_change": "a\x00b"})
     assert "Quita los caracteres" in text(strange)
     assert "Remove the" not in text(strange)
