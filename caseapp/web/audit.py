@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, render_template, request
 
@@ -96,8 +96,19 @@ def event_list() -> ResponseReturnValue:
         interfaces=INTERFACE_LABELS,
         actors={event.id: _actor_label(event, names) for event in page.items},
         staff={str(person.id): person.name for person in list_users()},
+        details=_details,
         filtered=filters != AuditFilter(),
     )
+
+
+def _details(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """List what an event says besides its columns; the hash of a list's clients is for checks alone."""
+    filters = found.get("filters", {})
+    return [
+        (name, value)
+        for name, value in {**found, **filters}.items()
+        if value and name not in {"filters", "sha256"}
+    ]
 
 
 def _filter() -> tuple[Form, AuditFilter]:

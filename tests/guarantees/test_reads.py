@@ -9,17 +9,20 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core import reads, transaction, vault
+from caseapp.core import reads, runtime, transaction, vault
+from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction as open_transaction
 from caseapp.domain.audit.models import AuditEvent, AuditEventClient
-from caseapp.domain.audit.operations import hash_ids
+from caseapp.domain.audit.operations import hash_ids, reads_recorded, record_reads
+from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
 from caseapp.domain.keys import queries as keys
+from caseapp.domain.keys.queries import get_client_key
 from tests.guarantees import sample_data as w
 from tests.support import builders, staff
 from tests.support.staff_pages import forms_in
@@ -295,3 +298,37 @@ def find_event(answer):
 def tied_to(event):
     found = sa.select(AuditEventClient.client_id).where(AuditEventClient.event_id == event.id)
     return set(db.session.scalars(found))
+
+
+def test_background_work_records_whose_address_it_reads(world):
+    """Whoever asked for the link isn't known; the worker opens the record to see whether email is safe."""
+    client_id = world.own["client_id"]
+    handler = runtime.current().outbox_handlers[LINK_MAIL]
+    with at(now() + APART):
+        handler(UUID(int=1), {"client": client_id.hex})
+    db.session.rollback()
+    event = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.via == "job"))
+    assert (event.client_id, event.action, event.outcome) == (client_id, Action.CLIENT_READ, "done")
+
+
+def test_failed_command_records_what_it_had_read(world):
+    def read():
+        with reads_recorded(operator()):
+            get_client_key(world.own["client_id"])
+            raise ConnectionError
+
+    with at(now() + APART), pytest.raises(ConnectionError):
+        read()
+    event = db.session.scalar(
+        sa.select(AuditEvent).where(
+            AuditEvent.via == "cli", AuditEvent.action == Action.CLIENT_READ
+        )
+    )
+    assert event.client_id == world.own["client_id"]
+
+
+def test_list_without_a_reader_is_refused(world):
+    with reads.collecting():
+        reads.note_shown([world.own["client_id"]])
+        with pytest.raises(RuntimeError, match="unknown"):
+            record_reads(None)

@@ -97,10 +97,12 @@ def record(
 
 @contextmanager
 def reads_recorded(actor: Actor) -> Iterator[None]:
-    """Record what a command or job reads of clients' records, when it ends."""
+    """Record what a command or job reads of clients' records, when it ends or fails."""
     with reads.collecting():
-        yield
-        record_reads(actor)
+        try:
+            yield
+        finally:
+            record_reads(actor)
 
 
 def record_reads(actor: Actor | None, action: Action | None = None) -> None:
@@ -169,17 +171,11 @@ def _list_reads(actor: Actor | None, action: Action | None, taken: Reads) -> lis
     elif opened:
         shown = lists.pop(None, reads.List())
         lists[None] = replace(shown, client_ids=shown.client_ids | opened.keys())
-    if actor is not None:
-        events += [
-            _read(
-                actor,
-                _read_action(actor, own or action, "case"),
-                shown.kind,
-                shown.object_id,
-                shown=shown,
-            )
-            for own, shown in lists.items()
-        ]
+    for own, shown in lists.items():
+        if actor is None:
+            raise RuntimeError("Somebody unknown was shown a list of clients.")
+        reading = _read_action(actor, own or action, "case")
+        events.append(_read(actor, reading, shown.kind, shown.object_id, shown=shown))
     return events
 
 
