@@ -307,8 +307,12 @@ def test_background_work_records_whose_address_it_reads(world):
     with at(now() + APART):
         handler(UUID(int=1), {"client": client_id.hex})
     db.session.rollback()
-    event = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.via == "job"))
-    assert (event.client_id, event.action, event.outcome) == (client_id, Action.CLIENT_READ, "done")
+    event = db.session.scalar(
+        sa.select(AuditEvent).where(
+            AuditEvent.via == "job", AuditEvent.action == Action.CLIENT_READ
+        )
+    )
+    assert (event.client_id, event.object_kind, event.outcome) == (client_id, "client", "done")
 
 
 def test_failed_command_records_what_it_had_read(world):
