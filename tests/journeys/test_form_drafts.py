@@ -16,7 +16,7 @@ from tests.journeys.test_writing_a_note import sign_in
 from tests.support import staff
 
 pytestmark = pytest.mark.journey
-BACK = "What you typed here"
+BACK = "It is not saved yet."
 
 
 @pytest.fixture
@@ -82,6 +82,7 @@ def test_words_of_an_ended_session_are_back_after_signing_in(intake, live):
         session.execute(sa.update(Session).values(ended_at=now()))
     page.locator("#name").fill("Ines Okafor, typed after the session had ended")
     page.get_by_role("button", name="Add client").click()
+    page.wait_for_url("**/sign-in**")
     page.get_by_label("Email").fill("coach@practice.test")
     page.get_by_label("Password").fill(staff.PASSWORD)
     page.get_by_role("button", name="Sign in").click()
