@@ -176,6 +176,9 @@ def _portal_redirect() -> str | None:
 
 
 def _handle_csrf_error(_error: CSRFError) -> ResponseReturnValue:
+    if "X-Requested-With" in request.headers and g.get("actor") is None:
+        # Whoever has lost the session's cookies has also lost the token; the script has to know the first.
+        return Response(status=HTTPStatus.UNAUTHORIZED)
     form = _sent_form()
     try:
         page: ResponseReturnValue | None = form.show_expired() if form else None

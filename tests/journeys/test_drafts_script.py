@@ -14,7 +14,7 @@ FORM = """
   <textarea name="text" aria-label="Text"></textarea><input type="file" name="file" aria-label="File">
   <button name="do" value="save">Save</button>
   <p role="status" tabindex="-1" data-draft-state data-kept="Kept." data-failed="Not kept."
-     data-signed-out="Signed out." data-large="Too long." data-refused="Somebody else."></p></form>
+     data-signed-out="Signed out." data-expired="Expired." data-large="Too long." data-refused="Somebody else."></p></form>
 <a href="/away">Away</a>
 """
 
@@ -91,7 +91,7 @@ def test_form_is_held_while_its_words_cannot_be_kept(site, failure, text):
     assert page.input_value("textarea") == "words"
 
 
-@pytest.mark.parametrize("code", [401, 413], ids=["signed out", "too long"])
+@pytest.mark.parametrize("code", [400, 401, 413], ids=["expired", "signed out", "too long"])
 def test_form_is_sent_when_the_server_takes_its_words_another_way(site, code):
     page = site(FORM, {"/drafts": status(code)})
     page.fill("textarea", "words")

@@ -165,6 +165,13 @@ def test_autosave_form_is_held_while_it_cannot_be_saved(site, failure):
     assert page.input_value("textarea") == "words"
 
 
+def test_autosave_form_with_an_expired_token_is_sent(site):
+    page = site(AUTOSAVE_FORM, {"/save": reply(400)})
+    page.fill("textarea", "words")
+    press_save(page)
+    page.wait_for_url("**/done")
+
+
 def test_autosave_form_offline_is_held_and_saved_when_back(site, page):
     site(AUTOSAVE_FORM, {"/save": reply(200, version="2", saved="10:18")})
     page.context.set_offline(True)

@@ -34,6 +34,8 @@ class Autosave {
     this.texts = { ...TEXTS, ...JSON.parse(form.dataset.texts || "{}") };
     this.unsaved = false;
     this.waiting = false;
+    // The page's token is of no use any more: only sending the form brings a page with a new one, and the words in it.
+    this.expired = false;
     this.request = null;
     this.timer = 0;
     this.retry = PAUSE_MS;
@@ -106,6 +108,7 @@ class Autosave {
 
   /** Act on the server's answer. */
   take(response, answer) {
+    this.expired = response.status === 400;
     if (response.ok) {
       this.version.value = answer.version;
       // The form is compared with what is saved now, should it be sent after somebody else has saved.
@@ -196,6 +199,7 @@ class Autosave {
     this.save();
     await this.request;
     this.waiting = false;
+    if (this.expired) this.unsaved = false;
     if (!this.unsaved && !this.stopped) this.form.requestSubmit(submitter);
     else this.status.focus();
   }

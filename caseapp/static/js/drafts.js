@@ -8,7 +8,7 @@ const PAUSE_WHEN_TOO_OFTEN_MS = 1000;
 // Browsers let a request outlive its page only up to 64 KB.
 const LARGEST_KEEPALIVE_BYTES = 60000;
 // The form may be sent: its words are kept, or the server takes them as they are or keeps them itself.
-const SENDABLE = new Set(["kept", "large", "signedOut"]);
+const SENDABLE = new Set(["kept", "large", "signedOut", "expired"]);
 
 /** The words of one form: what the server has not got yet, and what the person is told. */
 class FormDraft {
@@ -67,6 +67,7 @@ class FormDraft {
       return this.send();
     }
     if (status === 401) return "signedOut";
+    if (status === 400) return "expired";
     if (status === 413) return "large";
     if (status === 409) return "refused";
     return status === 204 ? "kept" : "failed";
