@@ -110,7 +110,9 @@ def test_downgrade_restores_opened_at(engine, app):
         )
     reader = Actor(made.client_id, Role.CLIENT, "Ana", "portal")
     for _ in range(2):
-        mark_opened(get_assignment_record(coach, opened))
+        with collecting():
+            mark_opened(get_assignment_record(coach, opened))
+            record_reads(reader)
     with collecting():
         note_opened(reader.id, "assignment", unopened)
         record_reads(coach, Action.ASSIGNMENT_READ)

@@ -102,7 +102,8 @@ def test_audit_events_and_signed_notes_refuse_every_change(signed, which):
     before = stored(table)
     for statement in statements(table, column, row_id):
         with (
-            pytest.raises(sa.exc.DBAPIError, match="never change"),
+            # PostgreSQL looks for references to a table before it asks the table's triggers.
+            pytest.raises(sa.exc.DBAPIError, match=r"never change|cannot truncate a table"),
             separate_transaction() as connection,
         ):
             connection.execute(sa.text(statement))
