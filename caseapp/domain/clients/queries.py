@@ -69,16 +69,20 @@ def is_visible_client(
     The same rule as `visible_to`, starting from the client: it reads the few members of the care team instead of all
     clients and coaches of a supervisor.
     """
+    return _select_memberships(role, who, client_id).exists()
+
+
+def _select_memberships(
+    role: Role, who: UUID | sa.BindParameter[UUID], client_id: SQLColumnExpression[UUID]
+) -> sa.Select[UUID]:
+    """Select a client's memberships of care teams by which a person may see the client."""
     if role is not Role.SUPERVISOR:
-        return (
-            select_visible_clients(role, who).where(CareTeamMember.client_id == client_id).exists()
-        )
+        return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id)
     member = aliased(User)
     return (
         sa.select(CareTeamMember.client_id)
         .join(member, member.id == CareTeamMember.user_id)
         .where(CareTeamMember.client_id == client_id, is_visible_coach(member, role, who))
-        .exists()
     )
 
 
@@ -314,8 +318,12 @@ def choose_clients(actor: Actor, q: str | None = None) -> ChosenClients:
     elif (digits := phone_digits(text)) and not any(character.isalpha() for character in text):
         exact = Client.phone_hash == fingerprint("phone", digits)
     elif words := name_words(text):
+
+        def check(client_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
+            return _has_any(_select_memberships(actor.role, actor.id, client_id))
+
         return _choose_by_name(
-            [*(_search_word(word) for word in words), (visible_to(actor), visible)]
+            [*(_search_word(word) for word in words), (visible_to(actor), check)]
         )
     else:
         exact = sa.false()
@@ -329,11 +337,17 @@ def _search_word(word: str) -> tuple[sa.Select[UUID], Condition]:
     query = sa.select(found.client_id).where(begins)
 
     def check(client_id: SQLColumnExpression[UUID]) -> ColumnElement[bool]:
-        # Not EXISTS: a planner turns that into a join and may start with all clients of this name.
-        one = query.where(found.client_id == client_id).limit(literal_limit(1))
-        return one.scalar_subquery().is_not(None)
+        return _has_any(query.where(found.client_id == client_id))
 
     return query, check
+
+
+def _has_any(rows: sa.Select[UUID]) -> ColumnElement[bool]:
+    """Build the condition that a correlated query has rows, so that they are looked up for one record after another.
+
+    Not EXISTS: a planner turns that into a join and may start with all clients of a name, or all that somebody sees.
+    """
+    return rows.limit(literal_limit(1)).scalar_subquery().is_not(None)
 
 
 def _choose_by_name(restrictions: Sequence[tuple[sa.Select[UUID], Condition]]) -> ChosenClients:
