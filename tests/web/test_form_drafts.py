@@ -139,3 +139,15 @@ def test_client_who_has_not_entered_the_pin_keeps_nothing(app, team):
     fields = portal_key(found.client_id) | {"csrf_token": staff.csrf(browser.get("/portal/pin"))}
     assert browser.post("/portal/drafts", data=fields | {"name": NAME}).status_code == 403
     assert stored() == 0
+
+
+def test_script_of_a_page_that_has_lost_every_cookie_is_told_that_nobody_is_signed_in(app, coach):
+    form = coach.form("/cases/new")
+    answer = app.test_client().post(
+        "/drafts",
+        data=form.fields | {"name": NAME},
+        headers={"X-Requested-With": "draft"},
+        base_url="https://localhost",
+    )
+    assert answer.status_code == 401
+    assert stored() == 0
