@@ -14,7 +14,8 @@ FORM = """
   <textarea name="text" aria-label="Text"></textarea><input type="file" name="file" aria-label="File">
   <button name="do" value="save">Save</button>
   <p role="status" tabindex="-1" data-draft-state data-kept="Kept." data-failed="Not kept."
-     data-signed-out="Signed out." data-expired="Expired." data-large="Too long." data-refused="Somebody else."></p></form>
+     data-signed-out="Signed out." data-expired="Expired."
+     data-large="Too long." data-refused="Somebody else."></p></form>
 <a href="/away">Away</a>
 """
 
