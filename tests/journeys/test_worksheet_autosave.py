@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.clients.models import Client
 from tests.domain.worksheets import sample_files
 from tests.journeys.test_writing_a_note import sign_in
 from tests.support import builders, portal_client, staff
@@ -116,7 +118,7 @@ def test_autosave_from_a_second_window_does_not_overwrite(coach, invited, live, 
     expect(box(other)).to_have_value("From this one.")
 
 
-def test_autosave_of_spanish_worksheet_when_offline_says_so_in_spanish(coach, invited, live, page):
+def test_autosave_when_offline_says_so_in_the_language_of_the_client(coach, invited, live, page):
     with transaction():
         assign_handout(
             coach,
@@ -128,6 +130,8 @@ def test_autosave_of_spanish_worksheet_when_offline_says_so_in_spanish(coach, in
             language="es",
         )
     open_worksheet(page, live, invited)
+    with transaction():
+        db.session.get_one(Client, invited.client_id).language = "es"
     page.goto(f"{live}/portal/h/2")
     page.route("**/draft", lambda route: route.abort())
     page.locator("#answer_one_change").fill("Apagar la luz.")
