@@ -27,6 +27,7 @@ from caseapp.domain.worksheets.pdf_responses import (
 from caseapp.domain.worksheets.queries import (
     LockedWorksheet,
     get_client_worksheet,
+    get_upload,
     lock_worksheet,
 )
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
@@ -295,12 +296,14 @@ def _open_again(found: AssignmentRecord) -> tuple[HandoutView, Forms]:
     return view, page.open_forms(view, {"position": found.position})
 
 
-def lock_worksheet_of_upload(actor: Actor, position: int, _upload_id: UUID) -> LockedWorksheet:
+def lock_worksheet_of_upload(actor: Actor, position: int, upload_id: UUID) -> LockedWorksheet:
     """Lock a worksheet for a change of one of its files.
 
-    Raises NotFound.
+    Raises NotFound, also for a file of another worksheet.
     """
-    return lock_worksheet(actor, position)
+    worksheet = lock_worksheet(actor, position)
+    get_upload(worksheet, upload_id)
+    return worksheet
 
 
 @page.form(

@@ -41,7 +41,10 @@ def test_demo_is_refused_in_production(app, run_command, tmp_path):
         **keys,
     )
     assert done.exit_code == 1
-    assert done.stderr == "The demo practice needs CASEAPP_ENV=demo or test.\n"
+    assert (
+        done.stderr
+        == "The demo practice needs CASEAPP_ENV=demo or test. Set it, then start again.\n"
+    )
 
 
 def test_demo_with_other_handout_texts_is_refused(app, data_dir):

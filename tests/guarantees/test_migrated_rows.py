@@ -155,6 +155,9 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert [table for table in LATER_TABLES if after.pop(table)] == []
     opened = {row["id"]: row.pop("opened_at") for row in after["assignment"]}
     assert {row.pop("language") for row in after["practice"]} == {"en-GB"}
+    assert {(row.pop("location"), row.pop("message")) for row in after["idempotency_key"]} == {
+        (None, None)
+    }
     assert {row.pop("language") for row in after["client"]} <= {None, "es"}
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]

@@ -17,7 +17,7 @@ from caseapp.core import pdf
 from caseapp.core.database import db
 from caseapp.core.sandbox import limit_hits, pool
 from caseapp.core.transaction import transaction
-from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.practice.queries import get_practice
 from tests.core.sandboxes import make_pool, occupied
 from tests.guarantees import sample_data as w
@@ -98,12 +98,10 @@ def papers(world):
 
 
 def opened(world):
-    """Return the audit events of handouts that this client has opened."""
+    """Return the handouts that this client has opened."""
     db.session.rollback()
-    query = sa.select(AuditEvent.id).where(
-        AuditEvent.action == "portal.read",
-        AuditEvent.object_id.is_not(None),
-        AuditEvent.client_id == world.own["client_id"],
+    query = sa.select(Assignment.id).where(
+        Assignment.opened_at.is_not(None), Assignment.client_id == world.own["client_id"]
     )
     return db.session.scalars(query).all()
 
@@ -165,8 +163,7 @@ def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     draft = create_draft(desk)
     body = BODY.replace("MARK", "\n\n" + "### a\n\n" * 1000)
     assert save(desk, draft, body=body).status_code == 303
-    token = desk.token
-    answers = [desk.post(f"{draft}/pdf", token) for _ in range(4)]
+    answers = [desk.send(draft, f"{draft}/pdf") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [503, 503, 503, 409]
     assert "Nothing was changed" in answers[0].get_data(as_text=True)
     said = unescape(answers[3].get_data(as_text=True))
@@ -176,4 +173,4 @@ def test_unrenderable_text_is_retried_and_others_are_rendered(world):
     assert ask(world, "coach", "/handouts/my-limits/pdf").data.startswith(b"%PDF")
     assert desk.get(draft).status_code == 200
     assert save(desk, draft, body=BODY.replace("MARK", "### a")).status_code == 303
-    assert desk.post(f"{draft}/pdf", token).data.startswith(b"%PDF")
+    assert desk.send(draft, f"{draft}/pdf").data.startswith(b"%PDF")

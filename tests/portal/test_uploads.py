@@ -128,8 +128,8 @@ def test_unreadable_upload_is_visible_to_the_coach_only_after_sending(app, coach
     assert "h-files" not in staff_browser.text(f"{page}/answers")
     [file_id] = upload_ids(coach, sent=False)
     assert staff_browser.get(f"{page}/files/{file_id}").status_code == 404
-    token = {"csrf_token": csrf(shown)}
-    assert visitor.post(f"{PAGE}/files/{file_id}/send", data=token).status_code == 303
+    fields = form(shown, f"{PAGE}/files/{file_id}/send")
+    assert visitor.post(f"{PAGE}/files/{file_id}/send", data=fields).status_code == 303
     assert "h-files" in staff_browser.text(f"{page}/answers")
     answer = staff_browser.get(f"{page}/files/{file_id}")
     assert answer.data == data
@@ -138,7 +138,8 @@ def test_unreadable_upload_is_visible_to_the_coach_only_after_sending(app, coach
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Security-Policy"].endswith("; sandbox")
     assert answer.headers["Cache-Control"] == "no-store"
-    assert visitor.post(f"{PAGE}/files/{file_id}/remove", data=token).status_code == 303
+    fields = form(visitor.get(PAGE), f"{PAGE}/files/{file_id}/remove")
+    assert visitor.post(f"{PAGE}/files/{file_id}/remove", data=fields).status_code == 303
     assert staff_browser.get(f"{page}/files/{file_id}").status_code == 404
 
 

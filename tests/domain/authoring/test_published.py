@@ -10,7 +10,7 @@ from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.reading import get_handout_choice, get_reading_list
-from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.handouts import checks
 from caseapp.domain.handouts.library import Contraindication, library, parse_handout
 from caseapp.domain.handouts.operations import hide_handout, publish_library
@@ -45,7 +45,13 @@ def test_practice_handout_can_be_assigned_and_read(team):
         option.handout.id for option in get_handout_choice(team["coach"], context).options
     }
     with transaction():
-        assign_handout(team["coach"], made.case_id, slug, message="", channel="portal")
+        assign_handout(
+            team["coach"],
+            lock_case(team["coach"], made.case_id),
+            slug,
+            message="",
+            channel="portal",
+        )
     client = Actor(made.client_id, Role.CLIENT, "Ines", "portal")
     assert [record.slug for record in get_reading_list(client)] == [slug]
 
@@ -87,5 +93,11 @@ def test_contraindication_of_practice_handout_blocks_assignment(team):
     made = builders.case(team["coach"])
     builders.screen(team["coach"], made.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
-        assign_handout(team["coach"], made.case_id, slug, message="", channel="in_person")
+        assign_handout(
+            team["coach"],
+            lock_case(team["coach"], made.case_id),
+            slug,
+            message="",
+            channel="in_person",
+        )
     assert "violence_flag" in reason_codes(refused) or "hold_open" in reason_codes(refused)
