@@ -56,6 +56,7 @@ def test_words_are_kept_before_the_form_is_sent(site, requests):
     page.fill("textarea", "words")
     with page.expect_request(f"{SITE}/done") as sent:
         press_save(page)
+    page.wait_for_url("**/done")
     assert [request.post_data for request in requests] == ["form_key=key&text=words"]
     assert sent.value.post_data == "form_key=key&text=words&file=&do=save"
 
