@@ -169,7 +169,7 @@ def test_autosave_form_with_an_expired_token_is_sent(site):
     page = site(AUTOSAVE_FORM, {"/save": reply(400)})
     page.fill("textarea", "words")
     press_save(page)
-    page.wait_for_url("**/done")
+    expect(page).to_have_url(f"{SITE}/done")
 
 
 def test_autosave_form_offline_is_held_and_saved_when_back(site, page):
@@ -206,7 +206,7 @@ def test_autosave_form_can_be_deleted_although_it_cannot_be_saved(site):
     page.fill("textarea", "words")
     save_text(page).get_by_text("Too long.").wait_for()
     page.get_by_role("button", name="Discard").click()
-    page.wait_for_url("**/discard")
+    expect(page).to_have_url(f"{SITE}/discard")
 
 
 def test_preview_after_typing_shows_the_newest_answer(site, requests):

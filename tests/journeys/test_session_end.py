@@ -123,4 +123,4 @@ def test_portal_page_closes_when_the_client_signs_out_in_another_tab(worksheet, 
     other = page.context.new_page()
     other.goto(f"{live}/portal")
     other.get_by_role("button", name="Sign out").click()
-    page.wait_for_url(f"{live}/portal/sign-in")
+    expect(page).to_have_url(f"{live}/portal/sign-in")

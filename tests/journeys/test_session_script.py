@@ -111,12 +111,12 @@ def test_staff_page_keeps_its_words_when_the_session_ends(open_after):
 
 def test_portal_page_without_unsaved_words_closes_when_the_session_ends(open_after):
     page = open_after(61, ENDED, body=PORTAL)
-    page.wait_for_url("**/sign-in")
+    expect(page).to_have_url(f"{SITE}/sign-in")
 
 
 def test_portal_page_closes_without_a_connection_too(open_after):
     page = open_after(61, lambda route: route.abort(), body=PORTAL)
-    page.wait_for_url("**/sign-in")
+    expect(page).to_have_url(f"{SITE}/sign-in")
 
 
 def test_portal_page_with_unsaved_words_hides_them_until_the_same_person_is_back(open_after):
@@ -142,7 +142,7 @@ def test_portal_page_closes_when_another_page_finds_nobody_signed_in(open_after,
     other = page.context.new_page()
     other.route("**/*", answer_without_a_session)
     other.goto(f"{SITE}/sign-in")
-    page.wait_for_url("**/sign-in")
+    expect(page).to_have_url(f"{SITE}/sign-in")
 
 
 def answer_without_a_session(route):
