@@ -71,7 +71,8 @@ BY_HAND = {
     "sign_in.sign_in": "nobody is signed in yet, and a password is never kept",
     "sign_in.sign_out": "a button on every page: it ends the session and clears its cookie",
 }
-WORD = "Her sister & «Ruth» <b>said</b> so."
+# No word of it is short enough to turn up in a token.
+WORD = "Stepsister & «Ruth» <b>said</b> so."
 BROKEN = "This is not how it goes."
 TEXT_TYPES = {None, "text", "search"}
 
