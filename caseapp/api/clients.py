@@ -10,9 +10,8 @@ from caseapp.api.blueprint import ApiBlueprint, ListQuerySchema, ListRequest, me
 from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.clients import operations, queries
+from caseapp.domain.clients import operations, search
 from caseapp.domain.clients.queries import (
-    ClientListItem,
     ClientRecord,
     get_client_record,
     lock_client,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
+    from caseapp.domain.clients.search import ClientListItem
 
 blueprint = ApiBlueprint(
     "clients",
@@ -57,7 +57,7 @@ class ClientQuery(ListQuerySchema):
 def list_clients(query: ListRequest) -> Page[ClientListItem]:
     """List your clients, newest first."""
     actor = current_actor()
-    return queries.list_clients(actor, query.filters.get("q"), query.cursor, query.limit)
+    return search.list_clients(actor, query.filters.get("q"), query.cursor, query.limit)
 
 
 @blueprint.route("/clients", "POST")

@@ -17,8 +17,9 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
 from caseapp.domain.cases.queries import CaseFilter, get_case_context, list_cases
-from caseapp.domain.clients import queries
-from caseapp.domain.clients.queries import list_clients, require_visible_client
+from caseapp.domain.clients import search
+from caseapp.domain.clients.queries import require_visible_client
+from caseapp.domain.clients.search import list_clients
 from tests.bench import rows
 from tests.support.depth import times
 
@@ -184,8 +185,8 @@ def test_common_names_are_found_in_the_newest_cases_and_rare_ones_by_name(app, m
     """Both ways to search find the same, page by page."""
     filled = rows.fill(600, OWN)
 
-    def search(actor, q, few):
-        monkeypatch.setattr(queries, "FEW_CLIENTS", few)
+    def find(actor, q, few):
+        monkeypatch.setattr(search, "FEW_CLIENTS", few)
         found, cursor = [], None
         while True:
             page = list_cases(actor, CaseFilter(q=q), cursor, 7)
@@ -199,8 +200,8 @@ def test_common_names_are_found_in_the_newest_cases_and_rare_ones_by_name(app, m
 
     for actor, most in ((filled.coach, OWN), (filled.supervisor, 600)):
         for q in ("ana", "a", "ana smi", "zzz", "smith2"):
-            walked = search(actor, q, 0)
-            assert walked == search(actor, q, 1000)
+            walked = find(actor, q, 0)
+            assert walked == find(actor, q, 1000)
             assert len(walked) <= most // 9
             assert bool(walked) == (q != "zzz") or actor is filled.coach
 

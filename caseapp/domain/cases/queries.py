@@ -32,12 +32,12 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     ClientRecord,
     LockedClient,
-    choose_clients,
     is_visible_client,
     is_visible_to,
     take_client_lock,
     unseal_client,
 )
+from caseapp.domain.clients.search import choose_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.screening.models import Hold

@@ -17,11 +17,11 @@ from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.operations import create_client, join_care_team, update_client
 from caseapp.domain.clients.queries import (
     get_client_record,
-    list_clients,
     lock_client,
     require_visible_client,
 )
 from caseapp.domain.clients.schemas import CHANNELS, ClientSchema, SafeContact
+from caseapp.domain.clients.search import list_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
 from tests.support import builders

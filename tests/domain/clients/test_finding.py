@@ -8,8 +8,9 @@ from caseapp.core.errors import Forbidden, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.operations import update_client
-from caseapp.domain.clients.queries import list_clients, list_matches, lock_client, name_hash
+from caseapp.domain.clients.queries import list_matches, lock_client, name_hash
 from caseapp.domain.clients.rules import name_words, phone_digits
+from caseapp.domain.clients.search import list_clients
 from tests.support import builders
 
 pytestmark = pytest.mark.both(every_set=True)

@@ -14,7 +14,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import list_clients
+from caseapp.domain.clients.search import list_clients
 from caseapp.domain.keys.models import KeyRing
 from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.keys.purposes import ONCE_DERIVED, PURPOSES

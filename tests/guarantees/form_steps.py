@@ -1,0 +1,114 @@
+"""What has to be so for a page to show a form, where the sample data has it otherwise."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.authoring.models import HandoutDraft
+from caseapp.domain.authoring.operations import save_draft
+from caseapp.domain.authoring.schemas import DraftContentSchema
+from caseapp.domain.cases.models import Case
+from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.followups.operations import complete_followup
+from caseapp.domain.followups.queries import list_client_followups, lock_followup
+from caseapp.domain.handouts.models import HiddenHandout
+from caseapp.domain.handouts.operations import publish_version
+from caseapp.domain.practice.operations import set_logo
+from caseapp.domain.screening.models import Hold
+from caseapp.domain.screening.queries import list_holds
+from caseapp.domain.worksheets.models import WorksheetUpload
+from tests.guarantees import sample_data as w
+from tests.support import builders
+
+
+def close_case(world):
+    ended = {"status": "closed", "closed_at": now(), "outcome": "other"}
+    with transaction():
+        db.session.execute(sa.update(Case).where(Case.id == world.own["case_id"]).values(ended))
+
+
+def meet_release_conditions(world):
+    coach, client_id = world.actors["coach"], world.own["client_id"]
+    with transaction():
+        db.session.execute(sa.update(Hold).values(opened_at=now() - timedelta(days=21)))
+    for task in list_client_followups(coach, client_id, open_only=True):
+        with transaction():
+            locked = lock_followup(coach, task.id)
+            complete_followup(coach, locked, "Done together.", task.version)
+    for days in (8, 0):
+        builders.screen(coach, client_id, days_ago=days)
+    found = next(hold for hold in list_holds(coach, client_id) if hold.kind == "safety")
+    world.own = world.own | {"hold_id": found.id}
+
+
+def add_logo(world):
+    with transaction():
+        set_logo(world.actors["admin"], b"\x89PNG", "A lighthouse")
+
+
+def submit_draft(world):
+    """Put the draft in review; an admin wrote it, and the supervisor may approve it."""
+    with transaction():
+        db.session.execute(
+            sa.update(HandoutDraft)
+            .where(HandoutDraft.id == world.own["draft_id"])
+            .values(state="in_review")
+        )
+
+
+def write_and_submit_draft(world):
+    draft_id = world.own["draft_id"]
+    with transaction():
+        content = DraftContentSchema().load({"title": "Two walks"})
+        save_draft(world.actors["supervisor"], draft_id, content, 1)
+    submit_draft(world)
+
+
+def hide_slug(world):
+    hidden = HiddenHandout(slug=w.SLUG, hidden_at=now(), hidden_by=world.actors["admin"].id)
+    with transaction():
+        db.session.add(hidden)
+
+
+def publish_second_version(_world):
+    with transaction():
+        publish_version(builders.write_second_version(w.SLUG))
+
+
+def assign_on_paper(world):
+    coach, case_id = world.actors["coach"], world.own["case_id"]
+    with transaction():
+        assignment_id = assign_handout(
+            coach,
+            lock_case(coach, case_id),
+            "a-private-check",
+            message="",
+            channel="print",
+            confirmed=True,
+        )
+    world.own = world.own | {"assignment_id": assignment_id}
+
+
+def take_back_file(world):
+    with transaction():
+        db.session.execute(sa.update(WorksheetUpload).values(sent_at=None))
+
+
+REACHED_BY = {
+    "assignments.mark_read": assign_on_paper,
+    "authoring.publish": submit_draft,
+    "authoring.return_draft": submit_draft,
+    "authoring.withdraw": write_and_submit_draft,
+    "cases.reopen": close_case,
+    "handouts.replace_assignments": publish_second_version,
+    "handouts.show": hide_slug,
+    "holds.release": meet_release_conditions,
+    "settings.remove_logo": add_logo,
+    "portal_handouts.send_upload": take_back_file,
+}
