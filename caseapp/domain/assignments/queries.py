@@ -24,7 +24,7 @@ from caseapp.domain.assignments.rules import (
 from caseapp.domain.assignments.schemas import AssignedClient, AssignmentRecord
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_client, take_client_lock, visible_to
+from caseapp.domain.clients.queries import is_visible_client, take_lock_of_owner, visible_to
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import (
     LibraryItem,
@@ -307,8 +307,7 @@ def lock_assignment(actor: Actor, assignment_id: UUID) -> LockedAssignment:
     Raises NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.ASSIGNMENT_READ)
-    of_assignment = sa.select(Assignment.client_id).where(Assignment.id == assignment_id)
-    take_client_lock(of_assignment.scalar_subquery())
+    take_lock_of_owner(Assignment.id, assignment_id)
     record = get_assignment_record(actor, assignment_id)
     return LockedAssignment(db.session.get_one(Assignment, record.id), record)
 

@@ -20,7 +20,7 @@ from caseapp.core.database import db, run
 from caseapp.core.ids import new_id
 from caseapp.core.logging import request_id
 from caseapp.core.permissions import Action, Role
-from caseapp.core.transaction import separate_transaction
+from caseapp.core.transaction import run_separately, separate_transaction
 from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def record_reads(actor: Actor | None, action: Action | None = None) -> None:
     if keys and db.engine.dialect.name == "sqlite":
         stored = set(run(FIND_DUPLICATES, dedup_keys=[*keys]).scalars())
         events = [event for event in events if event.dedup_key not in stored]
-    if events or taken.writes:
+    if len(events) == 1 and not events[0].client_ids and not taken.writes:
+        run_separately(INSERT_UNLESS_PRESENT[db.engine.dialect.name], events[0].values)
+    elif events or taken.writes:
         with separate_transaction() as connection:
             for write in taken.writes:
                 write(connection)
@@ -250,10 +252,7 @@ def record_refusal(
     actor: Actor, action: str, kind: str, object_id: UUID | None, details: dict[str, Any]
 ) -> None:
     """Record a refused request after its transaction was rolled back."""
-    with separate_transaction() as connection:
-        connection.execute(
-            INSERT, _values(actor, action, "refused", kind, object_id, None, details)
-        )
+    run_separately(INSERT, _values(actor, action, "refused", kind, object_id, None, details))
 
 
 def _values(

@@ -34,7 +34,7 @@ from caseapp.domain.clients.queries import (
     LockedClient,
     is_visible_client,
     is_visible_to,
-    take_client_lock,
+    take_lock_of_owner,
     unseal_client,
 )
 from caseapp.domain.clients.search import choose_clients
@@ -227,8 +227,7 @@ def lock_case(actor: Actor, ref: UUID | str) -> LockedCase:
     Raises NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.CASE_READ)
-    where = Case.number == ref if isinstance(ref, str) else Case.id == ref
-    take_client_lock(sa.select(Case.client_id).where(where).scalar_subquery())
+    take_lock_of_owner(Case.number if isinstance(ref, str) else Case.id, ref)
     return _get_single_context(actor, ref, LockedCase)
 
 

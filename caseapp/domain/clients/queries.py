@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import SQLColumnExpression
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import QueryableAttribute, aliased
 
 from caseapp.core.actor import Actor, require
-from caseapp.core.database import db
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
@@ -152,26 +153,40 @@ class LockedClient:
         return self.record.id
 
 
-def take_client_lock(client_id: UUID | sa.ScalarSelect[UUID]) -> None:
+def take_client_lock(client_id: UUID) -> None:
     """Take a client's lock until the transaction ends; every change of the client's record holds it.
 
     Whoever decides by that record reads it afterwards, in another statement: on PostgreSQL a statement that waits for
     a lock goes on with what it saw before. On SQLite `transaction()` has already locked the whole database. A change of
-    a note, a case or another record takes this one lock too, so that nobody waits for each other in a circle;
-    `client_id` can be a select of the client's id. Entities that were read before are read again when they are used.
-    Taking a lock that this transaction holds does nothing. Raises RuntimeError outside `transaction()`.
+    a note, a case or another record takes this one lock too (`take_lock_of_owner`), so that nobody waits for each other
+    in a circle. Entities that were read before are read again when they are used. Taking a lock that this transaction
+    holds does nothing. Raises RuntimeError outside `transaction()`.
+    """
+    if client_id not in locked_clients():
+        take_lock_of_owner(Client.id, client_id)
+
+
+def take_lock_of_owner(column: QueryableAttribute[Any], value: UUID | str) -> None:
+    """Take the lock of the client whose record has this value in a unique column, such as a case's id or number.
+
+    Raises RuntimeError outside `transaction()`.
     """
     locked = locked_clients()
-    if client_id in locked or db.engine.dialect.name == "sqlite":
+    if db.engine.dialect.name == "sqlite":
         return
     db.session.flush()
-    # A reference to the client from a new row doesn't wait for this lock.
-    locked.update(
-        db.session.scalars(
-            sa.select(Client.id).where(Client.id == client_id).with_for_update(key_share=True)
-        )
-    )
+    locked.update(run(_select_owner_for_lock(column), value=value).scalars())
     db.session.expire_all()
+
+
+@cache
+def _select_owner_for_lock(column: QueryableAttribute[Any]) -> sa.Select[UUID]:
+    """Build, once for each column, the query that locks a record's client; every change of a record runs it."""
+    record, found = column.class_, column == sa.bindparam("value")
+    if record is not Client:
+        found = Client.id == sa.select(record.client_id).where(found).scalar_subquery()
+    # A reference to the client from a new row doesn't wait for this lock.
+    return sa.select(Client.id).where(found).with_for_update(key_share=True)
 
 
 def lock_client(actor: Actor, client_id: UUID) -> LockedClient:

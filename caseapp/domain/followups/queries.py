@@ -21,7 +21,7 @@ from caseapp.core.pagination import (
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to, take_client_lock, visible_to
+from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner, visible_to
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord
@@ -201,8 +201,7 @@ def lock_followup(actor: Actor, followup_id: UUID) -> LockedFollowUp:
     Raises NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.FOLLOWUP_READ)
-    of_task = sa.select(FollowUp.client_id).where(FollowUp.id == followup_id)
-    take_client_lock(of_task.scalar_subquery())
+    take_lock_of_owner(FollowUp.id, followup_id)
     found = db.session.execute(
         sa.select(FollowUp, ClientKey.wrapped)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)

@@ -22,7 +22,7 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import (
     LockedClient,
     is_visible_client,
-    take_client_lock,
+    take_lock_of_owner,
     unseal_client,
     visible_to,
 )
@@ -180,7 +180,7 @@ def lock_note(actor: Actor, note_id: UUID) -> LockedNote:
     Raises NotFound, also for somebody else's draft, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.NOTE_READ)
-    take_client_lock(sa.select(Note.client_id).where(Note.id == note_id).scalar_subquery())
+    take_lock_of_owner(Note.id, note_id)
     values = {"asks": actor.id, "note": note_id}
     row = db.session.execute(_select_for_change(actor.role), values).first()
     if row is None:
@@ -222,8 +222,7 @@ def lock_case_for_note(actor: Actor, ref: UUID | str) -> LockedCaseForNote:
     """
     require(actor, Action.CASE_READ)
     column = "number" if isinstance(ref, str) else "id"
-    of_case = sa.select(Case.client_id).where(Case.__table__.c[column] == ref)
-    take_client_lock(of_case.scalar_subquery())
+    take_lock_of_owner(Case.number if column == "number" else Case.id, ref)
     found = run(_select_case_for_note(actor.role, column), asks=actor.id, case=ref).first()
     if found is None:
         raise NotFound

@@ -17,7 +17,7 @@ from caseapp.core.permissions import Action
 from caseapp.core.reads import note_opened
 from caseapp.core.vault import DataKey, unseal_column
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to, require_visible_client, take_client_lock
+from caseapp.domain.clients.queries import is_visible_to, require_visible_client, take_lock_of_owner
 from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key, open_key
@@ -331,7 +331,7 @@ def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
     Raises Forbidden, NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.HOLD_RELEASE)
-    take_client_lock(sa.select(Hold.client_id).where(Hold.id == hold_id).scalar_subquery())
+    take_lock_of_owner(Hold.id, hold_id)
     hold = get_hold(actor, hold_id)
     return LockedHold(
         hold,
