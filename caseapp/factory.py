@@ -8,7 +8,7 @@ from flask import Flask, appcontext_pushed, appcontext_tearing_down, g
 
 from caseapp import api, jobs, portal, web
 from caseapp.core import data_folder, i18n, logging, queue, runtime
-from caseapp.core.database import db, prepare
+from caseapp.core.database import configure_engine, db
 from caseapp.core.settings import ROOT
 from caseapp.domain import models
 from caseapp.domain.handouts.library import library
@@ -57,7 +57,7 @@ def _create(chosen: Settings, installed: Runtime) -> Flask:
     data_folder.secure(chosen.data_dir)
     db.init_app(app)
     with app.app_context():
-        prepare(db.engine)
+        configure_engine(db.engine)
         open_ring()
     request_log.init_app(app)
     languages.init_app(app)

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from caseapp.cli.handouts import release_date
 from caseapp.core import clock
-from caseapp.core.database import db, prepare
+from caseapp.core.database import configure_engine, db
 from caseapp.core.fonts import find_missing_glyphs
 from caseapp.core.migrate import upgrade
 from caseapp.core.sandbox import pool
@@ -149,7 +149,7 @@ def _fill(app, engine):
 def sqlite_template(session_app, data_dir):
     path = data_dir / "template.db"
     engine = sa.create_engine(f"sqlite:///{path}")
-    prepare(engine)
+    configure_engine(engine)
     _fill(session_app, engine)
     with sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool).connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -223,7 +223,7 @@ def engine_for(url: sa.URL) -> sa.Engine:
             named.clear()
             named.update(more)
 
-        prepare(engine)
+        configure_engine(engine)
         ENGINES[kind] = engine
     ENGINES[kind].url = url
     return ENGINES[kind]

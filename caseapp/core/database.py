@@ -221,7 +221,7 @@ def _ping_idle(engine: Engine) -> Callable[[Any, ConnectionPoolEntry, object], N
     return ping
 
 
-def prepare(engine: Engine) -> None:
+def configure_engine(engine: Engine) -> None:
     """Set up an engine: transaction modes, SQLite's pragmas, pings of idle PostgreSQL connections.
 
     Raises RuntimeError when a pragma is not in force, since durability would then be unknown.

@@ -142,7 +142,7 @@ def new_wrapped_key(client_id: UUID) -> bytes:
     return wrap_key(new_secret(), client_key_binding(client_id))
 
 
-def unwrap(client_id: UUID, wrapped: bytes) -> DataKey:
+def unwrap_client_key(client_id: UUID, wrapped: bytes) -> DataKey:
     """Unwrap a client's key.
 
     Raises SealBroken when it belongs to another client or to a vault key that isn't listed.

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import Flask, Response, jsonify, request, send_file
 
-from caseapp.core.database import prepare
+from caseapp.core.database import configure_engine
 from caseapp.core.ids import new_id
 from caseapp.domain.cases.models import Case
 from tests.bench.floor_table import plain_note
@@ -23,7 +23,7 @@ app = Flask("floor")
 engine = sa.create_engine(os.environ["FLOOR_URL"])
 if engine.dialect.name == "sqlite":
     # As durable as the application; PostgreSQL keeps SQLAlchemy's defaults.
-    prepare(engine)
+    configure_engine(engine)
 
 
 @app.get("/case/<case_id>")

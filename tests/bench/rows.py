@@ -18,7 +18,7 @@ from caseapp.core.database import db
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
-from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap, wrapping_key_id
+from caseapp.core.vault import new_wrapped_key, seal, seal_json, unwrap_client_key, wrapping_key_id
 from caseapp.domain.cases.models import Case
 from caseapp.domain.clients.models import (
     CareTeamMember,
@@ -142,7 +142,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
         )
         name = f"{first} {last}{number:x}"
         wrapped = new_wrapped_key(client_id)
-        key = unwrap(client_id, wrapped)
+        key = unwrap_client_key(client_id, wrapped)
         client = SimpleNamespace(__tablename__="client", id=client_id, client_id=client_id)
         case = SimpleNamespace(__tablename__="coaching_case", id=new_id(), client_id=client_id)
         coach_id = coach_of(number)

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core.database import SQLITE_PRAGMAS, db, prepare
+from caseapp.core.database import SQLITE_PRAGMAS, configure_engine, db
 from caseapp.core.errors import Stale
 from caseapp.core.transaction import after_commit, separate_transaction, transaction
 from caseapp.domain.practice.models import Practice
@@ -137,7 +137,7 @@ def test_every_sqlite_connection_has_our_pragmas(app):
 def test_missing_pragma_stops_the_start():
     engine = sa.create_engine("sqlite://")
     with pytest.raises(RuntimeError, match="journal_mode"):
-        prepare(engine)
+        configure_engine(engine)
     engine.dispose()
 
 

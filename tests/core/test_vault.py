@@ -99,13 +99,15 @@ def test_same_text_is_sealed_differently_each_time():
 
 def test_wrapped_key_opens_for_its_client_only():
     wrapped = vault.new_wrapped_key(CLIENT)
-    assert vault.unwrap(CLIENT, wrapped) == vault.unwrap(CLIENT, wrapped)
+    assert vault.unwrap_client_key(CLIENT, wrapped) == vault.unwrap_client_key(CLIENT, wrapped)
     with pytest.raises(vault.SealBroken):
-        vault.unwrap(OTHER_CLIENT, wrapped)
+        vault.unwrap_client_key(OTHER_CLIENT, wrapped)
 
 
 def test_each_client_has_a_key():
-    keys = {vault.unwrap(CLIENT, vault.new_wrapped_key(CLIENT)).secret for _ in range(20)}
+    keys = {
+        vault.unwrap_client_key(CLIENT, vault.new_wrapped_key(CLIENT)).secret for _ in range(20)
+    }
     assert len(keys) == 20
 
 
@@ -114,7 +116,7 @@ def test_other_key_file_opens_nothing(request):
     name, document = vault.wrapping_key_id(), vault.hash_document("words")
     request.getfixturevalue("another_key_file")
     with pytest.raises(vault.SealBroken):
-        vault.unwrap(CLIENT, wrapped)
+        vault.unwrap_client_key(CLIENT, wrapped)
     assert vault.wrapping_key_id() != name
     assert vault.hash_document("words") != document
 

@@ -53,11 +53,11 @@ def opened(monkeypatch):
     """Collect whose keys are opened, at the only place that opens one."""
     found = set()
 
-    def unwrap(client_id, wrapped):
+    def unwrap_client_key(client_id, wrapped):
         found.add(client_id)
-        return vault.unwrap(client_id, wrapped)
+        return vault.unwrap_client_key(client_id, wrapped)
 
-    monkeypatch.setattr(keys, "unwrap", unwrap)
+    monkeypatch.setattr(keys, "unwrap_client_key", unwrap_client_key)
     return found
 
 

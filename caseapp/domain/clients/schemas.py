@@ -138,12 +138,12 @@ class ClientSchema(Schema):
             )
 
     @validates("email")
-    def _is_email(self, value: str | None, **_: object) -> None:
+    def _check_email_address(self, value: str | None, **_: object) -> None:
         if value and not EMAIL.fullmatch(value.strip()):
             raise ValidationError(gettext("Enter a full email address, such as name@example.org."))
 
     @validates("phone")
-    def _is_phone_number(self, value: str | None, **_: object) -> None:
+    def _check_phone_number(self, value: str | None, **_: object) -> None:
         if value and len(re.sub(r"\D", "", value)) < 5:  # noqa: PLR2004
             raise ValidationError("Enter the full phone number.")
 
@@ -226,7 +226,7 @@ class SignInLinkSchema(Schema):
     email = fields.String(required=True, validate=validate.Length(max=254))
 
     @validates("email")
-    def _is_email(self, value: str, **_: object) -> None:
+    def _check_email_address(self, value: str, **_: object) -> None:
         if not EMAIL.fullmatch(value.strip()):
             raise ValidationError(gettext("Enter a full email address, such as name@example.org."))
 

@@ -13,7 +13,14 @@ import sqlalchemy as sa
 from caseapp.core import reads, runtime
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
-from caseapp.core.vault import DataKey, RingKey, SealBroken, ring_key_binding, unwrap, unwrap_key
+from caseapp.core.vault import (
+    DataKey,
+    RingKey,
+    SealBroken,
+    ring_key_binding,
+    unwrap_client_key,
+    unwrap_key,
+)
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.keys.purposes import FINGERPRINT_PURPOSES, FingerprintKind, Purpose
 
@@ -30,7 +37,7 @@ def open_key(wrapped: bytes, client_id: UUID, kind: str, object_id: UUID) -> Dat
     Raises SealBroken when the key belongs to another client or to a vault key that isn't listed.
     """
     reads.note_opened(client_id, kind, object_id)
-    return unwrap(client_id, wrapped)
+    return unwrap_client_key(client_id, wrapped)
 
 
 def get_client_key(client_id: UUID) -> DataKey:
@@ -145,7 +152,7 @@ def list_broken_client_keys() -> list[UUID]:
     )
     for client_id, wrapped in rows:
         try:
-            unwrap(client_id, wrapped)
+            unwrap_client_key(client_id, wrapped)
         except SealBroken:
             broken.append(client_id)
     return broken
