@@ -23,8 +23,6 @@ from caseapp.domain.assignments.reading import (
     get_reading_list_item,
     lock_own_assignment,
 )
-from caseapp.domain.cases.queries import find_newest_case
-from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.form_drafts.queries import list_draft_paths
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.handouts.rendering import FormInputs, plain_text, render_page_body
@@ -41,7 +39,6 @@ from caseapp.portal.reading_list import (
     format_position,
     get_coach_name,
     list_help_lines,
-    shorten_coach_name,
 )
 
 if TYPE_CHECKING:
@@ -76,13 +73,12 @@ REFUSED = lazy_gettext("That didn’t work")
 @blueprint.get("")
 @needs(Action.PORTAL_READ)
 def reading_list_page() -> ResponseReturnValue:
-    """Show the reading list; during a safety hold, help comes first and the progress is left out."""
+    """Show the reading list; during a safety hold, help comes first."""
     actor = current_actor()
     recipient = get_recipient(actor.id)
     reading_list = build_reading_list(
         get_reading_list(actor, recipient), help_first=recipient.situation.hold == "safety"
     )
-    case, coach = find_newest_case(actor.id)
     help_numbers = recipient.practice_info.help_lines
     unsent = set(list_draft_paths(actor.id))
     return render_template(
@@ -93,8 +89,7 @@ def reading_list_page() -> ResponseReturnValue:
             if url_for("portal_handouts.handout_page", position=entry.position) in unsent
         ],
         reading_list=reading_list,
-        coach_name=shorten_coach_name(coach),
-        stage=stage_by_id()[case.stage] if case and case.status == "open" else None,
+        coach_name=get_coach_name(actor),
         emergency=help_numbers.emergency,
         lines=list_help_lines("crisis_block", help_numbers) if reading_list.help_first else [],
         max_handouts=MAX_HANDOUTS,

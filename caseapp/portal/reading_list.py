@@ -11,7 +11,7 @@ from flask import url_for
 
 from caseapp.core.clock import get_week_start
 from caseapp.core.i18n import format_day, gettext, lazy_gettext
-from caseapp.domain.cases.queries import find_newest_case
+from caseapp.domain.cases.queries import find_coach_name
 from caseapp.domain.handouts.printing import get_language_tag
 from caseapp.domain.handouts.rendering import list_help_line_entries, plain_text
 from caseapp.http.template_helpers import today
@@ -117,11 +117,7 @@ def format_position(position: int) -> str:
 
 def get_coach_name(actor: Actor) -> str:
     """Return the first name of the client's coach; empty without one."""
-    return shorten_coach_name(find_newest_case(actor.id)[1])
-
-
-def shorten_coach_name(name: str) -> str:
-    """Return the first name of a coach; empty without one."""
+    name = find_coach_name(actor.id)
     return name.split(maxsplit=1)[0] if name else ""
 
 

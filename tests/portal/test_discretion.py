@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from html import unescape
 
 import pytest
 import sqlalchemy as sa
 
 from caseapp.core import outbox
-from caseapp.core.clock import now
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout
+from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.cases.stages import stages
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
@@ -122,6 +125,24 @@ def test_portal_and_mail_for_milder_fear_at_home_reveal_nothing(app, coach, mail
     assert not portal_client.BANNED.search("\n".join(outside))
     assert [word for word in INTERNAL_WORDS if word in everything] == []
     assert request_another_mail(mailbox, address) == calm
+
+
+@pytest.mark.pdf
+def test_portal_and_mail_are_the_same_in_every_stage(app, coach, mailbox):
+    visitor, found, address = sign_in_by_mail(app, coach, mailbox, "Alder")
+    page = visitor.get("/portal/h/1")
+    visitor.post("/portal/h/1/read", data={"csrf_token": csrf(page)})
+    # The crawl opens everything once and shows what was just said.
+    crawl(app, visitor, [1, 2, 3])
+    seen = set()
+    for stage in stages():
+        with transaction() as session:
+            session.execute(sa.update(Case).where(Case.id == found.case_id).values(stage=stage.id))
+        pages = crawl(app, visitor, [1, 2, 3])
+        # Links are limited by the hour.
+        with at(now() + timedelta(hours=stage.number)):
+            seen.add((tuple(pages.items()), request_another_mail(mailbox, address)))
+    assert len(seen) == 1
 
 
 @pytest.fixture

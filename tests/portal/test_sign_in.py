@@ -334,4 +334,3 @@ def test_client_without_a_case_can_sign_in(coach, app):
     page = visitor.get("/portal")
     assert page.status_code == 200
     assert "Nothing to read right now" in text(page)
-    assert "Where you are" not in text(page)

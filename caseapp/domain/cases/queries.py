@@ -291,14 +291,16 @@ def newest_case_id(client_id: Any) -> sa.ScalarSelect[UUID]:  # noqa: ANN401 - a
     )
 
 
-def find_newest_case(client_id: UUID) -> tuple[Case | None, str]:
-    """Find a client's newest case and the name of its coach, empty without a case; access was already checked."""
-    row = db.session.execute(
-        sa.select(Case, User.name)
-        .join(User, User.id == Case.coach_id)
-        .where(Case.id == newest_case_id(client_id))
-    ).first()
-    return (row.Case, row.name) if row else (None, "")
+def find_coach_name(client_id: UUID) -> str:
+    """Find the name of the coach of a client's newest case, empty without a case; access was already checked."""
+    return (
+        db.session.scalar(
+            sa.select(User.name)
+            .join(Case, User.id == Case.coach_id)
+            .where(Case.id == newest_case_id(client_id))
+        )
+        or ""
+    )
 
 
 @dataclass(frozen=True)
