@@ -170,7 +170,7 @@ def download_assignment(assignment_id: UUID, query: dict[str, Any]) -> Response:
     """Download the assigned handout version, unless it has blockers; the file name reveals nothing."""
     actor, large = current_actor(), "size" in query
     found = get_printable_assignment(actor, assignment_id)
-    made = assignment_pdf(found, large=large, code=True)
+    made = assignment_pdf(found, large=large, discreet=False)
     return pdf_response(made, f"reading-{found.position:02}{'-large' if large else ''}.pdf")
 
 

@@ -192,14 +192,14 @@ def mark_read(assignment: LockedAssignment, _body: dict[str, object], sent: Sent
 @blueprint.get("/h/<int(max=9999):position>/reading-<string:number>.pdf")
 @needs(Action.PORTAL_READ)
 def handout_pdf(position: int, number: str) -> ResponseReturnValue:
-    """Return one handout as a PDF with a neutral file name."""
+    """Return one handout as a discreet PDF with a neutral file name."""
     if number != format_position(position):
         raise NotFound
     found = get_reading_list_item(current_actor(), position)
     large = request.args.get("size") == "large"
     name = f"reading-{number}-large.pdf" if large else f"reading-{number}.pdf"
     with _neutral_pdf_error():
-        pdf = assignment_pdf(found, large=large, code=False)
+        pdf = assignment_pdf(found, large=large, discreet=True)
     _record_opened(found)
     return pdf_response(pdf, name)
 

@@ -211,7 +211,7 @@ def assignment_pdf(number: str, assignment_id: UUID) -> ResponseReturnValue:
     if found.case_number != number:
         raise NotFound
     name = f"reading-{found.position:02}{'-large' if is_large_print_requested() else ''}.pdf"
-    return pdf_response(make_pdf(found, large=is_large_print_requested(), code=True), name)
+    return pdf_response(make_pdf(found, large=is_large_print_requested(), discreet=False), name)
 
 
 @blueprint.get("/case/<string:number>/handouts/packet")

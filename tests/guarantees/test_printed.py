@@ -89,8 +89,8 @@ def documents(app, monkeypatch):
 
     monkeypatch.setattr(pdf, "check_glyphs", stop)
     return [
-        lambda: assignment_pdf(get_assignment_record(coach, ids[0]), large=False, code=True),
-        lambda: assignment_pdf(get_assignment_record(coach, ids[1]), large=True, code=True),
+        lambda: assignment_pdf(get_assignment_record(coach, ids[0]), large=False, discreet=False),
+        lambda: assignment_pdf(get_assignment_record(coach, ids[1]), large=True, discreet=False),
         lambda: case_packet_pdf(coach, get_case_context(coach, made.case_id), ids, large=False),
         lambda: build_export_file(admin, export_id),
         library_pdf,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from html import unescape
-from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -16,12 +15,11 @@ import sqlalchemy as sa
 from caseapp.core import pdf
 from caseapp.core.database import db
 from caseapp.core.sandbox import limit_hits, pool
-from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
-from caseapp.domain.practice.queries import get_practice
 from tests.core.sandboxes import make_pool, occupied
 from tests.guarantees import sample_data as w
 from tests.support import builders
+from tests.support.pdf_checks import forget_pdfs
 from tests.support.staff_pages import StaffBrowser
 from tests.web.test_authoring import BODY, create_draft, save
 
@@ -36,9 +34,7 @@ pytestmark = [
 def world(app):
     found = w.make(app)
     builders.screen(found.actors["coach"], found.own["client_id"])
-    with transaction():
-        # Nothing that another test has had made is at hand under this name.
-        get_practice().name = f"Practice {uuid4().hex}"
+    forget_pdfs()
     for path in limit_hits.hit_dir().glob("*"):
         path.unlink()
     return found

@@ -6,7 +6,6 @@ import io
 import re
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
-from uuid import uuid4
 
 import pikepdf
 import pytest
@@ -22,12 +21,11 @@ from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
 from caseapp.domain.assignments.rules import WITHDRAWN
 from caseapp.domain.cases.queries import get_case_context, lock_case
-from caseapp.domain.practice.queries import get_practice
 from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
 from tests.portal.portal_handout import form
 from tests.support import builders, staff
-from tests.support.pdf_checks import extract_text
+from tests.support.pdf_checks import extract_text, forget_pdfs
 from tests.support.portal_client import BANNED, sign_in_client
 from tests.support.staff import csrf
 from tests.support.staff_pages import Statements, lasting
@@ -205,9 +203,7 @@ def test_handout_pdf_in_large_print_has_more_pages(coach, reader):
 def test_handout_pdf_when_sandbox_is_busy_returns_503_page(coach, reader, monkeypatch):
     visitor, found = reader
     assign(coach, found, CALM)
-    with transaction():
-        # A new name, so that no PDF of another test is in the cache.
-        get_practice().name = f"Practice {uuid4().hex}"
+    forget_pdfs()
     monkeypatch.setattr(pool, "MAX_WAIT_SECONDS", 0)
     answer = visitor.get("/portal/h/1/reading-01.pdf")
     assert answer.status_code == 503
@@ -366,24 +362,11 @@ def test_packet_with_two_handouts_is_offered_and_recorded_as_opened(coach, reade
     assert opened_at(coach, first) is None
     answer = visitor.get("/portal/reading-all.pdf")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="reading-all.pdf"'
-    assert "For Ines, from Marta" in extract_text(answer.data)
+    assert extract_text(answer.data).count("Keeping the day running") > 1
     assert BANNED.findall(str(answer.headers)) == []
     assert None not in {opened_at(coach, first), opened_at(coach, second)}
     builders.screen(coach, found.client_id, self_harm="concern")
     assert visitor.get("/portal/reading-all.pdf").status_code == 404
-
-
-@pytest.mark.pdf
-def test_handout_pdf_shows_first_names_only(coach, reader):
-    visitor, found = reader
-    assign(coach, found, CALM, "Read <b>the first part</b>.")
-    content = extract_text(visitor.get("/portal/h/1/reading-01.pdf").data)
-    assert "For Ines, from Marta Read <b>the first part</b>." in content
-    assert "Okafor" not in content
-    assign(coach, found, HELP, "Keep it near.")
-    quiet = extract_text(visitor.get("/portal/h/2/reading-02.pdf").data)
-    assert "Ines" not in quiet
-    assert "Keep it near" not in quiet
 
 
 @pytest.mark.pdf

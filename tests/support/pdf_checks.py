@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import subprocess
 import tempfile
 from collections import Counter
@@ -15,6 +16,8 @@ import pikepdf
 import zxingcpp
 from pdfua import validate
 from PIL import Image
+
+from caseapp.core import settings
 
 # The structure types of PDF 1.7 that our templates use; any other one is an error.
 TYPES = {
@@ -59,6 +62,11 @@ def as_file(content):
         file = Path(folder) / "document.pdf"
         file.write_bytes(content)
         yield str(file)
+
+
+def forget_pdfs():
+    """Delete every PDF that another test has had made, so that the next one is rendered."""
+    shutil.rmtree(settings.active().data_dir / "pdf", ignore_errors=True)
 
 
 def run_poppler(tool, content, *options):

@@ -14,7 +14,11 @@ from caseapp.domain.assignments.queries import list_chosen_assignments
 from caseapp.domain.assignments.reading import get_reading_list
 from caseapp.domain.assignments.rules import ALREADY_WITHDRAWN, printed_details
 from caseapp.domain.handouts.packets import MAX_HANDOUTS, PacketItem, render_packet_pdf
-from caseapp.domain.handouts.printing import Personalization, render_handout_pdf
+from caseapp.domain.handouts.printing import (
+    NOT_PERSONALIZED,
+    Personalization,
+    render_handout_pdf,
+)
 from caseapp.domain.practice.queries import today
 from caseapp.domain.suitability.queries import recipient_in_case
 
@@ -41,18 +45,18 @@ def list_omissions(
     }
 
 
-def assignment_pdf(record: AssignmentRecord, *, large: bool, code: bool) -> bytes:
-    """Make the PDF of one assignment in its handout version; `code` is False where a QR code has no use.
+def assignment_pdf(record: AssignmentRecord, *, large: bool, discreet: bool) -> bytes:
+    """Make the PDF of one assignment in its handout version; `discreet` makes the copy that a client saves.
 
-    It is stored sealed under the client's key as soon as it says anything about them. Raises what
-    `render_handout_pdf` raises.
+    A discreet copy names no practice, person, stage or source, in its text and in its properties. Any other is stored
+    sealed under the client's key as soon as it says anything about them. Raises what `render_handout_pdf` raises.
     """
     recipient = record.recipient
-    (personalization,), _ = printed_details([record], recipient)
+    (personalization,) = _details([record], recipient, discreet=discreet)
     with in_language(recipient.language):
         return render_handout_pdf(
             record.handout,
-            _letter(recipient, code=code),
+            _letterhead(recipient, discreet=discreet),
             recipient.practice_info.help_lines,
             faith=recipient.faith,
             large=large,
@@ -61,11 +65,21 @@ def assignment_pdf(record: AssignmentRecord, *, large: bool, code: bool) -> byte
         )
 
 
-def _letter(recipient: Recipient, *, code: bool) -> Letterhead:
+def _letterhead(recipient: Recipient, *, discreet: bool) -> Letterhead:
     """Give the letterhead; without a QR code where the client doesn't use the portal, as it may give them away."""
     found = recipient.practice_info.letterhead
+    if discreet:
+        return found.discreet()
     allowed = recipient.client.safe.allows("portal") and not recipient.situation.by_hand_only
-    return found if code and allowed else found.without_qr_code()
+    return found if allowed else found.without_qr_code()
+
+
+def _details(
+    records: Sequence[AssignmentRecord], recipient: Recipient, *, discreet: bool
+) -> list[Personalization]:
+    if discreet:
+        return [NOT_PERSONALIZED for _ in records]
+    return printed_details(records, recipient)[0]
 
 
 @dataclass(frozen=True)
@@ -117,7 +131,7 @@ def case_packet_pdf(
                 for why in reasons
             )
         )
-    return _packet_pdf(packet.records, large=large, code=True)
+    return _packet_pdf(packet.records, large=large, discreet=False)
 
 
 def list_client_packet(actor: Actor) -> list[AssignmentRecord]:
@@ -132,12 +146,12 @@ def list_client_packet(actor: Actor) -> list[AssignmentRecord]:
 
 
 def client_packet_pdf(actor: Actor, records: Sequence[AssignmentRecord]) -> bytes:
-    """Make the client's packet as one PDF."""
+    """Make the client's packet as one PDF, a discreet copy."""
     require(actor, Action.PORTAL_READ)
-    return _packet_pdf(records, large=False, code=False)
+    return _packet_pdf(records, large=False, discreet=True)
 
 
-def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool) -> bytes:
+def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, discreet: bool) -> bytes:
     if not records:
         raise RuleBroken(
             Reason(
@@ -147,7 +161,7 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool)
             )
         )
     recipient = records[0].recipient
-    personalization, _ = printed_details(records, recipient)
+    personalization = _details(records, recipient, discreet=discreet)
     # The cover names the coach who assigned the newest of them.
     last = personalization[-1]
     with in_language(recipient.language):
@@ -156,7 +170,7 @@ def _packet_pdf(records: Sequence[AssignmentRecord], *, large: bool, code: bool)
                 PacketItem(record.handout, record.position, _format_week(record), own.message)
                 for record, own in zip(records, personalization, strict=True)
             ],
-            _letter(recipient, code=code),
+            _letterhead(recipient, discreet=discreet),
             recipient.practice_info.help_lines,
             recipient.key,
             faith=recipient.faith,

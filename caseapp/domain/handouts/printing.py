@@ -134,12 +134,19 @@ def render_print_html(
     personalization: Personalization = NOT_PERSONALIZED,
     draft: bool = False,
 ) -> str:
-    """Render the HTML document of a handout's PDF; large print may take more pages."""
+    """Render the HTML document of a handout's PDF; large print may take more pages.
+
+    With a discreet letterhead the document says neither where it comes from nor, in its title, what it is about.
+    """
+    with in_language(variety_of(handout.language)):
+        title = (
+            gettext("Your reading") if letterhead.is_discreet else plain_text(handout.neutral_title)
+        )
     return render_text(
         "pdf/handout.html",
         {
             "language": get_language_tag(handout.language),
-            "title": plain_text(handout.neutral_title),
+            "title": title,
             "look": get_style_classes(handout, letterhead, large=large),
             "body": render_print_body(
                 handout,
@@ -183,7 +190,7 @@ def render_print_body(
         draft_mark = f"{gettext('Draft, not published.')} " if draft else ""
         details = {
             "title": plain_text(handout.neutral_title),
-            "kicker": f"{draft_mark}{_kicker(handout)}",
+            "kicker": f"{draft_mark}{_kicker(handout, letterhead)}",
             "footer": f"{draft_mark}{_footer(handout, letterhead)}",
             "personalization": personalization,
             "prefix": prefix,
@@ -212,7 +219,10 @@ def get_letterhead_values(letterhead: Letterhead, *, bare: bool) -> dict[str, ob
     }
 
 
-def _kicker(handout: Handout) -> str:
+def _kicker(handout: Handout, letterhead: Letterhead) -> str:
+    minutes = gettext("About %(minutes)s minutes.", minutes=handout.minutes)
+    if letterhead.is_discreet:
+        return minutes
     if handout.stage == ANY_STAGE:
         where = gettext("For use at any time.")
     else:
@@ -220,7 +230,7 @@ def _kicker(handout: Handout) -> str:
         where = gettext(
             "Stage %(number)s, %(title)s.", number=stage.number, title=stage.client_title
         )
-    return f"{where} {gettext('About %(minutes)s minutes.', minutes=handout.minutes)}"
+    return f"{where} {minutes}"
 
 
 def _footer(handout: Handout, letterhead: Letterhead) -> str:
@@ -231,10 +241,12 @@ def _footer(handout: Handout, letterhead: Letterhead) -> str:
     )
     title = plain_text(handout.neutral_title)
     full_stop = "" if title.endswith(("?", "!")) else "."
+    about = f"{title}{full_stop} {version}"
+    if letterhead.is_discreet:
+        return about
     return " ".join(
         (
-            f"{title}{full_stop}",
-            version,
+            about,
             gettext("Written by %(practice)s.", practice=letterhead.name),
             gettext(
                 "Based partly on articles by %(authors)s, in our own words.",

@@ -33,7 +33,7 @@ class Logo:
 
 @dataclass(frozen=True)
 class Letterhead:
-    """The practice's letterhead; `portal` is the address for a QR code, empty for none."""
+    """The practice's letterhead; a discreet one has no name. `portal` is the address for a QR code, empty for none."""
 
     name: str
     tagline: str = ""
@@ -41,6 +41,15 @@ class Letterhead:
     paper: str = "A4"
     logo: Logo | None = None
     portal: str = ""
+
+    @property
+    def is_discreet(self) -> bool:
+        """Return whether a document with this letterhead must not tell where it comes from."""
+        return not self.name
+
+    def discreet(self) -> Letterhead:
+        """Return the letterhead of a copy that a client saves: nothing but the paper size."""
+        return Letterhead("", paper=self.paper)
 
     def without_qr_code(self) -> Letterhead:
         """Return the letterhead without a QR code."""
