@@ -11,6 +11,7 @@ WORDS_FORM = """
   <button>Save</button><button formaction="/file" data-download>File</button></form>
 <form method="post" action="/other"><input name="name" aria-label="Name"><button>Other</button></form>
 <form method="post" action="/sign-in"><input name="email" aria-label="Email"><input type="password"></form>
+<form method="post" action="/pin"><input name="pin" aria-label="PIN" data-secret></form>
 <form action="/search"><input name="q" aria-label="Search"></form><a href="/away">Away</a>
 """
 
@@ -35,7 +36,7 @@ def test_leaving_with_typed_words_asks(site, leave):
     assert leave()
 
 
-@pytest.mark.parametrize("label", [None, "Email", "Search"])
+@pytest.mark.parametrize("label", [None, "Email", "PIN", "Search"])
 def test_leaving_without_words_to_lose_does_not_ask(site, leave, label):
     page = site(WORDS_FORM)
     if label:

@@ -2,9 +2,9 @@
 
 const unsaved = new Set();
 
-/** Return whether a form takes words that would be lost: any form but a search and one with a password. */
+/** Return whether a form takes words that would be lost: any form but a search and one with a password or a PIN. */
 function holdsWords(form) {
-  return form?.method === "post" && !form.querySelector("input[type=password]");
+  return form?.method === "post" && !form.querySelector("input[type=password], [data-secret]");
 }
 
 /** Note that a form's words are saved. */
