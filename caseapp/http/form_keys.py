@@ -24,8 +24,8 @@ MICROSECOND = timedelta(microseconds=1)
 class FormKey:
     """What the key of a form on a page says.
 
-    `form` is the form's address, `page` the address of its page with the query, and `base` what the form was filled
-    with.
+    `form` is the form's address, `page` the address of its page with the query, `base` what the form was filled with,
+    and `conflicts` the fields that the form shows with a text that somebody else has saved beside.
     """
 
     id: UUID
@@ -35,6 +35,7 @@ class FormKey:
     page: str
     opened_at: datetime
     base: Base
+    conflicts: tuple[str, ...] = ()
 
 
 def seal_form_key(key: FormKey) -> str:
@@ -49,6 +50,7 @@ def seal_form_key(key: FormKey) -> str:
         (key.opened_at - EPOCH) // MICROSECOND,
         key.base.salt,
         key.base.checks,
+        key.conflicts,
     ]
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return f"{ring_key.number}.{seal_token(text, PURPOSE, ring_key.derive(PURPOSE))}"
@@ -64,7 +66,7 @@ def open_form_key(token: str) -> FormKey | None:
         found = json.loads(open_token(sealed, PURPOSE, secret))
     except (SealBroken, LookupError):
         return None
-    id_, person_id, client_id, form, page, opened_at, salt, checks = found
+    id_, person_id, client_id, form, page, opened_at, salt, checks, conflicts = found
     return FormKey(
         UUID(id_),
         UUID(person_id),
@@ -73,4 +75,5 @@ def open_form_key(token: str) -> FormKey | None:
         page,
         EPOCH + opened_at * MICROSECOND,
         Base(salt, checks),
+        tuple(conflicts),
     )

@@ -15,15 +15,16 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.idempotency import claim_key, is_claimed
 from caseapp.core.schemas import PrintedString
 from caseapp.core.transaction import transaction
+from caseapp.domain.form_drafts.codes import REPLACED
 from caseapp.domain.form_drafts.operations import forget_form_drafts, save_form_draft
 from caseapp.http.errors import STATUS_CODES, record_refused_request
 from caseapp.http.form_bodies import Body, Done, Sent, Typed
 from caseapp.http.form_keys import FormKey, open_form_key
-from caseapp.http.form_merge import sent_texts
+from caseapp.http.form_merge import Texts, sent_texts, value_texts
 from caseapp.http.guard import current_actor
 from caseapp.http.page_forms import Forms, Refusal
 from caseapp.http.request_parsing import COMMON_FIELDS
-from caseapp.http.template_helpers import flash
+from caseapp.http.template_helpers import flash, zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -116,10 +117,31 @@ class FormRoute(Generic[View, Locked, Loaded]):
             if claim.location is not None:
                 return Done(claim.location, claim.message)
             typed = Typed(sent.fields, lambda: self._list_exact_times(locked))
+            replaced = self._list_replaced(sent, key, locked)
             done: Done = self.change(locked, self.body(typed, locked), sent)
             claim.settle(location=done.location, message=done.message)
             forget_form_drafts(sent.actor.id, key.form, key.opened_at)
+            if replaced:
+                self._keep_replaced(key, replaced)
         return done
+
+    def _list_replaced(self, sent: Sent, key: FormKey, locked: Locked) -> Texts:
+        """List what is saved in the fields that both sides had changed, where this form has another text."""
+        if not key.conflicts or self.values is None:
+            return {}
+        saved, typed = value_texts(self.values(locked), zone), sent_texts(sent.fields)
+        return {
+            name: saved[name]
+            for name in key.conflicts
+            if name in saved and saved[name] != typed.get(name)
+        }
+
+    def _keep_replaced(self, key: FormKey, replaced: Texts) -> None:
+        """Keep the texts that are being replaced, instead of those that were replaced before."""
+        form = key.form + REPLACED
+        forget_form_drafts(key.person_id, form, key.opened_at)
+        path = key.page.partition("?")[0]
+        save_form_draft(key.person_id, path, form, key.client_id, replaced, key.opened_at)
 
     def _list_exact_times(self, locked: Locked) -> dict[str, datetime]:
         found = self.values(locked) if self.values else {}

@@ -12,6 +12,7 @@ from caseapp.core.clock import now
 from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.ids import new_id
+from caseapp.domain.form_drafts.codes import REPLACED
 from caseapp.domain.form_drafts.operations import forget_form_drafts
 from caseapp.http.form_keys import FormKey, open_form_key, seal_form_key
 from caseapp.http.form_merge import (
@@ -79,7 +80,8 @@ class PageForm(Form):
     """A form on a page: its address, its hidden key, and what its fields show.
 
     `is_refused` marks the one that was sent, and `sent_version` is the version that it came from. `restored_from` is
-    the time of words that were typed and never sent, if the form shows them. `placed` is set once the page shows it.
+    the time of words that were typed and never sent, if the form shows them. `replaced` are the texts that this person
+    has replaced in the form after a conflict. `placed` is set once the page shows it.
     """
 
     action: str = ""
@@ -87,6 +89,7 @@ class PageForm(Form):
     sent_version: str | None = None
     is_refused: bool = False
     restored_from: datetime | None = None
+    replaced: Texts = field(default_factory=dict)
     placed: bool = False
 
     def place(self) -> str:
@@ -138,11 +141,15 @@ class Forms:
         )
         saved = value_texts(values, zone)
         base = Base.of(saved)
+        conflicts: tuple[str, ...] = ()
+        if replaced := self.drafts.get(address + REPLACED):
+            form.replaced = replaced.words
         refusal = self.refusal
         if refusal and refusal.route.address(refusal.sent.args) == address:
             form.is_refused = True
             if refusal.shows_words:
                 base = _fill_again(form, refusal, saved, base)
+                conflicts = refusal.sent.key.conflicts if refusal.sent.key else ()
         elif draft := self.drafts.get(address):
             fields = _as_sent(draft.words)
             key = open_form_key(fields.get("form_key", ""))
@@ -160,6 +167,7 @@ class Forms:
                 self.page.address(self.args) + tail,
                 now(),
                 base,
+                tuple({*conflicts, *form.saved}),
             )
         )
         return form
@@ -190,6 +198,8 @@ class Forms:
             shown = {*form.labels, *form.hidden} if form else set()
             found += refusal.route.list_typed(refusal.sent.fields, shown)
         for address, draft in self.drafts.items():
+            if address.endswith(REPLACED):
+                continue
             form = self.made.get(address)
             if form is None or not form.placed:
                 route = find_route(address)

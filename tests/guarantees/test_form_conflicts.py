@@ -61,6 +61,25 @@ def test_field_that_both_changed_shows_both_texts(world):
     assert ">they</strong>" in page
 
 
+def test_text_replaced_after_a_conflict_is_kept_one_version_back(world):
+    """Whoever saves over somebody else's text, having seen it, still finds it on the page; nobody else does."""
+    mine = details_form(world, "coach", "client")
+    theirs = details_form(world, "supervisor", "client")
+    assert save_details(world, "supervisor", theirs, code_word="Stepsister").status_code == 303
+    late = save_details(world, "coach", mine, code_word="Blue sky")
+    again = forms_in(late.get_data(as_text=True), mine.action, mine.action)[0]
+    wrong = save_details(world, "coach", again, birth_year="one")
+    assert (late.status_code, wrong.status_code) == (412, 422)
+    again = forms_in(wrong.get_data(as_text=True), mine.action, mine.action)[0]
+    assert save_details(world, "coach", again, birth_year="1980").status_code == 303
+    assert details_form(world, "coach", "client").fields["code_word"] == ["Blue sky"]
+    assert "Stepsister" in world.browsers["coach"].get(mine.action.rpartition("/")[0]).text
+    assert "Stepsister" not in world.browsers["supervisor"].get(mine.action.rpartition("/")[0]).text
+    untouched = details_form(world, "coach", "client")
+    assert save_details(world, "coach", untouched, code_word="Green tree").status_code == 303
+    assert "Blue sky" not in world.browsers["coach"].get(mine.action.rpartition("/")[0]).text
+
+
 def test_fields_that_belong_together_are_never_mixed(world):
     """Change the goal on one side and its review date on the other: the form keeps one side's and shows the other's."""
     mine, theirs = details_form(world, "coach", "facts"), details_form(world, "supervisor", "facts")

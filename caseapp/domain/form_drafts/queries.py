@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.vault import unseal_text
-from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, STAFF_RETENTION
+from caseapp.domain.form_drafts.codes import CLIENT_RETENTION, REPLACED, STAFF_RETENTION
 from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.form_drafts.schemas import FormWords
 from caseapp.domain.keys.models import ClientKey
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def list_form_drafts(author_id: UUID, path: str) -> dict[str, FormWords]:
     """List the author's words for the forms of the page with this path, by the form's address.
 
+    What the author replaced in a form stands beside, under the form's address with REPLACED.
     A form that was opened in several windows has the words that were kept last. Drafts whose time is over and those
     about erased clients are left out. The caller has already found the page for this author.
     """
@@ -70,7 +71,11 @@ def list_draft_paths(author_id: UUID) -> list[str]:
     return [
         *db.session.scalars(
             sa.select(FormDraft.path)
-            .where(FormDraft.author_id == author_id, sa.not_(is_over()))
+            .where(
+                FormDraft.author_id == author_id,
+                sa.not_(FormDraft.form.endswith(REPLACED, autoescape=True)),
+                sa.not_(is_over()),
+            )
             .group_by(FormDraft.path)
             .order_by(newest.desc(), FormDraft.path)
         )
