@@ -73,12 +73,10 @@ REFUSED = lazy_gettext("That didn’t work")
 @blueprint.get("")
 @needs(Action.PORTAL_READ)
 def reading_list_page() -> ResponseReturnValue:
-    """Show the reading list; during a safety hold, help comes first."""
+    """Show the reading list: the same words and help lines, whatever was recorded about the client."""
     actor = current_actor()
     recipient = get_recipient(actor.id)
-    reading_list = build_reading_list(
-        get_reading_list(actor, recipient), help_first=recipient.situation.hold == "safety"
-    )
+    reading_list = build_reading_list(get_reading_list(actor, recipient))
     help_numbers = recipient.practice_info.help_lines
     unsent = set(list_draft_paths(actor.id))
     return render_template(
@@ -91,7 +89,7 @@ def reading_list_page() -> ResponseReturnValue:
         reading_list=reading_list,
         coach_name=get_coach_name(actor),
         emergency=help_numbers.emergency,
-        lines=list_help_lines("crisis_block", help_numbers) if reading_list.help_first else [],
+        lines=list_help_lines("crisis_block", help_numbers),
         max_handouts=MAX_HANDOUTS,
     )
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.rendering import HelpLineEntry
     from caseapp.domain.practice.queries import HelpLines
 
-HELP = "help-right-now"
+MIN_TO_READ = 3
+"""A list with fewer handouts to read says who adds to it, so that nothing new is said when some have left."""
 ROOM_TO_WRITE = lazy_gettext("With space to write")
 KIND_LABELS = {
     "worksheet": ROOM_TO_WRITE,
@@ -51,33 +52,35 @@ class ReadingListEntry:
 
 @dataclass(frozen=True)
 class ReadingList:
-    """The handouts to read and those read; with `help_first` the help lines are shown above."""
+    """The handouts to read and those read."""
 
     to_read: tuple[ReadingListEntry, ...]
     read: tuple[ReadingListEntry, ...]
-    help_first: bool
 
     @property
     def total(self) -> int:
         """Count all handouts on the list."""
         return len(self.to_read) + len(self.read)
 
+    @property
+    def is_short(self) -> bool:
+        """Tell whether there is little left to read."""
+        return len(self.to_read) < MIN_TO_READ
 
-def build_reading_list(records: Iterable[AssignmentRecord], *, help_first: bool) -> ReadingList:
-    """Sort a client's handouts; during a safety hold, Help right now comes first, read or not."""
+
+def build_reading_list(records: Iterable[AssignmentRecord]) -> ReadingList:
+    """Sort a client's handouts by their week."""
     records = list(records)
     titles = Counter(record.handout.neutral_title for record in records)
     to_read: list[ReadingListEntry] = []
     read: list[ReadingListEntry] = []
-    weeks = sorted(records, key=lambda record: current_week(record) or date.min)
-    for record in sorted(weeks, key=lambda record: help_first and record.handout.id != HELP):
-        urgent = help_first and record.handout.id == HELP
+    for record in sorted(records, key=lambda record: current_week(record) or date.min):
         entry = build_entry(record)
         if titles[record.handout.neutral_title] > 1:
             number = gettext("No. %(number)s", number=record.position)
             entry = replace(entry, number_label=number, meta=(number, *entry.meta))
-        (read if record.read_at and not urgent else to_read).append(entry)
-    return ReadingList(tuple(to_read), tuple(read), help_first)
+        (read if record.read_at else to_read).append(entry)
+    return ReadingList(tuple(to_read), tuple(read))
 
 
 def build_entry(record: AssignmentRecord) -> ReadingListEntry:

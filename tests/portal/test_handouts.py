@@ -19,7 +19,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.operations import assign_handout, withdraw
 from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
-from caseapp.domain.assignments.rules import WITHDRAWN
+from caseapp.domain.assignments.rules import NOT_AVAILABLE
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.portal.reading_list import build_reading_list
 from tests.domain.authoring import steps
@@ -136,15 +136,16 @@ def test_week_of_a_handout_is_shown_until_it_is_over(app, coach, reader):
     ):
         records = [get_assignment_record(coach, row_id) for row_id in assignment_ids(found)]
         with at(moment), app.test_request_context("/portal"):
-            entries = build_reading_list(records, help_first=False).to_read
+            entries = build_reading_list(records).to_read
         assert [e.meta[0] for e in entries if e.meta[0].startswith("For the week")] == weeks
         assert entries[0].title == "Numbers to keep"
 
 
 def test_reading_list_when_empty_says_so(reader):
     visitor, _ = reader
-    assert "Nothing to read right now. Marta will add something when it might help." in text(
-        visitor.get("/portal")
+    assert (
+        "Nothing to read right now. Marta chooses what comes next, and adds it when it might help."
+        in text(visitor.get("/portal"))
     )
 
 
@@ -276,34 +277,38 @@ def test_withdrawn_handout_leaves_reading_list_and_says_so(coach, reader):
     for path in ("/portal/h/1", "/portal/h/1/reading-01.pdf"):
         answer = visitor.get(path)
         assert answer.status_code == 409
-        assert WITHDRAWN.message in text(answer)
+        assert NOT_AVAILABLE.message in text(answer)
 
 
-def test_reading_list_in_safety_hold_shows_help_first_and_hides_the_rest(coach, reader):
+@pytest.mark.parametrize("hold", ["care", "safety"])
+def test_reading_list_in_a_hold_keeps_its_words_and_help_lines(coach, reader, hold):
     visitor, found = reader
     assign(coach, found, HELP)
     assign(coach, found, CALM)
-    page = text(visitor.get("/portal"))
-    assert page.index("Keeping the day running") < page.index("Numbers to keep")
-    builders.screen(coach, found.client_id, self_harm="concern", actions_taken=("safety_plan",))
-    assert get_case_context(coach, found.case_id).safety.hold == "safety"
-    page = text(visitor.get("/portal"))
-    assert page.index("If you are in danger") < page.index("To read")
-    assert "Keeping the day running" not in page
-    assert "hold" not in lasting(page).lower().replace("household", "")
-    assert visitor.get("/portal/h/2").status_code == 409
-    assert visitor.get("/portal/h/2/reading-02.pdf").status_code == 409
-
-
-def test_reading_list_in_care_hold_does_not_mention_it(coach, reader):
-    visitor, found = reader
-    assign(coach, found, CALM)
-    builders.screen(coach, found.client_id, sleep="concern")
-    assert get_case_context(coach, found.case_id).safety.hold == "care"
-    page = text(visitor.get("/portal"))
-    assert page.index("To read") < page.index("If you are in danger")
+    before = text(visitor.get("/portal"))
+    answers = {"self_harm": "concern"} if hold == "safety" else {"sleep": "concern"}
+    builders.screen(coach, found.client_id, actions_taken=("safety_plan",), **answers)
+    assert get_case_context(coach, found.case_id).safety.hold == hold
+    after = text(visitor.get("/portal"))
+    assert around_list(after) == around_list(before)
+    assert ("Keeping the day running" in after) == (hold == "care")
     for word in ("hold", "paused", "sleep", "concern", "urgent"):
-        assert word not in page.lower().split()
+        assert word not in lasting(after).lower().split()
+
+
+def around_list(page):
+    """Return what stands before and after the handouts of a reading list."""
+    before, _, rest = lasting(page).partition('<section aria-labelledby="to-read">')
+    _, _, after = rest.partition('<section aria-labelledby="help"')
+    return before, after
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_reading_list_that_is_short_says_who_adds_to_it(coach, reader, number):
+    visitor, found = reader
+    for slug in (CALM, PAUSE, HELP)[:number]:
+        assign(coach, found, slug)
+    assert ("Marta chooses what comes next" in text(visitor.get("/portal"))) == (number < 3)
 
 
 def test_reading_list_of_any_length_needs_the_same_number_of_statements(coach, reader):

@@ -7,7 +7,7 @@ import pytest
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import withdraw
 from caseapp.domain.assignments.queries import lock_assignment
-from caseapp.domain.assignments.rules import WITHDRAWN
+from caseapp.domain.assignments.rules import NOT_AVAILABLE
 from caseapp.domain.worksheets.queries import get_shared_worksheet
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
@@ -75,7 +75,7 @@ def test_withdrawn_worksheet_rejects_every_change_neutrally(coach, reader):
     for action in ("save", "share", "draft", "unshare"):
         answer = visitor.post(f"{PAGE}/{action}", data=fields)
         assert answer.status_code == 409
-        assert WITHDRAWN.message in text(answer)
+        assert NOT_AVAILABLE.message in text(answer)
         # Their own words are shown to copy, but for a script, which still has them.
         assert (CANARY in text(answer)) == (action in {"save", "share"})
     answer = upload(visitor, sample_files.scan(), page=page)

@@ -79,8 +79,7 @@ def get_reading_list(actor: Actor, recipient: Recipient | None = None) -> list[A
 def get_reading_list_item(actor: Actor, position: int) -> AssignmentRecord:
     """Get one handout of a client's own list by its position.
 
-    Raises NotFound, and RuleBroken with a neutral reason when it was withdrawn (`withdrawn`) or is suspended
-    (`suspended`): a client's page never says why.
+    Raises NotFound, and RuleBroken with the same neutral reason whether it was withdrawn or is suspended.
     """
     found = get_own_assignment(actor, position)
     refuse_for(list_reading_blockers(found))

@@ -49,17 +49,12 @@ CLIENT_MARKS_IT = Reason(
     "In the portal only the client can mark it as read.",
     "Ask about it in the next session.",
 )
-# What a client reads never says why.
-WITHDRAWN = Reason(
-    "withdrawn",
-    lazy_gettext("Your coach has withdrawn this handout."),
-    lazy_gettext("Ask your coach if you need it."),
-)
-SUSPENDED = Reason(
-    "suspended",
+NOT_AVAILABLE = Reason(
+    "not_available",
     lazy_gettext("This handout isn't available at the moment."),
     lazy_gettext("You can ask your coach about it the next time you talk."),
 )
+"""Why a client can't read a handout of theirs: the same words, whether it was withdrawn, recalled or is suspended."""
 
 
 @dataclass(frozen=True)
@@ -172,10 +167,8 @@ def check_mark_read(assignment: LockedAssignment) -> None:
 
 
 def list_reading_blockers(record: AssignmentRecord) -> list[Reason]:
-    """List why a client can't read a handout of their list now, without saying what lies behind it."""
-    if record.withdrawn_at is not None or record.state == "recalled":
-        return [WITHDRAWN]
-    return [SUSPENDED] if record.blockers else []
+    """List why a client can't read a handout of theirs now, without saying what lies behind it."""
+    return [NOT_AVAILABLE] if record.withdrawn_at or record.blockers else []
 
 
 def check_mark_own_read(assignment: LockedAssignment) -> None:

@@ -70,7 +70,7 @@ def test_recall_withdraws_the_version_from_every_client(team, made):
     assert get_reading_list(reader(made)) == []
     with pytest.raises(RuleBroken) as refused:
         get_reading_list_item(reader(made), 1)
-    assert codes(refused) == ["withdrawn"]
+    assert codes(refused) == ["not_available"]
     with pytest.raises(RuleBroken) as refused:
         get_printable_assignment(coach, paper)
     assert codes(refused) == ["recalled"]

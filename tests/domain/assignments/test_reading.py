@@ -50,7 +50,7 @@ def test_reading_list_new_flag_suspends_assignments(team, made):
     assert [record.slug for record in get_reading_list(client)] == ["better-nights"]
     with pytest.raises(RuleBroken) as refused:
         get_reading_list_item(client, 1)
-    assert codes(refused) == ["suspended"]
+    assert codes(refused) == ["not_available"]
     assert "hold" not in str([(r.message, r.way_out) for r in refused.value.reasons])
     with pytest.raises(RuleBroken), transaction():
         mark_own_read(client, lock_own_assignment(client, 1))
@@ -127,7 +127,7 @@ def test_withdraw_hides_it_in_the_portal_and_keeps_the_record(team, made):
     assert get_reading_list(reader(made)) == []
     with pytest.raises(RuleBroken) as refused:
         get_reading_list_item(reader(made), 1)
-    assert codes(refused) == ["withdrawn"]
+    assert codes(refused) == ["not_available"]
     assert get_assignment_record(coach, given).state == "withdrawn"
     with pytest.raises(RuleBroken), transaction():
         withdraw(coach, lock_assignment(coach, given), 2)

@@ -131,11 +131,7 @@ def test_assignment_is_withdrawn_once_and_marked_by_whoever_reads_it(record):
         (
             check_mark_own_read,
             list_reading_blockers,
-            ["withdrawn"]
-            if gone or RECALLED in record.blockers
-            else ["suspended"]
-            if record.blockers
-            else [],
+            ["not_available"] if gone or record.blockers else [],
         ),
     ):
         assert refused(check, locked) == listed(record)
@@ -145,8 +141,8 @@ def test_assignment_is_withdrawn_once_and_marked_by_whoever_reads_it(record):
 
 def test_client_never_reads_why_a_handout_is_not_there():
     texts = {reason.message for record in RECORDS for reason in list_reading_blockers(record)}
-    assert len(texts) == 2
-    assert not any("hold" in text or "safe" in text or "recalled" in text for text in texts)
+    assert len(texts) == 1
+    assert not any("hold" in text or "safe" in text or "withdrawn" in text for text in texts)
 
 
 @given(contexts(kind=LockedCase), wishes, help_lines, st.booleans())

@@ -147,14 +147,14 @@ def marking_own(team: Team) -> Race:
     return withdrawn_meanwhile(
         team,
         lambda client, _given: mark_own_read(client, lock_own_assignment(client, 1)),
-        "withdrawn",
+        "not_available",
     )
 
 
 def working(change: Callable[[Actor, LockedWorksheet], object]) -> Callable[[Team], Race]:
     """Build the race of a change that a client makes to a worksheet while it is being withdrawn."""
     return lambda team: withdrawn_meanwhile(
-        team, lambda client, _given: change(client, lock_worksheet(client, 1)), "withdrawn"
+        team, lambda client, _given: change(client, lock_worksheet(client, 1)), "not_available"
     )
 
 
