@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 
-from caseapp.cli.commands import caseapp
-from caseapp.cli.context import CommandContext
 from caseapp.core.data_folder import restrict_new_files
-from caseapp.factory import create_app
+from caseapp.domain.protocol.data import InvalidProtocolFile
 
 
 def main() -> None:
     """Run a command."""
     restrict_new_files()
+    try:
+        # Tables and forms are built from the protocol, so importing them reads its file.
+        from caseapp.cli.commands import caseapp
+        from caseapp.cli.context import CommandContext
+        from caseapp.factory import create_app
+    except InvalidProtocolFile as error:
+        sys.exit(str(error))
     caseapp(obj=CommandContext(create_app, dict(os.environ)), prog_name="caseapp")
 
 

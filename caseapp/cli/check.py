@@ -23,6 +23,7 @@ from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.keys.purposes import PURPOSES
 from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
 from caseapp.domain.practice.queries import are_help_lines_stale, get_practice
+from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class CheckResult:
 @click.command()
 @click.pass_obj
 def check(context: CommandContext) -> None:
-    """Explain the settings and check database, keys, mail, fonts, handouts, help lines and users."""
+    """Explain the settings and check database, keys, mail, fonts, handouts, protocol, help lines and users."""
     lines = list(describe_settings(context))
     click.echo("Settings")
     for line in lines:
@@ -60,6 +61,7 @@ def check(context: CommandContext) -> None:
                 ("Mail", check_mail),
                 ("Fonts and PDF", check_pdf),
                 ("Handouts", check_handouts),
+                ("Screening protocol", check_protocol),
                 ("Help lines", check_help_lines),
                 ("Users", check_users),
             )
@@ -225,6 +227,16 @@ def check_handouts() -> Iterator[CheckResult]:
     yield from (CheckResult(FAULT, text) for text in found)
     if not found:
         yield CheckResult(OK, "Every handout passes its checks")
+
+
+def check_protocol() -> Iterator[CheckResult]:
+    """Name the version of the screening protocol, and how many of its rules await a clinician's sign-off."""
+    count, unsigned = len(PROTOCOL.rules), PROTOCOL.unsigned
+    yield CheckResult(OK, f"Version {PROTOCOL.version}, {count} rules")
+    if unsigned:
+        yield CheckResult(
+            WARNING, f"{unsigned} of {count} rules await sign-off by a licensed clinician"
+        )
 
 
 def check_help_lines() -> Iterator[CheckResult]:

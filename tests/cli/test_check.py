@@ -63,6 +63,8 @@ def test_check_passes_for_a_ready_practice(team, run_command):
     assert "No mail server is set" in section(done.output, "Mail")
     assert "0 client keys and 10 keys of the ring" in section(done.output, "Keys")
     assert "The workers for PDFs and uploads can be started" in done.output
+    assert "ok    Version 1, 56 rules" in section(done.output, "Screening protocol")
+    assert "look  56 of 56 rules await sign-off" in section(done.output, "Screening protocol")
 
 
 @pytest.mark.pdf

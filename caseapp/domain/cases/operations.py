@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -33,6 +32,7 @@ from caseapp.domain.cases.rules import (
 from caseapp.domain.clients.operations import join_care_team, require_assignable_coach
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.practice.queries import today
+from caseapp.domain.protocol.rules import due_at
 from caseapp.domain.screening.models import Flag
 from caseapp.domain.screening.operations import clear_flag, ensure_flag
 
@@ -210,7 +210,7 @@ def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: in
     db.session.flush()
     tasks = {}
     if closing.outcome in OUTCOMES_APART:
-        tasks["close_screening"] = moment + timedelta(days=7)
+        tasks["close_screening"] = due_at("close_screening", moment)
     if row.follow_up_on:
         tasks["close_check_in"] = moment + (row.follow_up_on - today())
     create_required_followups(

@@ -32,6 +32,7 @@ from caseapp.domain.handouts.rendering import (
 )
 from caseapp.domain.practice.help_lines import countries
 from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.protocol.file import PROTOCOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,6 +54,7 @@ def list_problems(on: date | None = None) -> list[str]:
     return [
         *(problem for handout in handouts for problem in check_handout(handout, day)),
         *check_library(handouts),
+        *check_protocol(),
         *check_help_lines(handouts),
         *check_versions(handouts),
         *check_practice_handouts(day),
@@ -142,6 +144,16 @@ def check_library(handouts: Iterable[Handout]) -> list[str]:
         if handout.id not in originals
     ]
     return found
+
+
+def check_protocol() -> list[str]:
+    """List claims that a rule of the screening protocol cites, and that don't exist or were left out on purpose."""
+    return [
+        f"protocol.yaml, {rule.key}: there is no claim {claim} that may be used"
+        for rule in PROTOCOL.rules
+        for claim in rule.claims
+        if claim not in claims() or claims()[claim].use == LEFT_OUT
+    ]
 
 
 def check_help_lines(handouts: Iterable[Handout]) -> list[str]:

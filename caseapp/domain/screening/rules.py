@@ -1,27 +1,25 @@
-"""Rules about screenings: required actions, holds, flags and the release of a hold. Pure functions.
-
-Every level and time limit awaits sign-off by a licensed clinician; see `protocol`.
-"""
+"""Rules about screenings: required actions, holds, flags, the release of a hold. Pure functions over the protocol."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
-from caseapp.domain.clients.rules import is_contact_frozen
 from caseapp.domain.followups.codes import TASK_LABELS
+from caseapp.domain.protocol.file import PROTOCOL
+from caseapp.domain.protocol.rules import due_at
 from caseapp.domain.screening.protocol import (
     IMMEDIATE_STEPS,
     ITEMS_BY_KEY,
-    SAFETY_ITEMS,
+    LEVEL_RULES,
     STEADY_INTERVAL,
     Level,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.actor import Actor
@@ -43,87 +41,45 @@ ALREADY_CLEARED = Reason(
 )
 
 
-CONTACT_NOT_CONFIRMED = Reason(
-    "contact_not_confirmed",
-    "This flag can’t be cleared before the client has confirmed in person which ways of contact are safe.",
-    "Ask the client in person and alone, and confirm the safe ways of contact under Details.",
-)
-
-
-@dataclass
+@dataclass(frozen=True)
 class RequiredActions:
     """What a screening requires: holds with the items that open them, flags to set, tasks with due times."""
 
-    holds: dict[str, list[str]] = field(default_factory=dict)
-    flags: set[str] = field(default_factory=set)
-    tasks: dict[str, datetime] = field(default_factory=dict)
-
-    def add_task(self, kind: str, due_at: datetime) -> None:
-        """Add a task; of two due times for one kind the earlier counts."""
-        self.tasks[kind] = min(due_at, self.tasks.get(kind, due_at))
-
-
-def add_working_days(moment: datetime, days: int) -> datetime:
-    """Add working days, Monday to Friday, to a moment."""
-    while days:
-        moment += timedelta(days=1)
-        if moment.weekday() < 5:  # noqa: PLR2004 - Saturday is 5
-            days -= 1
-    return moment
+    holds: dict[str, list[str]]
+    flags: set[str]
+    tasks: dict[str, datetime]
 
 
 def derive_required_actions(levels: Mapping[str, int | None], moment: datetime) -> RequiredActions:
     """Derive what the protocol requires for these levels; `moment` is when the screening is recorded.
 
-    Concern in sleep, eating, daily life or substances opens a care hold. Urgent in any item, or concern in one of the
-    three safety items, opens a safety hold; one report is enough. Watch requires a recheck within seven days. Content
-    map, section (e), "Protocol by level".
+    What a level requires stands in the protocol. Content map, section (e), "Protocol by level".
     """
-    required = RequiredActions()
-    urgent = any(level == Level.URGENT for level in levels.values())
+    holds: dict[str, list[str]] = {}
+    kinds: set[str] = set()
     for key, level in levels.items():
-        if level is None or level == Level.NONE:
+        if level is None:
             continue
-        if level == Level.WATCH:
-            required.add_task("recheck", moment + timedelta(days=7))
-        elif opens_safety_hold(key, level):
-            required.holds.setdefault("safety", []).append(key)
-        else:
-            required.holds.setdefault("care", []).append(key)
-    required.flags = derive_flags(levels)
-    if required.holds:
-        required.add_task("referral", add_working_days(moment, 2))
-        required.add_task("recheck", moment + timedelta(days=7))
-        required.add_task("referral_outcome", moment + timedelta(days=14))
-    if "safety" in required.holds:
-        required.add_task("tell_supervisor", moment)
-        required.add_task("safety_plan", moment + timedelta(hours=8))
-        required.add_task("safety_24h", moment + timedelta(hours=24))
-        required.add_task("safety_72h", moment + timedelta(hours=72))
-        required.add_task("safety_7d", moment + timedelta(days=7))
-    if urgent:
-        required.add_task("emergency_steps", moment)
-        required.add_task("duty_check", moment)
-    return required
+        rule = LEVEL_RULES[key, level]
+        if rule.hold:
+            holds.setdefault(rule.hold, []).append(key)
+        kinds.update(rule.actions)
+    tasks = {kind: due_at(kind, moment) for kind in TASK_LABELS if kind in kinds}
+    return RequiredActions(holds, derive_flags(levels), tasks)
 
 
 def derive_flags(levels: Mapping[str, int | None]) -> set[str]:
     """Derive the flags that these levels set."""
-    self_harm, others, fear = (levels.get(key) or 0 for key in SAFETY_ITEMS)
-    flags = set()
-    if self_harm >= Level.WATCH:
-        flags.add("self_harm_flag")
-    if others >= Level.CONCERN:
-        flags |= {"contact_block", "client_harm_flag"}
-    if fear >= Level.CONCERN:
-        flags |= {"contact_block", "violence_flag", "unsafe_delivery"}
-    return flags
+    return {
+        flag.key
+        for flag in PROTOCOL.flags
+        if any((levels.get(item) or Level.NONE) >= level for item, level in flag.set_by)
+    }
 
 
 def opens_safety_hold(key: str, level: int | None) -> bool:
     """Tell whether this answer alone opens a safety hold."""
-    threshold = Level.CONCERN if ITEMS_BY_KEY[key].safety else Level.URGENT
-    return level is not None and level >= threshold
+    return level is not None and LEVEL_RULES[key, level].hold == "safety"
 
 
 def list_immediate_steps(levels: Mapping[str, int | None]) -> list[str]:
@@ -131,8 +87,7 @@ def list_immediate_steps(levels: Mapping[str, int | None]) -> list[str]:
     keys = [key for key, level in levels.items() if opens_safety_hold(key, level)]
     found: list[str] = []
     for key in sorted(keys, key=lambda key: not ITEMS_BY_KEY[key].safety):
-        steps = IMMEDIATE_STEPS.get(key, IMMEDIATE_STEPS[""])
-        found += [step for step in steps if step not in found]
+        found += [step for step in IMMEDIATE_STEPS[key] if step not in found]
     return found
 
 
@@ -165,16 +120,13 @@ def check_release(actor: Actor, locked: LockedHold) -> None:
     refuse_for(release_blockers(locked.hold, locked.screenings, locked.open_kinds, actor.id))
 
 
-def check_clear_flag(client: LockedClient, flag: Flag) -> None:
+def check_clear_flag(_client: LockedClient, flag: Flag) -> None:
     """Check that a client's flag can be cleared.
 
-    One that makes sending unsafe can't be before the safe ways of contact are confirmed: clearing it would let mail and
-    links go out again. Raises RuleBroken.
+    Raises RuleBroken.
     """
     if flag.cleared_at is not None:
         refuse_for([ALREADY_CLEARED])
-    if is_contact_frozen({flag.kind}, client.record.contact_confirmed_at):
-        refuse_for([CONTACT_NOT_CONFIRMED])
 
 
 def release_blockers(

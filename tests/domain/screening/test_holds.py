@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -204,8 +203,7 @@ def act(team, client_id, what, value):
         with transaction():
             for flag in list_flags(team["supervisor"], client_id):
                 client = lock_client(team["supervisor"], client_id)
-                with suppress(RuleBroken):
-                    clear_flag(team["supervisor"], client, flag.id, REASON)
+                clear_flag(team["supervisor"], client, flag.id, REASON)
     elif what == "try to clear as the coach":
         try_to_release(team, client_id, "coach", Forbidden)
     elif what == "try to clear too early":

@@ -1,0 +1,59 @@
+"""Times that the protocol sets, against a table from the content map, section (e), and the design of the checks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from caseapp.domain.protocol.data import Span
+from caseapp.domain.protocol.file import PROTOCOL
+from caseapp.domain.protocol.rules import add_span, add_working_days, due_at, not_before
+
+THURSDAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
+DUE = {
+    "recheck": timedelta(days=7),
+    "referral": timedelta(days=4),  # two working days on from a Thursday is Monday
+    "referral_outcome": timedelta(days=14),
+    "tell_supervisor": timedelta(0),
+    "safety_plan": timedelta(hours=8),
+    "safety_24h": timedelta(hours=24),
+    "safety_72h": timedelta(hours=72),
+    "safety_7d": timedelta(days=7),
+    "emergency_steps": timedelta(0),
+    "duty_check": timedelta(0),
+    "close_screening": timedelta(days=7),
+}
+NOT_BEFORE = {"safety_24h", "safety_72h", "safety_7d"}
+
+
+def test_every_action_is_due_as_in_the_table():
+    assert {action.key for action in PROTOCOL.actions} == {*DUE, "close_check_in"}
+    assert {kind: due_at(kind, THURSDAY) - THURSDAY for kind in DUE} == DUE
+
+
+def test_action_on_an_agreed_day_has_no_due_time_of_its_own():
+    with pytest.raises(ValueError, match="close_check_in"):
+        due_at("close_check_in", THURSDAY)
+
+
+def test_safety_checks_alone_have_an_earliest_time_and_it_is_when_they_are_due():
+    earliest = {action.key: not_before(action.key, THURSDAY) for action in PROTOCOL.actions}
+    assert {kind for kind, moment in earliest.items() if moment} == NOT_BEFORE
+    assert all(earliest[kind] == THURSDAY + DUE[kind] for kind in NOT_BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "lands"),
+    [
+        (datetime(2026, 5, 11, tzinfo=UTC), 2, 13),  # Monday
+        (datetime(2026, 5, 14, tzinfo=UTC), 2, 18),  # Thursday
+        (datetime(2026, 5, 15, tzinfo=UTC), 2, 19),  # Friday
+        (datetime(2026, 5, 16, tzinfo=UTC), 2, 19),  # Saturday
+        (datetime(2026, 5, 17, tzinfo=UTC), 2, 19),  # Sunday
+        (datetime(2026, 5, 17, tzinfo=UTC), 0, 17),
+    ],
+)
+def test_add_working_days_skips_weekends(start, days, lands):
+    assert add_working_days(start, days).day == lands
+    assert add_span(start, Span(days, "working_days")).day == lands
