@@ -20,6 +20,7 @@ from caseapp.domain.clients.schemas import (
     ClientListItemResponseSchema,
     ClientResponseSchema,
     ClientSchema,
+    ContactConfirmationSchema,
     NewClient,
     NewClientSchema,
 )
@@ -99,4 +100,17 @@ def update_client(client_id: UUID, body: dict[str, Any], version: int) -> Client
     details = merge_changes(ClientSchema(), current, body)
     with transaction():
         operations.update_client(actor, lock_client(actor, client_id), details, version)
+    return get_client_record(actor, client_id)
+
+
+@blueprint.route("/clients/<uuid:client_id>/contact-confirmation", "POST")
+@needs(Action.CONTACT_CONFIRM)
+@blueprint.response_schema(ClientResponseSchema())
+@blueprint.request_schema(ContactConfirmationSchema())
+@blueprint.requires_if_match
+def confirm_contact(client_id: UUID, body: dict[str, bool], version: int) -> ClientRecord:  # noqa: ARG001 - it is validated
+    """Record that the client confirmed in person which ways of contact are safe, so that they may be used again."""
+    actor = current_actor()
+    with transaction():
+        operations.confirm_contact(actor, lock_client(actor, client_id), version)
     return get_client_record(actor, client_id)

@@ -28,6 +28,7 @@ class Action(StrEnum):
     CLIENT_CREATE = "client.create"
     CLIENT_READ = "client.read"
     CLIENT_EDIT = "client.edit"
+    CONTACT_CONFIRM = "contact.confirm"
     CONFLICT_READ = "conflict.read"
     PORTAL_INVITE = "portal.invite"
     CASE_OPEN = "case.open"
@@ -84,6 +85,7 @@ _COACH = _ALL_STAFF | {
     Action.CLIENT_CREATE,
     Action.CLIENT_READ,
     Action.CLIENT_EDIT,
+    Action.CONTACT_CONFIRM,
     Action.PORTAL_INVITE,
     Action.CASE_OPEN,
     Action.CASE_READ,

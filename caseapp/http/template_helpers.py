@@ -41,6 +41,7 @@ MESSAGES = {
     "screening_recorded": lazy_gettext("Screening recorded."),
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
     "hold_released": lazy_gettext("Hold released."),
+    "contact_confirmed": lazy_gettext("Safe contact confirmed."),
     "flag_set": lazy_gettext("Flag set."),
     "flag_cleared": lazy_gettext("Flag cleared."),
     "note_signed": lazy_gettext("Note signed. It can no longer be changed."),

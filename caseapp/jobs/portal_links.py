@@ -12,6 +12,7 @@ from caseapp.domain.auth.portal_access import create_link
 from caseapp.domain.auth.queries import list_link_recipients
 from caseapp.domain.auth.rules import LINK_LIFETIME
 from caseapp.domain.clients.operations import send_client_mail
+from caseapp.domain.screening.queries import get_safety_state
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -30,6 +31,7 @@ def mail_link(_row_id: UUID, payload: dict[str, Any]) -> None:
             token = create_link(client_id)
         send_client_mail(
             client_id,
+            get_safety_state(client_id).flags,
             "reading-link",
             {"link": urls.portal_link_url(token), "minutes": LINK_LIFETIME.seconds // 60},
         )

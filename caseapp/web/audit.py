@@ -28,6 +28,7 @@ ACTION_LABELS = {
     Action.CLIENT_CREATE: "Added a client",
     Action.CLIENT_READ: "Viewed a client's record",
     Action.CLIENT_EDIT: "Changed a client's record",
+    Action.CONTACT_CONFIRM: "Confirmed in person which ways of contact are safe",
     Action.CONFLICT_READ: "Viewed a possible conflict",
     Action.PORTAL_INVITE: "Invited a client to the portal",
     Action.CASE_OPEN: "Opened a case",

@@ -29,9 +29,15 @@ from caseapp.domain.cases.schemas import (
 )
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
-from caseapp.domain.clients.operations import update_client
+from caseapp.domain.clients.operations import confirm_contact, update_client
 from caseapp.domain.clients.queries import list_matches
-from caseapp.domain.clients.schemas import CHANNELS, ClientDetails, ClientSchema
+from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
+from caseapp.domain.clients.schemas import (
+    CHANNELS,
+    ClientDetails,
+    ClientSchema,
+    ContactConfirmationSchema,
+)
 from caseapp.domain.dashboard.case_page import get_case_overview
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, MANUAL_FLAGS
@@ -160,6 +166,10 @@ def details_page(context: CasePage, forms: Forms) -> str:
     """Show the forms with the details of a client and their case."""
     actor = current_actor()
     flags = list_flags(actor, context.case.client_id)
+    client = context.client
+    people = {flag.set_by for flag in flags}
+    if client.contact_confirmed_by:
+        people.add(client.contact_confirmed_by)
     may_compare = actor.may(Action.CONFLICT_READ)
     return render_template(
         "cases/details.html",
@@ -171,7 +181,9 @@ def details_page(context: CasePage, forms: Forms) -> str:
         settable_flags={
             kind: FLAG_LABELS[kind] for kind in MANUAL_FLAGS if kind not in context.safety.flags
         },
-        names=get_user_names({flag.set_by for flag in flags}),
+        names=get_user_names(people),
+        frozen=is_contact_frozen(context.safety.flags, client.contact_confirmed_at),
+        is_confirmation_needed=not UNSAFE_FLAGS.isdisjoint(context.safety.flags),
         matches=list_matches(actor, context.case.client_id) if may_compare else [],
         groups=fact_groups(),
         suspended=list_suspended_assignments(actor, context),
@@ -218,6 +230,18 @@ def save_client(case: LockedCase, details: ClientDetails, sent: Sent) -> Done:
     """Save a client's details."""
     update_client(sent.actor, case.locked_client, details, sent.version)
     return Done(url_for("cases.details_page", number=case.case.number), "saved")
+
+
+@details.form(
+    Action.CONTACT_CONFIRM,
+    Body(ContactConfirmationSchema, dict[str, bool]),
+    lock=lock_case,
+    rule="/case/<string:number>/details/contact",
+)
+def confirm_safe_contact(case: LockedCase, _body: dict[str, bool], sent: Sent) -> Done:
+    """Record that the client confirmed in person which ways of contact are safe."""
+    confirm_contact(sent.actor, case.locked_client, sent.version)
+    return Done(url_for("cases.details_page", number=case.case.number), "contact_confirmed")
 
 
 def fact_values(context: CaseContext) -> dict[str, object]:

@@ -12,7 +12,7 @@ from caseapp.domain.auth.portal_access import Invitation, invite_client
 from caseapp.domain.auth.queries import find_portal_access
 from caseapp.domain.auth.rules import LINK_LIFETIME, MAX_PIN_ATTEMPTS
 from caseapp.domain.cases.queries import LockedCase, lock_case
-from caseapp.domain.clients.rules import may_be_mailed
+from caseapp.domain.clients.rules import list_channel_blockers, may_be_mailed
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.web.case_header import load_case_context
@@ -35,13 +35,15 @@ page = FormPage(
 def invite_page(context: CasePage, forms: Forms) -> str:
     """Show the state of a client's portal access."""
     access = find_portal_access(context.case.client_id)
+    client, flags = context.client, context.safety.flags
     return render_template(
         "invitations/invite.html",
         context=context,
         tab="Portal",
         access=access,
         invited_by=get_user_names({access.invited_by})[access.invited_by] if access else "",
-        by_mail=may_be_mailed(context.client.safe, context.client.email),
+        by_mail=may_be_mailed(client, flags),
+        blockers=list_channel_blockers(client, flags, "portal"),
         max_attempts=MAX_PIN_ATTEMPTS,
         forms=forms,
     )

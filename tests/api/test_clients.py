@@ -1,10 +1,14 @@
+from uuid import UUID
+
 import pytest
 import sqlalchemy as sa
 
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.practice.models import Practice
+from caseapp.domain.screening.operations import set_manual_flag
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -175,6 +179,24 @@ def test_clients_as_admin_are_403(staff, ines):
         ("GET", f"/clients/{ines['id']}"),
         ("PATCH", f"/clients/{ines['id']}"),
     )
+
+
+def test_contact_is_confirmed_only_in_person(coach, stranger, ines):
+    path = f"/clients/{ines['id']}/contact-confirmation"
+    with transaction():
+        set_manual_flag(coach.actor, lock_client(coach.actor, UUID(ines["id"])), "unsafe_delivery")
+    found = coach.get(f"/clients/{ines['id']}").get_json()
+    assert found["contact_confirmed_at"] is None
+    assert_needs_a_version(coach, "POST", path, {"in_person": True}, found)
+    for body in ({}, {"in_person": False}):
+        fields = assert_error(coach.post(path, body, version=found), 422, "invalid")["fields"]
+        assert fields.keys() == {"in_person"}
+    foreign = "/clients/{}/contact-confirmation"
+    assert_hidden(stranger, "POST", foreign, ines["id"], {"in_person": True}, version=found)
+    assert_error(coach.post(path, {"in_person": True}, version=ines), 412, "stale")
+    confirmed = coach.post(path, {"in_person": True}, version=found).get_json()
+    assert confirmed["contact_confirmed_at"]
+    assert confirmed["contact_confirmed_by"] == str(coach.actor.id)
 
 
 def test_clients_answer_only_listed_methods(coach, ines):

@@ -15,12 +15,14 @@ from caseapp.domain.authoring.operations import save_draft
 from caseapp.domain.authoring.schemas import DraftContentSchema
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.operations import set_logo
 from caseapp.domain.screening.models import Hold
+from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.worksheets.models import WorksheetUpload
 from tests.guarantees import sample_data as w
@@ -95,6 +97,12 @@ def assign_on_paper(world):
     world.own = world.own | {"assignment_id": assignment_id}
 
 
+def set_unsafe_flag(world):
+    coach, client_id = world.actors["coach"], world.own["client_id"]
+    with transaction():
+        set_manual_flag(coach, lock_client(coach, client_id), "unsafe_delivery")
+
+
 def take_back_file(world):
     with transaction():
         db.session.execute(sa.update(WorksheetUpload).values(sent_at=None))
@@ -105,6 +113,7 @@ REACHED_BY = {
     "authoring.publish": submit_draft,
     "authoring.return_draft": submit_draft,
     "authoring.withdraw": write_and_submit_draft,
+    "cases.confirm_safe_contact": set_unsafe_flag,
     "cases.reopen": close_case,
     "handouts.replace_assignments": publish_second_version,
     "handouts.show": hide_slug,

@@ -251,6 +251,7 @@ BODIES: dict[str, dict[str, object]] = {
     f"POST {API}/cases/<uuid:case_id>/assignments": {"slug": SLUG, "channel": "print"},
     f"POST {API}/cases/<uuid:case_id>/assignments/batch": {"slugs": [SLUG], "channel": "print"},
     f"POST {API}/assignments/<uuid:assignment_id>/replace": {"message": ""},
+    f"POST {API}/clients/<uuid:client_id>/contact-confirmation": {"in_person": True},
     f"POST {API}/clients/<uuid:client_id>/screenings": {"sleep": "none"},
     f"POST {API}/holds/<uuid:hold_id>/release": {"reason": "All is done and written down."},
     "POST /note/<uuid:note_id>/draft": {

@@ -17,6 +17,7 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "client.create",
     "client.read",
     "client.edit",
+    "contact.confirm",
     "portal.invite",
     "case.open",
     "case.read",

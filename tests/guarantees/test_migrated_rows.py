@@ -26,6 +26,8 @@ ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER_COLUMNS = {
     ("assignment", "opened_at"),
+    ("client", "contact_confirmed_at"),
+    ("client", "contact_confirmed_by"),
     ("client", "language"),
     ("idempotency_key", "location"),
     ("idempotency_key", "message"),
@@ -159,6 +161,8 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         (None, None)
     }
     assert {row.pop("language") for row in after["client"]} <= {None, "es"}
+    for column in ("contact_confirmed_at", "contact_confirmed_by"):
+        assert {row.pop(column) for row in after["client"]} == {None}
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]
         for old, rows in before.items()

@@ -48,14 +48,14 @@ def safety(*, holds=(), flags=(), last=None):
     return SafetyState(tuple(open_hold(kind) for kind in holds), frozenset(flags), last, NOW)
 
 
-def client(*, consent_on=TODAY, channels=("call", "portal")):
-    """Build a client."""
+def client(*, consent_on=TODAY, channels=("call", "portal"), email=None, confirmed_at=None):
+    """Build a client; `confirmed_at` is when the safe ways of contact were confirmed."""
     return ClientRecord(
         id=CLIENT,
         name="Ines Okafor",
         preferred_name="Ines",
         pronouns="",
-        email=None,
+        email=email,
         phone=None,
         partner_name=None,
         birth_year=None,
@@ -63,6 +63,8 @@ def client(*, consent_on=TODAY, channels=("call", "portal")):
         consent_on=consent_on,
         consent_method="written",
         language=None,
+        contact_confirmed_at=confirmed_at,
+        contact_confirmed_by=COACH if confirmed_at else None,
         created_at=NOW,
         version=1,
     )

@@ -7,7 +7,7 @@ import pytest
 from caseapp.core.clock import now
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.queries import AuditFilter, list_audit_events
-from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
@@ -354,6 +354,32 @@ def test_supervisor_clears_flag_with_reason(coach, supervisor, ines):
     assert supervisor.post(action, fields).status_code == 303
     assert "No flag is set." in supervisor.text(page)
     assert supervisor.post(action, fields | supervisor.key_for(action)).status_code == 409
+
+
+def test_safe_contact_is_confirmed_on_the_details_page(team, coach, ines):
+    page = f"/case/{ines.number}/details"
+    assert "Confirm safe contact" not in coach.text(page)
+    coach.send(page, f"/case/{ines.number}/flags", kind="unsafe_delivery")
+    assert "no email, link or invitation is sent" in coach.text(page)
+    action = f"/case/{ines.number}/details/contact"
+    unasked = coach.send(page, action)
+    assert unasked.status_code == 422
+    assert "in person and alone, then confirm it here" in unasked.get_data(as_text=True)
+    assert get_client_record(team["coach"], ines.client_id).contact_confirmed_at is None
+    assert coach.send(page, action, in_person="yes").status_code == 303
+    text = coach.text(page)
+    assert "Safe contact confirmed." in text
+    assert "Confirmed in person" in text
+    assert f"by {team['coach'].name}" in text
+
+
+def test_invite_page_says_why_nobody_is_invited_while_contact_is_frozen(team, coach, ines):
+    builders.screen(team["coach"], ines.client_id, fear_at_home="concern")
+    address = f"/case/{ines.number}/invite"
+    text = coach.text(address)
+    assert "Nothing may be sent to this client" in text
+    assert f"/case/{ines.number}/details" in text
+    assert coach.post(address, coach.token | coach.key_for(address)).status_code == 409
 
 
 def test_possible_conflicts_are_shown_to_supervisors_only(team, coach, supervisor, ines):

@@ -88,7 +88,7 @@ def test_invite_after_too_many_wrong_attempts_unlocks(coach, ines, address):
 def test_invite_when_the_portal_is_not_safe_is_rejected(team, coach):
     made = builders.case(team["coach"], "Ruth Adeyemi", safe=SafeContact(("call",)))
     address = f"/case/{made.number}/invite"
-    assert "The portal isn’t recorded as safe for this client." in coach.text(address)
+    assert "The client has not said that this is safe: Portal." in coach.text(address)
     answer = coach.post(address, coach.token | coach.key_for(address))
     assert answer.status_code == 409
     assert "tick Portal under Details" in answer.get_data(as_text=True)

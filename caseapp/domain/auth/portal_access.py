@@ -2,7 +2,8 @@
 
 The coach gives the client the start code in person, spoken or on paper, so email alone opens nothing (NIST SP 800-63B
 does not accept email as an authenticator). After five wrong attempts only the coach can unlock the portal. Whether the
-portal and email are safe for the client is checked each time, so unticking one takes effect at once.
+portal and email are safe for the client is checked each time, so unticking one takes effect at once, and so does a
+flag that makes sending unsafe.
 
 An attempt is counted in a transaction of its own (`count_…`, `check_…`), so that a wrong one counts too. What a right
 one changes is part of the caller's transaction.
@@ -54,12 +55,12 @@ from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import take_client_lock, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import fingerprint, open_key
+from caseapp.domain.screening.queries import get_safety_state
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.domain.clients.queries import LockedClient
-    from caseapp.domain.clients.schemas import SafeContact
+    from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_MAIL = "portal.link"
 NOT_OPENED = lazy_gettext("This link or code no longer works. Ask for a new one.")
@@ -79,12 +80,13 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
 
     Creates a new start code, forgets the old PIN, link and card, and ends the client's sessions. Where email is safe a
     one-time link is mailed; otherwise the coach prints a card. Raises RuleBroken unless the portal is safe for this
-    client.
+    client and something may be sent to them.
     """
     require(actor, Action.PORTAL_INVITE)
-    check_invitation(client)
     client_id = client.id
-    by_mail = choose_way(client.record.safe, client.record.email) == "link"
+    flags = get_safety_state(client_id).flags
+    check_invitation(client, flags)
+    by_mail = choose_way(client.record, flags) == "link"
     start, card = generate_code(2), None if by_mail else generate_code(4)
     row = db.session.get(PortalAccess, client_id)
     if row is None:
@@ -153,11 +155,12 @@ def create_link(client_id: UUID) -> str:
 
 @dataclass(frozen=True)
 class LockedPortalAccess:
-    """The portal access that a link or a card opens, read under the client's lock, and what is safe for them now."""
+    """The portal access that a link or a card opens, read under the client's lock, with the client and active flags."""
 
     row: PortalAccess
     way: str
-    safe: SafeContact
+    client: ClientRecord
+    flags: frozenset[str]
 
 
 def count_entry(address: str) -> None:
@@ -198,17 +201,22 @@ def lock_portal_access(secret: str) -> LockedPortalAccess:
     ).first()
     if found is None:
         raise Unauthenticated(NOT_OPENED)
-    safe = unseal_client(found.Client, open_key(found.wrapped, client_id, "client", client_id)).safe
-    return LockedPortalAccess(found.PortalAccess, "link" if found.by_link else "card", safe)
+    client = unseal_client(found.Client, open_key(found.wrapped, client_id, "client", client_id))
+    return LockedPortalAccess(
+        found.PortalAccess,
+        "link" if found.by_link else "card",
+        client,
+        get_safety_state(client_id).flags,
+    )
 
 
 def redeem_link_or_card(access: LockedPortalAccess, address: str) -> str:
     """Redeem a one-time link or a card code and start a session that still needs the PIN; return its reference.
 
-    A link works once; a card works until the coach creates a new one. Neither works while the portal, or email for a
-    link, is not safe for the client. Raises Unauthenticated.
+    A link works once; a card works until the coach creates a new one. Neither works while the portal is not safe for
+    the client, and a link not while email is not or nothing may be sent. Raises Unauthenticated.
     """
-    if not may_enter(access.way, access.safe):
+    if not may_enter(access.way, access.client, access.flags):
         raise Unauthenticated(NOT_OPENED)
     if access.way == "link":
         access.row.link_hash = access.row.link_expires_at = None

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.i18n import gettext, lazy_gettext, ngettext
-from caseapp.domain.clients.rules import may_be_mailed
+from caseapp.domain.clients.rules import (
+    is_contact_frozen,
+    list_channel_blockers,
+    may_be_mailed,
+)
 
 if TYPE_CHECKING:
-    from caseapp.domain.clients.queries import LockedClient
-    from caseapp.domain.clients.schemas import SafeContact
+    from collections.abc import Collection
+
+    from caseapp.domain.clients.queries import ClientRecord, LockedClient
 
 LINK_LIFETIME = timedelta(minutes=15)
 MAX_PIN_ATTEMPTS = 5
@@ -38,35 +43,28 @@ class SignInStep(StrEnum):
     FIRST_VISIT = "first_visit"
 
 
-def list_invitation_blockers(safe: SafeContact) -> list[Reason]:
-    """List why a client can't be invited to the portal now; empty when they can."""
-    if safe.allows("portal"):
-        return []
-    return [
-        Reason(
-            "portal_not_safe",
-            "The portal is not recorded as safe for this client.",
-            "Ask in private who else uses their phone. If it is safe, tick Portal under Details.",
-        )
-    ]
-
-
-def check_invitation(client: LockedClient) -> None:
-    """Check that a client can be invited to the portal now.
+def check_invitation(client: LockedClient, flags: Collection[str]) -> None:
+    """Check that a client with these active flags can be invited to the portal now.
 
     Raises RuleBroken.
     """
-    refuse_for(list_invitation_blockers(client.record.safe))
+    refuse_for(list_channel_blockers(client.record, flags, "portal"))
 
 
-def choose_way(safe: SafeContact, email: str | None) -> str:
+def choose_way(client: ClientRecord, flags: Collection[str]) -> str:
     """Return the way in of an invitation: a mailed `link` where email is safe, else a printed `card`."""
-    return "link" if may_be_mailed(safe, email) else "card"
+    return "link" if may_be_mailed(client, flags) else "card"
 
 
-def may_enter(way: str, safe: SafeContact) -> bool:
-    """Tell whether a link or a card opens the portal now: everything that it needs has to be safe still."""
-    return all(safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
+def may_enter(way: str, client: ClientRecord, flags: Collection[str]) -> bool:
+    """Tell whether a link or a card opens the portal now: everything that it needs has to be safe still.
+
+    A link doesn't open it either while nothing may be sent to the client: somebody else may have read the mail. A card
+    was handed over in person and goes on working, so that the portal stays as it was.
+    """
+    if way == "link" and is_contact_frozen(flags, client.contact_confirmed_at):
+        return False
+    return all(client.safe.allows(channel) for channel in CHANNELS_BY_WAY[way])
 
 
 def derive_sign_in_step(

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from caseapp.core.database import PRINTED, Model, between, one_of
+from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
 from caseapp.domain.clients.codes import CONSENT_METHODS
@@ -36,6 +36,11 @@ class Client(Model):
     consent_on: Mapped[date | None]
     consent_method: Mapped[str] = mapped_column(
         sa.String(12), default="", info=one_of(("", *CONSENT_METHODS))
+    )
+    contact_confirmed_at: Mapped[datetime | None]
+    """When the client last said in person which ways of contact are safe; None since something unsafe was recorded."""
+    contact_confirmed_by: Mapped[UUID | None] = mapped_column(
+        info=unconstrained("A foreign key would need a rebuilt table of clients on SQLite.")
     )
     created_at: Mapped[datetime]
     created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))

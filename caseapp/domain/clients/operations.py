@@ -1,4 +1,4 @@
-"""Operations on clients: create, update, join the care team, send mail."""
+"""Operations on clients: create, update, confirm the safe ways of contact, join the care team, send mail."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ from caseapp.domain.clients.queries import (
     name_hash,
     unseal_client,
 )
-from caseapp.domain.clients.rules import may_be_mailed, name_words, phone_digits
+from caseapp.domain.clients.rules import (
+    may_be_mailed,
+    name_words,
+    needs_new_confirmation,
+    phone_digits,
+)
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.operations import create_client_key
 from caseapp.domain.keys.queries import fingerprint, open_key
@@ -45,6 +50,7 @@ from caseapp.domain.practice.queries import get_practice_info, lock_practice_row
 from caseapp.domain.users.queries import list_assignable_coaches
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from caseapp.domain.clients.queries import LockedClient
@@ -126,12 +132,15 @@ def update_client(
 ) -> None:
     """Replace a client's details.
 
-    Raises Stale when someone saved a newer version first.
+    A new channel, email address or phone number has to be confirmed anew where a confirmation is needed. Raises Stale
+    when someone saved a newer version first.
     """
     require(actor, Action.CLIENT_EDIT)
     row = db.session.get_one(Client, client.id)
     set_committed_value(row, "version", expected_version)
     _fill_columns(row, details, client.key)
+    if needs_new_confirmation(client.record, details):
+        row.contact_confirmed_at = row.contact_confirmed_by = None
     db.session.flush()
     for table in (ClientNameWord, NameHash):
         db.session.execute(sa.delete(table).where(table.client_id == client.id))
@@ -186,17 +195,51 @@ def _index_names(client_id: UUID, details: ClientDetails) -> None:
         )
 
 
+def confirm_contact(actor: Actor, client: LockedClient, expected_version: int) -> None:
+    """Record that the client said in person which of the recorded ways of contact are safe, so that they may be used.
+
+    Raises Stale when the client has changed since `expected_version`, also by something unsafe that was recorded.
+    """
+    require(actor, Action.CONTACT_CONFIRM)
+    row = db.session.get_one(Client, client.id)
+    set_committed_value(row, "version", expected_version)
+    row.contact_confirmed_at, row.contact_confirmed_by = now(), actor.id
+    db.session.flush()
+    record(
+        actor,
+        Action.CONTACT_CONFIRM,
+        "client",
+        client.id,
+        client_id=client.id,
+        details={"how": "in_person"},
+    )
+
+
+def withdraw_contact_confirmation(client: LockedClient) -> None:
+    """Withdraw the confirmation of a client's safe ways of contact, because something unsafe was recorded.
+
+    The version changes even if there was none: a confirmation from a page that was opened before is refused.
+    """
+    db.session.execute(
+        sa.update(Client)
+        .where(Client.id == client.id)
+        .values(contact_confirmed_at=None, contact_confirmed_by=None, version=Client.version + 1)
+    )
+
+
 def join_care_team(client: LockedClient, user_id: UUID) -> None:
     """Add a user to a client's care team; does nothing when they are a member already."""
     if db.session.get(CareTeamMember, (user_id, client.id)) is None:
         db.session.add(CareTeamMember(user_id=user_id, client_id=client.id, joined_at=now()))
 
 
-def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) -> bool:
+def send_client_mail(
+    client_id: UUID, flags: Collection[str], template: str, values: dict[str, object]
+) -> bool:
     """Send a neutral email to a client in their language if email is safe for them now; return whether it was sent.
 
     This is the only function that sends mail to clients: it checks safe contact when the mail is sent, not when it was
-    queued. The subject names no person and no service.
+    queued. `flags` are the client's active flags at this moment. The subject names no person and no service.
     """
     row = db.session.execute(
         sa.select(Client, ClientKey.wrapped)
@@ -208,7 +251,7 @@ def send_client_mail(client_id: UUID, template: str, values: dict[str, object]) 
     client = unseal_client(row.Client, open_key(row.wrapped, client_id, "client", client_id))
     language = client.language or get_practice_info().practice.language
     db.session.rollback()
-    if client.email is None or not may_be_mailed(client.safe, client.email):
+    if client.email is None or not may_be_mailed(client, flags):
         return False
     with in_language(language):
         subject, _, body = render_text(f"emails/{template}.txt", values).partition("\n\n")

@@ -101,6 +101,8 @@ class ClientRecord:
     consent_on: date | None
     consent_method: str
     language: str | None
+    contact_confirmed_at: datetime | None
+    contact_confirmed_by: UUID | None
     created_at: datetime
     version: int
 
@@ -229,6 +231,8 @@ def unseal_client(client: Client, key: DataKey) -> ClientRecord:
         consent_on=client.consent_on,
         consent_method=client.consent_method,
         language=client.language,
+        contact_confirmed_at=client.contact_confirmed_at,
+        contact_confirmed_by=client.contact_confirmed_by,
         created_at=client.created_at,
         version=client.version,
     )

@@ -1,16 +1,29 @@
-"""Rules for clients: how names and phone numbers are compared, and whether mail may be sent. Pure functions."""
+"""Rules for clients: how names and phone numbers are compared, and which ways of contact are safe. Pure functions."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from caseapp.core.errors import Reason
 from caseapp.core.text import fold_for_search
+from caseapp.domain.clients.schemas import CHANNELS
 
 if TYPE_CHECKING:
-    from caseapp.domain.clients.schemas import SafeContact
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from caseapp.domain.clients.queries import ClientRecord
+    from caseapp.domain.clients.schemas import ClientDetails
 
 MAX_WORD_LENGTH = 60
+# With one of these flags, somebody else may read what is sent. Content map, sections (e) and (f).
+UNSAFE_FLAGS = frozenset({"violence_flag", "unsafe_delivery"})
+CONTACT_FROZEN = Reason(
+    "contact_frozen",
+    "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",
+    "Ask the client in person and alone which ways are still safe, and confirm them under Details.",
+)
 
 
 def name_words(name: str) -> list[str]:
@@ -24,6 +37,38 @@ def phone_digits(phone: str) -> str:
     return digits[-9:] if len(digits) >= 5 else ""  # noqa: PLR2004
 
 
-def may_be_mailed(safe: SafeContact, email: str | None) -> bool:
+def is_contact_frozen(flags: Collection[str], confirmed_at: datetime | None) -> bool:
+    """Tell whether nothing may be sent to a client until the safe ways of contact are confirmed in person.
+
+    `flags` are the client's active flags, `confirmed_at` their `contact_confirmed_at`. A confirmation is withdrawn
+    whenever one of `UNSAFE_FLAGS` is set, also when it was set already, so that an earlier one never counts. Content
+    map, section (e), "What the app must enforce", number 8. Awaiting clinical sign-off.
+    """
+    return confirmed_at is None and not UNSAFE_FLAGS.isdisjoint(flags)
+
+
+def list_channel_blockers(
+    client: ClientRecord, flags: Collection[str], channel: str
+) -> list[Reason]:
+    """List why nothing may reach a client through one of `CHANNELS` now; empty when it may."""
+    if not client.safe.allows(channel):
+        label = CHANNELS[channel]
+        return [
+            Reason(
+                f"{channel}_not_safe",
+                f"The client has not said that this is safe: {label}.",
+                f"Ask in private who else could read or hear it. If it is safe, tick {label} under Details.",
+            )
+        ]
+    return [CONTACT_FROZEN] if is_contact_frozen(flags, client.contact_confirmed_at) else []
+
+
+def may_be_mailed(client: ClientRecord, flags: Collection[str]) -> bool:
     """Tell whether mail may be sent to a client now: there is an address, and email is safe for them."""
-    return bool(email) and safe.allows("email")
+    return bool(client.email) and not list_channel_blockers(client, flags, "email")
+
+
+def needs_new_confirmation(before: ClientRecord, after: ClientDetails) -> bool:
+    """Tell whether new details lead to somewhere that a confirmation of the safe ways of contact did not cover."""
+    added = set(after.safe.channels) - set(before.safe.channels)
+    return bool(added) or (after.email, after.phone) != (before.email, before.phone)

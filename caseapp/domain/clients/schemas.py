@@ -35,6 +35,7 @@ CHANNELS = {
     "portal": "Portal",
     "in_person": "In person only",
 }
+ASK_IN_PERSON = "Ask the client in person and alone, then confirm it here."
 OLDEST_BIRTH_YEAR = 1900
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,180}\.[^@\s.]{2,}")
 
@@ -190,6 +191,16 @@ class NewClientSchema(ClientSchema):
         return NewClient(super().make(data), data["agreed"])
 
 
+class ContactConfirmationSchema(Schema):
+    """Input for confirming that the recorded ways of contact are safe; only asking in person counts."""
+
+    in_person = fields.Boolean(
+        required=True,
+        validate=validate.OneOf([True], error=ASK_IN_PERSON),
+        error_messages={"required": ASK_IN_PERSON},
+    )
+
+
 class ClientResponseSchema(Schema):
     """A client in API responses."""
 
@@ -208,6 +219,15 @@ class ClientResponseSchema(Schema):
     safe_warning = fields.String(required=True)
     consent_on = fields.Date(required=True, allow_none=True)
     consent_method = fields.String(required=True)
+    contact_confirmed_at = fields.AwareDateTime(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "When the safe ways of contact were last confirmed in person; null since something unsafe "
+            "was recorded."
+        },
+    )
+    contact_confirmed_by = fields.UUID(required=True, allow_none=True)
     version = fields.Integer(required=True)
 
 

@@ -15,6 +15,8 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
 from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.operations import withdraw_contact_confirmation
+from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.rules import (
@@ -116,7 +118,12 @@ def _open_hold(
 
 
 def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -> bool:
-    """Set a flag unless it is already set, and tell whether it is new."""
+    """Set a flag unless it is already set, and tell whether it is new.
+
+    A flag that makes sending unsafe also withdraws the confirmation of the safe ways of contact.
+    """
+    if kind in UNSAFE_FLAGS:
+        withdraw_contact_confirmation(client)
     active = db.session.scalar(
         sa.select(Flag.id).where(
             Flag.client_id == client.id, Flag.kind == kind, Flag.cleared_at.is_(None)

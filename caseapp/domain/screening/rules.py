@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.domain.clients.rules import is_contact_frozen
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.protocol.rules import due_at
@@ -38,6 +39,13 @@ ALREADY_CLEARED = Reason(
     "already_cleared",
     "This flag has already been cleared.",
     "Set it again under Details if it still applies.",
+)
+
+
+CONTACT_NOT_CONFIRMED = Reason(
+    "contact_not_confirmed",
+    "This flag can’t be cleared before the client has confirmed in person which ways of contact are safe.",
+    "Ask the client in person and alone, and confirm the safe ways of contact under Details.",
 )
 
 
@@ -120,13 +128,16 @@ def check_release(actor: Actor, locked: LockedHold) -> None:
     refuse_for(release_blockers(locked.hold, locked.screenings, locked.open_kinds, actor.id))
 
 
-def check_clear_flag(_client: LockedClient, flag: Flag) -> None:
+def check_clear_flag(client: LockedClient, flag: Flag) -> None:
     """Check that a client's flag can be cleared.
 
-    Raises RuleBroken.
+    One that makes sending unsafe can't be before the safe ways of contact are confirmed: clearing it would let mail and
+    links go out again. Raises RuleBroken.
     """
     if flag.cleared_at is not None:
         refuse_for([ALREADY_CLEARED])
+    if is_contact_frozen({flag.kind}, client.record.contact_confirmed_at):
+        refuse_for([CONTACT_NOT_CONFIRMED])
 
 
 def release_blockers(

@@ -30,7 +30,7 @@ from caseapp.domain.cases.operations import (
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseClosing, CaseDetails, StageMove
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.operations import create_client, update_client
+from caseapp.domain.clients.operations import confirm_contact, create_client, update_client
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
@@ -163,6 +163,10 @@ def changes(team):
         (
             "client.edit",
             lambda: update_client(coach, lock_client(coach, bare), builders.details("Ada New"), 1),
+        ),
+        (
+            "contact.confirm",
+            lambda: confirm_contact(coach, lock_client(coach, bare), 2),
         ),
         (
             "case.open",

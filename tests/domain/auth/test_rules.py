@@ -16,39 +16,50 @@ from caseapp.domain.auth.rules import (
     derive_sign_in_step,
     describe_wrong_attempt,
     find_pin_error,
-    list_invitation_blockers,
     may_enter,
 )
-from caseapp.domain.clients.schemas import CHANNELS, SafeContact
+from caseapp.domain.clients.rules import list_channel_blockers
+from caseapp.domain.clients.schemas import CHANNELS
+from caseapp.domain.screening.protocol import FLAG_LABELS
+from tests.support import contexts
 
 EVERY_CHOICE = [
-    SafeContact(channels)
-    for channels in chain.from_iterable(
-        combinations(CHANNELS, count) for count in range(len(CHANNELS) + 1)
-    )
+    *chain.from_iterable(combinations(CHANNELS, count) for count in range(len(CHANNELS) + 1))
 ]
 
 
 @pytest.mark.parametrize("email", [None, "", "ines@example.test"])
 def test_every_choice_of_channels_decides_invitation_and_entry(email):
-    for safe in EVERY_CHOICE:
-        chosen = set(safe.channels)
+    for channels in EVERY_CHOICE:
+        client, chosen = contexts.client(channels=channels, email=email), set(channels)
         in_person_only = "in_person" in chosen
         portal = "portal" in chosen and not in_person_only
         mail = "email" in chosen and not in_person_only
-        assert [reason.code for reason in list_invitation_blockers(safe)] == (
-            [] if portal else ["portal_not_safe"]
-        )
-        assert all(reason.message and reason.way_out for reason in list_invitation_blockers(safe))
-        assert choose_way(safe, email) == ("link" if email and mail else "card")
-        assert may_enter("card", safe) == portal
-        assert may_enter("link", safe) == (portal and mail)
+        blockers = list_channel_blockers(client, (), "portal")
+        assert [reason.code for reason in blockers] == ([] if portal else ["portal_not_safe"])
+        assert all(reason.message and reason.way_out for reason in blockers)
+        assert choose_way(client, ()) == ("link" if email and mail else "card")
+        assert may_enter("card", client, ()) == portal
+        assert may_enter("link", client, ()) == (portal and mail)
 
 
 def test_invitation_never_goes_a_way_that_does_not_open():
-    for safe in EVERY_CHOICE:
-        if not list_invitation_blockers(safe):
-            assert may_enter(choose_way(safe, "ines@example.test"), safe)
+    for channels in EVERY_CHOICE:
+        client = contexts.client(channels=channels, email="ines@example.test")
+        if not list_channel_blockers(client, (), "portal"):
+            assert may_enter(choose_way(client, ()), client, ())
+
+
+@pytest.mark.parametrize("flag", sorted(FLAG_LABELS))
+@pytest.mark.parametrize("confirmed_at", [None, contexts.NOW])
+def test_link_opens_nothing_while_contact_is_frozen_and_a_card_does(flag, confirmed_at):
+    frozen = flag in {"violence_flag", "unsafe_delivery"} and confirmed_at is None
+    client = contexts.client(
+        channels=("email", "portal"), email="ines@example.test", confirmed_at=confirmed_at
+    )
+    assert may_enter("card", client, {flag})
+    assert may_enter("link", client, {flag}) != frozen
+    assert bool(list_channel_blockers(client, {flag}, "portal")) == frozen
 
 
 def test_every_way_in_needs_the_portal():

@@ -159,7 +159,20 @@ def test_released_hold_is_not_released_again():
 
 def test_flag_is_cleared_once():
     locked = LockedClient(client(), KEY)
-    check_clear_flag(locked, Flag(kind="violence_flag", cleared_at=None))
+    check_clear_flag(locked, Flag(kind="contact_block", cleared_at=None))
     with pytest.raises(RuleBroken) as refused:
-        check_clear_flag(locked, Flag(kind="violence_flag", cleared_at=NOW - timedelta(days=1)))
+        check_clear_flag(locked, Flag(kind="contact_block", cleared_at=NOW - timedelta(days=1)))
+    assert complete(refused.value.reasons)
+
+
+@pytest.mark.parametrize("kind", sorted(FLAG_LABELS))
+def test_flag_that_makes_sending_unsafe_is_cleared_after_a_confirmation(kind):
+    flag = Flag(kind=kind, cleared_at=None)
+    check_clear_flag(LockedClient(client(confirmed_at=NOW), KEY), flag)
+    if kind not in {"violence_flag", "unsafe_delivery"}:
+        check_clear_flag(LockedClient(client(), KEY), flag)
+        return
+    with pytest.raises(RuleBroken) as refused:
+        check_clear_flag(LockedClient(client(), KEY), flag)
+    assert [reason.code for reason in refused.value.reasons] == ["contact_not_confirmed"]
     assert complete(refused.value.reasons)

@@ -18,7 +18,7 @@ from caseapp.domain.auth.portal_access import (
 from caseapp.domain.cases import operations as cases
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.schemas import CaseDetails, StageMove
-from caseapp.domain.clients.operations import update_client
+from caseapp.domain.clients.operations import confirm_contact, update_client
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.models import FollowUp
@@ -163,6 +163,18 @@ def updating_client(team: Team) -> Race:
     )
 
 
+def confirming(team: Team) -> Race:
+    """Confirm the safe ways of contact while something unsafe is being recorded."""
+    coach, client_id = team["coach"], builders.client(team["coach"])
+    found = get_client_record(coach, client_id)
+    return Race(
+        lambda: set_manual_flag(coach, lock_client(coach, client_id), "unsafe_delivery"),
+        lambda: confirm_contact(coach, lock_client(coach, client_id), found.version),
+        "stale",
+        lambda: get_client_record(coach, client_id).contact_confirmed_at is None,
+    )
+
+
 def screening(team: Team) -> Race:
     """Record an urgent screening while another one is being recorded: one hold with both reasons, each task once."""
     coach, made = team["coach"], builders.case(team["coach"])
@@ -257,6 +269,7 @@ CASES = {
     "clear_case_flag": clearing,
     "update_case": updating,
     "update_client": updating_client,
+    "confirm_contact": confirming,
     "record_screening": screening,
     "set_manual_flag": flagging,
     "create_followup": adding_a_task,
