@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from caseapp.portal import handouts, safety, sign_in, worksheets
+from caseapp.portal import handouts, safety, sign_in, worksheets, written
 
 if TYPE_CHECKING:
     from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register the portal's blueprints; worksheets share that of handouts."""
-    modules = (sign_in, handouts, safety, worksheets)
+    """Register the portal's blueprints; worksheets and what was written share that of handouts."""
+    modules = (sign_in, handouts, safety, worksheets, written)
     for blueprint in dict.fromkeys(module.blueprint for module in modules):
         app.register_blueprint(blueprint)

@@ -19,13 +19,20 @@ from caseapp.domain.assignments.printing import (
     list_client_packet,
 )
 from caseapp.domain.assignments.reading import (
-    get_reading_list,
+    get_own_assignment,
     get_reading_list_item,
+    list_own_assignments,
     lock_own_assignment,
 )
+from caseapp.domain.assignments.rules import list_reading_blockers, select_readable
 from caseapp.domain.form_drafts.queries import list_draft_paths
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
-from caseapp.domain.handouts.rendering import FormInputs, plain_text, render_page_body
+from caseapp.domain.handouts.rendering import (
+    FormInputs,
+    plain_text,
+    render_fields,
+    render_page_body,
+)
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import get_recipient
 from caseapp.domain.worksheets.queries import format_answer, get_client_worksheet
@@ -34,6 +41,7 @@ from caseapp.http.downloads import pdf_response
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
 from caseapp.portal.reading_list import (
+    build_entries,
     build_entry,
     build_reading_list,
     format_position,
@@ -42,12 +50,13 @@ from caseapp.portal.reading_list import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from flask.typing import ResponseReturnValue
 
     from caseapp.domain.assignments.queries import LockedAssignment
     from caseapp.domain.assignments.schemas import AssignmentRecord
+    from caseapp.domain.handouts.library import Field
     from caseapp.domain.worksheets.schemas import Answer, ClientWorksheet
 
 log = structlog.get_logger()
@@ -76,16 +85,17 @@ def reading_list_page() -> ResponseReturnValue:
     """Show the reading list: the same words and help lines, whatever was recorded about the client."""
     actor = current_actor()
     recipient = get_recipient(actor.id)
-    reading_list = build_reading_list(get_reading_list(actor, recipient))
+    own = list_own_assignments(actor, recipient)
+    reading_list = build_reading_list(select_readable(own))
     help_numbers = recipient.practice_info.help_lines
     unsent = set(list_draft_paths(actor.id))
     return render_template(
         "portal/reading_list.html",
-        unsent=[
-            entry
-            for entry in (*reading_list.to_read, *reading_list.read)
-            if url_for("portal_handouts.handout_page", position=entry.position) in unsent
-        ],
+        unsent=build_entries(
+            record
+            for record in own
+            if url_for("portal_handouts.handout_page", position=record.position) in unsent
+        ),
         reading_list=reading_list,
         coach_name=get_coach_name(actor),
         emergency=help_numbers.emergency,
@@ -96,21 +106,28 @@ def reading_list_page() -> ResponseReturnValue:
 
 @dataclass(frozen=True)
 class HandoutView:
-    """A handout on a client's list, with what they wrote in it."""
+    """A handout that a client was assigned, with what they wrote in it."""
 
     found: AssignmentRecord
     worksheet: ClientWorksheet
 
+    @property
+    def blockers(self) -> list[Reason]:
+        """Why the client can't read the handout now; what they wrote in it stays theirs."""
+        return list_reading_blockers(self.found)
+
 
 def load_handout(position: int) -> HandoutView:
-    """Load a handout that the client may read now; opening it is recorded, except on HEAD requests.
+    """Load a handout of the client; opening one that may be read is recorded, except on HEAD requests.
 
-    Raises NotFound, and RuleBroken when it may not be read now.
+    Raises NotFound.
     """
     actor = current_actor()
-    found = get_reading_list_item(actor, position)
-    _record_opened(found)
-    return HandoutView(found, get_client_worksheet(actor, found))
+    found = get_own_assignment(actor, position)
+    view = HandoutView(found, get_client_worksheet(actor, found))
+    if not view.blockers:
+        _record_opened(found)
+    return view
 
 
 page = FormPage(
@@ -124,7 +141,10 @@ page = FormPage(
 
 @page.show
 def handout_page(view: HandoutView, forms: Forms) -> str:
-    """Show one handout as a page."""
+    """Show one handout as a page, or only what the client wrote in it while they can't read it.
+
+    Raises RuleBroken with a neutral reason when they can't read it and wrote nothing.
+    """
     return render_handout(view, forms)
 
 
@@ -137,7 +157,11 @@ class ReadAnswers:
 
 
 def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = None) -> str:
-    """Render a handout with its form fields: the saved answers, or those that were sent or read and are not saved."""
+    """Render a handout with its form fields: the saved answers, or those that were sent or read and are not saved.
+
+    Of a handout that can't be read now, only the fields that hold the client's words are shown. Raises RuleBroken when
+    there are none.
+    """
     actor, found = current_actor(), view.found
     # Read again after a save: the page shows times in the practice's zone.
     help_numbers = get_practice_info().help_lines
@@ -155,17 +179,28 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
                 for name, answer in read.overwritten.items()
             }
     inputs = FormInputs(FIELD_PREFIX, form.raw, form.errors, beside, current_language())
+    fields: Sequence[Field] = found.handout.fields
+    if view.blockers:
+        filled = form.errors.keys() | beside | {name for name, text in form.raw.items() if text}
+        fields = [field for field in fields if f"{FIELD_PREFIX}{field.id}" in filled]
+        if not fields and not view.worksheet.uploads:
+            raise RuleBroken(*view.blockers)
+        body = render_fields(found.handout, fields, inputs)
+    else:
+        body = render_page_body(
+            found.handout, help_numbers, faith=found.recipient.faith, staff=False, inputs=inputs
+        )
     return render_template(
         "portal/handout.html",
         entry=build_entry(found),
         message=found.message,
         coach_name=get_coach_name(actor),
-        body=render_page_body(
-            found.handout, help_numbers, faith=found.recipient.faith, staff=False, inputs=inputs
-        ),
+        body=body,
+        blockers=view.blockers,
+        number=format_position(found.position),
         emergency=help_numbers.emergency,
         crisis=[line for line in lines if line.phone][:MAX_CRISIS_LINES],
-        writes=bool(found.handout.fields),
+        writes=bool(fields),
         worksheet=view.worksheet,
         forms=forms,
         form=form,

@@ -70,17 +70,25 @@ class ReadingList:
 
 def build_reading_list(records: Iterable[AssignmentRecord]) -> ReadingList:
     """Sort a client's handouts by their week."""
+    entries = build_entries(sorted(records, key=lambda record: current_week(record) or date.min))
+    return ReadingList(
+        tuple(entry for entry in entries if not entry.read_at),
+        tuple(entry for entry in entries if entry.read_at),
+    )
+
+
+def build_entries(records: Iterable[AssignmentRecord]) -> list[ReadingListEntry]:
+    """Describe handouts in their order; those with the same title also show their number."""
     records = list(records)
     titles = Counter(record.handout.neutral_title for record in records)
-    to_read: list[ReadingListEntry] = []
-    read: list[ReadingListEntry] = []
-    for record in sorted(records, key=lambda record: current_week(record) or date.min):
+    entries = []
+    for record in records:
         entry = build_entry(record)
         if titles[record.handout.neutral_title] > 1:
             number = gettext("No. %(number)s", number=record.position)
             entry = replace(entry, number_label=number, meta=(number, *entry.meta))
-        (read if record.read_at else to_read).append(entry)
-    return ReadingList(tuple(to_read), tuple(read))
+        entries.append(entry)
+    return entries
 
 
 def build_entry(record: AssignmentRecord) -> ReadingListEntry:

@@ -12,7 +12,12 @@ from caseapp.core.i18n import format_list, gettext, lazy_gettext, ngettext
 from caseapp.core.pdf_forms import MAX_FILE_BYTES, UnreadableForm
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.reading import get_reading_list, get_reading_list_item
+from caseapp.domain.assignments.reading import (
+    get_own_assignment,
+    get_reading_list,
+    list_own_assignments,
+)
+from caseapp.domain.form_drafts.operations import forget_form_drafts
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets import operations
 from caseapp.domain.worksheets.codes import UNREAD_REASONS
@@ -133,7 +138,7 @@ def share(worksheet: LockedWorksheet, answers: dict[str, Answer], sent: Sent) ->
 def autosave(position: int) -> ResponseReturnValue:
     """Save the answers in the background and respond in JSON."""
     actor, sent_at = current_actor(), now()
-    found = get_reading_list_item(actor, position)
+    found = get_own_assignment(actor, position)
     try:
         answers = read_form(build_answers_schema(found.handout))
         start = form_version()
@@ -170,6 +175,21 @@ def stop_sharing(worksheet: LockedWorksheet, _body: dict[str, object], sent: Sen
     return Done(_handout_page(sent), "worksheet_unshared")
 
 
+@page.form(
+    Action.PORTAL_WRITE,
+    BUTTON,
+    lock=lock_worksheet,
+    rule=f"{WORKSHEET}/delete",
+    refused=REFUSED,
+)
+def delete(worksheet: LockedWorksheet, _body: dict[str, object], sent: Sent) -> Done:
+    """Delete the answers, the copy that was shared, and the words that were not saved."""
+    operations.delete_answers(sent.actor, worksheet, sent.version)
+    unsaved = url_for("portal_handouts.save", position=sent.args["position"])
+    forget_form_drafts(sent.actor.id, unsaved, now())
+    return Done(url_for("portal_handouts.written_page"), "worksheet_deleted")
+
+
 def _handout_page(sent: Sent) -> str:
     return url_for("portal_handouts.handout_page", position=sent.args["position"])
 
@@ -179,7 +199,7 @@ def _handout_page(sent: Sent) -> str:
 @accepts_file(MAX_FILE_BYTES)
 def upload(position: int) -> ResponseReturnValue:
     """Read the answers from a filled-in PDF, single or packet; keep a file that can't be read for later."""
-    found = get_reading_list_item(current_actor(), position)
+    found = get_own_assignment(current_actor(), position)
     try:
         data = read_uploaded_file("file")
         parts = read_pdf_fields(data)
@@ -216,7 +236,7 @@ def _save_other_answers(found: AssignmentRecord, parts: PdfFields) -> list[str]:
     others = list_filled_positions(parts) - {found.position}
     saved = {
         record.position
-        for record in get_reading_list(current_actor())
+        for record in list_own_assignments(current_actor())
         if record.position in others and _save_without_review(record, parts)
     }
     messages = {"other_answers_read": saved, "other_worksheet_unread": others - saved}

@@ -125,7 +125,7 @@ def test_packet_upload_with_conflict_here_still_saves_the_others(reader):
     assert saved_answers(found, 2) == {"my_limit": "Not after nine."}
 
 
-def test_packet_upload_with_withdrawn_worksheet_skips_it_and_says_so(coach, reader):
+def test_packet_upload_with_withdrawn_worksheet_saves_its_answers_too(coach, reader):
     visitor, found = reader
     file = filled_packet(visitor, FILLED)
     withdrawn = client_and_assignment(found, 2)[1]
@@ -134,9 +134,8 @@ def test_packet_upload_with_withdrawn_worksheet_skips_it_and_says_so(coach, read
     upload(visitor, file)
     page = text(visitor.get(PAGE))
     assert READ_HERE in page
-    assert NOT_READ in page
-    db.session.rollback()
-    assert db.session.scalar(sa.text("SELECT count(*) FROM worksheet_response")) == 1
+    assert READ_OTHERS in page
+    assert "Not after nine." in text(visitor.get(LIMITS_PAGE))
 
 
 def test_packet_upload_to_a_worksheet_not_in_it_names_those_it_contains(coach, reader):

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from caseapp.core.transaction import transaction
-from caseapp.domain.assignments.operations import withdraw
-from caseapp.domain.assignments.queries import lock_assignment
-from caseapp.domain.assignments.rules import NOT_AVAILABLE
-from caseapp.domain.worksheets.queries import get_shared_worksheet
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import (
     CANARY,
@@ -66,30 +61,13 @@ def test_share_without_answers_is_rejected(reader):
     assert "There is nothing to share yet." in text(answer)
 
 
-def test_withdrawn_worksheet_rejects_every_change_neutrally(coach, reader):
-    visitor, _ = reader
-    page = visitor.get(PAGE)
-    fields = form(page, f"{PAGE}/save") | {"answer_what_happened": CANARY}
-    with transaction():
-        withdraw(coach, lock_assignment(coach, assignment_id_at()), 1)
-    for action in ("save", "share", "draft", "unshare"):
-        answer = visitor.post(f"{PAGE}/{action}", data=fields)
-        assert answer.status_code == 409
-        assert NOT_AVAILABLE.message in text(answer)
-        # Their own words are shown to copy, but for a script, which still has them.
-        assert (CANARY in text(answer)) == (action in {"save", "share"})
-    answer = upload(visitor, sample_files.scan(), page=page)
-    assert answer.status_code == 409
-    assert get_shared_worksheet(coach, assignment_id_at()).shared is None
-
-
 @pytest.mark.pdf
 def test_worksheet_of_another_client_is_not_found(app, coach, reader):
     visitor, _ = reader
     other, theirs = sign_in_client(app, coach, "Jonas Weber")
     builders.screen(coach, theirs.client_id)
     token = {"csrf_token": csrf(other.get("/portal")), "version": "0", "idempotency_key": "x"}
-    for action in ("save", "share", "draft", "unshare", "upload"):
+    for action in ("save", "share", "draft", "unshare", "delete", "upload"):
         assert other.post(f"{PAGE}/{action}", data=token).status_code == 404
     kept = upload(visitor, sample_files.scan())
     assert kept.status_code == 303

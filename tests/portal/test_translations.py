@@ -207,6 +207,10 @@ def test_every_portal_page_is_translated(app, coach, pseudo):
     with transaction():
         first = db.session.scalars(sa.select(Assignment).filter_by(position=1)).one()
         withdraw(coach, lock_assignment(coach, first.id), first.version)
+    journey.open(PAGE)
+    journey.open("/portal/written")
+    journey.open(f"{PAGE}/answers-01.txt")
+    journey.send(PAGE, f"{PAGE}/delete")
     journey.open(PAGE, expect=409)
     builders.screen(coach, found.client_id, fear_at_home="urgent")
     journey.open("/portal")

@@ -22,7 +22,7 @@ from caseapp.domain.assignments.queries import (
     select_assignments,
     single_record,
 )
-from caseapp.domain.assignments.rules import list_reading_blockers
+from caseapp.domain.assignments.rules import list_reading_blockers, select_readable
 from caseapp.domain.assignments.schemas import AssignmentRecord, HandoutChoice, SuspendedCase
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseFilter, list_case_contexts, list_cases, newest_case_id
@@ -59,21 +59,25 @@ PORTAL_ASSIGNMENT = join_recipient(
 )
 
 
-def get_reading_list(actor: Actor, recipient: Recipient | None = None) -> list[AssignmentRecord]:
-    """List what a client can read in the portal now: assigned there, not withdrawn and not suspended.
+def list_own_assignments(
+    actor: Actor, recipient: Recipient | None = None
+) -> list[AssignmentRecord]:
+    """List everything that a client was ever assigned in the portal, newest first.
 
     `recipient` is the client, for a page that has loaded them already.
     """
     require(actor, Action.PORTAL_READ)
     rows = db.session.execute(
         select_assignments(
-            Assignment.client_id == actor.id,
-            Assignment.channel == "portal",
-            Assignment.withdrawn_at.is_(None),
+            Assignment.client_id == actor.id, Assignment.channel == "portal"
         ).order_by(Assignment.assigned_at.desc(), Assignment.id.desc())
     )
-    found = assignment_records(rows, recipient or get_recipient(actor.id))
-    return [record for record in found if not record.blockers]
+    return assignment_records(rows, recipient or get_recipient(actor.id))
+
+
+def get_reading_list(actor: Actor) -> list[AssignmentRecord]:
+    """List what a client can read in the portal now, newest first: neither withdrawn nor suspended."""
+    return select_readable(list_own_assignments(actor))
 
 
 def get_reading_list_item(actor: Actor, position: int) -> AssignmentRecord:

@@ -171,6 +171,11 @@ def list_reading_blockers(record: AssignmentRecord) -> list[Reason]:
     return [NOT_AVAILABLE] if record.withdrawn_at or record.blockers else []
 
 
+def select_readable(records: Iterable[AssignmentRecord]) -> list[AssignmentRecord]:
+    """Select what a client can read now."""
+    return [record for record in records if not list_reading_blockers(record)]
+
+
 def check_mark_own_read(assignment: LockedAssignment) -> None:
     """Check that a client can mark a handout of their list as read.
 

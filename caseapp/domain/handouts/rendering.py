@@ -32,7 +32,7 @@ from caseapp.domain.handouts.library import (
 from caseapp.domain.handouts.provenance import Claim, Source, claims, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from caseapp.domain.practice.help_lines import HelpLine
     from caseapp.domain.practice.queries import HelpLines
@@ -298,6 +298,19 @@ def render_page_body(
     when a help-line block would be empty.
     """
     values = get_document_values(handout, help_lines, faith=faith, staff=staff) | {"inputs": inputs}
+    with in_language(variety_of(handout.language)):
+        return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
+
+
+def render_fields(handout: Handout, fields: Iterable[Field], inputs: FormInputs) -> Markup:
+    """Render some of a handout's fields as form fields, without its text; the page adds the form element."""
+    section = Section("", (), tuple(Block("field", field=field) for field in fields), stop=False)
+    values = {
+        "document": HandoutDocument((section,), Markup()),
+        "inputs": inputs,
+        "staff": False,
+        "plain_text": plain_text,
+    }
     with in_language(variety_of(handout.language)):
         return Markup(render_text("components/handout_body.html", values))  # noqa: S704 - a template of ours, escaped
 

@@ -1,9 +1,9 @@
-"""Save and share worksheet responses; keep, send and delete uploads.
+"""Save, share and delete worksheet responses; keep, send and delete uploads.
 
 Only the client makes these changes; a job deletes expired uploads.
 
-A handout that may not be read now may not be changed either, with the same neutral reason. Every change has an audit
-event, which says nothing about the content, not even which fields changed.
+What a client wrote stays theirs when the handout is withdrawn or suspended: they can still save, share and delete it.
+Every change has an audit event, which says nothing about the content, not even which fields changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from caseapp.core.vault import seal_bytes, seal_json, unseal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 from caseapp.domain.worksheets.queries import count_kept_uploads, get_upload
-from caseapp.domain.worksheets.rules import check_answer, check_share, check_upload
+from caseapp.domain.worksheets.rules import check_share, check_upload
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 
 if TYPE_CHECKING:
@@ -39,11 +39,10 @@ def save_answers(
 ) -> int:
     """Save a client's answers for the client only; return the new version.
 
-    Unchanged answers are not saved again, so a repeated autosave whose response was lost is harmless. Raises
-    RuleBroken when the handout may not be read now, Stale when another window saved a newer version first.
+    Unchanged answers are not saved again, so a repeated autosave whose response was lost is harmless. Raises Stale when
+    another window saved a newer version first.
     """
     require(actor, Action.PORTAL_WRITE)
-    check_answer(worksheet)
     return _save(actor, worksheet, answers, expected_version).version
 
 
@@ -66,10 +65,9 @@ def share_answers(
 def stop_sharing(actor: Actor, worksheet: LockedWorksheet) -> None:
     """Remove the shared copy; the client keeps the answers, the audit log that they were shared.
 
-    Idempotent. Raises RuleBroken when the handout may not be read now.
+    Idempotent.
     """
     require(actor, Action.PORTAL_WRITE)
-    check_answer(worksheet)
     row = worksheet.response
     if row is None or row.shared_at is None:
         return
@@ -78,11 +76,25 @@ def stop_sharing(actor: Actor, worksheet: LockedWorksheet) -> None:
     _record_audit(actor, row.assignment_id, actor.id, "unshared")
 
 
+def delete_answers(actor: Actor, worksheet: LockedWorksheet, expected_version: int) -> None:
+    """Delete a client's answers and the copy that was shared; files that were uploaded stay.
+
+    Idempotent. Raises Stale when another window saved a newer version first.
+    """
+    require(actor, Action.PORTAL_WRITE)
+    row = worksheet.response
+    if row is None:
+        return
+    set_committed_value(row, "version", expected_version)
+    db.session.delete(row)
+    db.session.flush()
+    _record_audit(actor, worksheet.assignment.id, actor.id, "deleted")
+
+
 def store_upload(actor: Actor, worksheet: LockedWorksheet, data: bytes, reason: str) -> UUID:
     """Store a file that could not be read, sealed and visible to the client only until they send it.
 
-    `reason` is a key of UNREAD_REASONS. Raises RuleBroken when the handout may not be read now or there are too many
-    uploads.
+    `reason` is a key of UNREAD_REASONS. Raises RuleBroken when there are too many uploads.
     """
     require(actor, Action.PORTAL_WRITE)
     assignment_id = worksheet.assignment.id
@@ -105,10 +117,9 @@ def store_upload(actor: Actor, worksheet: LockedWorksheet, data: bytes, reason: 
 def send_upload(actor: Actor, worksheet: LockedWorksheet, upload_id: UUID) -> None:
     """Send a stored upload to the coach as it is.
 
-    Idempotent. Raises NotFound, RuleBroken when the handout may not be read now.
+    Idempotent. Raises NotFound.
     """
     require(actor, Action.PORTAL_WRITE)
-    check_answer(worksheet)
     row = get_upload(worksheet, upload_id)
     if row.sent_at is None:
         row.sent_at = now()
@@ -119,10 +130,9 @@ def send_upload(actor: Actor, worksheet: LockedWorksheet, upload_id: UUID) -> No
 def delete_upload(actor: Actor, worksheet: LockedWorksheet, upload_id: UUID) -> None:
     """Delete an upload, even one that was sent.
 
-    Raises NotFound, RuleBroken when the handout may not be read now.
+    Raises NotFound.
     """
     require(actor, Action.PORTAL_WRITE)
-    check_answer(worksheet)
     row = get_upload(worksheet, upload_id)
     db.session.delete(row)
     db.session.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from caseapp.core.i18n import format_date
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_bytes, unseal_json
 from caseapp.domain.assignments.queries import get_assignment_record
-from caseapp.domain.assignments.reading import get_own_assignment
+from caseapp.domain.assignments.reading import get_own_assignment, list_own_assignments
 from caseapp.domain.clients.queries import take_client_lock
 from caseapp.domain.handouts.rendering import plain_text
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
@@ -37,6 +38,13 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.library import Field
     from caseapp.domain.worksheets.schemas import Answer
 
+UPLOAD_COLUMNS = (
+    WorksheetUpload.id,
+    WorksheetUpload.size,
+    WorksheetUpload.reason,
+    WorksheetUpload.received_at,
+    WorksheetUpload.sent_at,
+)
 EMPTY = ClientWorksheet({}, 0, None, None, changed_since=False, uploads=())
 
 
@@ -76,13 +84,47 @@ def lock_worksheet(actor: Actor, position: int) -> LockedWorksheet:
 
 
 def get_client_worksheet(actor: Actor, assignment: AssignmentRecord) -> ClientWorksheet:
-    """Return a client's own answers and uploads for a handout that `get_reading_list_item` returned."""
+    """Return a client's own answers and uploads for one of their assignments, whether they can read it or not."""
     require(actor, Action.PORTAL_READ)
-    uploads = _list_uploads(assignment.id)
-    row = find_response(assignment.id)
+    row, uploads = find_response(assignment.id), _list_uploads(assignment.id)
+    return _open_worksheet(row, uploads, assignment.recipient.key)
+
+
+def list_own_worksheets(actor: Actor) -> list[tuple[AssignmentRecord, ClientWorksheet]]:
+    """List the worksheets in which a client has answers or files, what they saved last first.
+
+    It makes no difference whether they can read the handout now.
+    """
+    require(actor, Action.PORTAL_READ)
+    responses = db.session.scalars(
+        sa.select(WorksheetResponse)
+        .where(WorksheetResponse.client_id == actor.id)
+        .execution_options(populate_existing=True)
+    )
+    by_assignment = {row.assignment_id: row for row in responses}
+    uploads: dict[UUID, list[UploadRecord]] = defaultdict(list)
+    rows = db.session.execute(
+        sa.select(WorksheetUpload.assignment_id, *UPLOAD_COLUMNS)
+        .where(WorksheetUpload.client_id == actor.id)
+        .order_by(WorksheetUpload.received_at, WorksheetUpload.id)
+    )
+    for row in rows:
+        uploads[row.assignment_id].append(UploadRecord(*row[1:]))
+    worksheets = [
+        (record, _open_worksheet(row, tuple(files), record.recipient.key))
+        for record in list_own_assignments(actor)
+        for row, files in [(by_assignment.get(record.id), uploads.get(record.id, []))]
+        if row or files
+    ]
+    written = [pair for pair in worksheets if pair[1].answers or pair[1].uploads]
+    return sorted(written, key=lambda pair: pair[1].last_change, reverse=True)
+
+
+def _open_worksheet(
+    row: WorksheetResponse | None, uploads: tuple[UploadRecord, ...], key: DataKey
+) -> ClientWorksheet:
     if row is None:
         return ClientWorksheet(**{**vars(EMPTY), "uploads": uploads})
-    key = assignment.recipient.key
     answers = unseal_json(row, "answers", key)
     return ClientWorksheet(
         answers=answers,
@@ -134,13 +176,7 @@ def count_kept_uploads(client_id: UUID, assignment_id: UUID) -> KeptUploads:
 
 
 def _list_uploads(assignment_id: UUID, *, sent: bool = False) -> tuple[UploadRecord, ...]:
-    query = sa.select(
-        WorksheetUpload.id,
-        WorksheetUpload.size,
-        WorksheetUpload.reason,
-        WorksheetUpload.received_at,
-        WorksheetUpload.sent_at,
-    ).where(WorksheetUpload.assignment_id == assignment_id)
+    query = sa.select(*UPLOAD_COLUMNS).where(WorksheetUpload.assignment_id == assignment_id)
     if sent:
         query = query.where(WorksheetUpload.sent_at.is_not(None))
     rows = db.session.execute(query.order_by(WorksheetUpload.received_at, WorksheetUpload.id))
@@ -196,6 +232,17 @@ def get_shared_worksheet(actor: Actor, assignment_id: UUID) -> SharedWorksheet:
             tuple(_answered(field, answers) for field in assignment.handout.fields),
         )
     return SharedWorksheet(assignment, shared, _list_uploads(assignment_id, sent=True))
+
+
+def list_written(
+    assignment: AssignmentRecord, worksheet: ClientWorksheet
+) -> tuple[AnsweredField, ...]:
+    """List the fields that a client has filled in, in the handout's order."""
+    return tuple(
+        _answered(field, worksheet.answers)
+        for field in assignment.handout.fields
+        if worksheet.answers.get(field.id)
+    )
 
 
 def _answered(field: Field, answers: Mapping[str, Answer]) -> AnsweredField:

@@ -1,4 +1,7 @@
-"""Rules for worksheets: when a client can save, share and upload answers. Pure functions."""
+"""Rules for worksheets: when a client can share and upload answers. Pure functions.
+
+Whether a handout may be read now never decides about what its client wrote in it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from typing import TYPE_CHECKING
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.pdf_forms import MAX_FILE_BYTES
-from caseapp.domain.assignments.rules import list_reading_blockers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,27 +56,17 @@ def list_sharing_blockers(answers: Mapping[str, Answer]) -> list[Reason]:
     return [] if answers else [NOTHING_TO_SHARE]
 
 
-def check_answer(worksheet: LockedWorksheet) -> None:
-    """Check that a client can change what belongs to a worksheet now.
-
-    Raises RuleBroken with a neutral reason when they can't read it.
-    """
-    refuse_for(list_reading_blockers(worksheet.assignment))
-
-
-def check_share(worksheet: LockedWorksheet, answers: Mapping[str, Answer]) -> None:
+def check_share(_worksheet: LockedWorksheet, answers: Mapping[str, Answer]) -> None:
     """Check that a client can share answers with the coach.
 
-    Raises RuleBroken when they can't read the worksheet now, or there are none.
+    Raises RuleBroken when there are none.
     """
-    check_answer(worksheet)
     refuse_for(list_sharing_blockers(answers))
 
 
-def check_upload(worksheet: LockedWorksheet, kept: KeptUploads, size: int) -> None:
+def check_upload(_worksheet: LockedWorksheet, kept: KeptUploads, size: int) -> None:
     """Check that a client can keep a file of `size` bytes with a worksheet.
 
-    Raises RuleBroken when they can't read the worksheet now, or there is no room.
+    Raises RuleBroken when there is no room.
     """
-    check_answer(worksheet)
     refuse_for(list_upload_blockers(kept, size))

@@ -126,6 +126,12 @@ class ClientWorksheet:
     changed_since: bool
     uploads: tuple[UploadRecord, ...]
 
+    @property
+    def last_change(self) -> datetime:
+        """Return when the client saved or uploaded something last, of a worksheet that has something."""
+        times = [upload.received_at for upload in self.uploads]
+        return max([*times, *([self.saved_at] if self.saved_at else [])])
+
 
 @dataclass(frozen=True)
 class SharedSummary:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 import sqlalchemy as sa
 from marshmallow import ValidationError
 
 from caseapp.core.actor import Actor
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.i18n import in_language
@@ -19,6 +22,7 @@ from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.dashboard.timeline import list_timeline
 from caseapp.domain.worksheets import rules
 from caseapp.domain.worksheets.operations import (
+    delete_answers,
     delete_upload,
     save_answers,
     send_upload,
@@ -32,6 +36,7 @@ from caseapp.domain.worksheets.queries import (
     get_shared_summaries,
     get_shared_worksheet,
     get_upload_content,
+    list_own_worksheets,
     lock_worksheet,
 )
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
@@ -184,9 +189,11 @@ def test_audit_of_worksheet_changes_has_no_content(assigned, client):
 
 
 @pytest.mark.parametrize("end", ["withdrawn", "suspended"])
-def test_withdrawn_or_suspended_worksheet_rejects_every_change(team, assigned, client, end):
+def test_answers_of_a_withdrawn_or_suspended_worksheet_stay_their_clients(
+    team, assigned, client, end
+):
     coach, (made, row) = team["coach"], assigned
-    run(share_answers, client, 1, ANSWERS, 0)
+    run(save_answers, client, 1, ANSWERS, 0)
     kept = run(store_upload, client, 1, SCAN, "no_form")
     if end == "withdrawn":
         with transaction():
@@ -195,19 +202,53 @@ def test_withdrawn_or_suspended_worksheet_rejects_every_change(team, assigned, c
     else:
         builders.screen(coach, made.client_id, fear_at_home="concern")
         assert get_case_context(coach, made.case_id).safety.hold == "safety"
-    change: tuple
-    for change in (
-        (save_answers, client, 1, {}, 2),
-        (share_answers, client, 1, {"what_happened": "More."}, 2),
-        (stop_sharing, client, 1),
-        (store_upload, client, 1, SCAN, "no_form"),
-        (send_upload, client, 1, kept),
-        (delete_upload, client, 1, kept),
-    ):
-        with pytest.raises(RuleBroken) as found:
-            run(*change)
-        assert [reason.code for reason in found.value.reasons] == ["not_available"]
+    more = ANSWERS | {"what_happened": "More."}
+    assert run(save_answers, client, 1, more, 1) == 2
+    [(_, written)] = list_own_worksheets(client)
+    assert (written.answers, len(written.uploads)) == (more, 1)
+    run(share_answers, client, 1, more, 2)
     assert get_shared_answers(coach, row).answers
+    run(stop_sharing, client, 1)
+    assert get_shared_worksheet(coach, row).shared is None
+    run(store_upload, client, 1, SCAN, "no_form")
+    run(send_upload, client, 1, kept)
+    run(delete_upload, client, 1, kept)
+    run(delete_answers, client, 1, 4)
+    [(_, left)] = list_own_worksheets(client)
+    assert (left.answers, len(left.uploads)) == ({}, 1)
+
+
+def test_delete_answers_removes_the_shared_copy_too(team, assigned, client):
+    run(share_answers, client, 1, ANSWERS, 0)
+    version = load_worksheet(client).version
+    with pytest.raises(Stale):
+        run(delete_answers, client, 1, version - 1)
+    assert load_worksheet(client).answers == ANSWERS
+    run(delete_answers, client, 1, version)
+    run(delete_answers, client, 1, version)
+    assert load_worksheet(client).version == 0
+    assert get_shared_worksheet(team["coach"], assigned[1]).shared is None
+    assert sum("deleted" in row for row in audit_details()) == 1
+    with pytest.raises(Stale):
+        run(save_answers, client, 1, ANSWERS, version)
+
+
+def test_own_worksheets_are_those_with_answers_or_files_newest_first(team, assigned, client):
+    coach, (made, _) = team["coach"], assigned
+    for slug in (sample_files.LIMITS, sample_files.REASONS, "better-nights"):
+        with transaction():
+            assign_handout(
+                coach, lock_case(coach, made.case_id), slug, message="", channel="portal", confirmed=True
+            )  # fmt: skip
+    with at(now() - timedelta(hours=2)):
+        run(save_answers, client, 1, ANSWERS, 0)
+        run(save_answers, client, 2, {"a": "b"}, 0)
+    run(save_answers, client, 2, {}, 1)
+    with at(now() - timedelta(hours=1)):
+        run(store_upload, client, 3, SCAN, "no_form")
+    assert [record.position for record, _ in list_own_worksheets(client)] == [3, 1]
+    other = builders.case(coach, "Jonas Weber")
+    assert list_own_worksheets(Actor(other.client_id, Role.CLIENT, "Jonas", "portal")) == []
 
 
 def test_save_at_an_unknown_position_is_not_found(team, client):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caseapp.domain.assignments.rules import list_reading_blockers
 from caseapp.domain.worksheets.queries import LockedWorksheet
 from caseapp.domain.worksheets.rules import (
     MAX_UPLOAD_BYTES_PER_CLIENT,
     MAX_UPLOADS_PER_WORKSHEET,
     KeptUploads,
-    check_answer,
     check_share,
     check_upload,
     list_sharing_blockers,
@@ -33,16 +31,13 @@ sizes = st.sampled_from(
 
 
 @given(records, st.sampled_from([{}, {"what_happened": "Rang."}]), st.integers(0, 9), sizes, sizes)
-def test_nothing_is_changed_on_a_handout_that_cannot_be_read(record, answers, files, kept, size):
+def test_sharing_needs_answers_and_a_file_needs_room_whether_or_not_it_can_be_read(
+    record, answers, files, kept, size
+):
     worksheet, uploads = LockedWorksheet(record, None), KeptUploads(files, kept)
-    unreadable = list_reading_blockers(record)
-    assert refused(check_answer, worksheet) == unreadable
-    assert refused(check_share, worksheet, answers) == unreadable or (
-        not unreadable
-        and refused(check_share, worksheet, answers) == list_sharing_blockers(answers)
-    )
+    assert refused(check_share, worksheet, answers) == list_sharing_blockers(answers)
     no_room = list_upload_blockers(uploads, size)
-    assert refused(check_upload, worksheet, uploads, size) == (unreadable or no_room)
+    assert refused(check_upload, worksheet, uploads, size) == no_room
     assert complete(no_room)
     assert (not no_room) == (
         files < MAX_UPLOADS_PER_WORKSHEET and kept + size <= MAX_UPLOAD_BYTES_PER_CLIENT

@@ -1,9 +1,8 @@
-"""Races of changes of assignments and worksheets."""
+"""Races of changes of assignments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -27,18 +26,14 @@ from caseapp.domain.bulk_assignments.models import BulkAssignmentItem
 from caseapp.domain.bulk_assignments.operations import process_item, start_bulk_assignment
 from caseapp.domain.bulk_assignments.schemas import NewBulkAssignment
 from caseapp.domain.cases.queries import lock_case
-from caseapp.domain.worksheets import operations as worksheets
-from caseapp.domain.worksheets.queries import LockedWorksheet, lock_worksheet
 from tests.support import builders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
 
 from tests.guarantees.races.race import Race, Team, count, recording_urgent
-
-ANSWERS = {"what_happened": "Rang."}
-SCAN = b"%PDF-1.7 a scan"
 
 
 def assigning(team: Team) -> Race:
@@ -151,13 +146,6 @@ def marking_own(team: Team) -> Race:
     )
 
 
-def working(change: Callable[[Actor, LockedWorksheet], object]) -> Callable[[Team], Race]:
-    """Build the race of a change that a client makes to a worksheet while it is being withdrawn."""
-    return lambda team: withdrawn_meanwhile(
-        team, lambda client, _given: change(client, lock_worksheet(client, 1)), "not_available"
-    )
-
-
 HANDOUTS = {
     "assign_handout": assigning,
     "assign_handouts": assigning_several,
@@ -166,20 +154,4 @@ HANDOUTS = {
     "replace_assignment": replacing,
     "mark_read": marking,
     "mark_own_read": marking_own,
-    "save_answers": working(
-        lambda who, worksheet: worksheets.save_answers(who, worksheet, ANSWERS, 0)
-    ),
-    "share_answers": working(
-        lambda who, worksheet: worksheets.share_answers(who, worksheet, ANSWERS, 0)
-    ),
-    "stop_sharing": working(worksheets.stop_sharing),
-    "store_upload": working(
-        lambda who, worksheet: worksheets.store_upload(who, worksheet, SCAN, "no_form")
-    ),
-    "send_upload": working(
-        lambda who, worksheet: worksheets.send_upload(who, worksheet, UUID(int=1))
-    ),
-    "delete_upload": working(
-        lambda who, worksheet: worksheets.delete_upload(who, worksheet, UUID(int=1))
-    ),
 }

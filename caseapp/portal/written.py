@@ -1,0 +1,73 @@
+"""What a client wrote, listed and as text files, whether or not they can read the handout now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Response, render_template
+
+from caseapp.core.errors import NotFound
+from caseapp.core.i18n import gettext
+from caseapp.core.permissions import Action
+from caseapp.domain.assignments.reading import get_own_assignment
+from caseapp.domain.handouts.rendering import plain_text
+from caseapp.domain.worksheets.queries import (
+    format_answer,
+    get_client_worksheet,
+    list_own_worksheets,
+    list_written,
+)
+from caseapp.http.guard import current_actor, needs
+from caseapp.http.template_helpers import local_date
+from caseapp.portal.handouts import blueprint
+from caseapp.portal.reading_list import build_entries, format_position, get_coach_name
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.domain.worksheets.schemas import AnsweredField
+
+__all__ = ["blueprint"]
+
+
+@blueprint.get("/written")
+@needs(Action.PORTAL_READ)
+def written_page() -> ResponseReturnValue:
+    """List the worksheets in which the client has written something, what they saved last first."""
+    actor = current_actor()
+    found = list_own_worksheets(actor)
+    entries = build_entries(record for record, _ in found)
+    worksheets = [worksheet for _, worksheet in found]
+    return render_template(
+        "portal/written.html",
+        written=[*zip(entries, worksheets, strict=True)],
+        coach_name=get_coach_name(actor),
+        format_position=format_position,
+    )
+
+
+@blueprint.get("/h/<int(max=9999):position>/answers-<string:number>.txt")
+@needs(Action.PORTAL_READ)
+def written_file(position: int, number: str) -> ResponseReturnValue:
+    """Return the client's answers to one worksheet as a text file with a neutral file name."""
+    if number != format_position(position):
+        raise NotFound
+    actor = current_actor()
+    found = get_own_assignment(actor, position)
+    worksheet = get_client_worksheet(actor, found)
+    if not worksheet.answers or worksheet.saved_at is None:
+        raise NotFound
+    saved = gettext("Saved on %(day)s", day=local_date(worksheet.saved_at))
+    parts = [
+        f"{plain_text(found.handout.neutral_title)}\n{saved}",
+        *(f"{answer.label}\n{_answer_text(answer)}" for answer in list_written(found, worksheet)),
+    ]
+    response = Response("\n\n".join(parts) + "\n", mimetype="text/plain")
+    response.headers["Content-Disposition"] = f'attachment; filename="answers-{number}.txt"'
+    return response
+
+
+def _answer_text(answer: AnsweredField) -> str:
+    if answer.chosen:
+        return "\n".join(f"- {option}" for option in answer.chosen)
+    return format_answer(answer.text) if answer.type == "date" else answer.text
