@@ -14,6 +14,7 @@ from caseapp.domain.assignments.queries import count_clients_with_version
 from caseapp.domain.assignments.reading import get_handout_choice
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.handouts.bars import get_bars
 from caseapp.domain.handouts.library import STOP_BOX, Handout
 from caseapp.domain.handouts.operations import recall
 from caseapp.domain.handouts.printing import file_name, render_handout_pdf
@@ -87,7 +88,7 @@ def _serialize(handout: Handout, reviewed: HandoutVersionReview | None) -> dict[
         "language": handout.language,
         "summary": handout.summary,
         "minutes": handout.minutes,
-        "channels": handout.channels,
+        "channels": get_bars(handout).channels,
         "reviewed": reviewed,
         "for_case": None,
     }

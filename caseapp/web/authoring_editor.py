@@ -29,6 +29,7 @@ from caseapp.domain.authoring.schemas import (
 )
 from caseapp.domain.authoring.source import DraftContent, read_content
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.handouts.bars import EFFECT_LABELS, TAG_LABELS
 from caseapp.domain.handouts.library import (
     LANGUAGES,
     STOP_BOX,
@@ -45,7 +46,6 @@ from caseapp.http.request_parsing import read_form
 from caseapp.http.template_helpers import today, zone
 from caseapp.web.authoring import REFUSED, Preview, blueprint, build_preview, load_draft
 from caseapp.web.authoring import page as draft_page
-from caseapp.web.handouts import EFFECT_LABELS, TAG_LABELS
 
 if TYPE_CHECKING:
     from uuid import UUID

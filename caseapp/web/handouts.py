@@ -30,6 +30,13 @@ from caseapp.domain.assignments.schemas import (
 )
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.handouts import operations
+from caseapp.domain.handouts.bars import (
+    CONTENT_LABELS,
+    EFFECT_LABELS,
+    HOLD_MARK_LABELS,
+    TAG_LABELS,
+    get_bars,
+)
 from caseapp.domain.handouts.library import ANY_STAGE, LANGUAGES, library
 from caseapp.domain.handouts.printing import file_name, render_handout_pdf
 from caseapp.domain.handouts.provenance import claims, contradictions, sources
@@ -49,7 +56,6 @@ from caseapp.domain.handouts.rendering import (
 )
 from caseapp.domain.handouts.schemas import KIND_LABELS, RecallSchema, ReviewSchema
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.http.downloads import pdf_response
 from caseapp.http.forms import Done, FormPage, Forms, Sent, Typed, no_lock
 from caseapp.http.guard import current_actor, needs
@@ -65,24 +71,6 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("handouts", __name__)
 
-TAG_LABELS = FLAG_LABELS | {
-    "joint_consent": "Without consent from both partners",
-    "distance_only": "Not living far apart",
-    "safety_screen_unknown": "A safety question was not asked",
-    "safety_screen_older_than_14_days": "Screening older than 14 days",
-    "recent_affair": "An affair was disclosed",
-    "court_order": "A court order",
-}
-EFFECT_LABELS = {
-    "block": "Blocked",
-    "warn": "Caution",
-    "in_session": "Only in a session with the client",
-}
-HOLD_MARK_LABELS = {
-    "safety": "Even during a safety hold",
-    "care": "Even during a care hold",
-    "none": "Not while a hold is open",
-}
 MAX_VERSION = 9999
 
 
@@ -93,8 +81,10 @@ def handout_labels() -> dict[str, object]:
         "handout_kinds": KIND_LABELS,
         "hold_mark_labels": HOLD_MARK_LABELS,
         "tag_labels": TAG_LABELS,
+        "content_labels": CONTENT_LABELS,
         "effect_labels": EFFECT_LABELS,
         "library_languages": LANGUAGES,
+        "get_bars": get_bars,
         "plain_text": plain_text,
     }
 

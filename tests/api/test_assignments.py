@@ -9,6 +9,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import Action, Role
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.handouts.library import library
 from caseapp.domain.handouts.packets import MAX_HANDOUTS
 from caseapp.domain.worksheets.operations import save_answers, share_answers, stop_sharing
 from caseapp.domain.worksheets.queries import lock_worksheet
@@ -330,7 +331,7 @@ def test_replace_with_newest_version(coach, stranger, staff, path, monkeypatch):
     assert answer.status_code == 201, answer.get_json()
     new = answer.get_json()
     assert (new["handout_version"], new["message"], new["channel"]) == (
-        2,
+        library()["first-days-pause", "en"].version + 1,
         "A clearer one.",
         "portal",
     )

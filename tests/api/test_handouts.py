@@ -2,6 +2,7 @@ import pytest
 
 from caseapp.core.sandbox import pool
 from caseapp.core.transaction import transaction
+from caseapp.domain.handouts.library import library
 from caseapp.domain.practice.queries import get_practice
 from tests.api.api_client import (
     NOBODYS,
@@ -125,23 +126,26 @@ def test_download_handout_when_rendering_fails_answers_json(coach, monkeypatch):
 
 
 def test_recall_handout_withdraws_named_version_from_every_client(staff, coach, made):
+    newest = library()["better-nights", "en"].version
     path, reason = "/handouts/better-nights/recall", "A number in it is wrong."
     new = {"slug": "better-nights", "channel": "portal", "confirmed": True}
     assignment = coach.post(f"/cases/{made.case_id}/assignments", new).get_json()
     supervisor = staff["supervisor"]
-    assert_error(coach.post(path, {"handout_version": 1, "reason": reason}), 403, "forbidden")
+    assert_error(coach.post(path, {"handout_version": newest, "reason": reason}), 403, "forbidden")
     invalid = [
         ("handout_version", {"reason": reason}),
         ("handout_version", {"reason": reason, "handout_version": "newest"}),
-        ("reason", {"handout_version": 1, "reason": "No"}),
-        ("language", {"handout_version": 1, "reason": reason, "language": "xx"}),
+        ("reason", {"handout_version": newest, "reason": "No"}),
+        ("language", {"handout_version": newest, "reason": reason, "language": "xx"}),
     ]
     assert_refuses(supervisor, "POST", path, invalid)
     assert_refuses_what_is_no_json(supervisor, "POST", path)
-    assert_error(supervisor.post(path, {"handout_version": 2, "reason": reason}), 404, "not_found")
-    found = staff["admin"].post(path, {"handout_version": 1, "reason": reason}).get_json()
-    assert (found["clients"], found["reason"], found["handout_version"]) == (1, reason, 1)
-    again = supervisor.post(path, {"handout_version": 1, "reason": reason})
+    assert_error(
+        supervisor.post(path, {"handout_version": newest + 1, "reason": reason}), 404, "not_found"
+    )
+    found = staff["admin"].post(path, {"handout_version": newest, "reason": reason}).get_json()
+    assert (found["clients"], found["reason"], found["handout_version"]) == (1, reason, newest)
+    again = supervisor.post(path, {"handout_version": newest, "reason": reason})
     assert assert_refused(again) == ["already_recalled"]
     assert coach.get(f"/assignments/{assignment['id']}").get_json()["state"] == "recalled"
     assert "better-nights" not in slugs(coach.get("/handouts"))

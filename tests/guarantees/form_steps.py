@@ -89,7 +89,7 @@ def assign_on_paper(world):
         assignment_id = assign_handout(
             coach,
             lock_case(coach, case_id),
-            "a-private-check",
+            "my-safety-plan",
             message="",
             channel="print",
             confirmed=True,

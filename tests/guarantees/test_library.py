@@ -13,7 +13,9 @@ from caseapp.domain.cases.stages import stages
 from caseapp.domain.handouts import checks
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
+    CONTENTS,
     LINE_MARKER,
+    Contraindication,
     InvalidHandoutFile,
     library,
     parse_handout,
@@ -52,7 +54,7 @@ def sentences(handout):
 
 
 def test_library_has_every_handout():
-    assert sorted(handout.code for handout in EN.values()) == [f"H{n:02}" for n in range(1, 29)]
+    assert sorted(handout.code for handout in EN.values()) == [f"H{n:02}" for n in range(1, 30)]
     assert sum(handout.stage == "any" for handout in EN.values()) == 6
     for stage in stages():
         assert sum(handout.stage == stage.id for handout in EN.values()) >= 3
@@ -198,6 +200,10 @@ def test_every_country_has_emergency_and_support_lines():
 HANDOUT = EN["better-nights"]
 
 
+def with_condition(tag, effect, use_instead=None):
+    return (Contraindication(tag, effect, "Because of a test.", use_instead),)
+
+
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
@@ -208,6 +214,25 @@ HANDOUT = EN["better-nights"]
         ({"code": "H01"}, "a sensitive handout needs a neutral title"),
         ({"fields": HANDOUT.fields * 2}, "used twice"),
         ({"review_date": date(2026, 11, 20)}, "its review was due on 2026-11-20"),
+        ({"involves": frozenset({"own_part"})}, "is marked “even during a safety hold”"),
+        ({"involves": frozenset({"contact"})}, "which the stage any rules out"),
+        ({"contraindications": with_condition("joint_consent", "warn")}, "so it involves both"),
+        ({"contraindications": with_condition("self_harm_flag", "warn") * 2}, "stated twice"),
+        (
+            {"contraindications": with_condition("client_harm_flag", "block", "a-private-check")},
+            "a-private-check can’t take its place",
+        ),
+        (
+            {"contraindications": with_condition("client_harm_flag", "block", "no-such-handout")},
+            "no-such-handout can’t take its place",
+        ),
+        (
+            {
+                "involves": frozenset({"limits"}),
+                "contraindications": with_condition("violence_flag", "warn"),
+            },
+            "“caution” must be “blocked”",
+        ),
         (
             {
                 "body": HANDOUT.body.replace(
@@ -228,6 +253,12 @@ def test_check_finds_errors_across_handouts():
     assert "the stage repair has 0 handouts" in checks.check_library(few)
     one = [handout for handout in EN.values() if "cane-trust-issues" not in handout.sources]
     assert "the article cane-trust-issues is not used" in checks.check_library(one)
+    laxer = replace(LIBRARY["better-nights", "es"], channels=("portal",))
+    differing = checks.check_library([HANDOUT, laxer])
+    assert (
+        "any/better-nights (es): when it is blocked or needs caution differs from the English version"
+        in differing
+    )
     alone = checks.check_library([LIBRARY["better-nights", "es"]])
     assert any("no English version" in line for line in alone)
 
@@ -235,13 +266,37 @@ def test_check_finds_errors_across_handouts():
 def test_check_finds_a_text_changed_without_a_new_version(app):
     forged = replace(HANDOUT, source=HANDOUT.source + "\nmore")
     assert checks.check_versions([forged]) == [
-        "any/better-nights (en): the text changed, but version 1 did not"
+        "any/better-nights (en): the text changed, but version 2 did not"
     ]
     assert checks.check_versions([HANDOUT]) == []
 
 
 def test_check_finds_an_overdue_review(app):
     assert len(checks.list_problems(date(2030, 1, 1))) == len(LIBRARY)
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_file_that_leaves_out_what_it_involves_is_refused(content):
+    without = re.sub(rf"{content}: false(, )?", "", HANDOUT.source, count=1)
+    assert without != HANDOUT.source
+    with pytest.raises(InvalidHandoutFile, match=content):
+        parse_handout(without)
+
+
+def test_library_file_without_answers_about_what_it_involves_stops_the_start(tmp_path, monkeypatch):
+    folder = tmp_path / "handouts"
+    (folder / "any").mkdir(parents=True)
+    source = re.sub("^involves: .*\n", "", HANDOUT.source, flags=re.MULTILINE)
+    (folder / "any" / "better-nights.md").write_text(source, encoding="utf-8")
+    monkeypatch.setattr("caseapp.domain.handouts.library.FOLDER", folder)
+    with pytest.raises(InvalidHandoutFile, match="answer each question"):
+        library.__wrapped__()
+
+
+def test_file_of_a_contact_stage_that_denies_contact_is_refused():
+    source = EN["reaching-out"].source.replace("contact: true", "contact: false", 1)
+    with pytest.raises(InvalidHandoutFile, match="involves contact"):
+        parse_handout(source)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +308,7 @@ def test_check_finds_an_overdue_review(app):
         ("{{crisis_block}}", "", "there is no {{crisis_block}}"),
         ("## Stop and get help", "## Halt", "there are 0 “Stop and get help” sections"),
         ("stage: any", "stage: nowhere", "stage"),
-        ("version: 1\n", "version: 3\n", "history does not end"),
+        ("version: 2\n", "version: 3\n", "history does not end"),
     ],
 )
 def test_broken_file_names_its_error(was, becomes, problem):

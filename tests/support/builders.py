@@ -136,15 +136,13 @@ def note(actor, case_id, sections=None, *, days_ago=0, **more):
 
 
 def write_second_version(slug, language="en"):
-    """Write a second version of a handout of the library."""
-    source = library()[slug, language].source
-    return parse_handout(
-        source.replace("version: 1\nstatus", "version: 2\nstatus", 1).replace(
-            'change: "First edition."}',
-            'change: "First edition."}\n  - {version: 2, date: 2026-12-01, change: "A clearer line."}',
-            1,
-        )
-    )
+    """Write the next version of a handout of the library."""
+    handout = library()[slug, language]
+    head, end, body = handout.source.partition("\n---\n")
+    number = handout.version + 1
+    head = head.replace(f"version: {handout.version}\nstatus", f"version: {number}\nstatus", 1)
+    change = f'  - {{version: {number}, date: 2026-12-01, change: "A clearer line."}}'
+    return parse_handout(f"{head}\n{change}{end}{body}")
 
 
 def second_version(monkeypatch, slug, language="en"):

@@ -211,7 +211,7 @@ def discretion_reasons(
                 BY_HAND,
             )
         )
-    elif not situation.safety_items_asked:
+    elif not situation.safety_known:
         found.append(
             Reason(
                 "safety_screen_unknown",

@@ -25,6 +25,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseContext, list_case_contexts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.handouts.bars import GENERAL_WORDING, get_bars
 from caseapp.domain.handouts.queries import get_handout_version_by_id
 from caseapp.domain.practice.queries import HelpLines, get_practice_info
 from caseapp.domain.suitability.rules import WAYS_OUT
@@ -40,13 +41,12 @@ if TYPE_CHECKING:
     from caseapp.domain.handouts.queries import LibraryItem
 
 # Items store the codes; these are the messages for codes without a wording in the handout itself.
-REASON_LABELS = {
+REASON_LABELS = GENERAL_WORDING | {
     "already_assigned": "The client already has this handout through this channel.",
     "by_hand_only": "There is no confirmed safe way to send anything to this client, so use it only in a session.",
     "case_closed": "The case is closed.",
     "case_not_found": "The coach no longer has access to this case.",
     "channel_not_available": "This handout isn't available through this channel.",
-    "contact_block": "Contact is blocked at present.",
     "failed": "Something went wrong and nothing was assigned. Try again from the case.",
     "hidden": "The practice has hidden this handout.",
     "help_lines_empty": "The handout needs help lines that the practice hasn't listed.",
@@ -56,8 +56,6 @@ REASON_LABELS = {
     "never_screened": "There is no screening yet.",
     "not_confirmed": "This handout needs caution, and nobody confirmed having read the reasons.",
     "recalled": "The practice has recalled this version.",
-    "safety_screen_older_than_14_days": "The last screening is more than 14 days old.",
-    "safety_screen_unknown": "A safety question wasn't answered in the last screening.",
     "creator_inactive": "The person who started this can no longer assign handouts.",
 }
 
@@ -118,7 +116,7 @@ def assess_candidate(
 
 def describe_reason(code: str, handout: Handout) -> Reason:
     """Turn a stored code into a reason, with the handout's own wording where it has one."""
-    own = {found.tag: found.because for found in handout.contraindications}
+    own = {bar.tag: bar.because for bar in get_bars(handout).conditions}
     return Reason(
         code,
         own.get(code) or REASON_LABELS.get(code, "It doesn't suit the client now."),

@@ -14,6 +14,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.fonts import name_missing_glyphs
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.handouts.bars import list_contradictions, list_laxer_statements
 from caseapp.domain.handouts.library import (
     SAFETY_HANDOUT,
     Handout,
@@ -35,7 +36,7 @@ from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.protocol.file import PROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import date
 
 MIN_PER_STAGE = 3
@@ -81,6 +82,9 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
             for section in parse_document(handout).sections
             if not section.claims
         ]
+    found += list_contradictions(handout)
+    if not handout.is_practice_handout:
+        found += list_laxer_statements(handout)
     if _is_sensitive(handout) and not handout.alias:
         found.append(("alias", "a sensitive handout needs a neutral title"))
     labels = [plain_text(field.label).casefold() for field in handout.fields]
@@ -128,8 +132,8 @@ def _is_sensitive(handout: Handout) -> bool:
     return origin.alias is not None if origin else handout.kind == SAFETY_HANDOUT
 
 
-def check_library(handouts: Iterable[Handout]) -> list[str]:
-    """List what is missing across the library: unused articles, stages with too few handouts, translations only."""
+def check_library(handouts: Collection[Handout]) -> list[str]:
+    """List what is missing or differs across the library: articles, handouts of a stage, translations."""
     english = [handout for handout in handouts if handout.language == "en"]
     used = {source for handout in english for source in handout.sources}
     found = [f"the article {source} is not used" for source in sources() if source not in used]
@@ -137,11 +141,16 @@ def check_library(handouts: Iterable[Handout]) -> list[str]:
         count = sum(handout.stage == stage.id for handout in english)
         if count < MIN_PER_STAGE:
             found.append(f"the stage {stage.id} has {count} handouts")
-    originals = {handout.id for handout in english}
+    originals = {handout.id: handout for handout in english}
     found += [
         f"{_name(handout)}: there is no English version to compare it with"
         for handout in handouts
         if handout.id not in originals
+    ]
+    found += [
+        f"{_name(handout)}: when it is blocked or needs caution differs from the English version"
+        for handout in handouts
+        if handout.id in originals and _own_bars(handout) != _own_bars(originals[handout.id])
     ]
     return found
 
@@ -154,6 +163,12 @@ def check_protocol() -> list[str]:
         for claim in rule.claims
         if claim not in claims() or claims()[claim].use == LEFT_OUT
     ]
+
+
+def _own_bars(handout: Handout) -> tuple[object, ...]:
+    """Return what a handout's front matter says about when it may be used, without wording."""
+    conditions = [(one.tag, one.effect, one.use_instead) for one in handout.contraindications]
+    return handout.hold_ok, handout.channels, handout.involves, sorted(conditions)
 
 
 def check_help_lines(handouts: Iterable[Handout]) -> list[str]:

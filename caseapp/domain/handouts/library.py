@@ -37,7 +37,13 @@ TAGS = (
     "safety_screen_older_than_14_days",
     "recent_affair",
     "court_order",
+    "fear_unknown",
+    "fear_watch",
 )
+CONTENTS = ("contact", "two_people", "limits", "own_part")
+"""What a handout may involve, each a question that its front matter answers; `bars` says what follows from a yes."""
+CONTACT_STAGES = frozenset({"contact", "reconnect", "repair"})
+"""The stages whose handouts all involve contact; content map, section (f), "Global rule"."""
 LANGUAGES = {"en": "English", "es": "Español"}
 CHANNELS = ("in_person", "print", "portal")
 EFFECTS = ("block", "warn", "in_session")
@@ -103,6 +109,8 @@ class Handout:
     sources: tuple[str, ...]
     claims: tuple[str, ...]
     hold_ok: str
+    involves: frozenset[str] | None
+    """What it involves, of CONTENTS; None in a version that was published before the questions were asked."""
     contraindications: tuple[Contraindication, ...]
     channels: tuple[str, ...]
     unsafe_delivery: str
@@ -171,6 +179,20 @@ class _FieldSchema(Schema):
         return Field(**{**data, "options": tuple(data["options"])})
 
 
+class _InvolvesSchema(Schema):
+    """Yes or no to each question about what a handout involves; none can be left out."""
+
+    contact = fields.Boolean(required=True)
+    two_people = fields.Boolean(required=True)
+    limits = fields.Boolean(required=True)
+    own_part = fields.Boolean(required=True)
+
+    @post_load
+    def make(self, data: dict[str, bool], **_: object) -> frozenset[str]:
+        """Return what is answered with yes."""
+        return frozenset(name for name, answer in data.items() if answer)
+
+
 class _DeliverySchema(Schema):
     channels = fields.List(fields.String(validate=validate.OneOf(CHANNELS)), required=True)
     unsafe_delivery = fields.String(required=True, validate=validate.OneOf(["in_person_only"]))
@@ -205,6 +227,7 @@ class HandoutSchema(Schema):
     sources = fields.List(fields.String(), required=True)
     claims = fields.List(fields.String(), required=True)
     hold_ok = fields.String(required=True, validate=validate.OneOf(["safety", "care", "none"]))
+    involves = fields.Nested(_InvolvesSchema, load_default=None)
     contraindications = fields.List(fields.Nested(_ContraindicationSchema), required=True)
     delivery = fields.Nested(_DeliverySchema, required=True)
     fields_ = fields.List(fields.Nested(_FieldSchema), required=True, data_key="fields")
@@ -265,9 +288,12 @@ def parse_draft(source: str) -> Handout:
 
 
 def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
-    """List where front matter and text don't match, each with the field it concerns: fields, body, history or id."""
+    """List where front matter and text don't match, each with the front matter's key that it concerns."""
     problems = [("fields", text) for text in _field_problems(handout)]
     problems += [("body", text) for text in _body_problems(handout)]
+    denied = handout.involves is not None and "contact" not in handout.involves
+    if denied and handout.stage in CONTACT_STAGES:
+        problems.append(("involves", f"a handout of the stage {handout.stage} involves contact"))
     if handout.history[-1][0] != handout.version:
         problems.append(("history", "the history does not end with this version"))
     library_based = handout.based_on is not None and not handout.is_practice_handout
@@ -351,6 +377,9 @@ def library() -> dict[tuple[str, str], Handout]:
             name = handout.id if handout.language == "en" else f"{handout.id}.{handout.language}"
         except InvalidHandoutFile as error:
             raise InvalidHandoutFile(f"{path.relative_to(FOLDER.parent)}: {error}") from error
+        if handout.involves is None:
+            place = path.relative_to(FOLDER.parent)
+            raise InvalidHandoutFile(f"{place}: involves: answer each question with true or false")
         if handout.is_practice_handout:
             place = path.relative_to(FOLDER.parent)
             raise InvalidHandoutFile(

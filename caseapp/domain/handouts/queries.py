@@ -13,6 +13,7 @@ from caseapp.core.database import db, kept_in_session
 from caseapp.core.errors import NotFound, RuleBroken
 from caseapp.core.permissions import Action
 from caseapp.core.text import fold_for_search
+from caseapp.domain.handouts.bars import get_bars
 from caseapp.domain.handouts.library import (
     LANGUAGES,
     SAFETY_HANDOUT,
@@ -149,7 +150,8 @@ def _may_be_hidden(handout: Handout, known: Iterable[Handout], hidden: Collectio
         or any(
             replacement.id not in hidden
             and (replacement.based_on, replacement.language) == (handout.id, handout.language)
-            and (replacement.kind, replacement.hold_ok) == (handout.kind, handout.hold_ok)
+            and replacement.kind == handout.kind
+            and get_bars(replacement).hold_ok == get_bars(handout).hold_ok
             for replacement in known
         )
     )

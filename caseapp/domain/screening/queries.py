@@ -221,11 +221,19 @@ class SafetyState:
         )
 
     @property
-    def safety_items_asked(self) -> bool:
-        """Tell whether the last screening has an answer to each of the three safety items."""
-        return self.last_screening is not None and all(
-            self.last_screening.levels[key] is not None for key in SAFETY_ITEMS
-        )
+    def fear_known(self) -> bool:
+        """Tell whether the last screening has an answer about fear at home that was given alone.
+
+        In front of others nobody can be expected to say it; content map, section (e), 4c.
+        """
+        last = self.last_screening
+        return last is not None and last.asked_alone and last.levels["fear_at_home"] is not None
+
+    @property
+    def safety_known(self) -> bool:
+        """Tell whether the last screening has an answer to each safety item, about fear at home one given alone."""
+        levels = self.last_screening.levels if self.last_screening else {}
+        return self.fear_known and all(levels[key] is not None for key in SAFETY_ITEMS)
 
     @property
     def highest_level(self) -> int | None:

@@ -1,7 +1,7 @@
 """Rules for whether a handout may reach a client now; worked out at each use and never stored.
 
-The outcome is eligible, caution or blocked, with every reason. A handout's `hold_ok` alone decides what a hold allows;
-all other conditions are its contraindications. Content map, sections (d) and (f); awaiting clinical sign-off.
+The outcome is eligible, caution or blocked, with every reason. What can keep a handout from a client are its bars
+(`handouts.bars`); here they meet the client's situation. Content map, sections (d) to (f); awaiting clinical sign-off.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.errors import Reason
 from caseapp.domain.cases.stages import stage_by_id
-from caseapp.domain.handouts.library import ANY_STAGE, CHANNELS, library
+from caseapp.domain.handouts.bars import get_bars
+from caseapp.domain.handouts.library import ANY_STAGE, library
 from caseapp.domain.handouts.rendering import describe_empty_block, find_empty_blocks
 from caseapp.domain.handouts.rules import list_version_blockers
 from caseapp.domain.screening.protocol import Level
+from caseapp.domain.screening.rules import derive_flags
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation, Suitability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from caseapp.domain.cases.queries import CaseContext
-    from caseapp.domain.handouts.library import Contraindication, Handout
+    from caseapp.domain.handouts.bars import Bar, Bars
+    from caseapp.domain.handouts.library import Handout
     from caseapp.domain.handouts.queries import LibraryItem
     from caseapp.domain.practice.queries import HelpLines
     from caseapp.domain.screening.queries import SafetyState
@@ -29,13 +32,14 @@ IN_PERSON_ONLY = "in_person"
 """The safe channel of a client who must not be sent anything."""
 IN_PERSON = (IN_PERSON_ONLY,)
 BY_HAND = ("in_person", "print")
-# No handout of these stages may be used while contact is blocked, a hold is open or safety is unknown.
-CONTACT_STAGES = frozenset({"contact", "reconnect", "repair"})
 ALLOWED_IN_HOLD = {"safety": {"safety"}, "care": {"safety", "care"}}
 WILLING = frozenset({"several", "agreed"})
 AFFAIR = frozenset({"spouse", "client", "both"})
 SCREEN_AGAIN = "Record a full screening and ask the three safety questions in private."
-SCREEN_TAGS = frozenset({"safety_screen_unknown", "safety_screen_older_than_14_days"})
+ASK_ALONE = "Ask about fear at home when the client is alone, and record the answer as asked alone."
+SCREEN_TAGS = frozenset(
+    {"safety_screen_unknown", "safety_screen_older_than_14_days", "fear_unknown"}
+)
 WAYS_OUT = {
     "hold_open": "The Hold page shows how to release it.",
     "contact_block": "A supervisor can clear the flag when its reason no longer applies.",
@@ -43,6 +47,8 @@ WAYS_OUT = {
     "safety_screen_older_than_14_days": SCREEN_AGAIN,
     "joint_consent": "Under Details, record that the spouse is open to contact and has either shown several signs of "
     "willingness or agreed to work on it.",
+    "fear_unknown": ASK_ALONE,
+    "fear_watch": ASK_ALONE,
     "court_order": "Once the order has ended, record that under Details.",
 }
 
@@ -52,16 +58,20 @@ def derive_situation(
 ) -> Situation:
     """Derive what suitability depends on from a client's safety state and a case's presenting facts.
 
-    Urgent substance use means signs of withdrawal, so it counts as a withdrawal risk even if the flag is not set.
+    A flag counts as set as long as the last screening has the level that sets it, also after it was cleared. Urgent
+    substance use means signs of withdrawal, so it counts as a withdrawal risk.
     """
-    flags = safety.flags
-    if safety.last_screening and safety.last_screening.levels.get("substances") == Level.URGENT:
+    levels = safety.last_screening.levels if safety.last_screening else {}
+    flags = safety.flags | derive_flags(levels)
+    if levels.get("substances") == Level.URGENT:
         flags |= {"withdrawal_risk"}
     return Situation(
         hold=safety.hold,
         flags=flags,
         screened=safety.last_screening is not None,
-        safety_items_asked=safety.safety_items_asked,
+        safety_known=safety.safety_known,
+        fear_known=safety.fear_known,
+        fear_level=levels.get("fear_at_home"),
         recent=safety.is_recent,
         facts=facts,
         in_person_only=in_person_only,
@@ -74,29 +84,34 @@ def situation_in_case(context: CaseContext) -> Situation:
     return derive_situation(context.safety, context.facts, in_person_only=only)
 
 
-def condition_applies(tag: str, situation: Situation) -> bool:
-    """Tell whether the condition that a contraindication names is met."""
+def _lacks_joint_consent(situation: Situation) -> bool:
     facts = situation.facts
-    if tag == "contact_block":
-        return situation.contact_blocked
-    if tag == "court_order":
-        return situation.has_order
-    if tag == "safety_screen_unknown":
-        return not situation.safety_items_asked
-    if tag == "safety_screen_older_than_14_days":
-        return not situation.recent
-    if tag == "joint_consent":
-        return not (
-            facts.get("spouse_willingness") in WILLING
-            and facts.get("spouse_contact_wish") == "open"
-        )
-    if tag == "distance_only":
-        return facts.get("living_arrangement") != "long_distance"
-    if tag == "recent_affair":
-        return facts.get("affair_disclosed") in AFFAIR
-    if tag == "unsafe_delivery":
-        return situation.in_person_only or tag in situation.flags
-    return tag in situation.flags
+    return not (
+        facts.get("spouse_willingness") in WILLING and facts.get("spouse_contact_wish") == "open"
+    )
+
+
+CONDITIONS: dict[str, Callable[[Situation], bool]] = {
+    "contact_block": lambda situation: situation.contact_blocked,
+    "court_order": lambda situation: situation.has_order,
+    "safety_screen_unknown": lambda situation: not situation.safety_known,
+    "safety_screen_older_than_14_days": lambda situation: not situation.recent,
+    "fear_unknown": lambda situation: not situation.fear_known,
+    "fear_watch": lambda situation: (situation.fear_level or 0) >= Level.WATCH,
+    "joint_consent": _lacks_joint_consent,
+    "distance_only": lambda situation: situation.facts.get("living_arrangement") != "long_distance",
+    "recent_affair": lambda situation: situation.facts.get("affair_disclosed") in AFFAIR,
+    "unsafe_delivery": lambda situation: (
+        situation.in_person_only or "unsafe_delivery" in situation.flags
+    ),
+}
+"""When the condition of a bar is met; every other tag is a flag."""
+
+
+def condition_applies(tag: str, situation: Situation) -> bool:
+    """Tell whether the condition that a bar names is met."""
+    applies = CONDITIONS.get(tag)
+    return applies(situation) if applies else tag in situation.flags
 
 
 def assess_suitability(
@@ -106,13 +121,14 @@ def assess_suitability(
 
     `stage` is the case's stage: a handout of a later stage needs caution. A block always outweighs a caution.
     """
-    met = [found for found in handout.contraindications if condition_applies(found.tag, situation)]
-    blockers = _blockers(handout, situation, [found for found in met if found.effect == "block"])
+    bars = get_bars(handout)
+    met = [bar for bar in bars.conditions if condition_applies(bar.tag, situation)]
+    blockers = _blockers(bars, situation, [bar for bar in met if bar.effect == "block"])
     if blockers:
         return Suitability(BLOCKED, blockers, ())
-    cautions = [_reason(found) for found in met if found.effect != "block"]
-    channels = tuple(channel for channel in CHANNELS if channel in handout.channels)
-    if any(found.effect == "in_session" for found in met):
+    cautions = [_reason(bar) for bar in met if bar.effect != "block"]
+    channels = bars.channels
+    if any(bar.effect == "in_session" for bar in met):
         channels = IN_PERSON
         cautions.append(
             Reason(
@@ -150,9 +166,9 @@ def delivery_blockers(
 ) -> tuple[Reason, ...]:
     """List why an assigned handout must not reach the client through a channel now; empty when it may."""
     suitability = assess_for_practice(handout, situation, help_lines)
-    if suitability.outcome == BLOCKED or channel not in suitability.channels:
+    if suitability.outcome == BLOCKED:
         return suitability.reasons
-    return ()
+    return () if channel in suitability.channels else tuple(_channel_blockers(suitability))
 
 
 def assignment_blockers(
@@ -204,47 +220,23 @@ def _channel_blockers(suitability: Suitability) -> list[Reason]:
     ]
 
 
-def _blockers(
-    handout: Handout, situation: Situation, contraindications: list[Contraindication]
-) -> tuple[Reason, ...]:
-    """List what blocks a handout, each code once; the handout's own wording comes before the general one."""
+def _blockers(bars: Bars, situation: Situation, met: list[Bar]) -> tuple[Reason, ...]:
+    """List what blocks a handout: an open hold and the blocking conditions that are met."""
     found: dict[str, Reason] = {}
-    if situation.hold and handout.hold_ok not in ALLOWED_IN_HOLD[situation.hold]:
+    if situation.hold and bars.hold_ok not in ALLOWED_IN_HOLD[situation.hold]:
         found["hold_open"] = Reason(
             "hold_open",
             f"A {situation.hold} hold is open, and this handout isn't meant for use during a hold.",
             "Choose a handout that is allowed during this hold. The Hold page shows how to release the hold.",
         )
-    for reason in (*map(_reason, contraindications), *_contact_blockers(handout, situation)):
-        found.setdefault(reason.code, reason)
+    found |= {bar.tag: _reason(bar) for bar in met}
     if not situation.screened and found.keys() & SCREEN_TAGS:
-        # Without any screening, two reasons about its age and answers would only confuse.
+        # Without any screening, reasons about its age and answers would only confuse.
         found = {code: reason for code, reason in found.items() if code not in SCREEN_TAGS}
         found["never_screened"] = Reason(
             "never_screened", "There is no screening yet.", SCREEN_AGAIN
         )
     return tuple(found.values())
-
-
-def _contact_blockers(handout: Handout, situation: Situation) -> list[Reason]:
-    """Apply the general rule for the stages contact, reconnect and repair; content map, section (f)."""
-    if handout.stage not in CONTACT_STAGES:
-        return []
-    conditions = (
-        (situation.hold, "hold_open", f"A {situation.hold} hold is open."),
-        (situation.contact_blocked, "contact_block", "Contact is blocked at present."),
-        (
-            not situation.safety_items_asked,
-            "safety_screen_unknown",
-            "A safety question wasn't answered in the last screening.",
-        ),
-        (
-            not situation.recent,
-            "safety_screen_older_than_14_days",
-            "The last screening is more than 14 days old.",
-        ),
-    )
-    return [Reason(code, message, WAYS_OUT[code]) for met, code, message in conditions if met]
 
 
 def _stage_cautions(handout: Handout, stage: str | None) -> list[Reason]:
@@ -263,9 +255,9 @@ def _stage_cautions(handout: Handout, stage: str | None) -> list[Reason]:
     ]
 
 
-def _reason(found: Contraindication) -> Reason:
-    way_out = WAYS_OUT.get(found.tag, "Choose another handout.")
-    other = library().get((found.use_instead or "", "en"))
+def _reason(bar: Bar) -> Reason:
+    way_out = WAYS_OUT.get(bar.tag, "Choose another handout.")
+    other = library().get((bar.use_instead or "", "en"))
     if other:
         way_out = f"Use “{other.title}” instead."
-    return Reason(found.tag, found.because, way_out)
+    return Reason(bar.tag, bar.because, way_out)

@@ -28,6 +28,8 @@ OUTCOME_LABELS = {
     CAUTION: "Suitable with caution",
     BLOCKED: "Not suitable now",
 }
+# Violence or coercion in either direction bars contact; content map, section (d), "The hold".
+BLOCK_CONTACT = frozenset({"contact_block", "violence_flag", "client_harm_flag"})
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,18 @@ class Situation:
     hold: str | None = None
     flags: frozenset[str] = frozenset()
     screened: bool = True
-    safety_items_asked: bool = True
+    safety_known: bool = True
+    fear_known: bool = True
+    fear_level: int | None = 0
     recent: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
     in_person_only: bool = False
 
     @property
     def contact_blocked(self) -> bool:
-        """Tell whether contact is blocked: by the flag, by any court order, or because the spouse asked for none."""
+        """Tell whether contact is blocked: by a flag, by any court order, or because the spouse asked for none."""
         asked = self.facts.get("spouse_contact_wish") == "asked_for_none"
-        return "contact_block" in self.flags or self.has_order or asked
+        return bool(self.flags & BLOCK_CONTACT) or self.has_order or asked
 
     @property
     def has_order(self) -> bool:

@@ -36,14 +36,8 @@ def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monke
     coach = team["coach"]
     old = assign(coach, made)
     first = library_module.library()["better-nights", "en"]
-    source = (
-        first.source.replace("version: 1\nstatus", "version: 2\nstatus", 1)
-        .replace(
-            'change: "First edition."}',
-            'change: "First edition."}\n  - {version: 2, date: 2026-12-01, change: "A clearer title."}',
-            1,
-        )
-        .replace('title: "When sleep will not come"', 'title: "When sleep stays away"', 1)
+    source = builders.write_second_version("better-nights").source.replace(
+        'title: "When sleep will not come"', 'title: "When sleep stays away"', 1
     )
     second = library_module.parse_handout(source)
     changed = library_module.library() | {("better-nights", "en"): second}
@@ -52,8 +46,12 @@ def test_publish_new_version_leaves_assignments_on_the_old_one(team, made, monke
         assert publish_library() == 1
     assert get_handout_version("better-nights").handout.title == "When sleep stays away"
     assert get_assignment_record(coach, old).title == "When sleep will not come"
-    assert get_reading_list_item(reader(made), 1).handout_version == 1
-    assert [v.handout.version for v in list_versions(coach, "better-nights")] == [2, 1, 1]
+    assert get_reading_list_item(reader(made), 1).handout_version == first.version
+    assert [v.handout.version for v in list_versions(coach, "better-nights")] == [
+        second.version,
+        first.version,
+        first.version,
+    ]
     queries._texts.pop(second.sha256)  # noqa: SLF001 - the next tests know only the library on disk
 
 
@@ -90,7 +88,11 @@ def test_recall_withdraws_the_version_from_every_client(team, made):
     entry = db.session.scalars(
         sa.select(AuditEvent).where(AuditEvent.action == "handout.recall")
     ).one()
-    assert entry.details == {"slug": "better-nights", "language": "en", "number": 1}
+    assert entry.details == {
+        "slug": "better-nights",
+        "language": "en",
+        "number": item.handout.version,
+    }
 
 
 def test_replace_assignment_assesses_the_newest_version_again(team, made, monkeypatch):
@@ -117,13 +119,13 @@ def test_replace_assignment_assesses_the_newest_version_again(team, made, monkey
         new = replace_assignment(coach, lock_assignment(coach, pause), message="A clearer one.")
     record = get_assignment_record(coach, new)
     assert (record.handout_version, record.message, record.channel) == (
-        2,
+        newest.handout.version,
         "A clearer one.",
         "portal",
     )
     assert record.due_on == today()
     assert get_assignment_record(coach, pause).state == "withdrawn"
-    assert [r.handout_version for r in get_reading_list(reader(made))] == [2]
+    assert [r.handout_version for r in get_reading_list(reader(made))] == [newest.handout.version]
     builders.screen(coach, other.client_id, fear_at_home="concern")
     with pytest.raises(RuleBroken) as refused, transaction():
         replace_assignment(coach, lock_assignment(coach, later), message="")

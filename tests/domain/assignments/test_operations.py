@@ -22,6 +22,7 @@ from caseapp.domain.assignments.schemas import NewAssignments
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.cases.queries import get_case_context, lock_case
 from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.handouts.library import library
 from tests.domain.assignments.steps import assign, codes, flag, reader
 from tests.support import builders
 
@@ -37,7 +38,11 @@ def test_assign_stores_version_message_levels_and_position(team, made):
     assert (oldest.id, oldest.position, newest.position) == (first, 1, 2)
     assert oldest.message == "Try the worry note first."
     assert oldest.levels["sleep"] == 1
-    assert (oldest.slug, oldest.handout_version, oldest.stage) == ("better-nights", 1, "steady")
+    assert (oldest.slug, oldest.handout_version, oldest.stage) == (
+        "better-nights",
+        library()["better-nights", "en"].version,
+        "steady",
+    )
     assert oldest.blockers == ()
     stored = db.session.get(Assignment, first)
     assert b"worry" not in stored.message

@@ -50,7 +50,7 @@ CALM, PAUSE, HELP, NIGHTS = (
 )
 PLAIN = library()[CALM, "en"]
 QUIET = library()[HELP, "en"]
-KNOWN = Situation(screened=True, safety_items_asked=True)
+KNOWN = Situation(screened=True, safety_known=True)
 SAFE = SafeContact(("call", "portal"))
 
 
@@ -65,10 +65,10 @@ SAFE = SafeContact(("call", "portal"))
         ([PLAIN], replace(KNOWN, in_person_only=True), SAFE, ["by_hand_only"]),
         ([PLAIN], replace(KNOWN, flags=frozenset({"violence_flag"})), SAFE, ["by_hand_only"]),
         ([PLAIN], replace(KNOWN, flags=frozenset({"unsafe_delivery"})), SAFE, ["by_hand_only"]),
-        ([PLAIN], replace(KNOWN, safety_items_asked=False), SAFE, ["safety_screen_unknown"]),
+        ([PLAIN], replace(KNOWN, safety_known=False), SAFE, ["safety_screen_unknown"]),
         (
             [PLAIN],
-            Situation(screened=False, safety_items_asked=False),
+            Situation(screened=False, safety_known=False),
             SAFE,
             ["safety_screen_unknown"],
         ),
@@ -77,7 +77,7 @@ SAFE = SafeContact(("call", "portal"))
         ([PLAIN], KNOWN, SafeContact(("in_person", "post")), ["nothing_written"]),
         (
             [QUIET],
-            replace(KNOWN, in_person_only=True, safety_items_asked=False),
+            replace(KNOWN, in_person_only=True, safety_known=False),
             SafeContact(("in_person",)),
             ["neutral_title", "by_hand_only"],
         ),

@@ -203,7 +203,7 @@ def test_list_case_contexts_equals_single_contexts(team, cases):
             "flags",
             "last_screening",
             "is_recent",
-            "safety_items_asked",
+            "safety_known",
             "highest_level",
         ):
             assert getattr(context.safety, name) == getattr(single.safety, name)

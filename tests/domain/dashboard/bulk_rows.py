@@ -15,7 +15,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.cases.models import Case, CaseEvent
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.handouts.models import HandoutVersion
+from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note
@@ -114,7 +114,7 @@ def caseload(actor, count, since=0):
     ids = [(new_id(), new_id()) for _ in range(count)]
     numbered = list(enumerate(ids, since))
     with transaction():
-        handout_version_id = db.session.scalars(sa.select(HandoutVersion.id)).first()
+        handout_version_id = get_handout_version("better-nights").handout_version_id
         _insert(
             Client,
             [
@@ -194,7 +194,7 @@ def history(actor, made, count, since=0):
     case_id, client_id = made.case_id, made.client_id
     key, numbers = get_client_key(client_id), range(since, since + count)
     with transaction():
-        handout_version_id = db.session.scalars(sa.select(HandoutVersion.id)).first()
+        handout_version_id = get_handout_version("better-nights").handout_version_id
         _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in numbers])
         _insert(Screening, [_screening(actor, client_id, n) for n in numbers])
         _insert(Hold, [_hold(actor, client_id, n, released=True) for n in numbers])

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.handouts.bars import get_bars
 from caseapp.domain.handouts.library import (
     ANY_STAGE,
     CHANNELS,
+    CONTACT_STAGES,
     EFFECTS,
     TAGS,
     Contraindication,
@@ -20,7 +22,6 @@ from caseapp.domain.handouts.library import (
 from caseapp.domain.handouts.queries import LibraryItem
 from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.domain.suitability.rules import (
-    CONTACT_STAGES,
     assess_suitability,
     assignment_blockers,
     condition_applies,
@@ -60,12 +61,14 @@ MET = {
         replace(QUIET, facts=OPEN | {"spouse_contact_wish": "unknown"}),
     ],
     "distance_only": [replace(QUIET, facts=OPEN | {"living_arrangement": "nearby"})],
-    "safety_screen_unknown": [replace(QUIET, safety_items_asked=False)],
+    "safety_screen_unknown": [replace(QUIET, safety_known=False)],
     "safety_screen_older_than_14_days": [replace(QUIET, recent=False)],
     "recent_affair": [
         replace(QUIET, facts=OPEN | {"affair_disclosed": who})
         for who in ("spouse", "client", "both")
     ],
+    "fear_unknown": [replace(QUIET, fear_known=False)],
+    "fear_watch": [replace(QUIET, fear_level=level) for level in (1, 2, 3)],
     "court_order": [
         replace(QUIET, facts=OPEN | {"order": which})
         for which in ("protects_client", "protects_spouse", "both")
@@ -73,7 +76,11 @@ MET = {
 }
 OUTCOME = {"block": BLOCKED, "warn": CAUTION, "in_session": CAUTION}
 PLAIN = replace(
-    library()["better-nights", "en"], contraindications=(), hold_ok="safety", stage=ANY_STAGE
+    library()["better-nights", "en"],
+    id="evening-page",
+    contraindications=(),
+    hold_ok="safety",
+    stage=ANY_STAGE,
 )
 
 
@@ -128,9 +135,9 @@ def test_assess_open_hold_requires_the_handout_mark(hold, mark, outcome):
         ({"hold": "care"}, "hold_open"),
         ({"hold": "safety"}, "hold_open"),
         ({"flags": frozenset({"contact_block"})}, "contact_block"),
-        ({"safety_items_asked": False}, "safety_screen_unknown"),
+        ({"safety_known": False}, "safety_screen_unknown"),
         ({"recent": False}, "safety_screen_older_than_14_days"),
-        ({"screened": False, "safety_items_asked": False, "recent": False}, "never_screened"),
+        ({"screened": False, "safety_known": False, "recent": False}, "never_screened"),
     ],
 )
 def test_assess_contact_stage_is_blocked_whatever_the_handout_says(stage, changed, code):
@@ -176,7 +183,7 @@ def test_assess_use_instead_names_the_other_handout():
 
 def test_assess_every_block_has_reason_and_way_out():
     worst = Situation(
-        "care", frozenset(FLAG_LABELS), screened=False, safety_items_asked=False, recent=False
+        "care", frozenset(FLAG_LABELS), screened=False, safety_known=False, recent=False
     )
     for handout in library().values():
         for reason in assess_suitability(handout, worst).reasons:
@@ -188,7 +195,9 @@ situations = st.builds(
     hold=st.sampled_from([None, "care", "safety"]),
     flags=st.frozensets(st.sampled_from([*FLAG_LABELS])),
     screened=st.booleans(),
-    safety_items_asked=st.booleans(),
+    safety_known=st.booleans(),
+    fear_known=st.booleans(),
+    fear_level=st.sampled_from([None, 0, 1, 2, 3]),
     recent=st.booleans(),
     facts=st.fixed_dictionaries(
         {},
@@ -209,17 +218,18 @@ stage_ids = st.sampled_from([None, *(stage.id for stage in stages())])
 @given(real, situations, stage_ids)
 def test_assess_blocking_condition_never_gives_eligible(handout, situation, stage):
     suitability = assess_suitability(handout, situation, stage=stage)
-    blocked = [c for c in handout.contraindications if c.effect == "block"]
+    bars = get_bars(handout)
+    blocked = [bar for bar in bars.conditions if bar.effect == "block"]
     refusing = (
         any(condition_applies(found.tag, situation) for found in blocked)
-        or (situation.hold == "safety" and handout.hold_ok != "safety")
-        or (situation.hold == "care" and handout.hold_ok == "none")
+        or (situation.hold == "safety" and bars.hold_ok != "safety")
+        or (situation.hold == "care" and bars.hold_ok == "none")
         or (
             handout.stage in CONTACT_STAGES
             and (
                 situation.hold is not None
                 or situation.contact_blocked
-                or not situation.safety_items_asked
+                or not situation.safety_known
                 or not situation.recent
             )
         )
@@ -230,8 +240,8 @@ def test_assess_blocking_condition_never_gives_eligible(handout, situation, stag
     if situation.by_hand_only:
         assert "portal" not in suitability.channels
     if any(
-        found.effect == "in_session" and condition_applies(found.tag, situation)
-        for found in handout.contraindications
+        bar.effect == "in_session" and condition_applies(bar.tag, situation)
+        for bar in bars.conditions
     ):
         assert set(suitability.channels) <= {"in_person"}
 
@@ -247,7 +257,9 @@ def worse(situation):
     if situation.hold is None:
         yield replace(situation, hold="care")
     yield replace(situation, recent=False)
-    yield replace(situation, safety_items_asked=False)
+    yield replace(situation, safety_known=False)
+    yield replace(situation, fear_known=False)
+    yield replace(situation, fear_level=max(situation.fear_level or 0, 1))
     yield replace(situation, in_person_only=True)
     yield replace(situation, facts={**situation.facts, "order": "protects_spouse"})
 
