@@ -17,7 +17,8 @@ from caseapp.domain.followups.schemas import (
     ClientFollowUpSchema,
     FollowUpRecord,
     FollowUpResponseSchema,
-    OutcomeSchema,
+    NewResult,
+    ResultSchema,
 )
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
@@ -83,13 +84,15 @@ def get_followup(followup_id: UUID) -> FollowUpRecord:
 @blueprint.route("/followups/<uuid:followup_id>", "PATCH", error_statuses=(409,))
 @needs(Action.FOLLOWUP_WRITE)
 @blueprint.response_schema(FollowUpResponseSchema())
-@blueprint.request_schema(OutcomeSchema())
+@blueprint.request_schema(ResultSchema())
 @blueprint.requires_if_match
-def update_followup(followup_id: UUID, body: dict[str, str], version: int) -> FollowUpRecord:
-    """Complete a follow-up with a written outcome."""
+def update_followup(followup_id: UUID, body: NewResult, version: int) -> FollowUpRecord:
+    """Complete a follow-up with a result; `allowed_results` and `allowed_methods` say what it can be.
+
+    "Not reached" makes the next attempt, and so does a welfare check; list the client's follow-ups to see it. Refused
+    with 409 before `not_before_at`.
+    """
     actor = current_actor()
     with transaction():
-        operations.complete_followup(
-            actor, lock_followup(actor, followup_id), body["outcome"], version
-        )
+        operations.complete_followup(actor, lock_followup(actor, followup_id), body, version)
     return queries.get_followup_record(actor, followup_id)

@@ -30,7 +30,7 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.clients.schemas import ClientSchema
 from caseapp.domain.followups import operations as followups
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
-from caseapp.domain.followups.schemas import NewFollowUpSchema
+from caseapp.domain.followups.schemas import NewFollowUpSchema, NewResult
 from caseapp.domain.notes import operations as notes
 from caseapp.domain.notes.queries import lock_case_for_note, lock_note
 from caseapp.domain.notes.schemas import FORMATS, DraftSchema, NewNoteSchema
@@ -117,6 +117,10 @@ class Person:
             last_step_at[ago] = last_step_at.get(ago, begin) + BETWEEN_STEPS
             if action in {"session", "screening"}:
                 last_step_at[ago] = begin + NOTE_SIGNED_AFTER
+            elif action == "complete":
+                # A check a day after a screening isn't possible before the time at which that was recorded.
+                after_note = begin + NOTE_SIGNED_AFTER + BETWEEN_STEPS
+                last_step_at[ago] = max(last_step_at[ago], after_note)
             yield Step(begin if action == "session" else last_step_at[ago], self, action, argument)
 
     def do_open_case(self, story: dict[str, Any], moment: datetime) -> None:
@@ -208,7 +212,11 @@ class Person:
                 followups.complete_followup(
                     self.coach,
                     lock_followup(self.coach, task.id),
-                    "Asked again; the answers are in today's screening.",
+                    NewResult(
+                        "reached",
+                        method="other",
+                        note="Asked again; the answers are in today's screening.",
+                    ),
                     task.version,
                 )
 
@@ -268,15 +276,21 @@ class Person:
             followups.create_followup(self.coach, lock_client(self.coach, self.client_id), new)
 
     def do_complete(self, entry: dict[str, Any], _moment: datetime) -> None:
-        """Complete a follow-up, found by its kind or title."""
+        """Complete a follow-up, found by its kind or title, with the first result that its kind allows."""
         (task,) = (
             task
             for task in list_client_followups(self.coach, self.client_id, open_only=True)
             if entry.get("kind") == task.kind or entry.get("title") == task.title
         )
+        new = NewResult(
+            task.allowed_results[0],
+            method=entry["method"],
+            told=entry.get("told", ""),
+            note=entry["note"],
+        )
         with transaction():
             followups.complete_followup(
-                self.coach, lock_followup(self.coach, task.id), entry["outcome"], task.version
+                self.coach, lock_followup(self.coach, task.id), new, task.version
             )
 
     def do_release(self, entry: dict[str, Any], _moment: datetime) -> None:

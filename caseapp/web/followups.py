@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, render_template, request, url_for
 
+from caseapp.core.clock import now
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.dashboard.queries import get_case_numbers
+from caseapp.domain.followups.codes import METHOD_LABELS, RESULT_LABELS, TASK_KINDS
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import (
     LockedFollowUp,
     list_followups_by_due_date,
     lock_followup,
 )
-from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, OutcomeSchema
+from caseapp.domain.followups.rules import get_due_state
+from caseapp.domain.followups.schemas import (
+    NewFollowUp,
+    NewFollowUpSchema,
+    NewResult,
+    ResultSchema,
+)
 from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
@@ -79,15 +87,15 @@ def client_of_task(tasks: Page[FollowUpRecord], followup_id: UUID) -> UUID:
 
 @own.form(
     Action.FOLLOWUP_WRITE,
-    Body(OutcomeSchema, dict[str, str]),
+    Body(ResultSchema, NewResult),
     lock=lock_followup,
     rule="/follow-ups/<uuid:followup_id>",
     client_of=client_of_task,
     refused=NOT_COMPLETED,
 )
-def complete(task: LockedFollowUp, body: dict[str, str], sent: Sent) -> Done:
+def complete(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a task from the user's own list."""
-    complete_followup(sent.actor, task, body["outcome"], sent.version)
+    complete_followup(sent.actor, task, new, sent.version)
     return Done(url_for("followups.followup_list"), "followup_completed")
 
 
@@ -154,16 +162,28 @@ def lock_task_of_case(actor: Actor, number: str, followup_id: UUID) -> LockedFol
 
 @of_case.form(
     Action.FOLLOWUP_WRITE,
-    Body(OutcomeSchema, dict[str, str]),
+    Body(ResultSchema, NewResult),
     lock=lock_task_of_case,
     rule="/case/<string:number>/follow-ups/<uuid:followup_id>",
     refused=NOT_COMPLETED,
 )
-def complete_in_case(task: LockedFollowUp, body: dict[str, str], sent: Sent) -> Done:
+def complete_in_case(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a task from the client's list."""
-    complete_followup(sent.actor, task, body["outcome"], sent.version)
+    complete_followup(sent.actor, task, new, sent.version)
     return Done(_tasks_of(sent), "followup_completed")
 
 
 def _tasks_of(sent: Sent) -> str:
     return url_for("followups.case_followups", number=sent.args["number"])
+
+
+@blueprint.app_context_processor
+def followup_labels() -> dict[str, Any]:
+    """Make the kinds of follow-ups and their labels available to every template that shows one."""
+    moment = now()
+    return {
+        "task_kinds": TASK_KINDS,
+        "result_labels": RESULT_LABELS,
+        "method_labels": METHOD_LABELS,
+        "due_state": lambda task: get_due_state(task, moment),
+    }

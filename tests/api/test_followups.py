@@ -15,6 +15,7 @@ from tests.api.api_client import (
 from tests.support import builders
 
 DUE = "2026-12-01T09:00:00Z"
+DONE = {"result": "done", "method": "call", "note": "It is let."}
 
 
 @pytest.fixture
@@ -38,14 +39,15 @@ def test_create_list_and_complete_followup(coach, ines):
     assert coach.get("/followups").get_json()["items"] == [task]
     path = f"/followups/{task['id']}"
     assert coach.get(path).headers["ETag"] == etag(task)
-    done = coach.patch(path, {"outcome": "It is let."}, version=task)
-    assert done.get_json()["outcome"] == "It is let."
+    assert task["allowed_results"] == ["done", "reached", "not_reached", "declined"]
+    assert "call" in task["allowed_methods"]
+    happened = {"occurred_at": "2026-05-14T11:30:00Z", "told": "Anne"}
+    done = coach.patch(path, DONE | happened, version=task)
+    assert {name: done.get_json()[name] for name in DONE | happened} == DONE | happened
     assert done.headers["ETag"] == '"2"'
     assert coach.get("/followups").get_json()["items"] == []
     assert coach.get("/followups?done=true").get_json()["items"] == [done.get_json()]
-    assert assert_refused(coach.patch(path, {"outcome": "Twice."}, version=done.get_json())) == [
-        "already_completed"
-    ]
+    assert assert_refused(coach.patch(path, DONE, version=done.get_json())) == ["already_completed"]
 
 
 def test_followup_sent_twice_is_created_once(coach, ines):
@@ -80,11 +82,23 @@ def test_invalid_followup_names_fields(coach, ines, task):
         coach,
         "PATCH",
         path,
-        [("outcome", {}), ("outcome", {"outcome": ""}), ("title", {"outcome": "x", "title": "y"})],
+        [
+            ("result", {}),
+            ("result", DONE | {"result": "well"}),
+            ("result", DONE | {"result": "yes"}),
+            ("method", DONE | {"method": "letter"}),
+            ("method", {"result": "done", "note": "It is let."}),
+            ("note", DONE | {"note": ""}),
+            ("note", DONE | {"note": "x" * 2001}),
+            ("told", DONE | {"told": "x" * 201}),
+            ("occurred_at", DONE | {"occurred_at": "2026-05-14T11:30:00"}),
+            ("occurred_at", DONE | {"occurred_at": "2099-05-14T11:30:00Z"}),
+            ("title", DONE | {"title": "y"}),
+        ],
         version=task,
     )
     assert_refuses_what_is_no_json(coach, "PATCH", path, version=task)
-    assert_needs_a_version(coach, "PATCH", path, {"outcome": "x"}, task)
+    assert_needs_a_version(coach, "PATCH", path, DONE, task)
     assert coach.get(path).get_json() == task
     assert "client" in assert_error(coach.get("/followups?client=x"), 422)["fields"]
     assert "done" in assert_error(coach.get("/followups?done=perhaps"), 422)["fields"]
@@ -92,7 +106,7 @@ def test_invalid_followup_names_fields(coach, ines, task):
 
 def test_followup_of_other_coach_is_not_found(stranger, ines, task):
     assert_hidden(stranger, "GET", "/followups/{}", task["id"])
-    assert_hidden(stranger, "PATCH", "/followups/{}", task["id"], {"outcome": "x"}, version='"1"')
+    assert_hidden(stranger, "PATCH", "/followups/{}", task["id"], DONE, version='"1"')
     good = {"title": "Ask", "due_at": DUE}
     foreign = stranger.post("/followups", good | {"client_id": ines})
     missing = stranger.post("/followups", good | {"client_id": NOBODYS})

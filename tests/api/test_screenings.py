@@ -16,6 +16,7 @@ from tests.api.api_client import (
     etag,
 )
 from tests.support import builders
+from tests.support.followups import result_body
 
 CALM = {item.key: "none" for item in ITEMS} | {"asked_alone": True}
 WHY = {"reason": "Two steady weeks and every check made."}
@@ -98,7 +99,7 @@ def test_release_by_supervisor_without_blockers_succeeds(staff, coach, ines, hol
     with at(now() + timedelta(days=8)):
         coach.post(f"/clients/{ines}/screenings", CALM)
         for task in coach.get(f"/followups?client={ines}").get_json()["items"]:
-            coach.patch(f"/followups/{task['id']}", {"outcome": "Done."}, version=task)
+            coach.patch(f"/followups/{task['id']}", result_body(task), version=task)
         assert_refuses(
             supervisor,
             "POST",

@@ -16,8 +16,7 @@ from caseapp.domain.authoring.schemas import DraftContentSchema
 from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import list_client_followups, lock_followup
+from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.operations import set_logo
@@ -26,7 +25,7 @@ from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.worksheets.models import WorksheetUpload
 from tests.guarantees import sample_data as w
-from tests.support import builders
+from tests.support import builders, followups
 
 
 def close_case(world):
@@ -39,10 +38,8 @@ def meet_release_conditions(world):
     coach, client_id = world.actors["coach"], world.own["client_id"]
     with transaction():
         db.session.execute(sa.update(Hold).values(opened_at=now() - timedelta(days=21)))
-    for task in list_client_followups(coach, client_id, open_only=True):
-        with transaction():
-            locked = lock_followup(coach, task.id)
-            complete_followup(coach, locked, "Done together.", task.version)
+        db.session.execute(sa.update(FollowUp).values(not_before_at=None))
+    followups.complete_all(coach, client_id)
     for days in (8, 0):
         builders.screen(coach, client_id, days_ago=days)
     found = next(hold for hold in list_holds(coach, client_id) if hold.kind == "safety")

@@ -236,7 +236,11 @@ BODIES: dict[str, dict[str, object]] = {
     f"PATCH {API}/clients/<uuid:client_id>": {"pronouns": "they"},
     f"PATCH {API}/cases/<uuid:case_id>": {"goal": "together"},
     f"PATCH {API}/notes/<uuid:note_id>": {"minutes": 45},
-    f"PATCH {API}/followups/<uuid:followup_id>": {"outcome": "Rang."},
+    f"PATCH {API}/followups/<uuid:followup_id>": {
+        "result": "reached",
+        "method": "call",
+        "note": "Rang.",
+    },
     f"POST {API}/cases/<uuid:case_id>/stage": {"to": "understand"},
     f"POST {API}/cases/<uuid:case_id>/close": {
         "outcome": "reunited",

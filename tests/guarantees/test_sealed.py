@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from caseapp.domain.screening.queries import list_flags, list_holds, lock_hold
 from caseapp.domain.worksheets.operations import save_answers, share_answers, store_upload
 from caseapp.domain.worksheets.queries import lock_worksheet
 from tests.support import builders, staff
+from tests.support.followups import result_for
 
 pytestmark = pytest.mark.both
 
@@ -70,7 +72,8 @@ def canaries(app):
         builders.screen(coach, made.client_id, self_harm="concern", comment=CANARY)
     with at(start - timedelta(days=10)), transaction():
         for task in db.session.scalars(sa.select(FollowUp)):
-            complete_followup(coach, lock_followup(coach, task.id), CANARY, task.version)
+            locked, new = lock_followup(coach, task.id), result_for(task.kind, note=CANARY)
+            complete_followup(coach, locked, replace(new, told=CANARY), task.version)
         create_followup(coach, lock_client(coach, made.client_id), NewFollowUp(CANARY, now()))
     for days in (9, 0):
         builders.screen(coach, made.client_id, days_ago=days, comment=CANARY)
@@ -176,5 +179,5 @@ def test_coach_reads_all_sealed_text(canaries):
     client = get_client_record(coach, made.client_id)
     assert (client.email, client.safe.code_word) == (EMAIL, CANARY)
     assert get_case_context(coach, made.case_id).facts == {"gender": CANARY}
-    assert {task.outcome for task in list_client_followups(coach, made.client_id)} == {CANARY, None}
+    assert {task.note for task in list_client_followups(coach, made.client_id)} == {CANARY, None}
     assert db.session.scalar(sa.select(Case.facts)) is not None

@@ -11,6 +11,7 @@ import pytest
 from caseapp.core.clock import at, now
 from caseapp.domain.screening.protocol import ITEMS
 from tests.api.api_client import assert_refused, staffed
+from tests.support.followups import result_body
 
 pytestmark = pytest.mark.both
 
@@ -108,9 +109,7 @@ def test_course_of_coaching_through_api(app):
     with at(today + timedelta(days=9)):
         coach.post(f"{client_path}/screenings", CALM)
         for task in coach.get(f"/followups?client={case['client_id']}").get_json()["items"]:
-            done = coach.patch(
-                f"/followups/{task['id']}", {"outcome": "Spoken, all calm."}, version=task
-            )
+            done = coach.patch(f"/followups/{task['id']}", result_body(task), version=task)
             assert done.status_code == 200
         assert supervisor.get(f"/holds/{hold['id']}").get_json()["blockers"] == []
         cleared = supervisor.post(f"/holds/{hold['id']}/release", why, version=hold)

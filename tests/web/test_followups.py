@@ -12,6 +12,8 @@ from tests.domain.dashboard import bulk_rows
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
 
+DONE = {"result": "reached", "method": "call", "note": "She is well."}
+
 
 @pytest.fixture
 def coach(team):
@@ -44,16 +46,18 @@ def test_task_is_created_and_completed(desk, case):
     assert "Ring on Tuesday" in desk.text(path)
     [task] = tasks()
     assert "Ring on Tuesday" in desk.text("/follow-ups")
-    answer = desk.send(path, f"{path}/{task.id}", outcome="She is well.")
+    answer = desk.send(path, f"{path}/{task.id}", **DONE)
     assert answer.headers["Location"] == path
     assert "Ring on Tuesday" not in desk.text(path)
-    assert "She is well." in desk.text(f"{path}?done=yes")
+    shown = desk.text(f"{path}?done=yes")
+    assert "She is well." in shown
+    assert "Reached" in shown
 
 
 def test_task_is_completed_from_own_list(desk, case):
     add(desk, case)
     [task] = tasks()
-    answer = desk.send("/follow-ups", f"/follow-ups/{task.id}", outcome="She is well.")
+    answer = desk.send("/follow-ups", f"/follow-ups/{task.id}", **DONE)
     assert answer.headers["Location"] == "/follow-ups"
     assert "She is well." in desk.text("/follow-ups?done=yes")
 
@@ -84,13 +88,14 @@ def test_invalid_value_creates_nothing_and_keeps_input(desk, case, field, value)
     assert tasks() == []
 
 
-def test_empty_outcome_completes_nothing(desk, case):
+def test_incomplete_result_completes_nothing(desk, case):
     add(desk, case)
     [task] = tasks()
     for path in (f"/case/{case.number}/follow-ups", "/follow-ups"):
-        answer = desk.send(path, f"{path}/{task.id}", outcome=" ")
-        assert answer.status_code == 422
-        assert f'href="#outcome-{task.id}"' in answer.get_data(as_text=True)
+        for missing in ("result", "method", "note"):
+            answer = desk.send(path, f"{path}/{task.id}", **DONE | {missing: " "})
+            assert answer.status_code == 422
+            assert f'href="#{missing}-{task.id}"' in answer.get_data(as_text=True)
     assert tasks()[0].completed_at is None
 
 
@@ -98,10 +103,10 @@ def test_complete_twice_or_with_old_version_is_refused(desk, case):
     add(desk, case)
     [task] = tasks()
     path = f"/follow-ups/{task.id}"
-    fields = desk.form("/follow-ups", path).fields | {"outcome": "She is well."}
+    fields = desk.form("/follow-ups", path).fields | DONE
     assert desk.post(path, fields | {"version": "7"}).status_code == 412
     assert desk.post(path, fields).status_code == 303
-    answer = desk.post(path, fields | desk.key_for(path) | {"outcome": "Something else."})
+    answer = desk.post(path, fields | desk.key_for(path) | {"note": "Something else."})
     page = answer.get_data(as_text=True)
     assert answer.status_code == 409
     assert "already completed" in page
@@ -112,7 +117,7 @@ def test_task_of_another_client_is_not_completed_in_a_case(desk, coach, case):
     """The address of a client's task names the client's case; any other case is refused."""
     add(desk, case)
     [task] = tasks()
-    fields = desk.form("/follow-ups", f"/follow-ups/{task.id}").fields | {"outcome": "She is well."}
+    fields = desk.form("/follow-ups", f"/follow-ups/{task.id}").fields | DONE
     other = builders.case(coach, "Ruth Adeyemi")
     for number in (other.number, "C-2020-0001"):
         path = f"/case/{number}/follow-ups/{task.id}"
@@ -120,12 +125,12 @@ def test_task_of_another_client_is_not_completed_in_a_case(desk, coach, case):
     assert tasks()[0].completed_at is None
 
 
-def test_outcome_typed_in_own_list_is_kept_under_the_clients_key(desk, coach, case):
+def test_result_typed_in_own_list_is_kept_under_the_clients_key(desk, coach, case):
     """The list is about no client, its forms are: what is typed there is erased with the client."""
     add(desk, case)
     [task] = tasks()
     path = f"/follow-ups/{task.id}"
-    fields = desk.form("/follow-ups", path).fields | {"outcome": "She is well."}
+    fields = desk.form("/follow-ups", path).fields | DONE
     with transaction():
         end_all_sessions(coach.id)
     assert desk.post(path, fields).status_code == 303
@@ -140,7 +145,7 @@ def test_tasks_of_other_coach_are_not_found(app, team, desk, case):
     other.text(f"/case/{case.number}/follow-ups", 404)
     assert "Ring on Tuesday" not in other.text("/follow-ups")
     token = other.form("/follow-ups", "/sign-out").fields["csrf_token"]
-    fields = {"csrf_token": token, "version": "1", "outcome": "Not mine."}
+    fields = {"csrf_token": token, "version": "1"} | DONE
     for path in (
         f"/follow-ups/{task.id}",
         f"/case/{case.number}/follow-ups/{task.id}",

@@ -7,11 +7,8 @@ from uuid import uuid4
 import pytest
 
 from caseapp.core.clock import at, now
-from caseapp.core.transaction import transaction
-from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.screening.queries import list_holds
-from tests.support import builders, staff
+from tests.support import builders, followups, staff
 from tests.support.staff_pages import StaffBrowser
 
 REASON = {"reason": "Rested and calm; the doctor saw her twice."}
@@ -29,11 +26,7 @@ def address(ines):
 
 def complete_required_actions(team, made):
     """Complete each task and record two calm screenings a week apart."""
-    for task in list_client_followups(team["coach"], made.client_id, open_only=True):
-        with transaction():
-            complete_followup(
-                team["coach"], lock_followup(team["coach"], task.id), "Done together.", task.version
-            )
+    followups.complete_all(team["coach"], made.client_id)
     builders.screen(team["coach"], made.client_id, days_ago=8)
     builders.screen(team["coach"], made.client_id)
 

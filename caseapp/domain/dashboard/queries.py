@@ -28,7 +28,6 @@ from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
 from caseapp.domain.dashboard.schemas import (
-    NextFollowUp,
     OpenHold,
     RecentCase,
     StageCount,
@@ -155,12 +154,7 @@ def _build_hold(row: Any, tasks: Iterable[ListedFollowUp]) -> OpenHold:  # noqa:
         opened_at=row.opened_at,
         levels=_highest_levels(row.reasons),
         next_followup=next(
-            (
-                NextFollowUp(task.record.title, task.record.due_at)
-                for task in tasks
-                if task.record.client_id == row.client_id
-            ),
-            None,
+            (task.record for task in tasks if task.record.client_id == row.client_id), None
         ),
     )
 

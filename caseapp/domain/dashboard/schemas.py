@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class NextFollowUp:
-    """The next open follow-up of a client with a hold."""
-
-    title: str = field(repr=False)
-    due_at: datetime
-
-
-@dataclass(frozen=True)
 class OpenHold:
     """An open hold: the client, the levels that caused it, the next follow-up."""
 
@@ -38,7 +30,7 @@ class OpenHold:
     kind: str
     opened_at: datetime
     levels: dict[str, int]
-    next_followup: NextFollowUp | None
+    next_followup: FollowUpRecord | None
 
 
 @dataclass(frozen=True)

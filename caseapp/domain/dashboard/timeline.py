@@ -19,6 +19,7 @@ from caseapp.domain.assignments.queries import is_current, select_assignments
 from caseapp.domain.cases.queries import list_case_events
 from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.dashboard.schemas import TimelineEvent
+from caseapp.domain.followups.codes import RESULT_LABELS
 from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
@@ -385,8 +386,8 @@ def _completed_followup(task: FollowUpRecord, completed_at: datetime) -> Timelin
         kind="followup",
         title=task.title,
         byline=task.completed_by_name or NO_PERSON,
-        text=shorten(task.outcome or ""),
-        badge="Done",
+        text=shorten(task.note or ""),
+        badge=RESULT_LABELS[task.result or "done"],
         levels=None,
         link_kind="followup",
         link_id=task.id,

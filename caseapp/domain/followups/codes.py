@@ -1,9 +1,150 @@
-"""Codes and their labels."""
+"""Kinds of follow-ups: which results each allows, how long it takes, and when it is tried again.
+
+Everything here is a product proposal that awaits sign-off by a licensed clinician. The protocol says which levels
+require which kinds, what they are called, when they are due and before when they can't be done.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
+
 from caseapp.domain.protocol.file import PROTOCOL
+
+RESULT_LABELS = {
+    "done": "Done",
+    "reached": "Reached",
+    "not_reached": "Not reached",
+    "declined": "Declined",
+    "yes": "Yes, there is a duty to report",
+    "no": "No duty to report",
+    "not_sure": "Not sure: the supervisor decides",
+    "emergency_services": "Call the emergency services",
+    "named_person": "Contact a named person",
+    "keep_trying": "Keep trying",
+}
+METHOD_LABELS = {
+    "call": "Phone call",
+    "message": "Message",
+    "in_person": "In person",
+    "video": "Video",
+    "other": "Another way",
+}
+UNKNOWN_METHOD = "unknown"
+"""The method of a task that was completed before methods were recorded."""
+
+NOTE_LENGTHS = {
+    "not_reached": 0,
+    "no": 20,
+    "emergency_services": 20,
+    "named_person": 20,
+    "keep_trying": 20,
+}
+"""The least number of characters that the note of a result needs; one for every other result."""
+
+ATTEMPTS_BEFORE_WELFARE_CHECK = 3
+"""After this many attempts without reaching the client a supervisor decides what to do."""
+
+_CONTACT = ("reached", "not_reached", "declined")
+_SPOKEN = ("call", "in_person", "video", "other")
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """A kind of task.
+
+    `minutes` is about how long it takes. `results` and `methods` are the allowed codes; a kind without methods is a
+    decision or something that was written down. `told_for` are the results that need the name of whoever was told. A
+    task is due "now", and not yet overdue, for `grace` after its due time. After "not reached" it is due again after
+    `retry_after`; with `welfare_check` every third such attempt asks a supervisor for a decision.
+    """
+
+    minutes: int
+    results: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    told_for: tuple[str, ...] = ()
+    grace: timedelta = timedelta(0)
+    retry_after: timedelta = timedelta(0)
+    welfare_check: bool = False
+
+
+_SAFETY_CHECK = TaskKind(
+    15,
+    _CONTACT,
+    _SPOKEN,
+    grace=timedelta(hours=4),
+    retry_after=timedelta(hours=4),
+    welfare_check=True,
+)
+
 
 TASK_LABELS = {action.key: action.label for action in PROTOCOL.actions}
 CUSTOM = "custom"
 """The kind of task for which a title is entered."""
+WELFARE_CHECK = "welfare_check"
+DUTY_CHECK = "duty_check"
+
+TASK_KINDS = {
+    "recheck": TaskKind(
+        10,
+        _CONTACT,
+        _SPOKEN,
+        retry_after=timedelta(hours=24),
+        welfare_check=True,
+    ),
+    "referral": TaskKind(20, ("done", "declined"), tuple(METHOD_LABELS)),
+    "referral_outcome": TaskKind(
+        10,
+        ("done", "not_reached", "declined"),
+        tuple(METHOD_LABELS),
+        retry_after=timedelta(hours=24),
+    ),
+    "safety_plan": TaskKind(
+        40,
+        ("done", "declined"),
+        _SPOKEN,
+        grace=timedelta(hours=1),
+    ),
+    "safety_24h": _SAFETY_CHECK,
+    "safety_72h": _SAFETY_CHECK,
+    "safety_7d": _SAFETY_CHECK,
+    "emergency_steps": TaskKind(5, ("done",), grace=timedelta(hours=1)),
+    DUTY_CHECK: TaskKind(
+        15,
+        ("yes", "no", "not_sure"),
+        told_for=("yes", "no", "not_sure"),
+        grace=timedelta(hours=1),
+    ),
+    "tell_supervisor": TaskKind(
+        5,
+        ("done",),
+        ("call", "message", "in_person", "video"),
+        told_for=("done",),
+        grace=timedelta(hours=1),
+    ),
+    WELFARE_CHECK: TaskKind(
+        15,
+        ("emergency_services", "named_person", "keep_trying"),
+        told_for=("emergency_services", "named_person"),
+        grace=timedelta(hours=1),
+    ),
+    "close_screening": TaskKind(
+        30,
+        _CONTACT,
+        _SPOKEN,
+        retry_after=timedelta(hours=24),
+        welfare_check=True,
+    ),
+    "close_check_in": TaskKind(
+        15,
+        _CONTACT,
+        tuple(METHOD_LABELS),
+        retry_after=timedelta(days=7),
+    ),
+    CUSTOM: TaskKind(
+        15,
+        ("done", *_CONTACT),
+        tuple(METHOD_LABELS),
+        retry_after=timedelta(hours=24),
+    ),
+}

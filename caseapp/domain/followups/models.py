@@ -10,13 +10,18 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from caseapp.core.database import Model, between, one_of, unconstrained
 from caseapp.core.ids import new_id
-from caseapp.domain.followups.codes import CUSTOM, TASK_LABELS
+from caseapp.domain.followups.codes import TASK_KINDS
 
 ORIGIN_KINDS = ("person", "screening", "hold", "case")
 
 
 class FollowUp(Model):
-    """A task about a client. `kind` is a protocol task or `custom`; a custom task has a sealed title."""
+    """A task about a client. `kind` is a protocol task or `custom`; a custom task has a sealed title.
+
+    A completed task has a sealed `result` (its code, method, time and who was told) and a sealed note, `outcome`. A
+    task without a `result` was completed before results had codes. `previous_id` is the task that led to this one: the
+    attempt before, or for a welfare check the last attempt.
+    """
 
     __tablename__ = "follow_up"
     __table_args__ = (
@@ -27,9 +32,12 @@ class FollowUp(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"))
-    kind: Mapped[str] = mapped_column(sa.String(24), info=one_of((*TASK_LABELS, CUSTOM)))
+    kind: Mapped[str] = mapped_column(sa.String(24), info=one_of(TASK_KINDS))
     title: Mapped[bytes | None]
     due_at: Mapped[datetime]
+    not_before_at: Mapped[datetime | None]
+    attempt: Mapped[int] = mapped_column(default=1, server_default="1", info=between(1))
+    previous_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("follow_up.id"))
     assigned_to: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     origin_kind: Mapped[str] = mapped_column(
         sa.String(12), default="person", info=one_of(ORIGIN_KINDS)
@@ -41,6 +49,7 @@ class FollowUp(Model):
     created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))
     completed_at: Mapped[datetime | None]
     completed_by: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    result: Mapped[bytes | None]
     outcome: Mapped[bytes | None]
     version: Mapped[int] = mapped_column(default=1, info=between(1))
 

@@ -9,14 +9,23 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.errors import Invalid
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import seal
+from caseapp.core.vault import seal, seal_json, unseal_column
 from caseapp.domain.audit.operations import record
-from caseapp.domain.followups.codes import CUSTOM
+from caseapp.domain.followups.codes import CUSTOM, WELFARE_CHECK
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import list_open_kinds
-from caseapp.domain.followups.rules import check_complete
+from caseapp.domain.followups.rules import (
+    NextTask,
+    check_complete,
+    derive_attempt,
+    derive_next_task,
+    find_result_faults,
+)
+from caseapp.domain.protocol.rules import not_before
+from caseapp.domain.users.queries import find_supervisor_id
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.followups.queries import LockedFollowUp
-    from caseapp.domain.followups.schemas import NewFollowUp
+    from caseapp.domain.followups.schemas import NewFollowUp, NewResult
 
 
 def create_followup(actor: Actor, client: LockedClient, new: NewFollowUp) -> UUID:
@@ -66,6 +75,7 @@ def create_required_followups(
             client_id=client.id,
             kind=kind,
             due_at=tasks[kind],
+            not_before_at=not_before(kind, now()),
             assigned_to=assigned_to,
             origin_kind=origin_kind,
             origin_id=origin_id,
@@ -79,18 +89,29 @@ def create_required_followups(
 
 
 def complete_followup(
-    actor: Actor, task: LockedFollowUp, outcome: str, expected_version: int
+    actor: Actor, task: LockedFollowUp, new: NewResult, expected_version: int
 ) -> None:
-    """Complete a task with a written outcome.
+    """Complete a task with a result, and create the task that follows from it.
 
-    Raises RuleBroken when it is already completed, or Stale when it has changed.
+    Raises RuleBroken when it is already completed, before its time or somebody else's to decide, Invalid when the
+    result doesn't fit the kind of task, or Stale when the task has changed.
     """
     require(actor, Action.FOLLOWUP_WRITE)
-    check_complete(task)
-    row = task.row
+    moment, row = now(), task.row
+    occurred_at = new.occurred_at or moment
+    check_complete(task, occurred_at, is_supervisor=actor.may(Action.HOLD_RELEASE))
+    if faults := find_result_faults(row.kind, new, moment):
+        raise Invalid(faults)
     set_committed_value(row, "version", expected_version)
-    row.outcome = seal(row, "outcome", outcome, task.key)
-    row.completed_at = now()
+    coded = {
+        "result": new.result,
+        "method": new.method,
+        "occurred_at": occurred_at.isoformat(),
+        "told": new.told,
+    }
+    row.result = seal_json(row, "result", coded, task.key)
+    row.outcome = seal(row, "outcome", new.note, task.key)
+    row.completed_at = moment
     row.completed_by = actor.id
     db.session.flush()
     record(
@@ -101,3 +122,31 @@ def complete_followup(
         client_id=row.client_id,
         details={"done": row.kind},
     )
+    if row.kind == WELFARE_CHECK:
+        tried = db.session.get_one(FollowUp, row.previous_id)
+        _create_next(actor, task, tried, derive_attempt(tried, moment))
+    elif following := derive_next_task(row, new.result, moment):
+        _create_next(actor, task, row, following)
+
+
+def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following: NextTask) -> None:
+    """Create the task that follows from `before`, with its origin and, unless a supervisor decides, its title."""
+    supervisor_id = find_supervisor_id(before.assigned_to) if following.for_supervisor else None
+    row = FollowUp(
+        id=new_id(),
+        client_id=before.client_id,
+        kind=following.kind,
+        due_at=following.due_at,
+        attempt=following.attempt,
+        previous_id=before.id,
+        assigned_to=supervisor_id or before.assigned_to,
+        origin_kind=before.origin_kind,
+        origin_id=before.origin_id,
+        created_at=now(),
+        created_by=actor.id,
+    )
+    if following.kind == CUSTOM:
+        row.title = seal(row, "title", unseal_column(before, "title", task.key), task.key)
+    db.session.add(row)
+    db.session.flush()
+    record(actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=row.client_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -19,10 +20,10 @@ from caseapp.core.pagination import (
     page_soonest_first,
 )
 from caseapp.core.permissions import Action
-from caseapp.core.vault import DataKey, unseal_column
+from caseapp.core.vault import DataKey, unseal_column, unseal_json
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner, visible_to
-from caseapp.domain.followups.codes import TASK_LABELS
+from caseapp.domain.followups.codes import TASK_LABELS, UNKNOWN_METHOD
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord
 from caseapp.domain.keys.models import ClientKey
@@ -58,6 +59,10 @@ def unseal_followup(
     task: FollowUp, client: str, key: DataKey, completed_by_name: str = ""
 ) -> FollowUpRecord:
     """Unseal a loaded task; `client` is the client's name."""
+    coded = unseal_json(task, "result", key) if task.result is not None else {}
+    if task.completed_at is not None and not coded:
+        coded = {"result": "done", "method": UNKNOWN_METHOD}
+    occurred_at = coded.get("occurred_at")
     return FollowUpRecord(
         id=task.id,
         client_id=task.client_id,
@@ -65,10 +70,17 @@ def unseal_followup(
         kind=task.kind,
         title=TASK_LABELS.get(task.kind) or unseal_column(task, "title", key) or "",
         due_at=task.due_at,
+        not_before_at=task.not_before_at,
+        attempt=task.attempt,
+        previous_id=task.previous_id,
         assigned_to=task.assigned_to,
         completed_at=task.completed_at,
         completed_by=task.completed_by,
-        outcome=unseal_column(task, "outcome", key),
+        result=coded.get("result"),
+        method=coded.get("method"),
+        occurred_at=datetime.fromisoformat(occurred_at) if occurred_at else task.completed_at,
+        told=coded.get("told", ""),
+        note=unseal_column(task, "outcome", key),
         created_at=task.created_at,
         version=task.version,
         origin_id=task.origin_id,

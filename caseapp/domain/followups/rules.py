@@ -1,31 +1,146 @@
-"""Rules for follow-ups: when one can be completed. Pure functions."""
+"""Rules for follow-ups: when one can be completed, with which result, and what follows from it. Pure functions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Reason, refuse_for
+from caseapp.domain.followups.codes import (
+    ATTEMPTS_BEFORE_WELFARE_CHECK,
+    DUTY_CHECK,
+    NOTE_LENGTHS,
+    RESULT_LABELS,
+    TASK_KINDS,
+    WELFARE_CHECK,
+)
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from caseapp.domain.followups.models import FollowUp
     from caseapp.domain.followups.queries import LockedFollowUp
-    from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.followups.schemas import FollowUpRecord, NewResult
 
 ALREADY_COMPLETED = Reason(
     "already_completed",
     "This follow-up is already completed.",
-    "Its outcome is under Follow-ups. Add a new follow-up for anything that is left to do.",
+    "Its result is under Follow-ups. Add a new follow-up for anything that is left to do.",
+)
+TOO_EARLY = Reason(
+    "too_early",
+    "This check can’t be done before its time.",
+    "An earlier contact counts as well: write it in a session note. Then do the check when it is due.",
+)
+SUPERVISOR_NEEDED = Reason(
+    "supervisor_needed",
+    "A supervisor has to make this decision.",
+    "Ask your supervisor to record it.",
 )
 
 
-def list_completion_blockers(task: FollowUp | FollowUpRecord) -> list[Reason]:
-    """List why a task can't be completed now; empty when it can."""
-    return [] if task.completed_at is None else [ALREADY_COMPLETED]
+class DueState(StrEnum):
+    """How urgent a task is; `later` when it can't be done yet, `now` when it is due and not yet overdue."""
+
+    DONE = "done"
+    LATER = "later"
+    DUE = "due"
+    NOW = "now"
+    OVERDUE = "overdue"
 
 
-def check_complete(task: LockedFollowUp) -> None:
-    """Check that a task can be completed.
+def get_due_state(task: FollowUp | FollowUpRecord, moment: datetime) -> DueState:
+    """Return how urgent a task is at a moment."""
+    if task.completed_at is not None:
+        return DueState.DONE
+    if moment < task.due_at:
+        too_early = task.not_before_at is not None and moment < task.not_before_at
+        return DueState.LATER if too_early else DueState.DUE
+    return DueState.NOW if moment < task.due_at + TASK_KINDS[task.kind].grace else DueState.OVERDUE
+
+
+def list_completion_blockers(
+    task: FollowUp | FollowUpRecord, occurred_at: datetime, *, is_supervisor: bool
+) -> list[Reason]:
+    """List why a task can't be completed with something that happened at a time; empty when it can.
+
+    Times are compared by the minute, as forms show them. A welfare check is a supervisor's decision, and so is a duty
+    check of which the coach was not sure.
+    """
+    if task.completed_at is not None:
+        return [ALREADY_COMPLETED]
+    reasons = []
+    starts = task.not_before_at
+    if starts is not None and occurred_at < starts.replace(second=0, microsecond=0):
+        reasons.append(TOO_EARLY)
+    passed_on = task.kind == WELFARE_CHECK or (task.kind == DUTY_CHECK and task.attempt > 1)
+    if passed_on and not is_supervisor:
+        reasons.append(SUPERVISOR_NEEDED)
+    return reasons
+
+
+def check_complete(task: LockedFollowUp, occurred_at: datetime, *, is_supervisor: bool) -> None:
+    """Check that a task can be completed with something that happened at a time.
 
     Raises RuleBroken.
     """
-    refuse_for(list_completion_blockers(task.row))
+    refuse_for(list_completion_blockers(task.row, occurred_at, is_supervisor=is_supervisor))
+
+
+def find_result_faults(kind: str, new: NewResult, moment: datetime) -> dict[str, list[str]]:
+    """Find what is wrong with a result of a kind of task at a moment: messages by field, empty when all is right."""
+    task, faults = TASK_KINDS[kind], {}
+    if new.result not in task.results:
+        allowed = ", ".join(RESULT_LABELS[code] for code in task.results)
+        return {"result": [f"Choose one of these results: {allowed}."]}
+    if task.methods and new.method not in task.methods:
+        faults["method"] = [
+            "Choose how it was done." if new.method is None else "Not possible here."
+        ]
+    elif not task.methods and new.method is not None:
+        faults["method"] = ["This follow-up has no method. Leave it empty."]
+    if new.result in task.told_for and not new.told:
+        faults["told"] = ["Write who was told."]
+    if new.occurred_at is not None and new.occurred_at > moment:
+        faults["occurred_at"] = ["This time is in the future."]
+    least = NOTE_LENGTHS.get(new.result, 1)
+    if len(new.note) < least:
+        faults["note"] = [
+            "Write a note. A result alone doesn’t complete a follow-up."
+            if least == 1
+            else f"Write the reason, in {least} characters or more."
+        ]
+    return faults
+
+
+@dataclass(frozen=True)
+class NextTask:
+    """A task that follows from a result: the next attempt, or a supervisor's decision."""
+
+    kind: str
+    due_at: datetime
+    attempt: int
+    for_supervisor: bool = False
+
+
+def derive_next_task(task: FollowUp, result: str, moment: datetime) -> NextTask | None:
+    """Derive the task that follows when a task gets a result at a moment.
+
+    "Not reached" leads to the next attempt; every third time, where the kind asks for it, to a supervisor's decision
+    about a welfare check. A duty check of which the coach is not sure goes to the supervisor. What follows a welfare
+    check is derived from the last attempt, see `derive_attempt`.
+    """
+    kind = TASK_KINDS[task.kind]
+    if result == "not_reached":
+        if kind.welfare_check and task.attempt % ATTEMPTS_BEFORE_WELFARE_CHECK == 0:
+            return NextTask(WELFARE_CHECK, moment, 1, for_supervisor=True)
+        return derive_attempt(task, moment)
+    if task.kind == DUTY_CHECK and result == "not_sure":
+        return NextTask(DUTY_CHECK, moment, task.attempt + 1, for_supervisor=True)
+    return None
+
+
+def derive_attempt(task: FollowUp, moment: datetime) -> NextTask:
+    """Derive the next attempt of a task that reached nobody, or whose welfare check was decided at a moment."""
+    return NextTask(task.kind, moment + TASK_KINDS[task.kind].retry_after, task.attempt + 1)

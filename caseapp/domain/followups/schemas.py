@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, fields, post_load, validate
+
+from caseapp.domain.followups.codes import METHOD_LABELS, RESULT_LABELS, TASK_KINDS
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -58,21 +60,46 @@ class ClientFollowUpSchema(NewFollowUpSchema):
         return ClientFollowUp(data.pop("client_id"), super().make(data))
 
 
-class OutcomeSchema(Schema):
-    """Input of an outcome; it is required, so that a tick alone cannot complete a safety check."""
+@dataclass(frozen=True)
+class NewResult:
+    """What a task led to; `occurred_at` is None for just now, `told` names whoever was told."""
 
-    outcome = fields.String(
+    result: str
+    method: str | None = None
+    occurred_at: datetime | None = None
+    told: str = field(default="", repr=False)
+    note: str = field(default="", repr=False)
+
+
+class ResultSchema(Schema):
+    """Input of a result; which fields it needs depends on the kind of task, see `rules.find_result_faults`."""
+
+    result = fields.String(
         required=True,
-        validate=validate.Length(1, 2000),
-        error_messages={
-            "required": "Write the outcome. A tick alone doesn’t complete a safety check."
-        },
+        validate=validate.OneOf(RESULT_LABELS),
+        error_messages={"required": "Choose a result."},
     )
+    method = fields.String(
+        load_default=None, allow_none=True, validate=validate.OneOf(METHOD_LABELS)
+    )
+    occurred_at = fields.AwareDateTime(load_default=None, allow_none=True, validate=PLAUSIBLE_TIME)
+    told = fields.String(load_default="", validate=validate.Length(max=200))
+    note = fields.String(load_default="", validate=validate.Length(max=2000))
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> NewResult:
+        """Build the dataclass; surrounding blanks don't count as text."""
+        texts = {name: data[name].strip() for name in ("told", "note")}
+        return NewResult(**data | texts)
 
 
 @dataclass(frozen=True)
 class FollowUpRecord:
-    """A task with its sealed texts opened."""
+    """A task with its sealed texts opened.
+
+    `result`, `method`, `occurred_at`, `told` and `note` say what a completed task led to. One that was completed before
+    results had codes is "done", by an unknown method.
+    """
 
     id: UUID
     client_id: UUID
@@ -80,14 +107,31 @@ class FollowUpRecord:
     kind: str
     title: str
     due_at: datetime
+    not_before_at: datetime | None
+    attempt: int
+    previous_id: UUID | None
     assigned_to: UUID
     completed_at: datetime | None
     completed_by: UUID | None
-    outcome: str | None
+    result: str | None
+    method: str | None
+    occurred_at: datetime | None
+    told: str
+    note: str | None
     created_at: datetime
     version: int
     origin_id: UUID | None
     completed_by_name: str = ""
+
+    @property
+    def allowed_results(self) -> tuple[str, ...]:
+        """Return the codes of the results that the task can have."""
+        return TASK_KINDS[self.kind].results
+
+    @property
+    def allowed_methods(self) -> tuple[str, ...]:
+        """Return the codes of the ways in which the task can be done; none for a decision."""
+        return TASK_KINDS[self.kind].methods
 
 
 class FollowUpResponseSchema(Schema):
@@ -99,7 +143,16 @@ class FollowUpResponseSchema(Schema):
     kind = fields.String(required=True)
     title = fields.String(required=True)
     due_at = fields.AwareDateTime(required=True)
+    not_before_at = fields.AwareDateTime(required=True, allow_none=True)
+    attempt = fields.Integer(required=True)
+    previous_id = fields.UUID(required=True, allow_none=True)
     assigned_to = fields.UUID(required=True)
+    allowed_results = fields.List(fields.String(), required=True)
+    allowed_methods = fields.List(fields.String(), required=True)
     completed_at = fields.AwareDateTime(required=True, allow_none=True)
-    outcome = fields.String(required=True, allow_none=True)
+    result = fields.String(required=True, allow_none=True)
+    method = fields.String(required=True, allow_none=True)
+    occurred_at = fields.AwareDateTime(required=True, allow_none=True)
+    told = fields.String(required=True)
+    note = fields.String(required=True, allow_none=True)
     version = fields.Integer(required=True)

@@ -47,6 +47,11 @@ def get_user_names(ids: set[UUID]) -> dict[UUID, str]:
     return {SYSTEM_ID: "the practice"} | {row.id: row.name for row in found}
 
 
+def find_supervisor_id(user_id: UUID) -> UUID | None:
+    """Return the supervisor of a member of staff, or None for somebody who has none."""
+    return db.session.scalar(sa.select(User.supervisor_id).where(User.id == user_id))
+
+
 def select_visible_coaches(actor: Actor) -> sa.Select[UUID]:
     """Select the staff whose clients the actor may see: the actor, and for a supervisor their coaches."""
     return select_visible_coaches_for(actor.role, actor.id)

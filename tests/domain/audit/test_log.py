@@ -54,6 +54,7 @@ from caseapp.domain.screening.schemas import NewScreening
 from tests.guarantees.sample_data import digest
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
+from tests.support.followups import result_for
 from tests.support.staff_pages import StaffBrowser
 
 pytestmark = pytest.mark.both
@@ -130,7 +131,8 @@ def changes(team):
         bare = builders.client(coach)
     with at(start + timedelta(days=10)), transaction():
         for task in db.session.scalars(sa.select(FollowUp)):
-            complete_followup(coach, lock_followup(coach, task.id), "Done.", task.version)
+            new = result_for(task.kind)
+            complete_followup(coach, lock_followup(coach, task.id), new, task.version)
     for case in (made, held, moving):
         builders.screen(coach, case.client_id, days_ago=9)
         builders.screen(coach, case.client_id)
@@ -213,7 +215,9 @@ def changes(team):
         ),
         (
             "followup.write",
-            lambda: complete_followup(coach, lock_followup(coach, task_id), "Rang.", 1),
+            lambda: complete_followup(
+                coach, lock_followup(coach, task_id), result_for("custom"), 1
+            ),
         ),
         ("assignment.withdraw", lambda: withdraw(coach, lock_assignment(coach, handout), 1)),
         (

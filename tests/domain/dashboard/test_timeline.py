@@ -8,11 +8,10 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.dashboard.timeline import EVENT_KINDS, MAX_TEXT_LENGTH, list_timeline, shorten
-from caseapp.domain.followups.operations import complete_followup, create_followup
-from caseapp.domain.followups.queries import lock_followup
+from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from tests.domain.dashboard import bulk_rows
-from tests.support import builders
+from tests.support import builders, followups
 from tests.support.staff_pages import Statements
 
 pytestmark = pytest.mark.both
@@ -38,8 +37,7 @@ def test_timeline_contains_all_event_kinds(team):
         task = create_followup(
             coach, lock_client(coach, case.client_id), NewFollowUp("Ring on Tuesday", now())
         )
-    with transaction():
-        complete_followup(coach, lock_followup(coach, task), "She is well.", 1)
+    followups.complete(coach, task, "reached", "She is well.")
     found = load_timeline(coach, case)
     assert {item.title for item in found} == {
         "Case opened",
@@ -55,6 +53,7 @@ def test_timeline_contains_all_event_kinds(team):
     assert by_kind["screening"].text == "Asked in the car."
     assert by_kind["hold"].text == "Fear at home at concern."
     assert by_kind["followup"].text == "She is well."
+    assert by_kind["followup"].badge == "Reached"
     assert by_kind["stage"].byline == coach.name
 
 

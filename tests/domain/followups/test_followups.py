@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -8,10 +9,11 @@ import sqlalchemy as sa
 
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
-from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
+from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.followups import operations
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import (
@@ -26,9 +28,10 @@ from caseapp.domain.followups.queries import (
     list_followups_by_due_date,
     lock_followup,
 )
-from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, OutcomeSchema
-from tests.support import builders
+from caseapp.domain.followups.schemas import NewFollowUp, NewFollowUpSchema, NewResult, ResultSchema
+from tests.support import builders, followups
 from tests.support.concurrency import run_concurrently
+from tests.support.followups import result_for
 
 pytestmark = pytest.mark.both
 
@@ -45,9 +48,10 @@ def add(actor, client_id, title="Ring the school", due=NOON):
         return create_followup(actor, lock_client(actor, client_id), NewFollowUp(title, due))
 
 
-def complete(actor, task, outcome="She is well.", version=1):
+def complete(actor, task, note="She is well.", version=1):
+    new = NewResult("reached", method="call", note=note)
     with transaction():
-        complete_followup(actor, lock_followup(actor, task), outcome, version)
+        complete_followup(actor, lock_followup(actor, task), new, version)
 
 
 def test_custom_task_is_created_and_completed(team, ines):
@@ -55,18 +59,17 @@ def test_custom_task_is_created_and_completed(team, ines):
     assert get_followup_record(team["coach"], task).title == "Ring the school"
     complete(team["coach"], task)
     found = get_followup_record(team["coach"], task)
-    assert (found.outcome, found.completed_by, found.version) == (
-        "She is well.",
-        team["coach"].id,
-        2,
-    )
+    assert (found.result, found.method, found.note) == ("reached", "call", "She is well.")
+    assert (found.completed_by, found.version) == (team["coach"].id, 2)
+    assert found.occurred_at == found.completed_at
     assert found.completed_at is not None
 
 
 def test_texts_are_sealed_and_not_in_audit_log(team, ines):
     complete(team["coach"], add(team["coach"], ines))
-    stored = db.session.execute(sa.select(FollowUp.title, FollowUp.outcome)).one()
+    stored = db.session.execute(sa.select(FollowUp.title, FollowUp.result, FollowUp.outcome)).one()
     assert b"school" not in stored.title
+    assert b"reached" not in stored.result
     assert b"well" not in stored.outcome
     assert "school" not in str(db.session.execute(sa.select(AuditEvent.__table__)).all())
 
@@ -78,7 +81,7 @@ def test_completed_task_cannot_be_completed_again(team, ines):
         complete(team["coach"], task, "Something else", 2)
     assert refused.value.reasons[0].code == "already_completed"
     db.session.rollback()
-    assert get_followup_record(team["coach"], task).outcome == "She is well."
+    assert get_followup_record(team["coach"], task).note == "She is well."
 
 
 def test_concurrent_completions_leave_one_outcome(team, ines, app):
@@ -87,7 +90,7 @@ def test_concurrent_completions_leave_one_outcome(team, ines, app):
     assert answers.count(None) == 1
     assert all(isinstance(one, (Stale, RuleBroken)) for one in answers if one is not None)
     db.session.rollback()
-    assert get_followup_record(team["coach"], task).outcome == f"writer {answers.index(None)}"
+    assert get_followup_record(team["coach"], task).note == f"writer {answers.index(None)}"
 
 
 def test_complete_with_old_version_is_stale(team, ines):
@@ -162,6 +165,122 @@ def test_required_task_kind_is_created_once(team, ines):
     assert ask() == ["recheck"]
 
 
+@pytest.fixture
+def held(team):
+    """Record an urgent screening at noon; return the client."""
+    with at(NOON):
+        client_id = builders.client(team["coach"])
+        builders.screen(team["coach"], client_id, self_harm="urgent")
+    return client_id
+
+
+def open_tasks(team, client_id):
+    found = list_client_followups(team["supervisor"], client_id, open_only=True)
+    return {task.kind: task for task in found}
+
+
+@pytest.mark.parametrize(
+    ("kind", "hours"), [("safety_24h", 24), ("safety_72h", 72), ("safety_7d", 168)]
+)
+def test_safety_check_is_refused_before_its_time(team, held, kind, hours):
+    check, due = open_tasks(team, held)[kind], NOON + timedelta(hours=hours)
+    assert check.not_before_at == check.due_at == due
+    early = replace(result_for(kind), occurred_at=due - timedelta(minutes=1))
+    for moment, new in ((NOON, result_for(kind)), (due + timedelta(days=1), early)):
+        with at(moment), pytest.raises(RuleBroken) as refused, transaction():
+            complete_followup(team["coach"], lock_followup(team["coach"], check.id), new, 1)
+        assert [reason.code for reason in refused.value.reasons] == ["too_early"]
+    with at(due):
+        followups.complete(team["coach"], check.id)
+
+
+def test_not_reached_makes_next_attempt_and_third_a_supervisors_decision(team, held):
+    coach, supervisor, moment = team["coach"], team["supervisor"], NOON + timedelta(days=1)
+    for attempt in (1, 2, 3):
+        check = open_tasks(team, held)["safety_24h"]
+        assert (check.attempt, check.due_at, check.assigned_to) == (attempt, moment, coach.id)
+        with at(moment):
+            followups.complete(coach, check.id, "not_reached", "")
+        assert check.origin_id == get_followup_record(coach, check.id).origin_id
+        moment += timedelta(hours=4)
+    found = open_tasks(team, held)
+    assert "safety_24h" not in found
+    decision = found["welfare_check"]
+    assert (decision.assigned_to, decision.previous_id) == (supervisor.id, check.id)
+    with pytest.raises(RuleBroken) as refused:
+        followups.complete(coach, decision.id)
+    assert refused.value.reasons[0].code == "supervisor_needed"
+    with at(moment):
+        followups.complete(supervisor, decision.id, "named_person")
+    again = open_tasks(team, held)["safety_24h"]
+    assert (again.attempt, again.assigned_to, again.previous_id) == (4, coach.id, check.id)
+    assert again.due_at == moment + timedelta(hours=4)
+    assert {again.origin_id, decision.origin_id} == {check.origin_id}
+
+
+def test_next_attempt_of_custom_task_keeps_its_title(team, ines):
+    followups.complete(team["coach"], add(team["coach"], ines), "not_reached", "")
+    [again] = list_client_followups(team["coach"], ines, open_only=True)
+    assert (again.title, again.attempt, again.not_before_at) == ("Ring the school", 2, None)
+
+
+def test_duty_check_of_which_the_coach_is_not_sure_goes_to_the_supervisor(team, held):
+    coach, supervisor = team["coach"], team["supervisor"]
+    followups.complete(coach, open_tasks(team, held)["duty_check"].id, "not_sure")
+    passed_on = open_tasks(team, held)["duty_check"]
+    assert passed_on.assigned_to == supervisor.id
+    with pytest.raises(RuleBroken):
+        followups.complete(coach, passed_on.id)
+    followups.complete(supervisor, passed_on.id, "no")
+    assert "duty_check" not in open_tasks(team, held)
+    found = get_followup_record(supervisor, passed_on.id)
+    assert (found.result, found.method, found.told) == ("no", None, followups.TOLD)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "field"),
+    [
+        ("duty_check", {"note": "Nobody at risk."}, "note"),
+        ("duty_check", {"told": ""}, "told"),
+        ("duty_check", {"method": "call"}, "method"),
+        ("tell_supervisor", {"told": ""}, "told"),
+        ("safety_plan", {"result": "reached"}, "result"),
+        ("safety_plan", {"method": "message"}, "method"),
+        ("safety_plan", {"occurred_at": NOON + timedelta(days=9)}, "occurred_at"),
+    ],
+)
+def test_result_that_does_not_fit_the_kind_is_refused(team, held, kind, changed, field):
+    check = open_tasks(team, held)[kind]
+    new = replace(result_for(kind, "no" if kind == "duty_check" else None), **changed)
+    with at(NOON), pytest.raises(Invalid) as refused, transaction():
+        complete_followup(team["coach"], lock_followup(team["coach"], check.id), new, 1)
+    assert list(refused.value.fields) == [field]
+    assert open_tasks(team, held)[kind].version == 1
+
+
+def test_failed_next_attempt_rolls_back_the_result(team, held, monkeypatch):
+    check = open_tasks(team, held)["safety_24h"]
+
+    def fail(*_given):
+        raise RuntimeError
+
+    monkeypatch.setattr(operations, "_create_next", fail)
+    with at(check.due_at), pytest.raises(RuntimeError):
+        followups.complete(team["coach"], check.id, "not_reached", "")
+    db.session.rollback()
+    assert open_tasks(team, held)["safety_24h"].id == check.id
+
+
+def test_task_completed_before_results_had_codes_is_done_by_unknown_method(team, ines):
+    task = add(team["coach"], ines)
+    complete(team["coach"], task)
+    with transaction() as session:
+        session.execute(sa.update(FollowUp).values(result=None))
+    found = get_followup_record(team["coach"], task)
+    assert (found.result, found.method, found.note) == ("done", "unknown", "She is well.")
+    assert found.occurred_at == found.completed_at
+
+
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
@@ -178,6 +297,25 @@ def test_invalid_task_names_the_field(changed, field):
     assert list(NewFollowUpSchema().validate({**whole, **changed})) == [field]
 
 
-@pytest.mark.parametrize("outcome", [{}, {"outcome": ""}, {"outcome": "x" * 2001}])
-def test_empty_outcome_is_refused(outcome):
-    assert list(OutcomeSchema().validate(outcome)) == ["outcome"]
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"result": ""}, "result"),
+        ({"result": "well"}, "result"),
+        ({"method": "unknown"}, "method"),
+        ({"note": "x" * 2001}, "note"),
+        ({"told": "x" * 201}, "told"),
+        ({"occurred_at": "1999-05-14T12:00:00Z"}, "occurred_at"),
+        ({"outcome": "Fine."}, "outcome"),
+    ],
+)
+def test_invalid_result_names_the_field(changed, field):
+    whole = {"result": "reached", "method": "call", "note": "Fine."}
+    assert not ResultSchema().validate(whole)
+    assert list(ResultSchema().validate(whole | changed)) == [field]
+
+
+def test_blanks_are_no_note():
+    assert ResultSchema().load({"result": "done", "note": "  ", "told": " Helen "}) == NewResult(
+        "done", told="Helen"
+    )

@@ -1,22 +1,146 @@
-"""When a follow-up can be completed, without a database."""
+"""When a follow-up can be completed, with which result, and what follows from it; without a database."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from itertools import product
 
 import pytest
 
 from caseapp.core.errors import RuleBroken
+from caseapp.domain.followups.codes import (
+    METHOD_LABELS,
+    NOTE_LENGTHS,
+    RESULT_LABELS,
+    TASK_KINDS,
+    TASK_LABELS,
+    WELFARE_CHECK,
+)
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import LockedFollowUp
-from caseapp.domain.followups.rules import check_complete, list_completion_blockers
+from caseapp.domain.followups.rules import (
+    DueState,
+    NextTask,
+    check_complete,
+    derive_attempt,
+    derive_next_task,
+    find_result_faults,
+    get_due_state,
+    list_completion_blockers,
+)
+from caseapp.domain.followups.schemas import NewResult
 from tests.support.contexts import KEY, NOW, complete
+from tests.support.followups import result_for
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+EVERY_RESULT = [(kind, result) for kind, task in TASK_KINDS.items() for result in task.results]
+
+
+def task(kind="recheck", **values):
+    return FollowUp(kind=kind, due_at=NOW, **{"attempt": 1} | values)
+
+
+def codes(reasons):
+    assert complete(reasons)
+    return [reason.code for reason in reasons]
+
+
+def blockers(row, occurred_at=NOW, *, is_supervisor=False):
+    return codes(list_completion_blockers(row, occurred_at, is_supervisor=is_supervisor))
 
 
 def test_follow_up_is_completed_once():
-    task = FollowUp(kind="recheck", completed_at=None)
-    assert list_completion_blockers(task) == []
-    check_complete(LockedFollowUp(task, KEY))
-    task.completed_at = NOW
-    with pytest.raises(RuleBroken) as refused:
-        check_complete(LockedFollowUp(task, KEY))
-    assert [*refused.value.reasons] == list_completion_blockers(task)
-    assert complete(refused.value.reasons)
+    row = task()
+    assert blockers(row) == []
+    check_complete(LockedFollowUp(row, KEY), NOW, is_supervisor=False)
+    row.completed_at = NOW
+    assert blockers(row) == ["already_completed"]
+    with pytest.raises(RuleBroken):
+        check_complete(LockedFollowUp(row, KEY), NOW, is_supervisor=False)
+
+
+@pytest.mark.parametrize("seconds", [0, 59])
+def test_check_is_refused_before_its_minute(seconds):
+    row = task("safety_24h", not_before_at=NOW + timedelta(seconds=seconds))
+    assert blockers(row, NOW - timedelta(seconds=1)) == ["too_early"]
+    assert blockers(row, NOW) == []
+    assert blockers(row, NOW + HOUR) == []
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_only_a_supervisor_decides_what_was_passed_on(kind, attempt):
+    row = task(kind, attempt=attempt)
+    passed_on = kind == WELFARE_CHECK or (kind, attempt) == ("duty_check", 2)
+    assert blockers(row) == (["supervisor_needed"] if passed_on else [])
+    assert blockers(row, is_supervisor=True) == []
+
+
+@pytest.mark.parametrize(("kind", "result"), [*product(TASK_KINDS, RESULT_LABELS)])
+def test_kind_takes_only_its_results(kind, result):
+    faults = find_result_faults(kind, result_for(kind, result), NOW)
+    assert list(faults) == ([] if result in TASK_KINDS[kind].results else ["result"])
+
+
+@pytest.mark.parametrize(("kind", "method"), [*product(TASK_KINDS, [None, *METHOD_LABELS])])
+def test_kind_takes_only_its_methods(kind, method):
+    allowed = TASK_KINDS[kind].methods or (None,)
+    new = result_for(kind)
+    new = NewResult(new.result, method, told=new.told, note=new.note)
+    assert list(find_result_faults(kind, new, NOW)) == ([] if method in allowed else ["method"])
+
+
+@pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
+def test_result_needs_its_note_and_whoever_was_told(kind, result):
+    whole, least = result_for(kind, result), NOTE_LENGTHS.get(result, 1)
+    needed = TASK_KINDS[kind].told_for
+    for told, length in product(("", "Helen"), (0, 1, 19, 20)):
+        new = NewResult(result, whole.method, None, told, "x" * length)
+        expected = ["told"] if result in needed and not told else []
+        expected += ["note"] if length < least else []
+        assert list(find_result_faults(kind, new, NOW)) == expected
+
+
+@pytest.mark.parametrize("later", [timedelta(0), -HOUR, timedelta(seconds=1)])
+def test_result_in_the_future_is_refused(later):
+    new = NewResult("reached", "call", NOW + later, "", "She is well.")
+    expected = ["occurred_at"] if later > timedelta(0) else []
+    assert list(find_result_faults("recheck", new, NOW)) == expected
+
+
+@pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
+@pytest.mark.parametrize("attempt", range(1, 8))
+def test_only_not_reached_and_not_sure_lead_on(kind, result, attempt):
+    found = derive_next_task(task(kind, attempt=attempt), result, NOW)
+    retry = NextTask(kind, NOW + TASK_KINDS[kind].retry_after, attempt + 1)
+    if result == "not_reached":
+        third = TASK_KINDS[kind].welfare_check and attempt in {3, 6}
+        assert found == (NextTask(WELFARE_CHECK, NOW, 1, for_supervisor=True) if third else retry)
+    elif result == "not_sure":
+        assert found == NextTask(kind, NOW, attempt + 1, for_supervisor=True)
+    else:
+        assert found is None
+    assert derive_attempt(task(kind, attempt=attempt), NOW) == retry
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_open_task_is_due_now_and_overdue_by_its_kind(kind):
+    row, grace = task(kind), TASK_KINDS[kind].grace
+    assert get_due_state(row, NOW - MINUTE) == DueState.DUE
+    assert get_due_state(row, NOW) == (DueState.NOW if grace else DueState.OVERDUE)
+    assert get_due_state(row, NOW + grace) == DueState.OVERDUE
+    row.not_before_at = NOW
+    assert get_due_state(row, NOW - MINUTE) == DueState.LATER
+    row.completed_at = NOW
+    assert get_due_state(row, NOW + grace) == DueState.DONE
+
+
+def test_kinds_can_be_shown_and_tried_again():
+    assert {*TASK_KINDS} == {*TASK_LABELS, "custom"}
+    for found in TASK_KINDS.values():
+        assert found.minutes > 0
+        assert set(found.results) <= set(RESULT_LABELS)
+        assert set(found.methods) <= set(METHOD_LABELS)
+        assert set(found.told_for) <= set(found.results)
+        assert bool(found.retry_after) == ("not_reached" in found.results)
+        assert not found.welfare_check or "not_reached" in found.results

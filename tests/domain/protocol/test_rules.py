@@ -22,6 +22,7 @@ DUE = {
     "safety_7d": timedelta(days=7),
     "emergency_steps": timedelta(0),
     "duty_check": timedelta(0),
+    "welfare_check": timedelta(0),
     "close_screening": timedelta(days=7),
 }
 NOT_BEFORE = {"safety_24h", "safety_72h", "safety_7d"}

@@ -9,12 +9,11 @@ import sqlalchemy as sa
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import get_safety_state, list_release_blockers, lock_hold
+from tests.support import followups
 
 START = datetime(2026, 5, 14, 12, tzinfo=UTC)
 REASON = "Two steady weeks and a plan on file."
@@ -37,11 +36,8 @@ def open_holds(client_id):
 
 
 def finish_tasks(actor, client_id):
-    with transaction():
-        for task in list_client_followups(actor, client_id, open_only=True):
-            complete_followup(
-                actor, lock_followup(actor, task.id), "Done and written down.", task.version
-            )
+    """Complete every open task that can be done now."""
+    followups.complete_all(actor, client_id)
 
 
 def blockers(hold, actor):

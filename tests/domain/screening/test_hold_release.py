@@ -9,8 +9,7 @@ import pytest
 
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.followups.operations import complete_followup
-from caseapp.domain.followups.queries import list_followups_by_origin, lock_followup
+from caseapp.domain.followups.queries import list_followups_by_origin
 from caseapp.domain.screening.queries import lock_hold
 from tests.domain.screening.hold_helpers import (
     KEYS,
@@ -23,7 +22,7 @@ from tests.domain.screening.hold_helpers import (
     only_hold,
     open_holds,
 )
-from tests.support import builders
+from tests.support import builders, followups
 
 pytestmark = pytest.mark.both
 
@@ -49,8 +48,8 @@ def test_release_without_new_screening_is_blocked(team, ines):
         builders.screen(team["coach"], ines)
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
-        finish_tasks(team["coach"], ines)
     with day(8):
+        finish_tasks(team["coach"], ines)
         assert blockers(only_hold(ines), team["supervisor"]) == ["screening_not_steady"]
 
 
@@ -91,10 +90,7 @@ def test_release_with_open_task_is_blocked(team, ines):
             task = next(
                 task for task in list_followups_by_origin(hold.id) if task.completed_at is None
             )
-            with transaction():
-                complete_followup(
-                    team["coach"], lock_followup(team["coach"], task.id), "Done.", task.version
-                )
+            followups.complete(team["coach"], task.id)
         assert blockers(hold, team["supervisor"]) == []
 
 

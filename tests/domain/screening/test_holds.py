@@ -91,8 +91,8 @@ def test_screening_without_answers_is_refused(team, ines):
 def test_second_urgent_screening_joins_open_hold(team, ines):
     with day(0):
         first = builders.screen(team["coach"], ines, self_harm="urgent")
+    with day(8):
         finish_tasks(team["coach"], ines)
-    with day(1):
         second = builders.screen(team["coach"], ines, fear_at_home="urgent")
     hold = only_hold(ines)
     assert [(r["item"], r["screening"]) for r in hold.reasons] == [

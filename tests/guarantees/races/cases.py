@@ -30,6 +30,7 @@ from caseapp.domain.screening.operations import release_hold, set_manual_flag
 from caseapp.domain.screening.queries import lock_hold
 from tests.domain.screening.hold_helpers import blockers, finish_tasks, only_hold
 from tests.support import builders
+from tests.support.followups import result_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +226,7 @@ def completing(team: Team) -> Race:
         )
 
     def complete() -> None:
-        complete_followup(coach, lock_followup(coach, task_id), "Done", 1)
+        complete_followup(coach, lock_followup(coach, task_id), result_for("custom"), 1)
 
     return Race(complete, complete, "already_completed")
 
