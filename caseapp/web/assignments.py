@@ -34,6 +34,7 @@ from caseapp.domain.assignments.schemas import (
 )
 from caseapp.domain.cases.queries import LockedCase, get_case_context_by_number, lock_case
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.suitability.rules import choose_channel, situation_in_case
 from caseapp.domain.suitability.schemas import OUTCOME_LABELS
 from caseapp.domain.users.queries import get_user_names
 from caseapp.domain.worksheets.queries import get_shared_summaries
@@ -137,6 +138,7 @@ def assign_page(context: CasePage, forms: Forms) -> str:
     """Show which handouts suit a case now, to choose from."""
     stage = get_requested_stage(context.case.stage)
     found = get_handout_choice(current_actor(), context, get_requested_language())
+    situation = situation_in_case(context)
     options = [option for option in found.options if not stage or option.handout.fits(stage)]
     groups = [
         (outcome, [option for option in options if option.suitability.outcome == outcome])
@@ -151,6 +153,8 @@ def assign_page(context: CasePage, forms: Forms) -> str:
         stage_options={stage.id: f"{stage.number}. {stage.title}" for stage in stages()}
         | {"all": "All stages"},
         recommendation=found.recommendation,
+        channel=choose_channel(situation),
+        portal_blockers=situation.portal_blockers,
         forms=forms,
         confirm=needs_confirmation(forms),
         max_message_length=MAX_MESSAGE_LENGTH,
@@ -190,7 +194,7 @@ def assigned_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
         context,
         request.args.getlist("chosen")[:MAX_HANDOUTS],
         assigned,
-        request.args.get("channel", "portal"),
+        request.args.get("channel") or choose_channel(situation_in_case(context)),
         get_requested_language(),
     )
     return render_template(

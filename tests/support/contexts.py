@@ -127,6 +127,7 @@ clients = st.builds(
     client,
     consent_on=st.none() | st.just(TODAY),
     channels=st.lists(st.sampled_from([*CHANNELS]), unique=True),
+    confirmed_at=st.sampled_from([None, NOW]),
 )
 
 

@@ -43,6 +43,28 @@ def test_assign_two_handouts_with_a_message(app):
     assert "Handouts assigned." in shown
 
 
+@pytest.mark.parametrize(
+    ("channels", "flag", "proposed", "reason"),
+    [
+        (("call", "portal"), None, "portal", ""),
+        (("call",), None, "print", "The client has not said that this is safe: Portal."),
+        (("in_person",), None, "in_person", "The client has not said that this is safe: Portal."),
+        (("call", "portal"), "unsafe_delivery", "in_person", "Nothing may be sent to this client"),
+    ],
+)
+def test_assign_page_proposes_a_channel_that_is_safe(team, coach, channels, flag, proposed, reason):
+    made = builders.case(team["coach"], "Noor Haddad", safe=SafeContact(channels))
+    if flag:
+        coach.send(f"/case/{made.number}/details", f"/case/{made.number}/flags", kind=flag)
+    path = f"/case/{made.number}/handouts/assign"
+    assert coach.form(path).fields["channel"] == [proposed]
+    assert reason in coach.text(path)
+    if reason:
+        answer = coach.send(path, slugs="help-right-now", channel="portal", confirmed="yes")
+        assert answer.status_code == 409
+        assert count(Assignment) == 0
+
+
 def test_assign_page_blocked_handouts_show_reasons_and_no_checkbox(app):
     _, made, desk = opened(app, fear_at_home="concern")
     page = desk.text(f"/case/{made.number}/handouts/assign?stage=all")

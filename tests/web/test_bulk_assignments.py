@@ -80,9 +80,10 @@ def confirmation(desk, page):
     return {name: values for name, values in fields.items() if values}
 
 
-def test_choose_page_preselects_nobody_and_validates(desk, cases):
+def test_choose_page_preselects_neither_client_nor_channel_and_validates(desk, cases):
     page = desk.text(CHOOSE)
     assert "All on this list (3)" in page
+    assert "channel" not in desk.form(CHOOSE).fields
     assert "checked" not in page.split('id="cases"')[1].split("</fieldset>")[0]
     assert "Safety hold" in page
     nothing = desk.send(CHOOSE, channel="print")

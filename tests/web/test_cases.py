@@ -360,7 +360,10 @@ def test_safe_contact_is_confirmed_on_the_details_page(team, coach, ines):
     page = f"/case/{ines.number}/details"
     assert "Confirm safe contact" not in coach.text(page)
     coach.send(page, f"/case/{ines.number}/flags", kind="unsafe_delivery")
-    assert "no email, link or invitation is sent" in coach.text(page)
+    assert (
+        "no email, link or invitation is sent, and handouts in the portal are suspended"
+        in coach.text(page)
+    )
     action = f"/case/{ines.number}/details/contact"
     unasked = coach.send(page, action)
     assert unasked.status_code == 422

@@ -70,7 +70,8 @@ def _letterhead(recipient: Recipient, *, discreet: bool) -> Letterhead:
     found = recipient.practice_info.letterhead
     if discreet:
         return found.discreet()
-    allowed = recipient.client.safe.allows("portal") and not recipient.situation.by_hand_only
+    situation = recipient.situation
+    allowed = not situation.portal_blockers and not situation.is_discreet
     return found if allowed else found.without_qr_code()
 
 

@@ -79,13 +79,15 @@ def list_assignment_blockers(
     """
     if context.case.status != "open":
         return [CASE_CLOSED]
+    situation = situation_in_case(context)
     suitability = assess_for_practice(
-        wanted.item.handout, situation_in_case(context), help_lines, context.case.stage
+        wanted.item.handout, situation, help_lines, context.case.stage
     )
     return assignment_blockers(
         wanted.item,
         suitability,
         wanted.channel,
+        situation,
         already_assigned=wanted.already_assigned,
         confirmed=wanted.confirmed,
     )
@@ -203,7 +205,7 @@ def discretion_reasons(
                 BY_HAND,
             )
         )
-    if situation.by_hand_only:
+    if situation.is_discreet:
         found.append(
             Reason(
                 "by_hand_only",

@@ -25,10 +25,11 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import CaseContext, list_case_contexts
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.clients.rules import CONTACT_FROZEN
 from caseapp.domain.handouts.bars import GENERAL_WORDING, get_bars
 from caseapp.domain.handouts.queries import get_handout_version_by_id
 from caseapp.domain.practice.queries import HelpLines, get_practice_info
-from caseapp.domain.suitability.rules import WAYS_OUT
+from caseapp.domain.suitability.rules import PORTAL_NOT_SAFE, WAYS_OUT
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
 from caseapp.domain.users.models import User
 from caseapp.domain.users.queries import select_visible_coaches
@@ -47,6 +48,7 @@ REASON_LABELS = GENERAL_WORDING | {
     "case_closed": "The case is closed.",
     "case_not_found": "The coach no longer has access to this case.",
     "channel_not_available": "This handout isn't available through this channel.",
+    CONTACT_FROZEN.code: CONTACT_FROZEN.message,
     "failed": "Something went wrong and nothing was assigned. Try again from the case.",
     "hidden": "The practice has hidden this handout.",
     "help_lines_empty": "The handout needs help lines that the practice hasn't listed.",
@@ -55,6 +57,7 @@ REASON_LABELS = GENERAL_WORDING | {
     "later_stage": "The handout belongs to a later stage.",
     "never_screened": "There is no screening yet.",
     "not_confirmed": "This handout needs caution, and nobody confirmed having read the reasons.",
+    PORTAL_NOT_SAFE.code: PORTAL_NOT_SAFE.message,
     "recalled": "The practice has recalled this version.",
     "creator_inactive": "The person who started this can no longer assign handouts.",
 }

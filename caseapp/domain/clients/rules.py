@@ -52,15 +52,18 @@ def list_channel_blockers(
 ) -> list[Reason]:
     """List why nothing may reach a client through one of `CHANNELS` now; empty when it may."""
     if not client.safe.allows(channel):
-        label = CHANNELS[channel]
-        return [
-            Reason(
-                f"{channel}_not_safe",
-                f"The client has not said that this is safe: {label}.",
-                f"Ask in private who else could read or hear it. If it is safe, tick {label} under Details.",
-            )
-        ]
+        return [describe_unsafe_channel(channel)]
     return [CONTACT_FROZEN] if is_contact_frozen(flags, client.contact_confirmed_at) else []
+
+
+def describe_unsafe_channel(channel: str) -> Reason:
+    """Say that a client hasn't called one of `CHANNELS` safe, and how to make sure."""
+    label = CHANNELS[channel]
+    return Reason(
+        f"{channel}_not_safe",
+        f"The client has not said that this is safe: {label}.",
+        f"Ask in private who else could read or hear it. If it is safe, tick {label} under Details.",
+    )
 
 
 def may_be_mailed(client: ClientRecord, flags: Collection[str]) -> bool:

@@ -21,7 +21,6 @@ from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
 from caseapp.domain.suitability.rules import (
-    IN_PERSON_ONLY,
     assess_for_practice,
     derive_situation,
     situation_in_case,
@@ -93,8 +92,7 @@ def recipient_from_rows(rows: Sequence[Any], record: tuple[str, UUID]) -> Recipi
     client = unseal_client(found, key)
     text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
     facts = json.loads(text) if text else {}
-    in_person_only = IN_PERSON_ONLY in client.safe.channels
-    situation = derive_situation(safety_from_rows(rows, key), facts, in_person_only=in_person_only)
+    situation = derive_situation(client, safety_from_rows(rows, key), facts)
     return Recipient(client, key, situation, get_practice_info(), wants_faith_variant(facts))
 
 

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.errors import Reason
 from caseapp.domain.cases.stages import stage_by_id
+from caseapp.domain.clients.rules import (
+    CONTACT_FROZEN,
+    describe_unsafe_channel,
+    list_channel_blockers,
+)
 from caseapp.domain.handouts.bars import get_bars
 from caseapp.domain.handouts.library import ANY_STAGE, library
 from caseapp.domain.handouts.rendering import describe_empty_block, find_empty_blocks
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from caseapp.domain.cases.queries import CaseContext
+    from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.handouts.bars import Bar, Bars
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.handouts.queries import LibraryItem
@@ -40,6 +46,7 @@ ASK_ALONE = "Ask about fear at home when the client is alone, and record the ans
 SCREEN_TAGS = frozenset(
     {"safety_screen_unknown", "safety_screen_older_than_14_days", "fear_unknown"}
 )
+PORTAL_NOT_SAFE = describe_unsafe_channel("portal")
 WAYS_OUT = {
     "hold_open": "The Hold page shows how to release it.",
     "contact_block": "A supervisor can clear the flag when its reason no longer applies.",
@@ -50,13 +57,15 @@ WAYS_OUT = {
     "fear_unknown": ASK_ALONE,
     "fear_watch": ASK_ALONE,
     "court_order": "Once the order has ended, record that under Details.",
+    CONTACT_FROZEN.code: CONTACT_FROZEN.way_out,
+    PORTAL_NOT_SAFE.code: PORTAL_NOT_SAFE.way_out,
 }
 
 
 def derive_situation(
-    safety: SafetyState, facts: Mapping[str, Any], *, in_person_only: bool = False
+    client: ClientRecord, safety: SafetyState, facts: Mapping[str, Any]
 ) -> Situation:
-    """Derive what suitability depends on from a client's safety state and a case's presenting facts.
+    """Derive what suitability depends on from a client, their safety state and a case's presenting facts.
 
     A flag counts as set as long as the last screening has the level that sets it, also after it was cleared. Urgent
     substance use means signs of withdrawal, so it counts as a withdrawal risk.
@@ -74,14 +83,15 @@ def derive_situation(
         fear_level=levels.get("fear_at_home"),
         recent=safety.is_recent,
         facts=facts,
-        in_person_only=in_person_only,
+        in_person_only=IN_PERSON_ONLY in client.safe.channels,
+        contact_confirmed_at=client.contact_confirmed_at,
+        portal_blockers=tuple(list_channel_blockers(client, flags, "portal")),
     )
 
 
 def situation_in_case(context: CaseContext) -> Situation:
     """Derive the situation of a case's client."""
-    only = IN_PERSON_ONLY in context.client.safe.channels
-    return derive_situation(context.safety, context.facts, in_person_only=only)
+    return derive_situation(context.client, context.safety, context.facts)
 
 
 def _lacks_joint_consent(situation: Situation) -> bool:
@@ -101,8 +111,10 @@ CONDITIONS: dict[str, Callable[[Situation], bool]] = {
     "joint_consent": _lacks_joint_consent,
     "distance_only": lambda situation: situation.facts.get("living_arrangement") != "long_distance",
     "recent_affair": lambda situation: situation.facts.get("affair_disclosed") in AFFAIR,
+    # Content map, section (f): only in person or by a channel that is confirmed as safe.
     "unsafe_delivery": lambda situation: (
-        situation.in_person_only or "unsafe_delivery" in situation.flags
+        situation.in_person_only
+        or ("unsafe_delivery" in situation.flags and situation.by_hand_only)
     ),
 }
 """When the condition of a bar is met; every other tag is a flag."""
@@ -146,6 +158,8 @@ def assess_suitability(
                 "Read it together, or print it and hand it over if the client can keep it safely.",
             )
         )
+    elif situation.portal_blockers:
+        channels = tuple(channel for channel in channels if channel != "portal")
     cautions += _stage_cautions(handout, stage)
     return Suitability(CAUTION if cautions else ELIGIBLE, tuple(cautions), channels)
 
@@ -168,13 +182,27 @@ def delivery_blockers(
     suitability = assess_for_practice(handout, situation, help_lines)
     if suitability.outcome == BLOCKED:
         return suitability.reasons
-    return () if channel in suitability.channels else tuple(_channel_blockers(suitability))
+    if channel not in suitability.channels:
+        return tuple(_channel_blockers(suitability, channel, situation))
+    return ()
+
+
+def choose_channel(situation: Situation) -> str:
+    """Return the channel that a form proposes for a client: the portal only where it is safe.
+
+    Content map, section (e), "What the app must enforce", number 8: the default is reading together where nothing may
+    be sent.
+    """
+    if situation.by_hand_only:
+        return IN_PERSON_ONLY
+    return "print" if situation.portal_blockers else "portal"
 
 
 def assignment_blockers(
     item: LibraryItem,
     suitability: Suitability,
     channel: str,
+    situation: Situation,
     *,
     already_assigned: bool,
     confirmed: bool,
@@ -188,7 +216,7 @@ def assignment_blockers(
     if suitability.outcome == BLOCKED:
         return [*suitability.reasons]
     if channel not in suitability.channels:
-        return _channel_blockers(suitability)
+        return _channel_blockers(suitability, channel, situation)
     if already_assigned:
         return [
             Reason(
@@ -209,9 +237,16 @@ def assignment_blockers(
     return []
 
 
-def _channel_blockers(suitability: Suitability) -> list[Reason]:
-    about = [r for r in suitability.reasons if r.code in {"in_session_only", "by_hand_only"}]
-    return about or [
+def _channel_blockers(suitability: Suitability, channel: str, situation: Situation) -> list[Reason]:
+    """List why a channel isn't one of those by which an assessed handout may reach the client."""
+    reasons = {reason.code: reason for reason in suitability.reasons}
+    if "in_session_only" in reasons:
+        return [reasons["in_session_only"]]
+    if channel == "portal" and situation.portal_blockers and not situation.in_person_only:
+        return [*situation.portal_blockers]
+    if "by_hand_only" in reasons:
+        return [reasons["by_hand_only"]]
+    return [
         Reason(
             "channel_not_available",
             "This handout isn't available through this channel.",

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 
 from caseapp.core.schemas import ReasonResponseSchema
+from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
 from caseapp.domain.handouts.library import CHANNELS
 from caseapp.domain.handouts.schemas import ReviewResponseSchema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.errors import Reason
@@ -45,6 +47,9 @@ class Situation:
     recent: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
     in_person_only: bool = False
+    contact_confirmed_at: datetime | None = None
+    portal_blockers: tuple[Reason, ...] = ()
+    """Why nothing may reach the client through the portal, by the rule about safe contact."""
 
     @property
     def contact_blocked(self) -> bool:
@@ -60,7 +65,12 @@ class Situation:
     @property
     def by_hand_only(self) -> bool:
         """Tell whether nothing may be sent: the client can only read or receive it in the session."""
-        return self.in_person_only or bool(self.flags & {"unsafe_delivery", "violence_flag"})
+        return self.in_person_only or is_contact_frozen(self.flags, self.contact_confirmed_at)
+
+    @property
+    def is_discreet(self) -> bool:
+        """Tell whether nothing on paper or in a file may show whose it is, also when sending is confirmed as safe."""
+        return self.in_person_only or not UNSAFE_FLAGS.isdisjoint(self.flags)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from caseapp.domain.handouts.library import library
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS
 from caseapp.domain.suitability.rules import assess_suitability, derive_situation
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE
+from tests.support import contexts
 from tests.support.bars_table import CODES, TABLE
 from tests.support.contexts import safety, screening
 
@@ -49,7 +50,7 @@ class Client:
         state = safety(
             holds=(self.hold,) if self.hold else (), flags={self.flag} - {None}, last=last
         )
-        return derive_situation(state, TOGETHER | self.facts)
+        return derive_situation(contexts.client(), state, TOGETHER | self.facts)
 
     def conditions(self) -> set[str]:
         """Name the conditions of the table that are met, by the definitions at its top."""

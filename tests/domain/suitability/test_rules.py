@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.clients.rules import list_channel_blockers
 from caseapp.domain.handouts.bars import get_bars
 from caseapp.domain.handouts.library import (
     ANY_STAGE,
@@ -20,11 +21,16 @@ from caseapp.domain.handouts.library import (
     library,
 )
 from caseapp.domain.handouts.queries import LibraryItem
+from caseapp.domain.practice.queries import HelpLines
 from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.domain.suitability.rules import (
+    PORTAL_NOT_SAFE,
+    assess_for_practice,
     assess_suitability,
     assignment_blockers,
+    choose_channel,
     condition_applies,
+    delivery_blockers,
     situation_in_case,
 )
 from caseapp.domain.suitability.schemas import BLOCKED, CAUTION, ELIGIBLE, Situation, Suitability
@@ -38,6 +44,7 @@ OPEN = {
     "order": "none",
 }
 QUIET = Situation(facts=OPEN)
+NO_LINES = HelpLines((), None, stale=False)
 # The situation in which each tag's condition is there, and nothing else is.
 MET = {
     "contact_block": [
@@ -210,6 +217,8 @@ situations = st.builds(
         },
     ),
     in_person_only=st.booleans(),
+    contact_confirmed_at=st.sampled_from([None, NOW]),
+    portal_blockers=st.sampled_from([(), (PORTAL_NOT_SAFE,)]),
 )
 real = st.sampled_from([*library().values()])
 stage_ids = st.sampled_from([None, *(stage.id for stage in stages())])
@@ -284,6 +293,7 @@ def test_every_refusal_of_a_handout_names_a_way_out(handout, situation, channel,
             replace(item, recalled_at=recalled, hidden=hidden),
             suitability,
             channel,
+            situation,
             already_assigned=already_assigned,
             confirmed=confirmed,
         )
@@ -310,7 +320,7 @@ def test_every_reason_against_an_assignment_can_be_met():
         (item, open_to_all, False),
     ):
         reasons = assignment_blockers(
-            one, suitability, "portal", already_assigned=already, confirmed=False
+            one, suitability, "portal", QUIET, already_assigned=already, confirmed=False
         )
         found |= {reason.code for reason in reasons[:1]}
     assert found == {
@@ -327,5 +337,33 @@ def test_nothing_reaches_a_client_by_a_channel_that_is_not_safe(case, handout):
     situation = situation_in_case(case)
     assert situation.in_person_only == ("in_person" in case.client.safe.channels)
     suitability = assess_suitability(handout, situation)
-    if situation.by_hand_only or (situation.hold == "safety" and handout.hold_ok != "safety"):
+    portal = list_channel_blockers(case.client, case.safety.flags, "portal")
+    if portal or (situation.hold == "safety" and handout.hold_ok != "safety"):
         assert "portal" not in suitability.channels
+    for channel in CHANNELS:
+        blockers = delivery_blockers(handout, channel, situation, NO_LINES)
+        possible = assess_for_practice(handout, situation, NO_LINES)
+        fits = possible.outcome != BLOCKED and channel in possible.channels
+        assert (not blockers) == fits
+        assert complete(blockers)
+
+
+@given(contexts())
+def test_form_proposes_a_channel_that_is_safe(case):
+    situation = situation_in_case(case)
+    proposed = choose_channel(situation)
+    portal = list_channel_blockers(case.client, case.safety.flags, "portal")
+    assert (proposed == "portal") == (not portal)
+    assert proposed in assess_suitability(PLAIN, situation).channels
+    if case.client.safe.channels == ("in_person",):
+        assert proposed == "in_person"
+
+
+@pytest.mark.parametrize("flag", ["unsafe_delivery", "violence_flag"])
+def test_confirmed_contact_opens_the_portal_and_paper_still_names_nobody(flag):
+    unsafe = replace(QUIET, flags=frozenset({flag}))
+    confirmed = replace(unsafe, contact_confirmed_at=NOW)
+    assert "portal" not in assess_suitability(PLAIN, unsafe).channels
+    assert assess_suitability(PLAIN, confirmed).channels == CHANNELS
+    assert unsafe.is_discreet
+    assert confirmed.is_discreet
