@@ -20,7 +20,7 @@ from caseapp.domain.form_drafts.operations import forget_form_drafts, save_form_
 from caseapp.http.errors import STATUS_CODES, record_refused_request
 from caseapp.http.form_bodies import Body, Done, Sent, Typed
 from caseapp.http.form_keys import FormKey, open_form_key
-from caseapp.http.form_merge import Texts, sent_texts, value_texts
+from caseapp.http.form_merge import sent_texts, value_texts
 from caseapp.http.guard import current_actor
 from caseapp.http.page_forms import Forms, Refusal
 from caseapp.http.request_parsing import COMMON_FIELDS
@@ -117,31 +117,32 @@ class FormRoute(Generic[View, Locked, Loaded]):
             if claim.location is not None:
                 return Done(claim.location, claim.message)
             typed = Typed(sent.fields, lambda: self._list_exact_times(locked))
-            replaced = self._list_replaced(sent, key, locked)
+            self.keep_replaced(sent)
             done: Done = self.change(locked, self.body(typed, locked), sent)
             claim.settle(location=done.location, message=done.message)
             forget_form_drafts(sent.actor.id, key.form, key.opened_at)
-            if replaced:
-                self._keep_replaced(key, replaced)
         return done
 
-    def _list_replaced(self, sent: Sent, key: FormKey, locked: Locked) -> Texts:
-        """List what is saved in the fields that both sides had changed, where this form has another text."""
-        if not key.conflicts or self.values is None:
-            return {}
-        saved, typed = value_texts(self.values(locked), zone), sent_texts(sent.fields)
-        return {
+    def keep_replaced(self, sent: Sent) -> None:
+        """Keep the saved texts that a form replaces, its author having seen them, instead of those kept before.
+
+        Call it after the lock and before the change.
+        """
+        key = sent.key
+        if key is None or not key.conflicts or self.values is None:
+            return
+        own = [value for name, value in sent.args.items() if name not in self.page.arguments]
+        saved = value_texts(self.values(self.page.load_view(sent.args), *own), zone)
+        typed = sent_texts(sent.fields)
+        replaced = {
             name: saved[name]
             for name in key.conflicts
             if name in saved and saved[name] != typed.get(name)
         }
-
-    def _keep_replaced(self, key: FormKey, replaced: Texts) -> None:
-        """Keep the texts that are being replaced, instead of those that were replaced before."""
-        form = key.form + REPLACED
-        forget_form_drafts(key.person_id, form, key.opened_at)
-        path = key.page.partition("?")[0]
-        save_form_draft(key.person_id, path, form, key.client_id, replaced, key.opened_at)
+        if replaced:
+            form, path = key.form + REPLACED, key.page.partition("?")[0]
+            forget_form_drafts(key.person_id, form, key.opened_at)
+            save_form_draft(key.person_id, path, form, key.client_id, replaced, key.opened_at)
 
     def _list_exact_times(self, locked: Locked) -> dict[str, datetime]:
         found = self.values(locked) if self.values else {}

@@ -15,7 +15,7 @@ from caseapp.domain.form_drafts.queries import list_form_drafts
 from caseapp.http.form_bodies import BUTTON, Body, Done, Sent, Typed, any_body, no_lock
 from caseapp.http.form_routes import FormRoute, PostRoute
 from caseapp.http.guard import current_actor
-from caseapp.http.page_forms import NOT_SAVED, Forms, renew_form_key
+from caseapp.http.page_forms import NOT_SAVED, Forms, keep_replaced_texts, renew_form_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,7 @@ __all__ = [
     "Sent",
     "Typed",
     "any_body",
+    "keep_replaced_texts",
     "no_lock",
     "renew_form_key",
 ]

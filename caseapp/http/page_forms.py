@@ -14,6 +14,7 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.ids import new_id
 from caseapp.domain.form_drafts.codes import REPLACED
 from caseapp.domain.form_drafts.operations import forget_form_drafts
+from caseapp.http.form_bodies import Sent
 from caseapp.http.form_keys import FormKey, open_form_key, seal_form_key
 from caseapp.http.form_merge import (
     Base,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from caseapp.core.errors import DomainError
     from caseapp.domain.form_drafts.schemas import FormWords
-    from caseapp.http.form_bodies import Sent
     from caseapp.http.form_routes import FormRoute
     from caseapp.http.forms import FormPage
 
@@ -224,7 +224,14 @@ def renew_form_key(values: Mapping[str, object]) -> str:
     if key is None or key.person_id != actor.id:
         return ""
     forget_form_drafts(actor.id, key.form, key.opened_at)
-    return seal_form_key(replace(key, base=Base.of(value_texts(values, zone))))
+    return seal_form_key(replace(key, base=Base.of(value_texts(values, zone)), conflicts=()))
+
+
+def keep_replaced_texts() -> None:
+    """Keep what a form that saves itself is about to replace after a conflict; call it after the lock."""
+    key, actor = open_form_key(request.form.get("form_key", "")), current_actor()
+    if key is not None and key.person_id == actor.id and (route := find_route(key.form)):
+        route.keep_replaced(Sent(actor, dict(request.view_args or {}), request.form, key))
 
 
 def find_route(address: str) -> FormRoute[Any, Any, Any] | None:

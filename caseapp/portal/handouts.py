@@ -178,7 +178,8 @@ def render_handout(view: HandoutView, forms: Forms, read: ReadAnswers | None = N
                 f"{FIELD_PREFIX}{name}": format_answer(answer)
                 for name, answer in read.overwritten.items()
             }
-    inputs = FormInputs(FIELD_PREFIX, form.raw, form.errors, beside, current_language())
+    replaced = {name: ", ".join(texts) for name, texts in form.replaced.items()}
+    inputs = FormInputs(FIELD_PREFIX, form.raw, form.errors, beside, replaced, current_language())
     fields: Sequence[Field] = found.handout.fields
     if view.blockers:
         filled = form.errors.keys() | beside | {name for name, text in form.raw.items() if text}

@@ -37,7 +37,7 @@ from caseapp.domain.worksheets.queries import (
 )
 from caseapp.domain.worksheets.schemas import FIELD_PREFIX, build_answers_schema
 from caseapp.http.errors import record_refused_request
-from caseapp.http.forms import BUTTON, Done, Sent, Typed, renew_form_key
+from caseapp.http.forms import BUTTON, Done, Sent, Typed, keep_replaced_texts, renew_form_key
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_form_once
 from caseapp.http.request_parsing import form_version, load, read_form
@@ -144,6 +144,7 @@ def autosave(position: int) -> ResponseReturnValue:
         start = form_version()
         with transaction():
             worksheet = lock_worksheet(actor, position)
+            keep_replaced_texts()
             version = operations.save_answers(actor, worksheet, answers, start)
             form_key = renew_form_key(
                 {f"{FIELD_PREFIX}{name}": answer for name, answer in answers.items()}

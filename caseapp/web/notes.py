@@ -49,7 +49,17 @@ from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
 from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.http.errors import record_refused_request
-from caseapp.http.forms import BUTTON, Body, Done, FormPage, Forms, Sent, any_body, renew_form_key
+from caseapp.http.forms import (
+    BUTTON,
+    Body,
+    Done,
+    FormPage,
+    Forms,
+    Sent,
+    any_body,
+    keep_replaced_texts,
+    renew_form_key,
+)
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.request_parsing import form_version, load_form, local_minute
 from caseapp.http.template_helpers import clock_time, zone
@@ -263,6 +273,7 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
             note = lock_note(actor, note_id)
             exact = {"session_at": note.row.session_at}
             change = load_form(request.form, DraftFormSchema(), zone=zone(), exact=exact)[0]
+            keep_replaced_texts()
             version = save_draft(actor, note, change, form_version())
             form_key = renew_form_key(draft_values(note))
     except Invalid as error:

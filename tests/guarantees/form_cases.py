@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,9 @@ from caseapp.core.errors import Invalid, Reason, RuleBroken, Stale
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Role
 from caseapp.core.sessions import end_all_sessions
 from caseapp.core.transaction import transaction
-from caseapp.http.form_keys import open_form_key
+from caseapp.domain.form_drafts.codes import REPLACED
+from caseapp.domain.form_drafts.queries import list_form_drafts
+from caseapp.http.form_keys import open_form_key, seal_form_key
 from caseapp.http.forms import ARGUMENT, Done, FormRoute, PostRoute
 from caseapp.http.page_forms import own_texts
 from tests.support import portal_client, staff
@@ -187,6 +189,21 @@ def case_record_has_changed(sample, monkeypatch):
     answer = sample.send()
     assert answer.status_code == 412
     assert sample.lost(answer) == []
+
+
+def case_conflict_is_decided(sample, monkeypatch):
+    """Send a form over what somebody else has saved, having seen both: what stood there is kept."""
+    if sample.route.values is None or not sample.typed:
+        return
+    monkeypatch.setattr(sample.route, "body", load_nothing)
+    key = open_form_key(sample.form.fields["form_key"][0])
+    decided = seal_form_key(replace(key, conflicts=tuple(sample.typed)))
+    monkeypatch.setattr(sample.route, "change", lambda *_given: Done("/today"))
+    values, saved = sample.route.values, dict.fromkeys(sample.typed, "Saved elsewhere")
+    monkeypatch.setattr(sample.route, "values", lambda *given: dict(values(*given)) | saved)
+    assert sample.send(form_key=decided).status_code == 303
+    kept = list_form_drafts(key.person_id, key.page.partition("?")[0])
+    assert kept[key.form + REPLACED].words == {name: [text] for name, text in saved.items()}
 
 
 def case_sent_twice(sample, monkeypatch):

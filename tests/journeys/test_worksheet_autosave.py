@@ -120,6 +120,8 @@ def test_autosave_from_a_second_window_does_not_overwrite(coach, invited, live, 
     expect(page.locator("#worksheet input[name=version]")).to_have_value("2")
     other.reload()
     expect(box(other)).to_have_value("From this one.")
+    other.get_by_text("The text that you replaced here").click()
+    expect(other.get_by_text("From the other one.")).to_be_visible()
 
 
 def test_autosave_when_offline_says_so_in_the_language_of_the_client(coach, invited, live, page):

@@ -100,13 +100,15 @@ class HandoutDocument:
 class FormInputs:
     """Values and errors for a handout's form fields; each is named by `prefix` and the field's id.
 
-    `saved` holds the saved answer as text for a field that shows another value. `language` is that of the errors.
+    `saved` holds the saved answer as text for a field that shows another value, `replaced` what the client has saved
+    another answer over after a conflict. `language` is that of the errors.
     """
 
     prefix: str
     values: Mapping[str, str | list[str]]
     errors: Mapping[str, list[str]]
     saved: Mapping[str, str]
+    replaced: Mapping[str, str]
     language: str
 
 
