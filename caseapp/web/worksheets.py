@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, request
 
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.domain.assignments.queries import get_assignment_record
+from caseapp.domain.worksheets.operations import mark_answers_opened, mark_upload_opened
 from caseapp.domain.worksheets.queries import (
     format_answer,
     get_shared_worksheet,
@@ -35,6 +36,8 @@ blueprint = Blueprint(
 def shared_answers_page(number: str, assignment_id: UUID) -> ResponseReturnValue:
     """Show the shared answers in the handout's order, and the sent uploads."""
     context, worksheet = _load_worksheet(number, assignment_id)
+    if worksheet.shared and worksheet.shared.is_unread and request.method == "GET":
+        mark_answers_opened(worksheet.shared)
     return render_template(
         "worksheets/shared_answers.html",
         context=context,
@@ -53,6 +56,8 @@ def upload(number: str, assignment_id: UUID, upload_id: UUID) -> ResponseReturnV
     if assignment.case_number != number:
         raise NotFound
     data = get_upload_content(actor, assignment_id, upload_id)
+    if request.method == "GET":
+        mark_upload_opened(upload_id)
     return Response(
         data,
         mimetype="application/octet-stream",

@@ -35,7 +35,10 @@ LATER_COLUMNS = {
     ("follow_up", "result"),
     ("idempotency_key", "location"),
     ("idempotency_key", "message"),
+    ("portal_access", "locked_at"),
     ("practice", "language"),
+    ("worksheet_response", "shared_read_at"),
+    ("worksheet_upload", "read_at"),
 }
 LATER_CODES = {("follow_up", "kind"): {"welfare_check"}}
 LATER_TABLES = {"audit_event_client", "form_draft", "key_ring"}
@@ -170,6 +173,15 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         assert {row.pop(column) for row in after["client"]} == {None}
     later = ("attempt", "not_before_at", "previous_id", "result")
     assert {tuple(map(row.pop, later)) for row in after["follow_up"]} == {(1, None, None, None)}
+    for table, shared, read in (
+        ("worksheet_response", "shared_at", "shared_read_at"),
+        ("worksheet_upload", "sent_at", "read_at"),
+    ):
+        assert all(row.pop(read) == row[shared] for row in after[table])
+    closed = {row.pop("locked_at") is not None: row for row in after["portal_access"]}
+    assert {key: row["failed_pin_attempts"] >= 5 for key, row in closed.items()} == {
+        key: key for key in closed
+    }
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]
         for old, rows in before.items()

@@ -1,4 +1,4 @@
-"""The notice above every form to write in: nobody is checking it, and which numbers to call instead (SAFE-21)."""
+"""The notice above every form to write in: nobody reads it at once, and which numbers to call instead (SAFE-21)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HANDOUTS = (("first-days-pause", "en"), ("my-reasons", "en"), ("better-nights", 
 # What is typed here only signs a client in; nobody reads it.
 SIGN_IN_FORMS = {"/portal/sign-in", "/portal/card", "/portal/pin", "/portal/first"}
 WRITES = re.compile(r'<textarea|<input[^>]* type="(text|file|search)"')
-UNWATCHED = {"en": "nobody is checking it", "es": "nadie lo está mirando"}
+UNWATCHED = {"en": "Nobody reads this at once.", "es": "Nadie lee esto enseguida."}
 NOTICE = re.compile(r'<div class="notice handout-notice">.*?</div></div>', re.DOTALL)
 
 

@@ -18,7 +18,7 @@ from tests.portal.portal_handout import (
     write,
 )
 from tests.support import builders
-from tests.support.portal_client import sign_in_client
+from tests.support.portal_client import enter_pin, sign_in_client, use_card
 from tests.support.staff import csrf
 from tests.support.staff_pages import StaffBrowser
 
@@ -77,3 +77,44 @@ def test_worksheet_of_another_client_is_not_found(app, coach, reader):
         answer = other.post(f"{PAGE}/files/{file_id}/{action}", data=token)
         assert answer.status_code == 404
     assert upload_ids(coach, sent=False) == [file_id]
+
+
+def test_shared_answers_are_unread_on_today_until_their_page_is_opened(app, coach, reader):
+    visitor, found = reader
+    write(visitor, "share", what_happened=CANARY)
+    staff_browser = StaffBrowser(app, coach)
+    page = f"/case/{case_number(found)}/handouts/{assignment_id_at()}/answers"
+    today = staff_browser.text("/today")
+    assert page in today
+    assert today.index("Not read yet") < today.index("My cases")
+    assert CANARY not in today
+    staff_browser.browser.head(page)
+    assert page in staff_browser.text("/today")
+    assert CANARY in staff_browser.text(page)
+    assert page not in staff_browser.text("/today")
+
+
+@pytest.mark.pdf
+def test_sent_file_is_unread_on_today_until_it_is_saved(app, coach, reader):
+    visitor, found = reader
+    upload(visitor, sample_files.scan())
+    [file_id] = upload_ids(coach, sent=False)
+    send = f"{PAGE}/files/{file_id}/send"
+    visitor.post(send, data=form(visitor.get(PAGE), send))
+    staff_browser = StaffBrowser(app, coach)
+    page = f"/case/{case_number(found)}/handouts/{assignment_id_at()}"
+    staff_browser.text(f"{page}/answers")
+    assert f"{page}/answers" in staff_browser.text("/today")
+    staff_browser.browser.get(f"{page}/files/{file_id}")
+    assert f"{page}/answers" not in staff_browser.text("/today")
+
+
+def test_portal_closed_by_wrong_pins_is_on_today(app, coach, reader):
+    _, found = reader
+    other = app.test_client()
+    use_card(other, found.card_code)
+    for _ in range(5):
+        enter_pin(other, "000000")
+    page = StaffBrowser(app, coach).text("/today")
+    assert "Portal locked" in page
+    assert f"/case/{case_number(found)}/invite" in page

@@ -29,6 +29,14 @@ class PortalAccess(Model):
     """A client's means of entering the portal: start code, PIN, link and card, each stored as a hash."""
 
     __tablename__ = "portal_access"
+    __table_args__ = (
+        sa.Index(
+            "ix_portal_access_locked",
+            "locked_at",
+            sqlite_where=sa.text("locked_at IS NOT NULL"),
+            postgresql_where=sa.text("locked_at IS NOT NULL"),
+        ),
+    )
 
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
     invited_at: Mapped[datetime]
@@ -36,6 +44,8 @@ class PortalAccess(Model):
     start_code_hash: Mapped[str | None] = mapped_column(sa.String(160))
     pin_hash: Mapped[str | None] = mapped_column(sa.String(160))
     failed_pin_attempts: Mapped[int] = mapped_column(default=0, info=between(0))
+    locked_at: Mapped[datetime | None]
+    """When too many wrong attempts closed the portal; None while it is open."""
     link_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)
     link_expires_at: Mapped[datetime | None]
     card_hash: Mapped[str | None] = mapped_column(sa.String(64), index=True)

@@ -96,7 +96,7 @@ def invite_client(actor: Actor, client: LockedClient) -> Invitation:
     row.start_code_hash = hash_secret(normalize_code(start))
     row.card_hash = hash_token(normalize_code(card)) if card else None
     row.pin_hash = row.link_hash = row.link_expires_at = None
-    row.failed_pin_attempts = 0
+    row.failed_pin_attempts, row.locked_at = 0, None
     db.session.flush()
     end_all_sessions(client_id)
     if by_mail:
@@ -295,7 +295,7 @@ def _finish(
     updated = db.session.execute(
         sa.update(PortalAccess)
         .where(PortalAccess.client_id == actor.id, unchanged)
-        .values(failed_pin_attempts=0, **values)
+        .values(failed_pin_attempts=0, locked_at=None, **values)
         .returning(PortalAccess.client_id)
     ).scalar()
     if updated is None:
@@ -326,7 +326,12 @@ def _check_secret(actor: Actor, secret: str, column: str, field: str) -> str:
                 PortalAccess.client_id == actor.id,
                 PortalAccess.failed_pin_attempts < MAX_PIN_ATTEMPTS,
             )
-            .values(failed_pin_attempts=PortalAccess.failed_pin_attempts + 1)
+            .values(
+                failed_pin_attempts=PortalAccess.failed_pin_attempts + 1,
+                locked_at=sa.case(
+                    (PortalAccess.failed_pin_attempts >= MAX_PIN_ATTEMPTS - 1, now())
+                ),
+            )
             .returning(PortalAccess.failed_pin_attempts, getattr(PortalAccess, column))
         ).first()
     if counted is None:

@@ -27,6 +27,7 @@ from caseapp.domain.cases.queries import (
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
 from caseapp.domain.dashboard.schemas import (
     OpenHold,
     RecentCase,
@@ -71,16 +72,19 @@ def get_today(actor: Actor) -> Today:
     moment = now()
     if not actor.may(Action.CASE_READ):
         return Today(moment)
+    portal_items = list_portal_items(actor)
     holds = _list_open_holds(actor)
     tasks = _list_followups(actor, moment + DUE_WITHIN, {hold.client_id for hold in holds})
     due = [task for task in tasks if task.is_due]
     cases_by_stage = _count_by_stage(actor)
     recent = _list_recent_cases(actor)
-    note_shown(row.client_id for row in (*holds, *recent))
+    note_shown(row.client_id for row in (*portal_items, *holds, *recent))
     suspended, counts = _assess_handouts(actor, {row.id for row in recent})
     more_cases = sum(count.cases for count in cases_by_stage) > SUSPENDED_PAGE_SIZE
     return Today(
         now=moment,
+        portal_items=portal_items[:MAX_PORTAL_ITEMS],
+        more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
         holds=[_build_hold(hold, tasks) for hold in holds[:MAX_HOLDS]],

@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class PortalItem:
+    """What came from the portal and waits for a person.
+
+    `kind` is `shared` for answers or files of a worksheet that nobody has opened, `locked` for a portal that too many
+    wrong PINs have closed. Nobody but a person judges what was shared.
+    """
+
+    kind: str
+    client_id: UUID
+    client: str = field(repr=False)
+    number: str
+    coach: str
+    assignment_id: UUID | None
+    since: datetime
+
+
+@dataclass(frozen=True)
 class OpenHold:
     """An open hold: the client, the levels that caused it, the next follow-up."""
 
@@ -67,6 +84,8 @@ class Today:
     """
 
     now: datetime
+    portal_items: list[PortalItem] = field(default_factory=list)
+    more_portal_items: bool = False
     drafts: list[DraftListItem] = field(default_factory=list)
     coaches_drafts: list[CoachDraft] = field(default_factory=list)
     holds: list[OpenHold] = field(default_factory=list)

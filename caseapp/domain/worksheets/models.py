@@ -21,6 +21,14 @@ class WorksheetResponse(Model):
     """A client's answers to one assignment, and the copy shared with the coach, if any."""
 
     __tablename__ = "worksheet_response"
+    __table_args__ = (
+        sa.Index(
+            "ix_worksheet_response_unread",
+            "shared_at",
+            sqlite_where=sa.text("shared_at IS NOT NULL AND shared_read_at IS NULL"),
+            postgresql_where=sa.text("shared_at IS NOT NULL AND shared_read_at IS NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     assignment_id: Mapped[UUID] = mapped_column(sa.ForeignKey("assignment.id"), unique=True)
@@ -29,6 +37,8 @@ class WorksheetResponse(Model):
     saved_at: Mapped[datetime]
     shared_answers: Mapped[bytes | None]
     shared_at: Mapped[datetime | None]
+    shared_read_at: Mapped[datetime | None]
+    """When a member of staff first opened the copy; None while nobody has."""
     version: Mapped[int] = mapped_column(default=1, info=between(1))
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own form
@@ -38,6 +48,14 @@ class WorksheetUpload(Model):
     """A file that could not be read; visible to the coach from `sent_at`."""
 
     __tablename__ = "worksheet_upload"
+    __table_args__ = (
+        sa.Index(
+            "ix_worksheet_upload_unread",
+            "sent_at",
+            sqlite_where=sa.text("sent_at IS NOT NULL AND read_at IS NULL"),
+            postgresql_where=sa.text("sent_at IS NOT NULL AND read_at IS NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     assignment_id: Mapped[UUID] = mapped_column(sa.ForeignKey("assignment.id"), index=True)
@@ -47,3 +65,5 @@ class WorksheetUpload(Model):
     reason: Mapped[str] = mapped_column(sa.String(12), info=one_of(UNREAD_REASONS))
     received_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
+    read_at: Mapped[datetime | None]
+    """When a member of staff first opened the file; None while nobody has."""

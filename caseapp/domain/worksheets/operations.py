@@ -19,6 +19,7 @@ from caseapp.core.database import db
 from caseapp.core.errors import Stale
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
+from caseapp.core.reads import write_with_reads
 from caseapp.core.vault import seal_bytes, seal_json, unseal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.domain.worksheets.queries import LockedWorksheet
-    from caseapp.domain.worksheets.schemas import Answer
+    from caseapp.domain.worksheets.schemas import Answer, SharedAnswers
 
 
 def save_answers(
@@ -57,7 +58,7 @@ def share_answers(
     check_share(worksheet, answers)
     row = _save(actor, worksheet, answers, expected_version)
     row.shared_answers = seal_json(row, "shared_answers", dict(answers), worksheet.key)
-    row.shared_at = now()
+    row.shared_at, row.shared_read_at = now(), None
     db.session.flush()
     _record_audit(actor, row.assignment_id, actor.id, "shared")
 
@@ -71,7 +72,7 @@ def stop_sharing(actor: Actor, worksheet: LockedWorksheet) -> None:
     row = worksheet.response
     if row is None or row.shared_at is None:
         return
-    row.shared_answers, row.shared_at = None, None
+    row.shared_answers, row.shared_at, row.shared_read_at = None, None, None
     db.session.flush()
     _record_audit(actor, row.assignment_id, actor.id, "unshared")
 
@@ -137,6 +138,35 @@ def delete_upload(actor: Actor, worksheet: LockedWorksheet, upload_id: UUID) -> 
     db.session.delete(row)
     db.session.flush()
     _record_audit(actor, row.assignment_id, actor.id, "upload_deleted")
+
+
+def mark_answers_opened(shared: SharedAnswers) -> None:
+    """Note when a member of staff opens shared answers for the first time, with what the request reads.
+
+    Answers that were shared again in the meantime stay unread.
+    """
+    _note_opened(
+        sa.update(WorksheetResponse)
+        .where(
+            WorksheetResponse.assignment_id == shared.assignment_id,
+            WorksheetResponse.shared_at == shared.shared_at,
+            WorksheetResponse.shared_read_at.is_(None),
+        )
+        .values(shared_read_at=now())
+    )
+
+
+def mark_upload_opened(upload_id: UUID) -> None:
+    """Note when a member of staff opens a sent upload for the first time, with what the request reads."""
+    _note_opened(
+        sa.update(WorksheetUpload)
+        .where(WorksheetUpload.id == upload_id, WorksheetUpload.read_at.is_(None))
+        .values(read_at=now())
+    )
+
+
+def _note_opened(opened: sa.Update) -> None:
+    write_with_reads(lambda connection: connection.execute(opened))
 
 
 def delete_expired_uploads() -> int:

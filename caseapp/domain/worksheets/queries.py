@@ -229,6 +229,7 @@ def get_shared_worksheet(actor: Actor, assignment_id: UUID) -> SharedWorksheet:
         shared = SharedAnswers(
             assignment_id,
             row.shared_at,
+            row.shared_read_at is None,
             tuple(_answered(field, answers) for field in assignment.handout.fields),
         )
     return SharedWorksheet(assignment, shared, _list_uploads(assignment_id, sent=True))

@@ -158,6 +158,7 @@ class SharedAnswers:
 
     assignment_id: UUID
     shared_at: datetime
+    is_unread: bool
     answers: tuple[AnsweredField, ...]
 
 
