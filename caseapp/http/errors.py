@@ -212,6 +212,7 @@ def _handle_http_error(error: HTTPException) -> AnyResponse:
 
 def _handle_unreachable_database(error: OperationalError) -> AnyResponse:
     db.session.rollback()
+    g.database_unreachable = True
     log.error("database.unreachable", error=type_name(error.orig))
     status = HTTPStatus.SERVICE_UNAVAILABLE
     return _render_error(status, "unavailable", MESSAGES[status])

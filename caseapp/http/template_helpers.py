@@ -18,6 +18,7 @@ from flask import (
 )
 from flask import flash as flask_flash
 from lucide.jinja import lucide
+from sqlalchemy.exc import SQLAlchemyError
 
 from caseapp.core import i18n, settings
 from caseapp.core.clock import now
@@ -25,6 +26,7 @@ from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import Action
 from caseapp.core.render_guard import begin_rendering, end_rendering
 from caseapp.domain.cases.stages import stage_by_id, stages
+from caseapp.domain.practice.models import NEUTRAL_SITE
 from caseapp.domain.practice.queries import are_help_lines_stale, get_practice_info
 from caseapp.domain.screening.protocol import AWAITING_SIGN_OFF, ITEMS, LEVEL_LABELS
 from caseapp.http.assets import asset
@@ -213,13 +215,23 @@ def initials(name: str) -> str:
 
 
 def _load_page_context() -> dict[str, Any]:
-    """Give every page its user, and load the practice, whose language it uses, before a staff page renders.
-
-    A portal page loads it only where its view uses it: its error page has to work without a database.
-    """
+    """Give every page its user, and load the practice before it renders: for its language, or for where to leave to."""
+    context: dict[str, Any] = {"me": g.get("actor")}
     if current_interface() is Interface.STAFF:
         i18n.use_language(current_practice().language)
-    return {"me": g.get("actor")}
+    elif current_interface() in {Interface.PORTAL, Interface.EXIT}:
+        context["exit_url"] = _find_exit_url()
+    return context
+
+
+def _find_exit_url() -> str:
+    """Return the everyday site of the practice, or ours when the practice can't be read: leaving must always work."""
+    if "database_unreachable" in g:
+        return NEUTRAL_SITE
+    try:
+        return get_practice_info().practice.exit_url
+    except SQLAlchemyError:
+        return NEUTRAL_SITE
 
 
 def init_app(app: Flask) -> None:

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def init_app(app: Flask) -> None:
-    """Register the portal's blueprints; worksheets and what was written share that of handouts."""
+    """Register the portal's blueprints; worksheets and what was written share that of handouts.
+
+    Whoever goes back after leaving is led out again.
+    """
+    app.before_request(safety.lead_out)
     modules = (sign_in, handouts, safety, worksheets, written)
     for blueprint in dict.fromkeys(module.blueprint for module in modules):
         app.register_blueprint(blueprint)

@@ -6,7 +6,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import structlog
-from flask import Blueprint, Flask, current_app, redirect, render_template, request
+from flask import Blueprint, Flask, current_app, redirect, render_template, request, session
 
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import Action
@@ -16,7 +16,8 @@ from caseapp.domain.practice.models import NEUTRAL_SITE
 from caseapp.domain.practice.queries import get_practice, get_practice_info
 from caseapp.domain.worksheets.schemas import UPLOAD_RETENTION
 from caseapp.http.guard import current_actor, needs, public
-from caseapp.http.interfaces import Interface
+from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.security import csrf
 from caseapp.http.sessions import COOKIES, clear_session_cookie
 from caseapp.portal.reading_list import get_coach_name, list_help_lines
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 blueprint = Blueprint("portal_safety", __name__)
 
+# The name in the browser's cookie for having left, until somebody comes back on purpose.
+LEFT = "left"
 # The redirect waits this long for the database; after that the thread still ends the session.
 MAX_WAIT_SECONDS = 1.0
 
@@ -37,10 +40,13 @@ GROUPS = {
 }
 
 
-@blueprint.get("/exit")
+@blueprint.route("/exit", methods=["GET", "POST"])
 @public("leaving must always work")
 def quick_exit() -> ResponseReturnValue:
-    """End the session and redirect to a neutral site, even when the database fails."""
+    """End the session and redirect to a neutral site, even when the database fails.
+
+    A script sends a POST while the browser already goes there; without scripts the link leads here.
+    """
     found: list[str] = []
     reference = request.cookies.get(COOKIES[Interface.PORTAL], "")
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - Flask's documented way to hand the app to a thread
@@ -48,7 +54,11 @@ def quick_exit() -> ResponseReturnValue:
     worker.start()
     worker.join(MAX_WAIT_SECONDS)
     away = found[0] if found else NEUTRAL_SITE
+    session[LEFT] = True
     return clear_session_cookie(redirect(away, code=303), Interface.PORTAL)
+
+
+csrf.exempt(quick_exit)
 
 
 def _end(app: Flask, reference: str, found: list[str]) -> None:
@@ -68,6 +78,21 @@ def end_session(reference: str) -> None:
     if ended is not None:
         with transaction():
             record_quick_exit(ended)
+
+
+def lead_out() -> ResponseReturnValue | None:
+    """Redirect to the neutral site when a browser goes back to a page of the portal that was left.
+
+    It then asks for the page as our own link did; a typed address and a link in an email come from elsewhere.
+    With scripts the page itself leads out, before it shows anything (`left.js`).
+    """
+    sent = request.headers
+    if current_interface() is not Interface.PORTAL or LEFT not in session:
+        return None
+    if (sent.get("Sec-Fetch-Site"), sent.get("Sec-Fetch-Dest")) == ("same-origin", "document"):
+        return redirect(get_practice_info().practice.exit_url, code=303)
+    session.pop(LEFT)
+    return None
 
 
 @blueprint.get("/portal/safety")

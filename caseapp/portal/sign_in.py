@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
 
 from caseapp.core.errors import Invalid, RuleBroken, TooManyAttempts, Unauthenticated
 from caseapp.core.i18n import use_language
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("portal_sign_in", __name__, url_prefix="/portal")
+
+# The name in the browser's cookie for a link's token, until the link is redeemed.
+LINK = "link"
 
 
 @blueprint.get("/sign-in")
@@ -69,19 +72,27 @@ def use_card() -> ResponseReturnValue:
 
 @blueprint.get("/enter/<string:token>")
 @public("mail scanners follow links too, so opening one shows and redeems nothing")
-def link_page(token: str) -> ResponseReturnValue:
+def follow_link(token: str) -> ResponseReturnValue:
+    """Put a link's token aside and redirect: the page's address, which the browser's history keeps, is without it."""
+    session[LINK] = token
+    return redirect(url_for("portal_sign_in.link_page"), code=303)
+
+
+@blueprint.get("/enter")
+@public("nobody is signed in yet")
+def link_page() -> ResponseReturnValue:
     """Show a button that redeems the link, in the language of the client it was sent to."""
-    if language := find_link_language(token):
+    if language := find_link_language(session.get(LINK, "")):
         use_language(language)
     return render_template("portal/open_link.html")
 
 
-@blueprint.post("/enter/<string:token>")
+@blueprint.post("/enter")
 @public("nobody is signed in yet")
-def use_link(token: str) -> ResponseReturnValue:
+def use_link() -> ResponseReturnValue:
     """Redeem a one-time link."""
     try:
-        return _start_session(token)
+        return _start_session(session.pop(LINK, ""))
     except (TooManyAttempts, Unauthenticated) as error:
         return _sign_in_error(error)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 
 SITE = "http://scripts.test"
+LEAVE = """
+<a data-quick-exit="/exit" href="/weather">Leave</a>
+<p role="status" data-exit-presses data-two="Two more" data-one="One more"></p>
+"""
 AUTOSAVE_FORM = """
 <p data-save-state data-state="idle"><span data-save-text></span></p>
 <form data-autosave="/save" method="post" action="/done">

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
 
+from caseapp.domain.practice.models import NEUTRAL_SITE
 from tests.support import portal_client, staff
 
 pytestmark = [
@@ -39,12 +41,21 @@ class OwnBrowser:
     def press(self, button):
         self.page.get_by_role("button", name=button).click()
 
-    def close(self):
-        """Close the browser; return what it keeps of the fields that somebody typed in."""
+    def read_kept(self, name, statement):
+        """Close the browser; return a column of one of its databases."""
         self.context.close()
-        [file] = self.folder.rglob("Web Data")
-        with sqlite3.connect(file) as kept:
-            return {value for (value,) in kept.execute("SELECT value FROM autofill")}
+        [file] = self.folder.rglob(name)
+        with closing(sqlite3.connect(file)) as kept:
+            return {value for (value,) in kept.execute(statement)}
+
+    def read_typed(self):
+        """Close the browser; return what it keeps of the fields that somebody typed in."""
+        return self.read_kept("Web Data", "SELECT value FROM autofill")
+
+    def read_history(self):
+        """Close the browser; return the addresses that its history shows: a redirect shows only where it led to."""
+        ends = "SELECT url FROM urls WHERE id IN (SELECT url FROM visits WHERE transition & 0x20000000)"
+        return self.read_kept("History", ends)
 
 
 @pytest.fixture
@@ -76,7 +87,7 @@ def test_browser_offers_to_keep_no_pin_and_keeps_no_address_or_code(app, live, o
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello Ines")
     expect(own_browser.log.locator("body")).to_contain_text(DECLINES)
     expect(own_browser.log.locator("body")).not_to_contain_text(OFFERS)
-    assert own_browser.close() == set()
+    assert own_browser.read_typed() == set()
 
 
 def test_browser_offers_to_keep_the_password_of_staff(app, live, own_browser):
@@ -93,4 +104,23 @@ def test_browser_offers_to_keep_the_password_of_staff(app, live, own_browser):
     own_browser.page.keyboard.type("night")
     own_browser.page.keyboard.press("Enter")
     own_browser.page.wait_for_url("**q=night**")
-    assert "night" in own_browser.close()
+    assert "night" in own_browser.read_typed()
+
+
+def test_history_after_leaving_holds_no_link_token(app, live, own_browser):
+    with portal_client.mailbox_server() as mailbox:
+        portal_client.invited(
+            staff.add("coach"),
+            "Ines Okafor",
+            safe=portal_client.EMAIL_AND_PORTAL,
+            address=portal_client.ADDRESS,
+        )
+        [token] = mailbox.tokens()
+    page = own_browser.page
+    page.goto(f"{live}/portal/enter/{token}")
+    own_browser.press("Open it now")
+    expect(page.get_by_label("Start code")).to_be_visible()
+    with page.expect_request(NEUTRAL_SITE):
+        page.get_by_role("link", name="Leave now").click()
+    ours = {address for address in own_browser.read_history() if address.startswith(live)}
+    assert ours == {f"{live}/portal/enter", f"{live}/portal/pin"}

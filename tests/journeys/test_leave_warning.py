@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.journeys.script_site import AUTOSAVE_FORM, SITE, reply, save_text
+from tests.journeys.script_site import AUTOSAVE_FORM, LEAVE, SITE, reply, save_text
 
 WORDS_FORM = """
 <form method="post" action="/done"><textarea name="text" aria-label="Text"></textarea>
@@ -89,6 +89,6 @@ def test_leaving_with_words_that_cannot_be_saved_asks(site, leave):
 
 
 def test_page_with_a_quick_exit_never_asks(site, leave):
-    page = site(f'{WORDS_FORM}<a data-quick-exit href="/weather">Leave</a>')
+    page = site(f"{WORDS_FORM}{LEAVE}")
     page.fill("textarea", "words")
     assert not leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -70,6 +71,14 @@ def neutral_site(app):
         thread.join()
 
 
+def wait_until(condition):
+    """Wait until something is so that no page shows."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def by_button(page):
     page.get_by_role("link", name="Leave now").click()
 
@@ -87,7 +96,13 @@ def by_shift(page):
         page.keyboard.press("Shift")
 
 
-@pytest.mark.parametrize("way", [by_button, by_hidden_link, by_shift])
+def by_shift_while_writing(page):
+    page.get_by_role("textbox").first.click()
+    page.keyboard.type("I Am")
+    by_shift(page)
+
+
+@pytest.mark.parametrize("way", [by_button, by_hidden_link, by_shift, by_shift_while_writing])
 def test_quick_exit_by_button_link_or_shift_ends_session_and_hides_pages(
     app, invited, neutral_site, live, page, way
 ):
@@ -97,25 +112,79 @@ def test_quick_exit_by_button_link_or_shift_ends_session_and_hides_pages(
     page.reload()
     way(page)
     page.wait_for_url(neutral_site)
-    assert PORTAL_COOKIE not in [one["name"] for one in page.context.cookies()]
+    # Our server is told while the other site opens.
+    wait_until(lambda: PORTAL_COOKIE not in [one["name"] for one in page.context.cookies()])
     thief = app.test_client()
     thief.set_cookie(PORTAL_COOKIE, cookie)
     assert thief.get("/portal").location == "/portal/sign-in"
-    for _ in range(3):
-        page.go_back()
-        expect(page.get_by_text(TITLE)).to_have_count(0)
-        expect(page.get_by_text("Hello Ines")).to_have_count(0)
     page.goto(f"{live}/portal/h/1")
     expect(page).to_have_url(f"{live}/portal/sign-in")
 
 
-def test_shift_twice_or_while_typing_does_not_leave(invited, live, page):
+class Shown:
+    """What a browser shows of our pages while somebody goes back, seen at every change of a page."""
+
+    def __init__(self, page):
+        """Have every document report its text as soon as there is any."""
+        self.texts = []
+        page.expose_function("report", self.note)
+        page.add_init_script(
+            """new MutationObserver(() => {
+                 if (document.body && !document.documentElement.hidden) report(document.body.innerText);
+               }).observe(document, { childList: true, subtree: true });"""
+        )
+
+    def note(self, text):
+        self.texts.append(text)
+
+    def go_back_everywhere(self, page, neutral_site):
+        """Go back to the first page of the tab; each page that was left leads out."""
+        self.texts.clear()
+        for _ in range(page.evaluate("history.length")):
+            page.go_back()
+            if page.url == "about:blank":
+                break
+            page.wait_for_url(neutral_site)
+        assert page.url == "about:blank"
+        assert {text.strip() for text in self.texts} <= {"Elsewhere", ""}
+
+
+def test_going_back_after_leaving_shows_nothing_at_all(invited, neutral_site, live, page):
+    shown = Shown(page)
     open_worksheet(page, live, invited)
+    page.get_by_role("link", name="Help and safety").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Help and safety")
+    page.get_by_role("link", name="Go to the reading list").click()
+    page.get_by_role("link", name="Help and safety").click()
+    page.get_by_role("link", name="Go to the reading list").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Hello Ines")
+    assert any("Help and safety" in text for text in shown.texts)
+    by_button(page)
+    page.wait_for_url(neutral_site)
+    shown.go_back_everywhere(page, neutral_site)
+    # Whoever comes back on purpose finds the sign-in page and the help lines, in the same tab too.
+    page.goto(f"{live}/portal")
+    page.get_by_role("link", name="Help and safety").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Help and safety")
+
+
+def test_quick_exit_without_our_server_leads_out(invited, neutral_site, live, page):
+    open_worksheet(page, live, invited)
+    page.context.route(f"{live}/**", lambda route: route.abort())
+    by_button(page)
+    page.wait_for_url(neutral_site)
+
+
+def test_shift_says_how_often_it_is_still_to_be_pressed(invited, live, page, look):
+    open_worksheet(page, live, invited)
+    shown = page.locator("[data-exit-presses]")
+    expect(shown).to_have_role("status")
     page.keyboard.press("Shift")
+    expect(shown).to_have_text("Press Shift two more times to leave.")
+    expect(shown).to_be_in_viewport()
     page.keyboard.press("Shift")
-    page.get_by_role("textbox").first.click()
-    by_shift(page)
-    expect(page.get_by_role("heading", level=1)).to_have_text(TITLE)
+    expect(shown).to_have_text("Press Shift once more to leave.")
+    look.at("two presses of Shift")
     assert page.url == f"{live}/portal/h/1"
 
 
@@ -123,12 +192,19 @@ def test_quick_exit_without_scripts_ends_session(invited, neutral_site, live, br
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     open_worksheet(page, live, invited)
+    page.get_by_role("link", name="Help and safety").click()
+    page.get_by_role("link", name="Go to the reading list").click()
+    expect(page.get_by_role("link", name="Leave now")).to_have_count(1)
     page.get_by_role("link", name="Leave now").click()
     page.wait_for_url(neutral_site)
-    page.go_back()
-    expect(page.get_by_text(TITLE)).to_have_count(0)
+    # The pages that our own links led to.
+    for _ in range(2):
+        page.go_back()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Elsewhere")
     page.goto(f"{live}/portal")
-    expect(page).to_have_url(f"{live}/portal/sign-in")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Open your reading list")
+    page.get_by_role("link", name="Help and safety").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Help and safety")
     context.close()
 
 

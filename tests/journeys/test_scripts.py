@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.script_site import AUTOSAVE_FORM, SITE, in_turn, reply, save_text
+from tests.journeys.script_site import AUTOSAVE_FORM, LEAVE, SITE, in_turn, reply, save_text
 
 
 @pytest.mark.parametrize("tag", ["<input>", "<textarea></textarea>", "<select></select>"])
@@ -37,30 +37,88 @@ def test_error_summary_on_load_gets_focus(site):
     assert page.evaluate("document.activeElement.className") == "error-summary"
 
 
-def test_quick_exit_click_replaces_page_in_history(site):
-    page = site('<a data-quick-exit href="/weather">Leave</a>')
+def press_shift(page, times):
+    for _ in range(times):
+        page.keyboard.press("Shift")
+
+
+def test_quick_exit_click_replaces_page_in_history_and_ends_the_session(site, requests):
+    page = site(LEAVE, {"/exit": reply(204)})
     length = page.evaluate("history.length")
     page.click("a")
     page.wait_for_url("**/weather")
     assert page.evaluate("history.length") == length
+    assert page.evaluate("sessionStorage.getItem('left')") == "yes"
+    assert [request.method for request in requests] == ["POST"]
 
 
-def test_quick_exit_three_shifts_leaves_and_two_do_not(site):
-    page = site('<a data-quick-exit href="/weather">Leave</a>')
-    page.keyboard.press("Shift")
-    page.keyboard.press("Shift")
-    assert page.url == f"{SITE}/"
-    page.keyboard.press("Shift")
+def test_quick_exit_without_connection_leaves(site):
+    page = site(LEAVE, {"/exit": lambda route: route.abort()})
+    page.click("a")
     page.wait_for_url("**/weather")
 
 
-def test_quick_exit_shift_while_typing_stays(site):
-    page = site('<a data-quick-exit href="/weather">Leave</a><textarea></textarea>')
-    page.focus("textarea")
-    for _ in range(4):
-        page.keyboard.press("Shift")
-    page.wait_for_timeout(200)
+def test_quick_exit_three_shifts_leaves_and_two_say_how_many_are_missing(site):
+    page = site(LEAVE)
+    shown = page.get_by_role("status")
+    press_shift(page, 1)
+    expect(shown).to_have_text("Two more")
+    press_shift(page, 1)
+    expect(shown).to_have_text("One more")
     assert page.url == f"{SITE}/"
+    press_shift(page, 1)
+    page.wait_for_url("**/weather")
+
+
+def test_quick_exit_three_shifts_while_typing_leaves(site):
+    page = site(f"{LEAVE}<textarea></textarea>")
+    page.focus("textarea")
+    page.keyboard.type("I Am Here")
+    press_shift(page, 3)
+    page.wait_for_url("**/weather")
+
+
+def test_quick_exit_capital_letters_stay(site):
+    page = site(f"{LEAVE}<textarea></textarea>")
+    page.focus("textarea")
+    for letter in "IAMHERE":
+        page.keyboard.press(f"Shift+Key{letter}")
+    press_shift(page, 2)
+    page.keyboard.press("Shift+KeyA")
+    expect(page.get_by_role("status")).to_have_text("")
+    press_shift(page, 2)
+    page.mouse.click(300, 300)
+    press_shift(page, 2)
+    assert page.input_value("textarea") == "IAMHEREA"
+    assert page.url == f"{SITE}/"
+
+
+def test_quick_exit_shifts_five_seconds_apart_stay(site, page):
+    page.clock.install()
+    site(LEAVE)
+    press_shift(page, 2)
+    page.clock.fast_forward(5000)
+    expect(page.get_by_role("status")).to_have_text("")
+    press_shift(page, 2)
+    assert page.url == f"{SITE}/"
+
+
+def test_quick_exit_saves_words_before_the_session_ends(site, requests):
+    answers = {"/save": reply(200, version="2", saved="10:15"), "/exit": reply(204)}
+    page = site(f"{LEAVE}{AUTOSAVE_FORM}", answers)
+    page.fill("textarea", "words")
+    page.click("a")
+    page.wait_for_url("**/weather")
+    sent = [(request.url, request.post_data) for request in requests]
+    assert sent == [(f"{SITE}/save", "version=1&text=words"), (f"{SITE}/exit", None)]
+
+
+def test_quick_exit_hides_the_page_and_leaves_although_words_cannot_be_saved(site):
+    page = site(f"{LEAVE}{AUTOSAVE_FORM}", {"/save": lambda _route: None})
+    page.fill("textarea", "words")
+    page.click("a")
+    assert page.locator("textarea").count() == 0
+    page.wait_for_url("**/weather", timeout=3000)
 
 
 def test_autosave_after_typing_sends_the_form_and_takes_the_new_version(site, requests):

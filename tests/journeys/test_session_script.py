@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from caseapp.http.assets import STATIC
-from tests.journeys.script_site import SITE, in_turn, reply
+from tests.journeys.script_site import LEAVE, SITE, in_turn, reply
 
 DIALOGS = """
 <form method="post" action="/save"><textarea aria-label="Text"></textarea></form>
@@ -18,7 +18,7 @@ DIALOGS = """
     <button type="button" data-session-resume data-failed="Not yet.">Go on</button></dialog>
 </div>
 """
-PORTAL = f'{DIALOGS}<a data-quick-exit href="/weather">Leave</a>'
+PORTAL = f"{DIALOGS}{LEAVE}"
 ENDED = reply(401)
 
 

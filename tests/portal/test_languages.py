@@ -25,7 +25,13 @@ from caseapp.portal.handouts import AUTOSAVE_TEXTS
 from tests.domain.worksheets import sample_files
 from tests.portal.portal_handout import assign, form, text, upload
 from tests.support import builders, portal_client
-from tests.support.portal_client import EMAIL_AND_PORTAL, invited, sign_in_client, use_link
+from tests.support.portal_client import (
+    EMAIL_AND_PORTAL,
+    invited,
+    open_link,
+    sign_in_client,
+    use_link,
+)
 
 SLUG = "better-nights"
 PAGE = "/portal/h/1"
@@ -180,8 +186,8 @@ def test_mail_and_link_page_are_in_the_clients_language(app, coach):
     assert not re.search(r"\b(the|your|you|list)\b", body.replace("enter", ""))
     [token] = mailbox.tokens()
     visitor = app.test_client()
-    assert "Abrirla ahora" in text(visitor.get(f"/portal/enter/{token}"))
-    assert "Open it now" in text(visitor.get("/portal/enter/unknown"))
+    assert "Abrirla ahora" in text(open_link(visitor, token))
+    assert "Open it now" in text(open_link(visitor, "unknown"))
     use_link(visitor, token)
     assert "Elige tu PIN" in text(visitor.get("/portal/pin"))
 

@@ -22,6 +22,7 @@ from tests.support.portal_client import (
     choose_pin,
     enter_pin,
     invited,
+    open_link,
     sign_in_client,
     use_card,
 )
@@ -29,6 +30,7 @@ from tests.support.staff import csrf
 from tests.support.staff_pages import lasting
 
 PORTAL_COOKIE = "__Host-reader"
+UNTYPED = {"hidden", "checkbox", "radio", "file"}
 
 
 @pytest.fixture
@@ -56,17 +58,23 @@ def reader(app, coach):
 
 
 class Links(HTMLParser):
-    """The title and the links of a page, in order."""
+    """The title of a page, its links and the fields that a browser might keep, in order."""
 
     def __init__(self, page):
         """Parse the page."""
         super().__init__()
-        self.links, self.title, self._in_title = [], "", False
+        self.links, self.fields, self.title, self._in_title = [], [], "", False
+        self._form = {}
         self.feed(page.get_data(as_text=True))
 
     def handle_starttag(self, tag, attrs):
         if tag == "a":
             self.links.append(dict(attrs))
+        elif tag == "form":
+            self._form = dict(attrs)
+        elif tag == "input" and dict(attrs).get("type", "text") not in UNTYPED:
+            # What a field says counts before what its form says.
+            self.fields.append({"autocomplete": self._form.get("autocomplete")} | dict(attrs))
         self._in_title = tag == "title"
 
     def handle_endtag(self, tag):
@@ -82,7 +90,7 @@ def every_page(app, coach, reader):
     stranger, arriving, chosen = app.test_client(), app.test_client(), app.test_client()
     yield "/portal/sign-in", stranger.get("/portal/sign-in")
     yield "/portal/card", use_card(stranger, "2222")
-    yield "/portal/enter/x", stranger.get("/portal/enter/x")
+    yield "/portal/enter", open_link(stranger, "x")
     yield "/portal/safety", stranger.get("/portal/safety")
     yield "/portal/nothing", stranger.get("/portal/nothing")
     yield "/portal/sign-out", stranger.get("/portal/sign-out")
@@ -106,15 +114,22 @@ def test_every_page_is_neutral_and_starts_with_quick_exit(app, coach, reader):
         parsed = Links(page)
         seen += 1
         assert parsed.title == "Reading list", path
-        # The dialogs about the session, which cover the page, have one each.
-        skip, leave, *in_dialogs = [link for link in parsed.links if link["href"] == "/exit"]
-        assert skip["class"] == "skip"
-        assert all("data-quick-exit" in link for link in (skip, leave, *in_dialogs))
-        assert parsed.links.index(leave) <= 3, path
+        # The dialogs about the session, which cover the page, have one each. The link leads straight to the other site,
+        # and has our server end the session; without scripts another one leads to our server.
+        leaving = [link for link in parsed.links if "data-quick-exit" in link]
+        assert {link["href"] for link in leaving} == {NEUTRAL_SITE}
+        assert {link["data-quick-exit"] for link in leaving} == {"/exit"}
+        skip, leave, *_in_dialogs = leaving
+        assert skip["class"] == "skip scripted"
+        without_scripts = [link for link in parsed.links if link["href"] == "/exit"]
+        assert len(without_scripts) == len(leaving)
+        shown = [link for link in parsed.links if link not in without_scripts]
+        assert shown.index(leave) <= 3, path
         assert page.headers["Cache-Control"] == "no-store", path
         assert page.headers["Referrer-Policy"] == "no-referrer", path
         outside = " ".join((path, str(page.headers), *(link["href"] for link in parsed.links)))
         assert BANNED.findall(outside) == [], path
+        assert all(field.get("autocomplete") == "off" for field in parsed.fields), path
         body = lasting(unescape(page.get_data(as_text=True)))
         assert "Paul" not in body, path
         assert "Okafor" not in body, path
@@ -164,10 +179,47 @@ def test_quick_exit_ends_session_and_redirects(app, reader):
     assert visitor.get("/portal").location == "/portal/sign-in"
 
 
-def test_quick_exit_with_own_site_redirects_there(app, visitor):
+def test_quick_exit_with_own_site_leads_there(app, visitor):
     with transaction() as session:
         session.execute(sa.update(Practice).values(exit_url="https://weather.example/"))
     assert visitor.get("/exit").location == "https://weather.example/"
+    for path in ("/portal/sign-in", "/portal/nothing"):
+        links = Links(visitor.get(path)).links
+        assert {link["href"] for link in links if "data-quick-exit" in link} == {
+            "https://weather.example/"
+        }
+
+
+def test_quick_exit_by_a_script_ends_the_session_without_a_token(app, reader):
+    """A script sends it while its page goes away; it must work whatever became of the page."""
+    visitor, _ = reader
+    cookie = visitor.get_cookie(PORTAL_COOKIE).value
+    assert visitor.post("/exit", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+    thief = app.test_client()
+    thief.set_cookie(PORTAL_COOKIE, cookie)
+    assert thief.get("/portal").location == "/portal/sign-in"
+
+
+@pytest.mark.parametrize("path", ["/portal/safety", "/portal/sign-in", "/portal/enter"])
+def test_page_after_leaving_shows_only_to_who_comes_back_on_purpose(app, reader, path):
+    visitor, _ = reader
+    back, typed = (
+        {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "document"} for site in ("same-origin", "none")
+    )
+    visitor.get("/exit")
+    for _ in range(2):
+        gone = visitor.get(path, headers=back)
+        assert (gone.status_code, gone.location) == (303, NEUTRAL_SITE)
+    assert visitor.get(path, headers=typed).status_code == 200
+    assert visitor.get(path, headers=back).status_code == 200
+
+
+def test_protected_page_after_leaving_leads_out(app, reader):
+    visitor, _ = reader
+    visitor.get("/exit")
+    back = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
+    assert visitor.get("/portal", headers=back).location == "/portal/sign-in"
+    assert visitor.get("/portal/sign-in", headers=back).location == NEUTRAL_SITE
 
 
 @pytest.mark.parametrize("asked", ["/exit?url=https://evil.test", "/exit?next=//evil.test"])
@@ -232,6 +284,7 @@ def test_error_page_without_database_is_neutral_and_has_quick_exit(app, reader, 
     assert answer.status_code == 503
     parsed = Links(answer)
     assert parsed.title == "Reading list"
+    assert NEUTRAL_SITE in [link["href"] for link in parsed.links]
     assert "/exit" in [link["href"] for link in parsed.links]
     unreachable.dispose()
 

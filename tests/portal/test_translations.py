@@ -132,6 +132,7 @@ WITHOUT_WORDS = {
     "GET /portal/session",
     "POST /portal/session",
     "GET /exit",
+    "POST /exit",
     "GET /portal/reading-all.pdf",
     "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf",
 }
@@ -225,8 +226,9 @@ def before_sign_in(journey):
     """Open what is public, and send its forms with mistakes."""
     journey.open("/portal/sign-in")
     journey.open("/portal/safety")
-    journey.open("/portal/enter/unknown")
-    journey.send("/portal/sign-in", "/portal/enter/unknown", expect=401)
+    journey.open("/portal/enter/unknown", expect=303)
+    journey.open("/portal/enter")
+    journey.send("/portal/enter", "/portal/enter", expect=401)
     journey.send("/portal/sign-in", "/portal/sign-in", expect=422)
     journey.send("/portal/sign-in", "/portal/sign-in", expect=422, email="x")
     journey.send("/portal/sign-in", "/portal/sign-in", email="nobody@example.test")

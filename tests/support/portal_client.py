@@ -99,10 +99,15 @@ def use_card(visitor, code):
     return visitor.post("/portal/card", data={"csrf_token": csrf(page), "code": code})
 
 
+def open_link(visitor, token):
+    """Open a link from an email; return the page that it leads to."""
+    return visitor.get(visitor.get(f"/portal/enter/{token}").location)
+
+
 def use_link(visitor, token):
     """Open a link and press its button."""
-    page = visitor.get(f"/portal/enter/{token}")
-    return visitor.post(f"/portal/enter/{token}", data={"csrf_token": csrf(page)})
+    page = open_link(visitor, token)
+    return visitor.post("/portal/enter", data={"csrf_token": csrf(page)})
 
 
 def choose_pin(visitor, start_code, pin=PIN):

@@ -1,6 +1,6 @@
 // Saves a form one second after typing stops and when the page is hidden. The server keeps the draft; the browser keeps nothing.
 // A form is sent only once its words are saved: a failed page would take them with it.
-import { markSaved, markUnsaved } from "./leave-warning.js";
+import { markSaved, markUnsaved, whenLeaving } from "./leave-warning.js";
 
 const PAUSE_MS = 1000;
 const PAUSE_WHILE_SENDING_MS = 2000;
@@ -66,6 +66,7 @@ class Autosave {
       this.save();
     });
     addEventListener("online", () => this.save());
+    whenLeaving(() => this.saveAll());
   }
 
   /** Show a state in words. Trouble and its end are announced; the saves in between are only shown. */
@@ -91,6 +92,13 @@ class Autosave {
       .finally(() => {
         this.request = null;
       });
+  }
+
+  /** Save what was typed until now; what was typed while a save was on its way needs one more. */
+  async saveAll() {
+    if (this.request) await this.request;
+    this.save();
+    await this.request;
   }
 
   async send() {
@@ -194,10 +202,7 @@ class Autosave {
     // Of two clicks the first one counts.
     if (this.waiting) return;
     this.waiting = true;
-    // What was typed while a save was on its way needs one more.
-    if (this.request) await this.request;
-    this.save();
-    await this.request;
+    await this.saveAll();
     this.waiting = false;
     if (this.expired) this.unsaved = false;
     if (!this.unsaved && !this.stopped) this.form.requestSubmit(submitter);

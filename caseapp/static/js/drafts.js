@@ -1,6 +1,6 @@
 // Keeps the words of forms that are not sent yet, two seconds after typing stops and when the page is hidden.
 // A form is sent only once its words are kept: a failed page would take them with it.
-import { markSaved } from "./leave-warning.js";
+import { markSaved, whenLeaving } from "./leave-warning.js";
 
 const PAUSE_MS = 2000;
 const LONGEST_RETRY_MS = 30000;
@@ -34,6 +34,7 @@ class FormDraft {
       if (document.visibilityState === "hidden") this.keep();
     });
     addEventListener("online", () => this.keep());
+    whenLeaving(() => this.keepAll());
   }
 
   keepLater(milliseconds) {
@@ -52,6 +53,13 @@ class FormDraft {
       .finally(() => {
         this.request = null;
       });
+  }
+
+  /** Keep what was typed until now; what was typed while a request was on its way needs one more. */
+  async keepAll() {
+    if (this.request) await this.request;
+    this.keep();
+    await this.request;
   }
 
   async send() {
@@ -97,9 +105,7 @@ class FormDraft {
     if (this.waiting) return;
     this.waiting = true;
     const { submitter } = event;
-    if (this.request) await this.request;
-    this.keep();
-    if (this.request) await this.request;
+    await this.keepAll();
     this.waiting = false;
     if (!SENDABLE.has(this.state)) {
       this.status.focus();

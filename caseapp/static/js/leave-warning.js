@@ -1,6 +1,7 @@
 // Knows which forms hold words that are not saved, and asks before somebody leaves them behind.
 
 const unsaved = new Set();
+const saves = [];
 
 /** Return whether a form takes words that would be lost: any form but a search and one with a password or a PIN. */
 function holdsWords(form) {
@@ -20,6 +21,16 @@ export function markUnsaved(form) {
 /** Return whether any form of the page holds words that are not saved. */
 export function hasUnsavedWords() {
   return unsaved.size > 0;
+}
+
+/** Have a function called that saves words at once; it returns a promise of the server's answer. */
+export function whenLeaving(save) {
+  saves.push(save);
+}
+
+/** Save all words of the page that are not saved, and wait until the server has answered. */
+export function saveWords() {
+  return Promise.allSettled(saves.map((save) => save()));
 }
 
 /** Follow every form of the page, and ask before the page is left with unsaved words. */
