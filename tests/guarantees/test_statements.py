@@ -64,6 +64,7 @@ PAGES = {
     "portal_sign_in.link_page": 2,
     "portal_sign_in.pin_page": 3,
     "portal_sign_in.sign_in_page": 1,
+    "protocol.protocol_page": 2,
     "reports.report_list": 5,
     "screenings.screening_page": 8,
     "settings.help_lines_page": 3,

@@ -196,6 +196,7 @@ def test_staff_day_in_browser(app, live, browser, looking):
         "/follow-ups",
         "/help/levels",
         "/help/keys",
+        "/protocol",
         f"/case/{number}/follow-ups",
         f"/case/{number}/screening",
     ):

@@ -464,7 +464,7 @@ def test_stale_closing_changes_nothing(team, coach, ines):
     assert "Closed on" not in coach.text(page)
 
 
-@pytest.mark.parametrize("page", ["/help/levels", "/help/keys"])
+@pytest.mark.parametrize("page", ["/help/levels", "/help/keys", "/protocol"])
 def test_help_pages_are_shown_to_all_staff(app, team, page):
     assert "<h1>" in StaffBrowser(app, team["admin"]).text(page)
     assert app.test_client().get(page).status_code == 303

@@ -70,6 +70,11 @@ class Span:
     amount: int
     unit: str
 
+    def __str__(self) -> str:
+        """Return the length in words."""
+        unit = self.unit.replace("_", " ")
+        return f"{self.amount} {unit.removesuffix('s') if self.amount == 1 else unit}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Principle(Rule):
