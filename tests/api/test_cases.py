@@ -221,6 +221,10 @@ def test_move_case_forward_and_back(coach):
 def test_close_and_reopen_case(coach, case, made):
     path = f"/cases/{case['id']}"
     assert assert_refused(coach.post(f"{path}/close", closing(), version=case)) == [
+        "screening_of_the_day"
+    ]
+    together = closing(outcome="reunited")
+    assert assert_refused(coach.post(f"{path}/close", together, version=case)) == [
         "final_screening"
     ]
     assert assert_refused(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == [

@@ -424,7 +424,8 @@ def test_close_without_screening_is_refused_with_way_out(coach, ines):
     answer = coach.send(f"/case/{ines.number}/close", **CLOSING)
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
-    assert "Record the final screening, or say why it is not possible." in text
+    assert "Record a full screening today, then close the case." in text
+    assert f"/case/{ines.number}/screening" in text
     assert '<option value="separated" selected>' in text
 
 

@@ -18,7 +18,7 @@ from caseapp.core.vault import DataKey, seal, seal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.facts import OUTCOMES_APART
 from caseapp.domain.cases.models import Attestation, Case, CaseCounter, CaseEvent
-from caseapp.domain.cases.queries import get_progress, has_open_case
+from caseapp.domain.cases.queries import get_progress, has_open_case, is_screened_today
 from caseapp.domain.cases.rules import (
     check_clear_case_flag,
     check_close,
@@ -193,11 +193,11 @@ def attest_criterion(actor: Actor, case: LockedCase, criterion: str, evidence: s
 def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: int) -> None:
     """Close a case with outcome, reason and final screening, and create the check-ins that follow.
 
-    After a closing apart the client must be screened again within seven days, because loss of hope is a time of risk.
+    A closing apart needs a full screening of the same day, and the client must be screened again within seven days.
     Raises RuleBroken with every reason why it can't be closed, or Stale when the case has changed since `version`.
     """
     require(actor, Action.CASE_CLOSE)
-    check_close(actor, case, closing)
+    check_close(actor, case, closing, screened_today=is_screened_today(case))
     row, moment, from_stage = case.case, now(), case.case.stage
     set_committed_value(row, "version", version)
     row.status = "closed"

@@ -40,6 +40,7 @@ from caseapp.domain.clients.queries import (
 from caseapp.domain.clients.search import choose_clients
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
+from caseapp.domain.practice.queries import local_day, today
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.queries import (
     SAFETY_COLUMNS,
@@ -361,6 +362,12 @@ def get_progress(context: CaseContext) -> Progress:
         tuple(list_recent_screenings(context.case.client_id, GATE_SCREENINGS)),
         {row.criterion: unseal_column(row, "evidence", context.key) or "" for row in attestations},
     )
+
+
+def is_screened_today(context: CaseContext) -> bool:
+    """Tell whether a full screening of a case's client was recorded today, in the practice's time zone."""
+    screenings = list_recent_screenings(context.case.client_id, GATE_SCREENINGS)
+    return any(one.full and local_day(one.recorded_at) == today() for one in screenings)
 
 
 def has_open_case(client_id: UUID) -> bool:

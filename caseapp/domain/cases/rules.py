@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.core.permissions import Action
+from caseapp.domain.cases.facts import OUTCOMES_APART
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SCREENING_VALIDITY, Level
 from caseapp.domain.screening.rules import has_two_steady_screenings
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 
 CASE_NUMBER = re.compile(r"C-\d{4}-\d{4,}", re.ASCII | re.IGNORECASE)
+SCREENING_OF_THE_DAY = Reason(
+    "screening_of_the_day",
+    "The couple stays apart, and the client has not been screened today. Losing hope is a time of risk.",
+    "Record a full screening today, then close the case. If you can’t reach the client, choose “Lost contact”.",
+)
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
 
 
@@ -183,12 +189,14 @@ def check_open(_client: LockedClient, *, has_open_case: bool) -> None:
 
 
 def list_closing_blockers(
-    context: CaseContext, closing: CaseClosing, *, may_release_holds: bool
+    context: CaseContext, closing: CaseClosing, *, may_release_holds: bool, screened_today: bool
 ) -> list[Reason]:
-    """List why a case can't be closed this way.
+    """List why a case can't be closed this way; `screened_today` tells whether there is a full screening of today.
 
     It can't while a safety hold is open. It needs a full screening of the last 14 days; where none is possible, only
-    somebody who may release holds can close a case whose last screening was above watch.
+    somebody who may release holds can close a case whose last screening was above watch. A closing apart needs a full
+    screening of the same day, since loss of hope is a risk moment, and a second one within seven days, which is a
+    required action. Content map, section (d), stage 7. Awaiting clinical sign-off.
     """
     if context.case.status != "open":
         return [
@@ -205,7 +213,10 @@ def list_closing_blockers(
                 "Ask your supervisor to release the hold first.",
             )
         )
-    if closing.final_screening == "done" and not has_final_screening(safety):
+    if closing.outcome in OUTCOMES_APART:
+        if not screened_today:
+            reasons.append(SCREENING_OF_THE_DAY)
+    elif closing.final_screening == "done" and not has_final_screening(safety):
         reasons.append(
             Reason(
                 "final_screening",
@@ -226,13 +237,19 @@ def list_closing_blockers(
     return reasons
 
 
-def check_close(actor: Actor, case: LockedCase, closing: CaseClosing) -> None:
+def check_close(
+    actor: Actor, case: LockedCase, closing: CaseClosing, *, screened_today: bool
+) -> None:
     """Check that the actor can close a case this way.
 
     Raises RuleBroken with every reason.
     """
     may_release_holds = actor.may(Action.HOLD_RELEASE)
-    refuse_for(list_closing_blockers(case, closing, may_release_holds=may_release_holds))
+    refuse_for(
+        list_closing_blockers(
+            case, closing, may_release_holds=may_release_holds, screened_today=screened_today
+        )
+    )
 
 
 def check_reopen(case: LockedCase, *, has_open_case: bool) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ from caseapp.domain.practice.models import Practice, PracticeHelpLine, PracticeL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 
 def get_practice() -> Practice:
@@ -69,6 +71,11 @@ def get_logo() -> Logo | None:
 def today() -> date:
     """Return today's date in the practice's time zone."""
     return clock.today(get_practice_info().practice.zone)
+
+
+def local_day(moment: datetime) -> date:
+    """Return the day of a moment in the practice's time zone."""
+    return moment.astimezone(ZoneInfo(get_practice_info().practice.zone)).date()
 
 
 @dataclass(frozen=True)

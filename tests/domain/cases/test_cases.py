@@ -65,8 +65,8 @@ def row(made):
     return db.session.get(Case, made.case_id, populate_existing=True)
 
 
-def close(actor, made, closing=TOGETHER, version=None):
-    with day(0):
+def close(actor, made, closing=TOGETHER, version=None, hours=0):
+    with at(TODAY + timedelta(hours=hours)):
         version = version or row(made).version
         with transaction():
             close_case(actor, lock_case(actor, made.case_id), closing, version)
@@ -231,13 +231,44 @@ def test_close_case_after_final_screening_succeeds(team, made):
 
 @pytest.mark.parametrize("outcome", sorted(OUTCOMES))
 def test_closing_apart_creates_screening_task_within_a_week(team, made, outcome):
-    screen(team, made)
+    screen(team, made, 0)
     close(team["coach"], made, replace(TOGETHER, outcome=outcome))
     tasks = {task.kind: task for task in list_client_followups(team["coach"], made.client_id)}
     assert ("close_screening" in tasks) == (outcome in OUTCOMES_APART)
     if outcome in OUTCOMES_APART:
         assert tasks["close_screening"].due_at == TODAY + timedelta(days=7)
         assert tasks["close_screening"].assigned_to == team["coach"].id
+
+
+@pytest.mark.parametrize("final", ["done", "not_possible"])
+@pytest.mark.parametrize("who", ["coach", "supervisor"])
+@pytest.mark.parametrize("outcome", sorted(OUTCOMES_APART))
+def test_closing_apart_without_a_full_screening_of_the_day_is_refused(
+    team, made, outcome, who, final
+):
+    closing = replace(
+        TOGETHER, outcome=outcome, final_screening=final, not_screened_reason="In a hurry."
+    )
+    screen(team, made)
+    assert code(lambda: close(team[who], made, closing)) == "screening_of_the_day"
+    screen(team, made, 0, sleep=None)
+    assert code(lambda: close(team[who], made, closing)) == "screening_of_the_day"
+    assert row(made).status == "open"
+    screen(team, made, 0)
+    close(team[who], made, closing)
+    assert row(made).outcome == outcome
+
+
+@pytest.mark.parametrize(("hours", "same_day"), [(10, True), (11, False)])
+def test_day_of_a_closing_is_that_of_the_practice(team, made, hours, same_day):
+    """A screening counts until midnight in London, where the TODAY of these tests is at 13:00."""
+    screen(team, made, 0)
+    closing = replace(TOGETHER, outcome="separated")
+    if same_day:
+        close(team["coach"], made, closing, hours=hours)
+    else:
+        refused = code(lambda: close(team["coach"], made, closing, hours=hours))
+        assert refused == "screening_of_the_day"
 
 
 def test_check_in_is_created_only_with_consent(team, made):

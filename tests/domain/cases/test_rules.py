@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from caseapp.core.actor import Actor
 from caseapp.core.errors import Invalid, RuleBroken
 from caseapp.core.permissions import Role
+from caseapp.domain.cases.facts import OUTCOMES
 from caseapp.domain.cases.queries import LockedCase
 from caseapp.domain.cases.rules import (
     Progress,
@@ -197,7 +198,7 @@ def test_move_to_the_same_or_a_later_stage_is_refused():
 
 closings = st.builds(
     CaseClosing,
-    outcome=st.sampled_from(["separated", "together"]),
+    outcome=st.sampled_from([*OUTCOMES]),
     reason=st.just("decision"),
     final_screening=st.sampled_from(["done", "not_possible"]),
     not_screened_reason=st.just(""),
@@ -206,40 +207,49 @@ closings = st.builds(
 )
 
 
-@given(contexts(), closings, st.booleans())
+@given(contexts(), closings, st.booleans(), st.booleans())
 @settings(max_examples=300)
-def test_closing_is_possible_exactly_when_it_is_safe(here, closing, may_release_holds):
-    reasons = list_closing_blockers(here, closing, may_release_holds=may_release_holds)
+def test_closing_is_possible_exactly_when_it_is_safe(
+    here, closing, may_release_holds, screened_today
+):
+    reasons = list_closing_blockers(
+        here, closing, may_release_holds=may_release_holds, screened_today=screened_today
+    )
     assert complete(reasons)
     safe_without = may_release_holds or (here.safety.highest_level or 0) <= Level.WATCH
     screened = (
         has_final_screening(here.safety) if closing.final_screening == "done" else safe_without
     )
+    if closing.outcome in {"separated", "divorcing", "stopped_hoping"}:
+        screened = screened_today and (closing.final_screening == "done" or safe_without)
     allowed = here.case.status == "open" and here.safety.hold != "safety" and screened
     assert allowed == (not reasons)
     role = Role.SUPERVISOR if may_release_holds else Role.COACH
     actor = Actor(SUPERVISOR if may_release_holds else COACH, role, "", "web")
     if reasons:
         with pytest.raises(RuleBroken) as refused:
-            check_close(actor, LockedCase(**vars(here)), closing)
+            check_close(actor, LockedCase(**vars(here)), closing, screened_today=screened_today)
         assert [*refused.value.reasons] == reasons
     else:
-        check_close(actor, LockedCase(**vars(here)), closing)
+        check_close(actor, LockedCase(**vars(here)), closing, screened_today=screened_today)
 
 
 def test_closing_is_refused_by_each_of_its_conditions():
     bad = screening(sleep=2)
     done, impossible = (
-        CaseClosing("separated", "decision", final, "", follow_up_consent=False, follow_up_on=None)
+        CaseClosing("other", "decision", final, "", follow_up_consent=False, follow_up_on=None)
         for final in ("done", "not_possible")
     )
+    apart = replace(done, outcome="separated")
     for case, closing, code in (
         (context(status="closed"), done, "case_closed"),
         (context(state=safety(holds=["safety"], last=screening())), done, "hold_open"),
         (context(state=safety()), done, "final_screening"),
         (context(state=safety(last=bad)), impossible, "supervisor_needed"),
+        (context(state=safety()), apart, "screening_of_the_day"),
     ):
-        assert codes(list_closing_blockers(case, closing, may_release_holds=False)) == {code}
+        found = list_closing_blockers(case, closing, may_release_holds=False, screened_today=False)
+        assert codes(found) == {code}
 
 
 @pytest.mark.parametrize("status", ["open", "closed"])

@@ -63,7 +63,7 @@ def export_rows(actor, filters=None):
     return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""))), body
 
 
-def closing(outcome="separated"):
+def closing(outcome="reunited"):
     return CaseClosing(outcome, "decision", "done", "", follow_up_consent=False, follow_up_on=None)
 
 
@@ -153,7 +153,7 @@ def test_events_outside_the_case_are_not_counted(cast):
     assert row["sleep_levels"].count("concern") == 0
     assert row["eating_levels"].split()[0].endswith(":watch")
     assert (row["outcome"], row["close_reason"], row["final_screening"]) == (
-        "separated",
+        "reunited",
         "decision",
         "done",
     )

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 from tests.guarantees.races.race import (
-    APART,
+    CLOSING,
     NO_FACTS,
     ORDER,
     Race,
@@ -64,7 +64,7 @@ def closing(team: Team) -> Race:
     coach, made = team["coach"], builders.steady_case(team["coach"])
     return Race(
         recording_urgent(coach, made),
-        lambda: cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made)),
+        lambda: cases.close_case(coach, lock_case(coach, made.case_id), CLOSING, version(made)),
         "hold_open",
     )
 
@@ -83,7 +83,7 @@ def reopening(team: Team) -> Race:
     """Reopen a case while a new one is being opened for the same client."""
     coach, made = team["coach"], builders.steady_case(team["coach"])
     with transaction():
-        cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made))
+        cases.close_case(coach, lock_case(coach, made.case_id), CLOSING, version(made))
     return Race(
         lambda: cases.open_case(
             coach, lock_client(coach, made.client_id), NO_FACTS, coach_id=coach.id

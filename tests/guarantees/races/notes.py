@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from caseapp.domain.notes.queries import LockedNote
 
-from tests.guarantees.races.race import APART, Race, Team, version
+from tests.guarantees.races.race import CLOSING, Race, Team, version
 
 
 def starting_a_note(team: Team) -> Race:
@@ -32,7 +32,7 @@ def starting_a_note(team: Team) -> Race:
     coach, made = team["coach"], builders.steady_case(team["coach"])
     new = NewNote("dap", now(), 50, "video", {})
     return Race(
-        lambda: cases.close_case(coach, lock_case(coach, made.case_id), APART, version(made)),
+        lambda: cases.close_case(coach, lock_case(coach, made.case_id), CLOSING, version(made)),
         lambda: create_note(coach, lock_case_for_note(coach, made.case_id), new),
         "case_closed",
     )

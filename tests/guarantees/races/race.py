@@ -26,7 +26,7 @@ Team = dict[str, Actor]
 URGENT = NewScreening({item.key: 0 for item in ITEMS} | {"self_harm": 3}, True, (), "")  # noqa: FBT003
 NO_FACTS = CaseDetails({}, "undecided", None)
 ORDER = CaseDetails({"order": "protects_spouse"}, "undecided", None)
-APART = CaseClosing("separated", "decision", "done", "", follow_up_consent=False, follow_up_on=None)
+CLOSING = CaseClosing("other", "decision", "done", "", follow_up_consent=False, follow_up_on=None)
 
 
 @dataclass
