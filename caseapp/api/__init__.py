@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from apispec.ext.marshmallow import MarshmallowPlugin
 
 from caseapp.api import (
+    alerts,
     assignments,
     audit,
     bulk_assignments,
@@ -32,6 +33,7 @@ RESOURCES = (
     notes,
     screenings,
     followups,
+    alerts,
     handouts,
     assignments,
     bulk_assignments,

@@ -26,6 +26,8 @@ MIN_RETRY_DELAY = timedelta(seconds=15)
 CLAIM_PERIOD = timedelta(minutes=5)
 MAX_RETRY_DELAY = timedelta(hours=1)
 MAX_ATTEMPTS = 12
+# Clocks of two machines differ by less; a row from further ahead was stored before the clock was set back.
+MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 log = structlog.get_logger()
 
@@ -57,12 +59,18 @@ def set_dispatcher(call: Callable[[UUID], None]) -> None:
     runtime.current().dispatch = call
 
 
-def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
-    """Add a task in the open transaction; it is passed to the queue after the commit."""
-    row = OutboxRow(kind=kind, payload=payload, created_at=now(), next_attempt_at=now())
+def enqueue(kind: str, payload: dict[str, Any], *, due_at: datetime | None = None) -> UUID:
+    """Add a task in the open transaction.
+
+    It is passed to the queue after the commit; with a due time the sweep delivers it then. Neither needs the process
+    that added it.
+    """
+    row_id, moment = new_id(), now()
+    row = OutboxRow(
+        id=row_id, kind=kind, payload=payload, created_at=moment, next_attempt_at=due_at or moment
+    )
     db.session.add(row)
     db.session.flush()
-    row_id = row.id
 
     def dispatch() -> None:
         call = runtime.current().dispatch
@@ -73,7 +81,8 @@ def enqueue(kind: str, payload: dict[str, Any]) -> UUID:
         except Exception:  # noqa: BLE001 - the row is stored; the sweep will deliver it
             log.warning("outbox.queue_unreachable", row=str(row_id))
 
-    after_commit(dispatch)
+    if due_at is None:
+        after_commit(dispatch)
     return row_id
 
 
@@ -87,7 +96,7 @@ def deliver(row_id: UUID) -> bool:
         row = session.get(OutboxRow, row_id, with_for_update=True, populate_existing=True)
         if row is None or row.delivered_at is not None:
             return True
-        if row.next_attempt_at > now() or row.attempts >= MAX_ATTEMPTS:
+        if not _is_due(row) or row.attempts >= MAX_ATTEMPTS:
             return False
         kind, payload, attempts = row.kind, row.payload, row.attempts
         row.attempts = attempts + 1
@@ -103,21 +112,30 @@ def deliver(row_id: UUID) -> bool:
     return True
 
 
+def _is_due(row: OutboxRow) -> bool:
+    """Tell whether a row's time has come, or the clock was set back: early does no harm, lost does."""
+    moment = now()
+    if row.attempts == 0 and row.created_at > moment + MAX_CLOCK_SKEW:
+        return True
+    return row.next_attempt_at <= moment
+
+
 def _update(row_id: UUID, **values: datetime) -> None:
     with transaction() as session:
         session.execute(sa.update(OutboxRow).where(OutboxRow.id == row_id).values(**values))
 
 
-def sweep(limit: int = 100) -> int:
-    """Deliver up to `limit` rows that are due; return how many were delivered."""
-    due = db.session.scalars(
-        sa.select(OutboxRow.id)
-        .where(
-            OutboxRow.delivered_at.is_(None),
-            OutboxRow.next_attempt_at <= now(),
-            OutboxRow.attempts < MAX_ATTEMPTS,
-        )
-        .order_by(OutboxRow.next_attempt_at)
-        .limit(limit)
-    ).all()
+def sweep(limit: int = 100, *, kind: str | None = None) -> int:
+    """Deliver up to `limit` rows that are due, of one kind or of all; return how many were delivered."""
+    moment = now()
+    is_due = sa.or_(
+        OutboxRow.next_attempt_at <= moment,
+        sa.and_(OutboxRow.attempts == 0, OutboxRow.created_at > moment + MAX_CLOCK_SKEW),
+    )
+    query = sa.select(OutboxRow.id).where(
+        OutboxRow.delivered_at.is_(None), is_due, OutboxRow.attempts < MAX_ATTEMPTS
+    )
+    if kind is not None:
+        query = query.where(OutboxRow.kind == kind)
+    due = db.session.scalars(query.order_by(OutboxRow.next_attempt_at).limit(limit)).all()
     return sum(deliver(row_id) for row_id in due)

@@ -47,6 +47,9 @@ class Action(StrEnum):
     HOLD_READ = "hold.read"
     HOLD_OPEN = "hold.open"
     HOLD_RELEASE = "hold.release"
+    ALERT_READ = "alert.read"
+    ALERT_SEND = "alert.send"
+    ALERT_ACKNOWLEDGE = "alert.acknowledge"
     FOLLOWUP_READ = "followup.read"
     FOLLOWUP_WRITE = "followup.write"
     HANDOUT_READ = "handout.read"
@@ -101,6 +104,9 @@ _COACH = _ALL_STAFF | {
     Action.FLAG_SET,
     Action.HOLD_READ,
     Action.HOLD_OPEN,
+    Action.ALERT_READ,
+    Action.ALERT_SEND,
+    Action.ALERT_ACKNOWLEDGE,
     Action.FOLLOWUP_READ,
     Action.FOLLOWUP_WRITE,
     Action.ASSIGNMENT_READ,

@@ -13,3 +13,8 @@ def portal_url() -> str:
 def portal_link_url(token: str) -> str:
     """Return the one-time sign-in link that a client gets by mail."""
     return f"{settings.active().base_url}/portal/enter/{token}"
+
+
+def alerts_url() -> str:
+    """Return the address of a member of staff's alerts, for the email about one."""
+    return f"{settings.active().base_url}/alerts"

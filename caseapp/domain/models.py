@@ -2,6 +2,7 @@
 
 from caseapp.core import idempotency, outbox, sessions
 from caseapp.core.database import Model
+from caseapp.domain.alerts import models as alerts
 from caseapp.domain.assignments import models as assignments
 from caseapp.domain.audit import models as audit
 from caseapp.domain.auth import models as auth
@@ -21,6 +22,7 @@ from caseapp.domain.users import models as users
 from caseapp.domain.worksheets import models as worksheets
 
 MODULES = (
+    alerts,
     assignments,
     audit,
     auth,

@@ -25,6 +25,8 @@ from caseapp.core.clock import now
 from caseapp.core.i18n import lazy_gettext
 from caseapp.core.permissions import Action
 from caseapp.core.render_guard import begin_rendering, end_rendering
+from caseapp.domain.alerts.queries import count_waiting_alerts
+from caseapp.domain.alerts.schemas import WaitingAlerts
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.practice.models import NEUTRAL_SITE
 from caseapp.domain.practice.queries import are_help_lines_stale, get_practice_info
@@ -34,6 +36,8 @@ from caseapp.http.idempotency import new_idempotency_key
 from caseapp.http.interfaces import Interface, current_interface
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from caseapp.domain.practice.models import Practice
 
 # Only codes are stored in Flask's cookie, since anyone with the browser can read it.
@@ -52,6 +56,7 @@ MESSAGES = {
     "case_moved": lazy_gettext("Stage changed."),
     "case_closed": lazy_gettext("Case closed."),
     "case_reopened": lazy_gettext("Case reopened in Steady."),
+    "alert_acknowledged": lazy_gettext("Alert acknowledged. It is not passed on any more."),
     "followup_added": lazy_gettext("Follow-up added."),
     "followup_completed": lazy_gettext("Follow-up completed."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),
@@ -214,11 +219,23 @@ def initials(name: str) -> str:
     return "".join(word[0].upper() for word in (*words[:1], *words[1:][-1:]))
 
 
+def show_waiting_alerts(opened: Iterable[datetime]) -> None:
+    """Let the frame of this page show that the alerts of these times wait, as a view that lists them knows."""
+    moments = [*opened]
+    g.waiting_alerts = WaitingAlerts(len(moments), min(moments, default=None))
+
+
 def _load_page_context() -> dict[str, Any]:
-    """Give every page its user, and load the practice before it renders: for its language, or for where to leave to."""
-    context: dict[str, Any] = {"me": g.get("actor")}
+    """Give every page its user, and load before it renders what its frame shows.
+
+    That is the practice, for its language or for where to leave to, and on staff pages the alerts that wait.
+    """
+    me = g.get("actor")
+    context: dict[str, Any] = {"me": me}
     if current_interface() is Interface.STAFF:
         i18n.use_language(current_practice().language)
+        if me is not None and me.may(Action.ALERT_READ):
+            context["waiting_alerts"] = g.get("waiting_alerts") or count_waiting_alerts(me)
     elif current_interface() in {Interface.PORTAL, Interface.EXIT}:
         context["exit_url"] = _find_exit_url()
     return context

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from caseapp.core import outbox
 from caseapp.core.actor import worker
+from caseapp.domain.alerts.operations import ALERT_MAIL, ALERT_STEP
 from caseapp.domain.audit.operations import reads_recorded
 from caseapp.domain.auth.portal_access import LINK_MAIL
 from caseapp.domain.bulk_assignments.operations import BULK_ASSIGNMENT
+from caseapp.jobs.alerts import mail_alert, take_alert_step
 from caseapp.jobs.bulk_assignments import process_bulk_assignment
 from caseapp.jobs.expired_drafts import delete_expired_drafts
 from caseapp.jobs.expired_uploads import delete_expired_uploads
@@ -24,7 +26,12 @@ __all__ = ["delete_expired", "register_handlers"]
 
 def register_handlers() -> None:
     """Register the handler of each kind of outbox row."""
-    for kind, job in ((LINK_MAIL, mail_link), (BULK_ASSIGNMENT, process_bulk_assignment)):
+    for kind, job in (
+        (ALERT_MAIL, mail_alert),
+        (ALERT_STEP, take_alert_step),
+        (LINK_MAIL, mail_link),
+        (BULK_ASSIGNMENT, process_bulk_assignment),
+    ):
         outbox.register_handler(kind, _recording(job))
 
 

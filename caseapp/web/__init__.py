@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from caseapp.web import (
+    alert_settings,
+    alerts,
     assignments,
     audit,
     authoring,
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 def init_app(app: Flask) -> None:
     """Register the blueprints of all staff pages.
 
-    Intake and stages share the blueprint of cases, the authoring editor that of authoring.
+    Intake and stages share the blueprint of cases, the authoring editor that of authoring, and the settings of alerts
+    that of settings.
     """
     modules = (
         sign_in,
@@ -53,6 +56,7 @@ def init_app(app: Flask) -> None:
         protocol,
         notes,
         followups,
+        alerts,
         handouts,
         authoring,
         authoring_editor,
@@ -63,6 +67,7 @@ def init_app(app: Flask) -> None:
         reports,
         people,
         settings,
+        alert_settings,
         audit,
         demo_mail,
     )

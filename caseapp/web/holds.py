@@ -9,6 +9,7 @@ from flask import Blueprint, render_template, url_for
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
 from caseapp.core.vault import unseal_column
+from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import get_case_context_by_number
 from caseapp.domain.practice.queries import get_practice_info
@@ -73,6 +74,7 @@ def hold_page(context: CasePage, forms: Forms) -> str:
         items_by_key=ITEMS_BY_KEY,
         names=get_user_names(people),
         help_lines=get_practice_info().help_lines,
+        alert=get_client_alert(actor, client_id) if context.safety.holds else None,
         suspended=list_suspended_assignments(actor, context),
         forms=forms,
     )

@@ -8,6 +8,7 @@ from flask import Blueprint, render_template, request, url_for
 
 from caseapp.core.pagination import PAGE_SIZE, Window, page_window
 from caseapp.core.permissions import Action
+from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.practice.queries import get_practice_info
@@ -55,6 +56,7 @@ def screening_page(context: CasePage, forms: Forms) -> str:
         if context.safety.last_screening
         else [],
         help_lines=get_practice_info().help_lines,
+        alert=get_client_alert(actor, client_id) if context.safety.holds else None,
         suspended=list_suspended_assignments(actor, context),
     )
 

@@ -11,7 +11,7 @@ from caseapp.core.permissions import Action
 from caseapp.domain.dashboard import queries
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.http.guard import current_actor, needs
-from caseapp.http.template_helpers import local
+from caseapp.http.template_helpers import local, show_waiting_alerts
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -31,6 +31,7 @@ def today() -> ResponseReturnValue:
         return render_template(
             "today/admin.html", help_lines=get_practice_info().help_lines, greeting=_greeting()
         )
+    show_waiting_alerts(alert.opened_at for alert in today_view.alerts)
     return render_template("today/today.html", today_view=today_view, greeting=_greeting())
 
 

@@ -77,8 +77,10 @@ def records(staff):
     export = admin.post("/exports", {"format": "csv"})
     assert (note.status_code, assignment.status_code, export.status_code) == (201, 201, 201)
     held = builders.client(coach.actor)
-    builders.screen(coach.actor, held, sleep="concern")
+    # The coach is alerted of what somebody else has recorded.
+    builders.screen(staff["supervisor"].actor, held, sleep="concern")
     return {
+        "alert_id": coach.get("/alerts").get_json()["items"][0]["id"],
         "client_id": str(held),
         "case_id": str(made.case_id),
         "note_id": note.get_json()["id"],

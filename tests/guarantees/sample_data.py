@@ -14,6 +14,7 @@ from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.assignments.operations import assign_handout
 from caseapp.domain.assignments.queries import list_assignments
 from caseapp.domain.auth.operations import create_token
@@ -45,6 +46,7 @@ SLUG = "help-right-now"
 
 # Every URL argument has a value here. OWNED arguments name somebody's record.
 OWNED = {
+    "alert_id",
     "assignment_id",
     "case_id",
     "client_id",
@@ -58,7 +60,7 @@ OWNED = {
     "upload_id",
     "screening_id",
 }
-SHARED = {"draft_id", "export_id", "key", "line_id", "name", "slug", "stamp", "token"}
+SHARED = {"draft_id", "export_id", "key", "line_id", "name", "slug", "stamp", "token", "user_id"}
 MISSING = {
     "number": "C-1999-0001",
     "position": 9999,
@@ -121,6 +123,13 @@ def _belongings(app, coach, slugs):
         wish = NewBulkAssignment(None, "en", "print", "", None, (found.case_id,), {})
         bulk_assignment_id = start_bulk_assignment(coach, SLUG, wish)
     screening_id = builders.screen(coach, found.client_id, self_harm="urgent", sleep="concern")
+    with transaction():
+        lock_client(coach, found.client_id)
+        alert_id = db.session.scalars(
+            sa.select(Alert.id).where(Alert.client_id == found.client_id)
+        ).one()
+        # As if somebody else had recorded the screening.
+        db.session.add(AlertRecipient(alert_id=alert_id, user_id=coach.id, step="coach"))
     note_id = builders.draft(coach, found.case_id)
     number = db.session.scalar(
         sa.text("SELECT number FROM coaching_case ORDER BY opened_at DESC LIMIT 1")
@@ -128,6 +137,7 @@ def _belongings(app, coach, slugs):
     context = get_case_context_by_number(coach, number)
     assignments = list_assignments(coach, context)
     return browser, {
+        "alert_id": alert_id,
         "case_id": found.case_id,
         "client_id": found.client_id,
         "number": number,
@@ -159,6 +169,7 @@ def make(app):
             "stamp": "0000000000",
             "name": "app.css",
             "token": "no-such-link",
+            "user_id": actors["supervisor"].id,
         }
     client, own = _belongings(app, actors["coach"], [SLUG, "better-nights"])
     client2, foreign = _belongings(app, actors["coach2"], [SLUG])

@@ -33,6 +33,9 @@ COACH = EVERY_MEMBER_OF_STAFF | {
     "flag.set",
     "hold.read",
     "hold.open",
+    "alert.read",
+    "alert.send",
+    "alert.acknowledge",
     "followup.read",
     "followup.write",
     "assignment.read",
@@ -79,7 +82,16 @@ def test_each_role_has_exactly_its_actions(role):
 
 
 def test_admin_sees_no_client_and_coach_releases_no_hold():
-    about_clients = ("client.", "case.", "note.", "screening.", "hold.", "followup.", "assignment.")
+    about_clients = (
+        "client.",
+        "case.",
+        "note.",
+        "screening.",
+        "hold.",
+        "followup.",
+        "alert.",
+        "assignment.",
+    )
     assert not any(action.startswith(about_clients) for action in ADMIN)
     assert not {"hold.release", "flag.clear", "conflict.read"} & COACH
 
@@ -125,6 +137,7 @@ def test_every_http_action_is_declared_by_a_view(session_app):
     elsewhere = {
         "conflict.read",  # asked while a client is added
         "hold.open",  # a screening opens it
+        "alert.send",  # a hold that opens sends it, and later the worker
         "sign_in",  # recorded; whoever signs in is nobody yet
         "token.manage",  # the command line
         "key.rotate",  # the command line

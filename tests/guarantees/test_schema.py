@@ -40,7 +40,7 @@ VAGUE_NAMES = {
     "done_by",
 }
 # Tables that hold the rows that they may hold from the start.
-FILLED = {"practice", "practice_logo", "key_ring"}
+FILLED = {"alert_setting", "practice", "practice_logo", "key_ring"}
 # Read by their case, never by their client.
 READ_BY_CASE = {"case_event", "attestation"}
 

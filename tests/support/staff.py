@@ -15,6 +15,8 @@ NAMES = {
     "coach2": "Jonas Adler",
     "supervisor": "Helen Marsh",
     "supervisor2": "Ruth Vance",
+    "supervisor3": "Priya Nair",
+    "supervisor4": "Owen Blake",
     "admin": "Ade Bello",
 }
 

@@ -55,6 +55,7 @@ INSERT_CLIENTS_POSTGRESQL = INSERT_CLIENT.from_select(
 )
 # What reading a record of each kind is called when the request is about something else.
 READ_ACTIONS = {
+    "alert": Action.ALERT_READ,
     "assignment": Action.ASSIGNMENT_READ,
     "case": Action.CASE_READ,
     "client": Action.CLIENT_READ,

@@ -15,6 +15,7 @@ from caseapp.core.database import db
 from caseapp.core.pagination import in_any, literal_limit
 from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
+from caseapp.domain.alerts.queries import list_waiting_alerts
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import select_assignments
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, find_suspended
@@ -83,6 +84,7 @@ def get_today(actor: Actor) -> Today:
     more_cases = sum(count.cases for count in cases_by_stage) > SUSPENDED_PAGE_SIZE
     return Today(
         now=moment,
+        alerts=list_waiting_alerts(actor),
         portal_items=portal_items[:MAX_PORTAL_ITEMS],
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),

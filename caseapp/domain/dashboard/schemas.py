@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.domain.alerts.schemas import AlertRecord
     from caseapp.domain.cases.stages import Stage
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.notes.schemas import CoachDraft, DraftListItem
@@ -84,6 +85,7 @@ class Today:
     """
 
     now: datetime
+    alerts: list[AlertRecord] = field(default_factory=list)
     portal_items: list[PortalItem] = field(default_factory=list)
     more_portal_items: bool = False
     drafts: list[DraftListItem] = field(default_factory=list)

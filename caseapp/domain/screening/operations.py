@@ -14,6 +14,8 @@ from caseapp.core.errors import Invalid, NotFound
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal
+from caseapp.domain.alerts.codes import KINDS
+from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
@@ -66,6 +68,9 @@ def record_screening(
         _open_hold(actor, client, kind, reasons)
         for kind, reasons in _hold_reasons(required, new, row)
     ]
+    if required.holds:
+        # One alert, of the most urgent kind.
+        raise_alert(actor, client, min(required.holds, key=KINDS.index))
     create_required_followups(
         actor,
         client,

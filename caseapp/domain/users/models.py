@@ -26,6 +26,12 @@ class User(Model):
     )
     password_hash: Mapped[str] = mapped_column(sa.String(160))
     supervisor_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"), index=True)
+    deputy_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("user_account.id"))
+    """Who is alerted when this supervisor doesn't acknowledge an alert."""
+    phone: Mapped[str] = mapped_column(sa.String(30), default="", server_default=sa.text("''"))
+    on_call_hours: Mapped[str] = mapped_column(
+        sa.String(60), default="", server_default=sa.text("''")
+    )
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1, info=between(1))

@@ -1,0 +1,200 @@
+"""Operations on alerts: raise, pass on, acknowledge, and change whom they reach."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.orm.attributes import set_committed_value
+
+from caseapp.core import mail, outbox, urls
+from caseapp.core.actor import Actor, require, worker
+from caseapp.core.clock import now
+from caseapp.core.database import db
+from caseapp.core.errors import Invalid, NotFound
+from caseapp.core.i18n import in_language
+from caseapp.core.ids import new_id
+from caseapp.core.permissions import Action
+from caseapp.core.templating import render_text
+from caseapp.core.vault import seal
+from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertStep
+from caseapp.domain.alerts.queries import (
+    Escalation,
+    LockedAlert,
+    as_staff_member,
+    find_address,
+    get_alert_setting,
+    get_escalation,
+)
+from caseapp.domain.alerts.rules import (
+    list_deputy_faults,
+    list_due_steps,
+    list_manager_faults,
+    list_people,
+    plan_steps,
+)
+from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.queries import take_lock_of_owner
+from caseapp.domain.practice.queries import get_practice
+from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import list_users
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from caseapp.domain.alerts.schemas import AlertSettingsChange, StaffContact
+    from caseapp.domain.clients.queries import LockedClient
+
+ALERT_STEP = "alert_step"
+ALERT_MAIL = "alert_mail"
+UNKNOWN = "Choose one of the options."
+
+
+def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
+    """Alert everybody who must know that a hold of a kind was opened or renewed, in the transaction that does so.
+
+    The first steps are taken at once; each later one is stored as a task with its due time. The actor, who knows, is
+    not alerted.
+    """
+    require(actor, Action.ALERT_SEND)
+    escalation = get_escalation(client.id)
+    alert = Alert(id=new_id(), client_id=client.id, opened_at=now(), opened_by=actor.id)
+    sealed = seal(alert, "kind", kind, client.key)
+    assert sealed is not None  # noqa: S101 - the text is not None
+    alert.kind = sealed
+    db.session.add(alert)
+    db.session.flush()
+    due = plan_steps(kind, alert.opened_at, escalation.times, escalation.zone)
+    steps = [AlertStep(alert_id=alert.id, step=step, due_at=due_at) for step, due_at in due.items()]
+    db.session.add_all(steps)
+    db.session.flush()
+    _take_due_steps(actor, alert, steps, escalation)
+    for step in steps:
+        if step.taken_at is None and step.due_at is not None:
+            task = {"alert": alert.id.hex, "step": step.step}
+            outbox.enqueue(ALERT_STEP, task, due_at=step.due_at)
+    return alert.id
+
+
+def escalate(alert_id: UUID) -> None:
+    """Take the steps of an alert that are due, unless it is acknowledged; doing it again does nothing."""
+    take_lock_of_owner(Alert.id, alert_id)
+    alert = db.session.get_one(Alert, alert_id)
+    if alert.acknowledged_at is not None:
+        return
+    steps = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert_id)).all()
+    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id))
+
+
+def _take_due_steps(
+    actor: Actor, alert: Alert, steps: Sequence[AlertStep], escalation: Escalation
+) -> None:
+    """Take the due steps of an alert whose client is locked: note whom they alert, and enqueue their emails."""
+    alerted = set(
+        db.session.scalars(
+            sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert.id)
+        )
+    )
+    people = {
+        step.step: {
+            person.id for person in list_people(step.step, escalation.team, escalation.manager)
+        }
+        - {alert.opened_by}
+        for step in steps
+    }
+    chosen = list_due_steps(
+        {step.step: step.due_at for step in steps},
+        {step.step for step in steps if step.taken_at is not None},
+        people,
+        alerted,
+        now(),
+        alert.opened_at,
+    )
+    if not chosen:
+        return
+    by_code = {step.step: step for step in steps}
+    for code in chosen:
+        by_code[code].taken_at = now()
+        for user_id in sorted(people[code] - alerted):
+            db.session.add(AlertRecipient(alert_id=alert.id, user_id=user_id, step=code))
+            outbox.enqueue(ALERT_MAIL, {"alert": alert.id.hex, "user": user_id.hex})
+        alerted |= people[code]
+    db.session.flush()
+    details = {"steps": chosen, "people": len(alerted)}
+    record(actor, Action.ALERT_SEND, "alert", alert.id, client_id=alert.client_id, details=details)
+
+
+def send_alert_mail(alert_id: UUID, user_id: UUID) -> bool:
+    """Mail one person that an alert waits for them, naming nobody and no reason; return whether it was sent.
+
+    Nothing is sent once somebody has acknowledged the alert.
+    """
+    address, language = find_address(alert_id, user_id), get_practice().language
+    db.session.rollback()
+    if address is None:
+        return False
+    values = {"link": urls.alerts_url()}
+    with in_language(language):
+        subject, _, body = render_text("emails/alert.txt", values).partition("\n\n")
+    mail.send(mail.MailMessage(address, subject.removeprefix("Subject: "), body))
+    return True
+
+
+def acknowledge_alert(actor: Actor, alert: LockedAlert) -> None:
+    """Acknowledge an alert, which ends it for everybody; acknowledging it again changes nothing."""
+    require(actor, Action.ALERT_ACKNOWLEDGE)
+    row = alert.row
+    if row.acknowledged_at is not None:
+        return
+    row.acknowledged_at = now()
+    row.acknowledged_by = actor.id
+    db.session.flush()
+    record(actor, Action.ALERT_ACKNOWLEDGE, "alert", row.id, client_id=row.client_id)
+
+
+def update_alert_settings(actor: Actor, change: AlertSettingsChange, expected_version: int) -> None:
+    """Change the manager and the times of alerts.
+
+    Raises Invalid unless the manager is an active supervisor, and Stale when they have changed since.
+    """
+    require(actor, Action.PRACTICE_EDIT)
+    staff = {user.id: as_staff_member(user) for user in list_users()}
+    manager = staff.get(change.manager_id) if change.manager_id else None
+    faults = list_manager_faults(manager)
+    if faults or (manager is None and change.manager_id is not None):
+        raise Invalid({"manager_id": [str(fault.message) for fault in faults] or [UNKNOWN]})
+    setting = get_alert_setting()
+    set_committed_value(setting, "version", expected_version)
+    values = {"manager_id": change.manager_id, **asdict(change.times)}
+    changed = [name for name, value in values.items() if getattr(setting, name) != value]
+    for name in changed:
+        setattr(setting, name, values[name])
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "alert_setting", details={"fields": changed})
+
+
+def update_staff_contact(
+    actor: Actor, user_id: UUID, contact: StaffContact, expected_version: int
+) -> None:
+    """Change how a member of staff is reached, and who is their deputy.
+
+    Raises NotFound, Invalid unless the deputy may be one, and Stale when the account has changed since.
+    """
+    require(actor, Action.PRACTICE_EDIT)
+    staff = {user.id: as_staff_member(user) for user in list_users()}
+    if user_id not in staff:
+        raise NotFound
+    deputy = staff.get(contact.deputy_id) if contact.deputy_id else None
+    faults = list_deputy_faults(staff[user_id], deputy)
+    if faults or (deputy is None and contact.deputy_id is not None):
+        raise Invalid({"deputy_id": [str(fault.message) for fault in faults] or [UNKNOWN]})
+    user = db.session.get_one(User, user_id)
+    set_committed_value(user, "version", expected_version)
+    values = asdict(contact)
+    changed = [name for name, value in values.items() if getattr(user, name) != value]
+    for name in changed:
+        setattr(user, name, values[name])
+    db.session.flush()
+    record(actor, Action.PRACTICE_EDIT, "user", user_id, details={"fields": changed})

@@ -1,0 +1,343 @@
+"""Queries for alerts: whom they reach, those of one person, and those of one client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from caseapp.core.actor import Actor, require
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound
+from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
+from caseapp.core.permissions import Action
+from caseapp.core.vault import unseal_text
+from caseapp.domain.alerts.codes import KINDS, STEP_LABELS, STEPS
+from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting, AlertStep
+from caseapp.domain.alerts.rules import list_people
+from caseapp.domain.alerts.schemas import (
+    AlertRecord,
+    AlertTimes,
+    ClientAlert,
+    StaffMember,
+    TeamMember,
+    WaitingAlerts,
+)
+from caseapp.domain.clients.models import CareTeamMember, Client
+from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner
+from caseapp.domain.keys.models import ClientKey
+from caseapp.domain.keys.queries import open_key
+from caseapp.domain.practice.models import Practice
+from caseapp.domain.users.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+# How many acknowledged alerts a page shows below those that wait.
+MAX_ACKNOWLEDGED = 20
+# No name holds it.
+SEPARATOR = "\n"
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """Whom the alerts about a client reach, and when: the care team, the manager, the times and their zone."""
+
+    team: tuple[TeamMember, ...]
+    manager: StaffMember | None
+    times: AlertTimes
+    zone: str
+
+
+_supervisor, _deputy, _manager = aliased(User), aliased(User), aliased(User)
+_PERSON = ("id", "name", "role", "phone", "on_call_hours", "disabled_at")
+
+
+def _columns(user: Any, prefix: str) -> list[sa.Label[Any]]:  # noqa: ANN401 - the table or an alias
+    return [getattr(user, name).label(f"{prefix}_{name}") for name in _PERSON]
+
+
+ESCALATION = (
+    sa.select(
+        *_columns(User, "coach"),
+        *_columns(_supervisor, "supervisor"),
+        *_columns(_deputy, "deputy"),
+        *_columns(_manager, "manager"),
+        Practice.zone,
+        AlertSetting.safety_deputy_minutes,
+        AlertSetting.safety_manager_minutes,
+        AlertSetting.care_deputy_days,
+        AlertSetting.care_manager_days,
+    )
+    .select_from(AlertSetting)
+    .join(Practice, Practice.id == AlertSetting.id)
+    .outerjoin(CareTeamMember, CareTeamMember.client_id == sa.bindparam("client_id"))
+    .outerjoin(User, User.id == CareTeamMember.user_id)
+    .outerjoin(_supervisor, _supervisor.id == User.supervisor_id)
+    # A supervisor who coaches, and has no supervisor, has a deputy of their own.
+    .outerjoin(_deputy, _deputy.id == sa.func.coalesce(_supervisor.deputy_id, User.deputy_id))
+    .outerjoin(_manager, _manager.id == AlertSetting.manager_id)
+    .order_by(CareTeamMember.joined_at.desc(), User.id)
+)
+
+
+def _person(row: Any, prefix: str) -> StaffMember | None:  # noqa: ANN401 - a result row
+    found = {name: getattr(row, f"{prefix}_{name}") for name in _PERSON}
+    if found["id"] is None:
+        return None
+    return StaffMember(
+        found["id"],
+        found["name"],
+        found["role"],
+        found["phone"],
+        found["on_call_hours"],
+        is_active=found["disabled_at"] is None,
+    )
+
+
+def get_alert_setting() -> AlertSetting:
+    """Load the settings of alerts; the database has them from the start."""
+    return db.session.scalars(sa.select(AlertSetting)).one()
+
+
+def get_escalation(client_id: UUID) -> Escalation:
+    """Load whom the alerts about a client reach, and when, with one statement."""
+    return _escalation(db.session.execute(ESCALATION, {"client_id": client_id}).all())
+
+
+def _escalation(rows: Sequence[Any]) -> Escalation:
+    first = rows[0]
+    return Escalation(
+        tuple(
+            TeamMember(coach, _person(row, "supervisor"), _person(row, "deputy"))
+            for row in rows
+            if (coach := _person(row, "coach")) is not None
+        ),
+        _person(first, "manager"),
+        AlertTimes(
+            first.safety_deputy_minutes,
+            first.safety_manager_minutes,
+            first.care_deputy_days,
+            first.care_manager_days,
+        ),
+        first.zone,
+    )
+
+
+def as_staff_member(user: User) -> StaffMember:
+    """Return what alerts need to know about a member of staff."""
+    return StaffMember(
+        user.id,
+        user.name,
+        user.role,
+        user.phone,
+        user.on_call_hours,
+        is_active=user.disabled_at is None,
+    )
+
+
+_recipient, _taken = aliased(AlertRecipient), aliased(AlertStep)
+_ADDRESSED_TO = (
+    sa.select(sa.func.aggregate_strings(User.name, SEPARATOR))
+    .join(_recipient, _recipient.user_id == User.id)
+    .where(_recipient.alert_id == Alert.id)
+    .correlate(Alert)
+    .scalar_subquery()
+)
+_LAST_STEP = (
+    sa.select(
+        sa.func.max(sa.case({step: number for number, step in enumerate(STEPS)}, value=_taken.step))
+    )
+    .where(_taken.alert_id == Alert.id, _taken.taken_at.is_not(None))
+    .correlate(Alert)
+    .scalar_subquery()
+)
+
+
+_newest, _acknowledged_by = aliased(Alert), aliased(User)
+# Of a client's alerts, the newest that nobody has acknowledged, else the newest.
+CLIENT_ALERT = (
+    ESCALATION.outerjoin(
+        Alert,
+        Alert.id
+        == sa.select(_newest.id)
+        .where(_newest.client_id == sa.bindparam("client_id"))
+        .order_by(_newest.acknowledged_at.is_not(None), _newest.opened_at.desc(), _newest.id.desc())
+        .limit(literal_limit(1))
+        .scalar_subquery(),
+    )
+    .outerjoin(_acknowledged_by, _acknowledged_by.id == Alert.acknowledged_by)
+    .add_columns(
+        Alert.opened_at.label("opened_at"),
+        Alert.acknowledged_at.label("acknowledged_at"),
+        _acknowledged_by.name.label("acknowledged_by_name"),
+        _ADDRESSED_TO.label("addressed_to"),
+    )
+)
+
+
+def get_client_alert(actor: Actor, client_id: UUID) -> ClientAlert:
+    """Return whom to ring about a client, and who knows; access to the client was already checked.
+
+    With one statement. The actor isn't told to ring themselves.
+    """
+    require(actor, Action.HOLD_READ)
+    rows = db.session.execute(CLIENT_ALERT, {"client_id": client_id}).all()
+    escalation, first = _escalation(rows), rows[0]
+    people: dict[UUID, tuple[str, StaffMember]] = {}
+    for step in STEPS:
+        for person in list_people(step, escalation.team, escalation.manager):
+            if person.id != actor.id:
+                people.setdefault(person.id, (STEP_LABELS[step], person))
+    return ClientAlert(
+        tuple(people.values()),
+        first.opened_at,
+        _split_names(first.addressed_to),
+        first.acknowledged_at,
+        first.acknowledged_by_name or "",
+    )
+
+
+@dataclass(frozen=True)
+class LockedAlert:
+    """An alert whose client is locked until the transaction ends, read after the lock; only `lock_alert` makes one."""
+
+    row: Alert
+
+
+def lock_alert(actor: Actor, alert_id: UUID) -> LockedAlert:
+    """Lock the client of an alert that the actor has received, then load the alert.
+
+    Raises NotFound, and RuntimeError outside `transaction()`.
+    """
+    require(actor, Action.ALERT_READ)
+    take_lock_of_owner(Alert.id, alert_id)
+    row = db.session.scalar(
+        sa.select(Alert)
+        .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
+        .where(Alert.id == alert_id, AlertRecipient.user_id == actor.id)
+    )
+    if row is None:
+        raise NotFound
+    return LockedAlert(row)
+
+
+def _select_received(actor: Actor) -> sa.Select[Any]:
+    acknowledged_by, opened_by = aliased(User), aliased(User)
+    return (
+        sa.select(
+            Alert,
+            Client.name.label("client"),
+            ClientKey.wrapped,
+            is_visible_to(actor, Alert.client_id).label("is_visible"),
+            opened_by.name.label("opened_by_name"),
+            opened_by.phone.label("opened_by_phone"),
+            acknowledged_by.name.label("acknowledged_by_name"),
+            _ADDRESSED_TO.label("addressed_to"),
+            _LAST_STEP.label("last_step"),
+        )
+        .join(AlertRecipient, AlertRecipient.alert_id == Alert.id)
+        .join(Client, Client.id == Alert.client_id)
+        .join(ClientKey, ClientKey.client_id == Alert.client_id)
+        .join(opened_by, opened_by.id == Alert.opened_by)
+        .outerjoin(acknowledged_by, acknowledged_by.id == Alert.acknowledged_by)
+        .where(AlertRecipient.user_id == actor.id)
+    )
+
+
+def _record(row: Any) -> AlertRecord:  # noqa: ANN401 - a result row
+    alert, kind = row.Alert, None
+    if row.is_visible:
+        key = open_key(row.wrapped, alert.client_id, "alert", alert.id)
+        kind = unseal_text("alert", "kind", alert.id, alert.kind, key)
+    return AlertRecord(
+        id=alert.id,
+        client_id=alert.client_id if row.is_visible else None,
+        client=row.client if row.is_visible else "",
+        kind=kind,
+        opened_at=alert.opened_at,
+        opened_by=alert.opened_by,
+        opened_by_name=row.opened_by_name,
+        opened_by_phone=row.opened_by_phone,
+        step=STEPS[row.last_step],
+        addressed_to=_split_names(row.addressed_to),
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=alert.acknowledged_by,
+        acknowledged_by_name=row.acknowledged_by_name or "",
+    )
+
+
+def _split_names(names: str | None) -> tuple[str, ...]:
+    return tuple(sorted(names.split(SEPARATOR))) if names else ()
+
+
+def list_alerts(actor: Actor, *, cursor: str | None, limit: int) -> Page[AlertRecord]:
+    """List a page of the alerts that the actor has received, newest first."""
+    require(actor, Action.ALERT_READ)
+    query = page_newest_first(_select_received(actor), Alert.opened_at, Alert.id, cursor, limit)
+    records = [_record(row) for row in db.session.execute(query)]
+    return make_page(records, limit, lambda alert: (alert.opened_at, alert.id))
+
+
+def list_waiting_alerts(actor: Actor) -> list[AlertRecord]:
+    """List every alert that waits for the actor, the most urgent and then the oldest first."""
+    require(actor, Action.ALERT_READ)
+    waiting = _select_received(actor).where(Alert.acknowledged_at.is_(None))
+    rows = db.session.execute(waiting.order_by(Alert.opened_at, Alert.id))
+    records = [_record(row) for row in rows]
+    # Of a client whom the actor doesn't see, nobody tells them the kind: it may be the most urgent.
+    return sorted(records, key=lambda alert: KINDS.index(alert.kind or KINDS[0]))
+
+
+def count_waiting_alerts(actor: Actor) -> WaitingAlerts:
+    """Count the alerts that wait for the actor, for every page: it says nothing about any client."""
+    require(actor, Action.ALERT_READ)
+    row = db.session.execute(
+        sa.select(sa.func.count(), sa.func.min(Alert.opened_at, type_=Alert.opened_at.type))
+        .select_from(AlertRecipient)
+        .join(Alert, Alert.id == AlertRecipient.alert_id)
+        .where(AlertRecipient.user_id == actor.id, Alert.acknowledged_at.is_(None))
+    ).one()
+    return WaitingAlerts(*row)
+
+
+def list_acknowledged_alerts(actor: Actor) -> list[AlertRecord]:
+    """List the newest alerts to the actor that somebody has acknowledged."""
+    require(actor, Action.ALERT_READ)
+    query = (
+        _select_received(actor)
+        .where(Alert.acknowledged_at.is_not(None))
+        .order_by(Alert.opened_at.desc(), Alert.id.desc())
+        .limit(MAX_ACKNOWLEDGED)
+    )
+    return [_record(row) for row in db.session.execute(query)]
+
+
+def get_alert(actor: Actor, alert_id: UUID) -> AlertRecord:
+    """Load an alert that the actor has received.
+
+    Raises NotFound.
+    """
+    require(actor, Action.ALERT_READ)
+    row = db.session.execute(_select_received(actor).where(Alert.id == alert_id)).first()
+    if row is None:
+        raise NotFound
+    return _record(row)
+
+
+def find_address(alert_id: UUID, user_id: UUID) -> str | None:
+    """Return the address for an email about an alert; None when it is acknowledged or the person has left."""
+    return db.session.scalar(
+        sa.select(User.email)
+        .join(AlertRecipient, AlertRecipient.user_id == User.id)
+        .join(Alert, Alert.id == AlertRecipient.alert_id)
+        .where(
+            Alert.id == alert_id,
+            User.id == user_id,
+            User.disabled_at.is_(None),
+            Alert.acknowledged_at.is_(None),
+        )
+    )

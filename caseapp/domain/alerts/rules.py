@@ -1,0 +1,133 @@
+"""Rules for alerts: when each step is due, whom it alerts, and who may be deputy or manager. Pure functions."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from caseapp.core.errors import Reason
+from caseapp.core.permissions import Role
+from caseapp.domain.alerts.codes import STEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from uuid import UUID
+
+    from caseapp.domain.alerts.schemas import AlertTimes, StaffMember, TeamMember
+
+SATURDAY = 5
+# Two machines' clocks differ by less; a clock that is further behind was set back.
+MAX_CLOCK_SKEW = timedelta(minutes=5)
+NO_SUPERVISOR = Reason(
+    "not_a_supervisor",
+    "The manager and every deputy must be a supervisor with an active account.",
+    "Choose an active supervisor.",
+)
+OWN_DEPUTY = Reason("own_deputy", "Nobody can be their own deputy.", "Choose another supervisor.")
+NEEDS_NO_DEPUTY = Reason(
+    "needs_no_deputy", "Only supervisors have a deputy.", "Leave the deputy empty."
+)
+
+
+def plan_steps(
+    kind: str, opened_at: datetime, times: AlertTimes, zone: str
+) -> dict[str, datetime | None]:
+    """Return when each step of an alert is due; None for a step that is only taken when nobody else was alerted.
+
+    The coach and the supervisor are alerted at once. For a safety hold the others follow after some minutes, at any
+    hour; for a care hold after some working days in the time zone of the practice. Source of the defaults: the issue
+    about safety, awaiting clinical sign-off.
+    """
+    due: dict[str, datetime | None] = {"coach": opened_at, "supervisor": opened_at}
+    if kind == "safety":
+        due["deputy"] = opened_at + timedelta(minutes=times.safety_deputy_minutes)
+        due["manager"] = opened_at + timedelta(minutes=times.safety_manager_minutes)
+        return due
+    due["deputy"] = add_working_days(opened_at, times.care_deputy_days, zone)
+    days = times.care_manager_days
+    due["manager"] = None if days is None else add_working_days(opened_at, days, zone)
+    return due
+
+
+def add_working_days(moment: datetime, days: int, zone: str) -> datetime:
+    """Add working days (Monday to Friday, without regard to holidays), keeping the local time of day.
+
+    From a Saturday or Sunday, one working day later is Monday.
+    """
+    local = moment.astimezone(ZoneInfo(zone))
+    for _ in range(days):
+        local += timedelta(days=1)
+        while local.weekday() >= SATURDAY:
+            local += timedelta(days=1)
+    return local.astimezone(UTC)
+
+
+def list_people(
+    step: str, team: Sequence[TeamMember], manager: StaffMember | None
+) -> list[StaffMember]:
+    """List the people of a step who can be alerted now.
+
+    These are the active members of the care team, their active supervisors, the deputies of these supervisors (also of
+    one who has left), and the manager. Deputies and the manager have to be supervisors.
+    """
+    candidates: dict[str, Sequence[StaffMember | None]] = {
+        "coach": [member.coach for member in team],
+        "supervisor": [member.supervisor for member in team],
+        "deputy": [member.deputy for member in team],
+        "manager": [manager],
+    }
+    found = {
+        person.id: person
+        for person in candidates[step]
+        if person is not None and person.is_active and (step == "coach" or is_supervisor(person))
+    }
+    return [*found.values()]
+
+
+def is_supervisor(person: StaffMember) -> bool:
+    """Tell whether somebody is a supervisor with an active account."""
+    return person.is_active and person.role == Role.SUPERVISOR
+
+
+def list_due_steps(
+    due: Mapping[str, datetime | None],
+    taken: Collection[str],
+    people: Mapping[str, Collection[UUID]],
+    alerted: Collection[UUID],
+    at: datetime,
+    opened_at: datetime,
+) -> list[str]:
+    """List the steps to take now, in order.
+
+    A step is due at its time, and at once when nobody has been alerted so far, by an earlier step or by one of this
+    list: whoever is away must not delay the next. `people` are those whom each step would alert, without the person
+    who opened the alert, who knows. When the clock runs behind the time at which the alert was opened it can't be
+    trusted, and every step is due: too early is safer than too late.
+    """
+    found: list[str] = []
+    reached = set(alerted)
+    for step in STEPS:
+        if step in taken:
+            continue
+        due_at = due[step]
+        if at < opened_at - MAX_CLOCK_SKEW or not reached or (due_at is not None and due_at <= at):
+            found.append(step)
+            reached |= set(people[step])
+    return found
+
+
+def list_manager_faults(manager: StaffMember | None) -> list[Reason]:
+    """List why somebody can't be the manager whom the last step alerts; nobody is allowed."""
+    return [] if manager is None or is_supervisor(manager) else [NO_SUPERVISOR]
+
+
+def list_deputy_faults(person: StaffMember, deputy: StaffMember | None) -> list[Reason]:
+    """List why somebody can't be a person's deputy; no deputy is allowed."""
+    if deputy is None:
+        return []
+    if person.role != Role.SUPERVISOR:
+        return [NEEDS_NO_DEPUTY]
+    if deputy.id == person.id:
+        return [OWN_DEPUTY]
+    return [] if is_supervisor(deputy) else [NO_SUPERVISOR]

@@ -1,0 +1,51 @@
+"""What tests of alerts do and look at."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from caseapp.core.database import db
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting, AlertStep
+from caseapp.domain.users.models import User
+from tests.support import staff
+
+
+def practice_with_deputies():
+    """Add the usual people, the supervisor's deputy and a manager."""
+    team = staff.team()
+    team["deputy"] = staff.add("supervisor3")
+    team["manager"] = staff.add("supervisor4")
+    with transaction():
+        set_deputy(team["supervisor"], team["deputy"])
+        db.session.execute(sa.update(AlertSetting).values(manager_id=team["manager"].id))
+    return team
+
+
+def set_deputy(person, deputy):
+    db.session.execute(
+        sa.update(User).where(User.id == person.id).values(deputy_id=deputy and deputy.id)
+    )
+
+
+def the_alert():
+    db.session.rollback()
+    return db.session.scalars(sa.select(Alert).execution_options(populate_existing=True)).one()
+
+
+def taken_steps():
+    """Return the steps that were taken, with the names of the people whom each has alerted."""
+    db.session.rollback()
+    rows = db.session.execute(
+        sa.select(AlertStep.step, User.name)
+        .outerjoin(
+            AlertRecipient,
+            sa.and_(
+                AlertRecipient.alert_id == AlertStep.alert_id,
+                AlertRecipient.step == AlertStep.step,
+            ),
+        )
+        .outerjoin(User, User.id == AlertRecipient.user_id)
+        .where(AlertStep.taken_at.is_not(None))
+    )
+    return {row.step: row.name for row in rows}

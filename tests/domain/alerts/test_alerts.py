@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from email import message_from_bytes, policy
+
+import pytest
+import sqlalchemy as sa
+
+from caseapp.core import outbox, runtime
+from caseapp.core.actor import operator
+from caseapp.core.clock import at, now
+from caseapp.core.database import db
+from caseapp.core.errors import NotFound
+from caseapp.core.mail import mail_folder
+from caseapp.core.outbox import OutboxRow
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.models import Alert, AlertRecipient
+from caseapp.domain.alerts.operations import ALERT_STEP, acknowledge_alert
+from caseapp.domain.alerts.queries import (
+    list_acknowledged_alerts,
+    list_alerts,
+    list_waiting_alerts,
+    lock_alert,
+)
+from caseapp.domain.audit.models import AuditEvent
+from caseapp.domain.auth.operations import disable_user
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.schemas import NewScreening
+from tests.domain.alerts.steps import (
+    practice_with_deputies,
+    set_deputy,
+    taken_steps,
+    the_alert,
+)
+from tests.support import builders
+from tests.support.concurrency import run_concurrently
+
+pytestmark = pytest.mark.both
+
+
+@pytest.fixture
+def team(app, monkeypatch):
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
+    for mail in mail_folder().glob("*.eml"):
+        mail.unlink()
+    return practice_with_deputies()
+
+
+@contextmanager
+def later(**passed):
+    with at(now() + timedelta(**passed)):
+        yield
+
+
+def urgent(team, who="coach"):
+    made = builders.case(team["coach"])
+    builders.screen(team[who], made.client_id, self_harm="urgent")
+    return made
+
+
+def mails():
+    return [
+        message_from_bytes(file.read_bytes(), policy=policy.default)
+        for file in sorted(mail_folder().glob("*.eml"))
+    ]
+
+
+def acknowledge(actor, alert_id):
+    with transaction():
+        acknowledge_alert(actor, lock_alert(actor, alert_id))
+
+
+def test_urgent_screening_alerts_the_supervisor_in_the_same_transaction(team):
+    urgent(team)
+    assert taken_steps() == {"coach": None, "supervisor": "Helen Marsh"}
+    due = db.session.execute(
+        sa.select(OutboxRow.payload, OutboxRow.next_attempt_at).where(OutboxRow.kind == ALERT_STEP)
+    ).all()
+    assert {row.payload["step"]: row.next_attempt_at - now() for row in due} == {
+        "deputy": timedelta(minutes=30),
+        "manager": timedelta(hours=2),
+    }
+
+
+def test_screening_that_fails_alerts_nobody(team):
+    made = builders.case(team["coach"])
+    with pytest.raises(LookupError), transaction():
+        record_screening(
+            team["coach"],
+            lock_client(team["coach"], made.client_id),
+            NewScreening({item.key: 3 for item in ITEMS}),
+        )
+        raise LookupError
+    db.session.rollback()
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Alert)) == 0
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(OutboxRow)) == 0
+
+
+def test_screening_by_the_supervisor_alerts_the_coach_and_nobody_who_knows(team):
+    urgent(team, "supervisor")
+    assert taken_steps() == {"coach": "Marta Lindqvist", "supervisor": None}
+
+
+def test_calm_screening_alerts_nobody(team):
+    made = builders.case(team["coach"])
+    builders.screen(team["coach"], made.client_id, sleep="watch")
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Alert)) == 0
+
+
+def test_alert_is_passed_on_at_its_times_until_somebody_acknowledges(team):
+    urgent(team)
+    with later(minutes=29):
+        outbox.sweep()
+        assert "deputy" not in taken_steps()
+    with later(minutes=30):
+        outbox.sweep()
+        assert taken_steps()["deputy"] == "Priya Nair"
+        assert "manager" not in taken_steps()
+    with later(hours=1):
+        acknowledge(team["deputy"], the_alert().id)
+    with later(hours=3):
+        outbox.sweep()
+        assert "manager" not in taken_steps()
+    assert outbox.sweep() == 0
+
+
+def test_unacknowledged_alert_reaches_the_manager(team):
+    urgent(team)
+    with later(hours=2):
+        outbox.sweep()
+    assert taken_steps() == {
+        "coach": None,
+        "supervisor": "Helen Marsh",
+        "deputy": "Priya Nair",
+        "manager": "Owen Blake",
+    }
+
+
+def test_care_hold_alerts_the_deputy_a_working_day_later(team):
+    made = builders.case(team["coach"])
+    builders.screen(team["coach"], made.client_id, sleep="concern")
+    assert taken_steps() == {"coach": None, "supervisor": "Helen Marsh"}
+    with later(hours=12):
+        outbox.sweep()
+        assert "deputy" not in taken_steps()
+    with later(days=3):
+        outbox.sweep()
+    assert taken_steps()["deputy"] == "Priya Nair"
+    with later(days=30):
+        outbox.sweep()
+    assert "manager" not in taken_steps()
+
+
+def test_second_urgent_screening_alerts_again(team):
+    made = urgent(team)
+    builders.screen(team["coach"], made.client_id, self_harm="urgent")
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Alert)) == 2
+    assert len(list_waiting_alerts(team["supervisor"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("gone", "steps"),
+    [
+        (["supervisor"], {"coach": None, "supervisor": None, "deputy": "Priya Nair"}),
+        (
+            ["supervisor", "supervisor3"],
+            {"coach": None, "supervisor": None, "deputy": None, "manager": "Owen Blake"},
+        ),
+        (
+            ["supervisor", "supervisor3", "supervisor4"],
+            {"coach": None, "supervisor": None, "deputy": None, "manager": None},
+        ),
+    ],
+)
+def test_person_who_has_left_is_passed_over_at_once(team, gone, steps):
+    with transaction():
+        for who in gone:
+            disable_user(operator(), f"{who}@practice.test")
+    urgent(team)
+    assert taken_steps() == steps
+
+
+def test_deputy_is_whoever_it_is_when_the_step_is_taken(team):
+    urgent(team)
+    with transaction():
+        set_deputy(team["supervisor"], team["manager"])
+    with later(minutes=31):
+        outbox.sweep()
+    assert taken_steps()["deputy"] == "Owen Blake"
+    with later(hours=3):
+        outbox.sweep()
+    # Nobody is alerted twice.
+    assert taken_steps()["manager"] is None
+
+
+def test_step_is_taken_once_by_two_workers(app, team):
+    urgent(team)
+    with later(hours=3):
+        run_concurrently(app, 2, lambda _number: outbox.sweep())
+    assert len(taken_steps()) == 4
+    sent = db.session.scalars(sa.select(OutboxRow).where(OutboxRow.kind == "alert_mail")).all()
+    assert len({tuple(sorted(row.payload.items())) for row in sent}) == len(sent) == 3
+    events = db.session.scalar(
+        sa.select(sa.func.count())
+        .select_from(AuditEvent)
+        .where(AuditEvent.action == "alert.send", AuditEvent.via == "job")
+    )
+    assert events == 1
+
+
+def fail(*_given):
+    raise ConnectionError
+
+
+def test_failed_step_is_taken_later(team, monkeypatch):
+    urgent(team)
+    handlers = runtime.current().outbox_handlers
+    working = handlers[ALERT_STEP]
+    monkeypatch.setitem(handlers, ALERT_STEP, fail)
+    with later(minutes=31):
+        outbox.sweep()
+        assert "deputy" not in taken_steps()
+    monkeypatch.setitem(handlers, ALERT_STEP, working)
+    with later(minutes=32):
+        outbox.sweep()
+    assert taken_steps()["deputy"] == "Priya Nair"
+
+
+def test_alert_from_a_clock_that_ran_ahead_is_passed_on_at_once(team):
+    made = builders.case(team["coach"])
+    with later(days=2):
+        builders.screen(team["coach"], made.client_id, self_harm="urgent")
+    outbox.sweep()
+    assert len(taken_steps()) == 4
+    outbox.sweep()
+    recipients = db.session.scalar(sa.select(sa.func.count()).select_from(AlertRecipient))
+    assert recipients == 3
+
+
+def test_clock_that_jumps_ahead_and_back_takes_each_step_once(team):
+    urgent(team)
+    for passed in (timedelta(days=400), timedelta(0), timedelta(minutes=45), timedelta(hours=5)):
+        with at(now() + passed):
+            outbox.sweep()
+    assert len(taken_steps()) == 4
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(AlertRecipient)) == 3
+
+
+def test_email_names_nobody_and_leads_to_the_alerts(team):
+    urgent(team)
+    outbox.sweep()
+    (mail,) = mails()
+    assert mail["To"] == "supervisor@practice.test"
+    text = f"{mail['Subject']} {mail.get_content()}"
+    assert "/alerts" in text
+    for word in ("Ines", "Okafor", "Client", "Marta", "hold", "safety", "self"):
+        assert word.lower() not in text.lower()
+
+
+def test_acknowledged_alert_is_not_mailed(team):
+    urgent(team)
+    acknowledge(team["supervisor"], the_alert().id)
+    outbox.sweep()
+    assert mails() == []
+
+
+def test_dead_mail_delays_no_step(team, monkeypatch):
+    def refuse(_mail):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("caseapp.core.mail.send", refuse)
+    urgent(team)
+    for minutes in (0, 31, 121):
+        with later(minutes=minutes):
+            outbox.sweep()
+    assert len(taken_steps()) == 4
+    assert len(list_waiting_alerts(team["manager"])) == 1
+
+
+def test_first_to_acknowledge_counts_and_repeating_changes_nothing(team):
+    urgent(team)
+    with later(minutes=31):
+        outbox.sweep()
+        acknowledge(team["deputy"], the_alert().id)
+    acknowledge(team["supervisor"], the_alert().id)
+    acknowledge(team["deputy"], the_alert().id)
+    found = the_alert()
+    assert (found.acknowledged_by, found.acknowledged_at) == (
+        team["deputy"].id,
+        now() + timedelta(minutes=31),
+    )
+    events = db.session.scalars(
+        sa.select(AuditEvent.actor_id).where(AuditEvent.action == "alert.acknowledge")
+    ).all()
+    assert events == [team["deputy"].id]
+
+
+@pytest.mark.parametrize("who", ["coach", "coach2", "deputy", "manager"])
+def test_alert_is_acknowledged_by_nobody_whom_it_does_not_address(team, who):
+    urgent(team)
+    with pytest.raises(NotFound):
+        acknowledge(team[who], the_alert().id)
+
+
+def test_supervisor_reads_the_client_and_somebody_of_another_team_does_not(team):
+    made = urgent(team)
+    with later(hours=3):
+        outbox.sweep()
+        (own,) = list_waiting_alerts(team["supervisor"])
+        (foreign,) = list_waiting_alerts(team["manager"])
+    assert (own.client_id, own.kind, own.step) == (made.client_id, "safety", "manager")
+    assert own.addressed_to == ("Helen Marsh", "Owen Blake", "Priya Nair")
+    assert (foreign.client_id, foreign.client, foreign.kind) == (None, "", None)
+    assert foreign.opened_by_name == "Marta Lindqvist"
+
+
+def test_safety_alerts_come_first_then_the_oldest(team):
+    first, second = builders.case(team["coach"]), builders.case(team["coach"])
+    builders.screen(team["coach"], first.client_id, sleep="concern")
+    with later(minutes=1):
+        builders.screen(team["coach"], second.client_id, self_harm="urgent")
+    with later(minutes=2):
+        builders.screen(team["coach"], first.client_id, self_harm="urgent")
+    found = list_waiting_alerts(team["supervisor"])
+    assert [(alert.kind, alert.client_id) for alert in found] == [
+        ("safety", second.client_id),
+        ("safety", first.client_id),
+        ("care", first.client_id),
+    ]
+
+
+def test_lists_hold_the_own_alerts_only(team):
+    urgent(team)
+    helen, jonas = team["supervisor"], team["coach2"]
+    assert len(list_alerts(helen, cursor=None, limit=5).items) == 1
+    assert list_alerts(jonas, cursor=None, limit=5).items == []
+    acknowledge(helen, the_alert().id)
+    assert list_waiting_alerts(helen) == []
+    (found,) = list_acknowledged_alerts(helen)
+    assert found.acknowledged_by_name == "Helen Marsh"
+
+
+def test_kind_of_an_alert_is_sealed(team):
+    urgent(team)
+    assert b"safety" not in the_alert().kind

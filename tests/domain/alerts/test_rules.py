@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from uuid import UUID, uuid4
+
+import pytest
+
+from caseapp.domain.alerts.codes import STEPS
+from caseapp.domain.alerts.rules import (
+    MAX_CLOCK_SKEW,
+    add_working_days,
+    list_deputy_faults,
+    list_due_steps,
+    list_manager_faults,
+    list_people,
+    plan_steps,
+)
+from caseapp.domain.alerts.schemas import AlertTimes, StaffMember, TeamMember
+
+FRIDAY = datetime(2026, 5, 15, 17, tzinfo=UTC)
+TIMES = AlertTimes(30, 120, 1, None)
+
+
+def person(role="supervisor", *, is_active=True):
+    return StaffMember(uuid4(), "Helen Marsh", role, "", "", is_active=is_active)
+
+
+def test_safety_hold_passes_on_after_minutes_at_any_hour():
+    assert plan_steps("safety", FRIDAY, TIMES, "Europe/London") == {
+        "coach": FRIDAY,
+        "supervisor": FRIDAY,
+        "deputy": FRIDAY + timedelta(minutes=30),
+        "manager": FRIDAY + timedelta(hours=2),
+    }
+
+
+def test_care_hold_passes_on_after_working_days_and_to_the_manager_only_if_asked():
+    monday = FRIDAY + timedelta(days=3)
+    assert plan_steps("care", FRIDAY, TIMES, "Europe/London") == {
+        "coach": FRIDAY,
+        "supervisor": FRIDAY,
+        "deputy": monday,
+        "manager": None,
+    }
+    found = plan_steps("care", FRIDAY, AlertTimes(30, 120, 1, 2), "Europe/London")
+    assert found["manager"] == monday + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "end"),
+    [
+        (14, 1, 15),  # Thursday to Friday
+        (15, 1, 18),  # Friday to Monday
+        (16, 1, 18),  # Saturday to Monday
+        (17, 1, 18),  # Sunday to Monday
+        (18, 5, 25),  # a week
+        (15, 10, 29),  # two weeks
+    ],
+)
+def test_working_days_leave_out_saturdays_and_sundays(start, days, end):
+    moment = datetime(2026, 5, start, 9, tzinfo=UTC)
+    assert add_working_days(moment, days, "Europe/London") == moment.replace(day=end)
+
+
+def test_working_day_keeps_the_local_time_when_the_clocks_change():
+    friday = datetime(2026, 3, 27, 9, tzinfo=UTC)
+    assert add_working_days(friday, 1, "Europe/London") == datetime(2026, 3, 30, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("role", ["coach", "supervisor", "admin"])
+@pytest.mark.parametrize("is_active", [True, False])
+def test_step_reaches_active_people_of_the_right_role(step, role, is_active):
+    found = person(role, is_active=is_active)
+    other = person("coach", is_active=False)
+    member = TeamMember(
+        found if step == "coach" else other,
+        found if step == "supervisor" else None,
+        found if step == "deputy" else None,
+    )
+    manager = found if step == "manager" else None
+    reached = is_active and (step == "coach" or role == "supervisor")
+    assert list_people(step, [member], manager) == ([found] if reached else [])
+
+
+def test_step_reaches_the_people_of_every_member_of_the_team_once():
+    supervisor, one, two = person(), person("coach"), person("coach")
+    team = [TeamMember(one, supervisor, None), TeamMember(two, supervisor, None)]
+    assert list_people("coach", team, None) == [one, two]
+    assert list_people("supervisor", team, None) == [supervisor]
+
+
+def test_deputy_is_reached_although_the_supervisor_has_left():
+    deputy = person()
+    team = [TeamMember(person("coach"), person(is_active=False), deputy)]
+    assert list_people("deputy", team, None) == [deputy]
+
+
+MINUTES = (0, 0, 30, 120)
+DUE = {
+    step: FRIDAY + timedelta(minutes=minutes) for step, minutes in zip(STEPS, MINUTES, strict=True)
+}
+WHO = {step: uuid4() for step in STEPS}
+
+
+@pytest.mark.parametrize("after", [0, 29, 30, 119, 120, 10_000])
+@pytest.mark.parametrize("has_manager_time", [True, False])
+def test_steps_are_due_in_time_and_at_once_while_nobody_is_reached(after, has_manager_time):
+    """Try every set of people who are there, after each number of steps that were taken."""
+    at = FRIDAY + timedelta(minutes=after)
+    due: dict = dict(DUE) if has_manager_time else DUE | {"manager": None}
+    for there, taken in product(product([True, False], repeat=4), range(5)):
+        people: dict[str, set[UUID]] = {
+            step: {WHO[step]} if one else set() for step, one in zip(STEPS, there, strict=True)
+        }
+        before = STEPS[:taken]
+        alerted = set().union(*(people[step] for step in before))
+        found = list_due_steps(due, before, people, alerted, at, FRIDAY)
+        expected: list[str] = []
+        for number, step in enumerate(STEPS):
+            if number < taken:
+                continue
+            earlier = STEPS[:number]
+            chosen = {*before, *expected}
+            reached = set().union(*(people[each] for each in earlier if each in chosen))
+            in_time = due[step] is not None and due[step] <= at
+            if in_time or not reached:
+                expected.append(step)
+        assert found == expected
+        reached = alerted.union(*(people[step] for step in found))
+        assert reached or not any(there)
+
+
+def test_every_step_is_due_when_the_clock_was_set_back():
+    people = {step: {WHO[step]} for step in STEPS}
+    early = FRIDAY - MAX_CLOCK_SKEW
+    assert list_due_steps(DUE, STEPS[:2], people, {WHO["coach"]}, early, FRIDAY) == []
+    earlier = early - timedelta(seconds=1)
+    assert list_due_steps(DUE, STEPS[:2], people, {WHO["coach"]}, earlier, FRIDAY) == [
+        "deputy",
+        "manager",
+    ]
+
+
+@pytest.mark.parametrize("role", ["coach", "supervisor", "admin"])
+@pytest.mark.parametrize("is_active", [True, False])
+def test_manager_and_deputy_are_active_supervisors(role, is_active):
+    chosen, expected = person(role, is_active=is_active), role == "supervisor" and is_active
+    assert (list_manager_faults(chosen) == []) == expected
+    assert (list_deputy_faults(person(), chosen) == []) == expected
+
+
+def test_nobody_is_their_own_deputy_and_only_supervisors_have_one():
+    supervisor = person()
+    assert [fault.code for fault in list_deputy_faults(supervisor, supervisor)] == ["own_deputy"]
+    assert [fault.code for fault in list_deputy_faults(person("coach"), supervisor)] == [
+        "needs_no_deputy"
+    ]
+    assert list_deputy_faults(person("coach"), None) == []
+    assert list_manager_faults(None) == []

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from caseapp.core.actor import operator
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.queries import list_waiting_alerts
+from caseapp.domain.auth.operations import disable_user
+from tests.domain.alerts.steps import practice_with_deputies, the_alert
+from tests.support import builders
+from tests.support.staff_pages import StaffBrowser
+
+
+@pytest.fixture
+def team(app):
+    return practice_with_deputies()
+
+
+@pytest.fixture
+def ines(team):
+    made = builders.case(team["coach"], "Ines Okafor")
+    builders.screen(team["coach"], made.client_id, self_harm="urgent")
+    return made
+
+
+def test_supervisor_acknowledges_an_alert_on_its_page(app, team, ines):
+    helen = StaffBrowser(app, team["supervisor"])
+    page = helen.text("/alerts")
+    assert "Safety hold of Ines Okafor" in page
+    assert f"/case/{ines.number}/hold" in page
+    action = f"/alerts/{the_alert().id}/acknowledge"
+    assert helen.send("/alerts", action).status_code == 303
+    page = helen.text("/alerts")
+    assert "No alert is waiting for you." in page
+    assert "Acknowledged by Helen Marsh" in page
+    assert the_alert().acknowledged_by == team["supervisor"].id
+
+
+def test_alert_page_shows_nothing_of_others_alerts(app, team, ines):
+    jonas = StaffBrowser(app, team["coach2"])
+    assert "Ines" not in jonas.text("/alerts")
+    path = f"/alerts/{the_alert().id}/acknowledge"
+    fields = jonas.token | jonas.key_for(path)
+    assert jonas.post(path, fields).status_code == 404
+    assert the_alert().acknowledged_at is None
+
+
+def test_somebody_of_another_team_reads_whom_to_ring_and_no_client(app, team):
+    admin = StaffBrowser(app, team["admin"])
+    path = f"/settings/alerts/{team['coach2'].id}"
+    assert admin.send(path, phone="+44 20 7946 0000").status_code == 303
+    made = builders.case(team["coach2"], "Ines Okafor")
+    builders.screen(team["coach2"], made.client_id, self_harm="urgent")
+    # Without supervisor and deputy, the manager is alerted at once.
+    assert len(list_waiting_alerts(team["manager"])) == 1
+    page = StaffBrowser(app, team["manager"]).text("/alerts")
+    assert "A hold of a client of another team" in page
+    assert "Ring Jonas Adler" in page
+    assert "+44 20 7946 0000" in page
+    assert "Ines" not in page
+
+
+def test_today_leads_with_the_alerts_that_wait(app, team, ines):
+    helen = StaffBrowser(app, team["supervisor"])
+    page = helen.text("/today")
+    attention = page[page.index('id="h-attention"') :]
+    assert attention.index("Safety hold of Ines Okafor") < attention.index("Safety hold, day 1")
+    helen.send("/alerts", f"/alerts/{the_alert().id}/acknowledge")
+    assert "Safety hold of Ines Okafor" not in helen.text("/today")
+
+
+@pytest.mark.parametrize("page", ["hold", "screening"])
+def test_coach_reads_whom_to_ring_and_who_was_told_once_acknowledged(app, team, ines, page):
+    admin, marta = StaffBrowser(app, team["admin"]), StaffBrowser(app, team["coach"])
+    path = f"/settings/alerts/{team['supervisor'].id}"
+    admin.send(path, phone="020 7946 0142", on_call_hours="Any hour")
+    text = marta.text(f"/case/{ines.number}/{page}")
+    assert "Tell somebody now" in text
+    assert "Told:" not in text
+    for word in ("Supervisor Helen Marsh", "020 7946 0142", "Any hour", "Deputy Priya Nair"):
+        assert word in text
+    assert "Manager Owen Blake" in text
+    helen = StaffBrowser(app, team["supervisor"])
+    helen.send("/alerts", f"/alerts/{the_alert().id}/acknowledge")
+    text = marta.text(f"/case/{ines.number}/{page}")
+    assert "Told: Helen Marsh" in text
+    assert "Tell somebody now" not in text
+
+
+def test_page_says_when_nobody_could_be_alerted(app, team):
+    with transaction():
+        for who in ("supervisor", "supervisor3", "supervisor4"):
+            disable_user(operator(), f"{who}@practice.test")
+    made = builders.case(team["coach2"])
+    builders.screen(team["coach2"], made.client_id, self_harm="urgent")
+    text = StaffBrowser(app, team["coach2"]).text(f"/case/{made.number}/hold")
+    assert "No alert could be sent to anybody." in text
+    assert "Nobody is set up who could be rung." in text
