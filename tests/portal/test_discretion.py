@@ -22,13 +22,13 @@ from caseapp.domain.clients.schemas import SafeContact
 from caseapp.domain.followups.operations import create_followup
 from caseapp.domain.followups.schemas import NewFollowUp
 from caseapp.domain.handouts.library import library
-from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.screening.operations import ensure_flag, set_manual_flag
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, SAFETY_ITEMS
 from tests.domain.clients.portal_visitor import request_link
 from tests.portal.crawler import crawl, readable_response
 from tests.support import builders, portal_client
 from tests.support.staff import csrf
-from tests.support.staff_pages import StaffBrowser, lasting
+from tests.support.staff_pages import StaffBrowser, Statements, lasting
 
 CANARY = "Quetzalcoatl"
 SLUGS = ("help-right-now", "better-nights", "keep-the-day-running")
@@ -81,22 +81,29 @@ def sign_in_by_mail(app, coach, mailbox, surname):
 
 
 def request_another_mail(mailbox, address):
-    """Request another link; return the email without the parts that differ between any two."""
+    """Request another link; return the emails that come, without the parts that differ between any two."""
+    before = len(mailbox.messages())
     request_link(address)
     outbox.sweep()
-    message = mailbox.messages()[-1]
+    return [
+        strip_mail(message, token, address)
+        for message, token in [*zip(mailbox.messages(), mailbox.tokens(), strict=True)][before:]
+    ]
+
+
+def strip_mail(message, token, address):
+    """Return an email without the parts that differ between any two."""
     for name in ("Date", "Message-ID"):
         del message[name]
-    text = message.as_string().replace(mailbox.tokens()[-1], "·").replace(address, "·")
-    return lasting(text)
+    return lasting(message.as_string().replace(token, "·").replace(address, "·"))
 
 
-def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach, mailbox):
-    """Two clients with the same handouts, one with fear at home, one with self-harm, see and get exactly the same.
+def test_portal_is_the_same_for_fear_at_home_and_self_harm_and_no_mail_comes(app, coach, mailbox):
+    """Two clients with the same handouts, one with fear at home, one with self-harm, see exactly the same.
 
     Fear at home sets the flag `unsafe_delivery` by itself; for the other client the coach sets it.
     """
-    shown, mails = [], []
+    shown = []
     for surname, answer in (("Alder", "fear_at_home"), ("Birch", "self_harm")):
         visitor, found, address = sign_in_by_mail(app, coach, mailbox, surname)
         before = readable_response(visitor.get("/portal"))
@@ -106,10 +113,9 @@ def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach,
                 set_manual_flag(coach, lock_client(coach, found.client_id), "unsafe_delivery")
         shown.append(crawl(app, visitor, [1, 2, 3]))
         assert shown[-1]["/portal"] != before
-        mails.append(request_another_mail(mailbox, address))
+        assert request_another_mail(mailbox, address) == []
     assert shown[0] == shown[1]
-    assert mails[0] == mails[1]
-    everything = "\n".join((*shown[0].values(), *mails))
+    everything = "\n".join(shown[0].values())
     assert [word for word in INTERNAL_WORDS if word in everything] == []
 
 
@@ -118,13 +124,15 @@ def test_portal_and_mail_are_the_same_for_fear_at_home_and_self_harm(app, coach,
 def test_portal_and_mail_for_milder_fear_at_home_reveal_nothing(app, coach, mailbox, level):
     visitor, found, address = sign_in_by_mail(app, coach, mailbox, "Alder")
     calm = request_another_mail(mailbox, address)
+    assert len(calm) == 1
     builders.screen(coach, found.client_id, comment=CANARY, fear_at_home=level)
     pages = crawl(app, visitor, [1, 2, 3])
     everything = "\n".join((*pages, *pages.values()))
     outside = [page.partition("\n\n")[0] for page in pages.values()]
     assert not portal_client.BANNED.search("\n".join(outside))
     assert [word for word in INTERNAL_WORDS if word in everything] == []
-    assert request_another_mail(mailbox, address) == calm
+    # A concern freezes contact until the client confirms in person what is safe.
+    assert request_another_mail(mailbox, address) == ([] if level == "concern" else calm)
 
 
 @pytest.mark.pdf
@@ -141,7 +149,7 @@ def test_portal_and_mail_are_the_same_in_every_stage(app, coach, mailbox):
         pages = crawl(app, visitor, [1, 2, 3])
         # Links are limited by the hour.
         with at(now() + timedelta(hours=stage.number)):
-            seen.add((tuple(pages.items()), request_another_mail(mailbox, address)))
+            seen.add((tuple(pages.items()), *request_another_mail(mailbox, address)))
     assert len(seen) == 1
 
 
@@ -181,3 +189,44 @@ def test_handouts_with_alias_never_show_real_title_to_client(app, coach, every_h
     for key in WITH_ALIAS:
         if key[1] == "en" and library()[key].stage == "any":
             assert library()[key].title in unescape(staff_page)
+
+
+def count_queued():
+    found = db.session.scalar(sa.select(sa.func.count()).select_from(outbox.OutboxRow))
+    db.session.rollback()
+    return found
+
+
+def ask_for_link(app, address):
+    """Ask for a link as a browser does; return the answers, and how many statements and queued rows it took."""
+    visitor = app.test_client()
+    fields = {"csrf_token": csrf(visitor.get("/portal/sign-in")), "email": address}
+    before = count_queued()
+    with Statements() as sent:
+        answer = visitor.post("/portal/sign-in", data=fields)
+    pages = [readable_response(answer), readable_response(visitor.get(answer.location))]
+    queued = count_queued() - before
+    outbox.sweep()
+    return [text.replace(address, "·") for text in pages], sent.seen, queued
+
+
+@pytest.mark.parametrize("flag", ["unsafe_delivery", "violence_flag"])
+def test_link_asked_for_while_contact_is_frozen_has_the_usual_answer_and_is_not_mailed(
+    app, coach, mailbox, flag
+):
+    """Whoever asks learns nothing: neither whether the address is known nor whether something was recorded."""
+    addresses = [f"ines.{name}@example.test" for name in ("alder", "birch")]
+    clients = [
+        portal_client.invited(
+            coach, f"Ines {number}", address=address, safe=SafeContact(("email", "portal"))
+        ).client_id
+        for number, address in enumerate(addresses)
+    ]
+    sent = len(mailbox.messages())
+    with transaction():
+        ensure_flag(coach, lock_client(coach, clients[1]), flag, source="person")
+    usual = ask_for_link(app, addresses[0])
+    assert len(mailbox.messages()) == sent + 1
+    assert ask_for_link(app, addresses[1]) == usual
+    assert ask_for_link(app, "nobody@example.test") == usual
+    assert len(mailbox.messages()) == sent + 1
