@@ -47,7 +47,7 @@ class CheckResult:
 @click.command()
 @click.pass_obj
 def check(context: CommandContext) -> None:
-    """Explain the settings and check database, keys, mail, fonts, handouts, protocol, help lines and users."""
+    """Explain the settings, and check everything that a practice relies on."""
     lines = list(describe_settings(context))
     click.echo("Settings")
     for line in lines:
@@ -56,6 +56,7 @@ def check(context: CommandContext) -> None:
         found = [
             (title, list(run_check()))
             for title, run_check in (
+                ("Addresses", check_addresses),
                 ("Database", check_database),
                 ("Keys", check_keys),
                 ("Mail", check_mail),
@@ -81,6 +82,7 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
         "DATA_DIR": str(context.settings.data_dir),
         "DATABASE_URL": sa.make_url(context.settings.database_url).render_as_string(),
         "BASE_URL": context.settings.base_url,
+        "PORTAL_URL": context.settings.portal_base,
         "SECRET_KEY_FILE": "read",
         "VAULT_KEY_FILE": "read",
         "SMTP_URL": "set" if context.settings.smtp_url else "not set",
@@ -94,6 +96,28 @@ def describe_settings(context: CommandContext) -> Iterator[str]:
         given = "" if context.environ.get(PREFIX + name, "").strip() else " (default)"
         yield f"{PREFIX}{name} = {shown[name]}{given}"
         yield f"    {description}"
+
+
+def check_addresses() -> Iterator[CheckResult]:
+    """Check that an address of the portal in a client's history or mailbox doesn't lead to the practice."""
+    current = settings.active()
+    if current.portal_host is None:
+        chosen = current.portal_url is not None
+        text = (
+            f"{PREFIX}PORTAL_URL has the host name of {PREFIX}BASE_URL"
+            if chosen
+            else f"The portal has no host name of its own: {PREFIX}PORTAL_URL is not set"
+        )
+        level = FAULT if chosen else WARNING if current.env == "production" else OK
+        advice = ", so that an address in a client's history leads to the sign-in page of the staff"
+        yield CheckResult(level, text + (advice if level != OK else ""))
+        return
+    yield CheckResult(OK, f"The portal has the host name {current.portal_host} to itself")
+    if current.mail_from.rpartition("@")[2].lower() == current.staff_host.partition(":")[0]:
+        yield CheckResult(
+            WARNING,
+            f"{PREFIX}MAIL_FROM is at the host of the staff pages, so that every email to a client names it",
+        )
 
 
 def check_database() -> Iterator[CheckResult]:

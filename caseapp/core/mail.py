@@ -46,7 +46,7 @@ def send(mail: MailMessage) -> None:
     message["From"] = settings.active().mail_from
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(now())
-    message["Message-ID"] = f"<{new_id()}@{urlsplit(settings.active().base_url).hostname}>"
+    message["Message-ID"] = f"<{new_id()}@{urlsplit(settings.active().portal_base).hostname}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.body)
     address = settings.active().smtp_url

@@ -41,6 +41,23 @@ class Settings:
     trusted_proxies: int
     log_format: LogFormat
     scan_command: tuple[str, ...] = ()
+    portal_url: str | None = None
+
+    @property
+    def portal_base(self) -> str:
+        """Return the address under which clients find the portal: its own, or that of the site."""
+        return self.portal_url or self.base_url
+
+    @property
+    def portal_host(self) -> str | None:
+        """Return the host of the portal where it has one of its own, as a browser names it, else None."""
+        host = get_host(self.portal_base)
+        return None if host == self.staff_host else host
+
+    @property
+    def staff_host(self) -> str:
+        """Return the host of the staff pages and the API, as a browser names it."""
+        return get_host(self.base_url)
 
     @property
     def demo(self) -> bool:
@@ -48,16 +65,24 @@ class Settings:
         return self.env == "demo"
 
 
+def get_host(url: str) -> str:
+    """Return an address's host as a browser names it: in small letters, with a port unless it is the usual one."""
+    parts = urlsplit(url.lower())
+    return parts.netloc.removesuffix(":443" if parts.scheme == "https" else ":80")
+
+
 SETTING_DESCRIPTIONS = {
     "ENV": "production, demo or test (default: production)",
     "DATA_DIR": "folder for the SQLite database, fonts and mail (default: var/ in the program's folder)",
     "DATABASE_URL": "SQLAlchemy database URL (default: SQLite in DATA_DIR)",
-    "BASE_URL": "address of the site, as used in emails and on cards (required in production)",
+    "BASE_URL": "address of the staff pages and the API (required in production)",
+    "PORTAL_URL": "address of the clients' portal on a host name of its own, as used in emails and on cards "
+    "(default: BASE_URL)",
     "SECRET_KEY_FILE": "file with 32 or more random bytes that sign forms (required in production)",
     "VAULT_KEY_FILE": "file with 32 random bytes that encrypt client data (required in production); several "
     "files are separated by colons: all of them decrypt, the first one encrypts",
     "SMTP_URL": "smtp://user:password@host:587 or smtps://… (without it mail is stored in DATA_DIR/mail)",
-    "MAIL_FROM": "sender of every email (default: no-reply at the host of BASE_URL)",
+    "MAIL_FROM": "sender of every email (default: no-reply at the host of PORTAL_URL)",
     "TRUSTED_PROXIES": "number of reverse proxies whose X-Forwarded-For is trusted (default: 0)",
     "SCAN_COMMAND": "program that reads each uploaded file from standard input; exit code 0 accepts it (default: none)",
     "LOG_FORMAT": "json or text (default: json in production, else text)",
@@ -100,11 +125,20 @@ class _Reader:
 
     def base_url(self, env: str) -> str:
         found = self.text("BASE_URL", "" if env == "production" else "http://127.0.0.1:8000")
+        return self.check_url("BASE_URL", found, env)
+
+    def portal_url(self, env: str) -> str | None:
+        found = self.text("PORTAL_URL")
+        return self.check_url("PORTAL_URL", found, env) if found else None
+
+    def check_url(self, name: str, found: str, env: str) -> str:
         parts = urlsplit(found)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            self.fault("BASE_URL", "must be a full address such as https://coaching.example.org")
+            self.fault(name, "must be a full address such as https://name.example.org")
         elif env == "production" and parts.scheme != "https":
-            self.fault("BASE_URL", "must begin with https:// in production")
+            self.fault(name, "must begin with https:// in production")
+        elif parts.path.strip("/") or parts.query or parts.fragment:
+            self.fault(name, "must be an address without a path")
         return found.rstrip("/")
 
     def smtp_url(self, env: str) -> str | None:
@@ -180,6 +214,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     )
     data_dir = Path(read.text("DATA_DIR", str(ROOT / "var"))).resolve()
     base_url = read.base_url(env)
+    portal_url = read.portal_url(env)
     smtp_url = read.smtp_url(env)
     proxies = read.whole_number("TRUSTED_PROXIES")
     secret_keys = read.keys("SECRET_KEY_FILE", env, data_dir, data_dir / "secret.key")
@@ -196,10 +231,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         secret_key=secret_keys[0],
         vault_keys=vault_keys,
         smtp_url=smtp_url,
-        mail_from=read.text("MAIL_FROM", f"no-reply@{urlsplit(base_url).hostname}"),
+        mail_from=read.text("MAIL_FROM", f"no-reply@{urlsplit(portal_url or base_url).hostname}"),
         trusted_proxies=proxies,
         log_format=cast("LogFormat", log_format),
         scan_command=scan_command,
+        portal_url=portal_url,
     )
 
 

@@ -7,12 +7,12 @@ from caseapp.core import settings
 
 def portal_url() -> str:
     """Return the address of the portal."""
-    return f"{settings.active().base_url}/portal"
+    return f"{settings.active().portal_base}/portal"
 
 
 def portal_link_url(token: str) -> str:
     """Return the one-time sign-in link that a client gets by mail."""
-    return f"{settings.active().base_url}/portal/enter/{token}"
+    return f"{settings.active().portal_base}/portal/enter/{token}"
 
 
 def alerts_url() -> str:

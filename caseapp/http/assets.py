@@ -72,6 +72,13 @@ def file(stamp: str, name: str) -> BaseResponse:  # noqa: ARG001 - read by `http
     return send_from_directory(STATIC, name)
 
 
+@blueprint.get("/robots.txt")
+@public("tells every search engine to stay away, and nothing else")
+def robots() -> BaseResponse:
+    """Tell every search engine to stay away."""
+    return Response("User-agent: *\nDisallow: /\n", mimetype="text/plain")
+
+
 def asset(name: str) -> str:
     """Return the address of a file; it changes whenever any file does, so that a page never mixes old and new ones."""
     return url_for("assets.file", stamp=content_stamp(), name=name)

@@ -66,7 +66,7 @@ MESSAGES = {
     ),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: lazy_gettext("Send JSON."),
     HTTPStatus.SERVICE_UNAVAILABLE: lazy_gettext(
-        "We can't reach the practice's records right now. Nothing was changed."
+        "We can't reach our records right now. Nothing was changed."
     ),
 }
 OTHER_MESSAGE = lazy_gettext("We couldn't answer that request. Nothing was changed.")
@@ -284,6 +284,9 @@ def _render_error(
         response = jsonify({"error": body})
         response.status_code = status
         return response
+    if current_interface() is Interface.NONE:
+        # A file or an unknown host, which says nothing about whose site this is.
+        return Response(f"{message}\n", status=status, mimetype="text/plain")
     try:
         page = render_template(
             "errors/portal.html"

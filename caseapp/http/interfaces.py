@@ -1,12 +1,18 @@
-"""The interfaces that speak HTTP, told apart by the path."""
+"""The interfaces that speak HTTP, told apart by the path, and by the host where the portal has one of its own."""
 
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import current_app, request
+from flask import abort, current_app, redirect, request
 from werkzeug.exceptions import HTTPException
+
+from caseapp.core import settings
+
+if TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
 
 
 class Interface(Enum):
@@ -19,9 +25,35 @@ class Interface(Enum):
     NONE = "none"
 
 
+ON_STAFF_HOST = frozenset({Interface.STAFF, Interface.API, Interface.NONE})
+ON_PORTAL_HOST = frozenset({Interface.PORTAL, Interface.EXIT, Interface.NONE})
+
+
 def current_interface() -> Interface:
-    """Return the interface of the current request."""
-    return interface_of(request.path)
+    """Return the interface that answers the current request.
+
+    Where the portal has a host of its own, it answers every path there, and the staff pages every path on theirs: what
+    belongs to the other one doesn't exist. A host that is neither of them answers nothing but files and health.
+    """
+    found = interface_of(request.path)
+    portal_host, host = settings.active().portal_host, request.host.lower()
+    if portal_host is None:
+        return found
+    if host == portal_host:
+        return found if found in ON_PORTAL_HOST else Interface.PORTAL
+    if host == settings.active().staff_host:
+        return found if found in ON_STAFF_HOST else Interface.STAFF
+    return Interface.NONE
+
+
+def reject_other_host() -> ResponseReturnValue | None:
+    """Answer 404 for a path that this host doesn't have; the portal's host alone leads to the reading list."""
+    here = current_interface()
+    if here is Interface.PORTAL and request.path == "/":
+        return redirect("/portal", code=303)
+    if here is not interface_of(request.path):
+        abort(404)
+    return None
 
 
 def find_page(address: str, interface: Interface) -> str | None:
@@ -51,6 +83,6 @@ def interface_of(path: str) -> Interface:
         return Interface.EXIT
     if path == "/portal" or path.startswith("/portal/"):
         return Interface.PORTAL
-    if path.startswith(("/assets/", "/fonts/")) or path in {"/livez", "/readyz"}:
+    if path.startswith(("/assets/", "/fonts/")) or path in {"/livez", "/readyz", "/robots.txt"}:
         return Interface.NONE
     return Interface.STAFF

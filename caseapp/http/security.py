@@ -10,7 +10,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from caseapp.http import assets, uploads
-from caseapp.http.interfaces import Interface, current_interface
+from caseapp.http.interfaces import Interface, current_interface, reject_other_host
 from caseapp.http.languages import CHOSEN_BY_BROWSER
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,
     )
+    app.before_request(reject_other_host)
     # Before the CSRF check, which reads the whole form.
     uploads.init_app(app)
     app.before_request(reject_unnamed_parts)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, render_template
 
-from caseapp.core import settings
+from caseapp.core import settings, urls
 from caseapp.core.errors import NotFound
 from caseapp.core.mail import mail_folder
 from caseapp.http.guard import public
@@ -41,7 +41,11 @@ def mail_list() -> ResponseReturnValue:
     if not settings.active().demo:
         raise NotFound
     files = sorted(mail_folder().glob("*.eml"), reverse=True)[:MAX_SHOWN]
-    return render_template("demo/mail.html", mails=[_read(file) for file in files])
+    return render_template(
+        "demo/mail.html",
+        mails=[_read(file) for file in files],
+        portal_url=urls.portal_url(),
+    )
 
 
 def _read(file: Path) -> StoredMail:

@@ -107,6 +107,32 @@ def test_keys_that_do_not_open_or_are_under_another_vault_key_are_named(app):
     assert ["safety" in told[0], "1 client keys" in told[1]] == [True, True]
 
 
+@pytest.mark.parametrize(
+    ("changed", "levels"),
+    [
+        ({"env": "demo"}, [check.OK]),
+        ({"env": "production"}, [check.WARNING]),
+        ({"env": "production", "portal_url": "https://DESK.example.org:443"}, [check.FAULT]),
+        ({"env": "production", "portal_url": "https://reader.example.net"}, [check.OK]),
+        (
+            {
+                "env": "production",
+                "portal_url": "https://reader.example.net",
+                "mail_from": "us@desk.example.org",
+            },
+            [check.OK, check.WARNING],
+        ),
+    ],
+)
+def test_portal_without_a_host_name_of_its_own_is_named(app, changed, levels):
+    before = settings.active()
+    settings.use(replace(before, base_url="https://desk.example.org", **changed))
+    try:
+        assert [found.level for found in check.check_addresses()] == levels
+    finally:
+        settings.use(before)
+
+
 def test_unreachable_mail_server_is_a_fault(app):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -42,6 +42,19 @@ def test_production_settings_with_defaults(load, tmp_path):
     assert (found.trusted_proxies, found.log_format, found.demo) == (0, "json", False)
 
 
+def test_portal_url_decides_about_links_sender_and_host(load):
+    without = load()
+    assert (without.portal_base, without.portal_host) == ("https://practice.example.org", None)
+    apart = load(PORTAL_URL="https://Reader.example.net:8443/")
+    assert apart.portal_base == "https://Reader.example.net:8443"
+    assert (apart.portal_host, apart.staff_host) == (
+        "reader.example.net:8443",
+        "practice.example.org",
+    )
+    assert apart.mail_from == "no-reply@reader.example.net"
+    assert load(PORTAL_URL="https://PRACTICE.example.org:443").portal_host is None
+
+
 def test_settings_repr_hides_secrets(load):
     assert "hush" not in repr(load())
     assert "\\xc8" not in repr(load())
@@ -55,6 +68,10 @@ def test_settings_repr_hides_secrets(load):
         ({"BASE_URL": "practice.example.org"}, "BASE_URL: must be a full address"),
         ({"BASE_URL": "ftp://practice.example.org"}, "BASE_URL: must be a full address"),
         ({"BASE_URL": "http://practice.example.org"}, "BASE_URL: must begin with https://"),
+        ({"BASE_URL": "https://practice.example.org/desk"}, "BASE_URL: must be an address without"),
+        ({"PORTAL_URL": "reader.example.net"}, "PORTAL_URL: must be a full address"),
+        ({"PORTAL_URL": "http://reader.example.net"}, "PORTAL_URL: must begin with https://"),
+        ({"PORTAL_URL": "https://reader.example.net/x"}, "PORTAL_URL: must be an address without"),
         ({"SMTP_URL": None}, "SMTP_URL: is required"),
         ({"SMTP_URL": "https://mail.example.org"}, "SMTP_URL: must begin with smtp://"),
         ({"SECRET_KEY_FILE": None}, "SECRET_KEY_FILE: is required"),

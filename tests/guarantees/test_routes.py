@@ -82,6 +82,7 @@ def test_every_route_is_declared_and_public_ones_give_a_reason(session_app):
         "GET /portal/safety",
         "GET /portal/sign-in",
         "GET /readyz",
+        "GET /robots.txt",
         "GET /sign-in",
         "POST /exit",
         "POST /portal/card",

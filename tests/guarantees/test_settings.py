@@ -15,6 +15,7 @@ from caseapp.core.settings import PREFIX, ROOT, SETTING_DESCRIPTIONS, Settings
 WRONG = {
     "ENV": "staging",
     "BASE_URL": "desk.example.org",
+    "PORTAL_URL": "reader.example.net",
     "SMTP_URL": "https://mail.example.org",
     "TRUSTED_PROXIES": "some",
     "SCAN_COMMAND": "no-such-program -",
