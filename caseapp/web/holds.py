@@ -89,7 +89,7 @@ def _list_release_blockers(context: CasePage, actor: Actor) -> dict[UUID, list[R
         hold.id: release_blockers(
             hold,
             [screening for screening in screenings if screening.recorded_at > hold.opened_at],
-            [task.kind for task in context.list_required_actions(hold.id) if not task.completed_at],
+            context.list_open_kinds(hold),
             actor.id,
         )
         for hold in context.safety.holds

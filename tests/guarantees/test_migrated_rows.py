@@ -30,6 +30,7 @@ LATER_COLUMNS = {
     ("client", "contact_confirmed_by"),
     ("client", "language"),
     ("follow_up", "attempt"),
+    ("follow_up", "episode_id"),
     ("follow_up", "not_before_at"),
     ("follow_up", "previous_id"),
     ("follow_up", "result"),
@@ -182,8 +183,9 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert {row.pop("language") for row in after["client"]} <= {None, "es"}
     for column in ("contact_confirmed_at", "contact_confirmed_by"):
         assert {row.pop(column) for row in after["client"]} == {None}
-    later = ("attempt", "not_before_at", "previous_id", "result")
-    assert {tuple(map(row.pop, later)) for row in after["follow_up"]} == {(1, None, None, None)}
+    later = ("attempt", "episode_id", "not_before_at", "previous_id", "result")
+    found = {tuple(map(row.pop, later)) for row in after["follow_up"]}
+    assert found == {(1, None, None, None, None)}
     for table, shared, read in (
         ("worksheet_response", "shared_at", "shared_read_at"),
         ("worksheet_upload", "sent_at", "read_at"),

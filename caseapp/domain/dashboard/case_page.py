@@ -16,6 +16,7 @@ from caseapp.domain.cases.queries import (
 )
 from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records, make_window
 from caseapp.domain.followups.queries import list_page_followups
+from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.suitability.queries import recipient_in_case
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.screening.queries import OpenHold
     from caseapp.domain.screening.schemas import ScreeningRecord
     from caseapp.domain.suitability.schemas import Recommendation
 
@@ -40,8 +42,18 @@ class CasePage(CaseContext):
     followups: tuple[FollowUpRecord, ...]
 
     def list_required_actions(self, hold_id: UUID) -> list[FollowUpRecord]:
-        """List the tasks that a hold requires, by due time."""
+        """List the tasks that a hold requires, by due time; a screening's tasks belong to the strictest hold only."""
         return [task for task in self.followups if task.origin_id == hold_id]
+
+    def list_open_kinds(self, hold: OpenHold) -> list[str]:
+        """List the kinds of the open tasks of every episode inside a hold, by due time."""
+        episodes = list_episodes(hold)
+        return [
+            task.kind
+            for task in self.followups
+            if task.completed_at is None
+            and (task.origin_id == hold.id or task.episode_id in episodes)
+        ]
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ def get_case_page(actor: Actor, number: str) -> CasePage:
     """
     context = get_case_context_by_number(actor, number)
     events = list_case_events(context)
-    holds = [hold.id for hold in context.safety.holds]
+    holds = {hold.id: list_episodes(hold) for hold in context.safety.holds}
     followups = list_page_followups(context.client, context.key, holds) if holds else []
     return CasePage(**vars(context), events=tuple(events), followups=tuple(followups))
 

@@ -28,6 +28,7 @@ from caseapp.domain.notes.queries import list_notes_before
 from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.domain.screening.queries import list_page_screenings
+from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.users.models import User
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
@@ -124,7 +125,9 @@ def load_records(
         followups=list_page_followups(
             context.client,
             key,
-            [hold.id for hold in context.safety.holds] if panels.followups else [],
+            {hold.id: list_episodes(hold) for hold in context.safety.holds}
+            if panels.followups
+            else {},
             open_limit=panels.followups,
             completed=window if kind in {None, "followup"} else None,
         ),

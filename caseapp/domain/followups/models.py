@@ -20,7 +20,8 @@ class FollowUp(Model):
 
     A completed task has a sealed `result` (its code, method, time and who was told) and a sealed note, `outcome`. A
     task without a `result` was completed before results had codes. `previous_id` is the task that led to this one: the
-    attempt before, or for a welfare check the last attempt.
+    attempt before, or for a welfare check the last attempt. `episode_id` is the screening whose urgent answer or new
+    concern asked for the task.
     """
 
     __tablename__ = "follow_up"
@@ -44,6 +45,9 @@ class FollowUp(Model):
     )
     origin_id: Mapped[UUID | None] = mapped_column(
         info=unconstrained("`origin_kind` says which table it refers to.")
+    )
+    episode_id: Mapped[UUID | None] = mapped_column(
+        info=unconstrained("Screenings belong to the package above.")
     )
     created_at: Mapped[datetime]
     created_by: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"))

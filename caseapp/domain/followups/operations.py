@@ -63,12 +63,14 @@ def create_required_followups(
     assigned_to: UUID,
     origin_kind: str,
     origin_id: UUID,
+    episode_id: UUID | None = None,
 ) -> list[str]:
-    """Create the tasks that a protocol requires and return the new kinds; a kind that is already open is skipped.
+    """Create the tasks that a protocol requires and return the new kinds.
 
-    `tasks` maps each kind to its due time.
+    `tasks` maps each kind to its due time. A kind that is open in the same episode is skipped; a task outside episodes
+    also when its kind is open in one.
     """
-    existing = list_open_kinds(client.id)
+    existing = list_open_kinds(client.id, episode_id)
     missing = [kind for kind in tasks if kind not in existing]
     db.session.add_all(
         FollowUp(
@@ -79,6 +81,7 @@ def create_required_followups(
             assigned_to=assigned_to,
             origin_kind=origin_kind,
             origin_id=origin_id,
+            episode_id=episode_id,
             created_at=now(),
             created_by=actor.id,
         )
@@ -142,6 +145,7 @@ def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following
         assigned_to=supervisor_id or before.assigned_to,
         origin_kind=before.origin_kind,
         origin_id=before.origin_id,
+        episode_id=before.episode_id,
         created_at=now(),
         created_by=actor.id,
     )

@@ -31,7 +31,7 @@ from caseapp.domain.keys.queries import open_key
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from uuid import UUID
 
     from caseapp.core.pagination import Window
@@ -84,6 +84,7 @@ def unseal_followup(
         created_at=task.created_at,
         version=task.version,
         origin_id=task.origin_id,
+        episode_id=task.episode_id,
         completed_by_name=completed_by_name,
     )
 
@@ -110,18 +111,18 @@ def list_client_followups(
 def list_page_followups(
     client: ClientRecord,
     key: DataKey,
-    origins: Collection[UUID],
+    holds: Mapping[UUID, Collection[UUID]],
     *,
     open_limit: int = 0,
     completed: Window | None = None,
 ) -> list[FollowUpRecord]:
     """List the tasks that a page about a client shows, by due time, in one statement.
 
-    These are the tasks of some `origins` (of open holds), the first open ones, and the completed ones of a window.
-    Access was already checked.
+    These are the tasks of some `holds`, given as the episodes of each, the first open ones, and the completed ones of
+    a window. Access was already checked.
     """
     of_client = FollowUp.client_id == client.id
-    wanted = [sa.select(FollowUp.id).where(of_client, FollowUp.origin_id.in_(origins))]
+    wanted = [sa.select(FollowUp.id).where(of_client, _is_of_hold(holds))]
     if open_limit:
         is_open = sa.select(FollowUp.id).where(of_client, FollowUp.completed_at.is_(None))
         wanted.append(
@@ -227,19 +228,38 @@ def lock_followup(actor: Actor, followup_id: UUID) -> LockedFollowUp:
     )
 
 
-def list_open_kinds(client_id: UUID) -> set[str]:
-    """Return the kinds of a client's open tasks."""
-    return set(
-        db.session.scalars(
-            sa.select(FollowUp.kind).where(
-                FollowUp.client_id == client_id, FollowUp.completed_at.is_(None)
-            )
-        )
+def list_open_kinds(client_id: UUID, episode_id: UUID | None) -> set[str]:
+    """Return the kinds of a client's open tasks: those of an episode, or all of them."""
+    query = sa.select(FollowUp.kind).where(
+        FollowUp.client_id == client_id, FollowUp.completed_at.is_(None)
+    )
+    if episode_id is not None:
+        query = query.where(FollowUp.episode_id == episode_id)
+    return set(db.session.scalars(query))
+
+
+def find_newest_episode(hold_id: UUID) -> UUID | None:
+    """Return the newest episode inside a hold, or None for a hold of before there were episodes."""
+    return db.session.scalar(
+        sa.select(FollowUp.episode_id)
+        .where(FollowUp.origin_id == hold_id, FollowUp.episode_id.is_not(None))
+        .order_by(FollowUp.created_at.desc(), FollowUp.id.desc())
+        .limit(1)
     )
 
 
-def list_followups_by_origin(origin_id: UUID) -> Sequence[FollowUp]:
-    """List the tasks that a hold, a screening or a closing created, by due time."""
+def _is_of_hold(holds: Mapping[UUID, Collection[UUID]]) -> sa.ColumnElement[bool]:
+    """Build the condition that a task belongs to a hold, or to an episode inside it that opened a stricter one too."""
+    episodes = {episode for found in holds.values() for episode in found}
+    return sa.or_(FollowUp.origin_id.in_(holds), FollowUp.episode_id.in_(episodes))
+
+
+def list_hold_followups(
+    client_id: UUID, hold_id: UUID, episodes: Collection[UUID]
+) -> Sequence[FollowUp]:
+    """List the tasks of a hold, by due time: of every episode inside it."""
     return db.session.scalars(
-        sa.select(FollowUp).where(FollowUp.origin_id == origin_id).order_by(FollowUp.due_at)
+        sa.select(FollowUp)
+        .where(FollowUp.client_id == client_id, _is_of_hold({hold_id: episodes}))
+        .order_by(FollowUp.due_at)
     ).all()

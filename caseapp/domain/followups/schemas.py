@@ -121,6 +121,7 @@ class FollowUpRecord:
     created_at: datetime
     version: int
     origin_id: UUID | None
+    episode_id: UUID | None
     completed_by_name: str = ""
 
     @property
@@ -146,6 +147,7 @@ class FollowUpResponseSchema(Schema):
     not_before_at = fields.AwareDateTime(required=True, allow_none=True)
     attempt = fields.Integer(required=True)
     previous_id = fields.UUID(required=True, allow_none=True)
+    episode_id = fields.UUID(required=True, allow_none=True)
     assigned_to = fields.UUID(required=True)
     allowed_results = fields.List(fields.String(), required=True)
     allowed_methods = fields.List(fields.String(), required=True)

@@ -20,12 +20,14 @@ from caseapp.domain.audit.operations import record
 from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups
+from caseapp.domain.followups.queries import find_newest_episode
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.rules import (
     RequiredActions,
     check_clear_flag,
     check_release,
     derive_required_actions,
+    starts_episode,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def record_screening(
     required = derive_required_actions(new.levels, row.recorded_at)
     for flag in sorted(required.flags):
         ensure_flag(actor, client, flag, source="screening")
+    is_new = starts_episode(new.levels, required.holds, _list_held_items(client))
     # The tasks belong to the strictest hold. A recheck alone belongs to the screening, so it blocks no release.
     hold_ids = [
         _open_hold(actor, client, kind, reasons)
@@ -78,6 +81,7 @@ def record_screening(
         assigned_to=actor.id,
         origin_kind="hold" if hold_ids else "screening",
         origin_id=hold_ids[-1] if hold_ids else row.id,
+        episode_id=row.id if is_new else find_newest_episode(hold_ids[-1]) if hold_ids else None,
     )
     record(
         actor,
@@ -88,6 +92,13 @@ def record_screening(
         details={"holds": sorted(required.holds), "flags": sorted(required.flags)},
     )
     return row.id
+
+
+def _list_held_items(client: LockedClient) -> dict[str, set[str]]:
+    """List the items for which each kind of a client's holds is open."""
+    is_open = sa.and_(Hold.client_id == client.id, Hold.released_at.is_(None))
+    found = db.session.execute(sa.select(Hold.kind, Hold.reasons).where(is_open))
+    return {row.kind: {reason["item"] for reason in row.reasons} for row in found}
 
 
 def _hold_reasons(

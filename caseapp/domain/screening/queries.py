@@ -18,12 +18,12 @@ from caseapp.core.reads import note_opened
 from caseapp.core.vault import DataKey, unseal_column
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_to, require_visible_client, take_lock_of_owner
-from caseapp.domain.followups.queries import list_followups_by_origin
+from caseapp.domain.followups.queries import list_hold_followups
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key, open_key
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
-from caseapp.domain.screening.rules import highest_level, release_blockers
+from caseapp.domain.screening.rules import highest_level, list_episodes, release_blockers
 from caseapp.domain.screening.schemas import ScreeningRecord
 from caseapp.domain.users.models import User
 
@@ -316,7 +316,8 @@ def _list_screenings_since(hold: Hold | OpenHold) -> list[ScreeningRecord]:
 
 
 def _list_open_kinds(hold: Hold | OpenHold) -> list[str]:
-    return [task.kind for task in list_followups_by_origin(hold.id) if task.completed_at is None]
+    tasks = list_hold_followups(hold.client_id, hold.id, list_episodes(hold))
+    return [task.kind for task in tasks if task.completed_at is None]
 
 
 @dataclass(frozen=True)

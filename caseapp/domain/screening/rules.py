@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.clients.rules import is_contact_frozen
@@ -19,9 +20,8 @@ from caseapp.domain.screening.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from caseapp.core.actor import Actor
     from caseapp.domain.clients.queries import LockedClient
@@ -74,6 +74,28 @@ def derive_required_actions(levels: Mapping[str, int | None], moment: datetime) 
         kinds.update(rule.actions)
     tasks = {kind: due_at(kind, moment) for kind in TASK_LABELS if kind in kinds}
     return RequiredActions(holds, derive_flags(levels), tasks)
+
+
+def starts_episode(
+    levels: Mapping[str, int | None],
+    holds: Mapping[str, Iterable[str]],
+    known: Mapping[str, Collection[str]],
+) -> bool:
+    """Tell whether answers that open or renew a hold start an episode, with a clock and required actions of its own.
+
+    `holds` are the items that demand each kind of hold, `known` those for which a hold of a kind is open already. An
+    urgent answer always starts an episode; a concern does so when it is new.
+    """
+    return any(
+        levels[key] == Level.URGENT or key not in known.get(kind, ())
+        for kind, keys in holds.items()
+        for key in keys
+    )
+
+
+def list_episodes(hold: Hold | OpenHold) -> set[UUID]:
+    """List the screenings that opened or renewed a hold; among them are the episodes inside it."""
+    return {UUID(reason["screening"]) for reason in hold.reasons}
 
 
 def derive_flags(levels: Mapping[str, int | None]) -> set[str]:
@@ -148,10 +170,11 @@ def release_blockers(
 ) -> list[Reason]:
     """List what still has to happen before this actor can release a hold.
 
-    `since` are the screenings recorded after the hold opened, newest first; `open_kinds` the hold's tasks that are not
-    completed. Required are a full screening at none or watch after the hold opened and every task completed; for a care
-    hold two such screenings a week apart; for a safety hold a second person, who neither opened it nor recorded the
-    last screening. A hold never ends by time or by the client's choice. Content map, section (d), "The hold".
+    `since` are the screenings recorded after the hold opened, newest first; `open_kinds` the tasks that are not
+    completed, of every episode inside the hold. Required are a full screening at none or watch after the hold opened
+    and every task completed; for a care hold two such screenings a week apart; for a safety hold a second person, who
+    neither opened it nor recorded the last screening. A hold never ends by time or by the client's choice. Content map,
+    section (d), "The hold".
     """
     reasons = []
     if not since or not since[0].steady:

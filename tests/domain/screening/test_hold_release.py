@@ -9,7 +9,7 @@ import pytest
 
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
-from caseapp.domain.followups.queries import list_followups_by_origin
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.queries import lock_hold
 from tests.domain.screening.hold_helpers import (
     KEYS,
@@ -83,13 +83,11 @@ def test_release_with_open_task_is_blocked(team, ines):
     hold = only_hold(ines)
     with day(8):
         builders.screen(team["coach"], ines)
-        count = len(list_followups_by_origin(hold.id))
+        count = len(list_client_followups(team["coach"], ines))
         assert count == 10
         for left in range(count, 0, -1):
             assert blockers(hold, team["supervisor"]) == ["task_open"] * left
-            task = next(
-                task for task in list_followups_by_origin(hold.id) if task.completed_at is None
-            )
+            task = list_client_followups(team["coach"], ines, open_only=True)[0]
             followups.complete(team["coach"], task.id)
         assert blockers(hold, team["supervisor"]) == []
 

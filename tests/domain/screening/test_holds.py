@@ -17,7 +17,7 @@ from caseapp.core.errors import Forbidden, Invalid, NotFound, RuleBroken
 from caseapp.core.transaction import transaction
 from caseapp.domain.audit.models import AuditEvent
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.followups.queries import list_client_followups, list_followups_by_origin
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.models import Flag, Hold, Screening
 from caseapp.domain.screening.operations import clear_flag, record_screening
 from caseapp.domain.screening.queries import (
@@ -59,7 +59,9 @@ def test_screening_creates_required_actions_in_one_transaction(team, ines):
         {"item": "self_harm", "level": 3, "screening": str(screening_id)}
     ]
     assert {flag.kind for flag in list_flags(team["coach"], ines)} == {"self_harm_flag"}
-    tasks = list_followups_by_origin(holds["safety"].id)
+    tasks = list_client_followups(team["coach"], ines)
+    assert {task.origin_id for task in tasks} == {holds["safety"].id}
+    assert {task.episode_id for task in tasks} == {screening_id}
     assert {task.kind for task in tasks} == set(
         derive_required_actions(record.levels, record.recorded_at).tasks
     )
@@ -67,7 +69,6 @@ def test_screening_creates_required_actions_in_one_transaction(team, ines):
         timedelta(hours=24)
     }
     assert {task.assigned_to for task in tasks} == {team["coach"].id}
-    assert list(list_followups_by_origin(holds["care"].id)) == []
 
 
 def test_failed_audit_event_rolls_back_screening(team, ines):
@@ -100,8 +101,10 @@ def test_second_urgent_screening_joins_open_hold(team, ines):
         ("fear_at_home", str(second)),
     ]
     assert hold.opened_at == START
-    again = {task.kind for task in list_followups_by_origin(hold.id) if task.completed_at is None}
-    assert {"tell_supervisor", "safety_24h", "emergency_steps"} <= again
+    again = list_client_followups(team["coach"], ines, open_only=True)
+    assert {"tell_supervisor", "safety_24h", "emergency_steps"} <= {task.kind for task in again}
+    assert {task.episode_id for task in again} == {second}
+    assert {task.origin_id for task in again} == {hold.id}
 
 
 def test_concurrent_urgent_screenings_open_one_hold(team, ines, app):
@@ -111,8 +114,8 @@ def test_concurrent_urgent_screenings_open_one_hold(team, ines, app):
     assert all(isinstance(answer, UUID) for answer in answers), answers
     hold = only_hold(ines)
     assert len(hold.reasons) == 4
-    kinds = [task.kind for task in list_client_followups(team["coach"], ines, open_only=True)]
-    assert len(kinds) == len(set(kinds))
+    tasks = list_client_followups(team["coach"], ines, open_only=True)
+    assert len({(task.episode_id, task.kind) for task in tasks}) == len(tasks) == 40
 
 
 def test_safety_hold_opens_beside_care_hold(team, ines):

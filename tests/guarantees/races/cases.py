@@ -177,7 +177,7 @@ def confirming(team: Team) -> Race:
 
 
 def screening(team: Team) -> Race:
-    """Record an urgent screening while another one is being recorded: one hold with both reasons, each task once."""
+    """Record an urgent screening while another one is being recorded: one hold, with the tasks of both episodes."""
     coach, made = team["coach"], builders.case(team["coach"])
 
     def adds_up() -> bool:
@@ -188,7 +188,7 @@ def screening(team: Team) -> Race:
         ).all()
         reasons = [len(hold.reasons) for hold in holds]
         flags = count(Flag, Flag.client_id == made.client_id)
-        return (reasons, len(kinds), flags) == ([2], len(set(kinds)), 1)
+        return (reasons, len(kinds), flags) == ([2], 2 * len(set(kinds)), 1)
 
     record = recording_urgent(coach, made)
     return Race(record, record, holds=adds_up)
