@@ -86,7 +86,7 @@ def _task(actor, client_id, number, *, completed):
     }
 
 
-def _assignment(actor, case_id, client_id, handout_version_id, number):
+def _assignment(actor, case_id, client_id, handout_version_id, number, *, channel="portal"):
     moment = now() - timedelta(minutes=number)
     return {
         "id": new_id(),
@@ -95,7 +95,7 @@ def _assignment(actor, case_id, client_id, handout_version_id, number):
         "handout_version_id": handout_version_id,
         "position": number + 1,
         "stage": "steady",
-        "channel": "portal",
+        "channel": channel,
         "levels": {},
         "assigned_at": moment,
         "assigned_by": actor.id,
@@ -183,7 +183,7 @@ def caseload(actor, count, since=0):
         _insert(
             Assignment,
             [
-                _assignment(actor, case, client, handout_version_id, n)
+                _assignment(actor, case, client, handout_version_id, n, channel="print")
                 for n, (client, case) in numbered
             ],
         )
