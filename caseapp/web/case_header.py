@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from caseapp.domain.cases.queries import lock_case
 from caseapp.domain.cases.stages import stages
+from caseapp.domain.clients.rules import is_contact_frozen, list_usable_channels
 from caseapp.domain.dashboard.case_page import get_case_page
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS_BY_KEY, LEVEL_LABELS, Level
 from caseapp.http.guard import current_actor
 from caseapp.http.template_helpers import local, today
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from flask import Blueprint
@@ -54,21 +56,24 @@ def lock_page_case(actor: Actor, number: str, *_part: object) -> LockedCase:
     return lock_case(actor, number)
 
 
-def describe_safe_contact(client: ClientRecord) -> tuple[str, str]:
-    """Describe how a client may be contacted, and how not; of a phone number only the last digits are shown."""
+def describe_safe_contact(client: ClientRecord, flags: Collection[str]) -> tuple[str, str]:
+    """Describe how a client with these active flags may be contacted now, and how not.
+
+    Of a phone number only the last digits are shown.
+    """
     safe = client.safe
     if not safe.channels:
         return "none recorded yet.", "Ask the client before you call or write."
-    if "in_person" in safe.channels:
-        return "in person only.", " ".join(filter(None, ("Don't call or write.", safe.warning)))
-    by_phone = [
-        CONTACT_CHANNEL_LABELS[channel] for channel in PHONE_CHANNELS if channel in safe.channels
+    usable, notes = list_usable_channels(client, flags), []
+    if is_contact_frozen(flags, client.contact_confirmed_at) and "in_person" not in safe.channels:
+        notes.append("Send nothing until the safe ways are confirmed under Details.")
+    if not usable:
+        notes = ["Don't call or write.", *notes, safe.warning]
+        return "in person only.", " ".join(filter(None, notes))
+    by_phone = [CONTACT_CHANNEL_LABELS[channel] for channel in PHONE_CHANNELS if channel in usable]
+    channels = [label for channel, label in CONTACT_CHANNEL_LABELS.items() if channel in usable][
+        len(by_phone) :
     ]
-    channels = [
-        CONTACT_CHANNEL_LABELS[channel]
-        for channel in CONTACT_CHANNEL_LABELS
-        if channel in safe.channels
-    ][len(by_phone) :]
     digits = re.sub(r"\D", "", client.phone or "")
     if by_phone:
         number = f" to the number ending {digits[-DIGITS_SHOWN:]}" if digits else ""
@@ -76,10 +81,9 @@ def describe_safe_contact(client: ClientRecord) -> tuple[str, str]:
     parts = [" or ".join(channels)]
     if safe.times:
         parts.append(safe.times)
-    excluded = [
-        label for channel, label in CONTACT_CHANNEL_LABELS.items() if channel not in safe.channels
-    ]
-    notes = [f"{', '.join(f'no {label}' for label in excluded)}.".capitalize()] if excluded else []
+    excluded = [label for channel, label in CONTACT_CHANNEL_LABELS.items() if channel not in usable]
+    if excluded:
+        notes.append(f"{', '.join(f'no {label}' for label in excluded)}.".capitalize())
     if safe.code_word:
         notes.append(f"Code word: {safe.code_word}.")
     if safe.warning:

@@ -376,6 +376,32 @@ def test_safe_contact_is_confirmed_on_the_details_page(team, coach, ines):
     assert f"by {team['coach'].name}" in text
 
 
+def test_header_names_only_ways_of_contact_that_may_be_used_now(team, coach):
+    made = builders.case(
+        team["coach"],
+        "Noor Haddad",
+        phone="07700 900123",
+        safe=SafeContact(
+            ("call", "voicemail", "email"), "before 17:00", "Bluebell", "Shared phone"
+        ),
+    )
+    page, details = f"/case/{made.number}", f"/case/{made.number}/details"
+
+    def safe_contact():
+        return coach.text(page).split('class="safe-contact"')[1].split("</p>")[0]
+
+    assert "phone call or voicemail to the number ending 123" in safe_contact()
+    builders.screen(team["coach"], made.client_id, fear_at_home="concern")
+    frozen = safe_contact()
+    assert "<strong>phone call to the number ending 123, before 17:00.</strong>" in frozen
+    assert "Send nothing until the safe ways are confirmed under Details." in frozen
+    assert "No voicemail, no text message, no email, no letter, no portal." in frozen
+    assert coach.send(details, f"{details}/contact", in_person="yes").status_code == 303
+    confirmed = safe_contact()
+    assert "phone call to the number ending 123 or email, before 17:00." in confirmed
+    assert "No voicemail" in confirmed
+
+
 def test_invite_page_says_why_nobody_is_invited_while_contact_is_frozen(team, coach, ines):
     builders.screen(team["coach"], ines.client_id, fear_at_home="concern")
     address = f"/case/{ines.number}/invite"

@@ -24,6 +24,11 @@ CONTACT_FROZEN = Reason(
     "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",
     "Ask the client in person and alone which ways are still safe, and confirm them under Details.",
 )
+NO_VOICEMAIL = Reason(
+    "no_voicemail",
+    "There is violence at home, so leave no voicemail: somebody else may play it.",
+    "Call again at a safe time, or use another safe way.",
+)
 
 
 def name_words(name: str) -> list[str]:
@@ -50,10 +55,25 @@ def is_contact_frozen(flags: Collection[str], confirmed_at: datetime | None) -> 
 def list_channel_blockers(
     client: ClientRecord, flags: Collection[str], channel: str
 ) -> list[Reason]:
-    """List why nothing may reach a client through one of `CHANNELS` now; empty when it may."""
+    """List why nothing may reach a client through one of `CHANNELS` now; empty when it may.
+
+    While nothing may be sent, a safe phone call is still possible: the client answers it, and safety checks need it.
+    Where there is violence at home, nobody leaves a voicemail: anybody may play it. Content map, section (e), domain
+    4c. Awaiting clinical sign-off.
+    """
     if not client.safe.allows(channel):
         return [describe_unsafe_channel(channel)]
-    return [CONTACT_FROZEN] if is_contact_frozen(flags, client.contact_confirmed_at) else []
+    if channel == "voicemail" and "violence_flag" in flags:
+        return [NO_VOICEMAIL]
+    frozen = is_contact_frozen(flags, client.contact_confirmed_at)
+    return [CONTACT_FROZEN] if frozen and channel != "call" else []
+
+
+def list_usable_channels(client: ClientRecord, flags: Collection[str]) -> tuple[str, ...]:
+    """List those of `CHANNELS` through which a client may be contacted now; empty when only in person."""
+    return tuple(
+        channel for channel in CHANNELS if not list_channel_blockers(client, flags, channel)
+    )
 
 
 def describe_unsafe_channel(channel: str) -> Reason:
