@@ -19,6 +19,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.auth.operations import add_user, disable_user
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.practice.operations import confirm_help_lines
+from caseapp.domain.protocol.file import PROTOCOL
 from tests.core.sandboxes import make_pool
 from tests.support import builders, staff
 
@@ -63,8 +64,13 @@ def test_check_passes_for_a_ready_practice(team, run_command):
     assert "No mail server is set" in section(done.output, "Mail")
     assert "0 client keys and 10 keys of the ring" in section(done.output, "Keys")
     assert "The workers for PDFs and uploads can be started" in done.output
-    assert "ok    Version 1, 56 rules" in section(done.output, "Screening protocol")
-    assert "look  56 of 56 rules await sign-off" in section(done.output, "Screening protocol")
+    count = len(PROTOCOL.rules)
+    assert f"ok    Version {PROTOCOL.version}, {count} rules" in section(
+        done.output, "Screening protocol"
+    )
+    assert f"look  {count} of {count} rules await sign-off" in section(
+        done.output, "Screening protocol"
+    )
 
 
 @pytest.mark.pdf

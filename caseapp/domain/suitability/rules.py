@@ -67,13 +67,10 @@ def derive_situation(
 ) -> Situation:
     """Derive what suitability depends on from a client, their safety state and a case's presenting facts.
 
-    A flag counts as set as long as the last screening has the level that sets it, also after it was cleared. Urgent
-    substance use means signs of withdrawal, so it counts as a withdrawal risk.
+    A flag counts as set as long as the last screening has the level that sets it, also after it was cleared.
     """
     levels = safety.last_screening.levels if safety.last_screening else {}
     flags = safety.flags | derive_flags(levels)
-    if levels.get("substances") == Level.URGENT:
-        flags |= {"withdrawal_risk"}
     return Situation(
         hold=safety.hold,
         flags=flags,

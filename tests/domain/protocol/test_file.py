@@ -43,7 +43,7 @@ def problems_of(tmp_path, text):
         ('    label: "Sleep"\n', '    title: "Sleep"\n', "items.sleep.title", ""),
         ("  - key: sleep\n", "  - key: Sleep\n", "items.Sleep.key", "lowercase"),
         ("  - key: eating\n", "  - key: sleep\n", "items.sleep.key", "same key"),
-        ("version: 2\n", "version: 3\n", "history", "every version"),
+        (f"version: {PROTOCOL.version}\n", "version: 99\n", "history", "every version"),
         (SLEEP_SIGN_OFF, "    provenance: []\n    sign_off: null\n", "items.sleep.provenance", ""),
         (
             SLEEP_SIGN_OFF,

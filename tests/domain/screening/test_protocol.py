@@ -39,6 +39,10 @@ AT_CONCERN = {
     "substances": ("care", CARE),
 }
 FLAG_LABELS = {
+    # Not in the content map: the review of safety asks for flags that the answer sets.
+    ("eating", CONCERN): {"eating_disorder_flag"},
+    ("eating", URGENT): {"eating_disorder_flag"},
+    ("substances", URGENT): {"withdrawal_risk"},
     ("self_harm", WATCH): {"self_harm_flag"},
     ("self_harm", CONCERN): {"self_harm_flag"},
     ("self_harm", URGENT): {"self_harm_flag"},

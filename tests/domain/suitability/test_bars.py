@@ -82,7 +82,8 @@ class Client:
             "not far apart": facts["living_arrangement"] != "long_distance",
             "affair": facts["affair_disclosed"] in {"spouse", "client", "both"},
             "order": facts["order"] != "none",
-            "eating disorder": self.flag == "eating_disorder_flag",
+            "eating disorder": self.flag == "eating_disorder_flag"
+            or (levels["eating"] or 0) >= CONCERN,
             "withdrawal": self.flag == "withdrawal_risk" or levels["substances"] == URGENT,
             "no safe channel": self.flag == "unsafe_delivery" or fear >= CONCERN,
         }
