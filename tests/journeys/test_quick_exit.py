@@ -175,6 +175,15 @@ def test_quick_exit_without_our_server_leads_out(invited, neutral_site, live, pa
     page.wait_for_url(neutral_site)
 
 
+def test_leave_now_with_large_text_on_a_phone_is_whole(live, page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{live}/portal/sign-in")
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    box = page.get_by_role("link", name="Leave now").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+
+
 def test_shift_says_how_often_it_is_still_to_be_pressed(invited, live, page, look):
     open_worksheet(page, live, invited)
     shown = page.locator("[data-exit-presses]")
@@ -195,6 +204,8 @@ def test_quick_exit_without_scripts_ends_session(invited, neutral_site, live, br
     page.get_by_role("link", name="Help and safety").click()
     page.get_by_role("link", name="Go to the reading list").click()
     expect(page.get_by_role("link", name="Leave now")).to_have_count(1)
+    bar = page.get_by_role("banner").get_by_role("link", name="Reading list")
+    assert bar.bounding_box()["x"] < 30
     page.get_by_role("link", name="Leave now").click()
     page.wait_for_url(neutral_site)
     # The pages that our own links led to.
