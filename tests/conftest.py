@@ -314,7 +314,7 @@ def pytest_collection_modifyitems(config, items):
     config.stash[usage.COLLECTED] = [*items]
     kept, left_out, seen = [], [], set()
     for item in items:
-        if "browser" in item.fixturenames:
+        if "browser_type" in item.fixturenames:
             item.add_marker("browser")
         mark = item.get_closest_marker("both")
         if item.get_closest_marker("postgresql") and mark and not config.option.all_databases:
