@@ -11,7 +11,7 @@ import click
 import sqlalchemy as sa
 
 from caseapp.cli.context import EXIT_FAILED, CommandContext
-from caseapp.core import clock, fonts, mail, migrate, outbox, pdf, settings, uploads
+from caseapp.core import fonts, heartbeat, mail, migrate, outbox, pdf, settings, uploads
 from caseapp.core.database import SQLITE_PRAGMAS, db
 from caseapp.core.errors import RenderFailed, RuleBroken
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action, Role
@@ -19,6 +19,7 @@ from caseapp.core.sandbox import confinement, limit_hits
 from caseapp.core.sandbox.pool import PoolUnavailable
 from caseapp.core.settings import PREFIX, SETTING_DESCRIPTIONS
 from caseapp.core.vault import wrapping_key_id
+from caseapp.domain.alerts.queries import list_alert_people
 from caseapp.domain.handouts.checks import list_problems
 from caseapp.domain.keys.purposes import PURPOSES
 from caseapp.domain.keys.queries import count_wrapped_keys, list_broken_client_keys, list_ring
@@ -65,6 +66,8 @@ def check(context: CommandContext) -> None:
                 ("Screening protocol", check_protocol),
                 ("Help lines", check_help_lines),
                 ("Users", check_users),
+                ("Alerts", check_alerts),
+                ("Worker", check_worker),
             )
         ]
     for title, results in found:
@@ -133,18 +136,11 @@ def check_database() -> Iterator[CheckResult]:
             yield from _check_sqlite(connection)
         if not current:
             return
-        late = connection.scalar(
-            sa.select(sa.func.count())
-            .select_from(outbox.OutboxRow)
-            .where(
-                outbox.OutboxRow.delivered_at.is_(None),
-                outbox.OutboxRow.created_at < clock.now() - MAX_MAIL_DELAY,
-            )
-        )
+        late = outbox.count_late(MAX_MAIL_DELAY)
         if late:
             yield CheckResult(
                 FAULT,
-                f"{late} {'email has' if late == 1 else 'emails have'} waited for over ten minutes. Is `caseapp "
+                f"{late} {'task has' if late == 1 else 'tasks have'} waited for over ten minutes. Is `caseapp "
                 "worker` running, and does the mail server accept mail?",
             )
 
@@ -320,4 +316,59 @@ def check_users() -> Iterator[CheckResult]:
             WARNING,
             f"{' or '.join(own)} can't release a safety hold if they opened it or recorded the last screening, and "
             "nobody else can. Assign them another supervisor.",
+        )
+
+
+def check_alerts() -> Iterator[CheckResult]:
+    """Check that an alert about the clients of every coach would reach somebody, by email or by phone."""
+    is_mail_sent = _is_mail_sent()
+    unreached, silent, unphoned = [], [], []
+    for coach, people in list_alert_people():
+        if not people:
+            unreached.append(coach.name)
+        elif not any(person.phone for person in people):
+            (unphoned if is_mail_sent else silent).append(coach.name)
+    if unreached:
+        yield CheckResult(
+            FAULT,
+            f"Nobody would be alerted about the clients of {', '.join(unreached)}: there is no other active "
+            "supervisor, deputy or manager. Open Settings, Alerts.",
+        )
+    if silent:
+        yield CheckResult(
+            FAULT,
+            f"Alerts about the clients of {', '.join(silent)} would reach nobody who isn't signed in: email can't be "
+            "sent, and no phone number is recorded. Open Settings, Alerts.",
+        )
+    if unphoned:
+        yield CheckResult(
+            WARNING,
+            f"No phone number is recorded of anybody whom {', '.join(unphoned)} could ring about a hold. Open "
+            "Settings, Alerts.",
+        )
+    if not unreached and not silent and not unphoned:
+        yield CheckResult(OK, "Alerts about the clients of every coach reach somebody")
+
+
+def _is_mail_sent() -> bool:
+    """Tell whether mail goes to a server that can be reached."""
+    try:
+        mail.check_connection()
+    except OSError:
+        return False
+    return bool(settings.active().smtp_url)
+
+
+def check_worker() -> Iterator[CheckResult]:
+    """Check that the worker passes on alerts."""
+    last = heartbeat.get_last_beat()
+    if last is None:
+        yield CheckResult(WARNING, "The worker hasn't run yet. `caseapp serve` starts it")
+    elif heartbeat.is_alive():
+        yield CheckResult(OK, "The worker is running")
+    else:
+        yield CheckResult(
+            FAULT,
+            f"The worker was last heard at {last:%Y-%m-%d %H:%M} UTC. Alerts are not passed on and no mail is sent. Is "
+            "`caseapp serve` or `caseapp worker` running?",
         )

@@ -9,9 +9,10 @@ from caseapp.cli.context import Commands
 from caseapp.cli.handouts import handouts
 from caseapp.cli.keys import keys
 from caseapp.cli.report import report
-from caseapp.cli.serve import serve, worker
+from caseapp.cli.serve import serve
 from caseapp.cli.setup import demo, init
 from caseapp.cli.users import token, user
+from caseapp.cli.worker import worker
 
 
 @click.group(cls=Commands)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
 from typing import TYPE_CHECKING, Any
 
 import click
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from werkzeug.serving import is_running_from_reloader, run_simple
 
 from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.cli.setup import fill_demo, list_sign_ins, set_up_demo
+from caseapp.cli.worker import WorkerProcess
 from caseapp.core import migrate, pdf, uploads
 from caseapp.core.database import db
 from caseapp.core.errors import Reason, RenderFailed, RuleBroken
@@ -24,19 +23,34 @@ from caseapp.http import assets
 if TYPE_CHECKING:
     from flask import Flask
 
-# A task (one mail, a hundred assignments, one sweep) is short; one that takes longer is retried later.
-WORKER_STOP_SECONDS = 30
 WILDCARD_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+
+
+class WatchfulArbiter(Arbiter):  # type: ignore[misc]
+    """Gunicorn's main process, which once a second also looks after our worker.
+
+    A thread of its own would be one that processes are forked beside.
+    """
+
+    def murder_workers(self) -> None:
+        """End server processes that hang, as gunicorn does, and restart our worker if it has ended."""
+        super().murder_workers()
+        self.app.worker.ensure_running()
 
 
 class Server(BaseApplication):  # type: ignore[misc]
     """A gunicorn server for our application, configured in code."""
 
-    def __init__(self, app: Flask, options: dict[str, Any]) -> None:
-        """Store the application and gunicorn's options."""
+    def __init__(self, app: Flask, options: dict[str, Any], worker: WorkerProcess) -> None:
+        """Store the application, gunicorn's options and the worker to look after."""
         self.application = app
         self.options = options
+        self.worker = worker
         super().__init__()
+
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        WatchfulArbiter(self).run()
 
     def load_config(self) -> None:
         """Apply the options."""
@@ -88,13 +102,7 @@ def serve(
             _announce(context, host, port, lines)
             _serve_and_reload(app, host, port)
             return
-        child = subprocess.Popen(
-            [sys.executable, "-m", "caseapp", "worker", "--with-parent"],
-            stdin=subprocess.PIPE,
-            env=context.environ,
-            # Ctrl-C reaches the whole process group; the worker must be stopped only once, by us.
-            start_new_session=True,
-        )
+        worker = WorkerProcess(context.environ)
         # Open connections must not be shared with forked processes, which open their own.
         db.session.remove()
         db.engine.dispose()
@@ -104,18 +112,14 @@ def serve(
         _announce(context, host, port, lines)
 
     def close_worker_pipe(_server: object, _worker: object) -> None:
-        _close_pipe(child)
+        worker.close_pipe()
 
     def end_worker(_server: object) -> None:
-        _close_pipe(child)
-        try:
-            child.wait(WORKER_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            print_error_lines(["The worker will stop when it finishes its current task."])
+        worker.end()
 
     if reload:
         _serve_and_reload(app, host, port)
-        end_worker(None)
+        worker.end()
         return
     Server(
         app,
@@ -130,6 +134,7 @@ def serve(
             "post_fork": close_worker_pipe,
             "on_exit": end_worker,
         },
+        worker,
     ).run()
 
 
@@ -185,29 +190,3 @@ def _start_sandboxes() -> None:
         print_error_lines(
             [f"Uploaded worksheets and images cannot be read on this machine: {fault}."]
         )
-
-
-def _close_pipe(child: subprocess.Popen[bytes]) -> None:
-    """Close this end of the worker's input; the worker stops when all ends are closed."""
-    if child.stdin is not None:
-        child.stdin.close()
-
-
-@click.command()
-@click.option("--with-parent", is_flag=True, hidden=True)
-@click.pass_obj
-def worker(context: CommandContext, *, with_parent: bool) -> None:
-    """Run background tasks: mail and bulk assignments. SIGTERM lets a running task finish."""
-    consumer = context.app.extensions["queue"].create_consumer(
-        workers=1, max_delay=1, graceful_signal="TERM"
-    )
-    if with_parent:
-        threading.Thread(target=_wait_for_parent, args=(consumer.stop_flag,), daemon=True).start()
-    consumer.run()
-    consumer.stop(graceful=True)
-
-
-def _wait_for_parent(stop: threading.Event) -> None:
-    """Stop when standard input ends, which happens however the parent process ended."""
-    sys.stdin.buffer.read()
-    stop.set()

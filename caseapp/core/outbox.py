@@ -125,6 +125,21 @@ def _update(row_id: UUID, **values: datetime) -> None:
         session.execute(sa.update(OutboxRow).where(OutboxRow.id == row_id).values(**values))
 
 
+def count_late(delay: timedelta) -> int:
+    """Count the rows that wait although they were due longer ago than `delay`, or have failed since then."""
+    limit = now() - delay
+    found = db.session.scalar(
+        sa.select(sa.func.count())
+        .select_from(OutboxRow)
+        .where(
+            OutboxRow.delivered_at.is_(None),
+            OutboxRow.created_at < limit,
+            sa.or_(OutboxRow.attempts > 0, OutboxRow.next_attempt_at < limit),
+        )
+    )
+    return found or 0
+
+
 def sweep(limit: int = 100, *, kind: str | None = None) -> int:
     """Deliver up to `limit` rows that are due, of one kind or of all; return how many were delivered."""
     moment = now()

@@ -1,4 +1,4 @@
-"""Health: `/livez` needs nothing, `/readyz` writes to the database and reads the library and the queue."""
+"""Health: `/livez` needs nothing, `/readyz` writes to the database and asks for the library and the worker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 import structlog
 from flask import Blueprint, Response
 
-from caseapp.core import settings
+from caseapp.core import heartbeat, settings
 from caseapp.core.clock import now
 from caseapp.core.idempotency import IdempotencyKey
 from caseapp.core.ids import new_id
@@ -28,7 +28,7 @@ def livez() -> Response:
 @blueprint.get("/readyz")
 @public("tells only yes or no")
 def readyz() -> Response:
-    """Answer whether the database accepts a write, the library is loaded and the data folder exists."""
+    """Answer whether the database accepts a write, library and data folder are there, and the worker is alive."""
     try:
         with separate_transaction() as connection:
             probe = new_id()
@@ -38,7 +38,7 @@ def readyz() -> Response:
                 )
             )
             connection.execute(sa.delete(IdempotencyKey).where(IdempotencyKey.subject_id == probe))
-        ready = bool(library()) and settings.active().data_dir.is_dir()
+        ready = bool(library()) and settings.active().data_dir.is_dir() and heartbeat.is_alive()
     except Exception as fault:  # noqa: BLE001 - any failure means not ready
         log.error("readyz.failed", fault=type(fault).__name__)  # noqa: TRY400 - a trace may quote a person
         ready = False

@@ -16,6 +16,8 @@ from caseapp.core.database import db
 from caseapp.core.sandbox import landlock
 from caseapp.core.settings import SETTING_DESCRIPTIONS
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import update_staff_contact
+from caseapp.domain.alerts.schemas import StaffContact
 from caseapp.domain.auth.operations import add_user, disable_user
 from caseapp.domain.keys.models import ClientKey, KeyRing
 from caseapp.domain.practice.operations import confirm_help_lines
@@ -56,6 +58,8 @@ def test_check_passes_for_a_ready_practice(team, run_command):
             supervisor="supervisor@practice.test",
         )
         disable_user(operator(), "coach2@practice.test")
+        contact = StaffContact("020 7946 0142", "Any hour", None)
+        update_staff_contact(team["admin"], team["supervisor"].id, contact, 1)
         confirm_help_lines(team["admin"])
     done = run_command("check")
     assert done.exit_code == 0, done.output
@@ -154,7 +158,17 @@ def test_unsent_mail_is_a_fault(app):
         outbox.enqueue("portal.link", {"client": "0" * 32})
     found = [result.text for result in check.check_database() if result.level == check.FAULT]
     assert len(found) == 1
-    assert found[0].startswith("1 email has waited for over ten minutes.")
+    assert found[0].startswith("1 task has waited for over ten minutes.")
+
+
+def test_task_that_waits_for_its_time_is_no_fault(app):
+    with at(now() - timedelta(hours=1)), transaction():
+        outbox.enqueue("alert_step", {"alert": "0" * 32}, due_at=now() + timedelta(hours=2))
+    assert all(result.level != check.FAULT for result in check.check_database())
+    with at(now() + timedelta(hours=1, minutes=9)):
+        assert outbox.count_late(check.MAX_MAIL_DELAY) == 0
+    with at(now() + timedelta(hours=1, minutes=11)):
+        assert outbox.count_late(check.MAX_MAIL_DELAY) == 1
 
 
 def test_outdated_schema_is_a_fault(app):

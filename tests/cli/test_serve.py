@@ -143,7 +143,7 @@ def test_serve_without_a_database_fails(installation):
 def test_serve_answers_and_ends_with_its_worker(practice):
     with serving(practice, "--processes", "1") as (server, address, output):
         assert "Nobody can sign in yet." in server.stdout.readline() + output
-        with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own address
+        with urlopen(f"{address}/livez") as answer:  # noqa: S310 - our own address
             assert answer.status == 200
         open_to_others = [
             path for path in practice.data_dir.rglob("*") if path.stat().st_mode & 0o077

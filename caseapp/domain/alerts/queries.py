@@ -12,7 +12,7 @@ from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
-from caseapp.core.permissions import Action
+from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import unseal_text
 from caseapp.domain.alerts.codes import KINDS, STEP_LABELS, STEPS
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting, AlertStep
@@ -31,6 +31,7 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.models import Practice
 from caseapp.domain.users.models import User
+from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +138,37 @@ def as_staff_member(user: User) -> StaffMember:
         user.on_call_hours,
         is_active=user.disabled_at is None,
     )
+
+
+def list_alert_people() -> list[tuple[StaffMember, list[StaffMember]]]:
+    """List each active coach, and supervisor with clients, with everybody whom alerts about them may reach."""
+    users = {user.id: user for user in list_users()}
+    staff = {user_id: as_staff_member(user) for user_id, user in users.items()}
+    with_clients = set(db.session.scalars(sa.select(CareTeamMember.user_id).distinct()))
+    manager_id = get_alert_setting().manager_id
+    found = []
+    for user in users.values():
+        coaches = user.role == Role.COACH or (
+            user.role == Role.SUPERVISOR and user.id in with_clients
+        )
+        if not coaches or user.disabled_at is not None:
+            continue
+        supervisor = users[user.supervisor_id] if user.supervisor_id else None
+        deputy_id = (supervisor and supervisor.deputy_id) or user.deputy_id
+        member = TeamMember(
+            staff[user.id],
+            staff[supervisor.id] if supervisor else None,
+            staff[deputy_id] if deputy_id else None,
+        )
+        manager = staff[manager_id] if manager_id else None
+        people = {
+            person.id: person
+            for step in STEPS[1:]
+            for person in list_people(step, [member], manager)
+            if person.id != user.id
+        }
+        found.append((member.coach, [*people.values()]))
+    return found
 
 
 _recipient, _taken = aliased(AlertRecipient), aliased(AlertStep)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 
 import pytest
 import sqlalchemy as sa
 
-from caseapp.core import outbox, runtime
+from caseapp.core import outbox, runtime, settings
 from caseapp.core.actor import operator
 from caseapp.core.clock import at, now
 from caseapp.core.database import db
@@ -37,6 +38,7 @@ from tests.domain.alerts.steps import (
 )
 from tests.support import builders
 from tests.support.concurrency import run_concurrently
+from tests.support.loopback import MailServer
 
 pytestmark = pytest.mark.both
 
@@ -346,3 +348,39 @@ def test_lists_hold_the_own_alerts_only(team):
 def test_kind_of_an_alert_is_sealed(team):
     urgent(team)
     assert b"safety" not in the_alert().kind
+
+
+class Inbox:
+    """A mail server's handler that keeps what it accepts."""
+
+    def __init__(self):
+        self.received = []
+
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 - aiosmtpd's own name
+        self.received.append((envelope.rcpt_tos, envelope.content))
+        return "250 OK"
+
+
+@pytest.fixture
+def mail_server(app):
+    inbox, before = Inbox(), settings.active()
+    server = MailServer(inbox)
+    server.start()
+    settings.use(replace(before, smtp_url=server.url))
+    yield inbox
+    settings.use(before)
+    server.stop()
+
+
+@pytest.mark.process
+def test_alert_reaches_a_mail_server_once_for_each_step(mail_server, team):
+    urgent(team)
+    for minutes in (0, 31, 121, 122):
+        with later(minutes=minutes):
+            outbox.sweep()
+    assert [to for to, _ in mail_server.received] == [
+        ["supervisor@practice.test"],
+        ["supervisor3@practice.test"],
+        ["supervisor4@practice.test"],
+    ]
+    assert not any(b"Okafor" in content for _, content in mail_server.received)

@@ -1,0 +1,147 @@
+"""The worker: it passes on alerts whatever mail does, says that it is alive, and is restarted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from threading import Event
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from caseapp.cli import check
+from caseapp.cli import worker as worker_module
+from caseapp.cli.worker import AlertTimer
+from caseapp.core import heartbeat, runtime
+from caseapp.core.clock import at, now
+from caseapp.core.heartbeat import MAX_SILENCE
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import update_staff_contact
+from caseapp.domain.alerts.schemas import StaffContact
+from tests.cli.test_serve import TIMEOUT, practice, serving, worker_pid
+from tests.domain.alerts.steps import practice_with_deputies, taken_steps
+from tests.support import builders, staff
+
+__all__ = ["practice"]
+
+
+@pytest.fixture
+def quiet(app, monkeypatch):
+    """Give the app without queue and without a heartbeat."""
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
+    heartbeat.heartbeat_file().unlink(missing_ok=True)
+    yield app
+    heartbeat.heartbeat_file().unlink(missing_ok=True)
+
+
+def test_turn_of_the_timer_takes_due_steps_and_beats(quiet):
+    team = practice_with_deputies()
+    made = builders.case(team["coach"])
+    builders.screen(team["coach"], made.client_id, self_harm="urgent", days_ago=1)
+    timer = AlertTimer(quiet, Event())
+    assert not heartbeat.is_alive()
+    timer.take_due_steps()
+    assert heartbeat.is_alive()
+    assert len(taken_steps()) == 4
+
+
+def test_turn_that_fails_does_not_beat_and_the_next_one_tries_again(quiet, monkeypatch, logged):
+    timer = AlertTimer(quiet, Event())
+    with monkeypatch.context() as broken:
+        broken.setattr("caseapp.core.outbox.sweep", lambda **_given: 1 / 0)
+        timer.take_due_steps()
+    assert not heartbeat.is_alive()
+    assert "alerts.failed" in logged()
+    timer.take_due_steps()
+    assert heartbeat.is_alive()
+
+
+def test_timer_that_stands_still_is_noticed(quiet, monkeypatch):
+    timer = AlertTimer(quiet, Event())
+    assert not timer.hangs
+    timer.last_turn -= worker_module.HANG_SECONDS
+    assert timer.hangs
+
+
+@pytest.mark.parametrize("passed", [MAX_SILENCE, -MAX_SILENCE])
+def test_old_heartbeat_and_one_from_the_future_count_for_nothing(quiet, passed):
+    heartbeat.beat()
+    with at(now() + passed):
+        assert heartbeat.is_alive()
+    with at(now() + passed * 2):
+        assert not heartbeat.is_alive()
+
+
+def test_readiness_needs_a_living_worker(quiet, visitor):
+    assert visitor.get("/readyz").status_code == 503
+    heartbeat.beat()
+    assert visitor.get("/readyz").status_code == 200
+
+
+def test_check_tells_whether_the_worker_runs(quiet):
+    assert [found.level for found in check.check_worker()] == [check.WARNING]
+    heartbeat.beat()
+    assert [found.level for found in check.check_worker()] == [check.OK]
+    with at(now() + MAX_SILENCE * 2):
+        assert [found.level for found in check.check_worker()] == [check.FAULT]
+
+
+def set_phone(admin, person, phone):
+    with transaction():
+        update_staff_contact(admin, person.id, StaffContact(phone, "", None), 1)
+
+
+def test_check_complains_when_nobody_could_be_reached(quiet):
+    team = staff.team()
+    # Without a mail server only a phone reaches somebody; the second coach has no supervisor at all.
+    nobody, silent = list(check.check_alerts())
+    assert (nobody.level, silent.level) == (check.FAULT, check.FAULT)
+    assert "Jonas Adler" in nobody.text
+    assert "Marta Lindqvist" in silent.text
+    set_phone(team["admin"], team["supervisor"], "020 7946 0142")
+    [nobody] = check.check_alerts()
+    assert "Marta" not in nobody.text
+
+
+def test_check_is_content_when_everybody_is_reached(quiet):
+    team = practice_with_deputies()
+    set_phone(team["admin"], team["manager"], "020 7946 0142")
+    assert [found.level for found in check.check_alerts()] == [check.OK]
+
+
+def is_ready(address):
+    try:
+        with urlopen(f"{address}/readyz") as answer:  # noqa: S310 - our own address
+            return answer.status == 200
+    except HTTPError:
+        return False
+
+
+def wait_until(condition):
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def find_worker(server):
+    try:
+        return worker_pid(server.pid)
+    except (ValueError, FileNotFoundError, ProcessLookupError):
+        return None
+
+
+@pytest.mark.fault
+def test_killed_worker_is_restarted_and_beats_again(practice):
+    with serving(practice, "--processes", "1") as (server, address, _):
+        wait_until(lambda: is_ready(address))
+        first = find_worker(server)
+        assert first
+        os.kill(first, signal.SIGKILL)
+        (practice.data_dir / "worker.heartbeat").unlink()
+        assert not is_ready(address)
+        wait_until(lambda: find_worker(server) not in {None, first} and is_ready(address))
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(TIMEOUT) == 0
