@@ -1,4 +1,4 @@
-"""Alerts page: what waits for the user, and what was acknowledged lately."""
+"""Alerts: what waits for the user, what was acknowledged lately, and what one alert is about."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ from caseapp.core.permissions import Action
 from caseapp.domain.alerts.operations import acknowledge_alert
 from caseapp.domain.alerts.queries import (
     LockedAlert,
+    get_alerted_client,
     list_acknowledged_alerts,
     list_waiting_alerts,
     lock_alert,
 )
 from caseapp.domain.dashboard.queries import get_case_numbers
+from caseapp.domain.followups.queries import list_page_followups
+from caseapp.domain.practice.queries import get_practice_info
+from caseapp.domain.screening.protocol import FLAG_LABELS
+from caseapp.domain.screening.queries import get_safety_state
+from caseapp.domain.screening.rules import list_immediate_steps
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
-from caseapp.http.guard import current_actor
+from caseapp.http.guard import current_actor, needs
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from caseapp.domain.alerts.schemas import AlertRecord
+    from flask.typing import ResponseReturnValue
+
+    from caseapp.domain.alerts.schemas import AlertedClient, AlertRecord
+    from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.screening.queries import SafetyState
 
 blueprint = Blueprint("alerts", __name__)
 
@@ -45,6 +55,44 @@ def load_alerts() -> Alerts:
 
 
 page = FormPage(blueprint, "/alerts", Action.ALERT_READ, load_alerts)
+
+
+@dataclass(frozen=True)
+class AlertView:
+    """An alert with its client, what is known about the client's safety, and what has to be done."""
+
+    found: AlertedClient
+    safety: SafetyState
+    actions: list[FollowUpRecord]
+
+
+def load_alert(alert_id: UUID) -> AlertView:
+    """Load an alert of the user with what somebody outside the care team may read: no notes, handouts or reports.
+
+    Raises NotFound.
+    """
+    found = get_alerted_client(current_actor(), alert_id)
+    safety = get_safety_state(found.client.id)
+    holds = [hold.id for hold in safety.holds]
+    return AlertView(found, safety, list_page_followups(found.client, found.key, holds))
+
+
+@blueprint.get("/alerts/<uuid:alert_id>")
+@needs(Action.ALERT_READ)
+def alert_page(alert_id: UUID) -> ResponseReturnValue:
+    """Show what an alert is about, whom to ring and what has to be done."""
+    view = load_alert(alert_id)
+    last = view.safety.last_screening
+    return render_template(
+        "alerts/alert.html",
+        alert=view.found.alert,
+        client=view.found.client,
+        safety=view.safety,
+        actions=view.actions,
+        immediate_steps=list_immediate_steps(last.levels) if last else [],
+        help_lines=get_practice_info().help_lines,
+        flag_labels=FLAG_LABELS,
+    )
 
 
 @page.show

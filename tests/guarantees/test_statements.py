@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
     "alerts.alert_list": 7,
+    "alerts.alert_page": 9,
     "assignments.assign_page": 9,
     "assignments.assigned_page": 7,
     "assignments.case_handouts": 10,

@@ -4,7 +4,6 @@ import pytest
 
 from caseapp.core.actor import operator
 from caseapp.core.transaction import transaction
-from caseapp.domain.alerts.queries import list_waiting_alerts
 from caseapp.domain.auth.operations import disable_user
 from tests.domain.alerts.steps import practice_with_deputies, the_alert
 from tests.support import builders
@@ -45,19 +44,25 @@ def test_alert_page_shows_nothing_of_others_alerts(app, team, ines):
     assert the_alert().acknowledged_at is None
 
 
-def test_somebody_of_another_team_reads_whom_to_ring_and_no_client(app, team):
+def test_somebody_of_another_team_reads_whom_to_ring_and_what_has_to_be_done(app, team):
     admin = StaffBrowser(app, team["admin"])
     path = f"/settings/alerts/{team['coach2'].id}"
     assert admin.send(path, phone="+44 20 7946 0000").status_code == 303
-    made = builders.case(team["coach2"], "Ines Okafor")
-    builders.screen(team["coach2"], made.client_id, self_harm="urgent")
+    made = builders.case(team["coach2"], "Ines Okafor", phone="07700 900123")
+    builders.screen(team["coach2"], made.client_id, self_harm="urgent", comment="Said so twice.")
     # Without supervisor and deputy, the manager is alerted at once.
-    assert len(list_waiting_alerts(team["manager"])) == 1
-    page = StaffBrowser(app, team["manager"]).text("/alerts")
-    assert "A hold of a client of another team" in page
+    owen = StaffBrowser(app, team["manager"])
+    page = owen.text("/alerts")
     assert "Ring Jonas Adler" in page
-    assert "+44 20 7946 0000" in page
-    assert "Ines" not in page
+    assert f"/case/{made.number}" not in page
+    page = owen.text(f"/alerts/{the_alert().id}")
+    for word in ("Ines Okafor", "07700 900123", "+44 20 7946 0000", "Safety hold", "before 17:00"):
+        assert word in page
+    assert "Self-harm is at urgent" in page
+    assert "Do this now" in page
+    assert "Said so twice" not in page
+    assert made.number not in page
+    assert owen.get(f"/case/{made.number}/hold").status_code == 404
 
 
 def test_today_leads_with_the_alerts_that_wait(app, team, ines):

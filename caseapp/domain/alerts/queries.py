@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
+from caseapp.core.clock import now
 from caseapp.core.database import db
 from caseapp.core.errors import NotFound
 from caseapp.core.pagination import Page, literal_limit, make_page, page_newest_first
@@ -16,8 +17,9 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.vault import unseal_text
 from caseapp.domain.alerts.codes import KINDS, STEP_LABELS, STEPS
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting, AlertStep
-from caseapp.domain.alerts.rules import list_people
+from caseapp.domain.alerts.rules import is_readable_outside_team, list_people
 from caseapp.domain.alerts.schemas import (
+    AlertedClient,
     AlertRecord,
     AlertTimes,
     ClientAlert,
@@ -26,7 +28,7 @@ from caseapp.domain.alerts.schemas import (
     WaitingAlerts,
 )
 from caseapp.domain.clients.models import CareTeamMember, Client
-from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner
+from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner, unseal_client
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.models import Practice
@@ -264,7 +266,7 @@ def _select_received(actor: Actor) -> sa.Select[Any]:
             Alert,
             Client.name.label("client"),
             ClientKey.wrapped,
-            is_visible_to(actor, Alert.client_id).label("is_visible"),
+            is_visible_to(actor, Alert.client_id).label("is_member"),
             opened_by.name.label("opened_by_name"),
             opened_by.phone.label("opened_by_phone"),
             acknowledged_by.name.label("acknowledged_by_name"),
@@ -282,13 +284,14 @@ def _select_received(actor: Actor) -> sa.Select[Any]:
 
 def _record(row: Any) -> AlertRecord:  # noqa: ANN401 - a result row
     alert, kind = row.Alert, None
-    if row.is_visible:
+    is_readable = row.is_member or is_readable_outside_team(alert.acknowledged_at, now())
+    if is_readable:
         key = open_key(row.wrapped, alert.client_id, "alert", alert.id)
         kind = unseal_text("alert", "kind", alert.id, alert.kind, key)
     return AlertRecord(
         id=alert.id,
-        client_id=alert.client_id if row.is_visible else None,
-        client=row.client if row.is_visible else "",
+        client_id=alert.client_id if is_readable else None,
+        client=row.client if is_readable else "",
         kind=kind,
         opened_at=alert.opened_at,
         opened_by=alert.opened_by,
@@ -299,6 +302,7 @@ def _record(row: Any) -> AlertRecord:  # noqa: ANN401 - a result row
         acknowledged_at=alert.acknowledged_at,
         acknowledged_by=alert.acknowledged_by,
         acknowledged_by_name=row.acknowledged_by_name or "",
+        is_member=row.is_member,
     )
 
 
@@ -320,7 +324,6 @@ def list_waiting_alerts(actor: Actor) -> list[AlertRecord]:
     waiting = _select_received(actor).where(Alert.acknowledged_at.is_(None))
     rows = db.session.execute(waiting.order_by(Alert.opened_at, Alert.id))
     records = [_record(row) for row in rows]
-    # Of a client whom the actor doesn't see, nobody tells them the kind: it may be the most urgent.
     return sorted(records, key=lambda alert: KINDS.index(alert.kind or KINDS[0]))
 
 
@@ -358,6 +361,24 @@ def get_alert(actor: Actor, alert_id: UUID) -> AlertRecord:
     if row is None:
         raise NotFound
     return _record(row)
+
+
+def get_alerted_client(actor: Actor, alert_id: UUID) -> AlertedClient:
+    """Load an alert that the actor has received, with its client, also for somebody outside the care team.
+
+    That is a right of its own, for as long as the alert can be read: it opens nothing else about the client. Raises
+    NotFound.
+    """
+    alert = get_alert(actor, alert_id)
+    if alert.client_id is None:
+        raise NotFound
+    row = db.session.execute(
+        sa.select(Client, ClientKey.wrapped)
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .where(Client.id == alert.client_id)
+    ).one()
+    key = open_key(row.wrapped, alert.client_id, "alert", alert.id)
+    return AlertedClient(alert, unseal_client(row.Client, key), key)
 
 
 def find_address(alert_id: UUID, user_id: UUID) -> str | None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SATURDAY = 5
 # Two machines' clocks differ by less; a clock that is further behind was set back.
 MAX_CLOCK_SKEW = timedelta(minutes=5)
+# How long whoever an alert has reached may read what it is about, after somebody has acknowledged it.
+READABLE_FOR = timedelta(days=7)
 NO_SUPERVISOR = Reason(
     "not_a_supervisor",
     "The manager and every deputy must be a supervisor with an active account.",
@@ -115,6 +117,11 @@ def list_due_steps(
             found.append(step)
             reached |= set(people[step])
     return found
+
+
+def is_readable_outside_team(acknowledged_at: datetime | None, at: datetime) -> bool:
+    """Tell whether somebody outside the care team whom an alert has reached may read what it is about."""
+    return acknowledged_at is None or at < acknowledged_at + READABLE_FOR
 
 
 def list_manager_faults(manager: StaffMember | None) -> list[Reason]:

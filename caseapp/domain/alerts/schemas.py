@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from caseapp.core.vault import DataKey
+    from caseapp.domain.clients.queries import ClientRecord
+
 MAX_MINUTES = 24 * 60
 MAX_WORKING_DAYS = 10
 
@@ -78,7 +81,8 @@ class ClientAlert:
 class AlertRecord:
     """An alert as somebody may see it.
 
-    For a person outside the care team there is neither client nor kind: they ring the person who opened it.
+    For a person outside the care team (`is_member` is false) there is neither client nor kind any more, 7 days after it
+    was acknowledged.
     """
 
     id: UUID
@@ -93,7 +97,17 @@ class AlertRecord:
     addressed_to: tuple[str, ...]
     acknowledged_at: datetime | None
     acknowledged_by: UUID | None
-    acknowledged_by_name: str = ""
+    acknowledged_by_name: str
+    is_member: bool
+
+
+@dataclass(frozen=True)
+class AlertedClient:
+    """An alert with the client whom it is about, for whoever it has reached."""
+
+    alert: AlertRecord
+    client: ClientRecord
+    key: DataKey
 
 
 @dataclass(frozen=True)
@@ -163,7 +177,7 @@ class StaffContactSchema(Schema):
 
 
 class AlertResponseSchema(Schema):
-    """An alert; client, case and kind are empty for somebody outside the care team."""
+    """An alert; for somebody outside the care team, client, case and kind are empty later."""
 
     id = fields.UUID(required=True)
     client_id = fields.UUID(required=True, allow_none=True)

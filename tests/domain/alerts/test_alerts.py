@@ -19,6 +19,7 @@ from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient
 from caseapp.domain.alerts.operations import ALERT_STEP, acknowledge_alert
 from caseapp.domain.alerts.queries import (
+    get_alerted_client,
     list_acknowledged_alerts,
     list_alerts,
     list_waiting_alerts,
@@ -307,16 +308,32 @@ def test_alert_is_acknowledged_by_nobody_whom_it_does_not_address(team, who):
         acknowledge(team[who], the_alert().id)
 
 
-def test_supervisor_reads_the_client_and_somebody_of_another_team_does_not(team):
+def test_somebody_of_another_team_reads_the_client_until_7_days_after_it_was_acknowledged(team):
     made = urgent(team)
     with later(hours=3):
         outbox.sweep()
         (own,) = list_waiting_alerts(team["supervisor"])
         (foreign,) = list_waiting_alerts(team["manager"])
+        acknowledge(team["manager"], own.id)
     assert (own.client_id, own.kind, own.step) == (made.client_id, "safety", "manager")
     assert own.addressed_to == ("Helen Marsh", "Owen Blake", "Priya Nair")
-    assert (foreign.client_id, foreign.client, foreign.kind) == (None, "", None)
-    assert foreign.opened_by_name == "Marta Lindqvist"
+    assert (own.is_member, foreign.is_member) == (True, False)
+    assert (foreign.client_id, foreign.kind) == (made.client_id, "safety")
+    with later(days=7, hours=2):
+        assert get_alerted_client(team["manager"], own.id).client.id == made.client_id
+    with later(days=7, hours=3):
+        (foreign,) = list_acknowledged_alerts(team["manager"])
+        assert (foreign.client_id, foreign.client, foreign.kind) == (None, "", None)
+        with pytest.raises(NotFound):
+            get_alerted_client(team["manager"], own.id)
+        assert get_alerted_client(team["supervisor"], own.id).client.id == made.client_id
+
+
+@pytest.mark.parametrize("who", ["coach2", "manager"])
+def test_alert_shows_its_client_to_nobody_whom_it_has_not_reached(team, who):
+    urgent(team)
+    with pytest.raises(NotFound):
+        get_alerted_client(team[who], the_alert().id)
 
 
 def test_safety_alerts_come_first_then_the_oldest(team):

@@ -1,0 +1,65 @@
+"""An alert that reaches somebody outside the care team opens its own page and nothing else about the client."""
+
+from __future__ import annotations
+
+import pytest
+
+from caseapp.core.permissions import ACTIONS_BY_ROLE
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.models import AlertRecipient
+from caseapp.domain.clients.queries import take_client_lock
+from tests.guarantees import sample_data as w
+
+pytestmark = [pytest.mark.both, pytest.mark.slow]
+
+# What the alert itself opens.
+PERMITTED = {
+    "GET /alerts/<uuid:alert_id>",
+    "POST /alerts/<uuid:alert_id>/acknowledge",
+    "POST /api/v1/alerts/<uuid:alert_id>/acknowledge",
+}
+
+
+@pytest.fixture
+def world(app):
+    """Make the sample data, and let an alert about the coach's client reach a supervisor of another team."""
+    world = w.make(app)
+    outsider = world.actors["supervisor2"].id
+    with transaction() as session:
+        take_client_lock(world.own["client_id"])
+        session.add(
+            AlertRecipient(alert_id=world.own["alert_id"], user_id=outsider, step="manager")
+        )
+    return world
+
+
+def test_alert_opens_only_its_own_page_to_somebody_outside_the_care_team(world):
+    mine = ACTIONS_BY_ROLE[world.actors["supervisor2"].role]
+    opened, tried = set(), 0
+    for route in w.routes(world.app):
+        owned = route.rule.arguments & w.OWNED
+        if not owned or route.action not in mine or route.method == "HEAD":
+            continue
+        tried += 1
+        body = w.BODIES.get(route.name, {})
+        answer = w.send(world, route, "supervisor2", world.own, body=body)
+        if answer.status_code != 404:
+            opened.add(route.name)
+    assert tried > 40
+    # A form without its page's key is refused only after its record was found.
+    assert opened == PERMITTED
+
+
+def test_alert_brings_its_client_into_no_list_or_search(world):
+    name = "Ines Okafor"
+    for route in w.routes(world.app):
+        mine = ACTIONS_BY_ROLE[world.actors["supervisor2"].role]
+        if route.method != "GET" or route.rule.arguments or route.action not in mine:
+            continue
+        answer = w.send(world, route, "supervisor2", world.own, path=f"{route.rule.rule}?q=Ines")
+        if answer.mimetype not in {"text/html", "application/json"}:
+            continue
+        text = answer.get_data(as_text=True)
+        is_alert_list = route.rule.rule in {"/alerts", "/api/v1/alerts", "/today"}
+        shown = name in text or world.own["number"] in text or str(world.own["client_id"]) in text
+        assert shown <= is_alert_list, route.name
