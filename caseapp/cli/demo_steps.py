@@ -15,6 +15,8 @@ from caseapp.core.clock import at
 from caseapp.core.permissions import Role
 from caseapp.core.sessions import begin_session
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import acknowledge_alert
+from caseapp.domain.alerts.queries import list_waiting_alerts, lock_alert
 from caseapp.domain.assignments import operations as assignments
 from caseapp.domain.assignments.queries import get_assignment_record, lock_assignment
 from caseapp.domain.assignments.reading import get_reading_list_item, lock_own_assignment
@@ -53,6 +55,7 @@ HERE = Path(__file__).parent
 SATURDAY = 5
 NOTE_STARTED_AFTER = timedelta(minutes=60)
 NOTE_SIGNED_AFTER = timedelta(minutes=75)
+ALERT_ACKNOWLEDGED_AFTER = timedelta(minutes=10)
 BETWEEN_STEPS = timedelta(minutes=3)
 AGE_BANDS = ((25, "under_25"), (35, "25_34"), (45, "35_44"), (55, "45_54"), (65, "55_64"))
 
@@ -194,8 +197,9 @@ class Person:
                 if "levels" in entry:
                     self._complete_recheck()
                 notes.sign_note(self.coach, lock_note(self.coach, note), version)
+        self._acknowledge_alerts(moment + NOTE_SIGNED_AFTER)
 
-    def do_screening(self, entry: dict[str, Any], _moment: datetime) -> None:
+    def do_screening(self, entry: dict[str, Any], moment: datetime) -> None:
         """Record a screening between two sessions."""
         answers = {item.key: "none" for item in ITEMS} | entry["levels"]
         answers |= {"asked_alone": True, "comment": entry["comment"]}
@@ -204,6 +208,13 @@ class Person:
             screening.record_screening(
                 self.coach, lock_client(self.coach, self.client_id), ScreeningSchema().load(answers)
             )
+        self._acknowledge_alerts(moment)
+
+    def _acknowledge_alerts(self, moment: datetime) -> None:
+        """Acknowledge the alerts of a screening as the supervisor, a few minutes later."""
+        with at(moment + ALERT_ACKNOWLEDGED_AFTER), transaction():
+            for alert in list_waiting_alerts(self.supervisor):
+                acknowledge_alert(self.supervisor, lock_alert(self.supervisor, alert.id))
 
     def _complete_recheck(self) -> None:
         """Complete an open recheck follow-up, since the client is being screened again."""
