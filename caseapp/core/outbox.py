@@ -70,7 +70,6 @@ def enqueue(kind: str, payload: dict[str, Any], *, due_at: datetime | None = Non
         id=row_id, kind=kind, payload=payload, created_at=moment, next_attempt_at=due_at or moment
     )
     db.session.add(row)
-    db.session.flush()
 
     def dispatch() -> None:
         call = runtime.current().dispatch

@@ -69,8 +69,7 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
     due = plan_steps(kind, alert.opened_at, escalation.times, escalation.zone)
     steps = [AlertStep(alert_id=alert.id, step=step, due_at=due_at) for step, due_at in due.items()]
     db.session.add_all(steps)
-    db.session.flush()
-    _take_due_steps(actor, alert, steps, escalation)
+    _take_due_steps(actor, alert, steps, escalation, set())
     for step in steps:
         if step.taken_at is None and step.due_at is not None:
             task = {"alert": alert.id.hex, "step": step.step}
@@ -85,18 +84,25 @@ def escalate(alert_id: UUID) -> None:
     if alert.acknowledged_at is not None:
         return
     steps = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert_id)).all()
-    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id))
+    alerted = set(
+        db.session.scalars(
+            sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert_id)
+        )
+    )
+    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id), alerted)
 
 
 def _take_due_steps(
-    actor: Actor, alert: Alert, steps: Sequence[AlertStep], escalation: Escalation
+    actor: Actor,
+    alert: Alert,
+    steps: Sequence[AlertStep],
+    escalation: Escalation,
+    alerted: set[UUID],
 ) -> None:
-    """Take the due steps of an alert whose client is locked: note whom they alert, and enqueue their emails."""
-    alerted = set(
-        db.session.scalars(
-            sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert.id)
-        )
-    )
+    """Take the due steps of an alert whose client is locked: store whom they alert, and enqueue their emails.
+
+    `alerted` are those whom earlier steps have alerted.
+    """
     people = {
         step.step: {
             person.id for person in list_people(step.step, escalation.team, escalation.manager)
