@@ -74,12 +74,12 @@ def test_today_leads_with_the_alerts_that_wait(app, team, ines):
     assert "Safety hold of Ines Okafor" not in helen.text("/today")
 
 
-@pytest.mark.parametrize("page", ["hold", "screening"])
-def test_coach_reads_whom_to_ring_and_who_was_told_once_acknowledged(app, team, ines, page):
+@pytest.mark.parametrize("tab", ["hold", "screening"])
+def test_coach_reads_whom_to_ring_and_who_was_told_once_acknowledged(app, team, ines, tab):
     admin, marta = StaffBrowser(app, team["admin"]), StaffBrowser(app, team["coach"])
     path = f"/settings/alerts/{team['supervisor'].id}"
     admin.send(path, phone="020 7946 0142", on_call_hours="Any hour")
-    text = marta.text(f"/case/{ines.number}/{page}")
+    text = marta.text(f"/case/{ines.number}/{tab}")
     assert "Tell somebody now" in text
     assert "Told:" not in text
     for word in ("Supervisor Helen Marsh", "020 7946 0142", "Any hour", "Deputy Priya Nair"):
@@ -87,7 +87,7 @@ def test_coach_reads_whom_to_ring_and_who_was_told_once_acknowledged(app, team, 
     assert "Manager Owen Blake" in text
     helen = StaffBrowser(app, team["supervisor"])
     helen.send("/alerts", f"/alerts/{the_alert().id}/acknowledge")
-    text = marta.text(f"/case/{ines.number}/{page}")
+    text = marta.text(f"/case/{ines.number}/{tab}")
     assert "Told: Helen Marsh" in text
     assert "Tell somebody now" not in text
 
