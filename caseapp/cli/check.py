@@ -322,7 +322,9 @@ def check_users() -> Iterator[CheckResult]:
 def check_alerts() -> Iterator[CheckResult]:
     """Check that an alert about the clients of every coach would reach somebody, by email or by phone."""
     is_mail_sent = _is_mail_sent()
-    unreached, silent, unphoned = [], [], []
+    unreached: list[str] = []
+    silent: list[str] = []
+    unphoned: list[str] = []
     for coach, people in list_alert_people():
         if not people:
             unreached.append(coach.name)

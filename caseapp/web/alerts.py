@@ -21,7 +21,7 @@ from caseapp.domain.followups.queries import list_page_followups
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.protocol import FLAG_LABELS
 from caseapp.domain.screening.queries import get_safety_state
-from caseapp.domain.screening.rules import list_immediate_steps
+from caseapp.domain.screening.rules import list_episodes, list_immediate_steps
 from caseapp.http.forms import BUTTON, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor, needs
 
@@ -73,7 +73,7 @@ def load_alert(alert_id: UUID) -> AlertView:
     """
     found = get_alerted_client(current_actor(), alert_id)
     safety = get_safety_state(found.client.id)
-    holds = [hold.id for hold in safety.holds]
+    holds = {hold.id: list_episodes(hold) for hold in safety.holds}
     return AlertView(found, safety, list_page_followups(found.client, found.key, holds))
 
 
