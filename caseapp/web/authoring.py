@@ -19,13 +19,15 @@ from caseapp.domain.authoring.queries import (
     list_publish_blockers,
     list_revisions,
 )
-from caseapp.domain.authoring.rules import find_problems
+from caseapp.domain.authoring.rules import find_problems, list_source_points
 from caseapp.domain.authoring.schemas import (
+    Approval,
     NewDraft,
     NewDraftSchema,
     PublishSchema,
     ReturnDraftSchema,
 )
+from caseapp.domain.authoring.source import read_decision
 from caseapp.domain.handouts.library import Handout, InvalidHandoutFile, library, parse_draft
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.handouts.rendering import render_page_body
@@ -164,6 +166,7 @@ def draft_page(draft: HandoutDraft, forms: Forms) -> str:
         revisions=revisions,
         names=get_user_names({revision.recorded_by for revision in revisions}),
         preview=build_preview(draft.source),
+        points=list_source_points(draft.source),
         comparison=compare_sources(base_source, draft.source),
         base_label=base_label,
         publish_blockers=list_publish_blockers(current_actor(), draft),
@@ -236,16 +239,14 @@ def return_draft(_locked: None, reason: str, sent: Sent) -> Done:
 
 @page.form(
     Action.HANDOUT_APPROVE,
-    Body(PublishSchema, bool),
+    Body(PublishSchema, Approval),
     lock=no_lock,
     rule="/handouts/own/<uuid:draft_id>/publish",
     refused=REFUSED,
 )
-def publish(_locked: None, hide_original: bool, sent: Sent) -> Done:  # noqa: FBT001 - the form's body
-    """Approve and publish a draft; hide the library handout that it replaces if asked to."""
-    operations.publish_draft(
-        sent.actor, sent.args["draft_id"], sent.version, hide_original=hide_original
-    )
+def publish(_locked: None, approval: Approval, sent: Sent) -> Done:
+    """Approve and publish a draft, with a clinician's name where it needs one."""
+    operations.publish_draft(sent.actor, sent.args["draft_id"], sent.version, approval)
     return _to_draft(sent, "handout_published")
 
 
@@ -284,4 +285,5 @@ def authoring_labels() -> dict[str, Any]:
     return {
         "draft_state_tags": DRAFT_STATE_TAGS,
         "revision_labels": REVISION_LABELS,
+        "read_decision": read_decision,
     }

@@ -29,7 +29,7 @@ from caseapp.domain.authoring.schemas import (
 )
 from caseapp.domain.authoring.source import DraftContent, read_content
 from caseapp.domain.cases.stages import stages
-from caseapp.domain.handouts.bars import EFFECT_LABELS, TAG_LABELS
+from caseapp.domain.handouts.bars import CONTENT_LABELS, EFFECT_LABELS, TAG_LABELS
 from caseapp.domain.handouts.library import (
     LANGUAGES,
     STOP_BOX,
@@ -88,6 +88,7 @@ def edit_page(draft: HandoutDraft, forms: Forms) -> ResponseReturnValue:
         field_types=FIELD_TYPES,
         tags=TAG_LABELS,
         effects=EFFECT_LABELS,
+        contents=CONTENT_LABELS,
         library_handouts={
             handout.id: f"{handout.code} {handout.title}"
             for handout in library().values()

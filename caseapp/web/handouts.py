@@ -24,6 +24,7 @@ from caseapp.domain.assignments.queries import (
     lock_assignment,
 )
 from caseapp.domain.assignments.schemas import (
+    CHANNEL_LABELS,
     MAX_MESSAGE_LENGTH,
     MAX_REPLACED,
     ReplaceAssignmentsSchema,
@@ -35,6 +36,7 @@ from caseapp.domain.handouts.bars import (
     EFFECT_LABELS,
     HOLD_MARK_LABELS,
     TAG_LABELS,
+    find_originals,
     get_bars,
 )
 from caseapp.domain.handouts.library import ANY_STAGE, LANGUAGES, library
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("handouts", __name__)
 
+POINT_LABELS = {"hold_ok": "Use during a hold"} | CHANNEL_LABELS | CONTENT_LABELS | TAG_LABELS
+"""What a clinician can accept about a practice handout, by code."""
 MAX_VERSION = 9999
 
 
@@ -85,6 +89,8 @@ def handout_labels() -> dict[str, object]:
         "effect_labels": EFFECT_LABELS,
         "library_languages": LANGUAGES,
         "get_bars": get_bars,
+        "find_originals": find_originals,
+        "point_labels": POINT_LABELS,
         "plain_text": plain_text,
     }
 

@@ -42,6 +42,8 @@ def test_practice_handout_is_written_approved_assigned_and_read(app, live, page,
     page.get_by_label("Summary").fill("A short walk each evening.")
     page.get_by_label("Stage", exact=True).select_option("steady")
     page.get_by_label("Minutes").fill("10")
+    for answer in page.locator("select[name^='involves.']").all():
+        answer.select_option("no")
     page.get_by_label("Review due").fill("2027-05-01")
     page.locator("[name='answer_fields.0.label']").fill("Where")
     expect(pane.get_by_role("heading", name="Out and back")).to_be_visible(timeout=20000)

@@ -16,6 +16,7 @@ from caseapp.core import settings
 from caseapp.core.database import db
 from caseapp.domain.authoring.models import HandoutDraft
 from caseapp.domain.authoring.queries import list_revisions
+from caseapp.domain.handouts.library import CONTENTS
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handout_version, list_newest_versions
 from tests.support import staff
@@ -77,7 +78,7 @@ COMPLETE_FORM = {
     "answer_fields.0.id": "where",
     "change": "First version.",
     "body": BODY,
-}
+} | {f"involves.{content}": "no" for content in CONTENTS}
 
 
 @pytest.fixture
@@ -269,6 +270,38 @@ def test_draft_in_review_is_read_only_and_stale_approval_is_refused(browsers):
     own = browsers["supervisor"].token | browsers["supervisor"].key_for(action)
     own |= {"version": browsers["supervisor"].form(draft, f"{draft}/withdraw").fields["version"]}
     assert browsers["supervisor"].post(action, own).status_code == 409
+
+
+def test_handout_that_is_laxer_is_published_only_with_a_clinician_whom_the_history_names(browsers):
+    draft = submit_draft(browsers["supervisor"], hold_ok="safety")
+    page = browsers["admin"].text(draft)
+    assert "Only a licensed clinician can accept this" in page
+    assert "Not while a hold is open." in page
+    refused = run_action(browsers["admin"], draft, "publish")
+    assert refused.status_code == 422
+    assert 'href="#clinician"' in refused.get_data(as_text=True)
+    name = {"clinician": "Dr Anne Weber, licence 12"}
+    undated = run_action(browsers["admin"], draft, "publish", **name)
+    assert undated.status_code == 422
+    assert "Choose the date of the review." in undated.get_data(as_text=True)
+    dated = {"reviewed_on": f"{release_date()}"}
+    unnamed = run_action(browsers["admin"], draft, "publish", **dated)
+    assert unnamed.status_code == 422
+    assert run_action(browsers["admin"], draft, "publish", **name, **dated).status_code == 303
+    for path in (draft, f"{draft}/history", "/handouts/own-01"):
+        shown = browsers["admin"].text(path)
+        assert "Dr Anne Weber, licence 12 accepted on" in shown
+        assert "Use during a hold." in shown
+    assert "Even during a safety hold." in browsers["coach"].text("/handouts/own-01")
+    assert "Reviewed " in browsers["coach"].text("/handouts/own-01")
+
+
+def test_draft_of_a_library_handout_says_what_it_inherits(browsers):
+    path = "/handouts/reaching-out"
+    answer = browsers["supervisor"].send(path, f"{path}/own")
+    page = browsers["supervisor"].text(answer.location.removesuffix("/edit"))
+    assert "Inherits what blocks the library’s" in page
+    assert "Contact block: blocked." in page
 
 
 def test_coach_is_refused_on_every_page(browsers):

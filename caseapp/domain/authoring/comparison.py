@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from caseapp.domain.authoring.source import read_content
+from caseapp.domain.authoring.source import read_content, read_decision
 from caseapp.domain.handouts.library import CLAIMS_MARKER
 
 if TYPE_CHECKING:
@@ -53,12 +53,19 @@ def describe_source(source: str) -> list[str]:
         "Summary": content.summary,
         "Minutes": content.minutes,
         "Use during a hold": content.hold_ok,
+        "Involves": ", ".join(name for name, answer in content.involves.items() if answer),
+        "Doesn’t involve": ", ".join(n for n, answer in content.involves.items() if not answer),
         "How clients can receive it": ", ".join(content.channels),
         "Faith text": content.faith_insert,
         "Review due": content.review_date,
         "Change": content.change,
     }
     found = [f"{name}: {value or 'none'}" for name, value in values.items()]
+    found += [
+        f"Clinician: {decision.name}, {decision.reviewed_on}, accepts: {', '.join(decision.accepted)}"
+        for decision in [read_decision(source)]
+        if decision
+    ]
     found += [
         f"Warning: {w.tag}, {w.effect}. {w.because}"
         + (f" Instead: {w.use_instead}." if w.use_instead else "")

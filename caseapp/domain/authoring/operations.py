@@ -24,7 +24,8 @@ from caseapp.domain.authoring.queries import (
     list_author_ids,
     list_publish_blockers,
 )
-from caseapp.domain.authoring.rules import find_problems
+from caseapp.domain.authoring.rules import check_accepted, find_problems
+from caseapp.domain.authoring.schemas import NO_CLINICIAN, Approval
 from caseapp.domain.authoring.source import (
     FIRST_CHANGE,
     STARTER_BODY,
@@ -34,8 +35,14 @@ from caseapp.domain.authoring.source import (
     copy_content,
     read_content,
 )
-from caseapp.domain.handouts.library import PRACTICE_PREFIX, Handout, parse_handout
-from caseapp.domain.handouts.operations import hide_handout, publish_version
+from caseapp.domain.handouts.bars import list_points_to_accept
+from caseapp.domain.handouts.library import (
+    PRACTICE_PREFIX,
+    ClinicianDecision,
+    Handout,
+    parse_handout,
+)
+from caseapp.domain.handouts.operations import hide_handout, publish_version, record_review
 from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.practice.queries import lock_practice_row, today
 
@@ -194,25 +201,35 @@ def discard_draft(actor: Actor, draft_id: UUID, expected_version: int) -> None:
 
 
 def publish_draft(
-    actor: Actor, draft_id: UUID, expected_version: int, *, hide_original: bool = False
+    actor: Actor, draft_id: UUID, expected_version: int, approval: Approval = NO_CLINICIAN
 ) -> UUID:
     """Approve a draft in review, publish it as the next version of its handout, and return that version's id.
 
-    With `hide_original`, also hide the library handout that it is based on. All of it happens in one transaction.
-    Raises NotFound, Stale, Invalid when the draft no longer passes the checks, and RuleBroken when it is not in review,
-    the actor is an author, or the original can't be hidden.
+    A clinician whom the approval names has reviewed it and accepts that it is laxer than what it inherits. The library
+    handout that it is based on is hidden if asked for. All of it happens in one transaction. Raises NotFound, Stale,
+    Invalid when the draft no longer passes the checks or a clinician has to be named, and RuleBroken when it is not in
+    review, the actor is an author, or the original can't be hidden.
     """
     require(actor, Action.HANDOUT_APPROVE)
     draft = get_draft(actor, draft_id)
     if blockers := list_publish_blockers(actor, draft):
         raise RuleBroken(*blockers)
     # A version is dated on the day of its approval.
-    draft.source = build_draft_source(draft, read_content(draft.source))
+    content, review = read_content(draft.source), approval.review
+    draft.source = build_draft_source(draft, content)
     handout = _parse_checked(draft.source)
+    check_accepted(handout, review.clinician if review else None)
+    if review and (points := list_points_to_accept(handout)):
+        accepted = tuple(point.code for point in points)
+        decision = ClinicianDecision(review.clinician, review.reviewed_on, accepted)
+        draft.source = build_draft_source(draft, content, decision)
+        handout = parse_handout(draft.source)
     # Of two simultaneous approvals, the second fails here, at the draft's version, before another version is published.
     _change_state(actor, Action.HANDOUT_APPROVE, draft, "published", "published", expected_version)
     handout_version_id = publish_version(handout)
-    if hide_original and draft.based_on:
+    if review:
+        record_review(actor, handout_version_id, review)
+    if approval.hide_original and draft.based_on:
         hide_handout(actor, draft.based_on)
     return handout_version_id
 

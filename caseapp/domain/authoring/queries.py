@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
+    from caseapp.domain.handouts.library import ClinicianDecision
+
 OPEN_STATES = ("draft", "in_review")
 # Whoever recorded a revision of these kinds is an author and can't approve the draft.
 AUTHORING_KINDS = ("created", "saved")
@@ -47,10 +49,12 @@ def get_previous_version(draft: HandoutDraft) -> Handout | None:
     return None if source is None else parse_handout(source)
 
 
-def build_draft_source(draft: HandoutDraft, content: DraftContent) -> str:
+def build_draft_source(
+    draft: HandoutDraft, content: DraftContent, clinician: ClinicianDecision | None = None
+) -> str:
     """Write content as the source of a draft, dated today."""
     key = HandoutKey(draft.slug, draft.language, draft.based_on)
-    return build_source(content, key, today(), get_previous_version(draft))
+    return build_source(content, key, today(), get_previous_version(draft), clinician)
 
 
 def list_open_drafts(actor: Actor) -> Sequence[HandoutDraft]:

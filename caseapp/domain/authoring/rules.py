@@ -6,7 +6,14 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from caseapp.core.errors import Invalid
 from caseapp.core.fonts import name_missing_glyphs
+from caseapp.domain.handouts.bars import (
+    CONTENT_LABELS,
+    LaxerStatement,
+    as_if_accepted,
+    list_points_to_accept,
+)
 from caseapp.domain.handouts.checks import list_handout_problems
 from caseapp.domain.handouts.library import (
     Handout,
@@ -30,7 +37,7 @@ FORM_FIELDS = {
 EDITABLE = frozenset(
     {
         "title", "alias", "stage", "also_fits", "kind", "summary", "minutes", "hold_ok", "channels",
-        "warnings", "answer_fields", "faith_insert", "review_date", "change", "body",
+        "warnings", "answer_fields", "faith_insert", "review_date", "change", "body", "involves",
     }
 )  # fmt: skip
 FIELD_LABELS = {
@@ -42,7 +49,7 @@ FIELD_LABELS = {
     "effect": "Then",
     "max_length": "Maximum characters",
     "faith_insert": "Faith text",
-}
+} | CONTENT_LABELS
 # No-harm promises do not prevent suicide and don't replace a safety plan (evidence reviews); SAFE-08 forbids them.
 _PROMISE = (
     r"\b(promise|agree|swear|vow|pledge|contract|my word|prometo|juro|me comprometo|mi palabra)\b"
@@ -71,7 +78,8 @@ def find_problems(source: str, day: date) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for key, text in (
         *find_mismatches(handout),
-        *list_handout_problems(handout, day),
+        # What only a clinician can accept is asked for when the draft is published.
+        *list_handout_problems(as_if_accepted(handout), day),
         *_content_problems(handout),
     ):
         name = FORM_FIELDS.get(key, key)
@@ -80,6 +88,26 @@ def find_problems(source: str, day: date) -> dict[str, list[str]]:
         if sentence not in found[field]:
             found[field].append(sentence)
     return dict(found)
+
+
+def list_source_points(source: str) -> list[LaxerStatement]:
+    """List in what a source is laxer than what it inherits; empty while it can't be parsed."""
+    try:
+        return list_points_to_accept(parse_draft(source))
+    except InvalidHandoutFile:
+        return []
+
+
+def check_accepted(handout: Handout, clinician: str | None) -> None:
+    """Check that a clinician is named for a handout that is laxer than what it inherits.
+
+    Content map, sections (d) and (f): holds and conditions are clinical decisions. Raises Invalid with each point.
+    """
+    points = list_points_to_accept(handout)
+    if points and clinician is None:
+        named = "; ".join(point.text for point in points)
+        message = f"This handout is laxer than what it inherits, which only a clinician can accept: {named}."
+        raise Invalid({"clinician": [message]}, "A clinician has to accept this.")
 
 
 def _schema_problems(
@@ -99,7 +127,7 @@ def _schema_problems(
     for field, texts in found.items():
         top = field.partition(".")[0]
         in_row = top in {"answer_fields", "warnings"} and field.count(".") > 1
-        yield (field if in_row else top), texts
+        yield (field if in_row or top == "involves" else top), texts
 
 
 def _labelled(text: str, key: str | int) -> str:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from caseapp.core.database import max_length
 from caseapp.core.schemas import PrintedString, require_printable
@@ -18,6 +18,7 @@ from caseapp.domain.cases.stages import stage_by_id
 from caseapp.domain.handouts.library import (
     ANY_STAGE,
     CHANNELS,
+    CONTENTS,
     EFFECTS,
     KINDS,
     LANGUAGES,
@@ -26,6 +27,8 @@ from caseapp.domain.handouts.library import (
     Field,
     library,
 )
+from caseapp.domain.handouts.models import HandoutVersionReview
+from caseapp.domain.handouts.schemas import NewReview
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +42,7 @@ FIELD_TYPES = {
     "date": "A date",
 }
 BLANK_ROWS = 3
+MIN_NAME_LENGTH = 3
 MAX_BODY_LENGTH = 20_000
 MAX_VALUE_LENGTH = 4000
 MAX_ANSWER_FIELDS = 30
@@ -89,15 +93,41 @@ class ReturnDraftSchema(Schema):
         return " ".join(data["reason"].split())
 
 
+@dataclass(frozen=True)
+class Approval:
+    """The approval of a draft: whether to hide the original, and the clinician who has reviewed it, if any."""
+
+    hide_original: bool = False
+    review: NewReview | None = None
+
+
+NO_CLINICIAN = Approval()
+
+
 class PublishSchema(Schema):
-    """An approval, perhaps with the request to hide the original."""
+    """An approval, perhaps with the request to hide the original, and with a clinician's name and date."""
 
     hide_original = fields.Boolean(load_default=False)
+    clinician = PrintedString(
+        load_default="", validate=validate.Length(max=max_length(HandoutVersionReview.clinician))
+    )
+    reviewed_on = fields.Date(load_default=None)
+
+    @validates_schema
+    def require_both(self, data: dict[str, Any], **_: object) -> None:
+        """Refuse a name without a date or a date without a name."""
+        name = _line(data["clinician"])
+        if name and data["reviewed_on"] is None:
+            raise ValidationError("Choose the date of the review.", "reviewed_on")
+        if (name or data["reviewed_on"]) and len(name) < MIN_NAME_LENGTH:
+            raise ValidationError("Enter the clinician's name and licence.", "clinician")
 
     @post_load
-    def make(self, data: dict[str, Any], **_: object) -> bool:
-        """Return the plain value."""
-        return bool(data["hide_original"])
+    def make(self, data: dict[str, Any], **_: object) -> Approval:
+        """Build the value."""
+        name = _line(data["clinician"])
+        review = NewReview(name, data["reviewed_on"]) if name else None
+        return Approval(bool(data["hide_original"]), review)
 
 
 def _rows() -> fields.Dict:
@@ -124,6 +154,11 @@ class DraftContentSchema(Schema):
     summary = PrintedString(load_default="", validate=validate.Length(max=600))
     minutes = fields.Integer(load_default=None, validate=validate.Range(1, 60))
     hold_ok = fields.String(load_default="none", validate=validate.OneOf(HOLD_MARKS))
+    involves = fields.Dict(
+        keys=fields.String(validate=validate.OneOf(CONTENTS)),
+        values=fields.String(validate=validate.OneOf(["", "yes", "no"])),
+        load_default=dict,
+    )
     channels = fields.List(fields.String(validate=validate.OneOf(CHANNELS)), load_default=list)
     warnings = _rows()
     answer_fields = _rows()
@@ -149,6 +184,7 @@ class DraftContentSchema(Schema):
             summary=_line(data["summary"]),
             minutes=data["minutes"],
             hold_ok=data["hold_ok"],
+            involves={name: answer == "yes" for name, answer in data["involves"].items() if answer},
             channels=tuple(channel for channel in CHANNELS if channel in data["channels"]),
             warnings=tuple(_read_warnings(data["warnings"])),
             answer_fields=tuple(_read_fields(data["answer_fields"])),
@@ -282,6 +318,9 @@ def get_form_values(content: DraftContent) -> dict[str, Any]:
         "change": content.change,
         "body": content.body,
     }
+    for name in CONTENTS:
+        answer = content.involves.get(name)
+        values[f"involves.{name}"] = "" if answer is None else "yes" if answer else "no"
     for row, warning in enumerate(content.warnings):
         values |= {f"warnings.{row}.{part}": getattr(warning, part) or "" for part in WARNING_PARTS}
     for row, field in enumerate(content.answer_fields):

@@ -5,7 +5,7 @@ A draft is stored as a source so that history, comparison, preview and publicati
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import frontmatter
@@ -13,7 +13,9 @@ import yaml
 
 from caseapp.domain.handouts.library import (
     CLAIMS_MARKER,
+    CONTENTS,
     PRACTICE_PREFIX,
+    ClinicianDecision,
     Contraindication,
     Field,
     Handout,
@@ -22,6 +24,7 @@ from caseapp.domain.handouts.provenance import claims, sources
 from caseapp.domain.handouts.rendering import CLINICAL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
 FIRST_CHANGE = {"en": "First version.", "es": "Primera versión."}
@@ -83,6 +86,7 @@ class DraftContent:
     summary: str = ""
     minutes: int | None = None
     hold_ok: str = "none"
+    involves: Mapping[str, bool] = field(default_factory=dict)
     channels: tuple[str, ...] = ("in_person", "print", "portal")
     warnings: tuple[Contraindication, ...] = ()
     answer_fields: tuple[Field, ...] = ()
@@ -93,9 +97,13 @@ class DraftContent:
 
 
 def build_source(
-    content: DraftContent, key: HandoutKey, day: date, previous: Handout | None
+    content: DraftContent,
+    key: HandoutKey,
+    day: date,
+    previous: Handout | None,
+    clinician: ClinicianDecision | None = None,
 ) -> str:
-    """Write content as the source of the version after `previous`, dated `day`.
+    """Write content as the source of the version after `previous`, dated `day`, with a clinician's decision if any.
 
     Claims and sources follow from the markers in the body. The front matter's keys are those of the library's files.
     """
@@ -123,13 +131,17 @@ def build_source(
         "sources": [source for source in sources() if source in source_ids],
         "claims": sorted(named),
         "hold_ok": content.hold_ok,
+        "involves": {name: content.involves.get(name) for name in CONTENTS},
         "contraindications": [asdict(warning) for warning in content.warnings],
         "delivery": {"channels": [*content.channels], "unsafe_delivery": "in_person_only"},
-        "fields": [
-            asdict(field) | {"options": [*field.options]} for field in content.answer_fields
-        ],
+        "fields": [asdict(one) | {"options": [*one.options]} for one in content.answer_fields],
         "faith_insert": content.faith_insert,
         "review_date": content.review_date,
+        **(
+            {"clinician": asdict(clinician) | {"accepted": [*clinician.accepted]}}
+            if clinician
+            else {}
+        ),
         "history": [
             *({"version": n, "date": on, "change": change} for n, on, change in history),
             {"version": number, "date": day, "change": content.change},
@@ -152,12 +164,17 @@ def read_content(source: str) -> DraftContent:
         summary=matter["summary"],
         minutes=matter["minutes"],
         hold_ok=matter["hold_ok"],
+        involves={
+            name: answer
+            for name, answer in (matter.get("involves") or {}).items()
+            if answer is not None
+        },
         channels=tuple(matter["delivery"]["channels"]),
         warnings=tuple(
             Contraindication(**({"use_instead": None} | warning))
             for warning in matter["contraindications"]
         ),
-        answer_fields=tuple(_read_field(field) for field in matter["fields"]),
+        answer_fields=tuple(_read_field(one) for one in matter["fields"]),
         faith_insert=matter["faith_insert"],
         review_date=matter["review_date"],
         change=matter["history"][-1]["change"],
@@ -165,9 +182,16 @@ def read_content(source: str) -> DraftContent:
     )
 
 
-def _read_field(field: dict[str, Any]) -> Field:
+def read_decision(source: str) -> ClinicianDecision | None:
+    """Read the clinician's decision that a source carries; None if nothing had to be accepted."""
+    matter: dict[str, Any] = frontmatter.parse(source)[0]
+    found: dict[str, Any] | None = matter.get("clinician")
+    return ClinicianDecision(**found | {"accepted": tuple(found["accepted"])}) if found else None
+
+
+def _read_field(written: dict[str, Any]) -> Field:
     defaults = {"max_length": 300, "lines": 3, "required": False, "sensitive": False}
-    return Field(**(defaults | field | {"options": tuple(field.get("options", ()))}))
+    return Field(**(defaults | written | {"options": tuple(written.get("options", ()))}))
 
 
 def copy_content(handout: Handout, change: str) -> DraftContent:

@@ -1,21 +1,28 @@
 """The bars of a handout: the holds, channels and conditions that keep it from a client.
 
 A version has at least the bars of the library handout that it is or is based on, as the library says today, and those
-that follow from what it involves and from its stage. They are worked out at each use and never stored, so that a
+that follow from what it involves and from its stage. Only a licensed clinician can accept less, by name, and never less
+than what it involves demands. Bars are worked out at each use and never stored, so that a
 correction in the library counts at once for everything that is published. Sources: content map, sections (d), (e) and
 (f), and the panel's findings HA-1 and SAF-7; awaiting clinical sign-off.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+import re
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from caseapp.domain.handouts.library import (
+    ANY_MARKER,
     ANY_STAGE,
     CHANNELS,
     CONTACT_STAGES,
+    CONTENTS,
+    TAGS,
+    ClinicianDecision,
     Contraindication,
     library,
 )
@@ -101,6 +108,10 @@ GENERAL_USE_INSTEAD = {"violence_flag": "a-private-check"}
 # Content map, section (d), "NOT here" of the first three stages: no contact script, romance or couple exercises.
 FOR_LATER = frozenset({"contact", "two_people"})
 EARLY_STAGES = frozenset({"steady", "understand", "rebuild", ANY_STAGE})
+# A text that repeats three sentences of eight words or more is taken from a library handout; no two of those share one.
+REPEATED_SENTENCES, LONG_SENTENCE = 3, 8
+ACCEPTABLE = ("hold_ok", *CHANNELS, *CONTENTS, *TAGS)
+"""What a clinician can accept: another hold mark, a channel, that it doesn't involve something, a weaker condition."""
 _MARKS, _EFFECTS = [*HOLD_MARK_LABELS], [*EFFECT_LABELS]
 
 
@@ -125,37 +136,82 @@ class Bars:
     conditions: tuple[Bar, ...]
 
 
-@cache
+@lru_cache(maxsize=512)
 def get_bars(handout: Handout) -> Bars:
-    """Work out all bars of a handout, its own and inherited ones."""
-    original = find_original(handout)
-    versions = (handout, original) if original else (handout,)
-    involves = _find_contents(handout, original)
-    marks = {one.hold_ok for one in versions} | ({"none"} if involves else set())
+    """Work out all bars of a handout: its own and those that it inherits, but for what a clinician has accepted."""
+    originals, accepted = find_originals(handout), _list_accepted(handout)
+    involves = _find_contents(handout, originals, accepted)
+    marks = {handout.hold_ok} | ({"none"} if involves else set())
+    if "hold_ok" not in accepted:
+        marks |= _inherited_marks(handout, originals)
+    inherited = [bar for one in originals for bar in _own_bars(one) if bar.tag not in accepted]
     return Bars(
         hold_ok=min(marks, key=_MARKS.index),
-        channels=tuple(c for c in CHANNELS if all(c in one.channels for one in versions)),
-        involves=involves,
-        conditions=_keep_strongest(
-            [*(bar for one in versions for bar in _own_bars(one)), *_bars_of_content(involves)]
+        channels=tuple(
+            channel
+            for channel in CHANNELS
+            if channel in handout.channels
+            and (channel in accepted or all(channel in one.channels for one in originals))
         ),
+        involves=involves,
+        conditions=_keep_strongest([*_own_bars(handout), *inherited, *_bars_of_content(involves)]),
     )
 
 
-def find_original(handout: Handout) -> Handout | None:
-    """Return the library handout that a version is or is based on, as it is today; None if it is that or has none.
+def find_originals(handout: Handout) -> tuple[Handout, ...]:
+    """Return the library handouts whose bars a version inherits, as they are today.
 
-    A text without a counterpart in its language follows the English one.
+    For an older version of the library that is the current one; for a practice handout the one that it is based on, and
+    those from which it repeats several sentences. A text without a counterpart in its language follows the English one.
     """
     slug = handout.based_on or handout.id
     found = library().get((slug, handout.language)) or library().get((slug, "en"))
-    return None if found == handout else found
+    named = [found] if found and found != handout else []
+    return (*named, *(one for one in _find_repeated(handout) if one not in named))
 
 
-def _find_contents(handout: Handout, original: Handout | None) -> frozenset[str]:
+def _find_repeated(handout: Handout) -> list[Handout]:
+    if not handout.is_practice_handout:
+        return []
+    sentences = _split_sentences(handout.body)
+    return [
+        one
+        for one in library().values()
+        if one.language == handout.language
+        and len(sentences & _split_sentences(one.body)) >= REPEATED_SENTENCES
+    ]
+
+
+@lru_cache(maxsize=512)
+def _split_sentences(body: str) -> frozenset[str]:
+    """Return the sentences of a text that are long enough to be recognised, without markers and punctuation."""
+    text = ANY_MARKER.sub("", body).casefold()
+    words = (re.findall(r"\w+", sentence) for sentence in re.split(r"[.?!\n]", text))
+    return frozenset(" ".join(found) for found in words if len(found) >= LONG_SENTENCE)
+
+
+def _list_accepted(handout: Handout) -> frozenset[str]:
+    return frozenset(handout.clinician.accepted if handout.clinician else ())
+
+
+def _inherited_marks(handout: Handout, originals: tuple[Handout, ...]) -> set[str]:
+    """Return the hold marks that a version inherits; a practice's text from nothing may be used in no hold."""
+    marks = {one.hold_ok for one in originals}
+    if handout.is_practice_handout:
+        of_stage = [one.hold_ok for one in library().values() if one.stage == handout.stage]
+        marks |= {max(of_stage, key=_MARKS.index)} | (set() if originals else {"none"})
+    return marks
+
+
+def _find_contents(
+    handout: Handout, originals: tuple[Handout, ...], accepted: frozenset[str]
+) -> frozenset[str]:
+    """Return what a version involves; a practice's text from nothing that doesn't answer may involve everything."""
     found = handout.involves or frozenset()
-    if original:
-        found |= original.involves or frozenset()
+    if handout.is_practice_handout and handout.involves is None and not originals:
+        found = frozenset(CONTENTS)
+    for one in originals:
+        found |= (one.involves or frozenset()) - accepted
     return found | {"contact"} if handout.stage in CONTACT_STAGES else found
 
 
@@ -184,26 +240,48 @@ def _keep_strongest(bars: Iterable[Bar]) -> tuple[Bar, ...]:
     return tuple(found.values())
 
 
-def list_laxer_statements(handout: Handout) -> list[tuple[str, str]]:
-    """List where a handout's own front matter is laxer than its bars, each with the front matter's key."""
-    return [*_laxer_statements(handout, get_bars(handout))]
+@dataclass(frozen=True)
+class LaxerStatement:
+    """A point in which a handout's own front matter is laxer than its bars: its code, the key, and a text."""
+
+    code: str
+    key: str
+    text: str
 
 
-def _laxer_statements(handout: Handout, bars: Bars) -> Iterator[tuple[str, str]]:
+def list_laxer_statements(handout: Handout) -> list[LaxerStatement]:
+    """List in what a handout's own front matter is laxer than its bars."""
+    return [LaxerStatement(*found) for found in _laxer_statements(handout, get_bars(handout))]
+
+
+def list_points_to_accept(handout: Handout) -> list[LaxerStatement]:
+    """List in what a practice handout is laxer than what it inherits, so that only a clinician can accept it."""
+    never = list_laxer_statements(as_if_accepted(handout))
+    found = list_laxer_statements(replace(handout, clinician=None))
+    return [one for one in found if one.code not in {other.code for other in never}]
+
+
+def as_if_accepted(handout: Handout) -> Handout:
+    """Return a handout with everything accepted that a clinician can accept."""
+    return replace(handout, clinician=ClinicianDecision("", date.min, ACCEPTABLE))
+
+
+def _laxer_statements(handout: Handout, bars: Bars) -> Iterator[tuple[str, str, str]]:
     if handout.hold_ok != bars.hold_ok:
         mark, allowed = (HOLD_MARK_LABELS[one].lower() for one in (handout.hold_ok, bars.hold_ok))
-        yield "hold_ok", f"it is marked “{mark}”, but the rule is “{allowed}”"
+        yield "hold_ok", "hold_ok", f"it is marked “{mark}”, but the rule is “{allowed}”"
     for channel in handout.channels:
         if channel not in bars.channels:
-            yield "delivery", f"{channel} is not a way in which clients may receive it"
+            yield channel, "delivery", f"{channel} is not a way in which clients may receive it"
     if handout.involves is not None:
         for content in sorted(bars.involves - handout.involves):
-            yield "involves", f"it involves {CONTENT_LABELS[content].lower()}"
+            yield content, "involves", f"it involves this: {CONTENT_LABELS[content].lower()}"
     effects = {bar.tag: bar.effect for bar in bars.conditions}
     for one in handout.contraindications:
         if one.effect != effects[one.tag]:
             weak, strong = (EFFECT_LABELS[name].lower() for name in (one.effect, effects[one.tag]))
-            yield "contraindications", f"{TAG_LABELS[one.tag]}: “{weak}” must be “{strong}”"
+            text = f"{TAG_LABELS[one.tag]}: “{weak}” must be “{strong}”"
+            yield one.tag, "contraindications", text
 
 
 def list_contradictions(handout: Handout) -> list[tuple[str, str]]:
@@ -231,7 +309,7 @@ def list_contradictions(handout: Handout) -> list[tuple[str, str]]:
         blocked = other and any(
             bar.tag == one.tag and bar.effect == "block" for bar in get_bars(other).conditions
         )
-        if other is None or blocked or other.id in {handout.id, handout.based_on}:
+        if other is None or blocked or other.id == handout.id:
             found.append(
                 (
                     "contraindications",

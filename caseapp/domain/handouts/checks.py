@@ -83,8 +83,9 @@ def list_handout_problems(handout: Handout, day: date) -> list[tuple[str, str]]:
             if not section.claims
         ]
     found += list_contradictions(handout)
-    if not handout.is_practice_handout:
-        found += list_laxer_statements(handout)
+    found += [(one.key, one.text) for one in list_laxer_statements(handout)]
+    if handout.involves is None:
+        found.append(("involves", "it doesn't say what it involves"))
     if _is_sensitive(handout) and not handout.alias:
         found.append(("alias", "a sensitive handout needs a neutral title"))
     labels = [plain_text(field.label).casefold() for field in handout.fields]

@@ -77,6 +77,15 @@ class Contraindication:
 
 
 @dataclass(frozen=True)
+class ClinicianDecision:
+    """The decision of a licensed clinician that a practice handout may be laxer than what it inherits, and in what."""
+
+    name: str
+    reviewed_on: date
+    accepted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Field:
     """A field to fill in on a handout."""
 
@@ -119,6 +128,7 @@ class Handout:
     review_date: date
     history: tuple[tuple[int, date, str], ...]
     based_on: str | None
+    clinician: ClinicianDecision | None
     body: str
     source: str
 
@@ -179,13 +189,16 @@ class _FieldSchema(Schema):
         return Field(**{**data, "options": tuple(data["options"])})
 
 
+UNANSWERED: dict[str, Any] = {"required": "Answer yes or no.", "null": "Answer yes or no."}
+
+
 class _InvolvesSchema(Schema):
     """Yes or no to each question about what a handout involves; none can be left out."""
 
-    contact = fields.Boolean(required=True)
-    two_people = fields.Boolean(required=True)
-    limits = fields.Boolean(required=True)
-    own_part = fields.Boolean(required=True)
+    contact = fields.Boolean(required=True, error_messages=UNANSWERED)
+    two_people = fields.Boolean(required=True, error_messages=UNANSWERED)
+    limits = fields.Boolean(required=True, error_messages=UNANSWERED)
+    own_part = fields.Boolean(required=True, error_messages=UNANSWERED)
 
     @post_load
     def make(self, data: dict[str, bool], **_: object) -> frozenset[str]:
@@ -202,6 +215,17 @@ class _HistorySchema(Schema):
     version = fields.Integer(required=True)
     date = fields.Date(required=True)
     change = fields.String(required=True, validate=validate.Length(3, 200))
+
+
+class _ClinicianSchema(Schema):
+    name = fields.String(required=True, validate=validate.Length(3, 120))
+    reviewed_on = fields.Date(required=True)
+    accepted = fields.List(fields.String(), required=True)
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: object) -> ClinicianDecision:
+        """Build the value."""
+        return ClinicianDecision(**{**data, "accepted": tuple(data["accepted"])})
 
 
 class HandoutSchema(Schema):
@@ -235,6 +259,7 @@ class HandoutSchema(Schema):
     review_date = fields.Date(required=True)
     history = fields.List(fields.Nested(_HistorySchema), required=True, validate=validate.Length(1))
     based_on = fields.String(load_default=None, allow_none=True)
+    clinician = fields.Nested(_ClinicianSchema, load_default=None)
 
 
 def _strings(value: Any) -> Any:  # noqa: ANN401 - YAML
@@ -296,8 +321,8 @@ def find_mismatches(handout: Handout) -> list[tuple[str, str]]:
         problems.append(("involves", f"a handout of the stage {handout.stage} involves contact"))
     if handout.history[-1][0] != handout.version:
         problems.append(("history", "the history does not end with this version"))
-    library_based = handout.based_on is not None and not handout.is_practice_handout
-    if handout.is_practice_handout != handout.code.startswith("P") or library_based:
+    foreign = not handout.is_practice_handout and (handout.based_on or handout.clinician)
+    if handout.is_practice_handout != handout.code.startswith("P") or foreign:
         problems.append(("id", "id, code and origin don't match"))
     return problems
 

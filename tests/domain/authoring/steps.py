@@ -16,11 +16,12 @@ from caseapp.domain.authoring.operations import (
 from caseapp.domain.authoring.queries import get_draft
 from caseapp.domain.authoring.schemas import NewDraft
 from caseapp.domain.authoring.source import STARTER_BODY, DraftContent, HandoutKey, read_content
-from caseapp.domain.handouts.library import Field
+from caseapp.domain.handouts.library import CONTENTS, Field
 from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.practice.queries import today
 
 FIELD = Field("my_walk", "Where I will walk", "text", (), 200, 3, required=False, sensitive=False)
+NOTHING = dict.fromkeys(CONTENTS, False)
 KEY = HandoutKey("own-01", "en", None)
 
 
@@ -32,6 +33,7 @@ def build_content(title="An evening walk", **changed):
         kind="worksheet",
         summary="A short walk each evening, alone or with a friend.",
         minutes=10,
+        involves=NOTHING,
         answer_fields=(FIELD,),
         review_date=today() + timedelta(days=180),
         change="First version.",

@@ -21,7 +21,7 @@ from caseapp.domain.authoring.operations import (
     withdraw_from_review,
 )
 from caseapp.domain.authoring.queries import get_draft, list_revisions
-from caseapp.domain.authoring.schemas import NewDraft
+from caseapp.domain.authoring.schemas import Approval, NewDraft
 from caseapp.domain.authoring.source import DraftContent, read_content
 from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.operations import hide_handout
@@ -230,7 +230,7 @@ def test_publish_hides_the_original_in_one_transaction_or_does_nothing(team):
     with transaction():
         submit_for_review(team["supervisor"], draft_id, 1)
     with transaction():
-        publish_draft(team["admin"], draft_id, 2, hide_original=True)
+        publish_draft(team["admin"], draft_id, 2, Approval(hide_original=True))
     assert "first-days-pause" not in list_published_slugs()
     with transaction():
         draft_id = create_draft_from_version(team["supervisor"], "help-right-now", "en")
@@ -238,7 +238,7 @@ def test_publish_hides_the_original_in_one_transaction_or_does_nothing(team):
         submit_for_review(team["supervisor"], draft_id, 1)
     version_count = db.session.scalar(sa.select(sa.func.count()).select_from(HandoutVersion))
     with pytest.raises(RuleBroken) as refused, transaction():
-        publish_draft(team["admin"], draft_id, 2, hide_original=True)
+        publish_draft(team["admin"], draft_id, 2, Approval(hide_original=True))
     assert reason_codes(refused) == ["safety_handout"]
     assert (
         db.session.scalar(sa.select(sa.func.count()).select_from(HandoutVersion)) == version_count

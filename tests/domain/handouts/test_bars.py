@@ -38,7 +38,7 @@ def test_older_version_has_all_bars_of_the_library_today(key):
 @ALL
 def test_copy_without_warnings_has_all_bars_of_its_original(key):
     original = LIBRARY[key]
-    copy = replace(before(original), id="own-01", code="P01", based_on=original.id, stage="steady")
+    copy = replace(before(original), id="own-01", code="P01", based_on=original.id)
     assert effects(copy) == effects(original)
     assert get_bars(copy).hold_ok == get_bars(original).hold_ok
     assert get_bars(copy).channels == original.channels
@@ -76,3 +76,13 @@ def test_assignment_by_a_channel_that_is_no_longer_allowed_is_suspended():
     [reason] = delivery_blockers(old, "portal", Situation(), no_lines)
     assert reason.code == "channel_not_available"
     assert delivery_blockers(old, "in_person", Situation(), no_lines) == ()
+
+
+def test_copy_that_is_moved_to_another_stage_has_the_bars_of_both():
+    original = LIBRARY["better-nights", "en"]
+    copy = replace(original, id="own-01", code="P01", based_on=original.id)
+    assert get_bars(copy).hold_ok == "safety"
+    assert get_bars(replace(copy, stage="steady")).hold_ok == "care"
+    moved = get_bars(replace(copy, stage="contact"))
+    assert moved.hold_ok == "none"
+    assert ("contact_block", "block") in {(bar.tag, bar.effect) for bar in moved.conditions}

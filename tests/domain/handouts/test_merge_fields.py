@@ -19,7 +19,7 @@ from caseapp.core.templating import TEMPLATES, render_text
 from caseapp.domain.authoring.rules import find_problems
 from caseapp.domain.authoring.source import STARTER_BODY, DraftContent, HandoutKey, build_source
 from caseapp.domain.handouts import printing
-from caseapp.domain.handouts.library import Field, library, parse_handout
+from caseapp.domain.handouts.library import CONTENTS, Field, library, parse_handout
 from caseapp.domain.handouts.packets import PacketItem, render_packet_html
 from caseapp.domain.handouts.printing import Personalization
 from caseapp.domain.handouts.rendering import render_page_body
@@ -50,6 +50,7 @@ DRAFT = DraftContent(
     kind="worksheet",
     summary="A short walk each evening.",
     minutes=10,
+    involves=dict.fromkeys(CONTENTS, False),
     answer_fields=FIELDS,
     review_date=DAY,
     change="First edition.",
