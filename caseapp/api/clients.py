@@ -11,11 +11,8 @@ from caseapp.api.serialization import build_serializer, to_json_types
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
 from caseapp.domain.clients import operations, search
-from caseapp.domain.clients.queries import (
-    ClientRecord,
-    get_client_record,
-    lock_client,
-)
+from caseapp.domain.clients.queries import get_client_record, lock_client
+from caseapp.domain.clients.rules import list_usable_channels
 from caseapp.domain.clients.schemas import (
     ClientListItemResponseSchema,
     ClientResponseSchema,
@@ -24,12 +21,14 @@ from caseapp.domain.clients.schemas import (
     NewClient,
     NewClientSchema,
 )
+from caseapp.domain.screening.queries import get_safety_state
 from caseapp.http.guard import current_actor, needs
 from caseapp.http.idempotency import run_api_once
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from caseapp.core.actor import Actor
     from caseapp.core.pagination import Page
     from caseapp.domain.clients.search import ClientListItem
 
@@ -38,6 +37,15 @@ blueprint = ApiBlueprint(
     "The people who are coached. Another coach's client returns 404, as if it didn't exist.",
 )
 serialize = build_serializer(ClientResponseSchema())
+RECORDED_FIELDS = ClientResponseSchema().fields.keys() - {"usable_channels"}
+
+
+def _show_client(actor: Actor, client_id: UUID) -> dict[str, Any]:
+    """Load a client with the channels through which they may be contacted now."""
+    found = get_client_record(actor, client_id)
+    flags = get_safety_state(client_id).flags
+    shown = {name: getattr(found, name) for name in RECORDED_FIELDS}
+    return shown | {"usable_channels": list_usable_channels(found, flags)}
 
 
 class ClientQuery(ListQuerySchema):
@@ -67,7 +75,7 @@ def list_clients(query: ListRequest) -> Page[ClientListItem]:
     ClientResponseSchema(), 201, location=lambda client: f"/clients/{client['id']}"
 )
 @blueprint.request_schema(NewClientSchema())
-def create_client(body: NewClient) -> ClientRecord:
+def create_client(body: NewClient) -> dict[str, Any]:
     """Create a client with you on the care team."""
     actor = current_actor()
     with transaction():
@@ -76,16 +84,16 @@ def create_client(body: NewClient) -> ClientRecord:
                 actor, body.details, coach_id=actor.id, agreed=body.agreed
             )
         )
-    return get_client_record(actor, client_id)
+    return _show_client(actor, client_id)
 
 
 @blueprint.route("/clients/<uuid:client_id>")
 @needs(Action.CLIENT_READ)
 @blueprint.response_schema(ClientResponseSchema())
-def get_client(client_id: UUID) -> ClientRecord:
+def get_client(client_id: UUID) -> dict[str, Any]:
     """Get one client."""
     actor = current_actor()
-    return get_client_record(actor, client_id)
+    return _show_client(actor, client_id)
 
 
 @blueprint.route("/clients/<uuid:client_id>", "PATCH")
@@ -93,14 +101,14 @@ def get_client(client_id: UUID) -> ClientRecord:
 @blueprint.response_schema(ClientResponseSchema())
 @blueprint.request_schema(ClientSchema(partial=True))
 @blueprint.requires_if_match
-def update_client(client_id: UUID, body: dict[str, Any], version: int) -> ClientRecord:
+def update_client(client_id: UUID, body: dict[str, Any], version: int) -> dict[str, Any]:
     """Change the fields that are sent; the whole record is validated."""
     actor = current_actor()
-    current = to_json_types(serialize(get_client_record(actor, client_id)))
+    current = to_json_types(serialize(_show_client(actor, client_id)))
     details = merge_changes(ClientSchema(), current, body)
     with transaction():
         operations.update_client(actor, lock_client(actor, client_id), details, version)
-    return get_client_record(actor, client_id)
+    return _show_client(actor, client_id)
 
 
 @blueprint.route("/clients/<uuid:client_id>/contact-confirmation", "POST")
@@ -108,9 +116,9 @@ def update_client(client_id: UUID, body: dict[str, Any], version: int) -> Client
 @blueprint.response_schema(ClientResponseSchema())
 @blueprint.request_schema(ContactConfirmationSchema())
 @blueprint.requires_if_match
-def confirm_contact(client_id: UUID, body: dict[str, bool], version: int) -> ClientRecord:  # noqa: ARG001 - it is validated
+def confirm_contact(client_id: UUID, body: dict[str, bool], version: int) -> dict[str, Any]:  # noqa: ARG001 - it is validated
     """Record that the client confirmed in person which ways of contact are safe, so that they may be used again."""
     actor = current_actor()
     with transaction():
         operations.confirm_contact(actor, lock_client(actor, client_id), version)
-    return get_client_record(actor, client_id)
+    return _show_client(actor, client_id)

@@ -187,6 +187,8 @@ def test_contact_is_confirmed_only_in_person(coach, stranger, ines):
         set_manual_flag(coach.actor, lock_client(coach.actor, UUID(ines["id"])), "unsafe_delivery")
     found = coach.get(f"/clients/{ines['id']}").get_json()
     assert found["contact_confirmed_at"] is None
+    assert found["safe_channels"] == ["call", "portal"]
+    assert found["usable_channels"] == ["call"]
     assert_needs_a_version(coach, "POST", path, {"in_person": True}, found)
     for body in ({}, {"in_person": False}):
         fields = assert_error(coach.post(path, body, version=found), 422, "invalid")["fields"]
@@ -196,6 +198,7 @@ def test_contact_is_confirmed_only_in_person(coach, stranger, ines):
     assert_error(coach.post(path, {"in_person": True}, version=ines), 412, "stale")
     confirmed = coach.post(path, {"in_person": True}, version=found).get_json()
     assert confirmed["contact_confirmed_at"]
+    assert confirmed["usable_channels"] == ["call", "portal"]
     assert confirmed["contact_confirmed_by"] == str(coach.actor.id)
 
 

@@ -214,6 +214,13 @@ class ClientResponseSchema(Schema):
     birth_year = fields.Integer(required=True, allow_none=True)
     language = fields.String(required=True, allow_none=True)
     safe_channels = fields.List(fields.String(), required=True)
+    usable_channels = fields.List(
+        fields.String(),
+        required=True,
+        metadata={
+            "description": "Those of the safe channels through which the client may be contacted now."
+        },
+    )
     safe_times = fields.String(required=True)
     code_word = fields.String(required=True)
     safe_warning = fields.String(required=True)
