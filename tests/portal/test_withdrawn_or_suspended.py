@@ -13,10 +13,11 @@ from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.protocol import MANUAL_FLAGS
 from tests.domain.assignments.steps import reader as client_actor
 from tests.domain.worksheets import sample_files
-from tests.portal.crawler import crawl
+from tests.portal.crawler import crawl, readable_response
 from tests.portal.portal_handout import assign, form, upload, write
 from tests.support import builders
 from tests.support.portal_client import sign_in_client
+from tests.support.staff_pages import _Reader, lasting
 
 HANDOUTS = (
     sample_files.PAUSE,
@@ -66,6 +67,24 @@ def record_fact(coach, found, fact):
             set_manual_flag(coach, lock_client(coach, found.client_id), fact)
 
 
+def open_forms(visitor):
+    """Return the forms of every handout's page, as a window that is open holds them."""
+    found = []
+    for position in POSITIONS:
+        reader = _Reader(f"/portal/h/{position}")
+        reader.feed(visitor.get(reader.path).get_data(as_text=True))
+        found += [form for form in reader.forms if form.action.startswith(reader.path)]
+    return found
+
+
+def send(visitor, forms):
+    """Send forms as they are, and return each answer by the form's address."""
+    return [
+        (lasting(form.action), readable_response(visitor.post(form.action, data=form.fields)))
+        for form in forms
+    ]
+
+
 @pytest.mark.pdf
 @pytest.mark.usefixtures("moment")
 @pytest.mark.parametrize("fact", [*LEVELS, *MANUAL_FLAGS], ids=str)
@@ -74,6 +93,7 @@ def test_portal_after_a_recorded_fact_is_the_same_as_after_withdrawals(app, coac
     (one, recorded), (other, ordinary) = visit(app, coach), visit(app, coach)
     before = crawl(app, one, POSITIONS)
     assert crawl(app, other, POSITIONS) == before
+    forms, others_forms = open_forms(one), open_forms(other)
     record_fact(coach, recorded, fact)
     left = list_left(recorded)
     with transaction():
@@ -86,3 +106,4 @@ def test_portal_after_a_recorded_fact_is_the_same_as_after_withdrawals(app, coac
     changed = {path for path in after if after[path] != before[path]}
     lists = {"/portal", "/portal/reading-all.pdf"} if left else set()
     assert changed - lists <= {path for path in after if path[: len("/portal/h/1")] in gone}
+    assert send(one, forms) == send(other, others_forms)
