@@ -92,6 +92,7 @@ LIMITS = {
 # They answer with a file, a redirect or, without the demo practice, with nothing.
 NO_PAGES = {
     "assets.file",
+    "assets.robots",
     "assignments.assignment_pdf",
     "assignments.packet_pdf",
     "demo_mail.mail_list",
