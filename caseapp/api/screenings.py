@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.pagination import Page
-    from caseapp.domain.screening.models import Flag, Hold
+    from caseapp.domain.screening.schemas import Flag, Hold
 
 blueprint = ApiBlueprint(
     "screenings",

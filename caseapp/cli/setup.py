@@ -17,6 +17,7 @@ from caseapp.domain.handouts.library import InvalidHandoutFile
 from caseapp.domain.handouts.operations import publish_library
 from caseapp.domain.keys.operations import open_ring
 from caseapp.domain.practice.operations import set_up_practice
+from caseapp.domain.screening.operations import derive_missing_states
 from caseapp.domain.users.queries import list_users
 
 if TYPE_CHECKING:
@@ -39,9 +40,17 @@ def set_up() -> int:
     """Migrate the database, create keys and the practice, publish new handouts; return the number of new versions."""
     migrate.upgrade()
     open_ring()
+    while derive_some_states():
+        pass
     with transaction():
         set_up_practice()
         return publish_library()
+
+
+def derive_some_states() -> int:
+    """Derive some of the safety states that a migration left out, in a transaction of their own; return how many."""
+    with transaction():
+        return derive_missing_states()
 
 
 @click.command()

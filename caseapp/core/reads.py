@@ -110,6 +110,21 @@ def note_shown(client_ids: Iterable[UUID], action: Action | None = None) -> None
         found.lists.setdefault(action, List()).client_ids.update(client_ids)
 
 
+def require_noted(client_id: UUID) -> None:
+    """Make sure that the log names or will name a client whose record is opened for a list.
+
+    Raises ReadTooLate when it doesn't.
+    """
+    found = _current.get()
+    if found is None:
+        return
+    noted = found.written
+    if noted is None:
+        noted = set().union(*(shown.client_ids for shown in found.lists.values()))
+    if client_id not in noted:
+        raise ReadTooLate
+
+
 def note_list(action: Action, shown: List) -> None:
     """Note a list that has an entry of its own."""
     if (found := _current.get()) is not None:

@@ -26,14 +26,13 @@ if TYPE_CHECKING:
 
 VERSION = b"\x01"
 NONCE_BYTES = 12
+TAG_BYTES = 16
 KEY_BYTES = 32
-SHORTEST_SEAL = len(VERSION) + NONCE_BYTES + 16
+SHORTEST_SEAL = len(VERSION) + NONCE_BYTES + TAG_BYTES
 
 
 # Sealed text is bound to the names that table and column had when it was sealed; a later name maps to the first one.
 ORIGINAL_NAMES: dict[tuple[str, str], tuple[str, str]] = {
-    ("hold", "release_reason"): ("hold", "clear_reason"),
-    ("flag", "clear_reason"): ("flag", "lower_reason"),
     ("assignment", "message"): ("assignment", "line"),
     ("bulk_assignment_item", "message"): ("giving_item", "line"),
     ("worksheet_response", "answers"): ("answer_sheet", "answers"),
@@ -209,6 +208,24 @@ def unseal_json(row: SealedRow, column: str, key: DataKey) -> Any:  # noqa: ANN4
     """Open plain data that `seal_data` sealed; nothing gives None."""
     text = unseal_column(row, column, key)
     return None if text is None else json.loads(text)
+
+
+def seal_bound(data: bytes, binding: bytes, key: DataKey | RingKey) -> bytes:
+    """Encrypt bytes that open only with the same binding: whatever else must not have changed since."""
+    return _encrypt(key.secret, data, binding)
+
+
+def unseal_bound(sealed: bytes, binding: bytes, key: DataKey | RingKey) -> bytes:
+    """Decrypt what `seal_bound` sealed.
+
+    Raises SealBroken when it or anything that it was bound to was changed.
+    """
+    return _decrypt(key.secret, sealed, binding)
+
+
+def tag_of(sealed: bytes) -> bytes:
+    """Return the authentication tag of sealed bytes; whatever is bound to it is bound to their content and place."""
+    return sealed[-TAG_BYTES:]
 
 
 def seal_file(name: str, content: bytes, key: DataKey) -> bytes:

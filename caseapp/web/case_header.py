@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from caseapp.domain.cases.queries import CaseContext, LockedCase
     from caseapp.domain.clients.queries import ClientRecord
     from caseapp.domain.dashboard.case_page import CasePage
-    from caseapp.domain.screening.models import Hold
+    from caseapp.domain.screening.schemas import Hold
 
 CONTACT_CHANNEL_LABELS = {
     "call": "phone call",

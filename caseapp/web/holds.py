@@ -8,7 +8,6 @@ from flask import Blueprint, render_template, url_for
 
 from caseapp.core.errors import NotFound
 from caseapp.core.permissions import Action
-from caseapp.core.vault import unseal_column
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import get_case_context_by_number
@@ -16,11 +15,11 @@ from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
 from caseapp.domain.screening.queries import (
-    RELEASE_SCREENINGS,
     LockedHold,
-    list_holds,
-    list_recent_screenings,
+    SafetyHistory,
+    get_safety_history,
     lock_hold,
+    sort_holds,
 )
 from caseapp.domain.screening.rules import list_immediate_steps, release_blockers
 from caseapp.domain.screening.schemas import ReasonSchema
@@ -53,7 +52,8 @@ def hold_page(context: CasePage, forms: Forms) -> str:
     """Show a client's open and released holds."""
     actor = current_actor()
     client_id = context.case.client_id
-    holds = list_holds(actor, client_id)
+    history = get_safety_history(client_id)
+    holds = sort_holds(history)
     people = {hold.opened_by for hold in holds}
     people |= {hold.released_by for hold in holds if hold.released_by}
     return render_template(
@@ -62,12 +62,7 @@ def hold_page(context: CasePage, forms: Forms) -> str:
         tab="Hold",
         open_holds=[hold for hold in holds if hold.released_at is None],
         released_holds=[hold for hold in holds if hold.released_at is not None],
-        release_reasons={
-            hold.id: unseal_column(hold, "release_reason", context.key)
-            for hold in holds
-            if hold.released_at
-        },
-        blockers=_list_release_blockers(context, actor),
+        blockers=_list_release_blockers(context, history, actor),
         immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
         if context.safety.last_screening
         else [],
@@ -80,15 +75,14 @@ def hold_page(context: CasePage, forms: Forms) -> str:
     )
 
 
-def _list_release_blockers(context: CasePage, actor: Actor) -> dict[UUID, list[Reason]]:
+def _list_release_blockers(
+    context: CasePage, history: SafetyHistory, actor: Actor
+) -> dict[UUID, list[Reason]]:
     """List what each open hold still needs before this actor can release it."""
-    if not context.safety.holds:
-        return {}
-    screenings = list_recent_screenings(context.case.client_id, RELEASE_SCREENINGS)
     return {
         hold.id: release_blockers(
             hold,
-            [screening for screening in screenings if screening.recorded_at > hold.opened_at],
+            history.list_screenings_since(hold),
             context.list_open_kinds(hold),
             actor.id,
         )

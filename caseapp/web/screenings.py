@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, render_template, request, url_for
 
-from caseapp.core.pagination import PAGE_SIZE, Window, page_window
+from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
@@ -14,7 +14,7 @@ from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, IMMEDIATE_STEPS
-from caseapp.domain.screening.queries import list_page_screenings
+from caseapp.domain.screening.queries import get_safety_history, page_screenings
 from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
 from caseapp.domain.screening.schemas import NewScreening, ScreeningSchema
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
@@ -42,16 +42,14 @@ page = FormPage(
 def screening_page(context: CasePage, forms: Forms) -> str:
     """Show a client's screenings and the form for the next one."""
     actor, client_id = current_actor(), context.case.client_id
-    window = page_window(request.args.get("cursor"), PAGE_SIZE)
-    newest = Window(None, TREND_LENGTH)
-    screenings = list_page_screenings(client_id, context.key, window, newest)
+    history = get_safety_history(client_id)
     return render_template(
         "screenings/screening.html",
         context=context,
         tab="Screening",
         forms=forms,
-        page=window.make_page(screenings, lambda found: (found.recorded_at, found.id)),
-        trend=screenings[:TREND_LENGTH][::-1],
+        page=page_screenings(history, request.args.get("cursor"), PAGE_SIZE),
+        trend=history.screenings[:TREND_LENGTH][::-1],
         immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
         if context.safety.last_screening
         else [],

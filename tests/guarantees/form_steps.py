@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import sqlalchemy as sa
 
 from caseapp.core.clock import now
@@ -20,7 +18,6 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.handouts.models import HiddenHandout
 from caseapp.domain.handouts.operations import publish_version
 from caseapp.domain.practice.operations import set_logo
-from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.operations import set_manual_flag
 from caseapp.domain.screening.queries import list_holds
 from caseapp.domain.worksheets.models import WorksheetUpload
@@ -37,7 +34,6 @@ def close_case(world):
 def meet_release_conditions(world):
     coach, client_id = world.actors["coach"], world.own["client_id"]
     with transaction():
-        db.session.execute(sa.update(Hold).values(opened_at=now() - timedelta(days=21)))
         db.session.execute(sa.update(FollowUp).values(not_before_at=None))
     followups.complete_all(coach, client_id)
     for days in (8, 0):

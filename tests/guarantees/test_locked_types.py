@@ -27,7 +27,7 @@ UNLOCKED = {
     "LockedCaseForNote": "caseapp.domain.cases.queries.CaseContext",
     "LockedClient": "caseapp.domain.clients.queries.ClientRecord",
     "LockedFollowUp": "caseapp.domain.followups.schemas.FollowUpRecord",
-    "LockedHold": "caseapp.domain.screening.queries.OpenHold",
+    "LockedHold": "caseapp.domain.screening.schemas.Hold",
     "LockedNote": "caseapp.domain.notes.schemas.NoteRecord",
     "LockedPortalAccess": "caseapp.domain.auth.models.PortalAccess",
     "LockedWorksheet": "caseapp.domain.assignments.schemas.AssignmentRecord",

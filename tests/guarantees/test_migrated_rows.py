@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import chain
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,6 +15,7 @@ from alembic.script import ScriptDirectory
 
 from caseapp.core.database import db
 from caseapp.core.migrate import alembic_config, downgrade, upgrade
+from caseapp.core.vault import new_wrapped_key, seal, unseal_text, unwrap_client_key
 from caseapp.domain.models import METADATA
 
 if TYPE_CHECKING:
@@ -50,8 +53,11 @@ LATER_TABLES = {
     "alert_setting",
     "alert_step",
     "audit_event_client",
+    "client_safety",
     "form_draft",
     "key_ring",
+    "safety_event",
+    "viewer_mark",
 }
 LATER_CODES = {("follow_up", "kind"): {"welfare_check"}}
 
@@ -60,7 +66,9 @@ def migration(revision: str) -> ModuleType:
     return ScriptDirectory.from_config(alembic_config()).get_revision(revision).module
 
 
-NAMES, CONSTRAINTS = migration("0009"), migration("0010")
+NAMES, CONSTRAINTS, SAFETY = migration("0009"), migration("0010"), migration("0022")
+# Tables that a later migration turned into others.
+FORMER_TABLES = [*SAFETY.OLD_TABLES]
 OLD_TABLES = {new: old for old, new in NAMES.TABLES.items()}
 CODES = {**NAMES.VALUES, ("handout_draft", "state"): CONSTRAINTS.DRAFT_STATES}
 
@@ -77,7 +85,101 @@ def old_codes(column: sa.Column[Any]) -> list[str]:
 
 
 def row_id(table: str, number: int) -> UUID:
-    return UUID(int=(1 + sorted(METADATA.tables).index(table)) << 64 | number + 1)
+    # A note refers to a screening by what is now an event.
+    table = {"safety_event": "screening"}.get(table, table)
+    tables = sorted({*METADATA.tables, *FORMER_TABLES})
+    return UUID(int=(1 + tables.index(table)) << 64 | number + 1)
+
+
+@cache
+def wrapped_key(number: int) -> bytes:
+    """Return the wrapped key of a client: safety data are sealed again when they are converted."""
+    return new_wrapped_key(row_id("client", number))
+
+
+def sealed_text(table: str, number: int) -> bytes | None:
+    """Seal what somebody wrote with a screening, a hold or a flag, under the names that columns had then."""
+    client_id = row_id("client", number)
+    row = SimpleNamespace(__tablename__=table, id=row_id(table, number), client_id=client_id)
+    key = unwrap_client_key(client_id, wrapped_key(number))
+    return seal(row, SAFETY.FIRST_NAMES[table], f"{table} {number}", key)
+
+
+def safety_rows() -> dict[str, list[Row]]:
+    """Make up screenings, holds and flags of revision 0016, some of them released and cleared."""
+    rows: dict[str, list[Row]] = {table: [] for table in FORMER_TABLES}
+    for number in range(ROWS):
+        moment, is_ended = START + timedelta(hours=number, microseconds=number), number % 3 == 0
+        screening, client = row_id("screening", number), row_id("client", number)
+        person, later = row_id("user_account", number), moment + timedelta(days=8)
+        rows["screening"].append(
+            {
+                "id": screening,
+                "client_id": client,
+                "recorded_at": moment,
+                "recorded_by": person,
+                "note_id": row_id("note", number),
+                **{item: (number + n) % 5 for n, item in enumerate(SAFETY.ITEMS)},
+                "asked_alone": number % 2 == 0,
+                "actions_taken": ["gave_numbers"] * (number % 2),
+                "comment": sealed_text("screening", number) if number % 4 else None,
+            }
+        )
+        for item in SAFETY.ITEMS:
+            if rows["screening"][-1][item] == 4:
+                rows["screening"][-1][item] = None
+        renewals = number % 3
+        reasons = [
+            {"item": "sleep", "level": 2, "screening": str(row_id("screening", number + n))}
+            for n in range(1 + renewals)
+        ]
+        rows["hold"].append(
+            {
+                "id": row_id("hold", number),
+                "client_id": client,
+                "kind": ("care", "safety")[number % 2],
+                "opened_at": moment,
+                "opened_by": person,
+                "reasons": reasons,
+                "released_at": later if is_ended else None,
+                "released_by": person if is_ended else None,
+                "release_reason": sealed_text("hold", number) if is_ended else None,
+                "version": 1 + renewals + is_ended,
+            }
+        )
+        rows["flag"].append(
+            {
+                "id": row_id("flag", number),
+                "client_id": client,
+                "kind": SAFETY.FLAGS[number % len(SAFETY.FLAGS)],
+                "source": ("person", "screening", "facts")[number % 3],
+                "set_at": moment,
+                "set_by": person,
+                "cleared_at": later if is_ended else None,
+                "cleared_by": person if is_ended else None,
+                "clear_reason": sealed_text("flag", number) if is_ended else None,
+            }
+        )
+    return rows
+
+
+def opened(tables: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """Return the rows of tables with the texts about safety opened: a text that is sealed again has other bytes."""
+    keys = {row["client_id"]: row["wrapped"] for row in tables["client_key"]}
+    found = dict(tables)
+    for table in FORMER_TABLES:
+        found[table] = []
+        for row in tables[table]:
+            # SQLite gives ids as texts.
+            client_id, own_id = UUID(str(row["client_id"])), UUID(str(row["id"]))
+            key = unwrap_client_key(client_id, keys[row["client_id"]])
+            column = {SAFETY.TEXTS[table], SAFETY.FIRST_NAMES[table]} & row.keys()
+            texts = {
+                name: unseal_text(table, SAFETY.FIRST_NAMES[table], own_id, row[name], key)
+                for name in column
+            }
+            found[table].append({**row, **texts})
+    return found
 
 
 def value(column: sa.Column[Any], number: int) -> Any:
@@ -85,6 +187,8 @@ def value(column: sa.Column[Any], number: int) -> Any:
     name, kind = column.name, column.type
     for key in column.foreign_keys:
         return row_id(key.column.table.name, number)
+    if (column.table.name, name) == ("client_key", "wrapped"):
+        return wrapped_key(number)
     if codes := old_codes(column):
         return codes[number % len(codes)]
     if reasons := NAMES.LIST_VALUES.get((column.table.name, name)):
@@ -130,6 +234,23 @@ def fill(connection: sa.Connection) -> None:
         )
 
 
+def fill_former_tables(connection: sa.Connection) -> None:
+    """Insert rows into the tables of revision 0008 that are no more, under the names and codes of that revision."""
+    for table, rows in safety_rows().items():
+        names = {new: old for old, new in NAMES.COLUMNS.get(table, {}).items()}
+        converted = []
+        for row in rows:
+            old_row = {}
+            for name, content in row.items():
+                codes = {new: old for old, new in CODES.get((table, name), {}).items()}
+                is_code = isinstance(content, str)
+                old_row[names.get(name, name)] = codes.get(content, content) if is_code else content
+            converted.append(old_row)
+        former = SAFETY.OLD_TABLES[table]
+        columns = (sa.column(names.get(c.name, c.name), c.type) for c in former.columns)
+        connection.execute(sa.insert(sa.table(table, *columns)), converted)
+
+
 def contents(url: sa.URL) -> dict[str, list[Row]]:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
@@ -166,6 +287,7 @@ def old_database(app: object, database_url: sa.URL) -> sa.URL:
     engine = sa.create_engine(database_url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         fill(connection)
+        fill_former_tables(connection)
     return database_url
 
 
@@ -174,8 +296,12 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert all(before.values())
     upgrade(old_database)
     after = contents(old_database)
-    assert [table for table in LATER_TABLES if after.pop(table)] == ["alert_setting"]
-    opened = {row["id"]: row.pop("opened_at") for row in after["assignment"]}
+    events = after.pop("safety_event")
+    assert len(events) > ROWS * 3
+    assert {row["client_id"] for row in events} == {row["client_id"] for row in before["hold"]}
+    empty = LATER_TABLES - {"safety_event"}
+    assert [table for table in empty if after.pop(table)] == ["alert_setting"]
+    opened_at = {row["id"]: row.pop("opened_at") for row in after["assignment"]}
     assert {row.pop("language") for row in after["practice"]} == {"en-GB"}
     assert {(row.pop("location"), row.pop("message")) for row in after["idempotency_key"]} == {
         (None, None)
@@ -202,6 +328,7 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     expected = {
         NAMES.TABLES.get(old, old): [renamed(NAMES.TABLES.get(old, old), row) for row in rows]
         for old, rows in before.items()
+        if old not in FORMER_TABLES
     }
     assert after.keys() == expected.keys()
     for table, rows in after.items():
@@ -214,9 +341,9 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
         if row["actor_role"] == "client" and row["outcome"] == "done"
     }
     assert first
-    assert opened == {assignment: first.get(assignment) for assignment in opened}
+    assert opened_at == {assignment: first.get(assignment) for assignment in opened_at}
     downgrade(old_database, "0008")
-    assert contents(old_database) == before
+    assert opened(contents(old_database)) == opened(before)
 
 
 def test_old_row_against_a_constraint_stops_the_migration_and_changes_nothing(

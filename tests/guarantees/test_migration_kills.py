@@ -10,6 +10,7 @@ import sys
 import pytest
 import sqlalchemy as sa
 
+from caseapp.core import settings
 from caseapp.core.database import db
 from caseapp.core.migrate import downgrade, is_current
 from caseapp.core.settings import ROOT
@@ -24,7 +25,12 @@ def kills(path, step):
     done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-m", "tests.guarantees.migration_kills", str(path), str(step)],
         cwd=ROOT,
-        env={**os.environ, "CASEAPP_ENV": "test"},
+        env={
+            **os.environ,
+            "CASEAPP_ENV": "test",
+            # Its keys open what the migration seals again.
+            "CASEAPP_DATA_DIR": str(settings.active().data_dir),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -24,7 +24,14 @@ from caseapp.domain.assignments.operations import assign_handout, mark_opened
 from caseapp.domain.assignments.queries import get_assignment_record
 from caseapp.domain.audit.operations import record, record_reads
 from caseapp.domain.cases.queries import lock_case
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.models import METADATA
+from caseapp.domain.notes.operations import record_draft_screening
+from caseapp.domain.notes.queries import get_note, lock_note
+from caseapp.domain.screening.operations import derive_missing_states, set_manual_flag
+from caseapp.domain.screening.protocol import Level
+from caseapp.domain.screening.queries import get_current_safety, get_safety_history
 from tests.support import builders, staff
 
 pytestmark = [pytest.mark.both(every_set=True), pytest.mark.slow]
@@ -123,6 +130,8 @@ def test_downgrade_restores_opened_at(engine, app):
         table = sa.table("assignment", sa.column("id", sa.Uuid), sa.column("opened_at", UTCTime))
         found = dict(connection.execute(sa.select(table.c.id, table.c.opened_at)).all())
     upgrade(engine.url)
+    with transaction():
+        derive_missing_states()
     assert shown is not None
     assert found == {opened: shown, unopened: None}
     assert get_assignment_record(coach, opened).opened_at == shown
@@ -148,6 +157,39 @@ def test_audit_codes_are_renamed_both_ways_and_events_stay_guarded(engine, app):
         ).scalar()
         with pytest.raises(sa.exc.DBAPIError, match="never change"):
             connection.exec_driver_sql("UPDATE audit_event SET action = 'other'")
+
+
+def test_safety_events_become_rows_of_former_tables_and_events_again(engine, app):
+    coach = staff.add("coach")
+    made = builders.case(coach)
+    builders.screen(coach, made.client_id, self_harm="urgent", comment="By the river.", days_ago=2)
+    builders.screen(coach, made.client_id, self_harm="concern", sleep="concern", days_ago=1)
+    note_id = builders.draft(coach, made.case_id, levels={"sleep": 1})
+    with transaction():
+        record_draft_screening(coach, lock_note(coach, note_id), 2)
+        set_manual_flag(coach, lock_client(coach, made.client_id), "contact_block")
+    before = get_current_safety(get_client_key(made.client_id)).state
+    assert len(before.holds) == len(before.flags) == 2
+    db.session.remove()
+    downgrade(engine.url, "0021")
+    with engine.connect() as connection:
+        found = {
+            table: connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
+            for table in ("screening", "hold", "flag")
+        }
+        [(levels, comment)] = connection.exec_driver_sql(
+            "SELECT self_harm, comment FROM screening WHERE comment IS NOT NULL"
+        )
+    assert found == {"screening": 3, "hold": 2, "flag": 2}
+    assert levels == Level.URGENT
+    assert b"river" not in bytes(comment)
+    upgrade(engine.url)
+    with transaction():
+        assert derive_missing_states() == 1
+    history = get_safety_history(made.client_id)
+    assert get_current_safety(history.key).state == before
+    assert get_note(coach, note_id).screening_id == history.screenings[0].id
+    assert differences(engine) == []
 
 
 def test_second_upgrade_changes_nothing(engine):

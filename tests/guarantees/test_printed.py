@@ -52,6 +52,7 @@ HANDOUT_TEXTS = {
 # The message of a bulk assignment becomes that of an assignment.
 PRINTED_LATER = {("bulk_assignment_item", "message")}
 # Names and keys of records, which hold no words.
+COMMENT = "Qcomment"
 KEYS = {"request_id", "wrapped", "word", "slug", "sha256", "source"}
 CODE = re.compile(r"[a-z0-9_.:-]*")
 UNPRINTABLE = "☃"
@@ -67,6 +68,7 @@ def documents(app, monkeypatch):
     team = staff.team()
     coach, admin = team["coach"], team["admin"]
     made = builders.steady_case(coach, "Ana Okafor")
+    builders.screen(coach, made.client_id, comment=COMMENT)
     with transaction():
         set_logo(operator(), b"png", "A tree")
         add_help_line(operator(), NewHelpLine("crisis", "Night line", "01632 960123", "24/7"))
@@ -128,6 +130,9 @@ def mapped_classes():
 def free_texts():
     """Give every column that holds words, in clear or sealed."""
     for name, mapped in sorted(mapped_classes().items()):
+        if name == "safety_event":
+            # Bound to the events before it, none of which may change; the fixture writes a word there.
+            continue
         for column in mapped.__table__.columns:
             words = isinstance(column.type, (sa.String, sa.LargeBinary))
             info = column.info.keys()
@@ -174,6 +179,7 @@ def with_word(value, word):
 def test_printed_columns_are_those_that_a_pdf_shows(documents):
     """Put a word into each column that holds words, one after another, and look for it in every PDF."""
     before = texts(documents)
+    assert COMMENT not in before
     shown, declared = set(), set()
     for number, (table, column) in enumerate(free_texts()):
         mapped = mapped_classes()[table]

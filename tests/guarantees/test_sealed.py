@@ -130,6 +130,7 @@ def canaries(app):
     with transaction():
         for about in (made.client_id, None):
             save_form_draft(coach.id, "/case/new", f"/{about}", about, {"name": [CANARY]}, now())
+    builders.screen(coach, builders.client(coach, "Mara Lind"), sleep="concern", comment=CANARY)
     db.session.remove()
     return coach, made
 

@@ -14,8 +14,8 @@ from caseapp.domain.cases.stages import stages
 from caseapp.domain.clients.queries import ClientRecord
 from caseapp.domain.clients.schemas import CHANNELS, SafeContact
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, Level
-from caseapp.domain.screening.queries import OpenHold, SafetyState
-from caseapp.domain.screening.schemas import ScreeningRecord
+from caseapp.domain.screening.queries import SafetyState
+from caseapp.domain.screening.schemas import Hold, ScreeningRecord
 
 NOW = datetime(2026, 5, 14, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -35,12 +35,14 @@ def screening(*, days_ago=0, by=COACH, asked_alone=True, **levels):
         asked_alone=asked_alone,
         actions_taken=[],
         comment="",
+        session_at=NOW - timedelta(days=days_ago),
+        seq=2,
     )
 
 
 def open_hold(kind="safety", *, days_ago=20, by=COACH):
     """Build an open hold."""
-    return OpenHold(UUID(int=8), CLIENT, kind, NOW - timedelta(days=days_ago), by, [], 1)
+    return Hold(UUID(int=8), CLIENT, kind, NOW - timedelta(days=days_ago), by, [], 1, 1)
 
 
 def safety(*, holds=(), flags=(), last=None):

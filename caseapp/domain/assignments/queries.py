@@ -35,7 +35,7 @@ from caseapp.domain.handouts.rules import RECALLED
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.suitability.queries import (
     join_recipient,
-    recipient_from_rows,
+    recipient_from_row,
     recipient_in_case,
 )
 from caseapp.domain.suitability.rules import delivery_blockers
@@ -328,7 +328,7 @@ def single_record(rows: Sequence[Any]) -> AssignmentRecord:
     """
     if not rows:
         raise NotFound
-    recipient = recipient_from_rows(rows, ("assignment", entity_from_row(rows[0], Assignment).id))
+    recipient = recipient_from_row(rows[0], ("assignment", entity_from_row(rows[0], Assignment).id))
     return assignment_records(rows[:1], recipient)[0]
 
 

@@ -11,7 +11,6 @@ from sqlalchemy.orm.attributes import set_committed_value
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
 from caseapp.core.database import db
-from caseapp.core.errors import NotFound
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, seal, seal_json
@@ -33,8 +32,8 @@ from caseapp.domain.clients.operations import join_care_team, require_assignable
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.practice.queries import today
 from caseapp.domain.protocol.rules import due_at
-from caseapp.domain.screening.models import Flag
-from caseapp.domain.screening.operations import clear_flag, ensure_flag
+from caseapp.domain.screening.operations import clear_flag, ensure_flag, mark_open_holds
+from caseapp.domain.screening.queries import get_flag
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,6 +66,7 @@ def open_case(actor: Actor, client: LockedClient, details: CaseDetails, *, coach
     db.session.add(case)
     join_care_team(client, coach_id)
     db.session.flush()
+    mark_open_holds(client)
     _set_flags_from_facts(actor, client, details.facts)
     _record_event(actor, case, "opened", None, case.stage, None, client.key)
     record(actor, Action.CASE_OPEN, "case", case.id, client_id=client.id)
@@ -133,10 +133,7 @@ def clear_case_flag(actor: Actor, case: LockedCase, flag_id: UUID, reason: str) 
     Raises NotFound, or RuleBroken when it is already cleared or an order is in force.
     """
     require(actor, Action.FLAG_CLEAR)
-    flag = db.session.get(Flag, flag_id)
-    if flag is None or flag.client_id != case.case.client_id:
-        raise NotFound
-    check_clear_case_flag(case, flag.kind)
+    check_clear_case_flag(case, get_flag(case.case.client_id, flag_id).kind)
     clear_flag(actor, case.locked_client, flag_id, reason)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
@@ -39,20 +38,20 @@ from caseapp.domain.clients.queries import (
 )
 from caseapp.domain.clients.search import choose_clients
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.practice.queries import local_day, today
-from caseapp.domain.screening.models import Hold
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.screening.queries import (
     SAFETY_COLUMNS,
     SafetyState,
     join_safety,
     list_recent_screenings,
-    safety_from_rows,
+    safety_from_row,
 )
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import date, datetime
     from uuid import UUID
 
@@ -75,12 +74,6 @@ class CaseFilter:
 GATE_SCREENINGS = 20
 MAX_CASE_EVENTS = 200
 C = TypeVar("C", bound="CaseContext")
-STRICTEST_HOLD = (
-    # 'safety' sorts after 'care', so the strictest open hold is the greatest.
-    sa.select(sa.func.max(Hold.kind))
-    .where(Hold.client_id == Case.client_id, Hold.released_at.is_(None))
-    .scalar_subquery()
-)
 LIST_COLUMNS = (
     Case.id,
     Case.number,
@@ -91,7 +84,6 @@ LIST_COLUMNS = (
     Case.stage,
     Case.opened_at,
     Case.updated_at,
-    STRICTEST_HOLD,
 )
 
 
@@ -102,15 +94,25 @@ def list_cases(
     require(actor, Action.CASE_READ)
     page = _page_of_cases(actor, filters, cursor, limit).subquery("page")
     rows = db.session.execute(
-        sa.select(*LIST_COLUMNS)
-        .join(page, page.c.id == Case.id)
-        .join(Client, Client.id == Case.client_id)
-        .order_by(page.c.opened_at.desc(), page.c.id.desc())
+        join_safety(
+            sa.select(*LIST_COLUMNS, ClientKey.wrapped, *SAFETY_COLUMNS)
+            .join(page, page.c.id == Case.id)
+            .join(Client, Client.id == Case.client_id)
+            .outerjoin(ClientKey, ClientKey.client_id == Case.client_id)
+        ).order_by(page.c.opened_at.desc(), page.c.id.desc())
     ).all()
-    items = [CaseListItem(*row) for row in rows]
-    listed = make_page(items, limit, lambda item: (item.opened_at, item.id))
-    note_shown(item.client_id for item in listed.items)
-    return listed
+    listed = make_page(rows, limit, lambda row: (row.opened_at, row.id))
+    note_shown(row.client_id for row in listed.items)
+    return listed.map(_list_item)
+
+
+def _list_item(row: Any) -> CaseListItem:  # noqa: ANN401 - a result row
+    """Build a listed case; a client whose key was destroyed has no hold that anybody could read."""
+    hold = None
+    if row.wrapped is not None:
+        hold = safety_from_row(row, open_listed_key(row.wrapped, row.client_id)).hold
+    columns = [*row[: len(LIST_COLUMNS)], hold]
+    return CaseListItem(*columns)
 
 
 def select_newest_open_cases(actor: Actor, limit: int) -> sa.Select[UUID]:
@@ -123,7 +125,7 @@ def _page_of_cases(
     actor: Actor, filters: CaseFilter, cursor: str | None, limit: int
 ) -> sa.Select[UUID, datetime]:
     """Select the case ids of one page; the other columns are joined for these rows only."""
-    cases = sa.select(Case.id, Case.opened_at).where(*_conditions(filters))
+    cases = sa.select(Case.id, Case.opened_at).where(*_conditions(actor, filters))
     q = filters.q
     if q and is_case_number(q):
         numbered = cases.where(
@@ -133,7 +135,7 @@ def _page_of_cases(
     return choose_clients(actor, q).select_page(cases, Case.client_id, cursor, limit)
 
 
-def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
+def _conditions(actor: Actor, filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
     found: list[sa.ColumnElement[bool]] = []
     if filters.stage:
         found.append(Case.stage == filters.stage)
@@ -145,9 +147,8 @@ def _conditions(filters: CaseFilter) -> list[sa.ColumnElement[bool]]:
     if filters.updated_since:
         found.append(Case.updated_at >= filters.updated_since)
     if filters.hold:
-        held = sa.select(Hold.client_id).where(Hold.released_at.is_(None))
-        if filters.hold != "any":
-            held = held.where(Hold.kind == filters.hold)
+        kinds = HOLD_KINDS if filters.hold == "any" else (filters.hold,)
+        held = {mark.client_id for mark in list_marks(actor.id, kinds)}
         found.append(Case.client_id.in_(held))
     return found
 
@@ -206,20 +207,17 @@ def _select_single_context(role: Role, column: str) -> sa.Select[*tuple[Any, ...
     )
 
 
-def _context_from_rows(rows: Sequence[Any], kind: type[C]) -> C:
-    row = rows[0]
+def _context_from_row(row: Any, kind: type[C]) -> C:  # noqa: ANN401 - a result row
     key = open_key(row.wrapped, row.Case.client_id, "case", row.Case.id)
-    return kind(
-        row.Case, unseal_client(row.Client, key), row.coach, safety_from_rows(rows, key), key
-    )
+    return kind(row.Case, unseal_client(row.Client, key), row.coach, safety_from_row(row, key), key)
 
 
 def _get_single_context(actor: Actor, ref: UUID | str, kind: type[C]) -> C:
     query = _select_single_context(actor.role, "number" if isinstance(ref, str) else "id")
-    rows = db.session.execute(query, {"case": ref, "asks": actor.id}).all()
-    if not rows:
+    row = db.session.execute(query, {"case": ref, "asks": actor.id}).first()
+    if row is None:
         raise NotFound
-    return _context_from_rows(rows, kind)
+    return _context_from_row(row, kind)
 
 
 def lock_case(actor: Actor, ref: UUID | str) -> LockedCase:
@@ -252,10 +250,7 @@ def list_case_contexts(
             Case.opened_at.desc(), Case.id.desc()
         )
     )
-    return [
-        _context_from_rows([*found], CaseContext)
-        for _, found in groupby(rows, lambda row: row.Case.id)
-    ]
+    return [_context_from_row(row, CaseContext) for row in rows]
 
 
 def get_case_context_by_number(actor: Actor, number: str) -> CaseContext:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from caseapp.domain.assignments.schemas import AssignmentRecord
     from caseapp.domain.dashboard.schemas import TimelineEvent
     from caseapp.domain.followups.schemas import FollowUpRecord
-    from caseapp.domain.screening.queries import OpenHold
-    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.screening.schemas import Hold, ScreeningRecord
     from caseapp.domain.suitability.schemas import Recommendation
 
 TREND_LENGTH = 6
@@ -45,7 +44,7 @@ class CasePage(CaseContext):
         """List the tasks that a hold requires, by due time; a screening's tasks belong to the strictest hold only."""
         return [task for task in self.followups if task.origin_id == hold_id]
 
-    def list_open_kinds(self, hold: OpenHold) -> list[str]:
+    def list_open_kinds(self, hold: Hold) -> list[str]:
         """List the kinds of the open tasks of every episode inside a hold, by due time."""
         episodes = list_episodes(hold)
         return [
@@ -92,7 +91,8 @@ def get_case_overview(
 
     Raises NotFound, and Invalid for an unknown kind or an invalid cursor.
     """
-    window, panels = make_window(kind, cursor, limit), Panels(MAX_CASE_EVENTS, TREND_LENGTH, limit)
+    window = make_window(kind, cursor, limit)
+    panels = Panels(MAX_CASE_EVENTS, safety=True, followups=limit, handouts=True)
     context = get_case_context_by_number(actor, number)
     records = load_records(actor, context, window, kind, panels)
     rows = [row for row in records.assignments if row.withdrawn_at is None]
@@ -104,7 +104,7 @@ def get_case_overview(
             followups=tuple(records.followups),
         ),
         timeline=build_timeline(context, records, window, kind),
-        screenings=records.screenings[:TREND_LENGTH],
+        screenings=records.safety.screenings[:TREND_LENGTH] if records.safety else [],
         handouts=[record for record in current if record.case_id == context.case.id],
         recommendation=choose_handouts(context, current).recommendation,
         followups=[task for task in records.followups if task.completed_at is None][:limit],

@@ -20,11 +20,7 @@ from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import select_assignments
 from caseapp.domain.assignments.reading import SUSPENDED_PAGE_SIZE, find_suspended
 from caseapp.domain.cases.models import Case
-from caseapp.domain.cases.queries import (
-    STRICTEST_HOLD,
-    list_case_contexts,
-    select_newest_open_cases,
-)
+from caseapp.domain.cases.queries import list_case_contexts, select_newest_open_cases
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import visible_to
@@ -38,22 +34,24 @@ from caseapp.domain.dashboard.schemas import (
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.queries import unseal_followup
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import open_key
+from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import list_coaches_drafts, list_own_drafts
-from caseapp.domain.screening.models import Hold, Screening
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
-from caseapp.domain.screening.queries import LAST_SCREENING_ID
+from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
+from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import InstrumentedAttribute
 
     from caseapp.domain.followups.schemas import FollowUpRecord
+    from caseapp.domain.screening.marks import Mark
+    from caseapp.domain.screening.queries import SafetyState
+    from caseapp.domain.screening.schemas import Hold
 
 MAX_HOLDS = 25
 MAX_DRAFTS = 50
@@ -74,13 +72,15 @@ def get_today(actor: Actor) -> Today:
     if not actor.may(Action.CASE_READ):
         return Today(moment)
     portal_items = list_portal_items(actor)
-    holds = _list_open_holds(actor)
-    tasks = _list_followups(actor, moment + DUE_WITHIN, {hold.client_id for hold in holds})
+    marks = list_marks(actor.id, HOLD_KINDS, MAX_HOLDS + 1)
+    clients = _list_clients(actor, {mark.client_id for mark in marks})
+    holds = _list_open_holds(marks, clients)
+    tasks = _list_followups(actor, moment + DUE_WITHIN, {client.id for client, _ in holds})
     due = [task for task in tasks if task.is_due]
     cases_by_stage = _count_by_stage(actor)
-    recent = _list_recent_cases(actor)
-    note_shown(row.client_id for row in (*portal_items, *holds, *recent))
-    suspended, counts = _assess_handouts(actor, {row.id for row in recent})
+    recent = _list_recent_cases(clients)
+    note_shown(item.client_id for item in portal_items)
+    suspended, counts = _assess_handouts(actor, {case.id for _, case in recent})
     more_cases = sum(count.cases for count in cases_by_stage) > SUSPENDED_PAGE_SIZE
     return Today(
         now=moment,
@@ -89,11 +89,13 @@ def get_today(actor: Actor) -> Today:
         more_portal_items=len(portal_items) > MAX_PORTAL_ITEMS,
         drafts=list_own_drafts(actor, MAX_DRAFTS),
         coaches_drafts=list_coaches_drafts(actor) if actor.role is Role.SUPERVISOR else [],
-        holds=[_build_hold(hold, tasks) for hold in holds[:MAX_HOLDS]],
+        holds=[_build_hold(client, hold, tasks) for client, hold in holds[:MAX_HOLDS]],
         more_holds=len(holds) > MAX_HOLDS,
         followups=[task.record for task in due[:MAX_FOLLOWUPS]],
         more_followups=len(due) > MAX_FOLLOWUPS,
-        recent_cases=[_build_recent_case(row, counts.get(row.id, (0, 0))) for row in recent],
+        recent_cases=[
+            _build_recent_case(client, case, counts.get(case.id, (0, 0))) for client, case in recent
+        ],
         cases_by_stage=cases_by_stage,
         case_numbers={task.record.client_id: task.number for task in due if task.number},
         suspended=suspended,
@@ -121,46 +123,118 @@ def _newest_case_number(client_id: InstrumentedAttribute[UUID]) -> sa.ScalarSele
     )
 
 
-def _list_open_holds(actor: Actor) -> Sequence[Any]:
+@dataclass(frozen=True)
+class ListedCase:
+    """One of the open cases with the most recent session or change."""
+
+    id: UUID
+    number: str
+    stage: str
+    last_session: datetime | None
+    last_activity: datetime
+
+
+@dataclass(frozen=True)
+class ListedClient:
+    """A client whom Today shows: with an open hold, with one of the recent cases, or both.
+
+    `number` and `coach` are those of the client's newest case.
+    """
+
+    id: UUID
+    name: str
+    number: str | None
+    coach: str | None
+    recent: ListedCase | None
+    safety: SafetyState
+
+
+def _list_clients(actor: Actor, held: Collection[UUID]) -> list[ListedClient]:
+    """List the clients with an open hold, and those of the open cases with the most recent session or change."""
+    last = (
+        sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
+        .where(Note.case_id == Case.id, Note.status == "signed")
+        .scalar_subquery()
+    )
+    last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
+    recent = (
+        sa.select(
+            Case.client_id,
+            Case.id,
+            Case.number,
+            Case.stage,
+            last.label("last_session"),
+            last_activity.label("last_activity"),
+        )
+        .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
+        .order_by(last_activity.desc(), Case.id.desc())
+        .limit(literal_limit(MAX_RECENT_CASES))
+        .cte("recent")
+    )
     coach = (
         sa.select(User.name)
         .join(Case, Case.coach_id == User.id)
-        .where(Case.client_id == Hold.client_id)
+        .where(Case.client_id == Client.id)
         .order_by(Case.opened_at.desc(), Case.id.desc())
         .limit(literal_limit(1))
         .scalar_subquery()
     )
-    return db.session.execute(
+    visible = sa.select(Client.id).where(Client.id.in_(held), Client.id.in_(visible_to(actor)))
+    query = (
         sa.select(
-            Hold.id,
-            Hold.client_id,
-            Client.name.label("client"),
-            _newest_case_number(Hold.client_id).label("number"),
+            Client.id.label("client_id"),
+            Client.name,
+            _newest_case_number(Client.id).label("newest_number"),
             coach.label("coach"),
-            Hold.kind,
-            Hold.opened_at,
-            Hold.reasons,
+            *recent.c[1:],
+            ClientKey.wrapped,
+            *SAFETY_COLUMNS,
         )
-        .join(Client, Client.id == Hold.client_id)
-        .where(Hold.released_at.is_(None), Hold.client_id.in_(visible_to(actor)))
-        # 'safety' sorts after 'care'.
-        .order_by(Hold.kind.desc(), Hold.opened_at, Hold.id)
-        .limit(literal_limit(MAX_HOLDS + 1))
-    ).all()
+        .join(ClientKey, ClientKey.client_id == Client.id)
+        .outerjoin(recent, recent.c.client_id == Client.id)
+        .where(in_any(Client.id, visible, sa.select(recent.c.client_id)))
+    )
+    rows = db.session.execute(join_safety(query)).all()
+    note_shown(row.client_id for row in rows)
+    return [
+        ListedClient(
+            row.client_id,
+            row.name,
+            row.newest_number,
+            row.coach,
+            row.id
+            and ListedCase(row.id, row.number, row.stage, row.last_session, row.last_activity),
+            safety_from_row(row, open_listed_key(row.wrapped, row.client_id)),
+        )
+        for row in rows
+    ]
 
 
-def _build_hold(row: Any, tasks: Iterable[ListedFollowUp]) -> OpenHold:  # noqa: ANN401 - a result row
+def _list_open_holds(
+    marks: Iterable[Mark], clients: Iterable[ListedClient]
+) -> list[tuple[ListedClient, Hold]]:
+    """List the holds that are marked and still open, safety holds first, then the oldest."""
+    marked = {mark.hold_id for mark in marks}
+    holds = [
+        (client, hold) for client in clients for hold in client.safety.holds if hold.id in marked
+    ]
+    # 'safety' sorts after 'care'.
+    holds.sort(key=lambda pair: (pair[1].opened_at, pair[1].id))
+    return sorted(holds, key=lambda pair: pair[1].kind, reverse=True)
+
+
+def _build_hold(client: ListedClient, hold: Hold, tasks: Iterable[ListedFollowUp]) -> OpenHold:
     return OpenHold(
-        id=row.id,
-        client_id=row.client_id,
-        client=row.client,
-        number=row.number or "",
-        coach=row.coach or "",
-        kind=row.kind,
-        opened_at=row.opened_at,
-        levels=_highest_levels(row.reasons),
+        id=hold.id,
+        client_id=client.id,
+        client=client.name,
+        number=client.number or "",
+        coach=client.coach or "",
+        kind=hold.kind,
+        opened_at=hold.opened_at,
+        levels=_highest_levels(hold.reasons),
         next_followup=next(
-            (task.record for task in tasks if task.record.client_id == row.client_id), None
+            (task.record for task in tasks if task.record.client_id == client.id), None
         ),
     )
 
@@ -225,55 +299,32 @@ def _list_followups(
     ]
 
 
-def _list_recent_cases(actor: Actor) -> Sequence[Any]:
-    """List the open cases with the most recent session or change, newest first, with the last screening's levels."""
-    last = (
-        sa.select(sa.func.max(Note.session_at, type_=Note.session_at.type))
-        .where(Note.case_id == Case.id, Note.status == "signed")
-        .scalar_subquery()
-    )
-    last_activity = sa.case((last > Case.updated_at, last), else_=Case.updated_at)
-    # Everything else is joined for these rows only.
-    recent = (
-        sa.select(Case.id, last.label("last_session"), last_activity.label("last_activity"))
-        .where(Case.status == "open", Case.client_id.in_(visible_to(actor)))
-        .order_by(last_activity.desc(), Case.id.desc())
-        .limit(literal_limit(MAX_RECENT_CASES))
-        .subquery()
-    )
-    return db.session.execute(
-        sa.select(
-            Case.id,
-            Case.number,
-            Case.client_id,
-            Client.name.label("client"),
-            Case.stage,
-            STRICTEST_HOLD.label("hold"),
-            recent.c.last_session,
-            Screening.id.is_not(None).label("screened"),
-            *(getattr(Screening, key) for key in ITEMS_BY_KEY),
-        )
-        .join(recent, recent.c.id == Case.id)
-        .join(Client, Client.id == Case.client_id)
-        .outerjoin(Screening, Screening.id == LAST_SCREENING_ID)
-        .order_by(recent.c.last_activity.desc(), Case.id.desc())
-    ).all()
+def _list_recent_cases(
+    clients: Iterable[ListedClient],
+) -> list[tuple[ListedClient, ListedCase]]:
+    """List the recent cases with their clients, the most recent session or change first."""
+    recent = [(client, client.recent) for client in clients if client.recent]
+    return sorted(recent, key=lambda pair: (pair[1].last_activity, pair[1].id), reverse=True)
 
 
-def _build_recent_case(row: Any, handouts: tuple[int, int]) -> RecentCase:  # noqa: ANN401 - a result row
+def _build_recent_case(
+    client: ListedClient, case: ListedCase, handouts: tuple[int, int]
+) -> RecentCase:
     """Build a recent case; its levels are those at watch or above in the last screening, highest first."""
-    levels = {key: level for key in ITEMS_BY_KEY if (level := getattr(row, key) or 0) > Level.NONE}
+    last = client.safety.last_screening
+    answered = last.levels if last else {}
+    levels = {key: level for key, level in answered.items() if level}
     assigned, read = handouts
     return RecentCase(
-        id=row.id,
-        number=row.number,
-        client_id=row.client_id,
-        client=row.client,
-        stage=stage_by_id()[row.stage],
-        hold=row.hold,
-        last_session=row.last_session,
+        id=case.id,
+        number=case.number,
+        client_id=client.id,
+        client=client.name,
+        stage=stage_by_id()[case.stage],
+        hold=client.safety.hold,
+        last_session=case.last_session,
         levels=dict(sorted(levels.items(), key=lambda pair: -pair[1])),
-        screened=row.screened,
+        screened=last is not None,
         handouts_assigned=assigned,
         handouts_read=read,
     )

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
 from caseapp.core.errors import Invalid
 from caseapp.core.pagination import Page, Window, in_any, newest_before, page_window
 from caseapp.core.permissions import Action
-from caseapp.core.vault import unseal_column
 from caseapp.domain.assignments.models import Assignment
 from caseapp.domain.assignments.queries import is_current, select_assignments
 from caseapp.domain.cases.queries import list_case_events
@@ -25,11 +23,11 @@ from caseapp.domain.handouts.models import HandoutVersion
 from caseapp.domain.handouts.queries import get_handouts_by_hash
 from caseapp.domain.notes.codes import MODALITIES
 from caseapp.domain.notes.queries import list_notes_before
-from caseapp.domain.screening.models import Hold
+from caseapp.domain.screening.events import HoldOpened, HoldReleased, ScreeningRecorded
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, LEVEL_LABELS, Level
-from caseapp.domain.screening.queries import list_page_screenings
+from caseapp.domain.screening.queries import get_safety_history
 from caseapp.domain.screening.rules import list_episodes
-from caseapp.domain.users.models import User
+from caseapp.domain.screening.state import make_screening
 from caseapp.domain.worksheets.models import WorksheetResponse, WorksheetUpload
 
 if TYPE_CHECKING:
@@ -40,7 +38,9 @@ if TYPE_CHECKING:
     from caseapp.domain.followups.schemas import FollowUpRecord
     from caseapp.domain.handouts.library import Handout
     from caseapp.domain.notes.schemas import NoteRecord
-    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.screening.events import RecordedEvent
+    from caseapp.domain.screening.queries import SafetyHistory
+    from caseapp.domain.screening.schemas import Hold, ScreeningRecord
 
 EVENT_KINDS = ("session", "screening", "hold", "handout", "stage", "followup")
 MAX_TEXT_LENGTH = 280
@@ -54,7 +54,7 @@ class Panels:
     """How much the panels beside a timeline show, from the same statements."""
 
     case_events: int = 0
-    screenings: int = 0
+    safety: bool = False
     followups: int = 0
     handouts: bool = False
 
@@ -64,8 +64,7 @@ class CaseRecords:
     """The records of a case that its timeline and the panels beside it show."""
 
     notes: list[NoteRecord]
-    screenings: list[ScreeningRecord]
-    holds: Sequence[Any]
+    safety: SafetyHistory | None
     assignments: Sequence[Any]
     returned: Sequence[Any]
     case_events: list[CaseEventRecord]
@@ -108,15 +107,15 @@ def load_records(
             return [Window(None, max(window.rows, newest))]
         return [window, Window(None, newest)] if newest else [window]
 
-    screenings = windows("screening", panels.screenings)
     case_events = windows("stage", panels.case_events)
     shows_handouts = kind in {None, "handout"}
     return CaseRecords(
         notes=list_notes_before(actor, context.case.id, window.before, window.rows)
         if kind in {None, "session"}
         else [],
-        screenings=list_page_screenings(client_id, key, *screenings) if screenings else [],
-        holds=_list_holds(context, window) if kind in {None, "hold"} else [],
+        safety=get_safety_history(client_id)
+        if panels.safety or kind in {None, "screening", "hold"}
+        else None,
         assignments=_list_assignments(
             context, window if shows_handouts else None, current=panels.handouts
         ),
@@ -132,23 +131,6 @@ def load_records(
             completed=window if kind in {None, "followup"} else None,
         ),
     )
-
-
-def _list_holds(context: CaseContext, window: Window) -> Sequence[Any]:
-    of_client = Hold.client_id == context.case.client_id
-    opened_by, released_by = aliased(User), aliased(User)
-    return db.session.execute(
-        sa.select(Hold, opened_by.name.label("opened_by"), released_by.name.label("released_by"))
-        .outerjoin(opened_by, opened_by.id == Hold.opened_by)
-        .outerjoin(released_by, released_by.id == Hold.released_by)
-        .where(
-            in_any(
-                Hold.id,
-                window.select(Hold.opened_at, Hold.id, of_client),
-                window.select(Hold.released_at, Hold.id, of_client, Hold.released_at.is_not(None)),
-            )
-        )
-    ).all()
 
 
 def _list_assignments(
@@ -208,11 +190,8 @@ def build_timeline(
 def _list_events(context: CaseContext, records: CaseRecords) -> Iterator[TimelineEvent]:
     texts = get_handouts_by_hash(row.sha256 for row in (*records.assignments, *records.returned))
     yield from map(_session, records.notes)
-    yield from map(_screening, records.screenings)
-    for hold, opened_by, released_by in records.holds:
-        yield _hold_opened(hold, opened_by)
-        if hold.released_at:
-            yield _hold_released(context, hold, hold.released_at, released_by)
+    if records.safety:
+        yield from _list_safety_events(records.safety)
     for row in records.assignments:
         if row.case_id == context.case.id:
             yield _assigned(row, texts[row.sha256])
@@ -225,6 +204,16 @@ def _list_events(context: CaseContext, records: CaseRecords) -> Iterator[Timelin
     for task in records.followups:
         if task.completed_at:
             yield _completed_followup(task, task.completed_at)
+
+
+def _list_safety_events(history: SafetyHistory) -> Iterator[TimelineEvent]:
+    for event in history.events:
+        if isinstance(event.fact, ScreeningRecorded):
+            yield _screening(make_screening(event), event)
+        elif isinstance(event.fact, HoldOpened):
+            yield _hold_opened(history.holds[event.id], event)
+        elif isinstance(event.fact, HoldReleased):
+            yield _hold_released(history.holds[event.fact.hold_id], event.fact, event)
 
 
 def shorten(text: str) -> str:
@@ -251,13 +240,13 @@ def _session(note: NoteRecord) -> TimelineEvent:
     )
 
 
-def _screening(found: ScreeningRecord) -> TimelineEvent:
+def _screening(found: ScreeningRecord, event: RecordedEvent) -> TimelineEvent:
     return TimelineEvent(
         id=found.id,
         occurred_at=found.recorded_at,
         kind="screening",
         title="Screening",
-        byline=found.recorded_by_name or NO_PERSON,
+        byline=event.recorded_by_name or NO_PERSON,
         text=found.comment,
         badge="Asked alone" if found.asked_alone else "",
         levels=found.levels,
@@ -277,13 +266,13 @@ def _describe_hold(hold: Hold) -> str:
     return f"{'; '.join(parts)}." if parts else ""
 
 
-def _hold_opened(hold: Hold, name: str | None) -> TimelineEvent:
+def _hold_opened(hold: Hold, event: RecordedEvent) -> TimelineEvent:
     return TimelineEvent(
         id=hold.id,
         occurred_at=hold.opened_at,
         kind="hold",
         title=f"{HOLD_LABELS[hold.kind]} opened",
-        byline=name or NO_PERSON,
+        byline=event.recorded_by_name or NO_PERSON,
         text=_describe_hold(hold),
         badge="Open" if hold.released_at is None else "",
         levels=None,
@@ -292,16 +281,14 @@ def _hold_opened(hold: Hold, name: str | None) -> TimelineEvent:
     )
 
 
-def _hold_released(
-    context: CaseContext, hold: Hold, released_at: datetime, name: str | None
-) -> TimelineEvent:
+def _hold_released(hold: Hold, fact: HoldReleased, event: RecordedEvent) -> TimelineEvent:
     return TimelineEvent(
         id=hold.id,
-        occurred_at=released_at,
+        occurred_at=event.recorded_at,
         kind="hold",
         title=f"{HOLD_LABELS[hold.kind]} released",
-        byline=name or NO_PERSON,
-        text=shorten(unseal_column(hold, "release_reason", context.key) or ""),
+        byline=event.recorded_by_name or NO_PERSON,
+        text=shorten(fact.reason),
         badge="",
         levels=None,
         link_kind="hold",

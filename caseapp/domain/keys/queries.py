@@ -40,6 +40,15 @@ def open_key(wrapped: bytes, client_id: UUID, kind: str, object_id: UUID) -> Dat
     return unwrap_client_key(client_id, wrapped)
 
 
+def open_listed_key(wrapped: bytes, client_id: UUID) -> DataKey:
+    """Unwrap the key of a client of a list that `reads.note_shown` has noted.
+
+    Raises SealBroken as `open_key` does, and ReadTooLate when the log has been written without the client.
+    """
+    reads.require_noted(client_id)
+    return unwrap_client_key(client_id, wrapped)
+
+
 def get_client_key(client_id: UUID) -> DataKey:
     """Load and open a client's key.
 

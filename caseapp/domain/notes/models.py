@@ -39,7 +39,10 @@ class Note(Model):
     sections: Mapped[bytes]
     draft_screening: Mapped[bytes | None]
     unrecorded_level: Mapped[int | None] = mapped_column(sa.SmallInteger, info=LEVEL)
-    screening_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey("screening.id"))
+    # The constraint keeps the name of the table before: SQLite would copy every note to rename it.
+    screening_id: Mapped[UUID | None] = mapped_column(
+        sa.ForeignKey("safety_event.id", name="fk_note_screening_id_screening")
+    )
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     signed_at: Mapped[datetime | None]

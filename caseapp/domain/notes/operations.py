@@ -185,7 +185,13 @@ def _store_answers(note: LockedNote, draft: DraftScreening) -> None:
 
 
 def _record_answers(actor: Actor, note: LockedNote, draft: DraftScreening) -> UUID:
-    screening_id = record_screening(actor, note.client, draft.screening, note_id=note.row.id)
+    screening_id = record_screening(
+        actor,
+        note.client,
+        draft.screening,
+        note_id=note.row.id,
+        session_at=note.row.session_at,
+    )
     note.row.screening_id = screening_id
     _store_answers(note, NO_ANSWERS)
     return screening_id

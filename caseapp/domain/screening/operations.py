@@ -1,19 +1,17 @@
-"""Operations on screenings, flags and holds."""
+"""Operations on screenings, flags and holds: every change appends to the client's safety events."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm.attributes import set_committed_value
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db
-from caseapp.core.errors import Invalid, NotFound
+from caseapp.core.database import db, run
+from caseapp.core.errors import Invalid, Stale
 from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
-from caseapp.core.vault import seal
 from caseapp.domain.alerts.codes import KINDS
 from caseapp.domain.alerts.operations import raise_alert
 from caseapp.domain.audit.operations import record
@@ -21,116 +19,117 @@ from caseapp.domain.clients.operations import withdraw_contact_confirmation
 from caseapp.domain.clients.rules import UNSAFE_FLAGS
 from caseapp.domain.followups.operations import create_required_followups
 from caseapp.domain.followups.queries import find_newest_episode
-from caseapp.domain.screening.models import Flag, Hold, Screening
+from caseapp.domain.screening.events import (
+    FlagCleared,
+    FlagSet,
+    HoldOpened,
+    HoldReleased,
+    HoldRenewed,
+    ScreeningRecorded,
+)
+from caseapp.domain.screening.marks import add_marks, remove_marks
+from caseapp.domain.screening.models import ClientSafety, SafetyEvent
+from caseapp.domain.screening.queries import (
+    get_current_safety,
+    get_flag,
+    list_safety_histories,
+)
 from caseapp.domain.screening.rules import (
-    RequiredActions,
     check_clear_flag,
     check_release,
     derive_required_actions,
     starts_episode,
 )
+from caseapp.domain.screening.sealing import CurrentSafety, seal_events, seal_state
+from caseapp.domain.screening.state import fold
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.domain.clients.queries import LockedClient
+    from caseapp.domain.screening.events import Fact
     from caseapp.domain.screening.queries import LockedHold
     from caseapp.domain.screening.schemas import NewScreening
 
+INSERT_EVENTS = sa.insert(SafetyEvent.__table__)  # type: ignore[arg-type]
+INSERT_STATES = sa.insert(ClientSafety.__table__)  # type: ignore[arg-type]
+UPDATE_STATE = sa.update(ClientSafety.__table__).where(  # type: ignore[arg-type]
+    ClientSafety.client_id == sa.bindparam("of")
+)
+DERIVED_AT_ONCE = 500
+
 
 def record_screening(
-    actor: Actor, client: LockedClient, new: NewScreening, *, note_id: UUID | None = None
+    actor: Actor,
+    client: LockedClient,
+    new: NewScreening,
+    *,
+    note_id: UUID | None = None,
+    session_at: datetime | None = None,
 ) -> UUID:
     """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
-    When a hold of the required kind is already open, the reasons are added to it. Raises Invalid when no question was
-    asked.
+    When a hold of the required kind is already open, the reasons are added to it. `session_at` is when it was asked,
+    by default now. Raises Invalid when no question was asked.
     """
     require(actor, Action.SCREENING_RECORD)
-    if all(level is None for level in new.levels.values()):
+    answers = {key: level for key, level in new.levels.items() if level is not None}
+    if not answers:
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
-    row = Screening(
-        id=new_id(),
-        client_id=client.id,
-        recorded_at=now(),
-        recorded_by=actor.id,
+    screening_id, moment, current = new_id(), now(), get_current_safety(client.key)
+    screening = ScreeningRecorded(
         note_id=note_id,
+        session_at=session_at or moment,
+        answers=answers,
         asked_alone=new.asked_alone,
         actions_taken=list(new.actions_taken),
-        **new.levels,
+        comment=new.comment,
     )
-    row.comment = seal(row, "comment", new.comment or None, client.key)
-    db.session.add(row)
-    db.session.flush()
-    required = derive_required_actions(new.levels, row.recorded_at)
-    for flag in sorted(required.flags):
-        ensure_flag(actor, client, flag, source="screening")
-    is_new = starts_episode(new.levels, required.holds, _list_held_items(client))
-    # The tasks belong to the strictest hold. A recheck alone belongs to the screening, so it blocks no release.
-    hold_ids = [
-        _open_hold(actor, client, kind, reasons)
-        for kind, reasons in _hold_reasons(required, new, row)
-    ]
+    required = derive_required_actions(new.levels, moment)
+    if required.flags & UNSAFE_FLAGS:
+        withdraw_contact_confirmation(client)
+    active = {flag.kind for flag in current.state.flags}
+    flags = [(new_id(), FlagSet(kind, "screening")) for kind in sorted(required.flags - active)]
+    known = {hold.kind: {reason["item"] for reason in hold.reasons} for hold in current.state.holds}
+    is_new = starts_episode(answers, required.holds, known)
+    open_holds = {hold.kind: hold.id for hold in current.state.holds}
+    holds, hold_facts = {}, []
+    for kind, keys in sorted(required.holds.items()):
+        reasons: list[dict[str, Any]] = [
+            {"item": key, "level": answers[key], "screening": str(screening_id)} for key in keys
+        ]
+        event_id = new_id()
+        holds[kind] = open_holds.get(kind, event_id)
+        fact = (
+            HoldRenewed(holds[kind], reasons) if kind in open_holds else HoldOpened(kind, reasons)
+        )
+        hold_facts.append((event_id, fact))
+    _append(actor, client, current, [(screening_id, screening), *flags, *hold_facts])
+    for flag_id, flag in flags:
+        _record(actor, Action.FLAG_SET, "flag", flag_id, client, {"kind": flag.kind})
+    for kind, hold_id in holds.items():
+        _record(actor, Action.HOLD_OPEN, "hold", hold_id, client, {"kind": kind})
     if required.holds:
         # One alert, of the most urgent kind.
         raise_alert(actor, client, min(required.holds, key=KINDS.index))
+    # The tasks belong to the strictest hold. A recheck alone belongs to the screening, so it blocks no release.
     create_required_followups(
         actor,
         client,
         required.tasks,
         assigned_to=actor.id,
-        origin_kind="hold" if hold_ids else "screening",
-        origin_id=hold_ids[-1] if hold_ids else row.id,
-        episode_id=row.id if is_new else find_newest_episode(hold_ids[-1]) if hold_ids else None,
+        origin_kind="hold" if holds else "screening",
+        origin_id=holds[max(holds)] if holds else screening_id,
+        episode_id=screening_id
+        if is_new
+        else find_newest_episode(holds[max(holds)])
+        if holds
+        else None,
     )
-    record(
-        actor,
-        Action.SCREENING_RECORD,
-        "screening",
-        row.id,
-        client_id=client.id,
-        details={"holds": sorted(required.holds), "flags": sorted(required.flags)},
-    )
-    return row.id
-
-
-def _list_held_items(client: LockedClient) -> dict[str, set[str]]:
-    """List the items for which each kind of a client's holds is open."""
-    is_open = sa.and_(Hold.client_id == client.id, Hold.released_at.is_(None))
-    found = db.session.execute(sa.select(Hold.kind, Hold.reasons).where(is_open))
-    return {row.kind: {reason["item"] for reason in row.reasons} for row in found}
-
-
-def _hold_reasons(
-    required: RequiredActions, new: NewScreening, row: Screening
-) -> list[tuple[str, list[dict[str, object]]]]:
-    return [
-        (
-            kind,
-            [{"item": key, "level": new.levels[key], "screening": str(row.id)} for key in keys],
-        )
-        for kind, keys in sorted(required.holds.items())
-    ]
-
-
-def _open_hold(
-    actor: Actor, client: LockedClient, kind: str, reasons: list[dict[str, object]]
-) -> UUID:
-    hold = db.session.scalar(
-        sa.select(Hold).where(
-            Hold.client_id == client.id, Hold.kind == kind, Hold.released_at.is_(None)
-        )
-    )
-    if hold is None:
-        hold = Hold(
-            client_id=client.id, kind=kind, opened_at=now(), opened_by=actor.id, reasons=reasons
-        )
-        db.session.add(hold)
-    else:
-        hold.reasons = [*hold.reasons, *reasons]
-    db.session.flush()
-    record(actor, Action.HOLD_OPEN, "hold", hold.id, client_id=client.id, details={"kind": kind})
-    return hold.id
+    details = {"holds": sorted(required.holds), "flags": sorted(required.flags)}
+    _record(actor, Action.SCREENING_RECORD, "screening", screening_id, client, details)
+    return screening_id
 
 
 def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -> bool:
@@ -140,17 +139,12 @@ def ensure_flag(actor: Actor, client: LockedClient, kind: str, *, source: str) -
     """
     if kind in UNSAFE_FLAGS:
         withdraw_contact_confirmation(client)
-    active = db.session.scalar(
-        sa.select(Flag.id).where(
-            Flag.client_id == client.id, Flag.kind == kind, Flag.cleared_at.is_(None)
-        )
-    )
-    if active is not None:
+    current = get_current_safety(client.key)
+    if any(flag.kind == kind for flag in current.state.flags):
         return False
-    flag = Flag(client_id=client.id, kind=kind, source=source, set_at=now(), set_by=actor.id)
-    db.session.add(flag)
-    db.session.flush()
-    record(actor, Action.FLAG_SET, "flag", flag.id, client_id=client.id, details={"kind": kind})
+    flag_id = new_id()
+    _append(actor, client, current, [(flag_id, FlagSet(kind, source))])
+    _record(actor, Action.FLAG_SET, "flag", flag_id, client, {"kind": kind})
     return True
 
 
@@ -166,22 +160,11 @@ def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -
     Raises NotFound, or RuleBroken when it is already cleared.
     """
     require(actor, Action.FLAG_CLEAR)
-    flag = db.session.get(Flag, flag_id)
-    if flag is None or flag.client_id != client.id:
-        raise NotFound
+    flag = get_flag(client.id, flag_id)
     check_clear_flag(client, flag)
-    flag.cleared_at = now()
-    flag.cleared_by = actor.id
-    flag.clear_reason = seal(flag, "clear_reason", reason, client.key)
-    db.session.flush()
-    record(
-        actor,
-        Action.FLAG_CLEAR,
-        "flag",
-        flag.id,
-        client_id=flag.client_id,
-        details={"kind": flag.kind},
-    )
+    cleared = FlagCleared(flag.id, reason)
+    _append(actor, client, get_current_safety(client.key), [(new_id(), cleared)])
+    _record(actor, Action.FLAG_CLEAR, "flag", flag.id, client, {"kind": flag.kind})
 
 
 def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) -> None:
@@ -192,16 +175,66 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
     require(actor, Action.HOLD_RELEASE)
     check_release(actor, locked)
     hold = locked.hold
-    set_committed_value(hold, "version", version)
-    hold.released_at = now()
-    hold.released_by = actor.id
-    hold.release_reason = seal(hold, "release_reason", reason, locked.key)
-    db.session.flush()
-    record(
-        actor,
-        Action.HOLD_RELEASE,
-        "hold",
-        hold.id,
-        client_id=hold.client_id,
-        details={"kind": hold.kind},
-    )
+    if hold.version != version:
+        raise Stale
+    released = HoldReleased(hold.id, reason)
+    _append(actor, locked, get_current_safety(locked.key), [(new_id(), released)])
+    _record(actor, Action.HOLD_RELEASE, "hold", hold.id, locked, {"kind": hold.kind})
+
+
+def mark_open_holds(client: LockedClient) -> None:
+    """Mark a client's open holds for whoever has joined the care team, and for their supervisor."""
+    if holds := get_current_safety(client.key).state.holds:
+        add_marks(holds, client.id)
+
+
+def derive_missing_states() -> int:
+    """Derive the states of the next clients whose events have none, as a migration leaves them, and mark their holds.
+
+    Returns the number of clients; 0 when none is left. Raises SealBroken when an event was changed, moved or removed.
+    """
+    has_state = sa.exists().where(ClientSafety.client_id == SafetyEvent.client_id)
+    missing = sa.select(SafetyEvent.client_id).where(SafetyEvent.seq == 1, ~has_state)
+    client_ids = db.session.scalars(missing.limit(DERIVED_AT_ONCE)).all()
+    rows = []
+    for history in list_safety_histories(client_ids, without_state=True).values():
+        current = CurrentSafety(len(history.events), history.tag, fold(history.events))
+        rows.append({"client_id": history.client_id, **seal_state(current, history.key)})
+        if current.state.holds:
+            add_marks(current.state.holds, history.client_id)
+    if rows:
+        db.session.connection().execute(INSERT_STATES, rows)
+    return len(rows)
+
+
+def _append(
+    actor: Actor,
+    client: LockedClient | LockedHold,
+    current: CurrentSafety,
+    facts: list[tuple[UUID, Fact]],
+) -> None:
+    """Append facts with their ids to the events of a locked client, whose state `current` was read after the lock."""
+    key = client.key
+    rows, after = seal_events(current, key, actor.id, now(), facts)
+    db.session.connection().execute(INSERT_EVENTS, rows)
+    if current.seq:
+        run(UPDATE_STATE, of=key.client_id, **seal_state(after, key))
+    else:
+        run(INSERT_STATES, client_id=key.client_id, **seal_state(after, key))
+    was_open = {hold.id: hold for hold in current.state.holds}
+    is_open = {hold.id: hold for hold in after.state.holds}
+    if opened := is_open.keys() - was_open.keys():
+        add_marks([is_open[hold_id] for hold_id in opened], key.client_id)
+    if released := was_open.keys() - is_open.keys():
+        remove_marks([was_open[hold_id] for hold_id in released], key.client_id)
+
+
+def _record(
+    actor: Actor,
+    action: Action,
+    kind: str,
+    object_id: UUID,
+    client: LockedClient | LockedHold,
+    details: dict[str, Any],
+) -> None:
+    record(actor, action, kind, object_id, client_id=client.key.client_id, details=details)

@@ -1,75 +1,182 @@
-"""Queries for screenings, holds and flags, and the safety state that they add up to."""
+"""Queries for a client's safety record: current state, screenings, holds and flags, and whose clients have a hold."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVarTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.clock import now
-from caseapp.core.database import db, entity_from_row
+from caseapp.core.database import db, run
 from caseapp.core.errors import NotFound
-from caseapp.core.pagination import Page, in_any, literal_limit, make_page, page_newest_first
+from caseapp.core.pagination import Page, page_in_memory
 from caseapp.core.permissions import Action
-from caseapp.core.reads import note_opened
-from caseapp.core.vault import DataKey, unseal_column
+from caseapp.core.vault import DataKey, SealBroken, tag_of
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to, require_visible_client, take_lock_of_owner
+from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner
 from caseapp.domain.followups.queries import list_hold_followups
 from caseapp.domain.keys.models import ClientKey
-from caseapp.domain.keys.queries import get_client_key, open_key
-from caseapp.domain.screening.models import Flag, Hold, Screening
-from caseapp.domain.screening.protocol import ITEMS, SAFETY_ITEMS, SCREENING_VALIDITY
+from caseapp.domain.keys.queries import open_key
+from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
+from caseapp.domain.screening.models import ClientSafety, SafetyEvent
+from caseapp.domain.screening.protocol import SAFETY_ITEMS, SCREENING_VALIDITY
 from caseapp.domain.screening.rules import highest_level, list_episodes, release_blockers
-from caseapp.domain.screening.schemas import ScreeningRecord
+from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, open_event, open_state
+from caseapp.domain.screening.state import (
+    DerivedState,
+    change_flags,
+    change_holds,
+    make_screening,
+)
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.errors import Reason
-    from caseapp.core.pagination import Window
+    from caseapp.domain.screening.schemas import Flag, Hold, ScreeningRecord
 
 RELEASE_SCREENINGS = 20
 Columns = TypeVarTuple("Columns")
 
 
-def get_levels(row: Screening) -> dict[str, int | None]:
-    """Return the levels of a stored screening by item."""
-    return {item.key: getattr(row, item.key) for item in ITEMS}
+@dataclass(frozen=True)
+class SafetyHistory:
+    """All safety events of a client in their order, and what they add up to; `tag` is that of the last event."""
+
+    key: DataKey
+    events: tuple[RecordedEvent, ...]
+    tag: bytes
+
+    @property
+    def client_id(self) -> UUID:
+        """Return the id of the client."""
+        return self.key.client_id
+
+    @cached_property
+    def screenings(self) -> list[ScreeningRecord]:
+        """List the screenings, newest first."""
+        return [
+            replace(make_screening(event), recorded_by_name=event.recorded_by_name)
+            for event in reversed(self.events)
+            if isinstance(event.fact, ScreeningRecorded)
+        ]
+
+    @cached_property
+    def holds(self) -> dict[UUID, Hold]:
+        """Return open and released holds by id, oldest first."""
+        none: dict[UUID, Hold] = {}
+        return reduce(change_holds, self.events, none)
+
+    @cached_property
+    def flags(self) -> dict[UUID, Flag]:
+        """Return active and cleared flags by id, oldest first."""
+        none: dict[UUID, Flag] = {}
+        return reduce(change_flags, self.events, none)
+
+    def list_screenings_since(self, hold: Hold) -> list[ScreeningRecord]:
+        """List the newest screenings since a hold opened, newest first."""
+        newest = self.screenings[:RELEASE_SCREENINGS]
+        return [screening for screening in newest if screening.seq > hold.seq]
 
 
-def _select_with_key(client: sa.ColumnElement[bool]) -> sa.Select[Screening, bytes]:
+def _select_histories(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    """Select the events of clients in their order; of a client without any, one row without an event."""
     return (
-        sa.select(Screening, ClientKey.wrapped)
-        .join(ClientKey, ClientKey.client_id == Screening.client_id)
-        .where(client)
+        sa.select(
+            ClientKey.client_id,
+            ClientKey.wrapped,
+            ClientSafety.seq.label("last_seq"),
+            ClientSafety.tag.label("last_tag"),
+            SafetyEvent.id,
+            SafetyEvent.seq,
+            SafetyEvent.recorded_at,
+            SafetyEvent.recorded_by,
+            SafetyEvent.sealed,
+            User.name,
+        )
+        .outerjoin(ClientSafety, ClientSafety.client_id == ClientKey.client_id)
+        .outerjoin(SafetyEvent, SafetyEvent.client_id == ClientKey.client_id)
+        .outerjoin(User, User.id == SafetyEvent.recorded_by)
+        .where(*where)
+        .order_by(ClientKey.client_id, SafetyEvent.seq)
     )
 
 
-def _record_from_row(row: Any) -> ScreeningRecord:  # noqa: ANN401 - a result row
-    return _record(
-        row.Screening, open_key(row.wrapped, row.Screening.client_id, "screening", row.Screening.id)
-    )
+def _history_from_rows(
+    rows: Sequence[Any], kind: str, object_id: UUID, *, without_state: bool = False
+) -> SafetyHistory:
+    """Open the events of one client; the log will name the record of this kind and id as read.
+
+    Raises SealBroken when an event was changed, moved or removed.
+    """
+    client_id = rows[0].client_id
+    key = open_key(rows[0].wrapped, client_id, kind, object_id)
+    events: list[RecordedEvent] = []
+    tag = NO_TAG
+    for row in rows if rows[0].id is not None else ():
+        if row.seq != len(events) + 1:
+            raise SealBroken("A safety event is missing.")
+        events.append(open_event(row, tag, key))
+        tag = tag_of(row.sealed)
+    last = (rows[0].last_seq or 0, rows[0].last_tag or NO_TAG)
+    if last != (len(events), tag) and not without_state:
+        raise SealBroken("The newest safety events are missing, or newer than the state.")
+    return SafetyHistory(key, tuple(events), tag)
 
 
-def _record(found: Screening, key: DataKey, recorded_by_name: str = "") -> ScreeningRecord:
-    return ScreeningRecord(
-        id=found.id,
-        client_id=found.client_id,
-        recorded_at=found.recorded_at,
-        recorded_by=found.recorded_by,
-        levels=get_levels(found),
-        asked_alone=found.asked_alone,
-        actions_taken=found.actions_taken,
-        comment=unseal_column(found, "comment", key) or "",
-        recorded_by_name=recorded_by_name,
-    )
+def get_safety_history(client_id: UUID) -> SafetyHistory:
+    """Load all safety events of a client in one statement; access was already checked.
+
+    Raises NotFound when the client does not exist, and SealBroken when an event was changed, moved or removed.
+    """
+    rows = run(HISTORY_QUERY, client=client_id).all()
+    if not rows:
+        raise NotFound
+    return _history_from_rows(rows, "client", client_id)
+
+
+HISTORY_QUERY = _select_histories(ClientKey.client_id == sa.bindparam("client"))
+
+
+def list_safety_histories(
+    client_ids: Collection[UUID], *, without_state: bool = False
+) -> dict[UUID, SafetyHistory]:
+    """Load all safety events of many clients in one statement, by client; access was already checked.
+
+    A client whose key was destroyed is left out. `without_state` is for clients whose state is still to be derived, so
+    that it can't show whether the newest events are missing. Raises SealBroken.
+    """
+    rows = db.session.execute(_select_histories(ClientKey.client_id.in_(client_ids)))
+    return {
+        client_id: _history_from_rows([*found], "client", client_id, without_state=without_state)
+        for client_id, found in groupby(rows, lambda row: row.client_id)
+    }
+
+
+def _get_history(where: sa.ColumnElement[bool], kind: str, object_id: UUID) -> SafetyHistory:
+    rows = db.session.execute(_select_histories(where)).all()
+    if not rows:
+        raise NotFound
+    return _history_from_rows(rows, kind, object_id)
+
+
+def _get_visible_history(actor: Actor, client_id: UUID) -> SafetyHistory:
+    is_visible = is_visible_to(actor, ClientKey.client_id)
+    return _get_history(sa.and_(ClientKey.client_id == client_id, is_visible), "client", client_id)
+
+
+def _get_history_with(actor: Actor, event_id: UUID, kind: str) -> SafetyHistory:
+    """Load the history that an event belongs to; `kind` is what the event began: a screening or a hold."""
+    owner = sa.select(SafetyEvent.client_id).where(SafetyEvent.id == event_id).scalar_subquery()
+    is_visible = is_visible_to(actor, ClientKey.client_id)
+    return _get_history(sa.and_(ClientKey.client_id == owner, is_visible), kind, event_id)
 
 
 def list_screenings(
@@ -77,17 +184,20 @@ def list_screenings(
 ) -> Page[ScreeningRecord]:
     """List a client's screenings, newest first.
 
-    Raises NotFound.
+    Raises NotFound, and Invalid for a cursor that this application did not create.
     """
     require(actor, Action.SCREENING_READ)
-    require_visible_client(actor, client_id)
-    query = _select_with_key(Screening.client_id == client_id)
-    rows = db.session.execute(
-        page_newest_first(query, Screening.recorded_at, Screening.id, cursor, limit)
-    ).all()
-    return make_page(
-        [_record_from_row(row) for row in rows], limit, lambda item: (item.recorded_at, item.id)
-    )
+    return page_screenings(_get_visible_history(actor, client_id), cursor, limit)
+
+
+def page_screenings(
+    history: SafetyHistory, cursor: str | None, limit: int
+) -> Page[ScreeningRecord]:
+    """Return a page of screenings, newest first.
+
+    Raises Invalid for a cursor that this application did not create.
+    """
+    return page_in_memory(history.screenings, lambda found: (-found.seq,), cursor, limit)
 
 
 def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
@@ -96,57 +206,31 @@ def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
     Raises NotFound.
     """
     require(actor, Action.SCREENING_READ)
-    row = db.session.execute(
-        _select_with_key(
-            sa.and_(Screening.id == screening_id, is_visible_to(actor, Screening.client_id))
-        )
-    ).first()
-    if row is None:
-        raise NotFound
-    return _record_from_row(row)
+    history = _get_history_with(actor, screening_id, "screening")
+    for screening in history.screenings:
+        if screening.id == screening_id:
+            return screening
+    raise NotFound
 
 
 def list_recent_screenings(client_id: UUID, limit: int = 6) -> list[ScreeningRecord]:
     """List a client's latest screenings, newest first; access was already checked."""
-    rows = db.session.execute(
-        _select_with_key(Screening.client_id == client_id)
-        .order_by(Screening.recorded_at.desc(), Screening.id.desc())
-        .limit(limit)
-    ).all()
-    return [_record_from_row(row) for row in rows]
+    return get_safety_history(client_id).screenings[:limit]
 
 
-def list_page_screenings(client_id: UUID, key: DataKey, *windows: Window) -> list[ScreeningRecord]:
-    """List the screenings of a client that are in at least one of some windows, newest first, in one statement.
-
-    Access was already checked.
-    """
-    of_client = Screening.client_id == client_id
-    wanted = [window.select(Screening.recorded_at, Screening.id, of_client) for window in windows]
-    rows = db.session.execute(
-        sa.select(Screening, User.name)
-        .outerjoin(User, User.id == Screening.recorded_by)
-        .where(in_any(Screening.id, *wanted))
-        .order_by(Screening.recorded_at.desc(), Screening.id.desc())
-    )
-    return [_record(row, key, name or "") for row, name in rows]
-
-
-def list_holds(actor: Actor, client_id: UUID) -> Sequence[Hold]:
-    """List a client's holds, open ones first.
+def list_holds(actor: Actor, client_id: UUID) -> list[Hold]:
+    """List a client's holds: open ones first, then the newest.
 
     Raises NotFound.
     """
     require(actor, Action.HOLD_READ)
-    found = db.session.scalars(
-        sa.select(Hold)
-        .where(Hold.client_id == client_id, is_visible_to(actor, Hold.client_id))
-        .order_by(Hold.released_at.is_not(None), Hold.opened_at.desc())
-    ).all()
-    if not found:
-        require_visible_client(actor, client_id)
-    note_opened(client_id, "client", client_id)
-    return found
+    return sort_holds(_get_visible_history(actor, client_id))
+
+
+def sort_holds(history: SafetyHistory) -> list[Hold]:
+    """List the holds of a history: open ones first, then the newest."""
+    newest_first = reversed(history.holds.values())
+    return sorted(newest_first, key=lambda hold: hold.released_at is not None)
 
 
 def get_hold(actor: Actor, hold_id: UUID) -> Hold:
@@ -154,54 +238,42 @@ def get_hold(actor: Actor, hold_id: UUID) -> Hold:
 
     Raises NotFound.
     """
-    found = db.session.scalar(
-        sa.select(Hold).where(Hold.id == hold_id, is_visible_to(actor, Hold.client_id))
-    )
-    if found is None:
+    return _get_hold_with_history(actor, hold_id)[0]
+
+
+def _get_hold_with_history(actor: Actor, hold_id: UUID) -> tuple[Hold, SafetyHistory]:
+    history = _get_history_with(actor, hold_id, "hold")
+    if hold_id not in history.holds:
         raise NotFound
-    note_opened(found.client_id, "hold", found.id)
-    return found
+    return history.holds[hold_id], history
 
 
-def list_flags(actor: Actor, client_id: UUID) -> Sequence[Flag]:
-    """List a client's active flags.
+def list_flags(actor: Actor, client_id: UUID) -> list[Flag]:
+    """List a client's active flags, oldest first.
 
     Raises NotFound.
     """
     require(actor, Action.SCREENING_READ)
-    found = db.session.scalars(
-        sa.select(Flag)
-        .where(
-            Flag.client_id == client_id,
-            Flag.cleared_at.is_(None),
-            is_visible_to(actor, Flag.client_id),
-        )
-        .order_by(Flag.set_at)
-    ).all()
-    if not found:
-        require_visible_client(actor, client_id)
-    note_opened(client_id, "client", client_id)
-    return found
+    flags = _get_visible_history(actor, client_id).flags.values()
+    return [flag for flag in flags if flag.cleared_at is None]
 
 
-@dataclass(frozen=True)
-class OpenHold:
-    """A hold that is open now."""
+def get_flag(client_id: UUID, flag_id: UUID) -> Flag:
+    """Load a client's flag, active or cleared; access was already checked.
 
-    id: UUID
-    client_id: UUID
-    kind: str
-    opened_at: datetime
-    opened_by: UUID
-    reasons: list[dict[str, Any]]
-    version: int
+    Raises NotFound.
+    """
+    flag = get_safety_history(client_id).flags.get(flag_id)
+    if flag is None:
+        raise NotFound
+    return flag
 
 
 @dataclass(frozen=True)
 class SafetyState:
-    """A client's open holds, active flags and last screening at one moment; derived on each use, never stored."""
+    """A client's open holds, active flags and last screening at one moment, as derived from their safety events."""
 
-    holds: tuple[OpenHold, ...]
+    holds: tuple[Hold, ...]
     flags: frozenset[str]
     last_screening: ScreeningRecord | None
     as_of: datetime
@@ -241,57 +313,44 @@ class SafetyState:
         return highest_level(self.last_screening.levels) if self.last_screening else None
 
 
-NEWEST = aliased(Screening)
-LAST_SCREENING_ID = (
-    sa.select(NEWEST.id)
-    .where(NEWEST.client_id == Client.id)
-    .order_by(NEWEST.recorded_at.desc(), NEWEST.id.desc())
-    .limit(literal_limit(1))
-    .correlate(Client)
-    .scalar_subquery()
+_newer = sa.exists().where(
+    SafetyEvent.client_id == Client.id,
+    SafetyEvent.seq > sa.func.coalesce(ClientSafety.seq, 0),
 )
-ACTIVE_FLAGS = (
-    sa.select(sa.func.aggregate_strings(Flag.kind, ","))
-    .where(Flag.client_id == Client.id, Flag.cleared_at.is_(None))
-    .correlate(Client)
-    .label("active_flags")
+SAFETY_COLUMNS = (
+    ClientSafety.seq.label("safety_seq"),
+    ClientSafety.tag.label("safety_tag"),
+    ClientSafety.last_full_at.label("safety_last_full_at"),
+    ClientSafety.sealed.label("safety_sealed"),
+    _newer.correlate(Client, ClientSafety).label("safety_is_behind"),
 )
-SAFETY_COLUMNS = (*Screening.__table__.c, *Hold.__table__.c, ACTIVE_FLAGS)
-"""The columns that a statement must select before it is passed to `with_safety`."""
+"""The columns that a statement must select before it is passed to `join_safety`."""
 
 
 def join_safety(query: sa.Select[*Columns]) -> sa.Select[*Columns]:
-    """Join the last screening and the open holds to a statement about clients; it returns a row for each open hold."""
-    is_open = sa.and_(Hold.client_id == Client.id, Hold.released_at.is_(None))
-    return query.outerjoin(Screening, Screening.id == LAST_SCREENING_ID).outerjoin(Hold, is_open)
+    """Join the current state to a statement about clients; it returns a row for each client, as before."""
+    return query.outerjoin(ClientSafety, ClientSafety.client_id == Client.id)
 
 
-def safety_from_rows(rows: Sequence[sa.Row[*tuple[Any, ...]]], key: DataKey) -> SafetyState:
-    """Build the safety state from one client's rows of a statement made with `join_safety`."""
-    last, holds = entity_from_row(rows[0], Screening), [entity_from_row(row, Hold) for row in rows]
-    return SafetyState(
-        tuple(_open_hold(hold) for hold in holds if hold.id is not None),
-        frozenset((rows[0].active_flags or "").split(",")) - {""},
-        None if last.id is None else _record(last, key),
-        now(),
-    )
+def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
+    """Build the safety state of one client from a row of a statement made with `join_safety`.
 
-
-def _open_hold(row: Hold) -> OpenHold:
-    return OpenHold(
-        row.id, row.client_id, row.kind, row.opened_at, row.opened_by, row.reasons, row.version
-    )
-
-
-def get_safety_state(client_id: UUID) -> SafetyState:
-    """Load a client's safety state; access was already checked.
-
-    Raises NotFound when the client does not exist.
+    Raises SealBroken when the state was changed, or is older than the client's events.
     """
-    rows = db.session.execute(CLIENT_SAFETY_QUERY, {"client": client_id}).all()
-    if not rows:
-        raise NotFound
-    return safety_from_rows(rows, open_key(rows[0].wrapped, client_id, "client", client_id))
+    state = _open_current(row, key).state
+    return SafetyState(
+        state.holds, frozenset(flag.kind for flag in state.flags), state.last_screening, now()
+    )
+
+
+def _open_current(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 - a result row
+    if row.safety_is_behind:
+        raise SealBroken("A client's safety state is older than their safety events.")
+    if row.safety_seq is None:
+        return CurrentSafety(0, NO_TAG, DerivedState())
+    return open_state(
+        row.safety_sealed, row.safety_seq, row.safety_tag, row.safety_last_full_at, key
+    )
 
 
 CLIENT_SAFETY_QUERY = join_safety(
@@ -302,20 +361,32 @@ CLIENT_SAFETY_QUERY = join_safety(
 )
 
 
-def list_release_blockers(hold: Hold | OpenHold, actor: Actor) -> list[Reason]:
+def get_safety_state(client_id: UUID) -> SafetyState:
+    """Load a client's safety state; access was already checked.
+
+    Raises NotFound when the client does not exist, and SealBroken.
+    """
+    row = run(CLIENT_SAFETY_QUERY, client=client_id).first()
+    if row is None:
+        raise NotFound
+    return safety_from_row(row, open_key(row.wrapped, client_id, "client", client_id))
+
+
+def get_current_safety(key: DataKey) -> CurrentSafety:
+    """Load the state of a client who is locked, for the next event.
+
+    Raises SealBroken.
+    """
+    return _open_current(run(CLIENT_SAFETY_QUERY, client=key.client_id).one(), key)
+
+
+def list_release_blockers(hold: Hold, actor: Actor) -> list[Reason]:
     """List what still has to happen before this actor can release a hold; empty when they can."""
-    return release_blockers(hold, _list_screenings_since(hold), _list_open_kinds(hold), actor.id)
+    since = get_safety_history(hold.client_id).list_screenings_since(hold)
+    return release_blockers(hold, since, _list_open_kinds(hold), actor.id)
 
 
-def _list_screenings_since(hold: Hold | OpenHold) -> list[ScreeningRecord]:
-    return [
-        screening
-        for screening in list_recent_screenings(hold.client_id, RELEASE_SCREENINGS)
-        if screening.recorded_at > hold.opened_at
-    ]
-
-
-def _list_open_kinds(hold: Hold | OpenHold) -> list[str]:
+def _list_open_kinds(hold: Hold) -> list[str]:
     tasks = list_hold_followups(hold.client_id, hold.id, list_episodes(hold))
     return [task.kind for task in tasks if task.completed_at is None]
 
@@ -340,11 +411,11 @@ def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
     Raises Forbidden, NotFound, and RuntimeError outside `transaction()`.
     """
     require(actor, Action.HOLD_RELEASE)
-    take_lock_of_owner(Hold.id, hold_id)
-    hold = get_hold(actor, hold_id)
+    take_lock_of_owner(SafetyEvent.id, hold_id)
+    hold, history = _get_hold_with_history(actor, hold_id)
     return LockedHold(
         hold,
-        get_client_key(hold.client_id),
-        tuple(_list_screenings_since(hold)),
+        history.key,
+        tuple(history.list_screenings_since(hold)),
         tuple(_list_open_kinds(hold)),
     )

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from caseapp.core.actor import Actor
     from caseapp.domain.clients.queries import LockedClient
-    from caseapp.domain.screening.models import Flag, Hold
-    from caseapp.domain.screening.queries import LockedHold, OpenHold
-    from caseapp.domain.screening.schemas import ScreeningRecord
+    from caseapp.domain.screening.queries import LockedHold
+    from caseapp.domain.screening.schemas import Flag, Hold, ScreeningRecord
 
 
 ALREADY_RELEASED = Reason(
@@ -93,7 +92,7 @@ def starts_episode(
     )
 
 
-def list_episodes(hold: Hold | OpenHold) -> set[UUID]:
+def list_episodes(hold: Hold) -> set[UUID]:
     """List the screenings that opened or renewed a hold; among them are the episodes inside it."""
     return {UUID(reason["screening"]) for reason in hold.reasons}
 
@@ -163,7 +162,7 @@ def check_clear_flag(client: LockedClient, flag: Flag) -> None:
 
 
 def release_blockers(
-    hold: Hold | OpenHold,
+    hold: Hold,
     since: Sequence[ScreeningRecord],
     open_kinds: Iterable[str],
     actor_id: UUID,

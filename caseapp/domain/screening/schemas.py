@@ -71,7 +71,7 @@ ScreeningSchema = _Answers.from_dict(
 
 @dataclass(frozen=True)
 class ScreeningRecord:
-    """A screening with its comment unsealed."""
+    """A screening. `session_at` is when it was asked, `seq` its place among the client's safety events."""
 
     id: UUID
     client_id: UUID
@@ -81,6 +81,8 @@ class ScreeningRecord:
     asked_alone: bool
     actions_taken: list[str]
     comment: str = field(repr=False)
+    session_at: datetime
+    seq: int
     recorded_by_name: str = ""
 
     @property
@@ -92,6 +94,55 @@ class ScreeningRecord:
     def steady(self) -> bool:
         """Tell whether every question was asked and every answer is none or watch."""
         return self.full and all((level or 0) <= Level.WATCH for level in self.levels.values())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The newest answer to an item: its level, the time of the session and whether the client was alone."""
+
+    level: int
+    session_at: datetime
+    asked_alone: bool
+    screening_id: UUID
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A pause of the coaching, `care` or `safety`; a client has at most one open hold of each kind.
+
+    A reason is an answer: `item`, `level` and the id of the `screening`. `seq` is the place of the opening among the
+    client's safety events.
+    """
+
+    id: UUID
+    client_id: UUID
+    kind: str
+    opened_at: datetime
+    opened_by: UUID
+    reasons: list[dict[str, Any]]
+    version: int
+    seq: int
+    released_at: datetime | None = None
+    released_by: UUID | None = None
+    release_reason: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A lasting mark that decides which handouts are suitable; a client has at most one active flag of each kind.
+
+    `source` says what set it: `person`, `screening` or `facts`.
+    """
+
+    id: UUID
+    client_id: UUID
+    kind: str
+    source: str
+    set_at: datetime
+    set_by: UUID
+    cleared_at: datetime | None = None
+    cleared_by: UUID | None = None
+    clear_reason: str | None = field(default=None, repr=False)
 
 
 class LevelsSchema(Schema):

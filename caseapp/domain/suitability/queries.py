@@ -19,7 +19,7 @@ from caseapp.domain.handouts.queries import list_newest_versions
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.practice.queries import get_practice_info
-from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_rows
+from caseapp.domain.screening.queries import SAFETY_COLUMNS, join_safety, safety_from_row
 from caseapp.domain.suitability.rules import (
     assess_for_practice,
     derive_situation,
@@ -28,7 +28,7 @@ from caseapp.domain.suitability.rules import (
 from caseapp.domain.suitability.schemas import HandoutOption, Recipient
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
     from uuid import UUID
 
     from caseapp.domain.cases.queries import CaseContext
@@ -65,10 +65,10 @@ def get_recipient(client_id: UUID) -> Recipient:
 
     Raises NotFound when the client is gone.
     """
-    rows = run(RECIPIENT, client=client_id).all()
-    if not rows:
+    row = run(RECIPIENT, client=client_id).first()
+    if row is None:
         raise NotFound
-    return recipient_from_rows(rows, ("client", client_id))
+    return recipient_from_row(row, ("client", client_id))
 
 
 def recipient_in_case(context: CaseContext) -> Recipient:
@@ -82,17 +82,17 @@ def recipient_in_case(context: CaseContext) -> Recipient:
     )
 
 
-def recipient_from_rows(rows: Sequence[Any], record: tuple[str, UUID]) -> Recipient:
-    """Build the recipient from the rows for one client of a statement made with `join_recipient`.
+def recipient_from_row(row: Any, record: tuple[str, UUID]) -> Recipient:  # noqa: ANN401
+    """Build the recipient from a row of a statement made with `join_recipient`.
 
     `record` is the kind and id of what is read.
     """
-    row, found = rows[0], entity_from_row(rows[0], Client)
+    found = entity_from_row(row, Client)
     key = open_key(row.wrapped, found.id, *record)
     client = unseal_client(found, key)
     text = unseal_text(Case.__tablename__, "facts", row.facts_case_id, row.facts, key)
     facts = json.loads(text) if text else {}
-    situation = derive_situation(client, safety_from_rows(rows, key), facts)
+    situation = derive_situation(client, safety_from_row(row, key), facts)
     return Recipient(client, key, situation, get_practice_info(), wants_faith_variant(facts))
 
 

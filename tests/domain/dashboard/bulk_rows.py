@@ -19,7 +19,12 @@ from caseapp.domain.handouts.queries import get_handout_version
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import get_client_key
 from caseapp.domain.notes.models import Note
-from caseapp.domain.screening.models import Hold, Screening
+from caseapp.domain.screening.events import HoldOpened, HoldReleased, ScreeningRecorded
+from caseapp.domain.screening.marks import add_marks
+from caseapp.domain.screening.models import ClientSafety, SafetyEvent
+from caseapp.domain.screening.queries import get_current_safety
+from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, seal_events, seal_state
+from caseapp.domain.screening.state import DerivedState
 
 
 def _note(actor, case_id, client_id, key, number, status):
@@ -42,31 +47,27 @@ def _note(actor, case_id, client_id, key, number, status):
     }
 
 
-def _screening(actor, client_id, number):
-    return {
-        "id": new_id(),
-        "client_id": client_id,
-        "recorded_at": now() - timedelta(minutes=number),
-        "recorded_by": actor.id,
-        "sleep": number % 3,
-        "asked_alone": True,
-        "actions_taken": [],
-    }
-
-
-def _hold(actor, client_id, number, *, released):
+def _screening(number):
     moment = now() - timedelta(minutes=number)
-    return {
-        "id": new_id(),
-        "client_id": client_id,
-        "kind": "care",
-        "opened_at": moment,
-        "opened_by": actor.id,
-        "reasons": [{"item": "sleep", "level": 2, "screening": str(new_id())}],
-        "released_at": moment + timedelta(seconds=30) if released else None,
-        "released_by": actor.id if released else None,
-        "version": 1,
-    }
+    answers = {"sleep": number % 3}
+    return moment, new_id(), ScreeningRecorded(None, moment, answers, asked_alone=True)
+
+
+def _hold(number, *, released):
+    moment, hold_id = now() - timedelta(minutes=number), new_id()
+    reasons = [{"item": "sleep", "level": 2, "screening": str(new_id())}]
+    yield moment, hold_id, HoldOpened("care", reasons)
+    if released:
+        yield moment + timedelta(seconds=30), new_id(), HoldReleased(hold_id, "Steady.")
+
+
+def _append(actor, key, current, facts):
+    """Build a client's next safety events, in order of time, and the state after them."""
+    rows = []
+    for moment, event_id, fact in sorted(facts, key=lambda one: one[0]):
+        new, current = seal_events(current, key, actor.id, moment, [(event_id, fact)])
+        rows += new
+    return rows, current
 
 
 def _task(actor, client_id, number, *, completed):
@@ -177,8 +178,16 @@ def caseload(actor, count, since=0):
                     for n, (client, case) in numbered
                 ],
             )
-        _insert(Screening, [_screening(actor, client, n) for n, (client, _) in numbered])
-        _insert(Hold, [_hold(actor, client, n, released=False) for n, (client, _) in numbered])
+        events, states = [], []
+        for n, (client_id, _) in numbered:
+            facts = [_screening(n), *_hold(n, released=False)]
+            none = CurrentSafety(0, NO_TAG, DerivedState())
+            rows, current = _append(actor, keys[client_id], none, facts)
+            events += rows
+            states.append({"client_id": client_id, **seal_state(current, keys[client_id])})
+            add_marks(current.state.holds, client_id)
+        _insert(SafetyEvent, events)
+        _insert(ClientSafety, states)
         _insert(FollowUp, [_task(actor, client, n, completed=False) for n, (client, _) in numbered])
         _insert(
             Assignment,
@@ -196,8 +205,19 @@ def history(actor, made, count, since=0):
     with transaction():
         handout_version_id = get_handout_version("better-nights").handout_version_id
         _insert(Note, [_note(actor, case_id, client_id, key, n, "signed") for n in numbers])
-        _insert(Screening, [_screening(actor, client_id, n) for n in numbers])
-        _insert(Hold, [_hold(actor, client_id, n, released=True) for n in numbers])
+        facts = [_screening(n) for n in numbers]
+        facts += [fact for n in numbers for fact in _hold(n, released=True)]
+        before = get_current_safety(key)
+        rows, current = _append(actor, key, before, facts)
+        _insert(SafetyEvent, rows)
+        if before.seq:
+            db.session.execute(
+                sa.update(ClientSafety)
+                .where(ClientSafety.client_id == client_id)
+                .values(seal_state(current, key))
+            )
+        else:
+            _insert(ClientSafety, [{"client_id": client_id, **seal_state(current, key)}])
         _insert(FollowUp, [_task(actor, client_id, n, completed=True) for n in numbers])
         _insert(
             Assignment,

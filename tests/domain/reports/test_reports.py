@@ -216,7 +216,7 @@ def test_export_audit_event_has_filters_and_rows(cast):
     assert shown.filters == ReportFilter(stage="steady", since=date(2026, 1, 1))
 
 
-def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
+def test_report_rows_take_four_statements_for_each_batch(cast, monkeypatch):
     for _ in range(7):
         builders.case(cast["coach"], facts=FACTS)
 
@@ -232,9 +232,9 @@ def test_report_rows_take_five_statements_for_each_batch(cast, monkeypatch):
     pieces, more = statements(3)
     assert pieces == whole
     assert len(set(whole)) == 7
-    # One for the practice, which is then kept, and five for each piece.
-    assert few == 1 + 5
-    assert more == 3 * 5
+    # One for the practice, which is then kept, and four for each piece.
+    assert few == 1 + 4
+    assert more == 3 * 4
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import sqlalchemy as sa
-
 from caseapp.core.clock import at
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
-from caseapp.domain.screening.models import Hold
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_state, list_release_blockers, lock_hold
+from caseapp.domain.screening.queries import (
+    get_safety_history,
+    get_safety_state,
+    list_release_blockers,
+    lock_hold,
+)
 from tests.support import followups
 
 START = datetime(2026, 5, 14, 12, tzinfo=UTC)
@@ -26,8 +28,13 @@ def day(number):
 
 def only_hold(client_id):
     db.session.rollback()
-    [hold] = db.session.scalars(sa.select(Hold).where(Hold.client_id == client_id))
+    [hold] = get_safety_history(client_id).holds.values()
     return hold
+
+
+def reread(hold):
+    db.session.rollback()
+    return get_safety_history(hold.client_id).holds[hold.id]
 
 
 def open_holds(client_id):
@@ -41,16 +48,10 @@ def finish_tasks(actor, client_id):
 
 
 def blockers(hold, actor):
-    db.session.rollback()
-    return [reason.code for reason in list_release_blockers(db.session.get(Hold, hold.id), actor)]
+    return [reason.code for reason in list_release_blockers(reread(hold), actor)]
 
 
 def clear(actor, hold, reason=REASON, version=None):
-    db.session.rollback()
+    version = version or reread(hold).version
     with transaction():
-        release_hold(
-            actor,
-            lock_hold(actor, hold.id),
-            reason,
-            version or db.session.get(Hold, hold.id).version,
-        )
+        release_hold(actor, lock_hold(actor, hold.id), reason, version)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -14,7 +16,6 @@ from caseapp.core.errors import RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.domain.clients.queries import LockedClient
 from caseapp.domain.followups.codes import TASK_LABELS
-from caseapp.domain.screening.models import Flag, Hold
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, STEADY_INTERVAL, Level
 from caseapp.domain.screening.queries import LockedHold
 from caseapp.domain.screening.rules import (
@@ -25,8 +26,10 @@ from caseapp.domain.screening.rules import (
     has_two_steady_screenings,
     release_blockers,
 )
+from caseapp.domain.screening.schemas import Flag
 from tests.support.contexts import (
     ALL_NONE,
+    CLIENT,
     COACH,
     KEY,
     NOW,
@@ -147,27 +150,31 @@ def test_every_reason_against_a_release_stands_alone_in_some_state():
 
 
 def test_released_hold_is_not_released_again():
-    row = Hold(id=open_hold().id, kind="care", opened_at=NOW, opened_by=COACH, released_at=NOW)
+    hold = replace(open_hold("care"), released_at=NOW)
     supervisor = Actor(SUPERVISOR, Role.SUPERVISOR, "", "web")
     with pytest.raises(RuleBroken) as refused:
-        check_release(supervisor, LockedHold(row, KEY, (screening(),), ()))
+        check_release(supervisor, LockedHold(hold, KEY, (screening(),), ()))
     assert [reason.code for reason in refused.value.reasons] == ["already_released"]
-    row.released_at = None
     week = (screening(), screening(days_ago=7))
-    check_release(supervisor, LockedHold(row, KEY, week, ()))
+    check_release(supervisor, LockedHold(open_hold("care"), KEY, week, ()))
+
+
+def make_flag(kind):
+    return Flag(UUID(int=5), CLIENT, kind, "screening", NOW, COACH)
 
 
 def test_flag_is_cleared_once():
     locked = LockedClient(client(), KEY)
-    check_clear_flag(locked, Flag(kind="contact_block", cleared_at=None))
+    flag = make_flag("contact_block")
+    check_clear_flag(locked, flag)
     with pytest.raises(RuleBroken) as refused:
-        check_clear_flag(locked, Flag(kind="contact_block", cleared_at=NOW - timedelta(days=1)))
+        check_clear_flag(locked, replace(flag, cleared_at=NOW - timedelta(days=1)))
     assert complete(refused.value.reasons)
 
 
 @pytest.mark.parametrize("kind", sorted(FLAG_LABELS))
 def test_flag_that_makes_sending_unsafe_is_cleared_after_a_confirmation(kind):
-    flag = Flag(kind=kind, cleared_at=None)
+    flag = make_flag(kind)
     check_clear_flag(LockedClient(client(confirmed_at=NOW), KEY), flag)
     if kind not in {"violence_flag", "unsafe_delivery"}:
         check_clear_flag(LockedClient(client(), KEY), flag)

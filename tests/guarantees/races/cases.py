@@ -25,9 +25,8 @@ from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.operations import complete_followup, create_followup
 from caseapp.domain.followups.queries import lock_followup
 from caseapp.domain.followups.schemas import NewFollowUp
-from caseapp.domain.screening.models import Flag, Hold
 from caseapp.domain.screening.operations import release_hold, set_manual_flag
-from caseapp.domain.screening.queries import lock_hold
+from caseapp.domain.screening.queries import get_safety_history, list_flags, lock_hold
 from tests.domain.screening.hold_helpers import blockers, finish_tasks, only_hold
 from tests.support import builders
 from tests.support.followups import result_for
@@ -100,8 +99,8 @@ def clearing(team: Team) -> Race:
     with transaction():
         case = lock_case(team["coach"], made.case_id)
         cases.update_case(team["coach"], case, facts, case.case.version)
-    flag_id = db.session.scalar(sa.select(Flag.id).where(Flag.client_id == made.client_id))
-    assert flag_id is not None
+    [flag] = list_flags(team["coach"], made.client_id)
+    flag_id = flag.id
     db.session.rollback()
 
     def record_order() -> None:
@@ -182,13 +181,12 @@ def screening(team: Team) -> Race:
 
     def adds_up() -> bool:
         db.session.rollback()
-        holds = db.session.scalars(sa.select(Hold).where(Hold.client_id == made.client_id)).all()
+        history = get_safety_history(made.client_id)
         kinds = db.session.scalars(
             sa.select(FollowUp.kind).where(FollowUp.client_id == made.client_id)
         ).all()
-        reasons = [len(hold.reasons) for hold in holds]
-        flags = count(Flag, Flag.client_id == made.client_id)
-        return (reasons, len(kinds), flags) == ([2], 2 * len(set(kinds)), 1)
+        reasons = [len(hold.reasons) for hold in history.holds.values()]
+        return (reasons, len(kinds), len(history.flags)) == ([2], 2 * len(set(kinds)), 1)
 
     record = recording_urgent(coach, made)
     return Race(record, record, holds=adds_up)
@@ -202,7 +200,7 @@ def flagging(team: Team) -> Race:
         set_manual_flag(coach, lock_client(coach, made.client_id), "contact_block")
 
     return Race(
-        set_flag, set_flag, holds=lambda: count(Flag, Flag.client_id == made.client_id) == 1
+        set_flag, set_flag, holds=lambda: len(get_safety_history(made.client_id).flags) == 1
     )
 
 

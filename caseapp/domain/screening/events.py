@@ -1,0 +1,135 @@
+"""The facts about a client's safety that are recorded as events: a frozen dataclass for each kind, as JSON and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
+
+
+class UnknownFact(Exception):
+    """An event was written by a newer release, which knows more kinds than this one."""
+
+
+@dataclass(frozen=True)
+class ScreeningRecorded:
+    """The answers of a screening; a question without an answer was not asked.
+
+    `session_at` is when the questions were asked, `note_id` the note that the answers came from.
+    """
+
+    note_id: UUID | None
+    session_at: datetime
+    answers: dict[str, int]
+    asked_alone: bool
+    actions_taken: list[str] = field(default_factory=list)
+    comment: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class HoldOpened:
+    """A hold was opened; the reasons are answers of a screening. The hold has the id of this event."""
+
+    kind: str
+    reasons: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class HoldRenewed:
+    """An open hold got further reasons."""
+
+    hold_id: UUID
+    reasons: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class HoldReleased:
+    """A hold was released with a written reason."""
+
+    hold_id: UUID
+    reason: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FlagSet:
+    """A flag was set, by answers, by facts or by a person. The flag has the id of this event."""
+
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True)
+class FlagCleared:
+    """A flag was cleared with a written reason."""
+
+    flag_id: UUID
+    reason: str = field(repr=False)
+
+
+Fact = ScreeningRecorded | HoldOpened | HoldRenewed | HoldReleased | FlagSet | FlagCleared
+# These names are stored and never change.
+FACTS: dict[str, type[Fact]] = {
+    "screening": ScreeningRecorded,
+    "hold_opened": HoldOpened,
+    "hold_renewed": HoldRenewed,
+    "hold_released": HoldReleased,
+    "flag_set": FlagSet,
+    "flag_cleared": FlagCleared,
+}
+NAMES = {fact: name for name, fact in FACTS.items()}
+
+
+@dataclass(frozen=True)
+class RecordedEvent:
+    """A fact with its place in a client's events: who recorded it and when."""
+
+    id: UUID
+    client_id: UUID
+    seq: int
+    recorded_at: datetime
+    recorded_by: UUID
+    fact: Fact
+    recorded_by_name: str = ""
+
+
+def fact_to_json(fact: Fact) -> dict[str, Any]:
+    """Return a fact as plain data, with the name of its kind."""
+    return {"fact": NAMES[type(fact)], **to_plain(fact)}
+
+
+def fact_from_json(data: dict[str, Any]) -> Fact:
+    """Build a fact from plain data.
+
+    Raises UnknownFact for a kind that this release doesn't know.
+    """
+    fact = FACTS.get(data.pop("fact"))
+    if fact is None:
+        raise UnknownFact
+    return from_plain(fact, data)
+
+
+def to_plain(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a dataclass
+    """Return the fields of a dataclass as JSON has them: ids and times as texts."""
+    return {name: _plain(value) for name, value in vars(record).items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, UUID):
+        return value.hex
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def from_plain(record: type[T], data: dict[str, Any]) -> T:
+    """Build a dataclass from what `to_plain` gave; the ends of the names tell which texts are ids and times."""
+    return record(**{name: _parse(name, value) for name, value in data.items()})
+
+
+def _parse(name: str, value: Any) -> Any:  # noqa: ANN401
+    if value is None:
+        return None
+    if name == "id" or name.endswith(("_id", "_by")):
+        return UUID(value)
+    return datetime.fromisoformat(value) if name.endswith("_at") else value

@@ -1,0 +1,167 @@
+"""What a client's events add up to: pure functions from events to screenings, holds, flags and the current state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from caseapp.domain.screening.events import (
+    FlagCleared,
+    FlagSet,
+    HoldOpened,
+    HoldReleased,
+    HoldRenewed,
+    ScreeningRecorded,
+    from_plain,
+    to_plain,
+)
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.schemas import Answer, Flag, Hold, ScreeningRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    from caseapp.domain.screening.events import RecordedEvent
+
+
+@dataclass(frozen=True)
+class DerivedState:
+    """A client's current state: open holds, active flags, the newest answer to each item, the last screening.
+
+    `last_full_at` is the time of the session in which every question was last asked.
+    """
+
+    holds: tuple[Hold, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    answers: dict[str, Answer] = field(default_factory=dict)
+    last_screening: ScreeningRecord | None = None
+    last_full_at: datetime | None = None
+
+
+def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
+    """Return the state after one more event."""
+    if isinstance(event.fact, ScreeningRecorded):
+        fact, screening = event.fact, make_screening(event)
+        answers = {
+            item: Answer(level, fact.session_at, fact.asked_alone, event.id)
+            for item, level in fact.answers.items()
+        }
+        return replace(
+            state,
+            answers=state.answers | answers,
+            last_screening=screening,
+            last_full_at=fact.session_at if screening.full else state.last_full_at,
+        )
+    if isinstance(event.fact, FlagSet | FlagCleared):
+        flags = change_flags({flag.id: flag for flag in state.flags}, event)
+        return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
+    holds = change_holds({hold.id: hold for hold in state.holds}, event)
+    return replace(state, holds=tuple(h for h in holds.values() if h.released_at is None))
+
+
+def fold(events: Iterable[RecordedEvent]) -> DerivedState:
+    """Return the state after all events of a client."""
+    state = DerivedState()
+    for event in events:
+        state = apply(state, event)
+    return state
+
+
+def make_screening(event: RecordedEvent) -> ScreeningRecord:
+    """Build the screening that an event recorded.
+
+    Raises TypeError for another kind of event.
+    """
+    fact = event.fact
+    if not isinstance(fact, ScreeningRecorded):
+        raise TypeError
+    return ScreeningRecord(
+        id=event.id,
+        client_id=event.client_id,
+        recorded_at=event.recorded_at,
+        recorded_by=event.recorded_by,
+        levels={item.key: fact.answers.get(item.key) for item in ITEMS},
+        asked_alone=fact.asked_alone,
+        actions_taken=fact.actions_taken,
+        comment=fact.comment,
+        session_at=fact.session_at,
+        seq=event.seq,
+    )
+
+
+def change_holds(holds: Mapping[UUID, Hold], event: RecordedEvent) -> dict[UUID, Hold]:
+    """Return a client's holds after one more event; each change of a hold counts up its version."""
+    fact, changed = event.fact, dict(holds)
+    if isinstance(fact, HoldOpened):
+        changed[event.id] = Hold(
+            id=event.id,
+            client_id=event.client_id,
+            kind=fact.kind,
+            opened_at=event.recorded_at,
+            opened_by=event.recorded_by,
+            reasons=fact.reasons,
+            version=1,
+            seq=event.seq,
+        )
+    elif isinstance(fact, HoldRenewed):
+        before = changed[fact.hold_id]
+        changed[before.id] = replace(
+            before, reasons=[*before.reasons, *fact.reasons], version=before.version + 1
+        )
+    elif isinstance(fact, HoldReleased):
+        before = changed[fact.hold_id]
+        changed[before.id] = replace(
+            before,
+            version=before.version + 1,
+            released_at=event.recorded_at,
+            released_by=event.recorded_by,
+            release_reason=fact.reason,
+        )
+    return changed
+
+
+def change_flags(flags: Mapping[UUID, Flag], event: RecordedEvent) -> dict[UUID, Flag]:
+    """Return a client's flags after one more event."""
+    fact, changed = event.fact, dict(flags)
+    if isinstance(fact, FlagSet):
+        changed[event.id] = Flag(
+            id=event.id,
+            client_id=event.client_id,
+            kind=fact.kind,
+            source=fact.source,
+            set_at=event.recorded_at,
+            set_by=event.recorded_by,
+        )
+    elif isinstance(fact, FlagCleared):
+        changed[fact.flag_id] = replace(
+            changed[fact.flag_id],
+            cleared_at=event.recorded_at,
+            cleared_by=event.recorded_by,
+            clear_reason=fact.reason,
+        )
+    return changed
+
+
+def state_to_json(state: DerivedState) -> dict[str, Any]:
+    """Return a state as plain data."""
+    return {
+        "holds": [to_plain(hold) for hold in state.holds],
+        "flags": [to_plain(flag) for flag in state.flags],
+        "answers": {item: to_plain(answer) for item, answer in state.answers.items()},
+        "last_screening": to_plain(state.last_screening) if state.last_screening else None,
+        "last_full_at": state.last_full_at.isoformat() if state.last_full_at else None,
+    }
+
+
+def state_from_json(data: dict[str, Any]) -> DerivedState:
+    """Build a state from plain data."""
+    last, full = data["last_screening"], data["last_full_at"]
+    return DerivedState(
+        holds=tuple(from_plain(Hold, hold) for hold in data["holds"]),
+        flags=tuple(from_plain(Flag, flag) for flag in data["flags"]),
+        answers={item: from_plain(Answer, answer) for item, answer in data["answers"].items()},
+        last_screening=from_plain(ScreeningRecord, last) if last else None,
+        last_full_at=datetime.fromisoformat(full) if full else None,
+    )
