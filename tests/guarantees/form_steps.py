@@ -82,7 +82,7 @@ def assign_on_paper(world):
         assignment_id = assign_handout(
             coach,
             lock_case(coach, case_id),
-            "my-safety-plan",
+            "better-nights",
             message="",
             channel="print",
             confirmed=True,
