@@ -83,13 +83,18 @@ def end_session(reference: str) -> None:
 def lead_out() -> ResponseReturnValue | None:
     """Redirect to the neutral site when a browser goes back to a page of the portal that was left.
 
-    It then asks for the page as our own link did; a typed address and a link in an email come from elsewhere.
-    With scripts the page itself leads out, before it shows anything (`left.js`).
+    It then asks for the page as our own link did; a typed address and a link in an email come from elsewhere. A staff
+    page, which the demo has on the same host, is opened on purpose too. With scripts the page itself leads out, before
+    it shows anything (`left.js`).
     """
-    sent = request.headers
-    if current_interface() is not Interface.PORTAL or LEFT not in session:
+    interface, sent = current_interface(), request.headers
+    if interface not in {Interface.PORTAL, Interface.STAFF} or LEFT not in session:
         return None
-    if (sent.get("Sec-Fetch-Site"), sent.get("Sec-Fetch-Dest")) == ("same-origin", "document"):
+    from_us = (sent.get("Sec-Fetch-Site"), sent.get("Sec-Fetch-Dest")) == (
+        "same-origin",
+        "document",
+    )
+    if interface is Interface.PORTAL and from_us:
         return redirect(get_practice_info().practice.exit_url, code=303)
     session.pop(LEFT)
     return None

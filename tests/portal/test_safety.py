@@ -214,6 +214,14 @@ def test_page_after_leaving_shows_only_to_who_comes_back_on_purpose(app, reader,
     assert visitor.get(path, headers=back).status_code == 200
 
 
+def test_portal_after_leaving_opens_from_a_staff_page_of_the_same_host(reader):
+    visitor, _ = reader
+    visitor.get("/exit")
+    assert visitor.get("/sign-in").status_code == 200
+    clicked = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"}
+    assert visitor.get("/portal/sign-in", headers=clicked).status_code == 200
+
+
 def test_protected_page_after_leaving_leads_out(app, reader):
     visitor, _ = reader
     visitor.get("/exit")
