@@ -11,6 +11,8 @@ from caseapp.core.permissions import Action
 from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import get_case_context_by_number
+from caseapp.domain.followups.operations import complete_followup
+from caseapp.domain.followups.schemas import NewResult, ResultSchema
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import release_hold
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY
@@ -27,6 +29,7 @@ from caseapp.domain.users.queries import get_user_names
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
 from caseapp.web.case_header import load_case_context
+from caseapp.web.followups import NOT_COMPLETED, lock_task_of_case
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from caseapp.core.actor import Actor
     from caseapp.core.errors import Reason
     from caseapp.domain.dashboard.case_page import CasePage
+    from caseapp.domain.followups.queries import LockedFollowUp
 
 blueprint = Blueprint("holds", __name__)
 
@@ -88,6 +92,19 @@ def _list_release_blockers(
         )
         for hold in context.safety.holds
     }
+
+
+@page.form(
+    Action.FOLLOWUP_WRITE,
+    Body(ResultSchema, NewResult),
+    lock=lock_task_of_case,
+    rule="/case/<string:number>/hold/follow-ups/<uuid:followup_id>",
+    refused=NOT_COMPLETED,
+)
+def complete_action(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
+    """Complete a required action with a result."""
+    complete_followup(sent.actor, task, new, sent.version)
+    return Done(url_for("holds.hold_page", number=sent.args["number"]), "followup_completed")
 
 
 def lock_hold_of_case(actor: Actor, number: str, hold_id: UUID) -> LockedHold:

@@ -1,5 +1,9 @@
+from datetime import datetime
+from uuid import UUID
+
 import pytest
 
+from caseapp.core.clock import at
 from tests.api.api_client import (
     NOBODYS,
     assert_error,
@@ -13,6 +17,7 @@ from tests.api.api_client import (
     etag,
 )
 from tests.support import builders
+from tests.support.followups import result_body
 
 DUE = "2026-12-01T09:00:00Z"
 DONE = {"result": "done", "method": "call", "note": "It is let."}
@@ -102,6 +107,23 @@ def test_invalid_followup_names_fields(coach, ines, task):
     assert coach.get(path).get_json() == task
     assert "client" in assert_error(coach.get("/followups?client=x"), 422)["fields"]
     assert "done" in assert_error(coach.get("/followups?done=perhaps"), 422)["fields"]
+
+
+def test_safety_check_before_its_time_is_refused(coach, ines):
+    builders.screen(coach.actor, UUID(ines), self_harm="urgent")
+    tasks = {
+        task["kind"]: task for task in coach.get(f"/followups?client={ines}").get_json()["items"]
+    }
+    check = tasks["safety_24h"]
+    assert check["not_before_at"] == check["due_at"]
+    path, body = f"/followups/{check['id']}", result_body(check)
+    assert assert_refused(coach.patch(path, body, version=check)) == ["too_early"]
+    with at(datetime.fromisoformat(check["due_at"])):
+        tried = coach.patch(path, body | {"result": "not_reached", "note": ""}, version=check)
+        assert tried.status_code == 200
+        again = coach.get(f"/followups?client={ines}").get_json()["items"][0]
+    assert (again["kind"], again["attempt"]) == ("safety_24h", 2)
+    assert (again["previous_id"], again["episode_id"]) == (check["id"], check["episode_id"])
 
 
 def test_followup_of_other_coach_is_not_found(stranger, ines, task):

@@ -42,6 +42,15 @@ def meet_release_conditions(world):
     world.own = world.own | {"hold_id": found.id}
 
 
+def choose_required_action(world):
+    found = db.session.scalar(
+        sa.select(FollowUp.id).where(
+            FollowUp.client_id == world.own["client_id"], FollowUp.kind == "tell_supervisor"
+        )
+    )
+    world.own = world.own | {"followup_id": found}
+
+
 def add_logo(world):
     with transaction():
         set_logo(world.actors["admin"], b"\x89PNG", "A lighthouse")
@@ -110,6 +119,7 @@ REACHED_BY = {
     "cases.reopen": close_case,
     "handouts.replace_assignments": publish_second_version,
     "handouts.show": hide_slug,
+    "holds.complete_action": choose_required_action,
     "holds.release": meet_release_conditions,
     "settings.remove_logo": add_logo,
     "portal_handouts.send_upload": take_back_file,

@@ -7,6 +7,8 @@ from uuid import uuid4
 import pytest
 
 from caseapp.core.clock import at, now
+from caseapp.domain.clients.schemas import SafeContact
+from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.queries import list_holds
 from tests.support import builders, followups, staff
 from tests.support.staff_pages import StaffBrowser
@@ -66,6 +68,78 @@ def test_action_not_completed_in_time_is_overdue(team, coach, ines, address):
     assert "Overdue since" in coach.text(address)
 
 
+def find_task(team, made, kind):
+    tasks = list_client_followups(team["coach"], made.client_id)
+    return next(task for task in tasks if task.kind == kind)
+
+
+def test_required_action_is_completed_on_the_hold_page(team, coach, ines, address):
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    task = find_task(team, ines, "tell_supervisor")
+    action = f"{address}/follow-ups/{task.id}"
+    assert "<strong>Now</strong>" in coach.text(address)
+    fields = {"result": "done", "method": "call", "note": "She reads the plan tonight."}
+    missing = coach.send(address, action, **fields)
+    assert missing.status_code == 422
+    assert f'href="#told-{task.id}"' in missing.get_data(as_text=True)
+    answer = coach.send(address, action, **fields, told="Helen Marsh, supervisor")
+    assert (answer.status_code, answer.location) == (303, address)
+    text = coach.text(address)
+    assert action not in text
+    assert "Told: Helen Marsh, supervisor." in text
+    assert find_task(team, ines, "tell_supervisor").result == "done"
+
+
+def test_check_on_the_hold_page_is_refused_before_its_time(team, coach, ines, address):
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    task = find_task(team, ines, "safety_24h")
+    action = f"{address}/follow-ups/{task.id}"
+    text = coach.text(address)
+    assert action not in text
+    assert "Can be done from" in text
+    sent = {"version": 1, "result": "reached", "method": "call", "note": "Asleep at her sister’s."}
+    answer = coach.post(action, coach.token | coach.key_for(action) | sent)
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 409
+    assert "This check can’t be done before its time." in text
+    assert "Asleep at her sister’s." in text
+    assert find_task(team, ines, "safety_24h").completed_at is None
+
+
+def test_action_of_another_client_is_not_completed_under_a_case(team, coach, ines, address):
+    other = builders.case(team["coach"], "Aoife Brennan")
+    builders.screen(team["coach"], other.client_id, self_harm="urgent")
+    task = find_task(team, other, "tell_supervisor")
+    action = f"{address}/follow-ups/{task.id}"
+    sent = {"version": 1, "result": "done", "method": "call", "told": "Helen", "note": "Told her."}
+    answer = coach.post(action, coach.token | coach.key_for(action) | sent)
+    assert answer.status_code == 404
+    assert find_task(team, other, "tell_supervisor").completed_at is None
+
+
+@pytest.mark.parametrize("channels", [("call", "portal"), ("portal",)])
+def test_action_shows_a_number_to_ring_only_when_calls_are_safe(team, coach, channels):
+    made = builders.case(
+        team["coach"], "Aoife Brennan", phone="07700 900123", safe=SafeContact(channels)
+    )
+    builders.screen(team["coach"], made.client_id, self_harm="urgent")
+    pages = (f"/case/{made.number}/hold", f"/case/{made.number}/follow-ups", "/follow-ups")
+    for page in pages:
+        text = coach.text(page)
+        assert ('href="tel:07700900123"' in text) == ("call" in channels)
+        assert ("There is no safe number to ring." in text) == ("call" not in channels)
+        assert "About 15 minutes." in text
+
+
+def test_each_episode_has_its_own_list_of_actions(team, coach, ines, address):
+    builders.screen(team["coach"], ines.client_id, days_ago=6, self_harm="urgent")
+    assert "Required since" not in coach.text(address)
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    text = coach.text(address)
+    assert text.count("Required since") == 2
+    assert text.count("24-hour safety check") >= 2
+
+
 def test_release_by_coach_is_forbidden(team, coach, ines, care_hold, address):
     complete_required_actions(team, ines)
     assert "Your supervisor can release the hold now." in coach.text(address)
@@ -95,7 +169,7 @@ def test_release_with_blockers_is_refused_and_keeps_reason(
     text = answer.get_data(as_text=True)
     assert answer.status_code == 409
     assert "The hold can’t be released yet" in text
-    assert "Record the outcome under Follow-ups." in text
+    assert "Record its result under Required actions." in text
     assert REASON["reason"] in text
     assert list_holds(team["coach"], ines.client_id)[0].released_at is None
 

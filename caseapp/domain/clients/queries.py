@@ -107,6 +107,11 @@ class ClientRecord:
     version: int
 
     @property
+    def safe_phone(self) -> str | None:
+        """Return the number at which the client may be called, or None."""
+        return self.phone if self.safe.allows("call") else None
+
+    @property
     def safe_channels(self) -> tuple[str, ...]:
         """The safe channels, for flat schemas."""
         return self.safe.channels

@@ -44,6 +44,13 @@ class CasePage(CaseContext):
         """List the tasks that a hold requires, by due time; a screening's tasks belong to the strictest hold only."""
         return [task for task in self.followups if task.origin_id == hold_id]
 
+    def group_required_actions(self, hold_id: UUID) -> list[list[FollowUpRecord]]:
+        """List the tasks that a hold requires by episode, the oldest first; each list is by due time."""
+        groups: dict[UUID | None, list[FollowUpRecord]] = {}
+        for task in self.list_required_actions(hold_id):
+            groups.setdefault(task.episode_id, []).append(task)
+        return sorted(groups.values(), key=lambda tasks: min(task.created_at for task in tasks))
+
     def list_open_kinds(self, hold: Hold) -> list[str]:
         """List the kinds of the open tasks of every episode inside a hold, by due time."""
         episodes = list_episodes(hold)

@@ -23,7 +23,7 @@ from caseapp.domain.cases.models import Case
 from caseapp.domain.cases.queries import list_case_contexts, select_newest_open_cases
 from caseapp.domain.cases.stages import stage_by_id, stages
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import visible_to
+from caseapp.domain.clients.queries import unseal_client, visible_to
 from caseapp.domain.dashboard.portal_items import MAX_PORTAL_ITEMS, list_portal_items
 from caseapp.domain.dashboard.schemas import (
     OpenHold,
@@ -280,7 +280,7 @@ def _list_followups(
     rows = db.session.execute(
         sa.select(
             FollowUp,
-            Client.name,
+            Client,
             ClientKey.wrapped,
             _newest_case_number(FollowUp.client_id).label("number"),
         )
@@ -289,14 +289,13 @@ def _list_followups(
         .where(in_any(FollowUp.id, due, sa.select(ranked.c.id).where(ranked.c.rank == 1)))
         .order_by(FollowUp.due_at, FollowUp.id)
     )
-    return [
-        ListedFollowUp(
-            unseal_followup(task, client, open_key(wrapped, task.client_id, "followup", task.id)),
-            number,
-            is_due=task.assigned_to == actor.id and task.due_at <= until,
-        )
-        for task, client, wrapped, number in rows
-    ]
+    found = []
+    for task, client, wrapped, number in rows:
+        key = open_key(wrapped, task.client_id, "followup", task.id)
+        record = unseal_followup(task, unseal_client(client, key), key)
+        is_own = task.assigned_to == actor.id and task.due_at <= until
+        found.append(ListedFollowUp(record, number, is_due=is_own))
+    return found
 
 
 def _list_recent_cases(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from caseapp.core.actor import Actor, require
 from caseapp.core.database import db
@@ -22,7 +23,12 @@ from caseapp.core.pagination import (
 from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, unseal_column, unseal_json
 from caseapp.domain.clients.models import Client
-from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner, visible_to
+from caseapp.domain.clients.queries import (
+    is_visible_to,
+    take_lock_of_owner,
+    unseal_client,
+    visible_to,
+)
 from caseapp.domain.followups.codes import TASK_LABELS, UNKNOWN_METHOD
 from caseapp.domain.followups.models import FollowUp
 from caseapp.domain.followups.schemas import FollowUpRecord
@@ -38,9 +44,9 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import ClientRecord
 
 
-def _select_visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
+def _select_visible(actor: Actor) -> sa.Select[FollowUp, Client, bytes]:
     return (
-        sa.select(FollowUp, Client.name, ClientKey.wrapped)
+        sa.select(FollowUp, Client, ClientKey.wrapped)
         .join(Client, Client.id == FollowUp.client_id)
         .join(ClientKey, ClientKey.client_id == FollowUp.client_id)
         .where(FollowUp.client_id.in_(visible_to(actor)))
@@ -48,17 +54,19 @@ def _select_visible(actor: Actor) -> sa.Select[FollowUp, str, bytes]:
 
 
 def _record_from_row(row: Any) -> FollowUpRecord:  # noqa: ANN401 - a result row
-    return unseal_followup(
-        row.FollowUp,
-        row.name,
-        open_key(row.wrapped, row.FollowUp.client_id, "followup", row.FollowUp.id),
-    )
+    key = open_key(row.wrapped, row.FollowUp.client_id, "followup", row.FollowUp.id)
+    return unseal_followup(row.FollowUp, unseal_client(row.Client, key), key)
 
 
 def unseal_followup(
-    task: FollowUp, client: str, key: DataKey, completed_by_name: str = ""
+    task: FollowUp,
+    client: ClientRecord,
+    key: DataKey,
+    *,
+    completed_by_name: str = "",
+    assigned_to_name: str = "",
 ) -> FollowUpRecord:
-    """Unseal a loaded task; `client` is the client's name."""
+    """Unseal a loaded task of a client."""
     coded = unseal_json(task, "result", key) if task.result is not None else {}
     if task.completed_at is not None and not coded:
         coded = {"result": "done", "method": UNKNOWN_METHOD}
@@ -66,7 +74,8 @@ def unseal_followup(
     return FollowUpRecord(
         id=task.id,
         client_id=task.client_id,
-        client=client,
+        client=client.name,
+        phone=client.safe_phone,
         kind=task.kind,
         title=TASK_LABELS.get(task.kind) or unseal_column(task, "title", key) or "",
         due_at=task.due_at,
@@ -86,6 +95,7 @@ def unseal_followup(
         origin_id=task.origin_id,
         episode_id=task.episode_id,
         completed_by_name=completed_by_name,
+        assigned_to_name=assigned_to_name,
     )
 
 
@@ -131,13 +141,18 @@ def list_page_followups(
     if completed:
         is_completed = FollowUp.completed_at.is_not(None)
         wanted.append(completed.select(FollowUp.completed_at, FollowUp.id, of_client, is_completed))
+    assigned = aliased(User)
     rows = db.session.execute(
-        sa.select(FollowUp, User.name)
+        sa.select(FollowUp, User.name, assigned.name)
         .outerjoin(User, User.id == FollowUp.completed_by)
+        .join(assigned, assigned.id == FollowUp.assigned_to)
         .where(in_any(FollowUp.id, *wanted))
         .order_by(FollowUp.due_at, FollowUp.id)
     )
-    return [unseal_followup(task, client.name, key, name or "") for task, name in rows]
+    return [
+        unseal_followup(task, client, key, completed_by_name=name or "", assigned_to_name=who)
+        for task, name, who in rows
+    ]
 
 
 def list_followups(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ class FollowUpRecord:
     """A task with its sealed texts opened.
 
     `result`, `method`, `occurred_at`, `told` and `note` say what a completed task led to. One that was completed before
-    results had codes is "done", by an unknown method.
+    results had codes is "done", by an unknown method. `phone` is where the client may be called.
     """
 
     id: UUID
@@ -123,6 +124,23 @@ class FollowUpRecord:
     origin_id: UUID | None
     episode_id: UUID | None
     completed_by_name: str = ""
+    assigned_to_name: str = ""
+    phone: str | None = field(default=None, repr=False)
+
+    @property
+    def minutes(self) -> int:
+        """Return about how long the task takes, in minutes."""
+        return TASK_KINDS[self.kind].minutes
+
+    @property
+    def contacts_client(self) -> bool:
+        """Tell whether the task is to speak with the client."""
+        return "reached" in TASK_KINDS[self.kind].results
+
+    @property
+    def tel(self) -> str:
+        """Return the number at which the client may be called, as a `tel:` link has it; empty without one."""
+        return re.sub(r"[^0-9+]", "", self.phone or "")
 
     @property
     def allowed_results(self) -> tuple[str, ...]:

@@ -197,7 +197,7 @@ def release_blockers(
         Reason(
             "task_open",
             f"Still open: {TASK_LABELS[kind]}.",
-            "Record the outcome under Follow-ups.",
+            "Record its result under Required actions.",
         )
         for kind in open_kinds
     ]
