@@ -15,7 +15,7 @@ from caseapp.domain.clients.queries import ClientRecord
 from caseapp.domain.clients.schemas import CHANNELS, SafeContact
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, Level
 from caseapp.domain.screening.queries import SafetyState
-from caseapp.domain.screening.schemas import Hold, ScreeningRecord
+from caseapp.domain.screening.schemas import Answer, Hold, ScreeningRecord
 
 NOW = datetime(2026, 5, 14, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -47,7 +47,13 @@ def open_hold(kind="safety", *, days_ago=20, by=COACH):
 
 def safety(*, holds=(), flags=(), last=None):
     """Build a safety state as of NOW; `holds` are kinds."""
-    return SafetyState(tuple(open_hold(kind) for kind in holds), frozenset(flags), last, NOW)
+    answers = {
+        item: Answer(level, last.session_at, last.asked_alone, last.id)
+        for item, level in (last.levels if last else {}).items()
+        if level is not None
+    }
+    opened = tuple(open_hold(kind) for kind in holds)
+    return SafetyState(opened, frozenset(flags), last, NOW, answers)
 
 
 def client(*, consent_on=TODAY, channels=("call", "portal"), email=None, confirmed_at=None):

@@ -362,7 +362,7 @@ def get_progress(context: CaseContext) -> Progress:
 def is_screened_today(context: CaseContext) -> bool:
     """Tell whether a full screening of a case's client was recorded today, in the practice's time zone."""
     screenings = list_recent_screenings(context.case.client_id, GATE_SCREENINGS)
-    return any(one.full and local_day(one.recorded_at) == today() for one in screenings)
+    return any(one.full and local_day(one.session_at) == today() for one in screenings)
 
 
 def has_open_case(client_id: UUID) -> bool:

@@ -309,7 +309,7 @@ def list_common_blockers(safety: SafetyState) -> list[Reason]:
         )
         return reasons
     if not safety.is_recent:
-        days = (safety.as_of - safety.last_screening.recorded_at).days
+        days = (safety.as_of - safety.last_screening.session_at).days
         reasons.append(
             Reason(
                 "screening_old",
@@ -362,7 +362,8 @@ def is_criterion_met(
         return any(
             screening.asked_alone
             and screening.levels["fear_at_home"] is not None
-            and safety.as_of - screening.recorded_at <= SCREENING_VALIDITY
+            and not screening.is_late
+            and safety.as_of - screening.session_at <= SCREENING_VALIDITY
             for screening in screenings
         )
     if check == "no_contact_block":

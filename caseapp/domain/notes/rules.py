@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
+from caseapp.domain.screening.rules import SESSION_IN_FUTURE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,7 +89,7 @@ def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[
         if not note.sections.get(key, "").strip()
     }
     if note.session_at > moment:
-        problems["session_at"] = ["This session is in the future. Enter the time when it began."]
+        problems["session_at"] = [SESSION_IN_FUTURE]
     draft = note.draft
     if draft.touched:
         for key in draft.unanswered:

@@ -35,6 +35,7 @@ from caseapp.domain.screening.queries import (
     list_safety_histories,
 )
 from caseapp.domain.screening.rules import (
+    SESSION_IN_FUTURE,
     check_clear_flag,
     check_release,
     derive_required_actions,
@@ -71,13 +72,15 @@ def record_screening(
     """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
     When a hold of the required kind is already open, the reasons are added to it. `session_at` is when it was asked,
-    by default now. Raises Invalid when no question was asked.
+    by default now. Raises Invalid when no question was asked, or for a session in the future.
     """
     require(actor, Action.SCREENING_RECORD)
     answers = {key: level for key, level in new.levels.items() if level is not None}
     if not answers:
         raise Invalid({"levels": ["Record at least one answer other than “Not asked”."]})
     screening_id, moment, current = new_id(), now(), get_current_safety(client.key)
+    if session_at and session_at > moment:
+        raise Invalid({"session_at": [SESSION_IN_FUTURE]})
     screening = ScreeningRecorded(
         note_id=note_id,
         session_at=session_at or moment,

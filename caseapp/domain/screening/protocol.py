@@ -39,3 +39,4 @@ ACTIONS_TAKEN = {action.key: action.label for action in PROTOCOL.actions_taken}
 _DAYS = {interval.key: timedelta(days=interval.days) for interval in PROTOCOL.intervals}
 SCREENING_VALIDITY = _DAYS["validity"]
 STEADY_INTERVAL = _DAYS["steady"]
+LATE_AFTER = _DAYS["late"]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from caseapp.core.errors import Reason
-    from caseapp.domain.screening.schemas import Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.schemas import Answer, Flag, Hold, ScreeningRecord
 
 RELEASE_SCREENINGS = 20
 Columns = TypeVarTuple("Columns")
@@ -81,9 +81,12 @@ class SafetyHistory:
         return reduce(change_flags, self.events, none)
 
     def list_screenings_since(self, hold: Hold) -> list[ScreeningRecord]:
-        """List the newest screenings since a hold opened, newest first."""
-        newest = self.screenings[:RELEASE_SCREENINGS]
-        return [screening for screening in newest if screening.seq > hold.seq]
+        """List the newest screenings since a hold opened, newest first; those that were recorded late are left out."""
+        return [
+            screening
+            for screening in self.screenings[:RELEASE_SCREENINGS]
+            if screening.seq > hold.seq and not screening.is_late
+        ]
 
 
 def _select_histories(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
@@ -277,6 +280,12 @@ class SafetyState:
     flags: frozenset[str]
     last_screening: ScreeningRecord | None
     as_of: datetime
+    answers: dict[str, Answer]
+
+    @property
+    def levels(self) -> dict[str, int]:
+        """Return the level of each item that was ever asked, by the answer that counts now."""
+        return {item: answer.level for item, answer in self.answers.items()}
 
     @property
     def hold(self) -> str | None:
@@ -286,10 +295,12 @@ class SafetyState:
 
     @property
     def is_recent(self) -> bool:
-        """Tell whether the last screening is at most 14 days old."""
+        """Tell whether the session of the last screening was at most 14 days ago, and recorded in time."""
+        last = self.last_screening
         return (
-            self.last_screening is not None
-            and self.as_of - self.last_screening.recorded_at <= SCREENING_VALIDITY
+            last is not None
+            and not last.is_late
+            and self.as_of - last.session_at <= SCREENING_VALIDITY
         )
 
     @property
@@ -309,8 +320,8 @@ class SafetyState:
 
     @property
     def highest_level(self) -> int | None:
-        """Return the highest level of the last screening."""
-        return highest_level(self.last_screening.levels) if self.last_screening else None
+        """Return the highest level of the answers that count now."""
+        return highest_level(self.levels)
 
 
 _newer = sa.exists().where(
@@ -338,9 +349,8 @@ def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
     Raises SealBroken when the state was changed, or is older than the client's events.
     """
     state = _open_current(row, key).state
-    return SafetyState(
-        state.holds, frozenset(flag.kind for flag in state.flags), state.last_screening, now()
-    )
+    flags = frozenset(flag.kind for flag in state.flags)
+    return SafetyState(state.holds, flags, state.last_screening, now(), state.answers)
 
 
 def _open_current(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 - a result row

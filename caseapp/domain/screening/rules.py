@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from caseapp.domain.screening.schemas import Flag, Hold, ScreeningRecord
 
 
+SESSION_IN_FUTURE = "This session is in the future. Enter the time when it began."
 ALREADY_RELEASED = Reason(
     "already_released",
     "This hold has already been released.",
@@ -136,7 +137,7 @@ def has_two_steady_screenings(screenings: Sequence[ScreeningRecord]) -> bool:
             break
         if screening.steady:
             steady.append(screening)
-    return bool(steady) and steady[0].recorded_at - steady[-1].recorded_at >= STEADY_INTERVAL
+    return bool(steady) and steady[0].session_at - steady[-1].session_at >= STEADY_INTERVAL
 
 
 def check_release(actor: Actor, locked: LockedHold) -> None:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from caseapp.core.schemas import ReasonResponseSchema
-from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS, MANUAL_FLAGS, Level
+from caseapp.domain.screening.protocol import (
+    ACTIONS_TAKEN,
+    ITEMS,
+    LATE_AFTER,
+    MANUAL_FLAGS,
+    Level,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -86,19 +92,28 @@ class ScreeningRecord:
     recorded_by_name: str = ""
 
     @property
+    def is_late(self) -> bool:
+        """Tell whether the session was so long before the recording that it says nothing about now."""
+        return self.recorded_at - self.session_at > LATE_AFTER
+
+    @property
     def full(self) -> bool:
         """Tell whether every question was asked."""
         return all(level is not None for level in self.levels.values())
 
     @property
     def steady(self) -> bool:
-        """Tell whether every question was asked and every answer is none or watch."""
-        return self.full and all((level or 0) <= Level.WATCH for level in self.levels.values())
+        """Tell whether every question was asked in time and every answer is none or watch."""
+        return (
+            not self.is_late
+            and self.full
+            and all((level or 0) <= Level.WATCH for level in self.levels.values())
+        )
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The newest answer to an item: its level, the time of the session and whether the client was alone."""
+    """The answer to an item that counts now: its level, the time of the session and whether the client was alone."""
 
     level: int
     session_at: datetime

@@ -20,7 +20,7 @@ from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.schemas import Answer, Flag, Hold, ScreeningRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from uuid import UUID
 
     from caseapp.domain.screening.events import RecordedEvent
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DerivedState:
-    """A client's current state: open holds, active flags, the newest answer to each item, the last screening.
+    """A client's current state: open holds, active flags, the answer to each item that counts, the last screening.
 
-    `last_full_at` is the time of the session in which every question was last asked.
+    `last_full_at` is the time of the session in which every question was last asked. A screening that was recorded late
+    is the last one only while there is no other.
     """
 
     holds: tuple[Hold, ...] = ()
@@ -43,22 +44,40 @@ class DerivedState:
 def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
     """Return the state after one more event."""
     if isinstance(event.fact, ScreeningRecorded):
-        fact, screening = event.fact, make_screening(event)
+        screening = make_screening(event)
         answers = {
-            item: Answer(level, fact.session_at, fact.asked_alone, event.id)
-            for item, level in fact.answers.items()
+            item: answer
+            for item, answer in _list_answers(screening)
+            if _counts(item, answer, state.answers.get(item), is_late=screening.is_late)
         }
-        return replace(
-            state,
-            answers=state.answers | answers,
-            last_screening=screening,
-            last_full_at=fact.session_at if screening.full else state.last_full_at,
-        )
+        state = replace(state, answers=state.answers | answers)
+        if screening.is_late and state.last_screening:
+            return state
+        full_at = screening.session_at if screening.full and not screening.is_late else None
+        return replace(state, last_screening=screening, last_full_at=full_at or state.last_full_at)
     if isinstance(event.fact, FlagSet | FlagCleared):
         flags = change_flags({flag.id: flag for flag in state.flags}, event)
         return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
     holds = change_holds({hold.id: hold for hold in state.holds}, event)
     return replace(state, holds=tuple(h for h in holds.values() if h.released_at is None))
+
+
+def _list_answers(screening: ScreeningRecord) -> Iterator[tuple[str, Answer]]:
+    for item, level in screening.levels.items():
+        if level is not None:
+            yield item, Answer(level, screening.session_at, screening.asked_alone, screening.id)
+
+
+def _counts(item: str, answer: Answer, before: Answer | None, *, is_late: bool) -> bool:
+    """Tell whether an answer counts from now on instead of the one before.
+
+    The newest one does, by the order of recording. A higher level always counts. It is lowered neither by an answer of
+    a session so long ago that it says nothing about now, nor, for fear at home, by one that was not given alone.
+    Content map, section (e), 4c; awaiting clinical sign-off.
+    """
+    if before is None or answer.level > before.level:
+        return True
+    return not is_late and (answer.asked_alone or item != "fear_at_home")
 
 
 def fold(events: Iterable[RecordedEvent]) -> DerivedState:

@@ -67,9 +67,9 @@ def derive_situation(
 ) -> Situation:
     """Derive what suitability depends on from a client, their safety state and a case's presenting facts.
 
-    A flag counts as set as long as the last screening has the level that sets it, also after it was cleared.
+    A flag counts as set as long as the newest answer has the level that sets it, also after it was cleared.
     """
-    levels = safety.last_screening.levels if safety.last_screening else {}
+    levels = safety.levels
     flags = safety.flags | derive_flags(levels)
     return Situation(
         hold=safety.hold,

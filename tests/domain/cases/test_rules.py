@@ -152,7 +152,12 @@ def test_every_gate_has_an_open_context_and_one_closed_by_each_of_its_conditions
     assert list_move_blockers(case, progress, move, TODAY) == []
     found = set()
     old = tuple(
-        replace(one, recorded_at=one.recorded_at.replace(year=2025)) for one in progress.screenings
+        replace(
+            one,
+            recorded_at=one.recorded_at.replace(year=2025),
+            session_at=one.session_at.replace(year=2025),
+        )
+        for one in progress.screenings
     )
     not_asked = screening(fear_at_home=None)
     for broken, history in (

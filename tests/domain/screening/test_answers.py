@@ -1,0 +1,115 @@
+"""Which answer to an item counts: the newest by the order of recording, and never one that says nothing about now."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from caseapp.core.clock import at, now
+from caseapp.core.errors import Invalid
+from caseapp.core.transaction import transaction
+from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.cases.rules import has_final_screening, list_common_blockers
+from caseapp.domain.clients.queries import lock_client
+from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.protocol import LATE_AFTER
+from caseapp.domain.screening.queries import get_safety_history, get_safety_state
+from caseapp.domain.screening.schemas import NewScreening
+from caseapp.domain.suitability.rules import situation_in_case
+from tests.domain.screening.hold_helpers import KEYS, blockers, finish_tasks, only_hold
+from tests.support import builders, staff
+
+pytestmark = pytest.mark.both
+LATE = LATE_AFTER + timedelta(hours=1)
+
+
+@pytest.fixture
+def team(app):
+    return staff.team()
+
+
+@pytest.fixture
+def ines(team):
+    return builders.case(team["coach"])
+
+
+def answer(team, case, *, held=None, alone=True, full=True, **levels):
+    """Record answers about a session that was held so long ago; every other item is none, or not asked."""
+    answers = dict.fromkeys(KEYS, 0 if full else None) | levels
+    with transaction():
+        client = lock_client(team["coach"], case.client_id)
+        session_at = None if held is None else now() - held
+        new = NewScreening(answers, asked_alone=alone)
+        return record_screening(team["coach"], client, new, session_at=session_at)
+
+
+def test_screening_of_an_old_session_is_never_current(team, ines):
+    answer(team, ines, held=timedelta(days=300))
+    context = get_case_context(team["coach"], ines.case_id)
+    assert not context.safety.is_recent
+    assert not has_final_screening(context.safety)
+    assert "screening_old" in {reason.code for reason in list_common_blockers(context.safety)}
+    assert not situation_in_case(context).recent
+    answer(team, ines)
+    answer(team, ines, held=LATE)
+    assert get_safety_state(ines.client_id).is_recent
+
+
+def test_validity_begins_with_the_session_and_not_with_its_recording(team, ines):
+    with at(now() - timedelta(days=13)):
+        answer(team, ines, held=timedelta(days=2))
+    assert not get_safety_state(ines.client_id).is_recent
+
+
+def test_late_answers_raise_a_level_and_open_a_hold_but_lower_nothing(team, ines):
+    answer(team, ines, sleep=1)
+    answer(team, ines, held=LATE, self_harm=3)
+    state = get_safety_state(ines.client_id)
+    assert (state.levels["self_harm"], state.levels["sleep"], state.hold) == (3, 1, "safety")
+    assert state.last_screening.levels["self_harm"] == 0
+
+
+def test_screening_of_a_session_before_the_hold_does_not_help_to_release_it(team, ines):
+    with at(now() - timedelta(days=9)):
+        answer(team, ines, self_harm=3)
+    hold = only_hold(ines.client_id)
+    finish_tasks(team["coach"], ines.client_id)
+    answer(team, ines, held=timedelta(days=10))
+    assert "screening_not_steady" in blockers(hold, team["supervisor"])
+    answer(team, ines)
+    assert "screening_not_steady" not in blockers(hold, team["supervisor"])
+
+
+def test_session_in_the_future_is_refused_and_records_nothing(team, ines):
+    with pytest.raises(Invalid) as refused:
+        answer(team, ines, held=-timedelta(minutes=1), self_harm=3)
+    assert set(refused.value.fields) == {"session_at"}
+    assert get_safety_history(ines.client_id).events == ()
+
+
+def test_brief_check_changes_nothing_that_it_did_not_ask(team, ines):
+    answer(team, ines, substances=3)
+    answer(team, ines, full=False, sleep=0)
+    state = get_safety_state(ines.client_id)
+    assert state.levels["substances"] == state.highest_level == 3
+    context = get_case_context(team["coach"], ines.case_id)
+    assert "withdrawal_risk" in situation_in_case(context).flags
+
+
+def test_fear_at_home_is_lowered_only_by_an_answer_given_alone(team, ines):
+    answer(team, ines, fear_at_home=1)
+    answer(team, ines, alone=False)
+    assert get_safety_state(ines.client_id).levels["fear_at_home"] == 1
+    answer(team, ines)
+    assert get_safety_state(ines.client_id).levels["fear_at_home"] == 0
+
+
+def test_answer_of_a_clock_that_ran_ahead_does_not_outrank_a_later_one(team, ines):
+    with at(now() + timedelta(days=2)):
+        answer(team, ines, sleep=0)
+    answer(team, ines, sleep=1)
+    state = get_safety_state(ines.client_id)
+    assert state.levels["sleep"] == state.last_screening.levels["sleep"] == 1
+    answer(team, ines, sleep=0)
+    assert get_safety_state(ines.client_id).levels["sleep"] == 0
