@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.both, pytest.mark.slow]
 # As the coach opens it, or the first of supervisor and admin who may; in the portal as the client.
 PAGES = {
     "alerts.alert_list": 7,
-    "alerts.alert_page": 9,
+    "alerts.alert_page": 7,
     "assignments.assign_page": 9,
     "assignments.assigned_page": 7,
     "assignments.case_handouts": 10,
@@ -66,7 +66,7 @@ PAGES = {
     "portal_sign_in.link_page": 2,
     "portal_sign_in.pin_page": 3,
     "portal_sign_in.sign_in_page": 1,
-    "protocol.protocol_page": 2,
+    "protocol.protocol_page": 3,
     "reports.report_list": 5,
     "screenings.screening_page": 10,
     "settings.alerts_page": 5,
