@@ -30,6 +30,7 @@ BY_HAND = {
     "notes.autosave": "answers the script of the editor, which keeps the words, in JSON",
     "portal_form_drafts.discard": NO_RECORD,
     "portal_form_drafts.keep": NO_RECORD,
+    "portal_safety.quick_exit": "a link's last request, without fields: it ends the session as the page is left",
     "portal_session_time.stay": NO_RECORD,
     "portal_sign_in.finish_first_visit": "a button of somebody whose sign-in isn't complete",
     "portal_sign_in.request_link": "nobody is signed in; the answer is the same for every address",
