@@ -65,7 +65,7 @@ def test_list_library_for_case_gives_recommendations_with_reasons(coach, made):
     assert every["first-days-pause"]["why"].startswith("Belongs to Steady.")
     assert suggested("&q=first+days") == {"first-days-pause": every["first-days-pause"]}
     builders.screen(coach.actor, made.client_id, eating="concern")
-    assert suggested()["enough-to-eat"]["why"] == "Eating is at concern."
+    assert suggested()["enough-to-eat"]["why"] == "Eating is at concern. Needs caution."
 
 
 @pytest.mark.pdf
