@@ -69,11 +69,11 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
     due = plan_steps(kind, alert.opened_at, escalation.times, escalation.zone)
     steps = [AlertStep(alert_id=alert.id, step=step, due_at=due_at) for step, due_at in due.items()]
     db.session.add_all(steps)
-    _take_due_steps(actor, alert, steps, escalation, set())
     for step in steps:
-        if step.taken_at is None and step.due_at is not None:
+        if step.due_at is not None and step.due_at > alert.opened_at:
             task = {"alert": alert.id.hex, "step": step.step}
             outbox.enqueue(ALERT_STEP, task, due_at=step.due_at)
+    _take_due_steps(actor, alert, steps, escalation, set())
     return alert.id
 
 
