@@ -216,7 +216,7 @@ class Route:
     def path(self, values):
         """Build the path."""
         filled = {name: values[name] for name in self.rule.arguments}
-        if self.rule.endpoint == "portal_handouts.handout_pdf":
+        if self.rule.endpoint in {"portal_handouts.handout_pdf", "portal_handouts.written_file"}:
             filled["number"] = format_position(values["position"])
         path = self.rule.build(filled, append_unknown=False)[1]
         if self.rule.endpoint == "api_assignments.download_packet":
@@ -295,8 +295,13 @@ def send(world, route, who, values, *, csrf=True, headers=None, path=None, body=
     return browser.open(path or route.path(values), method=route.method, headers=given, **more)
 
 
-# What reading a page may change: last seen, opened, and the audit log.
-LEFT_BY_READING = {"session": {"last_seen_at"}, "assignment": {"opened_at", "version"}}
+# What reading a page may change: last seen, opened, read, and the audit log.
+LEFT_BY_READING = {
+    "session": {"last_seen_at"},
+    "assignment": {"opened_at", "version"},
+    "worksheet_response": {"shared_read_at"},
+    "worksheet_upload": {"read_at"},
+}
 
 
 def digest(*, but=("audit_event", "audit_event_client")):

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 # What each locked record looks like when it was read without the lock.
 UNLOCKED = {
+    "LockedAlert": "caseapp.domain.alerts.schemas.AlertRecord",
     "LockedAssignment": "caseapp.domain.assignments.schemas.AssignmentRecord",
     "LockedCase": "caseapp.domain.cases.queries.CaseContext",
     "LockedCaseForNote": "caseapp.domain.cases.queries.CaseContext",

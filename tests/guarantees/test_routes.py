@@ -260,7 +260,9 @@ def test_foreign_record_in_own_case_is_not_found(world, routes):
 def test_post_without_csrf_token_is_refused(world, routes):
     before, failures = w.digest(but=()), []
     for route in routes:
-        if route.safe or route.interface == "api":
+        # Leaving must always work: the request ends the session of the browser that sends it and does nothing else.
+        leaves = route.rule.endpoint == "portal_safety.quick_exit"
+        if route.safe or route.interface == "api" or leaves:
             continue
         for who in ("nobody", "coach", "admin", "client"):
             plain = w.send(world, route, who, world.own, csrf=False)
@@ -360,7 +362,9 @@ def test_strange_address_never_fails(world, routes):
         marked = route.path(world.own | {name: "MARK"})
         for hostile in HOSTILE:
             answer = w.send(world, route, who, world.own, path=marked.replace("MARK", hostile))
-            public = route.action is None and answer.status_code == 200
+            # The mailed link leads on to an address without its token.
+            moved_on = answer.location == "/portal/enter"
+            public = route.action is None and (answer.status_code == 200 or moved_on)
             if answer.status_code not in {400, 404, 405, 308} and not public:
                 failures.append((route.name, hostile[:40], answer.status_code))
             if "etc/passwd" in answer.get_data(as_text=True) or "root:" in answer.get_data(

@@ -24,7 +24,7 @@ from caseapp.domain.authoring.queries import (
     list_author_ids,
     list_publish_blockers,
 )
-from caseapp.domain.authoring.rules import check_accepted, find_problems
+from caseapp.domain.authoring.rules import find_problems, require_clinician
 from caseapp.domain.authoring.schemas import NO_CLINICIAN, Approval
 from caseapp.domain.authoring.source import (
     FIRST_CHANGE,
@@ -218,7 +218,7 @@ def publish_draft(
     content, review = read_content(draft.source), approval.review
     draft.source = build_draft_source(draft, content)
     handout = _parse_checked(draft.source)
-    check_accepted(handout, review.clinician if review else None)
+    require_clinician(handout, review.clinician if review else None)
     if review and (points := list_points_to_accept(handout)):
         accepted = tuple(point.code for point in points)
         decision = ClinicianDecision(review.clinician, review.reviewed_on, accepted)

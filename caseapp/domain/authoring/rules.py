@@ -98,7 +98,7 @@ def list_source_points(source: str) -> list[LaxerStatement]:
         return []
 
 
-def check_accepted(handout: Handout, clinician: str | None) -> None:
+def require_clinician(handout: Handout, clinician: str | None) -> None:
     """Check that a clinician is named for a handout that is laxer than what it inherits.
 
     Content map, sections (d) and (f): holds and conditions are clinical decisions. Raises Invalid with each point.

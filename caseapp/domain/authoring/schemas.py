@@ -116,10 +116,10 @@ class PublishSchema(Schema):
     @validates_schema
     def require_both(self, data: dict[str, Any], **_: object) -> None:
         """Refuse a name without a date or a date without a name."""
-        name = _line(data["clinician"])
-        if name and data["reviewed_on"] is None:
+        name, reviewed_on = _line(data["clinician"]), data.get("reviewed_on")
+        if name and reviewed_on is None:
             raise ValidationError("Choose the date of the review.", "reviewed_on")
-        if (name or data["reviewed_on"]) and len(name) < MIN_NAME_LENGTH:
+        if (name or reviewed_on) and len(name) < MIN_NAME_LENGTH:
             raise ValidationError("Enter the clinician's name and licence.", "clinician")
 
     @post_load

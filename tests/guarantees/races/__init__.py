@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.guarantees.races.alerts import ALERTS
 from tests.guarantees.races.cases import CASES
 from tests.guarantees.races.handouts import HANDOUTS
 from tests.guarantees.races.notes import NOTES
 from tests.guarantees.races.worksheets import WORKSHEETS
 
-RACES = CASES | NOTES | HANDOUTS | WORKSHEETS
+RACES = ALERTS | CASES | NOTES | HANDOUTS | WORKSHEETS
