@@ -44,7 +44,7 @@ def list_alerts(query: ListRequest) -> Page[dict[str, Any]]:
 @needs(Action.ALERT_ACKNOWLEDGE)
 @blueprint.response_schema(AlertResponseSchema())
 def acknowledge_alert(alert_id: UUID) -> dict[str, Any]:
-    """Acknowledge an alert that was sent to you; it is not passed on any more. You can repeat this."""
+    """Acknowledge an alert that was sent to you, so that it is no longer passed on. You can repeat this."""
     actor = current_actor()
     with transaction():
         operations.acknowledge_alert(actor, queries.lock_alert(actor, alert_id))

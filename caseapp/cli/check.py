@@ -112,7 +112,7 @@ def check_addresses() -> Iterator[CheckResult]:
             else f"The portal has no host name of its own: {PREFIX}PORTAL_URL is not set"
         )
         level = FAULT if chosen else WARNING if current.env == "production" else OK
-        advice = ", so that an address in a client's history leads to the sign-in page of the staff"
+        advice = ", so that an address in a client's history leads to the staff sign-in page"
         yield CheckResult(level, text + (advice if level != OK else ""))
         return
     yield CheckResult(OK, f"The portal has the host name {current.portal_host} to itself")
@@ -182,7 +182,7 @@ def check_keys() -> Iterator[CheckResult]:
     if left := found.count_not_under(wrapping_key_id()):
         yield CheckResult(
             WARNING,
-            f"{left} keys are wrapped under another vault key than the first one. Run: caseapp keys rotate",
+            f"{left} keys are wrapped under a vault key other than the first one. Run: caseapp keys rotate",
         )
 
 
@@ -212,8 +212,8 @@ def check_pdf() -> Iterator[CheckResult]:
     if failed := limit_hits.list_quarantined():
         yield CheckResult(
             WARNING,
-            f"{len(failed)} documents took too much time, memory or paper {limit_hits.MAX_HITS} times and are left "
-            f"alone for a day. Delete {limit_hits.hit_dir()} to try them again",
+            f"{len(failed)} documents exceeded the limits {limit_hits.MAX_HITS} times and "
+            f"won't be tried again for a day. Delete {limit_hits.hit_dir()} to try them again",
         )
 
 
@@ -345,8 +345,8 @@ def check_alerts() -> Iterator[CheckResult]:
     if unphoned:
         yield CheckResult(
             WARNING,
-            f"No phone number is recorded of anybody whom {', '.join(unphoned)} could ring about a hold. Open "
-            "Settings, Alerts.",
+            f"{', '.join(unphoned)} can't call anybody about a hold: no phone number is recorded. Open Settings, "
+            "Alerts.",
         )
     if not unreached and not silent and not unphoned:
         yield CheckResult(OK, "Alerts about the clients of every coach reach somebody")
@@ -371,6 +371,6 @@ def check_worker() -> Iterator[CheckResult]:
     else:
         yield CheckResult(
             FAULT,
-            f"The worker was last heard at {last:%Y-%m-%d %H:%M} UTC. Alerts are not passed on and no mail is sent. Is "
-            "`caseapp serve` or `caseapp worker` running?",
+            f"The worker was last heard from at {last:%Y-%m-%d %H:%M} UTC. Alerts are not passed on and no mail is "
+            "sent. Is `caseapp serve` or `caseapp worker` running?",
         )

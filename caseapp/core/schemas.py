@@ -20,8 +20,8 @@ FIELD_MESSAGES: dict[type[fields.Field[Any]], dict[str, str]] = {
     fields.Nested: {"type": _NOT_UNDERSTOOD},
     fields.List: {"invalid": lazy_gettext("Enter a list.")},
     fields.String: {
-        "invalid": lazy_gettext("Enter a text."),
-        "invalid_utf8": lazy_gettext("Enter a text."),
+        "invalid": lazy_gettext("Enter text."),
+        "invalid_utf8": lazy_gettext("Enter text."),
     },
     fields.UUID: {"invalid_uuid": lazy_gettext("Enter a valid id.")},
     fields.Number: {

@@ -56,7 +56,7 @@ MESSAGES = {
     "case_moved": lazy_gettext("Stage changed."),
     "case_closed": lazy_gettext("Case closed."),
     "case_reopened": lazy_gettext("Case reopened in Steady."),
-    "alert_acknowledged": lazy_gettext("Alert acknowledged. It is not passed on any more."),
+    "alert_acknowledged": lazy_gettext("Alert acknowledged. It won’t be passed on any further."),
     "followup_added": lazy_gettext("Follow-up added."),
     "followup_completed": lazy_gettext("Follow-up completed."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),
@@ -114,9 +114,9 @@ MESSAGES = {
         "The codes are shown only once and are not stored. If they are lost, create new ones."
     ),
     "words_kept": lazy_gettext(
-        "You’ve been signed out. What you typed is kept. Sign in, and it is back in its form."
+        "You’ve been signed out. What you typed is kept. Sign in to find it in the form again."
     ),
-    "words_discarded": lazy_gettext("What you had typed is discarded."),
+    "words_discarded": lazy_gettext("What you typed was discarded."),
     "signed_out": lazy_gettext("You're signed out."),
 }
 

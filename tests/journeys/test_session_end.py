@@ -62,7 +62,7 @@ def test_staff_whose_session_has_ended_go_on_with_what_they_typed(coach, live, p
     with page.context.expect_page() as opened:
         over.get_by_role("link", name="Sign in").click()
     sign_in(opened.value, live)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(over).to_be_hidden()
     expect(page.locator("#name")).to_have_value("Ines Okafor")
 

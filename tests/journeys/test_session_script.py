@@ -15,7 +15,7 @@ DIALOGS = """
     <form method="post" action="/session"><input type="hidden" name="csrf_token" value="token">
       <button data-failed="Try again." data-limit="No longer.">Stay</button></form></dialog>
   <dialog aria-label="Over" data-session-over><p role="status" data-session-failed></p>
-    <button type="button" data-session-resume data-failed="Not yet.">Go on</button></dialog>
+    <button type="button" data-session-resume data-failed="Not yet.">Continue</button></dialog>
 </div>
 """
 PORTAL = f"{DIALOGS}{LEAVE}"
@@ -103,9 +103,9 @@ def test_staff_page_keeps_its_words_when_the_session_ends(open_after):
     expect(over).to_be_visible()
     expect(dialog(page, "Ending")).to_be_hidden()
     assert page.input_value("textarea") == "words"
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("Not yet.")).to_be_visible()
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(over).to_be_hidden()
 
 
@@ -128,10 +128,10 @@ def test_portal_page_with_unsaved_words_hides_them_until_the_same_person_is_back
     assert page.title() == "\u00a0"
     page.keyboard.press("Escape")
     expect(dialog(page, "Over")).to_be_visible()
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("Not yet.")).to_be_visible()
     expect(page.locator("textarea")).to_be_hidden()
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.locator("textarea")).to_be_visible()
     assert page.input_value("textarea") == "words"
     assert page.title() == "Page"

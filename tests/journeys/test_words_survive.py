@@ -178,7 +178,7 @@ class Round:
         ):
             self.attempt("sign in in another tab", self.sign_in_elsewhere)
             if page.locator("dialog[open]").count():
-                self.attempt("go on", lambda: page.get_by_role("button", name="Go on").click())
+                self.attempt("go on", lambda: page.get_by_role("button", name="Continue").click())
             self.attempt("press", lambda: self.button().click(timeout=5000))
         elif field.count():
             expect(field, f"{self.word}: {self.log}").to_have_value(self.word)

@@ -25,7 +25,7 @@ def ines(team):
 def test_supervisor_acknowledges_an_alert_on_its_page(app, team, ines):
     helen = StaffBrowser(app, team["supervisor"])
     page = helen.text("/alerts")
-    assert "Safety hold of Ines Okafor" in page
+    assert "Safety hold for Ines Okafor" in page
     assert f"/case/{ines.number}/hold" in page
     action = f"/alerts/{the_alert().id}/acknowledge"
     assert helen.send("/alerts", action).status_code == 303
@@ -53,7 +53,7 @@ def test_somebody_of_another_team_reads_whom_to_ring_and_what_has_to_be_done(app
     # Without supervisor and deputy, the manager is alerted at once.
     owen = StaffBrowser(app, team["manager"])
     page = owen.text("/alerts")
-    assert "Ring Jonas Adler" in page
+    assert "Call Jonas Adler" in page
     assert f"/case/{made.number}" not in page
     page = owen.text(f"/alerts/{the_alert().id}")
     for word in ("Ines Okafor", "07700 900123", "+44 20 7946 0000", "Safety hold", "before 17:00"):
@@ -69,9 +69,9 @@ def test_today_leads_with_the_alerts_that_wait(app, team, ines):
     helen = StaffBrowser(app, team["supervisor"])
     page = helen.text("/today")
     attention = page[page.index('id="h-attention"') :]
-    assert attention.index("Safety hold of Ines Okafor") < attention.index("Safety hold, day 1")
+    assert attention.index("Safety hold for Ines Okafor") < attention.index("Safety hold, day 1")
     helen.send("/alerts", f"/alerts/{the_alert().id}/acknowledge")
-    assert "Safety hold of Ines Okafor" not in helen.text("/today")
+    assert "Safety hold for Ines Okafor" not in helen.text("/today")
 
 
 @pytest.mark.parametrize("tab", ["hold", "screening"])
@@ -100,4 +100,4 @@ def test_page_says_when_nobody_could_be_alerted(app, team):
     builders.screen(team["coach2"], made.client_id, self_harm="urgent")
     text = StaffBrowser(app, team["coach2"]).text(f"/case/{made.number}/hold")
     assert "No alert could be sent to anybody." in text
-    assert "Nobody is set up who could be rung." in text
+    assert "There is nobody to call." in text

@@ -300,7 +300,7 @@ def test_draft_of_a_library_handout_says_what_it_inherits(browsers):
     path = "/handouts/reaching-out"
     answer = browsers["supervisor"].send(path, f"{path}/own")
     page = browsers["supervisor"].text(answer.location.removesuffix("/edit"))
-    assert "Inherits what blocks the library’s" in page
+    assert "Inherits the conditions that block the library’s" in page
     assert "Contact block: blocked." in page
 
 

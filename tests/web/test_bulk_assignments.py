@@ -145,7 +145,9 @@ def test_start_without_confirmation_is_refused_and_keeps_the_selection(desk, cas
     kept = forms_in(page, CHOOSE)[0].fields
     assert sorted(kept["cases"]) == sorted(str(case.case_id) for case in cases)
     assert kept["message"] == ["Take your time."]
-    assert "This handout needs caution, and nobody confirmed having read the reasons." in page
+    assert (
+        "This handout needs caution, and nobody confirmed that they had read the reasons." in page
+    )
     assert count(BulkAssignment) == 0
 
 

@@ -127,7 +127,7 @@ def test_action_shows_a_number_to_ring_only_when_calls_are_safe(team, coach, cha
     for page in pages:
         text = coach.text(page)
         assert ('href="tel:07700900123"' in text) == ("call" in channels)
-        assert ("There is no safe number to ring." in text) == ("call" not in channels)
+        assert ("There is no safe number to call." in text) == ("call" not in channels)
         assert "About 15 minutes." in text
 
 

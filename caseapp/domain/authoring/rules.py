@@ -106,7 +106,7 @@ def require_clinician(handout: Handout, clinician: str | None) -> None:
     points = list_points_to_accept(handout)
     if points and clinician is None:
         named = "; ".join(point.text for point in points)
-        message = f"This handout is laxer than what it inherits, which only a clinician can accept: {named}."
+        message = f"This handout is less strict than the rules it inherits. Only a clinician can accept this: {named}."
         raise Invalid({"clinician": [message]}, "A clinician has to accept this.")
 
 

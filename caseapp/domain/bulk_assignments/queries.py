@@ -56,7 +56,7 @@ REASON_LABELS = GENERAL_WORDING | {
     "in_session_only": "Use it only in a session, together with the client.",
     "later_stage": "The handout belongs to a later stage.",
     "never_screened": "There is no screening yet.",
-    "not_confirmed": "This handout needs caution, and nobody confirmed having read the reasons.",
+    "not_confirmed": "This handout needs caution, and nobody confirmed that they had read the reasons.",
     PORTAL_NOT_SAFE.code: PORTAL_NOT_SAFE.message,
     "recalled": "The practice has recalled this version.",
     "creator_inactive": "The person who started this can no longer assign handouts.",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CASE_NUMBER = re.compile(r"C-\d{4}-\d{4,}", re.ASCII | re.IGNORECASE)
 SCREENING_OF_THE_DAY = Reason(
     "screening_of_the_day",
-    "The couple stays apart, and the client has not been screened today. Losing hope is a time of risk.",
+    "The couple stays apart, and the client has not been screened today. Risk is higher when a client loses hope.",
     "Record a full screening today, then close the case. If you can’t reach the client, choose “Lost contact”.",
 )
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")

@@ -94,7 +94,7 @@ class ClientSchema(Schema):
         allow_none=True,
         validate=validate.OneOf(LANGUAGES),
         metadata={
-            "description": "The language of portal, email and PDFs; null for the practice's."
+            "description": "The language of the portal, emails and PDFs; null for the practice's."
         },
     )
     safe_channels = fields.List(
@@ -218,7 +218,7 @@ class ClientResponseSchema(Schema):
         fields.String(),
         required=True,
         metadata={
-            "description": "Those of the safe channels through which the client may be contacted now."
+            "description": "The safe channels through which the client may be contacted now."
         },
     )
     safe_times = fields.String(required=True)
@@ -230,8 +230,8 @@ class ClientResponseSchema(Schema):
         required=True,
         allow_none=True,
         metadata={
-            "description": "When the safe ways of contact were last confirmed in person; null since something unsafe "
-            "was recorded."
+            "description": "When the safe ways of contact were last confirmed in person; null until then, and "
+            "again once something unsafe is recorded."
         },
     )
     contact_confirmed_by = fields.UUID(required=True, allow_none=True)

@@ -31,7 +31,7 @@ ALREADY_COMPLETED = Reason(
 TOO_EARLY = Reason(
     "too_early",
     "This check can’t be done before its time.",
-    "An earlier contact counts as well: write it in a session note. Then do the check when it is due.",
+    "Write down any earlier contact in a session note, and do the check when it is due.",
 )
 SUPERVISOR_NEEDED = Reason(
     "supervisor_needed",
@@ -96,7 +96,7 @@ def find_result_faults(kind: str, new: NewResult, moment: datetime) -> dict[str,
         return {"result": [f"Choose one of these results: {allowed}."]}
     if task.methods and new.method not in task.methods:
         faults["method"] = [
-            "Choose how it was done." if new.method is None else "Not possible here."
+            "Choose how it was done." if new.method is None else "Choose one of the options."
         ]
     elif not task.methods and new.method is not None:
         faults["method"] = ["This follow-up has no method. Leave it empty."]

@@ -48,7 +48,7 @@ EFFECT_LABELS = {
 TAG_LABELS = FLAG_LABELS | {
     "joint_consent": "Without consent from both partners",
     "distance_only": "Not living far apart",
-    "safety_screen_unknown": "A safety question was not asked, or fear at home not asked alone",
+    "safety_screen_unknown": "A safety question was not asked, or fear at home was not asked about alone",
     "safety_screen_older_than_14_days": "Screening older than 14 days",
     "recent_affair": "An affair was disclosed",
     "court_order": "A court order",
@@ -101,8 +101,8 @@ GENERAL_WORDING = {
     "about alone.",
     "safety_screen_older_than_14_days": "The last screening is more than 14 days old.",
     "fear_unknown": "Fear at home wasn't asked about when the client was alone.",
-    "fear_watch": "There is tension or fear at home, so nothing is done as a couple for now.",
-    "joint_consent": "The parts for two need a free yes from both partners.",
+    "fear_watch": "There is tension or fear at home, so anything for couples has to wait.",
+    "joint_consent": "The parts for couples need both partners’ freely given consent.",
 }
 GENERAL_USE_INSTEAD = {"violence_flag": "a-private-check"}
 # Content map, section (d), "NOT here" of the first three stages: no contact script, romance or couple exercises.

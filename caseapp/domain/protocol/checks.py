@@ -53,7 +53,7 @@ def _check_keys(protocol: Protocol) -> Iterator[Problem]:
         keys = [rule.key for rule in rules]
         for index, key in enumerate(keys):
             if key in keys[:index]:
-                yield (section, index, "key"), "Another rule of this list has the same key."
+                yield (section, index, "key"), "Another rule in this list has the same key."
             if allowed and key not in {*needed, *allowed}:
                 yield (section, index, "key"), f"Use one of {', '.join((*needed, *allowed))}."
         for key in needed:

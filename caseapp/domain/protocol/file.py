@@ -49,7 +49,7 @@ def read_protocol(path: Path) -> Protocol:
         found = list(_flatten(error.messages))
     else:
         found = [*list_contradictions(protocol), *_list_outdated_sign_offs(data)]
-    if found := [*((place, "This key is here twice.") for place in repeated), *found]:
+    if found := [*((place, "This key appears twice.") for place in repeated), *found]:
         lines = [f"{name}, {_locate(root, place)}: {text}" for place, text in found]
         raise InvalidProtocolFile("\n".join(lines))
     assert isinstance(protocol, Protocol)  # noqa: S101 - the schema builds one
