@@ -126,6 +126,17 @@ def test_safety_check_before_its_time_is_refused(coach, ines):
     assert (again["previous_id"], again["episode_id"]) == (check["id"], check["episode_id"])
 
 
+def test_required_followup_is_not_done_with_something_from_before_it(coach, ines):
+    builders.screen(coach.actor, UUID(ines), self_harm="urgent")
+    items = coach.get(f"/followups?client={ines}").get_json()["items"]
+    (told,) = [item for item in items if item["kind"] == "tell_supervisor"]
+    path = f"/followups/{told['id']}"
+    body = result_body(told) | {"occurred_at": "2001-01-01T00:00:00Z"}
+    refused = assert_error(coach.patch(path, body, version=told), 422)
+    assert list(refused["fields"]) == ["occurred_at"]
+    assert coach.get(path).get_json() == told
+
+
 def test_followup_of_other_coach_is_not_found(stranger, ines, task):
     assert_hidden(stranger, "GET", "/followups/{}", task["id"])
     assert_hidden(stranger, "PATCH", "/followups/{}", task["id"], DONE, version='"1"')

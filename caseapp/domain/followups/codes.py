@@ -45,6 +45,12 @@ NOTE_LENGTHS = {
 ATTEMPTS_BEFORE_WELFARE_CHECK = 3
 """After this many attempts without reaching the client a supervisor decides what to do."""
 
+BETWEEN_ATTEMPTS = timedelta(hours=1)
+"""The least time between two attempts of which every third asks a supervisor for a decision."""
+
+BEFORE_CREATION = timedelta(minutes=5)
+"""How long before a task of the protocol was added whatever it led to may have happened."""
+
 _CONTACT = ("reached", "not_reached", "declined")
 _SPOKEN = ("call", "in_person", "video", "other")
 
@@ -56,7 +62,8 @@ class TaskKind:
     `minutes` is about how long it takes. `results` and `methods` are the allowed codes; a kind without methods is a
     decision or something that was written down. `told_for` are the results that need the name of whoever was told. A
     task is due "now", and not yet overdue, for `grace` after its due time. After "not reached" it is due again after
-    `retry_after`; with `welfare_check` every third such attempt asks a supervisor for a decision.
+    `retry_after`; with `welfare_check` every third such attempt asks a supervisor for a decision, and there is at least
+    `BETWEEN_ATTEMPTS` between them.
     """
 
     minutes: int

@@ -103,7 +103,7 @@ def complete_followup(
     moment, row = now(), task.row
     occurred_at = new.occurred_at or moment
     check_complete(task, occurred_at, is_supervisor=actor.may(Action.HOLD_RELEASE))
-    if faults := find_result_faults(row.kind, new, moment):
+    if faults := find_result_faults(row, new, moment):
         raise Invalid(faults)
     set_committed_value(row, "version", expected_version)
     coded = {
@@ -140,6 +140,7 @@ def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following
         client_id=before.client_id,
         kind=following.kind,
         due_at=following.due_at,
+        not_before_at=following.not_before_at,
         attempt=following.attempt,
         previous_id=before.id,
         assigned_to=supervisor_id or before.assigned_to,

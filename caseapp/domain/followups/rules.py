@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.followups.codes import (
     ATTEMPTS_BEFORE_WELFARE_CHECK,
+    BEFORE_CREATION,
+    BETWEEN_ATTEMPTS,
+    CUSTOM,
     DUTY_CHECK,
     NOTE_LENGTHS,
     RESULT_LABELS,
@@ -88,22 +91,33 @@ def check_complete(task: LockedFollowUp, occurred_at: datetime, *, is_supervisor
     refuse_for(list_completion_blockers(task.row, occurred_at, is_supervisor=is_supervisor))
 
 
-def find_result_faults(kind: str, new: NewResult, moment: datetime) -> dict[str, list[str]]:
-    """Find what is wrong with a result of a kind of task at a moment: messages by field, empty when all is right."""
-    task, faults = TASK_KINDS[kind], {}
-    if new.result not in task.results:
-        allowed = ", ".join(RESULT_LABELS[code] for code in task.results)
+def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict[str, list[str]]:
+    """Find what is wrong with the result of a task at a moment: messages by field, empty when all is right.
+
+    What happened before the protocol asked for a task can't complete it.
+    """
+    kind, faults = TASK_KINDS[task.kind], {}
+    if new.result not in kind.results:
+        allowed = ", ".join(RESULT_LABELS[code] for code in kind.results)
         return {"result": [f"Choose one of these results: {allowed}."]}
-    if task.methods and new.method not in task.methods:
+    if kind.methods and new.method not in kind.methods:
         faults["method"] = [
             "Choose how it was done." if new.method is None else "Choose one of the options."
         ]
-    elif not task.methods and new.method is not None:
+    elif not kind.methods and new.method is not None:
         faults["method"] = ["This follow-up has no method. Leave it empty."]
-    if new.result in task.told_for and not new.told:
+    if new.result in kind.told_for and not new.told:
         faults["told"] = ["Write who was told."]
     if new.occurred_at is not None and new.occurred_at > moment:
         faults["occurred_at"] = ["This time is in the future."]
+    elif (
+        new.occurred_at is not None
+        and task.kind != CUSTOM
+        and new.occurred_at < task.created_at - BEFORE_CREATION
+    ):
+        faults["occurred_at"] = [
+            "This is before the follow-up was added. Leave it empty, and write the earlier time in the note."
+        ]
     least = NOTE_LENGTHS.get(new.result, 1)
     if len(new.note) < least:
         faults["note"] = [
@@ -121,6 +135,7 @@ class NextTask:
     kind: str
     due_at: datetime
     attempt: int
+    not_before_at: datetime | None = None
     for_supervisor: bool = False
 
 
@@ -142,5 +157,13 @@ def derive_next_task(task: FollowUp, result: str, moment: datetime) -> NextTask 
 
 
 def derive_attempt(task: FollowUp, moment: datetime) -> NextTask:
-    """Derive the next attempt of a task that reached nobody, or whose welfare check was decided at a moment."""
-    return NextTask(task.kind, moment + TASK_KINDS[task.kind].retry_after, task.attempt + 1)
+    """Derive the next attempt of a task that reached nobody, or whose welfare check was decided at a moment.
+
+    It can't be done before the task itself could. Where attempts are counted, it can't be done within an hour of the
+    last one either.
+    """
+    kind, starts = TASK_KINDS[task.kind], task.not_before_at
+    if kind.welfare_check:
+        again = (task.completed_at or moment) + BETWEEN_ATTEMPTS
+        starts = max(starts or again, again)
+    return NextTask(task.kind, moment + kind.retry_after, task.attempt + 1, starts)

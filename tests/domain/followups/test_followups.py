@@ -218,6 +218,37 @@ def test_not_reached_makes_next_attempt_and_third_a_supervisors_decision(team, h
     assert {again.origin_id, decision.origin_id} == {check.origin_id}
 
 
+def test_three_attempts_take_at_least_two_hours(team, held):
+    coach, moment = team["coach"], NOON + timedelta(days=1)
+    for attempt in (1, 2, 3):
+        check = open_tasks(team, held)["safety_24h"]
+        assert check.attempt == attempt
+        with at(moment):
+            followups.complete(coach, check.id, "not_reached", "")
+            if attempt < 3:
+                again = open_tasks(team, held)["safety_24h"]
+                assert again.not_before_at == moment + timedelta(hours=1)
+        moment += timedelta(hours=1)
+        if attempt < 3:
+            sooner = moment - timedelta(minutes=1)
+            with at(sooner), pytest.raises(RuleBroken) as refused:
+                followups.complete(coach, again.id, "not_reached", "")
+            assert [reason.code for reason in refused.value.reasons] == ["too_early"]
+            db.session.rollback()
+    assert "welfare_check" in open_tasks(team, held)
+
+
+def test_second_attempt_is_not_done_with_a_contact_of_before_the_check(team, held):
+    coach, moment = team["coach"], NOON + timedelta(days=1)
+    with at(moment):
+        followups.complete(coach, open_tasks(team, held)["safety_24h"].id, "not_reached", "")
+    again = open_tasks(team, held)["safety_24h"]
+    early = replace(result_for("safety_24h"), occurred_at=NOON - timedelta(days=3))
+    with at(again.due_at), pytest.raises(RuleBroken) as refused, transaction():
+        complete_followup(coach, lock_followup(coach, again.id), early, 1)
+    assert [reason.code for reason in refused.value.reasons] == ["too_early"]
+
+
 def test_next_attempt_of_custom_task_keeps_its_title(team, ines):
     followups.complete(team["coach"], add(team["coach"], ines), "not_reached", "")
     [again] = list_client_followups(team["coach"], ines, open_only=True)
@@ -247,6 +278,7 @@ def test_duty_check_of_which_the_coach_is_not_sure_goes_to_the_supervisor(team, 
         ("safety_plan", {"result": "reached"}, "result"),
         ("safety_plan", {"method": "message"}, "method"),
         ("safety_plan", {"occurred_at": NOON + timedelta(days=9)}, "occurred_at"),
+        ("tell_supervisor", {"occurred_at": NOON - timedelta(hours=1)}, "occurred_at"),
     ],
 )
 def test_result_that_does_not_fit_the_kind_is_refused(team, held, kind, changed, field):

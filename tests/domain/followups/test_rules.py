@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
@@ -9,6 +10,7 @@ import pytest
 
 from caseapp.core.errors import RuleBroken
 from caseapp.domain.followups.codes import (
+    CUSTOM,
     METHOD_LABELS,
     NOTE_LENGTHS,
     RESULT_LABELS,
@@ -32,12 +34,12 @@ from caseapp.domain.followups.schemas import NewResult
 from tests.support.contexts import KEY, NOW, complete
 from tests.support.followups import result_for
 
-MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EVERY_RESULT = [(kind, result) for kind, task in TASK_KINDS.items() for result in task.results]
 
 
 def task(kind="recheck", **values):
-    return FollowUp(kind=kind, due_at=NOW, **{"attempt": 1} | values)
+    return FollowUp(kind=kind, due_at=NOW, **{"attempt": 1, "created_at": NOW - DAY} | values)
 
 
 def codes(reasons):
@@ -78,7 +80,7 @@ def test_only_a_supervisor_decides_what_was_passed_on(kind, attempt):
 
 @pytest.mark.parametrize(("kind", "result"), [*product(TASK_KINDS, RESULT_LABELS)])
 def test_kind_takes_only_its_results(kind, result):
-    faults = find_result_faults(kind, result_for(kind, result), NOW)
+    faults = find_result_faults(task(kind), result_for(kind, result), NOW)
     assert list(faults) == ([] if result in TASK_KINDS[kind].results else ["result"])
 
 
@@ -87,7 +89,9 @@ def test_kind_takes_only_its_methods(kind, method):
     allowed = TASK_KINDS[kind].methods or (None,)
     new = result_for(kind)
     new = NewResult(new.result, method, told=new.told, note=new.note)
-    assert list(find_result_faults(kind, new, NOW)) == ([] if method in allowed else ["method"])
+    assert list(find_result_faults(task(kind), new, NOW)) == (
+        [] if method in allowed else ["method"]
+    )
 
 
 @pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
@@ -98,21 +102,44 @@ def test_result_needs_its_note_and_whoever_was_told(kind, result):
         new = NewResult(result, whole.method, None, told, "x" * length)
         expected = ["told"] if result in needed and not told else []
         expected += ["note"] if length < least else []
-        assert list(find_result_faults(kind, new, NOW)) == expected
+        assert list(find_result_faults(task(kind), new, NOW)) == expected
 
 
 @pytest.mark.parametrize("later", [timedelta(0), -HOUR, timedelta(seconds=1)])
 def test_result_in_the_future_is_refused(later):
     new = NewResult("reached", "call", NOW + later, "", "She is well.")
     expected = ["occurred_at"] if later > timedelta(0) else []
-    assert list(find_result_faults("recheck", new, NOW)) == expected
+    assert list(find_result_faults(task(), new, NOW)) == expected
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+@pytest.mark.parametrize(
+    ("before", "refused"), [(MINUTE, False), (5 * MINUTE, False), (6 * MINUTE, True), (DAY, True)]
+)
+def test_result_from_before_the_protocol_asked_for_it_is_refused(kind, before, refused):
+    new = replace(result_for(kind), occurred_at=NOW - before)
+    expected = ["occurred_at"] if refused and kind != CUSTOM else []
+    assert list(find_result_faults(task(kind, created_at=NOW), new, NOW)) == expected
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_next_attempt_starts_no_sooner_than_the_task_and_an_hour_after_a_counted_attempt(kind):
+    counted = TASK_KINDS[kind].welfare_check
+    for starts in (None, NOW - DAY, NOW + DAY):
+        row = task(kind, not_before_at=starts)
+        last = max(starts, NOW + HOUR) if starts else NOW + HOUR
+        assert derive_attempt(row, NOW).not_before_at == (last if counted else starts)
+    row = task(kind, completed_at=NOW - MINUTE)
+    expected = NOW - MINUTE + HOUR if counted else None
+    assert derive_attempt(row, NOW).not_before_at == expected
 
 
 @pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
 @pytest.mark.parametrize("attempt", range(1, 8))
 def test_only_not_reached_and_not_sure_lead_on(kind, result, attempt):
     found = derive_next_task(task(kind, attempt=attempt), result, NOW)
-    retry = NextTask(kind, NOW + TASK_KINDS[kind].retry_after, attempt + 1)
+    starts = NOW + HOUR if TASK_KINDS[kind].welfare_check else None
+    retry = NextTask(kind, NOW + TASK_KINDS[kind].retry_after, attempt + 1, starts)
     if result == "not_reached":
         third = TASK_KINDS[kind].welfare_check and attempt in {3, 6}
         assert found == (NextTask(WELFARE_CHECK, NOW, 1, for_supervisor=True) if third else retry)
