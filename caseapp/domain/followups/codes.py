@@ -35,12 +35,16 @@ UNKNOWN_METHOD = "unknown"
 
 NOTE_LENGTHS = {
     "not_reached": 0,
+    "declined": 20,
     "no": 20,
     "emergency_services": 20,
     "named_person": 20,
     "keep_trying": 20,
 }
-"""The least number of characters that the note of a result needs; one for every other result."""
+"""The least number of characters that the note of a result needs; for every other result the kind of task says it.
+
+Characters that can't be seen don't count, and neither do repeated blanks.
+"""
 
 ATTEMPTS_BEFORE_WELFARE_CHECK = 3
 """After this many attempts without reaching the client a supervisor decides what to do."""
@@ -60,16 +64,18 @@ class TaskKind:
     """A kind of task.
 
     `minutes` is about how long it takes. `results` and `methods` are the allowed codes; a kind without methods is a
-    decision or something that was written down. `told_for` are the results that need the name of whoever was told. A
-    task is due "now", and not yet overdue, for `grace` after its due time. After "not reached" it is due again after
-    `retry_after`; with `welfare_check` every third such attempt asks a supervisor for a decision, and there is at least
-    `BETWEEN_ATTEMPTS` between them.
+    decision or something that was written down. `told_for` are the results that need the name of whoever was told. The
+    note of a result that is not in `NOTE_LENGTHS` has at least `note_length` characters. A task is due "now", and not
+    yet overdue, for `grace` after its due time. After "not reached" it is due again after `retry_after`; with
+    `welfare_check` every third such attempt asks a supervisor for a decision, and there is at least `BETWEEN_ATTEMPTS`
+    between them.
     """
 
     minutes: int
     results: tuple[str, ...]
     methods: tuple[str, ...] = ()
     told_for: tuple[str, ...] = ()
+    note_length: int = 1
     grace: timedelta = timedelta(0)
     retry_after: timedelta = timedelta(0)
     welfare_check: bool = False
@@ -115,7 +121,7 @@ TASK_KINDS = {
     "safety_24h": _SAFETY_CHECK,
     "safety_72h": _SAFETY_CHECK,
     "safety_7d": _SAFETY_CHECK,
-    "emergency_steps": TaskKind(5, ("done",), grace=timedelta(hours=1)),
+    "emergency_steps": TaskKind(5, ("done",), note_length=20, grace=timedelta(hours=1)),
     DUTY_CHECK: TaskKind(
         15,
         ("yes", "no", "not_sure"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
         ]
     elif not kind.methods and new.method is not None:
         faults["method"] = ["This follow-up has no method. Leave it empty."]
-    if new.result in kind.told_for and not new.told:
+    if new.result in kind.told_for and not _count_visible(new.told):
         faults["told"] = ["Write who was told."]
     if new.occurred_at is not None and new.occurred_at > moment:
         faults["occurred_at"] = ["This time is in the future."]
@@ -118,14 +119,22 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
         faults["occurred_at"] = [
             "This is before the follow-up was added. Leave it empty, and write the earlier time in the note."
         ]
-    least = NOTE_LENGTHS.get(new.result, 1)
-    if len(new.note) < least:
+    least = NOTE_LENGTHS.get(new.result, kind.note_length)
+    if _count_visible(new.note) < least:
         faults["note"] = [
             "Write a note. A result alone doesn’t complete a follow-up."
             if least == 1
+            else f"Write what was done, in {least} characters or more."
+            if new.result == "done"
             else f"Write the reason, in {least} characters or more."
         ]
     return faults
+
+
+def _count_visible(text: str) -> int:
+    """Count the characters of a text: several blanks in a row once, and none that only formats (such as zero width)."""
+    printed = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return len(" ".join(printed.split()))
 
 
 @dataclass(frozen=True)

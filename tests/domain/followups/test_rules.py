@@ -96,13 +96,31 @@ def test_kind_takes_only_its_methods(kind, method):
 
 @pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
 def test_result_needs_its_note_and_whoever_was_told(kind, result):
-    whole, least = result_for(kind, result), NOTE_LENGTHS.get(result, 1)
+    whole = result_for(kind, result)
+    least = NOTE_LENGTHS.get(result, TASK_KINDS[kind].note_length)
     needed = TASK_KINDS[kind].told_for
     for told, length in product(("", "Helen"), (0, 1, 19, 20)):
         new = NewResult(result, whole.method, None, told, "x" * length)
         expected = ["told"] if result in needed and not told else []
         expected += ["note"] if length < least else []
         assert list(find_result_faults(task(kind), new, NOW)) == expected
+
+
+@pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
+def test_declined_and_emergency_steps_need_a_reason(kind, result):
+    new = replace(result_for(kind, result), note="x" * 19)
+    reasoned = {"declined", "no", "emergency_services", "named_person", "keep_trying"}
+    refused = result in reasoned or kind == "emergency_steps"
+    assert list(find_result_faults(task(kind), new, NOW)) == (["note"] if refused else [])
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\u2060", "\u00ad", "\ufeff", "\u00a0", "\u2003", " "])
+def test_characters_that_cannot_be_seen_are_no_note_and_nobody_who_was_told(blank):
+    unseen, padded = blank * 20, f"Her{blank * 20}sister"
+    new = NewResult("no", None, told=unseen, note=unseen)
+    assert list(find_result_faults(task("duty_check"), new, NOW)) == ["told", "note"]
+    new = replace(new, told=padded, note=padded)
+    assert list(find_result_faults(task("duty_check"), new, NOW)) == ["note"]
 
 
 @pytest.mark.parametrize("later", [timedelta(0), -HOUR, timedelta(seconds=1)])
