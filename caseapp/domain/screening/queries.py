@@ -80,12 +80,23 @@ class SafetyHistory:
         none: dict[UUID, Flag] = {}
         return reduce(change_flags, self.events, none)
 
+    def list_raising(self, hold: Hold) -> list[ScreeningRecord]:
+        """List the screenings that opened or renewed a hold, newest first."""
+        ids = list_episodes(hold)
+        return [screening for screening in self.screenings if screening.id in ids]
+
     def list_screenings_since(self, hold: Hold) -> list[ScreeningRecord]:
-        """List the newest screenings since a hold opened, newest first; those that were recorded late are left out."""
+        """List the newest screenings since a hold opened, newest first.
+
+        Those that were recorded late are left out, and those of a session before one that opened or renewed the hold.
+        """
+        opened_at = max(screening.session_at for screening in self.list_raising(hold))
         return [
             screening
             for screening in self.screenings[:RELEASE_SCREENINGS]
-            if screening.seq > hold.seq and not screening.is_late
+            if screening.seq > hold.seq
+            and not screening.is_late
+            and not screening.is_older_than(opened_at)
         ]
 
 

@@ -96,6 +96,13 @@ class ScreeningRecord:
         """Tell whether the session was so long before the recording that it says nothing about now."""
         return self.recorded_at - self.session_at > LATE_AFTER
 
+    def is_older_than(self, session_at: datetime) -> bool:
+        """Tell whether the session was before another one.
+
+        One that lay in the future when this screening was recorded is of a clock that ran ahead, so it doesn't count.
+        """
+        return self.session_at < session_at <= self.recorded_at
+
     @property
     def full(self) -> bool:
         """Tell whether every question was asked."""

@@ -31,7 +31,7 @@ class DerivedState:
     """A client's current state: open holds, active flags, the answer to each item that counts, the last screening.
 
     `last_full_at` is the time of the session in which every question was last asked. A screening that was recorded late
-    is the last one only while there is no other.
+    is the last one only while there is no other; one of an older session never replaces that of a newer one.
     """
 
     holds: tuple[Hold, ...] = ()
@@ -48,13 +48,16 @@ def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
         answers = {
             item: answer
             for item, answer in _list_answers(screening)
-            if _counts(item, answer, state.answers.get(item), is_late=screening.is_late)
+            if _counts(item, answer, state.answers.get(item), screening)
         }
         state = replace(state, answers=state.answers | answers)
-        if screening.is_late and state.last_screening:
-            return state
-        full_at = screening.session_at if screening.full and not screening.is_late else None
-        return replace(state, last_screening=screening, last_full_at=full_at or state.last_full_at)
+        full_at, last = state.last_full_at, state.last_screening
+        if screening.full and not screening.is_late:
+            is_newest = full_at is None or not screening.is_older_than(full_at)
+            full_at = screening.session_at if is_newest else full_at
+        if last is None or not (screening.is_late or screening.is_older_than(last.session_at)):
+            last = screening
+        return replace(state, last_screening=last, last_full_at=full_at)
     if isinstance(event.fact, FlagSet | FlagCleared):
         flags = change_flags({flag.id: flag for flag in state.flags}, event)
         return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
@@ -68,16 +71,18 @@ def _list_answers(screening: ScreeningRecord) -> Iterator[tuple[str, Answer]]:
             yield item, Answer(level, screening.session_at, screening.asked_alone, screening.id)
 
 
-def _counts(item: str, answer: Answer, before: Answer | None, *, is_late: bool) -> bool:
-    """Tell whether an answer counts from now on instead of the one before.
+def _counts(item: str, answer: Answer, before: Answer | None, screening: ScreeningRecord) -> bool:
+    """Tell whether an answer of a screening counts from now on instead of the one before.
 
-    The newest one does, by the order of recording. A higher level always counts. It is lowered neither by an answer of
-    a session so long ago that it says nothing about now, nor, for fear at home, by one that was not given alone.
-    Content map, section (e), 4c; awaiting clinical sign-off.
+    A higher level always counts. It is lowered neither by an answer of an older session, nor by one of a session so
+    long ago that it says nothing about now, nor, for fear at home, by one that was not given alone. Content map,
+    section (e), 4c; awaiting clinical sign-off.
     """
     if before is None or answer.level > before.level:
         return True
-    return not is_late and (answer.asked_alone or item != "fear_at_home")
+    if screening.is_late or screening.is_older_than(before.session_at):
+        return False
+    return answer.asked_alone or item != "fear_at_home"
 
 
 def fold(events: Iterable[RecordedEvent]) -> DerivedState:

@@ -1,4 +1,4 @@
-"""Which answer to an item counts: the newest by the order of recording, and never one that says nothing about now."""
+"""Which answer to an item counts: that of the newest session, and never a lower one that says nothing about now."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import LATE_AFTER
 from caseapp.domain.screening.queries import get_safety_history, get_safety_state
 from caseapp.domain.screening.schemas import NewScreening
+from caseapp.domain.screening.state import fold
 from caseapp.domain.suitability.rules import situation_in_case
 from tests.domain.screening.hold_helpers import KEYS, blockers, finish_tasks, only_hold
 from tests.support import builders, staff
@@ -79,6 +80,43 @@ def test_screening_of_a_session_before_the_hold_does_not_help_to_release_it(team
     assert "screening_not_steady" in blockers(hold, team["supervisor"])
     answer(team, ines)
     assert "screening_not_steady" not in blockers(hold, team["supervisor"])
+
+
+def test_older_session_that_is_recorded_later_lowers_nothing(team, ines):
+    answer(team, ines, self_harm=3)
+    answer(team, ines, held=timedelta(hours=48))
+    state = get_safety_state(ines.client_id)
+    assert state.levels["self_harm"] == state.last_screening.levels["self_harm"] == 3
+    assert (
+        "self_harm_flag" in situation_in_case(get_case_context(team["coach"], ines.case_id)).flags
+    )
+    assert "screening_not_steady" in blockers(only_hold(ines.client_id), team["supervisor"])
+
+
+def test_older_session_that_is_recorded_later_raises_a_level_but_is_not_the_last(team, ines):
+    answer(team, ines)
+    answer(team, ines, held=timedelta(hours=48), sleep=1)
+    state = get_safety_state(ines.client_id)
+    assert (state.levels["sleep"], state.last_screening.levels["sleep"]) == (1, 0)
+
+
+def test_full_session_recorded_after_a_newer_brief_one_is_the_last_full_one(team, ines):
+    answer(team, ines, full=False, sleep=1)
+    answer(team, ines, held=timedelta(hours=48))
+    state = fold(get_safety_history(ines.client_id).events)
+    assert state.last_screening.levels["sleep"] == 1
+    assert not state.last_screening.full
+    assert state.last_full_at < state.last_screening.session_at
+
+
+def test_care_hold_is_not_released_with_a_session_of_before_it(team, ines):
+    start = now()
+    answer(team, ines, sleep=2)
+    answer(team, ines, held=timedelta(hours=71))
+    with at(start + timedelta(days=4, hours=2)):
+        answer(team, ines)
+        hold = only_hold(ines.client_id)
+        assert "only_one_steady_screening" in blockers(hold, team["supervisor"])
 
 
 def test_session_in_the_future_is_refused_and_records_nothing(team, ines):
