@@ -223,8 +223,8 @@ def test_close_and_reopen_case(coach, case, made):
     assert assert_refused(coach.post(f"{path}/close", closing(), version=case)) == [
         "screening_of_the_day"
     ]
-    together = closing(outcome="reunited")
-    assert assert_refused(coach.post(f"{path}/close", together, version=case)) == [
+    reunited = closing(outcome="reunited")
+    assert assert_refused(coach.post(f"{path}/close", reunited, version=case)) == [
         "final_screening"
     ]
     assert assert_refused(coach.post(f"{path}/reopen", {"reason": "Came back."}, version=case)) == [

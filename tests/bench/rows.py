@@ -30,11 +30,18 @@ from caseapp.domain.clients.queries import name_hash
 from caseapp.domain.clients.rules import name_words
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.notes.models import Note
+from caseapp.domain.screening.events import ScreeningRecorded
+from caseapp.domain.screening.models import ClientSafety, SafetyEvent
+from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, seal_events, seal_state
+from caseapp.domain.screening.state import DerivedState
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
+
+    from caseapp.core.vault import DataKey
 
 FIRST_NAMES = (
     "Ana",
@@ -102,7 +109,16 @@ def fill(cases: int, own: int, *, readers: int = 0, notes: int = 5) -> Filled:
                 noted[case["coach_id"]].append(case["id"])
                 written += [_note(case, person["key"], number) for number in range(notes)]
         with transaction() as session:
-            for table in (Client, ClientKey, CareTeamMember, ClientNameWord, NameHash, Case):
+            for table in (
+                Client,
+                ClientKey,
+                CareTeamMember,
+                ClientNameWord,
+                NameHash,
+                Case,
+                SafetyEvent,
+                ClientSafety,
+            ):
                 session.execute(
                     sa.insert(table), [row for person in chunk for row in person[table]]
                 )
@@ -146,6 +162,7 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
         client = SimpleNamespace(__tablename__="client", id=client_id, client_id=client_id)
         case = SimpleNamespace(__tablename__="coaching_case", id=new_id(), client_id=client_id)
         coach_id = coach_of(number)
+        events, safety = _screening(key, coach_id, moment)
         yield {
             "key": key,
             Client: [
@@ -187,7 +204,17 @@ def _people(cases: int, coach_of) -> Iterator[dict]:
                     "version": 1,
                 }
             ],
+            SafetyEvent: events,
+            ClientSafety: [safety],
         }
+
+
+def _screening(key: DataKey, coach_id: UUID, moment: datetime) -> tuple[list[dict], dict]:
+    """Seal a screening without concerns as a client's first safety event, and the state after it."""
+    asked = ScreeningRecorded(None, moment, {item.key: 0 for item in ITEMS}, asked_alone=True)
+    before = CurrentSafety(0, NO_TAG, DerivedState())
+    events, after = seal_events(before, key, coach_id, moment, [(new_id(), asked)])
+    return events, {"client_id": key.client_id, **seal_state(after, key)}
 
 
 def _note(case: dict, key, number: int) -> dict[str, object]:

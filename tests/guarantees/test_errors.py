@@ -197,7 +197,8 @@ def test_what_people_write_and_search_for_never_reaches_the_log(world, app, logg
             if "sign-out" in path:
                 continue
             answer = world.browsers[who].open(path, method=route.method, headers=headers, **more)
-            if answer.status_code >= 500:
+            # No worker runs in a test, so the installation isn't ready.
+            if answer.status_code >= 500 and path.partition("?")[0] != "/readyz":
                 failures.append((route.name, who, answer.status_code))
             if CANARY in str(answer.headers):
                 failures.append((route.name, who, "in a header"))

@@ -122,6 +122,8 @@ def test_typed_scripts_never_run(app, live, page):
             page.locator("#review_date").fill("2027-05-01")
             page.locator("[name='answer_fields.0.label']").fill(f"Where {payload}"[:160])
             page.locator("[name='answer_fields.0.id']").fill("where")
+            for question in page.locator("#involves select").all():
+                question.select_option("no")
         expect(page.locator("[data-preview-pane]")).to_contain_text("A walk is a walk.")
         with page.expect_navigation():
             page.get_by_role("button", name="Save draft", exact=True).click()
