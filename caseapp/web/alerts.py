@@ -82,14 +82,13 @@ def load_alert(alert_id: UUID) -> AlertView:
 def alert_page(alert_id: UUID) -> ResponseReturnValue:
     """Show what an alert is about, whom to ring and what has to be done."""
     view = load_alert(alert_id)
-    last = view.safety.last_screening
     return render_template(
         "alerts/alert.html",
         alert=view.found.alert,
         client=view.found.client,
         safety=view.safety,
         actions=view.actions,
-        immediate_steps=list_immediate_steps(last.levels) if last else [],
+        immediate_steps=list_immediate_steps(view.safety.levels),
         help_lines=get_practice_info().help_lines,
         flag_labels=FLAG_LABELS,
     )

@@ -67,9 +67,7 @@ def hold_page(context: CasePage, forms: Forms) -> str:
         open_holds=[hold for hold in holds if hold.released_at is None],
         released_holds=[hold for hold in holds if hold.released_at is not None],
         blockers=_list_release_blockers(context, history, actor),
-        immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
-        if context.safety.last_screening
-        else [],
+        immediate_steps=list_immediate_steps(context.safety.levels),
         items_by_key=ITEMS_BY_KEY,
         names=get_user_names(people),
         help_lines=get_practice_info().help_lines,

@@ -50,9 +50,7 @@ def screening_page(context: CasePage, forms: Forms) -> str:
         forms=forms,
         page=page_screenings(history, request.args.get("cursor"), PAGE_SIZE),
         trend=history.screenings[:TREND_LENGTH][::-1],
-        immediate_steps=list_immediate_steps(context.safety.last_screening.levels)
-        if context.safety.last_screening
-        else [],
+        immediate_steps=list_immediate_steps(context.safety.levels),
         help_lines=get_practice_info().help_lines,
         alert=get_client_alert(actor, client_id) if context.safety.holds else None,
         suspended=list_suspended_assignments(actor, context),

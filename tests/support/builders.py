@@ -85,7 +85,15 @@ def case(
 
 
 def screen(
-    actor, client_id, *, asked_alone=True, actions_taken=(), comment="", days_ago=0, **levels
+    actor,
+    client_id,
+    *,
+    asked_alone=True,
+    actions_taken=(),
+    comment="",
+    days_ago=0,
+    session_at=None,
+    **levels,
 ):
     """Record a screening: every item is at none except those in `levels` (a level name, a number or None)."""
     answers = {item.key: 0 for item in ITEMS} | {
@@ -98,6 +106,7 @@ def screen(
             actor,
             lock_client(actor, client_id),
             NewScreening(answers, asked_alone, tuple(actions_taken), comment),
+            session_at=session_at,
         )
 
 

@@ -1,9 +1,13 @@
 """Screening page: records answers and opens what they require."""
 
+from datetime import timedelta
+
 import pytest
 
+from caseapp.core.clock import now
 from caseapp.domain.screening.protocol import ITEMS
 from caseapp.domain.screening.queries import list_recent_screenings
+from tests.domain.alerts.steps import the_alert
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
 
@@ -55,6 +59,24 @@ def test_concern_redirects_to_hold_page(coach, address):
     assert "Believe the client. Do not advise staying or leaving." in text
     assert "999" in text
     assert "Do this now" in coach.text(address)
+
+
+@pytest.mark.parametrize("path", ["/case/{}/hold", "/case/{}/screening", "/alerts/{}"])
+@pytest.mark.parametrize("after", ["brief check", "late entry", "calm answers"])
+def test_immediate_steps_follow_the_answers_that_count_now(app, team, ines, path, after):
+    coach, supervisor = team["coach"], team["supervisor"]
+    if after == "late entry":
+        builders.screen(coach, ines.client_id)
+        builders.screen(
+            coach, ines.client_id, session_at=now() - timedelta(days=4), self_harm="urgent"
+        )
+    else:
+        builders.screen(coach, ines.client_id, self_harm="urgent")
+        unasked = {item.key: None for item in ITEMS if item.key != "sleep"}
+        builders.screen(coach, ines.client_id, **unasked if after == "brief check" else {})
+    part = the_alert().id if "alerts" in path else ines.number
+    page = StaffBrowser(app, supervisor).text(path.format(part))
+    assert ("Do this now</h2>" in page) == (after != "calm answers")
 
 
 @pytest.mark.parametrize("level", ["none", "watch"])
