@@ -314,7 +314,8 @@ def check_users() -> Iterator[CheckResult]:
     if own:
         yield CheckResult(
             WARNING,
-            f"{' or '.join(own)} can't release a safety hold if they opened it or recorded the last screening, and "
+            f"{' or '.join(own)} can't release a safety hold if they recorded the last screening or one that opened or "
+            "renewed it, and "
             "nobody else can. Assign them another supervisor.",
         )
 

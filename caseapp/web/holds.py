@@ -84,9 +84,10 @@ def _list_release_blockers(
     return {
         hold.id: release_blockers(
             hold,
-            history.list_screenings_since(hold),
+            history.find_hold_screenings(hold),
             context.list_open_kinds(hold),
             actor.id,
+            context.safety.as_of,
         )
         for hold in context.safety.holds
     }

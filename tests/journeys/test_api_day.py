@@ -103,7 +103,7 @@ def test_course_of_coaching_through_api(app):
         why = {"reason": "Two calm screenings and every check made."}
         assert set(
             assert_refused(supervisor.post(f"/holds/{hold['id']}/release", why, version=hold))
-        ) == {"task_open"}
+        ) == {"task_open", "screening_too_early"}
 
     # Nine days later every check is made and a second calm screening stands.
     with at(today + timedelta(days=9)):

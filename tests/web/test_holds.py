@@ -56,7 +56,7 @@ def test_safety_hold_shows_reasons_actions_and_blockers(team, coach, ines, addre
         "Closing the case",
         "A hold doesn’t end after a set time or because the client asks.",
         "Still open: Make the safety plan together.",
-        "There has been no full screening with every level at None or Watch since the hold opened.",
+        "There has been no full screening with every level at None or Watch since the hold opened or was renewed.",
         "Awaiting sign-off by a licensed clinician",
     ):
         assert words in text, words

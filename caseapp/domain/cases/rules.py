@@ -313,7 +313,9 @@ def list_common_blockers(safety: SafetyState) -> list[Reason]:
         reasons.append(
             Reason(
                 "screening_old",
-                f"The last screening is {days} days old; the limit is {SCREENING_VALIDITY.days}.",
+                f"The last screening is {days} days old; the limit is {SCREENING_VALIDITY.days}."
+                if days >= 0
+                else "The time of the last screening is in the future.",
                 "Record a full screening.",
             )
         )
@@ -362,8 +364,7 @@ def is_criterion_met(
         return any(
             screening.asked_alone
             and screening.levels["fear_at_home"] is not None
-            and not screening.is_late
-            and safety.as_of - screening.session_at <= SCREENING_VALIDITY
+            and screening.is_current(safety.as_of)
             for screening in screenings
         )
     if check == "no_contact_block":

@@ -176,7 +176,7 @@ def release_hold(actor: Actor, locked: LockedHold, reason: str, version: int) ->
     Raises RuleBroken with every blocker, or Stale when the hold has changed since `version`.
     """
     require(actor, Action.HOLD_RELEASE)
-    check_release(actor, locked)
+    check_release(actor, locked, now())
     hold = locked.hold
     if hold.version != version:
         raise Stale

@@ -23,13 +23,19 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
-from caseapp.domain.screening.protocol import SAFETY_ITEMS, SCREENING_VALIDITY
-from caseapp.domain.screening.rules import highest_level, list_episodes, release_blockers
+from caseapp.domain.screening.protocol import SAFETY_ITEMS
+from caseapp.domain.screening.rules import (
+    HoldScreenings,
+    highest_level,
+    list_episodes,
+    release_blockers,
+)
 from caseapp.domain.screening.sealing import NO_TAG, CurrentSafety, open_event, open_state
 from caseapp.domain.screening.state import (
     DerivedState,
     change_flags,
     change_holds,
+    fold,
     make_screening,
 )
 from caseapp.domain.users.models import User
@@ -80,24 +86,21 @@ class SafetyHistory:
         none: dict[UUID, Flag] = {}
         return reduce(change_flags, self.events, none)
 
-    def list_raising(self, hold: Hold) -> list[ScreeningRecord]:
-        """List the screenings that opened or renewed a hold, newest first."""
+    def find_hold_screenings(self, hold: Hold) -> HoldScreenings:
+        """Find the screenings that the release of a hold depends on."""
         ids = list_episodes(hold)
-        return [screening for screening in self.screenings if screening.id in ids]
-
-    def list_screenings_since(self, hold: Hold) -> list[ScreeningRecord]:
-        """List the newest screenings since a hold opened, newest first.
-
-        Those that were recorded late are left out, and those of a session before one that opened or renewed the hold.
-        """
-        opened_at = max(screening.session_at for screening in self.list_raising(hold))
-        return [
+        raising = [screening for screening in self.screenings if screening.id in ids]
+        opened_at = max(screening.session_at for screening in raising)
+        since = [
             screening
             for screening in self.screenings[:RELEASE_SCREENINGS]
-            if screening.seq > hold.seq
+            if screening.seq > raising[0].seq
             and not screening.is_late
             and not screening.is_older_than(opened_at)
         ]
+        answers = fold(self.events).answers
+        levels = {item: answer.level for item, answer in answers.items()}
+        return HoldScreenings(tuple(raising), tuple(since), levels)
 
 
 def _select_histories(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
@@ -307,12 +310,7 @@ class SafetyState:
     @property
     def is_recent(self) -> bool:
         """Tell whether the session of the last screening was at most 14 days ago, and recorded in time."""
-        last = self.last_screening
-        return (
-            last is not None
-            and not last.is_late
-            and self.as_of - last.session_at <= SCREENING_VALIDITY
-        )
+        return self.last_screening is not None and self.last_screening.is_current(self.as_of)
 
     @property
     def fear_known(self) -> bool:
@@ -403,8 +401,8 @@ def get_current_safety(key: DataKey) -> CurrentSafety:
 
 def list_release_blockers(hold: Hold, actor: Actor) -> list[Reason]:
     """List what still has to happen before this actor can release a hold; empty when they can."""
-    since = get_safety_history(hold.client_id).list_screenings_since(hold)
-    return release_blockers(hold, since, _list_open_kinds(hold), actor.id)
+    screenings = get_safety_history(hold.client_id).find_hold_screenings(hold)
+    return release_blockers(hold, screenings, _list_open_kinds(hold), actor.id, now())
 
 
 def _list_open_kinds(hold: Hold) -> list[str]:
@@ -416,13 +414,13 @@ def _list_open_kinds(hold: Hold) -> list[str]:
 class LockedHold:
     """A hold whose client is locked until the transaction ends, with what its release depends on.
 
-    Only `lock_hold` makes one, from what it reads after the lock. `screenings` are those since the hold opened, newest
-    first; `open_kinds` are the kinds of the hold's tasks that are not completed.
+    Only `lock_hold` makes one, from what it reads after the lock. `open_kinds` are the kinds of the hold's tasks that
+    are not completed.
     """
 
     hold: Hold
     key: DataKey
-    screenings: tuple[ScreeningRecord, ...]
+    screenings: HoldScreenings
     open_kinds: tuple[str, ...]
 
 
@@ -437,6 +435,6 @@ def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
     return LockedHold(
         hold,
         history.key,
-        tuple(history.list_screenings_since(hold)),
+        history.find_hold_screenings(hold),
         tuple(_list_open_kinds(hold)),
     )

@@ -10,17 +10,18 @@ from caseapp.core.errors import Reason, refuse_for
 from caseapp.domain.clients.rules import is_contact_frozen
 from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.protocol.file import PROTOCOL
-from caseapp.domain.protocol.rules import due_at
+from caseapp.domain.protocol.rules import due_at, not_before
 from caseapp.domain.screening.protocol import (
     IMMEDIATE_STEPS,
     ITEMS_BY_KEY,
     LEVEL_RULES,
+    SCREENING_VALIDITY,
     STEADY_INTERVAL,
     Level,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from caseapp.core.actor import Actor
@@ -47,6 +48,19 @@ CONTACT_NOT_CONFIRMED = Reason(
     "This flag can’t be cleared before the client has confirmed in person which ways of contact are safe.",
     "Ask the client in person and alone, and confirm the safe ways of contact under Details.",
 )
+
+
+@dataclass(frozen=True)
+class HoldScreenings:
+    """The screenings that the release of a hold depends on, newest first, and the level of each item that counts now.
+
+    `raising` are those that opened or renewed the hold. `since` are those that were recorded after them, in time, and
+    about a session that was not before theirs.
+    """
+
+    raising: tuple[ScreeningRecord, ...]
+    since: tuple[ScreeningRecord, ...]
+    levels: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -140,14 +154,16 @@ def has_two_steady_screenings(screenings: Sequence[ScreeningRecord]) -> bool:
     return bool(steady) and steady[0].session_at - steady[-1].session_at >= STEADY_INTERVAL
 
 
-def check_release(actor: Actor, locked: LockedHold) -> None:
-    """Check that the actor can release a hold.
+def check_release(actor: Actor, locked: LockedHold, moment: datetime) -> None:
+    """Check that the actor can release a hold at a moment.
 
     Raises RuleBroken with every blocker.
     """
     if locked.hold.released_at is not None:
         refuse_for([ALREADY_RELEASED])
-    refuse_for(release_blockers(locked.hold, locked.screenings, locked.open_kinds, actor.id))
+    refuse_for(
+        release_blockers(locked.hold, locked.screenings, locked.open_kinds, actor.id, moment)
+    )
 
 
 def check_clear_flag(client: LockedClient, flag: Flag) -> None:
@@ -164,24 +180,26 @@ def check_clear_flag(client: LockedClient, flag: Flag) -> None:
 
 def release_blockers(
     hold: Hold,
-    since: Sequence[ScreeningRecord],
+    screenings: HoldScreenings,
     open_kinds: Iterable[str],
     actor_id: UUID,
+    moment: datetime,
 ) -> list[Reason]:
-    """List what still has to happen before this actor can release a hold.
+    """List what still has to happen before this actor can release a hold at a moment.
 
-    `since` are the screenings recorded after the hold opened, newest first; `open_kinds` the tasks that are not
-    completed, of every episode inside the hold. Required are a full screening at none or watch after the hold opened
-    and every task completed; for a care hold two such screenings a week apart; for a safety hold a second person, who
-    neither opened it nor recorded the last screening. A hold never ends by time or by the client's choice. Content map,
+    `open_kinds` are the tasks that are not completed, of every episode inside the hold. Required are a full screening
+    at none or watch after the hold opened or was last renewed, and every task completed; for a care hold two such
+    screenings a week apart. A safety hold needs more of that screening, and a second person, who recorded neither it
+    nor a screening that opened or renewed the hold. A hold never ends by time or by the client's choice. Content map,
     section (d), "The hold".
     """
-    reasons = []
+    reasons, since = [], screenings.since
     if not since or not since[0].steady:
         reasons.append(
             Reason(
                 "screening_not_steady",
-                "There has been no full screening with every level at None or Watch since the hold opened.",
+                "There has been no full screening with every level at None or Watch since the hold opened or was "
+                "renewed.",
                 "Ask every question again, in private, and record the screening.",
             )
         )
@@ -194,6 +212,8 @@ def release_blockers(
                 "Screen again a week after the first one.",
             )
         )
+    elif hold.kind == "safety":
+        reasons += _list_safety_blockers(hold, screenings, moment)
     reasons += [
         Reason(
             "task_open",
@@ -202,13 +222,54 @@ def release_blockers(
         )
         for kind in open_kinds
     ]
-    authors = {hold.opened_by, *(screening.recorded_by for screening in since[:1])}
+    authors = {screening.recorded_by for screening in (*screenings.raising, *since[:1])}
     if hold.kind == "safety" and actor_id in authors:
         reasons.append(
             Reason(
                 "second_person_needed",
-                "A safety hold must be released by someone who neither opened it nor recorded the last screening.",
+                "A safety hold must be released by someone who recorded neither the last screening nor one that "
+                "opened or renewed the hold.",
                 "Ask another supervisor.",
             )
         )
     return reasons
+
+
+def _list_safety_blockers(
+    hold: Hold, screenings: HoldScreenings, moment: datetime
+) -> Iterator[Reason]:
+    """List what the last screening, which is full and steady, still lacks to release a safety hold.
+
+    It is asked alone, not before the 72-hour check of the last episode (the 7-day check when fear at home is among the
+    reasons), and is current. Product proposal, awaiting clinical sign-off.
+    """
+    last = screenings.since[0]
+    if not last.asked_alone:
+        yield Reason(
+            "screening_not_alone",
+            "The client was not alone when the last screening was asked.",
+            "Ask every question again when the client is alone, and record the screening.",
+        )
+    high = [key for key, level in screenings.levels.items() if level > Level.WATCH]
+    if high:
+        labels = ", ".join(ITEMS_BY_KEY[key].label for key in high)
+        yield Reason(
+            "level_above_watch",
+            f"Still above Watch: {labels}.",
+            "Ask about it again when the client is alone, and record the screening.",
+        )
+    is_fear = any(reason["item"] == "fear_at_home" for reason in hold.reasons)
+    check = "safety_7d" if is_fear else "safety_72h"
+    earliest = not_before(check, screenings.raising[0].recorded_at)
+    if earliest and last.session_at < earliest:
+        yield Reason(
+            "screening_too_early",
+            f"The last screening was asked before the {TASK_LABELS[check]} was possible.",
+            "Screen again when that check is possible.",
+        )
+    if not last.is_current(moment):
+        yield Reason(
+            "screening_not_current",
+            f"The last screening was not asked within the past {SCREENING_VALIDITY.days} days.",
+            "Ask every question again, in private, and record the screening.",
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
@@ -13,6 +14,7 @@ from caseapp.domain.screening.protocol import (
     ITEMS,
     LATE_AFTER,
     MANUAL_FLAGS,
+    SCREENING_VALIDITY,
     Level,
 )
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+# The clocks of two servers may differ by so much.
+CLOCK_SKEW = timedelta(minutes=5)
 LEVEL_NAMES = {level.name.lower(): level for level in Level}
 
 
@@ -95,6 +99,11 @@ class ScreeningRecord:
     def is_late(self) -> bool:
         """Tell whether the session was so long before the recording that it says nothing about now."""
         return self.recorded_at - self.session_at > LATE_AFTER
+
+    def is_current(self, moment: datetime) -> bool:
+        """Tell whether the session was at most 14 days before a moment, not in its future, and recorded in time."""
+        ago = moment - self.session_at
+        return not self.is_late and -CLOCK_SKEW <= ago <= SCREENING_VALIDITY
 
     def is_older_than(self, session_at: datetime) -> bool:
         """Tell whether the session was before another one.

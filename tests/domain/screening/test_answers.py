@@ -146,8 +146,10 @@ def test_fear_at_home_is_lowered_only_by_an_answer_given_alone(team, ines):
 def test_answer_of_a_clock_that_ran_ahead_does_not_outrank_a_later_one(team, ines):
     with at(now() + timedelta(days=2)):
         answer(team, ines, sleep=0)
+    assert not get_safety_state(ines.client_id).is_recent
     answer(team, ines, sleep=1)
     state = get_safety_state(ines.client_id)
+    assert state.is_recent
     assert state.levels["sleep"] == state.last_screening.levels["sleep"] == 1
     answer(team, ines, sleep=0)
     assert get_safety_state(ines.client_id).levels["sleep"] == 0

@@ -7,10 +7,15 @@ from uuid import UUID
 
 import pytest
 
+from caseapp.core.clock import now
 from caseapp.core.errors import Forbidden, NotFound, RuleBroken, Stale
 from caseapp.core.transaction import transaction
+from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.followups.queries import list_client_followups
+from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.protocol import LATE_AFTER
 from caseapp.domain.screening.queries import lock_hold
+from caseapp.domain.screening.schemas import NewScreening
 from tests.domain.screening.hold_helpers import (
     KEYS,
     REASON,
@@ -115,6 +120,51 @@ def test_release_by_last_screener_is_blocked(team, ines):
         finish_tasks(team["coach"], ines)
         builders.screen(team["supervisor"], ines)
         assert blockers(only_hold(ines), team["supervisor"]) == ["second_person_needed"]
+
+
+def test_release_by_somebody_who_renewed_the_hold_is_blocked(team, ines):
+    with day(0):
+        builders.screen(team["coach"], ines, self_harm="concern")
+        builders.screen(team["supervisor"], ines, self_harm="urgent")
+    with day(8):
+        finish_tasks(team["coach"], ines)
+        builders.screen(team["coach"], ines)
+        assert blockers(only_hold(ines), team["supervisor"]) == ["second_person_needed"]
+
+
+def test_release_is_measured_from_the_last_renewal(team, ines):
+    with day(0):
+        builders.screen(team["coach"], ines, self_harm="concern")
+    with day(5):
+        builders.screen(team["coach"], ines)
+        record_late(team["coach"], ines, self_harm=3)
+    with day(13):
+        finish_tasks(team["coach"], ines)
+        assert blockers(only_hold(ines), team["supervisor"]) == ["screening_not_steady"]
+        builders.screen(team["coach"], ines)
+        assert blockers(only_hold(ines), team["supervisor"]) == []
+
+
+def test_answers_that_were_not_given_alone_release_no_safety_hold(team, ines):
+    with day(0):
+        builders.screen(team["coach"], ines, fear_at_home="urgent")
+    with day(8):
+        finish_tasks(team["coach"], ines)
+        builders.screen(team["coach"], ines, asked_alone=False)
+        assert blockers(only_hold(ines), team["supervisor"]) == [
+            "screening_not_alone",
+            "level_above_watch",
+        ]
+        builders.screen(team["coach"], ines)
+        assert blockers(only_hold(ines), team["supervisor"]) == []
+
+
+def record_late(actor, client_id, **levels):
+    """Record answers of a session so long ago that it says nothing about now."""
+    with transaction():
+        client = lock_client(actor, client_id)
+        new = NewScreening(dict.fromkeys(KEYS, 0) | levels, asked_alone=True)
+        record_screening(actor, client, new, session_at=now() - LATE_AFTER * 2)
 
 
 def test_release_by_other_roles_is_refused(team, held):

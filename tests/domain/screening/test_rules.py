@@ -19,6 +19,7 @@ from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, STEADY_INTERVAL, Level
 from caseapp.domain.screening.queries import LockedHold
 from caseapp.domain.screening.rules import (
+    HoldScreenings,
     check_clear_flag,
     check_release,
     derive_flags,
@@ -104,7 +105,7 @@ LEVELS: dict[str, dict[str, int | None]] = {
 
 
 def release_states():
-    """Yield every combination of what a release depends on, as the hold, screenings, tasks and who releases it."""
+    """Yield every combination of what a release depends on: hold, screenings, tasks and who releases it."""
     for kind, opener, recorder, last, earlier, tasks, actor in product(
         ("care", "safety"),
         (COACH, SUPERVISOR),
@@ -117,17 +118,19 @@ def release_states():
         since = [] if last == "none" else [screening(by=recorder, **LEVELS[last])]
         if since and earlier:
             since.append(screening(days_ago=7, by=recorder))
-        yield open_hold(kind, by=opener), tuple(since), tasks, actor
+        raising = (screening(days_ago=20, by=opener, sleep=3),)
+        yield open_hold(kind, by=opener), HoldScreenings(raising, tuple(since), {}), tasks, actor
 
 
 def test_release_needs_every_condition():
     released = set()
-    for hold, since, tasks, actor in release_states():
-        reasons = release_blockers(hold, since, tasks, actor)
+    for hold, screenings, tasks, actor in release_states():
+        reasons = release_blockers(hold, screenings, tasks, actor, NOW)
+        since = screenings.since
         assert complete(reasons)
         steady = bool(since) and since[0].steady
         twice = hold.kind == "safety" or has_two_steady_screenings(since)
-        authors = {hold.opened_by, *(one.recorded_by for one in since[:1])}
+        authors = {one.recorded_by for one in (*screenings.raising, *since[:1])}
         second = hold.kind == "care" or actor not in authors
         assert (not reasons) == (steady and twice and not tasks and second)
         if not reasons:
@@ -137,8 +140,9 @@ def test_release_needs_every_condition():
 
 def test_every_reason_against_a_release_stands_alone_in_some_state():
     alone = set()
-    for hold, since, tasks, actor in release_states():
-        codes = {reason.code for reason in release_blockers(hold, since, tasks, actor)}
+    for hold, screenings, tasks, actor in release_states():
+        found = release_blockers(hold, screenings, tasks, actor, NOW)
+        codes = {reason.code for reason in found}
         if len(codes) == 1:
             alone |= codes
     assert alone == {
@@ -149,14 +153,45 @@ def test_every_reason_against_a_release_stands_alone_in_some_state():
     }
 
 
+@pytest.mark.parametrize(
+    ("item", "raised", "asked", "alone", "levels", "codes"),
+    [
+        ("self_harm", 3, 0, True, {}, []),
+        ("self_harm", 2, 0, True, {}, ["screening_too_early"]),
+        ("fear_at_home", 7, 0, True, {}, []),
+        ("fear_at_home", 6, 0, True, {}, ["screening_too_early"]),
+        ("self_harm", 20, 14, True, {}, []),
+        ("self_harm", 20, 15, True, {}, ["screening_not_current"]),
+        ("self_harm", 20, -1, True, {}, ["screening_not_current"]),
+        ("self_harm", 20, 0, False, {}, ["screening_not_alone"]),
+        ("self_harm", 20, 0, True, {"fear_at_home": 1}, []),
+        ("self_harm", 20, 0, True, {"fear_at_home": 2}, ["level_above_watch"]),
+    ],
+)
+def test_screening_that_releases_a_safety_hold_is_asked_alone_and_in_time(
+    item, raised, asked, alone, levels, codes
+):
+    hold = replace(open_hold(), reasons=[{"item": item, "level": 3, "screening": ""}])
+    screenings = HoldScreenings(
+        (screening(days_ago=raised), screening(days_ago=30)),
+        (screening(days_ago=asked, asked_alone=alone),),
+        levels,
+    )
+    reasons = release_blockers(hold, screenings, (), SUPERVISOR, NOW)
+    assert [reason.code for reason in reasons] == codes
+    assert complete(reasons)
+
+
 def test_released_hold_is_not_released_again():
     hold = replace(open_hold("care"), released_at=NOW)
     supervisor = Actor(SUPERVISOR, Role.SUPERVISOR, "", "web")
+    raising = (screening(days_ago=20, sleep=2),)
+    once = HoldScreenings(raising, (screening(),), {})
     with pytest.raises(RuleBroken) as refused:
-        check_release(supervisor, LockedHold(hold, KEY, (screening(),), ()))
+        check_release(supervisor, LockedHold(hold, KEY, once, ()), NOW)
     assert [reason.code for reason in refused.value.reasons] == ["already_released"]
-    week = (screening(), screening(days_ago=7))
-    check_release(supervisor, LockedHold(open_hold("care"), KEY, week, ()))
+    week = HoldScreenings(raising, (screening(), screening(days_ago=7)), {})
+    check_release(supervisor, LockedHold(open_hold("care"), KEY, week, ()), NOW)
 
 
 def make_flag(kind):
