@@ -160,13 +160,13 @@ def set_manual_flag(actor: Actor, client: LockedClient, kind: str) -> None:
 def clear_flag(actor: Actor, client: LockedClient, flag_id: UUID, reason: str) -> None:
     """Clear a client's flag with a written reason; supervisors only.
 
-    Raises NotFound, or RuleBroken when it is already cleared.
+    Raises NotFound, or RuleBroken when it is already cleared or has to stay.
     """
     require(actor, Action.FLAG_CLEAR)
-    flag = get_flag(client.id, flag_id)
-    check_clear_flag(client, flag)
+    flag, current = get_flag(client.id, flag_id), get_current_safety(client.key)
+    check_clear_flag(client, flag, current.state)
     cleared = FlagCleared(flag.id, reason)
-    _append(actor, client, get_current_safety(client.key), [(new_id(), cleared)])
+    _append(actor, client, current, [(new_id(), cleared)])
     _record(actor, Action.FLAG_CLEAR, "flag", flag.id, client, {"kind": flag.kind})
 
 

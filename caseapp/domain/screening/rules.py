@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from caseapp.domain.clients.queries import LockedClient
     from caseapp.domain.screening.queries import LockedHold
     from caseapp.domain.screening.schemas import Flag, Hold, ScreeningRecord
+    from caseapp.domain.screening.state import DerivedState
 
 
 SESSION_IN_FUTURE = "This session is in the future. Enter the time when it began."
@@ -43,6 +44,16 @@ ALREADY_CLEARED = Reason(
 )
 
 
+SET_BY_ANSWERS = Reason(
+    "set_by_answers",
+    "This flag can’t be cleared while an answer that counts now sets it.",
+    "Ask about it again when the client is alone, and record the screening.",
+)
+SAFETY_HOLD_OPEN = Reason(
+    "safety_hold_open",
+    "A flag that answers have set can’t be cleared while a safety hold is open.",
+    "Release the hold first. The hold page lists what is still to do.",
+)
 CONTACT_NOT_CONFIRMED = Reason(
     "contact_not_confirmed",
     "This flag can’t be cleared before the client has confirmed in person which ways of contact are safe.",
@@ -166,14 +177,19 @@ def check_release(actor: Actor, locked: LockedHold, moment: datetime) -> None:
     )
 
 
-def check_clear_flag(client: LockedClient, flag: Flag) -> None:
-    """Check that a client's flag can be cleared.
+def check_clear_flag(client: LockedClient, flag: Flag, state: DerivedState) -> None:
+    """Check that a client's flag can be cleared; `state` is the client's current one.
 
-    One that makes sending unsafe can't be before the safe ways of contact are confirmed: clearing it would let mail and
-    links go out again. Raises RuleBroken.
+    A flag stays as long as an answer that counts now sets it, and one that answers have set also while a safety hold is
+    open. One that makes sending unsafe can't be cleared before the safe ways of contact are confirmed: clearing it
+    would let mail and links go out again. Raises RuleBroken.
     """
     if flag.cleared_at is not None:
         refuse_for([ALREADY_CLEARED])
+    if flag.kind in derive_flags({item: answer.level for item, answer in state.answers.items()}):
+        refuse_for([SET_BY_ANSWERS])
+    if flag.source == "screening" and any(hold.kind == "safety" for hold in state.holds):
+        refuse_for([SAFETY_HOLD_OPEN])
     if is_contact_frozen({flag.kind}, client.record.contact_confirmed_at):
         refuse_for([CONTACT_NOT_CONFIRMED])
 

@@ -15,6 +15,7 @@ from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import clear_flag, set_manual_flag
 from caseapp.domain.screening.queries import get_flag, list_flags
 from tests.domain.screening.hold_helpers import REASON, clear, day
+from tests.support import builders
 
 pytestmark = pytest.mark.both
 
@@ -39,6 +40,18 @@ def test_flags_outlive_holds_and_only_supervisors_clear_them(team, held, ines):
     assert REASON not in repr(cleared)
     with pytest.raises(RuleBroken), transaction():
         clear_flag(team["supervisor"], lock_client(team["supervisor"], ines), flag.id, REASON)
+
+
+def test_flag_is_not_cleared_while_an_answer_sets_it(team, ines):
+    builders.screen(team["coach"], ines, self_harm="urgent")
+    [flag] = list_flags(team["coach"], ines)
+    for code in ("set_by_answers", "safety_hold_open"):
+        with pytest.raises(RuleBroken) as refused, transaction():
+            client = lock_client(team["supervisor"], ines)
+            clear_flag(team["supervisor"], client, flag.id, REASON)
+        assert [reason.code for reason in refused.value.reasons] == [code]
+        builders.screen(team["coach"], ines)
+    assert [found.id for found in list_flags(team["coach"], ines)] == [flag.id]
 
 
 def test_setting_a_flag_twice_changes_nothing(team, ines):

@@ -27,7 +27,8 @@ from caseapp.domain.screening.rules import (
     has_two_steady_screenings,
     release_blockers,
 )
-from caseapp.domain.screening.schemas import Flag
+from caseapp.domain.screening.schemas import Answer, Flag
+from caseapp.domain.screening.state import DerivedState
 from tests.support.contexts import (
     ALL_NONE,
     CLIENT,
@@ -194,6 +195,9 @@ def test_released_hold_is_not_released_again():
     check_release(supervisor, LockedHold(open_hold("care"), KEY, week, ()), NOW)
 
 
+CALM = DerivedState()
+
+
 def make_flag(kind):
     return Flag(UUID(int=5), CLIENT, kind, "screening", NOW, COACH)
 
@@ -201,20 +205,50 @@ def make_flag(kind):
 def test_flag_is_cleared_once():
     locked = LockedClient(client(), KEY)
     flag = make_flag("contact_block")
-    check_clear_flag(locked, flag)
+    check_clear_flag(locked, flag, CALM)
     with pytest.raises(RuleBroken) as refused:
-        check_clear_flag(locked, replace(flag, cleared_at=NOW - timedelta(days=1)))
+        check_clear_flag(locked, replace(flag, cleared_at=NOW - timedelta(days=1)), CALM)
     assert complete(refused.value.reasons)
 
 
 @pytest.mark.parametrize("kind", sorted(FLAG_LABELS))
 def test_flag_that_makes_sending_unsafe_is_cleared_after_a_confirmation(kind):
     flag = make_flag(kind)
-    check_clear_flag(LockedClient(client(confirmed_at=NOW), KEY), flag)
+    check_clear_flag(LockedClient(client(confirmed_at=NOW), KEY), flag, CALM)
     if kind not in {"violence_flag", "unsafe_delivery"}:
-        check_clear_flag(LockedClient(client(), KEY), flag)
+        check_clear_flag(LockedClient(client(), KEY), flag, CALM)
         return
     with pytest.raises(RuleBroken) as refused:
-        check_clear_flag(LockedClient(client(), KEY), flag)
+        check_clear_flag(LockedClient(client(), KEY), flag, CALM)
     assert [reason.code for reason in refused.value.reasons] == ["contact_not_confirmed"]
+    assert complete(refused.value.reasons)
+
+
+@pytest.mark.parametrize(
+    ("levels", "hold", "source", "codes"),
+    [
+        ({"self_harm": 1}, None, "person", ["set_by_answers"]),
+        ({"self_harm": 3}, "safety", "screening", ["set_by_answers"]),
+        ({"self_harm": 0}, "safety", "screening", ["safety_hold_open"]),
+        ({"self_harm": 0}, "safety", "person", []),
+        ({"self_harm": 0}, "care", "screening", []),
+        ({}, None, "screening", []),
+    ],
+)
+def test_flag_that_answers_have_set_stays_while_they_count_or_a_safety_hold_is_open(
+    levels, hold, source, codes
+):
+    answers = {
+        item: Answer(level, NOW, asked_alone=True, screening_id=UUID(int=9))
+        for item, level in levels.items()
+    }
+    state = DerivedState(holds=(open_hold(hold),) if hold else (), answers=answers)
+    flag = replace(make_flag("self_harm_flag"), source=source)
+    locked = LockedClient(client(confirmed_at=NOW), KEY)
+    if not codes:
+        check_clear_flag(locked, flag, state)
+        return
+    with pytest.raises(RuleBroken) as refused:
+        check_clear_flag(locked, flag, state)
+    assert [reason.code for reason in refused.value.reasons] == codes
     assert complete(refused.value.reasons)
