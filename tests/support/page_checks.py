@@ -57,6 +57,8 @@ class Look:
         page.wait_for_load_state()
         assert page.locator("h1").count() == 1, f"{name}: {page.locator('h1').count()} h1"
         assert page.title(), f"{name}: no title"
+        # What is inside noscript is text to a browser with scripts, and a style can show it.
+        assert "</a>" not in page.inner_text("body"), f"{name}: markup is shown as text"
         for width, height in (WIDE, PHONE):
             page.set_viewport_size({"width": width, "height": height})
             for theme in ("light", "dark"):
