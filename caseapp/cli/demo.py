@@ -18,6 +18,8 @@ from caseapp.core.database import db
 from caseapp.core.errors import Invalid, Reason, RuleBroken
 from caseapp.core.permissions import Role
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import update_staff_contact
+from caseapp.domain.alerts.schemas import StaffContact
 from caseapp.domain.auth.credentials import find_password_error
 from caseapp.domain.auth.operations import add_user
 from caseapp.domain.auth.rules import find_pin_error
@@ -38,6 +40,13 @@ STAFF = {
     "coach2": ("Jonas Adler", Role.COACH),
     "admin": ("Ade Bello", Role.ADMIN),
 }
+# How staff are rung in an emergency; the numbers belong to nobody.
+STAFF_CONTACTS = {
+    "supervisor": ("07700 900604", "Every day, 08:00 to 22:00"),
+    "coach": ("07700 900612", "Weekdays, 09:00 to 18:00"),
+    "coach2": ("07700 900627", "Weekdays, 10:00 to 19:00"),
+    "admin": ("07700 900635", ""),
+}
 PORTAL_CLIENTS = {"priya": "Priya Raman", "daniel": "Daniel Brandt"}
 PRACTICE_AGE_DAYS = 400
 HELP_LINE_CHECK_DAYS = (PRACTICE_AGE_DAYS, 320, 240, 160, 80, 12)
@@ -57,6 +66,7 @@ def fill(password: str, pin: str) -> list[str]:
     today = practice_today()
     with clock.at(_morning(today, PRACTICE_AGE_DAYS)):
         team = _staff(password)
+        _contacts(team)
         _practice(team["admin"])
     for ago in HELP_LINE_CHECK_DAYS:
         with clock.at(_morning(today, ago)), transaction():
@@ -122,6 +132,14 @@ def _staff(password: str) -> dict[str, Actor]:
             )
         team[who] = Actor(user.id, role, name, via="cli")
     return team
+
+
+def _contacts(team: dict[str, Actor]) -> None:
+    for who, (phone, hours) in STAFF_CONTACTS.items():
+        contact = StaffContact(phone=phone, on_call_hours=hours, deputy_id=None)
+        with transaction() as session:
+            version = session.get_one(User, team[who].id).version
+            update_staff_contact(team["admin"], team[who].id, contact, version)
 
 
 def _practice(admin: Actor) -> None:
