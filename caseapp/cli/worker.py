@@ -14,13 +14,16 @@ import structlog
 
 from caseapp.cli.context import CommandContext, print_error_lines
 from caseapp.core import heartbeat, outbox
-from caseapp.domain.alerts.operations import ALERT_STEP
+from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.operations import ALERT_STEP, enqueue_unreached_alerts
 
 if TYPE_CHECKING:
     from flask import Flask
 
 # How often alerts are looked at, in seconds.
 TICK_SECONDS = 5
+# How often an alert that has reached nobody is tried again, in seconds.
+RETRY_SECONDS = 15 * 60
 # A worker whose alerts have stood still for so many seconds ends itself, so that it is restarted.
 HANG_SECONDS = 300
 # A worker that dies again at once is restarted at most this often.
@@ -42,6 +45,7 @@ class AlertTimer(threading.Thread):
         super().__init__(name="alerts", daemon=True)
         self.app, self.stop = app, stop
         self.last_turn = monotonic()
+        self.next_retry = monotonic()
 
     def run(self) -> None:
         """Look at once and then every few seconds, until the worker stops."""
@@ -54,6 +58,10 @@ class AlertTimer(threading.Thread):
         """Take the due steps and beat; an error is logged, and the heartbeat stays away."""
         try:
             with self.app.app_context():
+                if monotonic() >= self.next_retry:
+                    with transaction():
+                        enqueue_unreached_alerts()
+                    self.next_retry = monotonic() + RETRY_SECONDS
                 outbox.sweep(kind=ALERT_STEP)
                 heartbeat.beat()
         except Exception as fault:  # noqa: BLE001 - the next turn tries again

@@ -10,6 +10,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+import sqlalchemy as sa
 
 from caseapp.cli import check
 from caseapp.cli import worker as worker_module
@@ -18,6 +19,7 @@ from caseapp.core import heartbeat, runtime
 from caseapp.core.clock import at, now
 from caseapp.core.heartbeat import MAX_SILENCE
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.models import AlertSetting
 from caseapp.domain.alerts.operations import update_staff_contact
 from caseapp.domain.alerts.schemas import StaffContact
 from tests.cli.test_serve import TIMEOUT, practice, serving, worker_pid
@@ -45,6 +47,21 @@ def test_turn_of_the_timer_takes_due_steps_and_beats(quiet):
     timer.take_due_steps()
     assert heartbeat.is_alive()
     assert len(taken_steps()) == 4
+
+
+def test_alert_that_has_reached_nobody_is_tried_again_every_15_minutes(quiet):
+    lone = staff.add("coach2")
+    builders.screen(lone, builders.case(lone).client_id, self_harm="urgent", days_ago=1)
+    timer = AlertTimer(quiet, Event())
+    timer.take_due_steps()
+    manager = staff.add("supervisor4")
+    with transaction() as session:
+        session.execute(sa.update(AlertSetting).values(manager_id=manager.id))
+    timer.take_due_steps()
+    assert taken_steps()["manager"] is None
+    timer.next_retry -= worker_module.RETRY_SECONDS
+    timer.take_due_steps()
+    assert taken_steps()["manager"] == "Owen Blake"
 
 
 def test_turn_that_fails_does_not_beat_and_the_next_one_tries_again(quiet, monkeypatch, logged):

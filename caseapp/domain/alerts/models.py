@@ -29,7 +29,7 @@ class Alert(Model):
 
 
 class AlertStep(Model):
-    """A step of an alert; it is taken once.
+    """A step of an alert; it is taken once, and again only while the alert has reached nobody with an active account.
 
     Without a due time it is only taken when nobody of the earlier steps could be alerted.
     """

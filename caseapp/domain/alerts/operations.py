@@ -26,6 +26,7 @@ from caseapp.domain.alerts.queries import (
     find_address,
     get_alert_setting,
     get_escalation,
+    list_unreached_alerts,
 )
 from caseapp.domain.alerts.rules import (
     list_deputy_faults,
@@ -73,7 +74,7 @@ def raise_alert(actor: Actor, client: LockedClient, kind: str) -> UUID:
         if step.due_at is not None and step.due_at > alert.opened_at:
             task = {"alert": alert.id.hex, "step": step.step}
             outbox.enqueue(ALERT_STEP, task, due_at=step.due_at)
-    _take_due_steps(actor, alert, steps, escalation, set())
+    _take_due_steps(actor, alert, steps, escalation, set(), set())
     return alert.id
 
 
@@ -84,12 +85,23 @@ def escalate(alert_id: UUID) -> None:
     if alert.acknowledged_at is not None:
         return
     steps = db.session.scalars(sa.select(AlertStep).where(AlertStep.alert_id == alert_id)).all()
-    alerted = set(
-        db.session.scalars(
-            sa.select(AlertRecipient.user_id).where(AlertRecipient.alert_id == alert_id)
-        )
-    )
-    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id), alerted)
+    recipients = db.session.execute(
+        sa.select(User.id, User.disabled_at)
+        .join(AlertRecipient, AlertRecipient.user_id == User.id)
+        .where(AlertRecipient.alert_id == alert_id)
+    ).all()
+    alerted = {found.id for found in recipients}
+    reached = {found.id for found in recipients if found.disabled_at is None}
+    _take_due_steps(worker(), alert, steps, get_escalation(alert.client_id), alerted, reached)
+
+
+def enqueue_unreached_alerts() -> None:
+    """Enqueue the steps of every alert that nobody has acknowledged and that has reached nobody with an active account.
+
+    Whoever is named or enabled later is alerted then.
+    """
+    for alert_id in list_unreached_alerts():
+        outbox.enqueue(ALERT_STEP, {"alert": alert_id.hex}, due_at=now())
 
 
 def _take_due_steps(
@@ -98,10 +110,11 @@ def _take_due_steps(
     steps: Sequence[AlertStep],
     escalation: Escalation,
     alerted: set[UUID],
+    reached: set[UUID],
 ) -> None:
     """Take the due steps of an alert whose client is locked: store whom they alert, and enqueue their emails.
 
-    `alerted` are those whom earlier steps have alerted.
+    `alerted` are those whom earlier steps have alerted, `reached` those of them whose accounts are active.
     """
     people = {
         step.step: {
@@ -114,7 +127,7 @@ def _take_due_steps(
         {step.step: step.due_at for step in steps},
         {step.step for step in steps if step.taken_at is not None},
         people,
-        alerted,
+        reached,
         now(),
         alert.opened_at,
     )

@@ -381,6 +381,19 @@ def get_alerted_client(actor: Actor, alert_id: UUID) -> AlertedClient:
     return AlertedClient(alert, unseal_client(row.Client, key), key)
 
 
+def list_unreached_alerts() -> Sequence[UUID]:
+    """List the alerts that nobody has acknowledged and that have reached nobody with an active account."""
+    is_reached = (
+        sa.exists()
+        .where(AlertRecipient.alert_id == Alert.id)
+        .where(User.id == AlertRecipient.user_id, User.disabled_at.is_(None))
+        .correlate(Alert)
+    )
+    return db.session.scalars(
+        sa.select(Alert.id).where(Alert.acknowledged_at.is_(None), ~is_reached).order_by(Alert.id)
+    ).all()
+
+
 def find_address(alert_id: UUID, user_id: UUID) -> str | None:
     """Return the address for an email about an alert; None when it is acknowledged or the person has left."""
     return db.session.scalar(

@@ -96,26 +96,27 @@ def list_due_steps(
     due: Mapping[str, datetime | None],
     taken: Collection[str],
     people: Mapping[str, Collection[UUID]],
-    alerted: Collection[UUID],
+    reached: Collection[UUID],
     at: datetime,
     opened_at: datetime,
 ) -> list[str]:
     """List the steps to take now, in order.
 
-    A step is due at its time, and at once when nobody has been alerted so far, by an earlier step or by one of this
-    list: whoever is away must not delay the next. `people` are those whom each step would alert, without the person
-    who opened the alert, who knows. When the clock runs behind the time at which the alert was opened it can't be
-    trusted, and every step is due: too early is safer than too late.
+    A step is due at its time, and at once when nobody is reached so far, by an earlier step or by one of this list:
+    whoever is away must not delay the next. While nobody is, a step that was taken is due again as soon as it has
+    people. `reached` are those whom the alert has reached and whose accounts are active. `people` are those whom each
+    step would alert, without the person who opened the alert, who knows. When the clock runs behind the time at which
+    the alert was opened it can't be trusted, and every step is due: too early is safer than too late.
     """
     found: list[str] = []
-    reached = set(alerted)
+    known = set(reached)
     for step in STEPS:
-        if step in taken:
+        if step in taken and (known or not people[step]):
             continue
         due_at = due[step]
-        if at < opened_at - MAX_CLOCK_SKEW or not reached or (due_at is not None and due_at <= at):
+        if at < opened_at - MAX_CLOCK_SKEW or not known or (due_at is not None and due_at <= at):
             found.append(step)
-            reached |= set(people[step])
+            known |= set(people[step])
     return found
 
 

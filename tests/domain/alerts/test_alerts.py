@@ -16,8 +16,8 @@ from caseapp.core.errors import NotFound
 from caseapp.core.mail import mail_folder
 from caseapp.core.outbox import OutboxRow
 from caseapp.core.transaction import transaction
-from caseapp.domain.alerts.models import Alert, AlertRecipient
-from caseapp.domain.alerts.operations import ALERT_STEP, acknowledge_alert
+from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting
+from caseapp.domain.alerts.operations import ALERT_STEP, acknowledge_alert, enqueue_unreached_alerts
 from caseapp.domain.alerts.queries import (
     get_alerted_client,
     list_acknowledged_alerts,
@@ -196,6 +196,57 @@ def test_deputy_is_whoever_it_is_when_the_step_is_taken(team):
     with later(hours=3):
         outbox.sweep()
     # Nobody is alerted twice.
+    assert taken_steps()["manager"] is None
+
+
+def set_manager(person):
+    with transaction():
+        db.session.execute(sa.update(AlertSetting).values(manager_id=person and person.id))
+
+
+def retry():
+    with transaction():
+        enqueue_unreached_alerts()
+    outbox.sweep()
+    db.session.rollback()
+
+
+@pytest.mark.parametrize("left", [0, 3])
+def test_manager_who_is_named_later_is_alerted_once_while_nobody_is_reached(team, left):
+    """The supervisor has left before the alert, or after the steps were taken."""
+    set_manager(None)
+    with transaction():
+        disable_user(operator(), "supervisor3@practice.test")
+        if not left:
+            disable_user(operator(), "supervisor@practice.test")
+    urgent(team)
+    with later(hours=3):
+        retry()
+        if left:
+            with transaction():
+                disable_user(operator(), "supervisor@practice.test")
+        retry()
+        assert "Owen Blake" not in taken_steps().values()
+        events = sa.select(sa.func.count()).where(AuditEvent.action == "alert.send")
+        before = db.session.scalar(events)
+        retry()
+        assert db.session.scalar(events) == before
+    set_manager(team["manager"])
+    with later(days=3):
+        retry()
+        assert taken_steps()["manager"] == "Owen Blake"
+        retry()
+        assert len(list_waiting_alerts(team["manager"])) == 1
+        assert db.session.scalar(events) == before + 1
+
+
+def test_alert_that_has_reached_somebody_is_not_tried_again(team):
+    set_manager(None)
+    urgent(team)
+    with later(hours=3):
+        retry()
+        set_manager(team["manager"])
+        retry()
     assert taken_steps()["manager"] is None
 
 

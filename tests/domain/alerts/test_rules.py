@@ -132,6 +132,15 @@ def test_steps_are_due_in_time_and_at_once_while_nobody_is_reached(after, has_ma
         assert reached or not any(there)
 
 
+def test_taken_step_is_due_again_when_it_has_people_while_nobody_is_reached():
+    people: dict[str, set[UUID]] = {step: set() for step in STEPS}
+    at = FRIDAY + timedelta(hours=3)
+    assert list_due_steps(DUE, STEPS, people, set(), at, FRIDAY) == []
+    people["supervisor"], people["manager"] = {WHO["supervisor"]}, {WHO["manager"]}
+    assert list_due_steps(DUE, STEPS, people, set(), at, FRIDAY) == ["supervisor"]
+    assert list_due_steps(DUE, STEPS, people, {WHO["coach"]}, at, FRIDAY) == []
+
+
 def test_every_step_is_due_when_the_clock_was_set_back():
     people = {step: {WHO[step]} for step in STEPS}
     early = FRIDAY - MAX_CLOCK_SKEW
