@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import sqlalchemy as sa
 
-from caseapp.core.clock import now
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
 from caseapp.core.transaction import transaction
 from caseapp.domain.assignments.operations import assign_handout
@@ -32,14 +34,21 @@ def close_case(world):
 
 
 def meet_release_conditions(world):
-    coach, client_id = world.actors["coach"], world.own["client_id"]
-    with transaction():
-        db.session.execute(sa.update(FollowUp).values(not_before_at=None))
-    followups.complete_all(coach, client_id)
-    for days in (8, 0):
-        builders.screen(coach, client_id, days_ago=days)
-    found = next(hold for hold in list_holds(coach, client_id) if hold.kind == "safety")
-    world.own = world.own | {"hold_id": found.id}
+    """Go on with another case, whose safety hold opened long ago and can be released."""
+    coach = world.actors["coach"]
+    with at(now() - timedelta(days=20)):
+        made = builders.case(coach)
+        builders.screen(coach, made.client_id, self_harm="urgent")
+    for days in (8, 1):
+        builders.screen(coach, made.client_id, days_ago=days)
+    followups.complete_all(coach, made.client_id)
+    [found] = list_holds(coach, made.client_id)
+    world.own = world.own | {
+        "case_id": made.case_id,
+        "client_id": made.client_id,
+        "hold_id": found.id,
+        "number": made.number,
+    }
 
 
 def choose_required_action(world):

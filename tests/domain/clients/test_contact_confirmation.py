@@ -15,7 +15,7 @@ from caseapp.domain.clients.operations import confirm_contact, update_client
 from caseapp.domain.clients.queries import get_client_record, lock_client
 from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
 from caseapp.domain.clients.schemas import SafeContact
-from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.screening.operations import ensure_flag, set_manual_flag
 from caseapp.domain.screening.queries import get_safety_state, list_flags
 from tests.domain.clients.portal_visitor import (
     choose_pin,
@@ -160,7 +160,9 @@ def test_flag_is_cleared_only_after_contact_is_confirmed(app, kind):
     cast = staff.team()
     coach, supervisor = cast["coach"], cast["supervisor"]
     made = builders.case(coach)
-    record_fear(coach, made.client_id)
+    # By hand: a flag that an answer sets stays as long as the answer.
+    with transaction():
+        ensure_flag(coach, lock_client(coach, made.client_id), kind, source="person")
     flag = next(flag for flag in list_flags(coach, made.client_id) if flag.kind == kind).id
 
     def clear():
