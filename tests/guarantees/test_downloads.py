@@ -26,6 +26,7 @@ FETCHED = {
     "GET /handouts/<string:slug>/pdf": "coach",
     "GET /reports/<uuid:export_id>": "admin",
     "GET /portal/h/<int(max=9999):position>/reading-<string:number>.pdf": "client",
+    "GET /portal/h/<int(max=9999):position>/answers-<string:number>.txt": "client",
     "GET /portal/reading-all.pdf": "client",
     "GET /api/v1/assignments/<uuid:assignment_id>/pdf": "coach",
     "GET /api/v1/cases/<uuid:case_id>/assignments/packet": "coach",

@@ -16,6 +16,7 @@ from caseapp.core.database import db
 from caseapp.core.permissions import ACTIONS_BY_ROLE, Action
 from caseapp.core.settings import ROOT
 from caseapp.core.transaction import transaction as open_transaction
+from caseapp.domain.audit import operations
 from caseapp.domain.audit.models import AuditEvent, AuditEventClient
 from caseapp.domain.audit.operations import hash_ids, reads_recorded, record_reads
 from caseapp.domain.auth.portal_access import LINK_MAIL
@@ -151,8 +152,15 @@ def writes(monkeypatch):
         begun.append(session)
         return original(session)
 
+    def write_alone(statement, values):
+        # PostgreSQL commits a single statement by itself.
+        if db.engine.dialect.name == "postgresql":
+            begun.append(statement)
+        transaction.run_separately(statement, values)
+
     original = transaction._begin_writing  # noqa: SLF001
     monkeypatch.setattr(transaction, "_begin_writing", begin)
+    monkeypatch.setattr(operations, "run_separately", write_alone)
 
     def listen(_connection, _cursor, statement, *_rest):
         assert begun or not statement.startswith(("INSERT", "UPDATE", "DELETE")), statement
