@@ -173,6 +173,8 @@ def test_quick_exit_without_our_server_leads_out(invited, neutral_site, live, pa
     page.context.route(f"{live}/**", lambda route: route.abort())
     by_button(page)
     page.wait_for_url(neutral_site)
+    assert page.locator("#worksheet").count() == 0
+    assert not page.url.startswith(live)
 
 
 def test_leave_now_with_large_text_on_a_phone_is_whole(live, page):

@@ -56,6 +56,7 @@ def test_quick_exit_without_connection_leaves(site):
     page = site(LEAVE, {"/exit": lambda route: route.abort()})
     page.click("a")
     page.wait_for_url("**/weather")
+    assert page.evaluate("sessionStorage.getItem('left')") == "yes"
 
 
 def test_quick_exit_three_shifts_leaves_and_two_say_how_many_are_missing(site):
@@ -74,8 +75,11 @@ def test_quick_exit_three_shifts_while_typing_leaves(site):
     page = site(f"{LEAVE}<textarea></textarea>")
     page.focus("textarea")
     page.keyboard.type("I Am Here")
-    press_shift(page, 3)
+    press_shift(page, 2)
+    assert page.url == f"{SITE}/"
+    press_shift(page, 1)
     page.wait_for_url("**/weather")
+    assert page.get_by_role("textbox").count() == 0
 
 
 def test_quick_exit_capital_letters_stay(site):

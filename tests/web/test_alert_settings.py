@@ -121,4 +121,4 @@ def test_phone_that_is_no_number_is_refused(admin, team, phone):
 
 def test_settings_of_alerts_are_the_admins(app, team):
     for who in ("coach", "supervisor"):
-        StaffBrowser(app, team[who]).text("/settings/alerts", status=403)
+        assert StaffBrowser(app, team[who]).get("/settings/alerts").status_code == 403

@@ -17,7 +17,12 @@ from caseapp.core.vault import DataKey, seal, seal_json
 from caseapp.domain.audit.operations import record
 from caseapp.domain.cases.facts import OUTCOMES_APART
 from caseapp.domain.cases.models import Attestation, Case, CaseCounter, CaseEvent
-from caseapp.domain.cases.queries import get_progress, has_open_case, is_screened_today
+from caseapp.domain.cases.queries import (
+    get_progress,
+    has_open_case,
+    is_screened_today,
+    list_client_facts,
+)
 from caseapp.domain.cases.rules import (
     check_clear_case_flag,
     check_close,
@@ -130,10 +135,11 @@ def _set_flags_from_facts(actor: Actor, client: LockedClient, facts: dict[str, A
 def clear_case_flag(actor: Actor, case: LockedCase, flag_id: UUID, reason: str) -> None:
     """Clear a flag of the case's client with a written reason; supervisors only.
 
-    Raises NotFound, or RuleBroken when it is already cleared or an order is in force.
+    Raises NotFound, or RuleBroken when it is already cleared or what has set it still stands.
     """
     require(actor, Action.FLAG_CLEAR)
-    check_clear_case_flag(case, get_flag(case.case.client_id, flag_id).kind)
+    kind = get_flag(case.case.client_id, flag_id).kind
+    check_clear_case_flag(case, kind, list_client_facts(case.locked_client))
     clear_flag(actor, case.locked_client, flag_id, reason)
 
 

@@ -188,6 +188,14 @@ class LockedCase(CaseContext):
         return LockedClient(self.client, self.key)
 
 
+def list_client_facts(client: LockedClient) -> dict[str, dict[str, Any]]:
+    """Return the presenting facts of every case of a locked client, closed ones too, by the case's number."""
+    rows = db.session.scalars(
+        sa.select(Case).where(Case.client_id == client.id).order_by(Case.opened_at)
+    )
+    return {row.number: unseal_json(row, "facts", client.key) or {} for row in rows}
+
+
 def _select_contexts(*where: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
     return join_safety(
         sa.select(Case, Client, ClientKey.wrapped, User.name.label("coach"), *SAFETY_COLUMNS)

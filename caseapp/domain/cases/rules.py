@@ -14,6 +14,7 @@ from caseapp.core.errors import Invalid, Reason, refuse_for
 from caseapp.core.permissions import Action
 from caseapp.domain.cases.facts import OUTCOMES_APART
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id
+from caseapp.domain.clients.rules import CONTACT_BARRING_FLAGS
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SCREENING_VALIDITY, Level
 from caseapp.domain.screening.rules import has_two_steady_screenings
 
@@ -265,21 +266,43 @@ def check_reopen(case: LockedCase, *, has_open_case: bool) -> None:
         )
 
 
-def check_clear_case_flag(case: LockedCase, kind: str) -> None:
+def check_clear_case_flag(
+    _case: LockedCase, kind: str, facts: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Check that a flag of this kind can be cleared; content map, section (d).
 
-    Raises RuleBroken for the contact block while an order is in force.
+    `facts` are those of every case of the client, by the case's number, closed ones too: an order doesn't end with a
+    case. Raises RuleBroken for the contact block while a case has an order or the spouse's wish for no contact.
     """
-    if kind == "contact_block" and case.facts.get("order", "none") != "none":
-        refuse_for(
-            [
+    if kind != "contact_block":
+        return
+    reasons = []
+    for number, found in facts.items():
+        if _has_order(found):
+            reasons.append(
                 Reason(
                     "order_in_force",
-                    "The contact block can't be cleared while an order is in force.",
-                    "When the order has ended, update it under Details first.",
+                    f"The contact block can't be cleared while an order is in force (case {number}).",
+                    "When the order has ended, update it under Details of that case first.",
                 )
-            ]
-        )
+            )
+        if _is_no_contact_asked(found):
+            reasons.append(
+                Reason(
+                    "no_contact_asked",
+                    f"The contact block can't be cleared while the spouse wants no contact (case {number}).",
+                    "If the spouse has said otherwise, update it under Details of that case first.",
+                )
+            )
+    refuse_for(reasons)
+
+
+def _has_order(facts: Mapping[str, Any]) -> bool:
+    return bool(facts.get("order", "none") != "none")
+
+
+def _is_no_contact_asked(facts: Mapping[str, Any]) -> bool:
+    return bool(facts.get("spouse_contact_wish") == "asked_for_none")
 
 
 def sets_contact_block(facts: Mapping[str, Any]) -> bool:
@@ -287,9 +310,7 @@ def sets_contact_block(facts: Mapping[str, Any]) -> bool:
 
     Content map, section (d).
     """
-    return (
-        facts.get("order", "none") != "none" or facts.get("spouse_contact_wish") == "asked_for_none"
-    )
+    return _has_order(facts) or _is_no_contact_asked(facts)
 
 
 def list_common_blockers(safety: SafetyState) -> list[Reason]:
@@ -368,7 +389,7 @@ def is_criterion_met(
             for screening in screenings
         )
     if check == "no_contact_block":
-        return "contact_block" not in safety.flags
+        return CONTACT_BARRING_FLAGS.isdisjoint(safety.flags)
     if check == "spouse_contact_open":
         return bool(context.facts.get("spouse_contact_wish") == "open")
     if check == "final_screening":

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_WORD_LENGTH = 60
 # With one of these flags, somebody else may read what is sent. Content map, sections (e) and (f).
 UNSAFE_FLAGS = frozenset({"violence_flag", "unsafe_delivery"})
+# An order or a wish for no contact sets the first; violence or coercion in either direction bars contact too. Content
+# map, section (d), "The hold".
+CONTACT_BARRING_FLAGS = frozenset({"contact_block", "violence_flag", "client_harm_flag"})
 CONTACT_FROZEN = Reason(
     "contact_frozen",
     "Nothing may be sent to this client until the safe ways of contact are confirmed again in person.",

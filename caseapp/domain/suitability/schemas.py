@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import Schema, fields, validate
 
 from caseapp.core.schemas import ReasonResponseSchema
-from caseapp.domain.clients.rules import UNSAFE_FLAGS, is_contact_frozen
+from caseapp.domain.clients.rules import CONTACT_BARRING_FLAGS, UNSAFE_FLAGS, is_contact_frozen
 from caseapp.domain.handouts.library import CHANNELS
 from caseapp.domain.handouts.schemas import ReviewResponseSchema
 
@@ -30,8 +30,6 @@ OUTCOME_LABELS = {
     CAUTION: "Suitable with caution",
     BLOCKED: "Not suitable now",
 }
-# Violence or coercion in either direction bars contact; content map, section (d), "The hold".
-BLOCK_CONTACT = frozenset({"contact_block", "violence_flag", "client_harm_flag"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Situation:
     def contact_blocked(self) -> bool:
         """Tell whether contact is blocked: by a flag, by any court order, or because the spouse asked for none."""
         asked = self.facts.get("spouse_contact_wish") == "asked_for_none"
-        return bool(self.flags & BLOCK_CONTACT) or self.has_order or asked
+        return bool(self.flags & CONTACT_BARRING_FLAGS) or self.has_order or asked
 
     @property
     def has_order(self) -> bool:

@@ -270,16 +270,19 @@ def test_reopening_needs_a_closed_case_and_no_other_open_one(status, has_open_ca
 
 
 @given(facts_sets)
-def test_contact_block_is_set_by_an_order_or_a_wish_and_stays_while_an_order_is_in_force(facts):
-    case = context(facts=facts, kind=LockedCase)
-    ordered = facts.get("order", "none") != "none"
-    assert sets_contact_block(facts) == (
-        ordered or facts.get("spouse_contact_wish") == "asked_for_none"
-    )
-    check_clear_case_flag(case, "violence_flag")
-    if not ordered:
-        check_clear_case_flag(case, "contact_block")
+def test_contact_block_stays_while_any_case_has_an_order_or_a_wish_for_no_contact(facts):
+    case, both = context(kind=LockedCase), {"C-2026-0001": {}, "C-2025-0009": facts}
+    standing = set()
+    if facts.get("order", "none") != "none":
+        standing.add("order_in_force")
+    if facts.get("spouse_contact_wish") == "asked_for_none":
+        standing.add("no_contact_asked")
+    assert sets_contact_block(facts) == bool(standing)
+    check_clear_case_flag(case, "violence_flag", both)
+    if not standing:
+        check_clear_case_flag(case, "contact_block", both)
         return
     with pytest.raises(RuleBroken) as refused:
-        check_clear_case_flag(case, "contact_block")
+        check_clear_case_flag(case, "contact_block", both)
+    assert codes(refused.value.reasons) == standing
     assert complete(refused.value.reasons)

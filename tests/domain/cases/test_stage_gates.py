@@ -23,7 +23,8 @@ from caseapp.domain.cases.queries import (
 from caseapp.domain.cases.schemas import CaseDetails, StageMove, StageMoveSchema
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id, stages
 from caseapp.domain.clients.queries import lock_client
-from caseapp.domain.screening.operations import set_manual_flag
+from caseapp.domain.clients.rules import CONTACT_BARRING_FLAGS
+from caseapp.domain.screening.operations import ensure_flag, set_manual_flag
 from tests.support import builders, staff
 from tests.support.concurrency import run_concurrently
 
@@ -143,6 +144,17 @@ def test_gate_with_one_unmet_criterion_is_refused(team, here, to, criterion):
                     team["coach"], lock_client(team["coach"], made.client_id), "contact_block"
                 )
     assert refused(team["coach"], made, here, evidence) == {criterion.id}
+
+
+@pytest.mark.parametrize("flag", sorted(CONTACT_BARRING_FLAGS))
+def test_gate_of_contact_is_closed_by_every_flag_that_bars_contact(team, flag):
+    here = stage_by_id()["rebuild"]
+    made = ready(team["coach"], here)
+    with transaction():
+        ensure_flag(
+            team["coach"], lock_client(team["coach"], made.client_id), flag, source="person"
+        )
+    assert "contact_no_block" in refused(team["coach"], made, here, lines(here))
 
 
 @pytest.mark.parametrize(
