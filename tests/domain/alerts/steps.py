@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from datetime import timedelta
+from email import message_from_bytes, policy
+
 import sqlalchemy as sa
 
+from caseapp.core.clock import at, now
 from caseapp.core.database import db
+from caseapp.core.mail import mail_folder
 from caseapp.core.transaction import transaction
 from caseapp.domain.alerts.models import Alert, AlertRecipient, AlertSetting, AlertStep
+from caseapp.domain.alerts.operations import acknowledge_alert
+from caseapp.domain.alerts.queries import lock_alert
 from caseapp.domain.users.models import User
-from tests.support import staff
+from tests.support import builders, staff
 
 
 def practice_with_deputies():
@@ -49,3 +57,27 @@ def taken_steps():
         .where(AlertStep.taken_at.is_not(None))
     )
     return {row.step: row.name for row in rows}
+
+
+@contextmanager
+def later(**passed):
+    with at(now() + timedelta(**passed)):
+        yield
+
+
+def urgent(team, who="coach"):
+    made = builders.case(team["coach"])
+    builders.screen(team[who], made.client_id, self_harm="urgent")
+    return made
+
+
+def mails():
+    return [
+        message_from_bytes(file.read_bytes(), policy=policy.default)
+        for file in sorted(mail_folder().glob("*.eml"))
+    ]
+
+
+def acknowledge(actor, alert_id):
+    with transaction():
+        acknowledge_alert(actor, lock_alert(actor, alert_id))

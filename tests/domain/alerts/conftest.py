@@ -1,0 +1,17 @@
+"""The people of a practice with alerts."""
+
+from __future__ import annotations
+
+import pytest
+
+from caseapp.core import runtime
+from caseapp.core.mail import mail_folder
+from tests.domain.alerts.steps import practice_with_deputies
+
+
+@pytest.fixture
+def team(app, monkeypatch):
+    monkeypatch.setattr(runtime.current(), "dispatch", None)
+    for mail in mail_folder().glob("*.eml"):
+        mail.unlink()
+    return practice_with_deputies()
