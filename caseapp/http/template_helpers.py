@@ -58,7 +58,7 @@ MESSAGES = {
     "case_reopened": lazy_gettext("Case reopened in Steady."),
     "alert_acknowledged": lazy_gettext("Alert acknowledged. It won’t be passed on any further."),
     "followup_added": lazy_gettext("Follow-up added."),
-    "followup_completed": lazy_gettext("Follow-up completed."),
+    "result_recorded": lazy_gettext("Result recorded."),
     "handouts_assigned": lazy_gettext("Handouts assigned."),
     "bulk_assignment_started": lazy_gettext(
         "Bulk assignment started. Each client is checked again before the handout is assigned."

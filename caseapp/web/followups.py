@@ -96,7 +96,7 @@ def client_of_task(tasks: Page[FollowUpRecord], followup_id: UUID) -> UUID:
 def complete(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a task from the user's own list."""
     complete_followup(sent.actor, task, new, sent.version)
-    return Done(url_for("followups.followup_list"), "followup_completed")
+    return Done(url_for("followups.followup_list"), "result_recorded")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def lock_task_of_case(actor: Actor, number: str, followup_id: UUID) -> LockedFol
 def complete_in_case(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a task from the client's list."""
     complete_followup(sent.actor, task, new, sent.version)
-    return Done(_tasks_of(sent), "followup_completed")
+    return Done(_tasks_of(sent), "result_recorded")
 
 
 def _tasks_of(sent: Sent) -> str:

@@ -103,7 +103,7 @@ def _list_release_blockers(
 def complete_action(task: LockedFollowUp, new: NewResult, sent: Sent) -> Done:
     """Complete a required action with a result."""
     complete_followup(sent.actor, task, new, sent.version)
-    return Done(url_for("holds.hold_page", number=sent.args["number"]), "followup_completed")
+    return Done(url_for("holds.hold_page", number=sent.args["number"]), "result_recorded")
 
 
 def lock_hold_of_case(actor: Actor, number: str, hold_id: UUID) -> LockedHold:

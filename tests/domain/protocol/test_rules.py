@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
 from caseapp.domain.protocol.data import Span
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.protocol.rules import add_span, add_working_days, due_at, not_before
+from tests.domain.protocol.due_times import DUE, THURSDAY
 
-THURSDAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
-DUE = {
-    "recheck": timedelta(days=7),
-    "referral": timedelta(days=4),  # two working days on from a Thursday is Monday
-    "referral_outcome": timedelta(days=14),
-    "tell_supervisor": timedelta(0),
-    "safety_plan": timedelta(hours=8),
-    "safety_24h": timedelta(hours=24),
-    "safety_72h": timedelta(hours=72),
-    "safety_7d": timedelta(days=7),
-    "emergency_steps": timedelta(0),
-    "duty_check": timedelta(0),
-    "welfare_check": timedelta(0),
-    "close_screening": timedelta(days=7),
-}
 NOT_BEFORE = {"safety_24h", "safety_72h", "safety_7d"}
 
 

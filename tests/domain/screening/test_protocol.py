@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -16,15 +15,15 @@ from caseapp.domain.screening.rules import (
     list_immediate_steps,
     opens_safety_hold,
 )
+from tests.domain.protocol.due_times import DUE, THURSDAY
 
-THURSDAY = datetime(2026, 5, 14, 12, tzinfo=UTC)
 NONE, WATCH, CONCERN, URGENT = range(4)
 KEYS = [item.key for item in ITEMS]
 
 RECHECK = {"recheck"}
 CARE = {"referral", "recheck", "referral_outcome"}
-SAFETY_COLUMNS = CARE | {"tell_supervisor", "safety_plan", "safety_24h", "safety_72h", "safety_7d"}
-EMERGENCY = SAFETY_COLUMNS | {"emergency_steps", "duty_check"}
+SAFETY = CARE | {"tell_supervisor", "safety_plan", "safety_24h", "safety_72h", "safety_7d"}
+EMERGENCY = SAFETY | {"emergency_steps", "duty_check"}
 
 # question: (hold and tasks at concern); urgent is the same for all.
 AT_CONCERN = {
@@ -33,12 +32,12 @@ AT_CONCERN = {
     "caring": ("care", CARE),
     "work": ("care", CARE),
     "household": ("care", CARE),
-    "self_harm": ("safety", SAFETY_COLUMNS),
-    "harm_to_others": ("safety", SAFETY_COLUMNS),
-    "fear_at_home": ("safety", SAFETY_COLUMNS),
+    "self_harm": ("safety", SAFETY),
+    "harm_to_others": ("safety", SAFETY),
+    "fear_at_home": ("safety", SAFETY),
     "substances": ("care", CARE),
 }
-FLAG_LABELS = {
+FLAGS = {
     # Not in the content map: the review of safety asks for flags that the answer sets.
     ("eating", CONCERN): {"eating_disorder_flag"},
     ("eating", URGENT): {"eating_disorder_flag"},
@@ -50,18 +49,6 @@ FLAG_LABELS = {
     ("harm_to_others", URGENT): {"contact_block", "client_harm_flag"},
     ("fear_at_home", CONCERN): {"contact_block", "violence_flag", "unsafe_delivery"},
     ("fear_at_home", URGENT): {"contact_block", "violence_flag", "unsafe_delivery"},
-}
-DUE = {
-    "recheck": timedelta(days=7),
-    "referral": timedelta(days=4),  # two working days on from a Thursday is Monday
-    "referral_outcome": timedelta(days=14),
-    "tell_supervisor": timedelta(0),
-    "safety_plan": timedelta(hours=8),
-    "safety_24h": timedelta(hours=24),
-    "safety_72h": timedelta(hours=72),
-    "safety_7d": timedelta(days=7),
-    "emergency_steps": timedelta(0),
-    "duty_check": timedelta(0),
 }
 
 
@@ -87,7 +74,7 @@ def test_required_actions_of_single_answer(key, level):
     found = derive_required_actions({**dict.fromkeys(KEYS, NONE), key: level}, THURSDAY)
     holds, tasks = expected(key, level)
     assert found.holds == holds
-    assert found.flags == FLAG_LABELS.get((key, level), set())
+    assert found.flags == FLAGS.get((key, level), set())
     assert found.tasks == {kind: THURSDAY + DUE[kind] for kind in tasks}
 
 
@@ -99,7 +86,7 @@ def expected_of_all(levels):
         alone = expected(key, level)
         for hold, keys in alone[0].items():
             holds.setdefault(hold, []).extend(keys)
-        flags |= FLAG_LABELS.get((key, level), set())
+        flags |= FLAGS.get((key, level), set())
         tasks |= alone[1]
     return holds, flags, {kind: THURSDAY + DUE[kind] for kind in tasks}
 
