@@ -15,14 +15,19 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Error, expect
 
+from caseapp.core.actor import Actor
 from caseapp.core.clock import now
 from caseapp.core.database import db
+from caseapp.core.permissions import Role
 from caseapp.core.sessions import Session
 from caseapp.core.transaction import transaction
+from caseapp.domain.assignments.reading import get_own_assignment
 from caseapp.domain.clients.models import Client
 from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.notes.queries import get_note
-from tests.support import builders, staff
+from caseapp.domain.worksheets.queries import get_client_worksheet
+from tests.journeys.test_worksheet_autosave import invite_with_worksheet
+from tests.support import builders, portal_client, staff
 from tests.support.depth import times
 from tests.support.served import serving
 
@@ -46,23 +51,47 @@ def fill_nothing_else(_page):
     """Leave the other fields as they are."""
 
 
+def sign_in_as_coach(page):
+    """Fill in the staff's sign-in page."""
+    page.get_by_label("Email").fill("coach@practice.test")
+    page.get_by_label("Password").fill(staff.PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
 @dataclass(frozen=True)
 class Target:
-    """A form: its page, the field to type into, its button, and how often a word is stored."""
+    """A form: its page, the field to type into, its button, how often a word is stored, and how to sign in."""
 
     path: str
     field: str
     button: str
     count: Callable[[str], int]
     fill: Callable[[Any], None] = fill_nothing_else
+    sign_in: Callable[[Any], None] = sign_in_as_coach
+    sign_in_path: str = "/sign-in"
 
 
 @pytest.fixture
 def targets(app):
     """Give a coach's forms of every kind: with drafts, with a record behind it, and one that saves itself."""
     coach = staff.team()["coach"]
-    made = builders.case(coach, "Ines Okafor")
+    made = builders.case(coach, "Noor Haddad")
     note_id = builders.draft(coach, made.case_id)
+    invited = invite_with_worksheet(coach)
+    visitor = app.test_client()
+    portal_client.use_card(visitor, invited.card_code)
+    portal_client.choose_pin(visitor, invited.start_code)
+    first = visitor.get("/portal/first")
+    visitor.post("/portal/first", data={"csrf_token": portal_client.csrf(first)})
+    client = Actor(invited.client_id, Role.CLIENT, "Ines", "portal")
+
+    def sign_in_as_client(page):
+        page.get_by_label("The code on your card").fill(invited.card_code)
+        page.get_by_role("button", name="Use the card").click()
+        page.get_by_label("Your six digits").fill(portal_client.PIN)
+        page.get_by_role("button", name="Open my reading list").click()
+        page.wait_for_url(lambda url: url.endswith("/portal"))
 
     def count_clients(word):
         return db.session.scalar(sa.select(sa.func.count()).where(Client.name == word))
@@ -77,6 +106,10 @@ def targets(app):
 
     def count_notes(word):
         return int(get_note(coach, note_id).sections["plan"] == word)
+
+    def count_answers(word):
+        answers = get_client_worksheet(client, get_own_assignment(client, 1)).answers
+        return int(answers.get("what_happened") == word)
 
     due = f"{now() + timedelta(days=3):%Y-%m-%dT%H:%M}"
     return {
@@ -98,6 +131,14 @@ def targets(app):
             lambda page: page.locator("#due_at").fill(due),
         ),
         "note": Target(f"/note/{note_id}", "#plan", "Save draft", count_notes),
+        "worksheet": Target(
+            "/portal/h/1",
+            "#answer_what_happened",
+            "Save",
+            count_answers,
+            sign_in=sign_in_as_client,
+            sign_in_path="/portal/sign-in",
+        ),
     }
 
 
@@ -126,11 +167,18 @@ class Round:
         except Error as error:
             self.log.append(f"  {error.message.splitlines()[0]}")
 
+    def open_form(self, page):
+        """Open the target's form, and sign in first where that is asked."""
+        page.goto(self.base + self.target.path)
+        if not page.locator(self.target.field).count():
+            self.sign_in(page)
+            page.goto(self.base + self.target.path)
+
     def sign_in(self, page):
-        page.get_by_label("Email").fill("coach@practice.test")
-        page.get_by_label("Password").fill(staff.PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(lambda url: "/sign-in" not in url)
+        """Sign in as whoever uses the target's form."""
+        if self.target.sign_in_path not in page.url:
+            page.goto(self.base + self.target.sign_in_path)
+        self.target.sign_in(page)
 
     def type_and_break(self):
         """Type the word, press the button, and break one to three things, in any order and at any moment."""
@@ -189,9 +237,9 @@ class Round:
 
     def sign_in_elsewhere(self):
         other = self.page.context.new_page()
-        other.goto(f"{self.base}/sign-in")
-        if "/sign-in" in other.url:
-            self.sign_in(other)
+        other.goto(self.base + self.target.sign_in_path)
+        if self.target.sign_in_path in other.url:
+            self.target.sign_in(other)
         other.close()
 
 
@@ -205,16 +253,10 @@ def test_typed_words_are_saved_once_whatever_breaks(
     page.on("dialog", lambda dialog: dialog.dismiss())
     db.session.remove()
     with serving(database_url, settings, tmp_path) as served:
-        page.goto(f"http://localhost:{served.port}/sign-in")
         for number in range(ROUNDS):
             name = chance.choice([*targets])
             one = Round(page, served, targets[name], f"Word {seed} {number}", chance)
-            if "/sign-in" in page.url:
-                one.sign_in(page)
-            page.goto(one.base + one.target.path)
-            if "/sign-in" in page.url:
-                one.sign_in(page)
-                page.goto(one.base + one.target.path)
+            one.open_form(page)
             one.type_and_break()
             told = f"seed {seed}, round {number}, {name}: {one.log}"
             assert any(one.go_on() for _ in range(TRIES)), told
