@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 
 from caseapp.core import settings
 from caseapp.core.actor import Actor
+from caseapp.core.clock import now
 from caseapp.core.database import UTCTime, db
 from caseapp.core.migrate import downgrade, upgrade
 from caseapp.core.permissions import Action, Role
@@ -266,4 +267,35 @@ def test_words_of_names_compare_by_their_characters(engine, app):
     assert order() is None
     upgrade(engine.url)
     assert order() == "C"
+    assert differences(engine) == []
+
+
+TEAM = sa.table(
+    "care_team",
+    sa.column("user_id", sa.Uuid),
+    sa.column("client_id", sa.Uuid),
+    sa.column("joined_at", UTCTime),
+    sa.column("ends_at", UTCTime),
+    sa.column("role"),
+)
+
+
+def test_members_become_coaches_and_only_coaches_outlive_a_downgrade(engine, app):
+    coach, other = staff.add("coach"), staff.add("supervisor")
+    made = builders.case(coach)
+    db.session.remove()
+    row = {"client_id": made.client_id, "joined_at": now()}
+    with engine.begin() as connection:
+        named = row | {"user_id": other.id, "role": "release"}
+        connection.execute(sa.insert(TEAM).values(named))
+        connection.execute(sa.insert(TEAM).values(named | {"role": "alert", "ends_at": now()}))
+    for wrong in ({"role": "friend"}, {"role": "coach", "ends_at": now()}, {"role": "release"}):
+        with pytest.raises(sa.exc.IntegrityError), engine.begin() as connection:
+            connection.execute(sa.insert(TEAM).values(row | {"user_id": other.id} | wrong))
+    downgrade(engine.url, "0022")
+    with engine.begin() as connection:
+        assert connection.scalars(sa.select(TEAM.c.user_id)).all() == [coach.id]
+    upgrade(engine.url)
+    with engine.begin() as connection:
+        assert connection.scalars(sa.select(TEAM.c.role)).all() == ["coach"]
     assert differences(engine) == []

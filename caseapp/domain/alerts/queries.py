@@ -27,6 +27,7 @@ from caseapp.domain.alerts.schemas import (
     TeamMember,
     WaitingAlerts,
 )
+from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember, Client
 from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner, unseal_client
 from caseapp.domain.keys.models import ClientKey
@@ -77,7 +78,12 @@ ESCALATION = (
     )
     .select_from(AlertSetting)
     .join(Practice, Practice.id == AlertSetting.id)
-    .outerjoin(CareTeamMember, CareTeamMember.client_id == sa.bindparam("client_id"))
+    .outerjoin(
+        CareTeamMember,
+        sa.and_(
+            CareTeamMember.client_id == sa.bindparam("client_id"), CareTeamMember.role == COACH
+        ),
+    )
     .outerjoin(User, User.id == CareTeamMember.user_id)
     .outerjoin(_supervisor, _supervisor.id == User.supervisor_id)
     # A supervisor who coaches, and has no supervisor, has a deputy of their own.
@@ -146,7 +152,11 @@ def list_alert_people() -> list[tuple[StaffMember, list[StaffMember]]]:
     """List each active coach, and supervisor with clients, with everybody whom alerts about them may reach."""
     users = {user.id: user for user in list_users()}
     staff = {user_id: as_staff_member(user) for user_id, user in users.items()}
-    with_clients = set(db.session.scalars(sa.select(CareTeamMember.user_id).distinct()))
+    with_clients = set(
+        db.session.scalars(
+            sa.select(CareTeamMember.user_id).where(CareTeamMember.role == COACH).distinct()
+        )
+    )
     manager_id = get_alert_setting().manager_id
     found = []
     for user in users.values():

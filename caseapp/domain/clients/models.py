@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from caseapp.core.database import PRINTED, Model, between, one_of, unconstrained
 from caseapp.core.i18n import LANGUAGES
 from caseapp.core.ids import new_id
-from caseapp.domain.clients.codes import CONSENT_METHODS
+from caseapp.domain.clients.codes import CARE_TEAM_ROLES, COACH, CONSENT_METHODS
 
 
 class Client(Model):
@@ -55,14 +55,30 @@ class Client(Model):
 
 
 class CareTeamMember(Model):
-    """A member of a client's care team: only the care team and its supervisors can see a client."""
+    """A member of a client's care team, in a role that says what the member can see.
+
+    Only coaches and their supervisors can see the client. A coach's membership has no end: whoever is no longer the
+    coach has no row. The other roles open a few pages each, see `clients.codes`; theirs end at `ends_at`, or not yet.
+    Every statement about members names the roles that it means.
+    """
 
     __tablename__ = "care_team"
-    __table_args__ = (sa.Index("ix_care_team_client", "client_id"),)
+    __table_args__ = (
+        sa.Index("ix_care_team_client", "client_id"),
+        sa.CheckConstraint("role <> 'coach' OR ends_at IS NULL", name="coach_has_no_end"),
+    )
 
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey("user_account.id"), primary_key=True)
     client_id: Mapped[UUID] = mapped_column(sa.ForeignKey("client.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(
+        sa.String(8),
+        primary_key=True,
+        default=COACH,
+        server_default=COACH,
+        info=one_of(CARE_TEAM_ROLES),
+    )
     joined_at: Mapped[datetime]
+    ends_at: Mapped[datetime | None]
 
 
 class ClientNameWord(Model):

@@ -25,6 +25,7 @@ from caseapp.core.vault import (
     seal_json,
 )
 from caseapp.domain.audit.operations import record
+from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
@@ -84,7 +85,9 @@ def create_client(
     locked_clients().add(client.id)
     _fill_columns(client, details, create_client_key(client.id))
     db.session.flush()
-    db.session.add(CareTeamMember(user_id=coach_id, client_id=client.id, joined_at=now()))
+    db.session.add(
+        CareTeamMember(user_id=coach_id, client_id=client.id, role=COACH, joined_at=now())
+    )
     _index_names(client.id, details)
     record(
         actor,
@@ -228,9 +231,11 @@ def withdraw_contact_confirmation(client: LockedClient) -> None:
 
 
 def join_care_team(client: LockedClient, user_id: UUID) -> None:
-    """Add a user to a client's care team; does nothing when they are a member already."""
-    if db.session.get(CareTeamMember, (user_id, client.id)) is None:
-        db.session.add(CareTeamMember(user_id=user_id, client_id=client.id, joined_at=now()))
+    """Add a user to a client's care team as a coach; does nothing when they are one already."""
+    if db.session.get(CareTeamMember, (user_id, client.id, COACH)) is None:
+        db.session.add(
+            CareTeamMember(user_id=user_id, client_id=client.id, role=COACH, joined_at=now())
+        )
 
 
 def send_client_mail(

@@ -17,6 +17,7 @@ from caseapp.core.permissions import Action, Role
 from caseapp.core.reads import note_shown
 from caseapp.core.transaction import locked_clients
 from caseapp.core.vault import DataKey, unseal_column, unseal_json
+from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import (
     CareTeamMember,
     Client,
@@ -47,12 +48,15 @@ def visible_to(actor: Actor) -> sa.Select[UUID]:
 def select_visible_clients(role: Role, who: UUID | sa.BindParameter[UUID]) -> sa.Select[UUID]:
     """Select the clients a person with this role may see; `who` can be a bind parameter of a cached statement."""
     if role is Role.COACH:
-        return sa.select(CareTeamMember.client_id).where(CareTeamMember.user_id == who)
+        return sa.select(CareTeamMember.client_id).where(
+            CareTeamMember.user_id == who, CareTeamMember.role == COACH
+        )
     if role is Role.SUPERVISOR:
         return sa.select(CareTeamMember.client_id).where(
-            CareTeamMember.user_id.in_(select_visible_coaches_for(role, who))
+            CareTeamMember.user_id.in_(select_visible_coaches_for(role, who)),
+            CareTeamMember.role == COACH,
         )
-    return sa.select(CareTeamMember.client_id).where(sa.false())
+    return sa.select(CareTeamMember.client_id).where(CareTeamMember.role == COACH, sa.false())
 
 
 def is_visible_client(
@@ -69,14 +73,18 @@ def is_visible_client(
 def select_memberships(
     role: Role, who: UUID | sa.BindParameter[UUID], client_id: SQLColumnExpression[UUID]
 ) -> sa.Select[UUID]:
-    """Select a client's memberships of care teams by which a person may see the client."""
+    """Select the coaches' memberships of a client's care team by which a person may see the client."""
     if role is not Role.SUPERVISOR:
         return select_visible_clients(role, who).where(CareTeamMember.client_id == client_id)
     member = aliased(User)
     return (
         sa.select(CareTeamMember.client_id)
         .join(member, member.id == CareTeamMember.user_id)
-        .where(CareTeamMember.client_id == client_id, is_visible_coach(member, role, who))
+        .where(
+            CareTeamMember.client_id == client_id,
+            CareTeamMember.role == COACH,
+            is_visible_coach(member, role, who),
+        )
     )
 
 
@@ -324,7 +332,7 @@ def describe_matches(actor: Actor, found: dict[UUID, str]) -> list[ClientMatch]:
         sa.select(Client.id, Client.name, User.name.label("coach"))
         .join(CareTeamMember, CareTeamMember.client_id == Client.id)
         .join(User, User.id == CareTeamMember.user_id)
-        .where(Client.id.in_(found))
+        .where(Client.id.in_(found), CareTeamMember.role == COACH)
     ).all()
     note_shown((row.id for row in rows), Action.CONFLICT_READ)
     people: dict[UUID, tuple[str, list[str]]] = {}

@@ -1,6 +1,6 @@
 """Marks: rows that tell a person which of their clients have an open hold, and that tell nobody else anything.
 
-There is one for each open hold and each person who may see the client: the members of the care team and their
+There is one for each open hold and each person who may see the client: the coaches of the care team and their
 supervisors. Lists read the marks of one person, then check again who may see the clients.
 """
 
@@ -18,6 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from caseapp.core.database import db
 from caseapp.core.pagination import literal_limit
 from caseapp.core.vault import seal_bound, unseal_bound
+from caseapp.domain.clients.codes import COACH
 from caseapp.domain.clients.models import CareTeamMember
 from caseapp.domain.keys.queries import get_ring_key
 from caseapp.domain.screening.models import ViewerMark
@@ -87,14 +88,14 @@ def list_marks(viewer: UUID, kinds: Collection[str], limit: int | None = None) -
 
 
 def _list_viewers(client_id: UUID) -> set[UUID]:
-    """List the members of a client's care team and their supervisors.
+    """List the coaches of a client's care team and their supervisors.
 
     Their rows are locked too: whoever gives a member another supervisor waits, and then sees these holds.
     """
     rows = db.session.execute(
         sa.select(User.id, User.supervisor_id)
         .join(CareTeamMember, CareTeamMember.user_id == User.id)
-        .where(CareTeamMember.client_id == client_id)
+        .where(CareTeamMember.client_id == client_id, CareTeamMember.role == COACH)
         .order_by(User.id)
         .with_for_update(read=True, of=User)
     )
