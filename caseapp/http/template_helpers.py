@@ -46,6 +46,7 @@ MESSAGES = {
     "client_added": lazy_gettext("Client added. Start with a full screening."),
     "screening_recorded": lazy_gettext("Screening recorded."),
     "hold_opened": lazy_gettext("A hold is open. These are the required actions."),
+    "draft_opened_hold": lazy_gettext("Draft saved. A safety hold is open."),
     "hold_released": lazy_gettext("Hold released."),
     "contact_confirmed": lazy_gettext("Safe contact confirmed."),
     "flag_set": lazy_gettext("Flag set."),

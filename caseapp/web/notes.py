@@ -11,6 +11,7 @@ from caseapp.core.errors import Invalid, RuleBroken, Stale
 from caseapp.core.pagination import PAGE_SIZE
 from caseapp.core.permissions import Action
 from caseapp.core.transaction import transaction
+from caseapp.domain.alerts.queries import get_client_alert
 from caseapp.domain.cases.queries import (
     CaseFilter,
     get_case_context,
@@ -47,7 +48,11 @@ from caseapp.domain.notes.schemas import (
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.protocol import ITEMS, Level
 from caseapp.domain.screening.queries import get_screening
-from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
+from caseapp.domain.screening.rules import (
+    derive_required_actions,
+    list_immediate_steps,
+    opens_safety_hold,
+)
 from caseapp.http.errors import record_refused_request
 from caseapp.http.forms import (
     BUTTON,
@@ -216,10 +221,13 @@ DRAFT = Body(DraftFormSchema, DraftChange)
 )
 def save(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft; continue to the sign page when that button was pressed."""
+    before = note.row.screening_id
     save_draft(sent.actor, note, change, sent.version)
     if sent.fields.get("do") == "sign":
         return Done(url_for("notes.sign_page", **sent.args))
     page = url_for("notes.note_page", **sent.args)
+    if note.row.screening_id != before:
+        return Done(page, "draft_opened_hold")
     return Done(page, None if sent.fields.get("to_format") else "note_saved")
 
 
@@ -235,10 +243,11 @@ def save(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
 )
 def record_screening(note: LockedNote, change: DraftChange, sent: Sent) -> Done:
     """Save the draft and record its screening in one transaction."""
+    before = note.row.screening_id
     saved = save_draft(sent.actor, note, change, sent.version)
-    answers = note.record.draft.answers
+    is_recorded, levels = note.row.screening_id != before, note.record.draft.unrecorded
     record_draft_screening(sent.actor, note, saved)
-    if derive_required_actions(answers, now()).holds:
+    if is_recorded or derive_required_actions(levels, now()).holds:
         return Done(_hold_page(sent), "hold_opened")
     return Done(url_for("notes.note_page", **sent.args), "screening_recorded")
 
@@ -274,7 +283,9 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
             exact = {"session_at": note.row.session_at}
             change = load_form(request.form, DraftFormSchema(), zone=zone(), exact=exact)[0]
             keep_replaced_texts()
+            before = note.row.screening_id
             version = save_draft(actor, note, change, form_version())
+            opened_hold = note.row.screening_id != before
             form_key = renew_form_key(draft_values(note))
     except Invalid as error:
         return jsonify(code=error.code, message=error.message, fields=error.fields), 422
@@ -295,6 +306,7 @@ def autosave(note_id: UUID) -> ResponseReturnValue:
     return jsonify(
         version=version,
         form_key=form_key,
+        opened_hold=opened_hold,
         saved_at=sent_at.isoformat(),
         saved=clock_time(sent_at),
     )
@@ -323,7 +335,7 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
         note=note,
         forms=forms,
         context=get_case_context(current_actor(), note.case_id),
-        required_actions=derive_required_actions(note.draft.answers, now()),
+        required_actions=derive_required_actions(note.draft.unrecorded, now()),
         recorded=_find_screening(note),
         modalities=MODALITIES,
         format_labels=FORMAT_LABELS,
@@ -333,9 +345,9 @@ def sign_page(note: NoteRecord, forms: Forms) -> ResponseReturnValue:
 @signing.form(Action.NOTE_SIGN, BUTTON, lock=lock_note, refused="The note was not signed")
 def sign(note: LockedNote, _body: dict[str, Any], sent: Sent) -> Done:
     """Sign and lock a note."""
-    answers = note.record.draft.answers
+    levels = note.record.draft.unrecorded
     sign_note(sent.actor, note, sent.version)
-    if derive_required_actions(answers, now()).holds:
+    if derive_required_actions(levels, now()).holds:
         return Done(_hold_page(sent), "note_signed hold_opened")
     return Done(url_for("notes.note_page", **sent.args), "note_signed")
 
@@ -352,6 +364,9 @@ def _find_screening(note: NoteRecord) -> Any:  # noqa: ANN401 - a record, or not
 def _render_editor(note: NoteRecord, forms: Forms) -> str:
     actor = current_actor()
     context = get_case_context(actor, note.case_id)
+    has_opened_hold = context.safety.hold == "safety" and any(
+        opens_safety_hold(key, note.draft.answers[key]) for key in note.draft.repeats
+    )
     form = forms.get("save")
     # A field that was sent twice is a list here.
     if str(form.value("format")) not in FORMATS:
@@ -369,6 +384,8 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         last_screening=context.safety.last_screening,
         previous_plan=find_previous_plan(actor, note),
         immediate_steps=list_immediate_steps(note.draft.answers),
+        has_opened_hold=has_opened_hold,
+        alert=get_client_alert(actor, note.client_id) if has_opened_hold else None,
         help_lines=get_practice_info().help_lines,
     )
 

@@ -15,7 +15,11 @@ from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, IMMEDIATE_STEPS
 from caseapp.domain.screening.queries import get_safety_history, page_screenings
-from caseapp.domain.screening.rules import derive_required_actions, list_immediate_steps
+from caseapp.domain.screening.rules import (
+    derive_required_actions,
+    list_immediate_steps,
+    opens_safety_hold,
+)
 from caseapp.domain.screening.schemas import NewScreening, ScreeningSchema
 from caseapp.http.forms import Body, Done, FormPage, Forms, Sent
 from caseapp.http.guard import current_actor
@@ -75,4 +79,8 @@ def record(case: LockedCase, screening: NewScreening, sent: Sent) -> Done:
 @blueprint.app_context_processor
 def protocol_labels() -> dict[str, Any]:
     """Make the labels of the protocol available to every template with screening questions."""
-    return {"actions_taken": ACTIONS_TAKEN, "immediate_actions": IMMEDIATE_STEPS}
+    return {
+        "actions_taken": ACTIONS_TAKEN,
+        "immediate_actions": IMMEDIATE_STEPS,
+        "opens_safety_hold": opens_safety_hold,
+    }

@@ -65,9 +65,21 @@ def test_create_update_and_sign_note(coach, path):
     assert coach.get(path).get_json()["items"] == [signed.get_json()]
 
 
+def test_saved_level_that_opens_a_safety_hold_is_recorded_at_once(coach, case, draft):
+    here, holds = f"/notes/{draft['id']}", f"/clients/{case.client_id}/holds"
+    change = {"screening": {"self_harm": "concern", "sleep": "watch"}}
+    saved = coach.patch(here, change, version=draft).get_json()
+    assert saved["unrecorded_level"] is None
+    assert [hold["kind"] for hold in coach.get(holds).get_json()["items"]] == ["safety"]
+    again = coach.patch(here, change | COMPLETE, version=saved).get_json()
+    assert again["screening_id"] == saved["screening_id"]
+    screenings = coach.get(f"/clients/{case.client_id}/screenings").get_json()["items"]
+    assert [item["id"] for item in screenings] == [saved["screening_id"]]
+
+
 def test_sign_note_records_its_levels(coach, case, draft):
     here = f"/notes/{draft['id']}"
-    levels = {item.key: "none" for item in ITEMS} | {"self_harm": "concern"}
+    levels = {item.key: "none" for item in ITEMS} | {"sleep": "concern"}
     saved = coach.patch(here, COMPLETE | {"screening": levels}, version=draft).get_json()
     assert saved["unrecorded_level"] == 2
     assert coach.get(f"/clients/{case.client_id}/holds").get_json()["items"] == []
@@ -76,7 +88,7 @@ def test_sign_note_records_its_levels(coach, case, draft):
     screenings = coach.get(f"/clients/{case.client_id}/screenings").get_json()["items"]
     assert [item["id"] for item in screenings] == [signed["screening_id"]]
     holds = coach.get(f"/clients/{case.client_id}/holds").get_json()["items"]
-    assert [hold["kind"] for hold in holds] == ["safety"]
+    assert [hold["kind"] for hold in holds] == ["care"]
 
 
 def test_sign_incomplete_note_names_missing_sections(coach, draft):

@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from caseapp.core.database import db
 from caseapp.domain.notes.queries import get_note
+from caseapp.domain.screening.queries import get_safety_state
 from tests.support import builders, staff
 
 pytestmark = pytest.mark.journey
@@ -94,19 +95,69 @@ def test_autosave_retries_after_a_lost_connection(coach, case, live, page):
     assert load_note(coach, note_id).sections["plan"] == "Written in a tunnel."
 
 
-def test_immediate_steps_appear_when_a_concern_is_chosen(coach, case, live, page):
+def test_page_asks_in_place_before_it_saves_a_level_that_opens_a_hold(
+    coach, case, live, page, look
+):
     note_id = builders.draft(coach, case.case_id)
     sign_in(page, live)
     page.goto(f"{live}/note/{note_id}")
-    fear = page.locator("#fear_at_home")
+    fear, version = page.locator("#fear_at_home"), page.locator("input[name=version]").first
     step = page.get_by_text("Believe the client. Do not advise staying or leaving.").first
+    question = page.get_by_role("group", name="This answer opens a safety hold when it is saved.")
+    hold = page.locator("[data-opened-hold]")
     expect(step).to_be_hidden()
+    fear.get_by_label("None").check()
+    expect(version).to_have_value("2")
     fear.get_by_label("Concern").check()
     expect(step).to_be_visible()
-    expect(page.locator("input[name=version]").first).to_have_value("2")
-    assert load_note(coach, note_id).unrecorded_level == 2
-    page.get_by_role("button", name="Record screening").click()
+    expect(question).to_be_focused()
+    look.at("the question")
+    # Other words are saved meanwhile, with the level of before.
+    page.get_by_label("Plan", exact=True).fill("Ring on Tuesday.")
+    expect(version).to_have_value("3")
+    note = load_note(coach, note_id)
+    assert (note.sections["plan"], note.draft.answers) == (
+        "Ring on Tuesday.",
+        {"fear_at_home": 0},
+    )
+    # A button sends nothing before the question is answered.
+    page.get_by_role("button", name="Sign and lock").click()
+    expect(question).to_be_focused()
+    question.get_by_role("button", name="Change").click()
+    expect(question).to_be_hidden()
+    expect(fear.get_by_label("None")).to_be_focused()
+    expect(fear.get_by_label("None")).to_be_checked()
+    # With the keyboard, the question waits until the choice is made.
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(fear.get_by_label("Urgent")).to_be_checked()
+    expect(question).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(hold).to_be_focused()
+    expect(question).to_be_hidden()
+    assert load_note(coach, note_id).draft.answers == {"fear_at_home": 3}
+    assert get_safety_state(case.client_id).hold == "safety"
+    look.at("the hold")
+    hold.get_by_role("link", name="Open the hold").click()
     page.wait_for_url(f"**/case/{case.number}/hold")
+
+
+def test_level_that_waits_for_an_answer_is_saved_when_the_page_goes_away(coach, case, live, page):
+    note_id = builders.draft(coach, case.case_id)
+    sign_in(page, live)
+    page.goto(f"{live}/note/{note_id}")
+    page.locator("#self_harm").get_by_label("Urgent").check()
+    with page.expect_response("**/draft"):
+        page.evaluate(
+            """() => {
+            Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+        )
+    assert load_note(coach, note_id).draft.answers == {"self_harm": 3}
+    assert get_safety_state(case.client_id).hold == "safety"
 
 
 def test_note_pages_pass_the_page_checks(coach, case, live, page, look):

@@ -62,10 +62,10 @@ def test_coach_can_start_write_screen_and_sign_a_note(coach_browser, coach, case
     )
     assert answer.headers["Location"] == f"{path}/sign"
     page = coach_browser.text(f"{path}/sign")
-    assert "Signing opens a safety hold" in page
+    assert "from this note" in page
     assert "You are signing as Marta Lindqvist" in page
     answer = coach_browser.send(f"{path}/sign")
-    assert answer.headers["Location"] == f"/case/{case.number}/hold"
+    assert answer.headers["Location"] == path
     page = coach_browser.text(path)
     assert "About objective." in page
     assert "SHA-256" in page
@@ -113,7 +113,7 @@ def test_autosave_returns_the_new_version(coach_browser, coach, case):
     answer = coach_browser.browser.post(f"/note/{note_id}/draft", data=fields, headers=AUTOSAVE)
     assert answer.status_code == 200
     assert answer.json["version"] == 2
-    assert set(answer.json) == {"version", "form_key", "saved_at", "saved"}
+    assert set(answer.json) == {"version", "form_key", "opened_hold", "saved_at", "saved"}
     assert reload(coach, note_id).sections["plan"] == "Ring on Tuesday."
 
 
@@ -310,18 +310,47 @@ def test_sign_sent_twice_makes_one_screening(coach_browser, coach, case):
 def test_recording_an_urgent_level_redirects_to_the_hold(coach_browser, coach, case):
     note_id = builders.draft(coach, case.case_id)
     path = f"/note/{note_id}"
-    coach_browser.send(path, self_harm="urgent")
-    page = coach_browser.text(path)
-    assert "an urgent level" in page
-    assert "Stay with the client" in page
-    assert get_safety_state(case.client_id).hold is None
-    db.session.rollback()
-    fields = coach_browser.form(path).fields | {"actions_taken": ["gave_numbers"]}
+    fields = coach_browser.form(path).fields
+    fields |= {"self_harm": "urgent", "actions_taken": ["gave_numbers"]}
     answers = [coach_browser.post(f"{path}/screening", fields) for _ in range(2)]
     assert {answer.headers["Location"] for answer in answers} == {f"/case/{case.number}/hold"}
     assert len(list_recent_screenings(case.client_id)) == 1
     assert get_safety_state(case.client_id).hold == "safety"
     assert "Recorded today" in coach_browser.text(path)
+
+
+def test_saving_an_urgent_level_opens_the_hold_and_the_page_says_what_to_do(
+    coach_browser, coach, case
+):
+    note_id = builders.draft(coach, case.case_id)
+    path = f"/note/{note_id}"
+    assert "data-opened-hold hidden" in coach_browser.text(path)
+    fields = coach_browser.form(path).fields | {"self_harm": "urgent"}
+    answers = [coach_browser.post(path, fields) for _ in range(2)]
+    assert {answer.headers["Location"] for answer in answers} == {path}
+    page = coach_browser.text(path)
+    assert "data-opened-hold hidden" not in page
+    assert "Draft saved. A safety hold is open." in page
+    assert f'href="/case/{case.number}/hold"' in page
+    assert "Stay with the client" in page
+    assert "Helen Marsh" in page
+    assert "Recorded from this draft" in page
+    assert coach_browser.form(path).fields["self_harm"] == ["urgent"]
+    assert get_safety_state(case.client_id).hold == "safety"
+    assert len(list_recent_screenings(case.client_id)) == 1
+
+
+def test_autosave_tells_when_it_opened_a_hold(coach_browser, coach, case):
+    note_id = builders.draft(coach, case.case_id)
+    path = f"/note/{note_id}"
+    fields = coach_browser.form(path).fields
+    for version, (levels, opened) in enumerate(
+        [({"sleep": "concern"}, False), ({"sleep": "urgent"}, True), ({"sleep": "urgent"}, False)],
+        1,
+    ):
+        sent = fields | levels | {"version": str(version), "plan": f"Plan {version}"}
+        answer = coach_browser.post(f"{path}/draft", sent).get_json()
+        assert (answer["opened_hold"], answer["version"]) == (opened, version + 1)
 
 
 def test_recording_without_answers_is_invalid_and_keeps_input(coach_browser, coach, case):
@@ -348,13 +377,13 @@ def test_discard_deletes_a_draft_without_unrecorded_concern(coach_browser, coach
     answer = coach_browser.post(f"/note/{note_id}/discard", fields)
     assert answer.headers["Location"] == f"/case/{case.number}/notes"
     coach_browser.text(f"/note/{note_id}", 404)
-    urgent = builders.draft(coach, case.case_id, levels={"self_harm": 3})
+    concern = builders.draft(coach, case.case_id, levels={"sleep": 2})
     answer = coach_browser.post(
-        f"/note/{urgent}/discard", coach_browser.form(f"/note/{urgent}").fields
+        f"/note/{concern}/discard", coach_browser.form(f"/note/{concern}").fields
     )
     assert answer.status_code == 409
     assert "not recorded yet" in answer.get_data(as_text=True)
-    coach_browser.text(f"/note/{urgent}")
+    coach_browser.text(f"/note/{concern}")
 
 
 @pytest.mark.parametrize("who", ["coach2", "supervisor"])

@@ -21,7 +21,7 @@ def test_today_shows_unrecorded_concerns_then_holds(app, team):
     coach = team["coach"]
     held, drafted = builders.case(coach, "Tomasz Held"), builders.case(coach, "Ines Drafted")
     builders.screen(coach, held.client_id, fear_at_home=2)
-    note_id = builders.draft(coach, drafted.case_id, levels={"self_harm": 3})
+    note_id = builders.draft(coach, drafted.case_id, levels={"sleep": 2})
     page = StaffBrowser(app, team["coach"]).text("/today")
     assert page.index("Not recorded yet") < page.index("Safety hold, day 1")
     assert f"/note/{note_id}#screening" in page
@@ -33,7 +33,7 @@ def test_today_shows_unrecorded_concerns_then_holds(app, team):
 def test_today_shows_a_supervisor_the_age_of_a_draft_without_levels(app, team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")
-    note_id = builders.draft(coach, case.case_id, days_ago=3, levels={"self_harm": 3})
+    note_id = builders.draft(coach, case.case_id, days_ago=3, levels={"sleep": 2})
     page = StaffBrowser(app, team["supervisor"]).text("/today")
     assert "3 days old" in page
     assert "Marta Lindqvist" in page

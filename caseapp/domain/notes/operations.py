@@ -22,11 +22,14 @@ from caseapp.domain.notes.rules import (
     check_new_note,
     check_sign,
     convert_sections,
+    find_session_time,
     merge_sections,
     note_digest,
+    remember_recorded,
 )
-from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord
+from caseapp.domain.notes.schemas import NO_ANSWERS, DraftScreening, NoteRecord, draft_to_json
 from caseapp.domain.screening.operations import record_screening
+from caseapp.domain.screening.rules import highest_level, opens_safety_hold
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -81,7 +84,9 @@ def create_note(actor: Actor, case: LockedCaseForNote, new: NewNote) -> NoteReco
 def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_version: int) -> int:
     """Save the changed parts of the actor's own draft, and return its new version.
 
-    A change that is already stored is not saved again, so repeating an autosave whose response was lost is harmless.
+    An answer that opens a safety hold is recorded with everything asked so far, in the same transaction: a draft is a
+    place to write, not to hide. The draft keeps the answers, and remembers what was recorded. A change that is already
+    stored is not saved again, so repeating an autosave whose response was lost is harmless.
     Raises RuleBroken for a signed note, Invalid, and Stale when another window saved a newer version first.
     """
     require(actor, Action.NOTE_WRITE)
@@ -94,15 +99,20 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
         minutes=before.minutes if change.minutes is None else change.minutes or None,
         modality=change.modality or before.modality,
         sections=merge_sections(before.format, before.sections, change),
-        draft=before.draft if change.screening is None else change.screening,
+        draft=before.draft
+        if change.screening is None
+        else replace(change.screening, recorded=before.draft.recorded),
     )
-    if after == before:
+    opens_hold = any(opens_safety_hold(*answer) for answer in after.draft.unrecorded.items())
+    if after == before and not opens_hold:
         return row.version
+    # Recording reads from the database: the row is changed after it, so that it is stored once.
+    draft = _record_answers(actor, note, after) if opens_hold else after.draft
     set_committed_value(row, "version", expected_version)
     row.format, row.modality, row.minutes = after.format, after.modality, after.minutes
     row.session_at = after.session_at
     row.sections = seal_json(row, "sections", after.sections, note.key)
-    _store_answers(note, after.draft)
+    _store_answers(note, draft)
     row.updated_at = now()
     db.session.flush()
     changed = [
@@ -117,15 +127,21 @@ def save_draft(actor: Actor, note: LockedNote, change: DraftChange, expected_ver
 def record_draft_screening(actor: Actor, note: LockedNote, expected_version: int) -> UUID:
     """Record the answers in a draft as a screening, open what its levels require, and clear the draft's answers.
 
-    Returns the screening's id. A blank answer counts as not asked: in a crisis nobody fills in nine answers first.
-    Raises RuleBroken for a signed note, Invalid when nothing was asked, Stale.
+    Returns the screening's id. What saving the draft has recorded is not recorded again. A blank answer counts as not
+    asked: in a crisis nobody fills in nine answers first. Raises RuleBroken for a signed note, Invalid when nothing was
+    asked, Stale.
     """
     require(actor, Action.NOTE_WRITE)
     check_draft(note)
+    found = note.record
     set_committed_value(note.row, "version", expected_version)
-    screening_id = _record_answers(actor, note, note.record.draft)
+    if found.draft.has_unrecorded or found.draft.recorded is None:
+        _record_answers(actor, note, found)
+    _store_answers(note, NO_ANSWERS)
     note.row.updated_at = now()
     db.session.flush()
+    screening_id = note.row.screening_id
+    assert screening_id is not None  # noqa: S101 - a draft remembers what was recorded only with it
     _record(actor, Action.NOTE_WRITE, note, {"screening": str(screening_id)})
     return screening_id
 
@@ -139,10 +155,10 @@ def sign_note(actor: Actor, note: LockedNote, expected_version: int) -> None:
     require(actor, Action.NOTE_SIGN)
     moment = now()
     check_sign(note, moment)
-    row, draft = note.row, note.record.draft
+    row, found = note.row, note.record
     set_committed_value(row, "version", expected_version)
-    if draft.highest_level is not None:
-        _record_answers(actor, note, draft)
+    if found.draft.has_unrecorded:
+        _record_answers(actor, note, found)
     _store_answers(note, NO_ANSWERS)
     row.status = "signed"
     row.signed_at = row.updated_at = moment
@@ -166,35 +182,28 @@ def discard_draft(actor: Actor, note: LockedNote, expected_version: int) -> None
 
 
 def _store_answers(note: LockedNote, draft: DraftScreening) -> None:
-    note.row.unrecorded_level = draft.highest_level
+    note.row.unrecorded_level = highest_level(draft.unrecorded)
     note.row.draft_screening = (
-        seal_json(
-            note.row,
-            "draft_screening",
-            {
-                "answers": draft.answers,
-                "asked_alone": draft.asked_alone,
-                "actions_taken": list(draft.actions_taken),
-                "comment": draft.comment,
-            },
-            note.key,
-        )
-        if draft.touched
+        seal_json(note.row, "draft_screening", draft_to_json(draft), note.key)
+        if draft.touched or draft.recorded
         else None
     )
 
 
-def _record_answers(actor: Actor, note: LockedNote, draft: DraftScreening) -> UUID:
+def _record_answers(actor: Actor, note: LockedNote, found: NoteRecord) -> DraftScreening:
+    """Record the answers in a draft as it was found; return them with what they remember as recorded."""
+    draft = found.draft
+    session_at = find_session_time(found.session_at, draft.recorded, now())
     screening_id = record_screening(
         actor,
         note.client,
         draft.screening,
         note_id=note.row.id,
-        session_at=note.row.session_at,
+        session_at=session_at,
+        repeats=draft.repeats,
     )
     note.row.screening_id = screening_id
-    _store_answers(note, NO_ANSWERS)
-    return screening_id
+    return remember_recorded(draft, screening_id, session_at)
 
 
 def _record(actor: Actor, action: Action, note: LockedNote, details: dict[str, Any]) -> None:

@@ -35,6 +35,7 @@ from caseapp.domain.notes.schemas import (
     DraftListItem,
     DraftScreening,
     NoteRecord,
+    draft_from_json,
 )
 from caseapp.domain.screening.protocol import Level
 from caseapp.domain.users.models import User
@@ -136,7 +137,7 @@ def draft_screening(note: Note | sa.Row[*tuple[Any, ...]], key: DataKey) -> Draf
     data = _unseal_data(note, "draft_screening", key)
     if data is None:
         return NO_ANSWERS
-    return DraftScreening(**{**data, "actions_taken": tuple(data["actions_taken"])})
+    return draft_from_json(data)
 
 
 def get_note(actor: Actor, note_id: UUID) -> NoteRecord:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from caseapp.core.errors import Invalid, Reason, refuse_for
-from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS
+from caseapp.domain.notes.codes import MAX_SESSION_MINUTES
+from caseapp.domain.notes.schemas import FORMATS, MAX_NOTE_LENGTH, SECTIONS, RecordedAnswers
 from caseapp.domain.screening.protocol import ITEMS_BY_KEY, Level
 from caseapp.domain.screening.rules import SESSION_IN_FUTURE
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from caseapp.domain.notes.models import Note
     from caseapp.domain.notes.queries import LockedCaseForNote, LockedNote
-    from caseapp.domain.notes.schemas import DraftChange, NoteRecord
+    from caseapp.domain.notes.schemas import DraftChange, DraftScreening, NoteRecord
+
+LONGEST_SESSION = timedelta(minutes=MAX_SESSION_MINUTES)
 
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen the case to add a note.")
 NOTE_SIGNED = Reason(
@@ -103,6 +109,32 @@ def missing_for_signature(note: NoteRecord, moment: datetime) -> dict[str, list[
                 "Nothing was asked, so there is no screening to record. Move this text into the note."
             ]
     return problems
+
+
+def find_session_time(
+    session_at: datetime, recorded: RecordedAnswers | None, moment: datetime
+) -> datetime:
+    """Find the session time of answers that a draft has at a moment; `session_at` is that of the note.
+
+    A session that is planned for later has begun by then: an answer that opens a hold never waits for a correct time.
+    Further answers of the same session have the time with which the first ones were recorded, so that they don't look
+    like those of an older one.
+    """
+    began = min(session_at, moment)
+    if recorded and timedelta(0) < recorded.session_at - began <= LONGEST_SESSION:
+        return recorded.session_at
+    return began
+
+
+def remember_recorded(
+    draft: DraftScreening, screening_id: UUID, session_at: datetime
+) -> DraftScreening:
+    """Return a draft that remembers that its answers are recorded in this screening."""
+    asked = (key for key, level in draft.answers.items() if level is not None)
+    origins = dict.fromkeys(asked, screening_id) | draft.repeats
+    return replace(
+        draft, recorded=RecordedAnswers(replace(draft, recorded=None), origins, session_at)
+    )
 
 
 def merge_sections(

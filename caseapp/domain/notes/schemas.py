@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
@@ -12,10 +14,6 @@ from caseapp.domain.notes.codes import MAX_SESSION_MINUTES, MODALITIES
 from caseapp.domain.screening.protocol import ACTIONS_TAKEN, ITEMS
 from caseapp.domain.screening.rules import highest_level
 from caseapp.domain.screening.schemas import LevelField, NewScreening
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
 
 MAX_NOTE_LENGTH = 100_000
 
@@ -58,6 +56,7 @@ class DraftScreening:
     asked_alone: bool = False
     actions_taken: tuple[str, ...] = ()
     comment: str = field(default="", repr=False)
+    recorded: RecordedAnswers | None = None
 
     @property
     def touched(self) -> bool:
@@ -75,6 +74,41 @@ class DraftScreening:
         return highest_level(self.answers)
 
     @property
+    def unrecorded(self) -> dict[str, int]:
+        """Return the levels that are chosen and not recorded, by item."""
+        known = self.recorded.draft.answers if self.recorded else {}
+        return {
+            key: level
+            for key, level in self.answers.items()
+            if level is not None and known.get(key) != level
+        }
+
+    @property
+    def has_unrecorded(self) -> bool:
+        """Tell whether there is something to record: levels, or more about those that are recorded."""
+        if self.highest_level is None:
+            return False
+        return self.recorded is None or bool(
+            self.unrecorded or replace(self.recorded.draft, answers={}) != self._about
+        )
+
+    @property
+    def _about(self) -> DraftScreening:
+        """Return what was entered about the answers, without them."""
+        return replace(self, answers={}, recorded=None)
+
+    @property
+    def repeats(self) -> dict[str, UUID]:
+        """Return, by item, the screenings that have recorded the levels that are still chosen."""
+        if self.recorded is None:
+            return {}
+        return {
+            key: self.recorded.origins[key]
+            for key, level in self.answers.items()
+            if level is not None and key not in self.unrecorded
+        }
+
+    @property
     def screening(self) -> NewScreening:
         """Return these answers as a screening; blank ones count as not asked."""
         return NewScreening(
@@ -85,7 +119,51 @@ class DraftScreening:
         )
 
 
+@dataclass(frozen=True)
+class RecordedAnswers:
+    """What was last recorded from a draft that is still being written: its answers as they were then.
+
+    `origins` are, by item, the screenings that recorded the levels first. `session_at` is the time of the session that
+    was recorded with them.
+    """
+
+    draft: DraftScreening
+    origins: dict[str, UUID]
+    session_at: datetime
+
+
 NO_ANSWERS = DraftScreening({})
+
+
+def draft_to_json(draft: DraftScreening) -> dict[str, Any]:
+    """Return the answers in a draft as plain data."""
+    data: dict[str, Any] = {
+        "answers": draft.answers,
+        "asked_alone": draft.asked_alone,
+        "actions_taken": list(draft.actions_taken),
+        "comment": draft.comment,
+    }
+    if recorded := draft.recorded:
+        data["recorded"] = {
+            "draft": draft_to_json(recorded.draft),
+            "origins": {key: found.hex for key, found in recorded.origins.items()},
+            "session_at": recorded.session_at.isoformat(),
+        }
+    return data
+
+
+def draft_from_json(data: dict[str, Any]) -> DraftScreening:
+    """Build the answers in a draft from plain data."""
+    found, recorded = data.pop("recorded", None), None
+    if found is not None:
+        recorded = RecordedAnswers(
+            draft_from_json(found["draft"]),
+            {key: UUID(origin) for key, origin in found["origins"].items()},
+            datetime.fromisoformat(found["session_at"]),
+        )
+    return DraftScreening(
+        **{**data, "actions_taken": tuple(data["actions_taken"])}, recorded=recorded
+    )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ class UnknownFact(Exception):
 class ScreeningRecorded:
     """The answers of a screening; a question without an answer was not asked.
 
-    `session_at` is when the questions were asked, `note_id` the note that the answers came from.
+    `session_at` is when the questions were asked, `note_id` the note that the answers came from. `repeats` are the
+    answers, by item, that an earlier screening of the same note, given by its id, has recorded already.
     """
 
     note_id: UUID | None
@@ -27,6 +28,7 @@ class ScreeningRecorded:
     asked_alone: bool
     actions_taken: list[str] = field(default_factory=list)
     comment: str = field(default="", repr=False)
+    repeats: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

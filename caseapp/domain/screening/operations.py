@@ -45,6 +45,7 @@ from caseapp.domain.screening.sealing import CurrentSafety, seal_events, seal_st
 from caseapp.domain.screening.state import fold
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -59,6 +60,7 @@ UPDATE_STATE = sa.update(ClientSafety.__table__).where(  # type: ignore[arg-type
     ClientSafety.client_id == sa.bindparam("of")
 )
 DERIVED_AT_ONCE = 500
+NO_REPEATS: Mapping[str, UUID] = {}
 
 
 def record_screening(
@@ -68,11 +70,13 @@ def record_screening(
     *,
     note_id: UUID | None = None,
     session_at: datetime | None = None,
+    repeats: Mapping[str, UUID] = NO_REPEATS,
 ) -> UUID:
     """Record a screening with the holds, flags and tasks that it requires, in one transaction.
 
     When a hold of the required kind is already open, the reasons are added to it. `session_at` is when it was asked,
-    by default now. Raises Invalid when no question was asked, or for a session in the future.
+    by default now. `repeats` are the answers, by item, that an earlier screening has recorded already: they require
+    nothing more. Raises Invalid when no question was asked, or for a session in the future.
     """
     require(actor, Action.SCREENING_RECORD)
     answers = {key: level for key, level in new.levels.items() if level is not None}
@@ -88,14 +92,16 @@ def record_screening(
         asked_alone=new.asked_alone,
         actions_taken=list(new.actions_taken),
         comment=new.comment,
+        repeats={key: str(origin) for key, origin in repeats.items()},
     )
-    required = derive_required_actions(new.levels, moment)
+    stated = {key: level for key, level in answers.items() if key not in repeats}
+    required = derive_required_actions(stated, moment)
     if required.flags & UNSAFE_FLAGS:
         withdraw_contact_confirmation(client)
     active = {flag.kind for flag in current.state.flags}
     flags = [(new_id(), FlagSet(kind, "screening")) for kind in sorted(required.flags - active)]
     known = {hold.kind: {reason["item"] for reason in hold.reasons} for hold in current.state.holds}
-    is_new = starts_episode(answers, required.holds, known)
+    is_new = starts_episode(stated, required.holds, known)
     open_holds = {hold.kind: hold.id for hold in current.state.holds}
     holds, hold_facts = {}, []
     for kind, keys in sorted(required.holds.items()):

@@ -1,5 +1,6 @@
 // Saves a form one second after typing stops and when the page is hidden. The server keeps the draft; the browser keeps nothing.
 // A form is sent only once its words are saved: a failed page would take them with it.
+import { HoldQuestions } from "./hold-questions.js";
 import { markSaved, markUnsaved, whenLeaving } from "./leave-warning.js";
 
 const PAUSE_MS = 1000;
@@ -43,6 +44,10 @@ class Autosave {
     this.stopped = !this.conflict.hidden;
     // The server puts both texts together; a page that it has sent back shows them already.
     this.merges = false;
+    this.questions = new HoldQuestions(form, () => {
+      this.unsaved = true;
+      this.save();
+    });
   }
 
   start() {
@@ -57,7 +62,7 @@ class Autosave {
     });
     this.form.addEventListener("submit", (event) => this.submit(event));
     document.addEventListener("visibilitychange", () => {
-      if (document.visibilityState === "hidden") this.save();
+      if (document.visibilityState === "hidden") this.saveHidden();
     });
     document.addEventListener("keydown", (event) => {
       if (!(event.ctrlKey || event.metaKey) || event.key !== "s") return;
@@ -94,6 +99,15 @@ class Autosave {
       });
   }
 
+  /** Save while the page is hidden and perhaps goes away: a level that waits for an answer is saved as it is. */
+  saveHidden() {
+    if (this.questions.isOpen) {
+      this.questions.takeAll();
+      this.unsaved = true;
+    }
+    this.save();
+  }
+
   /** Save what was typed until now; what was typed while a save was on its way needs one more. */
   async saveAll() {
     if (this.request) await this.request;
@@ -102,7 +116,7 @@ class Autosave {
   }
 
   async send() {
-    const body = new URLSearchParams(new FormData(this.form));
+    const body = new URLSearchParams(this.questions.settle(new FormData(this.form)));
     const keepalive = document.visibilityState === "hidden" && body.toString().length < LARGEST_KEEPALIVE_BYTES;
     const response = await fetch(this.form.dataset.autosave, {
       method: "POST",
@@ -122,7 +136,8 @@ class Autosave {
       // The form is compared with what is saved now, should it be sent after somebody else has saved.
       if (answer.form_key) this.form.elements.namedItem("form_key").value = answer.form_key;
       this.retry = PAUSE_MS;
-      if (!this.unsaved) markSaved(this.form);
+      if (!this.unsaved && !this.questions.isOpen) markSaved(this.form);
+      if (answer.opened_hold) this.tellOfHold();
       this.show("saved", this.texts.saved.replace("{time}", () => answer.saved));
     } else if (response.status === 401) {
       this.tryAgain(this.texts.signedOut);
@@ -139,6 +154,13 @@ class Autosave {
     } else {
       this.tryAgain(this.texts.again);
     }
+  }
+
+  /** Show that what was saved has opened a hold. */
+  tellOfHold() {
+    const notice = this.form.querySelector("[data-opened-hold]");
+    notice.hidden = false;
+    notice.focus();
   }
 
   tryAgain(text) {
@@ -191,6 +213,11 @@ class Autosave {
   /** Save before the form is sent; hold it while that fails, and say why. */
   async submit(event) {
     const { submitter } = event;
+    if (this.questions.isOpen && !submitter?.hasAttribute("data-deletes-draft")) {
+      event.preventDefault();
+      this.questions.focus();
+      return;
+    }
     // Deleting a draft needs no save, and no connection would be no help.
     const deletes = submitter?.hasAttribute("data-deletes-draft") && navigator.onLine;
     if (deletes || !(this.unsaved || this.request || this.stopped || this.waiting)) {

@@ -30,7 +30,7 @@ def test_unrecorded_concern_is_first_until_recorded(team):
     coach = team["coach"]
     case = builders.case(coach, "Ines Okafor")
     builders.draft(coach, case.case_id, days_ago=5)
-    note_id = builders.draft(coach, case.case_id, levels={"fear_at_home": 2})
+    note_id = builders.draft(coach, case.case_id, levels={"eating": 2})
     found = get_today(coach)
     assert [line.id for line in found.unrecorded_concerns] == [note_id]
     assert found.drafts[0].id == note_id
@@ -39,7 +39,7 @@ def test_unrecorded_concern_is_first_until_recorded(team):
         record_draft_screening(coach, lock_note(coach, note_id), 2)
     found = get_today(coach)
     assert found.unrecorded_concerns == []
-    assert [hold.kind for hold in found.holds] == ["safety"]
+    assert [hold.kind for hold in found.holds] == ["care"]
 
 
 def test_holds_list_safety_before_older_care_with_next_followup(team):

@@ -172,13 +172,13 @@ def test_draft_over_the_length_limit_is_invalid(coach, case):
 
 
 def test_unrecorded_levels_do_not_change_the_safety_state(coach, case):
-    builders.draft(coach, case.case_id, levels={"fear_at_home": 3})
+    builders.draft(coach, case.case_id, levels={"sleep": 2, "self_harm": 1})
     safety = get_safety_state(case.client_id)
     assert (safety.hold, safety.last_screening, safety.flags) == (None, None, frozenset())
 
 
 def test_draft_stores_its_highest_unrecorded_level(coach, case):
-    note_id = builders.draft(coach, case.case_id, levels={"sleep": 1, "fear_at_home": 2})
+    note_id = builders.draft(coach, case.case_id, levels={"sleep": 1, "eating": 2})
     assert get_note(coach, note_id).unrecorded_level == 2
     save(coach, note_id, 2, screening=DraftScreening({"sleep": 1}))
     assert get_note(coach, note_id).unrecorded_level == 1
@@ -191,7 +191,7 @@ def test_record_draft_screening_opens_the_hold_and_clears_the_answers(coach, cas
     note_id = builders.draft(
         coach,
         case.case_id,
-        levels={"fear_at_home": 2, "sleep": 1},
+        levels={"eating": 2, "sleep": 1},
         asked_alone=True,
         actions_taken=("gave_numbers",),
         comment="Asked in the car.",
@@ -206,10 +206,10 @@ def test_record_draft_screening_opens_the_hold_and_clears_the_answers(coach, cas
     )
     assert note.status == "draft"
     found = get_screening(coach, screening_id)
-    assert found.levels == dict.fromkeys(NONE) | {"fear_at_home": 2, "sleep": 1}
+    assert found.levels == dict.fromkeys(NONE) | {"eating": 2, "sleep": 1}
     assert (found.asked_alone, found.actions_taken) == (True, ["gave_numbers"])
     assert found.comment == "Asked in the car."
-    assert get_safety_state(case.client_id).hold == "safety"
+    assert get_safety_state(case.client_id).hold == "care"
 
 
 def test_record_draft_screening_without_answers_is_invalid(coach, case):
@@ -304,12 +304,12 @@ def test_sign_note_records_its_screening_and_opens_the_hold(coach, case):
 
 
 def test_failed_signature_opens_no_hold(coach, case):
-    note_id = builders.draft(coach, case.case_id, levels=NONE | {"self_harm": 3})
+    note_id = builders.draft(coach, case.case_id, levels=NONE | {"sleep": 2})
     with pytest.raises(Stale), transaction():
         sign_note(coach, lock_note(coach, note_id), 1)
     safety = get_safety_state(case.client_id)
     assert (safety.hold, safety.last_screening) == (None, None)
-    assert get_note(coach, note_id).unrecorded_level == 3
+    assert get_note(coach, note_id).unrecorded_level == 2
 
 
 def test_sign_note_with_a_comment_but_no_answers_is_invalid(coach, case):
@@ -345,11 +345,11 @@ def test_discarded_draft_leaves_its_screening(coach, case):
 
 
 def test_discard_draft_with_an_unrecorded_concern_is_refused(coach, case):
-    note_id = builders.draft(coach, case.case_id, levels={"self_harm": 2})
+    note_id = builders.draft(coach, case.case_id, levels={"eating": 2})
     with pytest.raises(RuleBroken) as caught, transaction():
         discard_draft(coach, lock_note(coach, note_id), 2)
     assert codes(caught) == ["unrecorded_concern"]
-    save(coach, note_id, 2, screening=answers(self_harm=1))
+    save(coach, note_id, 2, screening=answers(eating=1))
     with transaction():
         discard_draft(coach, lock_note(coach, note_id), 3)
 

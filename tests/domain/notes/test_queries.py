@@ -67,8 +67,8 @@ def test_own_drafts_list_unrecorded_concerns_first(team):
     old = builders.draft(coach, case.case_id, days_ago=3)
     watch = builders.draft(coach, case.case_id, days_ago=2, levels={"sleep": 1})
     concern = builders.draft(coach, case.case_id, levels={"sleep": 2})
-    urgent = builders.draft(coach, case.case_id, levels={"sleep": 3})
-    assert [line.id for line in list_own_drafts(coach)] == [urgent, concern, old, watch]
+    recorded = builders.draft(coach, case.case_id, days_ago=1, levels={"sleep": 3})
+    assert [line.id for line in list_own_drafts(coach)] == [concern, old, watch, recorded]
     assert list_own_drafts(team["supervisor"]) == []
 
 

@@ -66,12 +66,12 @@ def signing(team: Team) -> Race:
 
 
 def discarding(team: Team) -> Race:
-    """Discard a draft while an urgent level is being saved in it."""
+    """Discard a draft while a concern is being saved in it."""
     coach, made = team["coach"], builders.steady_case(team["coach"])
     note_id = builders.draft(coach, made.case_id)
-    urgent = DraftChange(screening=DraftScreening({"self_harm": 3}))
+    concern = DraftChange(screening=DraftScreening({"sleep": 2}))
     return Race(
-        lambda: save_draft(coach, lock_note(coach, note_id), urgent, 1),
+        lambda: save_draft(coach, lock_note(coach, note_id), concern, 1),
         lambda: discard_draft(coach, lock_note(coach, note_id), 2),
         "unrecorded_concern",
     )
