@@ -190,12 +190,12 @@ class Person:
                 NewNoteSchema().load(start),
             ).id
         with at(moment + NOTE_SIGNED_AFTER), transaction():
+            if "levels" in entry and not entry.get("draft"):
+                self._complete_recheck()
             version = notes.save_draft(
                 self.coach, lock_note(self.coach, note), DraftSchema().load(change), 1
             )
             if not entry.get("draft"):
-                if "levels" in entry:
-                    self._complete_recheck()
                 notes.sign_note(self.coach, lock_note(self.coach, note), version)
         self._acknowledge_alerts(moment + NOTE_SIGNED_AFTER)
 
