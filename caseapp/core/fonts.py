@@ -75,11 +75,11 @@ def _is_visible(char: str) -> bool:
 
 @cache
 def _printable_characters() -> frozenset[str]:
-    tables = []
+    codes = set(subset.parse_unicodes(UNICODE_RANGES))
     for face in FACES:
-        with TTFont(print_font(face), lazy=True) as font:
-            tables.append(set(font.getBestCmap()))
-    return frozenset(chr(code) for code in set.intersection(*tables))
+        with TTFont(installed_font(face), lazy=True) as font:
+            codes &= font.getBestCmap().keys()
+    return frozenset(map(chr, codes))
 
 
 def _subset(key: str, flavor: str) -> Path:
