@@ -168,7 +168,11 @@ class Round:
             self.log.append(f"  {error.message.splitlines()[0]}")
 
     def open_form(self, page):
-        """Open the target's form, and sign in first where that is asked."""
+        """Open the target's form, and sign in first where that is asked.
+
+        What was still being sent when the round before ended may come in between, so there is a second try.
+        """
+        self.attempt("open", lambda: page.goto(self.base + self.target.path))
         page.goto(self.base + self.target.path)
         if not page.locator(self.target.field).count():
             self.sign_in(page)
