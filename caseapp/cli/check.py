@@ -314,9 +314,8 @@ def check_users() -> Iterator[CheckResult]:
     if own:
         yield CheckResult(
             WARNING,
-            f"{' or '.join(own)} can't release a safety hold if they recorded the last screening or one that opened or "
-            "renewed it, and "
-            "nobody else can. Assign them another supervisor.",
+            f"{' or '.join(own)} can't release a safety hold if they recorded the last full screening or one that "
+            "opened or renewed it, and nobody else can. Assign them another supervisor.",
         )
 
 

@@ -381,7 +381,6 @@ def _render_editor(note: NoteRecord, forms: Forms) -> str:
         format_labels=FORMAT_LABELS,
         modalities=MODALITIES,
         recorded=_find_screening(note),
-        last_screening=context.safety.last_screening,
         previous_plan=find_previous_plan(actor, note),
         immediate_steps=list_immediate_steps(note.draft.answers),
         has_opened_hold=has_opened_hold,

@@ -13,7 +13,7 @@ from caseapp.domain.assignments.reading import list_suspended_assignments
 from caseapp.domain.cases.queries import LockedCase, lock_case
 from caseapp.domain.practice.queries import get_practice_info
 from caseapp.domain.screening.operations import record_screening
-from caseapp.domain.screening.protocol import ACTIONS_TAKEN, IMMEDIATE_STEPS
+from caseapp.domain.screening.protocol import ACTIONS_TAKEN, FEAR_AT_HOME, IMMEDIATE_STEPS
 from caseapp.domain.screening.queries import get_safety_history, page_screenings
 from caseapp.domain.screening.rules import (
     derive_required_actions,
@@ -83,4 +83,5 @@ def protocol_labels() -> dict[str, Any]:
         "actions_taken": ACTIONS_TAKEN,
         "immediate_actions": IMMEDIATE_STEPS,
         "opens_safety_hold": opens_safety_hold,
+        "ask_alone": (FEAR_AT_HOME,),
     }

@@ -205,6 +205,13 @@ def test_move_case_forward_and_back(coach):
     }
     move = {"to": "understand", "evidence": evidence}
     assert_needs_a_version(coach, "POST", f"{path}/stage", move, case)
+    fear = {"fear_at_home": "watch"}
+    client = f"/clients/{made.client_id}/screenings"
+    assert coach.post(client, fear).status_code == 201
+    refused = coach.post(f"{path}/stage", move, version=case)
+    assert assert_refused(refused) == ["fear_not_alone"]
+    assert coach.post(client, {"sleep": "none"}).status_code == 201
+    assert coach.post(client, fear | {"asked_alone": True}).status_code == 201
     moved = coach.post(f"{path}/stage", move, version=case)
     assert moved.status_code == 200, moved.get_json()
     assert moved.get_json()["stage"] == "understand"

@@ -13,9 +13,11 @@ from caseapp.domain.cases.queries import CaseContext
 from caseapp.domain.cases.stages import stages
 from caseapp.domain.clients.queries import ClientRecord
 from caseapp.domain.clients.schemas import CHANNELS, SafeContact
+from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.protocol import FLAG_LABELS, ITEMS, Level
 from caseapp.domain.screening.queries import SafetyState
 from caseapp.domain.screening.schemas import Answer, Hold, ScreeningRecord
+from caseapp.domain.screening.state import DerivedState, apply
 
 NOW = datetime(2026, 5, 14, 12, tzinfo=UTC)
 TODAY = NOW.date()
@@ -36,7 +38,7 @@ def screening(*, days_ago=0, by=COACH, asked_alone=True, **levels):
         actions_taken=[],
         comment="",
         session_at=NOW - timedelta(days=days_ago),
-        seq=2,
+        seq=1000 - days_ago,
     )
 
 
@@ -48,12 +50,23 @@ def open_hold(kind="safety", *, days_ago=20, by=COACH):
 def safety(*, holds=(), flags=(), last=None):
     """Build a safety state as of NOW; `holds` are kinds."""
     answers = {
-        item: Answer(level, last.session_at, last.asked_alone, last.id)
+        item: Answer(level, last.session_at, last.asked_alone, last.id, last.session_at)
         for item, level in (last.levels if last else {}).items()
         if level is not None
     }
     opened = tuple(open_hold(kind) for kind in holds)
-    return SafetyState(opened, frozenset(flags), last, NOW, answers)
+    return SafetyState(opened, frozenset(flags), NOW, answers)
+
+
+def answers_after(found):
+    """Return the answers that count after screenings, which are in the order of recording, newest first."""
+    state = DerivedState()
+    for one in reversed(found):
+        answers = {key: level for key, level in one.levels.items() if level is not None}
+        fact = ScreeningRecorded(None, one.session_at, answers, one.asked_alone)
+        event = RecordedEvent(one.id, CLIENT, one.seq, one.recorded_at, one.recorded_by, fact)
+        state = apply(state, event)
+    return state.answers
 
 
 def client(*, consent_on=TODAY, channels=("call", "portal"), email=None, confirmed_at=None):
@@ -104,9 +117,9 @@ def screenings(draw, *, oldest=40):
 
 
 def histories(size=4):
-    """Draw screenings, newest first."""
-    return st.lists(screenings(), max_size=size).map(
-        lambda found: sorted(found, key=lambda one: one.recorded_at, reverse=True)
+    """Draw screenings of different days, newest first."""
+    return st.lists(screenings(), max_size=size, unique_by=lambda one: one.seq).map(
+        lambda found: sorted(found, key=lambda one: one.seq, reverse=True)
     )
 
 

@@ -11,7 +11,7 @@ from caseapp.domain.form_drafts.models import FormDraft
 from caseapp.domain.notes.models import Note
 from caseapp.domain.notes.queries import get_note
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import get_safety_state, list_recent_screenings
+from caseapp.domain.screening.queries import get_safety_history, get_safety_state
 from tests.domain.dashboard import bulk_rows
 from tests.support import builders, staff
 from tests.support.staff_pages import StaffBrowser, Statements, forms_in
@@ -304,7 +304,7 @@ def test_sign_sent_twice_makes_one_screening(coach_browser, coach, case):
     fields = coach_browser.form(path).fields
     answers = [coach_browser.post(path, fields) for _ in range(2)]
     assert {answer.headers["Location"] for answer in answers} == {f"/note/{note_id}"}
-    assert len(list_recent_screenings(case.client_id)) == 1
+    assert len(get_safety_history(case.client_id).screenings) == 1
 
 
 def test_recording_an_urgent_level_redirects_to_the_hold(coach_browser, coach, case):
@@ -314,7 +314,7 @@ def test_recording_an_urgent_level_redirects_to_the_hold(coach_browser, coach, c
     fields |= {"self_harm": "urgent", "actions_taken": ["gave_numbers"]}
     answers = [coach_browser.post(f"{path}/screening", fields) for _ in range(2)]
     assert {answer.headers["Location"] for answer in answers} == {f"/case/{case.number}/hold"}
-    assert len(list_recent_screenings(case.client_id)) == 1
+    assert len(get_safety_history(case.client_id).screenings) == 1
     assert get_safety_state(case.client_id).hold == "safety"
     assert "Recorded today" in coach_browser.text(path)
 

@@ -6,7 +6,7 @@ import pytest
 
 from caseapp.core.clock import now
 from caseapp.domain.screening.protocol import ITEMS
-from caseapp.domain.screening.queries import list_recent_screenings
+from caseapp.domain.screening.queries import get_safety_history
 from tests.domain.alerts.steps import the_alert
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, Statements
@@ -45,8 +45,8 @@ def test_calm_screening_is_recorded_and_shown(coach, ines, address):
     assert "Sleeps by the window." in text
     assert "gave the help line numbers" in text
     assert "Last time: watch" in text
-    assert "Last time: not asked" in text
-    found = list_recent_screenings(ines.client_id, 1)[0]
+    assert "Not asked yet" in text
+    found = get_safety_history(ines.client_id).screenings[0]
     assert found.levels == dict.fromkeys(NONE, 0) | {"sleep": 1, "eating": None}
     assert found.asked_alone
 
@@ -101,7 +101,7 @@ def test_invalid_answers_record_nothing(coach, ines, address, sent, field):
     answer = coach.send(address, **sent)
     assert answer.status_code == 422
     assert f'href="#{field}"' in answer.get_data(as_text=True)
-    assert list_recent_screenings(ines.client_id) == []
+    assert get_safety_history(ines.client_id).screenings == []
 
 
 def test_answers_are_kept_on_error(coach, address):
@@ -116,7 +116,7 @@ def test_form_sent_twice_records_one_screening(coach, ines, address):
     fields = form.fields | NONE | {"sleep": "concern"}
     first, second = (coach.post(form.action, fields) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
-    assert len(list_recent_screenings(ines.client_id)) == 1
+    assert len(get_safety_history(ines.client_id).screenings) == 1
 
 
 def test_screening_page_for_other_users_is_refused(app, team, ines, address):
@@ -125,7 +125,7 @@ def test_screening_page_for_other_users_is_refused(app, team, ines, address):
         assert desk.get(address).status_code == status
         sent = desk.token | desk.key_for(address) | NONE
         assert desk.post(address, sent).status_code == status
-    assert list_recent_screenings(ines.client_id) == []
+    assert get_safety_history(ines.client_id).screenings == []
 
 
 def test_table_is_paginated_with_constant_statement_count(team, coach, ines, address):

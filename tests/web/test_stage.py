@@ -1,8 +1,12 @@
 """Stage page: the gate and moves forward and back."""
 
+from datetime import timedelta
+
 import pytest
 
+from caseapp.core.clock import at, now
 from caseapp.domain.cases.queries import get_case_context
+from caseapp.domain.screening.protocol import ITEMS
 from tests.support import builders
 from tests.support.staff_pages import StaffBrowser, forms_in
 
@@ -11,6 +15,7 @@ EVIDENCE = {
     "evidence.pause_described": "She walks round the block first.",
     "evidence.practical_emergencies_listed": "Rent is paid; court on 3 June.",
 }
+KEYS = [item.key for item in ITEMS]
 
 
 @pytest.fixture
@@ -76,10 +81,27 @@ def test_common_blockers_link_to_their_pages(app, team, coach):
     fresh = builders.case(team["coach"], "Aoife Brennan")
     assert "There is no screening yet." in coach.text(f"/case/{fresh.number}/stage")
     builders.screen(team["coach"], fresh.client_id, eating=None)
-    assert "Not asked in the last screening: Eating." in coach.text(f"/case/{fresh.number}/stage")
+    assert "Not asked yet: Eating." in coach.text(f"/case/{fresh.number}/stage")
     old = builders.case(team["coach"], "Ruth Adeyemi")
     builders.screen(team["coach"], old.client_id, days_ago=16)
-    assert "The last screening is 16 days old" in coach.text(f"/case/{old.number}/stage")
+    assert "No question was asked in the last 14 days." in coach.text(f"/case/{old.number}/stage")
+
+
+def test_brief_check_leaves_the_gate_open(team, coach, ines, address):
+    builders.screen(team["coach"], ines.client_id, **dict.fromkeys(KEYS) | {"sleep": "watch"})
+    assert move(coach, address, **EVIDENCE).status_code == 303
+    assert stage_of(team, ines) == "understand"
+
+
+def test_gate_names_what_has_to_be_asked_again(app, team):
+    made = builders.steady_case(team["coach"], "Aoife Brennan")
+    later = now() + timedelta(days=10)
+    with at(later):
+        brief = dict.fromkeys(KEYS, 0) | {"eating": None, "fear_at_home": None}
+        builders.screen(team["coach"], made.client_id, **brief)
+    with at(later + timedelta(days=5)):
+        text = StaffBrowser(app, team["coach"]).text(f"/case/{made.number}/stage")
+    assert "Not asked in the last 14 days: Eating, Fear at home." in text
 
 
 def test_move_back_requires_only_a_reason(team, coach, ines, address):

@@ -114,8 +114,7 @@ def _plan_weeks(
         if one.unread and counts_toward_reading_load(one.handout):
             week = get_week_start(one.due_on) if one.due_on else begin
             planned[max(week, begin)] += one.handout.minutes
-    levels = case.safety.last_screening.levels if case.safety.last_screening else {}
-    budget = plan_reading(levels, []).budget
+    budget = plan_reading(case.safety.levels, []).budget
     return schedule_by_week(
         [item.handout for item in items], budget=budget, planned=planned, start=begin
     )
@@ -143,7 +142,7 @@ def create_assignment(
         position=(last or 0) + 1,
         stage=case.case.stage,
         channel=channel,
-        levels=dict(case.safety.last_screening.levels) if case.safety.last_screening else {},
+        levels=case.safety.levels,
         due_on=due_on,
         assigned_at=moment,
         assigned_by=actor.id,

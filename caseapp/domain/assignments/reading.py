@@ -125,7 +125,7 @@ def choose_handouts(
     context: CaseContext, current: Sequence[AssignmentRecord], language: str | None = "en"
 ) -> HandoutChoice:
     """Assess the library for a case whose client has `current`; recommend nothing new for a closed case."""
-    levels = context.safety.last_screening.levels if context.safety.last_screening else {}
+    levels = context.safety.levels
     this_week = get_week_start(today())
     unread = [
         record.handout

@@ -193,7 +193,7 @@ def discretion_reasons(
 
     Other people find paper and files. Content map, section (f), and SAFE-12 keep it private what a sensitive handout is
     about, so no name may show whose it is. No name may be on paper either where nothing may be sent, where the safety
-    questions were not answered in the last screening, or where no written channel is safe. One sensitive handout makes
+    questions have no answer, or where no written channel is safe. One sensitive handout makes
     the whole file anonymous. Awaiting clinical sign-off.
     """
     found = []
@@ -218,7 +218,7 @@ def discretion_reasons(
             Reason(
                 "safety_screen_unknown",
                 "The PDF doesn't show any names because we don't know whether the client is safe at home.",
-                "Record a full screening and ask the three safety questions in private.",
+                "Ask the safety questions in private and record the screening.",
             )
         )
     elif not any(safe.allows(way) for way in WRITTEN_CHANNELS):

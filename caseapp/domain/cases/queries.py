@@ -44,8 +44,8 @@ from caseapp.domain.screening.marks import HOLD_KINDS, list_marks
 from caseapp.domain.screening.queries import (
     SAFETY_COLUMNS,
     SafetyState,
+    get_safety_history,
     join_safety,
-    list_recent_screenings,
     safety_from_row,
 )
 from caseapp.domain.users.models import User
@@ -71,7 +71,6 @@ class CaseFilter:
     updated_since: datetime | None = None
 
 
-GATE_SCREENINGS = 20
 MAX_CASE_EVENTS = 200
 C = TypeVar("C", bound="CaseContext")
 LIST_COLUMNS = (
@@ -362,14 +361,14 @@ def get_progress(context: CaseContext) -> Progress:
         sa.select(Attestation).where(Attestation.case_id == context.case.id)
     )
     return Progress(
-        tuple(list_recent_screenings(context.case.client_id, GATE_SCREENINGS)),
+        tuple(get_safety_history(context.case.client_id).screenings),
         {row.criterion: unseal_column(row, "evidence", context.key) or "" for row in attestations},
     )
 
 
 def is_screened_today(context: CaseContext) -> bool:
     """Tell whether a full screening of a case's client was recorded today, in the practice's time zone."""
-    screenings = list_recent_screenings(context.case.client_id, GATE_SCREENINGS)
+    screenings = get_safety_history(context.case.client_id).screenings
     return any(one.full and local_day(one.session_at) == today() for one in screenings)
 
 

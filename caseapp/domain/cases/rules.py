@@ -15,7 +15,13 @@ from caseapp.core.permissions import Action
 from caseapp.domain.cases.facts import OUTCOMES_APART
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id
 from caseapp.domain.clients.rules import CONTACT_BARRING_FLAGS
-from caseapp.domain.screening.protocol import ITEMS_BY_KEY, SCREENING_VALIDITY, Level
+from caseapp.domain.screening.protocol import (
+    FEAR_AT_HOME,
+    ITEMS,
+    ITEMS_BY_KEY,
+    SCREENING_VALIDITY,
+    Level,
+)
 from caseapp.domain.screening.rules import has_two_steady_screenings
 
 if TYPE_CHECKING:
@@ -37,14 +43,19 @@ SCREENING_OF_THE_DAY = Reason(
     "The couple stays apart, and the client has not been screened today. Risk is higher when a client loses hope.",
     "Record a full screening today, then close the case. If you can’t reach the client, choose “Lost contact”.",
 )
+FEAR_NOT_ALONE = Reason(
+    "fear_not_alone",
+    "The client was not alone when fear at home was last asked about, so it isn’t known.",
+    "Ask about it again when the client is alone, and record the screening as asked alone.",
+)
 CASE_CLOSED = Reason("case_closed", "This case is closed.", "Reopen it first.")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a stage gate looks at besides the case: the latest screenings, and the coach's evidence by criterion.
+    """What a stage gate looks at besides the case: the screenings, and the coach's evidence by criterion.
 
-    The screenings are newest first.
+    The screenings are in the order of recording, newest first.
     """
 
     screenings: tuple[ScreeningRecord, ...]
@@ -94,8 +105,8 @@ def assess_stage_gate(
 ) -> StageGate:
     """Assess each criterion of a move forward to `to`.
 
-    Three conditions apply to every move: no open hold, a screening at most 14 days old, and no question of it left
-    unasked. The other criteria belong to the stages.
+    Two conditions apply to every move: no open hold, and every question asked at most 14 days ago, fear at home when
+    the client was alone. The other criteria belong to the stages.
     """
     checks = []
     for criterion in criteria_between(context.stage, to):
@@ -194,9 +205,9 @@ def list_closing_blockers(
 ) -> list[Reason]:
     """List why a case can't be closed this way; `screened_today` tells whether there is a full screening of today.
 
-    It can't while a safety hold is open. It needs a full screening of the last 14 days; where none is possible, only
-    somebody who may release holds can close a case whose last screening was above watch. A closing apart needs a full
-    screening of the same day, since loss of hope is a risk moment, and a second one within seven days, which is a
+    It can't while a safety hold is open. Every question must have been asked in the last 14 days; where that is not
+    possible, only somebody who may release holds can close a case with a level above watch. A closing apart needs a
+    full screening of the same day, since loss of hope is a risk moment, and a second one within seven days, which is a
     required action. Content map, section (d), stage 7. Awaiting clinical sign-off.
     """
     if context.case.status != "open":
@@ -217,11 +228,12 @@ def list_closing_blockers(
     if closing.outcome in OUTCOMES_APART:
         if not screened_today:
             reasons.append(SCREENING_OF_THE_DAY)
-    elif closing.final_screening == "done" and not has_final_screening(safety):
+    elif closing.final_screening == "done" and not safety.is_complete:
+        missing = [*safety.unasked, *safety.outdated]
         reasons.append(
             Reason(
                 "final_screening",
-                "There is no full screening from the last 14 days.",
+                _describe_outdated(missing) if missing else FEAR_NOT_ALONE.message,
                 "Record the final screening, or say why it is not possible.",
             )
         )
@@ -230,8 +242,7 @@ def list_closing_blockers(
         reasons.append(
             Reason(
                 "supervisor_needed",
-                "In the last screening, at least one level was above Watch, so only a supervisor can "
-                "close this case.",
+                "At least one level is above Watch, so only a supervisor can close this case.",
                 "Ask your supervisor to close it.",
             )
         )
@@ -314,7 +325,10 @@ def sets_contact_block(facts: Mapping[str, Any]) -> bool:
 
 
 def list_common_blockers(safety: SafetyState) -> list[Reason]:
-    """List which of the three conditions for every move forward are not met."""
+    """List which of the conditions for every move forward are not met; a reason names the items it is about.
+
+    Content map, section (e), "What the app must enforce", number 3.
+    """
     reasons = []
     if safety.hold:
         reasons.append(
@@ -324,41 +338,40 @@ def list_common_blockers(safety: SafetyState) -> list[Reason]:
                 "The hold page lists what is still to do.",
             )
         )
-    if safety.last_screening is None:
+    if not safety.answers:
         reasons.append(
             Reason("never_screened", "There is no screening yet.", "Record a full screening.")
         )
         return reasons
-    if not safety.is_recent:
-        days = (safety.as_of - safety.last_screening.session_at).days
-        reasons.append(
-            Reason(
-                "screening_old",
-                f"The last screening is {days} days old; the limit is {SCREENING_VALIDITY.days}."
-                if days >= 0
-                else "The time of the last screening is in the future.",
-                "Record a full screening.",
-            )
-        )
-    unknown = [
-        ITEMS_BY_KEY[key].label
-        for key, level in safety.last_screening.levels.items()
-        if level is None
-    ]
-    if unknown:
+    if safety.unasked:
         reasons.append(
             Reason(
                 "screening_incomplete",
-                f"Not asked in the last screening: {', '.join(unknown)}.",
-                "Ask these questions and record a full screening.",
+                f"Not asked yet: {_list_labels(safety.unasked)}.",
+                "Ask these questions and record the screening.",
+            )
+        )
+    if FEAR_AT_HOME in safety.answers and not safety.fear_known:
+        reasons.append(FEAR_NOT_ALONE)
+    if safety.outdated:
+        reasons.append(
+            Reason(
+                "screening_old",
+                _describe_outdated(safety.outdated),
+                "Ask these questions again and record the screening.",
             )
         )
     return reasons
 
 
-def has_final_screening(safety: SafetyState) -> bool:
-    """Tell whether the last screening is full and at most 14 days old."""
-    return safety.last_screening is not None and safety.last_screening.full and safety.is_recent
+def _list_labels(keys: Sequence[str]) -> str:
+    return ", ".join(ITEMS_BY_KEY[key].label for key in keys)
+
+
+def _describe_outdated(keys: Sequence[str]) -> str:
+    if len(keys) == len(ITEMS):
+        return f"No question was asked in the last {SCREENING_VALIDITY.days} days."
+    return f"Not asked in the last {SCREENING_VALIDITY.days} days: {_list_labels(keys)}."
 
 
 def is_criterion_met(
@@ -374,7 +387,7 @@ def is_criterion_met(
     if check == "first_full_screening":
         return any(screening.full for screening in screenings)
     if check == "two_steady_screenings":
-        return has_two_steady_screenings(screenings)
+        return has_two_steady_screenings(screenings, safety.as_of)
     if check == "goal_chosen":
         return case.goal_chosen_on is not None and (
             case.goal != "undecided" or case.review_date is not None
@@ -382,16 +395,11 @@ def is_criterion_met(
     if check == "review_date_set":
         return case.review_date is not None and case.review_date >= today
     if check == "private_safety_screen":
-        return any(
-            screening.asked_alone
-            and screening.levels["fear_at_home"] is not None
-            and screening.is_current(safety.as_of)
-            for screening in screenings
-        )
+        return safety.fear_known and safety.answers[FEAR_AT_HOME].is_current(safety.as_of)
     if check == "no_contact_block":
         return CONTACT_BARRING_FLAGS.isdisjoint(safety.flags)
     if check == "spouse_contact_open":
         return bool(context.facts.get("spouse_contact_wish") == "open")
     if check == "final_screening":
-        return has_final_screening(safety)
+        return safety.is_complete
     raise LookupError(f"There is no criterion named {check}.")

@@ -309,10 +309,8 @@ def _list_recent_cases(
 def _build_recent_case(
     client: ListedClient, case: ListedCase, handouts: tuple[int, int]
 ) -> RecentCase:
-    """Build a recent case; its levels are those at watch or above in the last screening, highest first."""
-    last = client.safety.last_screening
-    answered = last.levels if last else {}
-    levels = {key: level for key, level in answered.items() if level}
+    """Build a recent case; its levels are those at watch or above that count now, highest first."""
+    levels = {key: level for key, level in client.safety.levels.items() if level}
     assigned, read = handouts
     return RecentCase(
         id=case.id,
@@ -323,7 +321,7 @@ def _build_recent_case(
         hold=client.safety.hold,
         last_session=case.last_session,
         levels=dict(sorted(levels.items(), key=lambda pair: -pair[1])),
-        screened=last is not None,
+        screened=bool(client.safety.answers),
         handouts_assigned=assigned,
         handouts_read=read,
     )

@@ -24,6 +24,8 @@ LEVEL_LABELS = {
 }
 ITEMS = PROTOCOL.items
 ITEMS_BY_KEY = {item.key: item for item in ITEMS}
+FEAR_AT_HOME = "fear_at_home"
+"""The item that is only known when it was asked alone: in front of others nobody can be expected to say it."""
 SAFETY_ITEMS = tuple(item.key for item in ITEMS if item.safety)
 LEVEL_RULES: dict[tuple[str, int], LevelRule] = {
     (item.key, rule.level): rule

@@ -23,7 +23,7 @@ from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent
-from caseapp.domain.screening.protocol import SAFETY_ITEMS
+from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS, SAFETY_ITEMS
 from caseapp.domain.screening.rules import (
     HoldScreenings,
     highest_level,
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from caseapp.core.errors import Reason
     from caseapp.domain.screening.schemas import Answer, Flag, Hold, ScreeningRecord
 
-RELEASE_SCREENINGS = 20
 Columns = TypeVarTuple("Columns")
 
 
@@ -93,7 +92,7 @@ class SafetyHistory:
         opened_at = max(screening.session_at for screening in raising)
         since = [
             screening
-            for screening in self.screenings[:RELEASE_SCREENINGS]
+            for screening in self.screenings
             if screening.seq > raising[0].seq
             and not screening.is_late
             and not screening.is_older_than(opened_at)
@@ -230,11 +229,6 @@ def get_screening(actor: Actor, screening_id: UUID) -> ScreeningRecord:
     raise NotFound
 
 
-def list_recent_screenings(client_id: UUID, limit: int = 6) -> list[ScreeningRecord]:
-    """List a client's latest screenings, newest first; access was already checked."""
-    return get_safety_history(client_id).screenings[:limit]
-
-
 def list_holds(actor: Actor, client_id: UUID) -> list[Hold]:
     """List a client's holds: open ones first, then the newest.
 
@@ -288,11 +282,13 @@ def get_flag(client_id: UUID, flag_id: UUID) -> Flag:
 
 @dataclass(frozen=True)
 class SafetyState:
-    """A client's open holds, active flags and last screening at one moment, as derived from their safety events."""
+    """A client's open holds, active flags and the answers that count, as derived from their safety events.
+
+    Each answer has its own date: a check that asked a few questions changes nothing about the others.
+    """
 
     holds: tuple[Hold, ...]
     flags: frozenset[str]
-    last_screening: ScreeningRecord | None
     as_of: datetime
     answers: dict[str, Answer]
 
@@ -308,24 +304,41 @@ class SafetyState:
         return "safety" if "safety" in kinds else "care" if kinds else None
 
     @property
-    def is_recent(self) -> bool:
-        """Tell whether the session of the last screening was at most 14 days ago, and recorded in time."""
-        return self.last_screening is not None and self.last_screening.is_current(self.as_of)
-
-    @property
     def fear_known(self) -> bool:
-        """Tell whether the last screening has an answer about fear at home that was given alone.
-
-        In front of others nobody can be expected to say it; content map, section (e), 4c.
-        """
-        last = self.last_screening
-        return last is not None and last.asked_alone and last.levels["fear_at_home"] is not None
+        """Tell whether the answer about fear at home that counts was given alone; content map, section (e), 4c."""
+        answer = self.answers.get(FEAR_AT_HOME)
+        return answer is not None and answer.asked_alone
 
     @property
     def safety_known(self) -> bool:
-        """Tell whether the last screening has an answer to each safety item, about fear at home one given alone."""
-        levels = self.last_screening.levels if self.last_screening else {}
-        return self.fear_known and all(levels[key] is not None for key in SAFETY_ITEMS)
+        """Tell whether each safety item has an answer, fear at home one that was given alone."""
+        return self.fear_known and all(key in self.answers for key in SAFETY_ITEMS)
+
+    @property
+    def safety_recent(self) -> bool:
+        """Tell whether safety items have answers and each of these was asked within the past 14 days."""
+        return not self.answers.keys().isdisjoint(SAFETY_ITEMS) and not any(
+            key in SAFETY_ITEMS for key in self.outdated
+        )
+
+    @property
+    def unasked(self) -> list[str]:
+        """List the items that have no answer."""
+        return [item.key for item in ITEMS if item.key not in self.answers]
+
+    @property
+    def outdated(self) -> list[str]:
+        """List the items that have an answer and were not asked within the past 14 days."""
+        return [
+            item.key
+            for item in ITEMS
+            if (answer := self.answers.get(item.key)) and not answer.is_current(self.as_of)
+        ]
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every item was asked within the past 14 days, fear at home alone."""
+        return self.fear_known and not self.unasked and not self.outdated
 
     @property
     def highest_level(self) -> int | None:
@@ -359,7 +372,7 @@ def safety_from_row(row: sa.Row[*tuple[Any, ...]], key: DataKey) -> SafetyState:
     """
     state = _open_current(row, key).state
     flags = frozenset(flag.kind for flag in state.flags)
-    return SafetyState(state.holds, flags, state.last_screening, now(), state.answers)
+    return SafetyState(state.holds, flags, now(), state.answers)
 
 
 def _open_current(row: Any, key: DataKey) -> CurrentSafety:  # noqa: ANN401 - a result row

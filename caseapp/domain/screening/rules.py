@@ -12,6 +12,7 @@ from caseapp.domain.followups.codes import TASK_LABELS
 from caseapp.domain.protocol.file import PROTOCOL
 from caseapp.domain.protocol.rules import due_at, not_before
 from caseapp.domain.screening.protocol import (
+    FEAR_AT_HOME,
     IMMEDIATE_STEPS,
     ITEMS_BY_KEY,
     LEVEL_RULES,
@@ -151,18 +152,32 @@ def highest_level(levels: Mapping[str, int | None]) -> int | None:
     return max((level for level in levels.values() if level is not None), default=None)
 
 
-def has_two_steady_screenings(screenings: Sequence[ScreeningRecord]) -> bool:
+def has_two_steady_screenings(screenings: Iterable[ScreeningRecord], moment: datetime) -> bool:
     """Tell whether two steady screenings at least seven days apart exist with nothing above watch since the first.
 
-    `screenings` are newest first.
+    They are about sessions at least seven days apart, none of them after `moment`. A steady screening counts only when
+    it was recorded after every one with a level above watch, and is not about an older session. Content map, section
+    (e), "Recovered".
     """
-    steady: list[ScreeningRecord] = []
-    for screening in screenings:
-        if any((level or 0) > Level.WATCH for level in screening.levels.values()):
-            break
-        if screening.steady:
-            steady.append(screening)
-    return bool(steady) and steady[0].session_at - steady[-1].session_at >= STEADY_INTERVAL
+    found = [*screenings]
+    bad = [one for one in found if one.above_watch]
+    sessions = [
+        one.session_at
+        for one in found
+        if one.steady
+        and one.session_at <= moment
+        and not any(other.seq > one.seq or one.is_older_than(other.session_at) for other in bad)
+    ]
+    return bool(sessions) and max(sessions) - min(sessions) >= STEADY_INTERVAL
+
+
+def find_newest_full(screenings: Sequence[ScreeningRecord]) -> ScreeningRecord | None:
+    """Find the full screening about the newest session; `screenings` are those recorded last first."""
+    newest: ScreeningRecord | None = None
+    for one in reversed(screenings):
+        if one.full and (newest is None or not one.is_older_than(newest.session_at)):
+            newest = one
+    return newest
 
 
 def check_release(actor: Actor, locked: LockedHold, moment: datetime) -> None:
@@ -203,14 +218,15 @@ def release_blockers(
 ) -> list[Reason]:
     """List what still has to happen before this actor can release a hold at a moment.
 
-    `open_kinds` are the tasks that are not completed, of every episode inside the hold. Required are a full screening
-    at none or watch after the hold opened or was last renewed, and every task completed; for a care hold two such
-    screenings a week apart. A safety hold needs more of that screening, and a second person, who recorded neither it
-    nor a screening that opened or renewed the hold. A hold never ends by time or by the client's choice. Content map,
-    section (d), "The hold".
+    `open_kinds` are the tasks that are not completed, of every episode inside the hold. Required are a current full
+    screening at none or watch after the hold opened or was last renewed, no answer above watch that counts now, and
+    every task completed; for a care hold two such screenings a week apart. A check that asked a few questions changes
+    nothing as long as it is not above watch. A safety hold needs more of the full screening, and a second person, who
+    recorded neither it nor a screening that opened or renewed the hold. A hold never ends by time or by the client's
+    choice. Content map, section (d), "The hold".
     """
-    reasons, since = [], screenings.since
-    if not since or not since[0].steady:
+    reasons, newest = [], find_newest_full(screenings.since)
+    if newest is None or not newest.steady:
         reasons.append(
             Reason(
                 "screening_not_steady",
@@ -219,7 +235,7 @@ def release_blockers(
                 "Ask every question again, in private, and record the screening.",
             )
         )
-    elif hold.kind == "care" and not has_two_steady_screenings(since):
+    elif hold.kind == "care" and not has_two_steady_screenings(screenings.since, moment):
         reasons.append(
             Reason(
                 "only_one_steady_screening",
@@ -228,8 +244,8 @@ def release_blockers(
                 "Screen again a week after the first one.",
             )
         )
-    elif hold.kind == "safety":
-        reasons += _list_safety_blockers(hold, screenings, moment)
+    else:
+        reasons += _list_screening_blockers(hold, screenings, newest, moment)
     reasons += [
         Reason(
             "task_open",
@@ -238,12 +254,14 @@ def release_blockers(
         )
         for kind in open_kinds
     ]
-    authors = {screening.recorded_by for screening in (*screenings.raising, *since[:1])}
+    authors = {screening.recorded_by for screening in screenings.raising}
+    if newest:
+        authors.add(newest.recorded_by)
     if hold.kind == "safety" and actor_id in authors:
         reasons.append(
             Reason(
                 "second_person_needed",
-                "A safety hold must be released by someone who recorded neither the last screening nor one that "
+                "A safety hold must be released by someone who recorded neither the last full screening nor one that "
                 "opened or renewed the hold.",
                 "Ask another supervisor.",
             )
@@ -251,21 +269,17 @@ def release_blockers(
     return reasons
 
 
-def _list_safety_blockers(
-    hold: Hold, screenings: HoldScreenings, moment: datetime
+def _list_screening_blockers(
+    hold: Hold, screenings: HoldScreenings, last: ScreeningRecord, moment: datetime
 ) -> Iterator[Reason]:
-    """List what the last screening, which is full and steady, still lacks to release a safety hold.
+    """List what the last full screening, which is steady, still lacks to release a hold.
 
-    It is asked alone, not before the 72-hour check of the last episode (the 7-day check when fear at home is among the
-    reasons), and is current. Product proposal, awaiting clinical sign-off.
+    It is current, and no answer that counts now is above watch. For a safety hold it is asked alone, and not before the
+    72-hour check of the last episode (the 7-day check when fear at home is among the reasons). Product proposal,
+    awaiting clinical sign-off.
     """
-    last = screenings.since[0]
-    if not last.asked_alone:
-        yield Reason(
-            "screening_not_alone",
-            "The client was not alone when the last screening was asked.",
-            "Ask every question again when the client is alone, and record the screening.",
-        )
+    if hold.kind == "safety":
+        yield from _list_safety_blockers(hold, screenings, last)
     high = [key for key, level in screenings.levels.items() if level > Level.WATCH]
     if high:
         labels = ", ".join(ITEMS_BY_KEY[key].label for key in high)
@@ -274,18 +288,29 @@ def _list_safety_blockers(
             f"Still above Watch: {labels}.",
             "Ask about it again when the client is alone, and record the screening.",
         )
-    is_fear = any(reason["item"] == "fear_at_home" for reason in hold.reasons)
+    if not last.is_current(moment):
+        yield Reason(
+            "screening_not_current",
+            f"The last full screening was not asked within the past {SCREENING_VALIDITY.days} days.",
+            "Ask every question again, in private, and record the screening.",
+        )
+
+
+def _list_safety_blockers(
+    hold: Hold, screenings: HoldScreenings, last: ScreeningRecord
+) -> Iterator[Reason]:
+    if not last.asked_alone:
+        yield Reason(
+            "screening_not_alone",
+            "The client was not alone when the last full screening was asked.",
+            "Ask every question again when the client is alone, and record the screening.",
+        )
+    is_fear = any(reason["item"] == FEAR_AT_HOME for reason in hold.reasons)
     check = "safety_7d" if is_fear else "safety_72h"
     earliest = not_before(check, screenings.raising[0].recorded_at)
     if earliest and last.session_at < earliest:
         yield Reason(
             "screening_too_early",
-            f"The last screening was asked before the {TASK_LABELS[check]} was possible.",
+            f"The last full screening was asked before the {TASK_LABELS[check]} was possible.",
             "Screen again when that check is possible.",
-        )
-    if not last.is_current(moment):
-        yield Reason(
-            "screening_not_current",
-            f"The last screening was not asked within the past {SCREENING_VALIDITY.days} days.",
-            "Ask every question again, in private, and record the screening.",
         )

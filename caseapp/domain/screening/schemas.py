@@ -37,6 +37,11 @@ class NewScreening:
     comment: str = ""
 
 
+def is_valid(session_at: datetime, moment: datetime) -> bool:
+    """Tell whether a session was at most 14 days before a moment, and not in its future."""
+    return -CLOCK_SKEW <= moment - session_at <= SCREENING_VALIDITY
+
+
 class LevelField(fields.String):
     """A level by name; an empty value or `not_asked` is None."""
 
@@ -102,8 +107,7 @@ class ScreeningRecord:
 
     def is_current(self, moment: datetime) -> bool:
         """Tell whether the session was at most 14 days before a moment, not in its future, and recorded in time."""
-        ago = moment - self.session_at
-        return not self.is_late and -CLOCK_SKEW <= ago <= SCREENING_VALIDITY
+        return not self.is_late and is_valid(self.session_at, moment)
 
     def is_older_than(self, session_at: datetime) -> bool:
         """Tell whether the session was before another one.
@@ -118,23 +122,33 @@ class ScreeningRecord:
         return all(level is not None for level in self.levels.values())
 
     @property
+    def above_watch(self) -> bool:
+        """Tell whether an answer is concern or urgent."""
+        return any((level or 0) > Level.WATCH for level in self.levels.values())
+
+    @property
     def steady(self) -> bool:
         """Tell whether every question was asked in time and every answer is none or watch."""
-        return (
-            not self.is_late
-            and self.full
-            and all((level or 0) <= Level.WATCH for level in self.levels.values())
-        )
+        return not self.is_late and self.full and not self.above_watch
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to an item that counts now: its level, the time of the session and whether the client was alone."""
+    """The answer to an item that counts now: its level, the time of the session and whether the client was alone.
+
+    `asked_at` is the time of the newest session in which the item was asked and recorded in time. It is later than
+    `session_at` when an older session has raised the level, and None when there was only a session of long ago.
+    """
 
     level: int
     session_at: datetime
     asked_alone: bool
     screening_id: UUID
+    asked_at: datetime | None = None
+
+    def is_current(self, moment: datetime) -> bool:
+        """Tell whether the item was asked at most 14 days before a moment, and not in its future."""
+        return self.asked_at is not None and is_valid(self.asked_at, moment)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from caseapp.domain.screening.events import (
     from_plain,
     to_plain,
 )
-from caseapp.domain.screening.protocol import ITEMS
+from caseapp.domain.screening.protocol import FEAR_AT_HOME, ITEMS
 from caseapp.domain.screening.schemas import Answer, Flag, Hold, ScreeningRecord
 
 if TYPE_CHECKING:
@@ -28,16 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DerivedState:
-    """A client's current state: open holds, active flags, the answer to each item that counts, the last screening.
+    """A client's current state: open holds, active flags, the answer to each item that counts.
 
-    `last_full_at` is the time of the session in which every question was last asked. A screening that was recorded late
-    is the last one only while there is no other; one of an older session never replaces that of a newer one.
+    `last_full_at` is the time of the session in which every question was last asked, and recorded in time.
     """
 
     holds: tuple[Hold, ...] = ()
     flags: tuple[Flag, ...] = ()
     answers: dict[str, Answer] = field(default_factory=dict)
-    last_screening: ScreeningRecord | None = None
     last_full_at: datetime | None = None
 
 
@@ -45,19 +43,12 @@ def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
     """Return the state after one more event."""
     if isinstance(event.fact, ScreeningRecorded):
         screening = make_screening(event)
-        answers = {
-            item: answer
-            for item, answer in _list_answers(screening)
-            if _counts(item, answer, state.answers.get(item), screening)
-        }
-        state = replace(state, answers=state.answers | answers)
-        full_at, last = state.last_full_at, state.last_screening
+        answers = state.answers | dict(_list_answers(screening, state.answers))
+        full_at = state.last_full_at
         if screening.full and not screening.is_late:
             is_newest = full_at is None or not screening.is_older_than(full_at)
             full_at = screening.session_at if is_newest else full_at
-        if last is None or not (screening.is_late or screening.is_older_than(last.session_at)):
-            last = screening
-        return replace(state, last_screening=last, last_full_at=full_at)
+        return replace(state, answers=answers, last_full_at=full_at)
     if isinstance(event.fact, FlagSet | FlagCleared):
         flags = change_flags({flag.id: flag for flag in state.flags}, event)
         return replace(state, flags=tuple(f for f in flags.values() if f.cleared_at is None))
@@ -65,10 +56,28 @@ def apply(state: DerivedState, event: RecordedEvent) -> DerivedState:
     return replace(state, holds=tuple(h for h in holds.values() if h.released_at is None))
 
 
-def _list_answers(screening: ScreeningRecord) -> Iterator[tuple[str, Answer]]:
+def _list_answers(
+    screening: ScreeningRecord, before: Mapping[str, Answer]
+) -> Iterator[tuple[str, Answer]]:
+    """List the answers of a screening that count from now on; those `before` counted until now."""
     for item, level in screening.levels.items():
-        if level is not None:
-            yield item, Answer(level, screening.session_at, screening.asked_alone, screening.id)
+        if level is None:
+            continue
+        asked_at = _asked_at(before.get(item), screening)
+        answer = Answer(level, screening.session_at, screening.asked_alone, screening.id, asked_at)
+        if _counts(item, answer, before.get(item), screening):
+            yield item, answer
+
+
+def _asked_at(before: Answer | None, screening: ScreeningRecord) -> datetime | None:
+    """Return when an item was last asked, with this screening; a late one says nothing about that.
+
+    A time that lay in the future when this screening was recorded is of a clock that ran ahead, so it doesn't count.
+    """
+    times = [] if screening.is_late else [screening.session_at]
+    if before and before.asked_at and before.asked_at <= screening.recorded_at:
+        times.append(before.asked_at)
+    return max(times, default=None)
 
 
 def _counts(item: str, answer: Answer, before: Answer | None, screening: ScreeningRecord) -> bool:
@@ -82,7 +91,7 @@ def _counts(item: str, answer: Answer, before: Answer | None, screening: Screeni
         return True
     if screening.is_late or screening.is_older_than(before.session_at):
         return False
-    return answer.asked_alone or item != "fear_at_home"
+    return answer.asked_alone or item != FEAR_AT_HOME
 
 
 def fold(events: Iterable[RecordedEvent]) -> DerivedState:
@@ -174,18 +183,22 @@ def state_to_json(state: DerivedState) -> dict[str, Any]:
         "holds": [to_plain(hold) for hold in state.holds],
         "flags": [to_plain(flag) for flag in state.flags],
         "answers": {item: to_plain(answer) for item, answer in state.answers.items()},
-        "last_screening": to_plain(state.last_screening) if state.last_screening else None,
         "last_full_at": state.last_full_at.isoformat() if state.last_full_at else None,
     }
 
 
 def state_from_json(data: dict[str, Any]) -> DerivedState:
-    """Build a state from plain data."""
-    last, full = data["last_screening"], data["last_full_at"]
+    """Build a state from plain data.
+
+    Answers that were stored without the time when they were asked have that of their session.
+    """
+    full = data["last_full_at"]
     return DerivedState(
         holds=tuple(from_plain(Hold, hold) for hold in data["holds"]),
         flags=tuple(from_plain(Flag, flag) for flag in data["flags"]),
-        answers={item: from_plain(Answer, answer) for item, answer in data["answers"].items()},
-        last_screening=from_plain(ScreeningRecord, last) if last else None,
+        answers={
+            item: from_plain(Answer, {"asked_at": answer["session_at"]} | answer)
+            for item, answer in data["answers"].items()
+        },
         last_full_at=datetime.fromisoformat(full) if full else None,
     )

@@ -62,7 +62,7 @@ def counts_toward_reading_load(handout: Handout) -> bool:
 
 
 def plan_reading(levels: Mapping[str, int | None], unread: Iterable[Handout]) -> ReadingPlan:
-    """Work out a client's weekly reading from the last screening and from their unread handouts."""
+    """Work out a client's weekly reading from the levels that count now and from their unread handouts."""
     low = [
         key for key in REDUCED_BY if levels.get(key) is None or (levels[key] or 0) >= Level.WATCH
     ]

@@ -41,7 +41,7 @@ BY_HAND = ("in_person", "print")
 ALLOWED_IN_HOLD = {"safety": {"safety"}, "care": {"safety", "care"}}
 WILLING = frozenset({"several", "agreed"})
 AFFAIR = frozenset({"spouse", "client", "both"})
-SCREEN_AGAIN = "Record a full screening and ask the three safety questions in private."
+SCREEN_AGAIN = "Ask the safety questions in private and record the screening."
 ASK_ALONE = "Ask about fear at home when the client is alone, and record the answer as asked alone."
 SCREEN_TAGS = frozenset(
     {"safety_screen_unknown", "safety_screen_older_than_14_days", "fear_unknown"}
@@ -74,11 +74,11 @@ def derive_situation(
     return Situation(
         hold=safety.hold,
         flags=flags,
-        screened=safety.last_screening is not None,
+        screened=bool(safety.answers),
         safety_known=safety.safety_known,
         fear_known=safety.fear_known,
         fear_level=levels.get("fear_at_home"),
-        recent=safety.is_recent,
+        recent=safety.safety_recent,
         facts=facts,
         in_person_only=IN_PERSON_ONLY in client.safe.channels,
         contact_confirmed_at=client.contact_confirmed_at,

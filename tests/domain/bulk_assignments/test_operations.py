@@ -199,14 +199,7 @@ def test_list_case_contexts_equals_single_contexts(team, cases):
             single.key,
             single.coach,
         )
-        for name in (
-            "hold",
-            "flags",
-            "last_screening",
-            "is_recent",
-            "safety_known",
-            "highest_level",
-        ):
+        for name in ("hold", "flags", "answers", "is_complete", "highest_level"):
             assert getattr(context.safety, name) == getattr(single.safety, name)
     assert list_case_contexts(team["coach2"], [one.case_id for one in cases]) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -21,8 +22,8 @@ from caseapp.domain.cases.rules import (
     check_close,
     check_move,
     check_reopen,
-    has_final_screening,
     list_closing_blockers,
+    list_common_blockers,
     list_move_blockers,
     sets_contact_block,
 )
@@ -30,9 +31,11 @@ from caseapp.domain.cases.schemas import CaseClosing, StageMove
 from caseapp.domain.cases.stages import criteria_between, next_stage, stage_by_id, stages
 from caseapp.domain.screening.protocol import Level
 from tests.support.contexts import (
+    ALL_NONE,
     COACH,
     NOW,
     SUPERVISOR,
+    answers_after,
     complete,
     context,
     contexts,
@@ -54,20 +57,23 @@ evidence_sets = st.sets(st.sampled_from(CRITERIA)).map(lambda ids: dict.fromkeys
 
 
 @st.composite
-def histories_with_state(draw):
-    """Draw screenings, and a safety state whose last screening is the newest of them."""
-    found = draw(histories())
-    return tuple(found), found[0] if found else None
-
-
-@st.composite
 def moves(draw):
-    """Draw a context with a consistent history, and a move."""
-    found, last = draw(histories_with_state())
+    """Draw a context with a history that it is derived from, and a move."""
+    found = tuple(draw(histories()))
     here = draw(contexts())
-    here = replace(here, safety=replace(here.safety, last_screening=last))
+    here = replace(here, safety=replace(here.safety, answers=answers_after(found)))
     move = StageMove(draw(st.sampled_from(STAGES)), draw(st.sampled_from(["", "Too early."])), {})
     return here, Progress(found, draw(evidence_sets)), replace(move, evidence=draw(evidence_sets))
+
+
+def known(safety):
+    """Name the items that are known at NOW, by the rule in words: asked in the last 14 days, fear at home alone."""
+    return {
+        item
+        for item, answer in safety.answers.items()
+        if timedelta(0) <= NOW - answer.asked_at <= timedelta(days=14)
+        and (item != "fear_at_home" or answer.asked_alone)
+    }
 
 
 def codes(reasons):
@@ -75,7 +81,7 @@ def codes(reasons):
 
 
 @given(moves())
-def test_move_forward_is_never_possible_with_a_hold_or_without_a_full_recent_screening(drawn):
+def test_move_forward_is_never_possible_with_a_hold_or_an_item_that_is_not_known_now(drawn):
     here, progress, move = drawn
     reasons = list_move_blockers(here, progress, move, TODAY)
     assert complete(reasons)
@@ -83,7 +89,7 @@ def test_move_forward_is_never_possible_with_a_hold_or_without_a_full_recent_scr
     if not reasons and forward:
         assert here.case.status == "open"
         assert not here.safety.holds
-        assert has_final_screening(here.safety)
+        assert known(here.safety) == {*ALL_NONE}
 
 
 @given(moves())
@@ -159,13 +165,14 @@ def test_every_gate_has_an_open_context_and_one_closed_by_each_of_its_conditions
         )
         for one in progress.screenings
     )
-    not_asked = screening(fear_at_home=None)
+    not_asked, not_alone = screening(fear_at_home=None), screening(asked_alone=False)
     for broken, history in (
         (replace(case, safety=safety(holds=["care"], last=progress.screenings[0])), progress),
         (replace(case, safety=safety(holds=["safety"], last=progress.screenings[0])), progress),
         (replace(case, safety=safety()), replace(progress, screenings=())),
         (replace(case, safety=safety(last=old[0])), replace(progress, screenings=old)),
         (replace(case, safety=safety(last=not_asked)), replace(progress, screenings=(not_asked,))),
+        (replace(case, safety=safety(last=not_alone)), progress),
         *(
             (case, replace(progress, evidence=progress.evidence | {one: ""}))
             for one in progress.evidence
@@ -184,7 +191,38 @@ def test_every_gate_has_an_open_context_and_one_closed_by_each_of_its_conditions
         "never_screened",
         "screening_old",
         "screening_incomplete",
+        "fear_not_alone",
     }
+
+
+def test_gate_names_each_item_that_is_missing_or_too_old_and_no_other():
+    week_ago, old = screening(days_ago=7), screening(days_ago=15)
+    brief = dict.fromkeys(ALL_NONE)
+    for found, expected in (
+        ([week_ago], {}),
+        ([screening(**brief | {"sleep": 1}), week_ago], {}),
+        ([screening(asked_alone=False), week_ago], {}),
+        ([old], {"screening_old": "No question was asked in the last 14 days."}),
+        (
+            [screening(**ALL_NONE | {"sleep": None, "work": None}), old],
+            {"screening_old": "Not asked in the last 14 days: Sleep, Work or study."},
+        ),
+        (
+            [screening(**brief | {"sleep": 1}), screening(days_ago=7, sleep=None, eating=None)],
+            {"screening_incomplete": "Not asked yet: Eating."},
+        ),
+        (
+            [screening(asked_alone=False), old],
+            {"screening_old": "Not asked in the last 14 days: Fear at home."},
+        ),
+        ([screening(asked_alone=False)], {"fear_not_alone": None}),
+        ([screening(asked_alone=False, fear_at_home=1), week_ago], {"fear_not_alone": None}),
+    ):
+        state = replace(safety(), answers=answers_after(found))
+        reasons = {reason.code: reason.message for reason in list_common_blockers(state)}
+        assert reasons.keys() == expected.keys()
+        assert all(reasons[code] == text for code, text in expected.items() if text)
+        assert state.is_complete == (not expected)
 
 
 def test_move_to_the_same_or_a_later_stage_is_refused():
@@ -222,9 +260,8 @@ def test_closing_is_possible_exactly_when_it_is_safe(
     )
     assert complete(reasons)
     safe_without = may_release_holds or (here.safety.highest_level or 0) <= Level.WATCH
-    screened = (
-        has_final_screening(here.safety) if closing.final_screening == "done" else safe_without
-    )
+    complete_now = known(here.safety) == {*ALL_NONE}
+    screened = complete_now if closing.final_screening == "done" else safe_without
     if closing.outcome in {"separated", "divorcing", "stopped_hoping"}:
         screened = screened_today and (closing.final_screening == "done" or safe_without)
     allowed = here.case.status == "open" and here.safety.hold != "safety" and screened

@@ -143,7 +143,9 @@ def test_gate_with_one_unmet_criterion_is_refused(team, here, to, criterion):
                 set_manual_flag(
                     team["coach"], lock_client(team["coach"], made.client_id), "contact_block"
                 )
-    assert refused(team["coach"], made, here, evidence) == {criterion.id}
+    # For every move fear at home must have been asked about alone; some gates name it as a criterion, too.
+    also = {"fear_not_alone"} if criterion.check == "private_safety_screen" else set()
+    assert refused(team["coach"], made, here, evidence) == {criterion.id} | also
 
 
 @pytest.mark.parametrize("flag", sorted(CONTACT_BARRING_FLAGS))
@@ -208,11 +210,23 @@ class TestWhatAlwaysHolds:
         made = ready(team["coach"], here)
         assert refused(team["coach"], made, here, on=15) == {"screening_old"} | self.private(here)
 
-    def test_a_question_left_out(self, team, here):
-        made = ready(team["coach"], here)
+    def test_a_question_that_was_never_asked(self, team, here):
+        made = ready(team["coach"], here, screenings=())
+        for number in (-8, 0):
+            with day(number):
+                builders.screen(team["coach"], made.client_id, eating=None)
+        expected = {"screening_incomplete"} | self.steady(here)
+        assert refused(team["coach"], made, here) == expected
+
+    def test_a_question_that_was_asked_long_ago(self, team, here):
+        made = ready(team["coach"], here, screenings=(-22, -15))
         with day(0):
             builders.screen(team["coach"], made.client_id, eating=None)
-        assert refused(team["coach"], made, here) == {"screening_incomplete"}
+        assert refused(team["coach"], made, here) == {"screening_old"}
+
+    def test_fear_at_home_that_was_not_asked_alone(self, team, here):
+        made = ready(team["coach"], here, alone=False)
+        assert refused(team["coach"], made, here) == {"fear_not_alone"} | self.private(here)
 
 
 def test_screening_counts_on_fourteenth_day(team):

@@ -49,6 +49,10 @@ def list_recorded(case):
     return [{key: lvl for key, lvl in each.levels.items() if lvl is not None} for each in found]
 
 
+def find_last(case):
+    return get_safety_history(case.client_id).screenings[0]
+
+
 def count_episodes(case):
     query = sa.select(sa.func.count(FollowUp.episode_id.distinct()))
     return db.session.scalar(query.where(FollowUp.client_id == case.client_id))
@@ -79,12 +83,12 @@ def test_level_that_opens_a_safety_hold_is_recorded_when_the_draft_is_saved(
     assert list_recorded(case) == [{"eating": 1, item: level}]
     assert note.draft.answers == {"eating": 1, item: level, "work": None}
     assert (note.screening_id, note.unrecorded_level, note.status) == (
-        safety.last_screening.id,
+        find_last(case).id,
         None,
         "draft",
     )
     stored = db.session.scalar(sa.select(Note.draft_screening).where(Note.id == note_id))
-    assert safety.last_screening.id.hex.encode() not in stored
+    assert find_last(case).id.hex.encode() not in stored
 
 
 def test_lower_levels_stay_in_the_draft_until_it_is_signed(coach, case, note_id):
@@ -131,8 +135,9 @@ def test_signing_records_the_whole_screening_and_requires_nothing_twice(coach, c
     assert list_recorded(case) == [{"self_harm": 3}, NONE | {"self_harm": 3}]
     assert safety.holds == (hold,)
     assert count_episodes(case) == 1
-    assert note.screening_id == safety.last_screening.id
-    assert (safety.last_screening.asked_alone, safety.last_screening.comment) == (True, "Calm.")
+    last = find_last(case)
+    assert note.screening_id == last.id
+    assert (last.asked_alone, last.comment) == (True, "Calm.")
 
 
 def test_signing_what_is_recorded_already_records_nothing(coach, case, note_id):
@@ -152,7 +157,7 @@ def test_what_is_written_about_recorded_answers_is_recorded_when_the_note_is_sig
     )
     assert len(list_recorded(case)) == 1
     sign(coach, note_id, 3)
-    last = get_safety_state(case.client_id).last_screening
+    last = find_last(case)
     assert (last.asked_alone, last.comment) == (True, "Calm.")
     assert count_episodes(case) == 1
 
@@ -168,13 +173,13 @@ def test_button_after_saving_records_nothing_twice(coach, case, note_id):
 def test_session_that_is_planned_for_later_never_blocks_an_answer(coach, case, note_id):
     planned = now() + timedelta(days=1)
     save(coach, note_id, 1, {"self_harm": 3}, session_at=planned)
-    screening = get_safety_state(case.client_id).last_screening
+    screening = find_last(case)
     assert screening.session_at <= now() < planned
     assert get_note(coach, note_id).session_at == planned
     # The time is put right afterwards: further answers belong to the same session, and count.
     save(coach, note_id, 2, NONE | {"self_harm": 3}, session_at=now() - timedelta(minutes=20))
     sign(coach, note_id, 3)
-    last = get_safety_state(case.client_id).last_screening
+    last = find_last(case)
     assert (last.full, last.session_at) == (True, screening.session_at)
 
 

@@ -174,7 +174,7 @@ def test_draft_over_the_length_limit_is_invalid(coach, case):
 def test_unrecorded_levels_do_not_change_the_safety_state(coach, case):
     builders.draft(coach, case.case_id, levels={"sleep": 2, "self_harm": 1})
     safety = get_safety_state(case.client_id)
-    assert (safety.hold, safety.last_screening, safety.flags) == (None, None, frozenset())
+    assert (safety.hold, safety.answers, safety.flags) == (None, {}, frozenset())
 
 
 def test_draft_stores_its_highest_unrecorded_level(coach, case):
@@ -217,7 +217,7 @@ def test_record_draft_screening_without_answers_is_invalid(coach, case):
         note_id = builders.draft(coach, case.case_id, levels=levels)
         with pytest.raises(Invalid), transaction():
             record_draft_screening(coach, lock_note(coach, note_id), 1 if levels is None else 2)
-    assert get_safety_state(case.client_id).last_screening is None
+    assert get_safety_state(case.client_id).answers == {}
 
 
 def test_record_draft_screening_twice_makes_one_screening(coach, case):
@@ -278,7 +278,7 @@ def test_sign_note_with_an_empty_section_is_invalid(coach, case):
 def test_sign_note_without_a_screening_succeeds(coach, case):
     note = get_note(coach, builders.note(coach, case.case_id))
     assert note.screening_id is None
-    assert get_safety_state(case.client_id).last_screening is None
+    assert get_safety_state(case.client_id).answers == {}
 
 
 def test_sign_note_with_a_blank_question_is_invalid(coach, case):
@@ -308,7 +308,7 @@ def test_failed_signature_opens_no_hold(coach, case):
     with pytest.raises(Stale), transaction():
         sign_note(coach, lock_note(coach, note_id), 1)
     safety = get_safety_state(case.client_id)
-    assert (safety.hold, safety.last_screening) == (None, None)
+    assert (safety.hold, safety.answers) == (None, {})
     assert get_note(coach, note_id).unrecorded_level == 2
 
 

@@ -10,7 +10,7 @@ from caseapp.core.clock import at, now
 from caseapp.core.errors import Invalid
 from caseapp.core.transaction import transaction
 from caseapp.domain.cases.queries import get_case_context
-from caseapp.domain.cases.rules import has_final_screening, list_common_blockers
+from caseapp.domain.cases.rules import list_common_blockers
 from caseapp.domain.clients.queries import lock_client
 from caseapp.domain.screening.operations import record_screening
 from caseapp.domain.screening.protocol import LATE_AFTER
@@ -48,19 +48,25 @@ def answer(team, case, *, held=None, alone=True, full=True, **levels):
 def test_screening_of_an_old_session_is_never_current(team, ines):
     answer(team, ines, held=timedelta(days=300))
     context = get_case_context(team["coach"], ines.case_id)
-    assert not context.safety.is_recent
-    assert not has_final_screening(context.safety)
-    assert "screening_old" in {reason.code for reason in list_common_blockers(context.safety)}
+    assert not context.safety.is_complete
+    assert [reason.code for reason in list_common_blockers(context.safety)] == ["screening_old"]
     assert not situation_in_case(context).recent
     answer(team, ines)
     answer(team, ines, held=LATE)
-    assert get_safety_state(ines.client_id).is_recent
+    assert get_safety_state(ines.client_id).is_complete
+
+
+def test_answer_of_a_late_session_is_not_current_although_it_is_younger_than_14_days(team, ines):
+    answer(team, ines, held=LATE)
+    state = get_safety_state(ines.client_id)
+    assert state.outdated == KEYS
+    assert state.answers["sleep"].asked_at is None
 
 
 def test_validity_begins_with_the_session_and_not_with_its_recording(team, ines):
     with at(now() - timedelta(days=13)):
         answer(team, ines, held=timedelta(days=2))
-    assert not get_safety_state(ines.client_id).is_recent
+    assert get_safety_state(ines.client_id).outdated == KEYS
 
 
 def test_late_answers_raise_a_level_and_open_a_hold_but_lower_nothing(team, ines):
@@ -68,7 +74,7 @@ def test_late_answers_raise_a_level_and_open_a_hold_but_lower_nothing(team, ines
     answer(team, ines, held=LATE, self_harm=3)
     state = get_safety_state(ines.client_id)
     assert (state.levels["self_harm"], state.levels["sleep"], state.hold) == (3, 1, "safety")
-    assert state.last_screening.levels["self_harm"] == 0
+    assert state.outdated == []
 
 
 def test_screening_of_a_session_before_the_hold_does_not_help_to_release_it(team, ines):
@@ -86,27 +92,28 @@ def test_older_session_that_is_recorded_later_lowers_nothing(team, ines):
     answer(team, ines, self_harm=3)
     answer(team, ines, held=timedelta(hours=48))
     state = get_safety_state(ines.client_id)
-    assert state.levels["self_harm"] == state.last_screening.levels["self_harm"] == 3
+    assert state.levels["self_harm"] == 3
     assert (
         "self_harm_flag" in situation_in_case(get_case_context(team["coach"], ines.case_id)).flags
     )
     assert "screening_not_steady" in blockers(only_hold(ines.client_id), team["supervisor"])
 
 
-def test_older_session_that_is_recorded_later_raises_a_level_but_is_not_the_last(team, ines):
+def test_older_session_that_is_recorded_later_raises_a_level_and_not_its_date(team, ines):
     answer(team, ines)
+    asked_at = get_safety_state(ines.client_id).answers["sleep"].asked_at
     answer(team, ines, held=timedelta(hours=48), sleep=1)
-    state = get_safety_state(ines.client_id)
-    assert (state.levels["sleep"], state.last_screening.levels["sleep"]) == (1, 0)
+    found = get_safety_state(ines.client_id).answers["sleep"]
+    assert (found.level, found.asked_at) == (1, asked_at)
+    assert found.session_at < asked_at
 
 
 def test_full_session_recorded_after_a_newer_brief_one_is_the_last_full_one(team, ines):
     answer(team, ines, full=False, sleep=1)
     answer(team, ines, held=timedelta(hours=48))
     state = fold(get_safety_history(ines.client_id).events)
-    assert state.last_screening.levels["sleep"] == 1
-    assert not state.last_screening.full
-    assert state.last_full_at < state.last_screening.session_at
+    assert state.answers["sleep"].level == 1
+    assert state.last_full_at < state.answers["sleep"].asked_at
 
 
 def test_care_hold_is_not_released_with_a_session_of_before_it(team, ines):
@@ -135,6 +142,47 @@ def test_brief_check_changes_nothing_that_it_did_not_ask(team, ines):
     assert "withdrawal_risk" in situation_in_case(context).flags
 
 
+def test_brief_check_refreshes_only_what_it_asked(team, ines):
+    start = now()
+    answer(team, ines)
+    with at(start + timedelta(days=10)):
+        answer(team, ines, full=False, sleep=0, eating=1)
+        context = get_case_context(team["coach"], ines.case_id)
+        assert context.safety.is_complete
+        assert list_common_blockers(context.safety) == []
+        situation = situation_in_case(context)
+        assert situation.recent
+        assert situation.safety_known
+    with at(start + timedelta(days=15)):
+        state = get_safety_state(ines.client_id)
+        assert {*KEYS} - {*state.outdated} == {"sleep", "eating"}
+        assert not situation_in_case(get_case_context(team["coach"], ines.case_id)).recent
+        answer(team, ines, full=False, **dict.fromkeys(state.outdated, 0))
+        assert get_safety_state(ines.client_id).is_complete
+
+
+def test_fear_at_home_that_is_confirmed_in_front_of_others_keeps_its_date(team, ines):
+    start = now()
+    answer(team, ines)
+    with at(start + timedelta(days=10)):
+        answer(team, ines, alone=False)
+        assert get_safety_state(ines.client_id).is_complete
+    with at(start + timedelta(days=15)):
+        state = get_safety_state(ines.client_id)
+        assert state.fear_known
+        assert state.outdated == ["fear_at_home"]
+
+
+def test_fear_at_home_that_others_heard_raised_is_unknown_until_asked_alone(team, ines):
+    answer(team, ines)
+    answer(team, ines, alone=False, full=False, fear_at_home=1)
+    state = get_safety_state(ines.client_id)
+    assert not state.fear_known
+    assert [reason.code for reason in list_common_blockers(state)] == ["fear_not_alone"]
+    answer(team, ines, full=False, fear_at_home=1)
+    assert get_safety_state(ines.client_id).is_complete
+
+
 def test_fear_at_home_is_lowered_only_by_an_answer_given_alone(team, ines):
     answer(team, ines, fear_at_home=1)
     answer(team, ines, alone=False)
@@ -146,10 +194,10 @@ def test_fear_at_home_is_lowered_only_by_an_answer_given_alone(team, ines):
 def test_answer_of_a_clock_that_ran_ahead_does_not_outrank_a_later_one(team, ines):
     with at(now() + timedelta(days=2)):
         answer(team, ines, sleep=0)
-    assert not get_safety_state(ines.client_id).is_recent
+    assert get_safety_state(ines.client_id).outdated == KEYS
     answer(team, ines, sleep=1)
     state = get_safety_state(ines.client_id)
-    assert state.is_recent
-    assert state.levels["sleep"] == state.last_screening.levels["sleep"] == 1
+    assert state.is_complete
+    assert state.levels["sleep"] == 1
     answer(team, ines, sleep=0)
     assert get_safety_state(ines.client_id).levels["sleep"] == 0

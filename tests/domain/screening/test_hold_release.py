@@ -30,6 +30,7 @@ from tests.domain.screening.hold_helpers import (
 from tests.support import builders, followups
 
 pytestmark = pytest.mark.both
+BRIEF = dict.fromkeys(KEYS)
 
 
 def test_safety_hold_is_released_by_second_person_with_reason(team, held, ines):
@@ -60,10 +61,17 @@ def test_release_without_new_screening_is_blocked(team, ines):
 
 
 @pytest.mark.parametrize(
-    "levels",
-    [{"sleep": "concern"}, {"sleep": None}, {"fear_at_home": None}, {"self_harm": "concern"}],
+    ("levels", "kept"),
+    [
+        ({"sleep": "concern"}, ["screening_not_steady"]),
+        ({"self_harm": "concern"}, ["screening_not_steady"]),
+        (BRIEF | {"sleep": "concern"}, ["level_above_watch"]),
+        (BRIEF | {"self_harm": "concern"}, ["screening_not_steady"]),
+        (BRIEF | {"sleep": "watch"}, []),
+        ({"fear_at_home": None}, []),
+    ],
 )
-def test_release_with_incomplete_or_concern_screening_is_blocked(team, ines, levels):
+def test_later_screening_blocks_a_release_only_with_a_level_above_watch(team, ines, levels, kept):
     with day(0):
         builders.screen(team["coach"], ines, self_harm="urgent")
     with day(8):
@@ -71,7 +79,32 @@ def test_release_with_incomplete_or_concern_screening_is_blocked(team, ines, lev
     with day(9):
         builders.screen(team["coach"], ines, **levels)
         finish_tasks(team["coach"], ines)
-        assert blockers(open_holds(ines)["safety"], team["supervisor"]) == ["screening_not_steady"]
+        assert blockers(open_holds(ines)["safety"], team["supervisor"]) == kept
+
+
+def test_brief_check_after_the_full_screening_changes_nothing_about_a_release(team, ines, held):
+    with day(9):
+        builders.screen(team["supervisor"], ines, asked_alone=False, **BRIEF | {"sleep": "none"})
+        assert blockers(held, team["supervisor"]) == []
+        clear(team["supervisor"], held)
+    assert open_holds(ines) == {}
+
+
+def test_full_screening_of_an_older_session_does_not_replace_the_newest(team, ines, held):
+    with day(9), transaction():
+        client, new = lock_client(team["coach"], ines), NewScreening(dict.fromkeys(KEYS, 0))
+        record_screening(team["coach"], client, new, session_at=now() - timedelta(days=2))
+    with day(9):
+        assert blockers(held, team["supervisor"]) == []
+
+
+def test_release_with_a_partial_screening_only_is_blocked(team, ines):
+    with day(0):
+        builders.screen(team["coach"], ines, self_harm="urgent")
+    with day(8):
+        builders.screen(team["coach"], ines, sleep=None)
+        finish_tasks(team["coach"], ines)
+        assert blockers(only_hold(ines), team["supervisor"]) == ["screening_not_steady"]
 
 
 def test_release_with_watch_screening_is_possible(team, ines):
@@ -199,13 +232,28 @@ def test_care_hold_needs_two_steady_screenings_a_week_apart(team, ines, days, ke
     for number in days:
         with day(number):
             builders.screen(team["coach"], ines)
-    with day(40):
+    with day(days[-1] + 14):
         finish_tasks(team["coach"], ines)
         hold = only_hold(ines)
         assert blockers(hold, team["supervisor"]) == kept
         if not kept:
             clear(team["supervisor"], hold)
             assert open_holds(ines) == {}
+
+
+def test_care_hold_is_not_released_on_screenings_that_are_old(team, ines):
+    with day(0):
+        builders.screen(team["coach"], ines, sleep="concern")
+    for number in (1, 8):
+        with day(number):
+            builders.screen(team["coach"], ines)
+    with day(23):
+        finish_tasks(team["coach"], ines)
+        builders.screen(team["coach"], ines, **BRIEF | {"sleep": "none"})
+        hold = only_hold(ines)
+        assert blockers(hold, team["supervisor"]) == ["screening_not_current"]
+        builders.screen(team["coach"], ines)
+        assert blockers(hold, team["supervisor"]) == []
 
 
 def test_concern_between_steady_screenings_restarts_interval(team, ines):

@@ -21,11 +21,11 @@ from caseapp.domain.followups.queries import list_client_followups
 from caseapp.domain.screening.models import ClientSafety, SafetyEvent, ViewerMark
 from caseapp.domain.screening.operations import clear_flag, record_screening
 from caseapp.domain.screening.queries import (
+    get_safety_history,
     get_safety_state,
     get_screening,
     list_flags,
     list_holds,
-    list_recent_screenings,
     list_screenings,
 )
 from caseapp.domain.screening.rules import derive_required_actions
@@ -86,7 +86,7 @@ def test_failed_audit_event_rolls_back_screening(team, ines):
 def test_screening_without_answers_is_refused(team, ines):
     with pytest.raises(Invalid):
         builders.screen(team["coach"], ines, **dict.fromkeys(KEYS))
-    assert list_recent_screenings(ines) == []
+    assert get_safety_history(ines).screenings == []
 
 
 def test_second_urgent_screening_joins_open_hold(team, ines):
@@ -162,8 +162,8 @@ def test_audit_log_has_codes_and_texts_are_sealed(team, ines):
         tuple(row) for row in rows
     ]
     assert "river" not in str(rows)
-    assert list_recent_screenings(ines)[0].comment == "said: by the river"
-    assert "river" not in repr(list_recent_screenings(ines)[0])
+    assert get_safety_history(ines).screenings[0].comment == "said: by the river"
+    assert "river" not in repr(get_safety_history(ines).screenings[0])
 
 
 levels = st.fixed_dictionaries(

@@ -94,7 +94,47 @@ def test_two_steady_screenings_are_a_week_apart_with_nothing_above_watch_between
     since_bad = found[: bad.index(True)] if any(bad) else found
     steady = [one.recorded_at for one in since_bad if one.steady]
     apart = bool(steady) and max(steady) - min(steady) >= STEADY_INTERVAL
-    assert has_two_steady_screenings(found) == apart
+    assert has_two_steady_screenings(found, NOW) == apart
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([(7, 7), (0, 0)], True),
+        ([(6, 6), (0, 0)], False),
+        ([(0, 0), (2, 0)], False),
+        ([(5, 5), (7, 4), (0, 0)], True),
+        ([(0, 0), (30, 0)], False),
+        ([(0, 0), (-9, -9)], False),
+    ],
+    ids=[
+        "a week",
+        "six days",
+        "older session",
+        "order of recording",
+        "late session",
+        "jumped clock",
+    ],
+)
+def test_two_steady_screenings_are_a_week_apart_by_their_sessions(found, expected):
+    """In the order of recording, each screening is so many days before NOW by its session and by its recording."""
+    recorded = [
+        replace(screening(days_ago=held), seq=seq, recorded_at=NOW - timedelta(days=typed))
+        for seq, (held, typed) in enumerate(found)
+    ]
+    assert has_two_steady_screenings(recorded[::-1], NOW) == expected
+
+
+def test_steady_screening_counts_only_after_every_level_above_watch():
+    steady, week_ago = screening(), screening(days_ago=8)
+    concern = screening(days_ago=4, sleep=2)
+    assert has_two_steady_screenings([steady, week_ago], NOW)
+    assert not has_two_steady_screenings([steady, concern, week_ago], NOW)
+    recorded_later = replace(concern, session_at=NOW - timedelta(days=9), seq=steady.seq + 1)
+    assert not has_two_steady_screenings([recorded_later, steady, week_ago], NOW)
+    of_before = replace(week_ago, session_at=NOW - timedelta(days=11), seq=concern.seq + 1)
+    later = replace(concern, session_at=NOW - timedelta(days=10))
+    assert not has_two_steady_screenings([steady, of_before, later], NOW)
 
 
 LEVELS: dict[str, dict[str, int | None]] = {
@@ -129,9 +169,10 @@ def test_release_needs_every_condition():
         reasons = release_blockers(hold, screenings, tasks, actor, NOW)
         since = screenings.since
         assert complete(reasons)
-        steady = bool(since) and since[0].steady
-        twice = hold.kind == "safety" or has_two_steady_screenings(since)
-        authors = {one.recorded_by for one in (*screenings.raising, *since[:1])}
+        full = [one for one in since if one.levels["sleep"] is not None]
+        steady = bool(full) and full[0].levels["sleep"] <= Level.WATCH
+        twice = hold.kind == "safety" or has_two_steady_screenings(since, NOW)
+        authors = {one.recorded_by for one in (*screenings.raising, *full[:1])}
         second = hold.kind == "care" or actor not in authors
         assert (not reasons) == (steady and twice and not tasks and second)
         if not reasons:
@@ -169,16 +210,34 @@ def test_every_reason_against_a_release_stands_alone_in_some_state():
         ("self_harm", 20, 0, True, {"fear_at_home": 2}, ["level_above_watch"]),
     ],
 )
-def test_screening_that_releases_a_safety_hold_is_asked_alone_and_in_time(
+def test_full_screening_that_releases_a_safety_hold_is_asked_alone_and_in_time(
     item, raised, asked, alone, levels, codes
 ):
     hold = replace(open_hold(), reasons=[{"item": item, "level": 3, "screening": ""}])
-    screenings = HoldScreenings(
-        (screening(days_ago=raised), screening(days_ago=30)),
-        (screening(days_ago=asked, asked_alone=alone),),
-        levels,
-    )
-    reasons = release_blockers(hold, screenings, (), SUPERVISOR, NOW)
+    full = screening(days_ago=asked, asked_alone=alone)
+    brief = screening(asked_alone=False, by=SUPERVISOR, **dict.fromkeys(ALL_NONE) | {"sleep": 1})
+    for since in ((full,), (brief, full)):
+        screenings = HoldScreenings(
+            (screening(days_ago=raised), screening(days_ago=30)), since, levels
+        )
+        reasons = release_blockers(hold, screenings, (), SUPERVISOR, NOW)
+        assert [reason.code for reason in reasons] == codes
+        assert complete(reasons)
+
+
+@pytest.mark.parametrize(
+    ("asked", "levels", "codes"),
+    [
+        (14, {}, []),
+        (15, {}, ["screening_not_current"]),
+        (0, {"self_harm": 2}, ["level_above_watch"]),
+    ],
+)
+def test_screenings_that_release_a_care_hold_are_current(asked, levels, codes):
+    brief = screening(**dict.fromkeys(ALL_NONE) | {"sleep": 1})
+    since = (brief, screening(days_ago=asked), screening(days_ago=asked + 7))
+    screenings = HoldScreenings((screening(days_ago=30, sleep=2),), since, levels)
+    reasons = release_blockers(open_hold("care"), screenings, (), SUPERVISOR, NOW)
     assert [reason.code for reason in reasons] == codes
     assert complete(reasons)
 
