@@ -337,7 +337,7 @@ def test_saving_an_urgent_level_opens_the_hold_and_the_page_says_what_to_do(
     assert "Recorded from this draft" in page
     assert coach_browser.form(path).fields["self_harm"] == ["urgent"]
     assert get_safety_state(case.client_id).hold == "safety"
-    assert len(list_recent_screenings(case.client_id)) == 1
+    assert len(get_safety_history(case.client_id).screenings) == 1
 
 
 def test_autosave_tells_when_it_opened_a_hold(coach_browser, coach, case):
