@@ -126,6 +126,25 @@ def test_safety_check_before_its_time_is_refused(coach, ines):
     assert (again["previous_id"], again["episode_id"]) == (check["id"], check["episode_id"])
 
 
+def test_what_a_client_declined_is_decided_by_a_supervisor(coach, staff, ines):
+    builders.screen(coach.actor, UUID(ines), self_harm="urgent")
+
+    def find(kind):
+        items = coach.get(f"/followups?client={ines}").get_json()["items"]
+        return next(item for item in items if item["kind"] == kind)
+
+    plan = find("safety_plan")
+    body = {"result": "declined", "method": "call", "note": "She wants no plan for now."}
+    assert coach.patch(f"/followups/{plan['id']}", body, version=plan).status_code == 200
+    decision = find("declined_decision")
+    assert decision["allowed_results"] == ["accepted", "try_again"]
+    assert decision["previous_id"] == plan["id"]
+    path, body = f"/followups/{decision['id']}", result_body(decision) | {"result": "try_again"}
+    assert assert_refused(coach.patch(path, body, version=decision)) == ["supervisor_needed"]
+    assert staff["supervisor"].patch(path, body, version=decision).status_code == 200
+    assert find("safety_plan")["attempt"] == 2
+
+
 def test_required_followup_is_not_done_with_something_from_before_it(coach, ines):
     builders.screen(coach.actor, UUID(ines), self_harm="urgent")
     items = coach.get(f"/followups?client={ines}").get_json()["items"]

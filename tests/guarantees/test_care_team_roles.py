@@ -11,6 +11,8 @@ PACKAGE = Path(caseapp.__file__).parent
 TABLE = "CareTeamMember"
 # It names the roles itself.
 NAMES_ROLES = "select_visible_clients"
+# User, client, role.
+KEY_LENGTH = 3
 
 
 def simple_statements(node):
@@ -39,7 +41,7 @@ def names_role(statement):
                 return True
             # The primary key ends with the role.
             if called.endswith((".get", ".get_one")) and ast.unparse(part.args[0]) == TABLE:
-                return len(part.args[1].elts) == len(("user", "client", "role"))
+                return isinstance(part.args[1], ast.Tuple) and len(part.args[1].elts) == KEY_LENGTH
     return False
 
 

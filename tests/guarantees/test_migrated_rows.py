@@ -29,6 +29,8 @@ ROWS = 15
 START = datetime(2025, 1, 1, 12, tzinfo=UTC)
 LATER_COLUMNS = {
     ("assignment", "opened_at"),
+    ("care_team", "ends_at"),
+    ("care_team", "role"),
     ("client", "contact_confirmed_at"),
     ("client", "contact_confirmed_by"),
     ("client", "language"),
@@ -59,7 +61,7 @@ LATER_TABLES = {
     "safety_event",
     "viewer_mark",
 }
-LATER_CODES = {("follow_up", "kind"): {"welfare_check"}}
+LATER_CODES = {("follow_up", "kind"): {"declined_decision", "welfare_check"}}
 
 
 def migration(revision: str) -> ModuleType:
@@ -309,6 +311,8 @@ def test_every_row_of_the_old_schema_comes_through_and_goes_back(old_database: s
     assert {row.pop("language") for row in after["client"]} <= {None, "es"}
     for column in ("contact_confirmed_at", "contact_confirmed_by"):
         assert {row.pop(column) for row in after["client"]} == {None}
+    members = {(row.pop("role"), row.pop("ends_at")) for row in after["care_team"]}
+    assert members == {("coach", None)}
     later = ("attempt", "episode_id", "not_before_at", "previous_id", "result")
     found = {tuple(map(row.pop, later)) for row in after["follow_up"]}
     assert found == {(1, None, None, None, None)}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from caseapp.core.clock import now
+from caseapp.core.clock import at, now
 from caseapp.core.transaction import transaction
-from caseapp.domain.followups.codes import TASK_KINDS
+from caseapp.domain.followups.codes import ATTEMPTS_BEFORE_WELFARE_CHECK, TASK_KINDS
 from caseapp.domain.followups.operations import complete_followup
 from caseapp.domain.followups.queries import list_client_followups, lock_followup
 from caseapp.domain.followups.schemas import NewResult
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from caseapp.core.actor import Actor
+    from caseapp.domain.followups.schemas import FollowUpRecord
 
 NOTE = "Done together, and written down."
 TOLD = "Helen Marsh, supervisor"
@@ -50,3 +53,25 @@ def result_body(task: dict[str, Any]) -> dict[str, Any]:
     """Return a body for the API that completes a task, from what the API says about it."""
     new = result_for(task["kind"])
     return {"result": new.result, "method": new.method, "told": new.told, "note": new.note}
+
+
+def lose_contact(coach: Actor, supervisor: Actor, client_id: UUID) -> datetime:
+    """Reach a client with a safety hold at none of six attempts, until the supervisor decides that contact is lost.
+
+    Returns a time soon after that.
+    """
+
+    def open_task(kind: str) -> FollowUpRecord:
+        found = list_client_followups(coach, client_id, open_only=True)
+        return next(task for task in found if task.kind == kind)
+
+    moment = open_task("safety_24h").due_at
+    for attempt in range(1, 7):
+        with at(moment):
+            complete(coach, open_task("safety_24h").id, "not_reached", "")
+            if attempt % ATTEMPTS_BEFORE_WELFARE_CHECK == 0:
+                check = open_task("welfare_check")
+                wanted = "lost_contact" if "lost_contact" in check.allowed_results else None
+                complete(supervisor, check.id, wanted)
+        moment += timedelta(hours=4)
+    return moment

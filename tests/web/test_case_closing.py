@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support import builders
+from tests.support import builders, followups
 
 
 @pytest.fixture
@@ -77,3 +77,31 @@ def test_stale_closing_changes_nothing(team, coach, ines):
     coach.send(f"{page}/details", f"{page}/details/facts", gender="woman")
     assert coach.post(form.action, form.fields | CLOSING).status_code == 412
     assert "Closed on" not in coach.text(page)
+
+
+LOST = {
+    "outcome": "lost_contact",
+    "reason": "client_stopped",
+    "final_screening": "not_possible",
+    "not_screened_reason": "No answer for a month.",
+}
+
+
+def test_case_with_a_safety_hold_is_closed_for_lost_contact_by_the_supervisor(
+    team, coach, supervisor, ines
+):
+    page = f"/case/{ines.number}/close"
+    builders.screen(team["coach"], ines.client_id, days_ago=5, self_harm="urgent")
+    assert "can only be closed with the outcome “Lost contact”" in coach.text(page)
+    early = supervisor.send(page, **LOST)
+    assert early.status_code == 409
+    assert "No supervisor has decided yet that contact" in early.get_data(as_text=True)
+    followups.lose_contact(team["coach"], team["supervisor"], ines.client_id)
+    refused = coach.send(page, **LOST)
+    assert refused.status_code == 409
+    assert "Ask another supervisor to close it." in refused.get_data(as_text=True)
+    assert supervisor.send(page, **LOST).status_code == 303
+    text = supervisor.text(f"/case/{ines.number}/hold")
+    assert "Safety hold" in text
+    assert "No answer for a month." in text
+    assert "Still open: 24-hour safety check." in text

@@ -219,3 +219,21 @@ def test_hold_page_for_other_supervisor_is_not_found(app, team, ines, care_hold,
     assert desk.get(address).status_code == 404
     action = f"{address}/{care_hold.id}/release"
     assert desk.post(action, desk.token | REASON | {"version": 1}).status_code == 404
+
+
+def test_declined_plan_waits_for_the_supervisors_decision(team, coach, supervisor, ines, address):
+    builders.screen(team["coach"], ines.client_id, self_harm="urgent")
+    plan = find_task(team, ines, "safety_plan")
+    words = {"result": "declined", "method": "call", "note": "She wants no plan for now, she says."}
+    action = f"{address}/follow-ups/{plan.id}"
+    assert coach.send(address, action, **words).status_code == 303
+    title = "Decide whether coaching can go on without what the client declined"
+    assert f"Still open: {title}." in supervisor.text(address)
+    decision = find_task(team, ines, "declined_decision")
+    action = f"{address}/follow-ups/{decision.id}"
+    words = {"result": "accepted", "note": "Her doctor has one, and sees her on Monday."}
+    refused = coach.send(address, action, **words)
+    assert refused.status_code == 409
+    assert "A supervisor has to make this decision." in refused.get_data(as_text=True)
+    assert supervisor.send(address, action, **words).status_code == 303
+    assert f"Still open: {title}." not in supervisor.text(address)

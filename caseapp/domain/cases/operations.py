@@ -19,6 +19,7 @@ from caseapp.domain.cases.facts import OUTCOMES_APART
 from caseapp.domain.cases.models import Attestation, Case, CaseCounter, CaseEvent
 from caseapp.domain.cases.queries import (
     get_progress,
+    has_lost_contact,
     has_open_case,
     is_screened_today,
     list_client_facts,
@@ -34,11 +35,16 @@ from caseapp.domain.cases.rules import (
     sets_contact_block,
 )
 from caseapp.domain.clients.operations import join_care_team, require_assignable_coach
-from caseapp.domain.followups.operations import create_required_followups
+from caseapp.domain.followups.operations import (
+    ask_again,
+    create_required_followups,
+    end_hold_followups,
+)
 from caseapp.domain.practice.queries import today
 from caseapp.domain.protocol.rules import due_at
 from caseapp.domain.screening.operations import clear_flag, ensure_flag, mark_open_holds
-from caseapp.domain.screening.queries import get_flag
+from caseapp.domain.screening.queries import get_flag, get_safety_state
+from caseapp.domain.screening.rules import list_episodes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,6 +78,7 @@ def open_case(actor: Actor, client: LockedClient, details: CaseDetails, *, coach
     join_care_team(client, coach_id)
     db.session.flush()
     mark_open_holds(client)
+    _resume_holds(actor, client, coach_id)
     _set_flags_from_facts(actor, client, details.facts)
     _record_event(actor, case, "opened", None, case.stage, None, client.key)
     record(actor, Action.CASE_OPEN, "case", case.id, client_id=client.id)
@@ -197,10 +204,17 @@ def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: in
     """Close a case with outcome, reason and final screening, and create the check-ins that follow.
 
     A closing apart needs a full screening of the same day, and the client must be screened again within seven days.
+    When contact is lost during a safety hold, the hold stays open, and its actions end with the written reason.
     Raises RuleBroken with every reason why it can't be closed, or Stale when the case has changed since `version`.
     """
     require(actor, Action.CASE_CLOSE)
-    check_close(actor, case, closing, screened_today=is_screened_today(case))
+    check_close(
+        actor,
+        case,
+        closing,
+        screened_today=is_screened_today(case),
+        is_contact_lost=has_lost_contact(case),
+    )
     row, moment, from_stage = case.case, now(), case.case.stage
     set_committed_value(row, "version", version)
     row.status = "closed"
@@ -211,6 +225,9 @@ def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: in
     row.final_screening = closing.final_screening
     row.follow_up_on = closing.follow_up_on if closing.follow_up_consent else None
     db.session.flush()
+    if case.safety.hold == "safety":
+        holds = {hold.id: list_episodes(hold) for hold in case.safety.holds}
+        end_hold_followups(actor, case.locked_client, holds, closing.not_screened_reason)
     tasks = {}
     if closing.outcome in OUTCOMES_APART:
         tasks["close_screening"] = due_at("close_screening", moment)
@@ -240,6 +257,8 @@ def close_case(actor: Actor, case: LockedCase, closing: CaseClosing, version: in
 def reopen_case(actor: Actor, case: LockedCase, reason: str, version: int) -> None:
     """Reopen a closed case in stage `steady`; the client's holds and flags are unchanged.
 
+    What an open hold requires and was ended because contact was lost is required again from now on.
+
     Raises RuleBroken when the client has an open case, or Stale when the case has changed since `version`.
     """
     require(actor, Action.CASE_REOPEN)
@@ -252,8 +271,14 @@ def reopen_case(actor: Actor, case: LockedCase, reason: str, version: int) -> No
     row.closed_at = row.outcome = row.close_reason = row.final_screening = None
     row.follow_up_on = None
     db.session.flush()
+    _resume_holds(actor, case.locked_client, row.coach_id)
     _record_event(actor, row, "reopened", "close", "steady", reason, case.key)
     record(actor, Action.CASE_REOPEN, "case", row.id, client_id=row.client_id)
+
+
+def _resume_holds(actor: Actor, client: LockedClient, coach_id: UUID) -> None:
+    for hold in get_safety_state(client.id).holds:
+        ask_again(actor, client, hold.id, list_episodes(hold), assigned_to=coach_id)
 
 
 def _record_event(

@@ -37,6 +37,8 @@ from caseapp.domain.clients.queries import (
     unseal_client,
 )
 from caseapp.domain.clients.search import choose_clients
+from caseapp.domain.followups.queries import list_hold_tasks
+from caseapp.domain.followups.rules import is_contact_lost
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key, open_listed_key
 from caseapp.domain.practice.queries import local_day, today
@@ -48,6 +50,7 @@ from caseapp.domain.screening.queries import (
     join_safety,
     safety_from_row,
 )
+from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.users.models import User
 
 if TYPE_CHECKING:
@@ -376,3 +379,14 @@ def has_open_case(client_id: UUID) -> bool:
     """Tell whether a client has an open case; access was already checked."""
     found = sa.select(Case.id).where(Case.client_id == client_id, Case.status == "open")
     return db.session.scalar(found) is not None
+
+
+def has_lost_contact(context: CaseContext) -> bool:
+    """Tell whether a supervisor has decided that contact is lost, and the client was not reached or screened since."""
+    holds = {hold.id: list_episodes(hold) for hold in context.safety.holds}
+    if not holds:
+        return False
+    asked = (
+        screening.session_at for screening in get_safety_history(context.key.client_id).screenings
+    )
+    return is_contact_lost(list_hold_tasks(context.key, holds), max(asked))

@@ -25,7 +25,7 @@ from caseapp.domain.screening.protocol import (
 from caseapp.domain.screening.rules import has_two_steady_screenings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from caseapp.core.actor import Actor
@@ -201,14 +201,21 @@ def check_open(_client: LockedClient, *, has_open_case: bool) -> None:
 
 
 def list_closing_blockers(
-    context: CaseContext, closing: CaseClosing, *, may_release_holds: bool, screened_today: bool
+    context: CaseContext,
+    closing: CaseClosing,
+    *,
+    may_release_holds: bool,
+    screened_today: bool,
+    is_contact_lost: bool = False,
+    is_coach: bool = True,
 ) -> list[Reason]:
     """List why a case can't be closed this way; `screened_today` tells whether there is a full screening of today.
 
-    It can't while a safety hold is open. Every question must have been asked in the last 14 days; where that is not
-    possible, only somebody who may release holds can close a case with a level above watch. A closing apart needs a
-    full screening of the same day, since loss of hope is a risk moment, and a second one within seven days, which is a
-    required action. Content map, section (d), stage 7. Awaiting clinical sign-off.
+    It can't while a safety hold is open, unless a supervisor has decided that contact is lost: then a supervisor who is
+    not the case's coach closes it, and the hold stays open. Every question must have been asked in the last 14 days;
+    where that is not possible, only somebody who may release holds can close a case with a level above watch. A closing
+    apart needs a full screening of the same day, since loss of hope is a risk moment, and a second one within seven
+    days, which is a required action. Content map, section (d), stage 7. Awaiting clinical sign-off.
     """
     if context.case.status != "open":
         return [
@@ -216,14 +223,12 @@ def list_closing_blockers(
                 "case_closed", "This case is already closed.", "Reopen it to close it another way."
             )
         ]
-    safety, reasons = context.safety, []
+    safety = context.safety
+    reasons: list[Reason] = []
     if safety.hold == "safety":
-        reasons.append(
-            Reason(
-                "hold_open",
-                "A case can't be closed while a safety hold is open.",
-                "Ask your supervisor to release the hold first.",
-            )
+        is_second_person = may_release_holds and not is_coach
+        reasons += _list_hold_blockers(
+            closing, is_second_person=is_second_person, is_contact_lost=is_contact_lost
         )
     if closing.outcome in OUTCOMES_APART:
         if not screened_today:
@@ -249,8 +254,46 @@ def list_closing_blockers(
     return reasons
 
 
+def _list_hold_blockers(
+    closing: CaseClosing, *, is_second_person: bool, is_contact_lost: bool
+) -> Iterator[Reason]:
+    """List why a case with an open safety hold can't be closed this way."""
+    if closing.outcome != "lost_contact":
+        yield Reason(
+            "hold_open",
+            "A case can't be closed while a safety hold is open.",
+            "Ask your supervisor to release the hold first. If you have lost contact with the client, a supervisor "
+            "can close the case for that.",
+        )
+        return
+    if not is_contact_lost:
+        yield Reason(
+            "contact_not_lost",
+            "No supervisor has decided yet that contact with this client is lost.",
+            "Keep trying to reach the client. After a welfare check and three more attempts, a supervisor can record "
+            "it under Required actions.",
+        )
+    if closing.final_screening != "not_possible":
+        yield Reason(
+            "contact_lost",
+            "When contact is lost, a final screening isn't possible.",
+            "Under Final screening, choose “Not possible”, and write why.",
+        )
+    if not is_second_person:
+        yield Reason(
+            "second_person_needed",
+            "While a safety hold is open, a case must be closed by a supervisor who doesn't coach it.",
+            "Ask another supervisor to close it.",
+        )
+
+
 def check_close(
-    actor: Actor, case: LockedCase, closing: CaseClosing, *, screened_today: bool
+    actor: Actor,
+    case: LockedCase,
+    closing: CaseClosing,
+    *,
+    screened_today: bool,
+    is_contact_lost: bool = False,
 ) -> None:
     """Check that the actor can close a case this way.
 
@@ -259,7 +302,12 @@ def check_close(
     may_release_holds = actor.may(Action.HOLD_RELEASE)
     refuse_for(
         list_closing_blockers(
-            case, closing, may_release_holds=may_release_holds, screened_today=screened_today
+            case,
+            closing,
+            may_release_holds=may_release_holds,
+            screened_today=screened_today,
+            is_contact_lost=is_contact_lost,
+            is_coach=actor.id == case.case.coach_id,
         )
     )
 

@@ -16,6 +16,7 @@ from caseapp.domain.cases.queries import (
 )
 from caseapp.domain.dashboard.timeline import Panels, build_timeline, load_records, make_window
 from caseapp.domain.followups.queries import list_page_followups
+from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.screening.rules import list_episodes
 from caseapp.domain.suitability.queries import recipient_in_case
 
@@ -52,14 +53,15 @@ class CasePage(CaseContext):
         return sorted(groups.values(), key=lambda tasks: min(task.created_at for task in tasks))
 
     def list_open_kinds(self, hold: Hold) -> list[str]:
-        """List the kinds of the open tasks of every episode inside a hold, by due time."""
+        """List the kinds of the tasks that still need a result, of every episode inside a hold, by due time."""
         episodes = list_episodes(hold)
-        return [
-            task.kind
-            for task in self.followups
-            if task.completed_at is None
-            and (task.origin_id == hold.id or task.episode_id in episodes)
-        ]
+        return list_unfinished(
+            [
+                task
+                for task in self.followups
+                if task.origin_id == hold.id or task.episode_id in episodes
+            ]
+        )
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ RESULT_LABELS = {
     "emergency_services": "Call the emergency services",
     "named_person": "Contact a named person",
     "keep_trying": "Keep trying",
+    "lost_contact": "Lost contact",
+    "accepted": "Coaching can go on without it",
+    "try_again": "Try again",
 }
 METHOD_LABELS = {
     "call": "Phone call",
@@ -40,6 +43,9 @@ NOTE_LENGTHS = {
     "emergency_services": 20,
     "named_person": 20,
     "keep_trying": 20,
+    "lost_contact": 20,
+    "accepted": 20,
+    "try_again": 20,
 }
 """The least number of characters that the note of a result needs; for every other result the kind of task says it.
 
@@ -64,11 +70,11 @@ class TaskKind:
     """A kind of task.
 
     `minutes` is about how long it takes. `results` and `methods` are the allowed codes; a kind without methods is a
-    decision or something that was written down. `told_for` are the results that need the name of whoever was told. The
-    note of a result that is not in `NOTE_LENGTHS` has at least `note_length` characters. A task is due "now", and not
-    yet overdue, for `grace` after its due time. After "not reached" it is due again after `retry_after`; with
-    `welfare_check` every third such attempt asks a supervisor for a decision, and there is at least `BETWEEN_ATTEMPTS`
-    between them.
+    decision or something that was written down. Results in `repeated_only` need an earlier task of the same kind.
+    `told_for` are the results that need the name of whoever was told. The note of a result that is not in
+    `NOTE_LENGTHS` has at least `note_length` characters. A task is due "now", and not yet overdue, for `grace` after
+    its due time. After "not reached" it is due again after `retry_after`; with `welfare_check` every third such attempt
+    asks a supervisor for a decision, and there is at least `BETWEEN_ATTEMPTS` between them.
     """
 
     minutes: int
@@ -79,6 +85,11 @@ class TaskKind:
     grace: timedelta = timedelta(0)
     retry_after: timedelta = timedelta(0)
     welfare_check: bool = False
+    repeated_only: tuple[str, ...] = ()
+
+    def list_results(self, attempt: int) -> tuple[str, ...]:
+        """List the codes of the results that the so many-eth task of this kind can have."""
+        return tuple(code for code in self.results if attempt > 1 or code not in self.repeated_only)
 
 
 _SAFETY_CHECK = TaskKind(
@@ -96,6 +107,16 @@ CUSTOM = "custom"
 """The kind of task for which a title is entered."""
 WELFARE_CHECK = "welfare_check"
 DUTY_CHECK = "duty_check"
+DECLINED_DECISION = "declined_decision"
+SUPERVISOR_DECISIONS = frozenset({WELFARE_CHECK, DECLINED_DECISION})
+"""What a supervisor decides about another task: the one that led to it."""
+DECIDED_WHEN_DECLINED = frozenset({"referral", "referral_outcome", "safety_plan"})
+"""If the client declines one of these, a supervisor decides whether coaching can go on without it.
+
+Product proposal, awaiting clinical sign-off.
+"""
+LOST_CONTACT = "lost_contact"
+"""A supervisor's decision that the client can't be reached, and how a task ends when the case is closed for that."""
 
 TASK_KINDS = {
     "recheck": TaskKind(
@@ -137,10 +158,13 @@ TASK_KINDS = {
     ),
     WELFARE_CHECK: TaskKind(
         15,
-        ("emergency_services", "named_person", "keep_trying"),
+        ("emergency_services", "named_person", "keep_trying", LOST_CONTACT),
         told_for=("emergency_services", "named_person"),
         grace=timedelta(hours=1),
+        # Not before another welfare check was decided, and three more attempts reached nobody.
+        repeated_only=(LOST_CONTACT,),
     ),
+    DECLINED_DECISION: TaskKind(10, ("accepted", "try_again"), grace=timedelta(hours=1)),
     "close_screening": TaskKind(
         30,
         _CONTACT,

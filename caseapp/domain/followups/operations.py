@@ -14,20 +14,26 @@ from caseapp.core.ids import new_id
 from caseapp.core.permissions import Action
 from caseapp.core.vault import seal, seal_json, unseal_column
 from caseapp.domain.audit.operations import record
-from caseapp.domain.followups.codes import CUSTOM, WELFARE_CHECK
+from caseapp.domain.followups.codes import CUSTOM, LOST_CONTACT, SUPERVISOR_DECISIONS
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.queries import list_open_kinds
+from caseapp.domain.followups.queries import (
+    list_hold_followups,
+    list_hold_tasks,
+    list_open_kinds,
+)
 from caseapp.domain.followups.rules import (
     NextTask,
     check_complete,
-    derive_attempt,
+    derive_decided,
     derive_next_task,
     find_result_faults,
+    list_ended,
 )
-from caseapp.domain.protocol.rules import not_before
+from caseapp.domain.protocol.rules import due_at, not_before
 from caseapp.domain.users.queries import find_supervisor_id
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from uuid import UUID
 
@@ -125,11 +131,14 @@ def complete_followup(
         client_id=row.client_id,
         details={"done": row.kind},
     )
-    if row.kind == WELFARE_CHECK:
-        tried = db.session.get_one(FollowUp, row.previous_id)
-        _create_next(actor, task, tried, derive_attempt(tried, moment))
-    elif following := derive_next_task(row, new.result, moment):
-        _create_next(actor, task, row, following)
+    before = row
+    if row.kind in SUPERVISOR_DECISIONS:
+        before = db.session.get_one(FollowUp, row.previous_id)
+        following = derive_decided(row.kind, new.result, before, moment)
+    else:
+        following = derive_next_task(row, new.result, moment)
+    if following:
+        _create_next(actor, task, before, following)
 
 
 def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following: NextTask) -> None:
@@ -155,3 +164,54 @@ def _create_next(actor: Actor, task: LockedFollowUp, before: FollowUp, following
     db.session.add(row)
     db.session.flush()
     record(actor, Action.FOLLOWUP_WRITE, "followup", row.id, client_id=row.client_id)
+
+
+def end_hold_followups(
+    actor: Actor, client: LockedClient, holds: Mapping[UUID, Collection[UUID]], reason: str
+) -> None:
+    """End the open tasks of a client's holds, because contact is lost; each gets the reason as its note.
+
+    `holds` are given as the episodes of each. The holds stay open, and so does what was to be done: see
+    `rules.list_unfinished`.
+    """
+    moment = now()
+    coded = {"result": LOST_CONTACT, "method": None, "occurred_at": moment.isoformat(), "told": ""}
+    for row in list_hold_followups(client.id, holds):
+        if row.completed_at is not None:
+            continue
+        row.result = seal_json(row, "result", coded, client.key)
+        row.outcome = seal(row, "outcome", reason, client.key)
+        row.completed_at, row.completed_by = moment, actor.id
+        db.session.flush()
+        record(
+            actor,
+            Action.FOLLOWUP_WRITE,
+            "followup",
+            row.id,
+            client_id=client.id,
+            details={"done": row.kind},
+        )
+
+
+def ask_again(
+    actor: Actor,
+    client: LockedClient,
+    hold_id: UUID,
+    episodes: Collection[UUID],
+    *,
+    assigned_to: UUID,
+) -> None:
+    """Create again, from now on, the tasks of an open hold that were ended because contact was lost."""
+    ended: dict[UUID | None, list[str]] = {}
+    for task in list_ended(list_hold_tasks(client.key, {hold_id: episodes})):
+        ended.setdefault(task.episode_id, []).append(task.kind)
+    for episode_id, kinds in ended.items():
+        create_required_followups(
+            actor,
+            client,
+            {kind: due_at(kind, now()) for kind in kinds},
+            assigned_to=assigned_to,
+            origin_kind="hold",
+            origin_id=hold_id,
+            episode_id=episode_id,
+        )

@@ -31,7 +31,7 @@ from caseapp.domain.clients.queries import (
 )
 from caseapp.domain.followups.codes import TASK_LABELS, UNKNOWN_METHOD
 from caseapp.domain.followups.models import FollowUp
-from caseapp.domain.followups.schemas import FollowUpRecord
+from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.users.models import User
@@ -270,11 +270,27 @@ def _is_of_hold(holds: Mapping[UUID, Collection[UUID]]) -> sa.ColumnElement[bool
 
 
 def list_hold_followups(
-    client_id: UUID, hold_id: UUID, episodes: Collection[UUID]
+    client_id: UUID, holds: Mapping[UUID, Collection[UUID]]
 ) -> Sequence[FollowUp]:
-    """List the tasks of a hold, by due time: of every episode inside it."""
+    """List the tasks of some holds, given as the episodes of each, by due time."""
     return db.session.scalars(
         sa.select(FollowUp)
-        .where(FollowUp.client_id == client_id, _is_of_hold({hold_id: episodes}))
-        .order_by(FollowUp.due_at)
+        .where(FollowUp.client_id == client_id, _is_of_hold(holds))
+        .order_by(FollowUp.due_at, FollowUp.id)
     ).all()
+
+
+def list_hold_tasks(key: DataKey, holds: Mapping[UUID, Collection[UUID]]) -> list[HoldTask]:
+    """List the tasks of some holds of the client whose key this is, with their results, by due time."""
+    return [
+        HoldTask(
+            row.id,
+            row.kind,
+            row.previous_id,
+            row.episode_id,
+            row.created_at,
+            row.completed_at,
+            unseal_json(row, "result", key)["result"] if row.result is not None else None,
+        )
+        for row in list_hold_followups(key.client_id, holds)
+    ]

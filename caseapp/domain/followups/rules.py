@@ -13,19 +13,25 @@ from caseapp.domain.followups.codes import (
     BEFORE_CREATION,
     BETWEEN_ATTEMPTS,
     CUSTOM,
+    DECIDED_WHEN_DECLINED,
+    DECLINED_DECISION,
     DUTY_CHECK,
+    LOST_CONTACT,
     NOTE_LENGTHS,
     RESULT_LABELS,
+    SUPERVISOR_DECISIONS,
     TASK_KINDS,
     WELFARE_CHECK,
 )
+from caseapp.domain.protocol.rules import due_at, not_before
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from caseapp.domain.followups.models import FollowUp
     from caseapp.domain.followups.queries import LockedFollowUp
-    from caseapp.domain.followups.schemas import FollowUpRecord, NewResult
+    from caseapp.domain.followups.schemas import FollowUpRecord, HoldTask, NewResult
 
 ALREADY_COMPLETED = Reason(
     "already_completed",
@@ -42,6 +48,9 @@ SUPERVISOR_NEEDED = Reason(
     "A supervisor has to make this decision.",
     "Ask your supervisor to record it.",
 )
+
+
+PLAN_MADE = ("safety_plan", "done")
 
 
 class DueState(StrEnum):
@@ -69,8 +78,8 @@ def list_completion_blockers(
 ) -> list[Reason]:
     """List why a task can't be completed with something that happened at a time; empty when it can.
 
-    Times are compared by the minute, as forms show them. A welfare check is a supervisor's decision, and so is a duty
-    check of which the coach was not sure.
+    Times are compared by the minute, as forms show them. A welfare check is a supervisor's decision, and so is what
+    follows when a client declines, and a duty check of which the coach was not sure.
     """
     if task.completed_at is not None:
         return [ALREADY_COMPLETED]
@@ -78,7 +87,7 @@ def list_completion_blockers(
     starts = task.not_before_at
     if starts is not None and occurred_at < starts.replace(second=0, microsecond=0):
         reasons.append(TOO_EARLY)
-    passed_on = task.kind == WELFARE_CHECK or (task.kind == DUTY_CHECK and task.attempt > 1)
+    passed_on = task.kind in SUPERVISOR_DECISIONS or (task.kind == DUTY_CHECK and task.attempt > 1)
     if passed_on and not is_supervisor:
         reasons.append(SUPERVISOR_NEEDED)
     return reasons
@@ -98,8 +107,9 @@ def find_result_faults(task: FollowUp, new: NewResult, moment: datetime) -> dict
     What happened before the protocol asked for a task can't complete it.
     """
     kind, faults = TASK_KINDS[task.kind], {}
-    if new.result not in kind.results:
-        allowed = ", ".join(RESULT_LABELS[code] for code in kind.results)
+    results = kind.list_results(task.attempt)
+    if new.result not in results:
+        allowed = ", ".join(RESULT_LABELS[code] for code in results)
         return {"result": [f"Choose one of these results: {allowed}."]}
     if kind.methods and new.method not in kind.methods:
         faults["method"] = [
@@ -152,17 +162,92 @@ def derive_next_task(task: FollowUp, result: str, moment: datetime) -> NextTask 
     """Derive the task that follows when a task gets a result at a moment.
 
     "Not reached" leads to the next attempt; every third time, where the kind asks for it, to a supervisor's decision
-    about a welfare check. A duty check of which the coach is not sure goes to the supervisor. What follows a welfare
-    check is derived from the last attempt, see `derive_attempt`.
+    about a welfare check. A duty check of which the coach is not sure goes to the supervisor, and so does what a client
+    declines. What follows a supervisor's decision is derived from the task that led to it, see `derive_decided`.
     """
     kind = TASK_KINDS[task.kind]
     if result == "not_reached":
         if kind.welfare_check and task.attempt % ATTEMPTS_BEFORE_WELFARE_CHECK == 0:
-            return NextTask(WELFARE_CHECK, moment, 1, for_supervisor=True)
+            number = task.attempt // ATTEMPTS_BEFORE_WELFARE_CHECK
+            return NextTask(WELFARE_CHECK, moment, number, for_supervisor=True)
         return derive_attempt(task, moment)
     if task.kind == DUTY_CHECK and result == "not_sure":
         return NextTask(DUTY_CHECK, moment, task.attempt + 1, for_supervisor=True)
+    if result == "declined" and task.kind in DECIDED_WHEN_DECLINED:
+        return NextTask(DECLINED_DECISION, moment, task.attempt, for_supervisor=True)
     return None
+
+
+def derive_decided(decision: str, result: str, task: FollowUp, moment: datetime) -> NextTask | None:
+    """Derive what follows a supervisor's decision of a kind about the task that led to it.
+
+    After a welfare check the attempts go on, whatever was decided. What a client declined is asked again, with the
+    protocol's time, unless coaching can go on without it.
+    """
+    if decision == WELFARE_CHECK:
+        return derive_attempt(task, moment)
+    if result != "try_again":
+        return None
+    starts = not_before(task.kind, moment)
+    return NextTask(task.kind, due_at(task.kind, moment), task.attempt + 1, starts)
+
+
+def list_unfinished(tasks: Sequence[HoldTask | FollowUpRecord]) -> list[str]:
+    """List the kinds of a hold's tasks that still need a result: the open ones, then those that lost contact ended.
+
+    A task that was ended because contact was lost got no result: it counts as open until it is asked for again. For a
+    supervisor's decision that is the task which had led to it.
+    """
+    found = [task.kind for task in tasks if task.completed_at is None]
+    for task in list_ended(tasks):
+        if task.kind not in found:
+            found.append(task.kind)
+    return found
+
+
+def list_ended(tasks: Sequence[HoldTask | FollowUpRecord]) -> list[HoldTask | FollowUpRecord]:
+    """List the tasks that were ended because contact was lost and that nothing asks for again so far.
+
+    For a supervisor's decision that is the task which had led to it.
+    """
+    by_id = {task.id: task for task in tasks}
+    found = []
+    for task in tasks:
+        ended_at = task.completed_at
+        if ended_at is None or task.result != LOST_CONTACT:
+            continue
+        asked = task
+        if task.kind in SUPERVISOR_DECISIONS and task.previous_id in by_id:
+            asked = by_id[task.previous_id]
+        is_asked_again = any(
+            later.kind == asked.kind
+            and later.episode_id == asked.episode_id
+            and later.id != task.id
+            and later.created_at >= ended_at
+            for later in tasks
+        )
+        if not is_asked_again and asked not in found:
+            found.append(asked)
+    return found
+
+
+def is_contact_lost(
+    tasks: Sequence[HoldTask | FollowUpRecord], last_screened_at: datetime | None
+) -> bool:
+    """Tell whether a supervisor has decided that contact is lost, and the client was not reached or screened since."""
+    decided = [
+        task.completed_at
+        for task in tasks
+        if task.kind == WELFARE_CHECK and task.result == LOST_CONTACT and task.completed_at
+    ]
+    heard = [
+        task.completed_at
+        for task in tasks
+        if task.completed_at
+        and (task.result in {"reached", "declined"} or (task.kind, task.result) == PLAN_MADE)
+    ]
+    heard += [last_screened_at] if last_screened_at else []
+    return bool(decided) and all(moment < max(decided) for moment in heard)
 
 
 def derive_attempt(task: FollowUp, moment: datetime) -> NextTask:

@@ -95,6 +95,19 @@ class ResultSchema(Schema):
 
 
 @dataclass(frozen=True)
+class HoldTask:
+    """What the release of a hold needs to know about one of its tasks."""
+
+    id: UUID
+    kind: str
+    previous_id: UUID | None
+    episode_id: UUID | None
+    created_at: datetime
+    completed_at: datetime | None
+    result: str | None
+
+
+@dataclass(frozen=True)
 class FollowUpRecord:
     """A task with its sealed texts opened.
 
@@ -145,7 +158,7 @@ class FollowUpRecord:
     @property
     def allowed_results(self) -> tuple[str, ...]:
         """Return the codes of the results that the task can have."""
-        return TASK_KINDS[self.kind].results
+        return TASK_KINDS[self.kind].list_results(self.attempt)
 
     @property
     def allowed_methods(self) -> tuple[str, ...]:

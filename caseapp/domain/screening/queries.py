@@ -18,7 +18,8 @@ from caseapp.core.permissions import Action
 from caseapp.core.vault import DataKey, SealBroken, tag_of
 from caseapp.domain.clients.models import Client
 from caseapp.domain.clients.queries import is_visible_to, take_lock_of_owner
-from caseapp.domain.followups.queries import list_hold_followups
+from caseapp.domain.followups.queries import list_hold_tasks
+from caseapp.domain.followups.rules import list_unfinished
 from caseapp.domain.keys.models import ClientKey
 from caseapp.domain.keys.queries import open_key
 from caseapp.domain.screening.events import RecordedEvent, ScreeningRecorded
@@ -414,13 +415,13 @@ def get_current_safety(key: DataKey) -> CurrentSafety:
 
 def list_release_blockers(hold: Hold, actor: Actor) -> list[Reason]:
     """List what still has to happen before this actor can release a hold; empty when they can."""
-    screenings = get_safety_history(hold.client_id).find_hold_screenings(hold)
-    return release_blockers(hold, screenings, _list_open_kinds(hold), actor.id, now())
+    history = get_safety_history(hold.client_id)
+    screenings, open_kinds = history.find_hold_screenings(hold), _list_open_kinds(hold, history.key)
+    return release_blockers(hold, screenings, open_kinds, actor.id, now())
 
 
-def _list_open_kinds(hold: Hold) -> list[str]:
-    tasks = list_hold_followups(hold.client_id, hold.id, list_episodes(hold))
-    return [task.kind for task in tasks if task.completed_at is None]
+def _list_open_kinds(hold: Hold, key: DataKey) -> list[str]:
+    return list_unfinished(list_hold_tasks(key, {hold.id: list_episodes(hold)}))
 
 
 @dataclass(frozen=True)
@@ -428,7 +429,7 @@ class LockedHold:
     """A hold whose client is locked until the transaction ends, with what its release depends on.
 
     Only `lock_hold` makes one, from what it reads after the lock. `open_kinds` are the kinds of the hold's tasks that
-    are not completed.
+    still need a result.
     """
 
     hold: Hold
@@ -449,5 +450,5 @@ def lock_hold(actor: Actor, hold_id: UUID) -> LockedHold:
         hold,
         history.key,
         history.find_hold_screenings(hold),
-        tuple(_list_open_kinds(hold)),
+        tuple(_list_open_kinds(hold, history.key)),
     )

@@ -256,7 +256,11 @@ def test_closing_is_possible_exactly_when_it_is_safe(
     here, closing, may_release_holds, screened_today
 ):
     reasons = list_closing_blockers(
-        here, closing, may_release_holds=may_release_holds, screened_today=screened_today
+        here,
+        closing,
+        may_release_holds=may_release_holds,
+        screened_today=screened_today,
+        is_coach=not may_release_holds,
     )
     assert complete(reasons)
     safe_without = may_release_holds or (here.safety.highest_level or 0) <= Level.WATCH
@@ -292,6 +296,44 @@ def test_closing_is_refused_by_each_of_its_conditions():
     ):
         found = list_closing_blockers(case, closing, may_release_holds=False, screened_today=False)
         assert codes(found) == {code}
+
+
+@pytest.mark.parametrize("is_contact_lost", [True, False])
+@pytest.mark.parametrize("who", ["supervisor", "coach who is a supervisor", "coach"])
+def test_safety_hold_lets_only_a_second_person_close_a_case_of_lost_contact(who, is_contact_lost):
+    case = context(state=safety(holds=["safety"], last=screening(self_harm=3)), kind=LockedCase)
+    role = Role.COACH if who == "coach" else Role.SUPERVISOR
+    actor = Actor(SUPERVISOR if who == "supervisor" else COACH, role, "", "web")
+    closing = CaseClosing(
+        "lost_contact",
+        "decision",
+        "not_possible",
+        "No answer.",
+        follow_up_consent=False,
+        follow_up_on=None,
+    )
+    expected = set() if is_contact_lost else {"contact_not_lost"}
+    expected |= set() if who == "supervisor" else {"second_person_needed"}
+    expected |= {"supervisor_needed"} if who == "coach" else set()
+
+    def refusal(closing):
+        reasons = list_closing_blockers(
+            case,
+            closing,
+            may_release_holds=role == Role.SUPERVISOR,
+            screened_today=True,
+            is_contact_lost=is_contact_lost,
+            is_coach=actor.id == COACH,
+        )
+        assert complete(reasons)
+        with pytest.raises(RuleBroken) if reasons else nullcontext():
+            check_close(actor, case, closing, screened_today=True, is_contact_lost=is_contact_lost)
+        return codes(reasons)
+
+    assert refusal(closing) == expected
+    assert "contact_lost" in refusal(replace(closing, final_screening="done"))
+    for outcome in OUTCOMES.keys() - {"lost_contact"}:
+        assert "hold_open" in refusal(replace(closing, outcome=outcome))
 
 
 @pytest.mark.parametrize("status", ["open", "closed"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
+from uuid import UUID
 
 import pytest
 
@@ -25,12 +26,15 @@ from caseapp.domain.followups.rules import (
     NextTask,
     check_complete,
     derive_attempt,
+    derive_decided,
     derive_next_task,
     find_result_faults,
     get_due_state,
+    is_contact_lost,
     list_completion_blockers,
+    list_unfinished,
 )
-from caseapp.domain.followups.schemas import NewResult
+from caseapp.domain.followups.schemas import HoldTask, NewResult
 from tests.support.contexts import KEY, NOW, complete
 from tests.support.followups import result_for
 
@@ -73,15 +77,21 @@ def test_check_is_refused_before_its_minute(seconds):
 @pytest.mark.parametrize("attempt", [1, 2])
 def test_only_a_supervisor_decides_what_was_passed_on(kind, attempt):
     row = task(kind, attempt=attempt)
-    passed_on = kind == WELFARE_CHECK or (kind, attempt) == ("duty_check", 2)
+    passed_on = kind in {WELFARE_CHECK, "declined_decision"} or (kind, attempt) == ("duty_check", 2)
     assert blockers(row) == (["supervisor_needed"] if passed_on else [])
     assert blockers(row, is_supervisor=True) == []
 
 
 @pytest.mark.parametrize(("kind", "result"), [*product(TASK_KINDS, RESULT_LABELS)])
 def test_kind_takes_only_its_results(kind, result):
-    faults = find_result_faults(task(kind), result_for(kind, result), NOW)
+    faults = find_result_faults(task(kind, attempt=2), result_for(kind, result), NOW)
     assert list(faults) == ([] if result in TASK_KINDS[kind].results else ["result"])
+
+
+def test_contact_is_lost_only_after_another_welfare_check_was_decided():
+    new = result_for(WELFARE_CHECK, "lost_contact")
+    assert list(find_result_faults(task(WELFARE_CHECK), new, NOW)) == ["result"]
+    assert find_result_faults(task(WELFARE_CHECK, attempt=2), new, NOW) == {}
 
 
 @pytest.mark.parametrize(("kind", "method"), [*product(TASK_KINDS, [None, *METHOD_LABELS])])
@@ -103,15 +113,17 @@ def test_result_needs_its_note_and_whoever_was_told(kind, result):
         new = NewResult(result, whole.method, None, told, "x" * length)
         expected = ["told"] if result in needed and not told else []
         expected += ["note"] if length < least else []
-        assert list(find_result_faults(task(kind), new, NOW)) == expected
+        assert list(find_result_faults(task(kind, attempt=2), new, NOW)) == expected
 
 
 @pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
 def test_declined_and_emergency_steps_need_a_reason(kind, result):
     new = replace(result_for(kind, result), note="x" * 19)
     reasoned = {"declined", "no", "emergency_services", "named_person", "keep_trying"}
+    reasoned |= {"accepted", "try_again", "lost_contact"}
     refused = result in reasoned or kind == "emergency_steps"
-    assert list(find_result_faults(task(kind), new, NOW)) == (["note"] if refused else [])
+    found = find_result_faults(task(kind, attempt=2), new, NOW)
+    assert list(found) == (["note"] if refused else [])
 
 
 @pytest.mark.parametrize("blank", ["\u200b", "\u2060", "\u00ad", "\ufeff", "\u00a0", "\u2003", " "])
@@ -154,15 +166,18 @@ def test_next_attempt_starts_no_sooner_than_the_task_and_an_hour_after_a_counted
 
 @pytest.mark.parametrize(("kind", "result"), EVERY_RESULT)
 @pytest.mark.parametrize("attempt", range(1, 8))
-def test_only_not_reached_and_not_sure_lead_on(kind, result, attempt):
+def test_not_reached_not_sure_and_declined_lead_on(kind, result, attempt):
     found = derive_next_task(task(kind, attempt=attempt), result, NOW)
     starts = NOW + HOUR if TASK_KINDS[kind].welfare_check else None
     retry = NextTask(kind, NOW + TASK_KINDS[kind].retry_after, attempt + 1, starts)
     if result == "not_reached":
         third = TASK_KINDS[kind].welfare_check and attempt in {3, 6}
-        assert found == (NextTask(WELFARE_CHECK, NOW, 1, for_supervisor=True) if third else retry)
+        check = NextTask(WELFARE_CHECK, NOW, attempt // 3, for_supervisor=True)
+        assert found == (check if third else retry)
     elif result == "not_sure":
         assert found == NextTask(kind, NOW, attempt + 1, for_supervisor=True)
+    elif result == "declined" and kind in {"referral", "referral_outcome", "safety_plan"}:
+        assert found == NextTask("declined_decision", NOW, attempt, for_supervisor=True)
     else:
         assert found is None
     assert derive_attempt(task(kind, attempt=attempt), NOW) == retry
@@ -187,5 +202,68 @@ def test_kinds_can_be_shown_and_tried_again():
         assert set(found.results) <= set(RESULT_LABELS)
         assert set(found.methods) <= set(METHOD_LABELS)
         assert set(found.told_for) <= set(found.results)
+        assert set(found.repeated_only) < set(found.results)
         assert bool(found.retry_after) == ("not_reached" in found.results)
         assert not found.welfare_check or "not_reached" in found.results
+
+
+@pytest.mark.parametrize("kind", ["referral", "referral_outcome", "safety_plan"])
+def test_what_was_declined_is_asked_again_unless_it_is_accepted(kind):
+    row = task(kind, attempt=2)
+    assert derive_decided("declined_decision", "accepted", row, NOW) is None
+    again = derive_decided("declined_decision", "try_again", row, NOW)
+    assert (again.kind, again.attempt, again.for_supervisor) == (kind, 3, False)
+    assert again.due_at > NOW
+    assert derive_decided(WELFARE_CHECK, "lost_contact", row, NOW) == derive_attempt(row, NOW)
+
+
+def held(number, kind, result=None, *, previous=None, made=0, ended=None):
+    """Return a task of a hold; times are hours after NOW."""
+    return HoldTask(
+        UUID(int=number),
+        kind,
+        UUID(int=previous) if previous else None,
+        None,
+        NOW + made * HOUR,
+        None if ended is None else NOW + ended * HOUR,
+        result,
+    )
+
+
+def test_task_that_lost_contact_ended_is_unfinished_until_it_is_asked_for_again():
+    done = held(1, "duty_check", "no", ended=1)
+    ended = held(2, "safety_24h", "lost_contact", ended=5)
+    still_open = held(3, "referral")
+    assert list_unfinished([done, ended, still_open]) == ["referral", "safety_24h"]
+    again = held(4, "safety_24h", made=6)
+    assert list_unfinished([done, ended, again]) == ["safety_24h"]
+    assert list_unfinished([done, ended, held(4, "safety_24h", "reached", made=6, ended=7)]) == []
+
+
+def test_ended_decision_leaves_the_task_that_led_to_it_unfinished():
+    tried = held(1, "safety_24h", "not_reached", ended=1)
+    check = held(2, WELFARE_CHECK, "lost_contact", previous=1, made=1, ended=5)
+    assert list_unfinished([tried, check]) == ["safety_24h"]
+    declined = held(3, "safety_plan", "declined", ended=2)
+    decision = held(4, "declined_decision", "lost_contact", previous=3, made=2, ended=5)
+    assert list_unfinished([tried, check, declined, decision]) == ["safety_24h", "safety_plan"]
+    decided_earlier = [tried, check, held(5, "safety_24h", "reached", previous=1, made=5, ended=9)]
+    assert list_unfinished(decided_earlier) == []
+
+
+def test_contact_is_lost_until_the_client_is_reached_or_screened():
+    check = held(1, WELFARE_CHECK, "lost_contact", ended=5)
+    assert is_contact_lost([check], NOW)
+    assert is_contact_lost([check], None)
+    assert not is_contact_lost([], None)
+    assert not is_contact_lost([held(1, WELFARE_CHECK, "keep_trying", ended=5)], None)
+    assert not is_contact_lost([check], NOW + 6 * HOUR)
+    assert not is_contact_lost([held(1, "safety_24h", "lost_contact", ended=5)], None)
+    for kind, result in (
+        ("safety_72h", "reached"),
+        ("referral", "declined"),
+        ("safety_plan", "done"),
+    ):
+        assert not is_contact_lost([check, held(2, kind, result, ended=6)], NOW)
+        assert is_contact_lost([check, held(2, kind, result, ended=4)], NOW)
+    assert is_contact_lost([check, held(2, "tell_supervisor", "done", ended=6)], NOW)

@@ -17,5 +17,6 @@ DUE = {
     "emergency_steps": timedelta(0),
     "duty_check": timedelta(0),
     "welfare_check": timedelta(0),
+    "declined_decision": timedelta(0),
     "close_screening": timedelta(days=7),
 }
