@@ -168,15 +168,16 @@ class Round:
             self.log.append(f"  {error.message.splitlines()[0]}")
 
     def open_form(self, page):
-        """Open the target's form, and sign in first where that is asked.
+        """Open the target's form, and sign in where that is asked.
 
-        What was still being sent when the round before ended may come in between, so there is a second try.
+        What was still under way when the round before ended may come in between, so one try may not be enough.
         """
-        self.attempt("open", lambda: page.goto(self.base + self.target.path))
-        page.goto(self.base + self.target.path)
-        if not page.locator(self.target.field).count():
-            self.sign_in(page)
-            page.goto(self.base + self.target.path)
+        for _ in range(TRIES):
+            self.attempt("open", lambda: page.goto(self.base + self.target.path))
+            if page.locator(self.target.field).count():
+                return
+            self.attempt("sign in", lambda: self.sign_in(page))
+        pytest.fail(f"the form can't be opened: {self.log}")
 
     def sign_in(self, page):
         """Sign in as whoever uses the target's form."""
